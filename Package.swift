@@ -1,0 +1,143 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// How all of our own targets are compiled.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+// MARK: - Libraries of others
+
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let metricsCore = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let grpc = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcTransport = Target.Dependency.product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport")
+let grpcProtobuf = Target.Dependency.product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+
+// MARK: - Our targets, from the bottom up; an arrow never points to a target further down in this list
+
+/// A library target in `Sources/` and its tests in `Tests/<name>Tests`.
+func module(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency] = []) -> [Target] {
+    [
+        .target(name: name, dependencies: dependencies, swiftSettings: settings),
+        .testTarget(
+            name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies + tests, swiftSettings: settings),
+    ]
+}
+
+let cLibraries: [Target] = [
+    .systemLibrary(name: "CFUSE", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(name: "CLinux"),
+]
+
+let lowerHalf: [Target] =
+    module("Base", [crypto])
+    + module("Linux", ["Base", "CLinux", system])
+    + module("Codecs", ["Base", "CZlib", "CZstd"])
+    + module("LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
+    + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport"])
+    + module("ContentStore", ["Base", "Linux", "LayerIndex"], tests: ["TestSupport"])
+    + module("Planner", ["Base"])
+    + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore"], tests: ["TestSupport"])
+    + module("FUSEServer", ["Base", "Linux", "LazyFileSystem", "CFUSE"], tests: ["TestSupport"])
+
+let upperHalf: [Target] =
+    [
+        // Generated code: warnings in it are not ours.
+        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf])
+    ]
+    + module("Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml], tests: ["TestRegistry"])
+    + module(
+        "Streaming",
+        [
+            "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "Registry", nio,
+            logging,
+        ], tests: ["TestSupport", "TestRegistry"])
+    + module(
+        "Snapshotter",
+        [
+            "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "LazyFileSystem", "Registry", "Streaming",
+            "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics, nio, nioPosix,
+        ], tests: ["TestSupport", "TestRegistry"])
+    + module(
+        "Daemon",
+        [
+            "Base", "Linux", "LayerIndex", "ContentStore", "LazyFileSystem", "FUSEServer", "Registry", "Streaming",
+            "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle, signals,
+            arguments, toml, nio, nioPosix, nioHTTP1, system,
+        ], tests: ["TestSupport"])
+    + [.executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings)]
+
+let bench: [Target] = [
+    .target(
+        name: "Lab",
+        dependencies: [
+            "Base", "Linux", "ContainerdAPI", grpc, grpcTransport, nio, nioPosix, nioHTTP1, subprocess, system,
+        ],
+        path: "bench/Lab", swiftSettings: settings),
+    .executableTarget(
+        name: "PodReady", dependencies: ["Lab", "Base", arguments], path: "bench/PodReady", swiftSettings: settings),
+]
+
+let testOnly: [Target] = [
+    .target(
+        name: "TestSupport", dependencies: ["Base", "Linux", "Codecs", "CZlib", "CZstd"], path: "Tests/TestSupport",
+        swiftSettings: settings),
+    .target(
+        name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1], path: "Tests/TestRegistry",
+        swiftSettings: settings),
+    .testTarget(
+        name: "EndToEnd", dependencies: ["Lab", "Base", "Linux", "ContainerdAPI"], path: "Tests/EndToEnd",
+        swiftSettings: settings),
+]
+
+let package = Package(
+    name: "rivulet",
+    products: [
+        .executable(name: "rivuletd", targets: ["rivuletd"]),
+        // The fuzz package in Tests/Fuzz builds on these.
+        .library(name: "LayerFormats", targets: ["LayerFormats", "LayerIndex"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.38.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    ],
+    targets: cLibraries + lowerHalf + upperHalf + bench + testOnly,
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,134 @@
+import Crypto
+
+/// A SHA-256 content digest: how blobs, chunks, chains and manifests are named everywhere.
+///
+/// The text form is `sha256:` and 64 lower-case hexadecimal digits (OCI image-spec, descriptor.md, "Digests").
+/// Other algorithms that the specification registers are not understood: an image that uses them is not streamed.
+public struct Digest: Hashable, Sendable {
+    /// Bytes in a digest.
+    public static let byteCount = 32
+
+    // Four words instead of a byte array: copied and compared without touching the heap.
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+
+    /// The digest held in the first 32 bytes of `bytes`, or `nil` when there are fewer.
+    public init?(bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= Self.byteCount else { return nil }
+        words = (
+            bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
+            bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+            bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
+            bytes.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+        )
+    }
+
+    /// The digest that 64 hexadecimal digits name, or `nil` when `hex` is anything else.
+    /// Upper-case digits are refused: the specification writes lower case, and one digest must have one spelling.
+    public init?(hex: some Collection<UInt8>) {
+        guard hex.count == 2 * Self.byteCount else { return nil }
+        var words = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))
+        let valid = withUnsafeMutableBytes(of: &words) { out -> Bool in
+            var position = 0
+            for character in hex {
+                guard let nibble = Hex.value(of: character) else { return false }
+                out[position / 2] = out[position / 2] << 4 | nibble
+                position += 1
+            }
+            return true
+        }
+        guard valid else { return nil }
+        self.words = words
+    }
+
+    /// The digest that `text` (`sha256:…`) names, or `nil` when it is malformed or of another algorithm.
+    public init?(_ text: some StringProtocol) {
+        self.init(utf8: text.utf8)
+    }
+
+    /// As ``init(_:)``, from the UTF-8 bytes of the text.
+    public init?(utf8: some Collection<UInt8>) {
+        guard utf8.starts(with: "sha256:".utf8) else { return nil }
+        self.init(hex: utf8.dropFirst(7))
+    }
+
+    /// The 64 lower-case hexadecimal digits, without the algorithm.
+    public var hex: String {
+        withBytes { Hex.encode($0) }
+    }
+
+    /// The 32 bytes, valid during `body`.
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withUnsafeBytes(of: words, body)
+    }
+
+    /// The SHA-256 digest of `bytes`.
+    public static func of(_ bytes: UnsafeRawBufferPointer) -> Digest {
+        var hasher = DigestHasher()
+        hasher.update(bytes)
+        return hasher.finish()
+    }
+
+    /// The SHA-256 digest of `bytes`.
+    public static func of(_ bytes: [UInt8]) -> Digest {
+        bytes.withUnsafeBytes { of($0) }
+    }
+
+    public static func == (left: Digest, right: Digest) -> Bool {
+        left.words == right.words
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        // The bytes are already uniform: one word decides.
+        hasher.combine(words.0)
+    }
+}
+
+extension Digest: CustomStringConvertible {
+    public var description: String { "sha256:" + hex }
+}
+
+extension Digest: Comparable {
+    public static func < (left: Digest, right: Digest) -> Bool {
+        left.withBytes { l in right.withBytes { r in l.lexicographicallyPrecedes(r) } }
+    }
+}
+
+extension Digest: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let digest = Digest(text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "not a sha256 digest: \(text.prefix(100))")
+        }
+        self = digest
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// An incremental SHA-256.
+public struct DigestHasher: Sendable {
+    private var state = SHA256()
+
+    public init() {}
+
+    /// Adds `bytes` to what is hashed.
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        state.update(bufferPointer: bytes)
+    }
+
+    /// The digest of everything added so far.
+    public func finish() -> Digest {
+        state.finalize().withUnsafeBytes { bytes in
+            // SHA-256 always gives 32 bytes, so the failing initialiser cannot fail here.
+            guard let digest = Digest(bytes: bytes) else { preconditionFailure("SHA-256 is 32 bytes") }
+            return digest
+        }
+    }
+}

@@ -1,0 +1,38 @@
+/// Bounded little-endian access: every format that Rivulet reads or writes is little-endian, and nothing that was read
+/// from a file or a socket is indexed without a check.
+extension RawSpan {
+    /// The integer at `offset`, or `nil` when it does not lie wholly inside.
+    @inlinable
+    public func littleEndian<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ type: Value.Type = Value.self, at offset: Int
+    ) -> Value? {
+        guard offset >= 0, offset <= byteCount - MemoryLayout<Value>.size else { return nil }
+        return Value(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: Value.self))
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The integer at `offset`, or `nil` when it does not lie wholly inside.
+    @inlinable
+    public func littleEndian<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ type: Value.Type = Value.self, at offset: Int
+    ) -> Value? {
+        guard offset >= 0, offset <= count - MemoryLayout<Value>.size else { return nil }
+        return Value(littleEndian: loadUnaligned(fromByteOffset: offset, as: Value.self))
+    }
+}
+
+extension [UInt8] {
+    /// Appends `value`, low byte first.
+    @inlinable
+    public mutating func appendLittleEndian(_ value: some FixedWidthInteger & BitwiseCopyable) {
+        Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+    }
+
+    /// Overwrites the bytes at `offset` with `value`, low byte first. `offset` must leave room for it.
+    @inlinable
+    public mutating func setLittleEndian<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+        precondition(offset >= 0 && offset <= count - MemoryLayout<Value>.size)
+        withUnsafeMutableBytes { $0.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self) }
+    }
+}

@@ -1,0 +1,3 @@
+// zlib as a Swift module.
+#pragma once
+#include <zlib.h>

@@ -1,0 +1,4 @@
+// zstd as a Swift module.
+#pragma once
+#include <zstd.h>
+#include <zstd_errors.h>
