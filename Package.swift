@@ -65,7 +65,7 @@ let lowerHalf: [Target] =
 let upperHalf: [Target] =
     [
         // Generated code: warnings in it are not ours.
-        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf])
+        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos"])
     ]
     + module("Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml], tests: ["TestRegistry"])
     + module(
