@@ -59,8 +59,10 @@ let lowerHalf: [Target] =
     + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport"])
     + module("ContentStore", ["Base", "Linux", "LayerIndex"], tests: ["TestSupport"])
     + module("Planner", ["Base"])
-    + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore"], tests: ["TestSupport"])
-    + module("FUSEServer", ["Base", "Linux", "LazyFileSystem", "CFUSE"], tests: ["TestSupport"])
+    + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["TestSupport"])
+    + module(
+        "FUSEServer", ["Base", "Linux", "LazyFileSystem", "CFUSE", system],
+        tests: ["LayerIndex", "ContentStore", "TestSupport"])
 
 let upperHalf: [Target] =
     [
