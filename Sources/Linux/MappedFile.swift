@@ -1,0 +1,41 @@
+import Glibc
+public import SystemPackage
+
+/// A whole regular file, mapped read-only and private, unmapped when the last reference goes.
+///
+/// Only for files that nobody shortens while they are mapped (ours are installed by rename and never written again):
+/// touching a page past the end of a file that shrank is a SIGBUS.
+public final class MappedFile: @unchecked Sendable {
+    // Safe to share: the mapping is read-only, never moved, and lives exactly as long as this object.
+    /// The bytes of the file. Valid for as long as this object lives: hold it while you use them.
+    public let bytes: UnsafeRawBufferPointer
+
+    /// Maps the file at `path`. A file that is not regular is `EINVAL`; a symbolic link `ELOOP`.
+    public convenience init(path: some PathName, at directory: Int32 = Sys.currentDirectory) throws(Errno) {
+        // O_NONBLOCK: opening a fifo by mistake must not wait for its other end.
+        let file = try Sys.open(path, [.readOnly, .noFollow, .nonBlocking], at: directory)
+        try self.init(descriptor: file.raw)
+    }
+
+    /// Maps the file open at `descriptor`, which may be closed afterwards.
+    public init(descriptor: Int32) throws(Errno) {
+        let status = try Sys.fstat(descriptor)
+        guard status.kind == .regular else { throw .invalidArgument }
+        guard let size = Int(exactly: status.size) else { throw .fileTooLarge }
+        guard size > 0 else {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
+        let code = errno
+        // MAP_FAILED is a cast macro that Swift does not see: all bits set.
+        guard let address, address != UnsafeMutableRawPointer(bitPattern: -1) else { throw Errno(rawValue: code) }
+        bytes = UnsafeRawBufferPointer(start: address, count: size)
+    }
+
+    deinit {
+        if let address = bytes.baseAddress {
+            munmap(UnsafeMutableRawPointer(mutating: address), bytes.count)
+        }
+    }
+}

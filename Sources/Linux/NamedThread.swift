@@ -1,0 +1,93 @@
+import Base
+import CLinux
+import Glibc
+public import SystemPackage
+
+/// A thread of our own, with a name that `top -H` and a core dump show, and every signal blocked: signals belong to the
+/// daemon's service group.
+///
+/// The thread does not keep this object alive. Without ``join()`` it goes on by itself and is cleaned up at its end.
+public final class NamedThread: Sendable {
+    private struct Body {
+        let name: String
+        let run: @Sendable () -> Void
+        let finished: Guarded<Bool>
+    }
+
+    /// Carries the closure through pthread_create's `void *`.
+    private final class Box {
+        let body: Body
+
+        init(_ body: Body) {
+            self.body = body
+        }
+    }
+
+    private let thread: pthread_t
+    private let finished: Guarded<Bool>
+    private let joined = Guarded(false)
+
+    /// Starts a thread that runs `body`. `name` is cut to the kernel's 15 bytes. `EAGAIN` when the system is out of
+    /// threads.
+    public init(
+        name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void
+    ) throws(Errno) {
+        let finished = Guarded(false)
+        let box = Unmanaged.passRetained(Box(Body(name: name, run: body, finished: finished)))
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setstacksize(&attributes, max(stackBytes, 64 << 10))
+        // A thread inherits the mask of the one that starts it: block here, so that no signal can slip in between.
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        var thread = pthread_t()
+        let code = pthread_create(&thread, &attributes, Self.start, box.toOpaque())
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+        guard code == 0 else {
+            box.release()
+            throw Errno(rawValue: code)
+        }
+        self.thread = thread
+        self.finished = finished
+    }
+
+    // A static function's closure is isolated to nothing, wherever the thread is started from.
+    private static let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
+        guard let argument else { return nil }
+        let body = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body
+        setName(body.name)
+        body.run()
+        body.finished.withLockBroadcasting { $0 = true }
+        return nil
+    }
+
+    deinit {
+        if !joined.withLock({ $0 }) { pthread_detach(thread) }
+    }
+
+    /// Waits until the thread's body has returned. Any number of threads may wait, but not the thread itself.
+    public func join() {
+        precondition(pthread_equal(thread, pthread_self()) == 0, "a thread cannot wait for its own end")
+        finished.waitUntil { $0 ? () : nil }
+        let first = joined.withLock { joined in
+            defer { joined = true }
+            return !joined
+        }
+        if first { pthread_join(thread, nil) }
+    }
+
+    /// Whether the body has returned.
+    public var isFinished: Bool { finished.withLock { $0 } }
+
+    private static func setName(_ name: String) {
+        var short = ""
+        for character in name {
+            guard short.utf8.count + character.utf8.count <= 15 else { break }
+            short.append(character)
+        }
+        rv_set_thread_name(short)
+    }
+}

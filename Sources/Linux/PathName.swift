@@ -1,0 +1,32 @@
+public import SystemPackage
+
+/// Something that names a file to the kernel: bytes without NUL.
+///
+/// `String` for the paths that Rivulet chooses itself; `[UInt8]` for names that came from a directory, a layer or a
+/// snapshot and need not be UTF-8; `FilePath` where one is at hand.
+public protocol PathName {
+    /// Runs `body` with the name as a C string, or gives `nil` when the name has a NUL inside.
+    func withPathName<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result?
+}
+
+extension String: PathName {
+    public func withPathName<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result? {
+        guard !utf8.contains(0) else { return nil }
+        return withCString(body)
+    }
+}
+
+extension [UInt8]: PathName {
+    public func withPathName<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result? {
+        guard !contains(0) else { return nil }
+        return (self + [0]).withUnsafeBytes { bytes in
+            bytes.assumingMemoryBound(to: CChar.self).baseAddress.map(body)
+        }
+    }
+}
+
+extension FilePath: PathName {
+    public func withPathName<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result? {
+        withPlatformString(body)
+    }
+}

@@ -1,0 +1,147 @@
+import CLinux
+import Glibc
+public import SystemPackage
+
+/// One name in a directory.
+public struct DirectoryEntry: Sendable, Equatable {
+    /// The raw bytes of the name: Linux does not say that it is UTF-8.
+    public let name: [UInt8]
+    public let inode: UInt64
+    /// `.unknown` where the file system does not say it in a listing.
+    public let kind: FileStatus.Kind
+
+    /// The name as text, with what is not UTF-8 replaced: for messages, and for names of our own.
+    public var text: String { String(decoding: name, as: UTF8.self) }
+}
+
+extension Sys {
+    /// mkdirat(2). The umask applies to `permissions`.
+    public static func makeDirectory(
+        _ path: some PathName, permissions: UInt32 = 0o700, at directory: Int32 = currentDirectory
+    ) throws(Errno) {
+        _ = try call(path) { mkdirat(directory, $0, permissions) }
+    }
+
+    /// Makes `path` and the directories above it that are missing. One that is there already is left as it is.
+    public static func makeDirectories(_ path: String, permissions: UInt32 = 0o700) throws(Errno) {
+        var sofar = path.utf8.first == UInt8(ascii: "/") ? "/" : ""
+        for part in path.split(separator: "/", omittingEmptySubsequences: true) {
+            sofar += sofar.isEmpty || sofar == "/" ? part : "/" + part
+            do {
+                try makeDirectory(sofar, permissions: permissions)
+            } catch .fileExists {
+                continue
+            }
+        }
+        guard try stat(path).kind == .directory else { throw .notDirectory }
+    }
+
+    /// unlinkat(2) of anything but a directory.
+    public static func unlink(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) {
+        _ = try call(path) { unlinkat(directory, $0, 0) }
+    }
+
+    /// rmdir(2): the directory must be empty.
+    public static func removeDirectory(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) {
+        _ = try call(path) { unlinkat(directory, $0, AT_REMOVEDIR) }
+    }
+
+    /// renameat2(2). Atomic. With `replacing: false` it is `EEXIST` when there is something at `target`.
+    public static func rename(
+        _ source: some PathName, to target: some PathName, replacing: Bool = true,
+        at directory: Int32 = currentDirectory, targetAt: Int32 = currentDirectory
+    ) throws(Errno) {
+        try call(source, target) { rv_renameat(directory, $0, targetAt, $1, replacing ? 0 : 1) }
+    }
+
+    /// symlinkat(2): a link at `path` that says `target`.
+    public static func symlink(
+        _ target: some PathName, path: some PathName, at directory: Int32 = currentDirectory
+    ) throws(Errno) {
+        try call(target, path) { symlinkat($0, directory, $1) }
+    }
+
+    /// linkat(2): one more name for the file at `existing`, of the link itself when it is one.
+    public static func link(_ existing: some PathName, path: some PathName) throws(Errno) {
+        try call(existing, path) { linkat(currentDirectory, $0, currentDirectory, $1, 0) }
+    }
+
+    /// readlinkat(2): the bytes of the target.
+    public static func readLink(
+        _ path: some PathName, at directory: Int32 = currentDirectory
+    ) throws(Errno) -> [UInt8] {
+        // The kernel gives at most PATH_MAX bytes.
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = try bytes.withUnsafeMutableBytesTyped { (buffer) throws(Errno) in
+            let target = buffer.assumingMemoryBound(to: CChar.self)
+            guard let start = target.baseAddress else { throw .invalidArgument }
+            return try call(path) { readlinkat(directory, $0, start, target.count) }
+        }
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
+
+    /// Everything in the directory `path` but `.` and `..`, in the order in which the file system gives it.
+    public static func list(
+        _ path: some PathName, at directory: Int32 = currentDirectory
+    ) throws(Errno) -> [DirectoryEntry] {
+        let directory = try open(path, [.readOnly, .directory], at: directory)
+        var reader = DirectoryReader()
+        var entries: [DirectoryEntry] = []
+        while true {
+            let batch = try reader.next(directory.raw)
+            if batch.isEmpty { return entries }
+            entries += batch.filter { !$0.isSelfOrParent }
+        }
+    }
+}
+
+extension DirectoryEntry {
+    /// `.` or `..`.
+    var isSelfOrParent: Bool {
+        name == [UInt8(ascii: ".")] || name == [UInt8(ascii: "."), UInt8(ascii: ".")]
+    }
+}
+
+/// Reads a directory batch by batch, so that a huge one takes no more memory than one batch.
+struct DirectoryReader {
+    // A long name takes 280 bytes, so this holds at least a hundred.
+    private var buffer = [UInt8](repeating: 0, count: 32 << 10)
+
+    /// The next entries, `.` and `..` included; none at the end.
+    mutating func next(_ descriptor: Int32) throws(Errno) -> [DirectoryEntry] {
+        let count = try buffer.withUnsafeMutableBytesTyped { (bytes) throws(Errno) in
+            try Sys.call { rv_getdents(descriptor, bytes.baseAddress, bytes.count) }
+        }
+        return buffer.withUnsafeBytes { bytes in
+            var entries: [DirectoryEntry] = []
+            var offset = 0
+            // struct linux_dirent64: inode 8, next offset 8, record length 2, type 1, then the name and a NUL.
+            while offset + 19 < count {
+                let length = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt16.self))
+                guard length > 19, offset + length <= count else { break }
+                let name = bytes[(offset + 19)..<(offset + length)].prefix { $0 != 0 }
+                entries.append(
+                    DirectoryEntry(
+                        name: Array(name), inode: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
+                        kind: Self.kind(bytes[offset + 18])))
+                offset += length
+            }
+            return entries
+        }
+    }
+
+    /// `d_type` of getdents64(2).
+    private static func kind(_ type: UInt8) -> FileStatus.Kind {
+        switch type {
+        case 1: .fifo
+        case 2: .character
+        case 4: .directory
+        case 6: .block
+        case 8: .regular
+        case 10: .symlink
+        case 12: .socket
+        default: .unknown
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import CLinux
+public import SystemPackage
+
+/// Flags of mount(2).
+public struct MountFlags: OptionSet, Sendable {
+    public let rawValue: UInt
+
+    public init(rawValue: UInt) {
+        self.rawValue = rawValue
+    }
+
+    // The values of linux/mount.h; glibc declares them as an enum that is awkward to use from Swift.
+    public static let readOnly = MountFlags(rawValue: 1)
+    public static let noSetuid = MountFlags(rawValue: 2)
+    public static let noDevices = MountFlags(rawValue: 4)
+    public static let noExecution = MountFlags(rawValue: 8)
+    public static let remount = MountFlags(rawValue: 32)
+    public static let noAccessTime = MountFlags(rawValue: 1024)
+    public static let bind = MountFlags(rawValue: 4096)
+    public static let recursive = MountFlags(rawValue: 16384)
+    public static let makePrivate = MountFlags(rawValue: 1 << 18)
+    public static let makeShared = MountFlags(rawValue: 1 << 20)
+}
+
+/// Flags of umount2(2).
+public struct UnmountFlags: OptionSet, Sendable {
+    public let rawValue: Int32
+
+    public init(rawValue: Int32) {
+        self.rawValue = rawValue
+    }
+
+    /// `MNT_FORCE`: a FUSE connection is aborted.
+    public static let force = UnmountFlags(rawValue: 1)
+    /// `MNT_DETACH`: out of the tree now, gone when the last user leaves.
+    public static let detach = UnmountFlags(rawValue: 2)
+    /// `UMOUNT_NOFOLLOW`: not through a symbolic link.
+    public static let noFollow = UnmountFlags(rawValue: 8)
+}
+
+extension Sys {
+    /// mount(2). Needs `CAP_SYS_ADMIN`.
+    public static func mount(
+        _ source: some PathName, on target: some PathName, type: String = "", flags: MountFlags = [],
+        options: String = ""
+    ) throws(Errno) {
+        guard !type.utf8.contains(0), !options.utf8.contains(0) else { throw .invalidArgument }
+        try call(source, target) { source, target in
+            type.withCString { type in
+                options.withCString { options in
+                    CLinux.mount(source, target, type, flags.rawValue, options)
+                }
+            }
+        }
+    }
+
+    /// umount2(2).
+    public static func unmount(_ target: some PathName, _ flags: UnmountFlags = .noFollow) throws(Errno) {
+        _ = try call(target) { umount2($0, flags.rawValue) }
+    }
+}

@@ -1,0 +1,60 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// System calls: thin, typed, `EINTR` retried, the failure thrown as an `Errno`.
+///
+/// `errno` is read as the first thing after the call, before any Swift object can be released (a deallocation may itself
+/// make a call that overwrites it). A path with a NUL inside is `EINVAL` and never reaches the kernel truncated.
+/// Every descriptor is opened with `O_CLOEXEC`. `at` is the directory that a relative path starts from.
+public enum Sys {
+    /// The value of `at` that stands for the process's working directory (`AT_FDCWD`).
+    public static let currentDirectory: Int32 = AT_FDCWD
+
+    /// Repeats `body` until it is not interrupted.
+    @inline(__always)
+    static func call<Value: FixedWidthInteger & SignedInteger>(_ body: () -> Value) throws(Errno) -> Value {
+        while true {
+            let value = body()
+            if value != -1 { return value }
+            let code = errno
+            if code != EINTR { throw Errno(rawValue: code) }
+        }
+    }
+
+    /// As ``call(_:)``, with `path` as a C string.
+    @inline(__always)
+    static func call<Value: FixedWidthInteger & SignedInteger>(
+        _ path: some PathName, _ body: (UnsafePointer<CChar>) -> Value
+    ) throws(Errno) -> Value {
+        let outcome = path.withPathName { name -> (Value, Int32) in
+            while true {
+                let value = body(name)
+                if value != -1 { return (value, 0) }
+                let code = errno
+                if code != EINTR { return (-1, code) }
+            }
+        }
+        guard let (value, code) = outcome else { throw .invalidArgument }
+        if code != 0 { throw Errno(rawValue: code) }
+        return value
+    }
+
+    /// As ``call(_:_:)``, for calls that take two paths.
+    static func call(
+        _ first: some PathName, _ second: some PathName,
+        _ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32
+    ) throws(Errno) {
+        let outcome = first.withPathName { first -> Int32? in
+            second.withPathName { second -> Int32 in
+                while true {
+                    if body(first, second) != -1 { return 0 }
+                    let code = errno
+                    if code != EINTR { return code }
+                }
+            }
+        }
+        guard let outcome, let code = outcome else { throw .invalidArgument }
+        if code != 0 { throw Errno(rawValue: code) }
+    }
+}
