@@ -46,6 +46,7 @@ func module(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.
 
 let cLibraries: [Target] = [
     .systemLibrary(name: "CFUSE", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+    .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CLinux"),
@@ -54,7 +55,7 @@ let cLibraries: [Target] = [
 let lowerHalf: [Target] =
     module("Base", [crypto])
     + module("Linux", ["Base", "CLinux", system])
-    + module("Codecs", ["Base", "CZlib", "CZstd"])
+    + module("Codecs", ["Base", "CISAL", "CZstd"], tests: ["TestSupport", "CZlib"])
     + module("LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
     + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport"])
     + module("ContentStore", ["Base", "Linux", "LayerIndex"], tests: ["TestSupport"])

@@ -1,0 +1,81 @@
+import CISAL
+
+/// Gzip members through ISA-L's inflate, which is the fastest that can stop and go on anywhere.
+final class GzipDecoder {
+    /// One call never hands more than this to the library, whose counts have 32 bits.
+    private static let callLimit = 1 << 30
+
+    private let state: UnsafeMutablePointer<inflate_state>
+    private var finished = false
+
+    init() {
+        // 88 KiB with large arrays in it: never a Swift value, always behind its pointer.
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: MemoryLayout<inflate_state>.size, alignment: MemoryLayout<inflate_state>.alignment)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<inflate_state>.size)
+        state = memory.bindMemory(to: inflate_state.self, capacity: 1)
+        isal_inflate_init(state)
+        state.pointee.crc_flag = UInt32(ISAL_GZIP)
+    }
+
+    deinit {
+        UnsafeMutableRawPointer(state).deallocate()
+    }
+
+    func reset() {
+        isal_inflate_reset(state)
+        state.pointee.crc_flag = UInt32(ISAL_GZIP)
+        finished = false
+    }
+
+    func decode(
+        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    ) throws(CodecError) -> (consumed: Int, produced: Int, finished: Bool) {
+        guard let inputStart = input.baseAddress, let outputStart = output.baseAddress else { return (0, 0, finished) }
+        var consumed = 0
+        var produced = 0
+        // The library may hold decoded bytes back when the output was full, so it is also called without input.
+        while produced < output.count {
+            let offered = min(input.count - consumed, Self.callLimit)
+            let room = min(output.count - produced, Self.callLimit)
+            if finished {
+                guard offered > 0 else { break }
+                reset()
+            }
+            // The library only reads through `next_in`.
+            state.pointee.next_in = UnsafeMutableRawPointer(mutating: inputStart + consumed)
+                .assumingMemoryBound(to: UInt8.self)
+            state.pointee.avail_in = UInt32(offered)
+            state.pointee.next_out = (outputStart + produced).assumingMemoryBound(to: UInt8.self)
+            state.pointee.avail_out = UInt32(room)
+            let result = isal_inflate(state)
+            let used = offered - Int(state.pointee.avail_in)
+            let made = room - Int(state.pointee.avail_out)
+            state.pointee.next_in = nil
+            state.pointee.next_out = nil
+            guard result >= ISAL_DECOMP_OK else { throw Self.error(result) }
+            guard result != ISAL_NEED_DICT else {
+                throw CodecError(.unsupported, "gzip data asks for a preset dictionary")
+            }
+            consumed += used
+            produced += made
+            finished = state.pointee.block_state == ISAL_BLOCK_FINISH
+            if used == 0, made == 0, !finished { break }
+        }
+        return (consumed, produced, finished)
+    }
+
+    private static func error(_ result: Int32) -> CodecError {
+        let reason =
+            switch result {
+            case ISAL_INVALID_BLOCK: "invalid block"
+            case ISAL_INVALID_SYMBOL: "invalid symbol"
+            case ISAL_INVALID_LOOKBACK: "distance before the start of the data"
+            case ISAL_INVALID_WRAPPER: "not a gzip member"
+            case ISAL_UNSUPPORTED_METHOD: "unknown compression method"
+            case ISAL_INCORRECT_CHECKSUM: "checksum mismatch"
+            default: "error \(result)"
+            }
+        return CodecError(.corrupt, "gzip data is corrupt: \(reason)")
+    }
+}
