@@ -81,7 +81,8 @@ let upperHalf: [Target] =
         "Snapshotter",
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "LazyFileSystem", "Registry", "Streaming",
-            "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics, nio, nioPosix,
+            "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics, lifecycle, nio,
+            nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
         "Daemon",
