@@ -1,0 +1,55 @@
+# Rivulet's two commands are `make demo` and `make test`; each target installs what it misses from Debian.
+
+CONFIGURATION := release
+SWIFT_BUILD := swift build -c $(CONFIGURATION)
+BIN := .build/$(CONFIGURATION)
+PREFIX ?= /usr
+SECONDS_EACH ?= 60
+
+.PHONY: help build demo test conformance fuzz lint format generate install deps-build
+
+help:
+	@echo "make build        the daemon, stripped, in $(BIN)"
+	@echo "make demo         a real image, pulled the ordinary way and through Rivulet, side by side (root)"
+	@echo "                  PEERS=1 adds stargz-snapshotter, LINK=shaped a slow link"
+	@echo "make test         all tests; without root it says what it leaves out"
+	@echo "make conformance  containerd's own snapshotter suite against rivuletd (root)"
+	@echo "make fuzz         every fuzzer for SECONDS_EACH=$(SECONDS_EACH) seconds"
+	@echo "make lint         formatting"
+	@echo "make generate     ContainerdAPI from its .proto files"
+	@echo "make install      to DESTDIR and PREFIX=$(PREFIX)"
+
+deps-build:
+	@deploy/debian-deps build
+
+build: deps-build
+	$(SWIFT_BUILD) --product rivuletd
+
+test: deps-build
+	@Tests/run $(CONFIGURATION)
+
+demo: deps-build
+	@bench/demo $(CONFIGURATION)
+
+conformance: deps-build
+	@deploy/debian-deps conformance
+	$(SWIFT_BUILD) --product rivuletd
+	Tests/Conformance/run $(BIN)/rivuletd
+
+fuzz: deps-build
+	Tests/Fuzz/run $(SECONDS_EACH)
+
+lint:
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests bench
+
+format:
+	swift format --in-place --recursive --parallel Package.swift Sources Tests bench
+
+generate:
+	Sources/ContainerdAPI/generate
+
+install:
+	install -D -m 0755 $(BIN)/rivuletd $(DESTDIR)$(PREFIX)/bin/rivuletd
+	install -D -m 0644 deploy/config.toml $(DESTDIR)/etc/rivulet/config.toml
+	install -D -m 0644 systemd/rivuletd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/rivuletd.service
+	install -D -m 0644 systemd/rivuletd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/rivuletd.socket

@@ -1,0 +1,135 @@
+import TOMLKit
+
+/// Takes options out of a TOML document and, at the end, refuses whatever nobody took.
+///
+/// A misspelt key is an error and not a silent default: the error names the key and its line. TOMLKit gives lines for
+/// syntax errors only, so the line of a key is looked up in the text.
+struct ConfigurationReader {
+    private let path: String
+    private let text: String
+    private let document: TOMLTable
+    private var taken: Set<String> = []
+
+    /// Parses `text`; `path` is for messages only.
+    init(text: String, path: String) throws(ConfigurationError) {
+        self.path = path
+        self.text = text
+        do {
+            document = try TOMLTable(string: text)
+        } catch let error as TOMLParseError {
+            throw ConfigurationError(.syntax, "\(path):\(error.source.begin.line): \(error.description)")
+        } catch {
+            throw ConfigurationError(.syntax, "\(path): not TOML", cause: error)
+        }
+    }
+
+    /// The string at `key` (`table.name` or `name`), or `fallback` when it is not given.
+    mutating func string(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
+        guard let value = take(key) else { return fallback }
+        guard let string = value.string else { throw mismatch(key, "a string in quotes") }
+        return string
+    }
+
+    /// As ``string(_:default:)``; the value must be an absolute path.
+    mutating func path(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
+        let value = try string(key, default: fallback)
+        guard value.hasPrefix("/"), !value.utf8.contains(0) else { throw mismatch(key, "an absolute path") }
+        return value
+    }
+
+    /// One of `choices` at `key`.
+    mutating func choice<Choice: RawRepresentable & CaseIterable>(
+        _ key: String, default fallback: Choice
+    ) throws(ConfigurationError) -> Choice where Choice.RawValue == String {
+        let value = try string(key, default: fallback.rawValue)
+        guard let choice = Choice(rawValue: value) else {
+            throw mismatch(key, "one of " + Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))
+        }
+        return choice
+    }
+
+    /// The boolean at `key`.
+    mutating func bool(_ key: String, default fallback: Bool) throws(ConfigurationError) -> Bool {
+        guard let value = take(key) else { return fallback }
+        guard let bool = value.bool else { throw mismatch(key, "true or false") }
+        return bool
+    }
+
+    /// The integer at `key`, which must lie in `bounds`.
+    mutating func integer(
+        _ key: String, default fallback: Int, in bounds: ClosedRange<Int>
+    ) throws(ConfigurationError) -> Int {
+        guard let value = take(key) else { return fallback }
+        guard let integer = value.int, bounds.contains(integer) else {
+            throw mismatch(key, "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
+        }
+        return integer
+    }
+
+    /// Refuses the first key that no call has taken.
+    func finish() throws(ConfigurationError) {
+        for name in document.keys.sorted() {
+            if let table = document[name]?.table {
+                for inner in table.keys.sorted() where !taken.contains("\(name).\(inner)") {
+                    throw unknown("\(name).\(inner)")
+                }
+                // An empty table of an unknown name is a misspelling too.
+                if table.isEmpty, !taken.contains(where: { $0.hasPrefix("\(name).") }) { throw unknown(name) }
+            } else if !taken.contains(name) {
+                throw unknown(name)
+            }
+        }
+    }
+
+    // MARK: -
+
+    private mutating func take(_ key: String) -> (any TOMLValueConvertible)? {
+        taken.insert(key)
+        let parts = key.split(separator: ".", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else { return document[key] }
+        return document[parts[0]]?.table?[parts[1]]
+    }
+
+    private func mismatch(_ key: String, _ expected: String) -> ConfigurationError {
+        ConfigurationError(.badValue, "\(location(of: key)): \(key) must be \(expected)")
+    }
+
+    private func unknown(_ key: String) -> ConfigurationError {
+        let known = taken.min { distance($0, key) < distance($1, key) }
+        let hint = known.flatMap { distance($0, key) <= 3 ? " (did you mean \($0)?)" : nil } ?? ""
+        return ConfigurationError(.unknownKey, "\(location(of: key)): there is no option \(key)\(hint)")
+    }
+
+    /// `file:line` of `key`, or just the file when the text spells the key in a way that the search does not see.
+    private func location(of key: String) -> String {
+        var table = ""
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let trimmed = line.drop { $0 == " " || $0 == "\t" }
+            if trimmed.hasPrefix("["), let end = trimmed.firstIndex(of: "]") {
+                table = trimmed[trimmed.index(after: trimmed.startIndex)..<end].filter { $0 != " " && $0 != "\"" }
+                if table == key { return "\(path):\(index + 1)" }
+                continue
+            }
+            guard let equals = trimmed.firstIndex(of: "=") else { continue }
+            let name = trimmed[..<equals].filter { $0 != " " && $0 != "\t" && $0 != "\"" && $0 != "'" }
+            if (table.isEmpty ? name : "\(table).\(name)") == key { return "\(path):\(index + 1)" }
+        }
+        return path
+    }
+
+    /// How many letters must change to make one key the other.
+    private func distance(_ left: String, _ right: String) -> Int {
+        let left = Array(left.utf8)
+        let right = Array(right.utf8)
+        var previous = Array(0...right.count)
+        for (row, letter) in left.enumerated() {
+            var current = [row + 1]
+            for (column, other) in right.enumerated() {
+                current.append(
+                    min(previous[column + 1] + 1, current[column] + 1, previous[column] + (letter == other ? 0 : 1)))
+            }
+            previous = current
+        }
+        return previous[right.count]
+    }
+}

@@ -1,0 +1,57 @@
+import Linux
+public import Logging
+
+/// Everything that a node's operator may choose: what `config.toml` holds. `deploy/config.toml` explains each option.
+public struct DaemonConfiguration: Sendable {
+    public var root = "/var/lib/rivulet"
+    public var address = "/run/rivulet/rivulet.sock"
+    public var logLevel = Logger.Level.info
+    public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
+    /// The directory of docker's `config.json`; `nil` for docker's own rule.
+    public var dockerConfig: String?
+    public var prefetches = true
+    public var fillsInBackground = true
+    /// 0 means one a core, at least four.
+    public var fuseThreads = 0
+    public var allowsUnverifiedTOC = false
+    /// Seconds.
+    public var prepareTimeout = 30
+    /// `nil` for none.
+    public var adminAddress: String? = "/run/rivulet/admin.sock"
+
+    /// The defaults.
+    public init() {}
+
+    /// What `text` says; `path` is for messages. An option that does not exist is an error.
+    public init(text: String, path: String) throws(ConfigurationError) {
+        var reader = try ConfigurationReader(text: text, path: path)
+        root = try reader.path("root", default: root)
+        address = try reader.path("address", default: address)
+        logLevel = try reader.choice("log.level", default: logLevel)
+        registryConfigPath = try reader.string("registry.config_path", default: registryConfigPath)
+        let dockerConfig = try reader.string("registry.docker_config", default: "")
+        self.dockerConfig = dockerConfig.isEmpty ? nil : dockerConfig
+        prefetches = try reader.bool("streaming.prefetch", default: prefetches)
+        fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
+        fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
+        allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
+        prepareTimeout = try reader.integer("limits.prepare_timeout", default: prepareTimeout, in: 1...3600)
+        let adminAddress = try reader.string("admin.address", default: self.adminAddress ?? "")
+        self.adminAddress = adminAddress.isEmpty ? nil : adminAddress
+        try reader.finish()
+    }
+
+    /// What the file at `path` says.
+    public init(path: String) throws(ConfigurationError) {
+        let bytes: [UInt8]
+        do {
+            bytes = try Sys.readFile(path, limit: 1 << 20)
+        } catch {
+            throw ConfigurationError(.unreadable, "cannot read the configuration \(path)", cause: error)
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw ConfigurationError(.syntax, "\(path): not UTF-8")
+        }
+        try self.init(text: text, path: path)
+    }
+}

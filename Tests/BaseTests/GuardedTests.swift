@@ -1,0 +1,24 @@
+import Base
+import Dispatch
+import Testing
+
+struct GuardedTests {
+    @Test func letsOneInAtATime() {
+        let total = Guarded(0)
+        DispatchQueue.concurrentPerform(iterations: 8) { _ in
+            for _ in 0..<10_000 { total.withLock { $0 += 1 } }
+        }
+        #expect(total.withLock { $0 } == 80_000)
+    }
+
+    @Test func wakesWhoWaits() {
+        let value = Guarded(0)
+        DispatchQueue.global().async { value.withLockSignalling { $0 = 7 } }
+        #expect(value.waitUntil { $0 == 7 ? $0 : nil } == 7)
+    }
+
+    @Test func givesUpInTime() {
+        let value = Guarded(0)
+        #expect(value.waitUntil(timeout: 1_000_000) { $0 == 1 ? true : nil } == nil)
+    }
+}

@@ -1,0 +1,77 @@
+import Daemon
+import Logging
+import Testing
+
+struct DaemonConfigurationTests {
+    private func refusal(of text: String) -> ConfigurationError? {
+        do {
+            _ = try DaemonConfiguration(text: text, path: "config.toml")
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func hasADefaultForEverything() throws {
+        let configuration = try DaemonConfiguration(text: "", path: "config.toml")
+        #expect(configuration.root == "/var/lib/rivulet")
+        #expect(configuration.address == "/run/rivulet/rivulet.sock")
+        #expect(!configuration.allowsUnverifiedTOC)
+    }
+
+    @Test func takesWhatIsGiven() throws {
+        let configuration = try DaemonConfiguration(
+            text: """
+                root = "/data"
+                [log]
+                level = "debug"
+                [streaming]
+                background_fill = false
+                [limits]
+                prepare_timeout = 5
+                [admin]
+                address = ""
+                """, path: "config.toml")
+        #expect(configuration.root == "/data")
+        #expect(configuration.logLevel == .debug)
+        #expect(!configuration.fillsInBackground)
+        #expect(configuration.prepareTimeout == 5)
+        #expect(configuration.adminAddress == nil)
+    }
+
+    /// The sample that is installed shows the defaults, all commented out: with the comments taken away it must say just them.
+    @Test(arguments: [
+        ("rot = \"/x\"", "config.toml:1: there is no option rot (did you mean root?)"),
+        ("\n\n[streaming]\nbackground_fil = true", "config.toml:4: there is no option streaming.background_fil"),
+        ("[stream]\nprefetch = true", "config.toml:2: there is no option stream.prefetch"),
+        ("[nothing]", "config.toml:1: there is no option nothing"),
+    ])
+    func namesAnUnknownKeyAndItsLine(_ text: String, _ message: String) throws {
+        let error = try #require(refusal(of: text))
+        #expect(error.code == .unknownKey)
+        #expect(error.message.hasPrefix(message))
+    }
+
+    @Test(arguments: [
+        ("root = 3", "config.toml:1: root must be a string"),
+        ("root = \"var\"", "config.toml:1: root must be an absolute path"),
+        ("[log]\nlevel = \"loud\"", "config.toml:2: log.level must be one of"),
+        ("[fuse]\n\nthreads = -1", "config.toml:3: fuse.threads must be a whole number from 0 to 256"),
+        ("[streaming]\nprefetch = 1", "config.toml:2: streaming.prefetch must be true or false"),
+        ("log = 3", "config.toml"),
+    ])
+    func namesABadValueAndItsLine(_ text: String, _ message: String) throws {
+        let error = try #require(refusal(of: text))
+        #expect(error.message.hasPrefix(message))
+    }
+
+    @Test func namesTheLineOfASyntaxError() throws {
+        let error = try #require(refusal(of: "root = \"/x\"\n[log\n"))
+        #expect(error.code == .syntax)
+        #expect(error.message.hasPrefix("config.toml:2"))
+    }
+
+    @Test func saysThatAFileIsMissing() {
+        #expect(throws: ConfigurationError.self) { try DaemonConfiguration(path: "/nonexistent/config.toml") }
+    }
+}

@@ -1,0 +1,24 @@
+import CoreMetrics
+import Daemon
+import Testing
+
+struct MetricsPageTests {
+    @Test func rendersWhatWasCounted() {
+        let page = MetricsPage()
+        page.makeCounter(label: "fallback", dimensions: [("reason", "a\"b\n")]).increment(by: 2)
+        page.makeCounter(label: "fallback", dimensions: [("reason", "a\"b\n")]).increment(by: 1)
+        page.makeTimer(label: "prepare_seconds", dimensions: []).recordNanoseconds(1_500_000_000)
+        page.addSource { [("bytes_total", [("class", "demand")], 42)] }
+        #expect(
+            page.render() == """
+                # TYPE rivulet_bytes_total counter
+                rivulet_bytes_total{class="demand"} 42
+                # TYPE rivulet_fallback_total counter
+                rivulet_fallback_total{reason="a\\"b\\n"} 3
+                # TYPE rivulet_prepare_seconds summary
+                rivulet_prepare_seconds_count 1
+                rivulet_prepare_seconds_sum 1.5
+
+                """)
+    }
+}
