@@ -1,3 +1,5 @@
+import Base
+
 /// CRC-32C (Castagnoli), reflected, eight bytes a step: the checksum of an EROFS superblock, and of our own tables.
 enum CRC32C {
     /// Eight tables of 256 words: `table[k * 256 + b]` is the effect of byte `b` followed by `k` zero bytes.

@@ -93,23 +93,15 @@ extension LayerIndexBuilder {
         return LayerIndexError(.badHardLink, "the hard link \(String(decoding: name, as: UTF8.self)) \(reason)")
     }
 
-    /// Counts links, and marks opaque directories.
+    /// Marks opaque directories and counts links.
     private mutating func settle() throws(LayerIndexError) {
-        for index in arena.nodes.indices where !arena.nodes[index].flags.contains(.dead) {
-            let parent = Int(arena.nodes[index].parent)
-            if arena.nodes[index].isDirectory {
-                arena.nodes[index].linkCount += 2
-                if index != 0 { arena.nodes[parent].linkCount += 1 }
-                if arena.nodes[index].flags.contains(.opaque) {
-                    var list = arena.xattrs(of: UInt32(index))
-                    list.setOpaque()
-                    try arena.setXattrs(&list, of: UInt32(index))
-                }
-            } else if arena.nodes[index].flags.contains(.hardLink) {
-                arena.nodes[Int(arena.nodes[index].payload)].linkCount += 1
-            } else {
-                arena.nodes[index].linkCount += 1
-            }
+        for index in arena.nodes.indices {
+            let node = arena.nodes[index]
+            guard node.isDirectory, node.flags.contains(.opaque), !node.flags.contains(.dead) else { continue }
+            var list = arena.xattrs(of: UInt32(index))
+            list.setOpaque()
+            try arena.setXattrs(&list, of: UInt32(index))
         }
+        arena.countLinks()
     }
 }

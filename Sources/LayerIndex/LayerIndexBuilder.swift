@@ -88,14 +88,13 @@ public struct LayerIndexBuilder: ~Copyable {
     /// - Symbolic links have mode 0777, as on Linux. Extended attributes that Linux could not set (of an unknown
     ///   namespace) and those by which overlayfs talks to itself (`trusted.overlay.*`) are left out, but
     ///   `trusted.overlay.opaque` = `y` counts.
-    public mutating func add(_ entry: borrowing LayerEntry) throws(LayerIndexError) {
-        let bytes = copy entry.path
-        try bytes.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
+    public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
+        try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
         }
     }
 
-    private mutating func add(_ entry: borrowing LayerEntry, at bytes: UnsafeRawBufferPointer) throws(LayerIndexError) {
+    private mutating func add(_ entry: LayerEntry, at bytes: UnsafeRawBufferPointer) throws(LayerIndexError) {
         try path.clean(bytes)
         guard let last = path.names.last else {
             guard entry.kind == .directory else {
@@ -198,7 +197,7 @@ public struct LayerIndexBuilder: ~Copyable {
     }
 
     /// Gives `node` what `entry` says.
-    private mutating func fill(_ index: UInt32, from entry: borrowing LayerEntry) throws(LayerIndexError) {
+    private mutating func fill(_ index: UInt32, from entry: LayerEntry) throws(LayerIndexError) {
         let node = Int(index)
         if entry.kind == .hardlink {
             // The type bits stay 0: the node has no attributes of its own.

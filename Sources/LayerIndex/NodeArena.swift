@@ -125,6 +125,20 @@ struct NodeArena {
         return bytes[start..<start + length].elementsEqual(name)
     }
 
+    /// Sets every link count: for a directory 2 and its subdirectories, for anything else its names. They must be 0.
+    mutating func countLinks() {
+        for index in nodes.indices where !nodes[index].flags.contains(.dead) {
+            if nodes[index].isDirectory {
+                nodes[index].linkCount += 2
+                if index != 0 { nodes[Int(nodes[index].parent)].linkCount += 1 }
+            } else if nodes[index].flags.contains(.hardLink) {
+                nodes[Int(nodes[index].payload)].linkCount += 1
+            } else {
+                nodes[index].linkCount += 1
+            }
+        }
+    }
+
     private func reserve(_ count: Int) throws(LayerIndexError) {
         guard bytes.count + xattrs.count + count <= metadataLimit else {
             throw LayerIndexError(.limit, "names and attributes take more than \(metadataLimit) bytes")
