@@ -30,16 +30,30 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Adds an attribute or overwrites it.
+    /// Adds an attribute. Once ``normalize()`` has been called, the last of several with one name is left.
     mutating func set(index: UInt8, name: [UInt8], value: [UInt8]) {
-        if let position = entries.firstIndex(where: { $0.index == index && $0.name == name }) {
-            entries[position].value = value
-        } else {
-            entries.append(Entry(index: index, name: name, value: value))
+        entries.append(Entry(index: index, name: name, value: value))
+    }
+
+    /// Sorts the attributes, and leaves the last of those with one name.
+    mutating func normalize() {
+        guard entries.count > 1 else { return }
+        var ordered = entries.enumerated().map { (position: $0.offset, entry: $0.element) }
+        ordered.sort { left, right in
+            if left.entry.index != right.entry.index { return left.entry.index < right.entry.index }
+            if left.entry.name != right.entry.name {
+                return left.entry.name.lexicographicallyPrecedes(right.entry.name)
+            }
+            return left.position < right.position
+        }
+        entries.removeAll(keepingCapacity: true)
+        for (_, entry) in ordered {
+            if let last = entries.last, last.index == entry.index, last.name == entry.name { entries.removeLast() }
+            entries.append(entry)
         }
     }
 
-    /// Whether one of the overlay's own attributes says that lower layers do not shine through.
+    /// Whether one of the overlay's own attributes says that lower layers do not shine through. Call ``normalize()`` before.
     var saysOpaque: Bool {
         entries.contains {
             $0.index == ExtendedAttributeName.trustedIndex && $0.name == ExtendedAttributeName.opaqueSuffix
@@ -59,11 +73,8 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Appends the encoding to `bytes`.
-    mutating func encode(to bytes: inout [UInt8]) {
-        entries.sort { left, right in
-            left.index != right.index ? left.index < right.index : left.name.lexicographicallyPrecedes(right.name)
-        }
+    /// Appends the encoding to `bytes`. Call ``normalize()`` before.
+    func encode(to bytes: inout [UInt8]) {
         for entry in entries {
             bytes.append(UInt8(entry.name.count))
             bytes.append(entry.index)

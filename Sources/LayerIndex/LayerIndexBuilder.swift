@@ -262,6 +262,7 @@ public struct LayerIndexBuilder: ~Copyable {
             guard let split = name.withUnsafeBytes({ ExtendedAttributeName.split($0) }) else { continue }
             list.set(index: split.index, name: Array(name[split.prefix...]), value: value)
         }
+        list.normalize()
         if list.saysOpaque { arena.nodes[Int(node)].flags.insert(.opaque) }
         list.removeOverlayNames()
         try arena.setXattrs(&list, of: node)

@@ -90,6 +90,7 @@ struct NodeArena {
 
     /// Keeps `list` as the extended attributes of `node`.
     mutating func setXattrs(_ list: inout ExtendedAttributeList, of node: UInt32) throws(LayerIndexError) {
+        list.normalize()
         guard !list.entries.isEmpty else {
             nodes[Int(node)].xattrLength = 0
             return
