@@ -1,0 +1,74 @@
+import Base
+import ContentStore
+import LayerIndex
+
+/// Which chains and layers are mounted. Policy only: `LazyFileSystem` holds it behind a lock for the length of one call.
+struct ChainTable {
+    /// What the slot's chain was called, for ever: the kernel may still hold nodes of a chain that is gone, and must never
+    /// get another chain's bytes for them.
+    private struct Slot {
+        var owner: Digest?
+        var chain: Chain?
+    }
+
+    private var slots: [Slot] = []
+    private var byID: [Digest: UInt32] = [:]
+    private(set) var content = ContentDirectory()
+
+    /// How many chains there are.
+    var count: Int { byID.count }
+    /// Inodes of all chains together.
+    private(set) var inodeCount: UInt64 = 0
+
+    func chain(inSlot slot: UInt32) -> Chain? {
+        let index = Int(slot)
+        return index < slots.count ? slots[index].chain : nil
+    }
+
+    func chain(_ id: Digest) -> Chain? {
+        byID[id].flatMap { chain(inSlot: $0) }
+    }
+
+    /// The chain with the lowest slot after `slot`.
+    func chain(afterSlot slot: UInt32) -> Chain? {
+        var index = Int(slot) + 1
+        while index < slots.count {
+            if let chain = slots[index].chain { return chain }
+            index += 1
+        }
+        return nil
+    }
+
+    /// Adds `chain`, or says why not. Adding what is there already, in the same slot, changes nothing.
+    /// - Returns: the layers that no chain had before; `nil` when nothing changed.
+    mutating func add(_ chain: Chain) throws(LazyFileSystemError) -> [Digest]? {
+        guard chain.slot > 0, chain.slot <= NodeID.maximumSlot else {
+            throw LazyFileSystemError(.badSlot, "slot \(chain.slot) is not in 1...\(NodeID.maximumSlot)")
+        }
+        let index = Int(chain.slot)
+        if let present = byID[chain.id] {
+            guard present == chain.slot else {
+                throw LazyFileSystemError(
+                    .badSlot, "chain \(chain.id) is in slot \(present) and cannot also be in \(chain.slot)")
+            }
+            return nil
+        }
+        if index < slots.count, let owner = slots[index].owner, owner != chain.id {
+            throw LazyFileSystemError(.badSlot, "slot \(chain.slot) belongs to chain \(owner), not to \(chain.id)")
+        }
+        while slots.count <= index { slots.append(Slot()) }
+        slots[index] = Slot(owner: chain.id, chain: chain)
+        byID[chain.id] = chain.slot
+        inodeCount &+= chain.tree.inodeCount
+        return chain.layers.filter { content.add($0.content) }.map(\.content.digest)
+    }
+
+    /// Takes `id` out.
+    /// - Returns: the layers that no chain has any more; `nil` when it was not there.
+    mutating func remove(_ id: Digest) -> [Digest]? {
+        guard let slot = byID.removeValue(forKey: id), let chain = chain(inSlot: slot) else { return nil }
+        slots[Int(slot)].chain = nil
+        inodeCount &-= chain.tree.inodeCount
+        return chain.layers.map(\.content.digest).filter { content.remove($0) }
+    }
+}

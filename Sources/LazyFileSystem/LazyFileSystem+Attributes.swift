@@ -1,0 +1,58 @@
+import Base
+import LayerIndex
+
+/// Extended attributes.
+extension LazyFileSystem {
+    /// Runs `body` with the value of one attribute: the bytes are valid during the call. `nil` when there is none.
+    public func withExtendedAttribute<Result>(
+        _ node: NodeID, _ name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(LazyFileSystemError) -> Result? {
+        guard node.slot != 0 else { return nil }
+        let chain = try chain(of: node)
+        guard chain.tree.hasExtendedAttributes else { return nil }
+        do {
+            return try chain.tree.extendedAttribute(node.nid, name: name, body)
+        } catch {
+            throw chain.corrupt(error)
+        }
+    }
+
+    /// Copies the value of one attribute into `buffer`, or tells its length when `buffer` is empty, as getxattr(2) does.
+    /// - Returns: the length; `nil` when there is no such attribute.
+    public func extendedAttribute(
+        _ node: NodeID, _ name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LazyFileSystemError) -> Int? {
+        let count = try withExtendedAttribute(node, name) { value in
+            if value.count <= buffer.count { buffer.copyMemory(from: value) }
+            return value.count
+        }
+        guard let count else { return nil }
+        guard buffer.isEmpty || count <= buffer.count else { throw .tooSmall }
+        return count
+    }
+
+    /// Copies the names of all attributes into `buffer`, each ended by a NUL, or tells their length when `buffer` is
+    /// empty, as listxattr(2) does.
+    public func extendedAttributeNames(
+        _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LazyFileSystemError) -> Int {
+        guard node.slot != 0 else { return 0 }
+        let chain = try chain(of: node)
+        guard chain.tree.hasExtendedAttributes else { return 0 }
+        var count = 0
+        do {
+            try chain.tree.forEachExtendedAttribute(node.nid) { name, _ in
+                if count + name.count < buffer.count {
+                    UnsafeMutableRawBufferPointer(rebasing: buffer[count...]).copyMemory(from: name)
+                    buffer[count + name.count] = 0
+                }
+                count += name.count + 1
+                return true
+            }
+        } catch {
+            throw chain.corrupt(error)
+        }
+        guard buffer.isEmpty || count <= buffer.count else { throw .tooSmall }
+        return count
+    }
+}

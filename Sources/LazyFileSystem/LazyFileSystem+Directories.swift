@@ -1,0 +1,85 @@
+import Base
+import ContentStore
+import LayerIndex
+
+/// Listing.
+extension LazyFileSystem {
+    /// Lists `directory` from `cookie` on: 0 is the beginning, any other a ``ListedNode/next`` of the same directory.
+    /// A cookie stays good for as long as the directory lives, whatever is added or removed meanwhile. `.` and `..` are
+    /// among the entries. `body` returns false to stop: the entry that it was called with counts as not listed.
+    public func list(
+        _ directory: NodeID, from cookie: UInt64, _ body: (ListedNode) -> Bool
+    ) throws(LazyFileSystemError) {
+        switch directory {
+        case .root: listRoot(from: cookie, body)
+        case .content: listContent(from: cookie, body)
+        default:
+            guard directory.slot != 0 else { throw .notDirectory }
+            try list(try chain(of: directory), directory.nid, from: cookie, body)
+        }
+    }
+
+    private func list(
+        _ chain: Chain, _ directory: UInt64, from cookie: UInt64, _ body: (ListedNode) -> Bool
+    ) throws(LazyFileSystemError) {
+        guard try chain.status(directory).isDirectory else { throw .notDirectory }
+        var failure: LazyFileSystemError?
+        do {
+            try chain.tree.forEachEntry(directory, from: cookie) { name, nid, type, next in
+                let isParentOfRoot = directory == chain.tree.rootInode && name.elementsEqual("..".utf8)
+                guard let node = isParentOfRoot ? .root : NodeID(slot: chain.slot, nid: nid) else {
+                    failure = LazyFileSystemError(.corrupt, "chain \(chain.id) has an inode number of over 40 bits")
+                    return false
+                }
+                return body(ListedNode(name: name, node: node, type: type, next: next))
+            }
+        } catch {
+            throw chain.corrupt(error)
+        }
+        if let failure { throw failure }
+    }
+
+    /// Cookies: 1 after `.`, 2 after `..`, 3 after `content`, 3 + slot after a chain.
+    private func listRoot(from cookie: UInt64, _ body: (ListedNode) -> Bool) {
+        guard listDots(.root, from: cookie, body) else { return }
+        if cookie < 3 {
+            guard emit("content", .content, type: directoryType, next: 3, body) else { return }
+        }
+        var slot = UInt32(clamping: cookie > 3 ? cookie - 3 : 0)
+        guard slot <= NodeID.maximumSlot else { return }
+        while let chain = table.withLock({ $0.chain(afterSlot: slot) }) {
+            guard emit(chain.id.hex, chain.root, type: directoryType, next: 3 + UInt64(chain.slot), body) else { return }
+            slot = chain.slot
+        }
+    }
+
+    /// Cookies: 1 after `.`, 2 after `..`, 1 + the inode number after a file.
+    private func listContent(from cookie: UInt64, _ body: (ListedNode) -> Bool) {
+        guard listDots(.content, from: cookie, body) else { return }
+        var nid = cookie
+        while let entry = table.withLock({ $0.content.entry(from: nid) }) {
+            nid = entry.nid + 1
+            let node = NodeID(rawValue: entry.nid)
+            guard emit(entry.layer.content.digest.hex, node, type: regularType, next: nid, body) else { return }
+        }
+    }
+
+    private var directoryType: UInt8 { 4 }
+    private var regularType: UInt8 { 8 }
+
+    private func listDots(_ directory: NodeID, from cookie: UInt64, _ body: (ListedNode) -> Bool) -> Bool {
+        if cookie < 1 {
+            guard emit(".", directory, type: directoryType, next: 1, body) else { return false }
+        }
+        return cookie >= 2 || emit("..", .root, type: directoryType, next: 2, body)
+    }
+
+    private func emit(
+        _ name: String, _ node: NodeID, type: UInt8, next: UInt64, _ body: (ListedNode) -> Bool
+    ) -> Bool {
+        var name = name
+        return name.withUTF8 {
+            body(ListedNode(name: UnsafeRawBufferPointer($0), node: node, type: type, next: next))
+        }
+    }
+}

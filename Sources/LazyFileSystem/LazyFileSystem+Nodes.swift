@@ -1,0 +1,85 @@
+import Base
+import ContentStore
+import LayerIndex
+
+/// Names and attributes.
+extension LazyFileSystem {
+    private static let contentName = StaticString("content")
+
+    /// What stat(2) says of `node`.
+    public func status(_ node: NodeID) throws(LazyFileSystemError) -> NodeStatus {
+        guard node.slot == 0 else { return try chain(of: node).status(node.nid) }
+        switch node {
+        case .root:
+            let chains = table.withLock { $0.count }
+            return NodeStatus(id: .root, mode: 0o040700, linkCount: UInt32(clamping: 3 + chains), size: 0)
+        case .content:
+            return NodeStatus(id: .content, mode: 0o040500, linkCount: 2, size: 0)
+        default:
+            guard let entry = table.withLock({ $0.content.entry(node.nid) }) else { throw .stale }
+            return contentStatus(entry)
+        }
+    }
+
+    func contentStatus(_ entry: ContentDirectory.Entry) -> NodeStatus {
+        NodeStatus(
+            id: NodeID(rawValue: entry.nid), mode: 0o100400, linkCount: 1,
+            size: entry.layer.content.chunks.contentSize)
+    }
+
+    /// What `name` stands for in `directory`. Understands `.` (of any node) and `..`, which the kernel asks for when it
+    /// turns a file handle back into a path (open_by_handle_at(2), which overlayfs uses).
+    public func lookup(
+        _ directory: NodeID, _ name: UnsafeRawBufferPointer
+    ) throws(LazyFileSystemError) -> LookupResult {
+        if name.elementsEqual(".".utf8) { return .found(try status(directory)) }
+        guard directory.slot == 0 else { return try lookup(in: try chain(of: directory), directory.nid, name) }
+        if name.elementsEqual("..".utf8) { return .found(try status(.root)) }
+        switch directory {
+        case .root:
+            let isContent = Self.contentName.withUTF8Buffer { name.elementsEqual($0) }
+            if isContent { return .found(try status(.content)) }
+            guard let id = Digest(hex: name), let chain = table.withLock({ $0.chain(id) }) else {
+                return .absent(forever: false)
+            }
+            return .found(try chain.status(chain.tree.rootInode))
+        case .content:
+            guard let digest = Digest(hex: name), let entry = table.withLock({ $0.content.entry(digest) }) else {
+                return .absent(forever: false)
+            }
+            return .found(contentStatus(entry))
+        default:
+            throw .notDirectory
+        }
+    }
+
+    private func lookup(
+        in chain: Chain, _ directory: UInt64, _ name: UnsafeRawBufferPointer
+    ) throws(LazyFileSystemError) -> LookupResult {
+        if directory == chain.tree.rootInode, name.elementsEqual("..".utf8) { return .found(try status(.root)) }
+        let found: UInt64?
+        do {
+            found = try chain.tree.lookup(directory, name)
+        } catch {
+            guard try chain.status(directory).isDirectory else { throw .notDirectory }
+            throw chain.corrupt(error)
+        }
+        guard let found else { return .absent(forever: true) }
+        return .found(try chain.status(found))
+    }
+
+    /// Copies the target of the link `node` into `buffer`, without a final NUL.
+    /// - Returns: its length, at most 4095 bytes.
+    public func readLink(
+        _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LazyFileSystemError) -> Int {
+        guard node.slot != 0 else { throw .notSymlink }
+        let chain = try chain(of: node)
+        guard try chain.status(node.nid).isSymlink else { throw .notSymlink }
+        do {
+            return try chain.tree.readLink(node.nid, into: buffer)
+        } catch {
+            throw chain.corrupt(error)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+/// What `df` is told: the file system that the store lies on.
+public struct StoreCapacity: Hashable, Sendable {
+    /// Bytes in one of the blocks counted below.
+    public var blockSize: UInt32
+    public var blocks: UInt64
+    public var freeBlocks: UInt64
+    /// What of ``freeBlocks`` is not kept for root.
+    public var availableBlocks: UInt64
+    /// Inodes in all, and how many are left.
+    public var files: UInt64
+    public var freeFiles: UInt64
+
+    public init(
+        blockSize: UInt32, blocks: UInt64, freeBlocks: UInt64, availableBlocks: UInt64, files: UInt64, freeFiles: UInt64
+    ) {
+        self.blockSize = blockSize
+        self.blocks = blocks
+        self.freeBlocks = freeBlocks
+        self.availableBlocks = availableBlocks
+        self.files = files
+        self.freeFiles = freeFiles
+    }
+}
