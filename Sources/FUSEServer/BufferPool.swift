@@ -1,0 +1,71 @@
+import Base
+import Glibc
+
+/// Page-aligned buffers of one size, used over and over: a fresh one of this size for each request would be mapped,
+/// faulted in and unmapped every time, which costs more than the read (glibc maps everything from 128 KiB up).
+final class BufferPool: Sendable {
+    /// Memory with one user. Not a buffer pointer, which cannot be sent to another thread.
+    fileprivate struct Memory: @unchecked Sendable {
+        // Safe: a pool entry or a live Buffer is its only holder.
+        let address: UnsafeMutableRawPointer
+    }
+
+    /// A buffer on loan: goes back to its pool when it is dropped.
+    struct Buffer: ~Copyable {
+        private let memory: Memory
+        private let pool: BufferPool
+
+        fileprivate init(_ memory: Memory, _ pool: BufferPool) {
+            self.memory = memory
+            self.pool = pool
+        }
+
+        /// Valid for as long as the buffer lives.
+        var bytes: UnsafeMutableRawBufferPointer {
+            UnsafeMutableRawBufferPointer(start: memory.address, count: pool.size)
+        }
+
+        /// At most the first `count` bytes.
+        func prefix(_ count: Int) -> UnsafeMutableRawBufferPointer {
+            UnsafeMutableRawBufferPointer(start: memory.address, count: min(count, pool.size))
+        }
+
+        deinit {
+            pool.putBack(memory)
+        }
+    }
+
+    let size: Int
+    private let kept: Int
+    private let free: Guarded<[Memory]>
+
+    /// - Parameters:
+    ///   - size: bytes in each buffer.
+    ///   - kept: how many are kept when nobody uses them; more are made while more are in use.
+    init(size: Int, kept: Int) {
+        self.size = size
+        self.kept = kept
+        var memory: [Memory] = []
+        memory.reserveCapacity(kept)
+        free = Guarded(memory)
+    }
+
+    deinit {
+        for memory in free.withLock({ $0 }) { memory.address.deallocate() }
+    }
+
+    /// The buffer that was used last, for it is still in the processor's cache.
+    func take() -> Buffer {
+        let memory = free.withLock { $0.popLast() }
+        return Buffer(memory ?? Memory(address: .allocate(byteCount: size, alignment: 4096)), self)
+    }
+
+    private func putBack(_ memory: Memory) {
+        let keep = free.withLock { free in
+            guard free.count < kept else { return false }
+            free.append(memory)
+            return true
+        }
+        if !keep { memory.address.deallocate() }
+    }
+}

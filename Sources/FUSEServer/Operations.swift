@@ -1,0 +1,80 @@
+import Base
+import CFUSE
+import SystemPackage
+
+extension Session {
+    /// What libfuse calls for each request. What is not here libfuse answers with ENOSYS, which the kernel remembers
+    /// (access: `default_permissions` checks; lseek, flush, release: nothing to do) or with EROFS before it gets here.
+    /// Forgets need no answer and no accounting: node ids are computed.
+    static func operations() -> fuse_lowlevel_ops {
+        var operations = fuse_lowlevel_ops()
+        operations.`init` = { data, connection in
+            guard let data, let connection else { return }
+            Session.of(userData: data)?.negotiate(&connection.pointee)
+        }
+        operations.lookup = { request, parent, name in
+            guard let request, let name else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.lookup(token, parent, name)
+        }
+        operations.getattr = { request, node, _ in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.getattr(token, node)
+        }
+        operations.readlink = { request, node in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.readlink(token, node)
+        }
+        operations.open = { request, _, file in
+            guard let request, let file else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.open(token, file.pointee)
+        }
+        operations.opendir = { request, _, file in
+            guard let request, let file else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.opendir(token, file.pointee)
+        }
+        operations.read = { request, node, size, offset, _ in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.read(token, node, size: size, offset: offset)
+        }
+        operations.readdir = { request, node, size, offset, _ in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.readdir(token, node, size: size, offset: offset)
+        }
+        operations.readdirplus = { request, node, size, offset, _ in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.readdirplus(token, node, size: size, offset: offset)
+        }
+        operations.getxattr = { request, node, name, size in
+            guard let request, let name else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.getxattr(token, node, name, size: size)
+        }
+        operations.listxattr = { request, node, size in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.listxattr(token, node, size: size)
+        }
+        operations.statfs = { request, _ in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.statfs(token)
+        }
+        return operations
+    }
+
+    private func negotiate(_ connection: inout fuse_conn_info) {
+        KernelCapabilities.negotiate(&connection)
+        let result = Handshake(
+            zeroMessageOpen: KernelCapabilities.hasZeroMessageOpen(connection),
+            zeroMessageOpendir: KernelCapabilities.hasZeroMessageOpendir(connection))
+        handshake.withLockBroadcasting { $0 = result }
+    }
+}

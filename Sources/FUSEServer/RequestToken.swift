@@ -1,0 +1,89 @@
+import CFUSE
+import Glibc
+import SystemPackage
+
+/// A request of the kernel that has not been answered.
+///
+/// Exactly one reply, by construction: every reply consumes the token, and a token that is dropped answers EIO, so that no
+/// process can hang on it. A reply fails only when the reader or the connection has gone, which is nobody's business.
+struct RequestToken: ~Copyable, @unchecked Sendable {
+    // Safe to move between threads: libfuse locks what a request shares with its session, and the token has one owner.
+    private let request: fuse_req_t
+
+    init(_ request: fuse_req_t) {
+        self.request = request
+    }
+
+    deinit {
+        _ = fuse_reply_err(request, EIO)
+    }
+
+    consuming func fail(_ error: Errno) {
+        _ = fuse_reply_err(request, error.rawValue)
+        discard self
+    }
+
+    /// The bytes are copied before this returns.
+    consuming func reply(_ bytes: UnsafeRawBufferPointer) {
+        _ = fuse_reply_buf(request, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+        discard self
+    }
+
+    /// The length of an extended attribute, or of the list of names.
+    consuming func reply(attributeLength: Int) {
+        _ = fuse_reply_xattr(request, attributeLength)
+        discard self
+    }
+
+    consuming func reply(entry: fuse_entry_param) {
+        withUnsafePointer(to: entry) { _ = fuse_reply_entry(request, $0) }
+        discard self
+    }
+
+    consuming func reply(attributes: stat, timeout: Double) {
+        withUnsafePointer(to: attributes) { _ = fuse_reply_attr(request, $0, timeout) }
+        discard self
+    }
+
+    consuming func reply(capacity: statvfs) {
+        withUnsafePointer(to: capacity) { _ = fuse_reply_statfs(request, $0) }
+        discard self
+    }
+
+    consuming func reply(opened file: fuse_file_info) {
+        withUnsafePointer(to: file) { _ = fuse_reply_open(request, $0) }
+        discard self
+    }
+
+    /// Has `handler` called with `identifier` when the reader is interrupted, on the worker that receives the news; at once,
+    /// from in here, when it was interrupted before. In that case only, the handler must not answer this request: libfuse
+    /// still holds its lock.
+    ///
+    /// The handler gets a number, not an object: it may come when the request has just been answered.
+    borrowing func onInterrupt(_ identifier: UInt64, _ handler: fuse_interrupt_func_t) {
+        fuse_req_interrupt_func(request, handler, UnsafeMutableRawPointer(bitPattern: UInt(identifier)))
+    }
+
+    /// Appends an entry to the listing in `buffer`.
+    /// - Returns: the bytes that it takes; nothing was written when they are more than `buffer` has.
+    borrowing func add(
+        _ name: UnsafePointer<CChar>, _ attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        withUnsafePointer(to: attributes) {
+            fuse_add_direntry(
+                request, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), buffer.count, name, $0,
+                off_t(truncatingIfNeeded: next))
+        }
+    }
+
+    /// As ``add(_:_:next:to:)``, for a listing with attributes.
+    borrowing func add(
+        _ name: UnsafePointer<CChar>, _ entry: fuse_entry_param, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        withUnsafePointer(to: entry) {
+            fuse_add_direntry_plus(
+                request, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), buffer.count, name, $0,
+                off_t(truncatingIfNeeded: next))
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import Base
+import CFUSE
+import Glibc
+import LazyFileSystem
+import SystemPackage
+
+/// Names, attributes and capacity.
+extension Session {
+    /// How long the kernel may keep what it was told, in seconds: nothing changes, so for ever.
+    static let forever = 4_294_967_296.0
+
+    func lookup(_ token: consuming RequestToken, _ parent: fuse_ino_t, _ name: UnsafePointer<CChar>) {
+        statistics.lookups.add()
+        let bytes = UnsafeRawBufferPointer(start: name, count: strlen(name))
+        do {
+            switch try fileSystem.lookup(NodeID(rawValue: parent), bytes) {
+            case .found(let status):
+                token.reply(entry: Self.entry(status))
+            case .absent(forever: true):
+                // Node 0 with a time to live: the kernel remembers that there is nothing.
+                var entry = fuse_entry_param()
+                entry.entry_timeout = Self.forever
+                token.reply(entry: entry)
+            case .absent(forever: false):
+                token.fail(.noSuchFileOrDirectory)
+            }
+        } catch {
+            fail(token, error)
+        }
+    }
+
+    func getattr(_ token: consuming RequestToken, _ node: fuse_ino_t) {
+        statistics.attributes.add()
+        do {
+            let status = try fileSystem.status(NodeID(rawValue: node))
+            token.reply(attributes: Self.attributes(status), timeout: Self.forever)
+        } catch {
+            fail(token, error)
+        }
+    }
+
+    func readlink(_ token: consuming RequestToken, _ node: fuse_ino_t) {
+        statistics.links.add()
+        let buffer = buffers.take()
+        do {
+            let target = buffer.prefix(4096)
+            let count = try fileSystem.readLink(NodeID(rawValue: node), into: target)
+            token.reply(UnsafeRawBufferPointer(rebasing: target[..<count]))
+        } catch {
+            fail(token, error)
+        }
+    }
+
+    func statfs(_ token: consuming RequestToken) {
+        let capacity = fileSystem.capacity()
+        var result = statvfs()
+        result.f_bsize = UInt(capacity.blockSize)
+        result.f_frsize = UInt(capacity.blockSize)
+        result.f_blocks = fsblkcnt_t(capacity.blocks)
+        result.f_bfree = fsblkcnt_t(capacity.freeBlocks)
+        result.f_bavail = fsblkcnt_t(capacity.availableBlocks)
+        result.f_files = fsfilcnt_t(capacity.files)
+        result.f_ffree = fsfilcnt_t(capacity.freeFiles)
+        result.f_favail = fsfilcnt_t(capacity.freeFiles)
+        result.f_namemax = 255
+        token.reply(capacity: result)
+    }
+
+    func open(_ token: consuming RequestToken, _ file: fuse_file_info) {
+        // ENOSYS once: the kernel opens by itself from then on, and keeps its cache.
+        guard handshake.withLock({ $0?.zeroMessageOpen }) != true else { return token.fail(.noFunction) }
+        var file = file
+        file.keep_cache = 1
+        token.reply(opened: file)
+    }
+
+    func opendir(_ token: consuming RequestToken, _ file: fuse_file_info) {
+        guard handshake.withLock({ $0?.zeroMessageOpendir }) != true else { return token.fail(.noFunction) }
+        var file = file
+        file.keep_cache = 1
+        file.cache_readdir = 1
+        token.reply(opened: file)
+    }
+
+    /// Answers with the error; those that mean that something is broken are logged and counted.
+    func fail(_ token: consuming RequestToken, _ error: LazyFileSystemError) {
+        if error.errno == .ioError {
+            statistics.failures.add()
+            log.report("a request was answered with an I/O error: \(error)")
+        }
+        token.fail(error.errno)
+    }
+
+    static func entry(_ status: NodeStatus) -> fuse_entry_param {
+        var entry = fuse_entry_param()
+        entry.ino = status.id.rawValue
+        entry.generation = UInt64(status.generation)
+        entry.attr = attributes(status)
+        entry.attr_timeout = forever
+        entry.entry_timeout = forever
+        return entry
+    }
+
+    static func attributes(_ status: NodeStatus) -> stat {
+        var result = stat()
+        result.st_ino = ino_t(status.id.rawValue)
+        result.st_mode = status.mode
+        result.st_nlink = nlink_t(status.linkCount)
+        result.st_uid = status.uid
+        result.st_gid = status.gid
+        // makedev(3) is a macro.
+        let major = UInt64(status.deviceMajor)
+        let minor = UInt64(status.deviceMinor)
+        result.st_rdev = dev_t(
+            (major & 0xfff) << 8 | (major & ~0xfff) << 32 | (minor & 0xff) | (minor & ~0xff) << 12)
+        result.st_size = off_t(truncatingIfNeeded: status.size)
+        result.st_blksize = 4096
+        result.st_blocks = blkcnt_t(truncatingIfNeeded: status.size.addingReportingOverflow(511).partialValue / 512)
+        // A layer says only when a file was modified.
+        result.st_mtim = timespec(
+            tv_sec: Int(status.modifiedSeconds), tv_nsec: Int(status.modifiedNanoseconds))
+        result.st_ctim = result.st_mtim
+        result.st_atim = result.st_mtim
+        return result
+    }
+}

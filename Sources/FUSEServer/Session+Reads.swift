@@ -1,0 +1,126 @@
+import Base
+import CFUSE
+import LazyFileSystem
+import SystemPackage
+
+/// Reads, and those that wait.
+extension Session {
+    /// How often a read asks for chunks before it gives up: what arrived may be gone again by the time that it is read.
+    private static let attempts = 4
+
+    func read(_ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t) {
+        statistics.reads.add()
+        guard offset >= 0, size >= 0 else { return token.fail(.invalidArgument) }
+        let buffer = buffers.take()
+        let node = NodeID(rawValue: node)
+        let offset = UInt64(offset)
+        let target = buffer.prefix(size)
+        switch fileSystem.read(node, at: offset, into: target) {
+        case .bytes(let count):
+            statistics.readBytes.add(UInt64(count))
+            token.reply(UnsafeRawBufferPointer(rebasing: target[..<count]))
+        case .failed(let error):
+            fail(token, error)
+        case .missing(let miss):
+            let count = target.count
+            // Not kept while the read waits.
+            _ = consume buffer
+            park(token, node: node, offset: offset, count: count, miss: miss)
+        }
+    }
+
+    private func park(_ token: consuming RequestToken, node: NodeID, offset: UInt64, count: Int, miss: Miss) {
+        statistics.parked.add()
+        guard let id = parked.withLock({ $0.open() }) else { return token.fail(.ioError) }
+        token.onInterrupt(id) { request, data in
+            guard let request else { return }
+            Session.of(request)?.interrupted(UInt64(UInt(bitPattern: data)))
+        }
+        wait(
+            id, ParkedRead(token, node: node, offset: offset, count: count, miss: miss, attempt: 1))
+    }
+
+    /// Lets a read wait and asks for what it lacks.
+    private func wait(_ id: UInt64, _ read: ParkedRead) {
+        switch parked.withLock({ $0.wait(id, read, attempt: read.attempt) }) {
+        case .interrupted:
+            statistics.interrupted.add()
+            return answer(id, read) { $0.fail(.interrupted) }
+        case .stopping:
+            return answer(id, read) { $0.fail(.ioError) }
+        case .waiting:
+            break
+        }
+        // From here on the read may be answered by anybody at any moment.
+        let attempt = read.attempt
+        let demand = fileSystem.demand(read.miss) { outcome in
+            self.completed(id, attempt: attempt, outcome)
+        }
+        if !parked.withLock({ $0.demanded(id, demand, attempt: attempt) }) { fileSystem.cancel(demand) }
+    }
+
+    /// Runs on the thread that brought the chunks: reads them again and answers, or waits once more.
+    private func completed(_ id: UInt64, attempt: Int, _ outcome: ChunkOutcome) {
+        guard let read = parked.withLock({ $0.complete(id, attempt: attempt) }) else { return }
+        switch outcome {
+        case .available:
+            retry(id, read)
+        case .cancelled:
+            refuse(id, read, LazyFileSystemError(.unavailable, "the transfer of its chunks was cancelled"))
+        case .failed(let reason):
+            refuse(id, read, LazyFileSystemError(.unavailable, reason))
+        }
+    }
+
+    private func retry(_ id: UInt64, _ read: ParkedRead) {
+        let buffer = buffers.take()
+        let target = buffer.prefix(read.count)
+        switch fileSystem.read(read.node, at: read.offset, into: target, after: read.miss) {
+        case .bytes(let count):
+            statistics.readBytes.add(UInt64(count))
+            answer(id, read) { $0.reply(UnsafeRawBufferPointer(rebasing: target[..<count])) }
+        case .failed(let error):
+            refuse(id, read, error)
+        case .missing(let miss):
+            _ = consume buffer
+            guard read.attempt < Self.attempts, let token = read.takeToken() else {
+                return refuse(
+                    id, read, LazyFileSystemError(.unavailable, "\(miss) arrived and were gone again, repeatedly"))
+            }
+            wait(
+                id,
+                ParkedRead(
+                    token, node: read.node, offset: read.offset, count: read.count, miss: miss,
+                    attempt: read.attempt + 1))
+        }
+    }
+
+    /// The reader of a parked read went away. Comes from libfuse, for a read that may just have been answered.
+    private func interrupted(_ id: UInt64) {
+        guard let (read, demand) = parked.withLock({ $0.interrupt(id) }) else { return }
+        statistics.interrupted.add()
+        answer(id, read) { $0.fail(.interrupted) }
+        if let demand { fileSystem.cancel(demand) }
+    }
+
+    private func refuse(_ id: UInt64, _ read: ParkedRead, _ error: LazyFileSystemError) {
+        answer(id, read) { token in fail(token, error) }
+    }
+
+    /// Answers a read that this thread has in hand, and forgets it.
+    private func answer(_ id: UInt64, _ read: ParkedRead, _ reply: (consuming RequestToken) -> Void) {
+        if let token = read.takeToken() { reply(token) }
+        parked.withLockBroadcasting { $0.close(id) }
+    }
+
+    /// Answers every read that waits, lets no further one wait, and gives those in somebody's hand up to `timeout`
+    /// nanoseconds.
+    /// - Returns: whether none is left.
+    func stopParking(timeout: UInt64) -> Bool {
+        for (id, read, demand) in parked.withLock({ $0.stop() }) {
+            answer(id, read) { $0.fail(.ioError) }
+            if let demand { fileSystem.cancel(demand) }
+        }
+        return parked.waitUntil(timeout: timeout) { $0.count == 0 ? true : nil } ?? false
+    }
+}

@@ -1,0 +1,109 @@
+import Base
+import CFUSE
+import Glibc
+import LazyFileSystem
+import Linux
+
+/// One libfuse session over one /dev/fuse descriptor: what all its workers share.
+///
+/// Workers, completions of parked reads and notifications hold it; the last of them to go destroys libfuse's side, so
+/// that a request token never outlives it.
+final class Session: @unchecked Sendable {
+    /// What the kernel and libfuse agreed on.
+    struct Handshake: Sendable {
+        var zeroMessageOpen = false
+        var zeroMessageOpendir = false
+    }
+
+    // Safe: libfuse's session functions used here lock inside; everything else is immutable or locks itself.
+    private let handle: OpaquePointer
+    /// libfuse's user data: made before there is a session to point to.
+    private let cell: UnsafeMutablePointer<Unmanaged<Session>?>
+
+    let fileSystem: LazyFileSystem
+    let statistics: FUSEStatistics
+    let log: RateLimitedLog
+    let buffers: BufferPool
+    let parked = Guarded(ParkedReads<ParkedRead>())
+    /// `nil` until the INIT exchange is over.
+    let handshake = Guarded<Handshake?>(nil)
+
+    /// Takes over `device`, an open /dev/fuse that has been mounted.
+    init(
+        device: consuming OwnedDescriptor, fileSystem: LazyFileSystem, statistics: FUSEStatistics, options: FUSEOptions
+    ) throws(FUSEError) {
+        let cell = UnsafeMutablePointer<Unmanaged<Session>?>.allocate(capacity: 1)
+        cell.initialize(to: nil)
+        guard let handle = Self.makeHandle(userData: cell) else {
+            cell.deallocate()
+            throw FUSEError(.handshakeFailed, "libfuse refused to make a session")
+        }
+        // libfuse understands this form of mount point: a descriptor that is mounted already.
+        guard fuse_session_mount(handle, "/dev/fd/\(device.raw)") == 0 else {
+            fuse_session_destroy(handle)
+            cell.deallocate()
+            throw FUSEError(.handshakeFailed, "libfuse refused the mounted descriptor")
+        }
+        _ = device.release()
+        self.handle = handle
+        self.cell = cell
+        self.fileSystem = fileSystem
+        self.statistics = statistics
+        log = RateLimitedLog(options.log)
+        buffers = BufferPool(size: FUSEOptions.maximumRead, kept: options.threads + 4)
+        cell.pointee = Unmanaged.passUnretained(self)
+    }
+
+    deinit {
+        // Closes the descriptor too.
+        fuse_session_destroy(handle)
+        cell.deallocate()
+    }
+
+    private static func makeHandle(userData: UnsafeMutableRawPointer) -> OpaquePointer? {
+        var operations = operations()
+        guard let name = strdup("rivulet") else { return nil }
+        defer { free(name) }
+        var arguments: [UnsafeMutablePointer<CChar>?] = [name, nil]
+        return arguments.withUnsafeMutableBufferPointer { arguments in
+            var list = fuse_args(argc: 1, argv: arguments.baseAddress, allocated: 0)
+            return fuse_session_new(&list, &operations, MemoryLayout<fuse_lowlevel_ops>.size, userData)
+        }
+    }
+
+    /// The session that a request came in on. A worker or a completion holds it for as long as the request is open.
+    static func of(_ request: fuse_req_t) -> Session? {
+        fuse_req_userdata(request).flatMap { of(userData: $0) }
+    }
+
+    static func of(userData: UnsafeMutableRawPointer) -> Session? {
+        userData.assumingMemoryBound(to: Unmanaged<Session>?.self).pointee?.takeUnretainedValue()
+    }
+
+    /// Reads and answers requests until the connection ends. Any number of threads do this with one descriptor: a clone of
+    /// it would take its requests in flight with it when it is closed.
+    func serve() {
+        var buffer = fuse_buf()
+        defer { free(buffer.mem) }
+        while fuse_session_exited(handle) == 0 {
+            let count = fuse_session_receive_buf(handle, &buffer)
+            if count == -EINTR || count == -EAGAIN { continue }
+            // 0: unmounted. Negative: aborted, or a descriptor that cannot be read any more.
+            guard count > 0 else { break }
+            fuse_session_process_buf(handle, &buffer)
+        }
+        fuse_session_exit(handle)
+    }
+
+    /// Tells the kernel what it may hold in its caches and is no longer true. Not to be called from a request.
+    func invalidate(_ change: LazyFileSystem.Change) {
+        if !change.appeared {
+            change.name.withUnsafeBytes { name in
+                _ = fuse_lowlevel_notify_inval_entry(
+                    handle, change.directory.rawValue, name.bindMemory(to: CChar.self).baseAddress, name.count)
+            }
+        }
+        // The cached listing, and the number of links.
+        _ = fuse_lowlevel_notify_inval_inode(handle, change.directory.rawValue, 0, 0)
+    }
+}

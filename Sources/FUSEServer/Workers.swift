@@ -1,0 +1,53 @@
+import Base
+import Linux
+
+/// The threads of one session.
+final class Workers: Sendable {
+    private struct State {
+        var running: Int
+        var expected = false
+    }
+
+    private let state: Guarded<State>
+    private let threads: [NamedThread]
+
+    /// Starts `count` threads. `lost` is called by the last of them to leave, unless ``expectEnd()`` was called before.
+    init(_ session: Session, count: Int, lost: @escaping @Sendable () -> Void) throws(FUSEError) {
+        let state = Guarded(State(running: count))
+        self.state = state
+        var threads: [NamedThread] = []
+        for index in 0..<count {
+            do {
+                threads.append(
+                    try NamedThread(name: "fuse-\(index)") {
+                        session.serve()
+                        let isLast = state.withLockBroadcasting { state in
+                            state.running -= 1
+                            return state.running == 0 && !state.expected
+                        }
+                        if isLast { lost() }
+                    })
+            } catch {
+                // Those that run end with the connection, which the caller aborts.
+                state.withLock { $0.expected = true }
+                throw FUSEError(.system, "a thread could not be started", cause: error)
+            }
+        }
+        self.threads = threads
+    }
+
+    var areRunning: Bool { state.withLock { $0.running == threads.count } }
+
+    /// The connection is about to be ended on purpose.
+    func expectEnd() {
+        state.withLock { $0.expected = true }
+    }
+
+    /// Waits until every thread has left, for at most `timeout` nanoseconds.
+    /// - Returns: whether they have.
+    func join(timeout: UInt64) -> Bool {
+        guard state.waitUntil(timeout: timeout, { $0.running == 0 ? true : nil }) == true else { return false }
+        for thread in threads { thread.join() }
+        return true
+    }
+}
