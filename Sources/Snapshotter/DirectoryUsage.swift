@@ -1,0 +1,96 @@
+import Base
+import Glibc
+import Linux
+import SystemPackage
+
+/// Counts what a directory takes on disk, within bounds.
+///
+/// The tree may be the root file system of a running container: it changes while it is read, it may be deep, wide, or
+/// made to be a nuisance. Memory and descriptors are bounded whatever is in it; when a bound is reached, what was
+/// counted so far is the answer.
+struct DirectoryUsage {
+    struct Limits: Sendable {
+        var entries = 10_000_000
+        var nanoseconds: UInt64 = 10_000_000_000
+        /// Directories open at a time; what lies deeper is not counted.
+        var depth = 128
+        /// Files of several names that are remembered, so as to count them once.
+        var hardLinks = 1_000_000
+    }
+
+    /// What was found.
+    private(set) var usage = SnapshotUsage(size: 0, inodes: 0)
+    /// Whether that is all there is.
+    private(set) var isComplete = true
+
+    private let limits: Limits
+    private let deadline: MonotonicTime
+    private var entries = 0
+    private var device: UInt64 = 0
+    private var seen: Set<UInt64> = []
+
+    /// Counts `path` and everything below it. Throws only when `path` itself cannot be read.
+    static func measure(_ path: String, limits: Limits = Limits()) throws(Errno) -> DirectoryUsage {
+        var measurement = DirectoryUsage(limits: limits)
+        let directory = try Sys.open(path, [.readOnly, .directory, .noFollow])
+        let status = try Sys.fstat(directory.raw)
+        measurement.device = status.device
+        measurement.count(status)
+        measurement.walk(directory.release(), depth: 1)
+        return measurement
+    }
+
+    /// Whether there is a directory at `path`.
+    static func isDirectory(_ path: String) throws(Errno) -> Bool {
+        guard try Sys.exists(path) else { return false }
+        return try Sys.lstat(path).kind == .directory
+    }
+
+    private init(limits: Limits) {
+        self.limits = limits
+        deadline = MonotonicTime.now().advanced(by: limits.nanoseconds)
+    }
+
+    private mutating func count(_ status: FileStatus) {
+        usage.size = usage.size.addingReportingOverflow(Int64(clamping: status.allocatedBytes)).partialValue
+        usage.inodes += 1
+    }
+
+    /// Takes `raw` over.
+    private mutating func walk(_ raw: Int32, depth: Int) {
+        guard let stream = fdopendir(raw) else {
+            isComplete = false
+            Glibc.close(raw)
+            return
+        }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            entries += 1
+            if entries >= limits.entries || (entries & 0xFF == 0 && MonotonicTime.now() >= deadline) {
+                isComplete = false
+                return
+            }
+            var name = entry.pointee.d_name
+            let child = withUnsafeBytes(of: &name) { bytes -> [UInt8] in Array(bytes.prefix { $0 != 0 }) }
+            if child == [0x2E] || child == [0x2E, 0x2E] { continue }
+            visit(child, in: dirfd(stream), depth: depth)
+        }
+    }
+
+    private mutating func visit(_ name: [UInt8], in directory: Int32, depth: Int) {
+        // It may be gone by now, which is as good as never having been there.
+        guard let status = try? Sys.lstat(name, at: directory), status.device == device else { return }
+        if status.kind == .directory {
+            count(status)
+            guard depth < limits.depth,
+                let child = try? Sys.open(name, [.readOnly, .directory, .noFollow], at: directory)
+            else {
+                isComplete = false
+                return
+            }
+            walk(child.release(), depth: depth + 1)
+        } else if status.linkCount <= 1 || (seen.count < limits.hardLinks && seen.insert(status.inode).inserted) {
+            count(status)
+        }
+    }
+}

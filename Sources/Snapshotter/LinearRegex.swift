@@ -1,0 +1,215 @@
+/// A regular expression in the syntax of Go's `regexp` package, matched in time linear in the text.
+///
+/// Filters come from whoever may talk to the socket, and text from labels that anybody may have written. Swift's own
+/// `Regex` backtracks: `(a+)+$` would hold a thread for ever. This follows all alternatives at once, as RE2 does,
+/// counts its steps, and only says whether there is a match, which is all that filters need; so greediness means
+/// nothing.
+struct LinearRegex: Sendable {
+    enum ParseError: Error {
+        /// Not a regular expression.
+        case malformed
+        /// Go has it, this does not: classes by Unicode property, `\Q`, `\C`, and expressions larger than the bound.
+        case unsupported(String)
+    }
+
+    /// What one character must be.
+    struct CharacterSet: Sendable {
+        var ranges: [ClosedRange<UInt32>]
+        var isNegated = false
+        var ignoresCase = false
+
+        func contains(_ scalar: Unicode.Scalar) -> Bool {
+            func isIn(_ value: UInt32) -> Bool { ranges.contains { $0.contains(value) } }
+            if isIn(scalar.value) { return !isNegated }
+            if ignoresCase {
+                let properties = scalar.properties
+                for mapped in [properties.lowercaseMapping, properties.uppercaseMapping] {
+                    let scalars = mapped.unicodeScalars
+                    if scalars.count == 1, let first = scalars.first, isIn(first.value) { return !isNegated }
+                }
+            }
+            return isNegated
+        }
+    }
+
+    enum Assertion: Sendable {
+        case textStart, textEnd, lineStart, lineEnd, wordBoundary, noWordBoundary
+    }
+
+    enum Instruction: Sendable {
+        case character(CharacterSet)
+        case assertion(Assertion)
+        case split(Int, Int)
+        case jump(Int)
+        case match
+    }
+
+    /// Instructions that an expression may compile to: what bounds the work a character.
+    static let largestProgram = 1000
+
+    let program: [Instruction]
+
+    init(_ pattern: String) throws(ParseError) {
+        var parser = LinearRegexParser(pattern)
+        let tree = try parser.parse()
+        var program: [Instruction] = []
+        var nodes = 0
+        try Self.compile(tree, into: &program, &nodes)
+        program.append(.match)
+        self.program = program
+    }
+
+    /// `nodes` counts what has been compiled: repetitions of nothing make no instructions but take time.
+    private static func compile(
+        _ node: LinearRegexNode, into program: inout [Instruction], _ nodes: inout Int
+    ) throws(ParseError) {
+        nodes += 1
+        guard program.count < largestProgram, nodes < 10 * largestProgram else {
+            throw .unsupported("an expression of this size")
+        }
+        switch node {
+        case .empty: break
+        case .character(let set): program.append(.character(set))
+        case .assertion(let assertion): program.append(.assertion(assertion))
+        case .sequence(let parts):
+            for part in parts { try compile(part, into: &program, &nodes) }
+        case .alternatives(let parts):
+            var jumps: [Int] = []
+            for (index, part) in parts.enumerated() {
+                guard index < parts.count - 1 else {
+                    try compile(part, into: &program, &nodes)
+                    break
+                }
+                let split = program.count
+                program.append(.match)
+                try compile(part, into: &program, &nodes)
+                jumps.append(program.count)
+                program.append(.match)
+                program[split] = .split(split + 1, program.count)
+            }
+            for jump in jumps { program[jump] = .jump(program.count) }
+        case .repeated(let node, let least, let most):
+            for _ in 0..<least { try compile(node, into: &program, &nodes) }
+            if let most {
+                var splits: [Int] = []
+                for _ in least..<max(least, most) {
+                    splits.append(program.count)
+                    program.append(.match)
+                    try compile(node, into: &program, &nodes)
+                }
+                for split in splits { program[split] = .split(split + 1, program.count) }
+            } else {
+                let split = program.count
+                program.append(.match)
+                try compile(node, into: &program, &nodes)
+                program.append(.jump(split))
+                program[split] = .split(split + 1, program.count)
+            }
+        }
+    }
+
+    /// Whether the expression matches somewhere in `text`; `nil` when that takes more than `steps`, which are counted
+    /// down.
+    func isFound(in text: String, steps: inout Int) -> Bool? {
+        let scalars = Array(text.unicodeScalars)
+        var current = ThreadSet(capacity: program.count)
+        var following = ThreadSet(capacity: program.count)
+        for position in 0...scalars.count {
+            // Unanchored: a new attempt starts at each position.
+            if add(0, to: &current, at: position, in: scalars, steps: &steps) { return true }
+            guard steps > 0 else { return nil }
+            guard position < scalars.count else { break }
+            following.removeAll()
+            for address in current.addresses {
+                steps -= 1
+                if case .character(let set) = program[address], set.contains(scalars[position]),
+                    add(address + 1, to: &following, at: position + 1, in: scalars, steps: &steps)
+                {
+                    return true
+                }
+            }
+            guard steps > 0 else { return nil }
+            swap(&current, &following)
+        }
+        return false
+    }
+
+    /// Follows everything that takes no character from `start`. Returns whether that reaches the end of the program.
+    private func add(
+        _ start: Int, to threads: inout ThreadSet, at position: Int, in text: [Unicode.Scalar], steps: inout Int
+    ) -> Bool {
+        var stack = [start]
+        while let address = stack.popLast() {
+            guard threads.insert(address) else { continue }
+            steps -= 1
+            switch program[address] {
+            case .match: return true
+            case .character: break
+            case .jump(let target): stack.append(target)
+            case .split(let first, let second):
+                stack.append(second)
+                stack.append(first)
+            case .assertion(let assertion):
+                if Self.holds(assertion, at: position, in: text) { stack.append(address + 1) }
+            }
+        }
+        return false
+    }
+
+    private static func holds(_ assertion: Assertion, at position: Int, in text: [Unicode.Scalar]) -> Bool {
+        func isWord(_ index: Int) -> Bool {
+            guard text.indices.contains(index) else { return false }
+            return CharacterSet.word.contains(text[index])
+        }
+        return switch assertion {
+        case .textStart: position == 0
+        case .textEnd: position == text.count
+        case .lineStart: position == 0 || text[position - 1] == "\n"
+        case .lineEnd: position == text.count || text[position] == "\n"
+        case .wordBoundary: isWord(position - 1) != isWord(position)
+        case .noWordBoundary: isWord(position - 1) == isWord(position)
+        }
+    }
+
+    /// The places in the program where an attempt stands, in the order of their coming.
+    private struct ThreadSet {
+        var addresses: [Int] = []
+        private var isMember: [Bool]
+
+        init(capacity: Int) {
+            isMember = [Bool](repeating: false, count: capacity)
+        }
+
+        mutating func insert(_ address: Int) -> Bool {
+            guard !isMember[address] else { return false }
+            isMember[address] = true
+            addresses.append(address)
+            return true
+        }
+
+        mutating func removeAll() {
+            for address in addresses { isMember[address] = false }
+            addresses.removeAll(keepingCapacity: true)
+        }
+    }
+}
+
+extension LinearRegex.CharacterSet {
+    static let digit = Self(ranges: [0x30...0x39])
+    static let space = Self(ranges: [0x09...0x0A, 0x0C...0x0D, 0x20...0x20])
+    static let word = Self(ranges: [0x30...0x39, 0x41...0x5A, 0x5F...0x5F, 0x61...0x7A])
+    static let notNewline = Self(ranges: [0x0A...0x0A], isNegated: true)
+    static let everything = Self(ranges: [], isNegated: true)
+
+    /// What is not in the set, as ranges of a set that is not negated.
+    var complement: [ClosedRange<UInt32>] {
+        var result: [ClosedRange<UInt32>] = []
+        var low: UInt32 = 0
+        for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if range.lowerBound > low { result.append(low...(range.lowerBound - 1)) }
+            low = max(low, range.upperBound &+ 1)
+        }
+        if low <= 0x10FFFF { result.append(low...0x10FFFF) }
+        return result
+    }
+}

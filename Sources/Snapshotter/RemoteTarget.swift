@@ -1,0 +1,50 @@
+import Base
+
+/// What containerd's unpacker asks for when it prepares a layer: the chain that the layer shall complete.
+///
+/// It is recognised by the label `snapshot.ref` **and** the key. Pod annotations reach the labels of a sandbox's
+/// snapshot, `snapshot.ref` among them: taken at its word, a pod could have any layer recorded under the chain ID of
+/// another image. Keys are containerd's own: the unpacker's end in `extract-<unique> <chain ID>`, those of containers
+/// and sandboxes are plain IDs.
+struct RemoteTarget: Sendable {
+    var chainID: Digest
+    /// All labels of the request.
+    var labels: [String: String]
+
+    init?(key: String, labels: [String: String]) {
+        guard let ref = labels[SnapshotLabels.ref], let chainID = Digest(ref) else { return nil }
+        let name = key.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
+        guard name.hasPrefix("extract-"), name.hasSuffix(" " + ref) else { return nil }
+        self.chainID = chainID
+        self.labels = labels
+    }
+
+    /// What says where the layer is; `nil` when the client added nothing of it, so that nobody asks for a remote layer.
+    /// Throws a reason for labels that are there but make no sense.
+    func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
+        guard let image = labels[SnapshotLabels.imageReference], let layer = labels[SnapshotLabels.layerDigest] else {
+            return nil
+        }
+        guard !image.isEmpty, image.utf8.count <= 1024 else {
+            throw RemoteTargetError(reason: FallbackReason(.badLabel, "malformed image reference"))
+        }
+        guard let layerDigest = Digest(layer) else {
+            throw RemoteTargetError(reason: FallbackReason(.badLabel, "malformed layer digest"))
+        }
+        var manifestDigest: Digest?
+        if let manifest = labels[SnapshotLabels.manifestDigest] {
+            manifestDigest = Digest(manifest)
+            guard manifestDigest != nil else {
+                throw RemoteTargetError(reason: FallbackReason(.badLabel, "malformed manifest digest"))
+            }
+        }
+        return RemoteLayerRequest(
+            imageReference: image, manifestDigest: manifestDigest, layerDigest: layerDigest, chainID: chainID,
+            parentChainID: parentChainID, labels: labels)
+    }
+}
+
+/// Why a request for a remote layer cannot be taken.
+struct RemoteTargetError: Error {
+    var reason: FallbackReason
+}

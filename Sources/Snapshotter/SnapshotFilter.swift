@@ -1,0 +1,120 @@
+/// containerd's filter language, as `List` takes it.
+///
+/// One of the filters must match; in a filter, all selectors divided by commas. A selector is a field, alone (it must
+/// be there) or with `==`, `!=` or `~=` and a value. Fields are `name`, `parent`, `kind` and `labels.<key>`, where the
+/// key may be quoted as Go quotes strings. No filter, or an empty one, matches everything. The grammar is written down
+/// in containerd's `filters/parser.go`.
+struct SnapshotFilter: Sendable {
+    enum Operator: Sendable {
+        case present
+        case equal(String)
+        case notEqual(String)
+        /// `nil` for a malformed expression, which matches nothing.
+        case matches(LinearRegex?)
+    }
+
+    struct Selector: Sendable {
+        var field: [String]
+        var operation: Operator
+    }
+
+    /// What one call may ask for: filters, and bytes in each.
+    static let mostFilters = 128
+    static let longestFilter = 16 << 10
+    /// Steps that all regular expressions of one call may take together: some tenth of a second.
+    static let regexSteps = 20_000_000
+
+    /// `nil` matches everything.
+    private let alternatives: [[Selector]]?
+    private var steps = Self.regexSteps
+
+    init(_ filters: [String]) throws(SnapshotterError) {
+        guard filters.count <= Self.mostFilters else {
+            throw SnapshotterError(.invalidArgument, "\(filters.count) filters, at most \(Self.mostFilters) are taken")
+        }
+        var alternatives: [[Selector]] = []
+        var matchesAll = filters.isEmpty
+        for filter in filters {
+            guard filter.utf8.count <= Self.longestFilter else {
+                throw SnapshotterError(.invalidArgument, "a filter is longer than \(Self.longestFilter) bytes")
+            }
+            if filter.isEmpty {
+                matchesAll = true
+            } else {
+                var parser = SnapshotFilterParser(filter)
+                alternatives.append(try parser.selectors())
+            }
+        }
+        self.alternatives = matchesAll ? nil : alternatives
+    }
+
+    /// When every filter asks for one value of the label `snapshot.ref`: those values. containerd's probe for a remote
+    /// snapshot is of this kind, and the store has an index for it.
+    var requiredRefs: [String]? {
+        guard let alternatives else { return nil }
+        var refs: Set<String> = []
+        for selectors in alternatives {
+            let ref = selectors.lazy.compactMap { selector -> String? in
+                guard selector.field.first == "labels", selector.field.count > 1,
+                    selector.field.dropFirst().joined(separator: ".") == SnapshotLabels.ref,
+                    case .equal(let value) = selector.operation
+                else { return nil }
+                return value
+            }.first
+            guard let ref else { return nil }
+            refs.insert(ref)
+        }
+        return refs.sorted()
+    }
+
+    /// Whether `record` matches. Throws when the regular expressions have taken more steps than one call may.
+    mutating func matches(_ record: SnapshotRecord) throws(SnapshotterError) -> Bool {
+        guard let alternatives else { return true }
+        for selectors in alternatives {
+            var all = true
+            for selector in selectors {
+                guard try matches(selector, record) else {
+                    all = false
+                    break
+                }
+            }
+            if all { return true }
+        }
+        return false
+    }
+
+    private mutating func matches(
+        _ selector: Selector, _ record: SnapshotRecord
+    ) throws(SnapshotterError) -> Bool {
+        let value = Self.value(selector.field, of: record)
+        switch selector.operation {
+        case .present: return value != nil
+        case .equal(let wanted): return value == wanted
+        // Also true of a field that is not there.
+        case .notEqual(let unwanted): return value != unwanted
+        case .matches(let expression):
+            guard let expression, let value else { return false }
+            guard let found = expression.isFound(in: value, steps: &steps) else {
+                throw SnapshotterError(.invalidArgument, "the filters' regular expressions take too long")
+            }
+            return found
+        }
+    }
+
+    /// The value of a field, `nil` when it is not there.
+    private static func value(_ field: [String], of record: SnapshotRecord) -> String? {
+        switch field[0] {
+        case "name": record.key
+        // Always there, if empty.
+        case "parent": record.parentKey
+        case "kind":
+            switch record.kind {
+            case .active: "active"
+            case .view: "view"
+            case .committed: "committed"
+            }
+        case "labels": record.labels[field.dropFirst().joined(separator: ".")]
+        default: nil
+        }
+    }
+}

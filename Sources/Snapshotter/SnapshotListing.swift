@@ -1,0 +1,32 @@
+/// The state of one `List` between its frames.
+struct SnapshotListing: Sendable {
+    /// As many as containerd's own service puts into a frame.
+    static let frameSize = 100
+    /// Rows looked at for one frame, so that a filter that matches little gives way to other requests.
+    static let mostRows = 2000
+
+    private var filter: SnapshotFilter
+    private let refs: [String]?
+    private var last: Int64 = 0
+    private(set) var isAtEnd = false
+
+    init(filter: SnapshotFilter) {
+        self.filter = filter
+        refs = filter.requiredRefs
+    }
+
+    /// The next matching records: a full frame, or fewer, none even, before the end.
+    mutating func nextFrame(from store: SnapshotStore) throws(SnapshotterError) -> [SnapshotRecord] {
+        var frame: [SnapshotRecord] = []
+        var rows = 0
+        while frame.count < Self.frameSize, rows < Self.mostRows, !isAtEnd {
+            let wanted = Self.frameSize - frame.count
+            let page = try store.page(after: last, limit: wanted, refs: refs)
+            rows += page.count
+            if page.count < wanted { isAtEnd = true }
+            if let lastRecord = page.last { last = lastRecord.id }
+            for record in page where try filter.matches(record) { frame.append(record) }
+        }
+        return frame
+    }
+}

@@ -1,0 +1,41 @@
+import GRDB
+
+/// The tables, and how older ones become these.
+enum SnapshotSchema {
+    static func migrator() -> DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1") { database in
+            // AUTOINCREMENT: a number names a directory and must not come back while the old one is being deleted.
+            try database.execute(
+                sql: """
+                    CREATE TABLE snapshot (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        key TEXT NOT NULL UNIQUE,
+                        parent INTEGER REFERENCES snapshot(id) ON DELETE RESTRICT,
+                        kind INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),
+                        created INTEGER NOT NULL,
+                        updated INTEGER NOT NULL,
+                        labels TEXT NOT NULL,
+                        -- The label containerd.io/snapshot.ref, by which containerd looks remote snapshots up.
+                        ref TEXT,
+                        -- NULL until it is known; then final for committed snapshots.
+                        size INTEGER,
+                        inodes INTEGER,
+                        -- Of remote snapshots only.
+                        chain TEXT,
+                        layer TEXT,
+                        CHECK ((chain IS NULL) = (layer IS NULL)),
+                        CHECK (chain IS NULL OR kind = 3)
+                    ) STRICT;
+                    CREATE INDEX snapshot_parent ON snapshot (parent);
+                    CREATE INDEX snapshot_ref ON snapshot (ref, parent) WHERE ref IS NOT NULL;
+                    CREATE UNIQUE INDEX snapshot_chain ON snapshot (chain, ifnull(parent, 0)) WHERE chain IS NOT NULL;
+
+                    -- What Cleanup has to delete: directories by the number of their snapshot, and chains.
+                    CREATE TABLE removed_directory (id INTEGER PRIMARY KEY) STRICT;
+                    CREATE TABLE removed_chain (chain TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+                    """)
+        }
+        return migrator
+    }
+}

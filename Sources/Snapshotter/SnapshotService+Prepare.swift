@@ -1,0 +1,118 @@
+import Base
+public import ContainerdAPI
+public import GRPCCore
+import Logging
+import SwiftProtobuf
+
+extension SnapshotService {
+    public func prepare(
+        request: Containerd_Services_Snapshots_V1_PrepareSnapshotRequest, context: ServerContext
+    ) async throws -> Containerd_Services_Snapshots_V1_PrepareSnapshotResponse {
+        try await answer("Prepare", waiting: limits.prepare) { [self] in
+            try SnapshotLabels.check(key: request.key)
+            try SnapshotLabels.check(request.labels)
+            if let target = RemoteTarget(key: request.key, labels: request.labels) {
+                switch try await takeRemote(target, parent: request.parent) {
+                case .exists:
+                    throw SnapshotterError(.alreadyExists, "target snapshot \(target.chainID): already exists")
+                case .fallback(let reason):
+                    fallbacks.count(reason.code)
+                    logger.notice(
+                        "containerd downloads this layer: it cannot be streamed",
+                        metadata: [
+                            "image": "\(request.labels[SnapshotLabels.imageReference] ?? "")",
+                            "layer": "\(request.labels[SnapshotLabels.layerDigest] ?? "")",
+                            "chain": "\(target.chainID)", "reason": "\(reason.code.rawValue)",
+                            "detail": "\(reason.detail)",
+                        ])
+                case .ordinary: break
+                }
+            }
+            let plan = try await create(request.key, on: request.parent, .active, request.labels)
+            return .with { $0.mounts = plan.mounts }
+        }
+    }
+
+    public func view(
+        request: Containerd_Services_Snapshots_V1_ViewSnapshotRequest, context: ServerContext
+    ) async throws -> Containerd_Services_Snapshots_V1_ViewSnapshotResponse {
+        try await answer("View") { [self] in
+            try SnapshotLabels.check(key: request.key)
+            try SnapshotLabels.check(request.labels)
+            let plan = try await create(request.key, on: request.parent, .view, request.labels)
+            return .with { $0.mounts = plan.mounts }
+        }
+    }
+
+    // MARK: - Ordinary snapshots
+
+    /// Makes a snapshot with directories of its own and tells how to mount it.
+    private func create(
+        _ key: String, on parent: String, _ kind: SnapshotRecord.Kind, _ labels: [String: String]
+    ) async throws -> MountPlan {
+        // The tree below is brought up before there is anything to undo. What is below a committed snapshot never
+        // changes.
+        let below = try await quick.run { [store] in
+            try store.parent(key: parent).map { try store.recordAndStack(key: $0.key) }
+        }
+        let lowers: [String]
+        if let (record, stack) = below {
+            lowers = try await lowerDirectories([record.stackEntry] + (record.remote == nil ? stack : []))
+        } else {
+            lowers = []
+        }
+        let record = try await quick.run { [store, directories] in
+            try store.create(key: key, parent: parent, kind: kind, labels: SnapshotLabels.stored(labels)) { record, _ in
+                guard record.hasDirectory else { return }
+                do {
+                    try directories.make(record.id, work: kind == .active, parent: lowers.first)
+                } catch {
+                    // The record is undone; a directory that stays is found at the next start.
+                    try? directories.remove(record.id)
+                    throw error
+                }
+            }.record
+        }
+        return mountPlan(of: record, lowers: lowers)
+    }
+
+    /// The mounts of a snapshot that exists.
+    func mountPlan(of record: SnapshotRecord, stack: [StackEntry]) async throws -> MountPlan {
+        mountPlan(of: record, lowers: try await lowerDirectories(stack))
+    }
+
+    private func mountPlan(of record: SnapshotRecord, lowers: [String]) -> MountPlan {
+        MountPlan(
+            kind: record.kind, upper: directories.upper(record.id), work: directories.work(record.id), lowers: lowers,
+            overlayOptions: overlayOptions)
+    }
+
+    /// The directories of what lies below, top first: each local snapshot's own, and one for all that is remote.
+    private func lowerDirectories(_ stack: [StackEntry]) async throws -> [String] {
+        var locals: [Int64] = []
+        var chain: Digest?
+        for entry in stack {
+            switch entry {
+            case .local(let id): locals.append(id)
+            case .remote(let chainID): chain = chainID
+            }
+        }
+        let ids = locals
+        var lowers = try await quick.run { [directories] in try directories.lowers(ids) }
+        if let chain {
+            do {
+                lowers.append(try await remote.mountedDirectory(ofChain: chain))
+            } catch {
+                throw SnapshotterError(.unavailable, "mounting chain \(chain)", cause: error)
+            }
+        }
+        return lowers
+    }
+}
+
+extension SnapshotRecord {
+    /// This snapshot as a part of what lies below another.
+    var stackEntry: StackEntry {
+        remote.map { .remote($0.chainID) } ?? .local(id)
+    }
+}

@@ -1,0 +1,106 @@
+import Base
+import Logging
+
+/// What work on a remote layer is shared by.
+struct PreparationKey: Hashable, Sendable {
+    var chainID: Digest
+    /// The name of the parent snapshot.
+    var parent: String
+}
+
+/// How that work ended.
+enum Preparation: Sendable {
+    /// The remote snapshot is recorded.
+    case recorded
+    case declined(FallbackReason)
+}
+
+/// How a `Prepare` with a target goes on.
+enum RemoteAnswer: Sendable {
+    /// A snapshot for the target is there.
+    case exists
+    /// A remote one was asked for and cannot be had.
+    case fallback(FallbackReason)
+    /// Nobody asked for a remote one.
+    case ordinary
+}
+
+extension SnapshotService {
+    /// Finds or makes the snapshot of `target` on the snapshot named `parent`.
+    ///
+    /// Only two things stop a pull, both of them disagreements about what is below: a parent that is not there, or not
+    /// committed. For everything else there is the ordinary way.
+    func takeRemote(_ target: RemoteTarget, parent: String) async throws -> RemoteAnswer {
+        let (below, present) = try await quick.run { [store] in
+            let below = try store.parent(key: parent)
+            return (below, try store.committed(ref: target.chainID.description, parent: below?.id))
+        }
+        if let present, await isUsable(present) { return .exists }
+
+        let request: RemoteLayerRequest
+        do {
+            guard let wanted = try target.request(parentChainID: below?.remote?.chainID) else { return .ordinary }
+            request = wanted
+        } catch {
+            return .fallback(error.reason)
+        }
+        guard below == nil || below?.remote != nil else {
+            return .fallback(FallbackReason(.parentNotRemote, "the layer below was downloaded"))
+        }
+        let key = PreparationKey(chainID: target.chainID, parent: parent)
+        let outcome = await preparations.value(for: key, timeout: limits.prepare) { [self] in
+            await prepareAndRecord(request, parent: parent)
+        }
+        switch outcome {
+        case .value(.recorded): return .exists
+        case .value(.declined(let reason)):
+            if let present, present.remote != nil { try await discard(present) }
+            return .fallback(reason)
+        case .timedOut: return .fallback(FallbackReason(.timeout, "not ready after \(limits.prepare)"))
+        case .cancelled: throw CancellationError()
+        case .full: return .fallback(FallbackReason(.busy, "\(limits.layersInPreparation) layers are being prepared"))
+        }
+    }
+
+    /// Whether a snapshot that is recorded can be stood on.
+    private func isUsable(_ record: SnapshotRecord) async -> Bool {
+        guard let remote = record.remote else {
+            let directory = directories.upper(record.id)
+            return (try? await quick.run { try DirectoryUsage.isDirectory(directory) }) ?? false
+        }
+        return await self.remote.isUsable(chainID: remote.chainID)
+    }
+
+    private func prepareAndRecord(_ request: RemoteLayerRequest, parent: String) async -> Preparation {
+        switch await remote.prepareLayer(request) {
+        case .declined(let reason): return .declined(reason)
+        case .ready(let size, let inodes):
+            do {
+                _ = try await quick.run { [store] in
+                    try store.createRemote(
+                        RemoteIdentity(chainID: request.chainID, layerDigest: request.layerDigest), parent: parent,
+                        labels: SnapshotLabels.stored(request.labels),
+                        usage: SnapshotUsage(size: Int64(clamping: size), inodes: Int64(clamping: inodes)))
+                }
+                return .recorded
+            } catch {
+                logger.error(
+                    "a remote layer could not be recorded",
+                    metadata: ["chain": "\(request.chainID)", "error": "\(error)"])
+                if (try? await quick.run({ [store] in try store.holds(chain: request.chainID) })) == false {
+                    await remote.forget(chainID: request.chainID)
+                }
+                return .declined(FallbackReason(.storage, "the snapshot could not be recorded"))
+            }
+        }
+    }
+
+    /// Takes away the record of a remote snapshot that is lost. With something on top of it, it stays: a parent cannot
+    /// be replaced, and the chain may come back.
+    private func discard(_ record: SnapshotRecord) async throws {
+        let isGone = try await quick.run { [store] in try store.removeRemoteIfUnused(id: record.id) }
+        logger.warning(
+            "a remote snapshot is lost and cannot be had again",
+            metadata: ["snapshot": "\(record.key)", "removed": "\(isGone)"])
+    }
+}

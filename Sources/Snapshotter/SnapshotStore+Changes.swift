@@ -1,0 +1,190 @@
+import Base
+import GRDB
+
+extension SnapshotStore {
+    /// Records a new active snapshot or view.
+    ///
+    /// `attach` runs inside the transaction, with the record and what lies below it: what it throws undoes the record.
+    func create(
+        key: String, parent: String, kind: SnapshotRecord.Kind, labels: [String: String],
+        attach: (SnapshotRecord, [StackEntry]) throws -> Void
+    ) throws(SnapshotterError) -> (record: SnapshotRecord, stack: [StackEntry]) {
+        try write("creating snapshot \(key)") { database in
+            let below = try Self.requireParent(database, key: parent)
+            guard try Self.fetch(database, key: key) == nil else {
+                throw SnapshotterError(.alreadyExists, "snapshot \(key): already exists")
+            }
+            let now = WallClock.now()
+            var record = SnapshotRecord(
+                id: 0, key: key, parent: below?.id, parentKey: parent, kind: kind, labels: labels, created: now,
+                updated: now)
+            try Self.insert(database, &record)
+            let stack = try Self.stack(database, from: record.parent)
+            try attach(record, stack)
+            return (record, stack)
+        }
+    }
+
+    /// Records the remote snapshot of `identity` on `parent`, under a name of our own choice, and returns it; when
+    /// there is one already, returns that.
+    func createRemote(
+        _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
+    ) throws(SnapshotterError) -> SnapshotRecord {
+        try write("recording \(identity.chainID)") { database in
+            let below = try Self.requireParent(database, key: parent)
+            let statement = try database.cachedStatement(
+                sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ?")
+            let present = try Row.fetchOne(statement, arguments: [identity.chainID.description, below?.id])
+            if let present { return try Self.record(present) }
+            let now = WallClock.now()
+            var record = SnapshotRecord(
+                id: 0, key: try Self.freeName(database, for: identity.chainID), parent: below?.id, parentKey: parent,
+                kind: .committed, labels: labels, created: now, updated: now, usage: usage, remote: identity)
+            try Self.insert(database, &record)
+            return record
+        }
+    }
+
+    /// The plain chain ID, or, for the same chain on a parent of another name, with a number behind it.
+    private static func freeName(_ database: Database, for chainID: Digest) throws -> String {
+        let plain = chainID.description
+        if try fetch(database, key: plain) == nil { return plain }
+        for number in 2...1000 {
+            let name = "\(plain)-\(number)"
+            if try fetch(database, key: name) == nil { return name }
+        }
+        throw SnapshotterError(.storage, "too many snapshots of chain \(plain)")
+    }
+
+    private static func insert(_ database: Database, _ record: inout SnapshotRecord) throws {
+        let statement = try database.cachedStatement(
+            sql: """
+                INSERT INTO snapshot (key, parent, kind, created, updated, labels, ref, size, inodes, chain, layer)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """)
+        try statement.execute(arguments: [
+            record.key, record.parent, record.kind.rawValue, record.created, record.updated,
+            try text(of: record.labels), record.labels[SnapshotLabels.ref], record.usage?.size, record.usage?.inodes,
+            record.remote?.chainID.description, record.remote?.layerDigest.description,
+        ])
+        record.id = database.lastInsertedRowID
+    }
+
+    /// Makes the active snapshot `key` a committed one named `name`, with `labels` instead of its own. A `parent` is
+    /// taken for a snapshot that has none, and must be the same for one that has.
+    func commit(
+        name: String, key: String, labels: [String: String], parent: String
+    ) throws(SnapshotterError) {
+        try write("committing \(key) as \(name)") { database in
+            guard try Self.fetch(database, key: name) == nil else {
+                throw SnapshotterError(.alreadyExists, "snapshot \(name): already exists")
+            }
+            let record = try Self.require(database, key: key)
+            guard record.kind == .active else {
+                throw SnapshotterError(.failedPrecondition, "snapshot \(key) is not active")
+            }
+            var below = record.parent
+            if !parent.isEmpty {
+                guard record.parent == nil || record.parentKey == parent else {
+                    throw SnapshotterError(
+                        .invalidArgument, "snapshot \(key) is on \(record.parentKey) and cannot be put on \(parent)")
+                }
+                let rebased = try Self.require(database, key: parent, "parent snapshot")
+                guard rebased.kind == .committed else {
+                    throw SnapshotterError(.failedPrecondition, "parent snapshot \(parent) is not committed")
+                }
+                below = rebased.id
+            }
+            let now = WallClock.now()
+            let statement = try database.cachedStatement(
+                sql: """
+                    UPDATE snapshot SET key = ?, parent = ?, kind = ?, created = ?, updated = ?, labels = ?, ref = ?
+                    WHERE id = ?
+                    """)
+            try statement.execute(arguments: [
+                name, below, SnapshotRecord.Kind.committed.rawValue, now, now, try Self.text(of: labels),
+                labels[SnapshotLabels.ref], record.id,
+            ])
+        }
+    }
+
+    /// Deletes the record of `key`, and notes what ``removed()`` then tells to delete.
+    func remove(key: String) throws(SnapshotterError) {
+        try write("removing snapshot \(key)") { database in
+            let record = try Self.require(database, key: key)
+            let children = try database.cachedStatement(sql: "SELECT key FROM snapshot WHERE parent = ? LIMIT 1")
+            if let child = try String.fetchOne(children, arguments: [record.id]) {
+                // containerd's test suite looks for the word "remove".
+                throw SnapshotterError(
+                    .failedPrecondition, "cannot remove snapshot \(key): it is the parent of \(child)")
+            }
+            try Self.delete(database, record)
+        }
+    }
+
+    /// Deletes the record of a remote snapshot whose chain is lost, unless something stands on it. Returns whether it
+    /// did.
+    func removeRemoteIfUnused(id: Int64) throws(SnapshotterError) -> Bool {
+        try write("removing snapshot \(id)") { database in
+            let row = try Row.fetchOne(
+                database,
+                sql: """
+                    SELECT \(Self.columns) FROM \(Self.tables)
+                    WHERE s.id = ? AND NOT EXISTS (SELECT 1 FROM snapshot c WHERE c.parent = s.id)
+                    """, arguments: [id])
+            guard let record = try row.map(Self.record), record.remote != nil else { return false }
+            try Self.delete(database, record)
+            return true
+        }
+    }
+
+    private static func delete(_ database: Database, _ record: SnapshotRecord) throws {
+        try database.cachedStatement(sql: "DELETE FROM snapshot WHERE id = ?").execute(arguments: [record.id])
+        if let remote = record.remote {
+            try database.cachedStatement(sql: "INSERT OR IGNORE INTO removed_chain VALUES (?)")
+                .execute(arguments: [remote.chainID.description])
+        } else {
+            try database.cachedStatement(sql: "INSERT OR IGNORE INTO removed_directory VALUES (?)")
+                .execute(arguments: [record.id])
+        }
+    }
+
+    /// Which labels ``update(key:labels:fields:)`` changes.
+    enum LabelFields {
+        case all
+        case some([String])
+    }
+
+    /// Changes labels; an empty or missing value deletes one. Returns the record as it then is.
+    func update(
+        key: String, labels: [String: String], fields: LabelFields
+    ) throws(SnapshotterError) -> SnapshotRecord {
+        try write("updating snapshot \(key)") { database in
+            var record = try Self.require(database, key: key)
+            switch fields {
+            case .all:
+                record.labels = labels
+            case .some(let names):
+                for name in names { record.labels[name] = labels[name] }
+            }
+            record.labels = SnapshotLabels.stored(record.labels)
+            try SnapshotLabels.check(record.labels)
+            record.updated = WallClock.now()
+            let statement = try database.cachedStatement(
+                sql: "UPDATE snapshot SET labels = ?, ref = ?, updated = ? WHERE id = ?")
+            try statement.execute(arguments: [
+                try Self.text(of: record.labels), record.labels[SnapshotLabels.ref], record.updated, record.id,
+            ])
+            return record
+        }
+    }
+
+    /// Keeps what a committed snapshot takes.
+    func setUsage(id: Int64, _ usage: SnapshotUsage) throws(SnapshotterError) {
+        try write("recording the usage of snapshot \(id)") { database in
+            try database.cachedStatement(
+                sql: "UPDATE snapshot SET size = ?, inodes = ? WHERE id = ? AND kind = 3 AND size IS NULL"
+            ).execute(arguments: [usage.size, usage.inodes, id])
+        }
+    }
+}

@@ -1,0 +1,34 @@
+import Base
+public import GRPCCore
+
+/// The one place where our errors become gRPC status codes.
+///
+/// containerd turns the code back into its own error class and acts on the class alone, so each must be the one that
+/// its reference snapshotters give.
+extension SnapshotterError: RPCErrorConvertible {
+    public var rpcErrorCode: RPCError.Code {
+        switch code {
+        case .invalidArgument: .invalidArgument
+        case .notFound: .notFound
+        case .alreadyExists: .alreadyExists
+        case .failedPrecondition: .failedPrecondition
+        case .unavailable: .unavailable
+        case .deadlineExceeded: .deadlineExceeded
+        case .cancelled: .cancelled
+        case .storage, .inUse: .internalError
+        }
+    }
+
+    public var rpcErrorMessage: String { description }
+}
+
+extension SnapshotterError {
+    /// `error` as an error of this module; one of another module that has no better code becomes ``Code/storage``.
+    static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> SnapshotterError {
+        switch error {
+        case let error as SnapshotterError: error
+        case is CancellationError: SnapshotterError(.cancelled, "\(doing()): cancelled")
+        default: SnapshotterError(.storage, doing(), cause: error)
+        }
+    }
+}

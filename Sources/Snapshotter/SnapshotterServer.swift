@@ -1,0 +1,98 @@
+import Base
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import Glibc
+public import Logging
+public import ServiceLifecycle
+
+/// Serves a ``SnapshotService`` on a unix socket.
+///
+/// The socket listens as soon as this exists, so that containerd's calls wait in the kernel, rather than fail, while
+/// the daemon gets ready. ``run()`` serves them until it is cancelled or shut down gracefully, then closes the service.
+public final class SnapshotterServer: Service {
+    /// Where the clients come from.
+    public enum Socket: Sendable {
+        /// A path to bind, mode 0600; its directory is made, 0700, when it is not there.
+        case path(String)
+        /// A listening unix socket that somebody has opened for us (systemd's socket activation). Taken over.
+        case inherited(Int32)
+    }
+
+    /// What containerd sends and takes at most.
+    static let largestMessage = 16 << 20
+
+    private let service: SnapshotService
+    private let logger: Logger
+    private let grace: Duration
+    private let listener: UnixListener?
+    private let descriptor: Int32
+
+    /// Opens the socket. `grace` is how long requests may go on after shutdown has begun.
+    public init(
+        _ service: SnapshotService, socket: Socket, grace: Duration = .seconds(5), logger: Logger
+    ) throws(SnapshotterError) {
+        self.service = service
+        self.logger = logger
+        self.grace = grace
+        switch socket {
+        case .path(let path):
+            let listener = try UnixListener(path: path)
+            guard let taken = listener.takeDescriptor() else {
+                throw SnapshotterError(.storage, "listening on \(path): no descriptor")
+            }
+            descriptor = taken
+            self.listener = listener
+        case .inherited(let inherited):
+            guard UnixListener.isListener(inherited) else {
+                throw SnapshotterError(
+                    .invalidArgument, "descriptor \(inherited) is not a listening unix stream socket")
+            }
+            descriptor = inherited
+            listener = nil
+        }
+    }
+
+    /// Serves until shutdown. To be called once.
+    public func run() async throws {
+        let outcome: Result<Void, any Error>
+        do {
+            try await service.recover()
+            outcome = .success(try await serve())
+        } catch {
+            outcome = .failure(error)
+        }
+        listener?.unlinkPath()
+        try await service.shutDown()
+        try outcome.get()
+    }
+
+    private func serve() async throws {
+        let transport = HTTP2ServerTransport.Posix(
+            listeningSocketDescriptor: Int(descriptor), transportSecurity: .plaintext,
+            config: .defaults {
+                $0.rpc.maxRequestPayloadSize = Self.largestMessage
+                $0.http2.maxConcurrentStreams = 1000
+            })
+        let server = GRPCServer(transport: transport, services: [service])
+        let serving = Task { try await server.serve() }
+        let cleaning = Task { [service] in await service.cleanUp() }
+        defer { cleaning.cancel() }
+        let deadline = Guarded<Task<Void, Never>?>(nil)
+        defer { deadline.withLock { $0 }?.cancel() }
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await serving.value
+            } onGracefulShutdown: { [grace, logger] in
+                server.beginGracefulShutdown()
+                let timer = Task {
+                    guard (try? await Task.sleep(for: grace)) != nil else { return }
+                    logger.warning("requests are still going on: ending them")
+                    serving.cancel()
+                }
+                deadline.withLock { $0 = timer }
+            }
+        } onCancel: {
+            serving.cancel()
+        }
+    }
+}
