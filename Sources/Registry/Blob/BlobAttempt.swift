@@ -1,0 +1,211 @@
+import AsyncHTTPClient
+import Base
+import NIOHTTP1
+
+/// Opening part of a blob at one host, whatever that host makes of ranges.
+struct BlobAttempt {
+    /// Most requests for one opening: the first, one more when a range was ignored, probing for the size, the explicit
+    /// range.
+    private static let maximumRequests = 6
+
+    let client: RegistryClient
+    let location: BlobLocation
+    let host: RegistryHost
+    let knownSize: UInt64?
+    private var requests = 0
+    private var wasIgnored = false
+
+    init(client: RegistryClient, location: BlobLocation, host: RegistryHost, knownSize: UInt64?) {
+        self.client = client
+        self.location = location
+        self.host = host
+        self.knownSize = knownSize
+    }
+
+    mutating func open(_ selection: BlobSelection) async throws(RegistryError) -> OpenedBody {
+        var asked = try await prepared(selection)
+        while true {
+            let response = try await request(asked)
+            switch response.status.code {
+            case 200, 206, 416:
+                let answer = try RangeAnswer(
+                    status: Int(response.status.code), headers: response.headers, asked: asked)
+                if let opened = try await use(answer, response, &asked) { return opened }
+            case 400, 405, 501:
+                // Azure Blob Storage and some CDNs refuse a suffix range instead of ignoring it.
+                guard case .suffix(let count) = asked else { throw await refusal(response) }
+                await response.drain()
+                asked = try await explicit(suffix: count, size: nil)
+            default:
+                throw await refusal(response)
+            }
+        }
+    }
+
+    /// The selection as this host is to be asked for it. A suffix is turned into an explicit range whenever the size is
+    /// known: every server understands that.
+    private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
+        let size = size
+        let (refusesSuffix, base) = client.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
+        switch selection {
+        case .suffix(let count):
+            if size != nil || refusesSuffix { return try await explicit(suffix: count, size: size, learn: base) }
+            guard count > 0 else { throw outside("no bytes") }
+            return selection
+        case .range(let range):
+            guard let size else { return selection }
+            guard range.offset < size else { throw outside("\(range)") }
+            return .range(ByteRange(offset: range.offset, end: min(range.end, size)))
+        case .whole:
+            return .whole
+        }
+    }
+
+    /// The blob's size as far as it is known; a caller's word goes first.
+    private var size: UInt64? { knownSize ?? client.memory.withLock { $0.size(location) } }
+
+    private func outside(_ what: String) -> RegistryError {
+        RegistryError(.rangeNotSatisfiable, "\(what) of \(location) does not lie in it", status: 416)
+    }
+
+    private mutating func request(_ asked: BlobSelection) async throws(RegistryError) -> HTTPClientResponse {
+        requests += 1
+        guard requests <= Self.maximumRequests else {
+            throw RegistryError(.malformedAnswer, "\(host) gives no usable answer for a range of \(location)")
+        }
+        return try await client.request(location, range: asked.header, from: host)
+    }
+
+    private func refusal(_ response: HTTPClientResponse) async -> RegistryError {
+        let error = StatusError.make(response, doing: "\(host) for blob \(location.digest)", clock: client.clock)
+        await response.drain()
+        return error
+    }
+
+    /// Makes a body of an answer, or changes `asked` to what is to be asked next and gives `nil`.
+    private mutating func use(
+        _ answer: RangeAnswer, _ response: HTTPClientResponse, _ asked: inout BlobSelection
+    ) async throws(RegistryError) -> OpenedBody? {
+        switch answer {
+        case .bytes(let range, let size):
+            let reader = BodyReader(response.body, position: range.offset, skip: 0, counters: client.counters)
+            return try await opened(reader, range, size, asked)
+        case .multipart(let boundary):
+            let reader = BodyReader(response.body, boundary: boundary, counters: client.counters)
+            let (range, size) = try await reader.readPart(asked: asked)
+            return try await opened(reader, range, size, asked)
+        case .whole(let size):
+            return try await useWhole(size, response, &asked)
+        case .unsatisfiable(let size):
+            await response.drain()
+            guard case .suffix(let count) = asked else { throw outside("\(asked)") }
+            asked = try await explicit(suffix: count, size: size)
+            return nil
+        }
+    }
+
+    /// The whole blob is coming, wanted or not.
+    private mutating func useWhole(
+        _ announced: UInt64?, _ response: HTTPClientResponse, _ asked: inout BlobSelection
+    ) async throws(RegistryError) -> OpenedBody? {
+        let wanted: ByteRange?
+        let size = announced ?? self.size
+        switch asked {
+        case .whole: wanted = size.map { ByteRange(offset: 0, end: $0) }
+        case .range(let range): wanted = size.map { ByteRange(offset: range.offset, end: min(range.end, $0)) } ?? range
+        case .suffix(let count): wanted = size.map { ByteRange(offset: $0 - min(count, $0), end: $0) }
+        }
+        if let wanted, wanted.offset <= RegistryClient.cheapSkip {
+            // A blob of unknown size is found out by another request while this body waits.
+            let reader = BodyReader(
+                response.body, position: wanted.offset, skip: wanted.offset, counters: client.counters)
+            return try await opened(reader, wanted, announced, asked)
+        }
+        // Too much to read for nothing: drop the answer, which closes its connection.
+        client.counters.abandoned.add()
+        switch asked {
+        case .suffix(let count):
+            // Half of those who do not know suffixes do know explicit ranges.
+            asked = try await explicit(suffix: count, size: announced)
+            return nil
+        case .whole:
+            let found = try await probe()
+            client.memory.withLock { $0.learn(size: found, of: location) }
+            return nil
+        case .range:
+            // distribution behind a cold cache answers 200 first and 206 once its storage has warmed up
+            // (distribution#4667): one more chance before the host counts as one without ranges.
+            guard !wasIgnored else {
+                throw RegistryError(
+                    .rangeIgnored, "\(host) sends all of \(location) where a range was asked for", status: 200)
+            }
+            wasIgnored = true
+            return nil
+        }
+    }
+
+    private mutating func opened(
+        _ reader: BodyReader, _ range: ByteRange, _ announced: UInt64?, _ asked: BlobSelection
+    ) async throws(RegistryError) -> OpenedBody {
+        var size = announced
+        if let announced, let known = knownSize, announced != known {
+            throw RegistryError(
+                .malformedAnswer, "\(host) has \(announced) bytes of \(location), whose descriptor says \(known)")
+        }
+        // `bytes a-b/*`: a suffix ends where the blob ends.
+        if size == nil, case .suffix = asked { size = range.end }
+        if size == nil { size = self.size }
+        let total: UInt64
+        if let size { total = size } else { total = try await probe() }
+        client.memory.withLock { $0.learn(size: total, of: location) }
+        guard range.end <= total else { throw outside("\(range)") }
+        // A server may give the beginning of a range only; the stream asks for the rest.
+        var end = range.end
+        if case .range(let wanted) = asked { end = min(wanted.end, total) }
+        return OpenedBody(reader: reader, range: ByteRange(offset: range.offset, end: end), size: total)
+    }
+
+    /// The explicit range for the last `count` bytes.
+    private mutating func explicit(
+        suffix count: UInt64, size given: UInt64?, learn: String? = nil
+    ) async throws(RegistryError) -> BlobSelection {
+        if knownSize == nil && learn == nil { client.memory.withLock { $0.learn(refusesSuffix: host.base) } }
+        let found: UInt64
+        if let size = given ?? size { found = size } else { found = try await probe() }
+        client.memory.withLock { $0.learn(size: found, of: location) }
+        guard count > 0, found > 0 else { throw outside("the last \(count) bytes") }
+        return .range(ByteRange(offset: found - min(count, found), end: found))
+    }
+
+    /// Finds the size out: by a range of one byte, because gcr.io's HEAD lacks Location and presigned URLs of S3 (ghcr.io)
+    /// forbid HEAD; and by HEAD when that says nothing.
+    private mutating func probe() async throws(RegistryError) -> UInt64 {
+        let first = BlobSelection.range(ByteRange(offset: 0, end: 1))
+        let response = try await request(first)
+        if [200, 206].contains(response.status.code) {
+            let answer = try RangeAnswer(status: Int(response.status.code), headers: response.headers, asked: first)
+            switch answer {
+            case .bytes(_, let size?), .whole(let size?):
+                if response.status == .partialContent { await response.drain() }
+                return size
+            case .multipart(let boundary):
+                let reader = BodyReader(response.body, boundary: boundary, counters: client.counters)
+                if let size = try await reader.readPart(asked: first).size { return size }
+            default: break
+            }
+        } else if response.status == .rangeNotSatisfiable {
+            // An empty blob has no first byte.
+            await response.drain()
+            if let text = response.headers.first(name: "content-range"), let size = ContentRange(text)?.size { return size }
+        } else {
+            throw await refusal(response)
+        }
+        requests += 1
+        let head = try await client.request(location, range: nil, from: host, method: .HEAD)
+        await head.drain()
+        guard head.status == .ok, let size = head.headers.first(name: "content-length").flatMap({ UInt64($0) }) else {
+            throw RegistryError(.malformedAnswer, "\(host) does not say how large \(location) is")
+        }
+        return size
+    }
+}

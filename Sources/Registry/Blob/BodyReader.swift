@@ -1,0 +1,105 @@
+import AsyncHTTPClient
+import Base
+import NIOCore
+
+/// The body of one answer, as bytes of the blob from a known offset on: skips what was not asked for, takes multipart
+/// answers apart.
+///
+/// Not Sendable by nature: its iterator belongs to one task at a time. It is marked so because it is handed over, once,
+/// from the task that opened it to the one that reads it (``BlobStream`` gives it out once, under a lock), and nobody
+/// keeps another reference.
+final class BodyReader: @unchecked Sendable {
+    private var iterator: HTTPClientResponse.Body.AsyncIterator
+    private var multipart: MultipartParser?
+    private var skip: UInt64 = 0
+    /// The offset in the blob of the next byte that ``next()`` gives.
+    private(set) var position: UInt64
+    private let counters: RegistryCounters
+
+    /// A body that is the blob's bytes from `position` on, after `skip` bytes that nobody wants.
+    init(_ body: HTTPClientResponse.Body, position: UInt64, skip: UInt64, counters: RegistryCounters) {
+        iterator = body.makeAsyncIterator()
+        self.position = position
+        self.skip = skip
+        self.counters = counters
+    }
+
+    /// A multipart body; ``readPart(asked:)`` must be called first.
+    init(_ body: HTTPClientResponse.Body, boundary: String, counters: RegistryCounters) {
+        iterator = body.makeAsyncIterator()
+        multipart = MultipartParser(boundary: boundary)
+        position = 0
+        self.counters = counters
+    }
+
+    /// Reads up to the first part of a multipart body, and says what it is.
+    func readPart(asked: BlobSelection) async throws(RegistryError) -> (range: ByteRange, size: UInt64?) {
+        while true {
+            guard var parser = multipart else { throw RegistryError(.malformedAnswer, "not a multipart answer") }
+            let event = try parser.next()
+            multipart = parser
+            switch event {
+            case .part(let range, let size):
+                try RangeAnswer.check(range, size: size, asked: asked)
+                position = range.offset
+                return (range, size)
+            case .needMore:
+                guard let buffer = try await read() else {
+                    throw RegistryError(.brokenBody, "multipart answer ended before its first part")
+                }
+                multipart?.receive(buffer)
+            case .bytes, .end:
+                throw RegistryError(.malformedAnswer, "multipart answer without a part")
+            }
+        }
+    }
+
+    /// The next bytes, never empty; `nil` at the end of the body.
+    func next() async throws(RegistryError) -> ByteBuffer? {
+        if multipart != nil { return try await nextOfParts() }
+        while true {
+            guard var buffer = try await read() else { return nil }
+            if skip > 0 {
+                let count = min(skip, UInt64(buffer.readableBytes))
+                buffer.moveReaderIndex(forwardBy: Int(count))
+                skip -= count
+            }
+            guard buffer.readableBytes > 0 else { continue }
+            position += UInt64(buffer.readableBytes)
+            return buffer
+        }
+    }
+
+    private func nextOfParts() async throws(RegistryError) -> ByteBuffer? {
+        while true {
+            guard var parser = multipart else { return nil }
+            let event = try parser.next()
+            multipart = parser
+            switch event {
+            case .bytes(let buffer):
+                position += UInt64(buffer.readableBytes)
+                return buffer
+            case .part(let range, _):
+                // A server may cut one range into several parts; anything but the next bytes ends what is of use.
+                guard range.offset == position else { return nil }
+            case .end:
+                return nil
+            case .needMore:
+                guard let buffer = try await read() else { return nil }
+                multipart?.receive(buffer)
+            }
+        }
+    }
+
+    private func read() async throws(RegistryError) -> ByteBuffer? {
+        do {
+            let buffer = try await iterator.next()
+            if let buffer { counters.bytes.add(UInt64(buffer.readableBytes)) }
+            return buffer
+        } catch {
+            let translated = HTTPTransport.translate(error, doing: "reading a body")
+            guard translated.code == .connection else { throw translated }
+            throw RegistryError(.brokenBody, "the body broke off", cause: error)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import Base
+import NIOCore
+
+/// Takes a multipart/byteranges body apart as it arrives (RFC 9110 §14.6, RFC 2046 §5.1).
+///
+/// The length of each part is known from its Content-Range, so bodies are counted, never searched for the boundary.
+struct MultipartParser {
+    enum Event: Equatable {
+        /// A part begins.
+        case part(ByteRange, size: UInt64?)
+        /// More bytes of the part.
+        case bytes(ByteBuffer)
+        /// The closing delimiter was seen.
+        case end
+        /// Nothing can be said before more arrives.
+        case needMore
+    }
+
+    private enum State {
+        case delimiter
+        case headers(ContentRange?)
+        case body(remaining: UInt64)
+        case ended
+    }
+
+    /// Longest line between parts. Real ones are below 200 bytes.
+    private static let maximumLine = 1024
+    /// Most lines between two parts.
+    private static let maximumLines = 32
+
+    private let delimiter: [UInt8]
+    private var state = State.delimiter
+    private var pending = ByteBuffer()
+    private var lines = 0
+
+    init(boundary: String) {
+        delimiter = Array("--\(boundary)".utf8)
+    }
+
+    /// More of the body has arrived.
+    mutating func receive(_ buffer: ByteBuffer) {
+        var buffer = buffer
+        if pending.readableBytes == 0 {
+            pending = buffer
+        } else {
+            pending.discardReadBytes()
+            pending.writeBuffer(&buffer)
+        }
+    }
+
+    /// What comes next. Call until it says ``Event/needMore`` or ``Event/end``.
+    mutating func next() throws(RegistryError) -> Event {
+        while true {
+            switch state {
+            case .ended:
+                return .end
+            case .body(let remaining):
+                if remaining == 0 {
+                    state = .delimiter
+                    lines = 0
+                    continue
+                }
+                let count = Int(min(UInt64(pending.readableBytes), remaining))
+                guard count > 0, let slice = pending.readSlice(length: count) else { return .needMore }
+                state = .body(remaining: remaining - UInt64(count))
+                return .bytes(slice)
+            case .delimiter:
+                guard let line = try readLine() else { return .needMore }
+                // Anything before the first delimiter is preamble; the line break before a delimiter belongs to it.
+                guard line.starts(with: delimiter) else { continue }
+                let rest = line.dropFirst(delimiter.count)
+                if rest.starts(with: [0x2d, 0x2d]) {
+                    state = .ended
+                } else if rest.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) {
+                    state = .headers(nil)
+                }
+            case .headers(let found):
+                guard let line = try readLine() else { return .needMore }
+                if line.isEmpty {
+                    guard let found, let range = found.range else {
+                        throw RegistryError(.malformedAnswer, "part of a multipart answer without Content-Range")
+                    }
+                    state = .body(remaining: range.count)
+                    return .part(range, size: found.size)
+                }
+                let text = String(decoding: line, as: UTF8.self)
+                let pair = text.split(separator: ":", maxSplits: 1)
+                if pair.count == 2, pair[0].lowercased() == "content-range" {
+                    guard let value = ContentRange(pair[1].trimmed) else {
+                        throw RegistryError(.malformedAnswer, "bad Content-Range in a multipart answer")
+                    }
+                    state = .headers(value)
+                }
+            }
+        }
+    }
+
+    /// A line without its end; `nil` when it is not all there yet.
+    private mutating func readLine() throws(RegistryError) -> [UInt8]? {
+        let view = pending.readableBytesView
+        guard let newline = view.prefix(Self.maximumLine).firstIndex(of: 0x0a) else {
+            guard view.count < Self.maximumLine else {
+                throw RegistryError(.malformedAnswer, "line too long in a multipart answer")
+            }
+            return nil
+        }
+        lines += 1
+        guard lines <= Self.maximumLines else {
+            throw RegistryError(.malformedAnswer, "too many lines in a multipart answer")
+        }
+        var line = Array(view[view.startIndex..<newline])
+        pending.moveReaderIndex(forwardBy: line.count + 1)
+        if line.last == 0x0d { line.removeLast() }
+        return line
+    }
+}

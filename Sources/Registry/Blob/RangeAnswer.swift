@@ -1,0 +1,93 @@
+import Base
+import NIOHTTP1
+
+/// What the head of an answer to a blob request says the body is.
+enum RangeAnswer: Equatable {
+    /// These bytes of the blob; of a size that may be unknown.
+    case bytes(ByteRange, size: UInt64?)
+    /// multipart/byteranges: the parts say themselves.
+    case multipart(boundary: String)
+    /// The blob from its beginning, although a range may have been asked for.
+    case whole(size: UInt64?)
+    /// 416; the size if the server said it.
+    case unsatisfiable(size: UInt64?)
+
+    /// Reads the head of an answer with status 200, 206 or 416.
+    ///
+    /// Tolerated because real servers do it: a 206 without Content-Type (zot), no Content-Length anywhere (chunked
+    /// front ends), 206 for a whole blob, a range that ends before the end asked for.
+    init(status: Int, headers: HTTPHeaders, asked: BlobSelection) throws(RegistryError) {
+        switch status {
+        case 200:
+            self = .whole(size: headers.first(name: "content-length").flatMap { UInt64($0) })
+        case 416:
+            // zot of 2023 answers 416 to what it does not support; the size helps to ask again.
+            self = .unsatisfiable(size: headers.first(name: "content-range").flatMap { ContentRange($0)?.size })
+        default:
+            if let type = headers.first(name: "content-type"), let boundary = Self.boundary(type) {
+                // Answered to a single range by caches that store what they fetched for others.
+                self = .multipart(boundary: boundary)
+                return
+            }
+            guard let text = headers.first(name: "content-range"), let content = ContentRange(text),
+                let range = content.range
+            else {
+                throw RegistryError(.malformedAnswer, "206 without a usable Content-Range", status: status)
+            }
+            try Self.check(range, size: content.size, asked: asked)
+            self = .bytes(range, size: content.size)
+        }
+    }
+
+    /// Whether `range` is what was asked for, or its beginning.
+    static func check(_ range: ByteRange, size: UInt64?, asked: BlobSelection) throws(RegistryError) {
+        let isRight =
+            switch asked {
+            case .range(let wanted): range.offset == wanted.offset && range.end <= wanted.end
+            case .whole: range.offset == 0
+            case .suffix(let count):
+                // The end is the blob's; a server may send less only if the blob is smaller.
+                range.count <= count && (size.map { $0 == range.end && range.count == min(count, $0) } ?? true)
+            }
+        guard isRight else {
+            throw RegistryError(.malformedAnswer, "Content-Range \(range) does not answer \(asked)", status: 206)
+        }
+    }
+
+    /// The boundary parameter of a multipart/byteranges type; at most 70 bytes by RFC 2046.
+    static func boundary(_ contentType: String) -> String? {
+        let parts = contentType.split(separator: ";")
+        guard let type = parts.first, type.lowercased().trimmed == "multipart/byteranges" else { return nil }
+        for parameter in parts.dropFirst() {
+            let pair = parameter.split(separator: "=", maxSplits: 1)
+            guard pair.count == 2, pair[0].lowercased().trimmed == "boundary" else { continue }
+            var value = String(pair[1]).trimmed
+            if value.hasPrefix("\""), value.hasSuffix("\""), value.utf8.count >= 2 {
+                value = String(value.dropFirst().dropLast())
+            }
+            return (1...70).contains(value.utf8.count) ? value : nil
+        }
+        return nil
+    }
+}
+
+extension BlobSelection {
+    /// The value of the `Range` header; `nil` for the whole blob.
+    var header: String? {
+        switch self {
+        case .suffix(let count): "bytes=-\(count)"
+        case .range(let range): "bytes=\(range.offset)-\(range.end - 1)"
+        case .whole: nil
+        }
+    }
+}
+
+extension StringProtocol {
+    /// Without blanks and tabs at both ends.
+    var trimmed: String {
+        var rest = self[...]
+        while rest.first == " " || rest.first == "\t" { rest = rest.dropFirst() }
+        while rest.last == " " || rest.last == "\t" { rest = rest.dropLast() }
+        return String(rest)
+    }
+}

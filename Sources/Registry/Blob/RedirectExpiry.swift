@@ -1,0 +1,63 @@
+/// For how long the target of a redirect may be used again.
+enum RedirectExpiry {
+    /// What is assumed when nothing says it, in seconds.
+    static let standard: Int64 = 60
+    /// Never remembered longer than this, whatever the URL says: keys are rotated, buckets move.
+    static let longest: Int64 = 6 * 3600
+    /// A target is given up this long before its end, so that no request is on its way when it comes.
+    static let margin: Int64 = 10
+
+    /// Seconds since 1970 until when `url` may be used; in the past when not at all.
+    ///
+    /// Understood are the signatures of S3 and those who copy it (`X-Amz-Date` with `X-Amz-Expires`; `Expires` of version
+    /// 2 and of CloudFront), Google (`X-Goog-…`), Azure (`se`), else `Cache-Control` of the redirect itself.
+    static func end(url: String, cacheControl: String?, now: Int64) -> Int64 {
+        let end = signedEnd(url) ?? cachedEnd(cacheControl, now: now) ?? now + standard
+        return min(end - margin, now + longest)
+    }
+
+    private static func signedEnd(_ url: String) -> Int64? {
+        guard let mark = url.firstIndex(of: "?") else { return nil }
+        var values: [String: String] = [:]
+        for pair in url[url.index(after: mark)...].split(separator: "&").prefix(64) {
+            let halves = pair.split(separator: "=", maxSplits: 1)
+            guard halves.count == 2 else { continue }
+            values[halves[0].lowercased()] = percentDecode(halves[1])
+        }
+        for vendor in ["x-amz", "x-goog"] {
+            if let begin = values["\(vendor)-date"].flatMap({ HTTPDate.secondsSince1970(iso8601: $0) }),
+                let life = values["\(vendor)-expires"].flatMap({ Int64($0) }), (0...31_536_000).contains(life)
+            {
+                return begin + life
+            }
+        }
+        if values["sig"] != nil, let end = values["se"].flatMap({ HTTPDate.secondsSince1970(iso8601: $0) }) { return end }
+        if let end = values["expires"].flatMap({ Int64($0) }), (0...253_402_300_799).contains(end) { return end }
+        return nil
+    }
+
+    private static func cachedEnd(_ cacheControl: String?, now: Int64) -> Int64? {
+        guard let cacheControl else { return nil }
+        for part in cacheControl.lowercased().split(separator: ",").map({ $0.trimmed }) {
+            if part == "no-store" || part == "no-cache" { return now }
+            if part.hasPrefix("max-age="), let age = Int64(part.dropFirst(8)), age >= 0 {
+                return now + min(age, longest)
+            }
+        }
+        return nil
+    }
+
+    private static func percentDecode(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte == 0x25, rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,38 @@
+import FoundationEssentials
+
+/// Where a redirect leads.
+struct RedirectTarget: CustomStringConvertible {
+    var url: String
+    var cacheControl: String?
+
+    /// Longest URL that is followed. Presigned ones with session tokens are around 2 KiB.
+    private static let maximumLength = 16 << 10
+
+    /// - Parameters:
+    ///   - location: the Location header, absolute or relative.
+    ///   - base: the URL that was asked.
+    init?(_ location: String, from base: String, cacheControl: String?) {
+        guard location.utf8.count <= Self.maximumLength, let baseURL = URL(string: base),
+            let resolved = URL(string: location, relativeTo: baseURL)?.absoluteURL,
+            let scheme = resolved.scheme?.lowercased(), scheme == "https" || scheme == "http",
+            resolved.host?.isEmpty == false, resolved.user == nil
+        else { return nil }
+        // An absolute location is kept byte for byte: a signature covers how it is escaped.
+        url = location.contains("://") ? location : resolved.absoluteString
+        self.cacheControl = cacheControl
+    }
+
+    var isSecure: Bool { url.lowercased().hasPrefix("https://") }
+
+    var origin: String { Self.origin(of: url) }
+
+    /// Scheme, host and port.
+    static func origin(of url: String) -> String {
+        guard let parsed = URL(string: url), let scheme = parsed.scheme?.lowercased() else { return url }
+        let port = parsed.port ?? (scheme == "https" ? 443 : 80)
+        return "\(scheme)://\(parsed.host?.lowercased() ?? ""):\(port)"
+    }
+
+    /// Without the query, which is a credential.
+    var description: String { HTTPTransport.displayName(url) }
+}

@@ -1,0 +1,160 @@
+import AsyncHTTPClient
+import Base
+import FoundationEssentials
+import NIOCore
+import NIOHTTP1
+
+/// Trades credentials for Bearer tokens (distribution's "token authentication" and "OAuth2" specifications).
+struct TokenEndpoint {
+    struct Token {
+        var text: Secret
+        /// Nanoseconds for which to use it: somewhat less than it lives.
+        var usableFor: UInt64
+    }
+
+    /// Largest answer that is read; real ones are a few KiB.
+    private static let maximumAnswer = 256 << 10
+    /// What the specification says when the answer does not.
+    private static let defaultLife: Int64 = 60
+
+    let host: RegistryHost
+    let transport: HTTPTransport
+    let userAgent: String
+    let counters: RegistryCounters
+
+    private struct Answer: Decodable {
+        var token: String?
+        var accessToken: String?
+        var expiresIn: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case token
+            case accessToken = "access_token"
+            case expiresIn = "expires_in"
+        }
+    }
+
+    /// A token for `scopes`; anonymous without credentials.
+    ///
+    /// With credentials the OAuth2 POST is tried first and the older GET next, as containerd does it: Docker Hub, ACR and
+    /// Quay know the POST, others answer it with 404, 405, 401 or (ACR for a password that is none of a service principal)
+    /// 400.
+    func fetch(
+        realm: String, service: String, scopes: [String], credentials: Credentials?
+    ) async throws(RegistryError) -> Token {
+        try check(realm)
+        if let credentials {
+            let response = try await post(realm, service, scopes, credentials)
+            if response.status == .ok { return try await decode(response) }
+            guard [400, 401, 404, 405].contains(response.status.code) else { throw await refusal(response) }
+            _ = try? await response.readBody(limit: Self.maximumAnswer)
+        }
+        let response = try await get(realm, service, scopes, credentials)
+        guard response.status == .ok else { throw await refusal(response) }
+        return try await decode(response)
+    }
+
+    /// A registry that is reached over TLS must not make us show a password in the clear, nor somewhere that is not HTTP.
+    private func check(_ realm: String) throws(RegistryError) {
+        guard realm.hasPrefix("https://") || (realm.hasPrefix("http://") && host.isPlain) else {
+            throw RegistryError(
+                .malformedAnswer,
+                "\(host) names the token endpoint \(quoted(HTTPTransport.displayName(realm))), which is not https")
+        }
+    }
+
+    private var key: HTTPTransport.Key {
+        HTTPTransport.Key(tls: host.tls.withoutIdentity, dialTimeout: host.dialTimeout)
+    }
+
+    private func post(
+        _ realm: String, _ service: String, _ scopes: [String], _ credentials: Credentials
+    ) async throws(RegistryError) -> HTTPClientResponse {
+        var form = [("service", service), ("client_id", "rivulet"), ("scope", scopes.joined(separator: " "))]
+        switch credentials {
+        case .password(let user, let password):
+            form += [("grant_type", "password"), ("username", user), ("password", password.reveal())]
+        case .refreshToken(let token):
+            form += [("grant_type", "refresh_token"), ("refresh_token", token.reveal())]
+        case .bearer: break
+        }
+        var request = HTTPClientRequest(url: realm)
+        request.method = .POST
+        request.headers.add(name: "user-agent", value: userAgent)
+        request.headers.add(name: "content-type", value: "application/x-www-form-urlencoded")
+        request.body = .bytes(ByteBuffer(string: Self.encode(form)))
+        counters.tokenRequests.add()
+        return try await transport.exchange(request, key: key)
+    }
+
+    private func get(
+        _ realm: String, _ service: String, _ scopes: [String], _ credentials: Credentials?
+    ) async throws(RegistryError) -> HTTPClientResponse {
+        var query = scopes.map { ("scope", $0) }
+        if !service.isEmpty { query.insert(("service", service), at: 0) }
+        let separator = realm.contains("?") ? "&" : "?"
+        var request = HTTPClientRequest(url: realm + separator + Self.encode(query))
+        request.headers.add(name: "user-agent", value: userAgent)
+        switch credentials {
+        case .password(let user, let password):
+            let header = BasicCredentials.header(user: user, password: password)
+            request.headers.add(name: "authorization", value: header.reveal())
+        case .refreshToken(let token):
+            let header = BasicCredentials.header(user: "", password: token)
+            request.headers.add(name: "authorization", value: header.reveal())
+        case .bearer, nil: break
+        }
+        counters.tokenRequests.add()
+        return try await transport.exchange(request, key: key)
+    }
+
+    private func decode(_ response: HTTPClientResponse) async throws(RegistryError) -> Token {
+        let body = try await response.readBody(limit: Self.maximumAnswer)
+        // The decoder's error is not kept: it could quote the token.
+        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)),
+            let text = [answer.token, answer.accessToken].compactMap({ $0 }).first(where: { !$0.isEmpty }),
+            text.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
+        else {
+            throw RegistryError(.malformedAnswer, "the token endpoint of \(host) gave no token")
+        }
+        var life = Self.defaultLife
+        if let given = answer.expiresIn, given >= 1 { life = Int64(min(given, 30 * 86400)) }
+        // Used up to 90 % of its life, and never in its last seconds: a request may be on its way for a while.
+        let usable = max(life - max(life / 10, 5), life / 2)
+        return Token(text: Secret(text), usableFor: UInt64(usable) * 1_000_000_000)
+    }
+
+    private func refusal(_ response: HTTPClientResponse) async -> RegistryError {
+        let error = StatusError.make(
+            response, doing: "the token endpoint of \(host)", clock: nil)
+        _ = try? await response.readBody(limit: Self.maximumAnswer)
+        // 400 and 404 here mean "not with these credentials" as well.
+        guard error.code == .unexpectedStatus || error.code == .notFound else { return error }
+        return RegistryError(.unauthorized, error.message, status: error.status)
+    }
+
+    /// `application/x-www-form-urlencoded`.
+    static func encode(_ pairs: [(String, String)]) -> String {
+        pairs.map { percentEncode($0.0) + "=" + percentEncode($0.1) }.joined(separator: "&")
+    }
+
+    /// Everything but the unreserved characters of RFC 3986 is escaped.
+    static func percentEncode(_ text: String) -> String {
+        var result: [UInt8] = []
+        let digits = Array("0123456789ABCDEF".utf8)
+        for byte in text.utf8 {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f, 0x7e: result.append(byte)
+            default: result += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+}
+
+enum BasicCredentials {
+    static func header(user: String, password: Secret) -> Secret {
+        let joined = Data((user + ":" + password.reveal()).utf8)
+        return Secret("Basic " + joined.base64EncodedString())
+    }
+}

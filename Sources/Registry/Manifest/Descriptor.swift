@@ -1,0 +1,43 @@
+public import Base
+
+/// A content descriptor (OCI image-spec descriptor.md). Unknown fields are ignored.
+public struct Descriptor: Sendable, Hashable {
+    public var mediaType: String
+    public var digest: Digest
+    /// In bytes; never negative in a decoded descriptor.
+    public var size: UInt64
+    public var annotations: [String: String]
+    /// Where else the blob may be had. Never followed: such a layer is reported as ``LayerPacking/foreign``.
+    public var urls: [String]
+    /// Only in an index.
+    public var platform: Platform?
+
+    public init(
+        mediaType: String, digest: Digest, size: UInt64, annotations: [String: String] = [:], urls: [String] = [],
+        platform: Platform? = nil
+    ) {
+        self.mediaType = mediaType
+        self.digest = digest
+        self.size = size
+        self.annotations = annotations
+        self.urls = urls
+        self.platform = platform
+    }
+
+    /// How the bytes are packed, for a layer.
+    public var packing: LayerPacking { urls.isEmpty ? LayerPacking(mediaType: mediaType) : .foreign }
+}
+
+extension Descriptor: Decodable {
+    private enum Key: String, CodingKey { case mediaType, digest, size, annotations, urls, platform }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: Key.self)
+        mediaType = try values.decodeIfPresent(String.self, forKey: .mediaType) ?? ""
+        digest = try values.decode(Digest.self, forKey: .digest)
+        size = try values.decode(UInt64.self, forKey: .size)
+        annotations = try values.decodeIfPresent([String: String].self, forKey: .annotations) ?? [:]
+        urls = try values.decodeIfPresent([String].self, forKey: .urls) ?? []
+        platform = try values.decodeIfPresent(Platform.self, forKey: .platform)
+    }
+}

@@ -1,0 +1,91 @@
+public import Base
+import FoundationEssentials
+
+extension ManifestDocument {
+    /// Largest manifest or index that is read: 8 MiB, twice what the distribution specification obliges registries to
+    /// take.
+    public static let maximumSize = 8 << 20
+    /// Most layers in a manifest, and most manifests in an index.
+    static let maximumEntries = 4096
+
+    private struct Wire: Decodable {
+        var schemaVersion: Int?
+        var mediaType: String?
+        var artifactType: String?
+        var config: Descriptor?
+        var layers: [Descriptor]?
+        var manifests: [Descriptor]?
+        var annotations: [String: String]?
+        var subject: Descriptor?
+        /// Only Docker schema 1 has it.
+        var fsLayers: Ignored?
+    }
+
+    private struct Ignored: Decodable {
+        init(from decoder: any Decoder) {}
+    }
+
+    /// Decodes a manifest or index.
+    ///
+    /// - Parameters:
+    ///   - bytes: the document as received.
+    ///   - digest: the digest of `bytes`, which the caller has computed and checked.
+    ///   - contentType: the HTTP Content-Type, used when the document does not say its own media type (OCI made the field
+    ///     optional).
+    public init(bytes: [UInt8], digest: Digest, contentType: String?) throws(RegistryError) {
+        guard bytes.count <= Self.maximumSize else {
+            throw RegistryError(.tooLarge, "manifest \(digest) is larger than \(Self.maximumSize) bytes")
+        }
+        let wire: Wire
+        do {
+            wire = try JSONDecoder().decode(Wire.self, from: Data(bytes))
+        } catch {
+            throw RegistryError(.invalidManifest, "manifest \(digest) cannot be decoded", cause: error)
+        }
+        let header = contentType.map { String($0.prefix { $0 != ";" && $0 != " " }) } ?? ""
+        let mediaType = wire.mediaType ?? Self.guess(wire, header: header)
+        if wire.fsLayers != nil || wire.schemaVersion == 1 {
+            throw RegistryError(.unsupportedManifest, "manifest \(digest) is a Docker schema 1 manifest")
+        }
+        // A document that can be read both ways would let two readers of one digest see two images
+        // (CVE-2021-41190; OCI image-spec manifest.md, "mediaType").
+        guard wire.manifests == nil || (wire.layers == nil && wire.config == nil) else {
+            throw RegistryError(.invalidManifest, "manifest \(digest) has both layers and manifests")
+        }
+        if MediaType.isIndex(mediaType) {
+            guard let manifests = wire.manifests else {
+                throw RegistryError(.invalidManifest, "index \(digest) has no manifests")
+            }
+            try Self.checkCount(manifests.count, digest)
+            self = .index(
+                ImageIndex(
+                    digest: digest, mediaType: mediaType, manifests: manifests, annotations: wire.annotations ?? [:]))
+        } else if MediaType.isManifest(mediaType) {
+            guard let config = wire.config, let layers = wire.layers else {
+                throw RegistryError(.invalidManifest, "manifest \(digest) has no config or no layers")
+            }
+            try Self.checkCount(layers.count, digest)
+            self = .image(
+                Manifest(
+                    digest: digest, mediaType: mediaType, artifactType: wire.artifactType, config: config,
+                    layers: layers, annotations: wire.annotations ?? [:], subject: wire.subject))
+        } else {
+            throw RegistryError(
+                .unsupportedManifest, "manifest \(digest) has the unknown media type \(quoted(mediaType))")
+        }
+    }
+
+    private static func guess(_ wire: Wire, header: String) -> String {
+        if MediaType.isIndex(header) || MediaType.isManifest(header) { return header }
+        // Registries and caches that lose the Content-Type exist: the shape decides.
+        if wire.manifests != nil { return MediaType.ociIndex }
+        if wire.config != nil && wire.layers != nil { return MediaType.ociManifest }
+        return header
+    }
+
+    private static func checkCount(_ count: Int, _ digest: Digest) throws(RegistryError) {
+        guard count <= maximumEntries else {
+            throw RegistryError(.tooLarge, "manifest \(digest) lists \(count) entries, more than \(maximumEntries)")
+        }
+    }
+}

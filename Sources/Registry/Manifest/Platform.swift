@@ -1,0 +1,105 @@
+/// What an image runs on (OCI image-spec image-index.md, "platform").
+public struct Platform: Sendable, Hashable {
+    public var os: String
+    public var architecture: String
+    /// `v6`, `v7`, `v8` for ARM, `v1` to `v4` for amd64; empty when not given.
+    public var variant: String
+
+    public init(os: String = "linux", architecture: String, variant: String = "") {
+        self.os = os
+        self.architecture = architecture
+        self.variant = variant
+    }
+
+    /// The machine that this runs on.
+    public static var current: Platform {
+        #if arch(x86_64)
+        Platform(architecture: "amd64")
+        #elseif arch(arm64)
+        Platform(architecture: "arm64", variant: "v8")
+        #elseif arch(arm)
+        Platform(architecture: "arm", variant: "v7")
+        #elseif arch(riscv64)
+        Platform(architecture: "riscv64")
+        #elseif arch(s390x)
+        Platform(architecture: "s390x")
+        #else
+        Platform(architecture: "ppc64le")
+        #endif
+    }
+
+    /// The one spelling of each platform, as containerd's platforms package has it: `aarch64` is arm64/v8, `armhf` is
+    /// arm/v7, `x86_64` is amd64, and the variants that every such machine has are left out.
+    var normalised: Platform {
+        var result = self
+        result.os = os.lowercased()
+        result.architecture = architecture.lowercased()
+        result.variant = variant.lowercased()
+        switch result.architecture {
+        case "x86_64", "x86-64":
+            result.architecture = "amd64"
+        case "aarch64":
+            result.architecture = "arm64"
+        case "armhf":
+            result.architecture = "arm"
+            result.variant = "v7"
+        case "armel":
+            result.architecture = "arm"
+            result.variant = "v6"
+        default: break
+        }
+        switch (result.architecture, result.variant) {
+        case ("amd64", "v1"): result.variant = ""
+        case ("arm64", "8"), ("arm64", "v8"): result.variant = ""
+        case ("arm", ""), ("arm", "7"): result.variant = "v7"
+        case ("arm", "5"), ("arm", "6"), ("arm", "8"): result.variant = "v" + result.variant
+        default: break
+        }
+        return result
+    }
+
+    /// How well an image for `offered` runs here: 0 is exactly right, larger is less good, `nil` is not at all.
+    ///
+    /// An older variant of the same architecture runs on a newer machine; a 64-bit ARM machine is given no 32-bit
+    /// images, because whether it can run them depends on the processor.
+    func preference(for offered: Platform) -> Int? {
+        let mine = normalised
+        let theirs = offered.normalised
+        guard mine.os == theirs.os, mine.architecture == theirs.architecture else { return nil }
+        if mine.variant == theirs.variant { return 0 }
+        guard let own = Self.level(mine), let other = Self.level(theirs), other < own else { return nil }
+        return own - other
+    }
+
+    /// Variants that are ordered: v5 < v6 < v7 < v8 for ARM, v1 (unnamed) < v2 < v3 < v4 for amd64.
+    private static func level(_ platform: Platform) -> Int? {
+        switch platform.architecture {
+        case "arm", "amd64", "arm64":
+            if platform.variant.isEmpty { return platform.architecture == "arm64" ? 80 : 10 }
+            guard platform.variant.hasPrefix("v") else { return nil }
+            let parts = platform.variant.dropFirst().split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count <= 2, let major = parts.first.flatMap({ Int($0) }), (1...9).contains(major) else {
+                return nil
+            }
+            guard parts.count == 2 else { return major * 10 }
+            guard let minor = Int(parts[1]), (0...9).contains(minor) else { return nil }
+            return major * 10 + minor
+        default: return nil
+        }
+    }
+}
+
+extension Platform: CustomStringConvertible {
+    public var description: String { variant.isEmpty ? "\(os)/\(architecture)" : "\(os)/\(architecture)/\(variant)" }
+}
+
+extension Platform: Decodable {
+    private enum Key: String, CodingKey { case os, architecture, variant }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: Key.self)
+        os = try values.decodeIfPresent(String.self, forKey: .os) ?? ""
+        architecture = try values.decodeIfPresent(String.self, forKey: .architecture) ?? ""
+        variant = try values.decodeIfPresent(String.self, forKey: .variant) ?? ""
+    }
+}

@@ -1,0 +1,109 @@
+public import Base
+
+/// The name of an image in the form that containerd stores: the docker short forms are completed
+/// (`debian` is `docker.io/library/debian:latest`).
+///
+/// The grammar is that of distribution's `reference` package, with its normalisation; digests are SHA-256 only.
+public struct ImageReference: Sendable, Hashable {
+    /// Longest text that is looked at: a name of 255, a tag of 128, a digest of 71, and separators.
+    public static let maximumLength = 512
+    static let maximumNameLength = 255
+    static let maximumTagLength = 128
+
+    public let repository: Repository
+    public let tag: String?
+    public let digest: Digest?
+
+    /// The upstream host, with its port if any.
+    public var host: String { repository.host }
+
+    /// A reference from parts that are already known to be well formed.
+    public init(repository: Repository, tag: String? = nil, digest: Digest? = nil) {
+        self.repository = repository
+        self.tag = digest == nil && tag == nil ? "latest" : tag
+        self.digest = digest
+    }
+
+    /// Parses and normalises `text`.
+    ///
+    /// - Throws: ``RegistryError`` with code `invalidReference`, naming the text.
+    public init(parsing text: String) throws(RegistryError) {
+        guard text.utf8.count <= Self.maximumLength else {
+            throw RegistryError(
+                .invalidReference, "image reference of \(text.utf8.count) bytes is longer than \(Self.maximumLength)")
+        }
+        func malformed(_ reason: String) -> RegistryError {
+            RegistryError(.invalidReference, "image reference \(quoted(text)): \(reason)")
+        }
+        guard !text.isEmpty else { throw malformed("empty") }
+
+        var rest = text[...]
+        var digest: Digest?
+        if let at = rest.firstIndex(of: "@") {
+            let digestText = rest[rest.index(after: at)...]
+            guard let parsed = Digest(digestText) else { throw malformed("the digest is not sha256 and 64 hex digits") }
+            digest = parsed
+            rest = rest[..<at]
+        }
+
+        let (domain, path) = Self.splitDomain(rest)
+        guard ReferenceGrammar.isDomain(domain) else { throw malformed("bad registry host \(quoted(domain))") }
+
+        var name = path
+        var tag: String?
+        if let colon = path.lastIndex(of: ":") {
+            let tagText = path[path.index(after: colon)...]
+            guard ReferenceGrammar.isTag(tagText) else { throw malformed("bad tag \(quoted(tagText))") }
+            tag = String(tagText)
+            name = path[..<colon]
+        }
+        var fullName = String(name)
+        if domain == "docker.io" && !fullName.contains("/") {
+            // As docker does: 64 hex digits alone would be an image ID, not a name.
+            guard !(fullName.utf8.count == 64 && fullName.utf8.allSatisfy { Hex.value(of: $0) != nil }) else {
+                throw malformed("64 hexadecimal digits are an image ID, not a name")
+            }
+            fullName = "library/" + fullName
+        }
+        guard ReferenceGrammar.isPath(fullName[...]) else {
+            throw malformed("the repository name must be lower-case path components")
+        }
+        guard domain.utf8.count + 1 + fullName.utf8.count <= Self.maximumNameLength else {
+            throw malformed("the name is longer than \(Self.maximumNameLength) bytes")
+        }
+        self.init(repository: Repository(host: String(domain), name: fullName), tag: tag, digest: digest)
+    }
+
+    /// The host part is what stands before the first slash if it looks like a host: a dot, a colon, `localhost`, or an
+    /// upper-case letter (which no repository may have). Everything else lives on docker.io.
+    private static func splitDomain(_ text: Substring) -> (domain: Substring, path: Substring) {
+        guard let slash = text.firstIndex(of: "/") else { return ("docker.io", text) }
+        let first = text[..<slash]
+        let looksLikeHost =
+            first == "localhost" || first.utf8.contains { $0 == 0x2e || $0 == 0x3a || (0x41...0x5a).contains($0) }
+        guard looksLikeHost else { return ("docker.io", text) }
+        let domain = first == "index.docker.io" ? "docker.io" : first
+        return (domain, text[text.index(after: slash)...])
+    }
+}
+
+extension ImageReference: CustomStringConvertible {
+    /// The normalised text: host, name, then tag and digest as far as there are any.
+    public var description: String {
+        var text = repository.description
+        if let tag { text += ":" + tag }
+        if let digest { text += "@" + digest.description }
+        return text
+    }
+}
+
+/// `text` in quotation marks, cut and with control characters replaced, so that a hostile name cannot spoil a log.
+func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars.prefix(limit) {
+        let isControl = scalar.value < 0x20 || scalar.value == 0x7f || (0x80..<0xa0).contains(scalar.value)
+        result.unicodeScalars.append(isControl ? "?" : scalar)
+    }
+    if text.unicodeScalars.count > limit { result += "…" }
+    return result + "\""
+}

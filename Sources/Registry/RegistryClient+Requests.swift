@@ -1,0 +1,119 @@
+import AsyncHTTPClient
+import Base
+import NIOHTTP1
+
+/// One request of the distribution protocol, to whichever host.
+struct RegistryCall {
+    var repository: Repository
+    var method: HTTPMethod = .GET
+    /// Below the repository: `/blobs/sha256:…`.
+    var path: String
+    var accept: [String] = []
+    var range: String?
+}
+
+extension RegistryClient {
+    /// Most redirects that are followed for one request.
+    private static let maximumRedirects = 5
+
+    /// Sends `call` to `host`, authenticating as the host demands: when a token is refused a new one is fetched, with
+    /// credentials asked for again, and the request repeated once. Redirects are not followed.
+    func send(
+        _ call: RegistryCall, to host: RegistryHost, url: String? = nil
+    ) async throws(RegistryError) -> HTTPClientResponse {
+        let authorizer = authorizer(host, upstream: call.repository.host)
+        let url = url ?? Self.url(call, host)
+        var authorization = try await authorizer.header(for: call.repository)
+        var isRepeated = false
+        while true {
+            var request = HTTPClientRequest(url: url)
+            request.method = call.method
+            add(call, to: &request)
+            for header in host.headers { request.headers.replaceOrAdd(name: header.name, value: header.value) }
+            if let authorization, !request.headers.contains(name: "authorization") {
+                request.headers.add(name: "authorization", value: authorization.reveal())
+            }
+            let response = try await transport.exchange(
+                request, key: HTTPTransport.Key(tls: host.tls, dialTimeout: host.dialTimeout))
+            guard response.status == .unauthorized, !isRepeated else { return response }
+            let challenges = AuthChallenge.parse(response.headers["www-authenticate"])
+            await response.drain()
+            let renewed = try await authorizer.header(
+                for: call.repository, afterChallenge: challenges, used: authorization)
+            guard let renewed, renewed != authorization else {
+                throw RegistryError(
+                    .unauthorized, "\(host) wants credentials for \(call.repository) and there are none", status: 401)
+            }
+            authorization = renewed
+            isRepeated = true
+        }
+    }
+
+    /// As ``send(_:to:url:)``, then follows redirects.
+    ///
+    /// What is sent to the target of a redirect to elsewhere is the bare request: no Authorization and no configured
+    /// headers, because S3 and Azure refuse a presigned URL with both, and because they are none of its business.
+    ///
+    /// - Returns: the final answer; and the URL and lifetime hints of the last redirect to elsewhere, if there was one.
+    func sendFollowing(
+        _ call: RegistryCall, to host: RegistryHost
+    ) async throws(RegistryError) -> (response: HTTPClientResponse, target: RedirectTarget?) {
+        var response = try await send(call, to: host)
+        var url = Self.url(call, host)
+        var target: RedirectTarget?
+        var hops = 0
+        while Self.isRedirect(response.status) {
+            hops += 1
+            guard hops <= Self.maximumRedirects else {
+                throw RegistryError(.redirectRefused, "\(host) redirects more than \(Self.maximumRedirects) times")
+            }
+            guard let location = response.headers.first(name: "location"),
+                let next = RedirectTarget(location, from: url, cacheControl: response.headers.first(name: "cache-control"))
+            else {
+                throw RegistryError(.malformedAnswer, "\(host) redirects to nowhere", status: Int(response.status.code))
+            }
+            guard next.isSecure || host.isPlain else {
+                throw RegistryError(.redirectRefused, "\(host) redirects from https to http: \(next)")
+            }
+            await response.drain()
+            url = next.url
+            if target == nil && next.origin == RedirectTarget.origin(of: host.base) {
+                response = try await send(call, to: host, url: url)
+            } else {
+                // Once away, always away: a stranger cannot send us home with our credentials.
+                target = next
+                response = try await exchange(call, with: next.url, for: host)
+            }
+        }
+        return (response, target)
+    }
+
+    /// Asks the target of a redirect.
+    func exchange(
+        _ call: RegistryCall, with url: String, for host: RegistryHost
+    ) async throws(RegistryError) -> HTTPClientResponse {
+        var request = HTTPClientRequest(url: url)
+        request.method = call.method
+        add(call, to: &request)
+        counters.redirectedRequests.add()
+        return try await transport.exchange(
+            request, key: HTTPTransport.Key(tls: host.tls.withoutIdentity, dialTimeout: host.dialTimeout))
+    }
+
+    private func add(_ call: RegistryCall, to request: inout HTTPClientRequest) {
+        request.headers.add(name: "user-agent", value: configuration.userAgent)
+        request.headers.add(name: "accept", value: call.accept.isEmpty ? "*/*" : call.accept.joined(separator: ", "))
+        if let range = call.range { request.headers.add(name: "range", value: range) }
+    }
+
+    private static func url(_ call: RegistryCall, _ host: RegistryHost) -> String {
+        let plain = "\(host.base)/\(call.repository.name)\(call.path)"
+        guard host.isProxy(for: call.repository.host) else { return plain }
+        // containerd's mirrors, Spegel, peerd and AKS's proxy know by this whom they stand for.
+        return plain + "?ns=" + TokenEndpoint.percentEncode(call.repository.host)
+    }
+
+    private static func isRedirect(_ status: HTTPResponseStatus) -> Bool {
+        [301, 302, 303, 307, 308].contains(status.code)
+    }
+}

@@ -1,0 +1,126 @@
+import AsyncHTTPClient
+import Base
+import FoundationEssentials
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+
+/// The connections: one HTTP client, hence one pool, for each way of doing TLS, made when first needed.
+final class HTTPTransport: Sendable {
+    /// What cannot be shared between two connections of one pool.
+    struct Key: Hashable {
+        var tls: TLSSettings
+        var dialTimeout: UInt64?
+    }
+
+    private struct State {
+        var clients: [Key: HTTPClient] = [:]
+        var isShutDown = false
+    }
+
+    private let state = Guarded(State())
+    private let configuration: RegistryConfiguration
+    private let counters: RegistryCounters
+    private let logger: Logger
+
+    init(_ configuration: RegistryConfiguration, counters: RegistryCounters, logger: Logger) {
+        self.configuration = configuration
+        self.counters = counters
+        self.logger = logger
+    }
+
+    /// One request, one answer: returns when the head has arrived, leaves the body to be read.
+    func exchange(
+        _ request: HTTPClientRequest, key: Key
+    ) async throws(RegistryError) -> HTTPClientResponse {
+        let client = try client(for: key)
+        counters.requests.add()
+        let wait = configuration.timeouts.connect &+ configuration.timeouts.firstByte
+        do {
+            return try await client.execute(request, deadline: .now() + .nanoseconds(Int64(clamping: wait)))
+        } catch {
+            throw Self.translate(error, doing: "request to \(Self.displayName(request.url))")
+        }
+    }
+
+    /// Closes every connection. Requests in flight fail.
+    func shutdown() async {
+        let clients = state.withLock { state -> [HTTPClient] in
+            state.isShutDown = true
+            defer { state.clients = [:] }
+            return Array(state.clients.values)
+        }
+        for client in clients {
+            do {
+                try await client.shutdown()
+            } catch {
+                logger.debug("HTTP client did not shut down cleanly", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func client(for key: Key) throws(RegistryError) -> HTTPClient {
+        let found = state.withLock { $0.isShutDown ? nil : $0.clients[key] }
+        if let found { return found }
+        let made = try makeConfiguration(key)
+        let client: HTTPClient? = state.withLock { state in
+            guard !state.isShutDown else { return nil }
+            if let other = state.clients[key] { return other }
+            // Made under the lock so that no second one has to be shut down again: it only starts no threads and
+            // opens no sockets yet.
+            let client = HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: made)
+            state.clients[key] = client
+            return client
+        }
+        guard let client else { throw RegistryError(.shutDown, "the registry client has been shut down") }
+        return client
+    }
+
+    private func makeConfiguration(_ key: Key) throws(RegistryError) -> HTTPClient.Configuration {
+        var made = HTTPClient.Configuration(
+            tlsConfiguration: try key.tls.makeConfiguration(),
+            redirectConfiguration: .disallow,
+            timeout: .init(
+                connect: .nanoseconds(Int64(clamping: key.dialTimeout ?? configuration.timeouts.connect)),
+                // Also runs while the reader does not read: a body that is broken off so is simply taken up again.
+                read: .nanoseconds(Int64(clamping: max(configuration.timeouts.stall, configuration.timeouts.firstByte)))),
+            decompression: .disabled)
+        // HTTP/2 would put every stream through one connection with 64 KiB windows: a fraction of the link.
+        made.httpVersion = .http1Only
+        made.connectionPool.idleTimeout = .seconds(60)
+        made.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
+            configuration.backgroundStreams + configuration.demandConnections
+        // A dead mirror must fail at once: trying again is our own business.
+        made.connectionPool.retryConnectionEstablishment = false
+        return made
+    }
+
+    /// A URL without its query, which may be a signature.
+    static func displayName(_ url: String) -> String {
+        String(url.prefix { $0 != "?" })
+    }
+
+    /// Our error for one of the HTTP stack's.
+    static func translate(_ error: any Error, doing what: String) -> RegistryError {
+        if let error = error as? RegistryError { return error }
+        if Task.isCancelled || error is CancellationError {
+            return RegistryError(.cancelled, "\(what) was cancelled")
+        }
+        guard let error = error as? HTTPClientError else {
+            return RegistryError(.connection, "\(what) failed", cause: error)
+        }
+        switch error {
+        case .connectTimeout, .deadlineExceeded, .readTimeout, .writeTimeout, .tlsHandshakeTimeout,
+            .getConnectionFromPoolTimeout:
+            return RegistryError(.timedOut, "\(what) made no progress in time", cause: error)
+        case .cancelled, .alreadyShutdown:
+            return RegistryError(.shutDown, "\(what) was cut off by the client's shutdown", cause: error)
+        case .invalidURL, .emptyHost, .emptyScheme:
+            return RegistryError(.malformedAnswer, "\(what): not a URL", cause: error)
+        default:
+            return RegistryError(.connection, "\(what) failed", cause: error)
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import Base
+
+/// Holds requests back until it is opened: shows what is in flight at the same time, without a clock.
+public final class Gate: Sendable {
+    private struct State {
+        var isOpen = false
+        var held: [CheckedContinuation<Void, Never>] = []
+        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    let kind: RequestKind
+    private let state = Guarded(State())
+
+    init(_ kind: RequestKind) {
+        self.kind = kind
+    }
+
+    /// How many requests are held now.
+    public var heldCount: Int { state.withLock { $0.held.count } }
+
+    /// Waits until at least `count` requests are held.
+    public func waitUntilHeld(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state -> Bool in
+                if state.isOpen || state.held.count >= count { return true }
+                state.watchers.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    /// Lets everything pass, now and later.
+    public func open() {
+        let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+            state.isOpen = true
+            defer {
+                state.held = []
+                state.watchers = []
+            }
+            return state.held + state.watchers.map(\.continuation)
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// Waits for the gate; called by the server.
+    func pass() async {
+        await withCheckedContinuation { continuation in
+            let (passes, reached) = state.withLock { state -> (Bool, [CheckedContinuation<Void, Never>]) in
+                if state.isOpen { return (true, []) }
+                state.held.append(continuation)
+                let count = state.held.count
+                let reached = state.watchers.filter { $0.count <= count }.map(\.continuation)
+                state.watchers.removeAll { $0.count <= count }
+                return (false, reached)
+            }
+            for watcher in reached { watcher.resume() }
+            if passes { continuation.resume() }
+        }
+    }
+}

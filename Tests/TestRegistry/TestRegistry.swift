@@ -1,0 +1,166 @@
+public import Base
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// A registry in the test process that serves what it is given from memory, remembers every request, and misbehaves on
+/// purpose.
+///
+///     let registry = try await TestRegistry.start()
+///     let image = registry.addImage(repository: "test/app", layers: [TestLayer(bytes)])
+///     registry.behaviour.ranges = .ignored
+///     …
+///     #expect(registry.requests(.blob).count == 1)
+///     await registry.stop()
+///
+/// It listens on a port of its own on 127.0.0.1 and speaks plain HTTP/1.1. ``withRegistry(_:_:)`` stops it whatever happens.
+public final class TestRegistry: Sendable {
+    struct State {
+        var blobs: [Digest: [UInt8]] = [:]
+        /// By `repository:reference`, where the reference is a tag or a digest.
+        var manifests: [String: StoredManifest] = [:]
+        var behaviour = Behaviour()
+        var requests: [RecordedRequest] = []
+        var injections: [Injection] = []
+        var tokens: Set<String> = []
+        var issuedTokens = 0
+        var signatures: Set<String> = []
+        var issuedSignatures = 0
+        var rangesIgnored = 0
+        var gates: [Gate] = []
+    }
+
+    struct StoredManifest {
+        var bytes: [UInt8]
+        var mediaType: String
+    }
+
+    struct Injection {
+        var fault: Fault
+        var kind: RequestKind
+        var digest: Digest?
+        var skipping: Int
+        var remaining: Int
+    }
+
+    let state = Guarded(State())
+    /// The port that it listens on.
+    public let port: Int
+    private let channel: any Channel
+    private let server: Task<Void, Never>
+
+    /// Host and port, as it stands in a reference.
+    public var host: String { "127.0.0.1:\(port)" }
+    public var url: String { "http://127.0.0.1:\(port)" }
+
+    private init(channel: any Channel, port: Int, handler: HandlerBox, server: Task<Void, Never>) {
+        self.channel = channel
+        self.port = port
+        self.server = server
+        handler.registry.withLock { $0 = WeakRegistry(registry: self) }
+    }
+
+    struct WeakRegistry: Sendable {
+        weak let registry: TestRegistry?
+    }
+
+    /// Connects the listener, which must exist before the port is known, with the registry.
+    final class HandlerBox: Sendable {
+        let registry = Guarded(WeakRegistry(registry: nil))
+    }
+
+    /// Starts one on a free port.
+    public static func start(_ behaviour: Behaviour = Behaviour()) async throws -> TestRegistry {
+        let box = HandlerBox()
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.backlog, value: 256)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .bind(host: "127.0.0.1", port: 0) { child in
+                child.eventLoop.makeCompletedFuture {
+                    try child.pipeline.syncOperations.configureHTTPServerPipeline()
+                    return try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
+                        wrappingChannelSynchronously: child)
+                }
+            }
+        let port = listener.channel.localAddress?.port ?? 0
+        let server = Task<Void, Never> {
+            _ = try? await withThrowingDiscardingTaskGroup { group in
+                try await listener.executeThenClose { connections in
+                    for try await connection in connections {
+                        group.addTask {
+                            // A connection that its client closes is no failure of the server's.
+                            try? await Connection(connection, box).serve()
+                        }
+                    }
+                }
+            }
+        }
+        let registry = TestRegistry(channel: listener.channel, port: port, handler: box, server: server)
+        registry.behaviour = behaviour
+        return registry
+    }
+
+    /// Stops listening and closes every connection, held and stalled ones too.
+    public func stop() async {
+        let gates = state.withLock { $0.gates }
+        for gate in gates { gate.open() }
+        server.cancel()
+        try? await channel.close()
+        await server.value
+    }
+
+    /// Runs `body` with a registry that is stopped afterwards, also when `body` throws.
+    public static func withRegistry<Result>(
+        _ behaviour: Behaviour = Behaviour(), _ body: (TestRegistry) async throws -> Result
+    ) async throws -> Result {
+        let registry = try await start(behaviour)
+        do {
+            let result = try await body(registry)
+            await registry.stop()
+            return result
+        } catch {
+            await registry.stop()
+            throw error
+        }
+    }
+
+    /// How it behaves from now on.
+    public var behaviour: Behaviour {
+        get { state.withLock { $0.behaviour } }
+        set { state.withLock { $0.behaviour = newValue } }
+    }
+
+    /// Every request so far, in order of arrival.
+    public var requests: [RecordedRequest] { state.withLock { $0.requests } }
+
+    /// The requests of one kind.
+    public func requests(_ kind: RequestKind) -> [RecordedRequest] { requests.filter { $0.kind == kind } }
+
+    /// Forgets the requests so far.
+    public func clearRequests() { state.withLock { $0.requests = [] } }
+
+    /// Makes the next `times` requests of a kind go wrong, after `skipping` that do not. Injections are used up in the order
+    /// in which they were made.
+    public func inject(
+        _ fault: Fault, times: Int = 1, into kind: RequestKind = .blob, digest: Digest? = nil, skipping: Int = 0
+    ) {
+        state.withLock {
+            $0.injections.append(
+                Injection(fault: fault, kind: kind, digest: digest, skipping: skipping, remaining: times))
+        }
+    }
+
+    /// Holds every request of a kind, before it is answered, until the gate is opened.
+    public func hold(_ kind: RequestKind = .blob) -> Gate {
+        let gate = Gate(kind)
+        state.withLock { $0.gates.append(gate) }
+        return gate
+    }
+
+    /// Makes every Bearer token given out so far worthless.
+    public func expireTokens() { state.withLock { $0.tokens = [] } }
+
+    /// Makes every presigned URL of this server (as the target of redirects) answer 403.
+    public func expireSignatures() { state.withLock { $0.signatures = [] } }
+}
