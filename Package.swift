@@ -58,7 +58,7 @@ let lowerHalf: [Target] =
     + module("Codecs", ["Base", "CISAL", "CZstd"], tests: ["TestSupport", "CZlib"])
     + module("LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
     + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport"])
-    + module("ContentStore", ["Base", "Linux", "LayerIndex"], tests: ["TestSupport"])
+    + module("ContentStore", ["Base", "Linux", "LayerIndex", system], tests: ["TestSupport"])
     + module("Planner", ["Base"])
     + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["TestSupport"])
     + module(

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -60,3 +61,13 @@ int rv_punch_hole(int descriptor, off_t offset, off_t count) {
 
 int rv_flock(int descriptor, int operation) { return flock(descriptor, operation); }
 int rv_statfs(const char *path, struct statfs *status) { return statfs(path, status); }
+
+int64_t rv_birth_time(int descriptor) {
+    struct statx status;
+    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0) {
+        // Linux before 4.11, or a seccomp filter that does not know statx.
+        return errno == ENOSYS || errno == EPERM ? 0 : -1;
+    }
+    if (!(status.stx_mask & STATX_BTIME) || status.stx_btime.tv_sec < 0) return 0;
+    return status.stx_btime.tv_sec * 1000000000LL + status.stx_btime.tv_nsec;
+}

@@ -2,8 +2,8 @@ import Glibc
 
 /// An open file descriptor with exactly one owner, closed when the owner goes.
 ///
-/// `Sys` opens every descriptor with `O_CLOEXEC`. Calls take the bare number (``raw``): keep the owner alive for as long
-/// as the number is used.
+/// `Sys` opens every descriptor with `O_CLOEXEC`. Calls take the bare number (``raw``): keep the owner alive for as
+/// long as the number is used.
 public struct OwnedDescriptor: ~Copyable, Sendable {
     /// The number that system calls take. Valid for as long as this value lives.
     public let raw: Int32

@@ -5,8 +5,8 @@ public import SystemPackage
 /// Removes `path` and everything below it. Nothing at `path` is no error.
 ///
 /// Symbolic links are removed, never followed, and no mount point is crossed, a bind mount of the same file system
-/// included: it is `EBUSY`, and what was not yet removed stays. Names may be any bytes, and the tree may be of any depth:
-/// what lies deeper than 32 levels is first moved to the top, so that neither the stack nor the number of open
+/// included: it is `EBUSY`, and what was not yet removed stays. Names may be any bytes, and the tree may be of any
+/// depth: what lies deeper than 32 levels is first moved to the top, so that neither the stack nor the number of open
 /// descriptors grows with it.
 public func removeTree(_ path: String) throws(Errno) {
     var parts = path.split(separator: "/", omittingEmptySubsequences: true)

@@ -171,3 +171,20 @@ extension [UInt8] {
         }.get()
     }
 }
+
+extension Sys {
+    /// Exactly `count` bytes from `offset` on; fewer in the file is `ENODATA`.
+    public static func pread(_ descriptor: Int32, count: Int, at offset: UInt64) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: max(0, count))
+        let done = try bytes.withUnsafeMutableBytesTyped { (buffer) throws(Errno) in
+            try preadAll(descriptor, into: buffer, at: offset)
+        }
+        guard done == bytes.count else { throw .noData }
+        return bytes
+    }
+
+    /// pwrite(2) of all of `bytes`.
+    public static func pwriteAll(_ descriptor: Int32, _ bytes: [UInt8], at offset: UInt64) throws(Errno) {
+        try bytes.withUnsafeBytesTyped { (buffer) throws(Errno) in try pwriteAll(descriptor, buffer, at: offset) }
+    }
+}

@@ -28,6 +28,12 @@ extension Sys {
         return FileStatus(status)
     }
 
+    /// When the file was made, in nanoseconds since 1970: never changes, and with the inode number tells a file from
+    /// the one that had its number before. 0 where the file system does not keep it.
+    public static func birthTime(_ descriptor: Int32) throws(Errno) -> UInt64 {
+        UInt64(try call { rv_birth_time(descriptor) })
+    }
+
     /// Whether there is something at `path`, a dangling link included. Anything but `ENOENT` and `ENOTDIR` is thrown.
     public static func exists(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) -> Bool {
         do {

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// System calls: thin, typed, `EINTR` retried, the failure thrown as an `Errno`.
 ///
-/// `errno` is read as the first thing after the call, before any Swift object can be released (a deallocation may itself
-/// make a call that overwrites it). A path with a NUL inside is `EINVAL` and never reaches the kernel truncated.
+/// `errno` is read as the first thing after the call, before any Swift object can be released (a deallocation may
+/// itself make a call that overwrites it). A path with a NUL inside is `EINVAL` and never reaches the kernel truncated.
 /// Every descriptor is opened with `O_CLOEXEC`. `at` is the directory that a relative path starts from.
 public enum Sys {
     /// The value of `at` that stands for the process's working directory (`AT_FDCWD`).

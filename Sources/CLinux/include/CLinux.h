@@ -38,3 +38,6 @@ int rv_punch_hole(int descriptor, off_t offset, off_t count);
 // Where glibc has a struct of the same name, Swift cannot call the function.
 int rv_flock(int descriptor, int operation);
 int rv_statfs(const char *path, struct statfs *status);
+
+// statx(2)'s time of birth in nanoseconds since 1970; 0 where the file system does not keep it. -1 on failure.
+int64_t rv_birth_time(int descriptor);

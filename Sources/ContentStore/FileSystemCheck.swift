@@ -1,0 +1,58 @@
+import Base
+import Linux
+import SystemPackage
+
+/// Whether a directory can hold the store.
+enum FileSystemCheck {
+    /// Throws `.unsuitableFileSystem` with what to do about it.
+    ///
+    /// The kind is judged by its magic number where we know that it cannot work, and every file system must show that
+    /// it keeps holes: a store on one that fills them would take the whole size of every image at once.
+    static func run(_ root: String, allowMemory: Bool) throws(ContentStoreError) {
+        let status = try ContentStoreError.wrapping("cannot look at \(root)") { () throws(Errno) in
+            try Sys.statfs(root)
+        }
+        let advice = "choose a directory on ext4, xfs or btrfs"
+        switch status.kind {
+        case .overlay:
+            throw ContentStoreError(
+                .unsuitableFileSystem,
+                "\(root) lies on an overlay file system (inside a container?), on which no snapshot can be mounted: "
+                    + advice)
+        case .tmpfs, .ramfs:
+            guard allowMemory else {
+                throw ContentStoreError(
+                    .unsuitableFileSystem,
+                    "\(root) lies in memory (tmpfs), where images would take it up and be lost at a restart: " + advice)
+            }
+        case .fuse, .nfs, .erofs:
+            throw ContentStoreError(
+                .unsuitableFileSystem, "\(root) lies on a file system that is not a local disk's: " + advice)
+        default:
+            break
+        }
+        let sparse = try ContentStoreError.wrapping("cannot write to \(root)") { () throws(Errno) in
+            try keepsHoles(root + "/installing/.probe")
+        }
+        guard sparse else {
+            throw ContentStoreError(
+                .unsuitableFileSystem, "the file system of \(root) does not keep holes in files: " + advice)
+        }
+    }
+
+    /// Whether a file of 4 MiB with one block in its middle takes less than half of that.
+    private static func keepsHoles(_ path: String) throws(Errno) -> Bool {
+        let file = try Sys.open(path, [.readWrite, .create, .truncate, .noFollow])
+        let outcome: Result<Bool, Errno>
+        do throws(Errno) {
+            try Sys.ftruncate(file.raw, size: 4 << 20)
+            try Sys.pwriteAll(file.raw, [UInt8](repeating: 1, count: 4096), at: 2 << 20)
+            try Sys.fdatasync(file.raw)
+            outcome = .success(try Sys.fstat(file.raw).allocatedBytes < 2 << 20)
+        } catch {
+            outcome = .failure(error)
+        }
+        try Sys.unlink(path)
+        return try outcome.get()
+    }
+}

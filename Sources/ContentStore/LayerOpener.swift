@@ -1,0 +1,200 @@
+import Base
+import LayerIndex
+import Linux
+import SystemPackage
+
+/// Opens the four files of a layer, and decides what of them can be trusted.
+struct LayerOpener {
+    /// Why a layer's directory cannot be used: it is set aside and made anew.
+    struct Damage: Error {
+        let reason: String
+    }
+
+    let digest: Digest
+    let directory: String
+    let boot: String
+    let shelf: SetAsideShelf
+    let claim: StoreLock
+
+    private var treePath: String { directory + "/tree.erofs" }
+    private var chunksPath: String { directory + "/chunks" }
+    private var contentPath: String { directory + "/content" }
+    private var presentPath: String { directory + "/present" }
+
+    /// The chunks, of those that the table lists, that do not lie wholly below `size`. They ascend with their place.
+    static func chunks(of table: ChunkTable, beyond size: UInt64) -> Range<Int> {
+        var low = 0
+        var high = table.chunkCount
+        while low < high {
+            let middle = (low + high) / 2
+            if table.chunk(middle).content.end <= size { low = middle + 1 } else { high = middle }
+        }
+        return low..<table.chunkCount
+    }
+
+    // MARK: The index
+
+    /// The tree and the chunk table.
+    func index() throws -> (tree: TreeImage, chunks: ChunkTable) {
+        let chunks = try Self.readable(chunksPath) { try ChunkTable(mapping: $0) }
+        guard chunks.blobDigest == digest else { throw Damage(reason: "it is the index of \(chunks.blobDigest)") }
+        let tree = try Self.readable(treePath) { try TreeImage(mapping: $0) }
+        guard tree.deviceTags.allSatisfy({ $0 == digest }) else {
+            throw Damage(reason: "\(treePath) is the tree of \(tree.deviceTags)")
+        }
+        return (tree, chunks)
+    }
+
+    /// Maps a file of ours and makes something of it. What is wrong with the file is `Damage`; what is wrong with the
+    /// machine (memory, descriptors) is a `ContentStoreError`.
+    static func readable<Value>(_ path: String, _ body: (MappedFile) throws -> Value) throws -> Value {
+        do {
+            let file = try Sys.open(path, [.readOnly, .noFollow, .nonBlocking])
+            // A bad sector under a mapping is a SIGBUS. Reading the file once by pread finds it here, as an error,
+            // and a daemon that died of one heals itself at its next start.
+            try readThrough(file.raw)
+            return try body(try MappedFile(descriptor: file.raw))
+        } catch let error as LayerIndexError {
+            throw Damage(reason: "\(path): \(error)")
+        } catch let error as Errno {
+            switch error {
+            case .noSuchFileOrDirectory, .notDirectory, .isDirectory, .tooManySymbolicLinkLevels, .invalidArgument,
+                .ioError, .noSuchAddressOrDevice:
+                throw Damage(reason: "\(path): \(error)")
+            default:
+                throw ContentStoreError(error, "cannot open \(path)")
+            }
+        }
+    }
+
+    private static func readThrough(_ descriptor: Int32) throws(Errno) {
+        guard try Sys.fstat(descriptor).kind == .regular else { throw .invalidArgument }
+        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+        defer { scratch.deallocate() }
+        var offset: UInt64 = 0
+        while true {
+            let count = try Sys.pread(descriptor, into: scratch, at: offset)
+            if count == 0 { return }
+            offset += UInt64(count)
+        }
+    }
+
+    // MARK: Content and presence
+
+    /// Opens an installed layer. What cannot be trusted is taken away and made anew, and reported.
+    func open() throws -> LayerContent {
+        let (tree, chunks) = try index()
+        do {
+            return LayerContent(try trusted(tree, chunks))
+        } catch let damage as Damage {
+            try startOver(chunks, reason: damage.reason)
+            do {
+                return LayerContent(try trusted(tree, chunks))
+            } catch let damage as Damage {
+                // Made a moment ago: the disk does not keep what it is told.
+                throw ContentStoreError(.io, "\(directory) cannot be used: \(damage.reason)")
+            }
+        }
+    }
+
+    /// Makes the content and presence files of a layer that has none yet, and waits for the disk.
+    func create(_ chunks: ChunkTable) throws(ContentStoreError) {
+        try ContentStoreError.wrapping("cannot make the content of \(digest)") { () throws(Errno) in
+            let content = try Sys.open(contentPath, [.readWrite, .create, .exclusive, .noFollow])
+            try Sys.ftruncate(content.raw, size: chunks.contentSize)
+            try Sys.fsync(content.raw)
+            let format = PresenceFormat(
+                digest: digest, chunkCount: chunks.chunkCount, contentSize: chunks.contentSize,
+                identity: try Self.identity(content.raw))
+            // Every block is written once here, so that marking a chunk later does not need a new one on a full disk.
+            var bytes = format.header
+            bytes.append(contentsOf: repeatElement(0, count: format.fileLength - bytes.count))
+            let presence = try Sys.open(presentPath, [.writeOnly, .create, .exclusive, .noFollow])
+            try Sys.pwriteAll(presence.raw, bytes, at: 0)
+            try Sys.fsync(presence.raw)
+        }
+    }
+
+    /// Nothing of the content is trusted: both files are taken away and made anew.
+    private func startOver(_ chunks: ChunkTable, reason: String) throws(ContentStoreError) {
+        // The presence file goes first: content without one is never trusted, whenever we are interrupted.
+        try shelf.move(presentPath, reason: reason)
+        let regular = (try? Sys.lstat(contentPath))?.kind == .regular
+        if regular {
+            try shelf.remove(contentPath, reason: reason)
+        } else {
+            try shelf.move(contentPath, reason: reason)
+        }
+        try create(chunks)
+    }
+
+    private static func identity(_ descriptor: Int32) throws(Errno) -> ContentIdentity {
+        ContentIdentity(inode: try Sys.fstat(descriptor).inode, born: try Sys.birthTime(descriptor))
+    }
+
+    /// Opens a file of ours that must be regular, for reading and writing.
+    private func openRegular(_ path: String) throws -> OwnedDescriptor {
+        do {
+            let file = try Sys.open(path, [.readWrite, .noFollow, .nonBlocking])
+            guard try Sys.fstat(file.raw).kind == .regular else { throw Damage(reason: "\(path) is not a file") }
+            return file
+        } catch let error as Errno {
+            switch error {
+            case .noSuchFileOrDirectory, .isDirectory, .tooManySymbolicLinkLevels, .ioError, .noSuchAddressOrDevice:
+                throw Damage(reason: "\(path): \(error)")
+            default:
+                throw ContentStoreError(error, "cannot open \(path)")
+            }
+        }
+    }
+
+    private func trusted(_ tree: TreeImage, _ chunks: ChunkTable) throws -> LayerContent.Parts {
+        let present = try openRegular(presentPath)
+        let content = try openRegular(contentPath)
+        do {
+            let size = try Sys.fstat(content.raw).size
+            guard size <= chunks.contentSize else {
+                throw Damage(reason: "\(contentPath) has \(size) bytes, not \(chunks.contentSize)")
+            }
+            let format = PresenceFormat(
+                digest: digest, chunkCount: chunks.chunkCount, contentSize: chunks.contentSize,
+                identity: try Self.identity(content.raw))
+            guard try Sys.fstat(present.raw).size == UInt64(format.fileLength) else {
+                throw Damage(reason: "\(presentPath): wrong length")
+            }
+            let header = try Sys.pread(present.raw, count: PresenceFormat.block, at: 0)
+            if let mismatch = format.mismatch(header) { throw Damage(reason: "\(presentPath): \(mismatch)") }
+
+            let presence = PresenceFile(format: format, file: present)
+            var loaded = try presence.load(boot: boot)
+            if size < chunks.contentSize {
+                // Every place first, the length last: see PresenceFile, point 5.
+                Self.clear(Self.chunks(of: chunks, beyond: size), in: &loaded.words)
+                try Sys.fdatasync(content.raw)
+                try presence.retract(loaded.words, &loaded.slots)
+                loaded.durable = loaded.words
+                try Sys.ftruncate(content.raw, size: chunks.contentSize)
+                try Sys.fsync(content.raw)
+            }
+            if !loaded.sameBoot { try presence.beginSession(boot: boot, words: loaded.words) }
+            let isSaved = loaded.words == loaded.durable
+            // A hole reads as zeros: nobody has to bring these, and nobody ever writes them.
+            for chunk in 0..<chunks.chunkCount where chunks.chunk(chunk).isZeros {
+                loaded.words[chunk >> 6] |= 1 << UInt64(chunk & 63)
+            }
+            return LayerContent.Parts(
+                digest: digest, tree: tree, chunks: chunks, contentPath: contentPath, content: content,
+                presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved, claim: claim)
+        } catch let error as Errno {
+            // A presence file that cannot be read is as good as none.
+            if error == .ioError || error == .noData { throw Damage(reason: "\(presentPath): \(error)") }
+            throw ContentStoreError(error, "cannot open the content of \(digest)")
+        }
+    }
+
+    private static func clear(_ chunks: Range<Int>, in words: inout [UInt64]) {
+        for chunk in chunks where chunk >> 6 < words.count {
+            words[chunk >> 6] &= ~(1 << UInt64(chunk & 63))
+        }
+    }
+}

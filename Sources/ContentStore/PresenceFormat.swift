@@ -1,0 +1,112 @@
+import Base
+
+/// Which content file a presence file speaks of: the same inode, made at the same moment.
+///
+/// The number alone is not enough, because a file system gives it to the next file at once.
+struct ContentIdentity: Hashable, Sendable {
+    let inode: UInt64
+    /// Nanoseconds since 1970; 0 where the file system does not keep the time of birth.
+    let born: UInt64
+}
+
+/// The bytes of a `present` file, version 1. Little-endian; every part starts on a 4 KiB boundary, so that no two parts
+/// share a block and a torn write spoils one part at most.
+///
+/// ```
+/// header     "RIVPRSNT"  version u32  0 u32  blob digest 32  chunk count u64  content size u64
+///            content inode u64  content birth u64  SHA-256 of all that 32
+/// session    boot id, 36 bytes of text
+/// live       one bit a chunk, low bit first, in words of 64
+/// slot 0     generation u64  SHA-256 of (header checksum, generation, bits) 32  0 u64 ×3  bits
+/// slot 1     the same
+/// ```
+struct PresenceFormat: Sendable {
+    static let block = 4096
+    static let version: UInt32 = 1
+    static let magic = Array("RIVPRSNT".utf8)
+    static let sessionLength = 36
+    static let slotHeader = 64
+
+    let digest: Digest
+    let chunkCount: Int
+    let contentSize: UInt64
+    let identity: ContentIdentity
+
+    /// Bytes that the bits take.
+    var bitsLength: Int { PresenceBits.wordCount(for: chunkCount) * 8 }
+    var sessionOffset: Int { Self.block }
+    var liveOffset: Int { 2 * Self.block }
+    var slotLength: Int { Self.rounded(Self.slotHeader + bitsLength) }
+    func slotOffset(_ slot: Int) -> Int { liveOffset + Self.rounded(bitsLength) + slot * slotLength }
+    var fileLength: Int { slotOffset(2) }
+
+    private static func rounded(_ count: Int) -> Int { (count + block - 1) / block * block }
+
+    /// The bytes of the header, without padding.
+    var header: [UInt8] {
+        var bytes = Self.magic
+        bytes.appendLittleEndian(Self.version)
+        bytes.appendLittleEndian(UInt32(0))
+        digest.withBytes { bytes.append(contentsOf: $0) }
+        bytes.appendLittleEndian(UInt64(chunkCount))
+        bytes.appendLittleEndian(contentSize)
+        bytes.appendLittleEndian(identity.inode)
+        bytes.appendLittleEndian(identity.born)
+        Digest.of(bytes).withBytes { bytes.append(contentsOf: $0) }
+        return bytes
+    }
+
+    /// Why `bytes`, the first block of a file, is not this header; `nil` when it is.
+    func mismatch(_ bytes: [UInt8]) -> String? {
+        let expected = header
+        if bytes.starts(with: expected) { return nil }
+        guard bytes.count >= expected.count, bytes.starts(with: Self.magic) else { return "not a presence file" }
+        let version = bytes.withUnsafeBytes { $0.littleEndian(UInt32.self, at: 8) ?? 0 }
+        guard version == Self.version else { return "version \(version), not \(Self.version)" }
+        let body = expected.count - Digest.byteCount
+        let checksum = Digest.of(Array(bytes[..<body])).withBytes { Array($0) }
+        guard checksum == Array(bytes[body..<expected.count]) else { return "header checksum mismatch" }
+        return "it describes another content file"
+    }
+
+    /// A slot: header and bits.
+    func slot(generation: UInt64, words: [UInt64]) -> [UInt8] {
+        var bits: [UInt8] = []
+        bits.reserveCapacity(words.count * 8)
+        for word in words { bits.appendLittleEndian(word) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.slotHeader + bits.count)
+        bytes.appendLittleEndian(generation)
+        slotChecksum(generation: generation, bits: bits).withBytes { bytes.append(contentsOf: $0) }
+        bytes.append(contentsOf: repeatElement(0, count: Self.slotHeader - bytes.count))
+        bytes.append(contentsOf: bits)
+        return bytes
+    }
+
+    /// What a slot says, or `nil` when it was never written, is torn, or belongs to another file.
+    func parseSlot(_ bytes: [UInt8]) -> (generation: UInt64, words: [UInt64])? {
+        guard bytes.count >= Self.slotHeader + bitsLength else { return nil }
+        let generation = bytes.withUnsafeBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }
+        guard generation > 0 else { return nil }
+        let bits = Array(bytes[Self.slotHeader..<(Self.slotHeader + bitsLength)])
+        let checksum = slotChecksum(generation: generation, bits: bits).withBytes { Array($0) }
+        guard checksum == Array(bytes[8..<(8 + Digest.byteCount)]) else { return nil }
+        return (generation, Self.words(bits))
+    }
+
+    /// The words that little-endian bytes spell.
+    static func words(_ bytes: [UInt8]) -> [UInt64] {
+        bytes.withUnsafeBytes { bytes in
+            (0..<bytes.count / 8).map { bytes.littleEndian(UInt64.self, at: $0 * 8) ?? 0 }
+        }
+    }
+
+    private func slotChecksum(generation: UInt64, bits: [UInt8]) -> Digest {
+        var hasher = DigestHasher()
+        var prefix = header
+        prefix.appendLittleEndian(generation)
+        prefix.withUnsafeBytes { hasher.update($0) }
+        bits.withUnsafeBytes { hasher.update($0) }
+        return hasher.finish()
+    }
+}

@@ -1,0 +1,108 @@
+import Base
+
+/// Writes the chunk table, chunk by chunk in their order. See ``ChunkTableLayout``.
+struct ChunkTableWriter {
+    private typealias Layout = ChunkTableLayout
+
+    private var chunks: [UInt8] = []
+    private var digests: [UInt8] = []
+    private var extents: [UInt8] = []
+    private var chunkCount: UInt32 = 0
+    private var extentCount: UInt32 = 0
+    /// The place of the present extent among all in the blob.
+    private var rank: UInt32?
+    private var decodedLength: UInt64 = 0
+
+    init(chunkCapacity: Int, extentCapacity: Int) {
+        chunks.reserveCapacity(chunkCapacity * Layout.chunkSize)
+        digests.reserveCapacity(chunkCapacity * Layout.digestSize)
+        extents.reserveCapacity(extentCapacity * Layout.extentSize)
+    }
+
+    /// Says that the next chunk lies in the extent that is the `next`th in the blob.
+    mutating func enter(_ next: UInt32, _ extent: LayerIndexBuilder.ExtentRecord) throws(LayerIndexError) {
+        if let rank {
+            guard next >= rank else {
+                throw LayerIndexError(.unordered, "the files are interleaved in the blob at \(extent.range)")
+            }
+            if next == rank { return }
+        }
+        // Zeros before the first extent count to it.
+        beginExtent(extent.range, extent.codec, firstChunk: extentCount == 0 ? 0 : chunkCount)
+        rank = next
+    }
+
+    private mutating func beginExtent(_ range: ByteRange, _ codec: ExtentCodec, firstChunk: UInt32) {
+        closeExtent()
+        extents.appendLittleEndian(range.offset)
+        extents.appendLittleEndian(UInt32(truncatingIfNeeded: range.count))
+        extents.appendLittleEndian(UInt32(0))
+        extents.appendLittleEndian(firstChunk)
+        extents.appendLittleEndian(UInt32(codec.rawValue))
+        extentCount += 1
+        decodedLength = 0
+    }
+
+    /// Fills in how far the present extent has to be decoded.
+    private mutating func closeExtent() {
+        guard extentCount > 0 else { return }
+        extents.setLittleEndian(UInt32(decodedLength), at: extents.count - Layout.extentSize + 12)
+    }
+
+    /// Adds the next chunk.
+    mutating func append(
+        _ piece: LayerIndexBuilder.PieceRecord, at offset: UInt64, decodedLimit: UInt64
+    ) throws(LayerIndexError) {
+        if !piece.isZeros {
+            guard UInt64(piece.innerOffset) >= decodedLength else {
+                throw LayerIndexError(.unordered, "chunks overlap in an extent, at \(piece.innerOffset)")
+            }
+            decodedLength = UInt64(piece.innerOffset) + UInt64(piece.length)
+        }
+        chunks.appendLittleEndian(offset)
+        chunks.appendLittleEndian(piece.length | (piece.isZeros ? Layout.zerosBit : 0))
+        chunks.appendLittleEndian(extentCount == 0 ? 0 : extentCount - 1)
+        chunks.appendLittleEndian(piece.innerOffset)
+        piece.digest.withBytes { digests.append(contentsOf: $0) }
+        chunkCount += 1
+    }
+
+    /// The whole file.
+    consuming func finish(
+        blobDigest: Digest, blobSize: UInt64, contentSize: UInt64, prefetch: PrefetchHint
+    ) -> [UInt8] {
+        if extentCount == 0, chunkCount > 0 {
+            // Nothing but zeros: an extent of no bytes, so that every chunk has one.
+            beginExtent(ByteRange(offset: 0, end: 0), .raw, firstChunk: 0)
+        }
+        closeExtent()
+        var file: [UInt8] = []
+        file.reserveCapacity(Layout.headerSize + extents.count + chunks.count + digests.count)
+        file.appendLittleEndian(Layout.magic)
+        file.appendLittleEndian(Layout.version)
+        file.appendLittleEndian(UInt32(0))
+        blobDigest.withBytes { file.append(contentsOf: $0) }
+        file.appendLittleEndian(blobSize)
+        file.appendLittleEndian(contentSize)
+        file.appendLittleEndian(chunkCount)
+        file.appendLittleEndian(extentCount)
+        switch prefetch {
+        case .unknown:
+            file.appendLittleEndian(UInt64(0))
+            file.appendLittleEndian(UInt64(0))
+        case .nothing:
+            file.appendLittleEndian(UInt64(1))
+            file.appendLittleEndian(UInt64(0))
+        case .blobPrefix(let end):
+            file.appendLittleEndian(UInt64(2))
+            file.appendLittleEndian(min(end, blobSize))
+        }
+        file.appendLittleEndian(UInt64(0))
+        file.append(contentsOf: extents)
+        file.append(contentsOf: chunks)
+        file.append(contentsOf: digests)
+        let checksum = file.withUnsafeBytes { CRC32C.update(.max, $0) }
+        file.setLittleEndian(checksum, at: 12)
+        return file
+    }
+}

@@ -1,0 +1,112 @@
+/// The constants of the EROFS on-disk format that the writer and the reader share: Linux `fs/erofs/erofs_fs.h` and
+/// Documentation/filesystems/erofs.rst.
+///
+/// Our images use 4 KiB blocks, metadata from block 0 (so an inode's number is its byte offset divided by 32), one device
+/// slot a layer right behind the superblock, chunk-based regular files with a single 8-byte index, and neither shared
+/// extended attributes nor anything compressed.
+enum EROFS {
+    static let magic: UInt32 = 0xE0F5_E1E2
+    static let superblockOffset = 1024
+    static let superblockSize = 128
+    static let blockBits: UInt8 = 12
+    static let blockSize = 4096
+
+    /// Offsets in the superblock.
+    enum Field {
+        static let magic = 0
+        static let checksum = 4
+        static let compatible = 8
+        static let blockBits = 12
+        static let rootNode = 14
+        static let inodeCount = 16
+        static let epoch = 24
+        static let epochNanoseconds = 32
+        static let blocks = 36
+        static let metadataBlock = 40
+        static let uuid = 48
+        static let volumeName = 64
+        static let incompatible = 80
+        static let deviceCount = 86
+        static let deviceTable = 88
+    }
+
+    /// `SB_CHKSUM` and `MTIME`: the superblock has a checksum, times are times of modification.
+    static let compatibleFeatures: UInt32 = 0x3
+    /// `CHUNKED_FILE` and `DEVICE_TABLE`. Linux 5.16 and later mount it.
+    static let incompatibleFeatures: UInt32 = 0x4 | 0x8
+
+    static let deviceSlotSize = 128
+    /// Behind the superblock, as a multiple of the slot size.
+    static let deviceTableSlot: UInt16 = 9
+
+    static let nodeUnit = 32
+    static let compactInodeSize = 32
+    static let extendedInodeSize = 64
+
+    /// The data layouts of `i_format`, bits 1 to 3.
+    enum Layout {
+        static let plain: UInt16 = 0
+        static let inline: UInt16 = 2
+        static let chunked: UInt16 = 4
+    }
+
+    static let chunkIndexes: UInt16 = 0x20
+    static let chunkBitsMask: UInt16 = 0x1F
+    static let direntSize = 12
+    static let xattrHeaderSize = 12
+    static let xattrEntrySize = 4
+    static let noBlock: UInt32 = .max
+
+    /// The volume name says who wrote the image, which version of our conventions it keeps, and whether any inode has
+    /// extended attributes: what a reader wants to know before it looks at anything.
+    static let volumeName: StaticString = "rivulet-1"
+    static let volumeNameWithXattrs: StaticString = "rivulet-1+x"
+
+    /// `file_type` of a directory entry.
+    static func entryType(_ kind: FileKind) -> UInt8 {
+        switch kind {
+        case .regular: 1
+        case .directory: 2
+        case .character: 3
+        case .block: 4
+        case .fifo: 5
+        case .socket: 6
+        case .symlink: 7
+        }
+    }
+
+    /// The kind that a directory entry's `file_type` names.
+    static func kind(entryType: UInt8) -> FileKind? {
+        switch entryType {
+        case 1: .regular
+        case 2: .directory
+        case 3: .character
+        case 4: .block
+        case 5: .fifo
+        case 6: .socket
+        case 7: .symlink
+        default: nil
+        }
+    }
+
+    /// How Linux packs a device number into 32 bits (`new_encode_dev`). Majors have 12 bits, minors 20.
+    static func encodeDevice(major: UInt32, minor: UInt32) -> UInt32 {
+        minor & 0xFF | (major & 0xFFF) << 8 | (minor & 0xFFF00) << 12
+    }
+
+    static func decodeDevice(_ value: UInt32) -> (major: UInt32, minor: UInt32) {
+        (value >> 8 & 0xFFF, value & 0xFF | value >> 12 & 0xFFF00)
+    }
+
+    /// `value` rounded up to a multiple of `unit`, a power of two.
+    @inline(__always)
+    static func align(_ value: Int, to unit: Int) -> Int {
+        (value + unit - 1) & ~(unit - 1)
+    }
+
+    /// How many blocks `size` bytes take.
+    @inline(__always)
+    static func blocks(_ size: UInt64) -> UInt64 {
+        size / UInt64(blockSize) + (size % UInt64(blockSize) == 0 ? 0 : 1)
+    }
+}

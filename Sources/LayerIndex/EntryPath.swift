@@ -1,0 +1,40 @@
+/// Splits a path as tar-like formats write it into names, the way `path.Clean("/" + name)` of Go does, which the
+/// producers of layers use: empty names and `.` vanish, `..` goes up and stays at the root.
+struct EntryPath {
+    /// Where each name lies in the path that was given.
+    private(set) var names: [Range<Int>] = []
+    private let limits: IndexLimits
+
+    init(limits: IndexLimits) {
+        self.limits = limits
+    }
+
+    /// Keeps its memory from call to call.
+    mutating func clean(_ path: UnsafeRawBufferPointer) throws(LayerIndexError) {
+        names.removeAll(keepingCapacity: true)
+        var length = 0
+        var start = 0
+        while start < path.count {
+            var end = start
+            while end < path.count, path[end] != 0x2F {
+                guard path[end] != 0 else { throw LayerIndexError(.invalidPath, "a NUL byte in a path") }
+                end += 1
+            }
+            let name = start..<end
+            start = end + 1
+            if name.isEmpty || name.count == 1 && path[name.lowerBound] == 0x2E { continue }
+            if name.count == 2, path[name.lowerBound] == 0x2E, path[name.lowerBound + 1] == 0x2E {
+                if let last = names.popLast() { length -= last.count + 1 }
+                continue
+            }
+            guard name.count <= IndexLimits.nameLength else {
+                throw LayerIndexError(.invalidPath, "a name of \(name.count) bytes")
+            }
+            names.append(name)
+            length += name.count + 1
+            guard names.count <= limits.depth, length <= limits.pathLength + 1 else {
+                throw LayerIndexError(.limit, "a path of more than \(limits.pathLength) bytes or \(limits.depth) names")
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Base
+
+/// The extended attributes of one node while it is built, and their EROFS encoding: a run of entries, each
+/// `{name length u8, namespace u8, value length u16, name, value}` padded to 4 bytes. Sorted by namespace and name, so
+/// that one set of attributes has one encoding.
+struct ExtendedAttributeList {
+    struct Entry {
+        var index: UInt8
+        var name: [UInt8]
+        var value: [UInt8]
+    }
+
+    private(set) var entries: [Entry] = []
+
+    init() {}
+
+    /// What `encode(to:)` wrote.
+    init(encoded: UnsafeRawBufferPointer) {
+        var position = 0
+        while let nameLength = encoded.littleEndian(UInt8.self, at: position),
+            let index = encoded.littleEndian(UInt8.self, at: position + 1),
+            let valueLength = encoded.littleEndian(UInt16.self, at: position + 2)
+        {
+            let name = position + EROFS.xattrEntrySize
+            let value = name + Int(nameLength)
+            let end = value + Int(valueLength)
+            guard end <= encoded.count else { return }
+            entries.append(Entry(index: index, name: Array(encoded[name..<value]), value: Array(encoded[value..<end])))
+            position = EROFS.align(end, to: 4)
+        }
+    }
+
+    /// Adds an attribute. Once ``normalize()`` has been called, the last of several with one name is left.
+    mutating func set(index: UInt8, name: [UInt8], value: [UInt8]) {
+        entries.append(Entry(index: index, name: name, value: value))
+    }
+
+    /// Sorts the attributes, and leaves the last of those with one name.
+    mutating func normalize() {
+        guard entries.count > 1 else { return }
+        var ordered = entries.enumerated().map { (position: $0.offset, entry: $0.element) }
+        ordered.sort { left, right in
+            if left.entry.index != right.entry.index { return left.entry.index < right.entry.index }
+            if left.entry.name != right.entry.name {
+                return left.entry.name.lexicographicallyPrecedes(right.entry.name)
+            }
+            return left.position < right.position
+        }
+        entries.removeAll(keepingCapacity: true)
+        for (_, entry) in ordered {
+            if let last = entries.last, last.index == entry.index, last.name == entry.name { entries.removeLast() }
+            entries.append(entry)
+        }
+    }
+
+    /// Whether one of the overlay's own attributes says that lower layers do not shine through. Call ``normalize()`` before.
+    var saysOpaque: Bool {
+        entries.contains {
+            $0.index == ExtendedAttributeName.trustedIndex && $0.name == ExtendedAttributeName.opaqueSuffix
+                && $0.value == [0x79]
+        }
+    }
+
+    mutating func setOpaque() {
+        set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.opaqueSuffix, value: [0x79])
+    }
+
+    /// Takes out what overlayfs says to itself: the merged tree is a lower directory of another overlay, which would
+    /// believe it.
+    mutating func removeOverlayNames() {
+        entries.removeAll {
+            $0.index == ExtendedAttributeName.trustedIndex && $0.name.starts(with: ExtendedAttributeName.overlaySuffix)
+        }
+    }
+
+    /// Appends the encoding to `bytes`. Call ``normalize()`` before.
+    func encode(to bytes: inout [UInt8]) {
+        for entry in entries {
+            bytes.append(UInt8(entry.name.count))
+            bytes.append(entry.index)
+            bytes.appendLittleEndian(UInt16(entry.value.count))
+            bytes.append(contentsOf: entry.name)
+            bytes.append(contentsOf: entry.value)
+            while bytes.count % 4 != 0 { bytes.append(0) }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+/// The bytes of an image while it is written, with checked little-endian stores.
+///
+/// The writer computes every offset itself; the checks stay on all the same, because a wrong one would be a write outside
+/// the array.
+struct ImageBuffer {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    @inline(__always)
+    func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+        precondition(offset >= 0 && offset <= bytes.count - MemoryLayout<Value>.size)
+        bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
+    }
+
+    @inline(__always)
+    func copy(_ source: UnsafeRawBufferPointer, at offset: Int) {
+        precondition(offset >= 0 && offset <= bytes.count - source.count)
+        UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + source.count]).copyMemory(from: source)
+    }
+}

@@ -1,0 +1,51 @@
+import Base
+import Linux
+
+/// The bytes of an index file, in memory or mapped, with bounded little-endian access.
+final class IndexBytes: @unchecked Sendable {
+    // Safe to share: the bytes are never written after `init`, and stay where they are as long as this object lives.
+    let bytes: UnsafeRawBufferPointer
+    private let mapping: MappedFile?
+
+    /// Keeps a copy: an array's bytes have no address that outlives a call.
+    init(copying array: [UInt8]) {
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: array.count, alignment: 16)
+        copy.copyBytes(from: array)
+        bytes = UnsafeRawBufferPointer(copy)
+        mapping = nil
+    }
+
+    init(_ mapping: MappedFile) {
+        bytes = mapping.bytes
+        self.mapping = mapping
+    }
+
+    deinit {
+        if mapping == nil { bytes.deallocate() }
+    }
+
+    var count: Int { bytes.count }
+
+    /// The integer at `offset`; the error when it does not lie wholly inside.
+    @inline(__always)
+    func load<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ type: Value.Type = Value.self, at offset: Int
+    ) throws(LayerIndexError) -> Value {
+        guard let value = bytes.littleEndian(type, at: offset) else { throw Self.outside(offset) }
+        return value
+    }
+
+    /// `count` bytes from `offset`; the error when they do not lie wholly inside.
+    @inline(__always)
+    func slice(at offset: Int, count: Int) throws(LayerIndexError) -> UnsafeRawBufferPointer {
+        guard offset >= 0, count >= 0, offset <= bytes.count, count <= bytes.count - offset else {
+            throw Self.outside(offset)
+        }
+        return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+    }
+
+    @inline(never)
+    private static func outside(_ offset: Int) -> LayerIndexError {
+        LayerIndexError(.corrupt, "the index points outside itself, to \(offset)")
+    }
+}

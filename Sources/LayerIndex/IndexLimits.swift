@@ -1,0 +1,33 @@
+/// How large a layer or a chain may be. Whatever exceeds a limit is refused with ``LayerIndexError/Code/limit`` before
+/// memory is taken for it.
+public struct IndexLimits: Sendable, Equatable {
+    /// Names in a layer or in a merged chain, made-up parent directories among them.
+    public var entryCount = 4_000_000
+    /// Bytes in a cleaned path and in a symbolic link's target: what Linux takes, without the final NUL.
+    public var pathLength = 4095
+    /// Components in a path.
+    public var depth = 1024
+    /// Bytes of names, link targets and extended attributes together.
+    public var metadataBytes = 1 << 30
+    /// Chunks in a layer.
+    public var chunkCount = 8_000_000
+    /// Bytes in one chunk.
+    public var chunkLength: UInt64 = 64 << 20
+    /// Compressed bytes in one extent.
+    public var extentLength: UInt64 = 96 << 20
+    /// Bytes that one extent decodes to, up to the end of its last chunk.
+    public var decodedLength: UInt64 = 128 << 20
+    /// Layers in a chain. The root directory's inode must lie behind the device table and within the first 2 MiB of
+    /// an EROFS image, which leaves room for many more.
+    public var layerCount = 4096
+
+    public init() {}
+
+    /// What the daemon uses.
+    public static let standard = IndexLimits()
+
+    /// Bytes in a name: what EROFS and Linux take. Not adjustable.
+    public static let nameLength = 255
+    /// Bytes in the value of an extended attribute: what an EROFS entry can say (Linux takes one more). Not adjustable.
+    public static let extendedAttributeLength = 65_535
+}

@@ -1,0 +1,70 @@
+import Base
+
+extension LayerIndexBuilder {
+    /// Gives every file its place in the content space and writes the chunk and extent tables.
+    mutating func layOutContent() throws(LayerIndexError) -> (table: [UInt8], blocks: UInt64) {
+        let order = try extentsInBlobOrder()
+        var rank = [UInt32](repeating: 0, count: extents.count)
+        for (position, extent) in order.enumerated() { rank[Int(extent)] = UInt32(position) }
+
+        var writer = ChunkTableWriter(chunkCapacity: pieces.count, extentCapacity: extents.count)
+        var block: UInt64 = 0
+        for (_, index) in filesInBlobOrder(rank) {
+            let node = arena.nodes[Int(index)]
+            let blocks = EROFS.blocks(node.size)
+            guard block + blocks < UInt64(EROFS.noBlock) else {
+                throw LayerIndexError(.limit, "the layer's files take more than 16 TiB")
+            }
+            guard blocks <= 1 << 31 else { throw LayerIndexError(.limit, "a file of \(node.size) bytes") }
+            var offset = block * UInt64(EROFS.blockSize)
+            let first = Int(node.payload)
+            for piece in pieces[first..<first + Int(node.extra)] {
+                if !piece.isZeros {
+                    try writer.enter(rank[Int(piece.extent)], extents[Int(piece.extent)])
+                }
+                try writer.append(piece, at: offset, decodedLimit: limits.decodedLength)
+                offset += UInt64(piece.length)
+            }
+            arena.nodes[Int(index)].payload = UInt32(block)
+            arena.nodes[Int(index)].extra = 0
+            arena.nodes[Int(index)].flags.insert(.hasContent)
+            block += blocks
+        }
+        let table = writer.finish(
+            blobDigest: blobDigest, blobSize: blobSize, contentSize: block * UInt64(EROFS.blockSize), prefetch: prefetch)
+        return (table, block)
+    }
+
+    /// The numbers of the extents in the order in which they lie in the blob.
+    private func extentsInBlobOrder() throws(LayerIndexError) -> [UInt32] {
+        var order = (0..<UInt32(extents.count)).map { (offset: extents[Int($0)].range.offset, extent: $0) }
+        order.sort { $0.offset < $1.offset }
+        var end: UInt64 = 0
+        for (offset, extent) in order {
+            guard offset >= end else {
+                throw LayerIndexError(.unordered, "extents overlap at \(offset) of the blob")
+            }
+            end = extents[Int(extent)].range.end
+        }
+        return order.map { $0.extent }
+    }
+
+    /// The files that have bytes, by where in the blob their first bytes lie. Files of nothing but zeros come last.
+    private func filesInBlobOrder(_ rank: [UInt32]) -> [(key: UInt64, node: UInt32)] {
+        var files: [(key: UInt64, node: UInt32)] = []
+        for index in arena.nodes.indices {
+            let node = arena.nodes[index]
+            guard node.mode & 0xF000 == FileKind.regular.modeBits, node.extra > 0, !node.flags.contains(.dead) else {
+                continue
+            }
+            let first = Int(node.payload)
+            var key = UInt64.max
+            if let piece = pieces[first..<first + Int(node.extra)].first(where: { !$0.isZeros }) {
+                key = UInt64(rank[Int(piece.extent)]) << 32 | UInt64(piece.innerOffset)
+            }
+            files.append((key, UInt32(index)))
+        }
+        files.sort { $0.key != $1.key ? $0.key < $1.key : $0.node < $1.node }
+        return files
+    }
+}

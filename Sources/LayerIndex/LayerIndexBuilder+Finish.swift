@@ -1,0 +1,107 @@
+import Base
+
+extension LayerIndexBuilder {
+    /// Makes the index.
+    ///
+    /// Files lie in the content space in the order in which their first bytes lie in the blob, each from a 4 KiB boundary, so
+    /// that reading the blob once from front to back fills the content space from front to back. A layer whose files are
+    /// interleaved in the blob is refused (``LayerIndexError/Code/unordered``).
+    public consuming func finish() throws(LayerIndexError) -> LayerIndexBytes {
+        markDead()
+        try resolveHardLinks()
+        try settle()
+        let content = try layOutContent()
+        table = NameTable()
+        pieces = []
+        hardLinks = []
+        let device = TreeWriter.Device(digest: blobDigest, blocks: content.blocks)
+        let tree = try TreeWriter.write(arena, devices: [device])
+        return LayerIndexBytes(tree: tree, chunks: content.table)
+    }
+
+    /// Leaves out what lies below something replaced.
+    private mutating func markDead() {
+        // A node comes after its parent, so one pass reaches everything.
+        for index in arena.nodes.indices where arena.nodes[Int(arena.nodes[index].parent)].flags.contains(.dead) {
+            arena.nodes[index].flags.insert(.dead)
+        }
+    }
+
+    /// Makes each hard link's ``NodeArena/Node/payload`` the node that it names in the end.
+    private mutating func resolveHardLinks() throws(LayerIndexError) {
+        var path = EntryPath(limits: limits)
+        // A name may have been replaced since, or come up twice.
+        var pending: [UInt32] = []
+        for link in hardLinks where isUnresolvedLink(link) {
+            let node = arena.nodes[Int(link)]
+            let start = Int(node.payload)
+            let target = try find(start..<start + Int(node.size), &path)
+            arena.nodes[Int(link)].payload = target
+            arena.nodes[Int(link)].linkCount = 1
+            pending.append(link)
+        }
+        // Follow chains; a node on the way of one that is followed is settled with it, so that no link is walked twice.
+        var settled = [Bool](repeating: false, count: arena.nodes.count)
+        var chain: [UInt32] = []
+        for link in pending {
+            chain.removeAll(keepingCapacity: true)
+            var node = link
+            while arena.nodes[Int(node)].flags.contains(.hardLink), !settled[Int(node)] {
+                guard chain.count <= pending.count else { throw badLink(link, "goes in a circle") }
+                chain.append(node)
+                node = arena.nodes[Int(node)].payload
+            }
+            if arena.nodes[Int(node)].flags.contains(.hardLink) { node = arena.nodes[Int(node)].payload }
+            guard !arena.nodes[Int(node)].isDirectory else { throw badLink(link, "names a directory") }
+            guard !arena.nodes[Int(node)].flags.contains(.whiteout) else { throw badLink(link, "names nothing") }
+            for link in chain {
+                arena.nodes[Int(link)].payload = node
+                settled[Int(link)] = true
+            }
+        }
+        for link in pending { arena.nodes[Int(link)].linkCount = 0 }
+    }
+
+    /// Whether `node` is a hard link whose target is still a path. The link count marks those that are done.
+    private func isUnresolvedLink(_ node: UInt32) -> Bool {
+        let node = arena.nodes[Int(node)]
+        return node.flags.contains(.hardLink) && !node.flags.contains(.dead) && node.linkCount == 0
+    }
+
+    /// The node at the path that lies at `range` of the arena's bytes.
+    private func find(_ range: Range<Int>, _ path: inout EntryPath) throws(LayerIndexError) -> UInt32 {
+        try arena.bytes[range].withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32 in
+            let bytes = UnsafeRawBufferPointer(buffer)
+            try path.clean(bytes)
+            var node: UInt32 = 0
+            for component in path.names {
+                let name = UnsafeRawBufferPointer(rebasing: bytes[component])
+                let tag = NameTable.tag(parent: node, name: name)
+                guard let next = table.find(tag, parent: node, name: name, in: arena) else {
+                    throw LayerIndexError(
+                        .badHardLink, "a hard link to \(String(decoding: bytes, as: UTF8.self)), which is not there")
+                }
+                node = next
+            }
+            return node
+        }
+    }
+
+    private func badLink(_ link: UInt32, _ reason: String) -> LayerIndexError {
+        let node = arena.nodes[Int(link)]
+        let name = arena.bytes[Int(node.nameOffset)..<Int(node.nameOffset) + Int(node.nameLength)]
+        return LayerIndexError(.badHardLink, "the hard link \(String(decoding: name, as: UTF8.self)) \(reason)")
+    }
+
+    /// Marks opaque directories and counts links.
+    private mutating func settle() throws(LayerIndexError) {
+        for index in arena.nodes.indices {
+            let node = arena.nodes[index]
+            guard node.isDirectory, node.flags.contains(.opaque), !node.flags.contains(.dead) else { continue }
+            var list = arena.xattrs(of: UInt32(index))
+            list.setOpaque()
+            try arena.setXattrs(&list, of: UInt32(index))
+        }
+        arena.countLinks()
+    }
+}

@@ -1,0 +1,307 @@
+public import Base
+
+/// Makes the index of one layer from its entries, in the order of the archive.
+///
+///     var builder = LayerIndexBuilder(blobDigest: digest, blobSize: size)
+///     let extent = try builder.addExtent(range, codec: .gzip)
+///     try builder.add(entry)        // once for each entry, its pieces naming the extents
+///     let index = try builder.finish()
+///
+/// The result depends on nothing but what was added. Memory is that of a few flat arrays, all gone after ``finish()``.
+public struct LayerIndexBuilder: ~Copyable {
+    struct ExtentRecord {
+        var range: ByteRange
+        var codec: ExtentCodec
+    }
+
+    struct PieceRecord {
+        var digest: Digest
+        var length: UInt32
+        var extent: UInt32
+        var innerOffset: UInt32
+        var isZeros: Bool
+    }
+
+    let blobDigest: Digest
+    let blobSize: UInt64
+    let limits: IndexLimits
+    var prefetch = PrefetchHint.unknown
+    var arena: NodeArena
+    var table = NameTable()
+    var extents: [ExtentRecord] = []
+    var pieces: [PieceRecord] = []
+    var hardLinks: [UInt32] = []
+    private var path: EntryPath
+    /// The directories of the path before, from the first name down: most entries lie where the one before lay.
+    private var trail: [UInt32] = []
+
+    static let whiteoutPrefix = Array(".wh.".utf8)
+    static let whiteoutMetaPrefix = Array(".wh..wh.".utf8)
+    static let opaqueMarker = Array(".wh..wh..opq".utf8)
+
+    /// - Parameters:
+    ///   - blobDigest: Names the layer; also the tag of its device in the tree.
+    ///   - blobSize: Its compressed size in bytes: no extent ends after it.
+    public init(blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
+        self.blobDigest = blobDigest
+        self.blobSize = blobSize
+        self.limits = limits
+        arena = NodeArena(limits: limits)
+        path = EntryPath(limits: limits)
+    }
+
+    /// Says what the producer marked for early use.
+    public mutating func setPrefetch(_ hint: PrefetchHint) {
+        prefetch = hint
+    }
+
+    /// Adds a decodable piece of the blob and gives the number by which ``ContentPiece/extent`` names it.
+    /// An extent that no piece uses does not reach the index. Extents may be added in any order, but must not overlap.
+    public mutating func addExtent(_ range: ByteRange, codec: ExtentCodec) throws(LayerIndexError) -> UInt32 {
+        guard range.end <= blobSize else {
+            throw LayerIndexError(.invalidEntry, "extent \(range) ends after the blob's \(blobSize) bytes")
+        }
+        guard !range.isEmpty else { throw LayerIndexError(.invalidEntry, "an empty extent") }
+        guard range.count <= limits.extentLength else {
+            throw LayerIndexError(.limit, "an extent of \(range.count) bytes")
+        }
+        guard extents.count < limits.chunkCount else {
+            throw LayerIndexError(.limit, "more than \(limits.chunkCount) extents")
+        }
+        extents.append(ExtentRecord(range: range, codec: codec))
+        return UInt32(extents.count - 1)
+    }
+
+    /// Adds an entry.
+    ///
+    /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root must be a directory and sets the
+    ///   root's attributes. Directories that no entry names are made, mode 0755, of user and group 0.
+    /// - Of two entries with one name the later wins, as if the archive were unpacked by containerd: a directory over a
+    ///   directory sets its attributes anew and adds to its extended attributes; anything else takes the place of what was
+    ///   there, with all that lay below it. What lower layers have there is then hidden. An entry below
+    ///   something that is not a directory is an error.
+    /// - `.wh.NAME` becomes a character device 0:0 called NAME, unless the layer has a NAME of its own, before or after;
+    ///   when that is a directory, it becomes opaque, since a whiteout hides all of the lower one (OCI image-spec,
+    ///   layer.md, "Whiteouts"). `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`). Other names
+    ///   that begin with `.wh..wh.` are AUFS's own and left out, like whatever lies below a directory called `.wh.*`.
+    /// - Hard links are resolved in ``finish()``: they may be chained and may come before their target.
+    /// - Symbolic links have mode 0777, as on Linux. Extended attributes that Linux could not set (of an unknown
+    ///   namespace) and those by which overlayfs talks to itself (`trusted.overlay.*`) are left out, but
+    ///   `trusted.overlay.opaque` = `y` counts.
+    public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
+        try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
+            try add(entry, at: UnsafeRawBufferPointer(buffer))
+        }
+    }
+
+    private mutating func add(_ entry: LayerEntry, at bytes: UnsafeRawBufferPointer) throws(LayerIndexError) {
+        try path.clean(bytes)
+        guard let last = path.names.last else {
+            guard entry.kind == .directory else {
+                throw LayerIndexError(.notADirectory, "the root is not a directory")
+            }
+            return try fill(0, from: entry)
+        }
+        for name in path.names.dropLast() where bytes[name].starts(with: Self.whiteoutPrefix) { return }
+        let name = UnsafeRawBufferPointer(rebasing: bytes[last])
+        guard name.starts(with: Self.whiteoutPrefix) else {
+            let node = try place(name, in: try parentDirectory(bytes), isDirectory: entry.kind == .directory)
+            return try fill(node, from: entry)
+        }
+        if name.elementsEqual(Self.opaqueMarker) {
+            let parent = try parentDirectory(bytes)
+            arena.nodes[Int(parent)].flags.insert(.opaque)
+        } else if !name.starts(with: Self.whiteoutMetaPrefix) {
+            let hidden = UnsafeRawBufferPointer(rebasing: name.dropFirst(Self.whiteoutPrefix.count))
+            guard !hidden.isEmpty, !hidden.elementsEqual([0x2E]), !hidden.elementsEqual([0x2E, 0x2E]) else {
+                throw LayerIndexError(.invalidPath, "a whiteout of nothing")
+            }
+            try whiteOut(hidden, in: try parentDirectory(bytes))
+        }
+    }
+
+    /// The directory that the cleaned path lies in, made if need be.
+    private mutating func parentDirectory(_ bytes: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
+        var node: UInt32 = 0
+        for depth in 0..<(path.names.count - 1) {
+            let name = UnsafeRawBufferPointer(rebasing: bytes[path.names[depth]])
+            if depth < trail.count, arena.name(of: trail[depth], equals: name) {
+                node = trail[depth]
+                continue
+            }
+            trail.removeSubrange(min(depth, trail.count)...)
+            node = try directory(name, in: node)
+            trail.append(node)
+        }
+        return node
+    }
+
+    /// The directory called `name` in `parent`, made if nothing is there.
+    private mutating func directory(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) -> UInt32 {
+        let tag = NameTable.tag(parent: parent, name: name)
+        if let node = table.find(tag, parent: parent, name: name, in: arena) {
+            if arena.nodes[Int(node)].isDirectory { return node }
+            guard arena.nodes[Int(node)].flags.contains(.whiteout) else {
+                throw LayerIndexError(
+                    .notADirectory, "an entry below \(String(decoding: name, as: UTF8.self)), which is not a directory")
+            }
+        }
+        let node = try place(name, in: parent, isDirectory: true)
+        arena.nodes[Int(node)].mode = FileKind.directory.modeBits | 0o755
+        return node
+    }
+
+    /// The node that an entry called `name` in `parent` is to fill: the directory that is there when the entry is a
+    /// directory too, else an empty one.
+    private mutating func place(
+        _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
+    ) throws(LayerIndexError) -> UInt32 {
+        let tag = NameTable.tag(parent: parent, name: name)
+        guard let old = table.find(tag, parent: parent, name: name, in: arena) else {
+            let node = try arena.append(parent: parent, name: name)
+            table.insert(tag, node)
+            return node
+        }
+        let existing = arena.nodes[Int(old)]
+        if existing.isDirectory {
+            if isDirectory { return old }
+            // What lies below keeps the old node as its parent and goes with it.
+            let node = try arena.append(parent: parent, name: name)
+            arena.nodes[Int(old)].flags.insert(.dead)
+            arena.nodes[Int(node)].flags.formUnion(existing.flags.intersection(.opaque))
+            table.replace(tag, old, with: node)
+            trail.removeAll(keepingCapacity: true)
+            return node
+        }
+        // The same node, emptied. If it becomes a directory, it is not the one that lower layers have.
+        var node = NodeArena.Node()
+        node.parent = parent
+        node.nameOffset = existing.nameOffset
+        node.nameLength = existing.nameLength
+        node.flags = .opaque
+        arena.nodes[Int(old)] = node
+        return old
+    }
+
+    /// Hides what lower layers have under `name` in `parent`.
+    private mutating func whiteOut(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) {
+        let tag = NameTable.tag(parent: parent, name: name)
+        if let node = table.find(tag, parent: parent, name: name, in: arena) {
+            arena.nodes[Int(node)].flags.insert(.opaque)
+            return
+        }
+        let node = try arena.append(parent: parent, name: name)
+        arena.nodes[Int(node)].mode = FileKind.character.modeBits
+        arena.nodes[Int(node)].flags.insert(.whiteout)
+        table.insert(tag, node)
+    }
+
+    /// Gives `node` what `entry` says.
+    private mutating func fill(_ index: UInt32, from entry: LayerEntry) throws(LayerIndexError) {
+        let node = Int(index)
+        if entry.kind == .hardlink {
+            // The type bits stay 0: the node has no attributes of its own.
+            arena.nodes[node].flags.insert(.hardLink)
+            arena.nodes[node].size = UInt64(entry.linkTarget.count)
+            arena.nodes[node].payload = try store(entry.linkTarget)
+            hardLinks.append(index)
+            return
+        }
+        guard let kind = entry.kind.fileKind else { return }
+        let attributes = entry.attributes
+        guard attributes.modifiedNanoseconds < 1_000_000_000 else {
+            throw LayerIndexError(.invalidEntry, "\(attributes.modifiedNanoseconds) nanoseconds in a time")
+        }
+        let permissions = kind == .symlink ? 0o777 : attributes.mode & 0o7777
+        arena.nodes[node].mode = kind.modeBits | permissions
+        arena.nodes[node].uid = attributes.uid
+        arena.nodes[node].gid = attributes.gid
+        arena.nodes[node].modifiedSeconds = attributes.modifiedSeconds
+        arena.nodes[node].modifiedNanoseconds = attributes.modifiedNanoseconds
+        switch kind {
+        case .regular:
+            try setContent(node, size: attributes.size, entry.pieces)
+        case .symlink:
+            guard !entry.linkTarget.isEmpty, !entry.linkTarget.contains(0) else {
+                throw LayerIndexError(.invalidEntry, "a symbolic link to nothing, or with a NUL byte")
+            }
+            arena.nodes[node].size = UInt64(entry.linkTarget.count)
+            arena.nodes[node].payload = try store(entry.linkTarget)
+        case .character, .block:
+            guard attributes.deviceMajor < 1 << 12, attributes.deviceMinor < 1 << 20 else {
+                throw LayerIndexError(
+                    .invalidEntry, "device number \(attributes.deviceMajor):\(attributes.deviceMinor)")
+            }
+            arena.nodes[node].payload = EROFS.encodeDevice(
+                major: attributes.deviceMajor, minor: attributes.deviceMinor)
+        case .directory, .fifo, .socket: break
+        }
+        if !entry.xattrs.isEmpty { try setXattrs(index, entry.xattrs) }
+    }
+
+    private mutating func store(_ target: [UInt8]) throws(LayerIndexError) -> UInt32 {
+        guard target.count <= limits.pathLength else {
+            throw LayerIndexError(.limit, "a link target of \(target.count) bytes")
+        }
+        return try target.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
+            try arena.store(UnsafeRawBufferPointer(buffer))
+        }
+    }
+
+    private mutating func setXattrs(
+        _ node: UInt32, _ xattrs: [(name: [UInt8], value: [UInt8])]
+    ) throws(LayerIndexError) {
+        var list = arena.xattrs(of: node)
+        for (name, value) in xattrs {
+            guard name.count <= IndexLimits.nameLength, value.count <= IndexLimits.extendedAttributeLength,
+                !name.contains(0)
+            else {
+                throw LayerIndexError(
+                    .limit, "an extended attribute with a name of \(name.count) and a value of \(value.count) bytes")
+            }
+            guard let split = name.withUnsafeBytes({ ExtendedAttributeName.split($0) }) else { continue }
+            list.set(index: split.index, name: Array(name[split.prefix...]), value: value)
+        }
+        list.normalize()
+        if list.saysOpaque { arena.nodes[Int(node)].flags.insert(.opaque) }
+        list.removeOverlayNames()
+        try arena.setXattrs(&list, of: node)
+    }
+
+    private mutating func setContent(
+        _ node: Int, size: UInt64, _ content: [ContentPiece]
+    ) throws(LayerIndexError) {
+        var end: UInt64 = 0
+        let first = pieces.count
+        for piece in content {
+            guard piece.fileOffset == end, piece.length > 0, piece.length <= limits.chunkLength else {
+                throw LayerIndexError(
+                    .invalidEntry, "a piece of \(piece.length) bytes at \(piece.fileOffset) of a file, after \(end)")
+            }
+            guard piece.isZeros || Int(piece.extent) < extents.count else {
+                throw LayerIndexError(.invalidEntry, "a piece in an extent that there is not")
+            }
+            guard
+                piece.isZeros
+                    || piece.innerOffset <= limits.decodedLength
+                        && piece.length <= limits.decodedLength - piece.innerOffset
+            else {
+                throw LayerIndexError(.limit, "a piece at \(piece.innerOffset) of an extent")
+            }
+            guard pieces.count < limits.chunkCount else {
+                throw LayerIndexError(.limit, "more than \(limits.chunkCount) chunks")
+            }
+            pieces.append(
+                PieceRecord(
+                    digest: piece.digest, length: UInt32(piece.length), extent: piece.isZeros ? 0 : piece.extent,
+                    innerOffset: piece.isZeros ? 0 : UInt32(piece.innerOffset), isZeros: piece.isZeros))
+            end += piece.length
+        }
+        guard end == size else {
+            throw LayerIndexError(.invalidEntry, "pieces of \(end) bytes for a file of \(size)")
+        }
+        arena.nodes[node].size = size
+        arena.nodes[node].payload = UInt32(first)
+        arena.nodes[node].extra = UInt32(content.count)
+    }
+}

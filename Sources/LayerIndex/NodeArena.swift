@@ -1,0 +1,148 @@
+/// The tree while it is built: flat arrays, no object and no string a node.
+///
+/// A node is a *name*: a hard link is a node of its own that points to the one it names. Node 0 is the root, and a node
+/// comes after its parent.
+struct NodeArena {
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+
+        /// Replaced, or below something that was replaced: not in the tree.
+        static let dead = Flags(rawValue: 1)
+        /// Only a whiteout stands for it so far: an entry of the same name takes its place.
+        static let whiteout = Flags(rawValue: 2)
+        /// What lower layers have under this name does not shine through.
+        static let opaque = Flags(rawValue: 4)
+        /// Another name of the node that ``Node/payload`` says, once links are resolved.
+        static let hardLink = Flags(rawValue: 8)
+        /// Written as a 32-byte inode.
+        static let compact = Flags(rawValue: 16)
+        /// The end of its data lies behind its inode.
+        static let inline = Flags(rawValue: 32)
+        /// A regular file whose bytes lie in a layer's content space.
+        static let hasContent = Flags(rawValue: 64)
+    }
+
+    struct Node {
+        var modifiedSeconds: Int64 = 0
+        /// Of a regular file or a link's target; for a directory, set by the writer.
+        var size: UInt64 = 0
+        var parent: UInt32 = 0
+        var nameOffset: UInt32 = 0
+        var uid: UInt32 = 0
+        var gid: UInt32 = 0
+        var modifiedNanoseconds: UInt32 = 0
+        /// Symbolic link: where its target starts in ``NodeArena/bytes``. Hard link: the same, then the node it names.
+        /// Device: its number. Regular file: its first piece, then its first block in the content space. Directory, in the
+        /// writer: its first data block.
+        var payload: UInt32 = 0
+        /// Regular file: how many pieces, then its device slot, from 0.
+        var extra: UInt32 = 0
+        var xattrOffset: UInt32 = 0
+        var xattrLength: UInt32 = 0
+        var linkCount: UInt32 = 0
+        var mode: UInt16 = 0
+        var nameLength: UInt8 = 0
+        var flags: Flags = []
+
+        var isDirectory: Bool { mode & 0xF000 == 0x4000 && !flags.contains(.hardLink) }
+        var kind: FileKind? { FileKind(mode: mode) }
+    }
+
+    var nodes: [Node] = []
+    /// Names and link targets.
+    var bytes: [UInt8] = []
+    /// Encoded extended attributes.
+    var xattrs: [UInt8] = []
+
+    private let metadataLimit: Int
+    private let nodeLimit: Int
+
+    /// An arena with a root directory, mode 0755, of user and group 0.
+    init(limits: IndexLimits) {
+        // Offsets are 32 bits wide.
+        metadataLimit = min(limits.metadataBytes, Int(UInt32.max) / 2)
+        nodeLimit = min(limits.entryCount, Int(UInt32.max) / 2)
+        var root = Node()
+        root.mode = FileKind.directory.modeBits | 0o755
+        nodes.append(root)
+    }
+
+    /// Adds a node without attributes.
+    mutating func append(parent: UInt32, name: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
+        guard nodes.count < nodeLimit else {
+            throw LayerIndexError(.limit, "more than \(nodeLimit) files")
+        }
+        var node = Node()
+        node.parent = parent
+        node.nameOffset = try store(name)
+        node.nameLength = UInt8(name.count)
+        nodes.append(node)
+        return UInt32(nodes.count - 1)
+    }
+
+    /// Keeps a copy of `text` and says where.
+    mutating func store(_ text: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
+        try reserve(text.count)
+        let offset = UInt32(bytes.count)
+        bytes.append(contentsOf: text)
+        return offset
+    }
+
+    /// Keeps `list` as the extended attributes of `node`.
+    mutating func setXattrs(_ list: inout ExtendedAttributeList, of node: UInt32) throws(LayerIndexError) {
+        list.normalize()
+        guard !list.entries.isEmpty else {
+            nodes[Int(node)].xattrLength = 0
+            return
+        }
+        var size = 0
+        for entry in list.entries {
+            size += EROFS.align(EROFS.xattrEntrySize + entry.name.count + entry.value.count, to: 4)
+        }
+        // The inode counts them in 16 bits, in words, of which the first stands for the header.
+        guard size / 4 < Int(UInt16.max) else {
+            throw LayerIndexError(.limit, "a file's extended attributes take \(size) bytes")
+        }
+        try reserve(size)
+        nodes[Int(node)].xattrOffset = UInt32(xattrs.count)
+        list.encode(to: &xattrs)
+        nodes[Int(node)].xattrLength = UInt32(size)
+    }
+
+    /// The extended attributes of `node`.
+    func xattrs(of node: UInt32) -> ExtendedAttributeList {
+        let start = Int(nodes[Int(node)].xattrOffset)
+        let length = Int(nodes[Int(node)].xattrLength)
+        guard length > 0 else { return ExtendedAttributeList() }
+        return xattrs[start..<start + length].withUnsafeBytes { ExtendedAttributeList(encoded: $0) }
+    }
+
+    /// Whether `node` has this name.
+    @inline(__always)
+    func name(of node: UInt32, equals name: UnsafeRawBufferPointer) -> Bool {
+        let length = Int(nodes[Int(node)].nameLength)
+        guard length == name.count else { return false }
+        let start = Int(nodes[Int(node)].nameOffset)
+        return bytes[start..<start + length].elementsEqual(name)
+    }
+
+    /// Sets every link count: for a directory 2 and its subdirectories, for anything else its names. They must be 0.
+    mutating func countLinks() {
+        for index in nodes.indices where !nodes[index].flags.contains(.dead) {
+            if nodes[index].isDirectory {
+                nodes[index].linkCount += 2
+                if index != 0 { nodes[Int(nodes[index].parent)].linkCount += 1 }
+            } else if nodes[index].flags.contains(.hardLink) {
+                nodes[Int(nodes[index].payload)].linkCount += 1
+            } else {
+                nodes[index].linkCount += 1
+            }
+        }
+    }
+
+    private func reserve(_ count: Int) throws(LayerIndexError) {
+        guard bytes.count + xattrs.count + count <= metadataLimit else {
+            throw LayerIndexError(.limit, "names and attributes take more than \(metadataLimit) bytes")
+        }
+    }
+}

@@ -1,0 +1,62 @@
+/// What stat(2) says of a file.
+public struct NodeAttributes: Sendable, Equatable {
+    /// File type and permission bits, as in `st_mode`.
+    public var mode: UInt16
+    public var uid: UInt32
+    public var gid: UInt32
+    /// Seconds since 1970; negative before.
+    public var modifiedSeconds: Int64
+    /// 0 to 999,999,999, added to the seconds.
+    public var modifiedNanoseconds: UInt32
+    /// Names of the file; for a directory, 2 and the number of its subdirectories. A builder computes it itself.
+    public var linkCount: UInt32
+    /// Bytes in a regular file or in a symbolic link's target; for a directory, of its entries in the image.
+    public var size: UInt64
+    /// Of a character or block device: 12 bits, as Linux has them.
+    public var deviceMajor: UInt32
+    /// Of a character or block device: 20 bits, as Linux has them.
+    public var deviceMinor: UInt32
+
+    public init(
+        mode: UInt16 = 0, uid: UInt32 = 0, gid: UInt32 = 0, modifiedSeconds: Int64 = 0, modifiedNanoseconds: UInt32 = 0,
+        linkCount: UInt32 = 1, size: UInt64 = 0, deviceMajor: UInt32 = 0, deviceMinor: UInt32 = 0
+    ) {
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.modifiedSeconds = modifiedSeconds
+        self.modifiedNanoseconds = modifiedNanoseconds
+        self.linkCount = linkCount
+        self.size = size
+        self.deviceMajor = deviceMajor
+        self.deviceMinor = deviceMinor
+    }
+
+    /// What kind of file it is, or `nil` when the type bits say nothing that Linux knows.
+    public var kind: FileKind? { FileKind(mode: mode) }
+
+    /// Whether this is what overlayfs takes for "deleted here": a character device 0:0.
+    public var isWhiteout: Bool { kind == .character && deviceMajor == 0 && deviceMinor == 0 }
+}
+
+/// The kinds of files that Linux knows. The raw value is the `d_type` of readdir(3): the type bits of `st_mode`
+/// shifted right by 12.
+public enum FileKind: UInt8, Sendable, CaseIterable {
+    case fifo = 1
+    case character = 2
+    case directory = 4
+    case block = 6
+    case regular = 8
+    case symlink = 10
+    case socket = 12
+
+    /// `nil` when the type bits of `mode` are none of these.
+    @inlinable
+    public init?(mode: UInt16) {
+        self.init(rawValue: UInt8(truncatingIfNeeded: mode >> 12))
+    }
+
+    /// The type bits of `st_mode`.
+    @inlinable
+    public var modeBits: UInt16 { UInt16(rawValue) << 12 }
+}

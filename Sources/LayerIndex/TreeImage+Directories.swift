@@ -1,0 +1,142 @@
+import Base
+
+extension TreeImage {
+    /// One block of a directory's entries: the records, then the names.
+    private struct DirectoryBlock {
+        let bytes: UnsafeRawBufferPointer
+        let count: Int
+
+        init(_ bytes: UnsafeRawBufferPointer) throws(LayerIndexError) {
+            self.bytes = bytes
+            // The first name starts where the records end.
+            guard let first = bytes.littleEndian(UInt16.self, at: 8), first > 0,
+                Int(first) % EROFS.direntSize == 0, Int(first) < bytes.count
+            else {
+                throw TreeImage.corrupt("a directory block without entries")
+            }
+            count = Int(first) / EROFS.direntSize
+        }
+
+        /// The name of the entry at `index`, which is below ``count``.
+        @inline(__always)
+        func name(_ index: Int) throws(LayerIndexError) -> UnsafeRawBufferPointer {
+            let record = index * EROFS.direntSize
+            let isLast = index == count - 1
+            let next = isLast ? UInt16(bytes.count) : bytes.littleEndian(UInt16.self, at: record + EROFS.direntSize + 8)
+            guard let start = bytes.littleEndian(UInt16.self, at: record + 8), let next,
+                Int(start) >= count * EROFS.direntSize, start < next, Int(next) <= bytes.count
+            else {
+                throw TreeImage.corrupt("a name outside its block")
+            }
+            var end = Int(next)
+            if isLast {
+                // The last name of a whole block ends before what fills the block up.
+                while end > Int(start), bytes[end - 1] == 0 { end -= 1 }
+            }
+            let length = end - Int(start)
+            guard length > 0, length <= IndexLimits.nameLength else { throw TreeImage.corrupt("a name of no length") }
+            return UnsafeRawBufferPointer(rebasing: bytes[Int(start)..<end])
+        }
+
+        @inline(__always)
+        func destination(_ index: Int) throws(LayerIndexError) -> (number: UInt64, kind: FileKind) {
+            let record = index * EROFS.direntSize
+            guard let number = bytes.littleEndian(UInt64.self, at: record),
+                let type = bytes.littleEndian(UInt8.self, at: record + 10), let kind = EROFS.kind(entryType: type)
+            else {
+                throw TreeImage.corrupt("an entry of no known kind")
+            }
+            return (number, kind)
+        }
+    }
+
+    /// The directory's block `index`; ``size`` says how many there are.
+    @inline(__always)
+    private func block(_ index: Int, of directory: Inode) throws(LayerIndexError) -> DirectoryBlock {
+        let whole = Int(directory.size / UInt64(EROFS.blockSize))
+        let tail = Int(directory.size % UInt64(EROFS.blockSize))
+        let count = index < whole ? EROFS.blockSize : tail
+        let start =
+            index == whole && directory.layout == EROFS.Layout.inline
+            ? directory.end : (Int(directory.detail) + index) * EROFS.blockSize
+        return try DirectoryBlock(try image.slice(at: start, count: count))
+    }
+
+    @inline(__always)
+    private func directory(_ number: UInt64) throws(LayerIndexError) -> (inode: Inode, blocks: Int) {
+        let inode = try inode(number)
+        guard inode.kind == .directory, inode.size <= UInt64(image.count),
+            inode.layout == EROFS.Layout.inline || inode.layout == EROFS.Layout.plain
+        else {
+            throw Self.corrupt("a listing of what is not a directory")
+        }
+        return (inode, Int(EROFS.blocks(inode.size)))
+    }
+
+    /// Negative when `left` comes before `right`, 0 when they are the same.
+    @inline(__always)
+    private func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
+        let count = min(left.count, right.count)
+        var position = 0
+        while position < count {
+            let difference = Int(left[position]) - Int(right[position])
+            if difference != 0 { return difference }
+            position += 1
+        }
+        return left.count - right.count
+    }
+
+    /// The inode called `name` in a directory, or `nil`.
+    public func lookup(
+        _ directory: UInt64, _ name: UnsafeRawBufferPointer
+    ) throws(LayerIndexError) -> UInt64? {
+        let (inode, blocks) = try self.directory(directory)
+        guard blocks > 0, !name.isEmpty else { return nil }
+        // The last block whose first name is not after the one sought.
+        var low = 0
+        var high = blocks
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if compare(try block(middle, of: inode).name(0), name) <= 0 { low = middle } else { high = middle }
+        }
+        let block = try block(low, of: inode)
+        var first = 0
+        var end = block.count
+        while first < end {
+            let middle = (first + end) / 2
+            let order = compare(try block.name(middle), name)
+            if order == 0 { return try block.destination(middle).number }
+            if order < 0 { first = middle + 1 } else { end = middle }
+        }
+        return nil
+    }
+
+    /// Lists a directory in the order of its names, `.` and `..` among them where their bytes put them.
+    ///
+    /// - Parameters:
+    ///   - cookie: 0 for the start, or a `nextCookie` of the same directory, whenever that was.
+    ///   - body: Gets the name, the inode, the kind as in `d_type` (``FileKind``), and the cookie of the entry after this one;
+    ///     ends the listing by answering `false`.
+    public func forEachEntry(
+        _ directory: UInt64, from cookie: UInt64 = 0,
+        _ body: (_ name: UnsafeRawBufferPointer, _ inode: UInt64, _ fileType: UInt8, _ nextCookie: UInt64) -> Bool
+    ) throws(LayerIndexError) {
+        let (inode, blocks) = try self.directory(directory)
+        // A cookie is the byte offset of an entry's record in the directory, as it is in Linux's own EROFS.
+        guard cookie < inode.size else { return }
+        var index = Int(cookie) / EROFS.blockSize
+        var entry = (Int(cookie) % EROFS.blockSize + EROFS.direntSize - 1) / EROFS.direntSize
+        while index < blocks {
+            let block = try block(index, of: inode)
+            while entry < block.count {
+                let name = try block.name(entry)
+                let (number, kind) = try block.destination(entry)
+                entry += 1
+                let next = entry < block.count ? index * EROFS.blockSize + entry * EROFS.direntSize : (index + 1) * EROFS.blockSize
+                guard body(name, number, kind.rawValue, UInt64(next)) else { return }
+            }
+            index += 1
+            entry = 0
+        }
+    }
+}

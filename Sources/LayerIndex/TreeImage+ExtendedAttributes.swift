@@ -1,0 +1,69 @@
+import Base
+
+extension TreeImage {
+    /// Runs `body` with each attribute as it is stored; ends when it answers `false`.
+    @inline(__always)
+    private func forEachStoredAttribute(
+        _ number: UInt64,
+        _ body: (_ index: UInt8, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
+    ) throws(LayerIndexError) {
+        let inode = try inode(number)
+        guard inode.xattrSize > 0 else { return }
+        let list = try image.slice(at: inode.xattrStart, count: inode.xattrSize)
+        guard list.littleEndian(UInt8.self, at: 4) == 0 else { throw Self.corrupt("shared extended attributes") }
+        var position = EROFS.xattrHeaderSize
+        while position < list.count {
+            guard let nameLength = list.littleEndian(UInt8.self, at: position),
+                let index = list.littleEndian(UInt8.self, at: position + 1),
+                let valueLength = list.littleEndian(UInt16.self, at: position + 2)
+            else {
+                throw Self.corrupt("an extended attribute cut short")
+            }
+            let name = position + EROFS.xattrEntrySize
+            let value = name + Int(nameLength)
+            let end = value + Int(valueLength)
+            guard end <= list.count else { throw Self.corrupt("an extended attribute cut short") }
+            let goesOn = body(
+                index, UnsafeRawBufferPointer(rebasing: list[name..<value]),
+                UnsafeRawBufferPointer(rebasing: list[value..<end]))
+            guard goesOn else { return }
+            position = EROFS.align(end, to: 4)
+        }
+    }
+
+    /// Runs `body` with the value of an inode's attribute called `name` in full (`security.capability`); `nil` when it has
+    /// none.
+    public func extendedAttribute<Result>(
+        _ number: UInt64, name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(LayerIndexError) -> Result? {
+        guard hasExtendedAttributes, let split = ExtendedAttributeName.split(name) else { return nil }
+        let suffix = UnsafeRawBufferPointer(rebasing: name[split.prefix...])
+        var result: Result?
+        try forEachStoredAttribute(number) { index, stored, value in
+            guard index == split.index, stored.elementsEqual(suffix) else { return true }
+            result = body(value)
+            return false
+        }
+        return result
+    }
+
+    /// Runs `body` with each of an inode's attributes, by its full name; ends when it answers `false`. Attributes of a
+    /// namespace that Linux does not know are left out.
+    public func forEachExtendedAttribute(
+        _ number: UInt64,
+        _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
+    ) throws(LayerIndexError) {
+        guard hasExtendedAttributes else { return }
+        try forEachStoredAttribute(number) { index, stored, value in
+            guard let prefix = ExtendedAttributeName.prefix(index), prefix.isWhole == stored.isEmpty else { return true }
+            // The longest prefix has 24 bytes, and the stored part 255 at most.
+            return withUnsafeTemporaryAllocation(byteCount: 288, alignment: 1) { buffer in
+                let length = prefix.text.count + stored.count
+                guard length <= buffer.count else { return true }
+                buffer.copyBytes(from: prefix.text)
+                UnsafeMutableRawBufferPointer(rebasing: buffer[prefix.text.count..<length]).copyMemory(from: stored)
+                return body(UnsafeRawBufferPointer(rebasing: buffer[..<length]), value)
+            }
+        }
+    }
+}

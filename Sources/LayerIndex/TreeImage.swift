@@ -1,0 +1,216 @@
+public import Base
+public import Linux
+
+/// Reads a tree that ``LayerIndexBuilder`` or ``ChainMerger`` wrote: an EROFS image of our conventions, see the module's
+/// `EROFS`.
+///
+/// Inodes are named by their EROFS number, which stays the same for the same image. Nothing is parsed ahead and nothing is
+/// kept: every call reads the image's bytes, checks each offset it follows, and takes no memory. Any bytes may be given:
+/// what makes no sense is ``LayerIndexError/Code/corrupt``, and the work of one call is bounded by the size of the directory or
+/// attribute list it reads, which lies wholly inside the image. Whoever walks the whole tree must bound the depth: a
+/// hostile image can contain itself.
+public final class TreeImage: Sendable {
+    let image: IndexBytes
+    /// The root directory's number.
+    public let rootInode: UInt64
+    /// The blob digests of the layers in whose content spaces the files lie, in the order of the device slots.
+    public let deviceTags: [Digest]
+    /// Bytes of each layer's content space as the tree knows it, in the order of the device slots.
+    public let deviceSizes: [UInt64]
+    /// How many inodes the image says that it has. For reports: nothing is sized by it.
+    public let inodeCount: UInt64
+    /// Whether any inode has extended attributes.
+    public let hasExtendedAttributes: Bool
+    private let epochSeconds: Int64
+    private let epochNanoseconds: UInt32
+
+    /// Bytes in the image.
+    public var byteCount: Int { image.count }
+
+    /// Reads from a copy of `bytes`.
+    public convenience init(bytes: [UInt8]) throws(LayerIndexError) {
+        try self.init(IndexBytes(copying: bytes))
+    }
+
+    /// Reads from `mapping`, which is kept.
+    public convenience init(mapping: MappedFile) throws(LayerIndexError) {
+        try self.init(IndexBytes(mapping))
+    }
+
+    private init(_ image: IndexBytes) throws(LayerIndexError) {
+        self.image = image
+        let base = EROFS.superblockOffset
+        guard image.count >= EROFS.blockSize, try image.load(UInt32.self, at: base) == EROFS.magic else {
+            throw LayerIndexError(.foreign, "not an EROFS image")
+        }
+        // The checksum is part of what it covers, as 0.
+        let checksum = try image.load(UInt32.self, at: base + EROFS.Field.checksum)
+        var state = CRC32C.update(.max, try image.slice(at: base, count: EROFS.Field.checksum))
+        state = withUnsafeBytes(of: UInt32(0)) { CRC32C.update(state, $0) }
+        state = CRC32C.update(state, try image.slice(at: base + 8, count: EROFS.blockSize - base - 8))
+        guard state == checksum else { throw LayerIndexError(.corrupt, "the superblock's checksum is wrong") }
+        let name = try image.slice(at: base + EROFS.Field.volumeName, count: 16)
+        hasExtendedAttributes = Self.isNamed(name, EROFS.volumeNameWithXattrs)
+        guard hasExtendedAttributes || Self.isNamed(name, EROFS.volumeName),
+            try image.load(UInt32.self, at: base + EROFS.Field.incompatible) == EROFS.incompatibleFeatures,
+            try image.load(UInt8.self, at: base + EROFS.Field.blockBits) == EROFS.blockBits,
+            try image.load(UInt32.self, at: base + EROFS.Field.metadataBlock) == 0
+        else {
+            throw LayerIndexError(.foreign, "an EROFS image of another writer or version")
+        }
+        let blocks = try image.load(UInt32.self, at: base + EROFS.Field.blocks)
+        guard Int(blocks) * EROFS.blockSize == image.count else {
+            throw LayerIndexError(.corrupt, "the image has \(image.count) bytes and says \(blocks) blocks")
+        }
+        rootInode = UInt64(try image.load(UInt16.self, at: base + EROFS.Field.rootNode))
+        inodeCount = try image.load(UInt64.self, at: base + EROFS.Field.inodeCount)
+        epochSeconds = try image.load(Int64.self, at: base + EROFS.Field.epoch)
+        epochNanoseconds = try image.load(UInt32.self, at: base + EROFS.Field.epochNanoseconds)
+        guard epochNanoseconds < 1_000_000_000 else { throw LayerIndexError(.corrupt, "a time out of range") }
+
+        let deviceCount = Int(try image.load(UInt16.self, at: base + EROFS.Field.deviceCount))
+        var slot = Int(try image.load(UInt16.self, at: base + EROFS.Field.deviceTable)) * EROFS.deviceSlotSize
+        var tags: [Digest] = []
+        var sizes: [UInt64] = []
+        for _ in 0..<deviceCount {
+            guard let tag = Digest(hex: try image.slice(at: slot, count: 64)) else {
+                throw LayerIndexError(.corrupt, "a device is not named by a digest")
+            }
+            tags.append(tag)
+            sizes.append(UInt64(try image.load(UInt32.self, at: slot + 64)) * UInt64(EROFS.blockSize))
+            slot += EROFS.deviceSlotSize
+        }
+        deviceTags = tags
+        deviceSizes = sizes
+        guard try inode(rootInode).kind == .directory else {
+            throw LayerIndexError(.corrupt, "the root is not a directory")
+        }
+    }
+
+    private static func isNamed(_ field: UnsafeRawBufferPointer, _ name: StaticString) -> Bool {
+        name.withUTF8Buffer { field.starts(with: $0) && field.dropFirst($0.count).allSatisfy { $0 == 0 } }
+    }
+
+    /// An inode's fixed part, taken apart.
+    struct Inode {
+        var start: Int
+        var layout: UInt16
+        var mode: UInt16
+        var kind: FileKind
+        var size: UInt64
+        /// Block, device number or chunk format, by layout and kind.
+        var detail: UInt32
+        var isCompact: Bool
+        /// Bytes of the extended attributes behind the fixed part.
+        var xattrSize: Int
+
+        var xattrStart: Int { start + (isCompact ? EROFS.compactInodeSize : EROFS.extendedInodeSize) }
+        /// Where the chunk index or the inline data starts.
+        var end: Int { xattrStart + xattrSize }
+    }
+
+    @inline(__always)
+    func inode(_ number: UInt64) throws(LayerIndexError) -> Inode {
+        guard number < UInt64(image.count / EROFS.nodeUnit) else { throw Self.corrupt("an inode outside the image") }
+        let start = Int(number) * EROFS.nodeUnit
+        let format = try image.load(UInt16.self, at: start)
+        let isCompact = format & 1 == 0
+        let mode = try image.load(UInt16.self, at: start + 4)
+        guard format & ~0xF == 0, let kind = FileKind(mode: mode) else { throw Self.corrupt("an inode of no known kind") }
+        let words = Int(try image.load(UInt16.self, at: start + 2))
+        let size =
+            isCompact
+            ? UInt64(try image.load(UInt32.self, at: start + 8)) : try image.load(UInt64.self, at: start + 8)
+        return Inode(
+            start: start, layout: format >> 1, mode: mode, kind: kind, size: size,
+            detail: try image.load(UInt32.self, at: start + 16), isCompact: isCompact,
+            xattrSize: words == 0 ? 0 : EROFS.xattrHeaderSize + (words - 1) * 4)
+    }
+
+    @inline(never)
+    static func corrupt(_ what: StaticString) -> LayerIndexError {
+        LayerIndexError(.corrupt, "the tree is corrupt: \(what)")
+    }
+
+    /// What stat(2) says of an inode.
+    public func attributes(_ number: UInt64) throws(LayerIndexError) -> NodeAttributes {
+        let inode = try inode(number)
+        let start = inode.start
+        var result = NodeAttributes(mode: inode.mode, size: inode.size)
+        if inode.isCompact {
+            result.linkCount = UInt32(try image.load(UInt16.self, at: start + 6))
+            result.uid = UInt32(try image.load(UInt16.self, at: start + 24))
+            result.gid = UInt32(try image.load(UInt16.self, at: start + 26))
+            result.modifiedSeconds = epochSeconds
+            result.modifiedNanoseconds = epochNanoseconds
+        } else {
+            result.uid = try image.load(UInt32.self, at: start + 24)
+            result.gid = try image.load(UInt32.self, at: start + 28)
+            result.modifiedSeconds = try image.load(Int64.self, at: start + 32)
+            result.modifiedNanoseconds = try image.load(UInt32.self, at: start + 40)
+            result.linkCount = try image.load(UInt32.self, at: start + 44)
+            guard result.modifiedNanoseconds < 1_000_000_000 else { throw Self.corrupt("a time out of range") }
+        }
+        guard inode.size <= UInt64(Int64.max) else { throw Self.corrupt("a size out of range") }
+        if inode.kind == .character || inode.kind == .block {
+            (result.deviceMajor, result.deviceMinor) = EROFS.decodeDevice(inode.detail)
+        }
+        return result
+    }
+
+    /// Where a regular file's bytes lie: the layer, as its 0-based device slot, and the range of that layer's content
+    /// space. `nil` for an empty file.
+    public func content(_ number: UInt64) throws(LayerIndexError) -> (device: Int, range: ByteRange)? {
+        let inode = try inode(number)
+        guard inode.kind == .regular else { throw Self.corrupt("content of what is not a regular file") }
+        guard inode.size > 0 else { return nil }
+        let format = UInt16(truncatingIfNeeded: inode.detail)
+        let bits = UInt64(format & EROFS.chunkBitsMask)
+        guard inode.layout == EROFS.Layout.chunked, format & ~EROFS.chunkBitsMask == EROFS.chunkIndexes,
+            EROFS.blocks(inode.size) <= 1 << bits
+        else {
+            throw Self.corrupt("a file of more than one piece")
+        }
+        let entry = EROFS.align(inode.end, to: 8)
+        let device = Int(try image.load(UInt16.self, at: entry + 2)) - 1
+        let offset = UInt64(try image.load(UInt32.self, at: entry + 4)) * UInt64(EROFS.blockSize)
+        guard try image.load(UInt16.self, at: entry) == 0, deviceSizes.indices.contains(device),
+            offset <= deviceSizes[device], inode.size <= deviceSizes[device] - offset,
+            let range = ByteRange(offset: offset, count: inode.size)
+        else {
+            throw Self.corrupt("a file outside its layer")
+        }
+        return (device, range)
+    }
+
+    /// Bytes in the longest link target: Linux's `PATH_MAX` without the final NUL.
+    public static let longestLink = 4095
+
+    /// Runs `body` with a symbolic link's target, which lies in the image.
+    public func withSymbolicLink<Result>(
+        _ number: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(LayerIndexError) -> Result {
+        let inode = try inode(number)
+        guard inode.kind == .symlink, inode.size > 0, inode.size <= UInt64(Self.longestLink) else {
+            throw Self.corrupt("a symbolic link to nothing, or what is none")
+        }
+        let start: Int
+        switch inode.layout {
+        case EROFS.Layout.inline: start = inode.end
+        case EROFS.Layout.plain: start = Int(inode.detail) * EROFS.blockSize
+        default: throw Self.corrupt("a symbolic link of an unknown layout")
+        }
+        return body(try image.slice(at: start, count: Int(inode.size)))
+    }
+
+    /// Copies a symbolic link's target and says how long it is. `buffer` gets no more than it can hold: one of
+    /// ``longestLink`` bytes holds any.
+    public func readLink(
+        _ number: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LayerIndexError) -> Int {
+        try withSymbolicLink(number) { target in
+            buffer.copyBytes(from: target.prefix(buffer.count))
+            return target.count
+        }
+    }
+}

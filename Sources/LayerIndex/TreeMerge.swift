@@ -1,0 +1,219 @@
+import Base
+
+/// The merge itself: walks the directories of all layers together, depth first, and builds the result's arena.
+struct TreeMerge {
+    /// An inode of one of the layers.
+    private struct Source {
+        var layer: Int
+        var inode: UInt64
+    }
+
+    /// A directory of the result that is still to be filled. What it is merged from lies in ``sources``, upper first, at its
+    /// end when the directory's turn comes.
+    private struct Pending {
+        var node: UInt32
+        var sourceCount: Int
+        var depth: Int
+    }
+
+    /// One layer's entry in the directory that is being merged.
+    private struct Candidate {
+        /// The first eight bytes of the name, first byte highest.
+        var key: UInt64
+        /// Lies in the layer's image, which `layers` keeps.
+        var name: UnsafeRawBufferPointer
+        var source: Source
+    }
+
+    private let layers: [TreeImage]
+    private let limits: IndexLimits
+    private(set) var arena: NodeArena
+    private var pending: [Pending] = []
+    private var sources: [Source] = []
+    /// The nodes of inodes with several names, by layer and inode.
+    private var linked: [UInt64: UInt32] = [:]
+    /// How many entries may still be read: bounds the work that a tree which contains itself can cause.
+    private var budget: Int
+
+    init(_ layers: [TreeImage], _ limits: IndexLimits) {
+        self.layers = layers
+        self.limits = limits
+        arena = NodeArena(limits: limits)
+        // Names that are hidden by upper layers are read too.
+        budget = limits.entryCount.multipliedReportingOverflow(by: 4).partialValue
+    }
+
+    mutating func run() throws(LayerIndexError) {
+        var candidates: [Candidate] = []
+        let roots = layers.indices.reversed().map { Source(layer: $0, inode: layers[$0].rootInode) }
+        try addDirectory(0, of: roots[...], depth: 0)
+        while let directory = pending.popLast() {
+            let start = sources.count - directory.sourceCount
+            try gather(sources[start...], &candidates)
+            sources.removeSubrange(start...)
+            try merge(candidates, into: directory)
+        }
+        arena.countLinks()
+    }
+
+    /// Lists the entries of all `directories`, by name, those of the upper first.
+    private mutating func gather(
+        _ directories: ArraySlice<Source>, _ candidates: inout [Candidate]
+    ) throws(LayerIndexError) {
+        candidates.removeAll(keepingCapacity: true)
+        for directory in directories {
+            let limit = candidates.count + budget
+            try layers[directory.layer].forEachEntry(directory.inode) { name, inode, _, _ in
+                guard !name.elementsEqual([0x2E]), !name.elementsEqual([0x2E, 0x2E]) else { return true }
+                candidates.append(
+                    Candidate(
+                        key: Self.key(name), name: name, source: Source(layer: directory.layer, inode: inode)))
+                return candidates.count < limit
+            }
+            guard candidates.count < limit else {
+                throw LayerIndexError(.limit, "the layers have more entries than a chain may")
+            }
+            budget = limit - candidates.count
+        }
+        // Each layer's entries are sorted already.
+        guard directories.count > 1 else { return }
+        candidates.sort { left, right in
+            if left.key != right.key { return left.key < right.key }
+            if let order = Self.order(left.name, right.name) { return order }
+            return left.source.layer > right.source.layer
+        }
+    }
+
+    private static func key(_ name: UnsafeRawBufferPointer) -> UInt64 {
+        var key: UInt64 = 0
+        for position in 0..<8 {
+            key = key << 8 | (position < name.count ? UInt64(name[position]) : 0)
+        }
+        return key
+    }
+
+    /// Whether `left` comes before `right`; `nil` when they are the same.
+    private static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool? {
+        for position in 0..<min(left.count, right.count) where left[position] != right[position] {
+            return left[position] < right[position]
+        }
+        return left.count == right.count ? nil : left.count < right.count
+    }
+
+    private mutating func merge(_ candidates: [Candidate], into directory: Pending) throws(LayerIndexError) {
+        var found: [Source] = []
+        var start = 0
+        while start < candidates.count {
+            let top = candidates[start]
+            var end = start + 1
+            found.removeAll(keepingCapacity: true)
+            found.append(top.source)
+            while end < candidates.count, candidates[end].key == top.key,
+                Self.order(top.name, candidates[end].name) == nil
+            {
+                guard candidates[end].source.layer != candidates[end - 1].source.layer else {
+                    throw LayerIndexError(.corrupt, "a directory has two entries of one name")
+                }
+                found.append(candidates[end].source)
+                end += 1
+            }
+            start = end
+            try add(top.name, found, to: directory)
+        }
+    }
+
+    /// Adds what the layers have under `name`, upper first, to `directory`.
+    private mutating func add(
+        _ name: UnsafeRawBufferPointer, _ found: [Source], to directory: Pending
+    ) throws(LayerIndexError) {
+        let top = found[0]
+        let attributes = try layers[top.layer].attributes(top.inode)
+        guard !attributes.isWhiteout else { return }
+        let node = try arena.append(parent: directory.node, name: name)
+        guard attributes.kind == .directory else {
+            return try addFile(node, top, attributes)
+        }
+        try addDirectory(node, of: found[...], depth: directory.depth + 1)
+    }
+
+    /// Makes `node` the directory that `found` merge to: the first of them and those below that shine through.
+    private mutating func addDirectory(
+        _ node: UInt32, of found: ArraySlice<Source>, depth: Int
+    ) throws(LayerIndexError) {
+        guard depth <= limits.depth else { throw LayerIndexError(.limit, "directories \(depth) deep") }
+        let start = sources.count
+        for source in found {
+            let tree = layers[source.layer]
+            let attributes = try tree.attributes(source.inode)
+            guard attributes.kind == .directory else { break }
+            if sources.count == start { try fill(node, source, attributes) }
+            sources.append(source)
+            if try isOpaque(source) { break }
+        }
+        pending.append(Pending(node: node, sourceCount: sources.count - start, depth: depth))
+    }
+
+    private func isOpaque(_ source: Source) throws(LayerIndexError) -> Bool {
+        let name: StaticString = "trusted.overlay.opaque"
+        let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        return try layers[source.layer].extendedAttribute(source.inode, name: text) { $0.elementsEqual([0x79]) } ?? false
+    }
+
+    private mutating func addFile(
+        _ node: UInt32, _ source: Source, _ attributes: NodeAttributes
+    ) throws(LayerIndexError) {
+        let index = Int(node)
+        let tree = layers[source.layer]
+        if attributes.linkCount > 1 {
+            // Inode numbers are below 2^32: see TreeWriter.
+            let key = UInt64(source.layer) << 40 | source.inode & 0xFF_FFFF_FFFF
+            if let first = linked[key] {
+                arena.nodes[index].flags.insert(.hardLink)
+                arena.nodes[index].payload = first
+                return
+            }
+            linked[key] = node
+        }
+        try fill(node, source, attributes)
+        switch attributes.kind {
+        case .regular:
+            guard let content = try tree.content(source.inode) else { return }
+            arena.nodes[index].size = attributes.size
+            arena.nodes[index].payload = UInt32(truncatingIfNeeded: content.range.offset / UInt64(EROFS.blockSize))
+            arena.nodes[index].extra = UInt32(source.layer)
+            arena.nodes[index].flags.insert(.hasContent)
+        case .symlink:
+            let stored = try tree.withSymbolicLink(source.inode) { target in
+                Result { () throws(LayerIndexError) in try arena.store(target) }
+            }
+            arena.nodes[index].payload = try stored.get()
+            arena.nodes[index].size = attributes.size
+        case .character, .block:
+            arena.nodes[index].payload = EROFS.encodeDevice(
+                major: attributes.deviceMajor, minor: attributes.deviceMinor)
+        default: break
+        }
+    }
+
+    /// Copies attributes and extended attributes, but what overlayfs says to itself.
+    private mutating func fill(
+        _ node: UInt32, _ source: Source, _ attributes: NodeAttributes
+    ) throws(LayerIndexError) {
+        let index = Int(node)
+        arena.nodes[index].mode = attributes.mode
+        arena.nodes[index].uid = attributes.uid
+        arena.nodes[index].gid = attributes.gid
+        arena.nodes[index].modifiedSeconds = attributes.modifiedSeconds
+        arena.nodes[index].modifiedNanoseconds = attributes.modifiedNanoseconds
+        guard layers[source.layer].hasExtendedAttributes else { return }
+        var list = ExtendedAttributeList()
+        try layers[source.layer].forEachExtendedAttribute(source.inode) { name, value in
+            if let split = ExtendedAttributeName.split(name) {
+                list.set(index: split.index, name: Array(name[split.prefix...]), value: Array(value))
+            }
+            return true
+        }
+        list.removeOverlayNames()
+        try arena.setXattrs(&list, of: node)
+    }
+}

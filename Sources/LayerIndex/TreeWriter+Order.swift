@@ -1,0 +1,49 @@
+extension TreeWriter {
+    /// Sorts the children of every directory as EROFS wants them: by bytes, a prefix before what it is a prefix of.
+    mutating func sortChildren() {
+        var keyed: [(key: UInt64, child: UInt32)] = []
+        for index in arena.nodes.indices where isLiveDirectory(index) {
+            let range = childRange(UInt32(index))
+            keyed.removeAll(keepingCapacity: true)
+            for position in range {
+                keyed.append((sortKey(children[position]), children[position]))
+            }
+            keyed.sort { left, right in
+                left.key != right.key ? left.key < right.key : precedes(left.child, right.child)
+            }
+            for (offset, entry) in keyed.enumerated() {
+                children[range.lowerBound + offset] = entry.child
+            }
+        }
+    }
+
+    /// The first eight bytes of the name, filled up with zeros (which no name has), first byte highest: where two keys
+    /// differ, they order the names.
+    private func sortKey(_ child: UInt32) -> UInt64 {
+        switch child {
+        case Self.selfMarker: return 0x2E00_0000_0000_0000
+        case Self.parentMarker: return 0x2E2E_0000_0000_0000
+        default: break
+        }
+        let node = arena.nodes[Int(child)]
+        let start = Int(node.nameOffset)
+        var key: UInt64 = 0
+        let count = min(Int(node.nameLength), 8)
+        for position in start..<start + count {
+            key = key << 8 | UInt64(arena.bytes[position])
+        }
+        return count == 0 ? 0 : key << UInt64(8 * (8 - count))
+    }
+
+    /// Compares names whose keys are equal; then both have eight bytes or more, or are the same.
+    private func precedes(_ left: UInt32, _ right: UInt32) -> Bool {
+        // No name equals that of a marker, which is always below eight bytes.
+        guard left < Self.parentMarker, right < Self.parentMarker else { return false }
+        let leftNode = arena.nodes[Int(left)]
+        let rightNode = arena.nodes[Int(right)]
+        let leftStart = Int(leftNode.nameOffset)
+        let rightStart = Int(rightNode.nameOffset)
+        return arena.bytes[leftStart..<leftStart + Int(leftNode.nameLength)].lexicographicallyPrecedes(
+            arena.bytes[rightStart..<rightStart + Int(rightNode.nameLength)])
+    }
+}

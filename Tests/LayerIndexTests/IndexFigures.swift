@@ -1,0 +1,86 @@
+import Base
+import LayerIndex
+import Testing
+
+/// Prints the figures of the index: how long building, opening and merging take, and how large the result is.
+/// `swift test -c release --filter IndexFigures` shows them.
+@Suite struct IndexFigures {
+    /// The entries of a layer of `count` files in directories of 50, like a distribution's `/usr`.
+    static func entries(_ count: Int, salt: UInt8) -> [LayerEntry] {
+        var entries: [LayerEntry] = []
+        entries.reserveCapacity(count)
+        var directory = ""
+        for number in 0..<count {
+            if number % 50 == 0 {
+                directory = "usr/lib/python3/dist-packages/package\(number / 500)/module\(number / 50)"
+                entries.append(
+                    LayerEntry(
+                        path: Array((directory + "/").utf8), kind: .directory,
+                        attributes: NodeAttributes(mode: 0o755, modifiedSeconds: 1_700_000_000 + Int64(number / 50))))
+                continue
+            }
+            let digest = Digest.of([salt, UInt8(number & 255), UInt8(number >> 8 & 255), UInt8(number >> 16)])
+            let size = UInt64(number % 9000 + 1)
+            entries.append(
+                LayerEntry(
+                    path: Array("\(directory)/source_file_\(number).py".utf8), kind: .regular,
+                    attributes: NodeAttributes(
+                        mode: 0o644, modifiedSeconds: 1_700_000_000 + Int64(number / 50), size: size),
+                    pieces: [
+                        ContentPiece(
+                            fileOffset: 0, length: size, digest: digest, extent: UInt32(entries.count), innerOffset: 0)
+                    ]))
+        }
+        return entries
+    }
+
+    static func build(_ entries: [LayerEntry], salt: UInt8) throws -> LayerIndexBytes {
+        var builder = LayerIndexBuilder(blobDigest: .of([salt]), blobSize: UInt64(entries.count) * 4096)
+        for number in entries.indices {
+            _ = try builder.addExtent(ByteRange(offset: UInt64(number) * 4096, end: UInt64(number + 1) * 4096), codec: .gzip)
+        }
+        for entry in entries { try builder.add(entry) }
+        return try builder.finish()
+    }
+
+    static func milliseconds(_ start: MonotonicTime) -> Double {
+        Double(MonotonicTime.now().since(start)) / 1e6
+    }
+
+    @Test func figures() throws {
+        let entries = Self.entries(100_000, salt: 0)
+        var best = Double.infinity
+        var index = LayerIndexBytes(tree: [], chunks: [])
+        for _ in 0..<5 {
+            let start = MonotonicTime.now()
+            index = try Self.build(entries, salt: 0)
+            best = min(best, Self.milliseconds(start))
+        }
+        print("100,000 entries: built in \(best) ms; tree \(index.tree.count) bytes, chunks \(index.chunks.count) bytes")
+        best = .infinity
+        for _ in 0..<5 {
+            let start = MonotonicTime.now()
+            _ = try ChunkTable(bytes: index.chunks)
+            _ = try TreeImage(bytes: index.tree)
+            best = min(best, Self.milliseconds(start))
+        }
+        print("opened in \(best) ms")
+        let tree = try TreeImage(bytes: index.tree)
+        #expect(tree.inodeCount >= 100_000)
+        let table = try ChunkTable(bytes: index.chunks)
+        #expect(table.chunkCount == 98_000)
+
+        var layers: [(tree: TreeImage, digest: Digest)] = []
+        for salt in UInt8(0)..<5 {
+            layers.append((try TreeImage(bytes: try Self.build(Self.entries(50_000, salt: salt), salt: salt).tree), .of([salt])))
+        }
+        best = .infinity
+        var size = 0
+        for _ in 0..<3 {
+            let start = MonotonicTime.now()
+            size = try ChainMerger.merge(layers).count
+            best = min(best, Self.milliseconds(start))
+        }
+        print("5 layers of 50,000 entries: merged in \(best) ms; \(size) bytes")
+    }
+}
