@@ -27,7 +27,9 @@ struct EntryPath {
                 if let last = names.popLast() { length -= last.count + 1 }
                 continue
             }
-            guard name.count <= IndexLimits.nameLength else {
+            // The longest name can be hidden too.
+            let prefix = path[name].starts(with: LayerIndexBuilder.whiteoutPrefix) ? 4 : 0
+            guard name.count <= IndexLimits.nameLength + prefix else {
                 throw LayerIndexError(.invalidPath, "a name of \(name.count) bytes")
             }
             names.append(name)

@@ -1,0 +1,55 @@
+import Base
+import LayerIndex
+import Linux
+import TestSupport
+import Testing
+
+/// The kernel's own EROFS reads what we write. Needs root, and a kernel with file-backed EROFS mounts (6.12).
+@Suite(.serialized) struct PrivilegedKernelTests {
+    @Test(arguments: (0..<12).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)])
+    func layer(seed: UInt64) throws {
+        let comment: Comment = "seed \(seed)"
+        var random = RandomLayer(seed: seed &+ 100)
+        guard let layer = try random.layer(300, salt: 1) else { return }
+        let tree = try TreeImage(bytes: layer.index.tree)
+        let listing = try Listing(tree)
+        try Tools.withMounted(layer.index.tree, devices: tree.deviceSizes) { point, devices in
+            layer.reference.listing().expectSame(as: try Listing(directory: point), comment)
+            try Self.expectBytes(listing, point, devices, seed: seed)
+        }
+    }
+
+    @Test(arguments: (0..<8).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)])
+    func chain(seed: UInt64) throws {
+        var random = RandomLayer(seed: seed &+ 200)
+        var layers: [BuiltLayer] = []
+        for number in 0..<4 {
+            if let layer = try random.layer(80, salt: UInt8(number)) { layers.append(layer) }
+        }
+        guard !layers.isEmpty else { return }
+        let image = try ChainMerger.merge(
+            try layers.map { (tree: try TreeImage(bytes: $0.index.tree), digest: $0.digest) })
+        let tree = try TreeImage(bytes: image)
+        let expected = ReferenceTree.merge(layers.map { $0.reference }).listing()
+        try Tools.withMounted(image, devices: tree.deviceSizes) { point, devices in
+            expected.expectSame(as: try Listing(directory: point), "seed \(seed)")
+            try Self.expectBytes(try Listing(tree), point, devices, seed: seed)
+        }
+    }
+
+    /// Fills the devices with noise and reads every file through the mount.
+    static func expectBytes(_ listing: Listing, _ point: String, _ devices: [String], seed: UInt64) throws {
+        var contents: [[UInt8]] = []
+        for (number, path) in devices.enumerated() {
+            let size = Int(try Sys.lstat(path).size)
+            contents.append(Samples.noise(bytes: size, seed: seed &+ UInt64(number)))
+            let file = try Sys.open(path, .writeOnly)
+            try contents[number].withUnsafeBytes { try Sys.pwriteAll(file.raw, $0, at: 0) }
+        }
+        for (path, file) in listing.files where file.content.count > 0 {
+            let bytes = try Sys.readFile(Array(point.utf8) + path, limit: 1 << 20)
+            let range = Int(file.content.offset)..<Int(file.content.end)
+            #expect(bytes == Array(contents[file.layer][range]), "\(String(decoding: path, as: UTF8.self)), seed \(seed)")
+        }
+    }
+}

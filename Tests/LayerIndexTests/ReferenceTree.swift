@@ -1,0 +1,226 @@
+import Base
+import LayerIndex
+
+/// The slow and obvious form of a tree, to hold the real one against: one object a node, children in dictionaries.
+final class ReferenceNode {
+    var kind: FileKind
+    var attributes = NodeAttributes()
+    var xattrs: [[UInt8]: [UInt8]] = [:]
+    var target: [UInt8] = []
+    var pieces: [ContentPiece] = []
+    var children: [[UInt8]: ReferenceNode] = [:]
+    /// Set while a hard link waits for its target.
+    var hardLink: [[UInt8]]?
+    /// Lower layers do not shine through.
+    var hidesLower = false
+    var isWhiteout = false
+    /// The layer whose content it has.
+    var layer = 0
+
+    init(_ kind: FileKind) {
+        self.kind = kind
+        attributes.mode = kind.modeBits | 0o755
+    }
+}
+
+/// What the reference finds wrong; the real thing must find something wrong too.
+struct ReferenceError: Error {}
+
+/// A layer as containerd would unpack it, or a chain as overlayfs would show it.
+struct ReferenceTree {
+    var root = ReferenceNode(.directory)
+
+    static func clean(_ path: [UInt8]) -> [[UInt8]] {
+        var names: [[UInt8]] = []
+        for name in path.split(separator: UInt8(ascii: "/")).map(Array.init) {
+            if name == Array(".".utf8) { continue }
+            if name == Array("..".utf8) { _ = names.popLast() } else { names.append(name) }
+        }
+        return names
+    }
+
+    mutating func add(_ entry: LayerEntry) throws {
+        var names = Self.clean(entry.path)
+        if names.dropLast().contains(where: { $0.starts(with: ".wh.".utf8) }) { return }
+        guard let name = names.popLast() else {
+            guard entry.kind == .directory else { throw ReferenceError() }
+            fill(root, entry)
+            return
+        }
+        let isOpaque = name == Array(".wh..wh..opq".utf8)
+        if name.starts(with: ".wh..wh.".utf8), !isOpaque { return }
+        var parent = root
+        for name in names {
+            if let next = parent.children[name], !next.isWhiteout {
+                guard next.kind == .directory, next.hardLink == nil else { throw ReferenceError() }
+                parent = next
+            } else {
+                let made = ReferenceNode(.directory)
+                made.hidesLower = parent.children[name] != nil
+                parent.children[name] = made
+                parent = made
+            }
+        }
+        if isOpaque {
+            parent.hidesLower = true
+        } else if name.starts(with: ".wh.".utf8) {
+            let hidden = Array(name.dropFirst(4))
+            if let real = parent.children[hidden] {
+                real.hidesLower = true
+            } else {
+                let whiteout = ReferenceNode(.character)
+                whiteout.attributes.mode = FileKind.character.modeBits
+                whiteout.isWhiteout = true
+                parent.children[hidden] = whiteout
+            }
+        } else {
+            let old = parent.children[name]
+            if let old, old.kind == .directory, old.hardLink == nil, entry.kind == .directory {
+                fill(old, entry)
+                return
+            }
+            let node = ReferenceNode(entry.kind.fileKind ?? .regular)
+            if let old { node.hidesLower = old.hidesLower || old.kind != .directory || old.hardLink != nil }
+            fill(node, entry)
+            parent.children[name] = node
+        }
+    }
+
+    private func fill(_ node: ReferenceNode, _ entry: LayerEntry) {
+        if entry.kind == .hardlink {
+            node.hardLink = Self.clean(entry.linkTarget)
+            return
+        }
+        node.attributes = entry.attributes
+        node.attributes.mode = node.kind.modeBits | (node.kind == .symlink ? 0o777 : entry.attributes.mode & 0o7777)
+        node.attributes.size = node.kind == .regular ? entry.attributes.size : 0
+        if node.kind == .symlink {
+            node.target = entry.linkTarget
+            node.attributes.size = UInt64(entry.linkTarget.count)
+        }
+        if node.kind != .character, node.kind != .block {
+            node.attributes.deviceMajor = 0
+            node.attributes.deviceMinor = 0
+        }
+        node.pieces = entry.pieces
+        for (name, value) in entry.xattrs {
+            if name == Array("trusted.overlay.opaque".utf8), value == Array("y".utf8) { node.hidesLower = true }
+            if name.starts(with: "trusted.overlay.".utf8) { continue }
+            node.xattrs[name] = value
+        }
+    }
+
+    /// Resolves the hard links; in a layer, also writes the opaque marks down.
+    mutating func settle() throws {
+        try resolve(root)
+        markOpaque(root)
+    }
+
+    private func resolve(_ directory: ReferenceNode) throws {
+        for (name, child) in directory.children {
+            if child.hardLink != nil {
+                var node = child
+                var steps = 0
+                while let target = node.hardLink {
+                    steps += 1
+                    guard steps < 10_000, let next = find(target) else { throw ReferenceError() }
+                    node = next
+                }
+                guard node.kind != .directory, !node.isWhiteout else { throw ReferenceError() }
+                directory.children[name] = node
+            } else {
+                try resolve(child)
+            }
+        }
+    }
+
+    private func find(_ names: [[UInt8]]) -> ReferenceNode? {
+        var node = root
+        for name in names {
+            guard let next = node.children[name] else { return nil }
+            node = next
+        }
+        return node
+    }
+
+    private func markOpaque(_ node: ReferenceNode) {
+        guard node.kind == .directory else { return }
+        if node.hidesLower { node.xattrs[Array("trusted.overlay.opaque".utf8)] = Array("y".utf8) }
+        for child in node.children.values { markOpaque(child) }
+    }
+
+    /// What overlayfs shows of `layers`, bottom first.
+    static func merge(_ layers: [ReferenceTree]) -> ReferenceTree {
+        var copies: [ObjectIdentifier: ReferenceNode] = [:]
+        for (number, layer) in layers.enumerated() { setLayer(layer.root, number) }
+        func copy(_ node: ReferenceNode) -> ReferenceNode {
+            if node.kind != .directory, let done = copies[ObjectIdentifier(node)] { return done }
+            let copy = ReferenceNode(node.kind)
+            copy.attributes = node.attributes
+            copy.xattrs = node.xattrs.filter { !$0.key.starts(with: "trusted.overlay.".utf8) }
+            copy.target = node.target
+            copy.pieces = node.pieces
+            copy.layer = node.layer
+            copies[ObjectIdentifier(node)] = copy
+            return copy
+        }
+        // `stack` is one directory in each layer that has it, uppermost first.
+        func merge(_ stack: [ReferenceNode]) -> ReferenceNode {
+            let result = copy(stack[0])
+            for name in Set(stack.flatMap { $0.children.keys }) {
+                let found = stack.compactMap { $0.children[name] }
+                guard !found[0].attributes.isWhiteout else { continue }
+                guard found[0].kind == .directory else {
+                    result.children[name] = copy(found[0])
+                    continue
+                }
+                var visible: [ReferenceNode] = []
+                for node in found {
+                    guard node.kind == .directory else { break }
+                    visible.append(node)
+                    if node.hidesLower { break }
+                }
+                result.children[name] = merge(visible)
+            }
+            return result
+        }
+        var roots: [ReferenceNode] = []
+        for layer in layers.reversed() {
+            roots.append(layer.root)
+            if layer.root.hidesLower { break }
+        }
+        return ReferenceTree(root: merge(roots))
+    }
+
+    private static func setLayer(_ node: ReferenceNode, _ layer: Int) {
+        node.layer = layer
+        for child in node.children.values { setLayer(child, layer) }
+    }
+
+    /// Everything that a listing shows.
+    func listing() -> Listing {
+        var names: [ObjectIdentifier: [[UInt8]]] = [:]
+        func count(_ node: ReferenceNode, _ path: [UInt8]) {
+            names[ObjectIdentifier(node), default: []].append(path)
+            for (name, child) in node.children { count(child, path + [UInt8(ascii: "/")] + name) }
+        }
+        count(root, [])
+        var files: [[UInt8]: ListedFile] = [:]
+        func list(_ node: ReferenceNode, _ path: [UInt8]) {
+            var file = ListedFile()
+            file.attributes = node.attributes
+            let all = names[ObjectIdentifier(node)] ?? []
+            let subdirectories = node.children.values.count { $0.kind == .directory }
+            file.attributes.linkCount = UInt32(node.kind == .directory ? 2 + subdirectories : all.count)
+            file.firstName = all.min { $0.lexicographicallyPrecedes($1) } ?? []
+            file.xattrs = node.xattrs
+            file.target = node.target
+            file.pieces = node.pieces
+            file.layer = node.pieces.isEmpty ? 0 : node.layer
+            files[path] = file
+            for (name, child) in node.children { list(child, path + [UInt8(ascii: "/")] + name) }
+        }
+        list(root, [])
+        return Listing(files: files)
+    }
+}
