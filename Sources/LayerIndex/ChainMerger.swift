@@ -25,8 +25,10 @@ public enum ChainMerger {
             }
             devices.append(TreeWriter.Device(digest: digest, blocks: tree.deviceSizes[0] / UInt64(EROFS.blockSize)))
         }
-        var merge = TreeMerge(layers.map { $0.tree }, limits)
-        try merge.run()
-        return try TreeWriter.write(merge.arena, devices: devices)
+        // A chain is merged once, and it is seldom that its layers' own trees are read again.
+        defer {
+            for layer in layers { layer.tree.releaseResidentPages() }
+        }
+        return try TreeWriter.write(try TreeMerge.run(layers.map { $0.tree }, limits), devices: devices)
     }
 }

@@ -67,6 +67,13 @@ public final class ChunkTable: Sendable {
         chunkStart = header.chunkStart
         digestStart = header.digestStart
         try header.validateRecords(table, limits)
+        // All of it was read, and only what is being fetched will be read again.
+        releaseResidentPages()
+    }
+
+    /// Lets go of the memory that reading a mapped table took; reading goes on as before, from the page cache.
+    public func releaseResidentPages() {
+        table.releaseResidentPages()
     }
 
     /// The chunk numbered `index`, which must be below ``chunkCount``.

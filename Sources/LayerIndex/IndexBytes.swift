@@ -26,6 +26,11 @@ final class IndexBytes: @unchecked Sendable {
 
     var count: Int { bytes.count }
 
+    /// Gives mapped pages back: they come again from the page cache when they are read.
+    func releaseResidentPages() {
+        mapping?.releaseResidentPages()
+    }
+
     /// The integer at `offset`; the error when it does not lie wholly inside.
     @inline(__always)
     func load<Value: FixedWidthInteger & BitwiseCopyable>(

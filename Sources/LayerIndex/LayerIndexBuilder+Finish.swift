@@ -15,7 +15,10 @@ extension LayerIndexBuilder {
         pieces = []
         hardLinks = []
         let device = TreeWriter.Device(digest: blobDigest, blocks: content.blocks)
-        let tree = try TreeWriter.write(arena, devices: [device])
+        // Moved out, so that the writer changes it in place.
+        var nodes = NodeArena(limits: limits)
+        swap(&nodes, &arena)
+        let tree = try TreeWriter.write(nodes, devices: [device])
         return LayerIndexBytes(tree: tree, chunks: content.table)
     }
 

@@ -123,7 +123,7 @@ struct NodeArena {
         let length = Int(nodes[Int(node)].nameLength)
         guard length == name.count else { return false }
         let start = Int(nodes[Int(node)].nameOffset)
-        return bytes[start..<start + length].elementsEqual(name)
+        return bytes.withUnsafeBytes { Bytes.equal(UnsafeRawBufferPointer(rebasing: $0[start..<start + length]), name) }
     }
 
     /// Sets every link count: for a directory 2 and its subdirectories, for anything else its names. They must be 0.

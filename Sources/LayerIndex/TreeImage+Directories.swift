@@ -73,19 +73,6 @@ extension TreeImage {
         return (inode, Int(EROFS.blocks(inode.size)))
     }
 
-    /// Negative when `left` comes before `right`, 0 when they are the same.
-    @inline(__always)
-    private func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
-        let count = min(left.count, right.count)
-        var position = 0
-        while position < count {
-            let difference = Int(left[position]) - Int(right[position])
-            if difference != 0 { return difference }
-            position += 1
-        }
-        return left.count - right.count
-    }
-
     /// The inode called `name` in a directory, or `nil`.
     public func lookup(
         _ directory: UInt64, _ name: UnsafeRawBufferPointer
@@ -97,14 +84,14 @@ extension TreeImage {
         var high = blocks
         while high - low > 1 {
             let middle = (low + high) / 2
-            if compare(try block(middle, of: inode).name(0), name) <= 0 { low = middle } else { high = middle }
+            if Bytes.compare(try block(middle, of: inode).name(0), name) <= 0 { low = middle } else { high = middle }
         }
         let block = try block(low, of: inode)
         var first = 0
         var end = block.count
         while first < end {
             let middle = (first + end) / 2
-            let order = compare(try block.name(middle), name)
+            let order = Bytes.compare(try block.name(middle), name)
             if order == 0 { return try block.destination(middle).number }
             if order < 0 { first = middle + 1 } else { end = middle }
         }

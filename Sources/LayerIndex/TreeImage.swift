@@ -87,6 +87,12 @@ public final class TreeImage: Sendable {
         }
     }
 
+    /// Lets go of the memory that reading a mapped image took; reading goes on as before, from the page cache. For a tree
+    /// that has just been read from end to end and is not soon read again.
+    public func releaseResidentPages() {
+        image.releaseResidentPages()
+    }
+
     private static func isNamed(_ field: UnsafeRawBufferPointer, _ name: StaticString) -> Bool {
         name.withUTF8Buffer { field.starts(with: $0) && field.dropFirst($0.count).allSatisfy { $0 == 0 } }
     }

@@ -27,7 +27,7 @@ struct TreeMerge {
 
     private let layers: [TreeImage]
     private let limits: IndexLimits
-    private(set) var arena: NodeArena
+    private var arena: NodeArena
     private var pending: [Pending] = []
     private var sources: [Source] = []
     /// The nodes of inodes with several names, by layer and inode.
@@ -35,7 +35,14 @@ struct TreeMerge {
     /// How many entries may still be read: bounds the work that a tree which contains itself can cause.
     private var budget: Int
 
-    init(_ layers: [TreeImage], _ limits: IndexLimits) {
+    /// The arena of what `layers`, bottom first, merge to.
+    static func run(_ layers: [TreeImage], _ limits: IndexLimits) throws(LayerIndexError) -> NodeArena {
+        var merge = TreeMerge(layers, limits)
+        try merge.run()
+        return merge.arena
+    }
+
+    private init(_ layers: [TreeImage], _ limits: IndexLimits) {
         self.layers = layers
         self.limits = limits
         arena = NodeArena(limits: limits)
@@ -43,7 +50,7 @@ struct TreeMerge {
         budget = limits.entryCount.multipliedReportingOverflow(by: 4).partialValue
     }
 
-    mutating func run() throws(LayerIndexError) {
+    private mutating func run() throws(LayerIndexError) {
         var candidates: [Candidate] = []
         let roots = layers.indices.reversed().map { Source(layer: $0, inode: layers[$0].rootInode) }
         try addDirectory(0, of: roots[...], depth: 0)
@@ -79,8 +86,8 @@ struct TreeMerge {
         guard directories.count > 1 else { return }
         candidates.sort { left, right in
             if left.key != right.key { return left.key < right.key }
-            if let order = Self.order(left.name, right.name) { return order }
-            return left.source.layer > right.source.layer
+            let order = Bytes.compare(left.name, right.name)
+            return order != 0 ? order < 0 : left.source.layer > right.source.layer
         }
     }
 
@@ -92,14 +99,6 @@ struct TreeMerge {
         return key
     }
 
-    /// Whether `left` comes before `right`; `nil` when they are the same.
-    private static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool? {
-        for position in 0..<min(left.count, right.count) where left[position] != right[position] {
-            return left[position] < right[position]
-        }
-        return left.count == right.count ? nil : left.count < right.count
-    }
-
     private mutating func merge(_ candidates: [Candidate], into directory: Pending) throws(LayerIndexError) {
         var found: [Source] = []
         var start = 0
@@ -109,7 +108,7 @@ struct TreeMerge {
             found.removeAll(keepingCapacity: true)
             found.append(top.source)
             while end < candidates.count, candidates[end].key == top.key,
-                Self.order(top.name, candidates[end].name) == nil
+                Bytes.equal(top.name, candidates[end].name)
             {
                 guard candidates[end].source.layer != candidates[end - 1].source.layer else {
                     throw LayerIndexError(.corrupt, "a directory has two entries of one name")

@@ -47,6 +47,29 @@ import Testing
         Double(MonotonicTime.now().since(start)) / 1e6
     }
 
+    /// How long it takes to find a file by its path, and to ask for its attributes.
+    static func lookups(_ tree: TreeImage, _ entries: [LayerEntry]) throws {
+        let paths = stride(from: 1, to: entries.count, by: 7).map { number in
+            entries[number].path.split(separator: UInt8(ascii: "/")).map(Array.init)
+        }
+        var best = Double.infinity
+        var names = 0
+        for _ in 0..<3 {
+            names = 0
+            let start = MonotonicTime.now()
+            for path in paths {
+                var inode = tree.rootInode
+                for name in path {
+                    inode = try #require(try name.withUnsafeBytes { try tree.lookup(inode, $0) })
+                    names += 1
+                }
+                _ = try tree.attributes(inode)
+            }
+            best = min(best, milliseconds(start))
+        }
+        print("\(names) lookups: \(best * 1e6 / Double(names)) ns each")
+    }
+
     @Test func figures() throws {
         let entries = Self.entries(100_000, salt: 0)
         var best = Double.infinity
@@ -69,6 +92,8 @@ import Testing
         #expect(tree.inodeCount >= 100_000)
         let table = try ChunkTable(bytes: index.chunks)
         #expect(table.chunkCount == 98_000)
+
+        try Self.lookups(tree, entries)
 
         var layers: [(tree: TreeImage, digest: Digest)] = []
         for salt in UInt8(0)..<5 {

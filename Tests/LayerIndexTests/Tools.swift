@@ -64,7 +64,7 @@ enum Tools {
             let options = paths.map { "device=\($0)" }.joined(separator: ",")
             try Sys.mount("\(directory)/tree.erofs", on: point, type: "erofs", flags: .readOnly, options: options)
             let result = Result { try body(point, paths) }
-            try Sys.unmount(point)
+            try Sys.unmount(point, [.detach, .noFollow])
             try result.get()
         }
     }

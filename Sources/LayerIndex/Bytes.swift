@@ -1,0 +1,19 @@
+import Glibc
+
+/// Comparing names: plain bytes, as EROFS orders them.
+enum Bytes {
+    /// Negative when `left` comes before `right`, 0 when they are the same. A prefix comes before what it is a prefix of.
+    @inline(__always)
+    static func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
+        guard let leftStart = left.baseAddress, let rightStart = right.baseAddress else {
+            return left.count - right.count
+        }
+        let order = memcmp(leftStart, rightStart, min(left.count, right.count))
+        return order != 0 ? Int(order) : left.count - right.count
+    }
+
+    @inline(__always)
+    static func equal(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        left.count == right.count && compare(left, right) == 0
+    }
+}
