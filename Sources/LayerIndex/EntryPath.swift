@@ -1,16 +1,16 @@
 /// Splits a path as tar-like formats write it into names, the way `path.Clean("/" + name)` of Go does, which the
 /// producers of layers use: empty names and `.` vanish, `..` goes up and stays at the root.
-struct EntryPath {
+public struct EntryPath {
     /// Where each name lies in the path that was given.
-    private(set) var names: [Range<Int>] = []
+    public private(set) var names: [Range<Int>] = []
     private let limits: IndexLimits
 
-    init(limits: IndexLimits) {
+    public init(limits: IndexLimits) {
         self.limits = limits
     }
 
-    /// Keeps its memory from call to call.
-    mutating func clean(_ path: UnsafeRawBufferPointer) throws(LayerIndexError) {
+    /// Sets ``names`` from `path`. Keeps its memory from call to call.
+    public mutating func clean(_ path: UnsafeRawBufferPointer) throws(LayerIndexError) {
         names.removeAll(keepingCapacity: true)
         var length = 0
         var start = 0

@@ -58,6 +58,15 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Adds a decodable piece of the blob and gives the number by which ``ContentPiece/extent`` names it.
     /// An extent that no piece uses does not reach the index. Extents may be added in any order, but must not overlap.
     public mutating func addExtent(_ range: ByteRange, codec: ExtentCodec) throws(LayerIndexError) -> UInt32 {
+        try check(range)
+        guard extents.count < limits.chunkCount else {
+            throw LayerIndexError(.limit, "more than \(limits.chunkCount) extents")
+        }
+        extents.append(ExtentRecord(range: range, codec: codec))
+        return UInt32(extents.count - 1)
+    }
+
+    func check(_ range: ByteRange) throws(LayerIndexError) {
         guard range.end <= blobSize else {
             throw LayerIndexError(.invalidEntry, "extent \(range) ends after the blob's \(blobSize) bytes")
         }
@@ -65,11 +74,6 @@ public struct LayerIndexBuilder: ~Copyable {
         guard range.count <= limits.extentLength else {
             throw LayerIndexError(.limit, "an extent of \(range.count) bytes")
         }
-        guard extents.count < limits.chunkCount else {
-            throw LayerIndexError(.limit, "more than \(limits.chunkCount) extents")
-        }
-        extents.append(ExtentRecord(range: range, codec: codec))
-        return UInt32(extents.count - 1)
     }
 
     /// Adds an entry.
