@@ -31,7 +31,8 @@ public final class ExtentDecoder {
         zstd?.reset()
     }
 
-    /// Decodes as much of `input` as fits `output`.
+    /// Decodes as much of `input` as fits `output`. When the output was full, decoded bytes may have been held back: they
+    /// come with the next call, which may be one without input.
     ///
     /// - Returns: how many bytes of `input` were used up (the caller offers the rest again), how many bytes were written
     ///   to the start of `output`, and whether a gzip member or zstd frame ends exactly here. After `finished`, more

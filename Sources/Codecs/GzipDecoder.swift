@@ -31,7 +31,9 @@ final class GzipDecoder {
     func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CodecError) -> (consumed: Int, produced: Int, finished: Bool) {
-        guard let inputStart = input.baseAddress, let outputStart = output.baseAddress else { return (0, 0, finished) }
+        guard let outputStart = output.baseAddress else { return (0, 0, finished) }
+        // Without input the library still gives what it held back; it then reads nothing through the pointer.
+        let inputStart = input.baseAddress ?? UnsafeRawPointer(outputStart)
         var consumed = 0
         var produced = 0
         // The library may hold decoded bytes back when the output was full, so it is also called without input.

@@ -1,0 +1,35 @@
+/// Standard base64 with padding (RFC 4648 §4), as Go's JSON package writes bytes.
+enum Base64 {
+    /// `nil` when `text` is anything else. Bits beyond the last byte must be zero, so that bytes have one spelling.
+    static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+        guard text.count % 4 == 0 else { return nil }
+        guard !text.isEmpty else { return [] }
+        let padding = text[text.count - 1] != 0x3d ? 0 : text[text.count - 2] != 0x3d ? 1 : 2
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count / 4 * 3)
+        for start in stride(from: 0, to: text.count, by: 4) {
+            let isLast = start + 4 == text.count
+            var word: UInt32 = 0
+            for index in 0..<4 {
+                let isPadding = isLast && index >= 4 - padding
+                guard let digit = isPadding ? 0 : value(text[start + index]) else { return nil }
+                word = word << 6 | digit
+            }
+            let count = isLast ? 3 - padding : 3
+            guard word << UInt32(8 + 8 * count) == 0 || count == 3 else { return nil }
+            for index in 0..<count { bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(16 - 8 * index))) }
+        }
+        return bytes
+    }
+
+    private static func value(_ character: UInt8) -> UInt32? {
+        switch character {
+        case 0x41...0x5a: UInt32(character) - 0x41
+        case 0x61...0x7a: UInt32(character) - 0x61 + 26
+        case 0x30...0x39: UInt32(character) - 0x30 + 52
+        case 0x2b: 62
+        case 0x2f: 63
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import Base
+
+/// `sha256:` and 64 lower-case hexadecimal digits, eight at a time: a TOC has two of them an entry.
+enum DigestText {
+    /// `nil` when `text` is anything else.
+    @inline(__always)
+    static func parse(_ text: UnsafeBufferPointer<UInt8>) -> Digest? {
+        let bytes = UnsafeRawBufferPointer(text)
+        guard bytes.count == 71, bytes.loadUnaligned(as: UInt32.self).littleEndian == 0x3261_6873,
+            bytes.loadUnaligned(fromByteOffset: 3, as: UInt32.self).littleEndian == 0x3a36_3532
+        else { return nil }
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        var valid = everyTopBit
+        return withUnsafeMutableBytes(of: &words) { out -> Digest? in
+            for index in 0..<8 {
+                let digits = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 7 + 8 * index, as: UInt64.self))
+                valid &= hexadecimal(digits)
+                out.storeBytes(of: value(digits).littleEndian, toByteOffset: 4 * index, as: UInt32.self)
+            }
+            return valid == everyTopBit ? Digest(bytes: UnsafeRawBufferPointer(out)) : nil
+        }
+    }
+
+    private static let everyTopBit: UInt64 = 0x8080_8080_8080_8080
+
+    private static func repeated(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
+
+    /// The top bit of each byte that is one of `0-9a-f`.
+    @inline(__always)
+    private static func hexadecimal(_ digits: UInt64) -> UInt64 {
+        // With the top bits taken away no sum carries into its neighbour, and a sum's top bit says "at least".
+        let ascii = digits & ~everyTopBit
+        let isDigit = (ascii &+ repeated(0x80 - 0x30)) & ~(ascii &+ repeated(0x80 - 0x3a))
+        let isLetter = (ascii &+ repeated(0x80 - 0x61)) & ~(ascii &+ repeated(0x80 - 0x67))
+        return (isDigit | isLetter) & ~digits & everyTopBit
+    }
+
+    /// The four bytes that eight hexadecimal digits say, the first in the lowest byte.
+    @inline(__always)
+    private static func value(_ digits: UInt64) -> UInt32 {
+        // Letters have bit 6 set and count from 9 on.
+        let nibbles = (digits & repeated(0x0f)) &+ ((digits >> 6) & repeated(1)) &* 9
+        let bytes = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff_00ff_00ff
+        let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff
+        return UInt32(truncatingIfNeeded: pairs | pairs >> 16)
+    }
+}

@@ -1,0 +1,63 @@
+import Base
+
+/// The end of an eStargz blob: an empty gzip member whose extra field says where the table of contents starts
+/// (stargz-snapshotter, docs/estargz.md, "Footer").
+///
+/// Its writers leave nothing open, so each byte is compared: what differs in one is not a footer.
+public enum EstargzFooter: Equatable, Sendable {
+    /// The TOC is a gzip member from `offset` up to the footer, which has `footerSize` bytes.
+    case internalTOC(offset: UInt64, footerSize: Int)
+    /// The TOC is not in the blob.
+    case externalTOC(footerSize: Int)
+
+    /// The longest footer.
+    public static let maximumSize = 51
+
+    /// The footer that `tail`, the last bytes of a blob, ends with.
+    ///
+    /// Tried from the longest to the shortest: 51 bytes (eStargz), 47 (CRFS stargz, whose extra field lacks the subfield
+    /// header of RFC 1952 §2.3.1.1), 46 (external TOC). `nil` when it is none of them.
+    public init?(tail: UnsafeRawBufferPointer) {
+        if let footer = Self.match(tail, extra: Array("SG\u{16}\0".utf8), hexDigits: true, magic: "STARGZ") {
+            self = footer
+        } else if let footer = Self.match(tail, extra: [], hexDigits: true, magic: "STARGZ") {
+            self = footer
+        } else if let footer = Self.match(
+            tail, extra: Array("SG\u{11}\0".utf8), hexDigits: false, magic: "STARGZEXTERNALTOC")
+        {
+            self = footer
+        } else {
+            return nil
+        }
+    }
+
+    /// Gzip header: deflate, an extra field, no time, no extra flags, unknown system.
+    private static let head: [UInt8] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff]
+    /// An empty stored block that is the last, the CRC and the size of nothing.
+    private static let end: [UInt8] = [1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]
+
+    private static func match(
+        _ tail: UnsafeRawBufferPointer, extra subfield: [UInt8], hexDigits: Bool, magic: String
+    ) -> EstargzFooter? {
+        let extraSize = subfield.count + (hexDigits ? 16 : 0) + magic.utf8.count
+        let size = head.count + 2 + extraSize + end.count
+        guard tail.count >= size else { return nil }
+        var rest = UnsafeRawBufferPointer(rebasing: tail[(tail.count - size)...])
+        func take(_ expected: some Collection<UInt8>) -> Bool {
+            guard rest.starts(with: expected) else { return false }
+            rest = UnsafeRawBufferPointer(rebasing: rest[expected.count...])
+            return true
+        }
+        guard take(head), take([UInt8(extraSize), 0]), take(subfield) else { return nil }
+        var offset: UInt64 = 0
+        if hexDigits {
+            for character in rest.prefix(16) {
+                guard let digit = Hex.value(of: character) else { return nil }
+                offset = offset << 4 | UInt64(digit)
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[16...])
+        }
+        guard take(Array(magic.utf8)), take(end) else { return nil }
+        return hexDigits ? .internalTOC(offset: offset, footerSize: size) : .externalTOC(footerSize: size)
+    }
+}

@@ -1,0 +1,96 @@
+public import Base
+
+/// The table of contents of an eStargz blob as values, for tools and tests. To make a layer index from one is the work of
+/// ``EstargzOpener``, which never holds all of it.
+public enum EstargzTOC {
+    /// One element of `entries`. Members that are absent have the value that Go's reader gives them: 0 or nothing.
+    public struct Entry: Sendable {
+        /// `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty when absent.
+        public var type = ""
+        public var name: [UInt8] = []
+        public var linkName: [UInt8] = []
+        public var size: UInt64 = 0
+        /// Seconds since 1970.
+        public var modifiedSeconds: Int64 = 0
+        public var modifiedNanoseconds: UInt32 = 0
+        public var mode: UInt64 = 0
+        public var uid: UInt32 = 0
+        public var gid: UInt32 = 0
+        public var deviceMajor: UInt32 = 0
+        public var deviceMinor: UInt32 = 0
+        public var xattrs: [(name: [UInt8], value: [UInt8])] = []
+        public var digest: Digest?
+        public var offset: UInt64 = 0
+        public var innerOffset: UInt64 = 0
+        public var chunkOffset: UInt64 = 0
+        public var chunkSize: UInt64 = 0
+        public var chunkDigest: Digest?
+    }
+
+    /// All elements of a TOC's JSON text.
+    public static func entries(
+        of json: [UInt8], limits: EstargzLimits = .standard
+    ) throws(LayerFormatError) -> [Entry] {
+        var entries: [Entry] = []
+        try scan(json, limits) { scanner, window in
+            let item = scanner.item
+            var entry = Entry()
+            if item.present.contains(.type) { entry.type = Self.name(of: item.kind) }
+            if item.present.contains(.name) { entry.name = scanner.withBytes(of: item.name, in: window) { Array($0) } }
+            if item.present.contains(.linkName) {
+                entry.linkName = scanner.withBytes(of: item.linkName, in: window) { Array($0) }
+            }
+            entry.size = item.size
+            entry.modifiedSeconds = item.modifiedSeconds
+            entry.modifiedNanoseconds = item.modifiedNanoseconds
+            entry.mode = item.mode
+            entry.uid = item.uid
+            entry.gid = item.gid
+            entry.deviceMajor = item.deviceMajor
+            entry.deviceMinor = item.deviceMinor
+            entry.xattrs = scanner.attributes
+            entry.digest = item.digest
+            entry.offset = item.offset
+            entry.innerOffset = item.innerOffset
+            entry.chunkOffset = item.chunkOffset
+            entry.chunkSize = item.chunkSize
+            entry.chunkDigest = item.chunkDigest
+            entries.append(entry)
+        }
+        return entries
+    }
+
+    /// How many elements a TOC's JSON text has. Scans and checks everything, and keeps nothing.
+    public static func entryCount(
+        of json: [UInt8], limits: EstargzLimits = .standard
+    ) throws(LayerFormatError) -> Int {
+        var count = 0
+        try scan(json, limits) { _, _ in count += 1 }
+        return count
+    }
+
+    private static func scan(
+        _ json: [UInt8], _ limits: EstargzLimits,
+        _ body: (borrowing TOCScanner, UnsafeBufferPointer<UInt8>) -> Void
+    ) throws(LayerFormatError) {
+        let padded = json + [UInt8](repeating: 0, count: JSONCursor.padding)
+        try padded.withUnsafeBufferPointer { (bytes) throws(LayerFormatError) in
+            let window = UnsafeBufferPointer(rebasing: bytes[..<json.count])
+            var scanner = TOCScanner(limits: limits)
+            while try scanner.next(window, isLast: true) == .entry { body(scanner, window) }
+        }
+    }
+
+    private static func name(of kind: TOCItem.Kind) -> String {
+        switch kind {
+        case .directory: "dir"
+        case .regular: "reg"
+        case .symlink: "symlink"
+        case .hardlink: "hardlink"
+        case .character: "char"
+        case .block: "block"
+        case .fifo: "fifo"
+        case .chunk: "chunk"
+        }
+    }
+}

@@ -1,0 +1,208 @@
+import Base
+import LayerIndex
+
+/// Gives the entries of an eStargz TOC to a ``LayerIndexBuilder``: which bytes of the blob each piece of a file is, and
+/// what the landmarks say. Names, links and whiteouts are the builder's business.
+struct TOCLoader: ~Copyable {
+    /// A file of one byte in the root directory: what lies before it in the blob is needed early.
+    private static let prefetchLandmark = Array(".prefetch.landmark".utf8)
+    /// A file of one byte in the root directory: nothing in the layer is needed early.
+    private static let noPrefetchLandmark = Array(".no.prefetch.landmark".utf8)
+
+    /// The regular file whose `chunk` elements may still come.
+    private enum Pending {
+        case nothing, file
+        /// A landmark, or the TOC's own entry: not part of the tree.
+        case hidden
+    }
+
+    private let blob: Digest
+    private let payloadEnd: UInt64
+    private var builder: LayerIndexBuilder
+    private var path: EntryPath
+    /// Kept for its arrays' memory.
+    private var entry = LayerEntry()
+    private var pending = Pending.nothing
+    private var covered: UInt64 = 0
+    private var extent: (offset: UInt64, number: UInt32)?
+    private var prefetch = PrefetchHint.unknown
+
+    /// - Parameter payloadEnd: Where in the blob the TOC, or a footer without one, starts.
+    init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, limits: EstargzLimits) {
+        self.blob = blob
+        self.payloadEnd = payloadEnd
+        builder = LayerIndexBuilder(blobDigest: blob, blobSize: blobSize, limits: limits.index)
+        path = EntryPath(limits: limits.index)
+    }
+
+    /// Adds the element that `scanner` has just found in `window`.
+    mutating func add(
+        _ scanner: borrowing TOCScanner, in window: UnsafeBufferPointer<UInt8>
+    ) throws(LayerFormatError) {
+        guard scanner.item.present.contains(.type) else { throw bad("an entry without a type") }
+        if scanner.item.kind == .chunk { return try addChunk(scanner.item) }
+        try flush()
+        guard scanner.item.present.contains(.name) else { throw bad("an entry without a name") }
+        entry.path.removeAll(keepingCapacity: true)
+        scanner.withBytes(of: scanner.item.name, in: window) { entry.path.append(contentsOf: $0) }
+        entry.linkTarget.removeAll(keepingCapacity: true)
+        if scanner.item.present.contains(.linkName) {
+            scanner.withBytes(of: scanner.item.linkName, in: window) { entry.linkTarget.append(contentsOf: $0) }
+        }
+        entry.pieces.removeAll(keepingCapacity: true)
+        if !entry.xattrs.isEmpty || !scanner.attributes.isEmpty { entry.xattrs = scanner.attributes }
+        entry.attributes.mode = UInt16(truncatingIfNeeded: scanner.item.mode & 0o7777)
+        entry.attributes.uid = scanner.item.uid
+        entry.attributes.gid = scanner.item.gid
+        entry.attributes.modifiedSeconds = scanner.item.modifiedSeconds
+        entry.attributes.modifiedNanoseconds = scanner.item.modifiedNanoseconds
+        entry.attributes.deviceMajor = scanner.item.deviceMajor
+        entry.attributes.deviceMinor = scanner.item.deviceMinor
+        entry.attributes.size = 0
+        switch scanner.item.kind {
+        case .regular: return try addRegular(scanner.item)
+        case .directory: entry.kind = .directory
+        case .symlink: entry.kind = .symlink
+        case .hardlink: entry.kind = .hardlink
+        case .character: entry.kind = .character
+        case .block: entry.kind = .block
+        case .fifo: entry.kind = .fifo
+        case .chunk: return
+        }
+        try addEntry()
+    }
+
+    /// Makes the index of everything that was added.
+    consuming func finish() throws(LayerFormatError) -> LayerIndexBytes {
+        try flush()
+        try endExtent(at: payloadEnd)
+        builder.setPrefetch(prefetch)
+        do {
+            return try builder.finish()
+        } catch {
+            throw Self.wrap(error, blob)
+        }
+    }
+
+    private mutating func addRegular(_ item: TOCItem) throws(LayerFormatError) {
+        entry.kind = .regular
+        entry.attributes.size = item.size
+        covered = 0
+        pending = try isHidden(item) ? .hidden : .file
+        if item.size > 0 { try addPiece(item) }
+    }
+
+    private mutating func addChunk(_ item: TOCItem) throws(LayerFormatError) {
+        // Its name is not looked at: it belongs to the file before it.
+        guard pending != .nothing else { throw bad("a chunk that no file comes before") }
+        try addPiece(item)
+    }
+
+    /// The piece of the pending file that an element describes.
+    private mutating func addPiece(_ item: TOCItem) throws(LayerFormatError) {
+        let size = entry.attributes.size
+        guard item.chunkOffset == covered, covered < size else {
+            throw bad("a chunk at \(item.chunkOffset) of a file of \(size) bytes, after \(covered)")
+        }
+        // A chunk without a size goes to the end of the file.
+        let length = item.chunkSize == 0 ? size - covered : item.chunkSize
+        guard length <= size - covered else { throw bad("a chunk of \(length) bytes at \(covered) of \(size)") }
+        let number = try extentNumber(at: item.offset)
+        covered += length
+        guard pending == .file else { return }
+        // The digest of the whole file vouches for its one chunk.
+        guard let digest = item.chunkDigest ?? (length == size ? item.digest : nil) else {
+            throw LayerFormatError(
+                .unverified, "layer \(blob): no digest for the bytes at \(covered - length) of \(name)")
+        }
+        entry.pieces.append(
+            ContentPiece(
+                fileOffset: covered - length, length: length, digest: digest, extent: number,
+                innerOffset: item.innerOffset))
+    }
+
+    /// Adds the pending file, now that all its chunks have come.
+    private mutating func flush() throws(LayerFormatError) {
+        guard pending != .nothing else { return }
+        guard covered == entry.attributes.size else {
+            throw bad("chunks for \(covered) of \(entry.attributes.size) bytes")
+        }
+        if pending == .file { try addEntry() }
+        pending = .nothing
+    }
+
+    /// The extent that starts at `offset`. An extent ends where the next one starts, so they must come in order.
+    private mutating func extentNumber(at offset: UInt64) throws(LayerFormatError) -> UInt32 {
+        if let extent, extent.offset == offset { return extent.number }
+        guard offset < payloadEnd, offset > extent?.offset ?? 0 || extent == nil else {
+            throw bad("data at \(offset) of the blob, after \(extent?.offset ?? 0) and of \(payloadEnd) bytes")
+        }
+        try endExtent(at: offset)
+        do {
+            let number = try builder.addExtent(from: offset, codec: .gzip)
+            extent = (offset, number)
+            return number
+        } catch {
+            throw Self.wrap(error, blob)
+        }
+    }
+
+    private mutating func endExtent(at end: UInt64) throws(LayerFormatError) {
+        guard let extent else { return }
+        do {
+            try builder.endExtent(extent.number, at: end)
+        } catch {
+            throw Self.wrap(error, blob)
+        }
+    }
+
+    /// Whether the entry is one of those that are about the layer, not in it. Only names in the root directory count.
+    private mutating func isHidden(_ item: TOCItem) throws(LayerFormatError) -> Bool {
+        guard let last = entry.path.last, last == UInt8(ascii: "k") || last == UInt8(ascii: "n") else { return false }
+        let isPrefetch = try isInRoot(Self.prefetchLandmark)
+        let isNoPrefetch = try isInRoot(Self.noPrefetchLandmark)
+        if isNoPrefetch {
+            prefetch = .nothing
+        } else if isPrefetch, prefetch != .nothing {
+            guard item.offset <= payloadEnd else { throw bad("a landmark at \(item.offset)") }
+            prefetch = .blobPrefix(end: item.offset)
+        }
+        if isPrefetch || isNoPrefetch { return true }
+        return try isInRoot(TOCReader.entryName)
+    }
+
+    private mutating func isInRoot(_ name: [UInt8]) throws(LayerFormatError) -> Bool {
+        guard entry.path.count >= name.count, entry.path[(entry.path.count - name.count)...].elementsEqual(name) else {
+            return false
+        }
+        let bytes = entry.path
+        do {
+            try bytes.withUnsafeBufferPointer { (bytes) throws(LayerIndexError) in
+                try path.clean(UnsafeRawBufferPointer(bytes))
+            }
+        } catch {
+            throw Self.wrap(error, blob)
+        }
+        guard path.names.count == 1, let range = path.names.first else { return false }
+        return entry.path[range].elementsEqual(name)
+    }
+
+    private mutating func addEntry() throws(LayerFormatError) {
+        do {
+            try builder.add(entry)
+        } catch {
+            throw Self.wrap(error, blob)
+        }
+    }
+
+    private static func wrap(_ error: LayerIndexError, _ blob: Digest) -> LayerFormatError {
+        LayerFormatError(
+            error.code == .limit ? .limit : .badTOC, "layer \(blob) cannot be indexed", cause: error)
+    }
+
+    private var name: String { String(decoding: entry.path.prefix(200), as: UTF8.self) }
+
+    private func bad(_ reason: String) -> LayerFormatError {
+        LayerFormatError(.badTOC, "the TOC of \(blob) is not valid: \(reason) (\(name))")
+    }
+}

@@ -1,0 +1,144 @@
+import Base
+import Codecs
+
+/// Unpacks a compressed TOC and has it scanned, window by window, so that its JSON text is never in memory as a whole.
+struct TOCReader: ~Copyable {
+    /// The name of the one tar entry.
+    static let entryName = Array("stargz.index.json".utf8)
+    /// Text in memory at a time, unless an entry is larger: what the second-level cache holds.
+    private static let windowSize = 256 << 10
+    /// Zeros after the text: the padding, two blocks, and what some writers add to fill a tape record.
+    private static let trailingZeros = 1 << 20
+
+    private let limits: EstargzLimits
+    private let compressed: [ArraySlice<UInt8>]
+    private var slice = 0
+    private var offset = 0
+    private let decoder = ExtentDecoder()
+    private var finished = false
+
+    private var memory: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    private var count = 0
+
+    /// - Parameter compressed: The gzip member, in pieces that follow one another.
+    init(_ compressed: [ArraySlice<UInt8>], limits: EstargzLimits) {
+        self.compressed = compressed.filter { !$0.isEmpty }
+        self.limits = limits
+        capacity = Self.windowSize
+        memory = .allocate(capacity: Self.windowSize + JSONCursor.padding)
+        decoder.reset(.gzip)
+    }
+
+    deinit {
+        memory.deallocate()
+    }
+
+    /// Gives every entry to `loader`.
+    ///
+    /// - Returns: The digest of the JSON text, every byte of it.
+    mutating func readAll(into loader: inout TOCLoader) throws(LayerFormatError) -> Digest {
+        var remaining = try readHeader()
+        var hasher = DigestHasher()
+        var scanner = TOCScanner(limits: limits)
+        while true {
+            switch try scanner.next(UnsafeBufferPointer(start: memory, count: count), isLast: remaining == 0) {
+            case .entry:
+                try loader.add(scanner, in: UnsafeBufferPointer(start: memory, count: count))
+            case .end:
+                try readPadding()
+                return hasher.finish()
+            case .needMore:
+                try makeRoom(after: scanner.position)
+                scanner.windowMoved(by: scanner.position)
+                let room = Int(min(UInt64(capacity - count), remaining))
+                let added = UnsafeMutableRawBufferPointer(start: memory + count, count: room)
+                guard try decode(into: added) == room else {
+                    throw LayerFormatError(.badTOC, "the TOC is cut short")
+                }
+                hasher.update(UnsafeRawBufferPointer(added))
+                remaining -= UInt64(room)
+                count += room
+                (memory + count).initialize(repeating: 0, count: JSONCursor.padding)
+            }
+        }
+    }
+
+    /// The size of the JSON text.
+    private mutating func readHeader() throws(LayerFormatError) -> UInt64 {
+        let block = UnsafeMutableRawBufferPointer(start: memory, count: TarHeader.blockSize)
+        guard try decode(into: block) == block.count else { throw LayerFormatError(.badTOC, "the TOC is cut short") }
+        let header: TarHeader
+        do {
+            header = try TarHeader(UnsafeRawBufferPointer(block))
+        } catch {
+            throw LayerFormatError(.badTOC, "the TOC is no tar archive", cause: error)
+        }
+        guard header.name == Self.entryName, header.type == UInt8(ascii: "0") || header.type == 0 else {
+            throw LayerFormatError(.badTOC, "the TOC's tar entry is not a file called stargz.index.json")
+        }
+        guard header.size <= limits.uncompressedTOC else {
+            throw LayerFormatError(.limit, "a TOC of \(header.size) bytes")
+        }
+        return header.size
+    }
+
+    /// Checks that nothing but zeros follows the text.
+    private mutating func readPadding() throws(LayerFormatError) {
+        var zeros = 0
+        while true {
+            let produced = try decode(into: UnsafeMutableRawBufferPointer(start: memory, count: Self.windowSize))
+            guard produced > 0 else { break }
+            guard UnsafeBufferPointer(start: memory, count: produced).allSatisfy({ $0 == 0 }) else {
+                throw LayerFormatError(.badTOC, "something comes after the TOC's text")
+            }
+            zeros += produced
+            guard zeros <= Self.trailingZeros else {
+                throw LayerFormatError(.badTOC, "more than \(Self.trailingZeros) zeros after the TOC's text")
+            }
+        }
+        guard finished else { throw LayerFormatError(.badTOC, "the compressed TOC is cut short") }
+    }
+
+    /// Throws away the window's first bytes, and makes it larger when that frees nothing.
+    private mutating func makeRoom(after position: Int) throws(LayerFormatError) {
+        count -= position
+        if position > 0 { memory.update(from: memory + position, count: count) }
+        guard count == capacity else { return }
+        guard capacity < limits.entryText else {
+            throw LayerFormatError(.limit, "a TOC entry of more than \(limits.entryText) bytes")
+        }
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity * 2 + JSONCursor.padding)
+        larger.update(from: memory, count: count)
+        memory.deallocate()
+        memory = larger
+        capacity *= 2
+    }
+
+    /// Fills `output` unless the data ends before.
+    private mutating func decode(into output: UnsafeMutableRawBufferPointer) throws(LayerFormatError) -> Int {
+        var produced = 0
+        while produced < output.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: output[produced...])
+            let step: (consumed: Int, produced: Int, finished: Bool)
+            do {
+                let input = slice < compressed.count ? compressed[slice].dropFirst(offset) : []
+                step = try input.withUnsafeBufferPointer { (bytes) throws(CodecError) in
+                    try decoder.decode(UnsafeRawBufferPointer(bytes), into: rest)
+                }
+            } catch {
+                throw LayerFormatError(.badTOC, "the TOC cannot be decompressed", cause: error)
+            }
+            produced += step.produced
+            offset += step.consumed
+            finished = step.finished
+            if slice < compressed.count, offset == compressed[slice].count {
+                slice += 1
+                offset = 0
+            } else if step.consumed == 0, step.produced == 0 {
+                break
+            }
+        }
+        return produced
+    }
+}

@@ -1,0 +1,33 @@
+public import Base
+
+/// Why no layer index could be made from a blob.
+public struct LayerFormatError: ModuleError {
+    public enum Code: Hashable, Sendable {
+        /// Not an eStargz blob: an ordinary layer, most likely.
+        case notEstargz
+        /// It says that it is eStargz, but its footer contradicts itself or the blob's size.
+        case badFooter
+        /// The table of contents is not what the format asks for, or contradicts itself.
+        case badTOC
+        /// The table of contents is not the one that the manifest names.
+        case tocDigestMismatch
+        /// Nothing trusted vouches for the table of contents, or for a piece of data.
+        case unverified
+        /// Larger than what is allowed.
+        case limit
+        /// Valid, but it cannot be represented: a name whose bytes the producer has lost.
+        case unsupported
+        /// What came is not what was asked for, or not in the order of the calls.
+        case badResponse
+    }
+
+    public let code: Code
+    public let message: String
+    public let cause: (any Error)?
+
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+}
