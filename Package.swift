@@ -101,6 +101,10 @@ let bench: [Target] = [
         ],
         path: "bench/Lab", swiftSettings: settings),
     .executableTarget(
+        name: "LayerBench",
+        dependencies: ["Base", "Codecs", "LayerFormats", "LayerIndex", "TestSupport", "CZlib"],
+        path: "bench/LayerBench", swiftSettings: settings),
+    .executableTarget(
         name: "PodReady", dependencies: ["Lab", "Base", arguments], path: "bench/PodReady", swiftSettings: settings),
 ]
 

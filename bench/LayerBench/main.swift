@@ -1,0 +1,1 @@
+LayerBench.run(Array(CommandLine.arguments.dropFirst()))
