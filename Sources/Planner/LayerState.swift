@@ -1,0 +1,154 @@
+import Base
+
+/// What the planner keeps of one layer: a byte an extent, and who reads it how.
+struct LayerState: Sendable {
+    /// What is known of an extent, beside whether it is present.
+    struct Marks: OptionSet, Sendable {
+        let rawValue: UInt8
+        /// In a request, or on its way through decoding: never asked for again.
+        static let inFlight = Marks(rawValue: 1)
+        /// Its bytes were wrong: only a demand tries it again.
+        static let avoid = Marks(rawValue: 2)
+        /// Fetched because of what lies beside it, and not read so far.
+        static let speculative = Marks(rawValue: 4)
+        /// A demand waits for it, and it is in no request.
+        static let wanted = Marks(rawValue: 8)
+        /// In the readahead queue.
+        static let planned = Marks(rawValue: 16)
+        /// Came as a neighbour (and not as readahead).
+        static let neighbour = Marks(rawValue: 32)
+    }
+
+    let map: any ExtentMap
+    let host: String
+    var marks: [Marks]
+    var streams = SequentialStreams()
+    var neighbourhood: Neighbourhood
+    /// Extents marked ``Marks/inFlight``.
+    private(set) var inFlight = 0
+
+    init(_ map: any ExtentMap, host: String, _ configuration: PlannerConfiguration) {
+        self.map = map
+        self.host = host
+        marks = Array(repeating: [], count: map.extentCount)
+        neighbourhood = Neighbourhood(configuration.neighbourhood)
+    }
+
+    /// Whether a background class may put the extent in a request.
+    func isOpen(_ extent: Int) -> Bool {
+        marks[extent].isDisjoint(with: [.inFlight, .avoid]) && !map.isPresent(extent)
+    }
+
+    /// The extents of `run` are in flight now; gives those that a demand waits for.
+    mutating func begin(_ run: Run) -> [Int] {
+        var awaited: [Int] = []
+        for segment in run.segments {
+            for extent in segment {
+                if marks[extent].contains(.wanted) { awaited.append(extent) }
+                marks[extent].remove(.wanted)
+                marks[extent].insert(.inFlight)
+            }
+            inFlight += segment.count
+        }
+        return awaited
+    }
+
+    /// The extent is no longer in flight. One that will not come has not been guessed either.
+    mutating func finish(_ extent: Int, arrived: Bool) {
+        guard marks[extent].contains(.inFlight) else { return }
+        inFlight -= 1
+        marks[extent].remove(.inFlight)
+        if !arrived { marks[extent].subtract([.speculative, .neighbour]) }
+    }
+
+    mutating func mark(_ extents: some Sequence<Int>, _ marks: Marks) {
+        for extent in extents { self.marks[extent].insert(marks) }
+    }
+
+    mutating func unmark(_ extents: some Sequence<Int>, _ marks: Marks) {
+        for extent in extents { self.marks[extent].subtract(marks) }
+    }
+
+    /// `extents` without what lies outside of the layer.
+    func clamped(_ extents: Range<Int>) -> Range<Int> {
+        extents.clamped(to: 0..<marks.count)
+    }
+}
+
+/// The extents of one request: ascending, with the gaps between them left out.
+struct Run: Sendable {
+    private(set) var segments: [Range<Int>] = []
+    private(set) var blob = ByteRange(offset: 0, end: 0)
+
+    var isEmpty: Bool { segments.isEmpty }
+
+    mutating func append(_ extent: Int, _ range: ByteRange) {
+        let wasEmpty = segments.isEmpty
+        if let last = segments.last, last.upperBound == extent {
+            segments[segments.count - 1] = last.lowerBound..<extent + 1
+        } else {
+            segments.append(extent..<extent + 1)
+        }
+        blob = ByteRange(offset: wasEmpty ? range.offset : blob.offset, end: range.end)
+    }
+}
+
+extension LayerState {
+    /// The most extents that one request carries.
+    static let extentsPerRun = 16384
+
+    /// A run of open extents from `range`, from its first open one on: up to `limit` bytes of the blob (or one extent that
+    /// is larger), across gaps of up to `gap`.
+    func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64) -> Run {
+        var run = Run()
+        var count = 0
+        for extent in range {
+            let blob = map.blobRange(of: extent)
+            if !run.isEmpty {
+                guard blob.offset >= run.blob.end, blob.offset - run.blob.end <= gap,
+                    blob.end - run.blob.offset <= limit, count < Self.extentsPerRun
+                else { break }
+            }
+            guard isOpen(extent) else { continue }
+            run.append(extent, blob)
+            count += 1
+        }
+        return run
+    }
+
+    /// The run for the wanted extent `start`: the wanted extents from there on, then readahead that is planned, then
+    /// neighbours; what is neither ends it.
+    func demandRun(from start: Int, _ configuration: PlannerConfiguration) -> (run: Run, neighbours: [Int]) {
+        var run = Run()
+        var neighbours: [Int] = []
+        var demanded: UInt64 = 0
+        var ahead: UInt64 = 0
+        var beside: UInt64 = 0
+        var count = 0
+        for extent in start..<marks.count {
+            let blob = map.blobRange(of: extent)
+            if !run.isEmpty {
+                guard blob.offset >= run.blob.end, blob.offset - run.blob.end <= configuration.mergeGap,
+                    blob.end - run.blob.offset <= configuration.runLimit.demand, count < Self.extentsPerRun
+                else { break }
+            }
+            let mark = marks[extent]
+            guard !mark.contains(.inFlight), !map.isPresent(extent) else { continue }
+            if mark.contains(.wanted) {
+                demanded &+= blob.count
+            } else if mark.contains(.avoid) {
+                continue
+            } else if mark.contains(.planned) {
+                guard ahead &+ blob.count <= configuration.demandAhead else { break }
+                ahead &+= blob.count
+            } else {
+                guard beside &+ blob.count <= neighbourhood.allowance(forDemandOf: demanded) else { break }
+                beside &+= blob.count
+                neighbours.append(extent)
+            }
+            run.append(extent, blob)
+            count += 1
+        }
+        return (run, neighbours)
+    }
+}

@@ -1,0 +1,222 @@
+import Base
+
+/// What to start now.
+extension Planner {
+    /// Whether a reader waits.
+    var hasDemand: Bool { !demands.isEmpty }
+
+    /// Starts what may start, most urgent first.
+    mutating func pump(_ now: MonotonicTime) {
+        releaseRetries(now)
+        startDemands(now)
+        startProfile(now)
+        startReadahead(now)
+        startFill(now)
+    }
+
+    // MARK: - Demand
+
+    private mutating func releaseRetries(_ now: MonotonicTime) {
+        guard !retries.isEmpty else { return }
+        for retry in retries where retry.time <= now && wants[retry.key]?.phase == .paused { enqueue(retry.key) }
+        retries.removeAll { $0.time <= now || wants[$0.key]?.phase != .paused }
+        for retry in retries { wake(at: retry.time) }
+    }
+
+    private mutating func startDemands(_ now: MonotonicTime) {
+        while let key = demandQueue.first {
+            guard wants[key]?.phase == .queued, layers[key.layer]?.marks[key.extent].contains(.wanted) == true else {
+                demandQueue.removeFirst()
+                continue
+            }
+            guard hasRoom(.demand) else { return }
+            demandQueue.removeFirst()
+            guard layers[key.layer]?.map.isPresent(key.extent) == false else {
+                satisfy(key, now)
+                continue
+            }
+            guard let (run, neighbours) = layers[key.layer]?.demandRun(from: key.extent, configuration) else { continue }
+            layers[key.layer]?.mark(neighbours, [.speculative, .neighbour])
+            statistics.speculated += UInt64(neighbours.count)
+            if !neighbours.isEmpty { layers[key.layer]?.neighbourhood.requested() }
+            start(run, key.layer, .demand, attempts: wants[key]?.attempts ?? 0)
+        }
+    }
+
+    // MARK: - Profile and readahead
+
+    private mutating func startProfile(_ now: MonotonicTime) {
+        var index = 0
+        while index < profileQueue.count, hasRoom(.profile) {
+            let entry = profileQueue[index]
+            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+                index += 1
+                continue
+            }
+            profileQueue[index].extents = advance(entry, .profile)
+            if profileQueue[index].extents.isEmpty { profileQueue.remove(at: index) }
+        }
+    }
+
+    private mutating func startReadahead(_ now: MonotonicTime) {
+        var index = 0
+        while index < readaheadQueue.count, hasRoom(.readahead) {
+            let entry = readaheadQueue[index]
+            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+                index += 1
+                continue
+            }
+            readaheadQueue[index].extents = advance(entry, .readahead)
+            if readaheadQueue[index].extents.isEmpty { readaheadQueue.remove(at: index) }
+        }
+    }
+
+    /// Starts one run of the entry, if anything of it is open; gives what is left of it.
+    private mutating func advance(_ entry: BackgroundEntry, _ fetchClass: FetchClass) -> Range<Int> {
+        let end = entry.extents.upperBound
+        guard
+            let run = layers[entry.layer]?.backgroundRun(
+                in: entry.extents, limit: configuration.runLimit[fetchClass], gap: configuration.mergeGap),
+            let last = run.segments.last
+        else {
+            if fetchClass == .readahead { unplan(entry) }
+            return end..<end
+        }
+        if fetchClass == .readahead {
+            unplan(BackgroundEntry(layer: entry.layer, extents: entry.extents.lowerBound..<last.upperBound))
+            layers[entry.layer]?.mark(run.segments.joined(), .speculative)
+            statistics.speculated += UInt64(run.segments.reduce(0) { $0 + $1.count })
+        }
+        start(run, entry.layer, fetchClass, attempts: entry.attempts)
+        return last.upperBound..<end
+    }
+
+    // MARK: - Fill
+
+    private mutating func startFill(_ now: MonotonicTime) {
+        guard !fillQueue.isEmpty, hasRoom(.fill) else { return }
+        guard running.profile == 0, running.readahead == 0, !mustFillYield(now) else { return }
+        var index = 0
+        while index < fillQueue.count, hasRoom(.fill), mayFillTake(now) {
+            let entry = fillQueue[index]
+            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+                index += 1
+                continue
+            }
+            let (limit, gap) = (configuration.runLimit.fill, configuration.mergeGap)
+            guard let count = layers[entry.layer]?.marks.count,
+                let run = layers[entry.layer]?.backgroundRun(in: entry.cursor..<count, limit: limit, gap: gap)
+            else {
+                fillQueue.remove(at: index)
+                continue
+            }
+            if let last = run.segments.last {
+                fillQueue[index].cursor = last.upperBound
+                if configuration.fillBytesPerSecond != nil { fillTokens -= Double(run.blob.count) }
+                start(run, entry.layer, .fill, attempts: entry.failures)
+            } else if entry.hasHoles {
+                // Once more over the layer; what is in flight now comes back as a hole if it fails.
+                fillQueue[index].cursor = 0
+                fillQueue[index].hasHoles = false
+            } else if layers[entry.layer]?.inFlight != 0 {
+                fillQueue[index].cursor = count
+                index += 1
+            } else {
+                fillQueue.remove(at: index)
+            }
+        }
+    }
+
+    /// Whether readers have the link: now, or until a moment ago.
+    private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
+        if hasDemand { return true }
+        guard let lastDemand else { return false }
+        let quietAt = lastDemand.advanced(by: configuration.fillQuiet)
+        guard now < quietAt else { return false }
+        wake(at: quietAt)
+        return true
+    }
+
+    /// Whether the ceiling in bytes a second leaves room.
+    private mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
+        guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
+        if let at = fillTokensAt {
+            let earned = Double(now.since(at)) / 1e9 * Double(rate)
+            fillTokens = min(fillTokens + earned, Double(configuration.runLimit.fill))
+        }
+        fillTokensAt = now
+        guard fillTokens <= 0 else { return true }
+        // One more than it takes, so that rounding does not wake us too early again and again.
+        wake(at: now.advanced(by: UInt64(-fillTokens / Double(rate) * 1e9) &+ 1_000_000))
+        return false
+    }
+
+    /// Fill goes over the layer again.
+    mutating func markHoles(_ id: LayerID) {
+        guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
+        fillQueue[index].hasHoles = true
+    }
+
+    /// Whether fill that is under way has to stop reading.
+    mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
+        request.fetchClass == .fill && request.trickle == 0 && mustFillYield(now)
+    }
+
+    /// Lets paused requests go on whose reason is gone, or that have starved.
+    mutating func resumePaused(_ now: MonotonicTime) {
+        guard requests.contains(where: { $0.value.pausedSince != nil }) else { return }
+        for request in requests.values.sorted(by: { $0.id.value < $1.id.value }) {
+            guard let since = request.pausedSince else { continue }
+            let starvedAt = since.advanced(by: configuration.fillStarvation)
+            let isGone = layers[request.layer] == nil || stoppedReason != nil
+            if isGone || !mustPause(request, now) {
+                requests[request.id]?.pausedSince = nil
+            } else if starvedAt <= now {
+                requests[request.id]?.pausedSince = nil
+                requests[request.id]?.trickle = configuration.fillTrickle
+            } else {
+                wake(at: starvedAt)
+                continue
+            }
+            actions.append(.resume(request.id))
+        }
+    }
+
+    // MARK: - Common
+
+    private func hasRoom(_ fetchClass: FetchClass) -> Bool {
+        running[fetchClass] == 0
+            || running[fetchClass] < configuration.requestLimit[fetchClass]
+                && runningBytes[fetchClass] < configuration.byteLimit[fetchClass]
+    }
+
+    /// Whether a background class may ask for bytes of this layer now.
+    private mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, _ now: MonotonicTime) -> Bool {
+        var earliest = max(notBefore, backgroundPausedUntil)
+        if let host = layers[id]?.host, let until = throttledHosts[host] {
+            if until <= now { throttledHosts[host] = nil }
+            earliest = max(earliest, until)
+        }
+        guard earliest > now else { return true }
+        wake(at: earliest)
+        return false
+    }
+
+    private mutating func start(_ run: Run, _ layer: LayerID, _ fetchClass: FetchClass, attempts: Int) {
+        lastRequest += 1
+        let id = RequestID(value: lastRequest)
+        for extent in layers[layer]?.begin(run) ?? [] {
+            wants[ExtentKey(layer: layer, extent: extent)]?.phase = .inFlight
+        }
+        let bytes = run.blob.count
+        requests[id] = Request(
+            id: id, layer: layer, startedAs: fetchClass, fetchClass: fetchClass, rest: run.segments, bytes: bytes,
+            attempts: attempts)
+        running[fetchClass] += 1
+        runningBytes[fetchClass] += bytes
+        statistics.requests[fetchClass] += 1
+        statistics.bytes[fetchClass] += bytes
+        actions.append(
+            .start(FetchRequest(id: id, layer: layer, fetchClass: fetchClass, blob: run.blob, attempt: attempts)))
+    }
+}

@@ -1,0 +1,138 @@
+public import Base
+
+/// What requests report.
+extension Planner {
+    /// The request has all bytes of the extent that it took last (it hands them to decoding), and asks what to read next.
+    public mutating func advance(_ id: RequestID, now: MonotonicTime) -> Advance {
+        guard let request = requests[id], layers[request.layer] != nil, stoppedReason == nil else { return .end }
+        requests[id]?.current = nil
+        if mustPause(request, now) {
+            if requests[id]?.pausedSince == nil { requests[id]?.pausedSince = now }
+            wake(at: now.advanced(by: configuration.fillStarvation))
+            return .pause
+        }
+        guard let extent = requests[id]?.take() else { return .end }
+        requests[id]?.current = extent
+        if request.trickle > 0, let count = layers[request.layer]?.map.blobRange(of: extent).count {
+            requests[id]?.trickle = request.trickle > count ? request.trickle - count : 0
+        }
+        return .take(extent, awaited: wants[ExtentKey(layer: request.layer, extent: extent)] != nil)
+    }
+
+    /// The request is over: `failure` is `nil` when everything that it was told to take has been handed to decoding.
+    public mutating func requestEnded(
+        _ id: RequestID, failure: RequestFailure?, now: MonotonicTime
+    ) -> [PlannerAction] {
+        guard let request = requests.removeValue(forKey: id) else { return [] }
+        running[request.fetchClass] -= 1
+        runningBytes[request.fetchClass] -= request.bytes
+        var undone = request.rest
+        if let current = request.current { undone.insert(current..<current + 1, at: 0) }
+        guard let failure else {
+            if request.startedAs == .fill { noteFill(request.layer, failed: false, after: nil, now) }
+            release(undone, of: request)
+            return finish(now)
+        }
+        statistics.requestsFailed += 1
+        var after: UInt64?
+        if case .throttled(let retryAfter) = failure.kind {
+            after = retryAfter
+            throttle(request.layer, retryAfter, now)
+        }
+        for segment in undone {
+            for extent in segment { failed(ExtentKey(layer: request.layer, extent: extent), failure, after, now) }
+        }
+        if !undone.isEmpty { markHoles(request.layer) }
+        switch request.startedAs {
+        case .profile: retryProfile(request, undone, failure, now)
+        case .fill: noteFill(request.layer, failed: true, after: after, now)
+        case .demand, .readahead: break
+        }
+        return finish(now)
+    }
+
+    /// An extent whose bytes had arrived has been dealt with.
+    public mutating func extentDone(
+        _ id: LayerID, extent: Int, outcome: ExtentOutcome, now: MonotonicTime
+    ) -> [PlannerAction] {
+        guard layers[id]?.marks.indices.contains(extent) == true else { return [] }
+        let key = ExtentKey(layer: id, extent: extent)
+        layers[id]?.finish(extent, arrived: true)
+        switch outcome {
+        case .available:
+            layers[id]?.marks[extent].remove(.avoid)
+            satisfy(key, now)
+        case .corrupt(let reason):
+            statistics.corrupt += 1
+            layers[id]?.marks[extent].insert(.avoid)
+            guard let want = wants[key] else { break }
+            wants[key]?.corrupt = want.corrupt + 1
+            if want.corrupt + 1 >= configuration.corruptAttempts {
+                fail(key, reason, now)
+            } else {
+                enqueue(key)
+            }
+        case .unstorable(let reason):
+            backgroundPausedUntil = now.advanced(by: configuration.storageFullPause)
+            markHoles(id)
+            fail(key, reason, now)
+        }
+        return finish(now)
+    }
+
+    // MARK: - Failure
+
+    private mutating func failed(
+        _ key: ExtentKey, _ failure: RequestFailure, _ retryAfter: UInt64?, _ now: MonotonicTime
+    ) {
+        layers[key.layer]?.finish(key.extent, arrived: false)
+        guard let want = wants[key] else { return }
+        let attempts = want.attempts + 1
+        wants[key]?.attempts = attempts
+        guard failure.kind != .permanent, attempts < configuration.demandAttempts else {
+            fail(key, failure.reason, now)
+            return
+        }
+        let pause = backOff(attempts, longest: configuration.retryLongest)
+        let time = now.advanced(by: min(max(pause, retryAfter ?? 0), configuration.demandTimeout))
+        wants[key]?.phase = .paused
+        retries.append(Retry(key: key, time: time))
+    }
+
+    private mutating func throttle(_ id: LayerID, _ retryAfter: UInt64?, _ now: MonotonicTime) {
+        guard let host = layers[id]?.host else { return }
+        let pause = min(retryAfter ?? 1_000_000_000, configuration.backgroundRetryLongest)
+        throttledHosts[host] = max(throttledHosts[host] ?? now, now.advanced(by: pause))
+    }
+
+    private mutating func retryProfile(
+        _ request: Request, _ undone: [Range<Int>], _ failure: RequestFailure, _ now: MonotonicTime
+    ) {
+        guard let first = undone.first, let last = undone.last, failure.kind != .permanent,
+            request.attempts + 1 < configuration.profileAttempts
+        else { return }
+        let pause = backOff(request.attempts + 1, longest: configuration.retryLongest)
+        profileQueue.insert(
+            BackgroundEntry(
+                layer: request.layer, extents: first.lowerBound..<last.upperBound, attempts: request.attempts + 1,
+                notBefore: now.advanced(by: pause)), at: 0)
+    }
+
+    private mutating func noteFill(_ id: LayerID, failed: Bool, after: UInt64?, _ now: MonotonicTime) {
+        guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
+        guard failed else {
+            fillQueue[index].failures = 0
+            return
+        }
+        fillQueue[index].failures += 1
+        let pause = max(
+            backOff(fillQueue[index].failures, longest: configuration.backgroundRetryLongest), after ?? 0)
+        fillQueue[index].notBefore = now.advanced(by: min(pause, configuration.backgroundRetryLongest))
+    }
+
+    /// The pause before try number `attempts` + 1.
+    private func backOff(_ attempts: Int, longest: UInt64) -> UInt64 {
+        let doublings = min(max(attempts - 1, 0), 30)
+        return min(configuration.retryFirst &<< UInt64(doublings), longest)
+    }
+}

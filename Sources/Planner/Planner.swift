@@ -1,0 +1,182 @@
+public import Base
+
+/// Decides what is fetched, when, and in which requests: the one place where it is decided.
+///
+/// A pure value: events come in with the time, actions go out, nothing is done here. The caller holds it behind a lock,
+/// applies an event, lets go of the lock and carries the actions out. That makes every decision testable in virtual time.
+///
+/// The unit is the extent. An extent is idle, wanted (a demand waits for it to be requested), in flight (in a request, or
+/// in decoding), or present; it is never in two requests. See ``FetchClass`` for who goes first.
+///
+/// - Demands are started at once, within a limit of their own that no other class uses.
+/// - A demand for an extent that is in flight joins it, and its request becomes demand.
+/// - Whatever fails is either tried again after a pause that grows, or the demand fails with a reason; no demand lives longer
+///   than ``PlannerConfiguration/demandTimeout``.
+/// - Fill keeps away while there is demand and shortly after, and while the registry wants fewer requests.
+public struct Planner: Sendable {
+    let configuration: PlannerConfiguration
+    var layers: [LayerID: LayerState] = [:]
+    var demands: [DemandTicket: Demand] = [:]
+    var wants: [ExtentKey: Want] = [:]
+    var requests: [RequestID: Request] = [:]
+
+    /// Wanted extents in the order in which they were asked for; what is no longer wanted is skipped.
+    var demandQueue = Queue<ExtentKey>()
+    /// Demands in the order of their deadlines.
+    var deadlines = Queue<Deadline>()
+    /// Wanted extents that wait for their next try.
+    var retries: [Retry] = []
+    var profileQueue: [BackgroundEntry] = []
+    var readaheadQueue: [BackgroundEntry] = []
+    var fillQueue: [FillEntry] = []
+
+    var running = PerClass<Int>(repeating: 0)
+    var runningBytes = PerClass<UInt64>(repeating: 0)
+    /// Hosts that asked for fewer requests, and until when everything but demand keeps away from them.
+    var throttledHosts: [String: MonotonicTime] = [:]
+    /// Everything but demand waits until then (a full disk).
+    var backgroundPausedUntil = MonotonicTime(nanoseconds: 0)
+    /// When the last demand ended that had to wait.
+    var lastDemand: MonotonicTime?
+    /// Bytes that fill may ask for now, when it has a ceiling; below 0 when the last run was larger.
+    var fillTokens: Double
+    var fillTokensAt: MonotonicTime?
+
+    /// What has happened so far.
+    public internal(set) var statistics = PlannerStatistics()
+    /// When ``tick(now:)`` wants to be called, if nothing else happens before.
+    public internal(set) var wakeTime: MonotonicTime?
+
+    var actions: [PlannerAction] = []
+    private var lastLayer: UInt64 = 0
+    var lastRequest: UInt64 = 0
+    /// Why nothing is done any more, once it is so.
+    private(set) var stoppedReason: String?
+
+    public init(_ configuration: PlannerConfiguration = PlannerConfiguration()) {
+        self.configuration = configuration
+        fillTokens = Double(configuration.runLimit.fill)
+    }
+
+    // MARK: - Layers
+
+    /// Makes a layer known. `host` is the registry that it comes from: throttling holds for all layers of one host.
+    public mutating func attach(_ map: any ExtentMap, host: String) -> LayerID {
+        lastLayer += 1
+        let id = LayerID(value: lastLayer)
+        layers[id] = LayerState(map, host: host, configuration)
+        return id
+    }
+
+    /// Forgets a layer: its demands fail, its requests end at their next extent.
+    public mutating func detach(_ id: LayerID, now: MonotonicTime) -> [PlannerAction] {
+        guard layers[id] != nil else { return [] }
+        for ticket in demands.filter({ $0.value.layer == id }).keys.sorted(by: { $0.value < $1.value }) {
+            end(ticket, .failed(reason: "the layer is no longer in use"), now)
+        }
+        profileQueue.removeAll { $0.layer == id }
+        readaheadQueue.removeAll { $0.layer == id }
+        fillQueue.removeAll { $0.layer == id }
+        layers[id] = nil
+        return finish(now)
+    }
+
+    /// Fails every demand with `reason`, ends every request, and starts nothing from now on.
+    public mutating func stop(reason: String, now: MonotonicTime) -> [PlannerAction] {
+        stoppedReason = reason
+        profileQueue = []
+        readaheadQueue = []
+        fillQueue = []
+        for ticket in demands.keys.sorted(by: { $0.value < $1.value }) {
+            end(ticket, .failed(reason: reason), now)
+        }
+        return finish(now)
+    }
+
+    // MARK: - Demand
+
+    /// A reader is blocked on `extents`. The action that completes the demand comes with this event or a later one.
+    public mutating func demand(
+        _ ticket: DemandTicket, layer id: LayerID, extents asked: Range<Int>, now: MonotonicTime
+    ) -> [PlannerAction] {
+        statistics.demands += 1
+        if let stoppedReason {
+            actions.append(.complete(ticket, .failed(reason: stoppedReason)))
+            return finish(now)
+        }
+        guard let extents = layers[id]?.clamped(asked), extents == asked, demands[ticket] == nil else {
+            actions.append(.complete(ticket, .failed(reason: "not an extent of a layer that is attached")))
+            return finish(now)
+        }
+        var missing = 0
+        for extent in extents where layers[id]?.map.isPresent(extent) == false {
+            missing += 1
+            want(ExtentKey(layer: id, extent: extent), ticket)
+        }
+        noteAccess(id, extents)
+        guard missing > 0 else {
+            statistics.demandsAlreadyLocal += 1
+            actions.append(.complete(ticket, .available))
+            return finish(now)
+        }
+        demands[ticket] = Demand(layer: id, extents: extents, missing: missing, since: now)
+        deadlines.append(Deadline(ticket: ticket, time: now.advanced(by: configuration.demandTimeout)))
+        return finish(now)
+    }
+
+    /// The reader gave up. What is in flight for it still lands.
+    public mutating func cancel(_ ticket: DemandTicket, now: MonotonicTime) -> [PlannerAction] {
+        end(ticket, .cancelled, now)
+        return finish(now)
+    }
+
+    /// A reader was served `extents` from the store.
+    public mutating func noteRead(_ id: LayerID, extents: Range<Int>, now: MonotonicTime) -> [PlannerAction] {
+        guard stoppedReason == nil, let extents = layers[id]?.clamped(extents), !extents.isEmpty else { return [] }
+        noteAccess(id, extents)
+        return finish(now)
+    }
+
+    // MARK: - Background
+
+    /// `extents` will be needed soon: fetched in the order of these calls, and within one call in the order of the blob.
+    public mutating func prefetch(_ id: LayerID, extents: Range<Int>, now: MonotonicTime) -> [PlannerAction] {
+        guard stoppedReason == nil, let extents = layers[id]?.clamped(extents), !extents.isEmpty else { return [] }
+        profileQueue.append(BackgroundEntry(layer: id, extents: extents))
+        return finish(now)
+    }
+
+    /// The whole layer is to become local when there is time for it; layers in the order of these calls.
+    public mutating func fill(_ id: LayerID, now: MonotonicTime) -> [PlannerAction] {
+        guard stoppedReason == nil, layers[id] != nil, !fillQueue.contains(where: { $0.layer == id }) else { return [] }
+        fillQueue.append(FillEntry(layer: id))
+        return finish(now)
+    }
+
+    /// Whether anything is left to fetch in the background for this layer.
+    public func isFilling(_ id: LayerID) -> Bool {
+        fillQueue.contains { $0.layer == id }
+    }
+
+    // MARK: - Time
+
+    /// Time has passed: at ``wakeTime`` or later.
+    public mutating func tick(now: MonotonicTime) -> [PlannerAction] {
+        finish(now)
+    }
+
+    /// The end of every event: decide what to start, and hand out the actions.
+    mutating func finish(_ now: MonotonicTime) -> [PlannerAction] {
+        wakeTime = nil
+        expireDemands(now)
+        if stoppedReason == nil { pump(now) }
+        resumePaused(now)
+        defer { actions = [] }
+        return actions
+    }
+
+    /// Asks for a tick at `time` or earlier.
+    mutating func wake(at time: MonotonicTime) {
+        wakeTime = wakeTime.map { min($0, time) } ?? time
+    }
+}

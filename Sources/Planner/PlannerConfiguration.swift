@@ -1,0 +1,85 @@
+/// The numbers behind the planner's decisions. Bytes are bytes of the blob (compressed): what the link carries.
+public struct PlannerConfiguration: Sendable {
+    /// Requests of each class that may be under way at once. Demand has its own room and so waits for no other class.
+    /// Two for a profile: a second request hides the round trip between two runs, and more only make the bytes that are
+    /// needed first come later. Two for fill, for the same reason.
+    public var requestLimit = PerClass<Int>(demand: 32, profile: 2, readahead: 4, fill: 2)
+
+    /// Bytes of each class that may be under way at once; one request of a class may always go. It bounds memory.
+    public var byteLimit = PerClass<UInt64>(demand: 64 << 20, profile: 24 << 20, readahead: 24 << 20, fill: 16 << 20)
+
+    /// The largest request of each class. Some seconds of a slow link at most, since a request is not torn down when
+    /// something more urgent comes.
+    public var runLimit = PerClass<UInt64>(demand: 16 << 20, profile: 8 << 20, readahead: 8 << 20, fill: 8 << 20)
+
+    /// How much readahead and neighbourhood a demand's own request may carry; more goes in a request of class readahead,
+    /// which yields to other demands.
+    public var demandAhead: UInt64 = 4 << 20
+
+    /// Bytes between two wanted extents that are fetched and thrown away rather than making a second request. A request
+    /// costs a round trip: at 5 ms and 200 Mbit/s that is 125 KB, and a quarter of it is always worth it. In eStargz the
+    /// tar header between two files takes some 200 bytes.
+    public var mergeGap: UInt64 = 32 << 10
+
+    /// How much of what lies behind a small demand in the blob comes along in its request; see ``Neighbourhood``.
+    public var neighbourhood = NeighbourhoodLimits()
+
+    /// Sequential reading: the first window, and what it may double to.
+    public var readaheadFirst: UInt64 = 256 << 10
+    /// See ``readaheadFirst``.
+    public var readaheadLargest: UInt64 = 16 << 20
+    /// What the part of a window that lies behind the end of the file being read may grow to.
+    public var readaheadAcrossFiles: UInt64 = 4 << 20
+    /// Sequential readers that are told apart in one layer.
+    public var streamsPerLayer = 16
+
+    /// A reader that hits an extent further than this behind what its request is carrying (bytes that nobody waits
+    /// for) does not wait for them: the request is cut short before the extent, which gets a request of its own.
+    public var joinDistance: UInt64 = 2 << 20
+
+    /// Nanoseconds after which a demand fails.
+    public var demandTimeout: UInt64 = 60_000_000_000
+    /// How often the bytes of a demand are requested before it fails, above what the registry client retries itself.
+    public var demandAttempts = 3
+    /// How often a profile's run is requested before it is left to demand and fill.
+    public var profileAttempts = 3
+    /// How often an extent whose bytes were wrong is fetched for one demand.
+    public var corruptAttempts = 2
+
+    /// Nanoseconds before the first repetition of a failed request; doubles each time.
+    public var retryFirst: UInt64 = 200_000_000
+    /// The longest pause between two tries of a demand.
+    public var retryLongest: UInt64 = 10_000_000_000
+    /// The longest pause between two tries of fill; also what a Retry-After may ask for at most.
+    public var backgroundRetryLongest: UInt64 = 300_000_000_000
+
+    /// Nanoseconds that fill stays away after the last demand: a starting process computes between its reads, and its
+    /// next read should find the link empty.
+    public var fillQuiet: UInt64 = 500_000_000
+    /// Nanoseconds after which fill goes on a little although there is demand all the time.
+    public var fillStarvation: UInt64 = 5_000_000_000
+    /// How much it goes on then.
+    public var fillTrickle: UInt64 = 1 << 20
+    /// The most that fill may take from the link, in bytes a second; `nil` for no ceiling.
+    public var fillBytesPerSecond: UInt64?
+    /// Nanoseconds that everything but demand stays away after the store could not take bytes.
+    public var storageFullPause: UInt64 = 10_000_000_000
+
+    public init() {}
+}
+
+/// What ``Neighbourhood`` moves between.
+public struct NeighbourhoodLimits: Sendable {
+    /// Bytes to begin with.
+    public var first: UInt64 = 128 << 10
+    /// Never less than this.
+    public var smallest: UInt64 = 32 << 10
+    /// Never more than this.
+    public var largest: UInt64 = 512 << 10
+    /// A demand of this many bytes or more takes no neighbours along.
+    public var smallDemand: UInt64 = 512 << 10
+    /// How many requests are watched before the size changes.
+    public var period = 8
+
+    public init() {}
+}

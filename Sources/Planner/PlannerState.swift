@@ -1,0 +1,120 @@
+import Base
+
+/// An extent of a layer.
+struct ExtentKey: Hashable, Sendable {
+    let layer: LayerID
+    let extent: Int
+}
+
+/// A reader that waits.
+struct Demand: Sendable {
+    let layer: LayerID
+    let extents: Range<Int>
+    /// Extents that it still waits for.
+    var missing: Int
+    let since: MonotonicTime
+}
+
+/// An extent that readers wait for.
+struct Want: Sendable {
+    enum Phase: Hashable, Sendable {
+        /// In the demand queue.
+        case queued
+        /// In a request or in decoding.
+        case inFlight
+        /// Waiting for the next try.
+        case paused
+    }
+
+    var waiters: [DemandTicket] = []
+    var phase: Phase
+    /// Requests that failed.
+    var attempts = 0
+    /// Times that its bytes were wrong.
+    var corrupt = 0
+}
+
+struct Deadline: Sendable {
+    let ticket: DemandTicket
+    let time: MonotonicTime
+}
+
+struct Retry: Sendable {
+    let key: ExtentKey
+    let time: MonotonicTime
+}
+
+/// Extents that a background class is to fetch.
+struct BackgroundEntry: Sendable {
+    let layer: LayerID
+    var extents: Range<Int>
+    var attempts = 0
+    var notBefore = MonotonicTime(nanoseconds: 0)
+}
+
+/// A layer that is to become complete.
+struct FillEntry: Sendable {
+    let layer: LayerID
+    /// Everything before was present, in flight or given up when fill went over it.
+    var cursor = 0
+    /// Whether something that fill went over has come back since, so that it has to go over the layer again.
+    var hasHoles = false
+    var failures = 0
+    var notBefore = MonotonicTime(nanoseconds: 0)
+}
+
+/// A request under way.
+struct Request: Sendable {
+    let id: RequestID
+    let layer: LayerID
+    let startedAs: FetchClass
+    var fetchClass: FetchClass
+    /// What has not been taken yet.
+    var rest: [Range<Int>]
+    /// Taken, its bytes arriving.
+    var current: Int?
+    /// Bytes of the range that was asked for; held against the limit of the class until the request ends.
+    let bytes: UInt64
+    let attempts: Int
+    var pausedSince: MonotonicTime?
+    /// What a starving fill may still take before it pauses again.
+    var trickle: UInt64 = 0
+
+    /// The next extent, or `nil` when all have been taken.
+    var next: Int? { rest.first?.lowerBound }
+
+    mutating func take() -> Int? {
+        guard let segment = rest.first else { return nil }
+        if segment.count == 1 {
+            rest.removeFirst()
+        } else {
+            rest[0] = segment.lowerBound + 1..<segment.upperBound
+        }
+        return segment.lowerBound
+    }
+
+    func contains(_ extent: Int) -> Bool {
+        current == extent || rest.contains { $0.contains(extent) }
+    }
+}
+
+/// First in, first out, over an array.
+struct Queue<Element: Sendable>: Sendable {
+    private var elements: [Element] = []
+    private var head = 0
+
+    var first: Element? { head < elements.count ? elements[head] : nil }
+
+    mutating func append(_ element: Element) {
+        elements.append(element)
+    }
+
+    mutating func removeFirst() {
+        guard head < elements.count else { return }
+        head += 1
+        if head >= 64, head * 2 >= elements.count {
+            elements.removeFirst(head)
+            head = 0
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import Base
+
+/// Sequential readers of one layer, told apart by where they are.
+///
+/// A reader that goes from one extent to the next gets a window that doubles with each step, as a kernel does it; one that
+/// jumps starts again. The window counts bytes of the blob ahead of the reader. What of it lies behind the end of the file
+/// being read has to be earned by going over such ends: a large file read to its end must not drag 16 MiB of its
+/// neighbours along.
+struct SequentialStreams: Sendable {
+    struct Stream: Sendable {
+        /// The last extent read.
+        var last: Int
+        /// Where what has been scheduled for it ends.
+        var scheduledEnd: Int
+        var window: UInt64 = 0
+        var acrossFiles: UInt64 = 0
+        var lastUse: UInt64
+    }
+
+    private var streams: [Stream] = []
+    private var uses: UInt64 = 0
+
+    /// A reader read `extents`. Gives the stream that it belongs to when that is sequential and moved on.
+    mutating func access(
+        _ extents: Range<Int>, _ map: any ExtentMap, _ configuration: PlannerConfiguration
+    ) -> Int? {
+        uses += 1
+        let first = extents.lowerBound
+        let last = extents.upperBound - 1
+        // Kernel readahead makes reads overtake each other: a step back, or a jump inside of what is scheduled, is
+        // still the same reader.
+        let found = streams.firstIndex { stream in
+            first >= stream.last - 1 && first <= max(stream.last + 1, stream.scheduledEnd)
+        }
+        guard let index = found else {
+            let stream = Stream(last: last, scheduledEnd: extents.upperBound, lastUse: uses)
+            if streams.count < configuration.streamsPerLayer {
+                streams.append(stream)
+            } else if let oldest = streams.indices.min(by: { streams[$0].lastUse < streams[$1].lastUse }) {
+                streams[oldest] = stream
+            }
+            return nil
+        }
+        streams[index].lastUse = uses
+        let previous = streams[index].last
+        guard last > previous else { return nil }
+        streams[index].last = last
+        streams[index].scheduledEnd = max(streams[index].scheduledEnd, extents.upperBound)
+        streams[index].window = Self.grown(
+            streams[index].window, configuration.readaheadFirst, configuration.readaheadLargest)
+        // A read of many extents is one step; whether it went over the end of a file is told by its last extents.
+        if (max(previous + 1, last - 15)...last).contains(where: map.beginsFile) {
+            streams[index].acrossFiles = Self.grown(
+                streams[index].acrossFiles, configuration.readaheadFirst, configuration.readaheadAcrossFiles)
+        }
+        return index
+    }
+
+    /// What to schedule for a stream now: nothing while more than half of its window is scheduled already.
+    mutating func ahead(_ index: Int, _ map: any ExtentMap) -> Range<Int>? {
+        let stream = streams[index]
+        let start = stream.last + 1
+        var budget = stream.window
+        var sum: UInt64 = 0
+        var scheduled: UInt64 = 0
+        var end = start
+        while end < map.extentCount, end - start < 4096, sum < budget {
+            if map.beginsFile(end) {
+                budget = min(budget, sum &+ stream.acrossFiles)
+                if sum >= budget { break }
+            }
+            sum &+= map.blobRange(of: end).count
+            end += 1
+            if end <= stream.scheduledEnd { scheduled = sum }
+        }
+        guard end > stream.scheduledEnd, scheduled <= stream.window / 2 else { return nil }
+        streams[index].scheduledEnd = end
+        return max(start, stream.scheduledEnd)..<end
+    }
+
+    private static func grown(_ window: UInt64, _ first: UInt64, _ largest: UInt64) -> UInt64 {
+        window == 0 ? min(first, largest) : min(window &* 2, largest)
+    }
+}
