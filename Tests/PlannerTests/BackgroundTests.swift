@@ -1,0 +1,221 @@
+import Base
+import Planner
+import Testing
+
+@Suite struct BackgroundTests {
+    @Test func classesGoInOrderAndFillLast() throws {
+        var desk = Desk()
+        let fakes = [FakeLayer(sizes: [100, 100]), FakeLayer(sizes: [100, 100])]
+        let layers = fakes.map { desk.attach($0) }
+        desk.prefetch(layers[0], 0..<1)
+        desk.fill(layers[0])
+        desk.fill(layers[1])
+        let profile = desk.newRequests()
+        #expect(profile.map(\.fetchClass) == [.profile], "fill waits for what is known to be needed")
+        desk.carryOut(try #require(profile.first), layers[0], fakes[0])
+        let fill = desk.newRequests()
+        #expect(fill.map(\.fetchClass) == [.fill, .fill])
+        #expect(fill.map(\.layer) == layers)
+        #expect(fill.first?.blob == ByteRange(offset: 100, end: 200))
+        for (index, request) in fill.enumerated() { desk.carryOut(request, layers[index], fakes[index]) }
+        #expect(fakes.allSatisfy { $0.missing == 0 })
+        #expect(!desk.planner.isFilling(layers[0]) && !desk.planner.isFilling(layers[1]))
+    }
+
+    @Test func profileIsSplitIntoRunsInOrder() {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 20))
+        let layer = desk.attach(fake)
+        desk.prefetch(layer, 0..<20)
+        var ranges: [ByteRange] = []
+        while !desk.started.isEmpty {
+            let request = desk.started.removeFirst()
+            ranges.append(request.blob)
+            desk.carryOut(request, layer, fake)
+        }
+        #expect(ranges.map(\.count) == [8 * mebibyte, 8 * mebibyte, 4 * mebibyte])
+        #expect(ranges.map(\.offset) == [0, 8 * mebibyte, 16 * mebibyte])
+        #expect(fake.missing == 0)
+    }
+
+    @Test func demandPromotesWhatIsUnderWay() throws {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: 100, count: 4))
+        let layer = desk.attach(fake)
+        desk.prefetch(layer, 0..<4)
+        let request = try #require(desk.newRequests().first)
+        let ticket = desk.demand(layer, 2..<3)
+        #expect(desk.newRequests().isEmpty)
+        #expect(desk.planner.statistics.promoted == 1)
+        #expect(desk.advance(request) == .take(0, awaited: false))
+        #expect(desk.advance(request) == .take(1, awaited: false))
+        #expect(desk.advance(request) == .take(2, awaited: true))
+        desk.arrive(layer, fake, [0, 1, 2])
+        #expect(desk.completed[ticket] == .available)
+    }
+
+    @Test func demandFarBehindCutsTheRequestAndTheRestIsNotForgotten() throws {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 8))
+        let layer = desk.attach(fake)
+        desk.prefetch(layer, 0..<8)
+        let profile = try #require(desk.newRequests().first)
+        #expect(desk.take(profile, 1) == [0])
+        let ticket = desk.demand(layer, 5..<6)
+        let requests = desk.newRequests()
+        #expect(requests.map(\.fetchClass) == [.demand, .profile])
+        #expect(requests.map(\.blob) == [
+            ByteRange(offset: 5 * mebibyte, end: 6 * mebibyte), ByteRange(offset: 6 * mebibyte, end: 8 * mebibyte),
+        ])
+        #expect(desk.take(profile) == [1, 2, 3, 4], "what was asked for twice is not read twice")
+        desk.arrive(layer, fake, Array(0..<5))
+        desk.end(profile)
+        for request in requests { desk.carryOut(request, layer, fake) }
+        #expect(desk.completed[ticket] == .available)
+        #expect(fake.missing == 0)
+        #expect(desk.planner.statistics.cut == 1)
+    }
+
+    @Test func aReaderBehindOtherReadersJoinsThem() {
+        var desk = Desk()
+        let layer = desk.attach(FakeLayer(sizes: Array(repeating: mebibyte, count: 8)))
+        desk.demand(layer, 0..<7)
+        #expect(desk.newRequests().count == 1)
+        desk.demand(layer, 6..<7)
+        #expect(desk.newRequests().isEmpty, "bytes that somebody waits for are no reason to go around them")
+    }
+
+    @Test func fillYieldsToDemandAndComesBackWhenItIsQuiet() throws {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 32))
+        let layer = desk.attach(fake)
+        let ticket = desk.demand(layer, 30..<31)
+        desk.fill(layer)
+        let demand = try #require(desk.newRequests().first)
+        #expect(demand.fetchClass == .demand)
+        desk.carryOut(demand, layer, fake)
+        #expect(desk.completed[ticket] == .available)
+        #expect(desk.newRequests().isEmpty, "not at once")
+        #expect(desk.planner.wakeTime == desk.now.advanced(by: 500 * millisecond))
+        desk.pass(499 * millisecond)
+        #expect(desk.newRequests().isEmpty)
+        desk.pass(1 * millisecond)
+        #expect(desk.newRequests().map(\.fetchClass) == [.fill, .fill])
+    }
+
+    @Test func fillUnderWayPausesForDemandAndIsNotTornDown() throws {
+        var configuration = PlannerConfiguration.plain
+        configuration.requestLimit.fill = 1
+        var desk = Desk(configuration)
+        let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 16))
+        let layer = desk.attach(fake)
+        desk.fill(layer)
+        let fill = try #require(desk.newRequests().first)
+        #expect(desk.take(fill, 1) == [0])
+        desk.demand(layer, 15..<16)
+        #expect(desk.advance(fill) == .pause)
+        desk.arrive(layer, fake, [0])
+        desk.carryOut(try #require(desk.newRequests().first), layer, fake)
+        #expect(desk.resumed.isEmpty)
+        desk.pass(500 * millisecond)
+        #expect(desk.resumed == [fill.id])
+        #expect(desk.take(fill) == Array(1..<8))
+    }
+
+    @Test func aReaderThatHitsPausedFillGetsItGoing() throws {
+        var desk = Desk()
+        let layer = desk.attach(FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 16)))
+        let busy = desk.attach(FakeLayer(sizes: [100]))
+        desk.fill(layer)
+        let fill = try #require(desk.newRequests().first)
+        desk.demand(busy, 0..<1)
+        #expect(desk.advance(fill) == .pause)
+        desk.demand(layer, 1..<2)
+        #expect(desk.resumed == [fill.id])
+        #expect(desk.advance(fill) == .take(0, awaited: false))
+    }
+
+    @Test func fillIsNotStarvedForEver() throws {
+        var configuration = PlannerConfiguration.plain
+        configuration.demandTimeout = 1000 * second
+        var desk = Desk(configuration)
+        let layer = desk.attach(FakeLayer(sizes: Array(repeating: 512 * kibibyte, count: 8)))
+        let busy = desk.attach(FakeLayer(sizes: [100]))
+        desk.fill(layer)
+        let fill = try #require(desk.newRequests().first)
+        desk.demand(busy, 0..<1)
+        var taken: [Int] = []
+        for round in 1...4 {
+            #expect(desk.advance(fill) == .pause)
+            desk.pass(5 * second)
+            #expect(desk.resumed.count == round)
+            taken += desk.take(fill)
+            #expect(taken == Array(0..<2 * round), "1 MiB each 5 s")
+        }
+    }
+
+    @Test func fillKeepsItsCeiling() throws {
+        var configuration = PlannerConfiguration.plain
+        configuration.fillBytesPerSecond = mebibyte
+        configuration.runLimit.fill = 4 * mebibyte
+        var desk = Desk(configuration)
+        let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 64))
+        let layer = desk.attach(fake)
+        let begin = desk.now
+        desk.fill(layer)
+        for _ in 0..<1000 where fake.missing > 0 {
+            while !desk.started.isEmpty { desk.carryOut(desk.started.removeFirst(), layer, fake) }
+            guard fake.missing > 0 else { break }
+            desk.now = try #require(desk.planner.wakeTime)
+            desk.pass(0)
+        }
+        #expect(fake.missing == 0)
+        let seconds = Double(desk.now.since(begin)) / 1e9
+        #expect(seconds > 54 && seconds < 64, "\(seconds) s for 64 MiB at 1 MiB/s with a burst of one run")
+    }
+
+    @Test func throttlingStopsTheHostsBackgroundAndNotItsDemand() throws {
+        var desk = Desk()
+        let fakes = (0..<3).map { _ in FakeLayer(sizes: Array(repeating: mebibyte, count: 2)) }
+        let layers = [
+            desk.attach(fakes[0], host: "a"), desk.attach(fakes[1], host: "a"), desk.attach(fakes[2], host: "b"),
+        ]
+        desk.fill(layers[0])
+        let fill = try #require(desk.newRequests().first)
+        desk.end(fill, RequestFailure(.throttled(retryAfter: 10 * second), reason: "429"))
+        desk.fill(layers[1])
+        desk.fill(layers[2])
+        let others = desk.newRequests()
+        #expect(others.map(\.layer) == [layers[2]], "another registry is not concerned")
+        desk.carryOut(try #require(others.first), layers[2], fakes[2])
+        desk.demand(layers[1], 0..<1)
+        let demand = desk.newRequests()
+        #expect(demand.map(\.fetchClass) == [.demand])
+        desk.carryOut(try #require(demand.first), layers[1], fakes[1])
+        desk.pass(9 * second)
+        #expect(desk.newRequests().isEmpty)
+        desk.pass(1 * second)
+        #expect(desk.newRequests().map(\.layer) == [layers[0], layers[1]])
+    }
+
+    @Test func fullDiskPausesTheBackground() throws {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 32))
+        let layer = desk.attach(fake)
+        desk.fill(layer)
+        let requests = desk.newRequests()
+        #expect(requests.count == 2)
+        let first = try #require(requests.first)
+        #expect(desk.take(first, 1) == [0])
+        let ticket = desk.demand(layer, 0..<1)
+        desk.done(layer, 0, .unstorable(reason: "no space"))
+        #expect(desk.completed[ticket] == .failed(reason: "no space"))
+        desk.pass(1 * second)
+        for request in requests { desk.carryOut(request, layer, fake) }
+        #expect(desk.newRequests().isEmpty)
+        desk.pass(10 * second)
+        #expect(desk.started.count == 2)
+        while !desk.started.isEmpty { desk.carryOut(desk.started.removeFirst(), layer, fake) }
+        #expect(fake.missing == 0, "the one that could not be stored is fetched again")
+    }
+}

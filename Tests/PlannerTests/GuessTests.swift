@@ -1,0 +1,141 @@
+import Base
+import Planner
+import Testing
+
+/// Readahead and neighbourhood: what is fetched before anybody asks.
+@Suite struct GuessTests {
+    /// How many extents one reader has ahead of it after each step, when everything asked for arrives at once.
+    private func windows(_ order: [Int], extents: Int = 600, files: Set<Int> = [0]) -> [Int] {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: extents), files: files)
+        let layer = desk.attach(fake)
+        return order.map { extent in
+            if fake.isPresent(extent) {
+                desk.noteRead(layer, extent..<extent + 1)
+            } else {
+                desk.demand(layer, extent..<extent + 1)
+            }
+            while !desk.started.isEmpty { desk.carryOut(desk.started.removeFirst(), layer, fake) }
+            var end = extent + 1
+            while end < extents, fake.isPresent(end) { end += 1 }
+            return end - extent - 1
+        }
+    }
+
+    @Test func windowDoublesWhileReadingIsSequential() {
+        let windows = windows(Array(0..<120))
+        #expect(windows[0] == 0, "one read is not a sequence")
+        #expect(windows[1] == 4, "256 KiB")
+        #expect(windows[3] >= 8)
+        #expect(windows[5] >= 16)
+        #expect(windows.max() == 256, "16 MiB and no more")
+    }
+
+    @Test func randomReadingHasNoWindow() {
+        #expect(windows([0, 50, 10, 90, 30, 70]).allSatisfy { $0 == 0 })
+    }
+
+    @Test func aJumpStartsAgain() {
+        let windows = windows([0, 1, 2, 3, 300, 301])
+        #expect(windows[4] == 0)
+        #expect(windows[5] == 4)
+    }
+
+    @Test func readaheadStopsAtTheEndOfTheFile() {
+        let windows = windows(Array(0..<20), files: [0, 20])
+        #expect(windows[19] == 0, "the next file has not been asked for")
+        #expect(windows[10] == 9)
+    }
+
+    @Test func readingFilesOneAfterTheOtherEarnsAWindowAcrossThem() {
+        let windows = windows(Array(0..<100), files: Set(0..<600))
+        #expect(windows[1] == 4)
+        #expect(windows.max() == 64, "4 MiB across files")
+    }
+
+    @Test func twoReadersAreToldApart() {
+        let windows = windows((0..<6).flatMap { [$0, 200 + $0] })
+        #expect(windows[2] == 4 && windows[3] == 4)
+        #expect(windows[10] >= 8 && windows[11] >= 8)
+    }
+
+    @Test func readsThatOvertakeEachOtherAreOneReader() throws {
+        #expect(try #require(windows([0, 1, 3, 2, 4, 6, 5, 8, 7]).last) >= 8)
+    }
+
+    @Test func demandAndItsReadaheadAreOneRequest() {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 100), files: [0])
+        let layer = desk.attach(fake)
+        desk.demand(layer, 0..<1)
+        for request in desk.newRequests() { desk.carryOut(request, layer, fake) }
+        desk.demand(layer, 1..<2)
+        let requests = desk.newRequests()
+        #expect(requests.map(\.blob) == [ByteRange(offset: 64 * kibibyte, end: 384 * kibibyte)])
+        #expect(requests.map(\.fetchClass) == [.demand])
+    }
+
+    @Test func aSmallDemandTakesItsNeighboursAlong() {
+        var desk = Desk(PlannerConfiguration())
+        let fake = FakeLayer(sizes: Array(repeating: 10 * kibibyte, count: 100), gap: 200)
+        fake.setPresent([52])
+        let layer = desk.attach(fake)
+        let ticket = desk.demand(layer, 50..<51)
+        let requests = desk.newRequests()
+        #expect(requests.count == 1)
+        let taken = requests.flatMap { desk.take($0) }
+        #expect(taken == [50, 51] + Array(53...63), "128 KiB behind it, without what is present, nothing before it")
+        desk.arrive(layer, fake, [50])
+        #expect(desk.completed[ticket] == .available, "and nobody waits for them")
+    }
+
+    @Test func largeDemandsTakeNoNeighbours() {
+        var desk = Desk(PlannerConfiguration())
+        let layer = desk.attach(FakeLayer(sizes: [mebibyte, kibibyte, kibibyte]))
+        desk.demand(layer, 0..<1)
+        #expect(desk.newRequests().map(\.blob.count) == [mebibyte])
+    }
+
+    /// Requests made by a reader that opens every third file of some directories, in no order.
+    private func requests(_ configuration: PlannerConfiguration) -> Int {
+        var desk = Desk(configuration)
+        let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 16_000))
+        let layer = desk.attach(fake)
+        var count = 0
+        for turn in 0..<400 {
+            // 64 files of a directory, then the next directory; 37 is coprime with 64, so each once and out of order.
+            let position = turn / 64 * 2000 + turn % 64 * 37 % 64 * 3
+            if fake.isPresent(position) {
+                desk.noteRead(layer, position..<position + 1)
+            } else {
+                desk.demand(layer, position..<position + 1)
+            }
+            count += desk.started.count
+            while !desk.started.isEmpty { desk.carryOut(desk.started.removeFirst(), layer, fake) }
+        }
+        return count
+    }
+
+    @Test func theNeighbourhoodGrowsWhereItPays() {
+        let near = requests(PlannerConfiguration())
+        let none = requests(.plain)
+        #expect(near * 4 < none, "\(near) against \(none) requests")
+    }
+
+    @Test func theNeighbourhoodShrinksWhereItDoesNotPay() {
+        var desk = Desk(PlannerConfiguration())
+        let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 40_000))
+        let layer = desk.attach(fake)
+        var sizes: [UInt64] = []
+        for turn in 0..<100 {
+            let position = turn * 3989 % 39_900
+            desk.demand(layer, position..<position + 1)
+            for request in desk.newRequests() {
+                sizes.append(request.blob.count)
+                desk.carryOut(request, layer, fake)
+            }
+        }
+        #expect(sizes.first == 136 * kibibyte)
+        #expect(sizes.last == 40 * kibibyte, "down to 32 KiB beside the 8 KiB that were asked for")
+    }
+}
