@@ -153,14 +153,14 @@ extension Planner {
     mutating func expireDemands(_ now: MonotonicTime) {
         while let next = deadlines.first {
             guard demands[next.ticket] != nil else {
-                deadlines.removeFirst()
+                _ = deadlines.popFirst()
                 continue
             }
             guard next.time <= now else {
                 wake(at: next.time)
                 return
             }
-            deadlines.removeFirst()
+            _ = deadlines.popFirst()
             let seconds = configuration.demandTimeout / 1_000_000_000
             end(next.ticket, .failed(reason: "nothing arrived within \(seconds) s"), now)
         }

@@ -26,11 +26,11 @@ extension Planner {
     private mutating func startDemands(_ now: MonotonicTime) {
         while let key = demandQueue.first {
             guard wants[key]?.phase == .queued, layers[key.layer]?.marks[key.extent].contains(.wanted) == true else {
-                demandQueue.removeFirst()
+                _ = demandQueue.popFirst()
                 continue
             }
             guard hasRoom(.demand) else { return }
-            demandQueue.removeFirst()
+            _ = demandQueue.popFirst()
             guard layers[key.layer]?.map.isPresent(key.extent) == false else {
                 satisfy(key, now)
                 continue

@@ -21,9 +21,9 @@ public struct Planner: Sendable {
     var requests: [RequestID: Request] = [:]
 
     /// Wanted extents in the order in which they were asked for; what is no longer wanted is skipped.
-    var demandQueue = Queue<ExtentKey>()
+    var demandQueue = FIFO<ExtentKey>()
     /// Demands in the order of their deadlines.
-    var deadlines = Queue<Deadline>()
+    var deadlines = FIFO<Deadline>()
     /// Wanted extents that wait for their next try.
     var retries: [Retry] = []
     var profileQueue: [BackgroundEntry] = []

@@ -97,24 +97,3 @@ struct Request: Sendable {
         current == extent || rest.contains { $0.contains(extent) }
     }
 }
-
-/// First in, first out, over an array.
-struct Queue<Element: Sendable>: Sendable {
-    private var elements: [Element] = []
-    private var head = 0
-
-    var first: Element? { head < elements.count ? elements[head] : nil }
-
-    mutating func append(_ element: Element) {
-        elements.append(element)
-    }
-
-    mutating func removeFirst() {
-        guard head < elements.count else { return }
-        head += 1
-        if head >= 64, head * 2 >= elements.count {
-            elements.removeFirst(head)
-            head = 0
-        }
-    }
-}

@@ -1,0 +1,51 @@
+/// First in, first out, over an array: both ends in constant time on average.
+public struct FIFO<Element> {
+    private var elements: [Element?] = []
+    private var head = 0
+
+    public init() {}
+
+    public var count: Int { elements.count - head }
+    public var isEmpty: Bool { head == elements.count }
+
+    /// The element that has waited longest.
+    public var first: Element? { head < elements.count ? elements[head] : nil }
+
+    public mutating func append(_ element: Element) {
+        elements.append(element)
+    }
+
+    /// Takes the element that has waited longest.
+    public mutating func popFirst() -> Element? {
+        guard head < elements.count else { return nil }
+        let element = elements[head]
+        elements[head] = nil
+        head += 1
+        if head >= 64, head * 2 >= elements.count {
+            elements.removeFirst(head)
+            head = 0
+        }
+        return element
+    }
+
+    /// Takes the first element for which `condition` holds, wherever it stands.
+    public mutating func remove(where condition: (Element) -> Bool) -> Element? {
+        for index in head..<elements.count {
+            guard let element = elements[index], condition(element) else { continue }
+            elements.remove(at: index)
+            return element
+        }
+        return nil
+    }
+
+    /// Takes all that wait, in order.
+    public mutating func removeAll() -> [Element] {
+        defer {
+            elements = []
+            head = 0
+        }
+        return elements[head...].compactMap { $0 }
+    }
+}
+
+extension FIFO: Sendable where Element: Sendable {}

@@ -1,0 +1,48 @@
+import Base
+import Linux
+import SystemPackage
+
+/// A thread that calls the engine when the planner wants to be told that time has passed.
+final class Alarm: Sendable {
+    private struct State {
+        var time: MonotonicTime?
+        var isChanged = false
+        var isClosed = false
+    }
+
+    private let state = Guarded(State())
+
+    /// Asks for a call at `time` or earlier.
+    func set(_ time: MonotonicTime) {
+        state.withLockSignalling { state in
+            if let set = state.time, set <= time { return }
+            state.time = time
+            state.isChanged = true
+        }
+    }
+
+    func close() {
+        state.withLockBroadcasting { $0.isClosed = true }
+    }
+
+    /// The thread's body: calls `ring` at the times asked for, until closed.
+    func run(_ ring: () -> Void) {
+        while true {
+            let (time, isClosed) = state.withLock { state in
+                state.isChanged = false
+                return (state.time, state.isClosed)
+            }
+            if isClosed { return }
+            let now = MonotonicTime.now()
+            if let time, time <= now {
+                state.withLock { $0.time = nil }
+                ring()
+                continue
+            }
+            // Without a time it sleeps until there is one; an hour is as good as for ever.
+            _ = state.waitUntil(timeout: time?.since(now) ?? 3_600_000_000_000) { state in
+                state.isClosed || state.isChanged ? true : nil
+            }
+        }
+    }
+}

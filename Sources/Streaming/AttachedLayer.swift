@@ -1,0 +1,82 @@
+import Base
+import ContentStore
+import Planner
+import Registry
+
+/// A layer that the engine fetches, and where its blob can be had.
+final class AttachedLayer: Sendable {
+    private struct State {
+        var locations: [BlobLocation]
+        /// The one that worked last.
+        var preferred = 0
+        var lastReport: MonotonicTime?
+        var unreported = 0
+        var isCompletionReported = false
+    }
+
+    let id: LayerID
+    let content: LayerContent
+    private let state: Guarded<State>
+
+    init(_ id: LayerID, _ content: LayerContent, _ locations: [BlobLocation]) {
+        self.id = id
+        self.content = content
+        state = Guarded(State(locations: locations))
+    }
+
+    var map: LayerMap { LayerMap(content: content) }
+
+    /// More places that hold the same blob.
+    func add(_ locations: [BlobLocation]) {
+        state.withLock { state in
+            for location in locations where !state.locations.contains(location) { state.locations.append(location) }
+        }
+    }
+
+    /// The places, the one that worked last first.
+    var locations: [BlobLocation] {
+        state.withLock { state in
+            let count = state.locations.count
+            return (0..<count).map { state.locations[(state.preferred + $0) % count] }
+        }
+    }
+
+    /// Asked first from now on.
+    func prefer(_ location: BlobLocation) {
+        state.withLock { state in
+            if let index = state.locations.firstIndex(of: location) { state.preferred = index }
+        }
+    }
+
+    /// Its bytes were wrong: another place is asked first from now on.
+    func distrust() {
+        state.withLock { state in
+            if !state.locations.isEmpty { state.preferred = (state.preferred + 1) % state.locations.count }
+        }
+    }
+
+    /// Whether trouble with this layer is to be logged now, and how much of it was not logged since the last time: one
+    /// line a minute, however many extents are wrong.
+    func shouldReport(now: MonotonicTime) -> Int? {
+        state.withLock { state in
+            if let last = state.lastReport, now.since(last) < 60_000_000_000 {
+                state.unreported += 1
+                return nil
+            }
+            defer {
+                state.lastReport = now
+                state.unreported = 0
+            }
+            return state.unreported
+        }
+    }
+
+    /// True once, when the layer is complete.
+    func becameComplete() -> Bool {
+        guard content.isComplete else { return false }
+        return state.withLock { state in
+            defer { state.isCompletionReported = true }
+            return !state.isCompletionReported
+        }
+    }
+}

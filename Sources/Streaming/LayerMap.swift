@@ -1,0 +1,53 @@
+import Base
+import ContentStore
+import LayerIndex
+import Planner
+
+/// A layer as the planner sees it.
+struct LayerMap: ExtentMap {
+    let content: LayerContent
+
+    var extentCount: Int { content.chunks.extentCount }
+
+    func blobRange(of extent: Int) -> ByteRange { content.chunks.extent(extent).blob }
+
+    func isPresent(_ extent: Int) -> Bool { content.missing(in: content.chunks.extent(extent).chunks) == nil }
+
+    /// Files start on 4 KiB boundaries of the content space, so a hole before the first chunk means that a file begins.
+    /// One whose predecessor fills its last block is not seen.
+    func beginsFile(_ extent: Int) -> Bool {
+        let first = content.chunks.extent(extent).chunks.lowerBound
+        guard first > 0 else { return true }
+        return content.chunks.chunk(first - 1).content.end != content.chunks.chunk(first).content.offset
+    }
+
+    /// The extents that bring what is missing of `chunks`, and what lies between them; `nil` when nothing is missing.
+    func extents(missingIn chunks: Range<Int>) -> Range<Int>? {
+        let table = content.chunks
+        let chunks = chunks.clamped(to: 0..<table.chunkCount)
+        guard let first = content.missing(in: chunks) else { return nil }
+        var last = chunks.upperBound - 1
+        while last > first, content.isPresent(last) { last -= 1 }
+        let (lower, upper) = (table.chunk(first).extent, table.chunk(last).extent)
+        return lower..<max(lower, upper) + 1
+    }
+
+    /// The extents that hold `chunks`.
+    func extents(holding chunks: Range<Int>) -> Range<Int>? {
+        let table = content.chunks
+        let chunks = chunks.clamped(to: 0..<table.chunkCount)
+        guard !chunks.isEmpty else { return nil }
+        let (lower, upper) = (table.chunk(chunks.lowerBound).extent, table.chunk(chunks.upperBound - 1).extent)
+        return lower..<max(lower, upper) + 1
+    }
+
+    /// The extents that begin before `end` in the blob.
+    func extents(before end: UInt64) -> Range<Int> {
+        var (low, high) = (0, extentCount)
+        while low < high {
+            let middle = (low + high) / 2
+            if blobRange(of: middle).offset < end { low = middle + 1 } else { high = middle }
+        }
+        return 0..<low
+    }
+}

@@ -1,0 +1,48 @@
+import Base
+public import Planner
+
+/// What the engine counts beside what the planner does.
+final class StreamingCounters: Sendable {
+    /// Bytes of bodies that arrived, by the class of their request.
+    let received = PerClass(demand: Counter(), profile: Counter(), readahead: Counter(), fill: Counter())
+    /// Bytes of bodies that lay between extents, or behind what was still wanted.
+    let skipped = Counter()
+    let decodedBytes = Counter()
+    let decodedExtents = Counter()
+    let digestFailures = Counter()
+    let decodeFailures = Counter()
+    let storeFailures = Counter()
+    let decodeNanoseconds = Counter()
+    /// Times that a connection was not read from because decoding was behind.
+    let backPressure = Counter()
+}
+
+/// The engine's figures at one moment, for metrics.
+public struct StreamingSnapshot: Sendable, Hashable {
+    /// What was decided: requests and bytes by class, demands, joins, promotions, stalls, guesses.
+    public var planner: PlannerStatistics
+    /// Bytes of bodies that arrived, by the class that their request was started in.
+    public var received: PerClass<UInt64>
+    /// Of them, those that were thrown away: gaps between extents, and what was no longer wanted.
+    public var skipped: UInt64
+    /// Verified bytes that came out of decoding, and the extents that they were in.
+    public var decodedBytes: UInt64
+    /// See ``decodedBytes``.
+    public var decodedExtents: UInt64
+    /// Nanoseconds that workers spent on decoding, hashing and storing, all together.
+    public var decodeNanoseconds: UInt64
+    /// Chunks whose digest was not that of the index.
+    public var digestFailures: UInt64
+    /// Extents that could not be decoded.
+    public var decodeFailures: UInt64
+    /// Chunks that the store did not take.
+    public var storeFailures: UInt64
+    /// Times that a connection was not read from because decoding was behind.
+    public var backPressure: UInt64
+    /// Demands that wait now.
+    public var waitingDemands: Int
+    /// Requests under way now.
+    public var runningRequests: Int
+    /// Layers that are known now.
+    public var layers: Int
+}

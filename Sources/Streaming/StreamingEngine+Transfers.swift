@@ -1,0 +1,190 @@
+import Base
+import ContentStore
+import LazyFileSystem
+import Logging
+import Planner
+import Registry
+
+/// Carrying out what the planner decided.
+extension StreamingEngine {
+    /// Something to do after the lock has been released.
+    private enum Work {
+        case order(Order)
+        case resume(RequestGate)
+        case expedite(LayerID, Int)
+        case complete(@Sendable (ChunkOutcome) -> Void, ChunkOutcome)
+    }
+
+    /// Applies an event to the planner, then does what it says: the only way to it.
+    func apply(_ event: (inout State, MonotonicTime) -> [PlannerAction]) {
+        let now = MonotonicTime.now()
+        let (work, wake) = state.withLock { state -> ([Work], MonotonicTime?) in
+            let actions = event(&state, now)
+            return (actions.compactMap { Self.prepare($0, &state) }, state.planner.wakeTime)
+        }
+        if let wake { alarm.set(wake) }
+        for piece in work {
+            switch piece {
+            case .order(let order): orders.yield(order)
+            case .resume(let gate): gate.open()
+            case .expedite(let layer, let extent): queue.expedite(layer, extent)
+            case .complete(let completion, let outcome): completion(outcome)
+            }
+        }
+    }
+
+    private static func prepare(_ action: PlannerAction, _ state: inout State) -> Work? {
+        switch action {
+        case .start(let request):
+            guard let layer = state.layers[request.layer] else { return nil }
+            let gate = RequestGate()
+            state.gates[request.id] = gate
+            return .order(Order(request: request, layer: layer, gate: gate))
+        case .resume(let id):
+            return state.gates[id].map { .resume($0) }
+        case .expedite(let layer, let extent):
+            return .expedite(layer, extent)
+        case .complete(let ticket, let outcome):
+            guard let completion = state.completions.removeValue(forKey: ticket) else { return nil }
+            switch outcome {
+            case .available: return .complete(completion, .available)
+            case .cancelled: return .complete(completion, .cancelled)
+            case .failed(let reason): return .complete(completion, .failed(reason: reason))
+            }
+        }
+    }
+
+    // MARK: - Requests
+
+    /// Makes one request and hands its extents to decoding as they arrive.
+    func carryOut(_ order: Order) async {
+        var failure: RequestFailure?
+        do throws(RegistryError) {
+            try await transfer(order)
+        } catch {
+            failure = Self.failure(error)
+            logger.debug(
+                "request failed",
+                metadata: [
+                    "layer": "\(order.layer.content.digest)", "range": "\(order.request.blob)", "error": "\(error)",
+                ])
+        }
+        apply { [failure] state, now in
+            state.gates[order.request.id] = nil
+            return state.planner.requestEnded(order.request.id, failure: failure, now: now)
+        }
+    }
+
+    private func transfer(_ order: Order) async throws(RegistryError) {
+        let stream = try await open(order)
+        let request = order.request
+        guard stream.range.offset == request.blob.offset else {
+            throw RegistryError(.malformedAnswer, "\(request.blob) was asked for and \(stream.range) came")
+        }
+        var body = BodyCursor(
+            stream, received: counters.received[request.fetchClass], skipped: counters.skipped)
+        while let (extent, isAwaited) = await next(order) {
+            let range = order.layer.content.chunks.extent(extent).blob
+            let pieces = try await body.take(range)
+            let job = DecodeJob(layer: order.layer, extent: extent, pieces: pieces, byteCount: Int(range.count))
+            if await queue.append(job, awaited: isAwaited) { counters.backPressure.add() }
+        }
+    }
+
+    /// The next extent to read; waits while the planner wants the request to stand back.
+    private func next(_ order: Order) async -> (extent: Int, isAwaited: Bool)? {
+        while !Task.isCancelled {
+            let now = MonotonicTime.now()
+            let (advance, wake) = state.withLock { state in
+                (state.planner.advance(order.request.id, now: now), state.planner.wakeTime)
+            }
+            switch advance {
+            case .take(let extent, let isAwaited): return (extent, isAwaited)
+            case .end: return nil
+            case .pause:
+                if let wake { alarm.set(wake) }
+                await order.gate.wait()
+            }
+        }
+        return nil
+    }
+
+    /// Opens the request's range at the first place that gives it. The registry client tries mirrors and repeats by itself;
+    /// here the next repository is asked when one does not have the blob or does not let us in.
+    private func open(_ order: Order) async throws(RegistryError) -> BlobStream {
+        let priority: RequestPriority = order.request.fetchClass == .demand ? .demand : .background
+        var last = RegistryError(.notFound, "nobody has said where the layer can be had")
+        for location in order.layer.locations {
+            do throws(RegistryError) {
+                let stream = try await registry.open(
+                    location, .range(order.request.blob), priority: priority,
+                    knownSize: order.layer.content.chunks.blobSize)
+                order.layer.prefer(location)
+                return stream
+            } catch {
+                switch error.code {
+                case .cancelled, .shutDown: throw error
+                default: last = error
+                }
+            }
+        }
+        throw last
+    }
+
+    /// What a failure means to those who wait.
+    static func failure(_ error: RegistryError) -> RequestFailure {
+        switch error.code {
+        case .rateLimited: RequestFailure(.throttled(retryAfter: error.retryAfter), reason: "\(error)")
+        case .serverError, .connection, .timedOut, .brokenBody, .malformedAnswer:
+            RequestFailure(.retryable, reason: "\(error)")
+        default: RequestFailure(.permanent, reason: "\(error)")
+        }
+    }
+
+    // MARK: - Decoding
+
+    /// The body of a decoding thread.
+    static func decode(
+        _ queue: DecodeQueue, _ counters: StreamingCounters, _ engine: () -> StreamingEngine?
+    ) {
+        var worker = DecodeWorker(counters)
+        while let job = queue.take() {
+            let outcome = worker.run(job)
+            worker.trim()
+            engine()?.decoded(job, outcome)
+        }
+    }
+
+    private func decoded(_ job: DecodeJob, _ outcome: ExtentOutcome) {
+        switch outcome {
+        case .available: break
+        case .corrupt(let reason):
+            // The same place would give the same bytes; if there is another, it is asked first.
+            job.layer.distrust()
+            report(job.layer, "wrong bytes from the registry", reason)
+        case .unstorable(let reason):
+            report(job.layer, "the content store does not take bytes", reason)
+        }
+        apply { $0.planner.extentDone(job.layer.id, extent: job.extent, outcome: outcome, now: $1) }
+        if job.layer.becameComplete() { upkeep.append(job.layer) }
+    }
+
+    private func report(_ layer: AttachedLayer, _ what: Logger.Message, _ reason: String) {
+        guard let silent = layer.shouldReport(now: .now()) else { return }
+        logger.error(
+            what, metadata: ["layer": "\(layer.content.digest)", "reason": "\(reason)", "unreported": "\(silent)"])
+    }
+
+    /// A layer has become complete: what is here now survives a crash of the machine.
+    func finishLayer(_ layer: AttachedLayer) {
+        do throws(ContentStoreError) {
+            try layer.content.makeDurable()
+            logger.info("layer is complete", metadata: ["layer": "\(layer.content.digest)"])
+        } catch {
+            logger.error(
+                "a complete layer could not be made durable",
+                metadata: ["layer": "\(layer.content.digest)", "reason": "\(error)"])
+        }
+        configuration.layerCompleted?(layer.content)
+    }
+}

@@ -1,0 +1,228 @@
+public import Base
+public import ContentStore
+public import LazyFileSystem
+import Linux
+public import Logging
+import Planner
+public import Registry
+import SystemPackage
+import Synchronization
+
+/// The transfer engine: the one way by which bytes of layers come from registries.
+///
+/// The ``Planner`` decides; the engine carries out. Requests run as child tasks of one task; their bodies are cut into
+/// extents as they arrive, and each extent goes to a pool of own threads that decode it, verify every chunk and publish it in
+/// the content store. The thread that publishes the last chunk of a demand runs its completion. No thread waits for the
+/// end of a request, and nothing is read from a connection while decoding is behind.
+///
+/// Usable from ``init(registry:configuration:logger:)`` on; ``shutdown()`` must be called before it is let go of.
+public final class StreamingEngine: ChunkSource {
+    struct State {
+        var planner: Planner
+        var layers: [LayerID: AttachedLayer] = [:]
+        var byDigest: [Digest: AttachedLayer] = [:]
+        var completions: [DemandTicket: @Sendable (ChunkOutcome) -> Void] = [:]
+        var gates: [RequestID: RequestGate] = [:]
+    }
+
+    /// A request to make.
+    struct Order: Sendable {
+        let request: FetchRequest
+        let layer: AttachedLayer
+        let gate: RequestGate
+    }
+
+    let registry: RegistryClient
+    let configuration: StreamingConfiguration
+    let logger: Logger
+    let state: Guarded<State>
+    let queue: DecodeQueue
+    let alarm = Alarm()
+    let upkeep = Upkeep()
+    let counters = StreamingCounters()
+    private let lastDemand = Atomic<UInt64>(0)
+    let orders: AsyncStream<Order>.Continuation
+    private let crew: Guarded<Crew>
+
+    /// What shutdown has to wait for.
+    struct Crew: Sendable {
+        var threads: [NamedThread] = []
+        var transfers: Task<Void, Never>?
+    }
+
+    /// Starts the decoding threads and waits for work.
+    ///
+    /// - Throws: when the system has no thread left.
+    public init(
+        registry: RegistryClient, configuration: StreamingConfiguration = StreamingConfiguration(), logger: Logger
+    ) throws(StreamingError) {
+        self.registry = registry
+        self.configuration = configuration
+        self.logger = logger
+        state = Guarded(State(planner: Planner(configuration.planner)))
+        queue = DecodeQueue(limit: configuration.decodeQueueBytes)
+        let (stream, continuation) = AsyncStream.makeStream(of: Order.self)
+        orders = continuation
+        crew = Guarded(Crew())
+        var threads: [NamedThread] = []
+        do throws(Errno) {
+            for index in 0..<max(1, configuration.workers ?? Self.coreCount()) {
+                threads.append(try NamedThread(name: "rv-decode-\(index)") { [weak self, queue, counters] in
+                    Self.decode(queue, counters) { self }
+                })
+            }
+            threads.append(try NamedThread(name: "rv-alarm") { [weak self, alarm] in
+                alarm.run { self?.apply { $0.planner.tick(now: $1) } }
+            })
+            threads.append(try NamedThread(name: "rv-upkeep") { [weak self, upkeep] in
+                upkeep.run { self?.finishLayer($0) }
+            })
+        } catch {
+            queue.close()
+            alarm.close()
+            upkeep.close()
+            throw StreamingError(.noThread, "cannot start a thread", cause: error)
+        }
+        let transfers = Task { [self] in
+            await withDiscardingTaskGroup { group in
+                for await order in stream { group.addTask { await self.carryOut(order) } }
+                group.cancelAll()
+            }
+        }
+        crew.withLock { [threads] in $0 = Crew(threads: threads, transfers: transfers) }
+    }
+
+    // MARK: - Layers
+
+    /// Tells where the blob of a layer can be had. May be called again: locations that are new are added, as the same blob
+    /// may lie in several repositories. They are asked in the order in which they came, the one that worked last first.
+    public func attach(_ layer: LayerContent, locations: [BlobLocation]) {
+        state.withLock { state in
+            if let known = state.byDigest[layer.digest] {
+                known.add(locations)
+                return
+            }
+            let id = state.planner.attach(
+                LayerMap(content: layer), host: locations.first?.repository.host ?? "")
+            let attached = AttachedLayer(id, layer, locations)
+            state.layers[id] = attached
+            state.byDigest[layer.digest] = attached
+        }
+    }
+
+    /// Forgets a layer that nothing uses any more. Demands for it fail.
+    public func detach(_ layer: LayerContent) {
+        apply { state, now in
+            guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
+            state.layers[known.id] = nil
+            return state.planner.detach(known.id, now: now)
+        }
+    }
+
+    /// Fetches what the layers themselves say is needed early (the eStargz prefetch landmark), in the order of `layers`.
+    public func prefetch(_ layers: [LayerContent]) {
+        apply { state, now in
+            layers.flatMap { layer -> [PlannerAction] in
+                guard case .blobPrefix(let end) = layer.chunks.prefetch, let known = state.byDigest[layer.digest]
+                else { return [] }
+                return state.planner.prefetch(known.id, extents: known.map.extents(before: end), now: now)
+            }
+        }
+    }
+
+    /// Fetches everything that is missing of the layers, in their order, when nobody needs the link for something else.
+    public func fill(_ layers: [LayerContent]) {
+        apply { state, now in
+            layers.flatMap { layer -> [PlannerAction] in
+                guard let known = state.byDigest[layer.digest], !known.content.isComplete else { return [] }
+                return state.planner.fill(known.id, now: now)
+            }
+        }
+    }
+
+    // MARK: - ChunkSource
+
+    public func demand(
+        _ layer: LayerContent, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
+    ) -> DemandID {
+        let ticket = DemandTicket(value: lastDemand.wrappingAdd(1, ordering: .relaxed).newValue)
+        apply { state, now in
+            state.completions[ticket] = completion
+            guard let known = state.byDigest[layer.digest] else {
+                return [.complete(ticket, .failed(reason: "nobody has said where layer \(layer.digest) can be had"))]
+            }
+            guard let extents = known.map.extents(missingIn: chunks) else { return [.complete(ticket, .available)] }
+            return state.planner.demand(ticket, layer: known.id, extents: extents, now: now)
+        }
+        return DemandID(value: ticket.value)
+    }
+
+    public func cancel(_ demand: DemandID) {
+        apply { $0.planner.cancel(DemandTicket(value: demand.value), now: $1) }
+    }
+
+    public func noteRead(_ layer: LayerContent, chunks: Range<Int>) {
+        guard !layer.isComplete else { return }
+        apply { state, now in
+            guard let known = state.byDigest[layer.digest], let extents = known.map.extents(holding: chunks) else {
+                return []
+            }
+            return state.planner.noteRead(known.id, extents: extents, now: now)
+        }
+    }
+
+    // MARK: - Figures
+
+    /// What has been done so far.
+    public func snapshot() -> StreamingSnapshot {
+        let received = counters.received
+        return state.withLock { state in
+            StreamingSnapshot(
+                planner: state.planner.statistics,
+                received: PerClass(
+                    demand: received.demand.value, profile: received.profile.value,
+                    readahead: received.readahead.value, fill: received.fill.value),
+                skipped: counters.skipped.value, decodedBytes: counters.decodedBytes.value,
+                decodedExtents: counters.decodedExtents.value, decodeNanoseconds: counters.decodeNanoseconds.value,
+                digestFailures: counters.digestFailures.value, decodeFailures: counters.decodeFailures.value,
+                storeFailures: counters.storeFailures.value, backPressure: counters.backPressure.value,
+                waitingDemands: state.completions.count, runningRequests: state.gates.count,
+                layers: state.layers.count)
+        }
+    }
+
+    // MARK: - End
+
+    /// Ends everything: demands fail, requests are cancelled, threads are joined. Later demands fail at once. Returns
+    /// when all that is done, and after ten seconds at the latest.
+    public func shutdown() async {
+        apply { $0.planner.stop(reason: "the transfer engine shuts down", now: $1) }
+        orders.finish()
+        queue.close()
+        alarm.close()
+        upkeep.close()
+        for gate in state.withLock({ Array($0.gates.values) }) { gate.close() }
+        let crew = crew.withLock { crew in
+            defer { crew = Crew() }
+            return crew
+        }
+        guard let transfers = crew.transfers else { return }
+        transfers.cancel()
+        await Deadline.wait(nanoseconds: 10_000_000_000) { done in
+            // Joining blocks: a thread of its own does it, and only after the tasks that feed the others.
+            Task {
+                await transfers.value
+                let threads = crew.threads
+                let joiner = try? NamedThread(name: "rv-join") {
+                    for thread in threads { thread.join() }
+                    done()
+                }
+                if joiner == nil { done() }
+            }
+        }
+    }
+
+    private static func coreCount() -> Int {
+        Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    }
+}

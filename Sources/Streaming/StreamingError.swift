@@ -1,0 +1,19 @@
+public import Base
+
+/// What can go wrong with the engine itself. What goes wrong with one transfer is told to those who wait for it.
+public struct StreamingError: ModuleError {
+    public enum Code: Hashable, Sendable {
+        /// A thread could not be started.
+        case noThread
+    }
+
+    public let code: Code
+    public let message: String
+    public let cause: (any Error)?
+
+    init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+}
