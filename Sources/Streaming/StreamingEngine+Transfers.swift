@@ -1,5 +1,6 @@
 import Base
 import ContentStore
+import LayerIndex
 import LazyFileSystem
 import Logging
 import Planner

@@ -1,5 +1,7 @@
-public import Base
+import Base
 public import ContentStore
+import Glibc
+import LayerIndex
 public import LazyFileSystem
 import Linux
 public import Logging
