@@ -15,6 +15,7 @@ public enum ChainMerger {
         _ layers: [(tree: TreeImage, digest: Digest)], limits: IndexLimits = .standard
     ) throws(LayerIndexError) -> [UInt8] {
         guard !layers.isEmpty else { throw LayerIndexError(.invalidEntry, "a chain of no layers") }
+        let limits = limits.clamped()
         guard layers.count <= limits.layerCount else {
             throw LayerIndexError(.limit, "a chain of \(layers.count) layers")
         }

@@ -57,6 +57,7 @@ public final class ChunkTable: Sendable {
 
     private init(_ table: IndexBytes, _ limits: IndexLimits) throws(LayerIndexError) {
         self.table = table
+        let limits = limits.clamped()
         let header = try ChunkTableHeader(table, limits)
         blobDigest = header.blobDigest
         blobSize = header.blobSize

@@ -26,6 +26,20 @@ public struct IndexLimits: Sendable, Equatable {
     /// What the daemon uses.
     public static let standard = IndexLimits()
 
+    /// These limits, but none beyond what the formats have room for.
+    func clamped() -> IndexLimits {
+        var limits = self
+        limits.entryCount = min(entryCount, 1 << 30)
+        limits.pathLength = min(pathLength, TreeImage.longestLink)
+        limits.metadataBytes = min(metadataBytes, 1 << 31)
+        limits.chunkCount = min(chunkCount, 1 << 30)
+        limits.chunkLength = min(chunkLength, 1 << 30)
+        limits.extentLength = min(extentLength, 1 << 31)
+        limits.decodedLength = min(decodedLength, 1 << 31)
+        limits.layerCount = min(layerCount, Int(UInt16.max) - 1)
+        return limits
+    }
+
     /// Bytes in a name: what EROFS and Linux take. Not adjustable.
     public static let nameLength = 255
     /// Bytes in the value of an extended attribute: what an EROFS entry can say (Linux takes one more). Not adjustable.

@@ -45,6 +45,7 @@ public struct LayerIndexBuilder: ~Copyable {
     public init(blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
         self.blobDigest = blobDigest
         self.blobSize = blobSize
+        let limits = limits.clamped()
         self.limits = limits
         arena = NodeArena(limits: limits)
         path = EntryPath(limits: limits)

@@ -57,11 +57,11 @@ struct NodeArena {
     private let metadataLimit: Int
     private let nodeLimit: Int
 
-    /// An arena with a root directory, mode 0755, of user and group 0.
+    /// An arena with a root directory, mode 0755, of user and group 0. The limits are clamped: offsets and numbers have
+    /// 32 bits.
     init(limits: IndexLimits) {
-        // Offsets are 32 bits wide.
-        metadataLimit = min(limits.metadataBytes, Int(UInt32.max) / 2)
-        nodeLimit = min(limits.entryCount, Int(UInt32.max) / 2)
+        metadataLimit = limits.metadataBytes
+        nodeLimit = limits.entryCount
         var root = Node()
         root.mode = FileKind.directory.modeBits | 0o755
         nodes.append(root)

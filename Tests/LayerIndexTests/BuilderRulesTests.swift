@@ -1,0 +1,214 @@
+import Base
+import LayerIndex
+import Testing
+
+/// The rules of `LayerIndexBuilder.add`, one by one.
+@Suite struct BuilderRulesTests {
+    @Test(arguments: ["a/b", "./a/b", "/a/b", "../a/b", "../../a//b/", "x/../a/./b", "a/c/../b", "////a/b///"])
+    func everySpellingOfAPath(path: String) throws {
+        let expected = ["40755 3 /", "40755 2 /a", "100600 1 /a/b"]
+        #expect(try Layers.describe([.file(path, mode: 0o600)]) == expected)
+    }
+
+    @Test func anEmptyLayer() throws {
+        let index = try Layers.index([])
+        let tree = try TreeImage(bytes: index.tree)
+        #expect(try Layers.describe(tree) == ["40755 2 /"])
+        #expect(tree.deviceTags == [Layers.digest])
+        #expect(tree.deviceSizes == [0])
+        #expect(tree.inodeCount == 1)
+        #expect(!tree.hasExtendedAttributes)
+        let table = try ChunkTable(bytes: index.chunks)
+        #expect(table.chunkCount == 0 && table.extentCount == 0 && table.contentSize == 0)
+    }
+
+    @Test(arguments: ["", "/", "./", ".", "..", "a/.."])
+    func theRootEntry(path: String) throws {
+        #expect(try Layers.describe([.directory(path, mode: 0o1777)]) == ["41777 2 /"])
+    }
+
+    @Test func missingParentsAreMadeAndFilledLater() throws {
+        let entries: [LayerEntry] = [.file("a/b/c"), .directory("a/b", mode: 0o700), .directory("a", mode: 0o2750)]
+        #expect(try Layers.describe(entries) == ["40755 3 /", "42750 3 /a", "40700 2 /a/b", "100644 1 /a/b/c"])
+    }
+
+    @Test func theLaterOfTwoEntriesWins() throws {
+        #expect(try Layers.describe([.file("a", mode: 0o600), .symlink("a", to: "b")]) == ["40755 2 /", "120777 1 /a -> b"])
+        // A directory replaced by a file goes with what is below it, and does not come back with another directory.
+        let replaced: [LayerEntry] = [.file("d/below"), .file("d"), .directory("d")]
+        #expect(
+            try Layers.describe(replaced) == ["40755 3 /", "40755 2 /d trusted.overlay.opaque=y"])
+        let merged: [LayerEntry] = [
+            .directory("d", mode: 0o700, xattrs: [("user.a", "1"), ("user.b", "1")]), .file("d/f"),
+            .directory("d", mode: 0o711, xattrs: [("user.b", "2")]),
+        ]
+        #expect(try Layers.describe(merged) == ["40755 3 /", "40711 2 /d user.a=1 user.b=2", "100644 1 /d/f"])
+    }
+
+    @Test func whiteouts() throws {
+        #expect(try Layers.describe([.file("d/.wh.gone")]) == ["40755 3 /", "40755 2 /d", "20000 1 /d/gone"])
+        // An entry of the same name wins, whichever comes first; a directory then hides the lower one.
+        for entries in [[LayerEntry.file(".wh.f"), .file("f")], [.file("f"), .file(".wh.f")]] {
+            #expect(try Layers.describe(entries) == ["40755 2 /", "100644 1 /f"])
+        }
+        for entries in [[LayerEntry.file(".wh.d"), .file("d/f")], [.file("d/f"), .file(".wh.d")]] {
+            #expect(
+                try Layers.describe(entries) == ["40755 3 /", "40755 2 /d trusted.overlay.opaque=y", "100644 1 /d/f"])
+        }
+        #expect(
+            try Layers.describe([.file("d/.wh..wh..opq"), .file("d/f")])
+                == ["40755 3 /", "40755 2 /d trusted.overlay.opaque=y", "100644 1 /d/f"])
+        #expect(try Layers.describe([.file(".wh..wh..opq")]) == ["40755 2 / trusted.overlay.opaque=y"])
+        // What AUFS keeps for itself, and what lies below names that nobody may see.
+        #expect(
+            try Layers.describe([.directory(".wh..wh.plnk"), .file(".wh..wh.plnk/12.3"), .file(".wh.x/y")])
+                == ["40755 2 /"])
+        let longest = String(repeating: "n", count: 255)
+        #expect(try Layers.describe([.file(".wh." + longest)]) == ["40755 2 /", "20000 1 /" + longest])
+    }
+
+    @Test func overlayAttributesCount() throws {
+        #expect(
+            try Layers.describe([
+                .directory("d", xattrs: [("trusted.overlay.opaque", "y"), ("trusted.overlay.redirect", "/etc")]),
+                .directory("e", xattrs: [("trusted.overlay.opaque", "n"), ("trusted.other", "1")]),
+            ]) == ["40755 4 /", "40755 2 /d trusted.overlay.opaque=y", "40755 2 /e trusted.other=1"])
+    }
+
+    @Test func attributesThatLinuxWouldNotTakeAreLeftOut() throws {
+        let entries: [LayerEntry] = [
+            .file(
+                "f",
+                xattrs: [
+                    ("com.apple.provenance", "x"), ("user.", "x"), ("system.nfs4_acl", "x"), ("user.kept", ""),
+                    ("system.posix_acl_accessory", "x"),
+                ])
+        ]
+        #expect(try Layers.describe(entries) == ["40755 2 /", "100644 1 /f user.kept="])
+    }
+
+    @Test func hardLinks() throws {
+        let forwardAndChained: [LayerEntry] = [
+            .link("a", to: "b"), .link("b", to: "./d/c"), .file("d/c", mode: 0o751), .link("d/e", to: "/a"),
+            .symlink("s", to: "nowhere"), .link("t", to: "s"),
+        ]
+        #expect(
+            try Layers.describe(forwardAndChained) == [
+                "40755 3 /", "100751 4 /a", "100751 4 /b = /a", "40755 2 /d", "100751 4 /d/c = /a",
+                "100751 4 /d/e = /a", "120777 2 /s -> nowhere", "120777 2 /t = /s -> nowhere",
+            ])
+        // A link whose name is taken by something else afterwards, and one that came to replace a file.
+        #expect(
+            try Layers.describe([.file("a"), .link("b", to: "a"), .file("b", mode: 0o600), .file("c"), .link("c", to: "a")])
+                == ["40755 2 /", "100644 2 /a", "100600 1 /b", "100644 2 /c = /a"])
+        // A link below something that was replaced needs no target any more.
+        #expect(
+            try Layers.describe([.link("d/x", to: "nowhere"), .file("d")]) == ["40755 2 /", "100644 1 /d"])
+    }
+
+    @Test(arguments: [
+        [LayerEntry.link("a", to: "missing")], [.link("a", to: "a")], [.link("a", to: "b"), .link("b", to: "a")],
+        [.directory("d"), .link("a", to: "d")], [.link("a", to: "/")], [.link("a", to: "")],
+        [.file(".wh.gone"), .link("a", to: "gone")], [.file(".wh.gone"), .link("a", to: ".wh.gone")],
+        [.file("d/f"), .link("d/g", to: "d/f/h")], [.file("d/f"), .link("a", to: "d/f"), .link("d", to: "a")],
+    ])
+    func badHardLinks(entries: [LayerEntry]) throws {
+        let error = #expect(throws: LayerIndexError.self) { try Layers.index(entries) }
+        #expect(error?.code == .badHardLink)
+    }
+
+    static let badEntries: [(LayerIndexError.Code, [LayerEntry])] = [
+        (.notADirectory, [.file("f"), .file("f/below")]),
+        (.notADirectory, [.symlink("s", to: "d"), .directory("d"), .file("s/below")]),
+        (.notADirectory, [.file("/")]),
+        (.notADirectory, [.link("l", to: "d"), .directory("d"), .file("l/below")]),
+        (.invalidPath, [.file("a\0b")]),
+        (.invalidPath, [.file(String(repeating: "n", count: 256))]),
+        (.invalidPath, [.file(".wh." + String(repeating: "n", count: 256))]),
+        (.invalidPath, [.file("d/.wh.")]), (.invalidPath, [.file(".wh..")]), (.invalidPath, [.file(".wh...")]),
+        (.limit, [.file(String(repeating: "n/", count: 1025))]),
+        (.limit, [.file(String(repeating: String(repeating: "n", count: 200) + "/", count: 21))]),
+        (.invalidEntry, [.symlink("s", to: "")]), (.invalidEntry, [.symlink("s", to: "a\0b")]),
+        (.limit, [.symlink("s", to: String(repeating: "t", count: 4096))]),
+        (.limit, [.file("f", xattrs: [("user." + String(repeating: "n", count: 251), "")])]),
+        (.limit, [.file("f", xattrs: [("user.n", String(repeating: "v", count: 65_536))])]),
+        (.limit, [.file("f", xattrs: (0..<5).map { ("user.\($0)", String(repeating: "v", count: 65_000)) })]),
+        (.invalidEntry, [LayerEntry(path: [97], attributes: NodeAttributes(modifiedNanoseconds: 1_000_000_000))]),
+        (.invalidEntry, [LayerEntry(path: [97], kind: .block, attributes: NodeAttributes(deviceMajor: 4096))]),
+        (.invalidEntry, [LayerEntry(path: [97], kind: .character, attributes: NodeAttributes(deviceMinor: 1 << 20))]),
+        (.invalidEntry, [LayerEntry(path: [97], attributes: NodeAttributes(size: 1))]),
+    ]
+
+    @Test(arguments: badEntries.indices) func badEntry(number: Int) throws {
+        let (code, entries) = Self.badEntries[number]
+        let error = #expect(throws: LayerIndexError.self) { try Layers.index(entries) }
+        #expect(error?.code == code, "\(error?.message ?? "")")
+    }
+
+    @Test func limits() throws {
+        var limits = IndexLimits.standard
+        limits.entryCount = 10
+        let nine = (1..<10).map { LayerEntry.file("f\($0)") }
+        _ = try Layers.index(nine, limits: limits)
+        var error = #expect(throws: LayerIndexError.self) { try Layers.index(nine + [.file("g")], limits: limits) }
+        #expect(error?.code == .limit)
+        limits = .standard
+        limits.metadataBytes = 100
+        error = #expect(throws: LayerIndexError.self) {
+            try Layers.index((0..<30).map { .file("file\($0)") }, limits: limits)
+        }
+        #expect(error?.code == .limit)
+        limits = .standard
+        limits.chunkCount = 2
+        error = #expect(throws: LayerIndexError.self) {
+            try Layers.index([.file("f", pieces: [(0, 0, 1), (0, 1, 1), (0, 2, 1)])], extents: 1, limits: limits)
+        }
+        #expect(error?.code == .limit)
+        error = #expect(throws: LayerIndexError.self) { try Layers.index([], extents: 3, limits: limits) }
+        #expect(error?.code == .limit)
+        // Limits beyond what the formats can say are cut to that, not believed.
+        limits.chunkLength = .max
+        limits.extentLength = .max
+        limits.decodedLength = .max
+        limits.entryCount = .max
+        limits.chunkCount = .max
+        error = #expect(throws: LayerIndexError.self) {
+            try Layers.index([.file("f", pieces: [(0, 0, 1 << 40)])], extents: 1, limits: limits)
+        }
+        #expect(error?.code == .invalidEntry)
+    }
+
+    @Test func attributesAreKept() throws {
+        var entries: [LayerEntry] = []
+        var expected: [String: NodeAttributes] = [:]
+        for (number, seconds) in [Int64.min, -1, 0, 1, 1 << 33, Int64.max].enumerated() {
+            for (other, id) in [UInt32(0), 65_535, 65_536, .max].enumerated() {
+                let attributes = NodeAttributes(
+                    mode: 0o100_000 | UInt16(number * 8 + other), uid: id, gid: .max - id, modifiedSeconds: seconds,
+                    modifiedNanoseconds: other == 3 ? 999_999_999 : 0)
+                expected["/f\(number)\(other)"] = attributes
+                entries.append(LayerEntry(path: Array("f\(number)\(other)".utf8), attributes: attributes))
+            }
+        }
+        let listing = try Listing(try Layers.tree(entries))
+        for (path, attributes) in expected {
+            #expect(listing.files[Array(path.utf8)]?.attributes == attributes)
+        }
+    }
+
+    @Test func theSameBytesEveryTime() throws {
+        var random = RandomLayer(seed: 1)
+        var first: LayerIndexBytes?
+        for _ in 0..<3 {
+            random = RandomLayer(seed: 1)
+            let layer = try #require(try random.layer(400, salt: 3))
+            if let first {
+                #expect(first.tree == layer.index.tree && first.chunks == layer.index.chunks)
+            }
+            first = layer.index
+        }
+        // The order of the entries does not show, where it does not matter.
+        let entries: [LayerEntry] = [.directory("a"), .file("a/b"), .file("c"), .symlink("d", to: "e")]
+        #expect(try Layers.index(entries).tree == Layers.index(entries.reversed()).tree)
+    }
+}
