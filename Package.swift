@@ -97,7 +97,7 @@ let bench: [Target] = [
     .target(
         name: "Lab",
         dependencies: [
-            "Base", "Linux", "ContainerdAPI", grpc, grpcTransport, nio, nioPosix, nioHTTP1, subprocess, system,
+            "Base", "Linux", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, nio, nioPosix, system,
         ],
         path: "bench/Lab", swiftSettings: settings),
     .executableTarget(

@@ -1,1 +1,3 @@
-print("podready")
+import Lab
+
+print("pod-ready")

@@ -1,0 +1,144 @@
+public import ContainerdAPI
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import GRPCProtobuf
+import SwiftProtobuf
+
+/// What kubelet asks of a container runtime, over its unix socket. Every call has a time limit.
+public final class CRIClient: Sendable {
+    private typealias Transport = HTTP2ClientTransport.Posix
+
+    private let client: GRPCClient<Transport>
+    private let connections: Task<Void, any Error>
+    private let runtime: Runtime_V1_RuntimeService.Client<Transport>
+    private let images: Runtime_V1_ImageService.Client<Transport>
+
+    /// Connects when the first call is made.
+    public init(socket: String) throws(LabError) {
+        do {
+            client = GRPCClient(
+                transport: try Transport(
+                    // Go's gRPC servers refuse the percent-encoded path that would stand here otherwise.
+                    target: .unixDomainSocket(path: socket, authority: "localhost"), transportSecurity: .plaintext))
+        } catch {
+            throw LabError(.cannotStart, "no CRI client for \(socket)", cause: error)
+        }
+        connections = Task { [client] in try await client.runConnections() }
+        runtime = Runtime_V1_RuntimeService.Client(wrapping: client)
+        images = Runtime_V1_ImageService.Client(wrapping: client)
+    }
+
+    /// Closes the connection once the calls in flight are through.
+    public func close() async {
+        client.beginGracefulShutdown()
+        _ = await connections.result
+    }
+
+    // MARK: - Images
+
+    /// Pulls `reference` with the default snapshotter and gives the image's ID.
+    public func pull(
+        _ reference: String, sandbox: Runtime_V1_PodSandboxConfig, seconds: Int64 = 600
+    ) async throws(LabError) -> String {
+        try await call("PullImage \(reference)", seconds: seconds) { options in
+            try await self.images.pullImage(
+                .with {
+                    $0.image.image = reference
+                    $0.sandboxConfig = sandbox
+                }, options: options
+            ).imageRef
+        }
+    }
+
+    /// Forgets an image, with all its names.
+    public func removeImage(_ reference: String) async throws(LabError) {
+        try await call("RemoveImage \(reference)") { options in
+            _ = try await self.images.removeImage(.with { $0.image.image = reference }, options: options)
+        }
+    }
+
+    // MARK: - Pods
+
+    /// Whether the runtime itself says that it is ready.
+    public func runtimeIsReady() async throws(LabError) -> Bool {
+        try await call("Status") { options in
+            try await self.runtime.status(.init(), options: options).status.conditions
+                .contains { $0.type == "RuntimeReady" && $0.status }
+        }
+    }
+
+    /// Starts a sandbox and gives its ID.
+    public func runSandbox(_ sandbox: Runtime_V1_PodSandboxConfig) async throws(LabError) -> String {
+        try await call("RunPodSandbox \(sandbox.metadata.name)") { options in
+            try await self.runtime.runPodSandbox(.with { $0.config = sandbox }, options: options).podSandboxID
+        }
+    }
+
+    /// Makes a container in a sandbox and gives its ID.
+    public func createContainer(
+        _ container: Runtime_V1_ContainerConfig, in sandboxID: String, of sandbox: Runtime_V1_PodSandboxConfig
+    ) async throws(LabError) -> String {
+        try await call("CreateContainer \(container.metadata.name)") { options in
+            try await self.runtime.createContainer(
+                .with {
+                    $0.podSandboxID = sandboxID
+                    $0.config = container
+                    $0.sandboxConfig = sandbox
+                }, options: options
+            ).containerID
+        }
+    }
+
+    /// Starts a container that was made.
+    public func startContainer(_ id: String) async throws(LabError) {
+        try await call("StartContainer \(id)") { options in
+            _ = try await self.runtime.startContainer(.with { $0.containerID = id }, options: options)
+        }
+    }
+
+    /// What has become of a container.
+    public func status(ofContainer id: String) async throws(LabError) -> Runtime_V1_ContainerStatus {
+        try await call("ContainerStatus \(id)") { options in
+            try await self.runtime.containerStatus(.with { $0.containerID = id }, options: options).status
+        }
+    }
+
+    /// Runs a command in a container: its output and its exit code.
+    public func execute(
+        _ command: [String], in id: String, seconds: Int64 = 60
+    ) async throws(LabError) -> (output: String, exitCode: Int32) {
+        try await call("ExecSync \(command)", seconds: seconds + 10) { options in
+            let response = try await self.runtime.execSync(
+                .with {
+                    $0.containerID = id
+                    $0.cmd = command
+                    $0.timeout = seconds
+                }, options: options)
+            return (
+                String(decoding: response.stdout + response.stderr, as: UTF8.self), response.exitCode
+            )
+        }
+    }
+
+    /// Stops and removes a sandbox with all its containers. One that is gone already is no error.
+    public func removeSandbox(_ id: String) async throws(LabError) {
+        try await call("StopPodSandbox \(id)") { options in
+            _ = try await self.runtime.stopPodSandbox(.with { $0.podSandboxID = id }, options: options)
+        }
+        try await call("RemovePodSandbox \(id)") { options in
+            _ = try await self.runtime.removePodSandbox(.with { $0.podSandboxID = id }, options: options)
+        }
+    }
+
+    private func call<Result: Sendable>(
+        _ what: String, seconds: Int64 = 60, _ body: (CallOptions) async throws -> Result
+    ) async throws(LabError) -> Result {
+        var options = CallOptions.defaults
+        options.timeout = .seconds(seconds)
+        do {
+            return try await body(options)
+        } catch {
+            throw LabError(.pod, what, cause: error)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import Base
+public import Glibc
+import Linux
+import SystemPackage
+
+/// A program that runs beside us, in a process group of its own (so that Ctrl-C reaches it through its teardown and not
+/// before), with its output in a file.
+public final class ChildProcess: Sendable {
+    /// How a program ended.
+    public enum Exit: Equatable, Sendable {
+        case code(Int32)
+        case signal(Int32)
+    }
+
+    public let name: String
+    public let pid: pid_t
+    /// Where its standard error goes, and its standard output unless another file was given for that.
+    public let logPath: String
+
+    private let exit = Guarded<Exit?>(nil)
+
+    /// Starts `arguments[0]`, looked up in PATH. `environment` is added to our own.
+    public init(
+        _ name: String, _ arguments: [String], log: String, standardOutput: String? = nil,
+        environment: [String: String] = [:]
+    ) throws(LabError) {
+        self.name = name
+        logPath = log
+        var settings = SpawnSettings()
+        defer { settings.destroy() }
+        settings.redirect(input: "/dev/null", output: standardOutput ?? log, error: log)
+        var merged = Self.ownEnvironment()
+        merged["PATH"] = "\(merged["PATH"] ?? ""):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        merged.merge(environment) { $1 }
+        var pid = pid_t()
+        let code = withCStrings(arguments) { arguments in
+            withCStrings(merged.map { "\($0.key)=\($0.value)" }) { environment in
+                arguments[0].map { posix_spawnp(&pid, $0, &settings.actions, &settings.attributes, arguments, environment) }
+                    ?? EINVAL
+            }
+        }
+        guard code == 0 else {
+            throw LabError(.cannotStart, "\(arguments.first ?? name) cannot be started", cause: Errno(rawValue: code))
+        }
+        self.pid = pid
+        do {
+            let (reaped, exit) = (pid, exit)
+            _ = try NamedThread(name: "reap \(name)") { Self.reap(reaped, into: exit) }
+        } catch {
+            kill(pid, SIGKILL)
+            throw LabError(.cannotStart, "no thread to watch over \(name)", cause: error)
+        }
+    }
+
+    /// Waits for the end of `pid` and notes it. The pid is given back to the system under the lock, so whoever sees no
+    /// exit under the lock may still signal it.
+    private static func reap(_ pid: pid_t, into exit: Guarded<Exit?>) {
+        var information = siginfo_t()
+        while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
+        exit.withLockBroadcasting { exit in
+            var status: Int32 = 0
+            waitpid(pid, &status, 0)
+            exit = status & 0x7F == 0 ? .code(status >> 8 & 0xFF) : .signal(status & 0x7F)
+        }
+    }
+
+    /// How it ended, `nil` while it runs.
+    public var ended: Exit? { exit.withLock { $0 } }
+
+    /// Blocks until it has ended, or gives `nil` after `timeout` nanoseconds. For threads of our own.
+    public func wait(timeout: UInt64) -> Exit? {
+        exit.waitUntil(timeout: timeout) { $0 }
+    }
+
+    /// As ``wait(timeout:)``, without holding up the caller's thread.
+    public func ending(timeout: UInt64) async -> Exit? {
+        await blocking { self.wait(timeout: timeout) }
+    }
+
+    /// Sends `number` to it if it still runs; to its whole process group with `group`.
+    public func signal(_ number: Int32, group: Bool = false) {
+        exit.withLock { exit in
+            guard exit == nil else { return }
+            _ = kill(group ? -pid : pid, number)
+        }
+    }
+
+    /// Asks it to end, and after `grace` nanoseconds makes it and its group end. Blocks.
+    public func terminate(grace: UInt64 = 5_000_000_000) {
+        signal(SIGTERM)
+        if wait(timeout: grace) != nil { return }
+        signal(SIGKILL, group: true)
+        _ = wait(timeout: 5_000_000_000)
+    }
+
+    /// The last `lines` lines that it wrote, for error messages.
+    public func logTail(lines: Int = 15) -> String {
+        Files.tail(logPath, lines: lines)
+    }
+
+    private static func ownEnvironment() -> [String: String] {
+        var result: [String: String] = [:]
+        var next = environ
+        while let entry = next.pointee {
+            let text = String(cString: entry)
+            if let equals = text.firstIndex(of: "=") {
+                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            next += 1
+        }
+        return result
+    }
+}
+
+/// The C side of posix_spawn(3): both objects, set up as every child here wants them.
+private struct SpawnSettings {
+    var actions = posix_spawn_file_actions_t()
+    var attributes = posix_spawnattr_t()
+
+    init() {
+        posix_spawn_file_actions_init(&actions)
+        posix_spawnattr_init(&attributes)
+        var none = sigset_t()
+        var all = sigset_t()
+        sigemptyset(&none)
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP
+        posix_spawnattr_setflags(&attributes, Int16(flags))
+    }
+
+    mutating func redirect(input: String, output: String, error: String) {
+        let write = O_WRONLY | O_CREAT | O_APPEND
+        posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, output, write, 0o600)
+        posix_spawn_file_actions_addopen(&actions, 2, error, write, 0o600)
+    }
+
+    mutating func destroy() {
+        posix_spawn_file_actions_destroy(&actions)
+        posix_spawnattr_destroy(&attributes)
+    }
+}
+
+/// Calls `body` with a NULL-terminated array of C strings that lives as long as the call.
+private func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    let copies = strings.map { strdup($0) }
+    defer { copies.forEach { free($0) } }
+    let terminated = copies + [nil]
+    return terminated.withUnsafeBufferPointer { buffer in
+        // The array is never empty: it holds at least the terminator.
+        body(buffer.baseAddress.unsafelyUnwrapped)
+    }
+}

@@ -1,0 +1,40 @@
+import Base
+import Glibc
+
+/// A program run to its end.
+public enum Command {
+    /// Runs `arguments` and gives what it wrote on standard output. Output files lie in the lab's log directory; the
+    /// program is killed when the lab is taken down, or after `timeout` seconds.
+    /// - Throws: `failed` with the end of its standard error when it exits with anything but 0, `timedOut`.
+    @discardableResult
+    public static func run(
+        _ arguments: [String], in lab: Lab, environment: [String: String] = [:], timeout: UInt64 = 300
+    ) async throws(LabError) -> String {
+        let (exit, output, log) = try await attempt(
+            arguments, in: lab, environment: environment, timeout: timeout)
+        guard exit == .code(0) else {
+            throw LabError(
+                .failed,
+                "\(arguments.joined(separator: " ")): \(exit)\n\(Files.tail(log, lines: 20))")
+        }
+        return try Files.text(output)
+    }
+
+    /// As ``run(_:in:environment:timeout:)``, but any way of ending is fine.
+    public static func attempt(
+        _ arguments: [String], in lab: Lab, environment: [String: String] = [:], timeout: UInt64 = 300
+    ) async throws(LabError) -> (exit: ChildProcess.Exit, outputPath: String, logPath: String) {
+        let name = arguments.first.map { $0.split(separator: "/").last.map(String.init) ?? $0 } ?? "nothing"
+        let base = lab.nextLogName(name)
+        let child = try ChildProcess(
+            name, arguments, log: "\(base).err", standardOutput: "\(base).out", environment: environment)
+        try lab.teardown.add(name) { child.signal(SIGKILL, group: true) }
+        guard let exit = await child.ending(timeout: timeout * 1_000_000_000) else {
+            child.signal(SIGKILL, group: true)
+            throw LabError(
+                .timedOut,
+                "\(arguments.joined(separator: " ")) did not end within \(timeout) s\n\(child.logTail())")
+        }
+        return (exit, "\(base).out", "\(base).err")
+    }
+}

@@ -1,0 +1,122 @@
+import Base
+import Linux
+
+/// A private containerd with CRI, its sockets, root, state and runc all in one directory of the lab.
+public final class Containerd: Sendable {
+    public let socket: String
+    /// containerd's root; `state` beside it.
+    public let root: String
+    /// The snapshotter that CRI uses.
+    public let snapshotter: String
+    public let process: ChildProcess
+    private let lab: Lab
+
+    /// Starts one in `<lab>/<name>`.
+    /// - Parameters:
+    ///   - snapshotter: what CRI unpacks into: `overlayfs`, or a name in `plugins`.
+    ///   - plugins: proxy snapshotters: name and socket.
+    ///   - hosts: a directory of `hosts.toml` files.
+    ///   - sandboxImage: must be imported before the first pod is run.
+    public init(
+        in lab: Lab, name: String = "c", snapshotter: String, plugins: [String: String] = [:], hosts: String,
+        sandboxImage: String = PauseImage.reference, teardown: Teardown? = nil
+    ) async throws(LabError) {
+        let base = "\(lab.directory)/\(name)"
+        self.lab = lab
+        self.snapshotter = snapshotter
+        root = "\(base)/root"
+        socket = "\(base)/containerd.sock"
+        var text = """
+            version = 2
+            root = "\(base)/root"
+            state = "\(base)/state"
+            disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp",
+              "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+              "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+
+            [grpc]
+              address = "\(socket)"
+            [ttrpc]
+              address = "\(socket).ttrpc"
+            [debug]
+              level = "info"
+
+            [plugins."io.containerd.internal.v1.opt"]
+              path = "\(base)/opt"
+            [plugins."io.containerd.grpc.v1.cri"]
+              sandbox_image = "\(sandboxImage)"
+              # Also works where the capability to lower an OOM score is missing.
+              restrict_oom_score_adj = true
+              disable_apparmor = true
+              [plugins."io.containerd.grpc.v1.cri".cni]
+                bin_dir = "\(base)/cni/bin"
+                conf_dir = "\(base)/cni/conf"
+              [plugins."io.containerd.grpc.v1.cri".registry]
+                config_path = "\(hosts)"
+              [plugins."io.containerd.grpc.v1.cri".containerd]
+                snapshotter = "\(snapshotter)"
+                disable_snapshot_annotations = false
+                default_runtime_name = "runc"
+                [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+                  runtime_type = "io.containerd.runc.v2"
+                  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+                    Root = "\(base)/runc"
+                    SystemdCgroup = false
+
+            """
+        for (name, address) in plugins.sorted(by: { $0.key < $1.key }) {
+            text += """
+
+                [proxy_plugins.\(name)]
+                  type = "snapshot"
+                  address = "\(address)"
+
+                """
+        }
+        try Files.write("\(base)/config.toml", text)
+        let log = "\(lab.nextLogName("containerd")).log"
+        let process = try ChildProcess(
+            "containerd", ["containerd", "--config", "\(base)/config.toml"], log: log)
+        self.process = process
+        let sweep = Sweep(directory: base, controlGroup: lab.controlGroup)
+        try (teardown ?? lab.teardown).add("containerd") {
+            sweep.killContainers()
+            process.terminate()
+            sweep.run()
+        }
+        try await Readiness.socket(socket, of: process)
+        if let failure = Self.failedPlugin(in: log) {
+            throw LabError(.failed, "containerd has not started all that is needed: \(failure)")
+        }
+    }
+
+    /// containerd goes on without a plugin that fails; the log line tells.
+    private static func failedPlugin(in log: String) -> Substring? {
+        let text = (try? Files.text(log)) ?? ""
+        return text.split(separator: "\n").first {
+            $0.contains("failed to load plugin") && $0.contains("io.containerd.grpc.v1.cri")
+        }
+    }
+
+    /// Runs `ctr` with `arguments` against this containerd.
+    @discardableResult
+    public func ctr(
+        _ arguments: [String], namespace: String = "k8s.io", program: String = "ctr", timeout: UInt64 = 300
+    ) async throws(LabError) -> String {
+        try await Command.run(
+            [program, "--address", socket, "--namespace", namespace] + arguments, in: lab, timeout: timeout)
+    }
+
+    /// Loads an OCI archive into the image store, unpacked into `snapshotter` (the one that CRI uses by default).
+    public func importImage(
+        _ archive: String, snapshotter: String? = nil, namespace: String = "k8s.io"
+    ) async throws(LabError) {
+        try await ctr(
+            ["images", "import", "--snapshotter", snapshotter ?? self.snapshotter, archive], namespace: namespace)
+    }
+
+    /// A client of its CRI. The caller closes it.
+    public func connect() throws(LabError) -> CRIClient {
+        try CRIClient(socket: socket)
+    }
+}

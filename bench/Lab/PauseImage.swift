@@ -1,0 +1,18 @@
+/// The image of pod sandboxes: one static program that waits. Built here, since no registry but our own is used.
+public enum PauseImage {
+    public static let reference = "registry.lab/pause:1"
+
+    /// Compiles `source` (C) and writes the image as an OCI archive.
+    public static func build(source: String, archive: String, in lab: Lab) async throws(LabError) {
+        let work = "\(lab.directory)/pause"
+        try Files.makeDirectory(work)
+        try await Command.run(["gcc", "-static", "-Os", "-s", "-o", "\(work)/pause", source], in: lab)
+        try await Command.run(
+            ["tar", "--create", "--file", "\(work)/layer.tar"] + OCIArchive.tarOptions
+                + ["--directory", work, "pause"], in: lab)
+        var image = OCIArchive(reference: reference)
+        image.command = ["/pause"]
+        image.layers = ["\(work)/layer.tar"]
+        try await image.write(to: archive, in: lab)
+    }
+}

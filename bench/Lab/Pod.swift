@@ -1,0 +1,189 @@
+public import Base
+import ContainerdAPI
+import Linux
+import SwiftProtobuf
+
+/// A pod of one container on the host's network, as kubelet would run it: sandbox, pull, create, start. How long each
+/// took is kept.
+public final class Pod: Sendable {
+    /// What is to run.
+    public struct Specification: Sendable {
+        public var name: String
+        public var image: String
+        /// Replaces the image's own command when not empty.
+        public var command: [String]
+        /// Host directories: path in the container, path on the host.
+        public var mounts: [(container: String, host: String)]
+
+        public init(
+            name: String, image: String, command: [String] = [], mounts: [(container: String, host: String)] = []
+        ) {
+            self.name = name
+            self.image = image
+            self.command = command
+            self.mounts = mounts
+        }
+    }
+
+    /// When what was asked for was there. Each is a moment; the times between them are what a bench reports.
+    public struct Marks: Sendable {
+        public internal(set) var asked: MonotonicTime
+        public internal(set) var sandbox: MonotonicTime
+        public internal(set) var pulled: MonotonicTime
+        public internal(set) var created: MonotonicTime
+        public internal(set) var started: MonotonicTime
+    }
+
+    public let sandboxID: String
+    public let containerID: String
+    public let marks: Marks
+    /// The container's output, one line a line, in CRI's form.
+    public let logPath: String
+    private let client: CRIClient
+
+    /// Runs a pod up to its container's start. On an error the sandbox is removed again.
+    /// - Parameter progress: told what is being waited for.
+    public init(
+        _ specification: Specification, in lab: Lab, client: CRIClient,
+        progress: @Sendable (String) -> Void = { _ in }
+    ) async throws(LabError) {
+        let sandbox = Self.sandbox(specification, in: lab)
+        let now = MonotonicTime.now()
+        var marks = Marks(asked: now, sandbox: now, pulled: now, created: now, started: now)
+        progress("sandbox")
+        sandboxID = try await client.runSandbox(sandbox)
+        marks.sandbox = .now()
+        do throws(LabError) {
+            progress("pull")
+            let image = try await client.pull(specification.image, sandbox: sandbox)
+            marks.pulled = .now()
+            progress("create")
+            containerID = try await client.createContainer(
+                Self.container(specification, image: image), in: sandboxID, of: sandbox)
+            marks.created = .now()
+            progress("start")
+            try await client.startContainer(containerID)
+            marks.started = .now()
+        } catch {
+            try? await client.removeSandbox(sandboxID)
+            throw error
+        }
+        self.marks = marks
+        self.client = client
+        logPath = "\(sandbox.logDirectory)/\(Self.logName)"
+    }
+
+    /// Waits until the container has written `line`, looking every 5 ms, and gives the moment at which it was seen.
+    /// - Throws: `pod` with the container's output when it ends before that, `timedOut`.
+    public func waitForLine(_ line: String, seconds: UInt64 = 300) async throws(LabError) -> MonotonicTime {
+        let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
+        var log = ContainerLog(path: logPath)
+        var round = 0
+        while MonotonicTime.now() < deadline {
+            if log.newLines().contains(line) { return .now() }
+            round += 1
+            if round % 100 == 0 {
+                let status = try await client.status(ofContainer: containerID)
+                if status.state == .containerExited, !log.newLines().contains(line) {
+                    throw LabError(
+                        .pod,
+                        "the container exited with \(status.exitCode) before it wrote \(line)\n"
+                            + Files.tail(logPath, lines: 20))
+                }
+            }
+            do {
+                try await Task.sleep(for: .milliseconds(5))
+            } catch {
+                throw LabError(.closing, "given up waiting for \(line)", cause: error)
+            }
+        }
+        throw LabError(.timedOut, "no line \(line) within \(seconds) s\n\(Files.tail(logPath, lines: 20))")
+    }
+
+    /// Waits until the container has ended, and gives its exit code.
+    public func waitForExit(seconds: UInt64 = 300) async throws(LabError) -> Int32 {
+        let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
+        while MonotonicTime.now() < deadline {
+            let status = try await client.status(ofContainer: containerID)
+            if status.state == .containerExited { return status.exitCode }
+            do {
+                try await Task.sleep(for: .milliseconds(20))
+            } catch {
+                throw LabError(.closing, "given up waiting for the container's end", cause: error)
+            }
+        }
+        throw LabError(.timedOut, "the container has not ended within \(seconds) s")
+    }
+
+    /// What the container has written so far, without CRI's prefixes.
+    public func output() -> [String] {
+        var log = ContainerLog(path: logPath)
+        return log.newLines()
+    }
+
+    /// Stops and removes it.
+    public func remove() async throws(LabError) {
+        try await client.removeSandbox(sandboxID)
+    }
+
+    // MARK: - Messages
+
+    private static let logName = "main.log"
+
+    private static func sandbox(_ specification: Specification, in lab: Lab) -> Runtime_V1_PodSandboxConfig {
+        .with {
+            $0.metadata.name = specification.name
+            $0.metadata.uid = specification.name
+            $0.metadata.namespace = "lab"
+            $0.logDirectory = "\(lab.directory)/pods/\(specification.name)"
+            $0.linux.cgroupParent = lab.controlGroup
+            $0.linux.securityContext.namespaceOptions.network = .node
+        }
+    }
+
+    private static func container(_ specification: Specification, image: String) -> Runtime_V1_ContainerConfig {
+        .with {
+            $0.metadata.name = "main"
+            $0.image.image = image
+            $0.command = specification.command
+            $0.logPath = logName
+            $0.linux.securityContext.namespaceOptions.network = .node
+            $0.mounts = specification.mounts.map { mount in
+                .with {
+                    $0.containerPath = mount.container
+                    $0.hostPath = mount.host
+                }
+            }
+        }
+    }
+}
+
+/// The growing log file of a container, read from where the last look ended.
+private struct ContainerLog {
+    let path: String
+    private var offset: UInt64 = 0
+    private var rest: [UInt8] = []
+
+    init(path: String) {
+        self.path = path
+    }
+
+    /// The whole lines written since the last call. A line is `<time> <stream> <F or P> <text>` (the CRI log format of
+    /// Kubernetes); one that was split (P) is given in its parts.
+    mutating func newLines() -> [String] {
+        guard let file = try? Sys.open(path, .readOnly) else { return [] }
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = buffer.withUnsafeMutableBytes { (try? Sys.pread(file.raw, into: $0, at: offset)) ?? 0 }
+            if count == 0 { break }
+            offset += UInt64(count)
+            rest += buffer[..<count]
+        }
+        guard let end = rest.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
+        let text = String(decoding: rest[..<end], as: UTF8.self)
+        rest.removeSubrange(...end)
+        return text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            String(line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).dropFirst(3).first ?? "")
+        }
+    }
+}

@@ -1,0 +1,41 @@
+import Base
+
+/// Debian's docker-registry on a port of 127.0.0.1, without TLS and without credentials.
+public final class RegistryServer: Sendable {
+    public let port: Int
+    private let process: ChildProcess
+
+    /// Starts one over `storage`, a directory that need not exist and outlives the server.
+    public init(in lab: Lab, storage: String, teardown: Teardown? = nil) async throws(LabError) {
+        port = try Readiness.freePort()
+        let configuration = "\(lab.directory)/registry-\(port).yml"
+        try Files.makeDirectory(storage)
+        try Files.write(
+            configuration,
+            """
+            version: 0.1
+            log:
+              level: warn
+              accesslog:
+                disabled: true
+            storage:
+              filesystem:
+                rootdirectory: \(storage)
+              delete:
+                enabled: true
+            http:
+              addr: 127.0.0.1:\(port)
+            """)
+        let process = try ChildProcess(
+            "docker-registry", ["docker-registry", "serve", configuration], log: "\(lab.nextLogName("registry")).log",
+            environment: ["OTEL_TRACES_EXPORTER": "none"])
+        self.process = process
+        try (teardown ?? lab.teardown).add("docker-registry") { process.terminate() }
+        try await Readiness.port(port, of: process)
+    }
+
+    /// Ends it, as if the machine it runs on had gone. Blocks.
+    public func stop() {
+        process.terminate()
+    }
+}

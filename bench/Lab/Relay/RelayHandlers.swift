@@ -1,0 +1,226 @@
+import Base
+import NIOCore
+import NIOPosix
+
+/// Bytes on their way to one end of a connection, each with the moment at which it arrives.
+private struct Pipe {
+    private var queue = CircularBuffer<(at: MonotonicTime, bytes: ByteBuffer)>()
+    private(set) var size = 0
+    /// No more will come: the end is told once all that is here has arrived.
+    var isFinished = false
+
+    mutating func add(_ bytes: ByteBuffer, at moment: MonotonicTime) {
+        size += bytes.readableBytes
+        queue.append((moment, bytes))
+    }
+
+    /// The next bytes that have arrived by `now`.
+    mutating func next(at now: MonotonicTime) -> ByteBuffer? {
+        guard let first = queue.first, first.at <= now else { return nil }
+        queue.removeFirst()
+        size -= first.bytes.readableBytes
+        return first.bytes
+    }
+
+    var nextArrival: MonotonicTime? { queue.first?.at }
+    var isDrained: Bool { isFinished && queue.isEmpty }
+}
+
+/// The node's end of one relayed connection; owns the registry's end and both pipes. Confined to the relay's loop.
+final class NodeSide: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let state: RelayState
+    private let shape: LinkShape
+    private var node: (any Channel)?
+    private var registry: (any Channel)?
+    private var toRegistry = Pipe()
+    private var toNode = Pipe()
+    private var timers: (registry: Bool, node: Bool) = (false, false)
+    private var scanner = RequestScanner()
+    /// Where the request that is being answered stands in the record.
+    private var request: (index: Int, generation: Int)?
+    /// The answer to the latest request does not start before this.
+    private var firstByte = MonotonicTime(nanoseconds: 0)
+
+    init(_ state: RelayState) {
+        self.state = state
+        shape = state.schedule.value.shape
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        guard !state.isCut.withLock({ $0 }) else { return context.close(promise: nil) }
+        node = context.channel
+        state.connections.value.add(context.channel)
+        state.record.withLock { $0.connections += 1 }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        ClientBootstrap(group: context.eventLoop)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.autoRead, value: false)
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 64 << 10))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(RegistrySide(bound.value))
+                }
+            }
+            .connect(host: "127.0.0.1", port: state.upstream)
+            .whenComplete { result in bound.value.connected(result) }
+    }
+
+    private func connected(_ result: Result<any Channel, any Error>) {
+        switch result {
+        case .success(let channel) where node?.isActive == true:
+            registry = channel
+            channel.read()
+            node?.read()
+        case .success(let channel):
+            channel.close(promise: nil)
+        case .failure:
+            node?.close(promise: nil)
+        }
+    }
+
+    // MARK: From the node
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        let now = MonotonicTime.now()
+        for head in scanner.scan(bytes.readableBytesView) {
+            let entry = RelayRequest(at: now, method: head.method, path: head.path, range: head.range)
+            let generation = state.generation.withLock { $0 }
+            request = state.record.withLock { record in
+                record.requests.append(entry)
+                return (record.requests.count - 1, generation)
+            }
+            firstByte = now.advanced(by: shape.oneWayDelay).advanced(by: shape.firstByteDelay)
+        }
+        toRegistry.add(bytes, at: now.advanced(by: shape.oneWayDelay))
+        deliverToRegistry()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if toRegistry.size < shape.window { context.read() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { deliverToNode() }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        state.connections.value.remove(context.channel)
+        registry?.close(promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    private func deliverToRegistry() {
+        guard let registry else { return }
+        let now = MonotonicTime.now()
+        var any = false
+        while let bytes = toRegistry.next(at: now) {
+            registry.write(bytes, promise: nil)
+            any = true
+        }
+        if any {
+            registry.flush()
+            node?.read()
+        }
+        if let next = toRegistry.nextArrival, !timers.registry {
+            timers.registry = true
+            wake(at: next) {
+                $0.timers.registry = false
+                $0.deliverToRegistry()
+            }
+        }
+    }
+
+    // MARK: From the registry
+
+    func registryRead(_ bytes: ByteBuffer) {
+        let arrival = state.schedule.value.delivery(
+            of: bytes.readableBytes, at: .now(), notBefore: firstByte)
+        toNode.add(bytes, at: arrival)
+        deliverToNode()
+    }
+
+    func registryReadComplete() {
+        if toNode.size < shape.window, node?.isWritable == true { registry?.read() }
+    }
+
+    func registryClosed() {
+        toNode.isFinished = true
+        deliverToNode()
+    }
+
+    private func deliverToNode() {
+        guard let node else { return }
+        let now = MonotonicTime.now()
+        var count: UInt64 = 0
+        while node.isWritable, let bytes = toNode.next(at: now) {
+            count += UInt64(bytes.readableBytes)
+            node.write(bytes, promise: nil)
+            if node.isWritable == false { node.flush() }
+        }
+        if count > 0 {
+            note(count, at: now)
+            node.flush()
+            if toNode.size < shape.window, node.isWritable { registry?.read() }
+        }
+        if toNode.isDrained {
+            node.close(promise: nil)
+        } else if node.isWritable, let next = toNode.nextArrival, !timers.node {
+            timers.node = true
+            wake(at: next) {
+                $0.timers.node = false
+                $0.deliverToNode()
+            }
+        }
+    }
+
+    private func note(_ count: UInt64, at now: MonotonicTime) {
+        let generation = state.generation.withLock { $0 }
+        let index = request.flatMap { $0.generation == generation ? $0.index : nil }
+        state.record.withLock { record in
+            record.bytes += count
+            guard let index, index < record.requests.count else { return }
+            record.requests[index].bytes += count
+            record.requests[index].lastByte = now
+        }
+    }
+
+    private func wake(at moment: MonotonicTime, _ body: @escaping @Sendable (NodeSide) -> Void) {
+        let bound = NIOLoopBound(self, eventLoop: state.loop)
+        let deadline = NIODeadline.uptimeNanoseconds(moment.nanoseconds)
+        state.loop.scheduleTask(deadline: deadline) { body(bound.value) }
+    }
+}
+
+/// The registry's end: hands everything to the node's.
+private final class RegistrySide: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let nodeSide: NodeSide
+
+    init(_ nodeSide: NodeSide) {
+        self.nodeSide = nodeSide
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        nodeSide.registryRead(unwrapInboundIn(data))
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        nodeSide.registryReadComplete()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        nodeSide.registryClosed()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}

@@ -1,0 +1,118 @@
+import Base
+import Glibc
+import Linux
+import SystemPackage
+
+/// Removes every trace of a scratch directory: the processes that were started in it, its mounts, its control groups and
+/// itself. It assumes nothing about what state all that is in.
+struct Sweep: Sendable {
+    let directory: String
+    let controlGroup: String
+
+    /// Clears away what a process that was killed has left. Does nothing when the directory is in use.
+    static func abandoned(_ directory: String, controlGroup: String) {
+        guard let lock = try? Sys.open("\(directory)/lock", .readWrite), (try? Sys.tryLock(lock.raw)) == true else {
+            return
+        }
+        Sweep(directory: directory, controlGroup: controlGroup).run()
+    }
+
+    func run() {
+        // A process that waits for a FUSE server which is gone does not even die: its connection goes first.
+        abortFUSE()
+        killProcesses()
+        unmountAll()
+        removeControlGroups()
+        try? removeTree(directory)
+    }
+
+    /// Ends what runs in the lab's control groups, and leaves all else.
+    func killContainers() {
+        for group in controlGroups {
+            let text = (try? Files.text("\(group)/cgroup.procs")) ?? ""
+            text.split(separator: "\n").compactMap { pid_t($0) }.forEach { _ = kill($0, SIGKILL) }
+        }
+    }
+
+    // MARK: - FUSE
+
+    /// Mounts in and below the directory, last mounted first.
+    private var mounts: [MountEntry] {
+        let all = (try? Sys.mounts()) ?? []
+        return all.reversed().filter { $0.mountPoint == directory || $0.mountPoint.hasPrefix("\(directory)/") }
+    }
+
+    private func abortFUSE() {
+        let connections = mounts.filter { $0.fileSystem == "fuse" || $0.fileSystem.hasPrefix("fuse.") }
+        guard !connections.isEmpty else { return }
+        let control = "/sys/fs/fuse/connections"
+        if (try? Sys.isMountPoint(control)) != true {
+            try? Sys.mount("fusectl", on: control, type: "fusectl")
+        }
+        for connection in connections {
+            // The connection is named by the device's minor number.
+            guard let minor = connection.device.split(separator: ":").last else { continue }
+            try? Sys.writeFile("\(control)/\(minor)/abort", Array("1".utf8))
+        }
+    }
+
+    private func unmountAll() {
+        for mount in mounts {
+            try? Sys.unmount(mount.mountPoint, [.detach, .noFollow])
+        }
+    }
+
+    // MARK: - Processes
+
+    private func killProcesses() {
+        let deadline = MonotonicTime.now().advanced(by: 10_000_000_000)
+        while MonotonicTime.now() < deadline {
+            let left = processes()
+            if left.isEmpty { return }
+            left.forEach { _ = kill($0, SIGKILL) }
+            usleep(10_000)
+        }
+    }
+
+    /// What runs in the lab's control groups, and what was started with a path of the lab on its command line (as the
+    /// shims of containerd are).
+    private func processes() -> Set<pid_t> {
+        var result = Set<pid_t>()
+        for group in controlGroups {
+            let text = (try? Files.text("\(group)/cgroup.procs")) ?? ""
+            result.formUnion(text.split(separator: "\n").compactMap { pid_t($0) })
+        }
+        let own = getpid()
+        for entry in (try? Sys.list("/proc")) ?? [] {
+            guard let pid = pid_t(entry.text), pid != own,
+                let line = try? Sys.readFile("/proc/\(pid)/cmdline", limit: 1 << 20),
+                String(decoding: line, as: UTF8.self).contains("\(directory)/"),
+                // One that is dead and waits for its parent cannot be killed again.
+                (try? Files.text("/proc/\(pid)/stat"))?.split(separator: ")").last?.hasPrefix(" Z") == false
+            else { continue }
+            result.insert(pid)
+        }
+        return result
+    }
+
+    // MARK: - Control groups
+
+    /// The lab's directories in every hierarchy of version 1 and in that of version 2, deepest first.
+    private var controlGroups: [String] {
+        let top = "/sys/fs/cgroup"
+        var roots = [top]
+        roots += ((try? Sys.list(top)) ?? []).filter { $0.kind == .directory }.map { "\(top)/\($0.text)" }
+        return roots.map { $0 + controlGroup }.filter(Files.exists).flatMap(Self.below)
+    }
+
+    private static func below(_ directory: String) -> [String] {
+        let children = ((try? Sys.list(directory)) ?? []).filter { $0.kind == .directory }
+        return children.flatMap { below("\(directory)/\($0.text)") } + [directory]
+    }
+
+    private func removeControlGroups() {
+        for group in controlGroups {
+            try? Sys.removeDirectory(group)
+        }
+    }
+}
