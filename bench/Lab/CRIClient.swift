@@ -38,7 +38,7 @@ public final class CRIClient: Sendable {
 
     /// Pulls `reference` with the default snapshotter and gives the image's ID.
     public func pull(
-        _ reference: String, sandbox: Runtime_V1_PodSandboxConfig, seconds: Int64 = 600
+        _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(), seconds: Int64 = 600
     ) async throws(LabError) -> String {
         try await call("PullImage \(reference)", seconds: seconds) { options in
             try await self.images.pullImage(

@@ -5,10 +5,9 @@
 #
 # writes DIR/0.tar, a minimal Debian, and for each further argument (package names separated by spaces) one more
 # tar with what installing them changed, as an image builder's RUN line would make it. Needs root and mmdebstrap.
-# Debian comes from wherever this machine's own apt gets it.
 set -euo pipefail
-
-export SOURCE_DATE_EPOCH=1735689600 LC_ALL=C DEBIAN_FRONTEND=noninteractive
+# shellcheck source=bench/images/debian.sh
+. "$(dirname "$0")/debian.sh"
 
 # What apt leaves behind in a tree and no image wants, and what belongs to the machine and not to the image.
 litter=(./dev/* ./proc/* ./sys/* ./run/* ./tmp/* ./etc/resolv.conf ./etc/hostname ./var/lib/apt/lists/*
@@ -40,7 +39,7 @@ if [ "${1:-}" = --inside ]; then
         find . -xdev -print0 | sort -z > "$out/after"
         # What vanished becomes a whiteout (OCI image-spec, layer.md).
         comm -z -23 "$out/before" "$out/after" | while IFS= read -r -d '' path; do
-            [ -d "${path%/*}" ] && : > "${path%/*}/.wh.${path##*/}"
+            if [ -d "${path%/*}" ]; then : > "${path%/*}/.wh.${path##*/}"; fi
         done
         find . -xdev \( -cnewer "$out/stamp" -o -newer "$out/stamp" \) -print0 | sort -z > "$out/changed"
         write_layer "$out/$number.tar" "$out/changed"
@@ -54,19 +53,8 @@ fi
 
 out=$(realpath "$1")
 shift
-suite=bookworm
-sources=$(apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)|$(ORIGIN)' 'Created-By: Packages' |
-    sed -n "s/^\(deb .* $suite[-a-z]* main\)|Debian\$/\1/p")
-options=()
-while IFS= read -r option; do
-    options+=("--aptopt=$option")
-done < <(apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-)')
 inside=$(printf '%q ' bash "$(realpath "$0")" --inside "$out")
 stages=
 for packages in "$@"; do stages+=" $(printf %q "$packages")"; done
 hook="$inside \"\$1\" $stages"
-if [ -n "$sources" ]; then
-    mmdebstrap --mode=root --variant=minbase --format=null "${options[@]}" --customize-hook="$hook" "$suite" - - <<< "$sources"
-else
-    mmdebstrap --mode=root --variant=minbase --format=null "${options[@]}" --customize-hook="$hook" "$suite" -
-fi
+bootstrap --variant=minbase --format=null --customize-hook="$hook" -- -

@@ -1,4 +1,4 @@
-public import Base
+import Base
 
 /// What the link between a node and its registry is like.
 public struct LinkShape: Sendable, Equatable {
@@ -32,7 +32,7 @@ public struct LinkShape: Sendable, Equatable {
     var window: Int {
         let roundTrip = 2 * oneWayDelay + firstByteDelay
         let product = Double(bitsPerSecond) / 8 * Double(roundTrip) / 1e9
-        return max(256 << 10, Int(min(2 * product, 64 << 20)))
+        return max(256 << 10, Int(min(2 * product, 67_108_864)))
     }
 }
 

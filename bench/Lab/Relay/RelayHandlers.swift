@@ -87,7 +87,8 @@ final class NodeSide: ChannelInboundHandler {
         let bytes = unwrapInboundIn(data)
         let now = MonotonicTime.now()
         for head in scanner.scan(bytes.readableBytesView) {
-            let entry = RelayRequest(at: now, method: head.method, path: head.path, range: head.range)
+            let entry = RelayRequest(
+                at: now, method: head.method, path: head.path, range: head.range, agent: head.agent)
             let generation = state.generation.withLock { $0 }
             request = state.record.withLock { record in
                 record.requests.append(entry)

@@ -9,6 +9,8 @@ public struct RelayRequest: Sendable {
     public let path: String
     /// The Range header's value.
     public let range: String?
+    /// The User-Agent header's value: containerd's own requests and the snapshotter's are told apart by it.
+    public let agent: String?
     /// What has been delivered to the node for it, response head included.
     public internal(set) var bytes: UInt64 = 0
     /// When the last of these was delivered.

@@ -6,6 +6,7 @@ struct RequestScanner {
         var method: String
         var path: String
         var range: String?
+        var agent: String?
     }
 
     private static let longestHead = 64 << 10
@@ -44,6 +45,7 @@ struct RequestScanner {
             let value = line[line.index(after: colon)...].drop { $0 == " " }
             switch line[..<colon].lowercased() {
             case "range": result.range = String(value)
+            case "user-agent": result.agent = String(value)
             case "content-length": bodyLeft = UInt64(value) ?? 0
             case "transfer-encoding": opaque = true
             default: break

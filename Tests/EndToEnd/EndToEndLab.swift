@@ -1,0 +1,50 @@
+import Lab
+import Testing
+
+/// What all the tests here share: a lab, a registry with the test images, built once.
+struct EndToEndLab: Sendable {
+    let lab: Lab
+    let registry: RegistryServer
+    let pauseArchive: String
+    let images: TestImages
+
+    /// The lab of the suite that runs.
+    @TaskLocal static var shared: EndToEndLab?
+
+    /// The lab, or a failed test where there is none.
+    static func current() throws -> EndToEndLab {
+        try #require(shared, "the suite's lab has not been set up")
+    }
+
+    /// A node whose snapshotter is Rivulet. Nothing is fetched that nobody asked for, so that counts are exact, unless
+    /// `options` say otherwise.
+    func withNode(
+        _ name: String, options: String = "[streaming]\nbackground_fill = false\n",
+        _ body: @Sendable (Node) async throws -> Void
+    ) async throws {
+        try await Node.with(
+            name, in: lab, snapshotter: .rivulet(options: options), registry: registry, pauseArchive: pauseArchive,
+            body)
+    }
+}
+
+/// Sets the lab up before a suite's first test and takes it down after the last, whatever happened between.
+struct EndToEndTrait: SuiteTrait, TestScoping {
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+    ) async throws {
+        try await Lab.with { lab in
+            let pause = "\(lab.directory)/pause.tar"
+            try await PauseImage.build(
+                source: "\(Repository.root)/bench/images/pause.c", archive: pause, in: lab)
+            let registry = try await RegistryServer(in: lab, storage: "\(lab.directory)/registry")
+            let images = try await TestImages(in: lab, registryPort: registry.port)
+            let shared = EndToEndLab(lab: lab, registry: registry, pauseArchive: pause, images: images)
+            try await EndToEndLab.$shared.withValue(shared) { try await function() }
+        }
+    }
+}
+
+extension Trait where Self == EndToEndTrait {
+    static var realParts: Self { EndToEndTrait() }
+}

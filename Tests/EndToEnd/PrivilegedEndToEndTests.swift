@@ -1,0 +1,186 @@
+import Base
+import Lab
+import Linux
+import Testing
+
+/// Real containerd, runc and registry around rivuletd. Needs root, /dev/fuse and the packages of
+/// `deploy/debian-deps test`; fails where it cannot run.
+@Suite(.serialized, .realParts, .timeLimit(.minutes(10)))
+struct PrivilegedEndToEndTests {
+    private let shared: EndToEndLab
+
+    init() throws {
+        shared = try EndToEndLab.current()
+    }
+
+    private var lab: Lab { shared.lab }
+
+    // MARK: Starting
+
+    @Test("A pod starts while most of its image is still in the registry, and reads the right bytes")
+    func startsBeforeThePull() async throws {
+        let file = shared.images.bulk[0]
+        try await shared.withNode("lazy") { node in
+            node.relay.forget()
+            let pod = try await Pod(
+                .init(
+                    name: "lazy", image: shared.images.main,
+                    command: ["/bin/busybox", "sh", "-c", "busybox sha256sum \(file.path); echo done; sleep 1000"]),
+                in: lab, client: node.client)
+            _ = try await pod.waitForLine("done", seconds: 60)
+            let record = node.relay.record
+            #expect(pod.output().contains("\(file.digest.hex)  \(file.path)"))
+            let whole = UInt64(shared.images.bulk.count * TestImages.bulkFileSize)
+            #expect(record.bytes < whole / 2, "\(record.bytes) of more than \(whole) bytes were fetched")
+            #expect(record.bytes >= UInt64(TestImages.bulkFileSize))
+            let own = record.requests.filter { $0.agent?.hasPrefix("containerd/") != true }
+            #expect(own.count { $0.kind == .manifest } <= 1)
+            // The rest is read as well, and all of it is right.
+            for file in shared.images.bulk {
+                let (output, code) = try await node.client.execute(
+                    ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
+                #expect(code == 0)
+                #expect(output == "\(file.digest.hex)  \(file.path)\n")
+            }
+            try await pod.remove()
+        }
+    }
+
+    @Test("An image of ordinary gzip layers is unpacked and runs on the same snapshotter")
+    func ordinaryImage() async throws {
+        try await shared.withNode("plain") { node in
+            let pod = try await Pod(
+                .init(
+                    name: "plain", image: shared.images.mainPlain,
+                    command: ["/bin/busybox", "sh", "-c", "busybox cat /odd/replaced; echo x > /odd/new"]),
+                in: lab, client: node.client)
+            let code = try await pod.waitForExit(seconds: 60)
+            #expect(code == 0)
+            #expect(pod.output() == ["the upper one"])
+            try await pod.remove()
+        }
+    }
+
+    @Test("An image of 128 layers")
+    func manyLayers() async throws {
+        try await shared.withNode("deep") { node in
+            let pod = try await Pod(
+                .init(
+                    name: "deep", image: shared.images.deep,
+                    command: ["/bin/busybox", "cat", "/deep/1", "/deep/64", "/deep/127", "/deep/top"]),
+                in: lab, client: node.client)
+            let code = try await pod.waitForExit(seconds: 60)
+            #expect(code == 0)
+            #expect(pod.output() == ["1", "64", "127", "layer 127"])
+            let own = node.relay.record.requests.filter { $0.agent?.hasPrefix("containerd/") != true }
+            // A manifest, two requests a layer at most, and one for each file that was read.
+            #expect(own.count <= 1 + 2 * TestImages.deepLayers + 5)
+            try await pod.remove()
+        }
+    }
+
+    // MARK: Being right
+
+    @Test("The whole tree is what tar unpacks of the same layers")
+    func treeEquality() async throws {
+        let reference = "\(lab.directory)/reference"
+        try await ReferenceTree.unpack(shared.images.layers, to: reference, in: lab)
+        try await shared.withNode("tree") { node in
+            _ = try await node.client.pull(shared.images.main)
+            try await node.withRootFileSystem(of: shared.images.main, in: lab) { root in
+                let (expected, seen) = try await blocking {
+                    (try TreeListing(of: reference), try TreeListing(of: root))
+                }
+                #expect(expected.files.count > 2000)
+                let differences = seen.differences(from: expected)
+                #expect(differences.isEmpty, "Rivulet's line, then tar's:\n\(differences.joined(separator: "\n"))")
+            }
+        }
+    }
+
+    // MARK: Namespaces
+
+    @Test("Two namespaces, one of them through ctr-remote's own labels, share what was fetched")
+    func namespaces() async throws {
+        let file = shared.images.bulk[1]
+        try await shared.withNode("spaces") { node in
+            func run(_ namespace: String) async throws -> String {
+                try await node.containerd.ctr(
+                    ["images", "rpull", "--snapshotter", "rivulet", "--hosts-dir", node.hosts, shared.images.main],
+                    namespace: namespace, program: "ctr-remote")
+                return try await node.containerd.ctr(
+                    [
+                        "run", "--rm", "--snapshotter", "rivulet", "--net-host", "--cgroup",
+                        "\(lab.controlGroup)/\(namespace)", shared.images.main, namespace,
+                        "/bin/busybox", "sha256sum", file.path,
+                    ], namespace: namespace)
+            }
+            let expected = "\(file.digest.hex)  \(file.path)\n"
+            let first = try await run("first")
+            #expect(first == expected)
+            let before = node.relay.record
+            #expect(before.requests.contains { $0.range != nil })
+            node.relay.forget()
+            let second = try await run("second")
+            #expect(second == expected)
+            let again = node.relay.record.requests.filter { $0.range != nil }
+            #expect(again.isEmpty, "fetched again: \(again.map { "\($0.path) \($0.range ?? "")" })")
+        }
+    }
+
+    // MARK: When things go wrong
+
+    @Test("Without its registry a read fails in bounded time, and works again when the registry is back")
+    func registryGone() async throws {
+        let file = shared.images.bulk[2]
+        try await shared.withNode("outage") { node in
+            let pod = try await sleeper("outage", on: node)
+            node.relay.cut()
+            let began = MonotonicTime.now()
+            let lost = try await node.client.execute(
+                ["/bin/busybox", "cat", file.path], in: pod.containerID, seconds: 150)
+            #expect(lost.exitCode != 0)
+            #expect(lost.output.hasSuffix("I/O error\n") || lost.output.hasSuffix("Input/output error\n"))
+            #expect(MonotonicTime.now().since(began) < 120_000_000_000)
+            node.relay.restore()
+            let found = try await node.client.execute(
+                ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
+            #expect(found.output == "\(file.digest.hex)  \(file.path)\n")
+            try await pod.remove()
+        }
+    }
+
+    @Test("After a restart what was fetched is still there, and new containers start", arguments: [false, true])
+    func restart(killed: Bool) async throws {
+        let file = shared.images.bulk[3]
+        let name = killed ? "killed" : "restarted"
+        try await shared.withNode(name) { node in
+            let daemon = try #require(node.daemon as? RivuletDaemon)
+            let first = try await sleeper(name, on: node)
+            let read = ["/bin/busybox", "sha256sum", file.path]
+            let expected = "\(file.digest.hex)  \(file.path)\n"
+            let before = try await node.client.execute(read, in: first.containerID)
+            #expect(before.output == expected)
+            try await first.remove()
+            try await daemon.restart(killing: killed)
+            node.relay.forget()
+            let second = try await sleeper("\(name)-again", on: node)
+            let after = try await node.client.execute(read, in: second.containerID)
+            #expect(after.output == expected)
+            let blobs = node.relay.record.requests.filter { $0.range != nil }
+            #expect(blobs.isEmpty, "fetched again: \(blobs.map { "\($0.path) \($0.range ?? "")" })")
+            // What had not been fetched still can be.
+            let other = shared.images.bulk[4]
+            let fresh = try await node.client.execute(
+                ["/bin/busybox", "sha256sum", other.path], in: second.containerID)
+            #expect(fresh.output == "\(other.digest.hex)  \(other.path)\n")
+            try await second.remove()
+        }
+    }
+
+    private func sleeper(_ name: String, on node: Node) async throws -> Pod {
+        try await Pod(
+            .init(name: name, image: shared.images.main, command: ["/bin/busybox", "sleep", "1000"]), in: lab,
+            client: node.client)
+    }
+}

@@ -1,0 +1,112 @@
+import Base
+import Lab
+import Linux
+
+/// The images that the tests run, small but with everything in them that an image can hold.
+struct TestImages: Sendable {
+    /// Debian's busybox, awkward files, whiteouts, and `bulk` on top; in both forms.
+    let main: String
+    let mainPlain: String
+    /// The layers of `main`, uncompressed, bottom first.
+    let layers: [String]
+    /// 128 layers, each with one file of its own and one that hides the one below.
+    let deep: String
+    /// The files of random bytes in the top layer, and their digests.
+    let bulk: [(path: String, digest: Digest)]
+
+    static let bulkFileSize = 6 << 20
+    static let deepLayers = 128
+
+    init(in lab: Lab, registryPort: Int) async throws {
+        main = "\(HostsDirectory.registry)/test/main:estargz"
+        mainPlain = "\(HostsDirectory.registry)/test/main:plain"
+        deep = "\(HostsDirectory.registry)/test/deep:estargz"
+        let work = "\(lab.directory)/images"
+        try Files.makeDirectory(work)
+        let publisher = try await ImagePublisher(in: lab, registryPort: registryPort)
+
+        try await Command.run(
+            [
+                "bash", "\(Repository.root)/bench/images/debian-files.sh", "\(work)/0.tar", "base-files",
+                "busybox-static", "tzdata", "netbase",
+            ], in: lab)
+        try await blocking { try AwkwardTree.make(at: "\(work)/awkward") }
+        try await Self.pack("\(work)/awkward", to: "\(work)/1.tar", in: lab)
+        try await blocking { try AwkwardTree.makeWhiteouts(at: "\(work)/whiteouts") }
+        try await Self.pack("\(work)/whiteouts", to: "\(work)/2.tar", in: lab)
+        bulk = try await blocking { try Self.makeBulk(at: "\(work)/bulk") }
+        try await Self.pack("\(work)/bulk", to: "\(work)/3.tar", in: lab)
+        layers = (0..<4).map { "\(work)/\($0).tar" }
+        try await Self.publish(layers, plain: mainPlain, estargz: main, publisher: publisher, in: lab)
+
+        let many = try await Self.makeDeep(at: "\(work)/deep", in: lab)
+        try await Self.publish(
+            [layers[0]] + many, plain: "\(HostsDirectory.registry)/test/deep:plain", estargz: deep,
+            publisher: publisher, in: lab)
+    }
+
+    private static func publish(
+        _ layers: [String], plain: String, estargz: String, publisher: ImagePublisher, in lab: Lab
+    ) async throws {
+        var image = OCIArchive(reference: plain)
+        image.layers = layers
+        image.command = ["/bin/busybox", "sh", "-c", "echo hello"]
+        let archive = "\(lab.directory)/image.tar"
+        try await image.write(to: archive, in: lab)
+        try await publisher.publish(archive: archive, reference: plain, estargz: estargz)
+    }
+
+    /// A layer as it is: with ids, times and attributes of the files.
+    private static func pack(_ tree: String, to tar: String, in lab: Lab) async throws {
+        try await Command.run(
+            [
+                "tar", "--create", "--file", tar, "--format=posix", "--sort=name", "--numeric-owner", "--xattrs",
+                "--xattrs-include=*", "--directory", tree, ".",
+            ], in: lab)
+    }
+
+    /// Files of bytes that no compression makes smaller, so that most of the image has to be fetched when it is read.
+    private static func makeBulk(at tree: String) throws -> [(path: String, digest: Digest)] {
+        try Files.makeDirectory("\(tree)/bulk")
+        var generator = SplitMix64(seed: 20_260_401)
+        return try (0..<5).map { number in
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(bulkFileSize)
+            while bytes.count < bulkFileSize {
+                withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) }
+            }
+            try Sys.writeFile("\(tree)/bulk/\(number)", bytes, permissions: 0o644)
+            return ("/bulk/\(number)", Digest.of(bytes))
+        }
+    }
+
+    private static func makeDeep(at work: String, in lab: Lab) async throws -> [String] {
+        var layers: [String] = []
+        // Debian's files are the bottom layer.
+        for number in 1..<deepLayers {
+            let tree = "\(work)/\(number)"
+            try Files.write("\(tree)/deep/\(number)", "\(number)\n")
+            try Files.write("\(tree)/deep/top", "layer \(number)\n")
+            layers.append("\(work)/\(number).tar")
+            try await pack(tree, to: "\(work)/\(number).tar", in: lab)
+        }
+        return layers
+    }
+}
+
+/// The generator of Steele, Lea and Flood's "Fast splittable pseudorandom number generators" (2014): one word of state.
+struct SplitMix64: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
+        return word ^ word >> 31
+    }
+}

@@ -1,0 +1,108 @@
+/// A node of a cluster, as far as an image is concerned: containerd with a snapshotter, and a counted link to the
+/// registry. Nothing is shared between two of them but the registry.
+public final class Node: Sendable {
+    public let relay: Relay
+    public let containerd: Containerd
+    /// `nil` where containerd's own overlayfs is used.
+    public let daemon: (any SnapshotterDaemon)?
+    /// The `hosts.toml` directory of all parts.
+    public let hosts: String
+    public let client: CRIClient
+    private let teardown: Teardown
+
+    /// Who unpacks a node's images.
+    public enum Snapshotter: Sendable {
+        /// containerd itself.
+        case overlayfs
+        /// rivuletd, with further lines of configuration.
+        case rivulet(options: String)
+        /// stargz-snapshotter's daemon, at this path.
+        case stargz(program: String)
+    }
+
+    /// Starts one in directories of `lab` that begin with `name`.
+    public init(
+        _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
+        shape: LinkShape = .unshaped, pauseArchive: String
+    ) async throws(LabError) {
+        teardown = try lab.teardown.nested(name)
+        do throws(LabError) {
+            relay = try await Relay(to: registry.port, shape: shape, teardown: teardown)
+            hosts = "\(lab.directory)/\(name)/hosts"
+            try HostsDirectory.write(hosts, port: relay.port)
+            switch snapshotter {
+            case .overlayfs:
+                daemon = nil
+            case .rivulet(let options):
+                daemon = try await RivuletDaemon(
+                    in: lab, directory: "\(name)/r", hosts: hosts, options: options, teardown: teardown)
+            case .stargz(let program):
+                daemon = try await StargzDaemon(
+                    program: program, in: lab, directory: "\(name)/s", hosts: hosts, teardown: teardown)
+            }
+            containerd = try await Containerd(
+                in: lab, name: "\(name)/c", snapshotter: daemon?.name ?? "overlayfs",
+                plugins: daemon.map { [$0.name: $0.socket] } ?? [:], hosts: hosts, teardown: teardown)
+            client = try containerd.connect()
+            try await containerd.importImage(pauseArchive)
+            guard try await client.runtimeIsReady() else {
+                throw LabError(.failed, "containerd's CRI is not ready\n\(containerd.process.logTail())")
+            }
+        } catch {
+            let teardown = teardown
+            await blocking { teardown.run() }
+            throw error
+        }
+    }
+
+    /// Takes it down, with all that it holds.
+    public func stop() async {
+        await client.close()
+        await blocking { [teardown] in teardown.run() }
+    }
+
+    /// Runs `body` with a node and takes it down whatever happens. An error tells the end of the daemon's log.
+    public static func with<Result: Sendable>(
+        _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
+        shape: LinkShape = .unshaped, pauseArchive: String, _ body: @Sendable (Node) async throws -> Result
+    ) async throws -> Result {
+        let node = try await Node(
+            name, in: lab, snapshotter: snapshotter, registry: registry, shape: shape, pauseArchive: pauseArchive)
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            outcome = .success(try await body(node))
+        } catch {
+            let log = (node.daemon?.process ?? node.containerd.process).logTail(lines: 30)
+            outcome = .failure(LabError(.failed, "\(name): \(error)\n\(log)"))
+        }
+        await node.stop()
+        return try outcome.get()
+    }
+}
+
+extension Node {
+    /// Mounts the root file system of a container of `image`, which must have been pulled, as containerd would for the
+    /// container, and runs `body` with the directory.
+    public func withRootFileSystem(
+        of image: String, in lab: Lab, namespace: String = "k8s.io", _ body: @Sendable (String) async throws -> Void
+    ) async throws {
+        let name = "rootfs"
+        let snapshotter = daemon?.name ?? "overlayfs"
+        let target = "\(lab.directory)/mnt"
+        try Files.makeDirectory(target)
+        try await containerd.ctr(
+            ["containers", "create", "--snapshotter", snapshotter, image, name], namespace: namespace)
+        let line = try await containerd.ctr(
+            ["snapshots", "--snapshotter", snapshotter, "mounts", target, name], namespace: namespace)
+        try await Command.run(line.split(whereSeparator: \.isWhitespace).map(String.init), in: lab)
+        let outcome: Result<Void, any Error>
+        do {
+            outcome = .success(try await body(target))
+        } catch {
+            outcome = .failure(error)
+        }
+        try await Command.run(["umount", target], in: lab)
+        try await containerd.ctr(["containers", "rm", name], namespace: namespace)
+        try outcome.get()
+    }
+}

@@ -1,0 +1,120 @@
+import Base
+public import Glibc
+
+/// A snapshotter beside containerd, reached over a unix socket.
+public protocol SnapshotterDaemon: Sendable {
+    /// The name that containerd knows it by.
+    var name: String { get }
+    var socket: String { get }
+    var process: ChildProcess { get }
+}
+
+/// Our own daemon.
+public final class RivuletDaemon: SnapshotterDaemon {
+    public let name = "rivulet"
+    public let socket: String
+    /// Its `root`: everything that it keeps.
+    public let root: String
+    private let lab: Lab
+    private let configuration: String
+    private let running: Guarded<ChildProcess>
+
+    public var process: ChildProcess { running.withLock { $0 } }
+
+    /// Starts one in `<lab>/<directory>`.
+    /// - Parameters:
+    ///   - hosts: a directory of `hosts.toml` files.
+    ///   - options: further lines of its configuration file: whole tables.
+    public init(
+        in lab: Lab, directory: String = "rivulet", hosts: String, options: String = "", teardown: Teardown? = nil
+    ) async throws(LabError) {
+        let base = "\(lab.directory)/\(directory)"
+        self.lab = lab
+        root = "\(base)/root"
+        socket = "\(base)/rivulet.sock"
+        configuration = "\(base)/config.toml"
+        try Files.write(
+            configuration,
+            """
+            root = "\(root)"
+            address = "\(socket)"
+            [log]
+            level = "info"
+            [registry]
+            config_path = "\(hosts)"
+            [admin]
+            address = ""
+            \(options)
+            """)
+        let running = Guarded(try Self.start(configuration, in: lab))
+        self.running = running
+        let sweep = Sweep(directory: base, controlGroup: lab.controlGroup)
+        try (teardown ?? lab.teardown).add("rivuletd") {
+            running.withLock { $0 }.terminate()
+            sweep.run()
+        }
+        try await Readiness.socket(socket, of: process)
+    }
+
+    /// Ends it, with SIGKILL or as a service manager would, and starts it again on what it has left.
+    public func restart(killing: Bool) async throws(LabError) {
+        let old = process
+        if killing { old.signal(SIGKILL) }
+        await blocking { old.terminate(grace: 20_000_000_000) }
+        let new = try Self.start(configuration, in: lab)
+        running.withLock { $0 = new }
+        try await Readiness.socket(socket, of: new)
+    }
+
+    private static func start(_ configuration: String, in lab: Lab) throws(LabError) -> ChildProcess {
+        try ChildProcess(
+            "rivuletd", [try Repository.product("rivuletd"), "--config", configuration],
+            log: "\(lab.nextLogName("rivuletd")).log")
+    }
+}
+
+/// stargz-snapshotter's daemon, as `bench/peers/stargz` builds it.
+public final class StargzDaemon: SnapshotterDaemon {
+    public let name = "stargz"
+    public let socket: String
+    public let process: ChildProcess
+
+    /// Starts `program` in `<lab>/<directory>`.
+    public init(
+        program: String, in lab: Lab, directory: String = "stargz", hosts: String, teardown: Teardown? = nil
+    ) async throws(LabError) {
+        let base = "\(lab.directory)/\(directory)"
+        socket = "\(base)/stargz.sock"
+        try Files.makeDirectory(base)
+        let process = try ChildProcess(
+            "stargz", [program, "-root", "\(base)/root", "-address", socket, "-hosts", hosts],
+            log: "\(lab.nextLogName("stargz")).log")
+        self.process = process
+        let sweep = Sweep(directory: base, controlGroup: lab.controlGroup)
+        try (teardown ?? lab.teardown).add("stargz") {
+            process.terminate()
+            sweep.run()
+        }
+        try await Readiness.socket(socket, of: process)
+    }
+}
+
+/// What a process has used so far, as /proc tells it.
+public struct ProcessUsage: Sendable {
+    /// User and system time.
+    public let cpuSeconds: Double
+    public let peakResidentBytes: UInt64
+
+    /// Of a process that runs; `nil` when it is gone.
+    public init?(of pid: pid_t) {
+        guard let stat = try? Files.text("/proc/\(pid)/stat"), let status = try? Files.text("/proc/\(pid)/status"),
+            // The name in parentheses may hold anything; utime and stime are fields 14 and 15 (proc(5)).
+            let fields = stat.split(separator: ")").last?.split(separator: " "), fields.count > 12,
+            let user = Double(fields[11]), let system = Double(fields[12])
+        else { return nil }
+        cpuSeconds = (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }?.split(separator: " ")
+        guard let peak, peak.count > 1, let kibibytes = UInt64(peak[1].drop { $0 == "\t" }) else { return nil }
+        peakResidentBytes = kibibytes << 10
+    }
+}

@@ -1,0 +1,101 @@
+import Base
+import Linux
+import SystemPackage
+
+/// A file tree in words, one line a file, so that two trees can be compared: type, mode, ids, times, extended attributes,
+/// links, and the content of every file.
+///
+/// Left out is what belongs to the file system and not to the tree: inode numbers (but not which names share one), sizes
+/// and link counts of directories, and change and access times.
+public struct TreeListing: Sendable {
+    /// What is known of each path, which is relative to the root; bytes that are not UTF-8 are escaped.
+    public private(set) var files: [String: String] = [:]
+    /// Names of one file: its first name in order of reading, by device and inode.
+    private var names: [[UInt64]: [String]] = [:]
+
+    /// Reads the tree below `root`, content and all. Blocks.
+    public init(of root: String) throws(LabError) {
+        try add(Array(root.utf8), name: "/")
+        try walk(Array(root.utf8), name: "")
+        for group in names.values where group.count > 1 {
+            let all = group.sorted().joined(separator: " ")
+            for name in group { files[name, default: ""] += " linked: \(all)" }
+        }
+    }
+
+    /// Where this tree and `other` differ: at most `limit` lines.
+    public func differences(from other: TreeListing, limit: Int = 20) -> [String] {
+        let paths = Set(files.keys).union(other.files.keys).sorted()
+        let different = paths.lazy.filter { files[$0] != other.files[$0] }
+        return different.prefix(limit).map { "\($0)\n  \(files[$0] ?? "absent")\n  \(other.files[$0] ?? "absent")" }
+    }
+
+    private mutating func walk(_ directory: [UInt8], name: String) throws(LabError) {
+        let entries: [DirectoryEntry]
+        do {
+            entries = try Sys.list(directory)
+        } catch {
+            throw Self.failure(directory, error)
+        }
+        for entry in entries {
+            let path = directory + [UInt8(ascii: "/")] + entry.name
+            let display = "\(name)/\(Self.escape(entry.name))"
+            let kind = try add(path, name: display)
+            if kind == .directory { try walk(path, name: display) }
+        }
+    }
+
+    @discardableResult
+    private mutating func add(_ path: [UInt8], name: String) throws(LabError) -> FileStatus.Kind {
+        do {
+            let status = try Sys.lstat(path)
+            var text = "\(String(status.mode, radix: 8)) \(status.uid):\(status.gid) \(status.modifiedSeconds)"
+            text += ".\(status.modifiedNanoseconds)"
+            switch status.kind {
+            case .regular:
+                text += " \(status.size) \(try Self.content(path))"
+            case .symlink:
+                text += " -> \(Self.escape(try Sys.readLink(path)))"
+            case .character, .block:
+                text += " \(status.deviceMajor),\(status.deviceMinor)"
+            default:
+                break
+            }
+            if status.kind != .directory {
+                text += " links \(status.linkCount)"
+                if status.linkCount > 1 { names[[status.device, status.inode], default: []].append(name) }
+            }
+            for attribute in try Sys.extendedAttributeNames(path).map(Self.escape).sorted() {
+                let value = try Sys.extendedAttribute(path, attribute) ?? []
+                text += " \(attribute)=\(value.withUnsafeBytes { Hex.encode($0) })"
+            }
+            files[name] = text
+            return status.kind
+        } catch let error as LabError {
+            throw error
+        } catch {
+            throw Self.failure(path, error)
+        }
+    }
+
+    private static func content(_ path: [UInt8]) throws -> Digest {
+        let file = try Sys.open(path, [.readOnly, .noFollow])
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+        defer { buffer.deallocate() }
+        var hasher = DigestHasher()
+        while true {
+            let count = try Sys.read(file.raw, into: buffer)
+            if count == 0 { return hasher.finish() }
+            hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    private static func escape(_ bytes: [UInt8]) -> String {
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        return bytes.map { $0 < 0x80 ? String(UnicodeScalar($0)) : "\\x" + String($0, radix: 16) }.joined()
+    }
+
+    private static func failure(_ path: [UInt8], _ error: any Error) -> LabError {
+        LabError(.files, "\(escape(path)) cannot be read", cause: error)
+    }
+}

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Lab
+
+/// `PodReady demo`: one image, the ordinary way and through Rivulet, side by side.
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo", abstract: "Runs one image as a pod from cold in each mode, and compares.")
+
+    @Option(help: "overlayfs, stargz, rivulet; separated by commas.")
+    var modes = "overlayfs,rivulet"
+
+    @Option(help: "The link to the registry: \(LinkShape.named.keys.sorted().joined(separator: ", ")).")
+    var link = "none"
+
+    @Option(help: "Where built images are kept.")
+    var cache: String
+
+    @Option(help: "Where the scratch directory is made; not on an overlay.")
+    var scratch = "/var/tmp"
+
+    @Option(help: "The stargz-snapshotter daemon, for the mode stargz.")
+    var stargz: String?
+
+    @Option(help: "Where the figures are written as JSON.")
+    var output: String?
+
+    @Flag(help: "Lists every request until ready.")
+    var trace = false
+
+    @Flag(help: "Keeps the logs of all parts beside the figures.")
+    var keepLogs = false
+
+    func run() async throws {
+        guard let shape = LinkShape.named[link] else { throw ValidationError("there is no link '\(link)'") }
+        let modes = try self.modes.split(separator: ",").map { name in
+            guard let mode = DemoMode(rawValue: String(name)) else {
+                throw ValidationError("there is no mode '\(name)'")
+            }
+            return mode
+        }
+        let demo = try Demo(
+            modes: modes, link: link, shape: shape, cache: ImageCache(directory: cache), scratch: scratch,
+            stargz: stargz, output: output, trace: trace, keepLogs: keepLogs)
+        try await demo.run()
+    }
+}

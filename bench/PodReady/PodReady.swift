@@ -1,0 +1,10 @@
+import ArgumentParser
+
+/// How long from asking for a pod until its application is ready.
+@main
+struct PodReady: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "PodReady",
+        abstract: "Measures how long a pod takes from being asked for until its application is ready.",
+        subcommands: [DemoCommand.self])
+}

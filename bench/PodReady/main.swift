@@ -1,3 +1,0 @@
-import Lab
-
-print("pod-ready")
