@@ -6,15 +6,18 @@ import Linux
 public enum SignalGuard {
     private static let numbers = [SIGINT, SIGTERM, SIGHUP]
 
-    /// From now on SIGINT, SIGTERM and SIGHUP run `teardown` and then end the process with 128 + the number.
-    /// Call it at the start of main, before any other thread exists: the signals are blocked in all threads and taken
-    /// up by one of our own.
-    public static func install(_ teardown: Teardown) throws(LabError) {
+    /// Holds SIGINT, SIGTERM and SIGHUP back until ``install(_:)`` takes them up. Must be the first thing that main
+    /// does: a thread that exists already would go on taking them.
+    public static func block() {
         signal(SIGPIPE, SIG_IGN)
-        var waited = sigset_t()
-        sigemptyset(&waited)
-        for number in numbers { sigaddset(&waited, number) }
-        pthread_sigmask(SIG_BLOCK, &waited, nil)
+        var held = sigset_t()
+        sigemptyset(&held)
+        for number in numbers { sigaddset(&held, number) }
+        pthread_sigmask(SIG_BLOCK, &held, nil)
+    }
+
+    /// From now on each of these signals runs `teardown` and then ends the process with 128 + its number.
+    public static func install(_ teardown: Teardown) throws(LabError) {
         do {
             _ = try NamedThread(name: "signals") {
                 var number: Int32 = 0

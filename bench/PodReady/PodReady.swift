@@ -1,7 +1,15 @@
 import ArgumentParser
+import Lab
+
+@main
+enum Main {
+    static func main() async {
+        SignalGuard.block()
+        await PodReady.main()
+    }
+}
 
 /// How long from asking for a pod until its application is ready.
-@main
 struct PodReady: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "PodReady",

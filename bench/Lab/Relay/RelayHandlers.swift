@@ -105,7 +105,10 @@ final class NodeSide: ChannelInboundHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { deliverToNode() }
+        guard context.channel.isWritable else { return }
+        deliverToNode()
+        // The registry's end may have stopped reading with nothing left here to deliver.
+        registryReadComplete()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
