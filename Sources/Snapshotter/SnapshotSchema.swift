@@ -36,6 +36,7 @@ enum SnapshotSchema {
                     CREATE TABLE removed_chain (chain TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
                     """)
         }
+        ChainRecords.register(in: &migrator)
         return migrator
     }
 }

@@ -1,0 +1,223 @@
+public import Base
+public import ContentStore
+import LayerFormats
+import LayerIndex
+public import LazyFileSystem
+public import Logging
+public import NIOPosix
+public import Registry
+public import Streaming
+
+/// Resolves each image once: its manifest by digest, then the index of every layer side by side, over shared connections.
+///
+/// containerd asks for one layer after the other; the first question does the work of all, the others are answered from
+/// memory. An image that could not be resolved is remembered for a short while only, so that one failure of the registry
+/// does not turn streaming off.
+public final class ImageResolver: RemoteImages {
+    /// What may be chosen.
+    public struct Policy: Sendable {
+        /// Stream layers whose manifest gives no digest for the table of contents.
+        public var allowUnverifiedTOC = false
+        /// Stream what the image's author marked for prefetching as soon as the image is resolved.
+        public var prefetches = true
+        /// Stream the rest when nothing else wants the link.
+        public var fillsInBackground = true
+        /// Layers of one image that are opened side by side.
+        public var layersAtOnce = 8
+        /// How long a resolved image is remembered, in nanoseconds: long enough for one pull.
+        public var remembersFor: UInt64 = 120_000_000_000
+        /// How long one that was declined is, in nanoseconds: the layers of one pull, not the next pull.
+        public var remembersDeclinedFor: UInt64 = 5_000_000_000
+
+        public init() {}
+    }
+
+    private struct Key: Hashable {
+        let reference: ImageReference
+        let manifest: Digest?
+        /// Set only when there is no manifest digest: then the labels of one layer are all there is to go by.
+        let layer: Digest?
+    }
+
+    private struct Entry {
+        let task: Task<OpenedImage, any Error>
+        var expires: MonotonicTime
+    }
+
+    /// Images that are remembered at once; the oldest goes first. An entry is a few kilobytes.
+    private static let maximumImages = 512
+
+    private let images = Guarded<[Key: Entry]>([:])
+    private let registry: RegistryClient
+    private let engine: StreamingEngine
+    private let layers: LayerFetcher
+    private let chains: ChainMounts
+    private let policy: Policy
+    private let logger: Logger
+
+    /// A resolver over the parts that do the work. `records` is where it keeps which layers a chain has; `workers` is the
+    /// pool for blocking work; `mountPoint` is where `fileSystem` is served.
+    public init(
+        registry: RegistryClient, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
+        records: SnapshotStore, workers: NIOThreadPool, mountPoint: String, policy: Policy, logger: Logger
+    ) {
+        self.registry = registry
+        self.engine = engine
+        self.policy = policy
+        self.logger = logger
+        let building = AsyncSemaphore(count: 1)
+        layers = LayerFetcher(
+            registry: registry, store: store, workers: workers, building: building,
+            allowUnverifiedTOC: policy.allowUnverifiedTOC, logger: logger)
+        chains = ChainMounts(
+            records: ChainRecords(database: records.pool), store: store, fileSystem: fileSystem, engine: engine,
+            workers: workers, building: building, mountPoint: mountPoint, fillsInBackground: policy.fillsInBackground,
+            logger: logger)
+    }
+
+    // MARK: - RemoteImages
+
+    public func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome {
+        do {
+            let reference: ImageReference
+            do {
+                reference = try ImageReference(parsing: request.imageReference)
+            } catch {
+                throw FallbackReason(.badLabel, "\(error)")
+            }
+            let image = try await image(reference, request)
+            let (_, content, isTop) = try image.layer(request.layerDigest)
+            try await chains.record(
+                request.chainID, parent: request.parentChainID,
+                layer: RemoteLayer(digest: request.layerDigest, repository: reference.repository))
+            // The container comes next: have its tree merged and mounted while containerd finishes the pull.
+            if isTop { Task { _ = try? await self.chains.bringUp(request.chainID) } }
+            // What the layer takes once it is complete: containerd asks once, while next to nothing is here.
+            return .ready(size: content.chunks.contentSize, inodes: content.tree.inodeCount)
+        } catch let reason as FallbackReason {
+            return .declined(reason: reason)
+        } catch {
+            return .declined(reason: FallbackReason(.internal, "\(error)"))
+        }
+    }
+
+    public func mountedDirectory(ofChain chainID: Digest) async throws -> String {
+        try await chains.bringUp(chainID)
+    }
+
+    public func isUsable(chainID: Digest) async -> Bool {
+        await chains.isUsable(chainID)
+    }
+
+    public func forget(chainID: Digest) async {
+        await chains.forget(chainID)
+    }
+
+    // MARK: - Resolving
+
+    /// The image of `request`, resolved now, by an earlier call, or by one that is under way.
+    private func image(_ reference: ImageReference, _ request: RemoteLayerRequest) async throws -> OpenedImage {
+        let key = Key(
+            reference: reference, manifest: request.manifestDigest,
+            layer: request.manifestDigest == nil ? request.layerDigest : nil)
+        let now = MonotonicTime.now()
+        let task = images.withLock { images -> Task<OpenedImage, any Error> in
+            if let entry = images[key], entry.expires > now { return entry.task }
+            images = images.filter { $0.value.expires > now }
+            if images.count >= Self.maximumImages, let oldest = images.min(by: { $0.value.expires < $1.value.expires })
+            {
+                images[oldest.key] = nil
+            }
+            // Not the caller's child: a client that goes away must not undo what its next try can use.
+            let task = Task { try await self.resolve(reference, request) }
+            images[key] = Entry(task: task, expires: now.advanced(by: policy.remembersFor))
+            return task
+        }
+        let complete: Bool
+        let result = await task.result
+        switch result {
+        case .success(let image): complete = image.streamable == image.layers.count
+        case .failure: complete = false
+        }
+        if !complete {
+            let soon = MonotonicTime.now().advanced(by: policy.remembersDeclinedFor)
+            images.withLock { images in
+                guard let entry = images[key], entry.task == task, entry.expires > soon else { return }
+                images[key]?.expires = soon
+            }
+        }
+        return try result.get()
+    }
+
+    private func resolve(_ reference: ImageReference, _ request: RemoteLayerRequest) async throws -> OpenedImage {
+        let descriptions = try await descriptions(reference, request)
+        let start = MonotonicTime.now()
+        var results: [Int: Result<LayerContent, FallbackReason>] = [:]
+        await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
+            var next = 0
+            while next < descriptions.count || !results.isEmpty {
+                while next < descriptions.count, next - results.count < policy.layersAtOnce {
+                    let index = next
+                    let description = descriptions[index]
+                    group.addTask { [layers] in
+                        do throws(FallbackReason) {
+                            return (index, .success(try await layers.layer(description, image: reference)))
+                        } catch {
+                            return (index, .failure(error))
+                        }
+                    }
+                    next += 1
+                }
+                guard let (index, result) = await group.next() else { break }
+                results[index] = result
+            }
+        }
+        let image = OpenedImage(
+            layers: descriptions.enumerated().map { index, description in
+                OpenedImage.Layer(
+                    digest: description.digest, size: description.size,
+                    content: results[index] ?? .failure(FallbackReason(.internal, "not opened")))
+            })
+        for content in image.contents {
+            engine.attach(
+                content, locations: [BlobLocation(repository: reference.repository, digest: content.digest)])
+        }
+        if policy.prefetches { engine.prefetch(image.contents) }
+        logger.info(
+            "image is resolved",
+            metadata: [
+                "image": "\(reference)", "layers": "\(image.layers.count)", "streamable": "\(image.streamable)",
+                "milliseconds": "\(MonotonicTime.now().since(start) / 1_000_000)",
+            ])
+        return image
+    }
+
+    /// What the manifest says of each layer, bottom first.
+    private func descriptions(
+        _ reference: ImageReference, _ request: RemoteLayerRequest
+    ) async throws(FallbackReason) -> [LayerDescription] {
+        let manifest: Manifest
+        do {
+            if let digest = request.manifestDigest {
+                manifest = try await registry.manifest(reference.repository, digest: digest)
+            } else {
+                manifest = try await registry.resolve(reference, platform: .current).manifest
+            }
+        } catch {
+            throw FallbackReason(registry: error)
+        }
+        if manifest.layers.contains(where: { $0.digest == request.layerDigest }) {
+            return manifest.layers.map { layer in
+                LayerDescription(
+                    digest: layer.digest, size: layer.size, mediaType: layer.mediaType, annotations: layer.annotations)
+            }
+        }
+        guard request.manifestDigest == nil else {
+            throw FallbackReason(.imageMismatch, "manifest \(manifest.digest) has no layer \(request.layerDigest)")
+        }
+        // The tag has moved since the client read it: go by the labels of this one layer.
+        return [
+            LayerDescription(digest: request.layerDigest, size: 0, mediaType: "", annotations: request.labels)
+        ]
+    }
+}

@@ -1,0 +1,170 @@
+import Base
+import ContentStore
+import LayerFormats
+import LayerIndex
+import Logging
+import NIOCore
+import NIOPosix
+import Registry
+
+/// Gets the layer index of one blob: does the reading for a format's opener, which does none itself.
+struct LayerFetcher: Sendable {
+    /// The largest answer that is taken for one read of an opener, in bytes: the largest table of contents.
+    private static let maximumRead = 256 << 20
+
+    let registry: RegistryClient
+    let store: ContentStore
+    /// Where blocking work runs: parsing, index building, SQLite and files.
+    let workers: NIOThreadPool
+    /// One index is built at a time: building takes several times the memory of what it leaves, and the decode is
+    /// bound by one core anyway.
+    let building: AsyncSemaphore
+    let allowUnverifiedTOC: Bool
+    let logger: Logger
+
+    /// The layer, from the store when it is there, else opened over the network.
+    func layer(_ description: LayerDescription, image: ImageReference) async throws(FallbackReason) -> LayerContent {
+        if let content = try await stored(description.digest) { return content }
+        let index = try await open(description, image: image)
+        do {
+            return try await workers.runIfActive { [store] in try store.install(description.digest, index) }
+        } catch {
+            throw FallbackReason(.storage, "layer \(description.digest): \(error)")
+        }
+    }
+
+    private func stored(_ digest: Digest) async throws(FallbackReason) -> LayerContent? {
+        do {
+            return try await workers.runIfActive { [store] in try store.layer(digest) }
+        } catch {
+            throw FallbackReason(.storage, "layer \(digest): \(error)")
+        }
+    }
+
+    // MARK: - Opening
+
+    private func open(
+        _ description: LayerDescription, image: ImageReference
+    ) async throws(FallbackReason) -> LayerIndexBytes {
+        let location = BlobLocation(repository: image.repository, digest: description.digest)
+        // In a box, so that no step copies what the opener has gathered.
+        let opener = Guarded(EstargzOpener(description, allowUnverifiedTOC: allowUnverifiedTOC))
+        // An opener asks at most for a tail, a probe and a table of contents; more is a defect, not a reason to loop.
+        for _ in 0..<8 {
+            switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
+            case .done(let index): return index
+            case .read(let request):
+                let (bytes, range, blobSize) = try await read(location, request)
+                try await step(opener) { (opener) throws(LayerFormatError) in
+                    try opener.receive(bytes, range: range, blobSize: blobSize)
+                }
+            case .readExternalTOC:
+                let bytes = try await externalTOC(of: description.digest, image: image)
+                try await step(opener) { (opener) throws(LayerFormatError) in try opener.receiveExternalTOC(bytes) }
+            }
+        }
+        throw FallbackReason(.internal, "layer \(description.digest): the opener does not come to an end")
+    }
+
+    /// Runs a step of the opener on a worker thread, one layer at a time.
+    private func step<Result: Sendable>(
+        _ opener: Guarded<EstargzOpener>,
+        _ body: @escaping @Sendable (inout EstargzOpener) throws(LayerFormatError) -> Result
+    ) async throws(FallbackReason) -> Result {
+        do {
+            return try await building.withPlace { [workers] in
+                try await workers.runIfActive { try opener.withLock { try body(&$0) } }
+            }
+        } catch let error as LayerFormatError {
+            throw FallbackReason(error)
+        } catch {
+            throw FallbackReason(.internal, "\(error)")
+        }
+    }
+
+    private func read(
+        _ location: BlobLocation, _ request: BlobRequest
+    ) async throws(FallbackReason) -> (bytes: [UInt8], range: ByteRange, blobSize: UInt64) {
+        let selection: BlobSelection =
+            switch request {
+            case .suffix(let count): .suffix(count)
+            case .range(let range): .range(range)
+            }
+        do {
+            let stream = try await registry.open(location, selection, priority: .demand)
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(Int(min(stream.range.count, UInt64(Self.maximumRead))))
+            for try await buffer in stream {
+                guard bytes.count + buffer.readableBytes <= Self.maximumRead else {
+                    throw FallbackReason(.limit, "layer \(location.digest): a read of over \(Self.maximumRead) bytes")
+                }
+                buffer.withUnsafeReadableBytes { bytes.append(contentsOf: $0) }
+            }
+            return (bytes, stream.range, stream.blobSize)
+        } catch let reason as FallbackReason {
+            throw reason
+        } catch {
+            throw FallbackReason(registry: error)
+        }
+    }
+
+    /// The table of contents that lies in an image of its own, `<tag>-esgztoc`, named there by the layer's digest.
+    ///
+    /// The suffix and the annotation are those of stargz-snapshotter's external TOC converter.
+    private func externalTOC(of layer: Digest, image: ImageReference) async throws(FallbackReason) -> [UInt8] {
+        guard let tag = image.tag else {
+            throw FallbackReason(
+                .notStreamable, "layer \(layer) has its table of contents beside a tag, and \(image) has no tag")
+        }
+        let companion = ImageReference(repository: image.repository, tag: tag + "-esgztoc")
+        do throws(RegistryError) {
+            let manifest = try await registry.resolve(companion, platform: .current).manifest
+            let found = manifest.layers.first {
+                $0.annotations["containerd.io/snapshot/stargz/layer.digest"] == layer.description
+            }
+            if let found {
+                return try await registry.blob(
+                    BlobLocation(repository: image.repository, digest: found.digest), maximumSize: Self.maximumRead)
+            }
+        } catch {
+            throw FallbackReason(registry: error)
+        }
+        throw FallbackReason(.notStreamable, "\(companion) has no table of contents for layer \(layer)")
+    }
+}
+
+extension FallbackReason: Error {}
+
+extension FallbackReason {
+    /// Why a layer that its format's opener refuses is not streamed.
+    init(_ error: LayerFormatError) {
+        let code: Code =
+            switch error.code {
+            case .notEstargz, .unsupported: .notStreamable
+            case .unverified: .unverified
+            case .limit: .limit
+            default: .badIndex
+            }
+        self.init(code, "\(error)")
+    }
+
+    /// Why an image whose registry failed is not streamed.
+    init(registry error: any Error) {
+        guard let error = error as? RegistryError else {
+            self.init(error is CancellationError ? .timeout : .registry, "\(error)")
+            return
+        }
+        let code: Code =
+            switch error.code {
+            case .notFound: .notFound
+            case .unauthorized, .credentials: .unauthorized
+            case .invalidReference: .badLabel
+            case .invalidManifest, .unsupportedManifest, .noMatchingPlatform: .notStreamable
+            case .digestMismatch: .imageMismatch
+            case .tooLarge: .limit
+            case .timedOut: .timeout
+            default: .registry
+            }
+        self.init(code, "\(error)")
+    }
+}
