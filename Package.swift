@@ -87,8 +87,8 @@ let upperHalf: [Target] =
     + module(
         "Daemon",
         [
-            "Base", "Linux", "LayerIndex", "ContentStore", "LazyFileSystem", "FUSEServer", "Registry", "Streaming",
-            "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle, signals,
+            "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
+            "Streaming", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle, signals,
             arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport"])
     + [.executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings)]

@@ -1,1 +1,3 @@
-print("rivuletd")
+import Daemon
+
+await runDaemon()

@@ -6,6 +6,9 @@ public import CoreMetrics
 /// Labels come from fixed sets (classes, reasons), never from digests or image names: a node that runs for a year must not
 /// grow a series for every layer it has seen. Should a caller get that wrong, `seriesLimit` bounds the harm.
 public final class MetricsPage: MetricsFactory, Sendable {
+    /// Gives values that a module keeps itself.
+    public typealias Source = @Sendable () -> [(name: String, labels: [(String, String)], value: Double)]
+
     private struct Series: Hashable {
         let name: String
         let labels: String
@@ -28,12 +31,12 @@ public final class MetricsPage: MetricsFactory, Sendable {
     private static let seriesLimit = 10_000
 
     private let samples = Guarded<[Series: Sample]>([:])
-    private let sources = Guarded<[@Sendable () -> [(name: String, labels: [(String, String)], value: Double)]]>([])
+    private let sources = Guarded<[Source]>([])
 
     public init() {}
 
     /// Adds values that are read when the page is: counters that a module keeps itself.
-    public func addSource(_ source: @escaping @Sendable () -> [(name: String, labels: [(String, String)], value: Double)]) {
+    public func addSource(_ source: @escaping Source) {
         sources.withLock { $0.append(source) }
     }
 

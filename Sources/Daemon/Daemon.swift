@@ -1,0 +1,190 @@
+import Base
+import ContentStore
+import FUSEServer
+import Glibc
+import LazyFileSystem
+import Linux
+import Logging
+import NIOPosix
+import Planner
+import Registry
+import ServiceLifecycle
+import Snapshotter
+import Streaming
+import UnixSignals
+
+/// Puts the parts together, in the order in which they need each other, and takes them down in reverse.
+struct Daemon: Sendable {
+    /// Longest that a stop may take before what is left is cancelled.
+    private static let shutdownBound = Duration.seconds(20)
+    /// Threads for blocking work of the control path: index building, SQLite, mounts. Each mostly waits for the disk.
+    private static let workerThreads = 4
+
+    let configuration: DaemonConfiguration
+    let page: MetricsPage
+
+    /// Starts everything, runs until SIGTERM or SIGINT, and stops everything.
+    func run() async throws(StartupError) {
+        let logger = Logger(label: "rivuletd")
+        signal(SIGPIPE, SIG_IGN)
+        try Preflight.check()
+        try Preflight.makeDirectory(configuration.root, for: "the data directory (root)")
+        let addressDirectory = String(configuration.address.prefix(upTo: configuration.address.lastSlash))
+        try Preflight.makeDirectory(addressDirectory, for: "the directory of the socket (address)")
+
+        let store = try openStore(logger)
+        let records = try openRecords()
+        let registry = makeRegistry(logger)
+        let engine = try makeEngine(registry, logger)
+        let root = configuration.root
+        let fileSystem = LazyFileSystem(source: engine) { StoreCapacity(of: root) }
+        let mount = try mount(fileSystem, logger)
+        let workers = NIOThreadPool(numberOfThreads: Self.workerThreads)
+        workers.start()
+        let resolver = ImageResolver(
+            registry: registry, store: store, fileSystem: fileSystem, engine: engine, records: records,
+            workers: workers,
+            mountPoint: mount.mountPoint, policy: policy, logger: logger)
+        page.addSource { Self.figures(registry: registry, engine: engine, mount: mount) }
+
+        let server = try makeServer(records, resolver, logger)
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(
+                service: StoreService(
+                    store: store, engine: engine, registry: registry, workers: workers, logger: logger)),
+            .init(service: mount),
+        ]
+        if let admin = configuration.adminAddress {
+            let directory = String(admin.prefix(upTo: admin.lastSlash))
+            try Preflight.makeDirectory(directory, for: "the directory of the admin socket (admin.address)")
+            services.append(
+                .init(
+                    service: AdminServer(path: admin, page: page, logger: logger) { mount.isHealthy }))
+        }
+        services.append(.init(service: server))
+        var group = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        group.maximumGracefulShutdownDuration = Self.shutdownBound
+        logger.info("ready", metadata: ["address": "\(configuration.address)", "version": "\(DaemonVersion.current)"])
+        let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
+        notifier.ready(status: "serving \(configuration.address)")
+        do {
+            try await ServiceGroup(configuration: group).run()
+            notifier.stopping()
+        } catch {
+            throw StartupError(.unexpected, "the daemon ends because a part of it failed", cause: error)
+        }
+    }
+
+    // MARK: - Parts
+
+    private var policy: ImageResolver.Policy {
+        var policy = ImageResolver.Policy()
+        policy.allowUnverifiedTOC = configuration.allowsUnverifiedTOC
+        policy.prefetches = configuration.prefetches
+        policy.fillsInBackground = configuration.fillsInBackground
+        return policy
+    }
+
+    private func openStore(_ logger: Logger) throws(StartupError) -> ContentStore {
+        var options = ContentStore.Options()
+        options.report = { found in
+            logger.warning(
+                "set aside and will be rebuilt",
+                metadata: ["path": "\(found.path)", "reason": "\(found.reason)", "to": "\(found.movedTo ?? "deleted")"])
+        }
+        do throws(ContentStoreError) {
+            return try ContentStore(root: configuration.root, options: options)
+        } catch {
+            switch error.code {
+            case .locked: throw StartupError(.alreadyRunning, error.description)
+            default: throw StartupError(.unusableDirectory, error.description)
+            }
+        }
+    }
+
+    private func openRecords() throws(StartupError) -> SnapshotStore {
+        do throws(SnapshotterError) {
+            return try SnapshotStore(root: configuration.root)
+        } catch {
+            throw StartupError(.unusableDirectory, error.description)
+        }
+    }
+
+    private func makeRegistry(_ logger: Logger) -> RegistryClient {
+        RegistryClient(
+            RegistryConfiguration(
+                hostDirectories: RegistryConfiguration.hostDirectories(configPath: configuration.registryConfigPath),
+                userAgent: "rivulet/\(DaemonVersion.current)"),
+            logger: logger)
+    }
+
+    private func makeEngine(_ registry: RegistryClient, _ logger: Logger) throws(StartupError) -> StreamingEngine {
+        do throws(StreamingError) {
+            return try StreamingEngine(registry: registry, configuration: StreamingConfiguration(), logger: logger)
+        } catch {
+            throw StartupError(.unexpected, error.description)
+        }
+    }
+
+    private func makeServer(
+        _ records: SnapshotStore, _ resolver: ImageResolver, _ logger: Logger
+    ) throws(StartupError) -> SnapshotterServer {
+        var limits = SnapshotService.Limits()
+        limits.prepare = .seconds(configuration.prepareTimeout)
+        let inherited = InheritedSockets.listening(environment: Self.environment)
+        do throws(SnapshotterError) {
+            let service = try SnapshotService(store: records, remote: resolver, limits: limits, logger: logger)
+            return try SnapshotterServer(
+                service, socket: inherited.map { .inherited($0) } ?? .path(configuration.address), logger: logger)
+        } catch {
+            throw StartupError(error.code == .inUse ? .alreadyRunning : .unusableDirectory, error.description)
+        }
+    }
+
+    private func mount(_ fileSystem: LazyFileSystem, _ logger: Logger) throws(StartupError) -> MountService {
+        let mountPoint = configuration.root + "/fuse"
+        try Preflight.makeDirectory(mountPoint, for: "the mount point")
+        var options = FUSEOptions(log: { logger.warning("\($0)") })
+        if configuration.fuseThreads > 0 { options.threads = configuration.fuseThreads }
+        do throws(FUSEError) {
+            let server = FUSEServer(fileSystem: fileSystem, mountPoint: mountPoint, options: options)
+            try server.start()
+            return MountService(server: server, mountPoint: mountPoint, logger: logger)
+        } catch {
+            throw StartupError(.noFUSE, error.description)
+        }
+    }
+
+    /// What the modules count themselves, for the metrics page.
+    private static func figures(
+        registry: RegistryClient, engine: StreamingEngine, mount: MountService
+    ) -> [(name: String, labels: [(String, String)], value: Double)] {
+        let streaming = engine.snapshot()
+        return [
+            ("registry_requests_total", [], Double(registry.requestCount)),
+            ("registry_bytes_total", [], Double(registry.bytesReceived)),
+            ("received_bytes_total", [("class", "demand")], Double(streaming.received.demand)),
+            ("received_bytes_total", [("class", "profile")], Double(streaming.received.profile)),
+            ("received_bytes_total", [("class", "readahead")], Double(streaming.received.readahead)),
+            ("received_bytes_total", [("class", "fill")], Double(streaming.received.fill)),
+            ("decoded_bytes_total", [], Double(streaming.decodedBytes)),
+            ("decode_seconds_total", [], Double(streaming.decodeNanoseconds) / 1e9),
+            ("digest_failures_total", [], Double(streaming.digestFailures)),
+            ("store_failures_total", [], Double(streaming.storeFailures)),
+            ("waiting_demands", [], Double(streaming.waitingDemands)),
+            ("running_requests", [], Double(streaming.runningRequests)),
+            ("attached_layers", [], Double(streaming.layers)),
+            ("parked_reads", [], Double(mount.parkedReads)),
+        ]
+    }
+
+    private static func environment(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
+    }
+}
+
+extension String {
+    /// Where the last component of a path begins; the start when there is no slash but the first.
+    fileprivate var lastSlash: String.Index { lastIndex(of: "/") ?? startIndex }
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import Base
+import Glibc
+import Logging
+import Metrics
+
+/// What `rivuletd` does: takes its command line, runs until it is told to stop, and exits.
+public func runDaemon() async {
+    await DaemonCommand.main()
+}
+
+/// The command line of the daemon.
+struct DaemonCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rivuletd",
+        abstract: "Rivulet's snapshotter daemon: containers start before their image has been downloaded.",
+        discussion: """
+            containerd reaches it over a unix socket, as a proxy plugin of type "snapshot". It runs as root, in the \
+            foreground, and logs JSON to standard error; systemd starts it from rivuletd.service.
+
+            Exit codes: 64 wrong command line, 69 no FUSE, 70 unforeseen, 73 unusable directory, 75 already running, \
+            77 not root, 78 bad configuration.
+            """,
+        version: DaemonVersion.current)
+
+    /// Where the configuration is looked for when none is named.
+    static let defaultConfiguration = "/etc/rivulet/config.toml"
+
+    @Option(
+        help: ArgumentHelp(
+            "The configuration file.",
+            discussion: "Without this, \(Self.defaultConfiguration) if it is there, else the defaults.",
+            valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Check the configuration, say whether it is good, and exit.")
+    var check = false
+
+    func run() async throws {
+        do throws(StartupError) {
+            let configuration = try configuration()
+            if check {
+                print("the configuration is good")
+                return
+            }
+            let level = configuration.logLevel
+            LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
+            let page = MetricsPage()
+            MetricsSystem.bootstrap(page)
+            try await Daemon(configuration: configuration, page: page).run()
+        } catch {
+            var line = "rivuletd: \(error)\n"
+            line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            throw ExitCode(error.code.rawValue)
+        }
+    }
+
+    private func configuration() throws(StartupError) -> DaemonConfiguration {
+        do throws(ConfigurationError) {
+            if let config { return try DaemonConfiguration(path: config) }
+            guard access(Self.defaultConfiguration, F_OK) == 0 else { return DaemonConfiguration() }
+            return try DaemonConfiguration(path: Self.defaultConfiguration)
+        } catch {
+            throw StartupError(.configuration, error.description)
+        }
+    }
+}
+
+/// The version that `--version` prints and that requests to registries carry.
+public enum DaemonVersion {
+    public static let current = "0.1.0"
+}

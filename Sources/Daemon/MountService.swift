@@ -1,0 +1,31 @@
+import FUSEServer
+import Logging
+import NIOPosix
+import ServiceLifecycle
+
+/// Keeps the mount for as long as the daemon runs, and unmounts it at the end.
+final class MountService: Service {
+    let mountPoint: String
+    private let server: FUSEServer
+    private let logger: Logger
+
+    /// `server` has been started.
+    init(server: FUSEServer, mountPoint: String, logger: Logger) {
+        self.server = server
+        self.mountPoint = mountPoint
+        self.logger = logger
+    }
+
+    /// Whether the kernel still has the mount.
+    var isHealthy: Bool { server.isMounted }
+
+    /// Reads that wait for chunks.
+    var parkedReads: Int { server.parkedReads }
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        // Stopping joins threads: not on the cooperative pool.
+        try await NIOThreadPool.singleton.runIfActive { [server] in server.stop() }
+        logger.info("unmounted", metadata: ["path": "\(mountPoint)"])
+    }
+}
