@@ -120,7 +120,11 @@ public final class ChunkTable: Sendable {
         while low < high {
             let middle = (low + high) / 2
             let record = chunkStart + middle * Layout.chunkSize
-            if isAfter(long(record), UInt64(word(record + 8) & ~Layout.zerosBit)) { high = middle } else { low = middle + 1 }
+            if isAfter(long(record), UInt64(word(record + 8) & ~Layout.zerosBit)) {
+                high = middle
+            } else {
+                low = middle + 1
+            }
         }
         return low
     }

@@ -59,7 +59,6 @@ struct ChunkTableHeader {
         LayerIndexError(.corrupt, "the chunk table is corrupt: \(what)")
     }
 
-
     /// Checks every record, so that no accessor can fail and no reader of the table needs to check it again.
     func validateRecords(_ table: IndexBytes, _ limits: IndexLimits) throws(LayerIndexError) {
         var content: UInt64 = 0

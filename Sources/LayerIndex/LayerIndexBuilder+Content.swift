@@ -31,7 +31,8 @@ extension LayerIndexBuilder {
             block += blocks
         }
         let table = writer.finish(
-            blobDigest: blobDigest, blobSize: blobSize, contentSize: block * UInt64(EROFS.blockSize), prefetch: prefetch)
+            blobDigest: blobDigest, blobSize: blobSize, contentSize: block * UInt64(EROFS.blockSize), prefetch: prefetch
+        )
         return (table, block)
     }
 

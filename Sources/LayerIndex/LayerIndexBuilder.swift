@@ -142,7 +142,8 @@ public struct LayerIndexBuilder: ~Copyable {
     }
 
     /// The directory called `name` in `parent`, made if nothing is there.
-    private mutating func directory(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) -> UInt32 {
+    private mutating func directory(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) -> UInt32
+    {
         let tag = NameTable.tag(parent: parent, name: name)
         if let node = table.find(tag, parent: parent, name: name, in: arena) {
             if arena.nodes[Int(node)].isDirectory { return node }

@@ -119,7 +119,9 @@ extension TreeImage {
                 let name = try block.name(entry)
                 let (number, kind) = try block.destination(entry)
                 entry += 1
-                let next = entry < block.count ? index * EROFS.blockSize + entry * EROFS.direntSize : (index + 1) * EROFS.blockSize
+                let next =
+                    entry < block.count
+                    ? index * EROFS.blockSize + entry * EROFS.direntSize : (index + 1) * EROFS.blockSize
                 guard body(name, number, kind.rawValue, UInt64(next)) else { return }
             }
             index += 1

@@ -55,7 +55,9 @@ extension TreeImage {
     ) throws(LayerIndexError) {
         guard hasExtendedAttributes else { return }
         try forEachStoredAttribute(number) { index, stored, value in
-            guard let prefix = ExtendedAttributeName.prefix(index), prefix.isWhole == stored.isEmpty else { return true }
+            guard let prefix = ExtendedAttributeName.prefix(index), prefix.isWhole == stored.isEmpty else {
+                return true
+            }
             // The longest prefix has 24 bytes, and the stored part 255 at most.
             return withUnsafeTemporaryAllocation(byteCount: 288, alignment: 1) { buffer in
                 let length = prefix.text.count + stored.count

@@ -122,7 +122,9 @@ public final class TreeImage: Sendable {
         let format = try image.load(UInt16.self, at: start)
         let isCompact = format & 1 == 0
         let mode = try image.load(UInt16.self, at: start + 4)
-        guard format & ~0xF == 0, let kind = FileKind(mode: mode) else { throw Self.corrupt("an inode of no known kind") }
+        guard format & ~0xF == 0, let kind = FileKind(mode: mode) else {
+            throw Self.corrupt("an inode of no known kind")
+        }
         let words = Int(try image.load(UInt16.self, at: start + 2))
         let size =
             isCompact

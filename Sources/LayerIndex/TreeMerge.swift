@@ -155,7 +155,8 @@ struct TreeMerge {
     private func isOpaque(_ source: Source) throws(LayerIndexError) -> Bool {
         let name: StaticString = "trusted.overlay.opaque"
         let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-        return try layers[source.layer].extendedAttribute(source.inode, name: text) { $0.elementsEqual([0x79]) } ?? false
+        return try layers[source.layer].extendedAttribute(source.inode, name: text) { $0.elementsEqual([0x79]) }
+            ?? false
     }
 
     private mutating func addFile(

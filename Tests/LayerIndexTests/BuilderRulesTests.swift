@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test func theLaterOfTwoEntriesWins() throws {
-        #expect(try Layers.describe([.file("a", mode: 0o600), .symlink("a", to: "b")]) == ["40755 2 /", "120777 1 /a -> b"])
+        #expect(
+            try Layers.describe([.file("a", mode: 0o600), .symlink("a", to: "b")]) == ["40755 2 /", "120777 1 /a -> b"])
         // A directory replaced by a file goes with what is below it, and does not come back with another directory.
         let replaced: [LayerEntry] = [.file("d/below"), .file("d"), .directory("d")]
         #expect(
@@ -99,7 +100,9 @@ import Testing
             ])
         // A link whose name is taken by something else afterwards, and one that came to replace a file.
         #expect(
-            try Layers.describe([.file("a"), .link("b", to: "a"), .file("b", mode: 0o600), .file("c"), .link("c", to: "a")])
+            try Layers.describe([
+                .file("a"), .link("b", to: "a"), .file("b", mode: 0o600), .file("c"), .link("c", to: "a"),
+            ])
                 == ["40755 2 /", "100644 2 /a", "100600 1 /b", "100644 2 /c = /a"])
         // A link below something that was replaced needs no target any more.
         #expect(

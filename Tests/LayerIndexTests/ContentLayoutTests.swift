@@ -48,7 +48,8 @@ import Testing
             for (isZeros, length) in layout {
                 entry.pieces.append(
                     ContentPiece(
-                        fileOffset: entry.attributes.size, length: length, digest: Layers.digest, extent: isZeros ? 99 : 0,
+                        fileOffset: entry.attributes.size, length: length, digest: Layers.digest,
+                        extent: isZeros ? 99 : 0,
                         innerOffset: isZeros ? 99 : 0, isZeros: isZeros))
                 entry.attributes.size += length
             }

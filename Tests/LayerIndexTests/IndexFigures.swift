@@ -2,7 +2,8 @@ import Base
 import LayerIndex
 import Testing
 
-/// Prints the figures of the index: how long building, opening and merging take, and how large the result is.
+/// Prints the figures of the index: how long building, opening and merging take, and how large the result is. Holds them
+/// against what a layer of 100,000 entries must reach: built in a second, opened again in 20 ms.
 /// `swift test -c release --filter IndexFigures` shows them.
 @Suite struct IndexFigures {
     /// The entries of a layer of `count` files in directories of 50, like a distribution's `/usr`.
@@ -37,7 +38,8 @@ import Testing
     static func build(_ entries: [LayerEntry], salt: UInt8) throws -> LayerIndexBytes {
         var builder = LayerIndexBuilder(blobDigest: .of([salt]), blobSize: UInt64(entries.count) * 4096)
         for number in entries.indices {
-            _ = try builder.addExtent(ByteRange(offset: UInt64(number) * 4096, end: UInt64(number + 1) * 4096), codec: .gzip)
+            _ = try builder.addExtent(
+                ByteRange(offset: UInt64(number) * 4096, end: UInt64(number + 1) * 4096), codec: .gzip)
         }
         for entry in entries { try builder.add(entry) }
         return try builder.finish()
@@ -79,15 +81,18 @@ import Testing
             index = try Self.build(entries, salt: 0)
             best = min(best, Self.milliseconds(start))
         }
-        print("100,000 entries: built in \(best) ms; tree \(index.tree.count) bytes, chunks \(index.chunks.count) bytes")
+        print(
+            "100,000 entries: built in \(best) ms; tree \(index.tree.count) bytes, chunks \(index.chunks.count) bytes")
+        #expect(best < 1000)
         best = .infinity
-        for _ in 0..<5 {
+        for _ in 0..<15 {
             let start = MonotonicTime.now()
             _ = try ChunkTable(bytes: index.chunks)
             _ = try TreeImage(bytes: index.tree)
             best = min(best, Self.milliseconds(start))
         }
         print("opened in \(best) ms")
+        #expect(best < 20)
         let tree = try TreeImage(bytes: index.tree)
         #expect(tree.inodeCount >= 100_000)
         let table = try ChunkTable(bytes: index.chunks)
@@ -97,7 +102,8 @@ import Testing
 
         var layers: [(tree: TreeImage, digest: Digest)] = []
         for salt in UInt8(0)..<5 {
-            layers.append((try TreeImage(bytes: try Self.build(Self.entries(50_000, salt: salt), salt: salt).tree), .of([salt])))
+            layers.append(
+                (try TreeImage(bytes: try Self.build(Self.entries(50_000, salt: salt), salt: salt).tree), .of([salt])))
         }
         best = .infinity
         var size = 0

@@ -49,7 +49,8 @@ import Testing
         for (path, file) in listing.files where file.content.count > 0 {
             let bytes = try Sys.readFile(Array(point.utf8) + path, limit: 1 << 20)
             let range = Int(file.content.offset)..<Int(file.content.end)
-            #expect(bytes == Array(contents[file.layer][range]), "\(String(decoding: path, as: UTF8.self)), seed \(seed)")
+            #expect(
+                bytes == Array(contents[file.layer][range]), "\(String(decoding: path, as: UTF8.self)), seed \(seed)")
         }
     }
 }
