@@ -152,31 +152,10 @@ public final class ImageResolver: RemoteImages {
     private func resolve(_ reference: ImageReference, _ request: RemoteLayerRequest) async throws -> OpenedImage {
         let descriptions = try await descriptions(reference, request)
         let start = MonotonicTime.now()
-        var results: [Int: Result<LayerContent, FallbackReason>] = [:]
-        await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
-            var next = 0
-            while next < descriptions.count || !results.isEmpty {
-                while next < descriptions.count, next - results.count < policy.layersAtOnce {
-                    let index = next
-                    let description = descriptions[index]
-                    group.addTask { [layers] in
-                        do throws(FallbackReason) {
-                            return (index, .success(try await layers.layer(description, image: reference)))
-                        } catch {
-                            return (index, .failure(error))
-                        }
-                    }
-                    next += 1
-                }
-                guard let (index, result) = await group.next() else { break }
-                results[index] = result
-            }
-        }
+        let results = await open(descriptions, of: reference)
         let image = OpenedImage(
-            layers: descriptions.enumerated().map { index, description in
-                OpenedImage.Layer(
-                    digest: description.digest, size: description.size,
-                    content: results[index] ?? .failure(FallbackReason(.internal, "not opened")))
+            layers: zip(descriptions, results).map { description, result in
+                OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
             })
         for content in image.contents {
             engine.attach(
@@ -190,6 +169,40 @@ public final class ImageResolver: RemoteImages {
                 "milliseconds": "\(MonotonicTime.now().since(start) / 1_000_000)",
             ])
         return image
+    }
+
+    /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
+    private func open(
+        _ descriptions: [LayerDescription], of image: ImageReference
+    ) async -> [Result<LayerContent, FallbackReason>] {
+        let notOpened = FallbackReason(.internal, "not opened")
+        return await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
+            var results = [Result<LayerContent, FallbackReason>](
+                repeating: .failure(notOpened), count: descriptions.count)
+            var started = 0
+            var finished = 0
+            while finished < descriptions.count {
+                while started < descriptions.count, started - finished < policy.layersAtOnce {
+                    let index = started
+                    group.addTask { (index, await self.open(descriptions[index], of: image)) }
+                    started += 1
+                }
+                guard let (index, result) = await group.next() else { break }
+                results[index] = result
+                finished += 1
+            }
+            return results
+        }
+    }
+
+    private func open(
+        _ description: LayerDescription, of image: ImageReference
+    ) async -> Result<LayerContent, FallbackReason> {
+        do throws(FallbackReason) {
+            return .success(try await layers.layer(description, image: image))
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// What the manifest says of each layer, bottom first.
