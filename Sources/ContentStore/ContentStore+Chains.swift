@@ -44,7 +44,8 @@ extension ContentStore {
     }
 
     private static func tree(_ path: String) throws -> TreeImage {
-        try LayerOpener.readable(path) { try TreeImage(mapping: $0) }
+        var hasher = DigestHasher()
+        return try LayerOpener.readable(path, &hasher) { try TreeImage(mapping: $0) }
     }
 
     private func chainDirectory(_ id: Digest) -> String { "\(root)/chains/\(id.hex)" }

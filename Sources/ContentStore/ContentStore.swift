@@ -95,8 +95,7 @@ public final class ContentStore: Sendable {
                     try Self.writeDurably(directory + "/chunks", index.chunks)
                 }
                 let opener = opener(blob, directory)
-                let chunks = try Self.orBadIndex("the index of \(blob)") { try opener.index().chunks }
-                try opener.create(chunks)
+                try opener.create(try Self.orBadIndex("the index of \(blob)") { try opener.index() })
             }
             return try openLayer(blob)
         }

@@ -8,6 +8,16 @@ struct LayerOpener {
     /// Why a layer's directory cannot be used: it is set aside and made anew.
     struct Damage: Error {
         let reason: String
+        /// Whether only content and presence are concerned: the index is good.
+        var sparesIndex = false
+    }
+
+    /// What says where everything is.
+    struct Index {
+        let tree: TreeImage
+        let chunks: ChunkTable
+        /// SHA-256 over both files.
+        let fingerprint: Digest
     }
 
     let digest: Digest
@@ -35,24 +45,27 @@ struct LayerOpener {
     // MARK: The index
 
     /// The tree and the chunk table.
-    func index() throws -> (tree: TreeImage, chunks: ChunkTable) {
-        let chunks = try Self.readable(chunksPath) { try ChunkTable(mapping: $0) }
+    func index() throws -> Index {
+        var hasher = DigestHasher()
+        let chunks = try Self.readable(chunksPath, &hasher) { try ChunkTable(mapping: $0) }
         guard chunks.blobDigest == digest else { throw Damage(reason: "it is the index of \(chunks.blobDigest)") }
-        let tree = try Self.readable(treePath) { try TreeImage(mapping: $0) }
+        let tree = try Self.readable(treePath, &hasher) { try TreeImage(mapping: $0) }
         guard tree.deviceTags.allSatisfy({ $0 == digest }) else {
             throw Damage(reason: "\(treePath) is the tree of \(tree.deviceTags)")
         }
-        return (tree, chunks)
+        return Index(tree: tree, chunks: chunks, fingerprint: hasher.finish())
     }
 
     /// Maps a file of ours and makes something of it. What is wrong with the file is `Damage`; what is wrong with the
     /// machine (memory, descriptors) is a `ContentStoreError`.
-    static func readable<Value>(_ path: String, _ body: (MappedFile) throws -> Value) throws -> Value {
+    static func readable<Value>(
+        _ path: String, _ hasher: inout DigestHasher, _ body: (MappedFile) throws -> Value
+    ) throws -> Value {
         do {
             let file = try Sys.open(path, [.readOnly, .noFollow, .nonBlocking])
             // A bad sector under a mapping is a SIGBUS. Reading the file once by pread finds it here, as an error,
             // and a daemon that died of one heals itself at its next start.
-            try readThrough(file.raw)
+            try readThrough(file.raw, &hasher)
             return try body(try MappedFile(descriptor: file.raw))
         } catch let error as LayerIndexError {
             throw Damage(reason: "\(path): \(error)")
@@ -67,7 +80,7 @@ struct LayerOpener {
         }
     }
 
-    private static func readThrough(_ descriptor: Int32) throws(Errno) {
+    private static func readThrough(_ descriptor: Int32, _ hasher: inout DigestHasher) throws(Errno) {
         guard try Sys.fstat(descriptor).kind == .regular else { throw .invalidArgument }
         let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
         defer { scratch.deallocate() }
@@ -75,6 +88,7 @@ struct LayerOpener {
         while true {
             let count = try Sys.pread(descriptor, into: scratch, at: offset)
             if count == 0 { return }
+            hasher.update(UnsafeRawBufferPointer(rebasing: scratch.prefix(count)))
             offset += UInt64(count)
         }
     }
@@ -83,13 +97,13 @@ struct LayerOpener {
 
     /// Opens an installed layer. What cannot be trusted is taken away and made anew, and reported.
     func open() throws -> LayerContent {
-        let (tree, chunks) = try index()
+        let index = try index()
         do {
-            return LayerContent(try trusted(tree, chunks))
-        } catch let damage as Damage {
-            try startOver(chunks, reason: damage.reason)
+            return LayerContent(try trusted(index))
+        } catch let damage as Damage where damage.sparesIndex {
+            try startOver(index, reason: damage.reason)
             do {
-                return LayerContent(try trusted(tree, chunks))
+                return LayerContent(try trusted(index))
             } catch let damage as Damage {
                 // Made a moment ago: the disk does not keep what it is told.
                 throw ContentStoreError(.io, "\(directory) cannot be used: \(damage.reason)")
@@ -98,14 +112,12 @@ struct LayerOpener {
     }
 
     /// Makes the content and presence files of a layer that has none yet, and waits for the disk.
-    func create(_ chunks: ChunkTable) throws(ContentStoreError) {
+    func create(_ index: Index) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot make the content of \(digest)") { () throws(Errno) in
             let content = try Sys.open(contentPath, [.readWrite, .create, .exclusive, .noFollow])
-            try Sys.ftruncate(content.raw, size: chunks.contentSize)
+            try Sys.ftruncate(content.raw, size: index.chunks.contentSize)
             try Sys.fsync(content.raw)
-            let format = PresenceFormat(
-                digest: digest, chunkCount: chunks.chunkCount, contentSize: chunks.contentSize,
-                identity: try Self.identity(content.raw))
+            let format = try format(index, content.raw)
             // Every block is written once here, so that marking a chunk later does not need a new one on a full disk.
             var bytes = format.header
             bytes.append(contentsOf: repeatElement(0, count: format.fileLength - bytes.count))
@@ -116,7 +128,7 @@ struct LayerOpener {
     }
 
     /// Nothing of the content is trusted: both files are taken away and made anew.
-    private func startOver(_ chunks: ChunkTable, reason: String) throws(ContentStoreError) {
+    private func startOver(_ index: Index, reason: String) throws(ContentStoreError) {
         // The presence file goes first: content without one is never trusted, whenever we are interrupted.
         try shelf.move(presentPath, reason: reason)
         let regular = (try? Sys.lstat(contentPath))?.kind == .regular
@@ -125,45 +137,53 @@ struct LayerOpener {
         } else {
             try shelf.move(contentPath, reason: reason)
         }
-        try create(chunks)
+        try create(index)
     }
 
-    private static func identity(_ descriptor: Int32) throws(Errno) -> ContentIdentity {
-        ContentIdentity(inode: try Sys.fstat(descriptor).inode, born: try Sys.birthTime(descriptor))
+    private func format(_ index: Index, _ content: Int32) throws(Errno) -> PresenceFormat {
+        PresenceFormat(
+            digest: digest, index: index.fingerprint, chunkCount: index.chunks.chunkCount,
+            contentSize: index.chunks.contentSize,
+            identity: ContentIdentity(inode: try Sys.fstat(content).inode, born: try Sys.birthTime(content)))
     }
 
     /// Opens a file of ours that must be regular, for reading and writing.
     private func openRegular(_ path: String) throws -> OwnedDescriptor {
         do {
             let file = try Sys.open(path, [.readWrite, .noFollow, .nonBlocking])
-            guard try Sys.fstat(file.raw).kind == .regular else { throw Damage(reason: "\(path) is not a file") }
+            guard try Sys.fstat(file.raw).kind == .regular else {
+                throw Damage(reason: "\(path) is not a file", sparesIndex: true)
+            }
             return file
         } catch let error as Errno {
             switch error {
             case .noSuchFileOrDirectory, .isDirectory, .tooManySymbolicLinkLevels, .ioError, .noSuchAddressOrDevice:
-                throw Damage(reason: "\(path): \(error)")
+                throw Damage(reason: "\(path): \(error)", sparesIndex: true)
             default:
                 throw ContentStoreError(error, "cannot open \(path)")
             }
         }
     }
 
-    private func trusted(_ tree: TreeImage, _ chunks: ChunkTable) throws -> LayerContent.Parts {
+    private func trusted(_ index: Index) throws -> LayerContent.Parts {
+        let chunks = index.chunks
         let present = try openRegular(presentPath)
         let content = try openRegular(contentPath)
         do {
             let size = try Sys.fstat(content.raw).size
             guard size <= chunks.contentSize else {
-                throw Damage(reason: "\(contentPath) has \(size) bytes, not \(chunks.contentSize)")
+                throw Damage(
+                    reason: "\(contentPath) has \(size) bytes, not \(chunks.contentSize)", sparesIndex: true)
             }
-            let format = PresenceFormat(
-                digest: digest, chunkCount: chunks.chunkCount, contentSize: chunks.contentSize,
-                identity: try Self.identity(content.raw))
+            let format = try format(index, content.raw)
             guard try Sys.fstat(present.raw).size == UInt64(format.fileLength) else {
-                throw Damage(reason: "\(presentPath): wrong length")
+                throw Damage(reason: "\(presentPath): wrong length", sparesIndex: true)
             }
-            let header = try Sys.pread(present.raw, count: PresenceFormat.block, at: 0)
-            if let mismatch = format.mismatch(header) { throw Damage(reason: "\(presentPath): \(mismatch)") }
+            switch format.match(try Sys.pread(present.raw, count: PresenceFormat.block, at: 0)) {
+            case .same: break
+            case .otherIndex: throw Damage(reason: "\(directory): tree or chunk table are not what they were")
+            case .different(let how): throw Damage(reason: "\(presentPath): \(how)", sparesIndex: true)
+            }
 
             let presence = PresenceFile(format: format, file: present)
             var loaded = try presence.load(boot: boot)
@@ -183,11 +203,13 @@ struct LayerOpener {
                 loaded.words[chunk >> 6] |= 1 << UInt64(chunk & 63)
             }
             return LayerContent.Parts(
-                digest: digest, tree: tree, chunks: chunks, contentPath: contentPath, content: content,
+                digest: digest, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
                 presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved, claim: claim)
         } catch let error as Errno {
             // A presence file that cannot be read is as good as none.
-            if error == .ioError || error == .noData { throw Damage(reason: "\(presentPath): \(error)") }
+            if error == .ioError || error == .noData {
+                throw Damage(reason: "\(presentPath): \(error)", sparesIndex: true)
+            }
             throw ContentStoreError(error, "cannot open the content of \(digest)")
         }
     }

@@ -13,8 +13,8 @@ struct ContentIdentity: Hashable, Sendable {
 /// share a block and a torn write spoils one part at most.
 ///
 /// ```
-/// header     "RIVPRSNT"  version u32  0 u32  blob digest 32  chunk count u64  content size u64
-///            content inode u64  content birth u64  SHA-256 of all that 32
+/// header     "RIVPRSNT"  version u32  0 u32  blob digest 32  index fingerprint 32  chunk count u64
+///            content size u64  content inode u64  content birth u64  SHA-256 of all that 32
 /// session    boot id, 36 bytes of text
 /// live       one bit a chunk, low bit first, in words of 64
 /// slot 0     generation u64  SHA-256 of (header checksum, generation, bits) 32  0 u64 ×3  bits
@@ -27,7 +27,17 @@ struct PresenceFormat: Sendable {
     static let sessionLength = 36
     static let slotHeader = 64
 
+    /// What the header is found to be.
+    enum Match: Equatable {
+        case same
+        /// Its own checksum is right, and it speaks of this layer with another tree or chunk table.
+        case otherIndex
+        case different(String)
+    }
+
     let digest: Digest
+    /// SHA-256 over the tree and the chunk table: a bit means nothing with any other.
+    let index: Digest
     let chunkCount: Int
     let contentSize: UInt64
     let identity: ContentIdentity
@@ -48,6 +58,7 @@ struct PresenceFormat: Sendable {
         bytes.appendLittleEndian(Self.version)
         bytes.appendLittleEndian(UInt32(0))
         digest.withBytes { bytes.append(contentsOf: $0) }
+        index.withBytes { bytes.append(contentsOf: $0) }
         bytes.appendLittleEndian(UInt64(chunkCount))
         bytes.appendLittleEndian(contentSize)
         bytes.appendLittleEndian(identity.inode)
@@ -56,17 +67,24 @@ struct PresenceFormat: Sendable {
         return bytes
     }
 
-    /// Why `bytes`, the first block of a file, is not this header; `nil` when it is.
-    func mismatch(_ bytes: [UInt8]) -> String? {
+    /// What `bytes`, the first block of a file, say.
+    func match(_ bytes: [UInt8]) -> Match {
         let expected = header
-        if bytes.starts(with: expected) { return nil }
-        guard bytes.count >= expected.count, bytes.starts(with: Self.magic) else { return "not a presence file" }
+        if bytes.starts(with: expected) { return .same }
+        guard bytes.count >= expected.count, bytes.starts(with: Self.magic) else {
+            return .different("not a presence file")
+        }
         let version = bytes.withUnsafeBytes { $0.littleEndian(UInt32.self, at: 8) ?? 0 }
-        guard version == Self.version else { return "version \(version), not \(Self.version)" }
+        guard version == Self.version else { return .different("version \(version), not \(Self.version)") }
         let body = expected.count - Digest.byteCount
         let checksum = Digest.of(Array(bytes[..<body])).withBytes { Array($0) }
-        guard checksum == Array(bytes[body..<expected.count]) else { return "header checksum mismatch" }
-        return "it describes another content file"
+        guard checksum == Array(bytes[body..<expected.count]) else { return .different("header checksum mismatch") }
+        let before = Self.magic.count + 8
+        let indexStart = before + Digest.byteCount
+        let indexEnd = indexStart + Digest.byteCount
+        let sameLayer = bytes[before..<indexStart] == expected[before..<indexStart]
+        return sameLayer && bytes[indexStart..<indexEnd] != expected[indexStart..<indexEnd]
+            ? .otherIndex : .different("it describes another content file")
     }
 
     /// A slot: header and bits.

@@ -1,0 +1,77 @@
+import Base
+import Glibc
+import Linux
+import Testing
+
+@Suite struct NamedThreadTests {
+    /// What /proc says of the calling thread.
+    private static func status(_ key: String) -> String {
+        let text = (try? Sys.readFile("/proc/thread-self/status", limit: 1 << 16)) ?? []
+        return String(decoding: text, as: UTF8.self).split(separator: "\n")
+            .first { $0.hasPrefix(key + ":") }
+            .map { String($0.drop { $0 != "\t" }.dropFirst()) } ?? ""
+    }
+
+    @Test(arguments: [
+        ("rivulet-worker", "rivulet-worker"), ("a name that is far too long", "a name that is "), ("", ""),
+    ])
+    func nameAndSignals(name: String, shown: String) throws {
+        let seen = Guarded(("", ""))
+        let thread = try NamedThread(name: name) {
+            let values = (Self.status("Name"), Self.status("SigBlk"))
+            seen.withLock { $0 = values }
+        }
+        thread.join()
+        let (found, blocked) = seen.withLock { $0 }
+        if !name.isEmpty { #expect(found == shown) }
+        let mask = try #require(UInt64(blocked, radix: 16))
+        // All but SIGKILL and SIGSTOP, which cannot be, and the two that glibc keeps for itself (32 and 33).
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, SIGALRM, SIGPIPE] {
+            #expect(mask & (1 << UInt64(signal - 1)) != 0, "signal \(signal)")
+        }
+    }
+
+    @Test func theStarterKeepsItsMask() throws {
+        let before = Self.status("SigBlk")
+        try NamedThread(name: "x") {}.join()
+        #expect(Self.status("SigBlk") == before)
+    }
+
+    @Test func manyMayWait() throws {
+        let release = Guarded(false)
+        let joined = Counter()
+        let thread = try NamedThread(name: "target") { release.waitUntil { $0 ? () : nil } }
+        let waiters = try (0..<4).map { number in
+            try NamedThread(name: "waiter-\(number)") {
+                thread.join()
+                joined.add()
+            }
+        }
+        #expect(!thread.isFinished)
+        release.withLockBroadcasting { $0 = true }
+        for waiter in waiters { waiter.join() }
+        thread.join()
+        #expect(joined.value == 4)
+        #expect(thread.isFinished)
+    }
+
+    /// The thread goes on after its handle is gone, and what it captured is let go of at its end.
+    @Test func runsWithoutItsHandle() throws {
+        final class Token: Sendable {}
+        let done = Guarded(false)
+        weak var left: Token?
+        do {
+            let token = Token()
+            left = token
+            _ = try NamedThread(name: "loose") {
+                _ = token
+                done.withLockBroadcasting { $0 = true }
+            }
+        }
+        done.waitUntil { $0 ? () : nil }
+        // The closure is released just after it returns.
+        let start = MonotonicTime.now()
+        while left != nil, MonotonicTime.now().since(start) < 10_000_000_000 { sched_yield() }
+        #expect(left == nil)
+    }
+}
