@@ -92,7 +92,7 @@ extension ContentStore {
             // Removed while we looked.
             return nil
         } catch {
-            throw ContentStoreError(error, "cannot look at \(directory)")
+            throw ContentStoreError(errno: error, "cannot look at \(directory)")
         }
     }
 }

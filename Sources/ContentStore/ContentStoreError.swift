@@ -35,7 +35,9 @@ public struct ContentStoreError: ModuleError {
     }
 
     /// The failure of a system call, put into the class that callers act on.
-    init(_ errno: Errno, _ message: String) {
+    ///
+    /// Labelled, because `Errno` has members of the same names as `Code`.
+    init(errno: Errno, _ message: String) {
         let code: Code =
             switch errno {
             case .noSpace, .diskQuotaExceeded: .noSpace
@@ -53,7 +55,7 @@ public struct ContentStoreError: ModuleError {
         do throws(Errno) {
             return try body()
         } catch {
-            throw ContentStoreError(error, message())
+            throw ContentStoreError(errno: error, message())
         }
     }
 }

@@ -236,7 +236,7 @@ extension LayerContent {
             try Sys.fdatasync(content.raw)
         } catch {
             forgetUnsaved(slots)
-            throw ContentStoreError(error, "the disk lost content of \(digest) that was to be written")
+            throw ContentStoreError(errno: error, "the disk lost content of \(digest) that was to be written")
         }
     }
 
@@ -245,7 +245,7 @@ extension LayerContent {
             try presence.writeSlot(words, &slots)
             return nil
         } catch {
-            return ContentStoreError(error, "cannot save which chunks of \(digest) are present")
+            return ContentStoreError(errno: error, "cannot save which chunks of \(digest) are present")
         }
     }
 

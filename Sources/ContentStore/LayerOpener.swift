@@ -75,7 +75,7 @@ struct LayerOpener {
                 .ioError, .noSuchAddressOrDevice:
                 throw Damage(reason: "\(path): \(error)")
             default:
-                throw ContentStoreError(error, "cannot open \(path)")
+                throw ContentStoreError(errno: error, "cannot open \(path)")
             }
         }
     }
@@ -160,7 +160,7 @@ struct LayerOpener {
             case .noSuchFileOrDirectory, .isDirectory, .tooManySymbolicLinkLevels, .ioError, .noSuchAddressOrDevice:
                 throw Damage(reason: "\(path): \(error)", sparesIndex: true)
             default:
-                throw ContentStoreError(error, "cannot open \(path)")
+                throw ContentStoreError(errno: error, "cannot open \(path)")
             }
         }
     }
@@ -210,7 +210,7 @@ struct LayerOpener {
             if error == .ioError || error == .noData {
                 throw Damage(reason: "\(presentPath): \(error)", sparesIndex: true)
             }
-            throw ContentStoreError(error, "cannot open the content of \(digest)")
+            throw ContentStoreError(errno: error, "cannot open the content of \(digest)")
         }
     }
 

@@ -52,7 +52,7 @@ final class SetAsideShelf: Sendable {
         } catch .noSuchFileOrDirectory {
             return
         } catch {
-            throw ContentStoreError(error, "cannot remove \(path)")
+            throw ContentStoreError(errno: error, "cannot remove \(path)")
         }
         report(SetAside(path: path, movedTo: nil, reason: reason))
     }

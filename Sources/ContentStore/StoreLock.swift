@@ -18,7 +18,7 @@ final class StoreLock: Sendable {
             try Sys.tryLock(file.raw)
         }
         guard free else {
-            let holder = (try? Sys.pread(file.raw, count: 20, at: 0)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            let holder = String(decoding: (try? Sys.readFile(path, limit: 64)) ?? [], as: UTF8.self)
             let number = holder.split(whereSeparator: \.isNewline).first.flatMap { Int32($0) }
             throw ContentStoreError(
                 .locked,
@@ -29,5 +29,10 @@ final class StoreLock: Sendable {
         _ = try? Sys.ftruncate(file.raw, size: 0)
         _ = try? Sys.pwriteAll(file.raw, Array("\(getpid())\n".utf8), at: 0)
         self.file = file
+    }
+
+    deinit {
+        // Closing is not enough: a child that some other thread is about to exec has the open file too.
+        try? Sys.unlock(file.raw)
     }
 }

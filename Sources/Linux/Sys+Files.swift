@@ -114,6 +114,11 @@ extension Sys {
         }
     }
 
+    /// flock(2)'s `LOCK_UN`: gives the lock back although a child that is about to exec may still have the descriptor.
+    public static func unlock(_ descriptor: Int32) throws(Errno) {
+        _ = try call { rv_flock(descriptor, LOCK_UN) }
+    }
+
     /// memfd_create(2): an anonymous file in memory. `name` is only shown in /proc.
     public static func memoryFile(_ name: some PathName) throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(taking: try call(name) { rv_memfd_create($0) })
