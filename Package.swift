@@ -116,6 +116,9 @@ let testOnly: [Target] = [
         name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1], path: "Tests/TestRegistry",
         swiftSettings: settings),
     .testTarget(
+        name: "LabTests", dependencies: ["Lab", "Base", nio, nioPosix], path: "Tests/LabTests", swiftSettings: settings
+    ),
+    .testTarget(
         name: "EndToEnd", dependencies: ["Lab", "Base", "Linux", "ContainerdAPI"], path: "Tests/EndToEnd",
         swiftSettings: settings),
 ]

@@ -16,15 +16,16 @@ struct EndToEndLab: Sendable {
         try #require(shared, "the suite's lab has not been set up")
     }
 
-    /// A node whose snapshotter is Rivulet. Nothing is fetched that nobody asked for, so that counts are exact, unless
-    /// `options` say otherwise.
+    /// Rivulet, fetching nothing that nobody asked for, so that counts are exact.
+    static let quietRivulet = Node.Snapshotter.rivulet(options: "[streaming]\nbackground_fill = false\n")
+
+    /// Runs `body` with a node, which is taken down afterwards.
     func withNode(
-        _ name: String, options: String = "[streaming]\nbackground_fill = false\n",
+        _ name: String, snapshotter: Node.Snapshotter = quietRivulet,
         _ body: @Sendable (Node) async throws -> Void
     ) async throws {
         try await Node.with(
-            name, in: lab, snapshotter: .rivulet(options: options), registry: registry, pauseArchive: pauseArchive,
-            body)
+            name, in: lab, snapshotter: snapshotter, registry: registry, pauseArchive: pauseArchive, body)
     }
 }
 

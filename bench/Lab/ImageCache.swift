@@ -64,24 +64,34 @@ public struct ImageCache: Sendable {
     public func image(
         _ recipe: ImageRecipe, in lab: Lab, progress: @escaping @Sendable (String) -> Void
     ) async throws(LabError) -> Entry {
-        let path = "\(directory)/\(try key(recipe))"
-        if !Files.exists(path) {
-            let building = "\(path).building-\(getpid())"
-            try Files.makeDirectory(building)
-            try lab.teardown.add("unfinished image") { try? removeTree(building) }
-            try await build(recipe, at: building, in: lab, progress: progress)
-            do {
-                try Sys.rename(building, to: path)
-            } catch .fileExists, .directoryNotEmpty {
-                // Somebody else has built the same meanwhile.
-                try? removeTree(building)
-            } catch {
-                throw LabError(.files, "\(path) cannot be put in place", cause: error)
-            }
+        let path = try await entry(try key(recipe), in: lab) { path throws(LabError) in
+            try await build(recipe, at: path, in: lab, progress: progress)
         }
         return Entry(
             registryStorage: "\(path)/registry", pauseArchive: "\(path)/pause.tar",
             layers: layers(of: recipe).map { "\(path)/layers/\($0)" })
+    }
+
+    /// The directory called `name`, made by `build` if it is not there: `build` fills one of another name, which becomes
+    /// this one when it is complete.
+    public func entry(
+        _ name: String, in lab: Lab, build: (String) async throws(LabError) -> Void
+    ) async throws(LabError) -> String {
+        let path = "\(directory)/\(name)"
+        if Files.exists(path) { return path }
+        let building = "\(path).building-\(getpid())"
+        try Files.makeDirectory(building)
+        try lab.teardown.add("unfinished image") { try? removeTree(building) }
+        try await build(building)
+        do {
+            try Sys.rename(building, to: path, replacing: false)
+        } catch .fileExists {
+            // Somebody else has built the same meanwhile.
+            try? removeTree(building)
+        } catch {
+            throw LabError(.files, "\(path) cannot be put in place", cause: error)
+        }
+        return path
     }
 
     private func layers(of recipe: ImageRecipe) -> [String] {

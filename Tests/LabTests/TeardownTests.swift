@@ -1,0 +1,44 @@
+import Base
+import Lab
+import Testing
+
+struct TeardownTests {
+    /// What was undone, in order.
+    private let done = Guarded<[String]>([])
+
+    private func note(_ name: String) -> @Sendable () -> Void {
+        { [done] in done.withLock { $0.append(name) } }
+    }
+
+    @Test func undoesInReverse() throws {
+        let teardown = Teardown()
+        try teardown.add("a", note("a"))
+        let part = try teardown.nested("part")
+        try part.add("b", note("b"))
+        try part.add("c", note("c"))
+        try teardown.add("d", note("d"))
+        teardown.run()
+        #expect(done.withLock { $0 } == ["d", "c", "b", "a"])
+        teardown.run()
+        #expect(done.withLock { $0.count } == 4)
+    }
+
+    @Test func partsCanGoEarlier() throws {
+        let teardown = Teardown()
+        try teardown.add("a", note("a"))
+        let part = try teardown.nested("part")
+        try part.add("b", note("b"))
+        part.run()
+        #expect(done.withLock { $0 } == ["b"])
+        teardown.run()
+        #expect(done.withLock { $0 } == ["b", "a"])
+    }
+
+    @Test func whatComesTooLateIsUndoneAtOnce() throws {
+        let teardown = Teardown()
+        teardown.run()
+        let error = try #require(throws: LabError.self) { try teardown.add("late", note("late")) }
+        #expect(error.code == .closing)
+        #expect(done.withLock { $0 } == ["late"])
+    }
+}

@@ -1,0 +1,43 @@
+import Lab
+import Linux
+
+/// An image of one layer with a great many small files, like a tree of JavaScript packages.
+struct ManyFiles: Sendable {
+    /// Regular files; directories of 100 files each come on top.
+    let files: Int
+    /// Tells images of the same size apart: no two share a layer.
+    let variant: Int
+
+    var reference: String { "\(HostsDirectory.registry)/micro/files-\(files)-\(variant):estargz" }
+    var plainReference: String { "\(HostsDirectory.registry)/micro/files-\(files)-\(variant):plain" }
+
+    /// Builds it below `work` and pushes both forms.
+    func publish(with publisher: ImagePublisher, work: String, in lab: Lab) async throws(LabError) {
+        let tree = "\(work)/tree"
+        do {
+            try await blocking { try make(tree) }
+        } catch {
+            throw LabError(.files, "\(tree) cannot be made", cause: error)
+        }
+        try await Command.run(
+            ["tar", "--create", "--file", "\(work)/layer.tar"] + OCIArchive.tarOptions + ["--directory", tree, "."],
+            in: lab)
+        var image = OCIArchive(reference: plainReference)
+        image.layers = ["\(work)/layer.tar"]
+        image.command = ["/none"]
+        try await image.write(to: "\(work)/image.tar", in: lab)
+        try await publisher.publish(archive: "\(work)/image.tar", reference: plainReference, estargz: reference)
+        try await Command.run(["rm", "-r", work], in: lab)
+    }
+
+    private func make(_ tree: String) throws {
+        for directory in 0..<(files + 99) / 100 {
+            let path = "\(tree)/packages/group-\(directory / 50)/package-\(directory)"
+            try Files.makeDirectory(path)
+            for file in 0..<min(100, files - 100 * directory) {
+                let text = "module \(variant) \(directory) \(file)\n"
+                try Sys.writeFile("\(path)/module-\(file).js", Array(text.utf8), permissions: 0o644)
+            }
+        }
+    }
+}
