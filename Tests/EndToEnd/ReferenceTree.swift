@@ -11,7 +11,15 @@ enum ReferenceTree {
             for name in names.split(separator: "\n") {
                 let path = name.hasPrefix("./") ? name.dropFirst(2) : name
                 let parts = path.split(separator: "/")
-                guard let last = parts.last, last.hasPrefix(".wh.") else { continue }
+                guard let last = parts.last else { continue }
+                guard last.hasPrefix(".wh.") else {
+                    // A file takes the place of a whole directory, which tar would not do of its own.
+                    let existing = "\(root)/\(parts.joined(separator: "/"))"
+                    if !name.hasSuffix("/"), try Sys.exists(existing), try Sys.lstat(existing).kind == .directory {
+                        try removeTree(existing)
+                    }
+                    continue
+                }
                 let directory = ([root] + parts.dropLast().map(String.init)).joined(separator: "/")
                 if last == ".wh..wh..opq" {
                     for entry in try Sys.list(directory) { try remove("\(directory)/\(entry.text)") }
@@ -22,8 +30,7 @@ enum ReferenceTree {
             try await Command.run(
                 [
                     "tar", "--extract", "--file", layer, "--directory", root, "--preserve-permissions",
-                    "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--recursive-unlink",
-                    "--delay-directory-restore", "--exclude=.wh.*",
+                    "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--delay-directory-restore", "--exclude=.wh.*",
                 ], in: lab)
         }
     }
