@@ -60,10 +60,10 @@ let lowerHalf: [Target] =
     + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport"])
     + module("ContentStore", ["Base", "Linux", "LayerIndex", system], tests: ["TestSupport"])
     + module("Planner", ["Base"])
-    + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["TestSupport"])
+    + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
     + module(
         "FUSEServer", ["Base", "Linux", "LazyFileSystem", "CFUSE", system],
-        tests: ["LayerIndex", "ContentStore", "TestSupport"])
+        tests: ["LayerIndex", "ContentStore", "LazyFixtures"])
 
 let upperHalf: [Target] =
     [
@@ -109,6 +109,9 @@ let bench: [Target] = [
 ]
 
 let testOnly: [Target] = [
+    .target(
+        name: "LazyFixtures", dependencies: ["Base", "Linux", "LayerIndex", "ContentStore", "LazyFileSystem", system],
+        path: "Tests/LazyFixtures", swiftSettings: settings),
     .target(
         name: "TestSupport", dependencies: ["Base", "Linux", "Codecs", "CZlib", "CZstd"], path: "Tests/TestSupport",
         swiftSettings: settings),

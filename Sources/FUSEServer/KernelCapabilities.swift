@@ -5,8 +5,9 @@ enum KernelCapabilities {
     // libfuse's constants are Int32; passthrough is not among what we ask for: it would take the stacking level that
     // a container's overlay needs.
     private static let wanted: UInt32 =
-        // Several reads of one file side by side; direct reads too.
-        UInt32(FUSE_CAP_ASYNC_READ) | UInt32(FUSE_CAP_ASYNC_DIO)
+        // Several reads of one file side by side. Not FUSE_CAP_ASYNC_DIO: with it a direct read waits without being
+        // killable (fuse_direct_IO of Linux 6.18 waits for its completion uninterruptibly, and sends no interrupt).
+        UInt32(FUSE_CAP_ASYNC_READ)
         // Lookups and listings of one directory side by side.
         | UInt32(FUSE_CAP_PARALLEL_DIROPS)
         // Listings bring attributes when the kernel sees that they are used.

@@ -1,0 +1,104 @@
+import FUSEServer
+import LazyFileSystem
+import Testing
+
+/// The rules of waiting, event by event: no lock, no request, no thread.
+@Suite struct ParkedReadsTests {
+    @Test func aCompletedReadIsGivenOutOnce() throws {
+        let parked = Rules()
+        let id = try #require(parked.open())
+        #expect(parked.wait(id, "read", attempt: 1) == .waiting)
+        #expect(parked.demanded(id, DemandID(value: 7), attempt: 1))
+        #expect(parked.complete(id, attempt: 1) == "read")
+        #expect(parked.complete(id, attempt: 1) == nil)
+        #expect(parked.interrupt(id)?.read == nil)
+        #expect(parked.count == 1)
+        parked.close(id)
+        #expect(parked.count == 0)
+    }
+
+    @Test func anInterruptTakesAWaitingReadAndItsDemand() throws {
+        let parked = Rules()
+        let id = try #require(parked.open())
+        _ = parked.wait(id, "read", attempt: 1)
+        _ = parked.demanded(id, DemandID(value: 7), attempt: 1)
+        let taken = try #require(parked.interrupt(id))
+        #expect(taken.read == "read" && taken.demand == DemandID(value: 7))
+        #expect(parked.complete(id, attempt: 1) == nil)
+        parked.close(id)
+        #expect(parked.interrupt(id)?.read == nil)
+    }
+
+    @Test func anInterruptBeforeTheFirstWaitIsNotLost() throws {
+        let parked = Rules()
+        let id = try #require(parked.open())
+        #expect(parked.interrupt(id)?.read == nil)
+        #expect(parked.wait(id, "read", attempt: 1) == .interrupted)
+    }
+
+    @Test func anInterruptWhileTheReadIsTriedAgainIsNotLost() throws {
+        let parked = Rules()
+        let id = try #require(parked.open())
+        _ = parked.wait(id, "read", attempt: 1)
+        #expect(parked.complete(id, attempt: 1) == "read")
+        #expect(parked.interrupt(id)?.read == nil)
+        #expect(parked.wait(id, "read", attempt: 2) == .interrupted)
+    }
+
+    @Test func anInterruptBeforeTheDemandIsKnownLeavesItToTheDemander() throws {
+        let parked = Rules()
+        let id = try #require(parked.open())
+        _ = parked.wait(id, "read", attempt: 1)
+        #expect(try #require(parked.interrupt(id)).demand == nil)
+        parked.close(id)
+        #expect(!parked.demanded(id, DemandID(value: 7), attempt: 1))
+    }
+
+    @Test func aCompletionBeforeTheDemandIsKnownDoesNotMixUpAttempts() throws {
+        let parked = Rules()
+        let id = try #require(parked.open())
+        _ = parked.wait(id, "first", attempt: 1)
+        #expect(parked.complete(id, attempt: 1) == "first")
+        #expect(parked.wait(id, "second", attempt: 2) == .waiting)
+        #expect(parked.demanded(id, DemandID(value: 8), attempt: 2))
+        // The first call of demand only returns now.
+        #expect(!parked.demanded(id, DemandID(value: 7), attempt: 1))
+        #expect(parked.complete(id, attempt: 1) == nil)
+        #expect(try #require(parked.interrupt(id)).demand == DemandID(value: 8))
+    }
+
+    @Test func stoppingTakesWhatWaitsAndAdmitsNothing() throws {
+        let parked = Rules()
+        let waiting = try #require(parked.open())
+        let inHand = try #require(parked.open())
+        _ = parked.wait(waiting, "waiting", attempt: 1)
+        _ = parked.wait(inHand, "in hand", attempt: 1)
+        #expect(parked.complete(inHand, attempt: 1) == "in hand")
+        let taken = parked.stop()
+        #expect(taken.map(\.read) == ["waiting"])
+        #expect(parked.wait(inHand, "in hand", attempt: 2) == .stopping)
+        #expect(parked.open() == nil)
+        parked.close(waiting)
+        #expect(parked.count == 1)
+        parked.close(inHand)
+        #expect(parked.count == 0)
+    }
+}
+
+/// The table behind a reference, for the test macros cannot call what changes a value.
+private final class Rules {
+    private var reads = ParkedReads<String>()
+
+    var count: Int { reads.count }
+    func open() -> UInt64? { reads.open() }
+    func wait(_ id: UInt64, _ read: String, attempt: Int) -> ParkedReads<String>.Admission {
+        reads.wait(id, read, attempt: attempt)
+    }
+    func demanded(_ id: UInt64, _ demand: DemandID, attempt: Int) -> Bool {
+        reads.demanded(id, demand, attempt: attempt)
+    }
+    func complete(_ id: UInt64, attempt: Int) -> String? { reads.complete(id, attempt: attempt) }
+    func interrupt(_ id: UInt64) -> (read: String, demand: DemandID?)? { reads.interrupt(id) }
+    func close(_ id: UInt64) { reads.close(id) }
+    func stop() -> [(id: UInt64, read: String, demand: DemandID?)] { reads.stop() }
+}

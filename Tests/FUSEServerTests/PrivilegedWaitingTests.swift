@@ -1,0 +1,175 @@
+import Base
+import ContentStore
+import FUSEServer
+import Glibc
+import LayerIndex
+import LazyFileSystem
+import LazyFixtures
+import Linux
+import SystemPackage
+import Testing
+
+/// Reads that wait for the network, on real mounts: need root and /dev/fuse.
+@Suite(.serialized) struct PrivilegedWaitingTests {
+    @Test func manyReadersOfOneChunkAskForItOnce() throws {
+        var layer = LayerFixture()
+        layer.file("file", pattern(4096))
+        try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
+            let children = try (0..<64).map { _ in try Child(["/bin/cat", path + "/file"]) }
+            #expect(mount.waitForParked(1))
+            // All 64 are inside their read before the chunk comes.
+            try waitUntilBlocked(children)
+            mount.source.release()
+            for child in children {
+                let result = try child.wait()
+                #expect(result.output == pattern(4096) && result.exitCode == 0)
+            }
+            #expect(mount.source.requests.count == 1 && mount.source.publishedCount == 1)
+        }
+    }
+
+    /// Waits until every child sleeps in the kernel, where reads wait without being killable by SIGINT only.
+    private func waitUntilBlocked(_ children: [Child]) throws {
+        for child in children {
+            let deadline = MonotonicTime.now().advanced(by: 10_000_000_000)
+            while MonotonicTime.now() < deadline {
+                let stat = String(decoding: try Sys.readFile("/proc/\(child.pid)/wchan", limit: 4096), as: UTF8.self)
+                if stat.contains("folio") || stat.contains("fuse") || stat.contains("request") || stat.contains("page") {
+                    break
+                }
+                sched_yield()
+            }
+        }
+    }
+
+    @Test(arguments: [0, 1])
+    func noWorkerIsHeldUpByReadsThatWait(kind: Int) throws {
+        var layer = LayerFixture()
+        for index in 0..<200 { layer.file("cold/\(index)", pattern(5000, seed: index)) }
+        layer.file("warm", pattern(100_000))
+        try MountFixture.with([layer], source: FakeSource(.held), threads: kind == 0 ? 4 : 1) { mount, path in
+            let contents = try mount.fixture.install([layer])
+            let warm = try mount.fixture.status("warm").id
+            guard case .missing(let miss) = readOnce(mount.fixture.fileSystem, warm) else {
+                Issue.record("the warm file is there already")
+                return
+            }
+            try mount.source.publish(contents[0], miss.chunks)
+            let readers = try (0..<200).map { try Child(["/bin/cat", "\(path)/cold/\($0)"]) }
+            #expect(mount.waitForParked(200))
+            #expect(mount.server.parkedReads == 200)
+            // Everything else goes on.
+            let others = try Child.shell(
+                "cat \(path)/warm | sha256sum; stat -c %s \(path)/cold/7; ls \(path)/cold | wc -l; df \(path) | wc -l",
+                seconds: 10)
+            #expect(others.text == "\(Digest.of(pattern(100_000)).hex)  -\n5000\n200\n2\n")
+            mount.source.release()
+            for (index, reader) in readers.enumerated() {
+                #expect(try reader.wait().output == pattern(5000, seed: index))
+            }
+            #expect(mount.server.parkedReads == 0)
+        }
+    }
+
+    private func readOnce(_ files: LazyFileSystem, _ node: NodeID) -> ReadResult {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        return buffer.withUnsafeMutableBytes { files.read(node, at: 0, into: $0) }
+    }
+
+    @Test(arguments: [SIGKILL])
+    func aReaderThatIsKilledIsLetGo(signal: Int32) throws {
+        var layer = LayerFixture()
+        layer.file("file", pattern(5000))
+        try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
+            // A direct read waits for its own request; one through the cache waits for the page.
+            let reader = try Child(["/bin/dd", "if=\(path)/file", "iflag=direct", "bs=4096", "count=1", "status=none"])
+            #expect(mount.waitForParked(1))
+            reader.kill(signal)
+            let result = try reader.wait(seconds: 10)
+            #expect(result.signal == signal)
+            #expect(mount.source.waitForCancelled(1))
+            #expect(mount.server.statistics.interrupted.value == 1)
+            #expect(mount.server.parkedReads == 0)
+            mount.source.setMode(.atOnce)
+            let after = try Child.run(["/bin/cat", path + "/file"])
+            #expect(after.output == pattern(5000))
+        }
+    }
+
+    @Test func aKilledReaderOfAPageLetsOthersHaveIt() throws {
+        var layer = LayerFixture()
+        layer.file("file", pattern(5000))
+        try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
+            let first = try Child(["/bin/cat", path + "/file"])
+            #expect(mount.waitForParked(1))
+            let second = try Child(["/bin/cat", path + "/file"])
+            first.kill(SIGKILL)
+            #expect(try first.wait(seconds: 10).signal == SIGKILL)
+            mount.source.setMode(.atOnce)
+            mount.source.release()
+            #expect(try second.wait().output == pattern(5000))
+        }
+    }
+
+    @Test func aFailureIsAnIOErrorWithAReason() throws {
+        var layer = LayerFixture()
+        layer.file("file", pattern(5000))
+        layer.file("other", pattern(5000, seed: 1))
+        try MountFixture.with([layer], source: FakeSource(.failing("the registry is on fire"))) { mount, path in
+            #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/file", limit: 1 << 20) }
+            #expect(mount.log.withLock { $0 }.contains { $0.contains("the registry is on fire") })
+            #expect(mount.server.statistics.failures.value >= 1)
+            // Told once a second, not for each.
+            for _ in 0..<20 { #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/other", limit: 1 << 20) } }
+            #expect(mount.log.withLock { $0.count } < 20)
+            mount.source.setMode(.atOnce)
+            let bytes = try Sys.readFile(path + "/file", limit: 1 << 20)
+            #expect(bytes == pattern(5000))
+        }
+    }
+
+    @Test func aSourceThatSaysWhatIsNotTrueEndsInAnError() throws {
+        var layer = LayerFixture()
+        layer.file("file", pattern(5000))
+        try MountFixture.with([layer], source: FakeSource(.lying)) { mount, path in
+            #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/file", limit: 1 << 20) }
+            // Each request of the kernel asks a bounded number of times.
+            #expect(mount.source.requests.count <= 4 * Int(mount.server.statistics.reads.value))
+        }
+    }
+
+    @Test func stoppingAnswersThoseWhoWait() throws {
+        var layer = LayerFixture()
+        for index in 0..<20 { layer.file("\(index)", pattern(5000)) }
+        try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
+            let readers = try (0..<20).map { try Child(["/bin/cat", "\(path)/\($0)"]) }
+            #expect(mount.waitForParked(20))
+            let start = MonotonicTime.now()
+            mount.server.stop()
+            #expect(MonotonicTime.now().since(start) < 5_000_000_000)
+            for reader in readers { #expect(try reader.wait(seconds: 10).exitCode == 1) }
+            #expect(!mount.server.isMounted)
+            #expect(mount.source.cancelledCount == 20 && mount.source.pendingCount == 0)
+            #expect(try !Sys.isMountPoint(mount.mountPoint))
+            // What comes too late finds nobody.
+            mount.source.release()
+            mount.server.stop()
+        }
+    }
+
+    @Test func unmountingWithReadersInsideEndsTheConnection() throws {
+        var layer = LayerFixture()
+        layer.file("file", pattern(5000))
+        try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
+            let reader = try Child(["/bin/cat", path + "/file"])
+            #expect(mount.waitForParked(1))
+            #expect(throws: Errno.resourceBusy) { try Sys.unmount(mount.mountPoint) }
+            // Out of the tree, but alive for as long as it is read.
+            try Sys.unmount(mount.mountPoint, .detach)
+            mount.source.release()
+            #expect(try reader.wait().output == pattern(5000))
+            mount.server.stop()
+            #expect(!mount.server.isMounted)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+public import LazyFileSystem
+
+extension LazyFileSystem {
+    /// As ``lookup(_:_:)``, by a name of the test's.
+    public func lookup(_ directory: NodeID, _ name: String) throws(LazyFileSystemError) -> LookupResult {
+        let bytes = Array(name.utf8)
+        let outcome = bytes.withUnsafeBytes { bytes in
+            Result { () throws(LazyFileSystemError) in try lookup(directory, bytes) }
+        }
+        return try outcome.get()
+    }
+
+    /// What `name` stands for, or `nil`.
+    public func find(_ directory: NodeID, _ name: String) throws -> NodeStatus? {
+        guard case .found(let status) = try lookup(directory, name) else { return nil }
+        return status
+    }
+
+    /// All names of a directory, listed from `cookie` in pieces of `step` entries.
+    public func names(_ directory: NodeID, from cookie: UInt64 = 0, step: Int = .max) throws -> [String] {
+        var names: [String] = []
+        var cookie = cookie
+        while true {
+            var taken = 0
+            try list(directory, from: cookie) { entry in
+                guard taken < step else { return false }
+                names.append(String(decoding: entry.name, as: UTF8.self))
+                cookie = entry.next
+                taken += 1
+                return true
+            }
+            if taken == 0 { return names }
+        }
+    }
+}
+
+extension StoreFixture {
+    /// What stat(2) would say of a path in the chain of the lowest slot.
+    public func status(_ path: String) throws -> NodeStatus {
+        var chain: NodeID?
+        try fileSystem.list(.root, from: 3) { entry in
+            chain = entry.node
+            return false
+        }
+        guard let chain else { throw Child.Failure(what: "no chain is mounted") }
+        var status = try fileSystem.status(chain)
+        for name in path.split(separator: "/") {
+            guard let next = try fileSystem.find(status.id, String(name)) else {
+                throw Child.Failure(what: "\(path) is not there")
+            }
+            status = next
+        }
+        return status
+    }
+}
