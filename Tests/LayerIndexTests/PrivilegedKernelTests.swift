@@ -37,6 +37,42 @@ import Testing
         }
     }
 
+    /// The same image with its layers' content behind it, in one file, and no devices: "flat" addressing, Linux 6.4.
+    @Test func oneFlatFile() throws {
+        var random = RandomLayer(seed: 11)
+        var layers: [BuiltLayer] = []
+        for number in UInt8(0)..<6 {
+            if let layer = try random.layer(80, salt: number) { layers.append(layer) }
+        }
+        try #require(layers.count > 1)
+        let image = try ChainMerger.merge(
+            try layers.map { (tree: try TreeImage(bytes: $0.index.tree), digest: $0.digest) })
+        let tree = try TreeImage(bytes: image)
+        var contents: [[UInt8]] = []
+        for (number, size) in tree.deviceSizes.enumerated() {
+            contents.append(Samples.noise(bytes: Int(size), seed: UInt64(number)))
+        }
+        try Tools.withMounted(image + contents.flatMap { $0 }, devices: []) { point, _ in
+            try Self.expectBytes(try Listing(tree), point, contents, "flat")
+        }
+    }
+
+    /// A file of 8 TiB, the largest that one chunk index can say, to its last byte.
+    @Test func aHugeFile() throws {
+        let size: UInt64 = 8 << 40
+        let index = try ContentLayoutTests.huge("huge", size: size)
+        try Tools.withMounted(index.tree, devices: [size]) { point, devices in
+            let device = try Sys.open(devices[0], .writeOnly)
+            let mark = Array("the end".utf8)
+            try mark.withUnsafeBytes { try Sys.pwriteAll(device.raw, $0, at: size - 7) }
+            #expect(try Sys.lstat("\(point)/huge").size == size)
+            let file = try Sys.open("\(point)/huge", .readOnly)
+            var bytes = [UInt8](repeating: 0, count: 20)
+            let count = try bytes.withUnsafeMutableBytes { try Sys.preadAll(file.raw, into: $0, at: size - 10) }
+            #expect(count == 10 && Array(bytes[3..<10]) == mark)
+        }
+    }
+
     /// Fills the devices with noise and reads every file through the mount.
     static func expectBytes(_ listing: Listing, _ point: String, _ devices: [String], seed: UInt64) throws {
         var contents: [[UInt8]] = []
@@ -46,11 +82,17 @@ import Testing
             let file = try Sys.open(path, .writeOnly)
             try contents[number].withUnsafeBytes { try Sys.pwriteAll(file.raw, $0, at: 0) }
         }
+        try expectBytes(listing, point, contents, "seed \(seed)")
+    }
+
+    /// Reads every file through the mount; `contents` are the layers' content spaces.
+    static func expectBytes(
+        _ listing: Listing, _ point: String, _ contents: [[UInt8]], _ comment: Comment
+    ) throws {
         for (path, file) in listing.files where file.content.count > 0 {
             let bytes = try Sys.readFile(Array(point.utf8) + path, limit: 1 << 20)
             let range = Int(file.content.offset)..<Int(file.content.end)
-            #expect(
-                bytes == Array(contents[file.layer][range]), "\(String(decoding: path, as: UTF8.self)), seed \(seed)")
+            #expect(bytes == Array(contents[file.layer][range]), "\(String(decoding: path, as: UTF8.self)): \(comment)")
         }
     }
 }
