@@ -68,7 +68,7 @@ let lowerHalf: [Target] =
 let upperHalf: [Target] =
     [
         // Generated code: warnings in it are not ours.
-        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos"])
+        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"])
     ]
     + module("Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml], tests: ["TestRegistry"])
     + module(
@@ -88,7 +88,8 @@ let upperHalf: [Target] =
         "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle, signals,
+            "Streaming", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle,
+            signals,
             arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport"])
     + [.executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings)]

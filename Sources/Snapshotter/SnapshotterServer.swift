@@ -79,20 +79,24 @@ public final class SnapshotterServer: Service {
         defer { cleaning.cancel() }
         let deadline = Guarded<Task<Void, Never>?>(nil)
         defer { deadline.withLock { $0 }?.cancel() }
-        try await withTaskCancellationHandler {
-            try await withGracefulShutdownHandler {
-                try await serving.value
-            } onGracefulShutdown: { [grace, logger] in
-                server.beginGracefulShutdown()
-                let timer = Task {
-                    guard (try? await Task.sleep(for: grace)) != nil else { return }
-                    logger.warning("requests are still going on: ending them")
-                    serving.cancel()
+        do {
+            try await withTaskCancellationHandler {
+                try await withGracefulShutdownHandler {
+                    try await serving.value
+                } onGracefulShutdown: { [grace, logger] in
+                    server.beginGracefulShutdown()
+                    let timer = Task {
+                        guard (try? await Task.sleep(for: grace)) != nil else { return }
+                        logger.warning("requests are still going on: ending them")
+                        serving.cancel()
+                    }
+                    deadline.withLock { $0 = timer }
                 }
-                deadline.withLock { $0 = timer }
+            } onCancel: {
+                serving.cancel()
             }
-        } onCancel: {
-            serving.cancel()
+        } catch  where serving.isCancelled {
+            // The transport calls it an error to be told to end.
         }
     }
 }

@@ -1,0 +1,349 @@
+import Base
+import ContainerdAPI
+import GRPCCore
+import Linux
+import Snapshotter
+import Testing
+
+/// The handshake by which containerd learns that it need not download a layer, and the way back to downloading.
+struct RemoteTests {
+    let bottom = Layer("bottom")
+    let top = Layer("top")
+
+    @Test func aReadyLayerIsThere() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            #expect(try await snapshotter.unpack(bottom) == nil)
+            let found = try await snapshotter.probe(bottom)
+            #expect(found.count == 1)
+            let info = try #require(found.first)
+            #expect(info.kind == .committed)
+            #expect(info.name == bottom.chainID.description)
+            #expect(info.parent.isEmpty)
+            #expect(info.labels["containerd.io/snapshot.ref"] == bottom.chainID.description)
+            #expect(try await snapshotter.stat(info.name) == info)
+            // The extraction key is free, nothing is half made.
+            #expect(await failure { _ = try await snapshotter.stat(bottom.key("k8s.io/7")) }?.code == .notFound)
+
+            #expect(try await snapshotter.unpack(top, on: info.name) == nil)
+            let second = try #require(try await snapshotter.probe(top, parent: info.name).first)
+            #expect(second.parent == info.name)
+            #expect(try await snapshotter.probe(top).isEmpty)
+
+            let requests = snapshotter.remote.requests
+            #expect(requests.map(\.layerDigest) == [bottom.blob, top.blob])
+            #expect(requests.map(\.parentChainID) == [nil, bottom.chainID])
+            #expect(requests.allSatisfy { $0.imageReference == "registry.test/app:1" && $0.manifestDigest != nil })
+
+            let usage = try await snapshotter.usage(second.name)
+            #expect(usage.size == 4321)
+            #expect(usage.inodes == 12)
+            #expect(try Sys.list(snapshotter.root + "/snapshots").isEmpty)
+        }
+    }
+
+    @Test func aContainerStandsOnOneLowerDirectory() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom, top])
+            let name = top.chainID.description
+            let tree = snapshotter.remote.directory + "/" + top.chainID.hex
+            try Sys.makeDirectories(tree, permissions: 0o755)
+            try Sys.chmod(tree, 0o751)
+            let mount = try #require(try await snapshotter.prepare("container", name).first)
+            #expect(mount.type == "overlay")
+            #expect(mount.options.filter { $0.hasPrefix("lowerdir=") } == ["lowerdir=" + tree])
+            #expect(mount.options.contains { $0.hasPrefix("upperdir=" + snapshotter.root) })
+            #expect(mount.options.contains { $0.hasPrefix("workdir=" + snapshotter.root) })
+            #expect(try await snapshotter.mounts("container") == [mount])
+            let upper = try #require(mount.options.first { $0.hasPrefix("upperdir=") }).dropFirst(9)
+            // The root of a container has the mode of the image's root, whatever the umask.
+            #expect(try Sys.stat(String(upper)).mode & 0o7777 == 0o751)
+
+            let view = try #require(try await snapshotter.view("view", name).first)
+            #expect(view.type == "bind")
+            #expect(view.source == tree)
+            #expect(view.options == ["ro", "rbind"])
+
+            // An ordinary layer on top of the remote ones: its directory comes first, then their one tree.
+            try await snapshotter.layer("local", on: name)
+            let mixed = try #require(try await snapshotter.prepare("other", "local").first)
+            let lowers = try #require(mixed.options.first { $0.hasPrefix("lowerdir=") }).dropFirst(9).split(
+                separator: ":")
+            #expect(lowers.count == 2)
+            #expect(lowers.last.map(String.init) == tree)
+        }
+    }
+
+    @Test func aTreeThatCannotBeMountedIsUnavailableAndLeavesNothing() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom])
+            snapshotter.remote.breakMounts()
+            let error = await failure { _ = try await snapshotter.prepare("container", bottom.chainID.description) }
+            #expect(error?.code == .unavailable)
+            #expect(try await snapshotter.names() == [bottom.chainID.description])
+            #expect(try Sys.list(snapshotter.root + "/snapshots").isEmpty)
+        }
+    }
+
+    /// Everything that may be wrong with a layer ends in an ordinary snapshot with a writable mount.
+    @Test(arguments: FallbackReason.Code.allCases)
+    func declinedLayersAreDownloaded(_ code: FallbackReason.Code) async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            snapshotter.remote.answer(.declined(reason: FallbackReason(code, "as the test wants it")))
+            let mounts = try await snapshotter.unpack(bottom)
+            #expect(mounts?.last?.options.contains("rw") == true)
+            let key = bottom.key("k8s.io/7")
+            #expect(try await snapshotter.names() == [key])
+            try await snapshotter.commit("k8s.io/8/\(bottom.chainID)", key, bottom.labels)
+            // The next layer cannot be remote either, and says so without asking.
+            let next = try await snapshotter.unpack(top, on: "k8s.io/8/\(bottom.chainID)")
+            #expect(next?.last?.type == "overlay")
+            #expect(next?.last?.options.contains { $0.hasPrefix("upperdir=") } == true)
+            #expect(snapshotter.remote.requests.count == 1)
+        }
+    }
+
+    struct Labels: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var change: @Sendable (inout [String: String]) -> Void
+    }
+
+    static let unusable: [Labels] = [
+        Labels(testDescription: "no image") { $0["containerd.io/snapshot/cri.image-ref"] = nil },
+        Labels(testDescription: "empty image") { $0["containerd.io/snapshot/cri.image-ref"] = "" },
+        Labels(testDescription: "huge image") {
+            $0["containerd.io/snapshot/cri.image-ref"] = String(repeating: "i", count: 1025)
+        },
+        Labels(testDescription: "no layer") { $0["containerd.io/snapshot/cri.layer-digest"] = nil },
+        Labels(testDescription: "malformed layer") { $0["containerd.io/snapshot/cri.layer-digest"] = "sha256:12" },
+        Labels(testDescription: "other algorithm") {
+            $0["containerd.io/snapshot/cri.layer-digest"] = "sha512:" + String(repeating: "0", count: 128)
+        },
+        Labels(testDescription: "upper case") {
+            $0["containerd.io/snapshot/cri.layer-digest"]?.replace("sha256", with: "SHA256")
+        },
+        Labels(testDescription: "malformed manifest") {
+            $0["containerd.io/snapshot/cri.manifest-digest"] = "../../etc"
+        },
+        Labels(testDescription: "no reference") { $0["containerd.io/snapshot.ref"] = nil },
+        Labels(testDescription: "malformed reference") { $0["containerd.io/snapshot.ref"] = "sha256:../.." },
+        Labels(testDescription: "another chain's reference") {
+            $0["containerd.io/snapshot.ref"] = Layer("popular").chainID.description
+        },
+    ]
+
+    @Test(arguments: unusable)
+    func unusableLabelsMakeOrdinarySnapshots(_ labels: Labels) async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            var layer = bottom
+            labels.change(&layer.labels)
+            #expect(try await snapshotter.unpack(layer)?.last?.options.contains("rw") == true)
+            #expect(snapshotter.remote.requests.isEmpty)
+        }
+    }
+
+    /// A pod's annotations reach the labels of its sandbox's snapshot: they must not plant a layer.
+    @Test(arguments: ["k8s.io/7/0f3c", "default/1/container", "k8s.io/7/extract-1 sha256:00"])
+    func onlyTheUnpackersKeysAreTakenForLayers(_ key: String) async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            #expect(try await !snapshotter.prepare(key, "", bottom.labels).isEmpty)
+            #expect(snapshotter.remote.requests.isEmpty)
+            // And a layer that is there does not make it fail either.
+            #expect(try await snapshotter.unpack(bottom) == nil)
+            #expect(try await !snapshotter.prepare(key + "b", "", bottom.labels).isEmpty)
+        }
+    }
+
+    @Test func theManifestDigestMayBeMissing() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            var layer = bottom
+            layer.labels["containerd.io/snapshot/cri.manifest-digest"] = nil
+            #expect(try await snapshotter.unpack(layer) == nil)
+            #expect(snapshotter.remote.requests.first?.manifestDigest == nil)
+        }
+    }
+
+    @Test func twoNamespacesShareASnapshot() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            #expect(try await snapshotter.unpack(bottom, namespace: "k8s.io/7") == nil)
+            #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
+            // Without any of the labels that say where the layer is, too.
+            var bare = bottom
+            bare.labels = ["containerd.io/snapshot.ref": bottom.chainID.description]
+            #expect(try await snapshotter.unpack(bare, namespace: "third/1") == nil)
+            #expect(try await snapshotter.probe(bottom).count == 1)
+            #expect(snapshotter.remote.requests.count == 1)
+            try await snapshotter.remoteChain([bottom, top])
+            #expect(try await snapshotter.unpack(top, on: bottom.chainID.description, namespace: "default/9") == nil)
+            #expect(snapshotter.remote.requests.count == 2)
+        }
+    }
+
+    @Test func namespacesShareDownloadedLayers() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            snapshotter.remote.answer(.declined(reason: FallbackReason(.notStreamable)))
+            _ = try await snapshotter.unpack(bottom)
+            try await snapshotter.commit("k8s.io/8/base", bottom.key("k8s.io/7"), bottom.labels)
+            #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
+            #expect(try await snapshotter.probe(bottom).map(\.name) == ["k8s.io/8/base"])
+        }
+    }
+
+    @Test func oneChainOnTwoParentsIsTwoSnapshots() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom])
+            let other = Layer("other")
+            try await snapshotter.remoteChain([other])
+            #expect(try await snapshotter.unpack(top, on: bottom.chainID.description) == nil)
+            #expect(try await snapshotter.unpack(top, on: other.chainID.description) == nil)
+            let first = try await snapshotter.probe(top, parent: bottom.chainID.description).map(\.name)
+            let second = try await snapshotter.probe(top, parent: other.chainID.description).map(\.name)
+            #expect(first == [top.chainID.description])
+            #expect(second == [top.chainID.description + "-2"])
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aParentThatIsNotThereStopsThePull(_ isActive: Bool) async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            if isActive { _ = try await snapshotter.prepare("parent") }
+            let error = await failure { _ = try await snapshotter.unpack(top, on: "parent") }
+            #expect(error?.code == (isActive ? .invalidArgument : .notFound))
+        }
+    }
+
+    // MARK: - Time
+
+    @Test func manyPreparesOfOneLayerAreOnePieceOfWork() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            snapshotter.remote.hold()
+            let remote = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<20 {
+                    group.addTask { try await snapshotter.unpack(bottom, namespace: "n\(number)/1") == nil }
+                }
+                await snapshotter.clock.untilSleeping(for: .seconds(30), count: 20)
+                snapshotter.remote.release()
+                return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(remote == 20)
+            #expect(snapshotter.remote.requests.count == 1)
+            #expect(try snapshotter.store.count() == 1)
+        }
+    }
+
+    @Test func whatTakesTooLongIsDownloadedAndReadyTheNextTime() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            snapshotter.remote.hold()
+            async let first = snapshotter.unpack(bottom)
+            await snapshotter.remote.untilAsked(1)
+            // One timer of the request, one of the wait, one that gives the work up.
+            await snapshotter.clock.untilSleeping(for: .seconds(30))
+            snapshotter.clock.advance(by: .seconds(30))
+            #expect(try await first?.last?.options.contains("rw") == true)
+            // The same layer again joins the work that still goes on.
+            async let second = snapshotter.unpack(bottom, namespace: "default/9")
+            await snapshotter.clock.untilSleeping(for: .seconds(30))
+            snapshotter.remote.release()
+            #expect(try await second == nil)
+            #expect(snapshotter.remote.requests.count == 1)
+        }
+    }
+
+    @Test func whatHangsForEverIsGivenUp() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            snapshotter.remote.hold()
+            async let first = snapshotter.unpack(bottom)
+            await snapshotter.clock.untilSleeping(for: .seconds(120))
+            await snapshotter.clock.untilSleeping(for: .seconds(30))
+            snapshotter.clock.advance(by: .seconds(120))
+            #expect(try await first != nil)
+            // A new attempt starts from nothing.
+            async let second = snapshotter.unpack(bottom, namespace: "default/9")
+            await snapshotter.remote.untilAsked(2)
+            snapshotter.remote.release()
+            #expect(try await second == nil)
+            #expect(snapshotter.remote.cancelled == 1)
+        }
+    }
+
+    @Test func aClientThatGoesAwayDoesNotStopTheWork() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            snapshotter.remote.hold()
+            let first = Task { try await snapshotter.unpack(bottom) }
+            await snapshotter.remote.untilAsked(1)
+            first.cancel()
+            #expect(await failure { _ = try await first.value } != nil)
+            async let second = snapshotter.unpack(bottom, namespace: "default/9")
+            await snapshotter.clock.untilSleeping(for: .seconds(30))
+            snapshotter.remote.release()
+            #expect(try await second == nil)
+            #expect(snapshotter.remote.requests.count == 1)
+            #expect(snapshotter.remote.cancelled == 0)
+            // Nothing was made for the one that went away.
+            #expect(try await snapshotter.names() == [bottom.chainID.description])
+        }
+    }
+
+    @Test func tooManyLayersAtOnceAreDownloaded() async throws {
+        var limits = SnapshotService.Limits()
+        limits.layersInPreparation = 2
+        try await withSnapshotter(limits: limits) { (snapshotter: Harness) async throws in
+            snapshotter.remote.hold()
+            async let first = snapshotter.unpack(bottom)
+            async let second = snapshotter.unpack(top)
+            await snapshotter.remote.untilAsked(2)
+            #expect(try await snapshotter.unpack(Layer("third")) != nil)
+            snapshotter.remote.release()
+            #expect(try await first == nil)
+            #expect(try await second == nil)
+        }
+    }
+
+    // MARK: - Loss
+
+    @Test func aLostSnapshotIsRevived() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom])
+            snapshotter.remote.lose(bottom.chainID)
+            #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
+            #expect(snapshotter.remote.requests.count == 2)
+            #expect(try await snapshotter.probe(bottom).count == 1)
+        }
+    }
+
+    @Test func aLostSnapshotThatCannotBeRevivedMakesWay() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom])
+            snapshotter.remote.lose(bottom.chainID)
+            snapshotter.remote.answer(.declined(reason: FallbackReason(.registry)))
+            #expect(try await snapshotter.unpack(bottom, namespace: "default/9") != nil)
+            #expect(try await snapshotter.probe(bottom).map(\.kind) == [.active])
+            try await snapshotter.cleanup()
+            #expect(snapshotter.remote.forgotten == [bottom.chainID])
+        }
+    }
+
+    @Test func aLostSnapshotWithChildrenStays() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            try await snapshotter.remoteChain([bottom, top])
+            snapshotter.remote.lose(bottom.chainID)
+            snapshotter.remote.answer(.declined(reason: FallbackReason(.registry)))
+            #expect(try await snapshotter.unpack(bottom, namespace: "default/9") != nil)
+            #expect(Set(try await snapshotter.probe(bottom).map(\.kind)) == [.active, .committed])
+            #expect(try await snapshotter.stat(top.chainID.description).parent == bottom.chainID.description)
+        }
+    }
+}
+
+extension Harness {
+    /// Makes `layers` remote, each on the one before.
+    func remoteChain(_ layers: [Layer]) async throws {
+        var parent = ""
+        for layer in layers {
+            guard try await unpack(layer, on: parent) == nil else {
+                Issue.record("layer \(layer.chainID) is not remote")
+                return
+            }
+            parent = layer.chainID.description
+        }
+    }
+}
