@@ -28,11 +28,13 @@ public enum EstargzTOC {
     }
 
     /// All elements of a TOC's JSON text.
+    ///
+    /// - Parameter pieceSize: Scans as if the text came in pieces of this many bytes; the result is the same.
     public static func entries(
-        of json: [UInt8], limits: EstargzLimits = .standard
+        of json: [UInt8], limits: EstargzLimits = .standard, pieceSize: Int = .max
     ) throws(LayerFormatError) -> [Entry] {
         var entries: [Entry] = []
-        try scan(json, limits) { scanner, window in
+        try scan(json, limits, pieceSize) { scanner, window in
             let item = scanner.item
             var entry = Entry()
             if item.present.contains(.type) { entry.type = Self.name(of: item.kind) }
@@ -65,19 +67,37 @@ public enum EstargzTOC {
         of json: [UInt8], limits: EstargzLimits = .standard
     ) throws(LayerFormatError) -> Int {
         var count = 0
-        try scan(json, limits) { _, _ in count += 1 }
+        try scan(json, limits, .max) { _, _ in count += 1 }
         return count
     }
 
     private static func scan(
-        _ json: [UInt8], _ limits: EstargzLimits,
+        _ json: [UInt8], _ limits: EstargzLimits, _ pieceSize: Int,
         _ body: (borrowing TOCScanner, UnsafeBufferPointer<UInt8>) -> Void
     ) throws(LayerFormatError) {
-        let padded = json + [UInt8](repeating: 0, count: JSONCursor.padding)
-        try padded.withUnsafeBufferPointer { (bytes) throws(LayerFormatError) in
-            let window = UnsafeBufferPointer(rebasing: bytes[..<json.count])
-            var scanner = TOCScanner(limits: limits)
-            while try scanner.next(window, isLast: true) == .entry { body(scanner, window) }
+        var scanner = TOCScanner(limits: limits)
+        var window: [UInt8] = []
+        var taken = 0
+        while true {
+            // As for a reader of windows: what was scanned goes, what comes next follows, then the padding.
+            window.removeFirst(scanner.position)
+            scanner.windowMoved(by: scanner.position)
+            let count = min(max(pieceSize, 1), json.count - taken)
+            window += json[taken..<taken + count]
+            taken += count
+            window += [UInt8](repeating: 0, count: JSONCursor.padding)
+            let isComplete = try window.withUnsafeBufferPointer { (bytes) throws(LayerFormatError) in
+                let text = UnsafeBufferPointer(rebasing: bytes[..<(bytes.count - JSONCursor.padding)])
+                while true {
+                    switch try scanner.next(text, isLast: taken == json.count) {
+                    case .entry: body(scanner, text)
+                    case .needMore: return false
+                    case .end: return true
+                    }
+                }
+            }
+            if isComplete { return }
+            window.removeLast(JSONCursor.padding)
         }
     }
 
