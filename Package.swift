@@ -132,7 +132,8 @@ let package = Package(
     products: [
         .executable(name: "rivuletd", targets: ["rivuletd"]),
         // The fuzz package in Tests/Fuzz builds on these.
-        .library(name: "LayerFormats", targets: ["LayerFormats", "LayerIndex"]),
+        .library(name: "LayerFormats", targets: ["LayerFormats", "LayerIndex", "Base"]),
+        .library(name: "TestSupport", targets: ["TestSupport"]),
     ],
     dependencies: [
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),

@@ -8,7 +8,7 @@ import TestSupport
 ///
 ///     LayerBench scan [entries]       the TOC scanner alone
 ///     LayerBench open [entries]       compressed TOC to layer index
-///     LayerBench inflate [file …]     gzip members of 64 KiB to 4 MiB, made of the files
+///     LayerBench inflate [file …]     gzip members of 4 KiB to 4 MiB, made of the files
 enum LayerBench {
     static func run(_ arguments: [String]) {
         let count = arguments.dropFirst().first.flatMap { Int($0) } ?? 100_000
