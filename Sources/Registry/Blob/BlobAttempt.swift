@@ -161,7 +161,10 @@ struct BlobAttempt {
         guard range.end <= total else { throw outside("\(range)") }
         // A server may give the beginning of a range only; the stream asks for the rest.
         var end = range.end
-        if case .range(let wanted) = asked { end = min(wanted.end, total) }
+        switch asked {
+        case .range(let wanted): end = min(wanted.end, total)
+        case .suffix, .whole: end = total
+        }
         return OpenedBody(reader: reader, range: ByteRange(offset: range.offset, end: end), size: total)
     }
 
@@ -180,25 +183,9 @@ struct BlobAttempt {
     /// Finds the size out: by a range of one byte, because gcr.io's HEAD lacks Location and presigned URLs of S3 (ghcr.io)
     /// forbid HEAD; and by HEAD when that says nothing.
     private mutating func probe() async throws(RegistryError) -> UInt64 {
-        let first = BlobSelection.range(ByteRange(offset: 0, end: 1))
-        let response = try await request(first)
-        if [200, 206].contains(response.status.code) {
-            let answer = try RangeAnswer(status: Int(response.status.code), headers: response.headers, asked: first)
-            switch answer {
-            case .bytes(_, let size?), .whole(let size?):
-                if response.status == .partialContent { await response.drain() }
-                return size
-            case .multipart(let boundary):
-                let reader = BodyReader(response.body, boundary: boundary, counters: client.counters)
-                if let size = try await reader.readPart(asked: first).size { return size }
-            default: break
-            }
-        } else if response.status == .rangeNotSatisfiable {
-            // An empty blob has no first byte.
-            await response.drain()
-            if let text = response.headers.first(name: "content-range"), let size = ContentRange(text)?.size { return size }
-        } else {
-            throw await refusal(response)
+        for _ in 0..<2 {
+            // Twice, because of servers that ignore the first range and honour the second.
+            if let size = try await probeByRange() { return size }
         }
         requests += 1
         let head = try await client.request(location, range: nil, from: host, method: .HEAD)
@@ -207,5 +194,32 @@ struct BlobAttempt {
             throw RegistryError(.malformedAnswer, "\(host) does not say how large \(location) is")
         }
         return size
+    }
+
+    private mutating func probeByRange() async throws(RegistryError) -> UInt64? {
+        let first = BlobSelection.range(ByteRange(offset: 0, end: 1))
+        let response = try await request(first)
+        switch response.status.code {
+        case 200, 206:
+            let answer = try RangeAnswer(status: Int(response.status.code), headers: response.headers, asked: first)
+            switch answer {
+            case .bytes(_, let size):
+                await response.drain()
+                return size
+            case .whole(let size):
+                return size
+            case .multipart(let boundary):
+                let reader = BodyReader(response.body, boundary: boundary, counters: client.counters)
+                return try await reader.readPart(asked: first).size
+            case .unsatisfiable(let size):
+                return size
+            }
+        case 416:
+            // An empty blob has no first byte.
+            await response.drain()
+            return response.headers.first(name: "content-range").flatMap { ContentRange($0)?.size }
+        default:
+            throw await refusal(response)
+        }
     }
 }

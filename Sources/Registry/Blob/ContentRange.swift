@@ -1,14 +1,14 @@
-import Base
+public import Base
 
 /// A `Content-Range` header (RFC 9110 §14.4).
-struct ContentRange: Equatable {
+public struct ContentRange: Equatable {
     /// `nil` in an answer of 416 (`bytes */size`).
-    var range: ByteRange?
+    public var range: ByteRange?
     /// The whole blob's size; `nil` for `*`.
-    var size: UInt64?
+    public var size: UInt64?
 
     /// `nil` when `text` is malformed: another unit, a sign, an end before its beginning or after the size.
-    init?(_ text: some StringProtocol) {
+    public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bytes" else { return nil }
         let halves = parts[1].split(separator: "/", omittingEmptySubsequences: false)

@@ -1,11 +1,11 @@
-import Base
-import NIOCore
+public import Base
+public import NIOCore
 
 /// Takes a multipart/byteranges body apart as it arrives (RFC 9110 §14.6, RFC 2046 §5.1).
 ///
 /// The length of each part is known from its Content-Range, so bodies are counted, never searched for the boundary.
-struct MultipartParser {
-    enum Event: Equatable {
+public struct MultipartParser {
+    public enum Event: Equatable {
         /// A part begins.
         case part(ByteRange, size: UInt64?)
         /// More bytes of the part.
@@ -33,12 +33,12 @@ struct MultipartParser {
     private var pending = ByteBuffer()
     private var lines = 0
 
-    init(boundary: String) {
+    public init(boundary: String) {
         delimiter = Array("--\(boundary)".utf8)
     }
 
     /// More of the body has arrived.
-    mutating func receive(_ buffer: ByteBuffer) {
+    public mutating func receive(_ buffer: ByteBuffer) {
         var buffer = buffer
         if pending.readableBytes == 0 {
             pending = buffer
@@ -49,7 +49,7 @@ struct MultipartParser {
     }
 
     /// What comes next. Call until it says ``Event/needMore`` or ``Event/end``.
-    mutating func next() throws(RegistryError) -> Event {
+    public mutating func next() throws(RegistryError) -> Event {
         while true {
             switch state {
             case .ended:

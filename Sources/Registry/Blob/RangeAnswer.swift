@@ -46,8 +46,12 @@ enum RangeAnswer: Equatable {
             case .range(let wanted): range.offset == wanted.offset && range.end <= wanted.end
             case .whole: range.offset == 0
             case .suffix(let count):
-                // The end is the blob's; a server may send less only if the blob is smaller.
-                range.count <= count && (size.map { $0 == range.end && range.count == min(count, $0) } ?? true)
+                if let size {
+                    range.offset == size - min(count, size) && range.end <= size
+                } else {
+                    // `bytes a-b/*`: as long as asked for, or all of a smaller blob.
+                    range.count == count || (range.offset == 0 && range.count < count)
+                }
             }
         guard isRight else {
             throw RegistryError(.malformedAnswer, "Content-Range \(range) does not answer \(asked)", status: 206)

@@ -1,5 +1,5 @@
 /// For how long the target of a redirect may be used again.
-enum RedirectExpiry {
+public enum RedirectExpiry {
     /// What is assumed when nothing says it, in seconds.
     static let standard: Int64 = 60
     /// Never remembered longer than this, whatever the URL says: keys are rotated, buckets move.
@@ -11,7 +11,7 @@ enum RedirectExpiry {
     ///
     /// Understood are the signatures of S3 and those who copy it (`X-Amz-Date` with `X-Amz-Expires`; `Expires` of version
     /// 2 and of CloudFront), Google (`X-Goog-…`), Azure (`se`), else `Cache-Control` of the redirect itself.
-    static func end(url: String, cacheControl: String?, now: Int64) -> Int64 {
+    public static func end(url: String, cacheControl: String?, now: Int64) -> Int64 {
         let end = signedEnd(url) ?? cachedEnd(cacheControl, now: now) ?? now + standard
         return min(end - margin, now + longest)
     }

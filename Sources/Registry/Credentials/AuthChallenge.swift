@@ -1,15 +1,15 @@
 /// One challenge of a `WWW-Authenticate` header (RFC 9110 §11.6.1).
-struct AuthChallenge: Equatable {
+public struct AuthChallenge: Equatable {
     /// Lower case: `bearer`, `basic`.
-    var scheme: String
+    public var scheme: String
     /// Names in lower case.
-    var parameters: [String: String]
+    public var parameters: [String: String]
 
     /// Longest header that is looked at.
     private static let maximumLength = 8192
 
     /// All challenges of all `WWW-Authenticate` headers; what is malformed ends the header it stands in.
-    static func parse(_ headers: [String]) -> [AuthChallenge] {
+    public static func parse(_ headers: [String]) -> [AuthChallenge] {
         var found: [AuthChallenge] = []
         for header in headers.prefix(16) where header.utf8.count <= maximumLength {
             var scanner = Scanner(bytes: Array(header.utf8))

@@ -1,11 +1,24 @@
 import Base
 import Logging
+import NIOPosix
 
-/// The hosts of each upstream, from containerd's `hosts.toml` directories.
+/// The hosts of each upstream, from containerd's `hosts.toml` directories; read again when something there has changed,
+/// which is looked for at most every few seconds, and only when a request is made.
 final class HostDirectory: Sendable {
+    /// How long an answer is given without looking, in nanoseconds.
+    static let lookInterval: UInt64 = 3_000_000_000
+    /// Upstreams that are remembered.
+    private static let maximumEntries = 1024
+
+    private struct Entry {
+        var listing: HostListing
+        var looked: MonotonicTime
+    }
+
     private let roots: [String]
     private let clock: RegistryClock
     private let logger: Logger
+    private let entries = Guarded<[String: Entry]>([:])
 
     init(_ roots: [String], clock: RegistryClock, logger: Logger) {
         self.roots = roots
@@ -14,6 +27,139 @@ final class HostDirectory: Sendable {
     }
 
     func hosts(for upstream: String) async -> [RegistryHost] {
-        [RegistryHost.upstream(upstream)]
+        guard !roots.isEmpty else { return [RegistryHost.upstream(upstream)] }
+        let now = clock.now()
+        let known = entries.withLock { $0[upstream] }
+        if let known, now.since(known.looked) < Self.lookInterval { return known.listing.hosts }
+        let roots = roots
+        let listing: HostListing
+        do {
+            // The disk may take its time; nothing of it may hold up an event loop or the cooperative pool.
+            listing = try await NIOThreadPool.singleton.runIfActive {
+                if let known, known.listing.isCurrent { return known.listing }
+                return HostListing.read(roots: roots, upstream: upstream)
+            }
+        } catch {
+            return known?.listing.hosts ?? [RegistryHost.upstream(upstream)]
+        }
+        if let problem = listing.problem, problem.message != known?.listing.problem?.message {
+            logger.error("hosts.toml is not used", metadata: ["registry": "\(upstream)", "error": "\(problem)"])
+        }
+        entries.withLock { entries in
+            if entries.count >= Self.maximumEntries { entries = [:] }
+            entries[upstream] = Entry(listing: listing, looked: now)
+        }
+        return listing.hosts
+    }
+}
+
+/// What the directories said about one upstream at one time.
+public struct HostListing: Sendable {
+    /// In the order in which they are to be tried.
+    public private(set) var hosts: [RegistryHost]
+    /// Why `hosts.toml` could not be used, if it could not; then ``hosts`` is what containerd falls back to.
+    public private(set) var problem: RegistryError?
+    /// Everything that was looked at; an absent file may appear.
+    private var seen: [String: SmallFile.Stamp?] = [:]
+
+    /// Largest `hosts.toml` that is read.
+    private static let maximumSize = 1 << 20
+
+    /// Whether everything is still as it was found.
+    var isCurrent: Bool {
+        seen.allSatisfy { SmallFile.stamp($0.key) == $0.value }
+    }
+
+    /// Looks `upstream` up as containerd does: the first of `roots` that has one of `<host>_<port>_`, `<host>:<port>` and
+    /// `_default` decides. A file that cannot be parsed is reported, and counts as missing.
+    public static func read(roots: [String], upstream: String) -> HostListing {
+        var listing = HostListing(hosts: [])
+        // An upstream that is no host name must not become a path.
+        guard ReferenceGrammar.isDomain(upstream[...]), let directory = listing.find(roots, upstream) else {
+            listing.hosts = [RegistryHost.upstream(upstream)]
+            return listing
+        }
+        listing.load(directory, upstream)
+        return listing
+    }
+
+    private init(hosts: [RegistryHost]) {
+        self.hosts = hosts
+    }
+
+    private mutating func look(_ path: String) -> SmallFile.Stamp? {
+        let stamp = SmallFile.stamp(path)
+        seen[path] = .some(stamp)
+        return stamp
+    }
+
+    private mutating func find(_ roots: [String], _ upstream: String) -> String? {
+        for root in roots {
+            var names = [upstream, "_default"]
+            if let port = Authority.port(of: upstream), let colon = upstream.lastIndex(of: ":") {
+                names.insert("\(upstream[..<colon])_\(port)_", at: 0)
+            }
+            for name in names where look("\(root)/\(name)")?.isDirectory == true {
+                return "\(root)/\(name)"
+            }
+        }
+        return nil
+    }
+
+    private mutating func load(_ directory: String, _ upstream: String) {
+        let path = directory + "/hosts.toml"
+        _ = look(path)
+        do throws(RegistryError) {
+            if let text = try Self.text(path) {
+                var files: [TLSSettings.File] = []
+                hosts = try HostsFile.hosts(text, path: path, upstream: upstream) { name in
+                    let file = TLSSettings.File(path: name, modified: SmallFile.stamp(name)?.modified ?? 0)
+                    files.append(file)
+                    return file
+                }
+                for file in files { _ = look(file.path) }
+                return
+            }
+        } catch {
+            problem = error
+        }
+        hosts = [certificates(directory, upstream)]
+    }
+
+    /// `nil` when the file is missing or empty.
+    private static func text(_ path: String) throws(RegistryError) -> String? {
+        let bytes: [UInt8]
+        do throws(SmallFile.Failure) {
+            bytes = try SmallFile.read(path, limit: maximumSize)
+        } catch {
+            if error == .missing { return nil }
+            throw RegistryError(.configuration, "\(path) cannot be read", cause: error)
+        }
+        guard !bytes.isEmpty else { return nil }
+        guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
+            throw RegistryError(.configuration, "\(path) is not UTF-8 text")
+        }
+        return text
+    }
+
+    /// Docker's layout: `*.crt` are authorities, `*.cert` with the `*.key` of the same name client certificates.
+    private mutating func certificates(_ directory: String, _ upstream: String) -> RegistryHost {
+        _ = look(directory)
+        var host = RegistryHost.upstream(upstream)
+        let names = SmallFile.names(in: directory)
+        for name in names {
+            let path = directory + "/" + name
+            if name.hasSuffix(".crt") {
+                host.tls.authorities.append(.init(path: path, modified: look(path)?.modified ?? 0))
+            } else if name.hasSuffix(".cert") {
+                let key = path.dropLast(5) + ".key"
+                guard let stamp = look(String(key)) else { continue }
+                host.tls.clientCertificates.append(
+                    .init(
+                        certificate: .init(path: path, modified: look(path)?.modified ?? 0),
+                        key: .init(path: String(key), modified: stamp.modified)))
+            }
+        }
+        return host
     }
 }

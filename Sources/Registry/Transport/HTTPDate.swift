@@ -1,9 +1,9 @@
 /// Dates as HTTP and presigned URLs write them, in seconds since 1970 UTC, without Foundation's locales.
-enum HTTPDate {
+public enum HTTPDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`.
-    static func secondsSince1970(_ text: String) -> Int64? {
+    public static func secondsSince1970(_ text: String) -> Int64? {
         let words = text.split { $0 == " " || $0 == "," || $0 == "-" }.map(String.init)
         if words.count == 6, let day = Int(words[1]) {
             guard let month = month(words[2]), var year = Int(words[3]), let time = time(words[4]) else { return nil }
@@ -21,7 +21,7 @@ enum HTTPDate {
 
     /// `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure), which may have a fraction, or lack its
     /// seconds, its time or its zone; always taken as UTC.
-    static func secondsSince1970(iso8601 text: String) -> Int64? {
+    public static func secondsSince1970(iso8601 text: String) -> Int64? {
         let halves = text.split(separator: "T", maxSplits: 1)
         guard let first = halves.first else { return nil }
         let date = first.filter { $0 != "-" }

@@ -1,14 +1,14 @@
-import Base
+public import Base
 
 /// Decides when a failed request is tried again, and where. Pure: told what happened and when, says what to do.
-struct RetrySchedule {
-    enum Decision: Equatable {
+public struct RetrySchedule {
+    public enum Decision: Equatable {
         /// Try host number `index` (in the order given) after so many nanoseconds.
         case tryHost(Int, after: UInt64)
         /// Report this error.
         case giveUp(RegistryError)
 
-        static func == (left: Decision, right: Decision) -> Bool {
+        public static func == (left: Decision, right: Decision) -> Bool {
             switch (left, right) {
             case (.tryHost(let a, let b), .tryHost(let c, let d)): a == c && b == d
             case (.giveUp(let a), .giveUp(let b)): a.code == b.code && a.message == b.message
@@ -17,7 +17,7 @@ struct RetrySchedule {
         }
     }
 
-    enum BodyDecision: Equatable {
+    public enum BodyDecision: Equatable {
         case retry(after: UInt64)
         case giveUp
     }
@@ -30,14 +30,14 @@ struct RetrySchedule {
     private var untried: ArraySlice<Int> = []
     private var failures: [(host: Int, error: RegistryError)] = []
 
-    init(_ policy: RegistryConfiguration.Retry, priority: RequestPriority, now: MonotonicTime) {
+    public init(_ policy: RegistryConfiguration.Retry, priority: RequestPriority, now: MonotonicTime) {
         self.policy = policy
         self.priority = priority
         started = now
     }
 
     /// There are so many hosts; the first one is tried first. Every host gets its turn before one gets a second.
-    mutating func begin(hosts: Int) -> Int? {
+    public mutating func begin(hosts: Int) -> Int? {
         untried = Array(0..<hosts)[...]
         failures = []
         return untried.popFirst()
@@ -45,7 +45,7 @@ struct RetrySchedule {
 
     /// `host` has failed: the next host if there is one left in this round, else another round with those hosts that may
     /// recover, else the error that tells most.
-    mutating func failed(_ error: RegistryError, host: Int, now: MonotonicTime, random: Double) -> Decision {
+    public mutating func failed(_ error: RegistryError, host: Int, now: MonotonicTime, random: Double) -> Decision {
         failures.append((host, error))
         if error.code == .cancelled || error.code == .shutDown { return .giveUp(error) }
         if let next = untried.popFirst() { return .tryHost(next, after: 0) }
@@ -69,7 +69,7 @@ struct RetrySchedule {
     }
 
     /// A body broke after its head had arrived.
-    mutating func bodyBroke(now: MonotonicTime, random: Double) -> BodyDecision {
+    public mutating func bodyBroke(now: MonotonicTime, random: Double) -> BodyDecision {
         guard round + 1 < policy.rounds else { return .giveUp }
         // The first time at once: nearly always it was this connection, not the server.
         let delay = round == 0 ? 0 : backOff(random: random)
@@ -79,7 +79,7 @@ struct RetrySchedule {
     }
 
     /// Bytes have arrived: the budget begins anew.
-    mutating func madeProgress(now: MonotonicTime) {
+    public mutating func madeProgress(now: MonotonicTime) {
         round = 0
         started = now
     }

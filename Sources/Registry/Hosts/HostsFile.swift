@@ -1,0 +1,221 @@
+import TOMLKit
+
+/// One `hosts.toml` (containerd's docs/hosts.md; core/remotes/docker/config/hosts.go).
+///
+/// The result has the `[host]` tables in file order and, last, the server: its own address, or the upstream's where the
+/// file does not say.
+struct HostsFile {
+    private let path: String
+    private let directory: String
+    private let upstream: String
+    private let outline: TOMLOutline
+    /// Says when a certificate was last written.
+    private let stamp: (String) -> TLSSettings.File
+
+    /// Parses a file that lies at `path`.
+    ///
+    /// - Throws: code `configuration`, with the file's name and the line.
+    static func hosts(
+        _ text: String, path: String, upstream: String, stamp: (String) -> TLSSettings.File
+    ) throws(RegistryError) -> [RegistryHost] {
+        try withoutActuallyEscaping(stamp) { stamp throws(RegistryError) in
+            try HostsFile(text, path: path, upstream: upstream, stamp: stamp).parse(text)
+        }
+    }
+
+    private init(_ text: String, path: String, upstream: String, stamp: @escaping (String) -> TLSSettings.File) {
+        self.path = path
+        self.upstream = upstream
+        self.stamp = stamp
+        directory = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        outline = TOMLOutline(text)
+    }
+
+    private func parse(_ text: String) throws(RegistryError) -> [RegistryHost] {
+        let root: TOMLTable
+        do {
+            root = try TOMLTable(string: text)
+        } catch let error as TOMLParseError {
+            throw RegistryError(.configuration, "\(path):\(error.source.begin.line): \(error.description)")
+        } catch {
+            throw RegistryError(.configuration, "\(path) cannot be parsed", cause: error)
+        }
+        var hosts: [RegistryHost] = []
+        if let value = root["host"] {
+            guard let tables = value.table else { throw wrong(["host"], "must be a table") }
+            var keys = outline.keys(below: "host").filter { tables[$0] != nil }
+            // Keys with escapes that the outline reads otherwise come last rather than not at all.
+            keys += tables.keys.filter { !keys.contains($0) }
+            for key in keys {
+                guard let table = tables[key]?.table else { throw wrong(["host", key], "must be a table") }
+                hosts.append(try host(table, url: key, at: ["host", key]))
+            }
+        }
+        hosts.append(try host(root, url: try string(root, "server", at: []), at: []))
+        return hosts
+    }
+
+    private func host(_ table: TOMLTable, url: String?, at place: [String]) throws(RegistryError) -> RegistryHost {
+        let overridePath = try bool(table, "override_path", at: place) ?? false
+        var host: RegistryHost
+        if let url, !url.isEmpty {
+            guard let parsed = Self.parse(url, overridePath: overridePath) else {
+                throw wrong(place.isEmpty ? ["server"] : place, "\(quoted(url)) is not a URL of a registry")
+            }
+            host = parsed
+            host.capabilities = try capabilities(table, at: place)
+        } else {
+            // As containerd: the upstream's own entry can do everything, whatever the file says.
+            host = .upstream(upstream)
+        }
+        host.tls.authorities = try strings(table, "ca", at: place).map(file)
+        host.tls.clientCertificates = try clientCertificates(table, at: place)
+        if let skip = try bool(table, "skip_verify", at: place) { host.tls.skipVerify = skip }
+        host.headers = try headers(table, at: place)
+        if let text = try string(table, "dial_timeout", at: place) {
+            guard let duration = GoDuration.nanoseconds(text) else {
+                throw wrong(place + ["dial_timeout"], "\(quoted(text)) is not a duration like \"30s\"")
+            }
+            host.dialTimeout = duration
+        }
+        return host
+    }
+
+    /// `https` unless the URL says otherwise; `/v2` behind its path unless that is overridden.
+    static func parse(_ text: String, overridePath: Bool) -> RegistryHost? {
+        var rest = text[...]
+        var scheme = "https"
+        if let separator = text.firstRange(of: "://") {
+            scheme = text[..<separator.lowerBound].lowercased()
+            rest = text[separator.upperBound...]
+        }
+        guard scheme == "http" || scheme == "https", !rest.contains("?"), !rest.contains("#") else { return nil }
+        let authority = rest.prefix { $0 != "/" }
+        guard ReferenceGrammar.isDomain(authority) else { return nil }
+        var path = ""
+        for part in rest.dropFirst(authority.count).split(separator: "/") where part != "." {
+            guard part != "..", part.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { return nil }
+            path += "/" + part
+        }
+        if !overridePath && !path.hasSuffix("/v2") { path += "/v2" }
+        return RegistryHost(scheme: scheme, authority: String(authority), path: path)
+    }
+
+    private func capabilities(
+        _ table: TOMLTable, at place: [String]
+    ) throws(RegistryError) -> RegistryHost.Capabilities {
+        guard table["capabilities"] != nil else { return .all }
+        guard table["capabilities"]?.array != nil else { throw wrong(place + ["capabilities"], "must be a list") }
+        var result: RegistryHost.Capabilities = []
+        for name in try strings(table, "capabilities", at: place) {
+            switch name.lowercased() {
+            case "pull": result.insert(.pull)
+            case "resolve": result.insert(.resolve)
+            case "push": result.insert(.push)
+            case "referrers": result.insert(.referrers)
+            default: throw wrong(place + ["capabilities"], "unknown capability \(quoted(name))")
+            }
+        }
+        return result.isEmpty ? .all : result
+    }
+
+    /// A string is a PEM file with certificate and key; a list has such strings, or pairs of files.
+    private func clientCertificates(
+        _ table: TOMLTable, at place: [String]
+    ) throws(RegistryError) -> [TLSSettings.ClientCertificate] {
+        let place = place + ["client"]
+        guard let value = table["client"] else { return [] }
+        if let both = value.string { return [.init(certificate: file(both), key: file(both))] }
+        guard let list = value.array else { throw wrong(place, "must be a string or a list") }
+        var result: [TLSSettings.ClientCertificate] = []
+        for element in list {
+            if let both = element.string {
+                result.append(.init(certificate: file(both), key: file(both)))
+                continue
+            }
+            let pair = element.array.map { $0.compactMap { $0.string } } ?? []
+            guard let certificate = pair.first, pair.count <= 2, element.array?.count == pair.count else {
+                throw wrong(place, "must hold strings or pairs of strings")
+            }
+            let key = pair.count == 2 && !pair[1].isEmpty ? pair[1] : certificate
+            result.append(.init(certificate: file(certificate), key: file(key)))
+        }
+        return result
+    }
+
+    private func headers(_ table: TOMLTable, at place: [String]) throws(RegistryError) -> [RegistryHost.Header] {
+        guard let value = table["header"] else { return [] }
+        guard let fields = value.table else { throw wrong(place + ["header"], "must be a table") }
+        var result: [RegistryHost.Header] = []
+        for name in fields.keys {
+            let isToken = { (byte: UInt8) in (0x21...0x7e).contains(byte) && byte != 0x3a }
+            guard !name.isEmpty, name.utf8.allSatisfy(isToken) else {
+                throw wrong(place + ["header"], "\(quoted(name)) is not the name of a header")
+            }
+            for text in try strings(fields, name, at: place + ["header"]) {
+                guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
+                    throw wrong(place + ["header", name], "control characters in the value")
+                }
+                result.append(RegistryHost.Header(name: name, value: text))
+            }
+        }
+        return result
+    }
+
+    // MARK: - Values
+
+    private func string(_ table: TOMLTable, _ key: String, at place: [String]) throws(RegistryError) -> String? {
+        guard let value = table[key] else { return nil }
+        guard let text = value.string else { throw wrong(place + [key], "must be a string") }
+        return text
+    }
+
+    private func bool(_ table: TOMLTable, _ key: String, at place: [String]) throws(RegistryError) -> Bool? {
+        guard let value = table[key] else { return nil }
+        guard let flag = value.bool else { throw wrong(place + [key], "must be true or false") }
+        return flag
+    }
+
+    /// A string, or a list of them.
+    private func strings(_ table: TOMLTable, _ key: String, at place: [String]) throws(RegistryError) -> [String] {
+        guard let value = table[key] else { return [] }
+        if let text = value.string { return [text] }
+        guard let list = value.array else { throw wrong(place + [key], "must be a string or a list of strings") }
+        let texts = list.compactMap { $0.string }
+        guard texts.count == list.count else { throw wrong(place + [key], "must hold strings only") }
+        return texts
+    }
+
+    private func file(_ name: String) -> TLSSettings.File {
+        stamp(name.hasPrefix("/") ? name : directory + "/" + name)
+    }
+
+    private func wrong(_ place: [String], _ what: String) -> RegistryError {
+        let line = outline.line(of: place).map { ":\($0)" } ?? ""
+        return RegistryError(.configuration, "\(path)\(line): \(place.last ?? "file"): \(what)")
+    }
+}
+
+/// Go's `time.ParseDuration`: `1h30m`, `1.5s`, `300ms`.
+enum GoDuration {
+    private static let units: [(name: String, nanoseconds: Double)] = [
+        ("ns", 1), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9),
+    ]
+
+    /// `nil` when `text` is malformed, negative, or longer than a day.
+    static func nanoseconds(_ text: String) -> UInt64? {
+        if text == "0" { return 0 }
+        var rest = text[...]
+        var total = 0.0
+        while !rest.isEmpty {
+            let number = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+            rest = rest.dropFirst(number.count)
+            let name = rest.prefix { !($0.isASCII && ($0.isNumber || $0 == ".")) }
+            rest = rest.dropFirst(name.count)
+            guard let value = Double(number), let unit = units.first(where: { $0.name == name }) else { return nil }
+            total += value * unit.nanoseconds
+        }
+        guard !text.isEmpty, total <= 86400e9 else { return nil }
+        return UInt64(total)
+    }
+}

@@ -1,0 +1,195 @@
+/// Where each key of a TOML document stands, in the order of the document.
+///
+/// TOMLKit (toml++) keeps tables sorted by key and does not say where a value stood, but the order of the `[host]` tables
+/// in `hosts.toml` is the order in which hosts are tried, and an error must name its line. The document has been
+/// parsed before: this scan is lenient and only needs to be right for well-formed text.
+struct TOMLOutline {
+    struct Entry: Equatable {
+        /// The whole dotted path from the root, quotes removed.
+        var path: [String]
+        /// From 1.
+        var line: Int
+    }
+
+    private(set) var entries: [Entry] = []
+
+    init(_ text: String) {
+        var scanner = Scanner(bytes: Array(text.utf8))
+        scanner.document()
+        entries = scanner.entries
+    }
+
+    /// The line of a key, or of the nearest table around it.
+    func line(of path: [String]) -> Int? {
+        var path = path
+        while !path.isEmpty {
+            if let entry = entries.first(where: { $0.path.starts(with: path) }) { return entry.line }
+            path.removeLast()
+        }
+        return nil
+    }
+
+    /// The keys directly below `table`, in order of first appearance.
+    func keys(below table: String) -> [String] {
+        var seen: Set<String> = []
+        return entries.compactMap { entry in
+            guard entry.path.count > 1, entry.path[0] == table, seen.insert(entry.path[1]).inserted else { return nil }
+            return entry.path[1]
+        }
+    }
+
+    private struct Scanner {
+        /// Deepest nesting of arrays and inline tables that is followed.
+        static let maximumDepth = 64
+        let bytes: [UInt8]
+        var index = 0
+        var line = 1
+        var entries: [Entry] = []
+
+        var peek: UInt8? { index < bytes.count ? bytes[index] : nil }
+
+        mutating func advance() {
+            if peek == 0x0a { line += 1 }
+            index += 1
+        }
+
+        mutating func document() {
+            var table: [String] = []
+            while true {
+                skipBlanks(newlines: true)
+                guard let byte = peek else { return }
+                if byte == 0x5b {
+                    while peek == 0x5b { advance() }
+                    table = key()
+                    entries.append(Entry(path: table, line: line))
+                    skipLine()
+                } else {
+                    assignment(in: table, depth: 0)
+                    skipLine()
+                }
+            }
+        }
+
+        /// `key = value`
+        mutating func assignment(in table: [String], depth: Int) {
+            let path = table + key()
+            entries.append(Entry(path: path, line: line))
+            skipBlanks(newlines: false)
+            guard peek == 0x3d else { return }
+            advance()
+            skipBlanks(newlines: false)
+            value(path, depth: depth)
+        }
+
+        mutating func value(_ path: [String], depth: Int) {
+            guard depth < Self.maximumDepth else {
+                index = bytes.count
+                return
+            }
+            switch peek {
+            case 0x22, 0x27:
+                _ = string()
+            case 0x5b:
+                advance()
+                while true {
+                    skipBlanks(newlines: true)
+                    guard let byte = peek else { return }
+                    if byte == 0x5d { return advance() }
+                    if byte == 0x2c { advance() } else { value(path, depth: depth + 1) }
+                }
+            case 0x7b:
+                advance()
+                while true {
+                    skipBlanks(newlines: true)
+                    guard let byte = peek else { return }
+                    if byte == 0x7d { return advance() }
+                    if byte == 0x2c {
+                        advance()
+                    } else {
+                        let before = index
+                        assignment(in: path, depth: depth + 1)
+                        if index == before { advance() }
+                    }
+                }
+            default:
+                let before = index
+                while let byte = peek, ![0x2c, 0x5d, 0x7d, 0x0a, 0x23].contains(byte) { advance() }
+                if index == before, peek != nil { advance() }
+            }
+        }
+
+        /// A dotted key.
+        mutating func key() -> [String] {
+            var parts: [String] = []
+            while true {
+                skipBlanks(newlines: false)
+                guard let byte = peek else { return parts }
+                if byte == 0x22 || byte == 0x27 {
+                    parts.append(string())
+                } else {
+                    let start = index
+                    while let byte = peek, Self.isBare(byte) { advance() }
+                    guard index > start else { return parts }
+                    parts.append(String(decoding: bytes[start..<index], as: UTF8.self))
+                }
+                skipBlanks(newlines: false)
+                guard peek == 0x2e else { return parts }
+                advance()
+            }
+        }
+
+        /// Any of the four kinds of string; escapes other than those of quotes and backslashes are kept as they are.
+        mutating func string() -> String {
+            guard let quote = peek else { return "" }
+            let isMultiline = index + 2 < bytes.count && bytes[index + 1] == quote && bytes[index + 2] == quote
+            for _ in 0..<(isMultiline ? 3 : 1) { advance() }
+            var content: [UInt8] = []
+            while let byte = peek {
+                if byte == quote {
+                    if !isMultiline {
+                        advance()
+                        break
+                    }
+                    if index + 2 < bytes.count, bytes[index + 1] == quote, bytes[index + 2] == quote {
+                        for _ in 0..<3 { advance() }
+                        break
+                    }
+                } else if byte == 0x5c, quote == 0x22 {
+                    advance()
+                    if let escaped = peek, escaped != 0x22, escaped != 0x5c { content.append(0x5c) }
+                } else if byte == 0x0a, !isMultiline {
+                    break
+                }
+                if let byte = peek { content.append(byte) }
+                advance()
+            }
+            return String(decoding: content, as: UTF8.self)
+        }
+
+        mutating func skipBlanks(newlines: Bool) {
+            while let byte = peek {
+                if byte == 0x20 || byte == 0x09 || byte == 0x0d || (newlines && byte == 0x0a) {
+                    advance()
+                } else if byte == 0x23, newlines {
+                    while let byte = peek, byte != 0x0a { _ = byte; advance() }
+                } else {
+                    return
+                }
+            }
+        }
+
+        mutating func skipLine() {
+            while let byte = peek {
+                advance()
+                if byte == 0x0a { return }
+            }
+        }
+
+        private static func isBare(_ byte: UInt8) -> Bool {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x5f: true
+            default: false
+            }
+        }
+    }
+}
