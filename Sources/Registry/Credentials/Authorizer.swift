@@ -7,7 +7,7 @@ import NIOHTTP1
 final class Authorizer: Sendable {
     private struct State {
         var cache = TokenCache()
-        var fetching: [String: Task<Result<Secret?, RegistryError>, Never>] = [:]
+        var fetching: [String: SharedResult<Secret?>] = [:]
     }
 
     private let host: RegistryHost
@@ -61,10 +61,16 @@ final class Authorizer: Sendable {
     }
 
     private func renew(_ repository: Repository, isRenewal: Bool) async throws(RegistryError) -> Secret? {
-        let task = state.withLock { state -> Task<Result<Secret?, RegistryError>, Never> in
-            if let running = state.fetching[repository.name] { return running }
-            // A task of its own: the one who began it may be cancelled while others wait for the same token.
-            let task = Task { () -> Result<Secret?, RegistryError> in
+        let (shared, isFirst) = state.withLock { state -> (SharedResult<Secret?>, Bool) in
+            if let running = state.fetching[repository.name] { return (running, false) }
+            let shared = SharedResult<Secret?>()
+            state.fetching[repository.name] = shared
+            return (shared, true)
+        }
+        if isFirst {
+            // A task of its own: the one who began it may be cancelled while others wait for the same token. It ends by
+            // itself, because helpers and requests are bounded.
+            Task {
                 let result: Result<Secret?, RegistryError>
                 do throws(RegistryError) {
                     result = .success(try await self.fetch(repository, isRenewal: isRenewal))
@@ -72,12 +78,10 @@ final class Authorizer: Sendable {
                     result = .failure(error)
                 }
                 self.state.withLock { _ = $0.fetching.removeValue(forKey: repository.name) }
-                return result
+                shared.finish(result)
             }
-            state.fetching[repository.name] = task
-            return task
         }
-        return try await task.value.get()
+        return try await shared.wait()
     }
 
     private func fetch(_ repository: Repository, isRenewal: Bool) async throws(RegistryError) -> Secret? {

@@ -1,0 +1,69 @@
+import Base
+import FoundationEssentials
+import Glibc
+import NIOPosix
+
+/// Runs `docker-credential-<name> get` (docker/docker-credential-helpers): the server on standard input, JSON on
+/// standard output.
+struct CredentialHelper: Sendable {
+    /// Helpers block the thread that waits for them, so they get threads of their own.
+    private static let threads: NIOThreadPool = {
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        return pool
+    }()
+
+    let directories: [String]
+    /// Nanoseconds.
+    let timeout: UInt64
+
+    private struct Answer: Decodable {
+        var Username: String
+        var Secret: String
+    }
+
+    /// What the helper knows about `server`; `nil` when it says that it knows nothing.
+    func get(_ server: String, from name: String) async throws(RegistryError) -> Credentials? {
+        let program = try locate(name)
+        let run = HelperRun(program: program, input: server + "\n", timeout: timeout)
+        let result: Result<HelperRun.Outcome, RegistryError>
+        do {
+            result = try await Self.threads.runIfActive {
+                Result { () throws(RegistryError) in try run.perform() }
+            }
+        } catch {
+            throw RegistryError(.cancelled, "cancelled before \(program) was run")
+        }
+        let outcome = try result.get()
+        guard outcome.succeeded else {
+            // The one message that all helpers share means that there is nothing, not that anything failed.
+            if String(decoding: outcome.output.prefix(256), as: UTF8.self).contains("credentials not found") {
+                return nil
+            }
+            throw RegistryError(.credentials, "\(program) failed for \(server)")
+        }
+        // The output is a secret: neither it nor the decoder's error goes into ours.
+        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(outcome.output)) else {
+            throw RegistryError(.credentials, "\(program) gave no credentials that can be understood for \(server)")
+        }
+        // A name that no user can have says that the secret is an identity token.
+        if answer.Username == "<token>" { return .refreshToken(Registry.Secret(answer.Secret)) }
+        return .password(user: answer.Username, password: Registry.Secret(answer.Secret))
+    }
+
+    private func locate(_ name: String) throws(RegistryError) -> String {
+        let isPlain = { (byte: UInt8) in
+            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                || byte == 0x2d || byte == 0x5f || byte == 0x2e
+        }
+        guard !name.isEmpty, name.utf8.count <= 128, name.utf8.allSatisfy(isPlain) else {
+            throw RegistryError(.credentials, "\(quoted(name)) cannot be the name of a credential helper")
+        }
+        let program = "docker-credential-\(name)"
+        for directory in directories where !directory.isEmpty {
+            let path = directory + "/" + program
+            if access(path, X_OK) == 0 { return path }
+        }
+        throw RegistryError(.credentials, "there is no credential helper \(program)")
+    }
+}

@@ -1,0 +1,149 @@
+import Base
+import Glibc
+
+/// One run of a helper program: bounded in time and in output, and gone afterwards with everything it started.
+///
+/// `posix_spawn` and not swift-subprocess: version 1.0 of that traps ("FileDescriptor was not closed") when a program
+/// exits without reading its input, and a helper must not be able to end the daemon.
+struct HelperRun: Sendable {
+    struct Outcome: Sendable {
+        var output: [UInt8]
+        var succeeded: Bool
+    }
+
+    /// Most output that is taken.
+    private static let maximumOutput = 256 << 10
+    /// How often, in milliseconds, it is looked whether a program is gone that has left its output open.
+    private static let pollInterval: UInt64 = 20
+
+    let program: String
+    let input: String
+    /// Nanoseconds.
+    let timeout: UInt64
+
+    /// Runs it; blocks the calling thread for at most about ``timeout``.
+    func perform() throws(RegistryError) -> Outcome {
+        let source = try inputFile()
+        defer { close(source) }
+        var ends: [Int32] = [-1, -1]
+        // A socket pair instead of a pipe because it can be made close-on-exec in one step without GNU extensions.
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw failed("socketpair", errno) }
+        defer { close(ends[0]) }
+        let child: pid_t
+        do throws(RegistryError) {
+            child = try spawn(input: source, output: ends[1])
+        } catch {
+            close(ends[1])
+            throw error
+        }
+        close(ends[1])
+        // Whatever happens, nothing of the helper's process group outlives this call.
+        var status: Int32?
+        defer {
+            kill(-child, SIGKILL)
+            if status == nil { _ = Self.wait(child, 0) }
+        }
+        let deadline = MonotonicTime.now().advanced(by: timeout)
+        let output = try read(ends[0], child, deadline, &status)
+        while status == nil {
+            status = Self.wait(child, WNOHANG)
+            guard status == nil else { break }
+            guard MonotonicTime.now() < deadline else { throw late }
+            usleep(1000)
+        }
+        return Outcome(output: output, succeeded: status == 0)
+    }
+
+    private var late: RegistryError { RegistryError(.credentials, "\(program) did not finish in time") }
+
+    private func failed(_ call: String, _ error: Int32) -> RegistryError {
+        RegistryError(.credentials, "\(program) cannot be run: \(call): errno \(error)")
+    }
+
+    /// A file without a name instead of a pipe: nobody has to write to a program that may not be reading.
+    private func inputFile() throws(RegistryError) -> Int32 {
+        let path = "/tmp/.rivulet-helper-\(UInt64.random(in: 0 ... .max))"
+        let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { throw failed("open", errno) }
+        unlink(path)
+        let bytes = Array(input.utf8)
+        guard pwrite(file, bytes, bytes.count, 0) == bytes.count else {
+            let error = errno
+            close(file)
+            throw failed("write", error)
+        }
+        return file
+    }
+
+    private func spawn(input: Int32, output: Int32) throws(RegistryError) -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, input, 0)
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // Its own process group, and the signals as a shell would give them: ours may be blocked or ignored.
+        var none = sigset_t()
+        sigemptyset(&none)
+        var all = sigset_t()
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
+        let words = [strdup(program), strdup("get")]
+        defer { for word in words { free(word) } }
+        guard words.allSatisfy({ $0 != nil }) else { throw failed("strdup", ENOMEM) }
+        var child: pid_t = 0
+        let error = posix_spawn(&child, program, &actions, &attributes, words + [nil], environ)
+        guard error == 0 else { throw failed("posix_spawn", error) }
+        return child
+    }
+
+    private func read(
+        _ descriptor: Int32, _ child: pid_t, _ deadline: MonotonicTime, _ status: inout Int32?
+    ) throws(RegistryError) -> [UInt8] {
+        var output: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let left = deadline.since(MonotonicTime.now())
+            guard left > 0 else { throw late }
+            var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&waiting, 1, Int32(min(left / 1_000_000 + 1, Self.pollInterval)))
+            if ready <= 0 {
+                // Gone, but something that it has started still holds the pipe: what is there is all there will be.
+                if status != nil { return output }
+                status = Self.wait(child, WNOHANG)
+                continue
+            }
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count == 0 { return output }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw failed("read", errno)
+            }
+            guard output.count + count <= Self.maximumOutput else {
+                throw RegistryError(.credentials, "\(program) writes more than \(Self.maximumOutput) bytes")
+            }
+            output.append(contentsOf: buffer.prefix(count))
+        }
+    }
+
+    /// The wait status; `nil` when it has not ended.
+    private static func wait(_ child: pid_t, _ options: Int32) -> Int32? {
+        var status: Int32 = 0
+        while true {
+            let result = waitpid(child, &status, options)
+            if result == child { return status }
+            // Somebody else has reaped it: its status is lost.
+            if result < 0 && errno != EINTR { return -1 }
+            if result == 0 { return nil }
+        }
+    }
+}
