@@ -1,0 +1,123 @@
+import Base
+import ContentStore
+import LayerIndex
+import Linux
+import Testing
+
+/// Thrown in a process of its own, which then fails.
+private struct Leak: Error {
+    let what: String
+}
+
+@Suite struct ConcurrencyTests {
+    /// Workers publish, drop, read and make durable at once; no reader ever sees a byte that is not right.
+    @Test(arguments: [UInt64(70), 71, 72]) func stress(seed: UInt64) throws {
+        print("seed \(seed)")
+        let sample = try SampleLayer(seed: seed, files: 60, chunkLimit: 6000)
+        try withTemporaryDirectory { root in
+            try withStore(root) { store in
+                let layer = try store.install(sample.digest, sample.index)
+                let count = layer.chunks.chunkCount
+                let failures = Guarded<[String]>([])
+                let reads = Counter()
+                let threads = try (0..<6).map { number in
+                    try NamedThread(name: "stress-\(number)") {
+                        var random = SeededGenerator(seed &* 100 &+ UInt64(number))
+                        do {
+                            for _ in 0..<3000 {
+                                let chunk = Int.random(in: 0..<count, using: &random)
+                                switch Int.random(in: 0..<100, using: &random) {
+                                case 0: try layer.makeDurable()
+                                case 1...9: layer.drop(chunk)
+                                case 10...49: try layer.publish([chunk], of: sample)
+                                default:
+                                    guard layer.isPresent(chunk) else { continue }
+                                    // It may be dropped from here on, but its bytes stay right.
+                                    reads.add()
+                                    if try layer.bytes(chunk) != sample.bytes(chunk) {
+                                        failures.withLock { $0.append("chunk \(chunk)") }
+                                    }
+                                }
+                            }
+                        } catch {
+                            failures.withLock { $0.append("\(error)") }
+                        }
+                    }
+                }
+                for thread in threads { thread.join() }
+                #expect(failures.withLock { $0 } == [])
+                #expect(reads.value > 100)
+                try layer.expectTrue(sample)
+                let last = layer.presentSet
+                try layer.makeDurable()
+                #expect(layer.presentSet == last)
+            }
+            // What the disk says is what memory said at the end, in this boot and in the next.
+            let seen = try boots.map { boot in
+                try withStore(root, boot: boot) { store in
+                    let layer = try #require(try store.layer(sample.digest))
+                    try layer.expectTrue(sample)
+                    return layer.presentSet
+                }
+            }
+            #expect(seen[0] == seen[1])
+        }
+    }
+
+    /// The same chunks from many workers: each is counted once.
+    @Test func everyoneBringsTheSame() throws {
+        let sample = try SampleLayer(seed: 75, files: 30)
+        try withTemporaryDirectory { root in
+            try withStore(root) { store in
+                let layer = try store.install(sample.digest, sample.index)
+                let failures = Guarded<[String]>([])
+                let threads = try (0..<8).map { number in
+                    try NamedThread(name: "same-\(number)") {
+                        do {
+                            try layer.publish(0..<layer.chunks.chunkCount, of: sample)
+                            if !layer.isComplete { failures.withLock { $0.append("not complete") } }
+                        } catch {
+                            failures.withLock { $0.append("\(error)") }
+                        }
+                    }
+                }
+                for thread in threads { thread.join() }
+                #expect(failures.withLock { $0 } == [])
+                try layer.expectTrue(sample)
+            }
+        }
+    }
+
+    /// In a process of its own: elsewhere other tests open and close descriptors meanwhile.
+    @Test func nothingLeaks() async {
+        await #expect(processExitsWith: .success) {
+            try withTemporaryDirectory { root in
+                let samples = try (76..<80).map { try SampleLayer(seed: $0) }
+                try withStore(root) { _ in }
+                for round in 0..<10 {
+                    try withStore(root, boot: boots[round % 2]) { store in
+                        for sample in samples {
+                            let layer = try store.install(sample.digest, sample.index)
+                            try layer.publish(0..<3, of: sample)
+                            _ = try store.installChain(sample.digest, tree: sample.index.tree)
+                        }
+                        _ = try? store.install(samples[0].digest, samples[1].index)
+                        _ = try? store.installChain(Digest.of([1]), tree: [1])
+                        try store.makeAllDurable()
+                        try store.removeLayer(samples[1].digest)
+                    }
+                    // Damage of every kind of file on the way.
+                    let names = ["tree.erofs", "chunks", "content", "present"]
+                    try Sys.writeFile("\(layerDirectory(root, samples[2]))/\(names[round % 4])", [1, 2, 3])
+                }
+                let files = try Sys.list("/proc/self/fd").compactMap { entry in
+                    // The descriptor of the listing is gone by now.
+                    (try? Sys.readLink("/proc/self/fd/\(entry.text)")).map { String(decoding: $0, as: UTF8.self) }
+                }.filter { $0.hasPrefix(root) }
+                guard files.isEmpty else { throw Leak(what: "\(files)") }
+                let maps = try Sys.readFile("/proc/self/maps", limit: 1 << 24)
+                guard !String(decoding: maps, as: UTF8.self).contains(root) else { throw Leak(what: "a mapping") }
+            }
+        }
+    }
+}

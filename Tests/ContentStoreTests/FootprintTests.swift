@@ -1,0 +1,82 @@
+import Base
+import ContentStore
+import LayerIndex
+import Linux
+import Testing
+
+/// What a large layer costs.
+@Suite(.serialized) struct FootprintTests {
+    /// 100,000 files, one chunk each: opening takes milliseconds and no heap per file or chunk beyond one bit.
+    @Test func aLargeLayer() async throws {
+        await #expect(processExitsWith: .success) {
+            let count = 100_000
+            let digest = Digest.of([1])
+            var builder = LayerIndexBuilder(blobDigest: digest, blobSize: 1 << 40)
+            for file in 0..<count {
+                let range = ByteRange(offset: UInt64(file) * 100, end: UInt64(file) * 100 + 100)
+                let extent = try builder.addExtent(range, codec: .raw)
+                var attributes = NodeAttributes()
+                attributes.mode = 0o644
+                attributes.size = 1000
+                try builder.add(
+                    LayerEntry(
+                        path: Array("usr/lib/\(file / 100)/file-\(file)".utf8), attributes: attributes,
+                        pieces: [
+                            ContentPiece(
+                                fileOffset: 0, length: 1000, digest: Digest.of(Array("\(file)".utf8)), extent: extent,
+                                innerOffset: 0)
+                        ]))
+            }
+            let index = try builder.finish()
+            try withTemporaryDirectory { root in
+                try withStore(root) { store in
+                    let start = MonotonicTime.now()
+                    let layer = try store.install(digest, index)
+                    print("install \(MonotonicTime.now().since(start) / 1000) µs")
+                    let bytes = [UInt8](repeating: 1, count: 1000)
+                    let publishing = MonotonicTime.now()
+                    try bytes.withUnsafeBytes { for chunk in 0..<1000 { try layer.publish(chunk, $0) } }
+                    print("publish \(MonotonicTime.now().since(publishing) / 1000) ns a chunk")
+                    let reading = MonotonicTime.now()
+                    var buffer = [UInt8](repeating: 0, count: 1000)
+                    try buffer.withUnsafeMutableBytes { buffer in
+                        for chunk in 0..<1000 {
+                            _ = try layer.read(at: layer.chunks.chunk(chunk).content.offset, into: buffer)
+                        }
+                    }
+                    print("read \(MonotonicTime.now().since(reading) / 1000) ns a chunk")
+                    let durable = MonotonicTime.now()
+                    try layer.makeDurable()
+                    print("durable \(MonotonicTime.now().since(durable) / 1000) µs")
+                }
+                try withStore(root) { store in
+                    let before = try anonymousBytes()
+                    let start = MonotonicTime.now()
+                    let layer = try store.layer(digest)
+                    let time = MonotonicTime.now().since(start)
+                    let heap = try anonymousBytes() - before
+                    print("open \(time / 1000) µs, \(heap) bytes of memory")
+                    guard let layer, layer.presentCount == 1000 else { throw Costly(what: "it is not there") }
+                    // 12,500 bytes are the bits, 64 KiB a buffer; the least that could be kept for each file is 16.
+                    guard heap < 1 << 20 else { throw Costly(what: "\(heap) bytes of memory") }
+                    guard time < 200_000_000 else { throw Costly(what: "\(time) ns to open") }
+                }
+            }
+        }
+    }
+}
+
+/// Thrown in a process of its own, which then fails.
+private struct Costly: Error {
+    let what: String
+}
+
+/// The memory of this process that is not that of files.
+private func anonymousBytes() throws -> Int {
+    let text = String(decoding: try Sys.readFile("/proc/self/status", limit: 1 << 16), as: UTF8.self)
+    let line = text.split(separator: "\n").first { $0.hasPrefix("RssAnon:") }
+    guard let kilobytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) else {
+        throw Costly(what: "no RssAnon")
+    }
+    return kilobytes << 10
+}

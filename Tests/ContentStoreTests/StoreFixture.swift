@@ -1,0 +1,83 @@
+import Base
+import ContentStore
+import LayerIndex
+import Linux
+import SystemPackage
+import Testing
+
+/// What a store set aside.
+final class Reports: Sendable {
+    private let all = Guarded<[SetAside]>([])
+
+    func add(_ item: SetAside) { all.withLock { $0.append(item) } }
+
+    var items: [SetAside] { all.withLock { $0 } }
+}
+
+/// Two boots of one machine.
+let boots = ["11111111-2222-3333-4444-555555555555", "99999999-8888-7777-6666-555555555555"]
+
+/// Opens a store, runs `body`, and lets everything of it go: what follows is as after the end of the process.
+@discardableResult
+func withStore<Result>(
+    _ root: String, boot: String = boots[0], reports: Reports = Reports(), allowMemory: Bool = false,
+    _ body: (ContentStore) throws -> Result
+) throws -> Result {
+    var options = ContentStore.Options()
+    options.bootIdentifier = boot
+    options.allowMemoryFileSystem = allowMemory
+    options.report = { reports.add($0) }
+    return try body(try ContentStore(root: root, options: options))
+}
+
+extension LayerContent {
+    /// Publishes chunks with the bytes that they must have.
+    func publish(_ chunks: some Sequence<Int>, of sample: SampleLayer) throws {
+        for chunk in chunks {
+            try sample.bytes(chunk).withUnsafeBytes { try publish(chunk, $0) }
+        }
+    }
+
+    /// The bytes of a chunk, as a reader gets them.
+    func bytes(_ chunk: Int) throws -> [UInt8] {
+        let range = chunks.chunk(chunk).content
+        var bytes = [UInt8](repeating: 0xAA, count: Int(range.count))
+        let count = try bytes.withUnsafeMutableBytes { try read(at: range.offset, into: $0) }
+        try #require(count == bytes.count)
+        return bytes
+    }
+
+    /// Which chunks are present.
+    var presentSet: Set<Int> { Set((0..<chunks.chunkCount).filter { isPresent($0) }) }
+
+    /// The rule: whatever is present reads as it must. Also that the counts agree with the bits.
+    func expectTrue(_ sample: SampleLayer, _ comment: Comment? = nil, _ at: SourceLocation = #_sourceLocation) throws {
+        let present = presentSet
+        for chunk in present {
+            #expect(try bytes(chunk) == sample.bytes(chunk), comment ?? "chunk \(chunk)", sourceLocation: at)
+        }
+        #expect(presentCount == present.count, comment, sourceLocation: at)
+        #expect(
+            presentBytes == present.reduce(0) { $0 + chunks.chunk($1).content.count }, comment, sourceLocation: at)
+        #expect(isComplete == (present.count == chunks.chunkCount), comment, sourceLocation: at)
+    }
+}
+
+/// The directory of a layer.
+func layerDirectory(_ root: String, _ sample: SampleLayer) -> String { "\(root)/blobs/\(sample.digest.hex)" }
+
+/// Overwrites bytes of a file in place.
+func patch(_ path: String, at offset: UInt64, _ bytes: [UInt8]) throws {
+    let file = try Sys.open(path, .writeOnly)
+    try Sys.pwriteAll(file.raw, bytes, at: offset)
+}
+
+/// The code of the error that `body` throws.
+func code(_ body: () throws -> Void) -> ContentStoreError.Code? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return (error as? ContentStoreError)?.code
+    }
+}
