@@ -40,7 +40,17 @@ extension Planner {
             throttle(request.layer, retryAfter, now)
         }
         for segment in undone {
-            for extent in segment { failed(ExtentKey(layer: request.layer, extent: extent), failure, after, now) }
+            for extent in segment {
+                let key = ExtentKey(layer: request.layer, extent: extent)
+                layers[key.layer]?.finish(extent, arrived: false)
+                guard wants[key] != nil else { continue }
+                if request.startedAs == .demand {
+                    failed(key, failure, after, now)
+                } else {
+                    // What was refused to the background is not refused to a reader who happened to join it.
+                    enqueue(key)
+                }
+            }
         }
         if !undone.isEmpty { markHoles(request.layer) }
         switch request.startedAs {
@@ -85,7 +95,6 @@ extension Planner {
     private mutating func failed(
         _ key: ExtentKey, _ failure: RequestFailure, _ retryAfter: UInt64?, _ now: MonotonicTime
     ) {
-        layers[key.layer]?.finish(key.extent, arrived: false)
         guard let want = wants[key] else { return }
         let attempts = want.attempts + 1
         wants[key]?.attempts = attempts
@@ -94,7 +103,7 @@ extension Planner {
             return
         }
         let pause = backOff(attempts, longest: configuration.retryLongest)
-        let time = now.advanced(by: min(max(pause, retryAfter ?? 0), configuration.demandTimeout))
+        let time = now.advanced(by: max(pause, min(retryAfter ?? 0, configuration.retryLongest)))
         wants[key]?.phase = .paused
         retries.append(Retry(key: key, time: time))
     }

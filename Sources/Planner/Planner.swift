@@ -149,7 +149,7 @@ public struct Planner: Sendable {
     /// The whole layer is to become local when there is time for it; layers in the order of these calls.
     public mutating func fill(_ id: LayerID, now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil, layers[id] != nil, !fillQueue.contains(where: { $0.layer == id }) else { return [] }
-        fillQueue.append(FillEntry(layer: id))
+        fillQueue.append(FillEntry(layer: id, notBefore: now.advanced(by: configuration.fillDelay)))
         return finish(now)
     }
 
@@ -157,6 +157,9 @@ public struct Planner: Sendable {
     public func isFilling(_ id: LayerID) -> Bool {
         fillQueue.contains { $0.layer == id }
     }
+
+    /// Requests that stand back for readers now.
+    public var pausedRequests: Int { requests.values.count { $0.pausedSince != nil } }
 
     // MARK: - Time
 

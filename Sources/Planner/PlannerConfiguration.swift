@@ -48,14 +48,18 @@ public struct PlannerConfiguration: Sendable {
 
     /// Nanoseconds before the first repetition of a failed request; doubles each time.
     public var retryFirst: UInt64 = 200_000_000
-    /// The longest pause between two tries of a demand.
+    /// The longest pause between two tries of a demand, also when the registry asks for more (its client has waited as
+    /// long as it may already).
     public var retryLongest: UInt64 = 10_000_000_000
     /// The longest pause between two tries of fill; also what a Retry-After may ask for at most.
     public var backgroundRetryLongest: UInt64 = 300_000_000_000
 
     /// Nanoseconds that fill stays away after the last demand: a starting process computes between its reads, and its
     /// next read should find the link empty.
-    public var fillQuiet: UInt64 = 500_000_000
+    public var fillQuiet: UInt64 = 1_000_000_000
+    /// Nanoseconds from the wish to fill a layer to its first request: it comes when a container is about to start, and
+    /// what is fetched for it in the second before its first read is in the way of that read.
+    public var fillDelay: UInt64 = 3_000_000_000
     /// Nanoseconds after which fill goes on a little although there is demand all the time.
     public var fillStarvation: UInt64 = 5_000_000_000
     /// How much it goes on then.

@@ -43,6 +43,8 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var waitingDemands: Int
     /// Requests under way now.
     public var runningRequests: Int
+    /// Of them, those that stand back for readers.
+    public var pausedRequests: Int
     /// Layers that are known now.
     public var layers: Int
 }

@@ -189,7 +189,7 @@ public final class StreamingEngine: ChunkSource {
                 digestFailures: counters.digestFailures.value, decodeFailures: counters.decodeFailures.value,
                 storeFailures: counters.storeFailures.value, backPressure: counters.backPressure.value,
                 waitingDemands: state.completions.count, runningRequests: state.gates.count,
-                layers: state.layers.count)
+                pausedRequests: state.planner.pausedRequests, layers: state.layers.count)
         }
     }
 

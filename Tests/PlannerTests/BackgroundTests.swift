@@ -103,6 +103,18 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill, .fill])
     }
 
+    @Test func fillLetsTheContainerStartFirst() {
+        var configuration = PlannerConfiguration.plain
+        configuration.fillDelay = 3 * second
+        var desk = Desk(configuration)
+        let layer = desk.attach(FakeLayer(sizes: [100, 100]))
+        desk.fill(layer)
+        #expect(desk.started.isEmpty)
+        #expect(desk.planner.wakeTime == desk.now.advanced(by: 3 * second))
+        desk.pass(3 * second)
+        #expect(desk.newRequests().map(\.fetchClass) == [.fill])
+    }
+
     @Test func fillUnderWayPausesForDemandAndIsNotTornDown() throws {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.fill = 1

@@ -65,6 +65,23 @@ import Testing
         #expect(desk.newRequests().count == 1)
     }
 
+    @Test func aReaderThatJoinedTheBackgroundGetsARequestOfItsOwnWhenThatFails() throws {
+        for kind in [RequestFailure.Kind.retryable, .throttled(retryAfter: 1000 * second), .permanent] {
+            var desk = Desk()
+            let fake = FakeLayer(sizes: [100])
+            let layer = desk.attach(fake)
+            desk.fill(layer)
+            let fill = try #require(desk.newRequests().first)
+            let ticket = desk.demand(layer, 0..<1)
+            desk.end(fill, RequestFailure(kind, reason: "not you"))
+            #expect(desk.completed[ticket] == nil)
+            let demand = desk.newRequests()
+            #expect(demand.map(\.fetchClass) == [.demand])
+            desk.carryOut(try #require(demand.first), layer, fake)
+            #expect(desk.completed[ticket] == .available)
+        }
+    }
+
     @Test func noDemandOutlivesItsDeadline() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100])

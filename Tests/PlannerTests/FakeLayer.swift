@@ -42,6 +42,8 @@ extension PlannerConfiguration {
     /// Without what depends on guesses, for tests of everything else.
     static var plain: PlannerConfiguration {
         var configuration = PlannerConfiguration()
+        configuration.fillDelay = 0
+        configuration.fillQuiet = 500 * millisecond
         configuration.neighbourhood.first = 0
         configuration.neighbourhood.smallest = 0
         configuration.neighbourhood.largest = 0

@@ -1,0 +1,51 @@
+import Base
+import ContentStore
+import LazyFileSystem
+import Linux
+import Logging
+import Registry
+import Streaming
+import TestRegistry
+import TestSupport
+import Testing
+
+/// Needs to be root: mounts a file system that is too small.
+@Suite(.timeLimit(.minutes(1))) struct PrivilegedFullDiskTests {
+    @Test func aFullDiskIsAFailureWithAReasonAndNeverWrongBytes() async throws {
+        let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        try await withTemporaryDirectory(in: "/var/tmp") { root in
+            try Sys.mount("tmpfs", on: root, type: "tmpfs", options: "size=600k")
+            defer { try? Sys.unmount(root, .detach) }
+            let client = RegistryClient(RegistryConfiguration(), logger: logger)
+            try await TestRegistry.withRegistry { registry in
+                var options = ContentStore.Options()
+                options.allowMemoryFileSystem = true
+                let store = try ContentStore(root: root, options: options)
+                let engine = try StreamingEngine(registry: client, configuration: .plain, logger: logger)
+                let bytes = Samples.noise(bytes: 4 << 20, seed: 30)
+                let fixture = try LayerFixture([.init(bytes: bytes, chunkSize: 128 << 10)])
+                registry.addBlob(fixture.blob)
+                let layer = try store.install(fixture.digest, fixture.index)
+                engine.attach(layer, locations: [registry.location(fixture.digest)])
+                var stored = 0
+                var reasons: [String] = []
+                for chunk in 0..<32 {
+                    let outcome = await engine.fetch(layer, chunk..<chunk + 1)
+                    if outcome == .available {
+                        stored += 1
+                        #expect(try layer.bytes(ofChunk: chunk) == Array(bytes[chunk << 17..<(chunk + 1) << 17]))
+                    } else {
+                        #expect(!layer.isPresent(chunk))
+                        reasons.append(outcome.failure ?? "")
+                    }
+                }
+                #expect(stored > 0)
+                #expect(!reasons.isEmpty)
+                #expect(reasons.allSatisfy { $0.contains("cannot store") })
+                #expect(engine.snapshot().storeFailures == UInt64(reasons.count))
+                await engine.shutdown()
+            }
+            await client.shutdown()
+        }
+    }
+}
