@@ -19,7 +19,8 @@ let package = Package(
     targets: [
         .target(name: "FuzzSupport", dependencies: [formats, testSupport], swiftSettings: settings),
         .executableTarget(name: "FuzzFooter", dependencies: ["FuzzSupport", formats], swiftSettings: settings),
-        .executableTarget(name: "FuzzTOC", dependencies: ["FuzzSupport", formats, testSupport], swiftSettings: settings),
+        .executableTarget(
+            name: "FuzzTOC", dependencies: ["FuzzSupport", formats, testSupport], swiftSettings: settings),
         .executableTarget(name: "FuzzTree", dependencies: ["FuzzSupport", formats], swiftSettings: settings),
         .executableTarget(name: "FuzzChunks", dependencies: ["FuzzSupport", formats], swiftSettings: settings),
     ],

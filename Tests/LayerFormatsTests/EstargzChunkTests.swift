@@ -21,7 +21,8 @@ import Testing
         #expect(try layer.contents("d/chunked") == text)
         let content = try #require(try layer.tree.content(layer.node("d/chunked").inode))
         for offset in 0..<UInt64(text.count) {
-            let found = layer.chunks.chunks(overlapping: ByteRange(offset: content.range.offset + offset, end: content.range.offset + offset + 1))
+            let found = layer.chunks.chunks(
+                overlapping: ByteRange(offset: content.range.offset + offset, end: content.range.offset + offset + 1))
             #expect(found == Int(offset) / 4..<Int(offset) / 4 + 1)
             let chunk = layer.chunks.chunk(found.lowerBound)
             let bytes = try layer.decode(found.lowerBound)
@@ -49,9 +50,12 @@ import Testing
         var entries: [TarEntry] = [.directory("dir/")]
         for index in 0..<11 {
             let size = index % 3 == 0 ? 0 : index * 7 * scale
-            let bytes = index % 2 == 0 ? Samples.noise(bytes: size, seed: UInt64(index)) : Samples.text(bytes: size, seed: 9)
+            let bytes =
+                index % 2 == 0 ? Samples.noise(bytes: size, seed: UInt64(index)) : Samples.text(bytes: size, seed: 9)
             entries.append(.file("dir/file\(index)", bytes))
-            if index % 4 == 0 { entries += [.symlink("link\(index)", to: "dir/file\(index)"), .node(.fifo, "fifo\(index)")] }
+            if index % 4 == 0 {
+                entries += [.symlink("link\(index)", to: "dir/file\(index)"), .node(.fifo, "fifo\(index)")]
+            }
         }
         entries.append(.hardlink("again", to: "dir/file10"))
         var options = EstargzOptions()
@@ -68,7 +72,9 @@ import Testing
         #expect(layer.chunks.extentCount == Set(blob.toc.filter { $0.chunkDigest != nil }.map { $0.offset ?? 0 }).count)
         // Extents end where the next begins, the last where the TOC begins.
         for index in 0..<layer.chunks.extentCount {
-            let next = index + 1 < layer.chunks.extentCount ? layer.chunks.extent(index + 1).blob.offset : UInt64(blob.tocOffset)
+            let next =
+                index + 1 < layer.chunks.extentCount
+                ? layer.chunks.extent(index + 1).blob.offset : UInt64(blob.tocOffset)
             #expect(layer.chunks.extent(index).blob.end == next)
         }
     }

@@ -114,7 +114,8 @@ import Testing
 
     /// A name may come twice: the later one counts, as when the archive is unpacked.
     @Test func namesThatComeTwice() throws {
-        let blob = EstargzBlob.make(Self.entries + [.file("d/f", "another"), .directory("d/", mode: 0o700)], Self.options)
+        let blob = EstargzBlob.make(
+            Self.entries + [.file("d/f", "another"), .directory("d/", mode: 0o700)], Self.options)
         let layer = try blob.opened()
         #expect(try layer.contents("d/f") == Array("another".utf8))
         #expect(try layer.node("d").permissions == 0o700)

@@ -25,7 +25,8 @@ import Testing
     @Test func asksOnceMoreForTheRestOfTheTOC() throws {
         var random = SeededRandom(seed: 5)
         let names = (0..<8000).map { _ in String(random.next(), radix: 36) + String(random.next(), radix: 36) }
-        let blob = EstargzBlob.make([.file("data", Samples.noise(bytes: 100_000, seed: 1))] + names.map { .directory($0) })
+        let blob = EstargzBlob.make(
+            [.file("data", Samples.noise(bytes: 100_000, seed: 1))] + names.map { .directory($0) })
         var requests: [BlobRequest] = []
         let layer = try OpenedLayer(blob.open { requests.append($0) }, of: blob)
         let tail = UInt64(blob.bytes.count - 64 << 10)
@@ -33,9 +34,11 @@ import Testing
         #expect(layer.nodes.count == 8002)
     }
 
-    @Test(arguments: [
-        (0, 256 << 10), (100, 100), (1 << 20, 64 << 10), (8 << 20, 256 << 10), (32 << 20, 1 << 20), (1 << 40, 1 << 20),
-    ] as [(UInt64, UInt64)])
+    @Test(
+        arguments: [
+            (0, 256 << 10), (100, 100), (1 << 20, 64 << 10), (8 << 20, 256 << 10), (32 << 20, 1 << 20),
+            (1 << 40, 1 << 20),
+        ] as [(UInt64, UInt64)])
     func firstRequest(blobSize: UInt64, expected: UInt64) {
         #expect(EstargzOpener.firstRequestSize(blobSize: blobSize) == expected)
     }
@@ -83,7 +86,8 @@ import Testing
         var opener = EstargzOpener(blob.description())
         _ = try opener.next()
         let start = blob.bytes.count + answer.offset
-        let range = ByteRange(offset: UInt64(start), end: UInt64(answer.offset == -200 ? start + 100 : blob.bytes.count))
+        let range = ByteRange(
+            offset: UInt64(start), end: UInt64(answer.offset == -200 ? start + 100 : blob.bytes.count))
         let error = #expect(throws: LayerFormatError.self) {
             try opener.receive(
                 Array(blob.bytes[start..<start + answer.count]), range: range,

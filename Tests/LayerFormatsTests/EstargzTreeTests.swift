@@ -108,7 +108,10 @@ import Testing
     @Test(arguments: prefixes)
     func devices(prefix: String) throws {
         let layer = try Self.open(
-            [.node(.block, "b", 123, 456), .node(.character, "c", 111, 222), .node(.fifo, "f"), .node(.character, "n", 1, 3)],
+            [
+                .node(.block, "b", 123, 456), .node(.character, "c", 111, 222), .node(.fifo, "f"),
+                .node(.character, "n", 1, 3),
+            ],
             prefix: prefix)
         #expect(try layer.node("b").kind == .block && layer.node("c").kind == .character)
         #expect(try layer.node("b").attributes.deviceMajor == 123 && layer.node("b").attributes.deviceMinor == 456)
@@ -130,7 +133,9 @@ import Testing
     }
 
     @Test func oddNames() throws {
-        let odd = ["bar/../bar///////////////////foo", "sp ace", "quote\"back\\slash", "new\nline", "tab\t", "ünï/çødé", "🧵"]
+        let odd = [
+            "bar/../bar///////////////////foo", "sp ace", "quote\"back\\slash", "new\nline", "tab\t", "ünï/çødé", "🧵",
+        ]
         let layer = try Self.open(odd.map { .file($0, $0) })
         #expect(try layer.contents("bar/foo") == Array(odd[0].utf8))
         for name in odd.dropFirst() { #expect(try layer.contents(name) == Array(name.utf8)) }
@@ -177,7 +182,9 @@ import Testing
 
     /// "Nothing" wins when both are there, as for stargz-snapshotter.
     @Test func bothLandmarks() throws {
-        let files: [TarEntry] = [.file("a", "a"), .file(".prefetch.landmark", [0x0f]), .file(".no.prefetch.landmark", [0x0f])]
+        let files: [TarEntry] = [
+            .file("a", "a"), .file(".prefetch.landmark", [0x0f]), .file(".no.prefetch.landmark", [0x0f]),
+        ]
         #expect(try Self.open(files).chunks.prefetch == .nothing)
         #expect(try Self.open(files.reversed()).chunks.prefetch == .nothing)
     }

@@ -141,7 +141,8 @@ struct RandomTOC {
             members.append(member(key, oneIn(9) ? "\"\"" : "\"sha256:\(Hex.encode(bytes))\""))
         }
         if oneIn(2) {
-            let time = "20\(pick(10...29))-0\(pick(1...9))-1\(pick(0...9))T1\(pick(0...9)):2\(pick(0...9)):3\(pick(0...9))"
+            let time =
+                "20\(pick(10...29))-0\(pick(1...9))-1\(pick(0...9))T1\(pick(0...9)):2\(pick(0...9)):3\(pick(0...9))"
             members.append(member("modtime", "\"\(time)\(oneIn(3) ? ".\(pick(1...99999))" : "")Z\""))
         }
         if oneIn(3) {

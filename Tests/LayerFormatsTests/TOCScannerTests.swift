@@ -33,14 +33,16 @@ import Testing
         #expect(entry.offset == 5 && entry.innerOffset == 6 && entry.chunkOffset == 7 && entry.chunkSize == 8)
     }
 
-    @Test(arguments: [
-        ("2021-03-04T05:06:07Z", 1_614_834_367, 0), ("1970-01-01T00:00:00Z", 0, 0),
-        ("1969-12-31T23:59:59Z", -1, 0), ("0001-01-01T00:00:00Z", -62_135_596_800, 0),
-        ("9999-12-31T23:59:59Z", 253_402_300_799, 0), ("2000-02-29T00:00:00.5Z", 951_782_400, 500_000_000),
-        ("2021-03-04T05:06:07.123456789Z", 1_614_834_367, 123_456_789),
-        ("2021-03-04T05:06:07.1234567891Z", 1_614_834_367, 123_456_789),
-        ("2021-03-04T07:36:07+02:30", 1_614_834_367, 0), ("2021-03-03T21:06:07.25-08:00", 1_614_834_367, 250_000_000),
-    ] as [(String, Int64, UInt32)])
+    @Test(
+        arguments: [
+            ("2021-03-04T05:06:07Z", 1_614_834_367, 0), ("1970-01-01T00:00:00Z", 0, 0),
+            ("1969-12-31T23:59:59Z", -1, 0), ("0001-01-01T00:00:00Z", -62_135_596_800, 0),
+            ("9999-12-31T23:59:59Z", 253_402_300_799, 0), ("2000-02-29T00:00:00.5Z", 951_782_400, 500_000_000),
+            ("2021-03-04T05:06:07.123456789Z", 1_614_834_367, 123_456_789),
+            ("2021-03-04T05:06:07.1234567891Z", 1_614_834_367, 123_456_789),
+            ("2021-03-04T07:36:07+02:30", 1_614_834_367, 0),
+            ("2021-03-03T21:06:07.25-08:00", 1_614_834_367, 250_000_000),
+        ] as [(String, Int64, UInt32)])
     func times(text: String, seconds: Int64, nanoseconds: UInt32) throws {
         let entry = try Self.entry(#""modtime":"\#(text)""#)
         #expect(entry.modifiedSeconds == seconds && entry.modifiedNanoseconds == nanoseconds)
@@ -59,7 +61,8 @@ import Testing
 
     @Test(arguments: [
         (#"plain"#, "plain"), (#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"), (#"\u0041\u00e9\u20AC"#, "Aé€"),
-        (#"\ud83d\ude00"#, "😀"), ("é€😀 raw", "é€😀 raw"), (#"a\u003cb\u003e"#, "a<b>"), (#"mixed é \u00e9"#, "mixed é é"),
+        (#"\ud83d\ude00"#, "😀"), ("é€😀 raw", "é€😀 raw"), (#"a\u003cb\u003e"#, "a<b>"),
+        (#"mixed é \u00e9"#, "mixed é é"),
         (String(repeating: "long ", count: 1000), String(repeating: "long ", count: 1000)),
     ])
     func strings(text: String, expected: String) throws {
@@ -75,14 +78,16 @@ import Testing
         #""size":9223372036854775808"#, #""uid":4294967296"#, #""gid":-5"#, #""mode":-1"#, #""offset":-1"#,
         #""chunkSize":-4"#, #""innerOffset":-4"#, #""devMajor":-1"#, #""size":+1"#, #""size":0x10"#, #""size":NaN"#,
         #""name":"a","name":"b""#, #""size":1,"size":1"#, #""n\u0061me":"a","name":"b""#, #""size":null,"size":2"#,
-        #""Name":"a""#, #""CHUNKDIGEST":"x""#, #""type":"socket""#, #""type":"Reg""#, #""type":"""#, #""type":"regular file""#,
+        #""Name":"a""#, #""CHUNKDIGEST":"x""#, #""type":"socket""#, #""type":"Reg""#, #""type":"""#,
+        #""type":"regular file""#,
         #""digest":"sha256:00""#, #""digest":"sha512:00""#,
         #""digest":"sha256:\#(String(repeating: "A", count: 64))""#,
         #""digest":"sha256:\#(String(repeating: "0", count: 63))g""#,
         #""digest":"SHA256:\#(String(repeating: "0", count: 64))""#,
         #""xattrs":{"a":"AA"}"#, #""xattrs":{"a":"AA=A"}"#, #""xattrs":{"a":"A==="}"#, #""xattrs":{"a":"AB=="}"#,
         #""xattrs":{"a":"AA==","a":"AA=="}"#, #""xattrs":["a"]"#, #""xattrs":{"a":5}"#, #""xattrs":{"a":"A A="}"#,
-        #""name":"a",}"#, #""name":"a" "size":1"#, #""name" "a""#, #"name:"a""#, #"'name':'a'"#, #""x":tru"#, #""x":nul"#,
+        #""name":"a",}"#, #""name":"a" "size":1"#, #""name" "a""#, #"name:"a""#, #"'name':'a'"#, #""x":tru"#,
+        #""x":nul"#,
         #""x":-"#, #""x":1."#, #""x":1e"#, #""x":.5"#, #""x":[1,]"#, #""x":{"a"}"#, #""x":{"a":1,}"#, #""x":}"#,
         #""x":"\#(String(repeating: "[", count: 100))"#, #""x":\#(String(repeating: "[", count: 100_000))"#,
         #""x":\#(String(repeating: #"{"a":"#, count: 70))1\#(String(repeating: "}", count: 70))"#,
@@ -103,7 +108,8 @@ import Testing
         "", " ", "[]", "null", "5", "{", "{}", #"{"version":1}"#, #"{"entries":[]}"#, #"{"version":2,"entries":[]}"#,
         #"{"version":0,"entries":[]}"#, #"{"version":"1","entries":[]}"#, #"{"version":1,"entries":{}}"#,
         #"{"version":1,"version":1,"entries":[]}"#, #"{"version":1,"entries":[],"entries":[]}"#,
-        #"{"version":1,"entries":[],"entries":null}"#, #"{"version":1,"entries":[]}x"#, #"{"version":1,"entries":[]}{}"#,
+        #"{"version":1,"entries":[],"entries":null}"#, #"{"version":1,"entries":[]}x"#,
+        #"{"version":1,"entries":[]}{}"#,
         #"{"version":1,"entries":[{}"#, #"{"version":1,"entries":[{},]}"#, #"{"version":1,"entries":[5]}"#,
         #"{"version":1,"entries":[null]}"#, #"{"version":1,"entries":[{}]"#, #"{"version":1 "entries":[]}"#,
         #"{"version":1,"entries":[]},"#, "\u{feff}" + #"{"version":1,"entries":[]}"#, #"{"version":1,,"entries":[]}"#,
@@ -114,7 +120,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"version":1,"entries":[]}"#, 0), (#"{"version":1,"entries":null}"#, 0), (#" { "entries" : [ ] , "version" : 1 } "#, 0),
+        (#"{"version":1,"entries":[]}"#, 0), (#"{"version":1,"entries":null}"#, 0),
+        (#" { "entries" : [ ] , "version" : 1 } "#, 0),
         (#"{"x":{"y":[1]},"version":1,"entries":[{},{}],"tarSplitDigest":"sha256:…"}"#, 2),
         ("{\r\n\t\"version\": 1,\r\n\t\"entries\": [\r\n\t{ }\r\n]\n}\n\n", 1),
     ])
@@ -127,7 +134,8 @@ import Testing
     @Test(arguments: [1, 2, 3, 7, 16, 100, 1000])
     func pieces(size: Int) throws {
         let blob = EstargzBlob.make([
-            .directory("dïr/"), .file("dïr/\"quoted\"", "x").withAttribute("user.x", [1, 2, 3]), .symlink("l", to: "é\n"),
+            .directory("dïr/"), .file("dïr/\"quoted\"", "x").withAttribute("user.x", [1, 2, 3]),
+            .symlink("l", to: "é\n"),
         ])
         let whole = try EstargzTOC.entries(of: blob.tocJSON)
         let pieces = try EstargzTOC.entries(of: blob.tocJSON, pieceSize: size)

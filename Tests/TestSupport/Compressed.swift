@@ -1,6 +1,6 @@
-public import Codecs
 import CZlib
 import CZstd
+public import Codecs
 
 /// Compressed members and frames made by the reference libraries.
 public enum Compressed {

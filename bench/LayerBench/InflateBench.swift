@@ -36,7 +36,8 @@ enum InflateBench {
             }
             let stored = members.reduce(0) { $0 + $1.stored.count }
             let megabytes = Double(total) / 1e6
-            print("\(members.count) members of \(size >> 10) KiB, ratio \(Double(total) / Double(stored)):",
+            print(
+                "\(members.count) members of \(size >> 10) KiB, ratio \(Double(total) / Double(stored)):",
                 "ISA-L \(Int(megabytes / ours.best)) MB/s, zlib \(Int(megabytes / zlib.best)) MB/s")
         }
     }

@@ -77,8 +77,9 @@ enum LayerBench {
         _ = try opener.next()
         try opener.receive(layer.tail, range: layer.range, blobSize: layer.range.end)
         guard case .done(let index) = try opener.next() else { preconditionFailure("one request holds it all") }
-        print("peak memory \((peakMemory() - before) / 1024) MiB over \(before / 1024) MiB, what is left: tree "
-            + "\(index.tree.count) bytes, tables \(index.chunks.count) bytes")
+        print(
+            "peak memory \((peakMemory() - before) / 1024) MiB over \(before / 1024) MiB, what is left: tree "
+                + "\(index.tree.count) bytes, tables \(index.chunks.count) bytes")
         let time = try measure(7) {
             var opener = EstargzOpener(layer.description)
             _ = try opener.next()

@@ -23,7 +23,8 @@ enum SampleTOC {
         for index in 0..<count {
             let whole = digest()
             let name = "usr/lib/python3/dist-packages/package\(index / 20)/module_\(index).py"
-            text += """
+            text +=
+                """
                 \(index == 0 ? "" : ",")
                 \t\t{
                 \t\t\t"name": "\(name)",

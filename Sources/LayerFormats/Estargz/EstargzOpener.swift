@@ -89,7 +89,8 @@ public struct EstargzOpener: Sendable {
             state = .over
             throw LayerFormatError(
                 .badResponse,
-                "got \(bytes.count) bytes as \(range) of \(blobSize) for blob \(layer.digest) of \(self.blobSize) bytes")
+                "got \(bytes.count) bytes as \(range) of \(blobSize) for blob \(layer.digest) of \(self.blobSize) bytes"
+            )
         }
         self.blobSize = blobSize
         switch state {

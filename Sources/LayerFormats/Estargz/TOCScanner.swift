@@ -315,7 +315,9 @@ struct TOCScanner {
             try cursor.expect(0x3a, "a key without a value")
             cursor.skipSpace()
             let name = cursor.withBytes(of: key) { Array($0) }
-            guard !attributes.contains(where: { $0.name == name }) else { throw .malformed("an xattr that comes twice") }
+            guard !attributes.contains(where: { $0.name == name }) else {
+                throw .malformed("an xattr that comes twice")
+            }
             guard attributes.count < limits.attributesPerEntry else { throw .malformed("too many xattrs") }
             var value: [UInt8] = []
             if try !cursor.takeNull() {

@@ -32,7 +32,8 @@ public enum FuzzSupport {
         options.landmark = .prefetch(before: 2)
         let blob = EstargzBlob.make(
             [
-                .directory("d/", mode: 0o1777), .file("d/empty", ""), .file("d/.wh.gone", ""), .file("d/.wh..wh..opq", ""),
+                .directory("d/", mode: 0o1777), .file("d/empty", ""), .file("d/.wh.gone", ""),
+                .file("d/.wh..wh..opq", ""),
                 .file("d/f", "0123456789", mode: 0o4755).owned(by: 70_000, 5), .symlink("s", to: "d/f"),
                 .hardlink("h", to: "d/f"), .node(.character, "c", 1, 3), .node(.block, "b", 8, 1), .node(.fifo, "p"),
                 .file("x", "abc").withAttribute("security.capability", [1, 0, 0, 2]),
