@@ -94,8 +94,10 @@ struct PrivilegedEndToEndTests {
                 let (expected, seen) = try await blocking {
                     (try TreeListing(of: reference), try TreeListing(of: root))
                 }
-                #expect(expected.files.count > 2000)
-                let differences = seen.differences(from: expected)
+                #expect(expected.files.count > 1900)
+                // The root is the container's own new directory, and containerd's unpacking knows no time before 1970.
+                let excepted: Set = rivulet ? ["/"] : ["/", "/odd/old"]
+                let differences = seen.differences(from: expected, excepting: excepted)
                 #expect(differences.isEmpty, "the image's line, then tar's:\n\(differences.joined(separator: "\n"))")
             }
         }
@@ -141,9 +143,10 @@ struct PrivilegedEndToEndTests {
             node.relay.cut()
             let began = MonotonicTime.now()
             let lost = try await node.client.execute(
-                ["/bin/busybox", "cat", file.path], in: pod.containerID, seconds: 150)
+                ["/bin/busybox", "sh", "-c", "busybox cat \(file.path) > /dev/null"], in: pod.containerID,
+                seconds: 150)
             #expect(lost.exitCode != 0)
-            #expect(lost.output.hasSuffix("I/O error\n") || lost.output.hasSuffix("Input/output error\n"))
+            #expect(lost.output.contains("I/O error") || lost.output.contains("Input/output error"))
             #expect(MonotonicTime.now().since(began) < 120_000_000_000)
             node.relay.restore()
             let found = try await node.client.execute(
@@ -166,6 +169,7 @@ struct PrivilegedEndToEndTests {
             #expect(before.output == expected)
             try await first.remove()
             try await daemon.restart(killing: killed)
+            try await node.waitForSnapshotter()
             node.relay.forget()
             let second = try await sleeper("\(name)-again", on: node)
             let after = try await node.client.execute(read, in: second.containerID)

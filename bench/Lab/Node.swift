@@ -1,3 +1,5 @@
+import Base
+
 /// A node of a cluster, as far as an image is concerned: containerd with a snapshotter, and a counted link to the
 /// registry. Nothing is shared between two of them but the registry.
 public final class Node: Sendable {
@@ -81,6 +83,22 @@ public final class Node: Sendable {
 }
 
 extension Node {
+    /// Waits until containerd has found the snapshotter again after it was restarted: its client waits longer from one
+    /// try to the next.
+    public func waitForSnapshotter(seconds: UInt64 = 30) async throws(LabError) {
+        let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
+        while true {
+            do throws(LabError) {
+                try await containerd.ctr(["snapshots", "--snapshotter", daemon?.name ?? "overlayfs", "list"])
+                return
+            } catch {
+                guard MonotonicTime.now() < deadline else { throw error }
+            }
+            // Each try has started a program already: no need to wait long.
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
     /// Mounts the root file system of a container of `image`, which must have been pulled, as containerd would for the
     /// container, and runs `body` with the directory.
     public func withRootFileSystem(

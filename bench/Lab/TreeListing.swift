@@ -23,9 +23,11 @@ public struct TreeListing: Sendable {
         }
     }
 
-    /// Where this tree and `other` differ: at most `limit` lines.
-    public func differences(from other: TreeListing, limit: Int = 20) -> [String] {
-        let paths = Set(files.keys).union(other.files.keys).sorted()
+    /// Where this tree and `other` differ, but for the paths in `excepting`: at most `limit` of them.
+    public func differences(
+        from other: TreeListing, excepting: Set<String> = [], limit: Int = 20
+    ) -> [String] {
+        let paths = Set(files.keys).union(other.files.keys).subtracting(excepting).sorted()
         let different = paths.lazy.filter { files[$0] != other.files[$0] }
         return different.prefix(limit).map { "\($0)\n  \(files[$0] ?? "absent")\n  \(other.files[$0] ?? "absent")" }
     }
