@@ -1,0 +1,72 @@
+import Foundation
+
+/// A `rivuletd` that a test has started, with a directory of its own. ``stop()`` leaves nothing behind.
+final class DaemonProcess {
+    let directory: String
+    let process = Process()
+    private let output = Pipe()
+
+    var address: String { directory + "/rivulet.sock" }
+    var mountPoint: String { directory + "/root/fuse" }
+
+    /// The daemon that was built with this test: it lies beside the test's own executable.
+    static var executable: String {
+        get throws {
+            let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("rivuletd").path
+        }
+    }
+
+    /// Writes a configuration into a new directory; nothing runs yet.
+    init(root: String? = nil, extra: String = "") throws {
+        directory = "/tmp/rivulet-daemon-\(UUID().uuidString.prefix(8))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+        let configuration = """
+            root = "\(root ?? directory + "/root")"
+            address = "\(directory)/rivulet.sock"
+            \(extra)
+            [admin]
+            address = "\(directory)/admin.sock"
+            """
+        try configuration.write(toFile: directory + "/config.toml", atomically: false, encoding: .utf8)
+    }
+
+    /// Starts the daemon, or `command` with the daemon's command line after it.
+    func start(_ command: [String] = [], environment: [String: String] = [:]) throws {
+        let line = command + [try Self.executable, "--config", directory + "/config.toml"]
+        process.executableURL = URL(fileURLWithPath: line[0])
+        process.arguments = Array(line.dropFirst())
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
+        process.standardError = output
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+    }
+
+    /// Waits until `condition` holds, at most ten seconds.
+    func wait(until condition: () -> Bool) -> Bool {
+        for _ in 0..<1000 {
+            if condition() { return true }
+            guard process.isRunning else { return condition() }
+            usleep(10_000)
+        }
+        return false
+    }
+
+    /// What the daemon wrote, once it has ended by itself.
+    func finish() throws -> (code: Int32, text: String) {
+        let data = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    }
+
+    /// Ends the daemon, unmounts what it left, and deletes its directory.
+    func stop() {
+        if process.isRunning {
+            process.terminate()
+            if !wait(until: { !process.isRunning }) { kill(process.processIdentifier, SIGKILL) }
+            process.waitUntilExit()
+        }
+        umount2(mountPoint, Int32(MNT_DETACH.rawValue))
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+}
