@@ -115,6 +115,7 @@ struct Daemon: Sendable {
         RegistryClient(
             RegistryConfiguration(
                 hostDirectories: RegistryConfiguration.hostDirectories(configPath: configuration.registryConfigPath),
+                credentials: DockerConfigCredentials(path: configuration.dockerConfig.map { $0 + "/config.json" }),
                 userAgent: "rivulet/\(DaemonVersion.current)"),
             logger: logger)
     }

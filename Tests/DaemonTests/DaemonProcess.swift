@@ -66,7 +66,7 @@ final class DaemonProcess {
             if !wait(until: { !process.isRunning }) { kill(process.processIdentifier, SIGKILL) }
             process.waitUntilExit()
         }
-        umount2(mountPoint, Int32(MNT_DETACH.rawValue))
+        umount2(mountPoint, Int32(MNT_DETACH))
         try? FileManager.default.removeItem(atPath: directory)
     }
 }

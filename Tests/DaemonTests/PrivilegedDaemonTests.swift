@@ -88,7 +88,7 @@ import Testing
         }
         let options = "lowerdir=\(base)/lower,upperdir=\(base)/upper,workdir=\(base)/work"
         try #require(mount("overlay", "\(base)/merged", "overlay", 0, options) == 0, "errno \(errno)")
-        defer { umount2("\(base)/merged", Int32(MNT_DETACH.rawValue)) }
+        defer { umount2("\(base)/merged", Int32(MNT_DETACH)) }
         let configuration = "root = \"\(base)/merged/root\"\naddress = \"\(base)/rivulet.sock\"\n"
         try configuration.write(toFile: base + "/config.toml", atomically: false, encoding: .utf8)
         try daemon.start()

@@ -54,7 +54,7 @@ struct LayerFetcher: Sendable {
             switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
             case .done(let index): return index
             case .read(let request):
-                let (bytes, range, blobSize) = try await read(location, request)
+                let (bytes, range, blobSize) = try await read(location, request, knownSize: description.size)
                 try await step(opener) { (opener) throws(LayerFormatError) in
                     try opener.receive(bytes, range: range, blobSize: blobSize)
                 }
@@ -83,7 +83,7 @@ struct LayerFetcher: Sendable {
     }
 
     private func read(
-        _ location: BlobLocation, _ request: BlobRequest
+        _ location: BlobLocation, _ request: BlobRequest, knownSize: UInt64
     ) async throws(FallbackReason) -> (bytes: [UInt8], range: ByteRange, blobSize: UInt64) {
         let selection: BlobSelection =
             switch request {
@@ -91,7 +91,8 @@ struct LayerFetcher: Sendable {
             case .range(let range): .range(range)
             }
         do {
-            let stream = try await registry.open(location, selection, priority: .demand)
+            let stream = try await registry.open(
+                location, selection, priority: .demand, knownSize: knownSize > 0 ? knownSize : nil)
             var bytes: [UInt8] = []
             bytes.reserveCapacity(Int(min(stream.range.count, UInt64(Self.maximumRead))))
             for try await buffer in stream {
