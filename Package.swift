@@ -106,6 +106,10 @@ let bench: [Target] = [
         dependencies: ["Base", "Codecs", "LayerFormats", "LayerIndex", "TestSupport", "CZlib"],
         path: "bench/LayerBench", swiftSettings: settings),
     .executableTarget(
+        name: "MountBench",
+        dependencies: ["Base", "Linux", "LayerIndex", "LazyFileSystem", "FUSEServer", "LazyFixtures"],
+        path: "bench/MountBench", swiftSettings: settings),
+    .executableTarget(
         name: "PodReady", dependencies: ["Lab", "Base", arguments], path: "bench/PodReady", swiftSettings: settings),
 ]
 

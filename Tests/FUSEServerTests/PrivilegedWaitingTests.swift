@@ -76,7 +76,7 @@ import Testing
         return buffer.withUnsafeMutableBytes { files.read(node, at: 0, into: $0) }
     }
 
-    @Test(arguments: [SIGKILL])
+    @Test(arguments: [SIGKILL, SIGTERM])
     func aReaderThatIsKilledIsLetGo(signal: Int32) throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
@@ -93,6 +93,29 @@ import Testing
             mount.source.setMode(.atOnce)
             let after = try Child.run(["/bin/cat", path + "/file"])
             #expect(after.output == pattern(5000))
+        }
+    }
+
+    @Test func aReaderThatHandlesItsSignalGetsEINTR() throws {
+        var layer = LayerFixture()
+        layer.file("file", pattern(5000))
+        try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
+            let script = """
+                import mmap, os, signal, sys
+                def handler(*_): raise KeyboardInterrupt
+                signal.signal(signal.SIGUSR1, handler)
+                fd = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
+                try:
+                    os.preadv(fd, [mmap.mmap(-1, 4096)], 0)
+                except KeyboardInterrupt:
+                    print("interrupted")
+                """
+            let reader = try Child(["/usr/bin/python3", "-c", script, path + "/file"])
+            #expect(mount.waitForParked(1))
+            reader.kill(SIGUSR1)
+            let result = try reader.wait(seconds: 10)
+            #expect(result.text == "interrupted\n")
+            #expect(mount.server.statistics.interrupted.value == 1)
         }
     }
 
