@@ -71,3 +71,7 @@ int64_t rv_birth_time(int descriptor) {
     if (!(status.stx_mask & STATX_BTIME) || status.stx_btime.tv_sec < 0) return 0;
     return status.stx_btime.tv_sec * 1000000000LL + status.stx_btime.tv_nsec;
 }
+
+int rv_open_direct(void) {
+    return O_DIRECT;
+}

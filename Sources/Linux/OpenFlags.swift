@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What `open(2)` is to do with a file. `O_CLOEXEC` is always added.
@@ -21,5 +22,7 @@ public struct OpenFlags: OptionSet, Sendable {
     public static let noFollow = OpenFlags(rawValue: O_NOFOLLOW)
     /// Fail with `ENOTDIR` when it is not a directory.
     public static let directory = OpenFlags(rawValue: O_DIRECTORY)
+    /// Past the page cache; buffers and offsets must be aligned.
+    public static let direct = OpenFlags(rawValue: rv_open_direct())
     public static let nonBlocking = OpenFlags(rawValue: O_NONBLOCK)
 }

@@ -38,7 +38,7 @@ extension MountBench {
 
     /// Each read is one request: nothing is cached, nothing is read ahead.
     static func readDirect(_ path: String, size: Int, count: Int) throws {
-        let file = try Sys.open(path, OpenFlags(rawValue: O_DIRECT))
+        let file = try Sys.open(path, .direct)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4096)
         defer { buffer.deallocate() }
         for index in 0..<count {

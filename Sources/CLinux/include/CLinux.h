@@ -41,3 +41,6 @@ int rv_statfs(const char *path, struct statfs *status);
 
 // statx(2)'s time of birth in nanoseconds since 1970; 0 where the file system does not keep it. -1 on failure.
 int64_t rv_birth_time(int descriptor);
+
+/// `O_DIRECT`, whose value differs between architectures and which glibc shows to GNU sources only.
+int rv_open_direct(void);
