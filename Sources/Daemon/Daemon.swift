@@ -27,6 +27,8 @@ struct Daemon: Sendable {
     func run() async throws(StartupError) {
         let logger = Logger(label: "rivuletd")
         signal(SIGPIPE, SIG_IGN)
+        // From here on a signal is kept until the parts run: one that comes while they start must still unmount.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try Preflight.check()
         try Preflight.makeDirectory(configuration.root, for: "the data directory (root)")
         let addressDirectory = String(configuration.address.prefix(upTo: configuration.address.lastSlash))
@@ -47,6 +49,7 @@ struct Daemon: Sendable {
             mountPoint: mount.mountPoint, policy: policy, logger: logger)
         page.addSource { Self.figures(registry: registry, engine: engine, mount: mount) }
 
+        let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
         let server = try makeServer(records, resolver, logger)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(
@@ -63,14 +66,21 @@ struct Daemon: Sendable {
         }
         services.append(.init(service: server))
         var group = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: services, gracefulShutdownSignals: [], logger: logger)
         group.maximumGracefulShutdownDuration = Self.shutdownBound
+        let parts = ServiceGroup(configuration: group)
+        let stopper = Task {
+            for await signal in signals {
+                logger.info("stopping", metadata: ["signal": "\(signal)"])
+                notifier.stopping()
+                await parts.triggerGracefulShutdown()
+            }
+        }
+        defer { stopper.cancel() }
         logger.info("ready", metadata: ["address": "\(configuration.address)", "version": "\(DaemonVersion.current)"])
-        let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
         notifier.ready(status: "serving \(configuration.address)")
         do {
-            try await ServiceGroup(configuration: group).run()
-            notifier.stopping()
+            try await parts.run()
         } catch {
             throw StartupError(.unexpected, "the daemon ends because a part of it failed", cause: error)
         }

@@ -24,8 +24,10 @@ final class MountService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        // Stopping joins threads: not on the cooperative pool.
-        try await NIOThreadPool.singleton.runIfActive { [server] in server.stop() }
+        // Stopping joins threads: not on the cooperative pool. A task of its own, because it must be done even when this
+        // one has been cancelled.
+        let unmounting = Task { [server] in try? await NIOThreadPool.singleton.runIfActive { server.stop() } }
+        await unmounting.value
         logger.info("unmounted", metadata: ["path": "\(mountPoint)"])
     }
 }

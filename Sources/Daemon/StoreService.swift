@@ -16,6 +16,11 @@ struct StoreService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
+        // A task of its own: it must be done even when this one has been cancelled.
+        await Task { await finish() }.value
+    }
+
+    private func finish() async {
         await engine.shutdown()
         await registry.shutdown()
         do {

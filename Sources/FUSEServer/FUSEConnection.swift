@@ -1,6 +1,6 @@
 import Glibc
-public import SystemPackage
 import Linux
+public import SystemPackage
 
 /// The kernel's side of a mounted connection, as the control file system (fusectl) shows it.
 public enum FUSEConnection {

@@ -66,7 +66,8 @@ final class ReadLayer: Sendable {
 
     /// Whether `chunks` differ from what was read last from the same file.
     func changes(_ chunks: Range<Int>, file: UInt64) -> Bool {
-        let value = UInt64(truncatingIfNeeded: chunks.lowerBound) << 32
+        let value =
+            UInt64(truncatingIfNeeded: chunks.lowerBound) << 32
             | UInt64(UInt32(truncatingIfNeeded: chunks.upperBound))
         let index = Int(truncatingIfNeeded: (file &* 0x9E37_79B9_7F4A_7C15) >> 61)
         guard last[index].load(ordering: .relaxed) != value else { return false }

@@ -48,7 +48,9 @@ extension LazyFileSystem {
         var slot = UInt32(clamping: cookie > 3 ? cookie - 3 : 0)
         guard slot <= NodeID.maximumSlot else { return }
         while let chain = table.withLock({ $0.chain(afterSlot: slot) }) {
-            guard emit(chain.id.hex, chain.root, type: directoryType, next: 3 + UInt64(chain.slot), body) else { return }
+            guard emit(chain.id.hex, chain.root, type: directoryType, next: 3 + UInt64(chain.slot), body) else {
+                return
+            }
             slot = chain.slot
         }
     }

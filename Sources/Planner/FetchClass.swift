@@ -51,6 +51,5 @@ public struct PerClass<Value: Sendable>: Sendable {
     }
 }
 
-
 extension PerClass: Equatable where Value: Equatable {}
 extension PerClass: Hashable where Value: Hashable {}

@@ -21,6 +21,8 @@ struct LayerState: Sendable {
 
     let map: any ExtentMap
     let host: String
+    /// When a demand last failed, if nothing has arrived since: the layer's registry is likely to be away.
+    var lastFailure: MonotonicTime?
     var marks: [Marks]
     var streams = SequentialStreams()
     var neighbourhood: Neighbourhood

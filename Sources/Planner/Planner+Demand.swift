@@ -135,6 +135,7 @@ extension Planner {
 
     /// The extent is in the store: those who waited for nothing else are done.
     mutating func satisfy(_ key: ExtentKey, _ now: MonotonicTime) {
+        layers[key.layer]?.lastFailure = nil
         guard let want = wants.removeValue(forKey: key) else { return }
         layers[key.layer]?.marks[key.extent].remove(.wanted)
         for ticket in want.waiters {
@@ -146,7 +147,16 @@ extension Planner {
     /// The extent cannot be had: everybody who waits for it is told why.
     mutating func fail(_ key: ExtentKey, _ reason: String, _ now: MonotonicTime) {
         guard let want = wants[key] else { return }
+        if !want.waiters.isEmpty { layers[key.layer]?.lastFailure = now }
         for ticket in want.waiters { end(ticket, .failed(reason: reason), now) }
+    }
+
+    /// How long a demand on `layer` may wait, in nanoseconds.
+    func demandTimeout(_ layer: LayerID, _ now: MonotonicTime) -> UInt64 {
+        guard let failure = layers[layer]?.lastFailure, now.since(failure) < configuration.outageMemory else {
+            return configuration.demandTimeout
+        }
+        return min(configuration.demandTimeoutInOutage, configuration.demandTimeout)
     }
 
     /// Fails the demands whose time has come.
@@ -161,8 +171,9 @@ extension Planner {
                 return
             }
             _ = deadlines.popFirst()
-            let seconds = configuration.demandTimeout / 1_000_000_000
-            end(next.ticket, .failed(reason: "nothing arrived within \(seconds) s"), now)
+            let waited = demands[next.ticket].map { now.since($0.since) / 1_000_000_000 } ?? 0
+            if let layer = demands[next.ticket]?.layer { layers[layer]?.lastFailure = now }
+            end(next.ticket, .failed(reason: "nothing arrived within \(waited) s"), now)
         }
     }
 

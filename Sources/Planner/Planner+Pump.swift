@@ -35,7 +35,9 @@ extension Planner {
                 satisfy(key, now)
                 continue
             }
-            guard let (run, neighbours) = layers[key.layer]?.demandRun(from: key.extent, configuration) else { continue }
+            guard let (run, neighbours) = layers[key.layer]?.demandRun(from: key.extent, configuration) else {
+                continue
+            }
             layers[key.layer]?.mark(neighbours, [.speculative, .neighbour])
             statistics.speculated += UInt64(neighbours.count)
             if !neighbours.isEmpty { layers[key.layer]?.neighbourhood.requested() }

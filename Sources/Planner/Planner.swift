@@ -120,7 +120,7 @@ public struct Planner: Sendable {
             return finish(now)
         }
         demands[ticket] = Demand(layer: id, extents: extents, missing: missing, since: now)
-        deadlines.append(Deadline(ticket: ticket, time: now.advanced(by: configuration.demandTimeout)))
+        deadlines.append(Deadline(ticket: ticket, time: now.advanced(by: demandTimeout(id, now))))
         return finish(now)
     }
 

@@ -37,8 +37,13 @@ public struct PlannerConfiguration: Sendable {
     /// for) does not wait for them: the request is cut short before the extent, which gets a request of its own.
     public var joinDistance: UInt64 = 2 << 20
 
-    /// Nanoseconds after which a demand fails.
-    public var demandTimeout: UInt64 = 60_000_000_000
+    /// Nanoseconds after which a demand fails: as long as a reader is held through an outage of the registry.
+    public var demandTimeout: UInt64 = 30_000_000_000
+    /// The same for a layer whose last demand has failed: the kernel asks again, in smaller and smaller pieces, for what
+    /// it could not read, and each of these must not wait out the whole outage.
+    public var demandTimeoutInOutage: UInt64 = 2_000_000_000
+    /// For how many nanoseconds a failure is held against a layer.
+    public var outageMemory: UInt64 = 30_000_000_000
     /// How often the bytes of a demand are requested before it fails, above what the registry client retries itself.
     public var demandAttempts = 3
     /// How often a profile's run is requested before it is left to demand and fill.

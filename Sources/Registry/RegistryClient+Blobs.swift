@@ -78,7 +78,8 @@ extension RegistryClient {
                 let response = try await exchange(call, with: remembered, for: host)
                 // 403 is how S3, Azure and Google say that a signature has run out; S3 says 400 when the session behind it
                 // has; 404 and 410 come from caches that moved on.
-                let isStale = (300..<500).contains(response.status.code) && ![408, 416, 429].contains(response.status.code)
+                let isStale =
+                    (300..<500).contains(response.status.code) && ![408, 416, 429].contains(response.status.code)
                 if !isStale { return response }
                 await response.drain()
             } catch {

@@ -68,7 +68,8 @@ extension RegistryClient {
                 throw RegistryError(.redirectRefused, "\(host) redirects more than \(Self.maximumRedirects) times")
             }
             guard let location = response.headers.first(name: "location"),
-                let next = RedirectTarget(location, from: url, cacheControl: response.headers.first(name: "cache-control"))
+                let next = RedirectTarget(
+                    location, from: url, cacheControl: response.headers.first(name: "cache-control"))
             else {
                 throw RegistryError(.malformedAnswer, "\(host) redirects to nowhere", status: Int(response.status.code))
             }

@@ -22,9 +22,10 @@ struct RemoteTarget: Sendable {
     /// What says where the layer is; `nil` when the client added nothing of it, so that nobody asks for a remote layer.
     /// Throws a reason for labels that are there but make no sense.
     func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
-        guard let image = labels[SnapshotLabels.imageReference], let layer = labels[SnapshotLabels.layerDigest] else {
-            return nil
-        }
+        // containerd's own labels, or those that stargz-snapshotter's ctr-remote sets in their stead.
+        guard let image = labels[SnapshotLabels.imageReference] ?? labels[SnapshotLabels.stargzReference],
+            let layer = labels[SnapshotLabels.layerDigest] ?? labels[SnapshotLabels.stargzDigest]
+        else { return nil }
         guard !image.isEmpty, image.utf8.count <= 1024 else {
             throw RemoteTargetError(reason: FallbackReason(.badLabel, "malformed image reference"))
         }

@@ -10,6 +10,9 @@ enum SnapshotLabels {
     static let imageReference = "containerd.io/snapshot/cri.image-ref"
     static let manifestDigest = "containerd.io/snapshot/cri.manifest-digest"
     static let layerDigest = "containerd.io/snapshot/cri.layer-digest"
+    /// The image's reference and the layer's blob as `ctr-remote images rpull` of stargz-snapshotter names them.
+    static let stargzReference = "containerd.io/snapshot/remote/stargz.reference"
+    static let stargzDigest = "containerd.io/snapshot/remote/stargz.digest"
 
     /// What containerd itself allows for a name and its value together.
     static let longestLabel = 4096

@@ -77,6 +77,7 @@ public final class SnapshotterServer: Service {
         let serving = Task { try await server.serve() }
         let cleaning = Task { [service] in await service.cleanUp() }
         defer { cleaning.cancel() }
+        let stopping = Guarded(false)
         let deadline = Guarded<Task<Void, Never>?>(nil)
         defer { deadline.withLock { $0 }?.cancel() }
         do {
@@ -84,6 +85,7 @@ public final class SnapshotterServer: Service {
                 try await withGracefulShutdownHandler {
                     try await serving.value
                 } onGracefulShutdown: { [grace, logger] in
+                    stopping.withLock { $0 = true }
                     server.beginGracefulShutdown()
                     let timer = Task {
                         guard (try? await Task.sleep(for: grace)) != nil else { return }
@@ -95,8 +97,8 @@ public final class SnapshotterServer: Service {
             } onCancel: {
                 serving.cancel()
             }
-        } catch  where serving.isCancelled {
-            // The transport calls it an error to be told to end.
+        } catch  where serving.isCancelled || stopping.withLock({ $0 }) {
+            // The transport calls it an error to be told to end, and more so before it has begun.
         }
     }
 }

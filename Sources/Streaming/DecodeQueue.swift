@@ -88,7 +88,9 @@ final class DecodeQueue: Sendable {
     /// A reader waits for this extent now: it moves to the readers' lane if it is still here.
     func expedite(_ layer: LayerID, _ extent: Int) {
         state.withLock { state in
-            guard let job = state.other.jobs.remove(where: { $0.layer.id == layer && $0.extent == extent }) else { return }
+            guard let job = state.other.jobs.remove(where: { $0.layer.id == layer && $0.extent == extent }) else {
+                return
+            }
             state.other.bytes -= job.byteCount
             state.awaited.jobs.append(job)
             state.awaited.bytes += job.byteCount

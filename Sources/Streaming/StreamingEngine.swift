@@ -7,8 +7,8 @@ import Linux
 public import Logging
 import Planner
 public import Registry
-import SystemPackage
 import Synchronization
+import SystemPackage
 
 /// The transfer engine: the one way by which bytes of layers come from registries.
 ///
@@ -69,16 +69,19 @@ public final class StreamingEngine: ChunkSource {
         var threads: [NamedThread] = []
         do throws(Errno) {
             for index in 0..<max(1, configuration.workers ?? Self.coreCount()) {
-                threads.append(try NamedThread(name: "rv-decode-\(index)") { [weak self, queue, counters] in
-                    Self.decode(queue, counters) { self }
-                })
+                threads.append(
+                    try NamedThread(name: "rv-decode-\(index)") { [weak self, queue, counters] in
+                        Self.decode(queue, counters) { self }
+                    })
             }
-            threads.append(try NamedThread(name: "rv-alarm") { [weak self, alarm] in
-                alarm.run { self?.apply { $0.planner.tick(now: $1) } }
-            })
-            threads.append(try NamedThread(name: "rv-upkeep") { [weak self, upkeep] in
-                upkeep.run { self?.finishLayer($0) }
-            })
+            threads.append(
+                try NamedThread(name: "rv-alarm") { [weak self, alarm] in
+                    alarm.run { self?.apply { $0.planner.tick(now: $1) } }
+                })
+            threads.append(
+                try NamedThread(name: "rv-upkeep") { [weak self, upkeep] in
+                    upkeep.run { self?.finishLayer($0) }
+                })
         } catch {
             queue.close()
             alarm.close()

@@ -30,7 +30,8 @@ enum ReferenceTree {
             try await Command.run(
                 [
                     "tar", "--extract", "--file", layer, "--directory", root, "--preserve-permissions",
-                    "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--delay-directory-restore", "--exclude=.wh.*",
+                    "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--delay-directory-restore",
+                    "--exclude=.wh.*",
                 ], in: lab)
         }
     }

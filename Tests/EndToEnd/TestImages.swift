@@ -69,6 +69,7 @@ struct TestImages: Sendable {
     private static func makeBulk(at tree: String) throws -> [(path: String, digest: Digest)] {
         try Files.makeDirectory("\(tree)/bulk")
         var generator = SplitMix64(seed: 20_260_401)
+        defer { try? Sys.setModificationTime("\(tree)/bulk", seconds: 1_700_000_000, nanoseconds: 0) }
         return try (0..<5).map { number in
             var bytes: [UInt8] = []
             bytes.reserveCapacity(bulkFileSize)
@@ -76,6 +77,8 @@ struct TestImages: Sendable {
                 withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) }
             }
             try Sys.writeFile("\(tree)/bulk/\(number)", bytes, permissions: 0o644)
+            // Whole seconds: eStargz keeps no fractions.
+            try Sys.setModificationTime("\(tree)/bulk/\(number)", seconds: 1_700_000_000, nanoseconds: 0)
             return ("/bulk/\(number)", Digest.of(bytes))
         }
     }

@@ -34,7 +34,8 @@ import Testing
             let deadline = MonotonicTime.now().advanced(by: 10_000_000_000)
             while MonotonicTime.now() < deadline {
                 let stat = String(decoding: try Sys.readFile("/proc/\(child.pid)/wchan", limit: 4096), as: UTF8.self)
-                if stat.contains("folio") || stat.contains("fuse") || stat.contains("request") || stat.contains("page") {
+                if stat.contains("folio") || stat.contains("fuse") || stat.contains("request") || stat.contains("page")
+                {
                     break
                 }
                 sched_yield()

@@ -128,7 +128,8 @@ import Testing
             #expect(throws: LazyFileSystemError.self) { _ = try value("ping", "security.capability", 19) }
             var names = [UInt8](repeating: 0, count: 100)
             let node = try fixture.status("ping").id
-            let length = try files.extendedAttributeNames(node, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+            let length = try files.extendedAttributeNames(
+                node, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
             let count = try names.withUnsafeMutableBytes { try files.extendedAttributeNames(node, into: $0) }
             #expect(length == count)
             let list = names[..<count].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }

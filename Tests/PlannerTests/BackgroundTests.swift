@@ -64,9 +64,10 @@ import Testing
         let ticket = desk.demand(layer, 5..<6)
         let requests = desk.newRequests()
         #expect(requests.map(\.fetchClass) == [.demand, .profile])
-        #expect(requests.map(\.blob) == [
-            ByteRange(offset: 5 * mebibyte, end: 6 * mebibyte), ByteRange(offset: 6 * mebibyte, end: 8 * mebibyte),
-        ])
+        #expect(
+            requests.map(\.blob) == [
+                ByteRange(offset: 5 * mebibyte, end: 6 * mebibyte), ByteRange(offset: 6 * mebibyte, end: 8 * mebibyte),
+            ])
         #expect(desk.take(profile) == [1, 2, 3, 4], "what was asked for twice is not read twice")
         desk.arrive(layer, fake, Array(0..<5))
         desk.end(profile)

@@ -60,7 +60,8 @@ struct AuthenticationTests {
     }
 
     @Test func anonymousToken() async throws {
-        try await TestRegistry.withRegistry(bearer { $0.authentication = .bearer(user: nil, password: "") }) { registry in
+        try await TestRegistry.withRegistry(bearer { $0.authentication = .bearer(user: nil, password: "") }) {
+            registry in
             let digest = registry.addBlob([1, 2, 3])
             try await withClient(configuration()) { try await read($0, registry, digest) }
             #expect(registry.requests(.token).map(\.method) == ["GET"])
@@ -129,14 +130,19 @@ struct AuthenticationTests {
         }
     }
 
-    @Test(arguments: [
-        (#"Bearer realm="https://a/t",service="s, t",scope="repository:x:pull""#,
-         [("bearer", ["realm": "https://a/t", "service": "s, t", "scope": "repository:x:pull"])]),
-        (#"Basic realm="a \"b\"", Bearer realm=https://a/t,service=s"#,
-         [("basic", ["realm": #"a "b""#]), ("bearer", ["realm": "https://a/t", "service": "s"])]),
-        ("Negotiate, BASIC", [("negotiate", [:]), ("basic", [:])]),
-        (#"Bearer realm="unterminated"#, [("bearer", [:])]), ("", []), ("=,=", []),
-    ] as [(String, [(String, [String: String])])])
+    @Test(
+        arguments: [
+            (
+                #"Bearer realm="https://a/t",service="s, t",scope="repository:x:pull""#,
+                [("bearer", ["realm": "https://a/t", "service": "s, t", "scope": "repository:x:pull"])]
+            ),
+            (
+                #"Basic realm="a \"b\"", Bearer realm=https://a/t,service=s"#,
+                [("basic", ["realm": #"a "b""#]), ("bearer", ["realm": "https://a/t", "service": "s"])]
+            ),
+            ("Negotiate, BASIC", [("negotiate", [:]), ("basic", [:])]),
+            (#"Bearer realm="unterminated"#, [("bearer", [:])]), ("", []), ("=,=", []),
+        ] as [(String, [(String, [String: String])])])
     func readsChallenges(_ header: String, _ expected: [(String, [String: String])]) {
         let found = AuthChallenge.parse([header])
         #expect(found.map(\.scheme) == expected.map(\.0))
@@ -148,7 +154,9 @@ struct AuthenticationTests {
         var dumped = ""
         dump(Self.password, to: &dumped)
         dump(secret, to: &dumped)
-        let texts = ["\(secret)", String(reflecting: secret), "\(Self.password)", String(reflecting: Self.password), dumped]
+        let texts = [
+            "\(secret)", String(reflecting: secret), "\(Self.password)", String(reflecting: Self.password), dumped,
+        ]
         #expect(texts.allSatisfy { !$0.contains("hunter2") && !$0.contains("secret\"") })
     }
 }

@@ -3,7 +3,9 @@ import Registry
 import Testing
 
 struct DockerConfigTests {
-    func credentials(_ config: String, _ host: String, helpers: [String: String] = [:], timeout: UInt64 = 10_000_000_000)
+    func credentials(
+        _ config: String, _ host: String, helpers: [String: String] = [:], timeout: UInt64 = 10_000_000_000
+    )
         async throws -> Credentials?
     {
         try await withDirectory { root in
@@ -22,18 +24,22 @@ struct DockerConfigTests {
     // user:pa:ss
     static let auth = #"{"auth":"dXNlcjpwYTpzcw=="}"#
 
-    @Test(arguments: [
-        (#"{"auths":{"r.example:5000":\#(auth)}}"#, "r.example:5000", user),
-        (#"{"auths":{"https://r.example/v1/":\#(auth)}}"#, "r.example", user),
-        (#"{"auths":{"https://index.docker.io/v1/":\#(auth)}}"#, "registry-1.docker.io", user),
-        (#"{"auths":{"docker.io":\#(auth)}}"#, "registry-1.docker.io", user),
-        (#"{"auths":{"r.example":{"username":"user","password":"pa:ss"}},"other":1}"#, "r.example", user),
-        (#"{"auths":{"r.example":{"auth":"dXNlcjpwYTpzcwAA"}}}"#, "r.example", user),
-        (#"{"auths":{"r.example":{"auth":"eDp5","identitytoken":"tok"}}}"#, "r.example", .refreshToken(Secret("tok"))),
-        (#"{"auths":{"r.example":{"registrytoken":"tok"}}}"#, "r.example", .bearer(Secret("tok"))),
-        (#"{"auths":{"r.example":\#(auth)}}"#, "r.example:5000", nil),
-        (#"{"auths":{"r.example":{}}}"#, "r.example", nil), ("{}", "r.example", nil),
-    ] as [(String, String, Credentials?)])
+    @Test(
+        arguments: [
+            (#"{"auths":{"r.example:5000":\#(auth)}}"#, "r.example:5000", user),
+            (#"{"auths":{"https://r.example/v1/":\#(auth)}}"#, "r.example", user),
+            (#"{"auths":{"https://index.docker.io/v1/":\#(auth)}}"#, "registry-1.docker.io", user),
+            (#"{"auths":{"docker.io":\#(auth)}}"#, "registry-1.docker.io", user),
+            (#"{"auths":{"r.example":{"username":"user","password":"pa:ss"}},"other":1}"#, "r.example", user),
+            (#"{"auths":{"r.example":{"auth":"dXNlcjpwYTpzcwAA"}}}"#, "r.example", user),
+            (
+                #"{"auths":{"r.example":{"auth":"eDp5","identitytoken":"tok"}}}"#, "r.example",
+                .refreshToken(Secret("tok"))
+            ),
+            (#"{"auths":{"r.example":{"registrytoken":"tok"}}}"#, "r.example", .bearer(Secret("tok"))),
+            (#"{"auths":{"r.example":\#(auth)}}"#, "r.example:5000", nil),
+            (#"{"auths":{"r.example":{}}}"#, "r.example", nil), ("{}", "r.example", nil),
+        ] as [(String, String, Credentials?)])
     func readsAuths(_ config: String, _ host: String, _ expected: Credentials?) async throws {
         #expect(try await credentials(config, host) == expected)
     }
@@ -77,7 +83,8 @@ struct DockerConfigTests {
     }
 
     @Test(arguments: [
-        "exit 3", "echo nonsense", #"echo '{"Username":"u"}'"#, "head -c 1000000 /dev/zero", "sleep 600", "sleep 600 & wait",
+        "exit 3", "echo nonsense", #"echo '{"Username":"u"}'"#, "head -c 1000000 /dev/zero", "sleep 600",
+        "sleep 600 & wait",
         "kill -9 $$",
     ])
     func aHelperThatFailsIsBounded(_ script: String) async throws {

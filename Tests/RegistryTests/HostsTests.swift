@@ -84,7 +84,8 @@ struct HostsTests {
         let first = try #require(listing.hosts.first)
         #expect(first.capabilities == .pull)
         #expect(first.tls.skipVerify)
-        #expect(first.tls.authorities.map { $0.path.split(separator: "/").last.map(String.init) } == ["one.pem", "two.pem"])
+        #expect(
+            first.tls.authorities.map { $0.path.split(separator: "/").last.map(String.init) } == ["one.pem", "two.pem"])
         #expect(first.tls.authorities[1].path == "/abs/two.pem")
         #expect(first.tls.authorities[0].path.hasSuffix("/ghcr.io/one.pem"))
         #expect(first.tls.clientCertificates.count == 2)
@@ -109,7 +110,8 @@ struct HostsTests {
 
     @Test(arguments: [
         ("server = \n", ":1"), ("\n[host.\"https://a\"]\ncapabilities = [\"pull\", \"fly\"]\n", ":3"),
-        ("server = 5", ":1"), ("\n\n[host.\"ftp://a\"]", ":3"), ("[host.\"https://a\"]\n\n skip_verify = \"yes\"", ":3"),
+        ("server = 5", ":1"), ("\n\n[host.\"ftp://a\"]", ":3"),
+        ("[host.\"https://a\"]\n\n skip_verify = \"yes\"", ":3"),
         ("[host.\"https://a\"]\nca = [1]", ":2"), ("[host.\"https://a\"]\nclient = [[\"a\",\"b\",\"c\"]]", ":2"),
         ("[host.\"https://a\".header]\n\"a b\" = \"x\"", ":1"), ("dial_timeout = \"soon\"", ":1"),
         ("host = 5", ":1"), ("[host.\"https://a/../b\"]", ":1"), ("\u{0}", ""),
@@ -139,7 +141,8 @@ struct HostsTests {
             try write("server = \"https://second\"", to: "\(root)/2/r.example/hosts.toml")
             let roots = RegistryConfiguration.hostDirectories(configPath: "\(root)/0:\(root)/1:\(root)/2")
             #expect(HostListing.read(roots: roots, upstream: "r.example").hosts.map(\.authority) == ["first"])
-            #expect(HostListing.read(roots: roots, upstream: "../2/r.example").hosts.map(\.authority) == ["../2/r.example"])
+            #expect(
+                HostListing.read(roots: roots, upstream: "../2/r.example").hosts.map(\.authority) == ["../2/r.example"])
         }
     }
 
@@ -151,7 +154,8 @@ struct HostsTests {
             }
             let listing = HostListing.read(roots: [root], upstream: "r.example")
             #expect(listing.hosts.count == 1)
-            #expect(listing.hosts[0].tls.authorities.map(\.path) == ["\(root)/r.example/a.crt", "\(root)/r.example/b.crt"])
+            #expect(
+                listing.hosts[0].tls.authorities.map(\.path) == ["\(root)/r.example/a.crt", "\(root)/r.example/b.crt"])
             #expect(listing.hosts[0].tls.clientCertificates.map(\.key.path) == ["\(root)/r.example/c.key"])
         }
     }
@@ -261,7 +265,8 @@ struct HostsTests {
     @Test func changesAreSeenAfterAFewSeconds() async throws {
         try await withMirror { mirror, upstream, clock, client, root in
             #expect(await client.hosts(for: "r.example").count == 2)
-            try write("server = \"http://127.0.0.1:1\"\n# longer than before, or shorter", to: "\(root)/r.example/hosts.toml")
+            try write(
+                "server = \"http://127.0.0.1:1\"\n# longer than before, or shorter", to: "\(root)/r.example/hosts.toml")
             #expect(await client.hosts(for: "r.example").count == 2)
             clock.advance(seconds: 4)
             #expect(await client.hosts(for: "r.example").map(\.authority) == ["127.0.0.1:1"])

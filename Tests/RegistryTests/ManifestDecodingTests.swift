@@ -45,15 +45,24 @@ struct ManifestDecodingTests {
         (#"{"schemaVersion":1,"fsLayers":[]}"#, .unsupportedManifest),
         (#"{"mediaType":"text/plain"}"#, .unsupportedManifest),
         (#"{"mediaType":"\#(oci)"}"#, .invalidManifest),
-        (#"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:12","size":1}]}"#, .invalidManifest),
-        (#"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":-1}]}"#,
-         .invalidManifest),
-        (#"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":1e300}]}"#,
-         .invalidManifest),
+        (
+            #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:12","size":1}]}"#,
+            .invalidManifest
+        ),
+        (
+            #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":-1}]}"#,
+            .invalidManifest
+        ),
+        (
+            #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":1e300}]}"#,
+            .invalidManifest
+        ),
         (#"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[],"manifests":[]}"#, .invalidManifest),
         (String(repeating: "[", count: 100_000), .invalidManifest),
-        (#"{"layers":[\#(Array(repeating: descriptor, count: 4097).joined(separator: ","))],"config":\#(descriptor)}"#,
-         .tooLarge),
+        (
+            #"{"layers":[\#(Array(repeating: descriptor, count: 4097).joined(separator: ","))],"config":\#(descriptor)}"#,
+            .tooLarge
+        ),
         (String(repeating: " ", count: (8 << 20) + 1), .tooLarge),
     ])
     func refuses(_ text: String, _ code: RegistryError.Code) {
@@ -95,10 +104,11 @@ struct ManifestDecodingTests {
         #expect(try index.manifest(for: platform(wanted)) == index.manifests[expected])
     }
 
-    @Test(arguments: [
-        ("linux/amd64", ["windows/amd64"]), ("linux/arm/v6", ["linux/arm/v7"]), ("linux/arm64", ["linux/arm/v7"]),
-        ("linux/amd64", [nil, "linux/arm64"]), ("linux/amd64", []),
-    ] as [(String, [String?])])
+    @Test(
+        arguments: [
+            ("linux/amd64", ["windows/amd64"]), ("linux/arm/v6", ["linux/arm/v7"]), ("linux/arm64", ["linux/arm/v7"]),
+            ("linux/amd64", [nil, "linux/arm64"]), ("linux/amd64", []),
+        ] as [(String, [String?])])
     func saysWhenThereIsNone(_ wanted: String, _ offered: [String?]) throws {
         let index = try makeIndex(offered)
         do throws(RegistryError) {

@@ -9,7 +9,8 @@ import Testing
 struct RangeTests {
     static let size = 3 << 20
     static let modes: [Behaviour.Ranges] = [
-        .honoured, .ignoredFirst(1), .multipart(parts: 1), .multipart(parts: 3), .suffixRefused(400), .suffixRefused(416),
+        .honoured, .ignoredFirst(1), .multipart(parts: 1), .multipart(parts: 3), .suffixRefused(400),
+        .suffixRefused(416),
         .suffixRefused(501), .suffixIgnored, .shortened(700_000), .sizeless,
     ]
     static let selections: [(BlobSelection, Range<Int>)] = [
@@ -38,7 +39,8 @@ struct RangeTests {
                         registry.location(digest), selection, priority: .demand, knownSize: known)
                     #expect(stream.blobSize == UInt64(Self.size))
                     #expect(
-                        stream.range == ByteRange(offset: UInt64(expected.lowerBound), end: UInt64(expected.upperBound)))
+                        stream.range == ByteRange(offset: UInt64(expected.lowerBound), end: UInt64(expected.upperBound))
+                    )
                     let read = try await stream.collect(maximumSize: Self.size)
                     #expect(read == Array(bytes[expected]), "\(mode) \(selection)")
                 }
@@ -53,13 +55,16 @@ struct RangeTests {
             let digest = registry.addBlob(pattern(Self.size))
             try await withClient(configuration()) { client in
                 let range = BlobSelection.range(ByteRange(offset: 2 << 20, end: 3 << 20))
-                let error = await failure { _ = try await client.open(registry.location(digest), range, priority: .demand) }
+                let error = await failure {
+                    _ = try await client.open(registry.location(digest), range, priority: .demand)
+                }
                 #expect(error?.code == .rangeIgnored)
                 #expect(client.bytesReceived == 0)
                 #expect(client.counters.abandoned.value == 2)
                 // A beginning that is near is read up to, and no further than it is wanted.
                 let near = try await client.open(
-                    registry.location(digest), .range(ByteRange(offset: 1 << 20, end: (1 << 20) + 10)), priority: .demand)
+                    registry.location(digest), .range(ByteRange(offset: 1 << 20, end: (1 << 20) + 10)),
+                    priority: .demand)
                 #expect(try await near.collect(maximumSize: 10).count == 10)
                 #expect(client.bytesReceived < 2 << 20)
             }
@@ -93,7 +98,8 @@ struct RangeTests {
                 #expect(try await stream.collect(maximumSize: 10) == Array(bytes.suffix(10)))
                 #expect(registry.requests.map(\.range) == ["bytes=9990-9999"])
                 let error = await failure {
-                    _ = try await client.open(registry.location(digest), .suffix(10), priority: .demand, knownSize: 9_000)
+                    _ = try await client.open(
+                        registry.location(digest), .suffix(10), priority: .demand, knownSize: 9_000)
                 }
                 #expect(error?.code == .malformedAnswer)
             }
@@ -108,7 +114,9 @@ struct RangeTests {
             let digest = registry.addBlob(pattern(10_000))
             try await withClient(configuration()) { client in
                 let range = BlobSelection.range(ByteRange(offset: 10, end: 20))
-                let error = await failure { _ = try await client.open(registry.location(digest), range, priority: .demand) }
+                let error = await failure {
+                    _ = try await client.open(registry.location(digest), range, priority: .demand)
+                }
                 #expect(error?.code == .malformedAnswer)
             }
         }
@@ -129,7 +137,8 @@ struct RangeTests {
     }
 
     @Test(arguments: [
-        ("bytes 0-9/10", ByteRange(offset: 0, end: 10) as ByteRange?, 10 as UInt64?), ("bytes 5-5/*", ByteRange(offset: 5, end: 6), nil),
+        ("bytes 0-9/10", ByteRange(offset: 0, end: 10) as ByteRange?, 10 as UInt64?),
+        ("bytes 5-5/*", ByteRange(offset: 5, end: 6), nil),
         ("Bytes  1-2/ 3", ByteRange(offset: 1, end: 3), 3), ("bytes */77", nil, 77),
     ])
     func readsContentRanges(_ text: String, _ range: ByteRange?, _ size: UInt64?) {
@@ -140,7 +149,8 @@ struct RangeTests {
     }
 
     @Test(arguments: [
-        "", "bytes", "bytes 1-2", "items 0-1/2", "bytes 2-1/9", "bytes 0-9/9", "bytes -1-2/9", "bytes 0-1/-2", "bytes */*",
+        "", "bytes", "bytes 1-2", "items 0-1/2", "bytes 2-1/9", "bytes 0-9/9", "bytes -1-2/9", "bytes 0-1/-2",
+        "bytes */*",
         "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999999/*", "bytes 0-1/2/3", "bytes +0-1/2",
     ])
     func refusesContentRanges(_ text: String) {

@@ -6,7 +6,8 @@ import Testing
 struct RedirectTests {
     /// A registry with Bearer tokens that sends blobs to a storage server by presigned URLs.
     func withStorage(
-        life: Int = 1200, _ body: (TestRegistry, TestRegistry, TestClock, RegistryClient, BlobLocation) async throws -> Void
+        life: Int = 1200,
+        _ body: (TestRegistry, TestRegistry, TestClock, RegistryClient, BlobLocation) async throws -> Void
     ) async throws {
         let clock = TestClock()
         try await TestRegistry.withRegistry { storage in
@@ -100,18 +101,19 @@ struct RedirectTests {
     }
 
     static let now: Int64 = 1_704_067_200
-    @Test(arguments: [
-        ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=900", nil, 890),
-        ("https://g/x?X-Goog-Date=20240101T000000Z&X-Goog-Expires=300", nil, 290),
-        ("https://a/x?se=2024-01-01T00%3A10%3A00Z&sig=abc%3D", nil, 590),
-        ("https://c/x?Expires=\(now + 120)&Signature=x&Key-Pair-Id=y", nil, 110),
-        ("https://c/x?expires=\(now - 5)", nil, -15),
-        ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=604800", nil, 6 * 3600),
-        ("https://p/x", "public, max-age=100", 90), ("https://p/x", "no-store", -10), ("https://p/x", nil, 50),
-        ("https://s3/x?X-Amz-Date=nonsense&X-Amz-Expires=900", nil, 50),
-        ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=-1", nil, 50),
-        ("https://a/x?se=2024-13-41T99:99:99Z&sig=1", "max-age=9999999999999999999", 50),
-    ] as [(String, String?, Int64)])
+    @Test(
+        arguments: [
+            ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=900", nil, 890),
+            ("https://g/x?X-Goog-Date=20240101T000000Z&X-Goog-Expires=300", nil, 290),
+            ("https://a/x?se=2024-01-01T00%3A10%3A00Z&sig=abc%3D", nil, 590),
+            ("https://c/x?Expires=\(now + 120)&Signature=x&Key-Pair-Id=y", nil, 110),
+            ("https://c/x?expires=\(now - 5)", nil, -15),
+            ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=604800", nil, 6 * 3600),
+            ("https://p/x", "public, max-age=100", 90), ("https://p/x", "no-store", -10), ("https://p/x", nil, 50),
+            ("https://s3/x?X-Amz-Date=nonsense&X-Amz-Expires=900", nil, 50),
+            ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=-1", nil, 50),
+            ("https://a/x?se=2024-13-41T99:99:99Z&sig=1", "max-age=9999999999999999999", 50),
+        ] as [(String, String?, Int64)])
     func knowsHowLongATargetLives(_ url: String, _ cacheControl: String?, _ expected: Int64) {
         #expect(RedirectExpiry.end(url: url, cacheControl: cacheControl, now: Self.now) - Self.now == expected)
     }

@@ -7,7 +7,8 @@ import TestRegistry
 func withClient<Result>(
     _ configuration: RegistryConfiguration = RegistryConfiguration(), _ body: (RegistryClient) async throws -> Result
 ) async throws -> Result {
-    let client = RegistryClient(configuration, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+    let client = RegistryClient(
+        configuration, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     do {
         let result = try await body(client)
         await client.shutdown()

@@ -46,7 +46,8 @@ struct LayerFixture {
                 pieces.append(
                     ContentPiece(
                         fileOffset: offset, length: UInt64(bytes.count), digest: Digest.of(bytes),
-                        extent: UInt32(max(extents.count, 1) - 1), innerOffset: file.isPacked ? offset : 0, isZeros: isZeros))
+                        extent: UInt32(max(extents.count, 1) - 1), innerOffset: file.isPacked ? offset : 0,
+                        isZeros: isZeros))
             }
             let first = chunks.last?.upperBound ?? 0
             chunks.append(first..<first + parts.count)
@@ -70,7 +71,9 @@ struct LayerFixture {
     /// Files of one chunk each.
     init(sizes: [Int], seed: UInt64, prefetchFiles: Int? = nil) throws {
         try self.init(
-            sizes.enumerated().map { File(bytes: Samples.text(bytes: $1, seed: seed &+ UInt64($0)), chunkSize: 1 << 20) },
+            sizes.enumerated().map {
+                File(bytes: Samples.text(bytes: $1, seed: seed &+ UInt64($0)), chunkSize: 1 << 20)
+            },
             prefetchFiles: prefetchFiles)
     }
 

@@ -47,13 +47,15 @@ struct Connection: Sendable {
         if answer.closes { throw Closed() }
         if answer.stallsHead { try await stall() }
         try await outbound.write(
-            .head(HTTPResponseHead(version: .http1_1, status: .init(statusCode: answer.status), headers: answer.headers)))
+            .head(
+                HTTPResponseHead(version: .http1_1, status: .init(statusCode: answer.status), headers: answer.headers)))
         if method != .HEAD {
             let end = min(answer.body.count, answer.breaksAfter ?? .max, answer.stallsAfter ?? .max)
             var position = 0
             while position < end {
                 let next = min(position + (64 << 10), end)
-                try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: answer.body.dropFirst(position).prefix(next - position)))))
+                try await outbound.write(
+                    .body(.byteBuffer(ByteBuffer(bytes: answer.body.dropFirst(position).prefix(next - position)))))
                 position = next
             }
             if answer.breaksAfter != nil { throw Closed() }

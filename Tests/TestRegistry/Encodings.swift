@@ -39,7 +39,8 @@ enum Calendar {
             month += 1
         }
         let two = { (value: Int64) in value < 10 ? "0\(value)" : "\(value)" }
-        return "\(year)\(two(Int64(month)))\(two(day + 1))T\(two(second / 3600))\(two(second / 60 % 60))\(two(second % 60))Z"
+        return
+            "\(year)\(two(Int64(month)))\(two(day + 1))T\(two(second / 3600))\(two(second / 60 % 60))\(two(second % 60))Z"
     }
 
     private static func isLeap(_ year: Int64) -> Bool {

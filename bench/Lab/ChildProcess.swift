@@ -35,7 +35,9 @@ public final class ChildProcess: Sendable {
         var pid = pid_t()
         let code = withCStrings(arguments) { arguments in
             withCStrings(merged.map { "\($0.key)=\($0.value)" }) { environment in
-                arguments[0].map { posix_spawnp(&pid, $0, &settings.actions, &settings.attributes, arguments, environment) }
+                arguments[0].map {
+                    posix_spawnp(&pid, $0, &settings.actions, &settings.attributes, arguments, environment)
+                }
                     ?? EINVAL
             }
         }

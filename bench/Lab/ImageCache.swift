@@ -104,7 +104,8 @@ public struct ImageCache: Sendable {
         var files = ["debian.sh", "debian-layers.sh", "pause.c"].map { "\(Self.scripts)/\($0)" }
         do {
             let application = "\(Self.scripts)/\(recipe.application)"
-            files += try Sys.list(application).filter { $0.kind == .regular }.map { "\(application)/\($0.text)" }.sorted()
+            files += try Sys.list(application).filter { $0.kind == .regular }.map { "\(application)/\($0.text)" }
+                .sorted()
         } catch {
             throw LabError(.files, "\(recipe.application) is not in bench/images", cause: error)
         }

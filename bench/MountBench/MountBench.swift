@@ -148,7 +148,8 @@ enum MountBench {
     }
 
     /// Runs `body`, which makes `count` requests, and prints what each took, and what of it the daemon's threads used.
-    private static func daemonCost(_ title: String, _ count: Int, _ counter: Counter, _ body: () throws -> Void) throws {
+    private static func daemonCost(_ title: String, _ count: Int, _ counter: Counter, _ body: () throws -> Void) throws
+    {
         let requests = counter.value
         let processor = processorTime()
         let start = MonotonicTime.now()

@@ -36,9 +36,13 @@ public final class AdminServer: Service {
             .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true)
             .get()
         logger.info("admin socket listens", metadata: ["address": "\(path)"])
-        try await withGracefulShutdownHandler {
-            try await channel.closeFuture.get()
-        } onGracefulShutdown: {
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await channel.closeFuture.get()
+            } onGracefulShutdown: {
+                channel.close(promise: nil)
+            }
+        } onCancel: {
             channel.close(promise: nil)
         }
     }

@@ -68,7 +68,8 @@ public struct BlobStream: AsyncSequence, Sendable {
                 do throws(RegistryError) {
                     let reader = try await currentReader()
                     guard var buffer = try await reader.next() else {
-                        throw RegistryError(.brokenBody, "the body of \(stream.location) ended at \(position) of \(end)")
+                        throw RegistryError(
+                            .brokenBody, "the body of \(stream.location) ended at \(position) of \(end)")
                     }
                     let wanted = end - position
                     if UInt64(buffer.readableBytes) > wanted {

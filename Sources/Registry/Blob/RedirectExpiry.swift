@@ -31,7 +31,9 @@ public enum RedirectExpiry {
                 return begin + life
             }
         }
-        if values["sig"] != nil, let end = values["se"].flatMap({ HTTPDate.secondsSince1970(iso8601: $0) }) { return end }
+        if values["sig"] != nil, let end = values["se"].flatMap({ HTTPDate.secondsSince1970(iso8601: $0) }) {
+            return end
+        }
         if let end = values["expires"].flatMap({ Int64($0) }), (0...253_402_300_799).contains(end) { return end }
         return nil
     }
@@ -51,7 +53,9 @@ public enum RedirectExpiry {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {
-            if byte == 0x25, rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+            if byte == 0x25, rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
                 bytes.append(value)
                 rest = rest.dropFirst(2)
             } else {

@@ -23,7 +23,8 @@ final class Authorizer: Sendable {
     ) {
         self.host = host
         self.credentials = credentials
-        endpoint = TokenEndpoint(host: host, transport: transport, userAgent: configuration.userAgent, counters: counters)
+        endpoint = TokenEndpoint(
+            host: host, transport: transport, userAgent: configuration.userAgent, counters: counters)
         clock = configuration.clock
         self.logger = logger
     }

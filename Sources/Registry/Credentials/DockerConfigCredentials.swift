@@ -120,7 +120,8 @@ public struct DockerConfigCredentials: CredentialSource {
                 guard let decoded = Data(base64Encoded: auth.trimmed),
                     let text = String(validating: decoded, as: UTF8.self), let colon = text.firstIndex(of: ":")
                 else {
-                    throw RegistryError(.configuration, "\(path): the auth of \(quoted(name)) is not base64 of user:password")
+                    throw RegistryError(
+                        .configuration, "\(path): the auth of \(quoted(name)) is not base64 of user:password")
                 }
                 var password = text[text.index(after: colon)...]
                 // Written by old clients that encoded a fixed-size buffer.

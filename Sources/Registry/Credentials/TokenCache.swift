@@ -48,7 +48,8 @@ struct TokenCache {
         let named = challenged.split(separator: " ").prefix(8).map(String.init)
         let coversOwn = named.contains { scope in
             let parts = scope.split(separator: ":")
-            return parts.count >= 3 && parts.first == "repository" && parts.dropFirst().dropLast().joined(separator: ":") == repository
+            return parts.count >= 3 && parts.first == "repository"
+                && parts.dropFirst().dropLast().joined(separator: ":") == repository
                 && parts.last.map { $0.split(separator: ",").contains("pull") || $0 == "*" } == true
         }
         return coversOwn ? named : named + [own]

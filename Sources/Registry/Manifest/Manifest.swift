@@ -41,7 +41,8 @@ public struct ImageIndex: Sendable, Hashable {
         if manifests.count == 1, let only = manifests.first, only.platform == nil { return only }
         let offered = manifests.prefix(16).map { $0.platform?.description ?? "none" }.joined(separator: ", ")
         throw RegistryError(
-            .noMatchingPlatform, "index \(digest) has no manifest for \(platform), but for \(quoted(offered, limit: 512))")
+            .noMatchingPlatform,
+            "index \(digest) has no manifest for \(platform), but for \(quoted(offered, limit: 512))")
     }
 }
 

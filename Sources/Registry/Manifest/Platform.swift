@@ -14,17 +14,17 @@ public struct Platform: Sendable, Hashable {
     /// The machine that this runs on.
     public static var current: Platform {
         #if arch(x86_64)
-        Platform(architecture: "amd64")
+            Platform(architecture: "amd64")
         #elseif arch(arm64)
-        Platform(architecture: "arm64", variant: "v8")
+            Platform(architecture: "arm64", variant: "v8")
         #elseif arch(arm)
-        Platform(architecture: "arm", variant: "v7")
+            Platform(architecture: "arm", variant: "v7")
         #elseif arch(riscv64)
-        Platform(architecture: "riscv64")
+            Platform(architecture: "riscv64")
         #elseif arch(s390x)
-        Platform(architecture: "s390x")
+            Platform(architecture: "s390x")
         #else
-        Platform(architecture: "ppc64le")
+            Platform(architecture: "ppc64le")
         #endif
     }
 

@@ -26,7 +26,8 @@ public enum HTTPDate {
         guard let first = halves.first else { return nil }
         let date = first.filter { $0 != "-" }
         guard date.utf8.count == 8, let whole = Int(date), whole > 0 else { return nil }
-        var digits = halves.count == 2 ? halves[1].prefix { $0 != "." && $0 != "Z" && $0 != "+" }.filter { $0 != ":" } : ""
+        var digits =
+            halves.count == 2 ? halves[1].prefix { $0 != "." && $0 != "Z" && $0 != "+" }.filter { $0 != ":" } : ""
         guard digits.utf8.count <= 6, digits.utf8.count % 2 == 0 else { return nil }
         while digits.utf8.count < 6 { digits += "0" }
         guard let clock = Int(digits), clock >= 0 else { return nil }

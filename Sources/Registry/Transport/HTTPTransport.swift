@@ -85,7 +85,8 @@ final class HTTPTransport: Sendable {
             timeout: .init(
                 connect: .nanoseconds(Int64(clamping: key.dialTimeout ?? configuration.timeouts.connect)),
                 // Also runs while the reader does not read: a body that is broken off so is simply taken up again.
-                read: .nanoseconds(Int64(clamping: max(configuration.timeouts.stall, configuration.timeouts.firstByte)))),
+                read: .nanoseconds(Int64(clamping: max(configuration.timeouts.stall, configuration.timeouts.firstByte)))
+            ),
             decompression: .disabled)
         // HTTP/2 would put every stream through one connection with 64 KiB windows: a fraction of the link.
         made.httpVersion = .http1Only
