@@ -80,11 +80,11 @@ public struct PlannerConfiguration: Sendable {
 /// What ``Neighbourhood`` moves between.
 public struct NeighbourhoodLimits: Sendable {
     /// Bytes to begin with.
-    public var first: UInt64 = 128 << 10
+    public var first: UInt64 = 512 << 10
     /// Never less than this.
     public var smallest: UInt64 = 32 << 10
     /// Never more than this.
-    public var largest: UInt64 = 512 << 10
+    public var largest: UInt64 = 1 << 20
     /// A demand of this many bytes or more takes no neighbours along.
     public var smallDemand: UInt64 = 512 << 10
     /// How many requests are watched before the size changes.

@@ -86,6 +86,8 @@ public final class SnapshotStore: Sendable {
     /// Closes the database. Later calls fail.
     public func close() throws(SnapshotterError) {
         do {
+            // Of the pool's connections the last to close may be one that only reads, and then SQLite leaves the log.
+            _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try pool.close()
         } catch {
             throw SnapshotterError.wrapping(error, "closing \(root)/\(Self.fileName)")

@@ -62,7 +62,8 @@ public final class SnapshotterServer: Service {
             outcome = .failure(error)
         }
         listener?.unlinkPath()
-        try await service.shutDown()
+        // A task of its own: the store must be closed even when this one has been cancelled.
+        try await Task { [service] in try await service.shutDown() }.value
         try outcome.get()
     }
 

@@ -1,4 +1,5 @@
 import Base
+import Linux
 import Snapshotter
 
 /// Remote images of which the test says what becomes of them.
@@ -83,7 +84,9 @@ final class FakeRemoteImages: RemoteImages {
 
     func mountedDirectory(ofChain chainID: Digest) async throws -> String {
         guard state.withLock({ $0.isMountable }) else { throw MountError() }
-        return directory + "/" + chainID.hex
+        let path = directory + "/" + chainID.hex
+        try Sys.makeDirectories(path)
+        return path
     }
 
     func isUsable(chainID: Digest) async -> Bool { state.withLock { !$0.unusable.contains(chainID) } }

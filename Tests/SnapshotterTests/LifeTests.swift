@@ -173,6 +173,8 @@ struct LifeTests {
             }
             for name in ["1", "2"] { try removeTree(root + "/state/snapshots/" + name) }
             try await withSnapshotter(root: root) { (snapshotter: Harness) async throws in
+                // An answer means that the recovery is over.
+                #expect(try await snapshotter.names() == ["base", "key"])
                 let names = try Sys.list(snapshotter.root + "/snapshots").map(\.text)
                 #expect(names == ["2"])
                 #expect(try Sys.exists(snapshotter.root + "/snapshots/2/work"))

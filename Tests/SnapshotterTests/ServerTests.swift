@@ -43,6 +43,7 @@ struct ServerTests {
 
     @Test func theSocketIsForRootAloneWhateverTheUmask() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
+            #expect(try await snapshotter.names().isEmpty)
             #expect(try Sys.stat(snapshotter.socket).mode & 0o777 == 0o600)
             let directory = String(snapshotter.socket.dropLast("/snapshotter.sock".count))
             #expect(try Sys.stat(directory).mode & 0o777 == 0o700)

@@ -17,9 +17,16 @@ bootstrap() {
     # shellcheck disable=SC2016 # apt's own variables
     sources=$(apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)|$(ORIGIN)' 'Created-By: Packages' |
         sed -n "s/^\(deb .* $suite[-a-z]* main\)|Debian\$/\1/p")
-    if [ -n "$sources" ]; then
-        mmdebstrap "${options[@]}" "$suite" "$2" - <<< "$sources"
-    else
-        mmdebstrap "${options[@]}" "$suite" "$2"
-    fi
+    # A mirror fails now and then; the third failure counts.
+    local attempt
+    for attempt in 1 2 3; do
+        if [ -n "$sources" ]; then
+            mmdebstrap "${options[@]}" "$suite" "$2" - <<< "$sources" && return 0
+        else
+            mmdebstrap "${options[@]}" "$suite" "$2" && return 0
+        fi
+        echo "mmdebstrap failed (attempt $attempt of 3)" >&2
+        sleep 2
+    done
+    return 1
 }
