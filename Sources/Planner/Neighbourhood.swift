@@ -1,11 +1,12 @@
 /// How much to fetch behind a small demand in the same request.
 ///
 /// A starting process reads many small files one after the other, and waits a round trip for each. Those that it reads
-/// together were often packed together (a package's directory), so the bytes behind a demand are worth fetching when
-/// they save, on average, more round trips than they take time on the link: 128 KiB at 200 Mbit/s are the 5 ms that one
-/// request costs there. How often they do depends on the image, so it is watched: each neighbour that is read later is
-/// one request saved. As many as one a request, and the size doubles; fewer than one in three requests, and it halves.
-/// The bytes follow the demanded extent, so the reader that asked does not wait for them.
+/// together were often packed together (a package's directory), so the bytes behind a demand are worth fetching when they
+/// save, on average, more round trips than they take time on the link. Measured with `make demo`: 128 KiB gave 115 requests
+/// until ready, 512 KiB 77 for 3 MB more, a sixth sooner on loopback and no later at 200 Mbit/s. How often they pay
+/// depends on the image, so it is watched: each neighbour that is read later is one request saved. As many as one a
+/// request, and the size doubles; fewer than one in three requests, and it halves. The bytes follow the demanded
+/// extent, so the reader that asked does not wait for them.
 struct Neighbourhood: Sendable {
     private let limits: NeighbourhoodLimits
     private(set) var size: UInt64

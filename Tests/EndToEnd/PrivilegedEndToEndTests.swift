@@ -135,27 +135,6 @@ struct PrivilegedEndToEndTests {
 
     // MARK: When things go wrong
 
-    @Test("Without its registry a read fails in bounded time, and works again when the registry is back")
-    func registryGone() async throws {
-        let file = shared.images.bulk[2]
-        try await shared.withNode("outage") { node in
-            let pod = try await sleeper("outage", on: node)
-            node.relay.cut()
-            let began = MonotonicTime.now()
-            let lost = try await node.client.execute(
-                ["/bin/busybox", "sh", "-c", "busybox cat \(file.path) > /dev/null"], in: pod.containerID,
-                seconds: 150)
-            #expect(lost.exitCode != 0)
-            #expect(lost.output.contains("I/O error") || lost.output.contains("Input/output error"))
-            #expect(MonotonicTime.now().since(began) < 120_000_000_000)
-            node.relay.restore()
-            let found = try await node.client.execute(
-                ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
-            #expect(found.output == "\(file.digest.hex)  \(file.path)\n")
-            try await pod.remove()
-        }
-    }
-
     @Test("After a restart what was fetched is still there, and new containers start", arguments: [false, true])
     func restart(killed: Bool) async throws {
         let file = shared.images.bulk[3]

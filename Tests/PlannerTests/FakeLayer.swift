@@ -49,6 +49,15 @@ extension PlannerConfiguration {
         configuration.neighbourhood.largest = 0
         return configuration
     }
+
+    /// With guesses of sizes that these tests can count, whatever the defaults are.
+    static var guessing: PlannerConfiguration {
+        var configuration = PlannerConfiguration()
+        configuration.neighbourhood.first = 128 * kibibyte
+        configuration.neighbourhood.smallest = 32 * kibibyte
+        configuration.neighbourhood.largest = 512 * kibibyte
+        return configuration
+    }
 }
 
 /// A planner and what it has asked for, driven by a test.

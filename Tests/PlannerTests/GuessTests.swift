@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test func aSmallDemandTakesItsNeighboursAlong() {
-        var desk = Desk(PlannerConfiguration())
+        var desk = Desk(.guessing)
         let fake = FakeLayer(sizes: Array(repeating: 10 * kibibyte, count: 100), gap: 200)
         fake.setPresent([52])
         let layer = desk.attach(fake)
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test func largeDemandsTakeNoNeighbours() {
-        var desk = Desk(PlannerConfiguration())
+        var desk = Desk(.guessing)
         let layer = desk.attach(FakeLayer(sizes: [mebibyte, kibibyte, kibibyte]))
         desk.demand(layer, 0..<1)
         #expect(desk.newRequests().map(\.blob.count) == [mebibyte])
@@ -117,13 +117,13 @@ import Testing
     }
 
     @Test func theNeighbourhoodGrowsWhereItPays() {
-        let near = requests(PlannerConfiguration())
+        let near = requests(.guessing)
         let none = requests(.plain)
         #expect(near * 4 < none, "\(near) against \(none) requests")
     }
 
     @Test func theNeighbourhoodShrinksWhereItDoesNotPay() {
-        var desk = Desk(PlannerConfiguration())
+        var desk = Desk(.guessing)
         let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 40_000))
         let layer = desk.attach(fake)
         var sizes: [UInt64] = []

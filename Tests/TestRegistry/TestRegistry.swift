@@ -48,12 +48,16 @@ public final class TestRegistry: Sendable {
     public let port: Int
     private let channel: any Channel
     private let server: Task<Void, Never>
+    private let unserved: Unserved
 
     /// Host and port, as it stands in a reference.
     public var host: String { "127.0.0.1:\(port)" }
     public var url: String { "http://127.0.0.1:\(port)" }
 
-    private init(channel: any Channel, port: Int, handler: HandlerBox, server: Task<Void, Never>) {
+    private init(
+        channel: any Channel, port: Int, handler: HandlerBox, server: Task<Void, Never>, unserved: Unserved
+    ) {
+        self.unserved = unserved
         self.channel = channel
         self.port = port
         self.server = server
@@ -69,9 +73,35 @@ public final class TestRegistry: Sendable {
         let registry = Guarded(WeakRegistry(registry: nil))
     }
 
+    typealias Accepted = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+
+    /// Connections that were accepted and not yet served. NIO ends the process when such a channel is let go of without
+    /// having been used, which would happen to one that comes in while the server stops.
+    final class Unserved: Sendable {
+        private let channels = Guarded<[ObjectIdentifier: Accepted]>([:])
+
+        func add(_ channel: Accepted) {
+            channels.withLock { $0[ObjectIdentifier(channel.channel)] = channel }
+        }
+
+        func remove(_ channel: Accepted) {
+            channels.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel.channel)) }
+        }
+
+        /// Uses up those that nobody will serve any more.
+        func close() async {
+            let left = channels.withLock { channels in
+                defer { channels = [:] }
+                return Array(channels.values)
+            }
+            for channel in left { try? await channel.executeThenClose { _, _ in } }
+        }
+    }
+
     /// Starts one on a free port.
     public static func start(_ behaviour: Behaviour = Behaviour()) async throws -> TestRegistry {
         let box = HandlerBox()
+        let unserved = Unserved()
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -79,8 +109,9 @@ public final class TestRegistry: Sendable {
             .bind(host: "127.0.0.1", port: 0) { child in
                 child.eventLoop.makeCompletedFuture {
                     try child.pipeline.syncOperations.configureHTTPServerPipeline()
-                    return try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
-                        wrappingChannelSynchronously: child)
+                    let accepted = try Accepted(wrappingChannelSynchronously: child)
+                    unserved.add(accepted)
+                    return accepted
                 }
             }
         let port = listener.channel.localAddress?.port ?? 0
@@ -88,6 +119,7 @@ public final class TestRegistry: Sendable {
             _ = try? await withThrowingDiscardingTaskGroup { group in
                 try await listener.executeThenClose { connections in
                     for try await connection in connections {
+                        unserved.remove(connection)
                         group.addTask {
                             // A connection that its client closes is no failure of the server's.
                             try? await Connection(connection, box).serve()
@@ -96,7 +128,8 @@ public final class TestRegistry: Sendable {
                 }
             }
         }
-        let registry = TestRegistry(channel: listener.channel, port: port, handler: box, server: server)
+        let registry = TestRegistry(
+            channel: listener.channel, port: port, handler: box, server: server, unserved: unserved)
         registry.behaviour = behaviour
         return registry
     }
@@ -108,6 +141,7 @@ public final class TestRegistry: Sendable {
         server.cancel()
         try? await channel.close()
         await server.value
+        await unserved.close()
     }
 
     /// Runs `body` with a registry that is stopped afterwards, also when `body` throws.
