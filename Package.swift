@@ -31,7 +31,6 @@ let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-
 let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
-let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 // MARK: - Our targets, from the bottom up; an arrow never points to a target further down in this list
 
@@ -156,7 +155,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
     ],
     targets: cLibraries + lowerHalf + upperHalf + bench + testOnly,
     swiftLanguageModes: [.v6]
