@@ -28,6 +28,19 @@ public struct FIFO<Element> {
         return element
     }
 
+    /// Puts `elements` before all that wait, in their order.
+    public mutating func prepend(_ elements: [Element]) {
+        guard !elements.isEmpty else { return }
+        self.elements.replaceSubrange(..<head, with: elements)
+        head = 0
+    }
+
+    /// Takes out what does not fulfil `condition`.
+    public mutating func keep(where condition: (Element) -> Bool) {
+        elements = elements[head...].filter { $0.map(condition) ?? false }
+        head = 0
+    }
+
     /// Takes the first element for which `condition` holds, wherever it stands.
     public mutating func remove(where condition: (Element) -> Bool) -> Element? {
         for index in head..<elements.count {

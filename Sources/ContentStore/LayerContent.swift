@@ -23,7 +23,7 @@ public final class LayerContent: Sendable {
 
     private let content: OwnedDescriptor
     private let presence: PresenceFile
-    private let bits: PresenceBits
+    private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
     /// Goes up with every change of a bit: a durable copy that was made at the same count is still good.
@@ -66,7 +66,7 @@ public final class LayerContent: Sendable {
         contentPath = parts.contentPath
         presence = parts.presence
         claim = parts.claim
-        bits = PresenceBits(count: parts.chunks.chunkCount, initial: parts.words)
+        bits = AtomicBits(count: parts.chunks.chunkCount, initial: parts.words)
         // `changes` starts at 0; no count of changes ever reaches the other value.
         durability = Guarded(Durability(slots: parts.slots, recorded: parts.isSaved ? 0 : .max))
         var count = 0

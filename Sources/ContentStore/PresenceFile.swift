@@ -101,7 +101,7 @@ final class PresenceFile: Sendable {
     }
 
     /// Copies one word of `bits` to the live area.
-    func recordWord(_ index: Int, of bits: PresenceBits) throws(Errno) {
+    func recordWord(_ index: Int, of bits: AtomicBits) throws(Errno) {
         try liveOrder.withLock { (_) throws(Errno) in
             var word = bits.word(index).littleEndian
             try withUnsafeBytes(of: &word) { (bytes) throws(Errno) in

@@ -43,7 +43,7 @@ struct PresenceFormat: Sendable {
     let identity: ContentIdentity
 
     /// Bytes that the bits take.
-    var bitsLength: Int { PresenceBits.wordCount(for: chunkCount) * 8 }
+    var bitsLength: Int { AtomicBits.wordCount(for: chunkCount) * 8 }
     var sessionOffset: Int { Self.block }
     var liveOffset: Int { 2 * Self.block }
     var slotLength: Int { Self.rounded(Self.slotHeader + bitsLength) }

@@ -92,6 +92,9 @@ struct Daemon: Sendable {
         var policy = ImageResolver.Policy()
         policy.allowUnverifiedTOC = configuration.allowsUnverifiedTOC
         policy.prefetches = configuration.prefetches
+        policy.profiles.replays = configuration.profiles
+        policy.profiles.records = configuration.profiles
+        policy.profiles.quiet = UInt64(configuration.profileQuiet) * 1_000_000_000
         policy.fillsInBackground = configuration.fillsInBackground
         return policy
     }
@@ -183,6 +186,8 @@ struct Daemon: Sendable {
             ("decode_seconds_total", [], Double(streaming.decodeNanoseconds) / 1e9),
             ("digest_failures_total", [], Double(streaming.digestFailures)),
             ("store_failures_total", [], Double(streaming.storeFailures)),
+            ("profiled_bytes_total", [], Double(streaming.planner.profiledBytes)),
+            ("profiled_bytes_read_total", [], Double(streaming.planner.profiledBytesRead)),
             ("waiting_demands", [], Double(streaming.waitingDemands)),
             ("running_requests", [], Double(streaming.runningRequests)),
             ("attached_layers", [], Double(streaming.layers)),

@@ -12,6 +12,7 @@ final class Chain: Sendable {
     let tree: TreeImage
     /// By device number of the tree.
     let layers: [ReadLayer]
+    let touches: TouchLog
 
     init(id: Digest, slot: UInt32, tree: TreeImage, layers: [ReadLayer]) {
         self.id = id
@@ -19,6 +20,7 @@ final class Chain: Sendable {
         generation = Chain.generation(of: id)
         self.tree = tree
         self.layers = layers
+        touches = TouchLog(layers.map(\.content))
     }
 
     static func generation(of id: Digest) -> UInt32 {

@@ -12,9 +12,10 @@ extension LazyFileSystem {
         _ node: NodeID, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, after previous: Miss? = nil
     ) -> ReadResult {
         do {
-            guard let (layer, range) = try place(node, offset: offset, count: UInt64(buffer.count)) else {
-                return .bytes(0)
-            }
+            guard
+                let (layer, range) = try place(
+                    node, offset: offset, count: UInt64(buffer.count), isFirst: previous == nil)
+            else { return .bytes(0) }
             let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(range.count)])
             return read(layer, range, into: target, file: node.nid, after: previous)
         } catch {
@@ -32,9 +33,10 @@ extension LazyFileSystem {
         source.cancel(demand)
     }
 
-    /// Where in which layer's content space `count` bytes of `node` lie, cut at the end of the file; `nil` past it.
+    /// Where in which layer's content space `count` bytes of `node` lie, cut at the end of the file; `nil` past it. A read
+    /// that is not tried again counts as a touch.
     private func place(
-        _ node: NodeID, offset: UInt64, count: UInt64
+        _ node: NodeID, offset: UInt64, count: UInt64, isFirst: Bool
     ) throws(LazyFileSystemError) -> (ReadLayer, ByteRange)? {
         guard node.slot != 0 else {
             if node == .root || node == .content { throw .isDirectory }
@@ -58,6 +60,9 @@ extension LazyFileSystem {
         guard range.end <= layer.content.chunks.contentSize else {
             throw LazyFileSystemError(
                 .corrupt, "a file of chain \(chain.id) ends after the content of layer \(layer.content.digest)")
+        }
+        if isFirst {
+            chain.touches.note(device: content.device, layer.content, range, inode: node.nid, file: content.range)
         }
         return (layer, range)
     }

@@ -68,6 +68,11 @@ public final class LazyFileSystem: Sendable {
         table.withLock { $0.chain(id) != nil }
     }
 
+    /// Which pieces of the chain have been read since it was mounted; `nil` when it is not.
+    public func touches(ofChain id: Digest) -> TouchLog? {
+        table.withLock { $0.chain(id)?.touches }
+    }
+
     /// `handler` is told of each change after it happened, on the thread that made it. There is one handler.
     public func onChange(_ handler: (@Sendable (Change) -> Void)?) {
         observer.withLock { $0 = handler }

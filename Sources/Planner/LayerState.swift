@@ -17,6 +17,8 @@ struct LayerState: Sendable {
         static let planned = Marks(rawValue: 16)
         /// Came as a neighbour (and not as readahead).
         static let neighbour = Marks(rawValue: 32)
+        /// Fetched for a profile, and not read so far.
+        static let profiled = Marks(rawValue: 64)
     }
 
     let map: any ExtentMap
@@ -26,6 +28,8 @@ struct LayerState: Sendable {
     var marks: [Marks]
     var streams = SequentialStreams()
     var neighbourhood: Neighbourhood
+    /// Until then a profile says what will be read, and nothing is guessed from what lies beside it.
+    var profiledUntil = MonotonicTime(nanoseconds: 0)
     /// Extents marked ``Marks/inFlight``.
     private(set) var inFlight = 0
 
@@ -60,7 +64,7 @@ struct LayerState: Sendable {
         guard marks[extent].contains(.inFlight) else { return }
         inFlight -= 1
         marks[extent].remove(.inFlight)
-        if !arrived { marks[extent].subtract([.speculative, .neighbour]) }
+        if !arrived { marks[extent].subtract([.speculative, .neighbour, .profiled]) }
     }
 
     mutating func mark(_ extents: some Sequence<Int>, _ marks: Marks) {
@@ -77,21 +81,39 @@ struct LayerState: Sendable {
     }
 }
 
-/// The extents of one request: ascending, with the gaps between them left out.
+/// The extents of one request in the order in which their bytes come, with the gaps between them left out.
 struct Run: Sendable {
     private(set) var segments: [Range<Int>] = []
-    private(set) var blob = ByteRange(offset: 0, end: 0)
+    /// What is asked for: small gaps included, larger ones left out.
+    private(set) var ranges: [ByteRange] = []
+    /// Bytes in ``ranges``.
+    private(set) var byteCount: UInt64 = 0
 
     var isEmpty: Bool { segments.isEmpty }
 
-    mutating func append(_ extent: Int, _ range: ByteRange) {
-        let wasEmpty = segments.isEmpty
+    /// From the start of the first range to the end of the last one.
+    var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
+
+    /// Adds `extent`, which lies at `range`: to the last range when it follows that within `gap` bytes.
+    mutating func append(_ extent: Int, _ range: ByteRange, gap: UInt64) {
         if let last = segments.last, last.upperBound == extent {
             segments[segments.count - 1] = last.lowerBound..<extent + 1
         } else {
             segments.append(extent..<extent + 1)
         }
-        blob = ByteRange(offset: wasEmpty ? range.offset : blob.offset, end: range.end)
+        if let last = ranges.last, !needsNewRange(for: range, gap: gap) {
+            ranges[ranges.count - 1] = ByteRange(offset: last.offset, end: range.end)
+            byteCount += range.end - last.end
+        } else {
+            ranges.append(range)
+            byteCount += range.count
+        }
+    }
+
+    /// Whether ``append(_:_:gap:)`` would make a range of its own of `range`.
+    func needsNewRange(for range: ByteRange, gap: UInt64) -> Bool {
+        guard let last = ranges.last else { return true }
+        return range.offset < last.end || range.offset - last.end > gap
     }
 }
 
@@ -112,7 +134,7 @@ extension LayerState {
                 else { break }
             }
             guard isOpen(extent) else { continue }
-            run.append(extent, blob)
+            run.append(extent, blob, gap: gap)
             count += 1
         }
         return run
@@ -120,7 +142,9 @@ extension LayerState {
 
     /// The run for the wanted extent `start`: the wanted extents from there on, then readahead that is planned, then
     /// neighbours; what is neither ends it.
-    func demandRun(from start: Int, _ configuration: PlannerConfiguration) -> (run: Run, neighbours: [Int]) {
+    func demandRun(
+        from start: Int, _ configuration: PlannerConfiguration, now: MonotonicTime
+    ) -> (run: Run, neighbours: [Int]) {
         var run = Run()
         var neighbours: [Int] = []
         var demanded: UInt64 = 0
@@ -144,11 +168,13 @@ extension LayerState {
                 guard ahead &+ blob.count <= configuration.demandAhead else { break }
                 ahead &+= blob.count
             } else {
-                guard beside &+ blob.count <= neighbourhood.allowance(forDemandOf: demanded) else { break }
+                guard now >= profiledUntil,
+                    beside &+ blob.count <= neighbourhood.allowance(forDemandOf: demanded)
+                else { break }
                 beside &+= blob.count
                 neighbours.append(extent)
             }
-            run.append(extent, blob)
+            run.append(extent, blob, gap: configuration.mergeGap)
             count += 1
         }
         return (run, neighbours)

@@ -56,16 +56,18 @@ extension Planner {
     /// Whether more than the join distance of bytes that nobody waits for would come before `extent`.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
         guard extent != request.current, let map = layers[request.layer]?.map else { return false }
+        let distance =
+            request.startedAs == .profile ? configuration.joinDistanceInProfile : configuration.joinDistance
         var idle: UInt64 = 0
         if let current = request.current, wants[ExtentKey(layer: request.layer, extent: current)] == nil {
             idle = map.blobRange(of: current).count
         }
         for segment in request.rest {
             for other in segment {
-                if other >= extent { return false }
+                if other == extent { return false }
                 if wants[ExtentKey(layer: request.layer, extent: other)] == nil {
                     idle &+= map.blobRange(of: other).count
-                    if idle > configuration.joinDistance { return true }
+                    if idle > distance { return true }
                 }
             }
         }
@@ -76,23 +78,23 @@ extension Planner {
     private mutating func cut(_ id: RequestID, at extent: Int) {
         guard let request = requests[id] else { return }
         statistics.cut += 1
-        var kept: [Range<Int>] = []
-        var released: [Range<Int>] = []
-        for segment in request.rest {
-            let before = segment.clamped(to: segment.lowerBound..<max(segment.lowerBound, extent))
-            let after = segment.clamped(to: min(segment.upperBound, extent)..<segment.upperBound)
-            if !before.isEmpty { kept.append(before) }
-            if !after.isEmpty { released.append(after) }
-        }
+        guard let index = request.rest.firstIndex(where: { $0.contains(extent) }) else { return }
+        let segment = request.rest[index]
+        var kept = Array(request.rest[..<index])
+        if segment.lowerBound < extent { kept.append(segment.lowerBound..<extent) }
+        let released = [extent..<segment.upperBound] + request.rest[(index + 1)...]
         requests[id]?.rest = kept
+        let map = layers[request.layer]?.map
+        let bytes = released.joined().reduce(0) { $0 &+ (map?.blobRange(of: $1).count ?? 0) }
+        requests[id]?.bytesLeft -= min(bytes, request.bytesLeft)
         release(released, of: request)
         // A profile still wants the rest, and before what comes after it.
-        guard let first = released.first, let last = released.last else { return }
-        let entry = BackgroundEntry(
-            layer: request.layer, extents: first.lowerBound..<last.upperBound, attempts: request.attempts)
+        let entries = released.map {
+            BackgroundEntry(layer: request.layer, extents: $0, attempts: request.attempts)
+        }
         switch request.startedAs {
-        case .profile: profileQueue.insert(entry, at: 0)
-        case .readahead: plan(entry)
+        case .profile: profileQueue.prepend(entries)
+        case .readahead: entries.forEach { plan($0) }
         case .demand, .fill: break
         }
     }
@@ -178,15 +180,22 @@ extension Planner {
     }
 
     /// Takes note of reading, from the store or not: it feeds readahead and tells which guesses were good.
-    mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>) {
+    mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>, _ now: MonotonicTime) {
         for extent in extents {
-            guard let marks = layers[id]?.marks[extent], marks.contains(.speculative) else { continue }
-            layers[id]?.marks[extent].subtract([.speculative, .neighbour])
+            guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .profiled]) else {
+                continue
+            }
+            layers[id]?.marks[extent].subtract([.speculative, .neighbour, .profiled])
+            if marks.contains(.profiled) {
+                statistics.profiledBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
+            }
+            guard marks.contains(.speculative) else { continue }
             statistics.speculatedRead += 1
             if marks.contains(.neighbour) { layers[id]?.neighbourhood.wasRead() }
         }
         guard let map = layers[id]?.map,
             let stream = layers[id]?.streams.access(extents, map, configuration),
+            now >= layers[id]?.profiledUntil ?? now,
             let ahead = layers[id]?.streams.ahead(stream, map)
         else { return }
         plan(BackgroundEntry(layer: id, extents: ahead))

@@ -35,30 +35,17 @@ extension Planner {
                 satisfy(key, now)
                 continue
             }
-            guard let (run, neighbours) = layers[key.layer]?.demandRun(from: key.extent, configuration) else {
-                continue
-            }
+            guard
+                let (run, neighbours) = layers[key.layer]?.demandRun(from: key.extent, configuration, now: now)
+            else { continue }
             layers[key.layer]?.mark(neighbours, [.speculative, .neighbour])
             statistics.speculated += UInt64(neighbours.count)
             if !neighbours.isEmpty { layers[key.layer]?.neighbourhood.requested() }
-            start(run, key.layer, .demand, attempts: wants[key]?.attempts ?? 0)
+            start(run, key.layer, .demand, attempts: wants[key]?.attempts ?? 0, now)
         }
     }
 
-    // MARK: - Profile and readahead
-
-    private mutating func startProfile(_ now: MonotonicTime) {
-        var index = 0
-        while index < profileQueue.count, hasRoom(.profile) {
-            let entry = profileQueue[index]
-            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
-                index += 1
-                continue
-            }
-            profileQueue[index].extents = advance(entry, .profile)
-            if profileQueue[index].extents.isEmpty { profileQueue.remove(at: index) }
-        }
-    }
+    // MARK: - Readahead
 
     private mutating func startReadahead(_ now: MonotonicTime) {
         var index = 0
@@ -68,28 +55,26 @@ extension Planner {
                 index += 1
                 continue
             }
-            readaheadQueue[index].extents = advance(entry, .readahead)
+            readaheadQueue[index].extents = advance(entry, now)
             if readaheadQueue[index].extents.isEmpty { readaheadQueue.remove(at: index) }
         }
     }
 
     /// Starts one run of the entry, if anything of it is open; gives what is left of it.
-    private mutating func advance(_ entry: BackgroundEntry, _ fetchClass: FetchClass) -> Range<Int> {
+    private mutating func advance(_ entry: BackgroundEntry, _ now: MonotonicTime) -> Range<Int> {
         let end = entry.extents.upperBound
         guard
             let run = layers[entry.layer]?.backgroundRun(
-                in: entry.extents, limit: configuration.runLimit[fetchClass], gap: configuration.mergeGap),
+                in: entry.extents, limit: configuration.runLimit.readahead, gap: configuration.mergeGap),
             let last = run.segments.last
         else {
-            if fetchClass == .readahead { unplan(entry) }
+            unplan(entry)
             return end..<end
         }
-        if fetchClass == .readahead {
-            unplan(BackgroundEntry(layer: entry.layer, extents: entry.extents.lowerBound..<last.upperBound))
-            layers[entry.layer]?.mark(run.segments.joined(), .speculative)
-            statistics.speculated += UInt64(run.segments.reduce(0) { $0 + $1.count })
-        }
-        start(run, entry.layer, fetchClass, attempts: entry.attempts)
+        unplan(BackgroundEntry(layer: entry.layer, extents: entry.extents.lowerBound..<last.upperBound))
+        layers[entry.layer]?.mark(run.segments.joined(), .speculative)
+        statistics.speculated += UInt64(run.segments.reduce(0) { $0 + $1.count })
+        start(run, entry.layer, .readahead, attempts: entry.attempts, now)
         return last.upperBound..<end
     }
 
@@ -97,7 +82,7 @@ extension Planner {
 
     private mutating func startFill(_ now: MonotonicTime) {
         guard !fillQueue.isEmpty, hasRoom(.fill) else { return }
-        guard running.profile == 0, running.readahead == 0, !mustFillYield(now) else { return }
+        guard running.profile == 0, profileQueue.isEmpty, running.readahead == 0, !mustFillYield(now) else { return }
         var index = 0
         while index < fillQueue.count, hasRoom(.fill), mayFillTake(now) {
             let entry = fillQueue[index]
@@ -114,8 +99,8 @@ extension Planner {
             }
             if let last = run.segments.last {
                 fillQueue[index].cursor = last.upperBound
-                if configuration.fillBytesPerSecond != nil { fillTokens -= Double(run.blob.count) }
-                start(run, entry.layer, .fill, attempts: entry.failures)
+                if configuration.fillBytesPerSecond != nil { fillTokens -= Double(run.byteCount) }
+                start(run, entry.layer, .fill, attempts: entry.failures, now)
             } else if entry.hasHoles {
                 // Once more over the layer; what is in flight now comes back as a hole if it fails.
                 fillQueue[index].cursor = 0
@@ -186,14 +171,14 @@ extension Planner {
 
     // MARK: - Common
 
-    private func hasRoom(_ fetchClass: FetchClass) -> Bool {
+    func hasRoom(_ fetchClass: FetchClass) -> Bool {
         running[fetchClass] == 0
             || running[fetchClass] < configuration.requestLimit[fetchClass]
                 && runningBytes[fetchClass] < configuration.byteLimit[fetchClass]
     }
 
     /// Whether a background class may ask for bytes of this layer now.
-    private mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, _ now: MonotonicTime) -> Bool {
+    mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, _ now: MonotonicTime) -> Bool {
         var earliest = max(notBefore, backgroundPausedUntil)
         if let host = layers[id]?.host, let until = throttledHosts[host] {
             if until <= now { throttledHosts[host] = nil }
@@ -204,21 +189,23 @@ extension Planner {
         return false
     }
 
-    private mutating func start(_ run: Run, _ layer: LayerID, _ fetchClass: FetchClass, attempts: Int) {
+    mutating func start(
+        _ run: Run, _ layer: LayerID, _ fetchClass: FetchClass, attempts: Int, _ now: MonotonicTime
+    ) {
         lastRequest += 1
         let id = RequestID(value: lastRequest)
         for extent in layers[layer]?.begin(run) ?? [] {
             wants[ExtentKey(layer: layer, extent: extent)]?.phase = .inFlight
         }
-        let bytes = run.blob.count
+        let bytes = run.byteCount
         requests[id] = Request(
             id: id, layer: layer, startedAs: fetchClass, fetchClass: fetchClass, rest: run.segments, bytes: bytes,
-            attempts: attempts)
+            bytesLeft: bytes, startedAt: now, attempts: attempts)
         running[fetchClass] += 1
         runningBytes[fetchClass] += bytes
         statistics.requests[fetchClass] += 1
         statistics.bytes[fetchClass] += bytes
         actions.append(
-            .start(FetchRequest(id: id, layer: layer, fetchClass: fetchClass, blob: run.blob, attempt: attempts)))
+            .start(FetchRequest(id: id, layer: layer, fetchClass: fetchClass, ranges: run.ranges, attempt: attempts)))
     }
 }

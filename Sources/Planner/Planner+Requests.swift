@@ -6,6 +6,7 @@ extension Planner {
     public mutating func advance(_ id: RequestID, now: MonotonicTime) -> Advance {
         guard let request = requests[id], layers[request.layer] != nil, stoppedReason == nil else { return .end }
         requests[id]?.current = nil
+        note(request, now)
         if mustPause(request, now) {
             if requests[id]?.pausedSince == nil { requests[id]?.pausedSince = now }
             wake(at: now.advanced(by: configuration.fillStarvation))
@@ -13,7 +14,9 @@ extension Planner {
         }
         guard let extent = requests[id]?.take() else { return .end }
         requests[id]?.current = extent
-        if request.trickle > 0, let count = layers[request.layer]?.map.blobRange(of: extent).count {
+        let count = layers[request.layer]?.map.blobRange(of: extent).count ?? 0
+        requests[id]?.bytesLeft -= min(count, request.bytesLeft)
+        if request.trickle > 0 {
             requests[id]?.trickle = request.trickle > count ? request.trickle - count : 0
         }
         return .take(extent, awaited: wants[ExtentKey(layer: request.layer, extent: extent)] != nil)
@@ -90,6 +93,18 @@ extension Planner {
         return finish(now)
     }
 
+    /// What the progress of a request tells about the link.
+    private mutating func note(_ request: Request, _ now: MonotonicTime) {
+        if !request.isAnswered {
+            requests[request.id]?.isAnswered = true
+            pace.answered(after: now.since(request.startedAt), now)
+        }
+        if request.startedAs == .profile { profileGoesOn(now) }
+        if let current = request.current, let map = layers[request.layer]?.map {
+            pace.arrived(map.blobRange(of: current).count, now)
+        }
+    }
+
     // MARK: - Failure
 
     private mutating func failed(
@@ -117,14 +132,14 @@ extension Planner {
     private mutating func retryProfile(
         _ request: Request, _ undone: [Range<Int>], _ failure: RequestFailure, _ now: MonotonicTime
     ) {
-        guard let first = undone.first, let last = undone.last, failure.kind != .permanent,
-            request.attempts + 1 < configuration.profileAttempts
-        else { return }
+        guard failure.kind != .permanent, request.attempts + 1 < configuration.profileAttempts else { return }
         let pause = backOff(request.attempts + 1, longest: configuration.retryLongest)
-        profileQueue.insert(
-            BackgroundEntry(
-                layer: request.layer, extents: first.lowerBound..<last.upperBound, attempts: request.attempts + 1,
-                notBefore: now.advanced(by: pause)), at: 0)
+        profileQueue.prepend(
+            undone.map {
+                BackgroundEntry(
+                    layer: request.layer, extents: $0, attempts: request.attempts + 1,
+                    notBefore: now.advanced(by: pause))
+            })
     }
 
     private mutating func noteFill(_ id: LayerID, failed: Bool, after: UInt64?, _ now: MonotonicTime) {

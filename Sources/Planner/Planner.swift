@@ -26,7 +26,15 @@ public struct Planner: Sendable {
     var deadlines = FIFO<Deadline>()
     /// Wanted extents that wait for their next try.
     var retries: [Retry] = []
-    var profileQueue: [BackgroundEntry] = []
+    /// What profiles want, in the order of first use.
+    var profileQueue = FIFO<BackgroundEntry>()
+    /// How large the next batch of a profile is.
+    var profileBatch: UInt64
+    /// When ``profileGoesOn(_:)`` last looked at the layers.
+    var profileNoted = MonotonicTime(nanoseconds: 0)
+    var pace = LinkPace()
+    /// Hosts that give one range a request.
+    var singleRangeHosts: Set<String> = []
     var readaheadQueue: [BackgroundEntry] = []
     var fillQueue: [FillEntry] = []
 
@@ -56,6 +64,7 @@ public struct Planner: Sendable {
     public init(_ configuration: PlannerConfiguration = PlannerConfiguration()) {
         self.configuration = configuration
         fillTokens = Double(configuration.runLimit.fill)
+        profileBatch = configuration.profileFirstBatch
     }
 
     // MARK: - Layers
@@ -74,7 +83,7 @@ public struct Planner: Sendable {
         for ticket in demands.filter({ $0.value.layer == id }).keys.sorted(by: { $0.value < $1.value }) {
             end(ticket, .failed(reason: "the layer is no longer in use"), now)
         }
-        profileQueue.removeAll { $0.layer == id }
+        profileQueue.keep { $0.layer != id }
         readaheadQueue.removeAll { $0.layer == id }
         fillQueue.removeAll { $0.layer == id }
         layers[id] = nil
@@ -84,7 +93,7 @@ public struct Planner: Sendable {
     /// Fails every demand with `reason`, ends every request, and starts nothing from now on.
     public mutating func stop(reason: String, now: MonotonicTime) -> [PlannerAction] {
         stoppedReason = reason
-        profileQueue = []
+        _ = profileQueue.removeAll()
         readaheadQueue = []
         fillQueue = []
         for ticket in demands.keys.sorted(by: { $0.value < $1.value }) {
@@ -113,7 +122,7 @@ public struct Planner: Sendable {
             missing += 1
             want(ExtentKey(layer: id, extent: extent), ticket)
         }
-        noteAccess(id, extents)
+        noteAccess(id, extents, now)
         guard missing > 0 else {
             statistics.demandsAlreadyLocal += 1
             actions.append(.complete(ticket, .available))
@@ -133,17 +142,31 @@ public struct Planner: Sendable {
     /// A reader was served `extents` from the store.
     public mutating func noteRead(_ id: LayerID, extents: Range<Int>, now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil, let extents = layers[id]?.clamped(extents), !extents.isEmpty else { return [] }
-        noteAccess(id, extents)
+        noteAccess(id, extents, now)
         return finish(now)
     }
 
     // MARK: - Background
 
-    /// `extents` will be needed soon: fetched in the order of these calls, and within one call in the order of the blob.
-    public mutating func prefetch(_ id: LayerID, extents: Range<Int>, now: MonotonicTime) -> [PlannerAction] {
-        guard stoppedReason == nil, let extents = layers[id]?.clamped(extents), !extents.isEmpty else { return [] }
-        profileQueue.append(BackgroundEntry(layer: id, extents: extents))
+    /// The most ranges that a ``FetchRequest`` has.
+    public static let maximumRanges = 128
+
+    /// `pieces` will be needed soon: fetched in the order of these calls, and within one call in the order of the pieces.
+    public mutating func prefetch(
+        _ pieces: [(layer: LayerID, extents: Range<Int>)], now: MonotonicTime
+    ) -> [PlannerAction] {
+        guard stoppedReason == nil else { return [] }
+        for (layer, extents) in pieces {
+            guard let extents = layers[layer]?.clamped(extents), !extents.isEmpty else { continue }
+            profileQueue.append(BackgroundEntry(layer: layer, extents: extents))
+            layers[layer]?.profiledUntil = now.advanced(by: configuration.profileQuiet)
+        }
         return finish(now)
+    }
+
+    /// The host that `id` comes from gives one range a request: no more than one is asked for from now on.
+    public mutating func givesSingleRanges(_ id: LayerID) {
+        if let host = layers[id]?.host { singleRangeHosts.insert(host) }
     }
 
     /// The whole layer is to become local when there is time for it; layers in the order of these calls.

@@ -1,9 +1,9 @@
 /// The numbers behind the planner's decisions. Bytes are bytes of the blob (compressed): what the link carries.
 public struct PlannerConfiguration: Sendable {
     /// Requests of each class that may be under way at once. Demand has its own room and so waits for no other class.
-    /// Two for a profile: a second request hides the round trip between two runs, and more only make the bytes that are
-    /// needed first come later. Two for fill, for the same reason.
-    public var requestLimit = PerClass<Int>(demand: 32, profile: 2, readahead: 4, fill: 2)
+    /// A profile's batch is a request for each layer that it has something of; see ``profileFirstBatch``. Two for fill: a
+    /// second request hides the round trip between two runs.
+    public var requestLimit = PerClass<Int>(demand: 32, profile: 8, readahead: 4, fill: 2)
 
     /// Bytes of each class that may be under way at once; one request of a class may always go. It bounds memory.
     public var byteLimit = PerClass<UInt64>(demand: 64 << 20, profile: 24 << 20, readahead: 24 << 20, fill: 16 << 20)
@@ -24,6 +24,21 @@ public struct PlannerConfiguration: Sendable {
     /// How much of what lies behind a small demand in the blob comes along in its request; see ``Neighbourhood``.
     public var neighbourhood = NeighbourhoodLimits()
 
+    /// A profile is fetched in batches in the order of first use, each larger than the one before: within a batch, what
+    /// lies in one layer is one request. Bytes of the first batch.
+    public var profileFirstBatch: UInt64 = 2 << 20
+    /// What a batch is larger by than the one before, and the most that it grows to.
+    public var profileBatchGrowth: UInt64 = 4
+    /// See ``profileBatchGrowth``.
+    public var profileLargestBatch: UInt64 = 16 << 20
+    /// The next batch is asked for while so many bytes of the ones before are still to come, or what the link carries
+    /// while a request is answered, if that is more.
+    public var profileAhead: UInt64 = 1 << 20
+    /// As ``mergeGap``, for a profile from a host that gives one range a request.
+    public var profileGapAlone: UInt64 = 256 << 10
+    /// Nanoseconds after a profile's last request for which nothing is guessed in its layers.
+    public var profileQuiet: UInt64 = 1_000_000_000
+
     /// Sequential reading: the first window, and what it may double to.
     public var readaheadFirst: UInt64 = 256 << 10
     /// See ``readaheadFirst``.
@@ -36,6 +51,9 @@ public struct PlannerConfiguration: Sendable {
     /// A reader that hits an extent further than this behind what its request is carrying (bytes that nobody waits
     /// for) does not wait for them: the request is cut short before the extent, which gets a request of its own.
     public var joinDistance: UInt64 = 2 << 20
+    /// The same for a request of a profile, whose bytes will all be needed: what a reader gains by being served out of
+    /// order, the next one loses.
+    public var joinDistanceInProfile: UInt64 = 8 << 20
 
     /// Nanoseconds after which a demand fails: as long as a reader is held through an outage of the registry.
     public var demandTimeout: UInt64 = 30_000_000_000

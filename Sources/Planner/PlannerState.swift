@@ -48,6 +48,7 @@ struct Retry: Sendable {
 struct BackgroundEntry: Sendable {
     let layer: LayerID
     var extents: Range<Int>
+    /// Requests for them that failed.
     var attempts = 0
     var notBefore = MonotonicTime(nanoseconds: 0)
 }
@@ -69,12 +70,17 @@ struct Request: Sendable {
     let layer: LayerID
     let startedAs: FetchClass
     var fetchClass: FetchClass
-    /// What has not been taken yet.
+    /// What has not been taken yet, in the order in which it comes.
     var rest: [Range<Int>]
     /// Taken, its bytes arriving.
     var current: Int?
-    /// Bytes of the range that was asked for; held against the limit of the class until the request ends.
+    /// Bytes that were asked for; held against the limit of the class until the request ends.
     let bytes: UInt64
+    /// Of them, those whose extents have not been taken.
+    var bytesLeft: UInt64
+    let startedAt: MonotonicTime
+    /// Whether anything of the answer has been seen.
+    var isAnswered = false
     let attempts: Int
     var pausedSince: MonotonicTime?
     /// What a starving fill may still take before it pauses again.

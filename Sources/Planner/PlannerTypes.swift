@@ -27,17 +27,21 @@ public struct RequestID: Hashable, Sendable {
     }
 }
 
-/// A request that the planner wants made: one range of one blob. Its extents are asked for one by one with
-/// ``Planner/advance(_:now:)`` as the bytes arrive, so that the planner can still change its mind.
+/// A request that the planner wants made: ranges of one blob, one of them for all but a profile. Its extents are asked for
+/// one by one with ``Planner/advance(_:now:)`` as the bytes arrive, so that the planner can still change its mind.
 public struct FetchRequest: Hashable, Sendable {
     public let id: RequestID
     public let layer: LayerID
     /// Why it was started. It may be promoted while it runs.
     public let fetchClass: FetchClass
-    /// From the start of its first extent to the end of its last one.
-    public let blob: ByteRange
+    /// What to ask for, in the order in which it is wanted: apart from each other, not empty, at most
+    /// ``Planner/maximumRanges``.
+    public let ranges: [ByteRange]
     /// How often the first demanded extent in it has been tried before; 0 for the first time.
     public let attempt: Int
+
+    /// From the start of its first range to the end of its last one.
+    public var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 }
 
 /// How a demand ended.
@@ -130,6 +134,10 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var speculated: UInt64 = 0
     /// See ``speculated``.
     public var speculatedRead: UInt64 = 0
+    /// Bytes of extents that were fetched for a profile, and of those of them that were read.
+    public var profiledBytes: UInt64 = 0
+    /// See ``profiledBytes``.
+    public var profiledBytesRead: UInt64 = 0
     /// Requests that failed.
     public var requestsFailed: UInt64 = 0
     /// Extents whose bytes were wrong.

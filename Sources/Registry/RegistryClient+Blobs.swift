@@ -6,9 +6,12 @@ import NIOHTTP1
 /// A body whose head has arrived.
 struct OpenedBody {
     var reader: BodyReader
-    /// What of the blob will be read from it: never more than was asked for.
+    /// What of the blob will be read from it, from the first byte to the last; where several ranges were asked for, with
+    /// what lies between them, and perhaps not all of them.
     var range: ByteRange
     var size: UInt64
+    /// The base of the host that it comes from.
+    var host: String
 }
 
 extension RegistryClient {
@@ -16,6 +19,9 @@ extension RegistryClient {
     public static let maximumConfigSize = 8 << 20
     /// So many bytes are read and dropped when a server ignores a range, before it is given up.
     static let cheapSkip: UInt64 = 1 << 20
+    /// What lies between two ranges is read and dropped, where a host gives one range a request, up to so many bytes: about
+    /// what a round trip is worth on most links.
+    static let cheapGap: UInt64 = 256 << 10
 
     /// Opens a stream over part of a blob. Returns when the head of the answer has arrived.
     ///
@@ -31,9 +37,11 @@ extension RegistryClient {
         }
         let permit = try await permit(location.repository.host, priority)
         let opened = try await openBody(location, selection, priority: priority, knownSize: knownSize)
+        let ranges: [ByteRange]
+        if case .ranges(let asked) = selection { ranges = asked } else { ranges = [opened.range] }
         return BlobStream(
-            range: opened.range, blobSize: opened.size, client: self, location: location, priority: priority,
-            permit: permit, first: Guarded(opened.reader))
+            ranges: ranges, blobSize: opened.size, client: self, location: location, priority: priority,
+            permit: permit, first: Guarded(opened), isOneByOne: ranges.count > 1 && !opened.reader.isMultipart)
     }
 
     /// A small blob (an image configuration) in memory, its digest checked.

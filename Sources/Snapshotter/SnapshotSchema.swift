@@ -37,6 +37,7 @@ enum SnapshotSchema {
                     """)
         }
         ChainRecords.register(in: &migrator)
+        ProfileRecords.register(in: &migrator)
         return migrator
     }
 }

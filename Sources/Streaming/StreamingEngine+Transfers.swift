@@ -79,9 +79,10 @@ extension StreamingEngine {
     private func transfer(_ order: Order) async throws(RegistryError) {
         let stream = try await open(order)
         let request = order.request
-        guard stream.range.offset == request.blob.offset else {
-            throw RegistryError(.malformedAnswer, "\(request.blob) was asked for and \(stream.range) came")
+        guard stream.ranges == request.ranges else {
+            throw RegistryError(.malformedAnswer, "\(request.ranges) was asked for and \(stream.ranges) came")
         }
+        if stream.isOneByOne { state.withLock { $0.planner.givesSingleRanges(request.layer) } }
         var body = BodyCursor(
             stream, received: counters.received[request.fetchClass], skipped: counters.skipped)
         while let (extent, isAwaited) = await next(order) {
@@ -114,11 +115,13 @@ extension StreamingEngine {
     /// here the next repository is asked when one does not have the blob or does not let us in.
     private func open(_ order: Order) async throws(RegistryError) -> BlobStream {
         let priority: RequestPriority = order.request.fetchClass == .demand ? .demand : .background
+        let ranges = order.request.ranges
+        let selection: BlobSelection = ranges.count > 1 ? .ranges(ranges) : .range(order.request.blob)
         var last = RegistryError(.notFound, "nobody has said where the layer can be had")
         for location in order.layer.locations {
             do throws(RegistryError) {
                 let stream = try await registry.open(
-                    location, .range(order.request.blob), priority: priority,
+                    location, selection, priority: priority,
                     knownSize: order.layer.content.chunks.blobSize)
                 order.layer.prefer(location)
                 return stream

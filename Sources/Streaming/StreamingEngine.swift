@@ -127,11 +127,25 @@ public final class StreamingEngine: ChunkSource {
     /// Fetches what the layers themselves say is needed early (the eStargz prefetch landmark), in the order of `layers`.
     public func prefetch(_ layers: [LayerContent]) {
         apply { state, now in
-            layers.flatMap { layer -> [PlannerAction] in
+            let pieces = layers.compactMap { layer -> (layer: LayerID, extents: Range<Int>)? in
                 guard case .blobPrefix(let end) = layer.chunks.prefetch, let known = state.byDigest[layer.digest]
-                else { return [] }
-                return state.planner.prefetch(known.id, extents: known.map.extents(before: end), now: now)
+                else { return nil }
+                return (known.id, known.map.extents(before: end))
             }
+            return state.planner.prefetch(pieces, now: now)
+        }
+    }
+
+    /// Fetches what a profile says is needed early, in its order.
+    public func prefetch(_ pieces: [ProfilePiece]) {
+        apply { state, now in
+            state.planner.prefetch(
+                pieces.compactMap { piece in
+                    guard let known = state.byDigest[piece.layer.digest],
+                        let extents = known.map.extents(missingIn: piece.chunks)
+                    else { return nil }
+                    return (known.id, extents)
+                }, now: now)
         }
     }
 

@@ -1,10 +1,13 @@
 public import Base
 
-/// What can go wrong with the engine itself. What goes wrong with one transfer is told to those who wait for it.
+/// What can go wrong with the engine itself and with profiles. What goes wrong with one transfer is told to those who wait
+/// for it.
 public struct StreamingError: ModuleError {
     public enum Code: Hashable, Sendable {
         /// A thread could not be started.
         case noThread
+        /// Bytes that were to be a profile are none.
+        case badProfile
     }
 
     public let code: Code

@@ -22,7 +22,7 @@ import Testing
         #expect(!desk.planner.isFilling(layers[0]) && !desk.planner.isFilling(layers[1]))
     }
 
-    @Test func profileIsSplitIntoRunsInOrder() {
+    @Test func profileComesInGrowingBatchesInOrder() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 20))
         let layer = desk.attach(fake)
@@ -33,8 +33,8 @@ import Testing
             ranges.append(request.blob)
             desk.carryOut(request, layer, fake)
         }
-        #expect(ranges.map(\.count) == [8 * mebibyte, 8 * mebibyte, 4 * mebibyte])
-        #expect(ranges.map(\.offset) == [0, 8 * mebibyte, 16 * mebibyte])
+        #expect(ranges.map(\.count) == [2 * mebibyte, 8 * mebibyte, 10 * mebibyte])
+        #expect(ranges.map(\.offset) == [0, 2 * mebibyte, 10 * mebibyte])
         #expect(fake.missing == 0)
     }
 
@@ -55,7 +55,10 @@ import Testing
     }
 
     @Test func demandFarBehindCutsTheRequestAndTheRestIsNotForgotten() throws {
-        var desk = Desk()
+        var configuration = PlannerConfiguration.plain
+        configuration.profileFirstBatch = 8 * mebibyte
+        configuration.joinDistanceInProfile = 2 * mebibyte
+        var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 8))
         let layer = desk.attach(fake)
         desk.prefetch(layer, 0..<8)
@@ -63,15 +66,15 @@ import Testing
         #expect(desk.take(profile, 1) == [0])
         let ticket = desk.demand(layer, 5..<6)
         let requests = desk.newRequests()
-        #expect(requests.map(\.fetchClass) == [.demand, .profile])
-        #expect(
-            requests.map(\.blob) == [
-                ByteRange(offset: 5 * mebibyte, end: 6 * mebibyte), ByteRange(offset: 6 * mebibyte, end: 8 * mebibyte),
-            ])
+        #expect(requests.map(\.fetchClass) == [.demand])
+        #expect(requests.map(\.blob) == [ByteRange(offset: 5 * mebibyte, end: 6 * mebibyte)])
         #expect(desk.take(profile) == [1, 2, 3, 4], "what was asked for twice is not read twice")
         desk.arrive(layer, fake, Array(0..<5))
+        let rest = desk.newRequests()
+        #expect(rest.map(\.fetchClass) == [.profile])
+        #expect(rest.map(\.blob) == [ByteRange(offset: 6 * mebibyte, end: 8 * mebibyte)])
         desk.end(profile)
-        for request in requests { desk.carryOut(request, layer, fake) }
+        for request in requests + rest { desk.carryOut(request, layer, fake) }
         #expect(desk.completed[ticket] == .available)
         #expect(fake.missing == 0)
         #expect(desk.planner.statistics.cut == 1)

@@ -108,7 +108,7 @@ import Testing
         let fake = FakeLayer(sizes: Array(repeating: 8 * mebibyte, count: 64))
         let layer = desk.attach(fake)
         desk.prefetch(layer, 0..<64)
-        #expect(desk.newRequests().map(\.fetchClass) == [.profile, .profile])
+        #expect(desk.newRequests().map(\.fetchClass) == [.profile], "the next batch waits for this one")
         desk.demand(layer, 40..<41)
         #expect(desk.newRequests().map(\.fetchClass) == [.demand])
     }

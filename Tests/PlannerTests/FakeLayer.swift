@@ -107,7 +107,12 @@ struct Desk {
     }
 
     mutating func prefetch(_ layer: LayerID, _ extents: Range<Int>) {
-        apply(planner.prefetch(layer, extents: extents, now: now))
+        apply(planner.prefetch([(layer, extents)], now: now))
+    }
+
+    /// A profile: pieces in the order of first use.
+    mutating func prefetch(_ pieces: [(layer: LayerID, extents: Range<Int>)]) {
+        apply(planner.prefetch(pieces, now: now))
     }
 
     mutating func fill(_ layer: LayerID) {

@@ -48,6 +48,82 @@ struct RangeTests {
         }
     }
 
+    static let several: [Range<Int>] = [10..<5000, 6000..<6001, 900_000..<1_200_000, 2_999_000..<3 << 20]
+
+    /// Whatever a server makes of several ranges, each byte of them comes once and nothing else does; and a server that
+    /// gave one range is not asked for several again.
+    @Test(arguments: [
+        Behaviour.Ranges.honoured, .severalRefused(400), .severalRefused(416), .severalRefused(501), .severalIgnored,
+        .firstOfSeveral, .ignoredFirst(1),
+    ])
+    func severalRangesComeInOrder(_ mode: Behaviour.Ranges) async throws {
+        let bytes = pattern(Self.size)
+        var behaviour = Behaviour()
+        behaviour.ranges = mode
+        try await TestRegistry.withRegistry(behaviour) { registry in
+            let digest = registry.addBlob(bytes)
+            try await withClient(configuration()) { client in
+                let ranges = Self.several.map {
+                    ByteRange(offset: UInt64($0.lowerBound), end: UInt64($0.upperBound))
+                }
+                for round in 0..<2 {
+                    let before = registry.requests.count
+                    let stream = try await client.open(
+                        registry.location(digest), .ranges(ranges), priority: .background,
+                        knownSize: UInt64(Self.size))
+                    #expect(stream.ranges == ranges)
+                    var read: [UInt8] = []
+                    for try await buffer in stream { read += Array(buffer.readableBytesView) }
+                    #expect(read == Self.several.flatMap { Array(bytes[$0]) }, "\(mode)")
+                    let asked = registry.requests.dropFirst(before).compactMap(\.range)
+                    if mode == .honoured || mode == .ignoredFirst(1) {
+                        #expect(asked.count { $0.contains(",") } == 1)
+                    } else {
+                        // The first two lie so close that one request brings both.
+                        #expect(asked.filter { !$0.contains(",") }.count == 3, "\(asked)")
+                        #expect(asked.count { $0.contains(",") } == (round == 0 ? 1 : 0))
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func severalRangesAreTakenUpWhereTheyBroke() async throws {
+        let bytes = pattern(Self.size)
+        try await TestRegistry.withRegistry { registry in
+            let digest = registry.addBlob(bytes)
+            for count in [200_000, 100, 6000] { registry.inject(.breakBody(after: count)) }
+            try await withClient(configuration()) { client in
+                let ranges = Self.several.map {
+                    ByteRange(offset: UInt64($0.lowerBound), end: UInt64($0.upperBound))
+                }
+                let stream = try await client.open(
+                    registry.location(digest), .ranges(ranges), priority: .demand, knownSize: UInt64(Self.size))
+                let read = try await stream.collect(maximumSize: Self.size)
+                #expect(read == Self.several.flatMap { Array(bytes[$0]) })
+            }
+        }
+    }
+
+    @Test(arguments: [
+        [], [ByteRange(offset: 5, end: 9), ByteRange(offset: 9, end: 9)],
+        [ByteRange(offset: 50, end: 90), ByteRange(offset: 9, end: 51)],
+        [ByteRange(offset: 0, end: 4), ByteRange(offset: 8, end: UInt64(size) + 1)],
+        (0...UInt64(BlobSelection.maximumRanges)).map { ByteRange(offset: $0 * 10, end: $0 * 10 + 5) },
+    ])
+    func severalRangesThatMakeNoSenseAreRefused(_ ranges: [ByteRange]) async throws {
+        try await TestRegistry.withRegistry { registry in
+            let digest = registry.addBlob(pattern(Self.size))
+            try await withClient(configuration()) { client in
+                let error = await failure {
+                    _ = try await client.open(
+                        registry.location(digest), .ranges(ranges), priority: .demand, knownSize: UInt64(Self.size))
+                }
+                #expect(error?.code == .rangeNotSatisfiable)
+            }
+        }
+    }
+
     @Test func rangeIgnoredIsFoundOutWithoutReading() async throws {
         var behaviour = Behaviour()
         behaviour.ranges = .ignored

@@ -29,6 +29,12 @@ public struct Behaviour: Sendable {
         case unstated
         /// 206 with `bytes a-b/*`.
         case sizeless
+        /// Several ranges in one request are refused with this status (Google Cloud Storage: 400).
+        case severalRefused(Int)
+        /// Several ranges are answered with 200 and everything (Amazon S3).
+        case severalIgnored
+        /// Of several ranges the first is given.
+        case firstOfSeveral
     }
 
     /// Blobs are served by another server, by presigned URLs.

@@ -216,6 +216,14 @@ extension TestRegistry {
             return Answer(200, ["content-length": String(blob.count), "content-type": "application/octet-stream"])
         }
         let whole = Answer(200, ["content-type": "application/octet-stream"], body: blob[...])
+        if let text = request.range, let several = Self.ranges(text, size: blob.count) {
+            switch behaviour.ranges {
+            case .ignored, .severalIgnored: return whole
+            case .severalRefused(let status): return Answer(status, text: "one range a request")
+            case .firstOfSeveral: return partial(blob, several[0], behaviour)
+            default: return multipart(blob, several)
+            }
+        }
         guard let text = request.range, let asked = Self.range(text, size: blob.count) else { return whole }
         switch behaviour.ranges {
         case .ignored:
@@ -260,17 +268,30 @@ extension TestRegistry {
     }
 
     private func multipart(_ blob: [UInt8], _ range: Range<Int>, _ parts: Int) -> Answer {
-        var body: [UInt8] = []
         let step = max(1, (range.count + parts - 1) / max(1, parts))
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: step) {
-            let end = min(start + step, range.upperBound)
+        return multipart(
+            blob,
+            stride(from: range.lowerBound, to: range.upperBound, by: step)
+                .map { $0..<min($0 + step, range.upperBound) })
+    }
+
+    private func multipart(_ blob: [UInt8], _ ranges: [Range<Int>]) -> Answer {
+        var body: [UInt8] = []
+        for range in ranges {
             body += Array(
-                "\r\n--THE BOUNDARY\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes \(start)-\(end - 1)/\(blob.count)\r\n\r\n"
+                "\r\n--THE BOUNDARY\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes \(range.lowerBound)-\(range.upperBound - 1)/\(blob.count)\r\n\r\n"
                     .utf8)
-            body += blob[start..<end]
+            body += blob[range]
         }
         body += Array("\r\n--THE BOUNDARY--\r\n".utf8)
         return Answer(206, ["content-type": #"multipart/byteranges; boundary="THE BOUNDARY""#], body: body[...])
+    }
+
+    /// The ranges of a `Range` header that has several; `nil` for anything else.
+    private static func ranges(_ text: String, size: Int) -> [Range<Int>]? {
+        guard text.hasPrefix("bytes="), text.contains(",") else { return nil }
+        let ranges = text.dropFirst(6).split(separator: ",").map { range("bytes=\($0)", size: size)?.range }
+        return ranges.contains(nil) ? nil : ranges.compactMap { $0 }
     }
 
     /// One range of a `Range` header; `range` is `nil` when it cannot be satisfied. `nil` for anything else.

@@ -10,6 +10,9 @@ public struct DaemonConfiguration: Sendable {
     /// The directory of docker's `config.json`; `nil` for docker's own rule.
     public var dockerConfig: String?
     public var prefetches = true
+    public var profiles = true
+    /// Seconds.
+    public var profileQuiet = 10
     public var fillsInBackground = true
     /// 0 means one a core, at least four.
     public var fuseThreads = 0
@@ -32,6 +35,8 @@ public struct DaemonConfiguration: Sendable {
         let dockerConfig = try reader.string("registry.docker_config", default: "")
         self.dockerConfig = dockerConfig.isEmpty ? nil : dockerConfig
         prefetches = try reader.bool("streaming.prefetch", default: prefetches)
+        profiles = try reader.bool("streaming.profiles", default: profiles)
+        profileQuiet = try reader.integer("streaming.profile_quiet", default: profileQuiet, in: 1...600)
         fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)

@@ -32,10 +32,17 @@ struct BlobAttempt {
                     status: Int(response.status.code), headers: response.headers, asked: asked)
                 if let opened = try await use(answer, response, &asked) { return opened }
             case 400, 405, 501:
-                // Azure Blob Storage and some CDNs refuse a suffix range instead of ignoring it.
-                guard case .suffix(let count) = asked else { throw await refusal(response) }
-                await response.drain()
-                asked = try await explicit(suffix: count, size: nil)
+                // Azure Blob Storage and some CDNs refuse suffix ranges and several ranges instead of ignoring them.
+                switch asked {
+                case .suffix(let count):
+                    await response.drain()
+                    asked = try await explicit(suffix: count, size: nil)
+                case .ranges(let ranges):
+                    await response.drain()
+                    asked = oneByOne(ranges)
+                case .range, .whole:
+                    throw await refusal(response)
+                }
             default:
                 throw await refusal(response)
             }
@@ -56,9 +63,34 @@ struct BlobAttempt {
             guard let size else { return selection }
             guard range.offset < size else { throw outside("\(range)") }
             return .range(ByteRange(offset: range.offset, end: min(range.end, size)))
+        case .ranges(let ranges):
+            let ascending = ranges.sorted { $0.offset < $1.offset }
+            guard let size, ranges.count <= BlobSelection.maximumRanges, let last = ascending.last, last.end <= size,
+                ranges.allSatisfy({ !$0.isEmpty }),
+                zip(ascending, ascending.dropFirst()).allSatisfy({ $0.end <= $1.offset })
+            else { throw outside("\(ranges.count) ranges") }
+            if ranges.count == 1 { return .range(last) }
+            let isAlone = client.memory.withLock { $0.refusesMultipleRanges(base) }
+            return isAlone ? .range(Self.firstRun(of: ranges)) : selection
         case .whole:
             return .whole
         }
+    }
+
+    /// What to ask a host for that gives one range a request.
+    private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
+        var end = ranges.first?.end ?? 0
+        for range in ranges.dropFirst() {
+            guard range.offset >= end, range.offset - end <= RegistryClient.cheapGap else { break }
+            end = range.end
+        }
+        return ByteRange(offset: ranges.first?.offset ?? 0, end: end)
+    }
+
+    /// The host does not take several ranges: that is remembered, and the first of them asked for alone.
+    private func oneByOne(_ ranges: [ByteRange]) -> BlobSelection {
+        client.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
+        return .range(Self.firstRun(of: ranges))
     }
 
     /// The blob's size as far as it is known; a caller's word goes first.
@@ -98,6 +130,10 @@ struct BlobAttempt {
             return try await useWhole(size, response, &asked)
         case .unsatisfiable(let size):
             await response.drain()
+            if case .ranges(let ranges) = asked {
+                asked = oneByOne(ranges)
+                return nil
+            }
             guard case .suffix(let count) = asked else { throw outside("\(asked)") }
             asked = try await explicit(suffix: count, size: size)
             return nil
@@ -113,6 +149,7 @@ struct BlobAttempt {
         switch asked {
         case .whole: wanted = size.map { ByteRange(offset: 0, end: $0) }
         case .range(let range): wanted = size.map { ByteRange(offset: range.offset, end: min(range.end, $0)) } ?? range
+        case .ranges: wanted = nil
         case .suffix(let count): wanted = size.map { ByteRange(offset: $0 - min(count, $0), end: $0) }
         }
         if let wanted, wanted.offset <= RegistryClient.cheapSkip {
@@ -127,6 +164,9 @@ struct BlobAttempt {
         case .suffix(let count):
             // Half of those who do not know suffixes do know explicit ranges.
             asked = try await explicit(suffix: count, size: announced)
+            return nil
+        case .ranges(let ranges):
+            asked = oneByOne(ranges)
             return nil
         case .whole:
             let found = try await probe()
@@ -163,9 +203,17 @@ struct BlobAttempt {
         var end = range.end
         switch asked {
         case .range(let wanted): end = min(wanted.end, total)
+        case .ranges(let wanted):
+            // One range of several is all that comes from this host, now and later.
+            if !reader.isMultipart {
+                client.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
+            } else {
+                end = wanted.last?.end ?? range.end
+            }
         case .suffix, .whole: end = total
         }
-        return OpenedBody(reader: reader, range: ByteRange(offset: range.offset, end: end), size: total)
+        return OpenedBody(
+            reader: reader, range: ByteRange(offset: range.offset, end: end), size: total, host: host.base)
     }
 
     /// The explicit range for the last `count` bytes.

@@ -22,6 +22,8 @@ struct BlobMemory {
     private var uses: UInt64 = 0
     /// Hosts whose storage knows no suffix ranges (Azure Blob Storage and what stands in front of it).
     private var withoutSuffix: Set<String> = []
+    /// Hosts that give one range a request at most: Amazon S3 and Azure Blob Storage, and what stands in front of them.
+    private var withoutMultipleRanges: Set<String> = []
 
     init(capacity: Int = 8192) {
         self.capacity = capacity
@@ -59,6 +61,10 @@ struct BlobMemory {
     func refusesSuffix(_ host: String) -> Bool { withoutSuffix.contains(host) }
 
     mutating func learn(refusesSuffix host: String) { withoutSuffix.insert(host) }
+
+    func refusesMultipleRanges(_ host: String) -> Bool { withoutMultipleRanges.contains(host) }
+
+    mutating func learn(refusesMultipleRanges host: String) { withoutMultipleRanges.insert(host) }
 
     private mutating func update(_ blob: BlobLocation, _ change: (inout Entry) -> Void) {
         if entries[blob] == nil, entries.count >= capacity { evict() }

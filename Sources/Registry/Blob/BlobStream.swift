@@ -10,8 +10,9 @@ public struct BlobStream: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
     public typealias Failure = RegistryError
 
-    /// What the body is: what was asked for, cut at the end of the blob.
-    public let range: ByteRange
+    /// What the body is, in this order: what was asked for, cut at the end of the blob. One range unless several were asked
+    /// for.
+    public let ranges: [ByteRange]
     /// The size of the whole blob.
     public let blobSize: UInt64
 
@@ -20,15 +21,22 @@ public struct BlobStream: AsyncSequence, Sendable {
     let priority: RequestPriority
     let permit: StreamPermit?
     /// The answer whose head is already here; taken by the first iterator.
-    let first: Guarded<BodyReader?>
+    let first: Guarded<OpenedBody?>
+    /// Whether several ranges were asked for and the registry gives one a request.
+    public let isOneByOne: Bool
+
+    /// From the first byte of ``ranges`` to the last.
+    public var range: ByteRange {
+        ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
+    }
 
     /// A second iterator asks the registry again.
     public func makeAsyncIterator() -> Iterator {
-        let reader = first.withLock { first -> BodyReader? in
+        let opened = first.withLock { first -> OpenedBody? in
             defer { first = nil }
             return first
         }
-        return Iterator(stream: self, reader: reader)
+        return Iterator(stream: self, opened: opened)
     }
 
     /// All of it in memory.
@@ -47,40 +55,37 @@ public struct BlobStream: AsyncSequence, Sendable {
         return bytes
     }
 
-    /// Gives the bytes of ``BlobStream/range`` in order, exactly once each.
+    /// Gives the bytes of ``BlobStream/ranges`` in order, exactly once each; no buffer has bytes of two ranges.
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: BlobStream
-        private var reader: BodyReader?
-        private var position: UInt64
+        private var opened: OpenedBody?
+        /// What of a buffer from the network belongs to a later range.
+        private var rest = ByteBuffer()
+        /// What has not been given yet.
+        private var wanted: ArraySlice<ByteRange>
         private var schedule: RetrySchedule
         private var resumes = 0
 
-        init(stream: BlobStream, reader: BodyReader?) {
+        init(stream: BlobStream, opened: OpenedBody?) {
             self.stream = stream
-            self.reader = reader
-            position = stream.range.offset
+            self.opened = opened
+            wanted = stream.ranges.drop { $0.isEmpty }
             schedule = stream.client.makeSchedule(stream.priority)
         }
 
         public mutating func next() async throws(RegistryError) -> ByteBuffer? {
-            let end = stream.range.end
-            while position < end {
+            while let range = wanted.first {
                 do throws(RegistryError) {
-                    let reader = try await currentReader()
-                    guard var buffer = try await reader.next() else {
-                        throw RegistryError(
-                            .brokenBody, "the body of \(stream.location) ended at \(position) of \(end)")
-                    }
-                    let wanted = end - position
-                    if UInt64(buffer.readableBytes) > wanted {
-                        buffer = buffer.getSlice(at: buffer.readerIndex, length: Int(wanted)) ?? buffer
-                    }
-                    position += UInt64(buffer.readableBytes)
+                    guard let buffer = try await read(range) else { continue }
+                    let position = range.offset + UInt64(buffer.readableBytes)
+                    wanted[wanted.startIndex] = ByteRange(offset: position, end: range.end)
+                    if position >= range.end { wanted.removeFirst() }
                     schedule.madeProgress(now: stream.client.clock.now())
-                    if position >= end { finish() }
+                    if wanted.isEmpty { finish() }
                     return buffer
                 } catch {
-                    reader = nil
+                    opened = nil
+                    rest = ByteBuffer()
                     try await recover(from: error)
                 }
             }
@@ -88,14 +93,45 @@ public struct BlobStream: AsyncSequence, Sendable {
             return nil
         }
 
-        /// The body to read from, asked for anew when the last one broke.
-        private mutating func currentReader() async throws(RegistryError) -> BodyReader {
-            if let reader { return reader }
-            let rest = ByteRange(offset: position, end: stream.range.end)
-            let opened = try await stream.client.openBody(
-                stream.location, .range(rest), priority: stream.priority, knownSize: stream.blobSize)
-            reader = opened.reader
-            return opened.reader
+        /// The next bytes of `range`; `nil` when a body has ended or nothing of what came is wanted.
+        private mutating func read(_ range: ByteRange) async throws(RegistryError) -> ByteBuffer? {
+            let body = try await currentBody()
+            if rest.readableBytes == 0 {
+                guard let buffer = try await body.reader.next() else {
+                    guard !body.reader.mayJump, body.reader.position >= body.range.end else {
+                        throw RegistryError(
+                            .brokenBody,
+                            "the body of \(stream.location) ended at \(body.reader.position) of \(body.range.end)")
+                    }
+                    // A host that gives one range a request has given this one.
+                    opened = nil
+                    return nil
+                }
+                rest = buffer
+            }
+            let start = body.reader.position - UInt64(rest.readableBytes)
+            if start < range.offset {
+                rest.moveReaderIndex(forwardBy: Int(Swift.min(range.offset - start, UInt64(rest.readableBytes))))
+                return nil
+            }
+            guard start == range.offset else {
+                // RFC 9110 §15.3.7.2 lets a server send the parts in another order. None is known to.
+                stream.client.memory.withLock { $0.learn(refusesMultipleRanges: body.host) }
+                throw RegistryError(
+                    .brokenBody, "the body of \(stream.location) goes on at \(start) instead of \(range.offset)")
+            }
+            return rest.readSlice(length: Int(Swift.min(range.count, UInt64(rest.readableBytes))))
+        }
+
+        /// The body to read from, asked for anew when the last one broke or had no more.
+        private mutating func currentBody() async throws(RegistryError) -> OpenedBody {
+            if let opened { return opened }
+            let first = wanted.first ?? ByteRange(offset: 0, end: 0)
+            let selection: BlobSelection = wanted.count == 1 ? .range(first) : .ranges(Array(wanted))
+            let next = try await stream.client.openBody(
+                stream.location, selection, priority: stream.priority, knownSize: stream.blobSize)
+            opened = next
+            return next
         }
 
         /// Waits before the next try, or throws when there is to be none.
@@ -117,7 +153,8 @@ public struct BlobStream: AsyncSequence, Sendable {
         }
 
         private mutating func finish() {
-            reader = nil
+            opened = nil
+            rest = ByteBuffer()
             stream.permit?.release()
         }
     }

@@ -12,9 +12,14 @@ final class BodyReader: @unchecked Sendable {
     private var iterator: HTTPClientResponse.Body.AsyncIterator
     private var multipart: MultipartParser?
     private var skip: UInt64 = 0
+    /// Whether several ranges were asked for, so that a part need not begin where the last one ended.
+    private(set) var mayJump = false
     /// The offset in the blob of the next byte that ``next()`` gives.
     private(set) var position: UInt64
     private let counters: RegistryCounters
+
+    /// Whether the body says itself which bytes of the blob it holds.
+    var isMultipart: Bool { multipart != nil }
 
     /// A body that is the blob's bytes from `position` on, after `skip` bytes that nobody wants.
     init(_ body: HTTPClientResponse.Body, position: UInt64, skip: UInt64, counters: RegistryCounters) {
@@ -41,6 +46,7 @@ final class BodyReader: @unchecked Sendable {
             switch event {
             case .part(let range, let size):
                 try RangeAnswer.check(range, size: size, asked: asked)
+                if case .ranges = asked { mayJump = true }
                 position = range.offset
                 return (range, size)
             case .needMore:
@@ -81,7 +87,8 @@ final class BodyReader: @unchecked Sendable {
                 return buffer
             case .part(let range, _):
                 // A server may cut one range into several parts; anything but the next bytes ends what is of use.
-                guard range.offset == position else { return nil }
+                guard range.offset == position || mayJump else { return nil }
+                position = range.offset
             case .end:
                 return nil
             case .needMore:

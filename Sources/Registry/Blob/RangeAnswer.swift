@@ -44,6 +44,9 @@ enum RangeAnswer: Equatable {
         let isRight =
             switch asked {
             case .range(let wanted): range.offset == wanted.offset && range.end <= wanted.end
+            // A server may give the first range only, or make one of several.
+            case .ranges(let wanted):
+                range.offset == wanted.first?.offset && range.end <= wanted.reduce(0) { max($0, $1.end) }
             case .whole: range.offset == 0
             case .suffix(let count):
                 if let size {
@@ -81,6 +84,7 @@ extension BlobSelection {
         switch self {
         case .suffix(let count): "bytes=-\(count)"
         case .range(let range): "bytes=\(range.offset)-\(range.end - 1)"
+        case .ranges(let ranges): "bytes=" + ranges.map { "\($0.offset)-\($0.end - 1)" }.joined(separator: ",")
         case .whole: nil
         }
     }

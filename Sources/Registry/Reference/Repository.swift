@@ -36,8 +36,15 @@ public enum BlobSelection: Sendable, Hashable {
     case suffix(UInt64)
     /// These bytes; cut at the end of the blob.
     case range(ByteRange)
+    /// These bytes, in one request where the registry can, in this order: apart from each other, none of them empty, and at
+    /// most ``maximumRanges``. The blob's size must be known.
+    case ranges([ByteRange])
     /// All of them.
     case whole
+
+    /// Ranges in one request: what keeps its Range header below the 4 KiB that the smallest servers take for a line, and
+    /// below the 200 ranges from which on Apache (`MaxRanges`) sends everything.
+    public static let maximumRanges = 128
 }
 
 /// Who waits for a request.

@@ -21,6 +21,7 @@ final class ChainMounts: Sendable {
     private let store: ContentStore
     private let fileSystem: LazyFileSystem
     private let engine: StreamingEngine
+    private let profiles: ProfileKeeper
     private let workers: NIOThreadPool
     private let building: AsyncSemaphore
     private let mountPoint: String
@@ -29,12 +30,14 @@ final class ChainMounts: Sendable {
 
     init(
         records: ChainRecords, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
-        workers: NIOThreadPool, building: AsyncSemaphore, mountPoint: String, fillsInBackground: Bool, logger: Logger
+        profiles: ProfileKeeper, workers: NIOThreadPool, building: AsyncSemaphore, mountPoint: String,
+        fillsInBackground: Bool, logger: Logger
     ) {
         self.records = records
         self.store = store
         self.fileSystem = fileSystem
         self.engine = engine
+        self.profiles = profiles
         self.workers = workers
         self.building = building
         self.mountPoint = mountPoint
@@ -91,6 +94,7 @@ final class ChainMounts: Sendable {
     func forget(_ chain: Digest) async {
         let task = state.withLock { $0.bringing.removeValue(forKey: chain) }
         _ = try? await task?.value
+        profiles.end(chain)
         fileSystem.removeChain(chain)
         do {
             try await workers.runIfActive { [records, store, engine] in
@@ -129,6 +133,10 @@ final class ChainMounts: Sendable {
         }
         let tree = try tree(of: chain, contents)
         try fileSystem.addChain(chain, tree: tree, layers: contents, slot: slot)
+        if let top = layers.last {
+            profiles.begin(
+                ProfileKeeper.Subject(chain: chain, repository: top.repository, tree: tree, layers: contents))
+        }
         logger.info("chain is mounted", metadata: ["chain": "\(chain)", "layers": "\(contents.count)"])
         return contents
     }

@@ -20,6 +20,8 @@ public final class ImageResolver: RemoteImages {
         public var allowUnverifiedTOC = false
         /// Stream what the image's author marked for prefetching as soon as the image is resolved.
         public var prefetches = true
+        /// Whether what a container reads first is recorded and replayed.
+        public var profiles = ProfilePolicy()
         /// Stream the rest when nothing else wants the link.
         public var fillsInBackground = true
         /// Layers of one image that are opened side by side.
@@ -71,7 +73,10 @@ public final class ImageResolver: RemoteImages {
             allowUnverifiedTOC: policy.allowUnverifiedTOC, logger: logger)
         chains = ChainMounts(
             records: ChainRecords(database: records.pool), store: store, fileSystem: fileSystem, engine: engine,
-            workers: workers, building: building, mountPoint: mountPoint, fillsInBackground: policy.fillsInBackground,
+            profiles: ProfileKeeper(
+                records: ProfileRecords(records), fileSystem: fileSystem, engine: engine, workers: workers,
+                policy: policy.profiles, logger: logger), workers: workers, building: building, mountPoint: mountPoint,
+            fillsInBackground: policy.fillsInBackground,
             logger: logger)
     }
 

@@ -1,16 +1,17 @@
-import Synchronization
+public import Synchronization
 
-/// Which chunks of one layer are present: one bit a chunk, read and written by any number of threads without a lock.
-final class PresenceBits: @unchecked Sendable {
+/// A fixed number of bits, read and written by any number of threads without a lock.
+public final class AtomicBits: @unchecked Sendable {
     // Safe to share: `words` is allocated once, every word is an atomic, and the memory lives as long as this object.
-    private let words: UnsafeMutablePointer<Atomic<UInt64>>
-    /// How many chunks there are.
-    let count: Int
-    /// How many words hold their bits.
-    let wordCount: Int
+    @usableFromInline
+    let words: UnsafeMutablePointer<Atomic<UInt64>>
+    /// How many bits there are.
+    public let count: Int
+    /// How many words hold them.
+    public let wordCount: Int
 
-    /// The bits of `count` chunks, taken from `initial`; what lies beyond `count` is dropped.
-    init(count: Int, initial: [UInt64]) {
+    /// `count` bits, taken from `initial` and clear behind it; what lies beyond `count` is dropped.
+    public init(count: Int, initial: [UInt64] = []) {
         self.count = count
         wordCount = Self.wordCount(for: count)
         words = .allocate(capacity: max(1, wordCount))
@@ -26,36 +27,37 @@ final class PresenceBits: @unchecked Sendable {
         words.deallocate()
     }
 
-    static func wordCount(for count: Int) -> Int { count / 64 + (count % 64 == 0 ? 0 : 1) }
+    /// How many words hold `count` bits.
+    public static func wordCount(for count: Int) -> Int { count / 64 + (count % 64 == 0 ? 0 : 1) }
 
     /// Whether the bit is set; what the thread that set it did before is then visible. `false` out of range.
-    @inline(__always)
-    func contains(_ index: Int) -> Bool {
+    @inlinable
+    public func contains(_ index: Int) -> Bool {
         guard index >= 0, index < count else { return false }
         return words[index >> 6].load(ordering: .acquiring) & (1 << UInt64(index & 63)) != 0
     }
 
     /// Sets the bit: whether it was clear before.
-    func set(_ index: Int) -> Bool {
+    public func set(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseOr(mask, ordering: .sequentiallyConsistent).oldValue & mask == 0
     }
 
     /// Clears the bit: whether it was set before.
-    func clear(_ index: Int) -> Bool {
+    public func clear(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseAnd(~mask, ordering: .sequentiallyConsistent).oldValue & mask != 0
     }
 
     /// Sixty-four bits at once.
-    @inline(__always)
-    func word(_ index: Int) -> UInt64 { words[index].load(ordering: .sequentiallyConsistent) }
+    @inlinable
+    public func word(_ index: Int) -> UInt64 { words[index].load(ordering: .sequentiallyConsistent) }
 
     /// All words, each as it was at some moment of this call.
-    func snapshot() -> [UInt64] { (0..<wordCount).map { word($0) } }
+    public func snapshot() -> [UInt64] { (0..<wordCount).map { word($0) } }
 
-    /// The first index in `range` whose bit is `value`. Looks at 64 chunks a step.
-    func first(in range: Range<Int>, where value: Bool) -> Int? {
+    /// The first index in `range` whose bit is `value`. Looks at 64 bits a step.
+    public func first(in range: Range<Int>, where value: Bool) -> Int? {
         let range = range.clamped(to: 0..<count)
         guard !range.isEmpty else { return nil }
         let flip: UInt64 = value ? 0 : ~0

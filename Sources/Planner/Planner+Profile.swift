@@ -1,0 +1,110 @@
+import Base
+
+/// What is known to be needed, fetched in the order of its first use with few requests.
+extension Planner {
+    /// Starts the next batch when little of the ones before is still to come.
+    mutating func startProfile(_ now: MonotonicTime) {
+        while !profileQueue.isEmpty, hasRoom(.profile), profileBytesLeft <= profileLead {
+            let batch = takeBatch(now)
+            guard !batch.isEmpty else { return }
+            for part in batch {
+                for run in runs(of: part) {
+                    for extent in run.segments.joined() {
+                        layers[part.layer]?.marks[extent].insert(.profiled)
+                        statistics.profiledBytes += layers[part.layer]?.map.blobRange(of: extent).count ?? 0
+                    }
+                    start(run, part.layer, .profile, attempts: part.attempts, now)
+                }
+            }
+            profileBatch = min(profileBatch &* configuration.profileBatchGrowth, configuration.profileLargestBatch)
+            profileGoesOn(now)
+        }
+        if profileQueue.isEmpty { profileBatch = configuration.profileFirstBatch }
+    }
+
+    /// A profile says what is read of its layers, for a while longer.
+    mutating func profileGoesOn(_ now: MonotonicTime) {
+        // At most so often: it is told for each extent, and a node has hundreds of layers.
+        guard now.since(profileNoted) >= configuration.profileQuiet / 8 else { return }
+        profileNoted = now
+        for id in Array(layers.keys) where layers[id]?.profiledUntil ?? now > now {
+            layers[id]?.profiledUntil = now.advanced(by: configuration.profileQuiet)
+        }
+    }
+
+    /// What profiles' requests still have to bring.
+    private var profileBytesLeft: UInt64 {
+        requests.values.reduce(0) { $1.startedAs == .profile ? $0 &+ $1.bytesLeft : $0 }
+    }
+
+    private var profileLead: UInt64 {
+        min(max(configuration.profileAhead, pace.bytesWhileAnswering), configuration.byteLimit.profile)
+    }
+
+    /// What a batch has of one layer, in the order of first use.
+    private struct Part {
+        let layer: LayerID
+        let attempts: Int
+        var extents: [Int] = []
+    }
+
+    /// The next open extents of the queue, up to a batch.
+    private mutating func takeBatch(_ now: MonotonicTime) -> [Part] {
+        var batch: [Part] = []
+        var later: [BackgroundEntry] = []
+        var bytes: UInt64 = 0
+        // Two entries may name the same extent.
+        var taken: Set<ExtentKey> = []
+        while bytes < profileBatch, let entry = profileQueue.popFirst() {
+            guard let layer = layers[entry.layer] else { continue }
+            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+                later.append(entry)
+                continue
+            }
+            for extent in entry.extents where layer.isOpen(extent) {
+                guard bytes < profileBatch else {
+                    later.append(
+                        BackgroundEntry(
+                            layer: entry.layer, extents: extent..<entry.extents.upperBound, attempts: entry.attempts))
+                    break
+                }
+                guard taken.insert(ExtentKey(layer: entry.layer, extent: extent)).inserted else { continue }
+                bytes &+= layer.map.blobRange(of: extent).count
+                if let index = batch.firstIndex(where: { $0.layer == entry.layer && $0.attempts == entry.attempts }) {
+                    batch[index].extents.append(extent)
+                } else {
+                    batch.append(Part(layer: entry.layer, attempts: entry.attempts, extents: [extent]))
+                }
+            }
+        }
+        profileQueue.prepend(later)
+        return batch
+    }
+
+    /// The requests for a part: one where the host gives several ranges and they are not too many, in the order of first
+    /// use if that is not what makes them too many.
+    private func runs(of part: Part) -> [Run] {
+        guard let layer = layers[part.layer] else { return [] }
+        let isAlone = singleRangeHosts.contains(layer.host)
+        let gap = isAlone ? configuration.profileGapAlone : configuration.mergeGap
+        let limit = isAlone ? 1 : Self.maximumRanges
+        let inOrder = runs(of: part.extents, layer, gap: gap, ranges: limit)
+        // Ascending, more of them lie side by side.
+        return inOrder.count <= 1 ? inOrder : runs(of: part.extents.sorted(), layer, gap: gap, ranges: limit)
+    }
+
+    private func runs(of extents: [Int], _ layer: LayerState, gap: UInt64, ranges: Int) -> [Run] {
+        var runs: [Run] = []
+        var run = Run()
+        for extent in extents {
+            let range = layer.map.blobRange(of: extent)
+            if run.ranges.count >= ranges, run.needsNewRange(for: range, gap: gap) {
+                runs.append(run)
+                run = Run()
+            }
+            run.append(extent, range, gap: gap)
+        }
+        if !run.isEmpty { runs.append(run) }
+        return runs
+    }
+}

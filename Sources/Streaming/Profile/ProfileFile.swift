@@ -1,0 +1,107 @@
+import Base
+import FoundationEssentials
+
+/// The file form of a profile, as `docs/profiles.md` describes it: JSON, an object with `rivuletProfile` (the version, 1),
+/// `image` and `entries`, each of them an array of path, offset, length, milliseconds and how often it was left unread.
+///
+/// A path is text, so a file whose name is not UTF-8 has no entry.
+public struct ProfileFile: Sendable, Equatable {
+    /// The image that it was recorded from, as a person wants to see it. Means nothing to a reader.
+    public var image: String
+    public var profile: Profile
+
+    public init(image: String, profile: Profile) {
+        self.image = image
+        self.profile = profile
+    }
+
+    /// Larger files are not read.
+    public static let maximumSize = 16 << 20
+    private static let version = 1
+
+    private struct Document: Codable {
+        var rivuletProfile: Int
+        var image: String
+        var entries: [Item]
+    }
+
+    private struct Item: Codable {
+        var entry: Profile.Entry
+
+        init(_ entry: Profile.Entry) {
+            self.entry = entry
+        }
+
+        init(from decoder: any Decoder) throws {
+            var values = try decoder.unkeyedContainer()
+            let path = try values.decode(String.self)
+            let offset = try values.decode(UInt64.self)
+            let length = try values.decode(UInt64.self)
+            let milliseconds = try values.decode(UInt32.self)
+            let unread = try values.decode(UInt8.self)
+            guard let range = ByteRange(offset: offset, count: length), length > 0,
+                ProfilePath.isValid(Array(path.utf8))
+            else {
+                throw DecodingError.dataCorruptedError(
+                    in: values, debugDescription: "not a piece of a file: \(path.prefix(200)) \(offset) \(length)")
+            }
+            entry = Profile.Entry(
+                path: Array(path.utf8), range: range, milliseconds: milliseconds, unread: unread)
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var values = encoder.unkeyedContainer()
+            try values.encode(String(decoding: entry.path, as: UTF8.self))
+            try values.encode(entry.range.offset)
+            try values.encode(entry.range.count)
+            try values.encode(entry.milliseconds)
+            try values.encode(entry.unread)
+        }
+    }
+
+    /// - Throws: ``StreamingError`` with code `badProfile` when these bytes are none.
+    public init(bytes: [UInt8]) throws(StreamingError) {
+        guard bytes.count <= Self.maximumSize else {
+            throw StreamingError(.badProfile, "a profile of \(bytes.count) bytes is larger than \(Self.maximumSize)")
+        }
+        let document: Document
+        do {
+            document = try JSONDecoder().decode(Document.self, from: Data(bytes))
+        } catch {
+            throw StreamingError(.badProfile, "not a profile: \(error)")
+        }
+        guard document.rivuletProfile == Self.version else {
+            throw StreamingError(.badProfile, "a profile of version \(document.rivuletProfile), not \(Self.version)")
+        }
+        guard document.entries.count <= Profile.maximumEntries else {
+            throw StreamingError(.badProfile, "a profile of more than \(Profile.maximumEntries) entries")
+        }
+        image = document.image
+        profile = Profile(entries: document.entries.map(\.entry))
+    }
+
+    /// The file's bytes.
+    public func encoded() throws(StreamingError) -> [UInt8] {
+        let entries = profile.entries.filter { String(validating: $0.path, as: UTF8.self) != nil }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(
+                try encoder.encode(
+                    Document(rivuletProfile: Self.version, image: image, entries: entries.map(Item.init))))
+        } catch {
+            throw StreamingError(.badProfile, "the profile of \(image) cannot be written: \(error)")
+        }
+    }
+}
+
+/// What a path in a profile may be.
+enum ProfilePath {
+    /// Relative, of names that are neither empty nor `.` nor `..`, and no longer than the kernel takes.
+    static func isValid(_ path: [UInt8]) -> Bool {
+        guard !path.isEmpty, path.count < 4096, !path.contains(0) else { return false }
+        return path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy { name in
+            !name.isEmpty && name.count <= 255 && !name.elementsEqual([0x2E]) && !name.elementsEqual([0x2E, 0x2E])
+        }
+    }
+}
