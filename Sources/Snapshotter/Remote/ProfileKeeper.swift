@@ -1,0 +1,138 @@
+import Base
+import ContentStore
+import LayerIndex
+import LazyFileSystem
+import Logging
+import NIOPosix
+import Registry
+import Streaming
+
+/// Records what a container reads first of a chain, and has it fetched when that chain, or one like it, is mounted again.
+final class ProfileKeeper: Sendable {
+    /// A chain that has been mounted.
+    struct Subject: Sendable {
+        let chain: Digest
+        let repository: Repository
+        let tree: TreeImage
+        let layers: [LayerContent]
+    }
+
+    private let records: ProfileRecords
+    private let fileSystem: LazyFileSystem
+    private let engine: StreamingEngine
+    private let workers: NIOThreadPool
+    private let logger: Logger
+    private let policy: ProfilePolicy
+    private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
+
+    init(
+        records: ProfileRecords, fileSystem: LazyFileSystem, engine: StreamingEngine, workers: NIOThreadPool,
+        policy: ProfilePolicy, logger: Logger
+    ) {
+        self.records = records
+        self.fileSystem = fileSystem
+        self.engine = engine
+        self.workers = workers
+        self.policy = policy
+        self.logger = logger
+    }
+
+    /// Has fetched what is known to be needed of a chain that has just been mounted, and begins to watch what is read of
+    /// it. Blocks on the database.
+    func begin(_ subject: Subject) {
+        var replayed: [ProfilePiece] = []
+        var known: Profile?
+        do {
+            if policy.replays, let found = try records.find(subject.chain, subject.repository) {
+                known = found.profile
+                replayed = found.profile.pieces(in: subject.tree, subject.layers)
+                engine.prefetch(replayed)
+                logger.info(
+                    "profile is replayed",
+                    metadata: [
+                        "chain": "\(subject.chain)", "repository": "\(subject.repository)",
+                        "from": "\(found.chain == subject.chain ? "this image" : "chain \(found.chain)")",
+                        "entries": "\(found.profile.entries.count)", "found": "\(replayed.count)",
+                    ])
+            }
+        } catch {
+            logger.warning("profiles cannot be read", metadata: ["error": "\(error)"])
+        }
+        guard policy.records, let log = fileSystem.touches(ofChain: subject.chain) else { return }
+        let (old, pieces) = (known, replayed)
+        let task = Task { [self] in
+            guard await isQuiet(log) else { return }
+            _ = try? await workers.runIfActive { [self] in finish(subject, log, old, pieces) }
+            watching.withLock { $0[subject.chain] = nil }
+        }
+        watching.withLock { $0.updateValue(task, forKey: subject.chain) }?.cancel()
+    }
+
+    /// The chain is unmounted: what has been seen of it so far is too little to go by.
+    func end(_ chain: Digest) {
+        watching.withLock { $0.removeValue(forKey: chain) }?.cancel()
+    }
+
+    /// Waits until the start that `log` writes down is over. False when it was cancelled.
+    private func isQuiet(_ log: TouchLog) async -> Bool {
+        var first: MonotonicTime?
+        while true {
+            do {
+                try await Task.sleep(nanoseconds: policy.quiet / 4)
+            } catch {
+                return false
+            }
+            guard let last = log.lastTouch else { continue }
+            let now = MonotonicTime.now()
+            first = first ?? now
+            if now.since(last) >= policy.quiet || now.since(first ?? now) >= policy.longest { return true }
+        }
+    }
+
+    private func finish(_ subject: Subject, _ log: TouchLog, _ old: Profile?, _ replayed: [ProfilePiece]) {
+        let recorded = Profile(log.close(), of: subject.tree)
+        let profile = old?.merged(with: recorded) ?? recorded
+        let read = Set(recorded.pieces(in: subject.tree, subject.layers).flatMap(ChunkName.all))
+        let unread = replayed.flatMap(ChunkName.all).filter { !read.contains($0) }
+        do {
+            try records.keep(KeptProfile(chain: subject.chain, repository: subject.repository, profile: profile))
+            logger.info(
+                "profile is recorded",
+                metadata: [
+                    "chain": "\(subject.chain)", "repository": "\(subject.repository)",
+                    "entries": "\(profile.entries.count)", "read": "\(recorded.byteCount)",
+                    "replayed_unread": "\(unread.reduce(0) { $0 &+ $1.bytes })",
+                ])
+        } catch {
+            logger.warning(
+                "a profile cannot be kept", metadata: ["chain": "\(subject.chain)", "error": "\(error)"])
+        }
+    }
+
+    private struct ChunkName: Hashable {
+        let layer: Digest
+        let chunk: Int
+        /// Decoded.
+        let bytes: UInt64
+
+        static func all(of piece: ProfilePiece) -> [ChunkName] {
+            piece.chunks.map {
+                ChunkName(layer: piece.layer.digest, chunk: $0, bytes: piece.layer.chunks.chunk($0).content.count)
+            }
+        }
+    }
+}
+
+/// When profiles are recorded and replayed.
+public struct ProfilePolicy: Sendable {
+    /// Fetch at once what the last start of the image, or of another of its repository, has read.
+    public var replays = true
+    /// Write down what is read first.
+    public var records = true
+    /// A start is over when nothing has been read for the first time for this many nanoseconds.
+    public var quiet: UInt64 = 10_000_000_000
+    /// It is over after this many nanoseconds in any case.
+    public var longest: UInt64 = 300_000_000_000
+
+    public init() {}
+}
