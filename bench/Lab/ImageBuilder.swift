@@ -55,9 +55,8 @@ public struct ImageBuilder: Sendable {
         let stages = recipe.stages.map { stage in
             switch stage {
             case .packages(let names): "apt \(names)"
-            case .script(let path, let arguments):
-                (["run", "\(Self.scripts)/\(path)"] + arguments).joined(separator: " ")
-            case .application(let directory): "copy \(Self.scripts)/\(directory)"
+            case .script(let path, let arguments): (["run", path] + arguments).joined(separator: " ")
+            case .application(let directory): "copy \(directory)"
             }
         }
         try await Command.run(

@@ -32,11 +32,6 @@ public struct ImageCache: Sendable {
         progress: @escaping @Sendable (String) -> Void
     ) async throws(LabError) -> Entry {
         let builder = ImageBuilder(lab: lab, progress: progress)
-        let pause = try await entry("pause-\(try ImageBuilder.key(files: ["pause.c"]))", in: lab) {
-            path throws(LabError) in
-            try await PauseImage.build(
-                source: "\(ImageBuilder.scripts)/pause.c", archive: "\(path)/pause.tar", in: lab)
-        }
         let name = "\(recipe.name)-\(recipe.edition.rawValue)-\(try ImageBuilder.key(of: recipe))"
         let path = try await entry(name, in: lab) { path throws(LabError) in
             for recipe in recipe.predecessors + [recipe] {
@@ -50,8 +45,18 @@ public struct ImageCache: Sendable {
             try await builder.add(missing.sorted { $0.rawValue < $1.rawValue }, of: recipe, registryStorage: storage)
         }
         return Entry(
-            recipe: recipe, registryStorage: storage, pauseArchive: "\(pause)/pause.tar",
+            recipe: recipe, registryStorage: storage, pauseArchive: try await pauseArchive(in: lab),
             forms: Self.forms(of: recipe, in: storage))
+    }
+
+    /// The OCI archive of the sandbox image, built if it is not there.
+    public func pauseArchive(in lab: Lab) async throws(LabError) -> String {
+        let path = try await entry("pause-\(try ImageBuilder.key(files: ["pause.c"]))", in: lab) {
+            path throws(LabError) in
+            try await PauseImage.build(
+                source: "\(ImageBuilder.scripts)/pause.c", archive: "\(path)/pause.tar", in: lab)
+        }
+        return "\(path)/pause.tar"
     }
 
     /// The directory called `name`, made by `build` if it is not there: `build` fills one of another name, which becomes
@@ -76,9 +81,10 @@ public struct ImageCache: Sendable {
         return path
     }
 
-    /// A registry writes a tag last, once everything that it names is there.
     private static func forms(of recipe: ImageRecipe, in storage: String) -> Set<ImageForm> {
-        let tags = "\(storage)/docker/registry/v2/repositories/\(recipe.repository)/_manifests/tags"
-        return Set(ImageForm.allCases.filter { Files.exists("\(tags)/\(recipe.tag($0))/current/link") })
+        Set(
+            ImageForm.allCases.filter {
+                RegistryStorage.holds(recipe.tag($0), of: recipe.repository, in: storage)
+            })
     }
 }
