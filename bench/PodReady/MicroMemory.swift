@@ -27,15 +27,15 @@ struct MicroMemory: Sendable {
             "memory", in: lab, snapshotter: snapshotter, registry: registry, pauseArchive: pause
         ) { node in
             guard let daemon = node.daemon else { return }
-            try report(daemon.process, "no image")
+            try report(daemon, "no image")
             for image in images { _ = try await node.client.pull(image.reference) }
-            try report(daemon.process, "\(images.count) images of \(images.first?.files ?? 0) files pulled")
+            try report(daemon, "\(images.count) images of \(images.first?.files ?? 0) files pulled")
             for image in images {
                 try await node.withRootFileSystem(of: image.reference, in: lab) { root in
                     _ = try await blocking { try TreeWalk(root, reading: false) }
                 }
             }
-            try report(daemon.process, "all their files looked at")
+            try report(daemon, "all their files looked at")
         }
         await blocking { registry.stop() }
     }
@@ -56,34 +56,45 @@ struct MicroMemory: Sendable {
         return storage
     }
 
-    private func report(_ process: ChildProcess, _ what: String) throws {
-        guard let usage = ProcessUsage(of: process.pid), let memory = MemoryUse(of: process.pid) else {
+    private func report(_ daemon: any SnapshotterDaemon, _ what: String) throws {
+        let pid = daemon.process.pid
+        guard let usage = ProcessUsage(of: pid), let memory = MemoryUse(of: pid, kept: lab.directory) else {
             throw LabError(.failed, "rivuletd is gone")
         }
+        func mebibytes(_ bytes: UInt64) -> String { Format.seconds(Double(bytes) / 1_048_576) }
         print(
-            "\(what): \(memory.peak >> 20) MiB resident at most, \(memory.resident >> 20) MiB now, "
-                + "\(memory.anonymous >> 20) MiB of them its own and not of files, "
-                + "\(Format.seconds(usage.cpuSeconds)) s of CPU")
+            "\(what): \(mebibytes(usage.peakResidentBytes)) MiB resident at most; now \(mebibytes(memory.anonymous)) "
+                + "of its own, \(mebibytes(memory.kept)) of mapped trees, \(mebibytes(memory.programs)) of programs and "
+                + "libraries; \(Format.seconds(usage.cpuSeconds)) s of CPU")
     }
 }
 
-/// What /proc says of a process's memory, in bytes.
+/// What a process holds in memory, by where it comes from: bytes.
 private struct MemoryUse {
-    var peak: UInt64 = 0
-    var resident: UInt64 = 0
+    /// Heap, stacks, and everything that was written to.
     var anonymous: UInt64 = 0
+    /// Pages of the files that the daemon keeps; the kernel takes them back when it needs memory.
+    var kept: UInt64 = 0
+    /// Pages of programs and libraries.
+    var programs: UInt64 = 0
 
-    /// Of a process that runs; `nil` when it is gone.
-    init?(of pid: pid_t) {
-        guard let status = try? Files.text("/proc/\(pid)/status") else { return nil }
-        for line in status.split(separator: "\n") {
-            let words = line.split { $0 == " " || $0 == "\t" }
-            guard words.count == 3, let kibibytes = UInt64(words[1]) else { continue }
-            switch words[0] {
-            case "VmHWM:": peak = kibibytes << 10
-            case "VmRSS:": resident = kibibytes << 10
-            case "RssAnon:": anonymous = kibibytes << 10
-            default: break
+    /// Of a process that runs and keeps its files below `directory`; `nil` when it is gone. proc_pid_smaps(5).
+    init?(of pid: pid_t, kept directory: String) {
+        guard let maps = try? Files.text("/proc/\(pid)/smaps") else { return nil }
+        var isKept = false
+        var resident: UInt64 = 0
+        for line in maps.split(separator: "\n") {
+            let words = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
+            guard let first = words.first else { continue }
+            if !first.hasSuffix(":") {
+                isKept = words.count > 5 && words[5].drop { $0 == " " }.hasPrefix("\(directory)/")
+            } else if words.count > 1, let bytes = UInt64(words[1]).map({ $0 << 10 }) {
+                if first == "Rss:" { resident = bytes }
+                // Comes after Rss.
+                if first == "Anonymous:" {
+                    anonymous += bytes
+                    if isKept { kept += resident - bytes } else { programs += resident - bytes }
+                }
             }
         }
     }

@@ -3,7 +3,8 @@ import Lab
 
 @main
 enum Main {
-    static func main() async {
+    // On the main thread: of all threads that there are so early, this is the only one that would take signals.
+    @MainActor static func main() async {
         SignalGuard.block()
         await PodReady.main()
     }
