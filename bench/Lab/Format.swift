@@ -13,6 +13,14 @@ public enum Format {
         return "\(tenths / 10).\(tenths % 10) MB"
     }
 
+    /// Hours, minutes or seconds, whichever suits.
+    public static func duration(_ seconds: Double) -> String {
+        let whole = Int(max(0, seconds).rounded())
+        if whole < 100 { return "\(whole) s" }
+        let minutes = (whole + 30) / 60
+        return minutes < 100 ? "\(minutes) min" : "\(minutes / 60) h \(minutes % 60) min"
+    }
+
     /// `text` with spaces before it, up to `width`.
     public static func right(_ text: String, _ width: Int) -> String {
         String(repeating: " ", count: max(0, width - text.count)) + text

@@ -59,7 +59,8 @@ public struct ImageRecipe: Sendable, Hashable {
         "\(repository):\(tag(form))"
     }
 
-    func tag(_ form: ImageForm) -> String {
+    /// What the registry knows it by in one of its forms.
+    public func tag(_ form: ImageForm) -> String {
         tagPrefix + form.rawValue
     }
 

@@ -41,6 +41,12 @@ public final class ProgressDisplay: Sendable {
         if isTerminal { write("\r\u{1B}[K") }
     }
 
+    /// Writes a line that stays.
+    public func note(_ text: String) {
+        write(isTerminal ? "\r\u{1B}[K\(text)\n" : "\(text)\n")
+        if isTerminal { draw() }
+    }
+
     /// Figures no longer apply.
     public func clearFigures() {
         state.withLock { $0.figures = nil }

@@ -14,5 +14,5 @@ struct PodReady: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "PodReady",
         abstract: "Measures how long a pod takes from being asked for until its application is ready.",
-        subcommands: [DemoCommand.self, MicroCommand.self])
+        subcommands: [DemoCommand.self, GridCommand.self, SummaryCommand.self, RelayCeilingCommand.self, MicroCommand.self])
 }

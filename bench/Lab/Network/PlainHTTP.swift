@@ -1,4 +1,4 @@
-import Base
+public import Base
 import Glibc
 import Linux
 import SystemPackage
@@ -57,8 +57,9 @@ public struct PlainHTTP: ~Copyable {
     /// Sends bytes as they are.
     public func send(_ text: String) throws(LabError) {
         var text = text
+        let raw = socket.raw
         do {
-            try text.withUTF8 { bytes throws(Errno) in try Sys.writeAll(socket.raw, UnsafeRawBufferPointer(bytes)) }
+            try text.withUTF8 { try Sys.writeAll(raw, UnsafeRawBufferPointer($0)) }
         } catch {
             throw LabError(.failed, "nothing can be sent", cause: error)
         }
@@ -142,10 +143,10 @@ public struct PlainHTTP: ~Copyable {
     private mutating func fill() throws(LabError) {
         let raw = socket.raw
         do {
-            let count = try buffer.withUnsafeMutableBytes { bytes throws(Errno) in try Sys.read(raw, into: bytes) }
+            let count = try buffer.withUnsafeMutableBytes { try Sys.read(raw, into: $0) }
             held = 0..<count
         } catch {
-            throw LabError(error == .wouldBlock ? .timedOut : .failed, "nothing is received", cause: error)
+            throw LabError(error as? Errno == .wouldBlock ? .timedOut : .failed, "nothing is received", cause: error)
         }
     }
 }

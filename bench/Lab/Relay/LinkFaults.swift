@@ -42,6 +42,15 @@ public struct Link: Sendable, Hashable {
     public let shape: LinkShape
     public let faults: LinkFaults
 
+    /// Loopback as it is.
+    public static let unshaped = Link(name: "none", shape: .unshaped, faults: .none)
+
+    init(name: String, shape: LinkShape, faults: LinkFaults) {
+        self.name = name
+        self.shape = shape
+        self.faults = faults
+    }
+
     /// - Throws: `usage`, with what there is.
     public init(_ name: String) throws(LabError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)

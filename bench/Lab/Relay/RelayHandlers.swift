@@ -42,6 +42,8 @@ final class NodeSide: ChannelInboundHandler {
     private var request: (index: Int, generation: Int)?
     /// The answer to the latest request does not start before this.
     private var firstByte = MonotonicTime(nanoseconds: 0)
+    /// When the connection stands at the node's end: TCP's handshake takes a round trip, and then its bytes may go.
+    private var established = MonotonicTime(nanoseconds: 0)
     /// When the connection's own share of the link lets the next bytes go.
     private var free = MonotonicTime(nanoseconds: 0)
     /// Bytes that the node has been given, and how many it gets at most before the connection is reset.
@@ -59,6 +61,7 @@ final class NodeSide: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         guard !state.isCut.withLock({ $0 }) else { return OpenConnections.reset(context.channel) }
         node = context.channel
+        established = MonotonicTime.now().advanced(by: 2 * shape.oneWayDelay)
         state.connections.value.add(context.channel)
         state.record.withLock { $0.connections += 1 }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -101,12 +104,12 @@ final class NodeSide: ChannelInboundHandler {
                 record.requests.append(entry)
                 return (record.requests.count - 1, generation)
             }
-            firstByte = now.advanced(by: shape.oneWayDelay).advanced(by: shape.firstByteDelay)
+            firstByte = max(now, established).advanced(by: shape.oneWayDelay).advanced(by: shape.firstByteDelay)
             if let length = state.faults.value.resetOfNextAnswer() {
                 deliverable = min(deliverable, delivered + length)
             }
         }
-        toRegistry.add(bytes, at: now.advanced(by: shape.oneWayDelay))
+        toRegistry.add(bytes, at: max(now, established).advanced(by: shape.oneWayDelay))
         deliverToRegistry()
     }
 
