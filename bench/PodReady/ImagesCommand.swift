@@ -26,6 +26,9 @@ struct ImagesCommand: AsyncParsableCommand {
     @Flag(help: "Builds the layers twice, elsewhere, and compares them.")
     var twice = false
 
+    @Flag(help: "Starts each image as a pod through containerd's overlayfs, until it is ready.")
+    var check = false
+
     func run() async throws {
         let recipes =
             try names.isEmpty ? ImageRecipe.all(edition) : names.map { try ImageRecipe.named($0, edition) }
@@ -51,8 +54,28 @@ struct ImagesCommand: AsyncParsableCommand {
         var line = "\(recipe.name) (\(recipe.edition.rawValue)): "
         line += image.forms.map(\.rawValue).sorted().joined(separator: ", ")
         line += "; took \(Format.seconds(Double(MonotonicTime.now().since(began)) / 1e9)) s"
+        if check { line += ", ready after \(Format.seconds(try await start(image, in: lab, progress))) s" }
         progress.stop()
         print(line)
+    }
+
+    /// How long the pod takes until it is ready: seconds.
+    private func start(_ image: ImageCache.Entry, in lab: Lab, _ progress: ProgressDisplay) async throws -> Double {
+        let recipe = image.recipe
+        progress.step("\(recipe.name): starting")
+        let registry = try await RegistryServer(in: lab, storage: image.registryStorage)
+        let seconds = try await Node.with(
+            "check-\(recipe.name)", in: lab, snapshotter: .overlayfs, registry: registry,
+            pauseArchive: image.pauseArchive
+        ) { node in
+            let pod = try await Pod(
+                .init(name: recipe.name, image: recipe.reference(.plain)), in: lab, client: node.client)
+            let ready = try await pod.waitUntilReady(recipe.probe)
+            try await pod.remove()
+            return Double(ready.since(pod.marks.asked)) / 1e9
+        }
+        await blocking { registry.stop() }
+        return seconds
     }
 
     private func compare(_ recipe: ImageRecipe, in lab: Lab, _ progress: ProgressDisplay) async throws {

@@ -15,5 +15,8 @@ struct PodReady: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "PodReady",
         abstract: "Measures how long a pod takes from being asked for until its application is ready.",
-        subcommands: [DemoCommand.self, ImagesCommand.self, MicroCommand.self])
+        subcommands: [
+            DemoCommand.self, GridCommand.self, SummaryCommand.self, RelayCeilingCommand.self, ImagesCommand.self,
+            MicroCommand.self,
+        ])
 }

@@ -169,8 +169,8 @@ def _floor(results):
     return (
         "## Against what is possible\n\nThe floor is the time that the same start takes with everything local, plus what"
         " the needed compressed bytes take at the link's rate, plus two round trips. Floor efficiency is the floor divided"
-        " by the measured time; nobody can do better than 100 % with the same form of the image. What has content on the"
-        " node already is left out.\n\n"
+        " by the measured time. More than 100 % is possible only where an application computes while its next bytes come."
+        " What has content on the node already is left out.\n\n"
         + table(["network", "image", "floor, s"] + modes, rows))
 
 

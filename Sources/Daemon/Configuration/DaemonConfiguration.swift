@@ -10,6 +10,7 @@ public struct DaemonConfiguration: Sendable {
     /// The directory of docker's `config.json`; `nil` for docker's own rule.
     public var dockerConfig: String?
     public var prefetches = true
+    public var readsAhead = true
     public var fillsInBackground = true
     /// 0 means one a core, at least four.
     public var fuseThreads = 0
@@ -32,6 +33,7 @@ public struct DaemonConfiguration: Sendable {
         let dockerConfig = try reader.string("registry.docker_config", default: "")
         self.dockerConfig = dockerConfig.isEmpty ? nil : dockerConfig
         prefetches = try reader.bool("streaming.prefetch", default: prefetches)
+        readsAhead = try reader.bool("streaming.read_ahead", default: readsAhead)
         fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
