@@ -101,9 +101,10 @@ if [ "${1:-}" = --inside ]; then
     exit 0
 fi
 
-variant=(--variant=minbase)
+# Where nothing is set up, the last thing that happens is the unpacking.
+variant=(--variant=minbase) moment=customize
 if [ "$1" = --files ]; then
-    variant=(--variant=extract "--include=$2")
+    variant=(--variant=extract "--include=$2") moment=extract
     shift 2
 fi
 out=$(realpath "$1")
@@ -112,4 +113,4 @@ inside=$(printf '%q ' bash "$here/debian-layers.sh" --inside "$out")
 stages=
 for stage in "$@"; do stages+=" $(printf %q "$stage")"; done
 hook="$inside \"\$1\" $stages"
-bootstrap "${variant[@]}" --format=null --customize-hook="$hook" -- -
+bootstrap "${variant[@]}" --format=null "--$moment-hook=$hook" -- -
