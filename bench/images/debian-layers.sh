@@ -91,7 +91,9 @@ if [ "${1:-}" = --inside ]; then
         comm -z -23 "$out/before" "$out/after" | while IFS= read -r -d '' path; do
             if [ -d "${path%/*}" ]; then : > "${path%/*}/.wh.${path##*/}"; fi
         done
-        find . -xdev \( -cnewer "$out/stamp" -o -newer "$out/stamp" \) -print0 | sort -z > "$out/changed"
+        # With the directories on the way, as overlayfs gives them to an image builder.
+        find . -xdev \( -cnewer "$out/stamp" -o -newer "$out/stamp" \) -print0 |
+            sed --null-data --quiet ':up p; s,/[^/]*$,,; t up' | sort -zu > "$out/changed"
         write_layer "$out/$number.tar" "$out/changed"
         find . -xdev -name '.wh.*' -delete
         mv "$out/after" "$out/before"
