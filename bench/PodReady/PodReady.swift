@@ -1,12 +1,18 @@
 import ArgumentParser
+import Base
 import Lab
 
 @main
 enum Main {
-    // On the main thread: of all threads that there are so early, this is the only one that would take signals.
-    @MainActor static func main() async {
+    static func main() {
         SignalGuard.block()
-        await PodReady.main()
+        // Not an asynchronous main: that ends in libdispatch, which waits on the main thread with no signal blocked.
+        let isOver = Guarded(false)
+        Task.detached {
+            await PodReady.main()
+            isOver.withLockBroadcasting { $0 = true }
+        }
+        isOver.waitUntil { $0 ? () : nil }
     }
 }
 
