@@ -49,7 +49,8 @@ extension ImageRecipe {
         ImageRecipe(
             "postgres", edition,
             stages: [
-                .packages("postgresql-15"), .script("postgres/setup.sh", [edition == .full ? "200000" : "1000"]),
+                .script("postgres/install.sh"),
+                .script("postgres/setup.sh", [edition == .full ? "200000" : "1000"]),
             ],
             command: [
                 "setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups",

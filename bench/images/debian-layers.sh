@@ -91,7 +91,9 @@ if [ "${1:-}" = --inside ]; then
         comm -z -23 "$out/before" "$out/after" | while IFS= read -r -d '' path; do
             if [ -d "${path%/*}" ]; then : > "${path%/*}/.wh.${path##*/}"; fi
         done
-        find . -xdev \( -cnewer "$out/stamp" -o -newer "$out/stamp" \) -print0 | sort -z > "$out/changed"
+        # With the directories on the way, as overlayfs gives them to an image builder.
+        find . -xdev \( -cnewer "$out/stamp" -o -newer "$out/stamp" \) -print0 |
+            sed --null-data --quiet ':up p; s,/[^/]*$,,; t up' | sort -zu > "$out/changed"
         write_layer "$out/$number.tar" "$out/changed"
         find . -xdev -name '.wh.*' -delete
         mv "$out/after" "$out/before"
@@ -101,9 +103,10 @@ if [ "${1:-}" = --inside ]; then
     exit 0
 fi
 
-variant=(--variant=minbase)
+# Where nothing is set up, the last thing that happens is the unpacking.
+variant=(--variant=minbase) moment=customize
 if [ "$1" = --files ]; then
-    variant=(--variant=extract "--include=$2")
+    variant=(--variant=extract "--include=$2") moment=extract
     shift 2
 fi
 out=$(realpath "$1")
@@ -112,4 +115,4 @@ inside=$(printf '%q ' bash "$here/debian-layers.sh" --inside "$out")
 stages=
 for stage in "$@"; do stages+=" $(printf %q "$stage")"; done
 hook="$inside \"\$1\" $stages"
-bootstrap "${variant[@]}" --format=null --customize-hook="$hook" -- -
+bootstrap "${variant[@]}" --format=null "--$moment-hook=$hook" -- -

@@ -1,15 +1,15 @@
 #!/bin/bash
 # Initialises a database with a table in it: setup.sh TREE ROWS
 #
-# A server gives each database cluster numbers of its own, from the clock, its process ID and random bytes. Here all
-# three are always the same, so that the layer is.
+# A server gives each database cluster numbers of its own, from the clock, its process ID and random bytes, and writes
+# memory with addresses in it to its caches. Here all of these are always the same, so that the layer is.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 tree=$1 rows=$2
 gcc -shared -fPIC -O2 -o "$tree/tmp/always.so" "$here/always.c"
 install -d -o "$(stat -c %u "$tree/var/lib/postgresql")" -g "$(stat -c %g "$tree/var/lib/postgresql")" -m 0700 "$tree/data"
 # shellcheck disable=SC2016 # expanded inside
-unshare --pid --fork chroot "$tree" setpriv --reuid postgres --regid postgres --clear-groups \
+unshare --pid --fork setarch --addr-no-randomize chroot "$tree" setpriv --reuid postgres --regid postgres --clear-groups \
     env -i PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin LC_ALL=C.UTF-8 LD_PRELOAD=/tmp/always.so bash -euc '
 cd /tmp
 initdb --pgdata /data --auth trust --encoding UTF8 --locale C.UTF-8 --no-sync > /dev/null
@@ -24,4 +24,5 @@ postgres --single -E -D /data postgres > /dev/null <<-END
 	alter table orders add primary key (number)
 END
 '
+find "$tree/data" -name pg_internal.init -delete
 rm "$tree/tmp/always.so"
