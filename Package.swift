@@ -102,7 +102,8 @@ let bench: [Target] = [
         path: "bench/Lab", swiftSettings: settings),
     // Modes, samples, results and what they come to: all of PodReady but its commands.
     .target(
-        name: "Harness", dependencies: ["Lab", "Base", "Linux", "LayerIndex", nio, nioPosix, system], path: "bench/PodReady",
+        name: "Harness", dependencies: ["Lab", "Base", "Linux", "LayerIndex", nio, nioPosix, system],
+        path: "bench/PodReady",
         sources: ["Harness", "Modes"], swiftSettings: settings),
     .executableTarget(
         name: "LayerBench",

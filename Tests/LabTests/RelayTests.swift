@@ -36,16 +36,19 @@ struct RelayTests {
         }
     }
 
-    /// Real time: the rate and the delay are what is being tested. It is never too fast; of a few tries, since the machine
-    /// may be busy with something else, the best one is as slow as it should be to within 5 %.
-    @Test(arguments: [
+    /// Links, and bytes to transfer over them.
+    static let timed: [(LinkShape, UInt64)] = [
         // 400 ms of bytes, 40 ms for handshake and request, 30 ms for the first byte.
-        (LinkShape(bitsPerSecond: 80_000_000, oneWayDelay: 10_000_000, firstByteDelay: 30_000_000), UInt64(4_000_000)),
+        (LinkShape(bitsPerSecond: 80_000_000, oneWayDelay: 10_000_000, firstByteDelay: 30_000_000), 4_000_000),
         // A share that is less than the link.
         (LinkShape(bitsPerSecond: 800_000_000, oneWayDelay: 0, bitsPerSecondOfConnection: 80_000_000), 4_000_000),
         // Nothing but delay.
         (LinkShape(bitsPerSecond: 1_000_000_000, oneWayDelay: 100_000_000), 1000),
-    ])
+    ]
+
+    /// Real time: the rate and the delay are what is being tested. It is never too fast; of a few tries, since the machine
+    /// may be busy with something else, the best one is as slow as it should be to within 5 %.
+    @Test(arguments: timed)
     func rateAndDelayAreKept(_ shape: LinkShape, _ bytes: UInt64) async throws {
         var best = Double.infinity
         for _ in 0..<5 where best > 1.05 {
@@ -112,7 +115,9 @@ struct RelayTests {
         #expect(link.faults.outage == .init(after: 2_000_000_000, lasting: 6_000_000_000))
     }
 
-    @Test(arguments: ["", "moon", "wan/", "wan/loss", "wan/loss=2", "wan/cap=0", "wan/cap=-1", "wan/outage=1", "wan/x=1"])
+    @Test(arguments: [
+        "", "moon", "wan/", "wan/loss", "wan/loss=2", "wan/cap=0", "wan/cap=-1", "wan/outage=1", "wan/x=1",
+    ])
     func linksThatThereAreNot(_ name: String) throws {
         let error = #expect(throws: LabError.self) { try Link(name) }
         #expect(error?.code == .usage)

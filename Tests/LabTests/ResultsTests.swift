@@ -63,25 +63,30 @@ struct ResultsTests {
 
     // MARK: - Summaries
 
-    /// rivulet takes 2 s everywhere; overlayfs 4, 6 and 8 times 2 s, but not in the block where it failed.
-    private static let compared = [
-        line(mode: "rivulet", block: 0, ready: 2), line(mode: "overlayfs", block: 0, ready: 8),
-        line(mode: "rivulet", block: 1, ready: 2), line(mode: "overlayfs", block: 1, ready: 12),
-        line(mode: "rivulet", block: 2, ready: 2), line(mode: "overlayfs", block: 2, ready: 16),
-        line(mode: "rivulet", block: 3, ready: 2), line(mode: "overlayfs", block: 3, ready: nil, error: "no room"),
-        line(image: "b", mode: "rivulet", block: 0, ready: 3), line(image: "b", mode: "overlayfs", block: 0, ready: 2),
-        line(image: "b", mode: "rivulet", block: 1, ready: 3), line(image: "b", mode: "overlayfs", block: 1, ready: 2),
-    ].joined()
+    /// Of image a, rivulet takes 2 s everywhere and overlayfs 8 to 20 s, but for the block where it failed; of image b,
+    /// 3 s and 2 s.
+    private static let compared: String = {
+        var text = line(mode: "rivulet", block: 7, ready: 2)
+        text += line(mode: "overlayfs", block: 7, ready: nil, error: "no room")
+        for block in 0..<7 {
+            text += line(mode: "rivulet", block: block, ready: 2)
+            text += line(mode: "overlayfs", block: block, ready: 8 + 2 * Double(block))
+            text += line(image: "b", mode: "rivulet", block: block, ready: 3)
+            text += line(image: "b", mode: "overlayfs", block: block, ready: 2)
+        }
+        return text
+    }()
 
     @Test func cellsCountFailures() throws {
         try withFile(Self.compared) { path in
             let summary = Summary(try ResultsFile.read(path))
             #expect(summary.cells.count == 4)
             let cell = try #require(summary.cells.first { $0.image == "a" && $0.mode == "overlayfs" })
-            #expect((cell.samples, cell.failed) == (4, 1))
-            #expect(cell.ready?.median == 12)
-            #expect(cell.ready?.max == 16)
+            #expect((cell.samples, cell.failed) == (8, 1))
+            #expect(cell.ready?.median == 14)
+            #expect(cell.ready?.max == 20)
             #expect(cell.floorEfficiency == 0.5)
+            #expect(cell.bytesToReady == 5)
         }
     }
 
@@ -89,15 +94,27 @@ struct ResultsTests {
         try withFile(Self.compared) { path in
             let ratios = Summary(try ResultsFile.read(path)).ratios
             let win = try #require(ratios.first { $0.image == "a" })
-            #expect((win.mode, win.than, win.pairs) == ("overlayfs", "rivulet", 3))
-            #expect(win.ratio == 6)
-            #expect(win.interval == .init(low: 4, high: 8))
+            #expect((win.mode, win.than, win.pairs) == ("overlayfs", "rivulet", 7))
+            #expect(win.ratio == 7)
+            #expect(win.interval.low >= 4 && win.interval.low < 7)
+            #expect(win.interval.high <= 10 && win.interval.high > 7)
             #expect(win.verdict == "rivulet is sooner")
             let loss = try #require(ratios.first { $0.image == "b" })
             #expect(loss.verdict == "rivulet is later")
             let all = try #require(ratios.first { $0.image == nil })
             #expect(all.pairs == 2)
-            #expect(abs(all.ratio - 2) < 1e-9)
+            // The square root of 7 × 2/3.
+            #expect(abs(all.ratio - 2.160246899) < 1e-6)
+            #expect(all.verdict == "rivulet is sooner")
+        }
+    }
+
+    @Test func fewBlocksSayNothing() throws {
+        let few = Self.compared.split(separator: "\n").filter { $0.contains("\"block\":0") }.joined(separator: "\n")
+        try withFile(few + "\n") { path in
+            let ratios = Summary(try ResultsFile.read(path)).ratios
+            #expect(ratios.count == 3)
+            #expect(ratios.allSatisfy { $0.verdict == "too few blocks to tell" })
         }
     }
 

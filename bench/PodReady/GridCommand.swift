@@ -6,7 +6,8 @@ import Lab
 struct GridCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "grid",
-        abstract: "Measures images on networks in modes, and goes on where an earlier run of the same name was interrupted.")
+        abstract:
+            "Measures images on networks in modes, and goes on where an earlier run of the same name was interrupted.")
 
     @Option(help: "The results go to NAME.jsonl.")
     var name: String
@@ -64,7 +65,10 @@ struct GridCommand: AsyncParsableCommand {
             throw ValidationError("there is no edition '\(edition)'; there are full and small")
         }
         let path = "\(results)/\(name).jsonl"
-        let earlier = try ResultsFile.read(path).header
+        let content = try ResultsFile.read(path)
+        // A file without a sample decides nothing.
+        let earlier = content.samples.isEmpty ? nil : content.header
+        if earlier == nil, Files.exists(path) { try Files.write(path, "") }
         var modes = try Modes.list(modes).map(\.name)
         if aa { modes += ["rivulet", "rivulet-aa"].filter { !modes.contains($0) } }
         let images = images.map { $0.split(separator: ",").map(String.init) } ?? ImageRecipe.all(edition).map(\.name)

@@ -63,7 +63,8 @@ public struct Link: Sendable, Hashable {
             let pair = part.split(separator: "=", maxSplits: 1)
             guard pair.count == 2, Self.set(pair[0], pair[1], &shape, &faults) else {
                 throw LabError(
-                    .usage, "'\(part)' of the link '\(name)' is none of cap=MBIT, loss=PROBABILITY, reset=BYTES, "
+                    .usage,
+                    "'\(part)' of the link '\(name)' is none of cap=MBIT, loss=PROBABILITY, reset=BYTES, "
                         + "outage=AFTER:SECONDS, seed=NUMBER")
             }
         }

@@ -1,6 +1,6 @@
 import FoundationEssentials
-import Linux
 public import Lab
+import Linux
 import SystemPackage
 
 /// A results file: one JSON object a line, the header first. Each line is on the disk before the next sample begins, so a

@@ -13,7 +13,7 @@ extension Summary {
                 }
                 let comparison = Comparison(
                     edition: group.edition, network: group.network, mode: group.mode, than: baseline.mode)
-                perImage.append(comparison.ratio(of: group.image, values.count, ratio, interval))
+                perImage.append(comparison.ratio(of: group.image, values.count, blocks: values.count, ratio, interval))
                 if all[comparison] == nil { comparisons.append(comparison) }
                 all[comparison, default: []].append(values)
             }
@@ -23,7 +23,8 @@ extension Summary {
             guard images.count > 1, let ratio = mean(images),
                 let interval = Statistics.bootstrap(images, rounds: 2000, mean)
             else { return nil }
-            return comparison.ratio(of: nil, images.count, ratio, interval)
+            let blocks = images.map(\.count).min() ?? 0
+            return comparison.ratio(of: nil, images.count, blocks: blocks, ratio, interval)
         }
         return perImage + together
     }
@@ -34,10 +35,12 @@ extension Summary {
         var mode: String
         var than: String
 
-        func ratio(of image: String?, _ pairs: Int, _ ratio: Double, _ interval: Statistics.Interval) -> Ratio {
+        func ratio(
+            of image: String?, _ pairs: Int, blocks: Int, _ ratio: Double, _ interval: Statistics.Interval
+        ) -> Ratio {
             Ratio(
-                image: image, edition: edition, network: network, mode: mode, than: than, pairs: pairs, ratio: ratio,
-                interval: interval)
+                image: image, edition: edition, network: network, mode: mode, than: than, pairs: pairs, blocks: blocks,
+                ratio: ratio, interval: interval)
         }
     }
 

@@ -6,7 +6,8 @@ extension Summary {
         var lines: [String] = []
         if let header {
             lines += [
-                "", "\(header.name): \(header.machine.cpu), \(header.machine.cores) cores, Linux \(header.kernel); "
+                "",
+                "\(header.name): \(header.machine.cpu), \(header.machine.cores) cores, Linux \(header.kernel); "
                     + "commit \(header.commit.prefix(12))",
                 "seed \(header.grid.seed); times in seconds, ready counted from asking for the pod",
             ]

@@ -62,7 +62,7 @@ public struct Summary: Sendable, Encodable {
     }
 
     /// How many times as long one mode takes as another: above 1, the other is sooner.
-    public struct Ratio: Sendable, Codable {
+    public struct Ratio: Sendable, Encodable {
         /// `nil` for all images together.
         public var image: String?
         public var edition: String
@@ -72,17 +72,24 @@ public struct Summary: Sendable, Encodable {
         public var than: String
         /// Blocks in which both went well; images, for all of them together.
         public var pairs: Int
+        /// Blocks of the image that has the fewest.
+        public var blocks: Int
         /// The median of the blocks' ratios; the geometric mean of these, for all images together.
         public var ratio: Double
         public var interval: Statistics.Interval
 
+        /// With fewer, all values on one side of 1 are no 95 % yet: that happens by chance once in 2 to the power of blocks - 1.
+        static let fewestBlocks = 6
+
         /// What can be said of it.
         public var verdict: String {
-            interval.low > 1 ? "\(than) is sooner" : interval.high < 1 ? "\(than) is later" : "no difference shown"
+            if blocks < Self.fewestBlocks { return "too few blocks to tell" }
+            return interval.low > 1
+                ? "\(than) is sooner" : interval.high < 1 ? "\(than) is later" : "no difference shown"
         }
 
         enum CodingKeys: String, CodingKey {
-            case image, edition, network, mode, than, pairs, ratio, interval, verdict
+            case image, edition, network, mode, than, pairs, blocks, ratio, interval, verdict
         }
 
         public func encode(to encoder: any Encoder) throws {
@@ -93,35 +100,10 @@ public struct Summary: Sendable, Encodable {
             try values.encode(mode, forKey: .mode)
             try values.encode(than, forKey: .than)
             try values.encode(pairs, forKey: .pairs)
+            try values.encode(blocks, forKey: .blocks)
             try values.encode(ratio, forKey: .ratio)
             try values.encode(interval, forKey: .interval)
             try values.encode(verdict, forKey: .verdict)
-        }
-
-        public init(from decoder: any Decoder) throws {
-            let values = try decoder.container(keyedBy: CodingKeys.self)
-            image = try values.decodeIfPresent(String.self, forKey: .image)
-            edition = try values.decode(String.self, forKey: .edition)
-            network = try values.decode(String.self, forKey: .network)
-            mode = try values.decode(String.self, forKey: .mode)
-            than = try values.decode(String.self, forKey: .than)
-            pairs = try values.decode(Int.self, forKey: .pairs)
-            ratio = try values.decode(Double.self, forKey: .ratio)
-            interval = try values.decode(Statistics.Interval.self, forKey: .interval)
-        }
-
-        init(
-            image: String?, edition: String, network: String, mode: String, than: String, pairs: Int, ratio: Double,
-            interval: Statistics.Interval
-        ) {
-            self.image = image
-            self.edition = edition
-            self.network = network
-            self.mode = mode
-            self.than = than
-            self.pairs = pairs
-            self.ratio = ratio
-            self.interval = interval
         }
     }
 
@@ -180,9 +162,9 @@ public struct Summary: Sendable, Encodable {
             image: group.image, edition: group.edition, network: group.network, mode: group.mode,
             samples: samples.count, failed: samples.count - good.count, ready: Spread(good.compactMap(\.ready)),
             pull: Statistics.median(good.compactMap(\.pull)), complete: Statistics.median(good.compactMap(\.complete)),
-            bytesToReady: Statistics.median(good.compactMap { $0.bytesToReady.map(Double.init) }),
-            bytesTotal: Statistics.median(good.compactMap { $0.bytesTotal.map(Double.init) }),
-            requestsToReady: Statistics.median(good.compactMap { $0.requestsToReady.map(Double.init) }),
+            bytesToReady: Statistics.median(good.compactMap { $0.bytesToReady.map { Double($0) } }),
+            bytesTotal: Statistics.median(good.compactMap { $0.bytesTotal.map { Double($0) } }),
+            requestsToReady: Statistics.median(good.compactMap { $0.requestsToReady.map { Double($0) } }),
             daemonCPU: Statistics.median(good.compactMap(\.daemonCPU)),
             daemonPeakBytes: good.compactMap(\.daemonPeakBytes).max(),
             floor: Statistics.median(samples.compactMap(\.floor)), floorEfficiency: Statistics.median(efficiencies))

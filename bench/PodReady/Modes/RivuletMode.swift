@@ -23,7 +23,8 @@ public struct RivuletMode: Mode {
         let deadline = MonotonicTime.now().advanced(by: setting.seconds * 1_000_000_000)
         while MonotonicTime.now() < deadline {
             let metrics = try await daemon.metrics()
-            if let layers = metrics["rivulet_attached_layers"], layers > 0, metrics["rivulet_complete_layers"] == layers {
+            if let layers = metrics["rivulet_attached_layers"], layers > 0, metrics["rivulet_complete_layers"] == layers
+            {
                 return .now()
             }
             try await Task.sleep(for: .milliseconds(50))
