@@ -21,14 +21,15 @@ def text(results, plots):
 def _head(results):
     header = results.header
     grid = header.get("grid", {})
-    blocks = max((cell["samples"] for cell in results.cells), default=0)
+    blocks = _blocks(results)
     machine = header.get("machine", {})
     return f"""# {results.name}: how long until a pod is ready
 
 Each time is from asking containerd for a pod, the way kubelet does, until the application in it answers: a page is
 served, a port is open, a line is written, or it ends. Where the mode does not say otherwise a sample starts cold: a new
-node with nothing of the image on it. The page cache is always empty. The registry is on the other side of a link of a given speed. Each mode was measured
-{blocks} times for each image and network, in random order within each round; nothing was left out.
+node with nothing of the image on it. The page cache is always empty. The registry is on the other side of a link of a
+given speed. Each mode was measured in {blocks} {"round" if blocks == 1 else "rounds"} for each image and network, in random order within each;
+nothing was left out.
 
 - Measured at commit `{header.get("commit", "unknown")[:12]}`, {header.get("began", "unknown")}, with the {grid.get("edition", "unknown")} editions of the images.
 - On {machine.get("cpu", "unknown")}, {machine.get("cores", "?")} cores, {_gib(machine.get("memory_bytes"))} of memory, Linux {header.get("kernel", "unknown")}.
@@ -89,12 +90,24 @@ def _shape(network):
 
 # MARK: - Comparisons
 
+# With fewer, an interval says nothing.
+FEWEST_ROUNDS = 3
+
+
+def _blocks(results):
+    return max((cell["samples"] for cell in results.cells), default=0)
+
 
 def _ratios(results):
     ratios = [ratio for ratio in results.ratios if ratio["mode"] != "rivulet-aa" and ratio["mode"] not in ORACLES]
-    others = [ratio for ratio in ratios if not ratio["mode"].startswith("rivulet")]
+    # Like with like: what has content on the node already is no match for a cold start.
+    others = [ratio for ratio in ratios if not ratio["mode"].startswith("rivulet") and ratio["than"] not in WARM]
     if not others:
         return ""
+    if _blocks(results) < FEWEST_ROUNDS:
+        return (
+            "## How many times as long as Rivulet\n\nA comparison needs"
+            f" {FEWEST_ROUNDS} rounds at least: these figures show that the bench works, and not how fast anything is.")
     rows = [_ratio_row(ratio) for ratio in sorted(others, key=lambda ratio: _place(results, ratio))]
     losses = [ratio for ratio in others if ratio["interval"]["high"] < 1]
     wins = [ratio for ratio in others if ratio["interval"]["low"] > 1]
@@ -142,7 +155,7 @@ def _place(results, ratio):
 
 def _noise(results):
     ratios = [ratio for ratio in results.ratios if ratio["mode"] == "rivulet-aa"]
-    if not ratios:
+    if not ratios or _blocks(results) < FEWEST_ROUNDS:
         return ""
     rows = [_ratio_row(ratio)[:2] + _ratio_row(ratio)[4:6] for ratio in sorted(ratios, key=lambda r: _place(results, r))]
     return (

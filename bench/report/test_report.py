@@ -104,6 +104,13 @@ class ReportTests(unittest.TestCase):
         self.assertIn("no difference shown", self.line("| wan | nginx | overlayfs | rivulet |"))
         self.assertIn("`rivulet` takes 1.25 times as long as `overlayfs`", self.line("- big-file on `lan`"))
 
+    def test_too_few_rounds_compare_nothing(self):
+        results = Results(self.path)
+        results.cells = [cell | {"samples": 2} for cell in results.cells]
+        text = markdown.text(results, [])
+        self.assertIn("A comparison needs 3 rounds", text)
+        self.assertNotIn("sooner in", text)
+
     def test_oracles_are_not_compared_as_if_one_could_use_them(self):
         self.assertNotIn("| stream | rivulet |", self.text())
 
