@@ -6,12 +6,14 @@ BIN := .build/$(CONFIGURATION)
 PREFIX ?= /usr
 SECONDS_EACH ?= 60
 
-.PHONY: help build demo test conformance fuzz lint format generate install deps-build
+.PHONY: help build demo bench bench-smoke test conformance fuzz lint format generate install deps-build
 
 help:
 	@echo "make build        the daemon, stripped, in $(BIN)"
 	@echo "make demo         a real image, pulled the ordinary way and through Rivulet, side by side (root)"
 	@echo "                  PEERS=1 adds stargz-snapshotter, LINK=shaped a slow link"
+	@echo "make bench        images on networks in modes, 10 blocks (root); NAME= IMAGES= NETWORKS= MODES= BLOCKS= EDITION="
+	@echo "make bench-smoke  two small images in a few minutes (root)"
 	@echo "make test         all tests; without root it says what it leaves out"
 	@echo "make conformance  containerd's own snapshotter suite against rivuletd (root)"
 	@echo "make fuzz         every fuzzer for SECONDS_EACH=$(SECONDS_EACH) seconds"
@@ -30,6 +32,20 @@ test: deps-build
 
 demo: deps-build
 	@bench/demo $(CONFIGURATION)
+
+bench: deps-build
+	@bench/grid $(CONFIGURATION)
+
+# Always afresh: it shows that the bench works, not how fast something is.
+bench-smoke: export NAME ?= smoke
+bench-smoke: export IMAGES ?= nginx,numpy
+bench-smoke: export EDITION = small
+bench-smoke: export NETWORKS ?= shaped
+bench-smoke: export MODES ?= overlayfs,rivulet,local
+bench-smoke: export BLOCKS ?= 2
+bench-smoke: deps-build
+	@rm -f bench/results/$(NAME).jsonl
+	@bench/grid $(CONFIGURATION)
 
 conformance: deps-build
 	@deploy/debian-deps conformance

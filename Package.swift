@@ -100,6 +100,11 @@ let bench: [Target] = [
             "Base", "Linux", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, nio, nioPosix, system,
         ],
         path: "bench/Lab", swiftSettings: settings),
+    // Modes, samples, results and what they come to: all of PodReady but its commands.
+    .target(
+        name: "Harness", dependencies: ["Lab", "Base", "Linux", "LayerIndex", nio, nioPosix, system],
+        path: "bench/PodReady",
+        sources: ["Harness", "Modes"], swiftSettings: settings),
     .executableTarget(
         name: "LayerBench",
         dependencies: ["Base", "Codecs", "LayerFormats", "LayerIndex", "TestSupport", "CZlib"],
@@ -109,7 +114,8 @@ let bench: [Target] = [
         dependencies: ["Base", "Linux", "LayerIndex", "LazyFileSystem", "FUSEServer", "LazyFixtures"],
         path: "bench/MountBench", swiftSettings: settings),
     .executableTarget(
-        name: "PodReady", dependencies: ["Lab", "Base", arguments], path: "bench/PodReady", swiftSettings: settings),
+        name: "PodReady", dependencies: ["Lab", "Harness", "Base", arguments], path: "bench/PodReady",
+        exclude: ["Harness", "Modes"], swiftSettings: settings),
 ]
 
 let testOnly: [Target] = [
@@ -123,8 +129,8 @@ let testOnly: [Target] = [
         name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1], path: "Tests/TestRegistry",
         swiftSettings: settings),
     .testTarget(
-        name: "LabTests", dependencies: ["Lab", "Base", nio, nioPosix], path: "Tests/LabTests", swiftSettings: settings
-    ),
+        name: "LabTests", dependencies: ["Lab", "Harness", "Base", "Linux", nio, nioPosix], path: "Tests/LabTests",
+        swiftSettings: settings),
     .testTarget(
         name: "EndToEnd", dependencies: ["Lab", "Base", "Linux", "ContainerdAPI"], path: "Tests/EndToEnd",
         swiftSettings: settings),

@@ -45,7 +45,10 @@ extension ContentStore {
 
     private static func tree(_ path: String) throws -> TreeImage {
         var hasher = DigestHasher()
-        return try LayerOpener.readable(path, &hasher) { try TreeImage(mapping: $0) }
+        let tree = try LayerOpener.readable(path, &hasher) { try TreeImage(mapping: $0) }
+        // All of it has been checked; what containers look at is mostly a small part.
+        tree.releaseResidentPages()
+        return tree
     }
 
     private func chainDirectory(_ id: Digest) -> String { "\(root)/chains/\(id.hex)" }

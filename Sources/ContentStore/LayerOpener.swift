@@ -202,6 +202,7 @@ struct LayerOpener {
             for chunk in 0..<chunks.chunkCount where chunks.chunk(chunk).isZeros {
                 loaded.words[chunk >> 6] |= 1 << UInt64(chunk & 63)
             }
+            chunks.releaseResidentPages()
             return LayerContent.Parts(
                 digest: digest, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
                 presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved, claim: claim)

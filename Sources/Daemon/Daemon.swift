@@ -134,8 +134,10 @@ struct Daemon: Sendable {
     }
 
     private func makeEngine(_ registry: RegistryClient, _ logger: Logger) throws(StartupError) -> StreamingEngine {
+        var streaming = StreamingConfiguration()
+        if !configuration.readsAhead { streaming.planner.fetchNothingUnread() }
         do throws(StreamingError) {
-            return try StreamingEngine(registry: registry, configuration: StreamingConfiguration(), logger: logger)
+            return try StreamingEngine(registry: registry, configuration: streaming, logger: logger)
         } catch {
             throw StartupError(.unexpected, error.description)
         }
@@ -191,6 +193,7 @@ struct Daemon: Sendable {
             ("waiting_demands", [], Double(streaming.waitingDemands)),
             ("running_requests", [], Double(streaming.runningRequests)),
             ("attached_layers", [], Double(streaming.layers)),
+            ("complete_layers", [], Double(streaming.completeLayers)),
             ("parked_reads", [], Double(mount.parkedReads)),
         ]
     }

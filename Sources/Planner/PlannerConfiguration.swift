@@ -93,6 +93,14 @@ public struct PlannerConfiguration: Sendable {
     public var storageFullPause: UInt64 = 10_000_000_000
 
     public init() {}
+
+    /// Turns off whatever brings bytes that nobody has read or asked for: readahead, neighbours, gaps between extents.
+    public mutating func fetchNothingUnread() {
+        demandAhead = 0
+        mergeGap = 0
+        (readaheadFirst, readaheadLargest, readaheadAcrossFiles) = (0, 0, 0)
+        (neighbourhood.first, neighbourhood.smallest, neighbourhood.largest) = (0, 0, 0)
+    }
 }
 
 /// What ``Neighbourhood`` moves between.

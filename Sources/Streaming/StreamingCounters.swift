@@ -47,4 +47,6 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var pausedRequests: Int
     /// Layers that are known now.
     public var layers: Int
+    /// Of them, those that are here to the last byte.
+    public var completeLayers: Int
 }

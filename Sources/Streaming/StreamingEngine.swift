@@ -206,7 +206,8 @@ public final class StreamingEngine: ChunkSource {
                 digestFailures: counters.digestFailures.value, decodeFailures: counters.decodeFailures.value,
                 storeFailures: counters.storeFailures.value, backPressure: counters.backPressure.value,
                 waitingDemands: state.completions.count, runningRequests: state.gates.count,
-                pausedRequests: state.planner.pausedRequests, layers: state.layers.count)
+                pausedRequests: state.planner.pausedRequests, layers: state.layers.count,
+                completeLayers: state.layers.values.count { $0.content.isComplete })
         }
     }
 

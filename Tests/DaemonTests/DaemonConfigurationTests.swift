@@ -26,6 +26,7 @@ struct DaemonConfigurationTests {
                 [log]
                 level = "debug"
                 [streaming]
+                read_ahead = false
                 background_fill = false
                 [limits]
                 prepare_timeout = 5
@@ -34,6 +35,7 @@ struct DaemonConfigurationTests {
                 """, path: "config.toml")
         #expect(configuration.root == "/data")
         #expect(configuration.logLevel == .debug)
+        #expect(!configuration.readsAhead)
         #expect(!configuration.fillsInBackground)
         #expect(configuration.prepareTimeout == 5)
         #expect(configuration.adminAddress == nil)

@@ -31,6 +31,23 @@ import Testing
         #expect(windows.max() == 256, "16 MiB and no more")
     }
 
+    @Test func nothingUnreadIsFetchedWhereThatIsTurnedOff() {
+        var configuration = PlannerConfiguration()
+        configuration.fetchNothingUnread()
+        var desk = Desk(configuration)
+        let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 100), gap: 1)
+        let layer = desk.attach(fake)
+        for extent in 0..<50 {
+            desk.demand(layer, extent..<extent + 1)
+            desk.noteRead(layer, extent..<extent + 1)
+            let requests = desk.newRequests()
+            #expect(requests.map(\.blob) == [fake.blobRange(of: extent)])
+            for request in requests { desk.carryOut(request, layer, fake) }
+        }
+        desk.pass(100 * second)
+        #expect(desk.newRequests().isEmpty)
+    }
+
     @Test func randomReadingHasNoWindow() {
         #expect(windows([0, 50, 10, 90, 30, 70]).allSatisfy { $0 == 0 })
     }

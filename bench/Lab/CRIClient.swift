@@ -36,6 +36,15 @@ public final class CRIClient: Sendable {
 
     // MARK: - Images
 
+    /// The ID of an image that is there, `nil` when it is not.
+    public func image(_ reference: String) async throws(LabError) -> String? {
+        try await call("ImageStatus \(reference)") { options in
+            let status = try await self.images.imageStatus(
+                .with { $0.image.image = reference }, options: options)
+            return status.hasImage ? status.image.id : nil
+        }
+    }
+
     /// Pulls `reference` with the default snapshotter and gives the image's ID.
     public func pull(
         _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(), seconds: Int64 = 600

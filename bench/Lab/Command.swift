@@ -28,7 +28,11 @@ public enum Command {
         let base = lab.nextLogName(name)
         let child = try ChildProcess(
             name, arguments, log: "\(base).err", standardOutput: "\(base).out", environment: environment)
-        try lab.teardown.add(name) { child.signal(SIGKILL, group: true) }
+        try lab.teardown.add(name) {
+            // mmdebstrap, for one, has mounts to undo.
+            child.signal(SIGTERM, group: true)
+            if child.wait(timeout: 5_000_000_000) == nil { child.signal(SIGKILL, group: true) }
+        }
         guard let exit = await child.ending(timeout: timeout * 1_000_000_000) else {
             child.signal(SIGKILL, group: true)
             throw LabError(

@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Linux
 import Synchronization
 import SystemPackage
@@ -18,10 +19,12 @@ public final class Lab: Sendable {
     public let logDirectory: String
 
     private let logs = Atomic<Int>(0)
+    private let pods = Atomic<Int>(0)
 
     /// Makes a scratch directory in `parent`, which must lie on a file system that overlayfs can write to.
     /// Needs root.
     public init(parent: String = "/var/tmp") throws(LabError) {
+        Self.keepInheritedFiles()
         do {
             directory = try Self.make(in: parent)
         } catch let error as LabError {
@@ -57,6 +60,19 @@ public final class Lab: Sendable {
     func nextLogName(_ name: String) -> String {
         let number = logs.wrappingAdd(1, ordering: .relaxed).newValue
         return "\(logDirectory)/\(number)-\(name)"
+    }
+
+    /// A name that no pod of this lab has had.
+    public func nextPodName() -> String {
+        "pod-\(pods.wrappingAdd(1, ordering: .relaxed).newValue)"
+    }
+
+    /// What we were started with is not handed on: a lock, say, that would outlive us in a daemon. Whatever is opened here
+    /// is not handed on anyway.
+    private static func keepInheritedFiles() {
+        for entry in (try? Sys.list("/proc/self/fd")) ?? [] {
+            if let descriptor = Int32(entry.text), descriptor > 2 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        }
     }
 
     private static let prefix = "rivulet-lab-"

@@ -25,11 +25,11 @@ public final class Node: Sendable {
     /// Starts one in directories of `lab` that begin with `name`.
     public init(
         _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
-        shape: LinkShape = .unshaped, pauseArchive: String
+        pauseArchive: String
     ) async throws(LabError) {
         teardown = try lab.teardown.nested(name)
         do throws(LabError) {
-            relay = try await Relay(to: registry.port, shape: shape, teardown: teardown)
+            relay = try await Relay(to: registry.port, teardown: teardown)
             hosts = "\(lab.directory)/\(name)/hosts"
             try HostsDirectory.write(hosts, port: relay.port)
             switch snapshotter {
@@ -66,10 +66,10 @@ public final class Node: Sendable {
     /// Runs `body` with a node and takes it down whatever happens. An error tells the end of the daemon's log.
     public static func with<Result: Sendable>(
         _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
-        shape: LinkShape = .unshaped, pauseArchive: String, _ body: @Sendable (Node) async throws -> Result
+        pauseArchive: String, _ body: @Sendable (Node) async throws -> Result
     ) async throws -> Result {
         let node = try await Node(
-            name, in: lab, snapshotter: snapshotter, registry: registry, shape: shape, pauseArchive: pauseArchive)
+            name, in: lab, snapshotter: snapshotter, registry: registry, pauseArchive: pauseArchive)
         let outcome: Swift.Result<Result, any Error>
         do {
             outcome = .success(try await body(node))

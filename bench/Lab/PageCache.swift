@@ -16,9 +16,21 @@ public enum PageCache {
             let path = "\(directory)/\(entry.text)"
             switch entry.kind {
             case .directory: try warm(path)
-            case .regular: _ = try Files.digest(path)
+            case .regular: try warm(file: path)
             default: break
             }
+        }
+    }
+
+    /// Reads one file into the cache. Blocks.
+    public static func warm(file path: String) throws(LabError) {
+        do {
+            let file = try Sys.open(path, .readOnly)
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+            defer { buffer.deallocate() }
+            while try Sys.read(file.raw, into: buffer) > 0 {}
+        } catch {
+            throw LabError(.files, "\(path) cannot be read", cause: error)
         }
     }
 

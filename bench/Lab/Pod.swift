@@ -1,6 +1,5 @@
 public import Base
 import ContainerdAPI
-import Linux
 import SwiftProtobuf
 
 /// A pod of one container on the host's network, as kubelet would run it: sandbox, pull, create, start. How long each
@@ -39,12 +38,15 @@ public final class Pod: Sendable {
     public let marks: Marks
     /// The container's output, one line a line, in CRI's form.
     public let logPath: String
-    private let client: CRIClient
+    let client: CRIClient
 
-    /// Runs a pod up to its container's start. On an error the sandbox is removed again.
-    /// - Parameter progress: told what is being waited for.
+    /// Runs a pod up to its container's start. An image that is there already is not asked for again, which is what kubelet
+    /// does where the policy is IfNotPresent. On an error the sandbox is removed again.
+    /// - Parameters:
+    ///   - pullSeconds: how long the pull may take.
+    ///   - progress: told what is being waited for.
     public init(
-        _ specification: Specification, in lab: Lab, client: CRIClient,
+        _ specification: Specification, in lab: Lab, client: CRIClient, pullSeconds: Int64 = 600,
         progress: @Sendable (String) -> Void = { _ in }
     ) async throws(LabError) {
         let sandbox = Self.sandbox(specification, in: lab)
@@ -55,11 +57,14 @@ public final class Pod: Sendable {
         marks.sandbox = .now()
         do throws(LabError) {
             progress("pull")
-            let image = try await client.pull(specification.image, sandbox: sandbox)
+            var image = try await client.image(specification.image)
+            if image == nil {
+                image = try await client.pull(specification.image, sandbox: sandbox, seconds: pullSeconds)
+            }
             marks.pulled = .now()
             progress("create")
             containerID = try await client.createContainer(
-                Self.container(specification, image: image), in: sandboxID, of: sandbox)
+                Self.container(specification, image: image ?? specification.image), in: sandboxID, of: sandbox)
             marks.created = .now()
             progress("start")
             try await client.startContainer(containerID)
@@ -73,31 +78,9 @@ public final class Pod: Sendable {
         logPath = "\(sandbox.logDirectory)/\(Self.logName)"
     }
 
-    /// Waits until the container has written `line`, looking every 5 ms, and gives the moment at which it was seen.
-    /// - Throws: `pod` with the container's output when it ends before that, `timedOut`.
+    /// Waits until the container has written `line`; see ``waitUntilReady(_:seconds:)``.
     public func waitForLine(_ line: String, seconds: UInt64 = 300) async throws(LabError) -> MonotonicTime {
-        let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
-        var log = ContainerLog(path: logPath)
-        var round = 0
-        while MonotonicTime.now() < deadline {
-            if log.newLines().contains(line) { return .now() }
-            round += 1
-            if round % 100 == 0 {
-                let status = try await client.status(ofContainer: containerID)
-                if status.state == .containerExited, !log.newLines().contains(line) {
-                    throw LabError(
-                        .pod,
-                        "the container exited with \(status.exitCode) before it wrote \(line)\n"
-                            + Files.tail(logPath, lines: 20))
-                }
-            }
-            do {
-                try await Task.sleep(for: .milliseconds(5))
-            } catch {
-                throw LabError(.closing, "given up waiting for \(line)", cause: error)
-            }
-        }
-        throw LabError(.timedOut, "no line \(line) within \(seconds) s\n\(Files.tail(logPath, lines: 20))")
+        try await waitUntilReady(.line(line), seconds: seconds)
     }
 
     /// Waits until the container has ended, and gives its exit code.
@@ -154,36 +137,6 @@ public final class Pod: Sendable {
                     $0.hostPath = mount.host
                 }
             }
-        }
-    }
-}
-
-/// The growing log file of a container, read from where the last look ended.
-private struct ContainerLog {
-    let path: String
-    private var offset: UInt64 = 0
-    private var rest: [UInt8] = []
-
-    init(path: String) {
-        self.path = path
-    }
-
-    /// The whole lines written since the last call. A line is `<time> <stream> <F or P> <text>` (the CRI log format of
-    /// Kubernetes); one that was split (P) is given in its parts.
-    mutating func newLines() -> [String] {
-        guard let file = try? Sys.open(path, .readOnly) else { return [] }
-        var buffer = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = buffer.withUnsafeMutableBytes { (try? Sys.pread(file.raw, into: $0, at: offset)) ?? 0 }
-            if count == 0 { break }
-            offset += UInt64(count)
-            rest += buffer[..<count]
-        }
-        guard let end = rest.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
-        let text = String(decoding: rest[..<end], as: UTF8.self)
-        rest.removeSubrange(...end)
-        return text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            String(line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).dropFirst(3).first ?? "")
         }
     }
 }

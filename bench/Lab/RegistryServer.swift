@@ -7,7 +7,7 @@ public final class RegistryServer: Sendable {
 
     /// Starts one over `storage`, a directory that need not exist and outlives the server.
     public init(in lab: Lab, storage: String, teardown: Teardown? = nil) async throws(LabError) {
-        port = try Readiness.freePort()
+        port = try Sockets.freePort()
         let configuration = "\(lab.directory)/registry-\(port).yml"
         try Files.makeDirectory(storage)
         try Files.write(

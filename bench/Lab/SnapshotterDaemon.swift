@@ -15,6 +15,8 @@ public final class RivuletDaemon: SnapshotterDaemon {
     public let socket: String
     /// Its `root`: everything that it keeps.
     public let root: String
+    /// HTTP on a unix socket: metrics.
+    public let adminSocket: String
     private let lab: Lab
     private let configuration: String
     private let running: Guarded<ChildProcess>
@@ -32,6 +34,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
         self.lab = lab
         root = "\(base)/root"
         socket = "\(base)/rivulet.sock"
+        adminSocket = "\(base)/admin.sock"
         configuration = "\(base)/config.toml"
         try Files.write(
             configuration,
@@ -43,7 +46,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
             [registry]
             config_path = "\(hosts)"
             [admin]
-            address = ""
+            address = "\(adminSocket)"
             \(options)
             """)
         let running = Guarded(try Self.start(configuration, in: lab))
@@ -64,6 +67,20 @@ public final class RivuletDaemon: SnapshotterDaemon {
         let new = try Self.start(configuration, in: lab)
         running.withLock { $0 = new }
         try await Readiness.socket(socket, of: new)
+    }
+
+    /// The values of its metrics page by name, labels included.
+    public func metrics() async throws(LabError) -> [String: Double] {
+        let socket = adminSocket
+        let page: Result<[UInt8], LabError> = await blocking {
+            Result { () throws(LabError) in try PlainHTTP.get("/metrics", socketPath: socket) }
+        }
+        var values: [String: Double] = [:]
+        for line in String(decoding: try page.get(), as: UTF8.self).split(separator: "\n") where !line.hasPrefix("#") {
+            let parts = line.split(separator: " ")
+            if parts.count == 2, let value = Double(parts[1]) { values[String(parts[0])] = value }
+        }
+        return values
     }
 
     private static func start(_ configuration: String, in lab: Lab) throws(LabError) -> ChildProcess {
@@ -102,7 +119,7 @@ public final class StargzDaemon: SnapshotterDaemon {
 /// What a process has used so far, as /proc tells it.
 public struct ProcessUsage: Sendable {
     /// User and system time.
-    public let cpuSeconds: Double
+    public private(set) var cpuSeconds: Double
     public let peakResidentBytes: UInt64
 
     /// Of a process that runs; `nil` when it is gone.
@@ -116,5 +133,11 @@ public struct ProcessUsage: Sendable {
         let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }?.split(separator: " ")
         guard let peak, peak.count > 1, let kibibytes = UInt64(peak[1].drop { $0 == "\t" }) else { return nil }
         peakResidentBytes = kibibytes << 10
+    }
+    /// The same without the CPU time that had been used at an earlier look.
+    public func since(_ earlier: ProcessUsage?) -> ProcessUsage {
+        var usage = self
+        usage.cpuSeconds -= earlier?.cpuSeconds ?? 0
+        return usage
     }
 }

@@ -45,6 +45,9 @@ public final class Teardown: Sendable {
         return part
     }
 
+    /// Whether it has begun: what fails from then on fails because of it.
+    public var hasBegun: Bool { state.withLock { $0.phase != .open } }
+
     /// Undoes everything, last first. A second caller waits until the first is through.
     public func run() {
         let first = state.withLock { state in

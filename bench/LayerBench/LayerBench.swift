@@ -8,7 +8,7 @@ import TestSupport
 ///
 ///     LayerBench scan [entries]       the TOC scanner alone
 ///     LayerBench open [entries]       compressed TOC to layer index
-///     LayerBench inflate [file …]     gzip members of 4 KiB to 4 MiB, made of the files
+///     LayerBench decode [file …]      gzip members and zstd frames of 4 KiB to 4 MiB, made of the files
 enum LayerBench {
     static func run(_ arguments: [String]) {
         let count = arguments.dropFirst().first.flatMap { Int($0) } ?? 100_000
@@ -16,9 +16,9 @@ enum LayerBench {
             switch arguments.first {
             case "scan": try scan(count)
             case "open": try open(count)
-            case "inflate": try InflateBench.run(Array(arguments.dropFirst()))
+            case "decode": try DecodeBench.run(Array(arguments.dropFirst()))
             default:
-                print("usage: LayerBench scan [entries] | open [entries] | inflate [file ...]")
+                print("usage: LayerBench scan [entries] | open [entries] | decode [file ...]")
                 exit(2)
             }
         } catch {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Harness
 import Lab
 
 /// `PodReady demo`: one image, the ordinary way and through Rivulet, side by side.
@@ -6,7 +7,7 @@ struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo", abstract: "Runs one image as a pod from cold in each mode, and compares.")
 
-    @Option(help: "overlayfs, stargz, rivulet; separated by commas.")
+    @Option(help: "\(Modes.all.map(\.name).joined(separator: ", ")); separated by commas.")
     var modes = "overlayfs,rivulet"
 
     @Option(help: "The link to the registry: \(LinkShape.named.keys.sorted().joined(separator: ", ")).")
@@ -31,15 +32,8 @@ struct DemoCommand: AsyncParsableCommand {
     var keepLogs = false
 
     func run() async throws {
-        guard let shape = LinkShape.named[link] else { throw ValidationError("there is no link '\(link)'") }
-        let modes = try self.modes.split(separator: ",").map { name in
-            guard let mode = DemoMode(rawValue: String(name)) else {
-                throw ValidationError("there is no mode '\(name)'")
-            }
-            return mode
-        }
         let demo = try Demo(
-            modes: modes, link: link, shape: shape, cache: ImageCache(directory: cache), scratch: scratch,
+            modes: try Modes.list(modes), link: try Link(link), cache: ImageCache(directory: cache), scratch: scratch,
             stargz: stargz, output: output, trace: trace, keepLogs: keepLogs)
         try await demo.run()
     }

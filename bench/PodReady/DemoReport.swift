@@ -1,19 +1,20 @@
 import Base
 import FoundationEssentials
+import Harness
 import Lab
 
 /// The figures of all modes, for people and for programs.
 struct DemoReport {
     private let image: String
     private let link: String
-    private var samples: [(mode: DemoMode, sample: DemoSample)] = []
+    private var samples: [(mode: String, sample: Sample)] = []
 
     init(image: String, link: String) {
         self.image = image
         self.link = link
     }
 
-    mutating func add(_ sample: DemoSample, for mode: DemoMode) {
+    mutating func add(_ sample: Sample, for mode: String) {
         samples.append((mode, sample))
     }
 
@@ -32,13 +33,13 @@ struct DemoReport {
         for (mode, sample) in samples {
             let times = [sample.sandbox, sample.pull, sample.create, sample.start, sample.ready]
             let cells = times.map(Format.seconds) + [Format.megabytes(sample.bytes), "\(sample.requests)"]
-            lines.append(Format.left(mode.rawValue, 12) + cells.map { Format.right($0, 10) }.joined())
+            lines.append(Format.left(mode, 12) + cells.map { Format.right($0, 10) }.joined())
         }
         lines.append("")
-        if let rivulet = samples.first(where: { $0.mode == .rivulet })?.sample {
-            for (mode, sample) in samples where mode != .rivulet {
+        if let rivulet = samples.first(where: { $0.mode == "rivulet" })?.sample {
+            for (mode, sample) in samples where mode != "rivulet" {
                 lines.append(
-                    "rivulet is ready \(Format.seconds(sample.ready / rivulet.ready))× as soon as \(mode.rawValue), "
+                    "rivulet is ready \(Format.seconds(sample.ready / rivulet.ready))× as soon as \(mode), "
                         + "with \(Int((Double(rivulet.bytes) / Double(max(1, sample.bytes)) * 100).rounded())) % "
                         + "of its bytes")
             }
@@ -48,7 +49,7 @@ struct DemoReport {
     }
 
     /// How many requests there were of each kind until ready.
-    private static func breakdown(_ sample: DemoSample) -> String {
+    private static func breakdown(_ sample: Sample) -> String {
         var manifests = 0
         var blobs: [String: Int] = [:]
         var others = 0
@@ -67,8 +68,8 @@ struct DemoReport {
     }
 
     /// Every request until ready, with times in milliseconds from asking for the pod.
-    static func trace(_ sample: DemoSample, of mode: DemoMode) -> String {
-        var lines = ["", "\(mode.rawValue): requests until ready (ms since the pod was asked for)"]
+    static func trace(_ sample: Sample, of mode: String) -> String {
+        var lines = ["", "\(mode): requests until ready (ms since the pod was asked for)"]
         for request in sample.record.requests {
             let last = request.lastByte.map { milliseconds($0, from: sample.began) } ?? "-"
             lines.append(
@@ -79,7 +80,7 @@ struct DemoReport {
                     request.range ?? "",
                 ].joined(separator: " "))
         }
-        if let daemon = sample.daemon {
+        if let daemon = sample.usage {
             lines.append(
                 "daemon: \(Format.seconds(daemon.cpuSeconds)) s of CPU, "
                     + "\(Format.megabytes(daemon.peakResidentBytes)) resident at most")
@@ -114,7 +115,7 @@ struct DemoReport {
     func json() throws -> String {
         var modes: [String: Figures] = [:]
         for (mode, sample) in samples {
-            modes[mode.rawValue] = Figures(
+            modes[mode] = Figures(
                 sandbox_s: sample.sandbox, pull_s: sample.pull, create_s: sample.create, start_s: sample.start,
                 ready_s: sample.ready, bytes_to_ready: sample.bytes, requests_to_ready: sample.requests)
         }

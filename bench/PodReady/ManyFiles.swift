@@ -8,8 +8,14 @@ struct ManyFiles: Sendable {
     /// Tells images of the same size apart: no two share a layer.
     let variant: Int
 
-    var reference: String { "\(HostsDirectory.registry)/micro/files-\(files)-\(variant):estargz" }
-    var plainReference: String { "\(HostsDirectory.registry)/micro/files-\(files)-\(variant):plain" }
+    private var repository: String { "micro/files-\(files)-\(variant)" }
+    var reference: String { "\(HostsDirectory.registry)/\(repository):\(ImageForm.estargz.rawValue)" }
+    private var plainReference: String { "\(HostsDirectory.registry)/\(repository):\(ImageForm.plain.rawValue)" }
+
+    /// Whether ``publish(with:work:in:)`` has put it there.
+    func isIn(_ registryStorage: String) -> Bool {
+        RegistryStorage.holds(ImageForm.estargz.rawValue, of: repository, in: registryStorage)
+    }
 
     /// Builds it below `work` and pushes both forms.
     func publish(with publisher: ImagePublisher, work: String, in lab: Lab) async throws(LabError) {

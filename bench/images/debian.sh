@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the scripts beside it: mmdebstrap with Debian from wherever this machine's own apt gets it.
 
-export SOURCE_DATE_EPOCH=1735689600 LC_ALL=C DEBIAN_FRONTEND=noninteractive
+export SOURCE_DATE_EPOCH=1735689600 LC_ALL=C DEBIAN_FRONTEND=noninteractive PYTHONHASHSEED=0
 suite=bookworm
 
 # bootstrap OPTIONS... -- TARGET

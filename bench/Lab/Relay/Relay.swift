@@ -1,8 +1,10 @@
 import Base
+import Glibc
 import NIOCore
 import NIOPosix
 
-/// A TCP relay between a node and its registry that counts requests and bytes, and gives the link a rate and a delay.
+/// A TCP relay between a node and its registry that counts requests and bytes, gives the link a rate and a delay, and lets
+/// it fail.
 ///
 /// It speaks plain HTTP/1.1 on 127.0.0.1. All connections share one event loop, which is also where the link's rate is
 /// handed out, so that the relay as a whole behaves like one wire.
@@ -49,57 +51,40 @@ public final class Relay: Sendable {
 
     /// Starts counting afresh.
     public func forget() {
-        shared.record.withLock { $0 = RelayRecord() }
-        shared.generation.withLock { $0 += 1 }
+        shared.forget()
     }
 
-    /// Cuts the link: every connection is reset, and new ones end as soon as they are made, until it is restored.
+    /// From now on the link is like `link`: connections that are open are closed, counting starts afresh, and the times of
+    /// what is to go wrong run from here.
+    public func begin(_ link: Link) async throws(LabError) {
+        do {
+            try await shared.loop.submit { [shared] in shared.begin(link) }.get()
+        } catch {
+            throw LabError(.closing, "the relay is being taken down", cause: error)
+        }
+    }
+
+    /// CPU time that relaying has taken so far, in seconds.
+    public func cpuSeconds() async throws(LabError) -> Double {
+        do {
+            return try await shared.loop.submit {
+                var time = timespec()
+                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+                return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+            }.get()
+        } catch {
+            throw LabError(.closing, "the relay is being taken down", cause: error)
+        }
+    }
+
+    /// Cuts the link: every connection is reset, and new ones as soon as they are made, until it is restored.
     public func cut() {
         shared.isCut.withLock { $0 = true }
-        shared.loop.execute { [shared] in shared.connections.value.closeAll() }
+        shared.loop.execute { [shared] in shared.connections.value.resetAll() }
     }
 
     /// Mends what ``cut()`` cut.
     public func restore() {
         shared.isCut.withLock { $0 = false }
-    }
-}
-
-/// What all connections of a relay share.
-final class RelayState: Sendable {
-    let upstream: Int
-    let loop: any EventLoop
-    let record = Guarded(RelayRecord())
-    let isCut = Guarded(false)
-    /// Goes up when the record is emptied, so that indexes into it are not used any more.
-    let generation = Guarded(0)
-    // Only touched on the loop.
-    let schedule: NIOLoopBoundBox<LinkSchedule>
-    let connections: NIOLoopBoundBox<OpenConnections>
-
-    init(upstream: Int, shape: LinkShape, loop: any EventLoop) {
-        self.upstream = upstream
-        self.loop = loop
-        schedule = .makeBoxSendingValue(LinkSchedule(shape: shape), eventLoop: loop)
-        connections = .makeBoxSendingValue(OpenConnections(), eventLoop: loop)
-    }
-}
-
-/// The node's connections that are open.
-struct OpenConnections {
-    private var channels: [ObjectIdentifier: any Channel] = [:]
-
-    mutating func add(_ channel: any Channel) {
-        channels[ObjectIdentifier(channel)] = channel
-    }
-
-    mutating func remove(_ channel: any Channel) {
-        channels[ObjectIdentifier(channel)] = nil
-    }
-
-    func closeAll() {
-        for channel in channels.values {
-            channel.close(promise: nil)
-        }
     }
 }

@@ -32,7 +32,6 @@ final class NodeSide: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private let state: RelayState
-    private let shape: LinkShape
     private var node: (any Channel)?
     private var registry: (any Channel)?
     private var toRegistry = Pipe()
@@ -43,15 +42,26 @@ final class NodeSide: ChannelInboundHandler {
     private var request: (index: Int, generation: Int)?
     /// The answer to the latest request does not start before this.
     private var firstByte = MonotonicTime(nanoseconds: 0)
+    /// When the connection stands at the node's end: TCP's handshake takes a round trip, and then its bytes may go.
+    private var established = MonotonicTime(nanoseconds: 0)
+    /// When the connection's own share of the link lets the next bytes go.
+    private var free = MonotonicTime(nanoseconds: 0)
+    /// Bytes that the node has been given, and how many it gets at most before the connection is reset.
+    private var delivered: UInt64 = 0
+    private var deliverable = UInt64.max
 
     init(_ state: RelayState) {
         self.state = state
-        shape = state.schedule.value.shape
+        let limit = state.faults.value.faults.resetAfter
+        if limit > 0 { deliverable = limit }
     }
 
+    private var shape: LinkShape { state.schedule.value.shape }
+
     func channelActive(context: ChannelHandlerContext) {
-        guard !state.isCut.withLock({ $0 }) else { return context.close(promise: nil) }
+        guard !state.isCut.withLock({ $0 }) else { return OpenConnections.reset(context.channel) }
         node = context.channel
+        established = MonotonicTime.now().advanced(by: 2 * shape.oneWayDelay)
         state.connections.value.add(context.channel)
         state.record.withLock { $0.connections += 1 }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -94,9 +104,12 @@ final class NodeSide: ChannelInboundHandler {
                 record.requests.append(entry)
                 return (record.requests.count - 1, generation)
             }
-            firstByte = now.advanced(by: shape.oneWayDelay).advanced(by: shape.firstByteDelay)
+            firstByte = max(now, established).advanced(by: shape.oneWayDelay).advanced(by: shape.firstByteDelay)
+            if let length = state.faults.value.resetOfNextAnswer() {
+                deliverable = min(deliverable, delivered + length)
+            }
         }
-        toRegistry.add(bytes, at: now.advanced(by: shape.oneWayDelay))
+        toRegistry.add(bytes, at: max(now, established).advanced(by: shape.oneWayDelay))
         deliverToRegistry()
     }
 
@@ -145,7 +158,7 @@ final class NodeSide: ChannelInboundHandler {
 
     func registryRead(_ bytes: ByteBuffer) {
         let arrival = state.schedule.value.delivery(
-            of: bytes.readableBytes, at: .now(), notBefore: firstByte)
+            of: bytes.readableBytes, at: .now(), notBefore: firstByte, connectionFree: &free)
         toNode.add(bytes, at: arrival)
         deliverToNode()
     }
@@ -160,12 +173,20 @@ final class NodeSide: ChannelInboundHandler {
     }
 
     private func deliverToNode() {
-        guard let node else { return }
+        guard let node, delivered < deliverable else { return }
         let now = MonotonicTime.now()
         var count: UInt64 = 0
-        while node.isWritable, let bytes = toNode.next(at: now) {
+        while node.isWritable, var bytes = toNode.next(at: now) {
+            let room = deliverable - delivered
+            if UInt64(bytes.readableBytes) >= room { bytes = bytes.readSlice(length: Int(room)) ?? bytes }
             count += UInt64(bytes.readableBytes)
+            delivered += UInt64(bytes.readableBytes)
             node.write(bytes, promise: nil)
+            if delivered == deliverable {
+                note(count, at: now)
+                node.flush()
+                return OpenConnections.reset(node)
+            }
             if node.isWritable == false { node.flush() }
         }
         if count > 0 {
@@ -188,7 +209,7 @@ final class NodeSide: ChannelInboundHandler {
         let generation = state.generation.withLock { $0 }
         let index = request.flatMap { $0.generation == generation ? $0.index : nil }
         state.record.withLock { record in
-            record.bytes += count
+            record.add(count, at: now)
             guard let index, index < record.requests.count else { return }
             record.requests[index].bytes += count
             record.requests[index].lastByte = now

@@ -43,4 +43,15 @@ public struct RelayRecord: Sendable {
     public internal(set) var bytes: UInt64 = 0
     /// Connections that the node has opened.
     public internal(set) var connections = 0
+    /// How ``bytes`` grew: moments, ten milliseconds or more apart, and what it was then.
+    public private(set) var timeline: [(at: MonotonicTime, bytes: UInt64)] = []
+
+    private static let grain: UInt64 = 10_000_000
+
+    mutating func add(_ count: UInt64, at now: MonotonicTime) {
+        bytes += count
+        // The last one moves on until it is a grain after the one before it.
+        if timeline.count > 1, now.since(timeline[timeline.count - 2].at) < Self.grain { timeline.removeLast() }
+        timeline.append((now, bytes))
+    }
 }

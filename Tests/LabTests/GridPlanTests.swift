@@ -1,0 +1,44 @@
+import Harness
+import Lab
+import Testing
+
+struct GridPlanTests {
+    private func plan(seed: UInt64, blocks: Int = 3) -> GridPlan {
+        GridPlan(
+            images: ["a", "b", "c"], edition: .small, networks: ["lan", "wan"],
+            modes: ["overlayfs", "rivulet", "local", "stream"], blocks: blocks, seed: seed, complete: false)
+    }
+
+    @Test func everyBlockIsComplete() {
+        let plan = plan(seed: 5)
+        for block in 0..<3 {
+            let keys = plan.samples(ofBlock: block)
+            #expect(keys.count == 24)
+            #expect(Set(keys).count == 24)
+            #expect(keys.allSatisfy { $0.block == block && $0.edition == "small" })
+        }
+        #expect(plan.samples.count == 72)
+    }
+
+    /// What is compared in pairs is measured within minutes.
+    @Test func theModesOfAnImageFollowEachOther() {
+        let keys = plan(seed: 9).samples
+        for start in stride(from: 0, to: keys.count, by: 4) {
+            let group = keys[start..<start + 4]
+            #expect(Set(group.map { $0.image + $0.network }).count == 1)
+            #expect(Set(group.map(\.mode)).count == 4)
+        }
+    }
+
+    @Test func theSeedDecidesTheOrder() {
+        #expect(plan(seed: 5).samples == plan(seed: 5).samples)
+        #expect(plan(seed: 5).samples != plan(seed: 6).samples)
+        let modes = (0..<3).map { block in plan(seed: 5).samples(ofBlock: block).map(\.mode) }
+        #expect(Set(modes).count == 3)
+    }
+
+    /// So that a run that was interrupted, or is to have more blocks, goes on in the same order.
+    @Test func furtherBlocksDoNotChangeTheFirst() {
+        #expect(Array(plan(seed: 5, blocks: 9).samples.prefix(72)) == plan(seed: 5).samples)
+    }
+}

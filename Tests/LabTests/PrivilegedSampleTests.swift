@@ -1,0 +1,63 @@
+import Harness
+import Lab
+import Linux
+import Testing
+
+/// Samples that fail, on real parts: each is written down with its reason, nothing of it is left, and the next one is as
+/// good as if nothing had happened. Needs root and the packages of `deploy/debian-deps test`.
+@Suite(.serialized, .timeLimit(.minutes(5)))
+struct PrivilegedSampleTests {
+    private static func recipe(_ probe: ReadyProbe) -> ImageRecipe {
+        ImageRecipe(
+            "busybox", .small, base: .files("busybox-static"), stages: [],
+            command: ["/bin/busybox", "sh", "-c", "echo up; exec /bin/busybox sleep 1000"], probe: probe)
+    }
+
+    private static func key(_ mode: any Mode) -> SampleRecord.Key {
+        SampleRecord.Key(image: "busybox", edition: "small", network: "none", mode: mode.name, block: 0)
+    }
+
+    private static func runner(_ probe: ReadyProbe, in lab: Lab, programs: Programs = Programs()) async throws
+        -> SampleRunner
+    {
+        let cache = ImageCache(directory: "\(lab.directory)/cache")
+        let entry = try await cache.image(recipe(probe), forms: [.plain, .estargz], in: lab) { _ in }
+        let image = try await ServedImage(entry, forms: [.plain, .estargz], in: lab)
+        return SampleRunner(lab: lab, image: image, link: .unshaped, programs: programs, progress: ProgressDisplay())
+    }
+
+    /// Mounts below the lab's directory.
+    private static func mounts(in lab: Lab) throws -> [String] {
+        try Sys.mounts().map(\.mountPoint).filter { $0.hasPrefix(lab.directory) }
+    }
+
+    @Test func failuresAreRecordedAndTheRunGoesOn() async throws {
+        try await Lab.with { lab in
+            // A pod that never becomes ready.
+            var never = try await Self.runner(.line("ready"), in: lab)
+            never.limit = 2
+            let late = try await never.record(RivuletMode(), as: Self.key(RivuletMode()))
+            #expect(late.ready == nil)
+            #expect(late.error?.contains("within 2 s") == true)
+            // What the container and the daemon said last.
+            #expect(late.error?.contains("up") == true)
+            #expect(late.error?.contains("\"level\":\"info\"") == true)
+            #expect(try Self.mounts(in: lab).isEmpty)
+
+            // A daemon that does not start.
+            let broken = try await Self.runner(
+                .line("up"), in: lab, programs: Programs(stargz: "/bin/false"))
+            let failed = try await broken.record(StargzMode(), as: Self.key(StargzMode()))
+            #expect(failed.ready == nil)
+            #expect(failed.error?.contains("stargz ended") == true)
+            #expect(try Self.mounts(in: lab).isEmpty)
+
+            // And one that is as it should be.
+            let good = try await Self.runner(.line("up"), in: lab)
+            let record = try await good.record(OverlayfsMode(), as: Self.key(OverlayfsMode()))
+            #expect(record.error == nil)
+            #expect(try #require(record.ready) > 0)
+            #expect(try Self.mounts(in: lab).isEmpty)
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import Linux
+
+/// The growing log file of a container, read from where the last look ended.
+struct ContainerLog {
+    let path: String
+    private var offset: UInt64 = 0
+    private var rest: [UInt8] = []
+
+    init(path: String) {
+        self.path = path
+    }
+
+    /// The whole lines written since the last call. A line is `<time> <stream> <F or P> <text>` (the CRI log format of
+    /// Kubernetes); one that was split (P) is given in its parts.
+    mutating func newLines() -> [String] {
+        guard let file = try? Sys.open(path, .readOnly) else { return [] }
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = buffer.withUnsafeMutableBytes { (try? Sys.pread(file.raw, into: $0, at: offset)) ?? 0 }
+            if count == 0 { break }
+            offset += UInt64(count)
+            rest += buffer[..<count]
+        }
+        guard let end = rest.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
+        let text = String(decoding: rest[..<end], as: UTF8.self)
+        rest.removeSubrange(...end)
+        return text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            String(line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).dropFirst(3).first ?? "")
+        }
+    }
+}

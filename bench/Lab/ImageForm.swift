@@ -1,0 +1,16 @@
+/// The forms in which the same image is in the registry. The raw value is its tag.
+public enum ImageForm: String, Sendable, CaseIterable, Codable {
+    /// gzip layers, as any builder makes them.
+    case plain
+    case estargz
+    /// The zstd:chunked of ctr-remote.
+    case zstdChunked = "zstd-chunked"
+    /// eStargz with the files first that the application reads until it is ready, as `ctr-remote images optimize` finds them.
+    case estargzOptimised = "estargz-optimised"
+}
+
+/// How large an image is: as in real life, or of the same kind and quickly made.
+public enum ImageEdition: String, Sendable, CaseIterable, Codable {
+    case full
+    case small
+}

@@ -1,0 +1,65 @@
+/// Turns images into what a registry serves: as they are, and in the forms that can be streamed.
+public struct ImagePublisher: Sendable {
+    private let containerd: Containerd
+    private let registryPort: Int
+
+    /// Starts a containerd for it.
+    public init(in lab: Lab, registryPort: Int, teardown: Teardown? = nil) async throws(LabError) {
+        self.registryPort = registryPort
+        containerd = try await Containerd(
+            in: lab, name: "publisher", snapshotter: "overlayfs", hosts: "\(lab.directory)/none", teardown: teardown)
+    }
+
+    /// Imports and pushes `archive`, whose image is called `reference`, and with `estargz` converts it and pushes that
+    /// too. References are of ``HostsDirectory/registry``.
+    public func publish(
+        archive: String, reference: String, estargz: String? = nil,
+        progress: @Sendable (String) -> Void = { _ in }
+    ) async throws(LabError) {
+        // Not unpacked: nothing runs here.
+        try await containerd.ctr(["images", "import", "--no-unpack", archive])
+        progress("pushing \(reference)")
+        try await push(reference)
+        guard let estargz else { return }
+        progress("converting to eStargz")
+        try await convert(["convert", "--oci", "--estargz", reference, estargz])
+        progress("pushing \(estargz)")
+        try await push(estargz)
+    }
+
+    /// Makes a further form of an image whose plain form is in the registry, and pushes it.
+    public func add(
+        _ form: ImageForm, of recipe: ImageRecipe, progress: @Sendable (String) -> Void = { _ in }
+    ) async throws(LabError) {
+        guard form != .plain else { return }
+        // In the store under the name by which it is fetched, which is not that of the lab.
+        let plain = "127.0.0.1:\(registryPort)/\(recipe.path(.plain))"
+        let target = recipe.reference(form)
+        try await containerd.ctr(["content", "fetch", "--plain-http", plain])
+        progress("\(recipe.name): converting to \(form.rawValue)")
+        switch form {
+        case .plain: break
+        case .estargz: try await convert(["convert", "--oci", "--estargz", plain, target])
+        case .zstdChunked: try await convert(["convert", "--oci", "--zstdchunked", plain, target])
+        case .estargzOptimised:
+            // Runs the image and looks at what it reads; the servers among them need the loopback device.
+            try await convert(
+                ["optimize", "--oci", "--net-host", "--period", "\(Self.optimisingSeconds)", plain, target])
+        }
+        progress("\(recipe.name): pushing \(form.rawValue)")
+        try await push(target)
+    }
+
+    /// How long `optimize` watches an image. Everything is local then: each is ready long before.
+    private static let optimisingSeconds = 20
+
+    private func convert(_ arguments: [String]) async throws(LabError) {
+        try await containerd.ctr(["images"] + arguments, program: "ctr-remote", timeout: 1200)
+    }
+
+    private func push(_ reference: String) async throws(LabError) {
+        let path = reference.drop { $0 != "/" }
+        try await containerd.ctr(
+            ["images", "push", "--plain-http", "127.0.0.1:\(registryPort)\(path)", reference], timeout: 600)
+    }
+}

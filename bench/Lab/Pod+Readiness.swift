@@ -1,0 +1,51 @@
+public import Base
+import ContainerdAPI
+import Linux
+
+extension Pod {
+    /// Waits until what runs in the pod is ready, looking every 5 ms, and gives the moment at which it was seen to be.
+    /// - Throws: `pod` with the container's output when it ends before that, `timedOut`.
+    public func waitUntilReady(_ probe: ReadyProbe, seconds: UInt64 = 300) async throws(LabError) -> MonotonicTime {
+        let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
+        var log = ContainerLog(path: logPath)
+        var round = 0
+        while MonotonicTime.now() < deadline {
+            switch probe {
+            case .line(let line): if log.newLines().contains(line) { return .now() }
+            case .tcp(let port): if (try? Sockets.connect(port: port).raw) != nil { return .now() }
+            case .http(let port, let path): if await Self.answers(path, port: port) { return .now() }
+            case .exit: break
+            }
+            round += 1
+            if probe == .exit || round % 100 == 0 {
+                let status = try await client.status(ofContainer: containerID)
+                let now = MonotonicTime.now()
+                if status.state == .containerExited {
+                    if probe == .exit, status.exitCode == 0 { return now }
+                    // What it wrote last may have come between the two looks.
+                    if case .line(let line) = probe, log.newLines().contains(line) { return now }
+                    throw LabError(
+                        .pod,
+                        "the container exited with \(status.exitCode) before it was ready (\(probe))\n"
+                            + Files.tail(logPath, lines: 20))
+                }
+            }
+            do {
+                try await Task.sleep(for: .milliseconds(5))
+            } catch {
+                throw LabError(.closing, "given up waiting for \(probe)", cause: error)
+            }
+        }
+        throw LabError(.timedOut, "not ready (\(probe)) within \(seconds) s\n\(Files.tail(logPath, lines: 20))")
+    }
+
+    /// Whether GET is answered with 200, however long that takes within reason: the answer itself may be what is being
+    /// fetched.
+    private static func answers(_ path: String, port: Int) async -> Bool {
+        await blocking {
+            guard var connection = try? PlainHTTP(port: port, timeout: 10_000_000_000) else { return false }
+            try? connection.send(PlainHTTP.request(path, headers: ["Connection: close"]))
+            return (try? connection.head().status) == 200
+        }
+    }
+}

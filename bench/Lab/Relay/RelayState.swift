@@ -1,0 +1,100 @@
+import Base
+import Glibc
+import NIOCore
+import NIOPosix
+
+/// What all connections of a relay share.
+final class RelayState: Sendable {
+    let upstream: Int
+    let loop: any EventLoop
+    let record = Guarded(RelayRecord())
+    let isCut = Guarded(false)
+    /// Goes up when the record is emptied, so that indexes into it are not used any more.
+    let generation = Guarded(0)
+    // Only touched on the loop.
+    let schedule: NIOLoopBoundBox<LinkSchedule>
+    let faults: NIOLoopBoundBox<FaultState>
+    let connections: NIOLoopBoundBox<OpenConnections>
+
+    init(upstream: Int, shape: LinkShape, loop: any EventLoop) {
+        self.upstream = upstream
+        self.loop = loop
+        schedule = .makeBoxSendingValue(LinkSchedule(shape: shape), eventLoop: loop)
+        faults = .makeBoxSendingValue(FaultState(.none), eventLoop: loop)
+        connections = .makeBoxSendingValue(OpenConnections(), eventLoop: loop)
+    }
+
+    func forget() {
+        record.withLock { $0 = RelayRecord() }
+        generation.withLock { $0 += 1 }
+    }
+
+    /// On the loop.
+    func begin(_ link: Link) {
+        connections.value.resetAll()
+        schedule.value = LinkSchedule(shape: link.shape)
+        faults.value.end()
+        faults.value = FaultState(link.faults)
+        isCut.withLock { $0 = false }
+        forget()
+        guard let outage = link.faults.outage else { return }
+        faults.value.timers = [
+            loop.scheduleTask(in: .nanoseconds(Int64(outage.after))) { [self] in
+                isCut.withLock { $0 = true }
+                connections.value.resetAll()
+            },
+            loop.scheduleTask(in: .nanoseconds(Int64(outage.after + outage.lasting))) { [self] in
+                isCut.withLock { $0 = false }
+            },
+        ]
+    }
+}
+
+/// What is to go wrong, and the random numbers that decide it.
+struct FaultState {
+    let faults: LinkFaults
+    var timers: [Scheduled<Void>] = []
+    private var generator: SeededGenerator
+
+    init(_ faults: LinkFaults) {
+        self.faults = faults
+        generator = SeededGenerator(seed: faults.seed)
+    }
+
+    func end() {
+        timers.forEach { $0.cancel() }
+    }
+
+    /// Whether the next answer ends in a reset, and after how many bytes.
+    mutating func resetOfNextAnswer() -> UInt64? {
+        guard faults.loss > 0, Double.random(in: 0..<1, using: &generator) < faults.loss else { return nil }
+        return UInt64.random(in: 1...(256 << 10), using: &generator)
+    }
+}
+
+/// The node's connections that are open.
+struct OpenConnections {
+    private var channels: [ObjectIdentifier: any Channel] = [:]
+
+    mutating func add(_ channel: any Channel) {
+        channels[ObjectIdentifier(channel)] = channel
+    }
+
+    mutating func remove(_ channel: any Channel) {
+        channels[ObjectIdentifier(channel)] = nil
+    }
+
+    func resetAll() {
+        channels.values.forEach(Self.reset)
+    }
+
+    /// Ends a connection with RST instead of FIN, as a middlebox does or a machine that has gone.
+    static func reset(_ channel: any Channel) {
+        let closed = linger(l_onoff: 1, l_linger: 0)
+        if let provider = channel as? any SocketOptionProvider {
+            provider.setSoLinger(closed).whenComplete { _ in channel.close(promise: nil) }
+        } else {
+            channel.close(promise: nil)
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import Base
+public import Lab
+import LayerIndex
+
+/// What an application reads of its image until it is ready: ranges of the layers' blobs, in the order in which they were
+/// asked for.
+///
+/// It is found by running the pod once on a node whose daemon fetches nothing but what is read: no prefetch, no
+/// readahead, no neighbours, no fill. Each request that the link then sees until ready is a run of chunks that somebody was
+/// waiting for. What the kernel reads ahead in a file on its own account is in it, because no file system can
+/// tell it from reading; tables of contents and manifests are not.
+public struct Needs: Sendable, Codable, Equatable {
+    /// A piece of one layer.
+    public struct Piece: Sendable, Equatable {
+        /// Which of ``Needs/layers``.
+        public var layer: Int
+        public var offset: UInt64
+        public var count: UInt64
+    }
+
+    /// Digests of the blobs.
+    public private(set) var layers: [String]
+    public private(set) var pieces: [Piece]
+
+    public init(layers: [String] = [], pieces: [Piece] = []) {
+        self.layers = layers
+        self.pieces = pieces
+    }
+
+    /// Compressed bytes. No byte is in two pieces.
+    public var bytes: UInt64 { pieces.reduce(0) { $0 + $1.count } }
+
+    /// Adds what of a layer's extents `range` covers and is not in it yet.
+    mutating func add(_ range: ByteRange, of layer: String, _ chunks: ChunkTable) {
+        let number = layers.firstIndex(of: layer) ?? layers.count
+        if number == layers.count { layers.append(layer) }
+        // The extents lie in the order of their offsets.
+        for index in 0..<chunks.extentCount {
+            let blob = chunks.extent(index).blob
+            guard range.contains(blob), !blob.isEmpty,
+                !pieces.contains(where: {
+                    $0.layer == number && blob.offset >= $0.offset && blob.end <= $0.offset + $0.count
+                })
+            else { continue }
+            if let last = pieces.last, last.layer == number, last.offset + last.count == blob.offset {
+                pieces[pieces.count - 1].count += blob.count
+            } else {
+                pieces.append(Piece(layer: number, offset: blob.offset, count: blob.count))
+            }
+        }
+    }
+
+    /// Runs the pod of `image` in `form` once and watches.
+    public static func record(
+        of image: ServedImage, _ form: ImageForm, in lab: Lab, progress: ProgressDisplay
+    ) async throws -> Needs {
+        progress.step("\(image.recipe.name): finding out what is needed")
+        let options = "[streaming]\nprefetch = false\nread_ahead = false\nbackground_fill = false\n"
+        return try await Node.with(
+            "needs", in: lab, snapshotter: .rivulet(options: options), registry: image.registry,
+            pauseArchive: image.pauseArchive
+        ) { node in
+            guard let daemon = node.daemon as? RivuletDaemon else { return Needs() }
+            try await blocking { try PageCache.drop() }
+            let setting = Setting(
+                lab: lab, node: node, image: image, form: form, link: .unshaped, needs: nil, seconds: 600)
+            let pod = try await setting.startPod()
+            let ready = try await pod.waitUntilReady(image.recipe.probe, seconds: setting.seconds)
+            let requests = node.relay.record.requests.filter { $0.at <= ready && $0.method == "GET" }
+            let needs = try await blocking { try Needs(requests, root: daemon.root) }
+            try await pod.remove()
+            return needs
+        }
+    }
+
+    /// What `requests` fetched of the layers whose tables lie in the daemon's directory `root`.
+    private init(_ requests: [RelayRequest], root: String) throws(LabError) {
+        self.init()
+        var tables: [String: ChunkTable] = [:]
+        for request in requests {
+            guard case .blob(let name) = request.kind, let range = request.range.flatMap(Self.range),
+                let digest = Digest(name)
+            else { continue }
+            let path = "\(root)/blobs/\(digest.hex)/chunks"
+            if tables[name] == nil, Files.exists(path) {
+                do {
+                    tables[name] = try ChunkTable(bytes: try Files.read(path, limit: 1 << 30))
+                } catch {
+                    throw LabError(.files, "\(path) is not understood", cause: error)
+                }
+            }
+            if let table = tables[name] { add(range, of: name, table) }
+        }
+    }
+
+    /// `bytes=a-b`; no other form is used for chunks.
+    private static func range(_ header: String) -> ByteRange? {
+        guard header.hasPrefix("bytes=") else { return nil }
+        let ends = header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
+        guard ends.count == 2, let first = UInt64(ends[0]), let last = UInt64(ends[1]), last >= first, last < .max
+        else { return nil }
+        return ByteRange(offset: first, end: last + 1)
+    }
+}
+
+// In results, a piece is three numbers.
+extension Needs.Piece: Codable {
+    public init(from decoder: any Decoder) throws {
+        var values = try decoder.unkeyedContainer()
+        layer = try values.decode(Int.self)
+        offset = try values.decode(UInt64.self)
+        count = try values.decode(UInt64.self)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.unkeyedContainer()
+        try values.encode(layer)
+        try values.encode(offset)
+        try values.encode(count)
+    }
+}

@@ -1,0 +1,16 @@
+public import Lab
+
+/// The image is there already, unpacked by containerd into overlayfs; only the page cache is empty. No way of getting an
+/// image to a node can start it sooner than this.
+public struct LocalMode: Mode {
+    public let name = "local"
+    public let form = ImageForm.plain
+
+    public init() {}
+
+    public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter { .overlayfs }
+
+    public func prepare(_ setting: Setting) async throws {
+        _ = try await setting.node.client.pull(setting.image.recipe.reference(form), seconds: Int64(setting.seconds))
+    }
+}

@@ -1,0 +1,34 @@
+public import Base
+public import Lab
+
+/// Rivulet on a node that has never seen the image, with no profile of it.
+public struct RivuletMode: Mode {
+    /// `rivulet`, or another name for the same: two names of one thing show how much chance there is in the figures.
+    public let name: String
+    public let form = ImageForm.estargz
+
+    public init(name: String = "rivulet") {
+        self.name = name
+    }
+
+    public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter { .rivulet(options: "") }
+
+    public func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime? {
+        try await Self.complete(setting)
+    }
+
+    /// The daemon says how many layers it has, and how many of them are complete.
+    static func complete(_ setting: Setting) async throws -> MonotonicTime? {
+        guard let daemon = setting.node.daemon as? RivuletDaemon else { return nil }
+        let deadline = MonotonicTime.now().advanced(by: setting.seconds * 1_000_000_000)
+        while MonotonicTime.now() < deadline {
+            let metrics = try await daemon.metrics()
+            if let layers = metrics["rivulet_attached_layers"], layers > 0, metrics["rivulet_complete_layers"] == layers
+            {
+                return .now()
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return nil
+    }
+}

@@ -1,0 +1,19 @@
+public import Lab
+
+/// Rivulet on a node that has run the image before and has all of it by now: daemon and content store are those of that
+/// time, the page cache is empty.
+public struct RivuletWarmMode: Mode {
+    public let name = "rivulet-warm"
+    public let form = ImageForm.estargz
+
+    public init() {}
+
+    public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter { .rivulet(options: "") }
+
+    public func prepare(_ setting: Setting) async throws {
+        try await setting.runPod()
+        guard try await RivuletMode.complete(setting) != nil else {
+            throw LabError(.timedOut, "the image has not become local within \(setting.seconds) s")
+        }
+    }
+}

@@ -1,0 +1,13 @@
+public import Lab
+
+/// stargz-snapshotter on an image that `ctr-remote images optimize` has put in order.
+public struct StargzOptimisedMode: Mode {
+    public let name = "stargz-optimised"
+    public let form = ImageForm.estargzOptimised
+
+    public init() {}
+
+    public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter {
+        try StargzMode().snapshotter(programs)
+    }
+}
