@@ -18,7 +18,7 @@ public struct BlobStream: AsyncSequence, Sendable {
     let client: RegistryClient
     let location: BlobLocation
     let priority: RequestPriority
-    let permit: StreamPermit?
+    let permit: Permit?
     /// The answer whose head is already here; taken by the first iterator.
     let first: Guarded<BodyReader?>
 

@@ -22,14 +22,14 @@ final class ChainMounts: Sendable {
     private let fileSystem: LazyFileSystem
     private let engine: StreamingEngine
     private let workers: NIOThreadPool
-    private let building: AsyncSemaphore
+    private let building: Permits
     private let mountPoint: String
     private let fillsInBackground: Bool
     private let logger: Logger
 
     init(
         records: ChainRecords, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
-        workers: NIOThreadPool, building: AsyncSemaphore, mountPoint: String, fillsInBackground: Bool, logger: Logger
+        workers: NIOThreadPool, building: Permits, mountPoint: String, fillsInBackground: Bool, logger: Logger
     ) {
         self.records = records
         self.store = store
@@ -109,7 +109,7 @@ final class ChainMounts: Sendable {
     // MARK: -
 
     private func add(_ chain: Digest) async throws {
-        let contents = try await building.withPlace { [self] in
+        let contents = try await building.withPermit { [self] in
             try await workers.runIfActive { [self] in try addBlocking(chain) }
         }
         if fillsInBackground { engine.fill(contents) }
