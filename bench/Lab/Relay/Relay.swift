@@ -53,15 +53,24 @@ public final class Relay: Sendable {
         shared.generation.withLock { $0 += 1 }
     }
 
-    /// Cuts the link: every connection is reset, and new ones end as soon as they are made, until it is restored.
-    public func cut() {
-        shared.isCut.withLock { $0 = true }
+    /// What a link does that is not there.
+    public enum Outage: Sendable, CaseIterable {
+        /// New connections end as soon as they are made.
+        case refusing
+        /// New connections are made, and nothing ever comes of them.
+        case silent
+    }
+
+    /// Cuts the link: every connection is reset, and new ones fare as `outage` says, until it is restored.
+    public func cut(_ outage: Outage = .refusing) {
+        shared.outage.withLock { $0 = outage }
         shared.loop.execute { [shared] in shared.connections.value.closeAll() }
     }
 
-    /// Mends what ``cut()`` cut.
+    /// Mends what ``cut(_:)`` cut; connections that nothing came of are reset.
     public func restore() {
-        shared.isCut.withLock { $0 = false }
+        shared.outage.withLock { $0 = nil }
+        shared.loop.execute { [shared] in shared.connections.value.closeAll() }
     }
 }
 
@@ -70,7 +79,7 @@ final class RelayState: Sendable {
     let upstream: Int
     let loop: any EventLoop
     let record = Guarded(RelayRecord())
-    let isCut = Guarded(false)
+    let outage = Guarded<Relay.Outage?>(nil)
     /// Goes up when the record is emptied, so that indexes into it are not used any more.
     let generation = Guarded(0)
     // Only touched on the loop.

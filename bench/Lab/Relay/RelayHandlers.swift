@@ -50,9 +50,12 @@ final class NodeSide: ChannelInboundHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        guard !state.isCut.withLock({ $0 }) else { return context.close(promise: nil) }
+        let outage = state.outage.withLock { $0 }
+        guard outage != .refusing else { return context.close(promise: nil) }
         node = context.channel
         state.connections.value.add(context.channel)
+        // Without being read from: what it sends stays with the kernel.
+        if outage == .silent { return }
         state.record.withLock { $0.connections += 1 }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         ClientBootstrap(group: context.eventLoop)
