@@ -92,7 +92,7 @@ let upperHalf: [Target] =
             "Streaming", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle,
             signals,
             arguments, toml, nio, nioPosix, nioHTTP1, system,
-        ], tests: ["TestSupport"])
+        ], tests: ["TestSupport", protobuf])
     + [.executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings)]
 
 let bench: [Target] = [
