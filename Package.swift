@@ -69,7 +69,9 @@ let upperHalf: [Target] =
         // Generated code: warnings in it are not ours.
         .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"])
     ]
-    + module("Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml], tests: ["TestRegistry"])
+    + module(
+        "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
+        tests: ["TestRegistry", "Lab"])
     + module(
         "Streaming",
         [
@@ -90,7 +92,7 @@ let upperHalf: [Target] =
             "Streaming", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle,
             signals,
             arguments, toml, nio, nioPosix, nioHTTP1, system,
-        ], tests: ["TestSupport"])
+        ], tests: ["TestSupport", protobuf])
     + [.executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings)]
 
 let bench: [Target] = [
@@ -126,7 +128,7 @@ let testOnly: [Target] = [
         name: "TestSupport", dependencies: ["Base", "Linux", "Codecs", "CZlib", "CZstd"], path: "Tests/TestSupport",
         swiftSettings: settings),
     .target(
-        name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1], path: "Tests/TestRegistry",
+        name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1, nioSSL], path: "Tests/TestRegistry",
         swiftSettings: settings),
     .testTarget(
         name: "LabTests", dependencies: ["Lab", "Harness", "Base", "Linux", nio, nioPosix], path: "Tests/LabTests",

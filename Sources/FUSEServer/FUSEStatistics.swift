@@ -12,7 +12,7 @@ public final class FUSEStatistics: Sendable {
     public let readBytes = Counter()
     /// Reads that found something missing and waited for it.
     public let parked = Counter()
-    /// Reads that were given up while they waited, because the reader was interrupted or killed.
+    /// Reads that were given up while they waited, because the reader was killed.
     public let interrupted = Counter()
     /// Requests that were answered with EIO.
     public let failures = Counter()

@@ -12,8 +12,11 @@ final class ParkedRead: @unchecked Sendable {
     let miss: Miss
     /// How often its chunks were asked for before.
     let attempt: Int
+    /// The thread that reads; 0 when it is none that we can see.
+    let reader: Int32
 
     init(_ token: consuming RequestToken, node: NodeID, offset: UInt64, count: Int, miss: Miss, attempt: Int) {
+        reader = token.thread
         self.token = consume token
         self.node = node
         self.offset = offset

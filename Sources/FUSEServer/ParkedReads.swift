@@ -2,14 +2,16 @@ public import LazyFileSystem
 
 /// Which reads wait: the rules, without a lock, a request or a thread.
 ///
-/// A read is opened, then waits (`wait`) until one of three takes it: its demand's completion, an interrupt, or the end of
-/// the server. While somebody has it in hand, an interrupt is only remembered. Whoever takes it answers it and closes it.
+/// A read is opened, then waits (`wait`) until one of three takes it: its demand's completion, the death of its reader, or
+/// the end of the server. Whoever takes it answers it and closes it.
+///
+/// An interrupt says that a signal waits for the reader, not which. The read of a file is not broken off by a signal that
+/// does not kill: programs do not expect it, and a page fault that fails is a SIGBUS. So an interrupted read is watched
+/// until it ends or its reader dies.
 public struct ParkedReads<Read> {
     /// What came of an attempt to let a read wait.
     public enum Admission: Hashable, Sendable {
         case waiting
-        /// The reader was interrupted while the read was in hand: answer EINTR.
-        case interrupted
         /// The server stops: answer EIO.
         case stopping
     }
@@ -24,6 +26,7 @@ public struct ParkedReads<Read> {
     private var entries: [UInt64: Entry] = [:]
     private var nextID: UInt64 = 1
     private var stopping = false
+    private var isWatched = false
 
     public init() {}
 
@@ -41,8 +44,7 @@ public struct ParkedReads<Read> {
     /// Lets `read` wait for the first time, or again.
     public mutating func wait(_ id: UInt64, _ read: Read, attempt: Int) -> Admission {
         guard let entry = entries[id], !stopping else { return .stopping }
-        guard !entry.interrupted else { return .interrupted }
-        entries[id] = Entry(read: read, attempt: attempt, demand: nil, interrupted: false)
+        entries[id] = Entry(read: read, attempt: attempt, demand: nil, interrupted: entry.interrupted)
         return .waiting
     }
 
@@ -61,13 +63,33 @@ public struct ParkedReads<Read> {
         return read
     }
 
-    /// The reader went away: the read and the demand to cancel, or `nil` when it is in somebody's hand or closed.
-    public mutating func interrupt(_ id: UInt64) -> (read: Read, demand: DemandID?)? {
-        guard let entry = entries[id] else { return nil }
-        guard let read = entry.read else {
-            entries[id]?.interrupted = true
+    /// A signal waits for the reader.
+    /// - Returns: whether somebody has to begin to watch such reads, by calling ``interrupted()`` until it gives `nil`.
+    public mutating func interrupt(_ id: UInt64) -> Bool {
+        guard entries[id] != nil else { return false }
+        entries[id]?.interrupted = true
+        defer { isWatched = true }
+        return !isWatched
+    }
+
+    /// The interrupted reads that wait now; `nil` when no read is interrupted any more, which ends the watch.
+    public mutating func interrupted() -> [(id: UInt64, read: Read)]? {
+        let marked = entries.filter { $0.value.interrupted }
+        guard !marked.isEmpty else {
+            isWatched = false
             return nil
         }
+        return marked.compactMap { id, entry in entry.read.map { (id, $0) } }
+    }
+
+    /// Nobody watches after all: the next interrupt asks again.
+    public mutating func abandonWatch() {
+        isWatched = false
+    }
+
+    /// The reader dies: the read and the demand to cancel, or `nil` when it is in somebody's hand or closed.
+    public mutating func take(_ id: UInt64) -> (read: Read, demand: DemandID?)? {
+        guard let entry = entries[id], let read = entry.read else { return nil }
         entries[id]?.read = nil
         return (read, entry.demand)
     }

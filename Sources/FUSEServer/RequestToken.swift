@@ -18,6 +18,9 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         _ = fuse_reply_err(request, EIO)
     }
 
+    /// The thread that asks, by its number in our process namespace; 0 when it has none there.
+    var thread: Int32 { fuse_req_ctx(request)?.pointee.pid ?? 0 }
+
     consuming func fail(_ error: Errno) {
         _ = fuse_reply_err(request, error.rawValue)
         discard self

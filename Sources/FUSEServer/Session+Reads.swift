@@ -1,6 +1,7 @@
 import Base
 import CFUSE
 import LazyFileSystem
+import Linux
 import SystemPackage
 
 /// Reads, and those that wait.
@@ -42,14 +43,8 @@ extension Session {
 
     /// Lets a read wait and asks for what it lacks.
     private func wait(_ id: UInt64, _ read: ParkedRead) {
-        switch parked.withLock({ $0.wait(id, read, attempt: read.attempt) }) {
-        case .interrupted:
-            statistics.interrupted.add()
-            return answer(id, read) { $0.fail(.interrupted) }
-        case .stopping:
+        guard parked.withLock({ $0.wait(id, read, attempt: read.attempt) }) == .waiting else {
             return answer(id, read) { $0.fail(.ioError) }
-        case .waiting:
-            break
         }
         // From here on the read may be answered by anybody at any moment.
         let attempt = read.attempt
@@ -95,12 +90,40 @@ extension Session {
         }
     }
 
-    /// The reader of a parked read went away. Comes from libfuse, for a read that may just have been answered.
+    /// A signal waits for the reader of a parked read. Comes from libfuse, for a read that may just have been answered.
     private func interrupted(_ id: UInt64) {
-        guard let (read, demand) = parked.withLock({ $0.interrupt(id) }) else { return }
-        statistics.interrupted.add()
-        answer(id, read) { $0.fail(.interrupted) }
-        if let demand { fileSystem.cancel(demand) }
+        guard parked.withLock({ $0.interrupt(id) }) else { return }
+        do {
+            // Lives for as long as an interrupted read waits: the kernel tells of the first signal only, and the one that
+            // kills may come later.
+            _ = try NamedThread(name: "fuse-signals") { self.watchInterrupted() }
+        } catch {
+            // They end with their demands, whose time is bounded.
+            parked.withLock { $0.abandonWatch() }
+            log.report("no thread to watch interrupted reads: \(error)")
+        }
+    }
+
+    /// How often the readers of interrupted reads are looked at, in nanoseconds: how long one that was killed may linger.
+    private static let watchInterval: UInt64 = 50_000_000
+
+    /// Lets go of interrupted reads whose readers die, until there are none left.
+    private func watchInterrupted() {
+        let pause = Guarded(())
+        while let reads = parked.withLock({ $0.interrupted() }) {
+            for (id, read) in reads where Self.dies(read.reader) {
+                guard let (read, demand) = parked.withLock({ $0.take(id) }) else { continue }
+                statistics.interrupted.add()
+                answer(id, read) { $0.fail(.interrupted) }
+                if let demand { fileSystem.cancel(demand) }
+            }
+            _ = pause.waitUntil(timeout: Self.watchInterval) { _ -> Bool? in nil }
+        }
+    }
+
+    private static func dies(_ reader: Int32) -> Bool {
+        guard reader > 0 else { return false }
+        return ThreadSignals(thread: reader)?.areFatal ?? true
     }
 
     private func refuse(_ id: UInt64, _ read: ParkedRead, _ error: LazyFileSystemError) {

@@ -34,7 +34,9 @@ extension RegistryClient {
                 request.headers.add(name: "authorization", value: authorization.reveal())
             }
             let response = try await transport.exchange(
-                request, key: HTTPTransport.Key(tls: host.tls, dialTimeout: host.dialTimeout))
+                request,
+                key: HTTPTransport.Key(
+                    tls: host.tls, dialTimeout: host.dialTimeout, mayBeSecure: host.mayBeSecure))
             guard response.status == .unauthorized, !isRepeated else { return response }
             let challenges = AuthChallenge.parse(response.headers["www-authenticate"])
             await response.drain()

@@ -11,7 +11,7 @@ import NIOHTTP1
 public final class RegistryClient: Sendable {
     private struct State {
         var authorizers: [AuthorizerKey: Authorizer] = [:]
-        var permits: [String: StreamPermits] = [:]
+        var permits: [String: Permits] = [:]
         var health = HostHealth()
     }
 
@@ -152,14 +152,18 @@ public final class RegistryClient: Sendable {
     }
 
     /// A turn for a background body; demand needs none.
-    func permit(_ upstream: String, _ priority: RequestPriority) async throws(RegistryError) -> StreamPermit? {
+    func permit(_ upstream: String, _ priority: RequestPriority) async throws(RegistryError) -> Permit? {
         guard priority == .background else { return nil }
         let permits = state.withLock { state in
             if let known = state.permits[upstream] { return known }
-            let made = StreamPermits(configuration.backgroundStreams)
+            let made = Permits(configuration.backgroundStreams)
             state.permits[upstream] = made
             return made
         }
-        return try await permits.acquire()
+        do throws(CancellationError) {
+            return try await permits.acquire()
+        } catch {
+            throw RegistryError(.cancelled, "cancelled while waiting for a turn", cause: error)
+        }
     }
 }

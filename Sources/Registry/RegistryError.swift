@@ -31,6 +31,8 @@ public struct RegistryError: ModuleError {
         case unexpectedStatus
         /// The connection could not be made, or broke.
         case connection
+        /// One end does not trust the other's certificate; the message names the files that decide.
+        case untrusted
         /// No progress within the bound: connecting, waiting for the first byte, or in the middle of a body.
         case timedOut
         /// The body ended before its end.

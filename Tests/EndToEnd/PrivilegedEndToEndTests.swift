@@ -135,6 +135,68 @@ struct PrivilegedEndToEndTests {
 
     // MARK: When things go wrong
 
+    /// The bounds that docs/operations.md promises.
+    @Test(
+        "Without its registry a read fails in bounded time, and works again when the registry is back",
+        arguments: Relay.Outage.allCases)
+    func registryGone(outage: Relay.Outage) async throws {
+        let file = shared.images.bulk[2]
+        let read = ["/bin/busybox", "sh", "-c", "busybox sha256sum \(file.path)"]
+        try await shared.withNode("\(outage)") { node in
+            let pod = try await sleeper("\(outage)", on: node)
+            // The programs are local: only the file is missing.
+            let warm = ["/bin/busybox", "sh", "-c", "busybox sha256sum /odd/replaced & wait $!; kill -0 $$"]
+            #expect(try await node.client.execute(warm, in: pod.containerID).exitCode == 0)
+            node.relay.cut(outage)
+
+            // A reader that is killed is gone long before its read would have ended.
+            let killed = try await timed {
+                let script = "busybox sha256sum \(file.path) & busybox sleep 1; kill -9 $!; wait $!; echo killed"
+                let result = try await node.client.execute(
+                    ["/bin/busybox", "sh", "-c", script], in: pod.containerID, seconds: 60)
+                #expect(result.output.contains("killed\n"))
+            }
+            #expect(outage == .refusing || killed < 15)
+            for (bound, what) in [(45.0, "first"), (20, "second")] {
+                let took = try await timed {
+                    let lost = try await node.client.execute(read, in: pod.containerID, seconds: 100)
+                    #expect(lost.exitCode != 0)
+                    #expect(lost.output.contains("Input/output error"), "\(lost.output)")
+                }
+                #expect(took < bound, "the \(what) read")
+            }
+            node.relay.restore()
+            let found = try await node.client.execute(read, in: pod.containerID)
+            #expect(found.output == "\(file.digest.hex)  \(file.path)\n")
+            try await pod.remove()
+        }
+    }
+
+    @Test("A program that cannot be read fails to start, and does not wait for ever")
+    func programGone() async throws {
+        try await shared.withNode("program") { node in
+            let pod = try await sleeper("program", on: node)
+            node.relay.cut()
+            let took = try await timed {
+                // Nothing of the shell's own text was needed so far; runc says what execve(2) said, or it dies of SIGBUS.
+                let lost = try? await node.client.execute(
+                    ["/bin/busybox", "sh", "-c", "busybox cat \(shared.images.bulk[2].path) > /dev/null"],
+                    in: pod.containerID, seconds: 100)
+                #expect(lost?.exitCode != 0)
+            }
+            #expect(took < 60)
+            node.relay.restore()
+            try await pod.remove()
+        }
+    }
+
+    /// How many seconds `body` takes.
+    private func timed(_ body: () async throws -> Void) async throws -> Double {
+        let began = MonotonicTime.now()
+        try await body()
+        return Double(MonotonicTime.now().since(began)) / 1e9
+    }
+
     @Test("After a restart what was fetched is still there, and new containers start", arguments: [false, true])
     func restart(killed: Bool) async throws {
         let file = shared.images.bulk[3]

@@ -11,45 +11,56 @@ import Testing
         #expect(parked.demanded(id, DemandID(value: 7), attempt: 1))
         #expect(parked.complete(id, attempt: 1) == "read")
         #expect(parked.complete(id, attempt: 1) == nil)
-        #expect(parked.interrupt(id)?.read == nil)
+        #expect(parked.take(id)?.read == nil)
         #expect(parked.count == 1)
         parked.close(id)
         #expect(parked.count == 0)
     }
 
-    @Test func anInterruptTakesAWaitingReadAndItsDemand() throws {
+    @Test func aReaderThatDiesLeavesItsReadAndDemand() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         _ = parked.wait(id, "read", attempt: 1)
         _ = parked.demanded(id, DemandID(value: 7), attempt: 1)
-        let taken = try #require(parked.interrupt(id))
+        let taken = try #require(parked.take(id))
         #expect(taken.read == "read" && taken.demand == DemandID(value: 7))
         #expect(parked.complete(id, attempt: 1) == nil)
         parked.close(id)
-        #expect(parked.interrupt(id)?.read == nil)
+        #expect(parked.take(id)?.read == nil)
     }
 
-    @Test func anInterruptBeforeTheFirstWaitIsNotLost() throws {
-        let parked = Rules()
-        let id = try #require(parked.open())
-        #expect(parked.interrupt(id)?.read == nil)
-        #expect(parked.wait(id, "read", attempt: 1) == .interrupted)
-    }
-
-    @Test func anInterruptWhileTheReadIsTriedAgainIsNotLost() throws {
+    @Test func anInterruptedReadWaitsOnAndIsWatched() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         _ = parked.wait(id, "read", attempt: 1)
+        #expect(parked.interrupt(id), "the first one begins the watch")
+        #expect(!parked.interrupt(id), "there is one already")
+        #expect(parked.interrupted() == ["read"])
         #expect(parked.complete(id, attempt: 1) == "read")
-        #expect(parked.interrupt(id)?.read == nil)
-        #expect(parked.wait(id, "read", attempt: 2) == .interrupted)
+        #expect(parked.interrupted() == [], "in somebody's hand")
+        parked.close(id)
+        #expect(parked.interrupted() == nil)
+        let next = try #require(parked.open())
+        #expect(parked.interrupt(next), "the watch has ended: a new one begins")
+        #expect(!parked.interrupt(id), "a read that is answered is of no concern")
     }
 
-    @Test func anInterruptBeforeTheDemandIsKnownLeavesItToTheDemander() throws {
+    @Test func anInterruptWhileTheReadIsInHandIsNotLost() throws {
+        let parked = Rules()
+        let id = try #require(parked.open())
+        #expect(parked.interrupt(id))
+        #expect(parked.wait(id, "first", attempt: 1) == .waiting)
+        #expect(parked.interrupted() == ["first"])
+        #expect(parked.complete(id, attempt: 1) == "first")
+        #expect(parked.wait(id, "second", attempt: 2) == .waiting)
+        #expect(parked.interrupted() == ["second"])
+    }
+
+    @Test func aDeathBeforeTheDemandIsKnownLeavesItToTheDemander() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         _ = parked.wait(id, "read", attempt: 1)
-        #expect(try #require(parked.interrupt(id)).demand == nil)
+        #expect(try #require(parked.take(id)).demand == nil)
         parked.close(id)
         #expect(!parked.demanded(id, DemandID(value: 7), attempt: 1))
     }
@@ -64,7 +75,7 @@ import Testing
         // The first call of demand only returns now.
         #expect(!parked.demanded(id, DemandID(value: 7), attempt: 1))
         #expect(parked.complete(id, attempt: 1) == nil)
-        #expect(try #require(parked.interrupt(id)).demand == DemandID(value: 8))
+        #expect(try #require(parked.take(id)).demand == DemandID(value: 8))
     }
 
     @Test func stoppingTakesWhatWaitsAndAdmitsNothing() throws {
@@ -98,7 +109,9 @@ private final class Rules {
         reads.demanded(id, demand, attempt: attempt)
     }
     func complete(_ id: UInt64, attempt: Int) -> String? { reads.complete(id, attempt: attempt) }
-    func interrupt(_ id: UInt64) -> (read: String, demand: DemandID?)? { reads.interrupt(id) }
+    func interrupt(_ id: UInt64) -> Bool { reads.interrupt(id) }
+    func interrupted() -> [String]? { reads.interrupted()?.map(\.read) }
+    func take(_ id: UInt64) -> (read: String, demand: DemandID?)? { reads.take(id) }
     func close(_ id: UInt64) { reads.close(id) }
     func stop() -> [(id: UInt64, read: String, demand: DemandID?)] { reads.stop() }
 }

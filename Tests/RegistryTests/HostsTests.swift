@@ -166,10 +166,11 @@ struct HostsTests {
         ("[::1]", "https", true), ("128.0.0.1:5000", "https", false), ("127.0.0.1.example:5000", "https", false),
         ("r.example:80", "https", false),
     ])
-    func loopbackIsPlainAsInContainerd(_ host: String, _ scheme: String, _ skip: Bool) {
+    func loopbackIsGuessedAsInContainerd(_ host: String, _ scheme: String, _ skip: Bool) {
         let upstream = RegistryHost.upstream(host)
         #expect(upstream.scheme == scheme)
         #expect(upstream.tls.skipVerify == skip)
+        #expect(upstream.mayBeSecure == (skip && scheme == "http"))
         #expect(upstream.authority == host)
     }
 

@@ -2,6 +2,7 @@ public import Base
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
 /// A registry in the test process that serves what it is given from memory, remembers every request, and misbehaves on
 /// purpose.
@@ -13,7 +14,7 @@ import NIOPosix
 ///     #expect(registry.requests(.blob).count == 1)
 ///     await registry.stop()
 ///
-/// It listens on a port of its own on 127.0.0.1 and speaks plain HTTP/1.1. ``withRegistry(_:_:)`` stops it whatever happens.
+/// It listens on a port of its own on 127.0.0.1 and speaks HTTP/1.1, plain or over TLS. ``withRegistry(_:_:)`` stops it whatever happens.
 public final class TestRegistry: Sendable {
     struct State {
         var blobs: [Digest: [UInt8]] = [:]
@@ -46,18 +47,21 @@ public final class TestRegistry: Sendable {
     let state = Guarded(State())
     /// The port that it listens on.
     public let port: Int
+    private let scheme: String
     private let channel: any Channel
     private let server: Task<Void, Never>
     private let unserved: Unserved
 
     /// Host and port, as it stands in a reference.
     public var host: String { "127.0.0.1:\(port)" }
-    public var url: String { "http://127.0.0.1:\(port)" }
+    public var url: String { "\(scheme)://127.0.0.1:\(port)" }
 
     private init(
-        channel: any Channel, port: Int, handler: HandlerBox, server: Task<Void, Never>, unserved: Unserved
+        channel: any Channel, port: Int, scheme: String, handler: HandlerBox, server: Task<Void, Never>,
+        unserved: Unserved
     ) {
         self.unserved = unserved
+        self.scheme = scheme
         self.channel = channel
         self.port = port
         self.server = server
@@ -99,15 +103,21 @@ public final class TestRegistry: Sendable {
     }
 
     /// Starts one on a free port.
-    public static func start(_ behaviour: Behaviour = Behaviour()) async throws -> TestRegistry {
+    public static func start(
+        _ behaviour: Behaviour = Behaviour(), tls: TestTLS? = nil
+    ) async throws -> TestRegistry {
         let box = HandlerBox()
         let unserved = Unserved()
+        let context = try tls?.makeContext()
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .bind(host: "127.0.0.1", port: 0) { child in
                 child.eventLoop.makeCompletedFuture {
+                    if let context {
+                        try child.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+                    }
                     try child.pipeline.syncOperations.configureHTTPServerPipeline()
                     let accepted = try Accepted(wrappingChannelSynchronously: child)
                     unserved.add(accepted)
@@ -129,7 +139,8 @@ public final class TestRegistry: Sendable {
             }
         }
         let registry = TestRegistry(
-            channel: listener.channel, port: port, handler: box, server: server, unserved: unserved)
+            channel: listener.channel, port: port, scheme: tls == nil ? "http" : "https", handler: box, server: server,
+            unserved: unserved)
         registry.behaviour = behaviour
         return registry
     }
@@ -146,9 +157,9 @@ public final class TestRegistry: Sendable {
 
     /// Runs `body` with a registry that is stopped afterwards, also when `body` throws.
     public static func withRegistry<Result>(
-        _ behaviour: Behaviour = Behaviour(), _ body: (TestRegistry) async throws -> Result
+        _ behaviour: Behaviour = Behaviour(), tls: TestTLS? = nil, _ body: (TestRegistry) async throws -> Result
     ) async throws -> Result {
-        let registry = try await start(behaviour)
+        let registry = try await start(behaviour, tls: tls)
         do {
             let result = try await body(registry)
             await registry.stop()

@@ -19,7 +19,7 @@ public struct BlobStream: AsyncSequence, Sendable {
     let client: RegistryClient
     let location: BlobLocation
     let priority: RequestPriority
-    let permit: StreamPermit?
+    let permit: Permit?
     /// The answer whose head is already here; taken by the first iterator.
     let first: Guarded<OpenedBody?>
     /// Whether several ranges were asked for and the registry gives one a request.

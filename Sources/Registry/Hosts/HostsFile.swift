@@ -70,7 +70,10 @@ struct HostsFile {
         }
         host.tls.authorities = try strings(table, "ca", at: place).map(file)
         host.tls.clientCertificates = try clientCertificates(table, at: place)
-        if let skip = try bool(table, "skip_verify", at: place) { host.tls.skipVerify = skip }
+        let skip = try bool(table, "skip_verify", at: place)
+        if let skip { host.tls.skipVerify = skip }
+        let hasTLS = skip != nil || !host.tls.authorities.isEmpty || !host.tls.clientCertificates.isEmpty
+        if hasTLS, host.scheme == "http", Authority.port(of: host.authority) != 80 { host.mayBeSecure = true }
         host.headers = try headers(table, at: place)
         if let text = try string(table, "dial_timeout", at: place) {
             guard let duration = GoDuration.nanoseconds(text) else {

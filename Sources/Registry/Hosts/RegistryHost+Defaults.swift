@@ -1,8 +1,9 @@
 extension RegistryHost {
     /// The upstream itself, where no `hosts.toml` says otherwise.
     ///
-    /// As containerd does it: `docker.io` is served by `registry-1.docker.io`; loopback is plain HTTP unless the port is
-    /// missing or 443, and its certificates are not verified; everything else is HTTPS.
+    /// As containerd does it: `docker.io` is served by `registry-1.docker.io`; loopback is HTTPS on port 443, plain HTTP on
+    /// port 80, on any other whatever it speaks (``RegistryHost/mayBeSecure``), and its certificates are not verified;
+    /// everything else is HTTPS.
     public static func upstream(_ host: String) -> RegistryHost {
         if host == "docker.io" {
             return RegistryHost(scheme: "https", authority: "registry-1.docker.io")
@@ -13,7 +14,8 @@ extension RegistryHost {
         let port = Authority.port(of: host)
         let isSecure = port == nil || port == 443
         return RegistryHost(
-            scheme: isSecure ? "https" : "http", authority: host, tls: TLSSettings(skipVerify: port != 80))
+            scheme: isSecure ? "https" : "http", authority: host, tls: TLSSettings(skipVerify: port != 80),
+            mayBeSecure: !isSecure && port != 80)
     }
 }
 

@@ -36,10 +36,14 @@ public struct RegistryHost: Sendable, Hashable {
     public var tls: TLSSettings
     /// How long connecting may take, in nanoseconds; `nil` for the client's default.
     public var dialTimeout: UInt64?
+    /// ``scheme`` is `http`, but TLS is tried first, as containerd does it from 1.7 on: for a loopback address on a port
+    /// that says nothing, and where TLS is configured for a host that is given as `http`. A server that does not answer
+    /// in TLS is spoken to without.
+    public var mayBeSecure: Bool
 
     public init(
         scheme: String, authority: String, path: String = "/v2", capabilities: Capabilities = .all,
-        headers: [Header] = [], tls: TLSSettings = TLSSettings(), dialTimeout: UInt64? = nil
+        headers: [Header] = [], tls: TLSSettings = TLSSettings(), dialTimeout: UInt64? = nil, mayBeSecure: Bool = false
     ) {
         self.scheme = scheme
         self.authority = authority
@@ -48,6 +52,7 @@ public struct RegistryHost: Sendable, Hashable {
         self.headers = headers
         self.tls = tls
         self.dialTimeout = dialTimeout
+        self.mayBeSecure = mayBeSecure
     }
 
     /// Scheme, host and path: the part of a URL before the repository name. Holds no secret.

@@ -13,10 +13,14 @@ final class HTTPTransport: Sendable {
     struct Key: Hashable {
         var tls: TLSSettings
         var dialTimeout: UInt64?
+        /// A URL with `http` may mean `https`: see ``RegistryHost/mayBeSecure``.
+        var mayBeSecure = false
     }
 
     private struct State {
         var clients: [Key: HTTPClient] = [:]
+        /// Places that may be secure and have turned out not to be.
+        var plain: Set<String> = []
         var isShutDown = false
     }
 
@@ -35,13 +39,51 @@ final class HTTPTransport: Sendable {
     func exchange(
         _ request: HTTPClientRequest, key: Key
     ) async throws(RegistryError) -> HTTPClientResponse {
-        let client = try client(for: key)
         counters.requests.add()
+        guard key.mayBeSecure, request.url.hasPrefix("http://") else { return try await send(request, key) }
+        let origin = RedirectTarget.origin(of: request.url)
+        if !state.withLock({ $0.plain.contains(origin) }) {
+            var secure = request
+            secure.url = "https://" + request.url.dropFirst("http://".count)
+            do throws(RegistryError) {
+                return try await send(secure, key)
+            } catch {
+                guard Self.isPlain(error, origin: origin) else { throw error }
+                logger.info("a registry does not speak TLS: going on without", metadata: ["registry": "\(origin)"])
+                state.withLock { state in
+                    // Any number of registries may come and go in the life of a daemon.
+                    if state.plain.count >= Self.maximumPlain { state.plain = [] }
+                    state.plain.insert(origin)
+                }
+            }
+        }
+        do throws(RegistryError) {
+            return try await send(request, key)
+        } catch {
+            // It may come back as another one.
+            state.withLock { _ = $0.plain.remove(origin) }
+            throw error
+        }
+    }
+
+    private static let maximumPlain = 1024
+
+    /// Whether `error`, of a try with TLS, says that there is none.
+    private static func isPlain(_ error: RegistryError, origin: String) -> Bool {
+        if let cause = error.cause, TLSFailure(cause) == .notTLS { return true }
+        // Without a port in the URL the two are different servers.
+        return origin.hasSuffix(":80") && (error.code == .connection || error.code == .timedOut)
+    }
+
+    private func send(_ request: HTTPClientRequest, _ key: Key) async throws(RegistryError) -> HTTPClientResponse {
+        let client = try client(for: key)
         let wait = configuration.timeouts.connect &+ configuration.timeouts.firstByte
         do {
             return try await client.execute(request, deadline: .now() + .nanoseconds(Int64(clamping: wait)))
         } catch {
-            throw Self.translate(error, doing: "request to \(Self.displayName(request.url))")
+            let place = "request to \(Self.displayName(request.url))"
+            if let failure = TLSFailure(error) { throw failure.error(at: place, tls: key.tls, cause: error) }
+            throw Self.translate(error, doing: place)
         }
     }
 

@@ -23,14 +23,14 @@ final class ChainMounts: Sendable {
     private let engine: StreamingEngine
     private let profiles: ProfileKeeper
     private let workers: NIOThreadPool
-    private let building: AsyncSemaphore
+    private let building: Permits
     private let mountPoint: String
     private let fillsInBackground: Bool
     private let logger: Logger
 
     init(
         records: ChainRecords, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
-        profiles: ProfileKeeper, workers: NIOThreadPool, building: AsyncSemaphore, mountPoint: String,
+        profiles: ProfileKeeper, workers: NIOThreadPool, building: Permits, mountPoint: String,
         fillsInBackground: Bool, logger: Logger
     ) {
         self.records = records
@@ -113,7 +113,7 @@ final class ChainMounts: Sendable {
     // MARK: -
 
     private func add(_ chain: Digest) async throws {
-        let contents = try await building.withPlace { [self] in
+        let contents = try await building.withPermit { [self] in
             try await workers.runIfActive { [self] in try addBlocking(chain) }
         }
         if fillsInBackground { engine.fill(contents) }

@@ -67,7 +67,7 @@ public final class ImageResolver: RemoteImages {
         self.engine = engine
         self.policy = policy
         self.logger = logger
-        let building = AsyncSemaphore(count: 1)
+        let building = Permits(1)
         layers = LayerFetcher(
             registry: registry, store: store, workers: workers, building: building,
             allowUnverifiedTOC: policy.allowUnverifiedTOC, logger: logger)

@@ -18,7 +18,7 @@ struct LayerFetcher: Sendable {
     let workers: NIOThreadPool
     /// One index is built at a time: building takes several times the memory of what it leaves, and the decode is
     /// bound by one core anyway.
-    let building: AsyncSemaphore
+    let building: Permits
     let allowUnverifiedTOC: Bool
     let logger: Logger
 
@@ -72,7 +72,7 @@ struct LayerFetcher: Sendable {
         _ body: @escaping @Sendable (inout EstargzOpener) throws(LayerFormatError) -> Result
     ) async throws(FallbackReason) -> Result {
         do {
-            return try await building.withPlace { [workers] in
+            return try await building.withPermit { [workers] in
                 try await workers.runIfActive { try opener.withLock { try body(&$0) } }
             }
         } catch let error as LayerFormatError {

@@ -77,14 +77,23 @@ public final class Relay: Sendable {
         }
     }
 
-    /// Cuts the link: every connection is reset, and new ones as soon as they are made, until it is restored.
-    public func cut() {
-        shared.isCut.withLock { $0 = true }
+    /// What a link does that is not there.
+    public enum Outage: Sendable, CaseIterable {
+        /// New connections end as soon as they are made.
+        case refusing
+        /// New connections are made, and nothing ever comes of them.
+        case silent
+    }
+
+    /// Cuts the link: every connection is reset, and new ones fare as `outage` says, until it is restored.
+    public func cut(_ outage: Outage = .refusing) {
+        shared.outage.withLock { $0 = outage }
         shared.loop.execute { [shared] in shared.connections.value.resetAll() }
     }
 
-    /// Mends what ``cut()`` cut.
+    /// Mends what ``cut(_:)`` cut; connections that nothing came of are reset.
     public func restore() {
-        shared.isCut.withLock { $0 = false }
+        shared.outage.withLock { $0 = nil }
+        shared.loop.execute { [shared] in shared.connections.value.resetAll() }
     }
 }

@@ -59,10 +59,13 @@ final class NodeSide: ChannelInboundHandler {
     private var shape: LinkShape { state.schedule.value.shape }
 
     func channelActive(context: ChannelHandlerContext) {
-        guard !state.isCut.withLock({ $0 }) else { return OpenConnections.reset(context.channel) }
+        let outage = state.outage.withLock { $0 }
+        guard outage != .refusing else { return OpenConnections.reset(context.channel) }
         node = context.channel
         established = MonotonicTime.now().advanced(by: 2 * shape.oneWayDelay)
         state.connections.value.add(context.channel)
+        // Without being read from: what it sends stays with the kernel.
+        if outage == .silent { return }
         state.record.withLock { $0.connections += 1 }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         ClientBootstrap(group: context.eventLoop)

@@ -8,7 +8,7 @@ final class RelayState: Sendable {
     let upstream: Int
     let loop: any EventLoop
     let record = Guarded(RelayRecord())
-    let isCut = Guarded(false)
+    let outage = Guarded<Relay.Outage?>(nil)
     /// Goes up when the record is emptied, so that indexes into it are not used any more.
     let generation = Guarded(0)
     // Only touched on the loop.
@@ -35,16 +35,16 @@ final class RelayState: Sendable {
         schedule.value = LinkSchedule(shape: link.shape)
         faults.value.end()
         faults.value = FaultState(link.faults)
-        isCut.withLock { $0 = false }
+        outage.withLock { $0 = nil }
         forget()
         guard let outage = link.faults.outage else { return }
         faults.value.timers = [
             loop.scheduleTask(in: .nanoseconds(Int64(outage.after))) { [self] in
-                isCut.withLock { $0 = true }
+                outage.withLock { $0 = .refusing }
                 connections.value.resetAll()
             },
             loop.scheduleTask(in: .nanoseconds(Int64(outage.after + outage.lasting))) { [self] in
-                isCut.withLock { $0 = false }
+                outage.withLock { $0 = nil }
             },
         ]
     }

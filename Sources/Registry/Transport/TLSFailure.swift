@@ -1,0 +1,65 @@
+import AsyncHTTPClient
+import NIOSSL
+
+/// What went wrong between two ends that could not agree on TLS, as far as trying again will not help.
+enum TLSFailure: Equatable {
+    /// We do not trust the server's certificate.
+    case untrusted
+    /// The server does not take ours, or wants one and there is none.
+    case refused
+    /// The other end does not speak TLS at all.
+    case notTLS
+
+    /// BoringSSL's reasons have names and no numbers that NIOSSL hands on.
+    init?(_ error: any Error) {
+        if let error = error as? HTTPClientError {
+            guard error == .tlsHandshakeTimeout else { return nil }
+            self = .notTLS
+            return
+        }
+        guard error is NIOSSLError || error is NIOSSLExtraError || error is BoringSSLError else { return nil }
+        if (error as? NIOSSLExtraError) == .failedToValidateHostname {
+            self = .untrusted
+            return
+        }
+        let text = String(describing: error)
+        if text.contains("CERTIFICATE_VERIFY_FAILED") {
+            self = .untrusted
+        } else if Self.alerts.contains(where: text.contains) {
+            self = .refused
+        } else if Self.otherProtocols.contains(where: text.contains) {
+            self = .notTLS
+        } else {
+            return nil
+        }
+    }
+
+    /// What a server says when it does not like the certificate of its client (RFC 8446 §6.2).
+    private static let alerts = [
+        "ALERT_CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_CERTIFICATE_UNKNOWN",
+        "ALERT_CERTIFICATE_EXPIRED", "ALERT_CERTIFICATE_REVOKED", "ALERT_UNSUPPORTED_CERTIFICATE",
+        "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE",
+    ]
+    /// The answer of a plain HTTP server begins with what would be the number of a version.
+    private static let otherProtocols = ["WRONG_VERSION_NUMBER", "HTTP_REQUEST"]
+
+    /// The error for those who asked, which names the place and the files that decide.
+    func error(at place: String, tls: TLSSettings, cause: any Error) -> RegistryError {
+        switch self {
+        case .untrusted:
+            let files = tls.authorities.map(\.path)
+            let trusted = files.isEmpty ? "" : " or of \(files.joined(separator: ", "))"
+            return RegistryError(
+                .untrusted,
+                "\(place): the server's certificate is not by an authority of the system\(trusted), or not for this host",
+                cause: cause)
+        case .refused:
+            let own = tls.clientCertificates.first.map { "refuses the certificate \($0.certificate.path)" }
+            return RegistryError(
+                .untrusted, "\(place): the server \(own ?? "wants a client certificate and none is configured for it")",
+                cause: cause)
+        case .notTLS:
+            return RegistryError(.connection, "\(place): the server does not speak TLS", cause: cause)
+        }
+    }
+}
