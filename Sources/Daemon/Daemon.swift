@@ -62,7 +62,10 @@ struct Daemon: Sendable {
             try Preflight.makeDirectory(directory, for: "the directory of the admin socket (admin.address)")
             services.append(
                 .init(
-                    service: AdminServer(path: admin, page: page, logger: logger) { mount.isHealthy }))
+                    service: AdminServer(
+                        path: admin,
+                        routes: AdminRoutes(page: page, profiles: ProfileRecords(records)) { mount.isHealthy },
+                        logger: logger)))
         }
         services.append(.init(service: server))
         var group = ServiceGroupConfiguration(

@@ -5,32 +5,27 @@ import NIOHTTP1
 import NIOPosix
 public import ServiceLifecycle
 
-/// The admin socket: HTTP/1.1 on a unix socket that only root can open.
-///
-/// `GET /metrics` is the Prometheus page, `GET /healthz` answers 200 while the daemon's mount answers.
+/// The admin socket: HTTP/1.1 on a unix socket that only root can open. ``AdminRoutes`` says what it answers.
 public final class AdminServer: Service {
     private let path: String
-    private let page: MetricsPage
-    private let isHealthy: @Sendable () -> Bool
+    private let routes: AdminRoutes
     private let logger: Logger
 
     /// A server on the socket `path`, which is replaced if it is there already.
-    public init(path: String, page: MetricsPage, logger: Logger, isHealthy: @escaping @Sendable () -> Bool) {
+    public init(path: String, routes: AdminRoutes, logger: Logger) {
         self.path = path
-        self.page = page
-        self.isHealthy = isHealthy
+        self.routes = routes
         self.logger = logger
     }
 
     public func run() async throws {
-        let page = page
-        let isHealthy = isHealthy
+        let routes = routes
         let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .serverChannelOption(.backlog, value: 16)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-                    try channel.pipeline.syncOperations.addHandler(AdminHandler(page: page, isHealthy: isHealthy))
+                    try channel.pipeline.syncOperations.addHandler(AdminHandler(routes))
                 }
             }
             .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true)
@@ -53,33 +48,28 @@ private final class AdminHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private let page: MetricsPage
-    private let isHealthy: @Sendable () -> Bool
-    private var request: HTTPRequestHead?
+    private let routes: AdminRoutes
+    private var head: HTTPRequestHead?
+    private var body: [UInt8] = []
+    private var isTooLarge = false
 
-    init(page: MetricsPage, isHealthy: @escaping @Sendable () -> Bool) {
-        self.page = page
-        self.isHealthy = isHealthy
+    init(_ routes: AdminRoutes) {
+        self.routes = routes
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): request = head
-        case .body: break
+        case .head(let head):
+            self.head = head
+            body = []
+            isTooLarge = false
+        case .body(let buffer):
+            isTooLarge = isTooLarge || body.count + buffer.readableBytes > AdminRoutes.maximumBody
+            if !isTooLarge { body += Array(buffer.readableBytesView) }
         case .end:
-            guard let head = request else { return }
-            request = nil
-            let (status, type, text) = answer(head)
-            var headers = HTTPHeaders()
-            headers.add(name: "content-type", value: type)
-            headers.add(name: "content-length", value: String(text.utf8.count))
-            let response = HTTPResponseHead(version: head.version, status: status, headers: headers)
-            context.write(wrapOutboundOut(.head(response)), promise: nil)
-            if head.method != .HEAD {
-                context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
-            }
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-            if !head.isKeepAlive { context.close(promise: nil) }
+            guard let head else { return }
+            self.head = nil
+            answer(head, context)
         }
     }
 
@@ -87,15 +77,33 @@ private final class AdminHandler: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    private func answer(_ head: HTTPRequestHead) -> (HTTPResponseStatus, String, String) {
-        guard head.method == .GET || head.method == .HEAD else {
-            return (.methodNotAllowed, "text/plain", "only GET is answered here\n")
+    /// The routes may look into the database: never on the event loop.
+    private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let (routes, body, isTooLarge) = (routes, body, isTooLarge)
+        self.body = []
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        NIOThreadPool.singleton.runIfActive(eventLoop: context.eventLoop) {
+            isTooLarge
+                ? .text(413, "larger than \(AdminRoutes.maximumBody) bytes")
+                : routes.answer(head.method.rawValue, head.uri, body)
+        }.whenComplete { (result: Result<AdminAnswer, any Error>) in
+            let (handler, context) = bound.value
+            switch result {
+            case .success(let answer): handler.write(answer, to: head, context)
+            case .failure: context.close(promise: nil)
+            }
         }
-        switch head.uri {
-        case "/metrics": return (.ok, "text/plain; version=0.0.4", page.render())
-        case "/healthz":
-            return isHealthy() ? (.ok, "text/plain", "ok\n") : (.serviceUnavailable, "text/plain", "not mounted\n")
-        default: return (.notFound, "text/plain", "try /metrics or /healthz\n")
+    }
+
+    private func write(_ answer: AdminAnswer, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let headers: HTTPHeaders = ["content-type": answer.type, "content-length": String(answer.body.count)]
+        let status = HTTPResponseStatus(statusCode: answer.status)
+        let response = HTTPResponseHead(version: head.version, status: status, headers: headers)
+        context.write(wrapOutboundOut(.head(response)), promise: nil)
+        if head.method != .HEAD {
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
         }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if !head.isKeepAlive { context.close(promise: nil) }
     }
 }

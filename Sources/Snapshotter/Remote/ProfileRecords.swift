@@ -72,9 +72,27 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Keeps `profile` as that of `chain`, instead of the one that is there.
+    /// The profile of `chain` as a file; `nil` when it has none.
+    public func file(of chain: Digest) throws -> [UInt8]? {
+        try database.read { database in
+            try Data.fetchOne(database, sql: "SELECT file FROM profiles WHERE chain = ?", arguments: [chain.hex])
+        }.map(Array.init)
+    }
+
+    /// Keeps the profile that is in a file, from another node or from a person.
+    ///
+    /// - Throws: ``StreamingError`` with code `badProfile` when it is none.
+    public func keep(file bytes: [UInt8]) throws {
+        let file = try ProfileFile(bytes: bytes)
+        // Without a chain it needs a name that is no chain's: the same file then replaces itself.
+        try keep(
+            KeptProfile(
+                chain: file.chain ?? Digest.of(bytes), repository: file.repository, profile: file.profile))
+    }
+
+    /// Keeps `kept` instead of the profile that its chain has.
     public func keep(_ kept: KeptProfile) throws {
-        let file = try ProfileFile(image: "\(kept.repository)", profile: kept.profile).encoded()
+        let file = try ProfileFile(repository: kept.repository, chain: kept.chain, profile: kept.profile).encoded()
         try database.write { database in
             let turn = try Int64.fetchOne(database, sql: "SELECT ifnull(max(turn), 0) + 1 FROM profiles") ?? 1
             try database.execute(

@@ -1,17 +1,23 @@
-import Base
+public import Base
 import FoundationEssentials
+public import Registry
 
 /// The file form of a profile, as `docs/profiles.md` describes it: JSON, an object with `rivuletProfile` (the version, 1),
-/// `image` and `entries`, each of them an array of path, offset, length, milliseconds and how often it was left unread.
+/// `repository`, `chain` and `entries`, each of them an array of path, offset, length, milliseconds and how often it was left
+/// unread.
 ///
 /// A path is text, so a file whose name is not UTF-8 has no entry.
 public struct ProfileFile: Sendable, Equatable {
-    /// The image that it was recorded from, as a person wants to see it. Means nothing to a reader.
-    public var image: String
+    /// Where the image is that it was recorded from.
+    public var repository: Repository
+    /// The chain ID of that image's root file system; `nil` for a profile that somebody wrote for all images of the
+    /// repository.
+    public var chain: Digest?
     public var profile: Profile
 
-    public init(image: String, profile: Profile) {
-        self.image = image
+    public init(repository: Repository, chain: Digest?, profile: Profile) {
+        self.repository = repository
+        self.chain = chain
         self.profile = profile
     }
 
@@ -21,7 +27,8 @@ public struct ProfileFile: Sendable, Equatable {
 
     private struct Document: Codable {
         var rivuletProfile: Int
-        var image: String
+        var repository: String
+        var chain: String?
         var entries: [Item]
     }
 
@@ -76,7 +83,15 @@ public struct ProfileFile: Sendable, Equatable {
         guard document.entries.count <= Profile.maximumEntries else {
             throw StreamingError(.badProfile, "a profile of more than \(Profile.maximumEntries) entries")
         }
-        image = document.image
+        do {
+            repository = try ImageReference(parsing: document.repository).repository
+        } catch {
+            throw StreamingError(.badProfile, "a profile of \(document.repository.prefix(300))", cause: error)
+        }
+        chain = document.chain.flatMap { Digest($0) }
+        guard (chain == nil) == (document.chain == nil) else {
+            throw StreamingError(.badProfile, "a profile whose chain is no digest")
+        }
         profile = Profile(entries: document.entries.map(\.entry))
     }
 
@@ -88,9 +103,11 @@ public struct ProfileFile: Sendable, Equatable {
         do {
             return Array(
                 try encoder.encode(
-                    Document(rivuletProfile: Self.version, image: image, entries: entries.map(Item.init))))
+                    Document(
+                        rivuletProfile: Self.version, repository: "\(repository)", chain: chain?.description,
+                        entries: entries.map(Item.init))))
         } catch {
-            throw StreamingError(.badProfile, "the profile of \(image) cannot be written: \(error)")
+            throw StreamingError(.badProfile, "the profile of \(repository) cannot be written: \(error)")
         }
     }
 }

@@ -128,6 +128,17 @@ public struct PlainHTTP: ~Copyable {
         return try connection.get(path, headers: [], limit: limit)
     }
 
+    /// Sends `body`, which is answered with 201.
+    public static func put(_ path: String, _ body: [UInt8], socketPath: String) throws(LabError) {
+        var connection = try PlainHTTP(socketPath: socketPath)
+        let head = [
+            "PUT \(path) HTTP/1.1", "Host: localhost", "Content-Length: \(body.count)", "Connection: close", "", "",
+        ].joined(separator: "\r\n")
+        try connection.send(head + String(decoding: body, as: UTF8.self))
+        let answer = try connection.head()
+        guard answer.status == 201 else { throw LabError(.failed, "PUT \(path) is answered with \(answer.status)") }
+    }
+
     private mutating func get(_ path: String, headers: [String], limit: Int) throws(LabError) -> [UInt8] {
         try send(Self.request(path, headers: headers + ["Connection: close"]))
         let head = try head()

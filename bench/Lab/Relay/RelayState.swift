@@ -35,16 +35,16 @@ final class RelayState: Sendable {
         schedule.value = LinkSchedule(shape: link.shape)
         faults.value.end()
         faults.value = FaultState(link.faults)
-        outage.withLock { $0 = nil }
+        self.outage.withLock { $0 = nil }
         forget()
         guard let outage = link.faults.outage else { return }
         faults.value.timers = [
             loop.scheduleTask(in: .nanoseconds(Int64(outage.after))) { [self] in
-                outage.withLock { $0 = .refusing }
+                self.outage.withLock { $0 = .refusing }
                 connections.value.resetAll()
             },
             loop.scheduleTask(in: .nanoseconds(Int64(outage.after + outage.lasting))) { [self] in
-                outage.withLock { $0 = nil }
+                self.outage.withLock { $0 = nil }
             },
         ]
     }

@@ -5,11 +5,11 @@ public enum Modes {
     /// In the order in which tables show them.
     public static let all: [any Mode] = [
         OverlayfsMode(), StargzMode(), StargzOptimisedMode(), RivuletMode(), RivuletMode(name: "rivulet-aa"),
-        RivuletWarmMode(), LocalMode(), StreamMode(),
+        RivuletProfileMode(), RivuletWarmMode(), LocalMode(), StreamMode(),
     ]
 
     /// Those that a grid runs when none are named: all that need nothing but Debian's packages, once.
-    public static let usual = ["overlayfs", "rivulet", "rivulet-warm", "local", "stream"]
+    public static let usual = ["overlayfs", "rivulet", "rivulet-profile", "rivulet-warm", "local", "stream"]
 
     /// Names separated by commas.
     /// - Throws: `usage`, with what there is.

@@ -1,0 +1,92 @@
+import Base
+import FoundationEssentials
+public import Snapshotter
+import Streaming
+
+/// What the admin socket answers:
+///
+/// - `GET /metrics`: the Prometheus page
+/// - `GET /healthz`: 200 while the daemon's mount answers
+/// - `GET /profiles`: JSON, the profiles that are kept, the newest first: `chain`, `repository`, `entries`, `bytes`
+/// - `GET /profiles/<chain ID>`: one of them as a file (`docs/profiles.md`)
+/// - `PUT /profiles`: keeps the profile in the body, such a file
+public struct AdminRoutes: Sendable {
+    /// Larger bodies are refused.
+    static let maximumBody = ProfileFile.maximumSize
+
+    private let page: MetricsPage
+    private let profiles: ProfileRecords
+    private let isHealthy: @Sendable () -> Bool
+
+    public init(page: MetricsPage, profiles: ProfileRecords, isHealthy: @escaping @Sendable () -> Bool) {
+        self.page = page
+        self.profiles = profiles
+        self.isHealthy = isHealthy
+    }
+
+    /// Blocks on the disk.
+    func answer(_ method: String, _ target: String, _ body: [UInt8]) -> AdminAnswer {
+        let parts = target.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
+        let isRead = method == "GET" || method == "HEAD"
+        do {
+            switch parts {
+            case ["metrics"] where isRead:
+                return AdminAnswer(200, "text/plain; version=0.0.4", Array(page.render().utf8))
+            case ["healthz"] where isRead:
+                return isHealthy() ? .text(200, "ok") : .text(503, "not mounted")
+            case ["profiles"] where isRead:
+                return try listing()
+            case ["profiles"] where method == "PUT":
+                try profiles.keep(file: body)
+                return .text(201, "kept")
+            case _ where parts.count == 2 && parts[0] == "profiles" && isRead:
+                guard let chain = Digest(hex: parts[1].utf8), let file = try profiles.file(of: chain) else {
+                    return .text(404, "there is no profile of chain \(parts[1].prefix(100)): see /profiles")
+                }
+                return AdminAnswer(200, "application/json", file)
+            case ["metrics"], ["healthz"], ["profiles"]: return .text(405, "\(method) is not answered here")
+            default: return .text(404, "try /metrics, /healthz or /profiles")
+            }
+        } catch let error as StreamingError {
+            return .text(400, "\(error)")
+        } catch {
+            return .text(500, "\(error)")
+        }
+    }
+
+    private struct Listed: Encodable {
+        let chain: String
+        let repository: String
+        let entries: Int
+        let bytes: UInt64
+    }
+
+    private func listing() throws -> AdminAnswer {
+        let listed = try profiles.all().map {
+            Listed(
+                chain: $0.chain.hex, repository: "\($0.repository)", entries: $0.profile.entries.count,
+                bytes: $0.profile.byteCount)
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return AdminAnswer(200, "application/json", Array(try encoder.encode(listed)))
+    }
+}
+
+/// What goes back to the client.
+struct AdminAnswer: Sendable, Equatable {
+    let status: Int
+    let type: String
+    let body: [UInt8]
+
+    init(_ status: Int, _ type: String, _ body: [UInt8]) {
+        self.status = status
+        self.type = type
+        self.body = body
+    }
+
+    /// A line for a person.
+    static func text(_ status: Int, _ line: String) -> AdminAnswer {
+        AdminAnswer(status, "text/plain", Array((line + "\n").utf8))
+    }
+}
