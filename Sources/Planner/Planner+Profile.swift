@@ -96,13 +96,29 @@ extension Planner {
     private func runs(of extents: [Int], _ layer: LayerState, gap: UInt64, ranges: Int) -> [Run] {
         var runs: [Run] = []
         var run = Run()
-        for extent in extents {
+        let wanted = Set(extents)
+        var left = wanted
+        for extent in extents where left.contains(extent) {
             let range = layer.map.blobRange(of: extent)
+            var gap = gap
+            if let last = run.segments.last, !run.needsNewRange(for: range, gap: gap) {
+                let between = last.upperBound..<extent
+                if between.contains(where: { wanted.contains($0) && !left.contains($0) }) {
+                    // Something in the gap has had its turn: it must not come twice.
+                    gap = 0
+                } else {
+                    // What lies in the gap comes with it, so now is its turn.
+                    for other in between where left.remove(other) != nil {
+                        run.append(other, layer.map.blobRange(of: other), gap: gap)
+                    }
+                }
+            }
             if run.ranges.count >= ranges, run.needsNewRange(for: range, gap: gap) {
                 runs.append(run)
                 run = Run()
             }
             run.append(extent, range, gap: gap)
+            left.remove(extent)
         }
         if !run.isEmpty { runs.append(run) }
         return runs

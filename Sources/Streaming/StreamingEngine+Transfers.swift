@@ -64,6 +64,10 @@ extension StreamingEngine {
             try await transfer(order)
         } catch {
             failure = Self.failure(error)
+            // Another try gives the same answer: somebody should know.
+            if failure?.kind == .permanent, error.code != .cancelled, error.code != .shutDown {
+                report(order.layer, "a request cannot be answered", "\(error)")
+            }
             logger.debug(
                 "request failed",
                 metadata: [

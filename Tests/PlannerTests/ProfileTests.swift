@@ -38,6 +38,40 @@ import Testing
             ])
     }
 
+    /// Pieces in any order make ranges that do not overlap, and each extent lies in its turn in one of them.
+    @Test(arguments: 0..<20) func rangesNeverOverlap(_ round: Int) {
+        let seed = UInt64.random(in: .min ... .max)
+        print("ProfileTests round \(round): seed \(seed)")
+        var random = Generator(state: seed)
+        var desk = Desk()
+        let fake = FakeLayer(
+            sizes: (0..<300).map { _ in UInt64.random(in: 1...9000, using: &random) },
+            gap: UInt64.random(in: 0...9000, using: &random))
+        let layer = desk.attach(fake)
+        if Bool.random(using: &random) { desk.planner.givesSingleRanges(layer) }
+        var wanted: Set<Int> = []
+        desk.prefetch(
+            (0..<200).map { _ in
+                let start = Int.random(in: 0..<298, using: &random)
+                wanted.formUnion(start..<start + 2)
+                return (layer, start..<start + 2)
+            })
+        var taken: [Int] = []
+        while !desk.started.isEmpty {
+            let request = desk.started.removeFirst()
+            let ascending = request.ranges.sorted { $0.offset < $1.offset }
+            #expect(zip(ascending, ascending.dropFirst()).allSatisfy { $0.end <= $1.offset })
+            var left = request.ranges[...]
+            for extent in desk.carryOut(request, layer, fake) {
+                while let range = left.first, !range.contains(fake.blobRange(of: extent)) { left.removeFirst() }
+                #expect(!left.isEmpty, "extent \(extent) does not come in its turn")
+                taken.append(extent)
+            }
+        }
+        #expect(taken.count == wanted.count)
+        #expect(Set(taken) == wanted)
+    }
+
     @Test func aHostThatGivesOneRangeIsAskedForOneARequest() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 1000, count: 100), gap: mebibyte)

@@ -156,7 +156,7 @@ private struct World {
 }
 
 /// SplitMix64: the same numbers for the same seed.
-private struct Generator: RandomNumberGenerator {
+struct Generator: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
