@@ -2,6 +2,7 @@
 // does not wrap. Every symbol is prefixed with rv_. All follow the C convention: -1 and errno on failure.
 #pragma once
 
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mount.h>

@@ -2,6 +2,7 @@ import Base
 import ContentStore
 import LayerIndex
 import LazyFileSystem
+import Linux
 import Logging
 import NIOPosix
 import Registry
@@ -148,6 +149,7 @@ final class ChainMounts: Sendable {
             // Left from a chain of that name that was forgotten halfway.
             try store.removeChain(chain)
         }
+        defer { Sys.releaseFreedMemory() }
         let merged = try ChainMerger.merge(contents.map { ($0.tree, $0.digest) })
         return try store.installChain(chain, tree: merged)
     }

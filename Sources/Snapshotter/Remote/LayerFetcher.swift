@@ -2,6 +2,7 @@ import Base
 import ContentStore
 import LayerFormats
 import LayerIndex
+import Linux
 import Logging
 import NIOCore
 import NIOPosix
@@ -27,7 +28,11 @@ struct LayerFetcher: Sendable {
         if let content = try await stored(description.digest) { return content }
         let index = try await open(description, image: image)
         do {
-            return try await workers.runIfActive { [store] in try store.install(description.digest, index) }
+            return try await workers.runIfActive { [store] in
+                // A large table of contents has taken several times what is left of it.
+                defer { Sys.releaseFreedMemory() }
+                return try store.install(description.digest, index)
+            }
         } catch {
             throw FallbackReason(.storage, "layer \(description.digest): \(error)")
         }
