@@ -77,7 +77,7 @@ let upperHalf: [Target] =
         [
             "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "Registry", nio,
             logging,
-        ], tests: ["TestSupport", "TestRegistry"])
+        ], tests: ["TestSupport", "TestRegistry", "LazyFixtures"])
     + module(
         "Snapshotter",
         [

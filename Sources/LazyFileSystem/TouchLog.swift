@@ -56,6 +56,7 @@ public final class TouchLog: Sendable {
             let start = max(bytes.offset, file.offset)
             let range = ByteRange(offset: start - file.offset, end: max(start, min(bytes.end, file.end)) - file.offset)
             state.withLock { state in
+                guard state.touches.count < Self.maximumTouches else { return }
                 if state.touches.isEmpty { state.began = now }
                 let time = now >= state.began ? now.since(state.began) : 0
                 state.touches.append(Touch(inode: inode, range: range, time: time))

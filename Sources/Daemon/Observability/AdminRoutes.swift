@@ -12,7 +12,7 @@ import Streaming
 /// - `PUT /profiles`: keeps the profile in the body, such a file
 public struct AdminRoutes: Sendable {
     /// Larger bodies are refused.
-    static let maximumBody = ProfileFile.maximumSize
+    public static let maximumBody = ProfileFile.maximumSize
 
     private let page: MetricsPage
     private let profiles: ProfileRecords
@@ -24,8 +24,8 @@ public struct AdminRoutes: Sendable {
         self.isHealthy = isHealthy
     }
 
-    /// Blocks on the disk.
-    func answer(_ method: String, _ target: String, _ body: [UInt8]) -> AdminAnswer {
+    /// What a request for `target` is answered with. Blocks on the disk.
+    public func answer(_ method: String, _ target: String, _ body: [UInt8]) -> AdminAnswer {
         let parts = target.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
         let isRead = method == "GET" || method == "HEAD"
         do {
@@ -44,7 +44,9 @@ public struct AdminRoutes: Sendable {
                     return .text(404, "there is no profile of chain \(parts[1].prefix(100)): see /profiles")
                 }
                 return AdminAnswer(200, "application/json", file)
-            case ["metrics"], ["healthz"], ["profiles"]: return .text(405, "\(method) is not answered here")
+            case ["metrics"], ["healthz"], ["profiles"],
+                _ where parts.count == 2 && parts[0] == "profiles":
+                return .text(405, "\(method) is not answered here")
             default: return .text(404, "try /metrics, /healthz or /profiles")
             }
         } catch let error as StreamingError {
@@ -74,10 +76,11 @@ public struct AdminRoutes: Sendable {
 }
 
 /// What goes back to the client.
-struct AdminAnswer: Sendable, Equatable {
-    let status: Int
-    let type: String
-    let body: [UInt8]
+public struct AdminAnswer: Sendable, Equatable {
+    public let status: Int
+    /// Of the body, as a media type.
+    public let type: String
+    public let body: [UInt8]
 
     init(_ status: Int, _ type: String, _ body: [UInt8]) {
         self.status = status

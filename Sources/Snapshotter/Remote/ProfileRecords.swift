@@ -15,7 +15,7 @@ public struct KeptProfile: Sendable {
 /// The profiles of images, kept in the state database. They outlive the images: the next pull starts with them.
 public struct ProfileRecords: Sendable {
     /// Profiles that are kept; the one that was used longest ago goes first. One takes some tens of kilobytes.
-    static let maximumProfiles = 1024
+    public static let maximumProfiles = 1024
 
     private let database: any DatabaseWriter
 

@@ -46,7 +46,7 @@ public struct Profile: Sendable, Equatable {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))
         var result = recorded
-        for entry in entries where known.insert(Piece(entry)).inserted && entry.unread + 1 < Self.toleratedUnread {
+        for entry in entries where known.insert(Piece(entry)).inserted && entry.unread < Self.toleratedUnread - 1 {
             guard result.entries.count < Self.maximumEntries else { break }
             var entry = entry
             entry.unread += 1

@@ -24,6 +24,9 @@ public struct ProfileFile: Sendable, Equatable {
     /// Larger files are not read.
     public static let maximumSize = 16 << 20
     private static let version = 1
+    /// At most what the file has besides its entries, and an entry besides its path.
+    private static let headSize = 1 << 10
+    private static let numbersSize = 64
 
     private struct Document: Codable {
         var rivuletProfile: Int
@@ -95,9 +98,19 @@ public struct ProfileFile: Sendable, Equatable {
         profile = Profile(entries: document.entries.map(\.entry))
     }
 
-    /// The file's bytes.
+    /// The file's bytes. What a file cannot hold is left out, and what would make it too large to be read again is cut off
+    /// its end.
     public func encoded() throws(StreamingError) -> [UInt8] {
-        let entries = profile.entries.filter { String(validating: $0.path, as: UTF8.self) != nil }
+        var room = Self.maximumSize - Self.headSize
+        var items: [Item] = []
+        for entry in profile.entries {
+            guard !entry.range.isEmpty, ProfilePath.isValid(entry.path),
+                String(validating: entry.path, as: UTF8.self) != nil
+            else { continue }
+            room -= ProfilePath.encodedSize(entry.path) + Self.numbersSize
+            guard room >= 0, items.count < Profile.maximumEntries else { break }
+            items.append(Item(entry))
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
@@ -105,7 +118,7 @@ public struct ProfileFile: Sendable, Equatable {
                 try encoder.encode(
                     Document(
                         rivuletProfile: Self.version, repository: "\(repository)", chain: chain?.description,
-                        entries: entries.map(Item.init))))
+                        entries: items)))
         } catch {
             throw StreamingError(.badProfile, "the profile of \(repository) cannot be written: \(error)")
         }
@@ -119,6 +132,17 @@ enum ProfilePath {
         guard !path.isEmpty, path.count < 4096, !path.contains(0) else { return false }
         return path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy { name in
             !name.isEmpty && name.count <= 255 && !name.elementsEqual([0x2E]) && !name.elementsEqual([0x2E, 0x2E])
+        }
+    }
+
+    /// At most what it takes in JSON, with the quotes.
+    static func encodedSize(_ path: [UInt8]) -> Int {
+        path.reduce(2) { size, byte in
+            switch byte {
+            case 0..<0x20, 0x7F: size + 6
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): size + 2
+            default: size + 1
+            }
         }
     }
 }

@@ -1,0 +1,156 @@
+import Base
+import Daemon
+import Foundation
+import Linux
+import Logging
+import NIOCore
+import NIOPosix
+import Registry
+import Snapshotter
+import Streaming
+import Testing
+
+/// What the admin socket answers.
+@Suite struct AdminRoutesTests {
+    static let chain = Digest.of(Array("chain".utf8))
+
+    static func profile() throws -> [UInt8] {
+        try ProfileFile(
+            repository: Repository(host: "docker.io", name: "library/debian"), chain: chain,
+            profile: Profile(entries: [
+                .init(path: Array("usr/bin/env".utf8), range: ByteRange(offset: 0, end: 10), milliseconds: 1),
+                .init(path: Array("etc/passwd".utf8), range: ByteRange(offset: 4096, end: 4101), milliseconds: 2),
+            ])
+        ).encoded()
+    }
+
+    static func withRoutes(isHealthy: Bool = true, _ body: (AdminRoutes) throws -> Void) throws {
+        try withTemporaryDirectory { directory in
+            let store = try SnapshotStore(root: directory)
+            try body(AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(store)) { isHealthy })
+            try store.close()
+        }
+    }
+
+    static func text(_ answer: AdminAnswer) -> String { String(decoding: answer.body, as: UTF8.self) }
+
+    @Test(arguments: [true, false]) func healthIsThatOfTheMount(_ isHealthy: Bool) throws {
+        try Self.withRoutes(isHealthy: isHealthy) { routes in
+            #expect(routes.answer("GET", "/healthz", []).status == (isHealthy ? 200 : 503))
+        }
+    }
+
+    @Test func metricsAreAPrometheusPage() throws {
+        try withTemporaryDirectory { directory in
+            let store = try SnapshotStore(root: directory)
+            let page = MetricsPage()
+            page.addSource { [("bytes_total", [], 42)] }
+            let routes = AdminRoutes(page: page, profiles: ProfileRecords(store)) { true }
+            let answer = routes.answer("GET", "/metrics", [])
+            #expect(answer.status == 200)
+            #expect(answer.type == "text/plain; version=0.0.4")
+            #expect(Self.text(answer).contains("rivulet_bytes_total 42"))
+            try store.close()
+        }
+    }
+
+    @Test func aProfileIsKeptListedAndGivenBack() throws {
+        try Self.withRoutes { routes in
+            #expect(Self.text(routes.answer("GET", "/profiles", [])) == "[]")
+            let file = try Self.profile()
+            #expect(routes.answer("PUT", "/profiles", file).status == 201)
+            let listing = routes.answer("GET", "/profiles", [])
+            #expect(listing.status == 200 && listing.type == "application/json")
+            #expect(
+                Self.text(listing)
+                    == #"[{"bytes":15,"chain":"\#(Self.chain.hex)","entries":2,"repository":"docker.io/library/debian"}]"#
+            )
+            let answer = routes.answer("GET", "/profiles/\(Self.chain.hex)", [])
+            #expect(answer == routes.answer("HEAD", "/profiles/\(Self.chain.hex)", []))
+            #expect(answer.status == 200 && answer.type == "application/json")
+            #expect(answer.body == file)
+        }
+    }
+
+    @Test(arguments: [
+        "", "/", "metrics", "/nothing", "/metrics/", "/profiles/", "/profiles/abc", "/profiles/\(chain.hex)",
+        "/profiles/\(chain.hex)/more", "/profiles/../metrics", "/metrics?x",
+    ])
+    func whatIsNotThereIsNotFound(_ target: String) throws {
+        try Self.withRoutes { #expect($0.answer("GET", target, []).status == 404) }
+    }
+
+    @Test(arguments: [
+        ("POST", "/metrics"), ("PUT", "/healthz"), ("DELETE", "/profiles"), ("POST", "/profiles"),
+        ("PUT", "/profiles/\(chain.hex)"), ("DELETE", "/profiles/\(chain.hex)"),
+    ])
+    func otherMethodsAreRefused(_ method: String, _ target: String) throws {
+        try Self.withRoutes { #expect($0.answer(method, target, []).status == 405) }
+    }
+
+    @Test(arguments: ["", "{}", #"{"rivuletProfile":1,"repository":"x","entries":[["/etc",0,1,0,0]]}"#])
+    func aBadProfileIsRefusedAndNotKept(_ body: String) throws {
+        try Self.withRoutes { routes in
+            #expect(routes.answer("PUT", "/profiles", Array(body.utf8)).status == 400)
+            #expect(Self.text(routes.answer("GET", "/profiles", [])) == "[]")
+        }
+    }
+
+    /// A body that is too large is not held in memory but read to its end, and the connection then goes on.
+    @Test(.timeLimit(.minutes(1))) func theServerRefusesABodyThatIsTooLarge() async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try SnapshotStore(root: directory)
+            let routes = AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(store)) { true }
+            let socket = directory + "/admin.sock"
+            let server = AdminServer(
+                path: socket, routes: routes,
+                logger: Logger(label: "test") { _ in
+                    SwiftLogNoOpLogHandler()
+                })
+            let run = Task { try await server.run() }
+            let large = [UInt8](repeating: 32, count: AdminRoutes.maximumBody + 1)
+            let answers: Result<[String], any Error>
+            do {
+                answers = .success(try await Self.exchange(socket, [large, try Self.profile()]))
+            } catch {
+                answers = .failure(error)
+            }
+            run.cancel()
+            _ = try? await run.value
+            try store.close()
+            #expect(try answers.get() == ["HTTP/1.1 413 Payload Too Large", "HTTP/1.1 201 Created"])
+        }
+    }
+
+    /// Puts `bodies` one after the other on one connection; the last asks for its end. Gives the status lines.
+    static func exchange(_ socket: String, _ bodies: [[UInt8]]) async throws -> [String] {
+        var connected: NIOAsyncChannel<ByteBuffer, ByteBuffer>?
+        // The server makes its socket when it is ready: there is nothing else to wait for.
+        for attempt in 0..<1000 where connected == nil {
+            do {
+                connected = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                    .connect(unixDomainSocketPath: socket) { channel in
+                        channel.eventLoop.makeCompletedFuture {
+                            try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+                        }
+                    }
+            } catch  where attempt < 999 {
+                try await Task.sleep(nanoseconds: 5_000_000)
+            }
+        }
+        let channel = try #require(connected)
+        return try await channel.executeThenClose { inbound, outbound in
+            for (number, body) in bodies.enumerated() {
+                let end = number == bodies.count - 1 ? "connection: close\r\n" : ""
+                let head = "PUT /profiles HTTP/1.1\r\nhost: rivulet\r\n\(end)content-length: \(body.count)\r\n\r\n"
+                try await outbound.write(ByteBuffer(string: head))
+                try await outbound.write(ByteBuffer(bytes: body))
+            }
+            var bytes: [UInt8] = []
+            for try await buffer in inbound { bytes += Array(buffer.readableBytesView) }
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\r\n").map(String.init)
+                .filter { $0.hasPrefix("HTTP/1.1 ") || $0.contains("HTTP/1.1 ") }
+                .map { String($0[($0.range(of: "HTTP/1.1 ")?.lowerBound ?? $0.startIndex)...]) }
+        }
+    }
+}
