@@ -16,7 +16,7 @@ extension Planner {
                     start(run, part.layer, .profile, attempts: part.attempts, now)
                 }
             }
-            profileBatch = min(profileBatch &* configuration.profileBatchGrowth, configuration.profileLargestBatch)
+            profileBatch = min(profileBatch &* configuration.profileBatchGrowth, configuration.runLimit.profile)
             profileGoesOn(now)
         }
         if profileQueue.isEmpty { profileBatch = configuration.profileFirstBatch }

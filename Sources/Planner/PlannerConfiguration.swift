@@ -10,7 +10,7 @@ public struct PlannerConfiguration: Sendable {
 
     /// The largest request of each class. Some seconds of a slow link at most, since a request is not torn down when
     /// something more urgent comes.
-    public var runLimit = PerClass<UInt64>(demand: 16 << 20, profile: 8 << 20, readahead: 8 << 20, fill: 8 << 20)
+    public var runLimit = PerClass<UInt64>(demand: 16 << 20, profile: 16 << 20, readahead: 8 << 20, fill: 8 << 20)
 
     /// How much readahead and neighbourhood a demand's own request may carry; more goes in a request of class readahead,
     /// which yields to other demands.
@@ -27,10 +27,8 @@ public struct PlannerConfiguration: Sendable {
     /// A profile is fetched in batches in the order of first use, each larger than the one before: within a batch, what
     /// lies in one layer is one request. Bytes of the first batch.
     public var profileFirstBatch: UInt64 = 2 << 20
-    /// What a batch is larger by than the one before, and the most that it grows to.
+    /// How many times as large as the one before a batch is, up to the ``runLimit`` of the class.
     public var profileBatchGrowth: UInt64 = 4
-    /// See ``profileBatchGrowth``.
-    public var profileLargestBatch: UInt64 = 16 << 20
     /// The next batch is asked for while so many bytes of the ones before are still to come, or what the link carries
     /// while a request is answered, if that is more.
     public var profileAhead: UInt64 = 1 << 20

@@ -138,14 +138,13 @@ public final class StreamingEngine: ChunkSource {
 
     /// Fetches what a profile says is needed early, in its order.
     public func prefetch(_ pieces: [ProfilePiece]) {
+        // There may be tens of thousands: looked up before the lock is taken that readers need.
+        let missing = pieces.compactMap { piece in
+            LayerMap(content: piece.layer).extents(missingIn: piece.chunks).map { (piece.layer.digest, $0) }
+        }
         apply { state, now in
             state.planner.prefetch(
-                pieces.compactMap { piece in
-                    guard let known = state.byDigest[piece.layer.digest],
-                        let extents = known.map.extents(missingIn: piece.chunks)
-                    else { return nil }
-                    return (known.id, extents)
-                }, now: now)
+                missing.compactMap { digest, extents in state.byDigest[digest].map { ($0.id, extents) } }, now: now)
         }
     }
 

@@ -62,15 +62,16 @@ final class ProfileKeeper: Sendable {
         let (old, pieces) = (known, replayed)
         let task = Task { [self] in
             guard await isQuiet(log) else { return }
+            // From here on it ends by itself. One that was cancelled has been taken out, or replaced, already.
+            watching.withLock { if !Task.isCancelled { $0[subject.chain] = nil } }
             _ = try? await workers.runIfActive { [self] in finish(subject, log, old, pieces) }
-            watching.withLock { $0[subject.chain] = nil }
         }
-        watching.withLock { $0.updateValue(task, forKey: subject.chain) }?.cancel()
+        watching.withLock { $0.updateValue(task, forKey: subject.chain)?.cancel() }
     }
 
     /// The chain is unmounted: what has been seen of it so far is too little to go by.
     func end(_ chain: Digest) {
-        watching.withLock { $0.removeValue(forKey: chain) }?.cancel()
+        watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
     }
 
     /// Waits until the start that `log` writes down is over. False when it was cancelled.
