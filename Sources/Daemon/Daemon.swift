@@ -98,6 +98,7 @@ struct Daemon: Sendable {
         policy.profiles.replays = configuration.profiles
         policy.profiles.records = configuration.profiles
         policy.profiles.quiet = UInt64(configuration.profileQuiet) * 1_000_000_000
+        policy.predicts = configuration.predicts
         policy.fillsInBackground = configuration.fillsInBackground
         return policy
     }
@@ -193,6 +194,8 @@ struct Daemon: Sendable {
             ("store_failures_total", [], Double(streaming.storeFailures)),
             ("profiled_bytes_total", [], Double(streaming.planner.profiledBytes)),
             ("profiled_bytes_read_total", [], Double(streaming.planner.profiledBytesRead)),
+            ("predicted_bytes_total", [], Double(streaming.planner.predictedBytes)),
+            ("predicted_bytes_read_total", [], Double(streaming.planner.predictedBytesRead)),
             ("waiting_demands", [], Double(streaming.waitingDemands)),
             ("running_requests", [], Double(streaming.runningRequests)),
             ("attached_layers", [], Double(streaming.layers)),

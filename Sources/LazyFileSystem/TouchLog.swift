@@ -24,6 +24,7 @@ public final class TouchLog: Sendable {
 
     private struct State {
         var touches: [Touch] = []
+        var observer: (@Sendable () -> Void)?
         var began = MonotonicTime(nanoseconds: 0)
     }
 
@@ -63,6 +64,18 @@ public final class TouchLog: Sendable {
                 if state.touches.count >= Self.maximumTouches { isOpen.store(false, ordering: .relaxed) }
             }
         }
+        state.withLock { $0.observer }?()
+    }
+
+    /// `observer` is told of each first touch, after it has been written down and on the reader's way: it must not wait. There
+    /// is one.
+    public func onTouch(_ observer: (@Sendable () -> Void)?) {
+        state.withLock { $0.observer = observer }
+    }
+
+    /// The touches from number `first` on, in their order; none when the log has been closed.
+    public func touches(from first: Int) -> [Touch] {
+        state.withLock { first < $0.touches.count ? Array($0.touches[first...]) : [] }
     }
 
     /// When a chunk was last touched for the first time; `nil` when nothing has been read yet.

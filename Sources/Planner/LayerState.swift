@@ -19,6 +19,8 @@ struct LayerState: Sendable {
         static let neighbour = Marks(rawValue: 32)
         /// Fetched for a profile, and not read so far.
         static let profiled = Marks(rawValue: 64)
+        /// Fetched because it was predicted, and not read so far.
+        static let predicted = Marks(rawValue: 128)
     }
 
     let map: any ExtentMap
@@ -64,7 +66,7 @@ struct LayerState: Sendable {
         guard marks[extent].contains(.inFlight) else { return }
         inFlight -= 1
         marks[extent].remove(.inFlight)
-        if !arrived { marks[extent].subtract([.speculative, .neighbour, .profiled]) }
+        if !arrived { marks[extent].subtract([.speculative, .neighbour, .profiled, .predicted]) }
     }
 
     mutating func mark(_ extents: some Sequence<Int>, _ marks: Marks) {

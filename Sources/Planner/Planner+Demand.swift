@@ -182,12 +182,15 @@ extension Planner {
     /// Takes note of reading, from the store or not: it feeds readahead and tells which guesses were good.
     mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>, _ now: MonotonicTime) {
         for extent in extents {
-            guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .profiled]) else {
+            guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .profiled, .predicted])
+            else {
                 continue
             }
-            layers[id]?.marks[extent].subtract([.speculative, .neighbour, .profiled])
+            layers[id]?.marks[extent].subtract([.speculative, .neighbour, .profiled, .predicted])
             if marks.contains(.profiled) {
                 statistics.profiledBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
+            } else if marks.contains(.predicted) {
+                statistics.predictedBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
             }
             guard marks.contains(.speculative) else { continue }
             statistics.speculatedRead += 1

@@ -10,8 +10,13 @@ extension Planner {
             for part in batch {
                 for run in runs(of: part) {
                     for extent in run.segments.joined() {
-                        layers[part.layer]?.marks[extent].insert(.profiled)
-                        statistics.profiledBytes += layers[part.layer]?.map.blobRange(of: extent).count ?? 0
+                        layers[part.layer]?.marks[extent].insert(part.isPredicted ? .predicted : .profiled)
+                        let bytes = layers[part.layer]?.map.blobRange(of: extent).count ?? 0
+                        if part.isPredicted {
+                            statistics.predictedBytes += bytes
+                        } else {
+                            statistics.profiledBytes += bytes
+                        }
                     }
                     start(run, part.layer, .profile, attempts: part.attempts, now)
                 }
@@ -45,7 +50,12 @@ extension Planner {
     private struct Part {
         let layer: LayerID
         let attempts: Int
+        let isPredicted: Bool
         var extents: [Int] = []
+
+        func takes(_ entry: BackgroundEntry) -> Bool {
+            layer == entry.layer && attempts == entry.attempts && isPredicted == entry.isPredicted
+        }
     }
 
     /// The next open extents of the queue, up to a batch.
@@ -63,17 +73,20 @@ extension Planner {
             }
             for extent in entry.extents where layer.isOpen(extent) {
                 guard bytes < profileBatch else {
-                    later.append(
-                        BackgroundEntry(
-                            layer: entry.layer, extents: extent..<entry.extents.upperBound, attempts: entry.attempts))
+                    var rest = entry
+                    rest.extents = extent..<entry.extents.upperBound
+                    later.append(rest)
                     break
                 }
                 guard taken.insert(ExtentKey(layer: entry.layer, extent: extent)).inserted else { continue }
                 bytes &+= layer.map.blobRange(of: extent).count
-                if let index = batch.firstIndex(where: { $0.layer == entry.layer && $0.attempts == entry.attempts }) {
+                if let index = batch.firstIndex(where: { $0.takes(entry) }) {
                     batch[index].extents.append(extent)
                 } else {
-                    batch.append(Part(layer: entry.layer, attempts: entry.attempts, extents: [extent]))
+                    batch.append(
+                        Part(
+                            layer: entry.layer, attempts: entry.attempts, isPredicted: entry.isPredicted,
+                            extents: [extent]))
                 }
             }
         }

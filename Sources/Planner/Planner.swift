@@ -152,14 +152,17 @@ public struct Planner: Sendable {
     public static let maximumRanges = 128
 
     /// `pieces` will be needed soon: fetched in the order of these calls, and within one call in the order of the pieces.
+    ///
+    /// - Parameter isPredicted: they are guessed from what has been read, and are not all: what lies beside the reads of their
+    ///   layers may still be needed too.
     public mutating func prefetch(
-        _ pieces: [(layer: LayerID, extents: Range<Int>)], now: MonotonicTime
+        _ pieces: [(layer: LayerID, extents: Range<Int>)], isPredicted: Bool = false, now: MonotonicTime
     ) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         for (layer, extents) in pieces {
             guard let extents = layers[layer]?.clamped(extents), !extents.isEmpty else { continue }
-            profileQueue.append(BackgroundEntry(layer: layer, extents: extents))
-            layers[layer]?.profiledUntil = now.advanced(by: configuration.profileQuiet)
+            profileQueue.append(BackgroundEntry(layer: layer, extents: extents, isPredicted: isPredicted))
+            if !isPredicted { layers[layer]?.profiledUntil = now.advanced(by: configuration.profileQuiet) }
         }
         return finish(now)
     }

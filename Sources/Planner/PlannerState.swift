@@ -48,6 +48,8 @@ struct Retry: Sendable {
 struct BackgroundEntry: Sendable {
     let layer: LayerID
     var extents: Range<Int>
+    /// Whether it is a guess, and not known from an earlier start.
+    var isPredicted = false
     /// Requests for them that failed.
     var attempts = 0
     var notBefore = MonotonicTime(nanoseconds: 0)

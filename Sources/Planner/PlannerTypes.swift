@@ -138,6 +138,10 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var profiledBytes: UInt64 = 0
     /// See ``profiledBytes``.
     public var profiledBytesRead: UInt64 = 0
+    /// Bytes of extents that were fetched because they were predicted, and of those of them that were read.
+    public var predictedBytes: UInt64 = 0
+    /// See ``predictedBytes``.
+    public var predictedBytesRead: UInt64 = 0
     /// Requests that failed.
     public var requestsFailed: UInt64 = 0
     /// Extents whose bytes were wrong.

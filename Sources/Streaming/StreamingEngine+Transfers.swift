@@ -174,6 +174,7 @@ extension StreamingEngine {
             report(job.layer, "the content store does not take bytes", reason)
         }
         apply { $0.planner.extentDone(job.layer.id, extent: job.extent, outcome: outcome, now: $1) }
+        predictor.wake()
         if job.layer.becameComplete() { upkeep.append(job.layer) }
     }
 

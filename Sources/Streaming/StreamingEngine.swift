@@ -41,6 +41,8 @@ public final class StreamingEngine: ChunkSource {
     let queue: DecodeQueue
     let alarm = Alarm()
     let upkeep = Upkeep()
+    /// Guesses what containers without a profile read next.
+    public let predictor = Predictor()
     let counters = StreamingCounters()
     private let lastDemand = Atomic<UInt64>(0)
     let orders: AsyncStream<Order>.Continuation
@@ -82,10 +84,15 @@ public final class StreamingEngine: ChunkSource {
                 try NamedThread(name: "rv-upkeep") { [weak self, upkeep] in
                     upkeep.run { self?.finishLayer($0) }
                 })
+            threads.append(
+                try NamedThread(name: "rv-predict") { [weak self, predictor] in
+                    predictor.run { self?.prefetch($0, isPredicted: true) }
+                })
         } catch {
             queue.close()
             alarm.close()
             upkeep.close()
+            predictor.close()
             throw StreamingError(.noThread, "cannot start a thread", cause: error)
         }
         let transfers = Task { [self] in
@@ -136,15 +143,16 @@ public final class StreamingEngine: ChunkSource {
         }
     }
 
-    /// Fetches what a profile says is needed early, in its order.
-    public func prefetch(_ pieces: [ProfilePiece]) {
+    /// Fetches what a profile says is needed early, in its order, or what is predicted.
+    public func prefetch(_ pieces: [ProfilePiece], isPredicted: Bool = false) {
         // There may be tens of thousands: looked up before the lock is taken that readers need.
         let missing = pieces.compactMap { piece in
             LayerMap(content: piece.layer).extents(missingIn: piece.chunks).map { (piece.layer.digest, $0) }
         }
         apply { state, now in
             state.planner.prefetch(
-                missing.compactMap { digest, extents in state.byDigest[digest].map { ($0.id, extents) } }, now: now)
+                missing.compactMap { digest, extents in state.byDigest[digest].map { ($0.id, extents) } },
+                isPredicted: isPredicted, now: now)
         }
     }
 
@@ -220,6 +228,7 @@ public final class StreamingEngine: ChunkSource {
         queue.close()
         alarm.close()
         upkeep.close()
+        predictor.close()
         for gate in state.withLock({ Array($0.gates.values) }) { gate.close() }
         let crew = crew.withLock { crew in
             defer { crew = Crew() }

@@ -14,6 +14,7 @@ public struct DaemonConfiguration: Sendable {
     /// Seconds.
     public var profileQuiet = 10
     public var readsAhead = true
+    public var predicts = true
     public var fillsInBackground = true
     /// 0 means one a core, at least four.
     public var fuseThreads = 0
@@ -39,6 +40,7 @@ public struct DaemonConfiguration: Sendable {
         profiles = try reader.bool("streaming.profiles", default: profiles)
         profileQuiet = try reader.integer("streaming.profile_quiet", default: profileQuiet, in: 1...600)
         readsAhead = try reader.bool("streaming.read_ahead", default: readsAhead)
+        predicts = try reader.bool("streaming.predict", default: predicts)
         fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)

@@ -26,13 +26,14 @@ final class ChainMounts: Sendable {
     private let workers: NIOThreadPool
     private let building: Permits
     private let mountPoint: String
+    private let predicts: Bool
     private let fillsInBackground: Bool
     private let logger: Logger
 
     init(
         records: ChainRecords, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
         profiles: ProfileKeeper, workers: NIOThreadPool, building: Permits, mountPoint: String,
-        fillsInBackground: Bool, logger: Logger
+        predicts: Bool, fillsInBackground: Bool, logger: Logger
     ) {
         self.records = records
         self.store = store
@@ -42,6 +43,7 @@ final class ChainMounts: Sendable {
         self.workers = workers
         self.building = building
         self.mountPoint = mountPoint
+        self.predicts = predicts
         self.fillsInBackground = fillsInBackground
         self.logger = logger
     }
@@ -96,6 +98,7 @@ final class ChainMounts: Sendable {
         let task = state.withLock { $0.bringing.removeValue(forKey: chain) }
         _ = try? await task?.value
         profiles.end(chain)
+        engine.predictor.end(chain)
         fileSystem.removeChain(chain)
         do {
             try await workers.runIfActive { [records, store, engine] in
@@ -134,9 +137,13 @@ final class ChainMounts: Sendable {
         }
         let tree = try tree(of: chain, contents)
         try fileSystem.addChain(chain, tree: tree, layers: contents, slot: slot)
-        if let top = layers.last {
-            profiles.begin(
-                ProfileKeeper.Subject(chain: chain, repository: top.repository, tree: tree, layers: contents))
+        if let top = layers.last, let touches = fileSystem.touches(ofChain: chain) {
+            let isKnown = profiles.begin(
+                ProfileKeeper.Subject(
+                    chain: chain, repository: top.repository, tree: tree, layers: contents, touches: touches))
+            if !isKnown, predicts {
+                engine.predictor.begin(chain, tree: tree, layers: contents, touches: touches)
+            }
         }
         logger.info("chain is mounted", metadata: ["chain": "\(chain)", "layers": "\(contents.count)"])
         return contents

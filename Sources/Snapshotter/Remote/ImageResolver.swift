@@ -20,6 +20,8 @@ public final class ImageResolver: RemoteImages {
         public var allowUnverifiedTOC = false
         /// Stream what the image's author marked for prefetching as soon as the image is resolved.
         public var prefetches = true
+        /// Follow what a starting container reads, when no profile says it, and fetch what it is likely to read next.
+        public var predicts = true
         /// Whether what a container reads first is recorded and replayed.
         public var profiles = ProfilePolicy()
         /// Stream the rest when nothing else wants the link.
@@ -54,6 +56,7 @@ public final class ImageResolver: RemoteImages {
     private let engine: StreamingEngine
     private let layers: LayerFetcher
     private let chains: ChainMounts
+    private let profiles: ProfileKeeper
     private let policy: Policy
     private let logger: Logger
 
@@ -71,13 +74,13 @@ public final class ImageResolver: RemoteImages {
         layers = LayerFetcher(
             registry: registry, store: store, workers: workers, building: building,
             allowUnverifiedTOC: policy.allowUnverifiedTOC, logger: logger)
+        profiles = ProfileKeeper(
+            records: ProfileRecords(records), engine: engine, workers: workers, policy: policy.profiles,
+            logger: logger)
         chains = ChainMounts(
             records: ChainRecords(database: records.pool), store: store, fileSystem: fileSystem, engine: engine,
-            profiles: ProfileKeeper(
-                records: ProfileRecords(records), fileSystem: fileSystem, engine: engine, workers: workers,
-                policy: policy.profiles, logger: logger), workers: workers, building: building, mountPoint: mountPoint,
-            fillsInBackground: policy.fillsInBackground,
-            logger: logger)
+            profiles: profiles, workers: workers, building: building, mountPoint: mountPoint,
+            predicts: policy.predicts, fillsInBackground: policy.fillsInBackground, logger: logger)
     }
 
     // MARK: - RemoteImages
@@ -96,7 +99,12 @@ public final class ImageResolver: RemoteImages {
                 request.chainID, parent: request.parentChainID,
                 layer: RemoteLayer(digest: request.layerDigest, repository: reference.repository))
             // The container comes next: have its tree merged and mounted while containerd finishes the pull.
-            if isTop { Task { _ = try? await self.chains.bringUp(request.chainID) } }
+            if isTop {
+                Task {
+                    _ = try? await self.chains.bringUp(request.chainID)
+                    if let start = await image.start.value { self.engine.predictor.configure(request.chainID, start) }
+                }
+            }
             // What the layer takes once it is complete: containerd asks once, while next to nothing is here.
             return .ready(size: content.chunks.contentSize, inodes: content.tree.inodeCount)
         } catch let reason as FallbackReason {
@@ -155,13 +163,14 @@ public final class ImageResolver: RemoteImages {
     }
 
     private func resolve(_ reference: ImageReference, _ request: RemoteLayerRequest) async throws -> OpenedImage {
-        let descriptions = try await descriptions(reference, request)
+        let (descriptions, configuration) = try await descriptions(reference, request)
         let start = MonotonicTime.now()
+        let containerStart = Task { await self.containerStart(configuration, reference.repository) }
         let results = await open(descriptions, of: reference)
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
                 OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
-            })
+            }, start: containerStart)
         for content in image.contents {
             engine.attach(
                 content, locations: [BlobLocation(repository: reference.repository, digest: content.digest)])
@@ -210,10 +219,24 @@ public final class ImageResolver: RemoteImages {
         }
     }
 
-    /// What the manifest says of each layer, bottom first.
+    /// What the image's configuration says that is run. It is asked for beside the layers, so that it costs no time, and only
+    /// when no profile will say more; that it cannot be had harms nothing.
+    private func containerStart(_ configuration: Descriptor?, _ repository: Repository) async -> ContainerStart? {
+        guard policy.predicts, let configuration, await !profiles.hasProfile(of: repository),
+            let bytes = try? await registry.blob(
+                BlobLocation(repository: repository, digest: configuration.digest),
+                maximumSize: RegistryClient.maximumConfigSize),
+            let found = try? ImageConfiguration(bytes: bytes)
+        else { return nil }
+        return ContainerStart(
+            arguments: found.entrypoint + found.command, environment: found.environment,
+            workingDirectory: found.workingDirectory.isEmpty ? "/" : found.workingDirectory)
+    }
+
+    /// What the manifest says of each layer, bottom first, and of the configuration.
     private func descriptions(
         _ reference: ImageReference, _ request: RemoteLayerRequest
-    ) async throws(FallbackReason) -> [LayerDescription] {
+    ) async throws(FallbackReason) -> (layers: [LayerDescription], configuration: Descriptor?) {
         let manifest: Manifest
         do {
             if let digest = request.manifestDigest {
@@ -225,17 +248,18 @@ public final class ImageResolver: RemoteImages {
             throw FallbackReason(registry: error)
         }
         if manifest.layers.contains(where: { $0.digest == request.layerDigest }) {
-            return manifest.layers.map { layer in
+            let layers = manifest.layers.map { layer in
                 LayerDescription(
                     digest: layer.digest, size: layer.size, mediaType: layer.mediaType, annotations: layer.annotations)
             }
+            return (layers, manifest.config)
         }
         guard request.manifestDigest == nil else {
             throw FallbackReason(.imageMismatch, "manifest \(manifest.digest) has no layer \(request.layerDigest)")
         }
         // The tag has moved since the client read it: go by the labels of this one layer.
-        return [
-            LayerDescription(digest: request.layerDigest, size: 0, mediaType: "", annotations: request.labels)
-        ]
+        let layer = LayerDescription(
+            digest: request.layerDigest, size: 0, mediaType: "", annotations: request.labels)
+        return ([layer], nil)
     }
 }

@@ -1,5 +1,6 @@
 import Base
 import ContentStore
+import Streaming
 
 /// What became of an image when it was resolved: its layers from the bottom, each either ready or not.
 struct OpenedImage: Sendable {
@@ -15,9 +16,12 @@ struct OpenedImage: Sendable {
     /// How many layers from the bottom can be streamed. Those above the first that cannot are pulled as well: containerd
     /// downloads everything above a layer that it has to unpack, so streaming them would fetch them twice.
     let streamable: Int
+    /// What its configuration says that a container of it runs, if that is of use and can be had.
+    let start: Task<ContainerStart?, Never>
 
-    init(layers: [Layer]) {
+    init(layers: [Layer], start: Task<ContainerStart?, Never>) {
         self.layers = layers
+        self.start = start
         streamable = layers.prefix { if case .success = $0.content { true } else { false } }.count
     }
 

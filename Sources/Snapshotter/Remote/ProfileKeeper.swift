@@ -15,10 +15,10 @@ final class ProfileKeeper: Sendable {
         let repository: Repository
         let tree: TreeImage
         let layers: [LayerContent]
+        let touches: TouchLog
     }
 
     private let records: ProfileRecords
-    private let fileSystem: LazyFileSystem
     private let engine: StreamingEngine
     private let workers: NIOThreadPool
     private let logger: Logger
@@ -26,11 +26,9 @@ final class ProfileKeeper: Sendable {
     private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
 
     init(
-        records: ProfileRecords, fileSystem: LazyFileSystem, engine: StreamingEngine, workers: NIOThreadPool,
-        policy: ProfilePolicy, logger: Logger
+        records: ProfileRecords, engine: StreamingEngine, workers: NIOThreadPool, policy: ProfilePolicy, logger: Logger
     ) {
         self.records = records
-        self.fileSystem = fileSystem
         self.engine = engine
         self.workers = workers
         self.policy = policy
@@ -38,8 +36,8 @@ final class ProfileKeeper: Sendable {
     }
 
     /// Has fetched what is known to be needed of a chain that has just been mounted, and begins to watch what is read of
-    /// it. Blocks on the database.
-    func begin(_ subject: Subject) {
+    /// it. Blocks on the database. False when nothing is known of it.
+    func begin(_ subject: Subject) -> Bool {
         var replayed: [ProfilePiece] = []
         var known: Profile?
         do {
@@ -58,8 +56,8 @@ final class ProfileKeeper: Sendable {
         } catch {
             logger.warning("profiles cannot be read", metadata: ["error": "\(error)"])
         }
-        guard policy.records, let log = fileSystem.touches(ofChain: subject.chain) else { return }
-        let (old, pieces) = (known, replayed)
+        guard policy.records else { return known != nil }
+        let (log, old, pieces) = (subject.touches, known, replayed)
         let task = Task { [self] in
             guard await isQuiet(log) else { return }
             // From here on it ends by itself. One that was cancelled has been taken out, or replaced, already.
@@ -67,6 +65,13 @@ final class ProfileKeeper: Sendable {
             _ = try? await workers.runIfActive { [self] in finish(subject, log, old, pieces) }
         }
         watching.withLock { $0.updateValue(task, forKey: subject.chain)?.cancel() }
+        return known != nil
+    }
+
+    /// Whether something will be replayed for an image of `repository`.
+    func hasProfile(of repository: Repository) async -> Bool {
+        guard policy.replays else { return false }
+        return (try? await workers.runIfActive { [records] in try records.hasAny(of: repository) }) ?? false
     }
 
     /// The chain is unmounted: what has been seen of it so far is too little to go by.

@@ -64,6 +64,15 @@ public struct ProfileRecords: Sendable {
         }
     }
 
+    /// Whether any image of `repository` has one.
+    public func hasAny(of repository: Repository) throws -> Bool {
+        try database.read { database in
+            try Bool.fetchOne(
+                database, sql: "SELECT EXISTS (SELECT 1 FROM profiles WHERE host = ? AND repository = ?)",
+                arguments: [repository.host, repository.name]) ?? false
+        }
+    }
+
     /// All profiles, the newest first.
     public func all() throws -> [KeptProfile] {
         try database.read { database in

@@ -5,7 +5,8 @@ public enum Modes {
     /// In the order in which tables show them.
     public static let all: [any Mode] = [
         OverlayfsMode(), StargzMode(), StargzOptimisedMode(), RivuletMode(), RivuletMode(name: "rivulet-aa"),
-        RivuletProfileMode(), RivuletWarmMode(), LocalMode(), StreamMode(),
+        RivuletMode(name: "rivulet-unpredicted", options: "[streaming]\npredict = false\n"), RivuletProfileMode(),
+        RivuletWarmMode(), LocalMode(), StreamMode(),
     ]
 
     /// Those that a grid runs when none are named: all that need nothing but Debian's packages, once.

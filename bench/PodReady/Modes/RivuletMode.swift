@@ -7,11 +7,15 @@ public struct RivuletMode: Mode {
     public let name: String
     public let form = ImageForm.estargz
 
-    public init(name: String = "rivulet") {
+    private let options: String
+
+    /// - Parameter options: TOML for the daemon's configuration.
+    public init(name: String = "rivulet", options: String = "") {
         self.name = name
+        self.options = options
     }
 
-    public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter { .rivulet(options: "") }
+    public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter { .rivulet(options: options) }
 
     public func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime? {
         try await Self.complete(setting)

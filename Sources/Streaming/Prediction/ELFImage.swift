@@ -1,0 +1,122 @@
+import Base
+
+/// What the loader will read of an ELF file, and which others it will load for it (System V ABI, generic, "Object Files" and
+/// "Program Loading and Dynamic Linking"; ELF-64, little-endian only).
+///
+/// Two steps, since the parts lie far from each other: ``init(head:fileSize:)`` from the start of the file says which parts are
+/// read, ``links(_:)`` from those parts what is linked.
+struct ELFImage {
+    /// What the dynamic section names.
+    struct Links: Equatable {
+        /// Names as in `DT_NEEDED`.
+        var needed: [String] = []
+        /// Directories of `DT_RUNPATH` or `DT_RPATH`, with `$ORIGIN` as it is written.
+        var searchPath: [String] = []
+    }
+
+    private struct Segment {
+        var type: UInt32
+        var isWritable: Bool
+        var file: ByteRange
+        var address: UInt64
+    }
+
+    private static let maximumSegments = 128
+    private static let maximumNeeded = 256
+    private static let loadable: UInt32 = 1
+    private static let dynamic: UInt32 = 2
+    private static let interpreterType: UInt32 = 3
+
+    /// Bytes from the start of a file that ``init(head:fileSize:)`` wants.
+    static let headSize: UInt64 = 4096
+
+    /// Of which machine the code is: `EM_X86_64` is 62, `EM_AARCH64` 183.
+    let machine: UInt16
+    /// Where the path of the program interpreter lies, if it has one.
+    let interpreter: ByteRange?
+    private let segments: [Segment]
+
+    /// `nil` when it is not such a file, or its head makes no sense. `head` are its first bytes.
+    init?(head: [UInt8], fileSize: UInt64) {
+        guard head.count >= 64, head.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]) else { return nil }
+        let parsed: (machine: UInt16, segments: [Segment])? = head.withUnsafeBytes { bytes in
+            guard let machine = bytes.littleEndian(UInt16.self, at: 18),
+                let table = bytes.littleEndian(UInt64.self, at: 32),
+                let size = bytes.littleEndian(UInt16.self, at: 54), size >= 56,
+                let count = bytes.littleEndian(UInt16.self, at: 56), count <= Self.maximumSegments,
+                table <= UInt64(bytes.count)
+            else { return nil }
+            var segments: [Segment] = []
+            for index in 0..<Int(count) {
+                let start = Int(table) + index * Int(size)
+                guard let type = bytes.littleEndian(UInt32.self, at: start),
+                    let flags = bytes.littleEndian(UInt32.self, at: start + 4),
+                    let offset = bytes.littleEndian(UInt64.self, at: start + 8),
+                    let address = bytes.littleEndian(UInt64.self, at: start + 16),
+                    let length = bytes.littleEndian(UInt64.self, at: start + 32),
+                    offset <= fileSize, length <= fileSize - offset
+                else { return nil }
+                segments.append(
+                    Segment(
+                        type: type, isWritable: flags & 2 != 0, file: ByteRange(offset: offset, end: offset + length),
+                        address: address))
+            }
+            return (machine, segments)
+        }
+        guard let parsed else { return nil }
+        machine = parsed.machine
+        segments = parsed.segments
+        interpreter = segments.first { $0.type == Self.interpreterType && $0.file.count <= 4096 }?.file
+    }
+
+    /// The parts that loading reads, whatever the program does then: symbols and relocations, which come before the code,
+    /// and all that is writable, which the relocations are applied to.
+    var readByLoader: [ByteRange] {
+        let loaded = segments.filter { $0.type == Self.loadable && !$0.file.isEmpty }
+        return loaded.enumerated().filter { $0.offset == 0 || $0.element.isWritable }.map(\.element.file)
+    }
+
+    /// The dynamic section's names; `read` gives bytes of the file, or `nil` when they cannot be had.
+    func links(_ read: (ByteRange) -> [UInt8]?) -> Links {
+        guard let section = segments.first(where: { $0.type == Self.dynamic })?.file, section.count <= 1 << 16,
+            let table = read(section)
+        else { return Links() }
+        var needed: [UInt64] = []
+        var paths: [UInt64] = []
+        var strings: (address: UInt64, size: UInt64) = (0, 0)
+        table.withUnsafeBytes { bytes in
+            var position = 0
+            while let tag = bytes.littleEndian(UInt64.self, at: position),
+                let value = bytes.littleEndian(UInt64.self, at: position + 8), tag != 0
+            {
+                switch tag {
+                case 1 where needed.count < Self.maximumNeeded: needed.append(value)
+                case 5: strings.address = value
+                case 10: strings.size = value
+                case 15, 29: paths.append(value)
+                default: break
+                }
+                position += 16
+            }
+        }
+        guard strings.size <= 1 << 24, let offset = fileOffset(of: strings.address),
+            let range = ByteRange(offset: offset, count: strings.size), let names = read(range)
+        else { return Links() }
+        func name(_ at: UInt64) -> String? {
+            guard at < UInt64(names.count) else { return nil }
+            return String(validating: names[Int(at)...].prefix(4096).prefix { $0 != 0 }, as: UTF8.self)
+        }
+        return Links(
+            needed: needed.compactMap(name),
+            searchPath: paths.compactMap(name).flatMap { $0.split(separator: ":").map(String.init) })
+    }
+
+    private func fileOffset(of address: UInt64) -> UInt64? {
+        for segment in segments where segment.type == Self.loadable {
+            if address >= segment.address, address - segment.address < segment.file.count {
+                return segment.file.offset + (address - segment.address)
+            }
+        }
+        return nil
+    }
+}

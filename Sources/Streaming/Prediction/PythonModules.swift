@@ -1,0 +1,138 @@
+/// The modules of a Python installation in an image, found by name as Python finds them (Lib/importlib, "PathFinder";
+/// PEP 3147 for the places of compiled files).
+struct PythonModules {
+    /// The directories that modules are looked for in, the first one first.
+    private(set) var roots: [String] = []
+    /// The minor version: 11 for Python 3.11.
+    private let minor: Int
+    private let files: ImageFiles
+    private let standardLibrary: String
+
+    /// The installation whose interpreter is at `executable`; `nil` when there is none. `calledAs` is the path by which it
+    /// is run, a link in a virtual environment perhaps.
+    init?(executable: ImageFile, calledAs path: String, in files: ImageFiles) {
+        let prefix = ImagePath.parent(of: executable.directory)
+        let found = Self.standardLibrary(of: executable.name, prefix, files)
+        guard let (library, minor) = found else { return nil }
+        self.files = files
+        self.minor = minor
+        standardLibrary = library
+        add(root: library)
+        add(root: library + "/lib-dynload")
+        for prefix in [ImagePath.parent(of: ImagePath.parent(of: path)), prefix, "/usr/local"] {
+            for packages in ["site-packages", "dist-packages"] {
+                add(root: "\(prefix)/lib/python3.\(minor)/\(packages)")
+            }
+        }
+        // Debian's, shared by its versions.
+        add(root: prefix + "/lib/python3/dist-packages")
+    }
+
+    private static func standardLibrary(
+        of name: Substring, _ prefix: String, _ files: ImageFiles
+    ) -> (path: String, minor: Int)? {
+        let versions =
+            name.hasPrefix("python3.") && Int(name.dropFirst(8)) != nil
+            ? [String(name)] : files.names(in: prefix + "/lib", beginningWith: "python3.")
+        for version in versions {
+            guard let minor = Int(version.dropFirst(8)), files.file("\(prefix)/lib/\(version)/os.py") != nil else {
+                continue
+            }
+            return ("\(prefix)/lib/\(version)", minor)
+        }
+        return nil
+    }
+
+    /// Adds a directory, if it is there.
+    mutating func add(root: String) {
+        guard roots.count < 64, let path = files.directory(root), !roots.contains(path) else { return }
+        roots.append(path)
+    }
+
+    /// What every start reads before the program's own first line (Python/pylifecycle.c, Lib/site.py). Since 3.11 the
+    /// interpreter holds the rest of what it needs itself.
+    var startup: [ImageFile] {
+        var names = ["encodings", "encodings.aliases", "encodings.utf_8", "sitecustomize"]
+        if minor < 11 {
+            names += [
+                "codecs", "io", "abc", "site", "os", "stat", "posixpath", "genericpath", "_collections_abc",
+                "_sitebuiltins",
+            ]
+        }
+        var result = names.flatMap { modules(named: $0, from: nil) }
+        for root in roots.dropFirst(2) {
+            for name in files.names(in: root, beginningWith: "") where name.hasSuffix(".pth") {
+                if let file = files.file(root + "/" + name) { result.append(file) }
+            }
+        }
+        return result
+    }
+
+    /// The files that importing `name` may read, the packages around it first. `package` is the directory of the file that
+    /// imports it, when it is in a package: the name may be relative to that.
+    func modules(named name: String, from package: String?) -> [ImageFile] {
+        guard name.utf8.count <= 128, name.utf8.allSatisfy(Self.isNamePart) else { return [] }
+        let parts = name.split(separator: ".").map(String.init)
+        guard !parts.isEmpty, parts.count <= 8 else { return [] }
+        var result: [ImageFile] = []
+        if let package { result += chain(parts, in: package) }
+        for root in roots {
+            let found = chain(parts, in: root)
+            if !found.isEmpty { return result + found }
+        }
+        return result
+    }
+
+    /// The directory of the package that `file` is a module of, if it is in one.
+    func package(of file: ImageFile) -> String? {
+        let directory = Self.moduleDirectory(of: file)
+        return files.file(directory + "/__init__.py") != nil ? directory : nil
+    }
+
+    /// The directory from which the package that holds `file` is imported.
+    func root(of file: ImageFile) -> String {
+        var directory = Self.moduleDirectory(of: file)
+        while directory != "/", files.file(directory + "/__init__.py") != nil {
+            directory = ImagePath.parent(of: directory)
+        }
+        return directory
+    }
+
+    private static func moduleDirectory(of file: ImageFile) -> String {
+        let directory = file.directory
+        return ImagePath.name(of: directory) == "__pycache__" ? ImagePath.parent(of: directory) : directory
+    }
+
+    private func chain(_ parts: [String], in directory: String) -> [ImageFile] {
+        var result: [ImageFile] = []
+        var directory = directory
+        for part in parts {
+            if let package = files.directory("\(directory)/\(part)"),
+                let file = module("__init__", in: package)
+            {
+                result.append(file)
+                directory = package
+                continue
+            }
+            if let file = module(part, in: directory) { result.append(file) }
+            // What follows is a name in the module.
+            break
+        }
+        return result
+    }
+
+    private func module(_ name: String, in directory: String) -> ImageFile? {
+        if let source = files.file("\(directory)/\(name).py") {
+            return files.file("\(directory)/__pycache__/\(name).cpython-3\(minor).pyc") ?? source
+        }
+        for suffix in ["cpython-3\(minor)-x86_64-linux-gnu", "cpython-3\(minor)-aarch64-linux-gnu", "abi3"] {
+            if let file = files.file("\(directory)/\(name).\(suffix).so") { return file }
+        }
+        return files.file("\(directory)/\(name).so")
+    }
+
+    private static func isNamePart(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+}

@@ -1,0 +1,278 @@
+import Base
+import ContentStore
+import LayerIndex
+import LazyFileSystem
+
+/// What an image's configuration says of the process that a container of it runs (OCI image-spec, config.md).
+public struct ContainerStart: Sendable, Equatable {
+    /// The entrypoint, then the command: what is run, if the pod does not say otherwise.
+    public var arguments: [String]
+    /// `NAME=value`.
+    public var environment: [String]
+    public var workingDirectory: String
+
+    public init(arguments: [String] = [], environment: [String] = [], workingDirectory: String = "/") {
+        self.arguments = arguments
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+    }
+}
+
+/// What one container will read until it is ready, found out while it starts: from the image's configuration and its tree, and
+/// from the files that have come so far, each of which names the next ones.
+///
+/// Without a profile, a starting process reads its files one after the other, a round trip each, since only the file that it
+/// has just read tells it the next. All that is told there can be followed here as soon as the bytes are on the node, before
+/// the process gets to it:
+/// - a program: its interpreter (`#!`, or the ELF loader) and the libraries that it is linked with, and theirs;
+/// - a Python interpreter: what every start of it reads; a Python file: the modules that its top level names.
+///
+/// It is a guess. It is bounded in bytes and files, and what it brings is counted apart (``PlannerStatistics``).
+struct StartPrediction {
+    /// The most that is fetched for one start, in bytes of the blobs.
+    static let maximumBytes: UInt64 = 24 << 20
+    /// The most files that are looked at for one start.
+    static let maximumFiles = 4096
+    /// A file that is fetched whole; of a larger one only what is sure to be read.
+    private static let wholeFile: UInt64 = 2 << 20
+    /// A Python file larger than this is data, not a program.
+    private static let largestModule: UInt64 = 1 << 20
+
+    /// A file that will tell more once `part` of it is here.
+    private struct Pending {
+        let file: ImageFile
+        let part: ByteRange
+        let step: Step
+    }
+
+    private enum Step {
+        /// Its first bytes say what it is.
+        case head
+        case elf(ELFImage)
+        case pythonSource
+        case pythonCompiled
+    }
+
+    private let files: ImageFiles
+    private var names: ImageFileNames?
+    private var python: PythonModules?
+    private var libraryPath: [String] = []
+    private var seen: Set<UInt64> = []
+    private var pending: [Pending] = []
+    private var bytesLeft = maximumBytes
+    /// What has been found since ``takeWave()`` was called last.
+    private var wave: [ProfilePiece] = []
+
+    init(tree: TreeImage, layers: [LayerContent]) {
+        files = ImageFiles(tree: tree, layers: layers)
+    }
+
+    /// Chunks that are likely to be read soon and were not given before, in the order of their expected use.
+    mutating func takeWave() -> [ProfilePiece] {
+        defer { wave = [] }
+        return wave
+    }
+
+    // MARK: - What it starts from
+
+    /// The image says what it runs.
+    mutating func start(_ start: ContainerStart) {
+        libraryPath =
+            start.environment.first { $0.hasPrefix("LD_LIBRARY_PATH=") }
+            .map { $0.dropFirst(16).split(separator: ":").map(String.init) } ?? []
+        guard let command = start.arguments.first else { return }
+        let path = start.environment.first { $0.hasPrefix("PATH=") }?.dropFirst(5)
+        let directories =
+            path.map { $0.split(separator: ":").map(String.init) } ?? ["/usr/local/bin", "/usr/bin", "/bin"]
+        for place in command.contains("/") ? [start.workingDirectory] : directories {
+            if program(ImagePath.joined(place, command)) { break }
+        }
+        // The loader's cache, then what the C library and the runtime look up for nearly every process.
+        for path in ["/etc/ld.so.cache", "/etc/passwd", "/etc/group"] {
+            if let file = files.file(path) { want(file) }
+        }
+        for argument in start.arguments.dropFirst().prefix(64) {
+            if let file = files.file(ImagePath.joined(start.workingDirectory, argument)) {
+                want(file)
+            } else if argument.contains("import ") {
+                modules(PythonImports.names(inSource: argument), from: nil)
+            } else if python != nil {
+                // `-m module`.
+                modules([argument, argument + ".__main__"], from: nil)
+            }
+        }
+    }
+
+    /// The process has read from the file with this number, for the first time.
+    mutating func touched(_ inode: UInt64) {
+        guard seen.count < Self.maximumFiles, !seen.contains(inode) else { return }
+        if names == nil { names = ImageFileNames(files.tree, limit: 1 << 20) }
+        guard let path = names?.path(of: inode), let file = files.file(inode, at: path) else { return }
+        // What is read is on its way: only what follows from it is of use.
+        guard seen.insert(inode).inserted else { return }
+        follow(file, calledAs: path)
+    }
+
+    /// Looks at what has come.
+    mutating func proceed() {
+        var index = 0
+        while index < pending.count {
+            guard let bytes = pending[index].file.bytes(pending[index].part) else {
+                index += 1
+                continue
+            }
+            let item = pending.remove(at: index)
+            read(item, bytes)
+        }
+    }
+
+    // MARK: - Following
+
+    /// The program at `path` will be run.
+    private mutating func program(_ path: String) -> Bool {
+        guard let file = files.file(path) else { return false }
+        want(file, calledAs: path)
+        return true
+    }
+
+    /// `file` will be read: it is fetched, and what it says will be followed.
+    private mutating func want(_ file: ImageFile, calledAs path: String? = nil) {
+        guard seen.count < Self.maximumFiles, seen.insert(file.inode).inserted else { return }
+        fetch(file, ByteRange(offset: 0, end: min(file.range.count, Self.wholeFile)))
+        follow(file, calledAs: path ?? file.path)
+    }
+
+    private mutating func follow(_ file: ImageFile, calledAs path: String) {
+        let name = file.name
+        if name.hasSuffix(".pyc") {
+            if file.range.count <= Self.largestModule { wait(file, .pythonCompiled, file.range.count) }
+        } else if name.hasSuffix(".py") {
+            if file.range.count <= Self.largestModule { wait(file, .pythonSource, file.range.count) }
+        } else if name.hasPrefix("python3"), python == nil,
+            let found = PythonModules(executable: file, calledAs: path, in: files)
+        {
+            python = found
+            for file in found.startup { want(file) }
+            wait(file, .head, ELFImage.headSize)
+        } else {
+            wait(file, .head, ELFImage.headSize)
+        }
+    }
+
+    private mutating func wait(_ file: ImageFile, _ step: Step, _ count: UInt64) {
+        pending.append(Pending(file: file, part: ByteRange(offset: 0, end: min(count, file.range.count)), step: step))
+    }
+
+    private mutating func read(_ item: Pending, _ bytes: [UInt8]) {
+        switch item.step {
+        case .head:
+            if bytes.starts(with: [0x23, 0x21]) {
+                script(item.file, bytes)
+            } else if let elf = ELFImage(head: bytes, fileSize: item.file.range.count) {
+                loaded(item.file, elf)
+            }
+        case .elf(let elf): linked(item.file, elf)
+        case .pythonSource:
+            if let text = String(validating: bytes, as: UTF8.self) { source(item.file, text) }
+        case .pythonCompiled:
+            modules(PythonImports.names(inCompiled: bytes) ?? [], from: item.file)
+        }
+    }
+
+    /// A script: the interpreter of its first line (execve(2), "Interpreter scripts").
+    private mutating func script(_ file: ImageFile, _ head: [UInt8]) {
+        let line = String(decoding: head.dropFirst(2).prefix { $0 != 0x0A }.prefix(256), as: UTF8.self)
+        let words = line.split(separator: " ").map(String.init)
+        guard let interpreter = words.first else { return }
+        _ = program(interpreter)
+        if interpreter.hasSuffix("/env"), words.count > 1 {
+            for directory in ["/usr/local/bin", "/usr/bin", "/bin"] where program("\(directory)/\(words[1])") { break }
+        }
+        if words.contains(where: { $0.contains("python") }),
+            let bytes = file.bytes(
+                ByteRange(offset: 0, end: min(file.range.count, Self.largestModule))),
+            let text = String(validating: bytes, as: UTF8.self)
+        {
+            source(file, text)
+        }
+    }
+
+    private mutating func source(_ file: ImageFile, _ text: String) {
+        python?.add(root: file.directory)
+        modules(PythonImports.names(inSource: text), from: file)
+    }
+
+    private mutating func modules(_ names: [String], from file: ImageFile?) {
+        guard let known = python else { return }
+        var package: String?
+        if let file {
+            package = known.package(of: file)
+            python?.add(root: known.root(of: file))
+        }
+        for name in names.prefix(512) {
+            for module in python?.modules(named: name, from: package) ?? [] { want(module) }
+        }
+    }
+
+    /// An ELF file: what loading reads of it, and its interpreter.
+    private mutating func loaded(_ file: ImageFile, _ elf: ELFImage) {
+        for part in elf.readByLoader { fetch(file, part) }
+        if let range = elf.interpreter, let bytes = file.bytes(range) {
+            _ = program(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
+        }
+        // The names lie in the first part, the section in the last one.
+        linked(file, elf)
+    }
+
+    private mutating func linked(_ file: ImageFile, _ elf: ELFImage) {
+        var missing: ByteRange?
+        let links = elf.links { range in
+            guard let bytes = file.bytes(range) else {
+                missing = range
+                return nil
+            }
+            return bytes
+        }
+        if let missing {
+            fetch(file, missing)
+            pending.append(Pending(file: file, part: missing, step: .elf(elf)))
+            return
+        }
+        let own = links.searchPath.map { path in
+            ["$ORIGIN", "${ORIGIN}"].reduce(path) { $0.replacing($1, with: file.directory) }
+        }
+        let standard = Self.standardDirectories(elf.machine)
+        for name in links.needed {
+            if name.contains("/") {
+                _ = program(name)
+                continue
+            }
+            for directory in own + libraryPath + standard where program(ImagePath.joined(directory, name)) { break }
+        }
+    }
+
+    /// The loader's own (ld.so(8)), with Debian's triplets, and what distributions put in `ld.so.conf`.
+    private static func standardDirectories(_ machine: UInt16) -> [String] {
+        let triplet =
+            switch machine {
+            case 62: "x86_64-linux-gnu"
+            case 183: "aarch64-linux-gnu"
+            default: ""
+            }
+        let multiarch = triplet.isEmpty ? [] : ["/lib/\(triplet)", "/usr/lib/\(triplet)"]
+        return multiarch + ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"]
+    }
+
+    private mutating func fetch(_ file: ImageFile, _ part: ByteRange) {
+        let chunks = file.chunks(part)
+        guard let first = file.layer.missing(in: chunks), bytesLeft > 0 else { return }
+        let table = file.layer.chunks
+        var extents = 0
+        for chunk in first..<chunks.upperBound {
+            let extent = table.chunk(chunk).extent
+            if chunk == first || extent != extents { bytesLeft -= min(bytesLeft, table.extent(extent).blob.count) }
+            extents = extent
+        }
+        wave.append(ProfilePiece(layer: file.layer, chunks: first..<chunks.upperBound))
+    }
+}
