@@ -32,6 +32,8 @@ struct LayerState: Sendable {
     var neighbourhood: Neighbourhood
     /// Until then a profile says what will be read, and nothing is guessed from what lies beside it.
     var profiledUntil = MonotonicTime(nanoseconds: 0)
+    /// How well predictions have foreseen what is read.
+    var foresight = Foresight()
     /// Extents marked ``Marks/inFlight``.
     private(set) var inFlight = 0
 
@@ -170,7 +172,7 @@ extension LayerState {
                 guard ahead &+ blob.count <= configuration.demandAhead else { break }
                 ahead &+= blob.count
             } else {
-                guard now >= profiledUntil,
+                guard now >= profiledUntil, !foresight.isGood,
                     beside &+ blob.count <= neighbourhood.allowance(forDemandOf: demanded)
                 else { break }
                 beside &+= blob.count

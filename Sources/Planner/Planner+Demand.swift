@@ -190,6 +190,7 @@ extension Planner {
             if marks.contains(.profiled) {
                 statistics.profiledBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
             } else if marks.contains(.predicted) {
+                layers[id]?.foresight.foreseen()
                 statistics.predictedBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
             }
             guard marks.contains(.speculative) else { continue }
@@ -199,7 +200,8 @@ extension Planner {
         guard let map = layers[id]?.map,
             let stream = layers[id]?.streams.access(extents, map, configuration),
             now >= layers[id]?.profiledUntil ?? now,
-            let ahead = layers[id]?.streams.ahead(stream, map)
+            let isForeseen = layers[id]?.foresight.isGood,
+            let ahead = layers[id]?.streams.ahead(stream, map, isWithinFile: isForeseen)
         else { return }
         plan(BackgroundEntry(layer: id, extents: ahead))
     }

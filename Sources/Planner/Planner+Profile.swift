@@ -9,15 +9,7 @@ extension Planner {
             guard !batch.isEmpty else { return }
             for part in batch {
                 for run in runs(of: part) {
-                    for extent in run.segments.joined() {
-                        layers[part.layer]?.marks[extent].insert(part.isPredicted ? .predicted : .profiled)
-                        let bytes = layers[part.layer]?.map.blobRange(of: extent).count ?? 0
-                        if part.isPredicted {
-                            statistics.predictedBytes += bytes
-                        } else {
-                            statistics.profiledBytes += bytes
-                        }
-                    }
+                    for extent in run.segments.joined() { note(extent, part) }
                     start(run, part.layer, .profile, attempts: part.attempts, now)
                 }
             }
@@ -25,6 +17,19 @@ extension Planner {
             profileGoesOn(now)
         }
         if profileQueue.isEmpty { profileBatch = configuration.profileFirstBatch }
+    }
+
+    /// Keeps account of an extent that is fetched for a profile, or because it was predicted.
+    private mutating func note(_ extent: Int, _ part: Part) {
+        let bytes = layers[part.layer]?.map.blobRange(of: extent).count ?? 0
+        if part.isPredicted {
+            layers[part.layer]?.marks[extent].insert(.predicted)
+            layers[part.layer]?.foresight.predicted()
+            statistics.predictedBytes += bytes
+        } else {
+            layers[part.layer]?.marks[extent].insert(.profiled)
+            statistics.profiledBytes += bytes
+        }
     }
 
     /// A profile says what is read of its layers, for a while longer.

@@ -120,6 +120,7 @@ public struct Planner: Sendable {
         var missing = 0
         for extent in extents where layers[id]?.map.isPresent(extent) == false {
             missing += 1
+            if layers[id]?.marks[extent].contains(.predicted) == false { layers[id]?.foresight.missed() }
             want(ExtentKey(layer: id, extent: extent), ticket)
         }
         noteAccess(id, extents, now)

@@ -57,7 +57,9 @@ struct SequentialStreams: Sendable {
     }
 
     /// What to schedule for a stream now: nothing while more than half of its window is scheduled already.
-    mutating func ahead(_ index: Int, _ map: any ExtentMap) -> Range<Int>? {
+    ///
+    /// - Parameter isWithinFile: nothing of what lies behind the end of the file.
+    mutating func ahead(_ index: Int, _ map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {
         let stream = streams[index]
         let start = stream.last + 1
         var budget = stream.window
@@ -66,7 +68,7 @@ struct SequentialStreams: Sendable {
         var end = start
         while end < map.extentCount, end - start < 4096, sum < budget {
             if map.beginsFile(end) {
-                budget = min(budget, sum &+ stream.acrossFiles)
+                budget = min(budget, sum &+ (isWithinFile ? 0 : stream.acrossFiles))
                 if sum >= budget { break }
             }
             sum &+= map.blobRange(of: end).count

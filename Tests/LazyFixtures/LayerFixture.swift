@@ -64,9 +64,9 @@ public struct LayerFixture: Sendable {
         Digest.of(blob + entries.flatMap(\.path))
     }
 
-    /// The layer's index.
-    public func index() throws -> LayerIndexBytes {
-        var builder = LayerIndexBuilder(blobDigest: digest, blobSize: UInt64(blob.count))
+    /// The layer's index, for a blob of this digest; its own when none is given.
+    public func index(boundTo blob: Digest? = nil) throws -> LayerIndexBytes {
+        var builder = LayerIndexBuilder(blobDigest: blob ?? digest, blobSize: UInt64(self.blob.count))
         for extent in extents { _ = try builder.addExtent(extent, codec: .raw) }
         for entry in entries { try builder.add(entry) }
         return try builder.finish()

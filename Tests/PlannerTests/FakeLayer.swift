@@ -111,8 +111,8 @@ struct Desk {
     }
 
     /// A profile: pieces in the order of first use.
-    mutating func prefetch(_ pieces: [(layer: LayerID, extents: Range<Int>)]) {
-        apply(planner.prefetch(pieces, now: now))
+    mutating func prefetch(_ pieces: [(layer: LayerID, extents: Range<Int>)], isPredicted: Bool = false) {
+        apply(planner.prefetch(pieces, isPredicted: isPredicted, now: now))
     }
 
     mutating func fill(_ layer: LayerID) {

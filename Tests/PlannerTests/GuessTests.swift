@@ -48,6 +48,31 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
+    @Test func whatPredictionsForeseeIsNotGuessedAsWell() throws {
+        var desk = Desk(PlannerConfiguration())
+        let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 1000), gap: 1)
+        let layer = desk.attach(fake)
+        desk.prefetch([(layer, 10..<11), (layer, 500..<501)], isPredicted: true)
+        for request in desk.newRequests() {
+            #expect(request.fetchClass == .profile)
+            desk.carryOut(request, layer, fake)
+        }
+        #expect(desk.planner.statistics.predictedBytes == 16 * kibibyte)
+        desk.noteRead(layer, 10..<11)
+        #expect(desk.planner.statistics.predictedBytesRead == 8 * kibibyte)
+        desk.demand(layer, 700..<701)
+        var request = try #require(desk.newRequests().first)
+        #expect(request.blob == fake.blobRange(of: 700), "one surprise: the neighbours are left")
+        desk.carryOut(request, layer, fake)
+        // Surprise upon surprise: predictions are of no use here.
+        for extent in [100, 200] {
+            desk.demand(layer, extent..<extent + 1)
+            request = try #require(desk.newRequests().first)
+            desk.carryOut(request, layer, fake)
+        }
+        #expect(request.blob.count > 100 * kibibyte)
+    }
+
     @Test func randomReadingHasNoWindow() {
         #expect(windows([0, 50, 10, 90, 30, 70]).allSatisfy { $0 == 0 })
     }

@@ -6,7 +6,13 @@ struct PythonModules {
     /// The minor version: 11 for Python 3.11.
     private let minor: Int
     private let files: ImageFiles
-    private let standardLibrary: String
+
+    /// Held in the interpreter since 3.11, and never read from the disk (Python/frozen.c).
+    private static let frozen: Set<String> = [
+        "_collections_abc", "_sitebuiltins", "abc", "codecs", "genericpath", "importlib._bootstrap",
+        "importlib._bootstrap_external", "importlib.machinery", "importlib.util", "io", "ntpath", "os", "posixpath",
+        "runpy", "site", "stat", "zipimport",
+    ]
 
     /// The installation whose interpreter is at `executable`; `nil` when there is none. `calledAs` is the path by which it
     /// is run, a link in a virtual environment perhaps.
@@ -16,7 +22,6 @@ struct PythonModules {
         guard let (library, minor) = found else { return nil }
         self.files = files
         self.minor = minor
-        standardLibrary = library
         add(root: library)
         add(root: library + "/lib-dynload")
         for prefix in [ImagePath.parent(of: ImagePath.parent(of: path)), prefix, "/usr/local"] {
@@ -76,6 +81,7 @@ struct PythonModules {
         guard !parts.isEmpty, parts.count <= 8 else { return [] }
         var result: [ImageFile] = []
         if let package { result += chain(parts, in: package) }
+        if minor >= 11, Self.frozen.contains(name) { return result }
         for root in roots {
             let found = chain(parts, in: root)
             if !found.isEmpty { return result + found }

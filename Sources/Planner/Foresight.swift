@@ -1,0 +1,42 @@
+/// How well what readers of a layer want has been predicted.
+///
+/// Where predictions foresee nearly all of it, guessing by place as well brings mostly what nobody reads: numpy's start moved
+/// 28.6 MB with both and 19.9 MB with predictions alone, and was ready later (3.13 s against 2.80 s on wan, 1.65 s against 1.33 s on
+/// shaped).
+struct Foresight: Sendable {
+    /// Reads that are remembered: more, and the older half counts half.
+    private static let memory = 64
+
+    private var hits = 0
+    private var misses = 0
+    private var isBegun = false
+
+    /// Something of the layer has been predicted.
+    mutating func predicted() {
+        guard !isBegun else { return }
+        isBegun = true
+        // Taken on trust until it has shown itself.
+        hits += 4
+    }
+
+    /// Something was read that had been predicted.
+    mutating func foreseen() {
+        hits += 1
+        forget()
+    }
+
+    /// Something was wanted that had not been.
+    mutating func missed() {
+        misses += 1
+        forget()
+    }
+
+    private mutating func forget() {
+        guard hits + misses > Self.memory else { return }
+        hits /= 2
+        misses /= 2
+    }
+
+    /// Whether three quarters of what was read was predicted.
+    var isGood: Bool { isBegun && hits >= misses * 3 }
+}

@@ -1,0 +1,235 @@
+import Base
+import ContentStore
+import LayerIndex
+import LazyFileSystem
+import LazyFixtures
+import Linux
+import Planner
+import Streaming
+import TestRegistry
+import TestSupport
+import Testing
+
+/// What a start without a profile will read is fetched before it is asked for.
+@Suite(.timeLimit(.minutes(1))) struct PredictionTests {
+    typealias Layer = LazyFixtures.LayerFixture
+
+    /// `import os.path`, `from . import core`, `from .lib import helper as h`, and a function that imports `hidden`, compiled by
+    /// Python 3.11.
+    static let compiled =
+        "a70d0d0a0100000070661fd91306da0de30000000000000000000000000200000000000000f32c0000009700640064016c005a01640264036c02"
+        + "6d035a030100640264046c046d055a060100640584005a07640153002906e9000000004ee9010000002901da04636f72652901da0668656c7065"
+        + "72630000000000000000000000000200000003000000f30e0000009700640064016c007d006401530029024e7202000000a901da066869646465"
+        + "6e7207000000730100000020fa046d2e7079da056c61746572720a00000005000000730f0000008000d80411804d804d804d804d804df3000000"
+        + "002908da076f732e70617468da026f73da007204000000da036c69627205000000da0168720a000000a900720b0000007209000000fa083c6d6f"
+        + "64756c653e721200000001000000734b000000f003010101d8000e800e800e800ed80012d00012d00012d00012d00012d00012d8001cd0001cd0"
+        + "001cd0001cd0001cd0001cf004010112f000010112f000010112f000010112f000010112720b000000"
+
+    static func bytes(hex: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var digits = hex[...]
+        while let byte = UInt8(digits.prefix(2), radix: 16), digits.count > 1 {
+            bytes.append(byte)
+            digits = digits.dropFirst(2)
+        }
+        return bytes
+    }
+
+    /// An ELF file of one segment for code and data, linked with `needed`.
+    static func elf(needed: [String], runPath: String = "", interpreter: String = "") -> [UInt8] {
+        var strings: [UInt8] = [0]
+        func string(_ text: String) -> UInt64 {
+            defer { strings += Array(text.utf8) + [0] }
+            return UInt64(strings.count)
+        }
+        var entries = needed.map { (1 as UInt64, string($0)) }
+        if !runPath.isEmpty { entries.append((29, string(runPath))) }
+        let dynamic: UInt64 = 64 + 3 * 56
+        let table = dynamic + UInt64(entries.count + 3) * 16
+        entries += [(5, 0x1000 + table), (10, UInt64(strings.count)), (0, 0)]
+        let path = table + UInt64(strings.count)
+        let size = path + UInt64(interpreter.utf8.count) + 1
+
+        var file: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1] + Array(repeating: 0, count: 9)
+        file.appendLittleEndian([3, 62] as [UInt16])
+        file.appendLittleEndian([1] as [UInt32])
+        file.appendLittleEndian([0, 64, 0] as [UInt64])
+        file.appendLittleEndian([0] as [UInt32])
+        file.appendLittleEndian([64, 56, 3, 64, 0, 0] as [UInt16])
+        let segments: [(type: UInt32, offset: UInt64, count: UInt64)] = [
+            (1, 0, size), (2, dynamic, UInt64(entries.count) * 16),
+            (interpreter.isEmpty ? 0 : 3, path, UInt64(interpreter.utf8.count) + 1),
+        ]
+        for segment in segments {
+            file.appendLittleEndian([segment.type, 6])
+            file.appendLittleEndian([
+                segment.offset, 0x1000 + segment.offset, 0, segment.count, segment.count, 0x1000,
+            ])
+        }
+        for entry in entries { file.appendLittleEndian([entry.0, entry.1]) }
+        file += strings
+        return file + Array(interpreter.utf8) + [0]
+    }
+
+    /// An image that has been mounted and is followed.
+    struct Followed {
+        let bench: Bench
+        let chain: Digest
+        let layer: LayerContent
+        let tree: TreeImage
+        let fileSystem: LazyFileSystem
+
+        init(_ bench: Bench, _ files: [(path: String, bytes: [UInt8])], links: [(String, String)] = []) throws {
+            var fixture = Layer()
+            for file in files { fixture.file(file.path, file.bytes) }
+            for link in links { fixture.add(link.0, .symlink, mode: 0o777, link: link.1) }
+            bench.registry.addBlob(fixture.blob)
+            layer = try bench.store.install(Digest.of(fixture.blob), try fixture.index(boundTo: Digest.of(fixture.blob)))
+            bench.engine.attach(layer, locations: [bench.registry.location(layer.digest)])
+            self.bench = bench
+            chain = layer.digest
+            tree = try TreeImage(bytes: ChainMerger.merge([(layer.tree, layer.digest)]))
+            fileSystem = LazyFileSystem(source: bench.engine) { nil }
+            try fileSystem.addChain(chain, tree: tree, layers: [layer], slot: 1)
+            let touches = try #require(fileSystem.touches(ofChain: chain))
+            bench.engine.predictor.begin(chain, tree: tree, layers: [layer], touches: touches)
+        }
+
+        func inode(_ path: String) throws -> UInt64 {
+            var inode = tree.rootInode
+            for name in path.split(separator: "/") {
+                inode = try #require(try Array(name.utf8).withUnsafeBytes { try tree.lookup(inode, $0) })
+            }
+            return inode
+        }
+
+        func isPresent(_ path: String) throws -> Bool {
+            let content = try #require(try tree.content(try inode(path)))
+            return layer.missing(in: layer.chunks.chunks(overlapping: content.range)) == nil
+        }
+
+        /// Waits until `path` has come, without anybody reading it.
+        func comes(_ path: String) async throws -> Bool {
+            for _ in 0..<2000 {
+                if try isPresent(path) { return true }
+                try await Task.sleep(nanoseconds: 5_000_000)
+            }
+            return false
+        }
+    }
+
+    @Test func aProgramsLibrariesComeBeforeItRuns() async throws {
+        try await withBench { bench in
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/bin/app", Self.elf(needed: ["libone.so"], interpreter: "/lib64/loader.so")),
+                    ("lib/x86_64-linux-gnu/libone.so", Self.elf(needed: ["libtwo.so"], runPath: "$ORIGIN/private")),
+                    ("lib/x86_64-linux-gnu/private/libtwo.so.2", Self.elf(needed: [])),
+                    ("lib64/loader.so", Samples.noise(bytes: 3000, seed: 1)),
+                    ("etc/app.conf", Samples.noise(bytes: 100, seed: 2)),
+                    ("lib/x86_64-linux-gnu/libother.so", Self.elf(needed: ["libone.so"])),
+                ], links: [("lib/x86_64-linux-gnu/private/libtwo.so", "libtwo.so.2")])
+            bench.engine.predictor.configure(
+                image.chain,
+                ContainerStart(
+                    arguments: ["app", "etc/app.conf"], environment: ["PATH=/usr/sbin:/usr/bin"],
+                    workingDirectory: "/"))
+            for path in ["lib/x86_64-linux-gnu/private/libtwo.so.2", "lib64/loader.so", "etc/app.conf"] {
+                #expect(try await image.comes(path), "\(path)")
+            }
+            #expect(try !image.isPresent("lib/x86_64-linux-gnu/libother.so"))
+            let statistics = bench.engine.snapshot().planner
+            #expect(statistics.demands == 0)
+            #expect(statistics.predictedBytes > 0)
+        }
+    }
+
+    @Test func whatPythonFilesNameComesBeforeItIsImported() async throws {
+        try await withBench { bench in
+            let module = Self.bytes(hex: Self.compiled)
+            func source(_ name: String) -> (String, [UInt8]) { ("usr/lib/python3.11/\(name).py", Array("#\n".utf8)) }
+            let packages = "usr/lib/python3/dist-packages"
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/bin/python3.11", Self.elf(needed: [])), source("os"),
+                    ("usr/lib/python3.11/encodings/__init__.py", Array("# first\n".utf8)),
+                    ("srv/app.py", Array("import sys\nfrom package import (\n    thing)\n".utf8)),
+                    ("\(packages)/package/__init__.py", Array("# package\n".utf8)),
+                    ("\(packages)/package/__pycache__/__init__.cpython-311.pyc", module),
+                    ("\(packages)/package/core.py", Array("# core\n".utf8)),
+                    ("\(packages)/package/__pycache__/core.cpython-311.pyc", module + [1]),
+                    ("\(packages)/package/lib/__init__.py", Array("# lib\n".utf8)),
+                    ("\(packages)/package/hidden.py", Array("# hidden\n".utf8)),
+                    ("\(packages)/other.py", Array("# other\n".utf8)),
+                ], links: [("usr/bin/python3", "python3.11")])
+            bench.engine.predictor.configure(
+                image.chain,
+                ContainerStart(arguments: ["/usr/bin/python3", "app.py"], workingDirectory: "/srv"))
+            for path in [
+                "usr/lib/python3.11/encodings/__init__.py", "srv/app.py",
+                "\(packages)/package/__pycache__/__init__.cpython-311.pyc",
+                "\(packages)/package/__pycache__/core.cpython-311.pyc", "\(packages)/package/lib/__init__.py",
+            ] {
+                #expect(try await image.comes(path), "\(path)")
+            }
+            for path in ["hidden.py", "core.py"] { #expect(try !image.isPresent("\(packages)/package/\(path)")) }
+            #expect(try !image.isPresent("\(packages)/other.py"))
+            #expect(bench.engine.snapshot().planner.demands == 0)
+        }
+    }
+
+    @Test func whatIsReadIsFollowedWhateverTheImageSays() async throws {
+        try await withBench { bench in
+            let image = try Followed(
+                bench,
+                [
+                    ("run", Array("#!/bin/sh\nexit 0\n".utf8)), ("bin/sh", Self.elf(needed: ["libc.so.6"])),
+                    ("usr/lib/libc.so.6", Self.elf(needed: [])),
+                ])
+            let node = try #require(NodeID(slot: 1, nid: try image.inode("run")))
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let result = buffer.withUnsafeMutableBytes { image.fileSystem.read(node, at: 0, into: $0) }
+            guard case .missing(let miss) = result else {
+                Issue.record("nothing is here yet")
+                return
+            }
+            _ = image.fileSystem.demand(miss) { _ in }
+            #expect(try await image.comes("usr/lib/libc.so.6"))
+        }
+    }
+
+    @Test(arguments: [UInt64.random(in: 0...UInt64.max)])
+    func damageIsNotFollowed(seed: UInt64) async throws {
+        try await withBench { bench in
+            let good = [Self.elf(needed: ["liba.so", "libb.so"], runPath: "/x:/y"), Self.bytes(hex: Self.compiled)]
+            var files: [(path: String, bytes: [UInt8])] = [
+                ("usr/bin/python3.11", Self.elf(needed: [])), ("usr/lib/python3.11/os.py", [0x23]),
+                ("usr/lib/liba.so", Samples.noise(bytes: 500, seed: seed)),
+            ]
+            var arguments = ["python3.11"]
+            for number in 0..<200 {
+                var bytes = good[number % 2]
+                let noise = Samples.noise(bytes: 16, seed: seed &+ UInt64(number))
+                for index in 0..<4 {
+                    bytes[Int(noise[index]) * bytes.count / 256] = noise[index + 4]
+                }
+                bytes.removeLast(number % 5 * 20)
+                let path = "srv/\(number)" + (number % 2 == 0 ? "" : ".pyc")
+                files.append((path, bytes))
+                arguments.append(path)
+            }
+            let image = try Followed(bench, files)
+            bench.engine.predictor.configure(image.chain, ContainerStart(arguments: arguments))
+            // All that a start may name at once is looked at; what is damaged leads nowhere and harms nothing.
+            #expect(try await image.comes("srv/62"), "seed \(seed)")
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func appendLittleEndian<Value: FixedWidthInteger>(_ values: [Value]) {
+        for value in values { Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) } }
+    }
+}
