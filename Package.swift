@@ -81,8 +81,8 @@ let upperHalf: [Target] =
     + module(
         "Snapshotter",
         [
-            "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "LazyFileSystem", "Registry", "Streaming",
-            "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics, lifecycle, nio,
+            "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem", "Registry",
+            "Streaming", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics, lifecycle, nio,
             nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(

@@ -133,12 +133,17 @@ struct Daemon: Sendable {
             RegistryConfiguration(
                 hostDirectories: RegistryConfiguration.hostDirectories(configPath: configuration.registryConfigPath),
                 credentials: DockerConfigCredentials(path: configuration.dockerConfig.map { $0 + "/config.json" }),
-                userAgent: "rivulet/\(DaemonVersion.current)"),
+                userAgent: "rivulet/\(DaemonVersion.current)",
+                backgroundStreams: configuration.registryBackgroundRequests,
+                demandConnections: configuration.registryConnections),
             logger: logger)
     }
 
     private func makeEngine(_ registry: RegistryClient, _ logger: Logger) throws(StartupError) -> StreamingEngine {
         var streaming = StreamingConfiguration()
+        if configuration.fillRate > 0 {
+            streaming.planner.fillBytesPerSecond = UInt64(configuration.fillRate) * 1_000_000
+        }
         if !configuration.readsAhead { streaming.planner.fetchNothingUnread() }
         do throws(StreamingError) {
             return try StreamingEngine(registry: registry, configuration: streaming, logger: logger)
@@ -184,10 +189,7 @@ struct Daemon: Sendable {
         return [
             ("registry_requests_total", [], Double(registry.requestCount)),
             ("registry_bytes_total", [], Double(registry.bytesReceived)),
-            ("received_bytes_total", [("class", "demand")], Double(streaming.received.demand)),
-            ("received_bytes_total", [("class", "profile")], Double(streaming.received.profile)),
-            ("received_bytes_total", [("class", "readahead")], Double(streaming.received.readahead)),
-            ("received_bytes_total", [("class", "fill")], Double(streaming.received.fill)),
+            ("skipped_bytes_total", [], Double(streaming.skipped)),
             ("decoded_bytes_total", [], Double(streaming.decodedBytes)),
             ("decode_seconds_total", [], Double(streaming.decodeNanoseconds) / 1e9),
             ("digest_failures_total", [], Double(streaming.digestFailures)),
@@ -196,12 +198,57 @@ struct Daemon: Sendable {
             ("profiled_bytes_read_total", [], Double(streaming.planner.profiledBytesRead)),
             ("predicted_bytes_total", [], Double(streaming.planner.predictedBytes)),
             ("predicted_bytes_read_total", [], Double(streaming.planner.predictedBytesRead)),
+            ("demands_total", [], Double(streaming.planner.demands)),
+            ("demands_joined_total", [], Double(streaming.planner.joined)),
+            ("demands_failed_total", [], Double(streaming.planner.failed)),
+            ("demands_cancelled_total", [], Double(streaming.planner.cancelled)),
+            ("requests_promoted_total", [], Double(streaming.planner.promoted)),
+            ("requests_cut_total", [], Double(streaming.planner.cut)),
+            ("requests_failed_total", [], Double(streaming.planner.requestsFailed)),
+            ("guessed_extents_total", [], Double(streaming.planner.speculated)),
+            ("guessed_extents_read_total", [], Double(streaming.planner.speculatedRead)),
+            ("corrupt_extents_total", [], Double(streaming.planner.corrupt)),
+            ("decode_back_pressure_total", [], Double(streaming.backPressure)),
+            ("decode_queue_bytes", [], Double(streaming.decodeQueueBytes)),
+            ("link_bytes_per_second", [], streaming.bytesPerSecond),
+            ("link_answer_seconds", [], streaming.answerDelay / 1e9),
+            ("paused_requests", [], Double(streaming.pausedRequests)),
             ("waiting_demands", [], Double(streaming.waitingDemands)),
             ("running_requests", [], Double(streaming.runningRequests)),
             ("attached_layers", [], Double(streaming.layers)),
             ("complete_layers", [], Double(streaming.completeLayers)),
             ("parked_reads", [], Double(mount.parkedReads)),
-        ]
+        ] + byClass(streaming) + stalls(streaming.planner)
+    }
+
+    private static func byClass(
+        _ streaming: StreamingSnapshot
+    ) -> [(name: String, labels: [(String, String)], value: Double)] {
+        FetchClass.allCases.flatMap { fetchClass -> [(name: String, labels: [(String, String)], value: Double)] in
+            let label = [("class", "\(fetchClass)")]
+            return [
+                ("received_bytes_total", label, Double(streaming.received[fetchClass])),
+                ("requested_bytes_total", label, Double(streaming.planner.bytes[fetchClass])),
+                ("requests_total", label, Double(streaming.planner.requests[fetchClass])),
+                ("queued", label, Double(streaming.queued[fetchClass])),
+            ]
+        }
+    }
+
+    /// How long readers waited, as a Prometheus histogram.
+    private static func stalls(
+        _ planner: PlannerStatistics
+    ) -> [(name: String, labels: [(String, String)], value: Double)] {
+        var sum: UInt64 = 0
+        var lines: [(name: String, labels: [(String, String)], value: Double)] = []
+        for (index, count) in planner.stalls.counts.enumerated() {
+            sum += count
+            let bound = index < StallHistogram.bounds.count ? "\(Double(StallHistogram.bounds[index]) / 1e9)" : "+Inf"
+            lines.append(("stall_seconds_bucket", [("le", bound)], Double(sum)))
+        }
+        lines.append(("stall_seconds_sum", [], Double(planner.stalled) / 1e9))
+        lines.append(("stall_seconds_count", [], Double(sum)))
+        return lines
     }
 
     private static func environment(_ name: String) -> String? {

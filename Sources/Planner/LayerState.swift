@@ -32,6 +32,7 @@ struct LayerState: Sendable {
     var neighbourhood: Neighbourhood
     /// Until then a profile says what will be read, and nothing is guessed from what lies beside it.
     var profiledUntil = MonotonicTime(nanoseconds: 0)
+    var statistics = LayerStatistics()
     /// How well predictions have foreseen what is read.
     var foresight = Foresight()
     /// Extents marked ``Marks/inFlight``.

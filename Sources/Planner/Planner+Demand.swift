@@ -18,7 +18,10 @@ extension Planner {
             if promote(key) { want.phase = .inFlight }
         }
         wants[key] = want
-        if want.phase == .queued { enqueue(key) }
+        if want.phase == .queued {
+            layers[key.layer]?.statistics.surprises += 1
+            enqueue(key)
+        }
     }
 
     /// Puts a wanted extent into the demand queue.
@@ -125,11 +128,16 @@ extension Planner {
                 wants[key]?.waiters = others
             }
         }
-        statistics.stalled &+= now.since(demand.since)
+        let waited = now.since(demand.since)
+        statistics.stalled &+= waited
+        statistics.stalls.add(waited)
+        layers[demand.layer]?.statistics.add(stall: waited)
         switch outcome {
         case .available: break
         case .cancelled: statistics.cancelled += 1
-        case .failed: statistics.failed += 1
+        case .failed:
+            statistics.failed += 1
+            layers[demand.layer]?.statistics.failed += 1
         }
         lastDemand = now
         actions.append(.complete(ticket, outcome))

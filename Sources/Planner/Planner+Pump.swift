@@ -205,6 +205,8 @@ extension Planner {
         runningBytes[fetchClass] += bytes
         statistics.requests[fetchClass] += 1
         statistics.bytes[fetchClass] += bytes
+        layers[layer]?.statistics.requests[fetchClass] += 1
+        layers[layer]?.statistics.bytes[fetchClass] += bytes
         actions.append(
             .start(FetchRequest(id: id, layer: layer, fetchClass: fetchClass, ranges: run.ranges, attempt: attempts)))
     }

@@ -185,6 +185,19 @@ public struct Planner: Sendable {
         fillQueue.contains { $0.layer == id }
     }
 
+    /// What happened to the layer's readers so far.
+    public func statistics(of id: LayerID) -> LayerStatistics { layers[id]?.statistics ?? LayerStatistics() }
+
+    /// The link as it was seen last: bytes a second, and nanoseconds from a request to its answer; 0 for not yet.
+    public var link: (bytesPerSecond: Double, delay: Double) { (pace.rate, pace.delay) }
+
+    /// Entries of each class that wait for their turn.
+    public var queued: PerClass<Int> {
+        PerClass(
+            demand: demandQueue.count, profile: profileQueue.count, readahead: readaheadQueue.count,
+            fill: fillQueue.count)
+    }
+
     /// Requests that stand back for readers now.
     public var pausedRequests: Int { requests.values.count { $0.pausedSince != nil } }
 

@@ -128,8 +128,10 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var failed: UInt64 = 0
     /// See ``failed``.
     public var cancelled: UInt64 = 0
-    /// Nanoseconds that demands waited, all together.
+    /// Nanoseconds that demands waited, all together, and how many waited how long.
     public var stalled: UInt64 = 0
+    /// See ``stalled``.
+    public var stalls = StallHistogram()
     /// Extents fetched as neighbours or readahead, and those of them that were read later.
     public var speculated: UInt64 = 0
     /// See ``speculated``.

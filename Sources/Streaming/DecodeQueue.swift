@@ -85,6 +85,9 @@ final class DecodeQueue: Sendable {
         return job
     }
 
+    /// Bytes that wait.
+    var byteCount: Int { state.withLock { $0.awaited.bytes + $0.other.bytes } }
+
     /// A reader waits for this extent now: it moves to the readers' lane if it is still here.
     func expedite(_ layer: LayerID, _ extent: Int) {
         state.withLock { state in

@@ -39,6 +39,14 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var storeFailures: UInt64
     /// Times that a connection was not read from because decoding was behind.
     public var backPressure: UInt64
+    /// The link as it was seen last: bytes a second, and nanoseconds from a request to its answer; 0 for not yet.
+    public var bytesPerSecond: Double
+    /// See ``bytesPerSecond``.
+    public var answerDelay: Double
+    /// Entries of each class that wait for their turn, and compressed bytes that wait for decoding.
+    public var queued: PerClass<Int>
+    /// See ``queued``.
+    public var decodeQueueBytes: Int
     /// Demands that wait now.
     public var waitingDemands: Int
     /// Requests under way now.

@@ -5,7 +5,7 @@ import LayerIndex
 public import LazyFileSystem
 import Linux
 public import Logging
-import Planner
+public import Planner
 public import Registry
 import Synchronization
 import SystemPackage
@@ -202,6 +202,7 @@ public final class StreamingEngine: ChunkSource {
     /// What has been done so far.
     public func snapshot() -> StreamingSnapshot {
         let received = counters.received
+        let decodeQueueBytes = queue.byteCount
         return state.withLock { state in
             StreamingSnapshot(
                 planner: state.planner.statistics,
@@ -212,9 +213,21 @@ public final class StreamingEngine: ChunkSource {
                 decodedExtents: counters.decodedExtents.value, decodeNanoseconds: counters.decodeNanoseconds.value,
                 digestFailures: counters.digestFailures.value, decodeFailures: counters.decodeFailures.value,
                 storeFailures: counters.storeFailures.value, backPressure: counters.backPressure.value,
+                bytesPerSecond: state.planner.link.bytesPerSecond, answerDelay: state.planner.link.delay,
+                queued: state.planner.queued, decodeQueueBytes: decodeQueueBytes,
                 waitingDemands: state.completions.count, runningRequests: state.gates.count,
                 pausedRequests: state.planner.pausedRequests, layers: state.layers.count,
                 completeLayers: state.layers.values.count { $0.content.isComplete })
+        }
+    }
+
+    /// What happened to readers of these layers, and what was fetched for them, all together.
+    public func statistics(of layers: [LayerContent]) -> LayerStatistics {
+        state.withLock { state in
+            layers.reduce(LayerStatistics()) { sum, layer in
+                guard let known = state.byDigest[layer.digest] else { return sum }
+                return sum + state.planner.statistics(of: known.id)
+            }
         }
     }
 

@@ -9,6 +9,10 @@ public struct DaemonConfiguration: Sendable {
     public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
     /// The directory of docker's `config.json`; `nil` for docker's own rule.
     public var dockerConfig: String?
+    /// Connections to one registry for what readers wait for, and requests to it for everything else at once.
+    public var registryConnections = 24
+    /// See ``registryConnections``.
+    public var registryBackgroundRequests = 8
     public var prefetches = true
     public var profiles = true
     /// Seconds.
@@ -16,6 +20,8 @@ public struct DaemonConfiguration: Sendable {
     public var readsAhead = true
     public var predicts = true
     public var fillsInBackground = true
+    /// Megabytes (10^6) a second; 0 means no ceiling.
+    public var fillRate = 0
     /// 0 means one a core, at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
@@ -36,12 +42,16 @@ public struct DaemonConfiguration: Sendable {
         registryConfigPath = try reader.string("registry.config_path", default: registryConfigPath)
         let dockerConfig = try reader.string("registry.docker_config", default: "")
         self.dockerConfig = dockerConfig.isEmpty ? nil : dockerConfig
+        registryConnections = try reader.integer("registry.connections", default: registryConnections, in: 1...1024)
+        registryBackgroundRequests = try reader.integer(
+            "registry.background_requests", default: registryBackgroundRequests, in: 1...1024)
         prefetches = try reader.bool("streaming.prefetch", default: prefetches)
         profiles = try reader.bool("streaming.profiles", default: profiles)
         profileQuiet = try reader.integer("streaming.profile_quiet", default: profileQuiet, in: 1...600)
         readsAhead = try reader.bool("streaming.read_ahead", default: readsAhead)
         predicts = try reader.bool("streaming.predict", default: predicts)
         fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
+        fillRate = try reader.integer("streaming.background_fill_rate", default: fillRate, in: 0...1_000_000)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
         prepareTimeout = try reader.integer("limits.prepare_timeout", default: prepareTimeout, in: 1...3600)

@@ -18,6 +18,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         case counter
         case gauge
         case summary
+        case histogram
     }
 
     /// What one series has seen. For a summary `value` is the sum.
@@ -56,15 +57,17 @@ public final class MetricsPage: MetricsFactory, Sendable {
         for source in sources.withLock({ $0 }) {
             for (name, labels, value) in source() {
                 let full = Self.fullName(name)
-                var lines = byName[full]?.lines ?? []
-                lines.append("\(full)\(Self.labels(labels)) \(Self.number(value))")
-                byName[full] = (full.hasSuffix("_total") ? .counter : .gauge, lines)
+                let (family, kind) = Self.family(of: full)
+                byName[family, default: (kind, [])].lines.append(
+                    "\(full)\(Self.labels(labels)) \(Self.number(value))")
             }
         }
         var page = ""
         for (name, entry) in byName.sorted(by: { $0.key < $1.key }) {
             page += "# TYPE \(name) \(entry.kind.rawValue)\n"
-            page += entry.lines.sorted().joined(separator: "\n") + "\n"
+            // A histogram's buckets come in the order of their bounds.
+            let lines = entry.kind == .histogram ? entry.lines : entry.lines.sorted()
+            page += lines.joined(separator: "\n") + "\n"
         }
         return page
     }
@@ -108,6 +111,14 @@ public final class MetricsPage: MetricsFactory, Sendable {
             guard samples[series] != nil || samples.count < Self.seriesLimit else { return }
             body(&samples[series, default: Sample(kind: kind)])
         }
+    }
+
+    /// What a source's series belongs to: one name for a histogram's buckets, sum and count.
+    private static func family(of name: String) -> (name: String, kind: Kind) {
+        for suffix in ["_bucket", "_sum", "_count"] where name.hasSuffix(suffix) {
+            return (String(name.dropLast(suffix.count)), .histogram)
+        }
+        return (name, name.hasSuffix("_total") ? .counter : .gauge)
     }
 
     private static func fullName(_ label: String) -> String {

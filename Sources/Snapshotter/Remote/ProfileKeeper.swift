@@ -4,6 +4,7 @@ import LayerIndex
 import LazyFileSystem
 import Logging
 import NIOPosix
+import Planner
 import Registry
 import Streaming
 
@@ -16,6 +17,7 @@ final class ProfileKeeper: Sendable {
         let tree: TreeImage
         let layers: [LayerContent]
         let touches: TouchLog
+        let mounted = MonotonicTime.now()
     }
 
     private let records: ProfileRecords
@@ -95,7 +97,32 @@ final class ProfileKeeper: Sendable {
         }
     }
 
+    /// One line that says why the start took as long as it did.
+    private func explain(_ subject: Subject) {
+        let seen = engine.statistics(of: subject.layers)
+        let link = engine.snapshot()
+        let last = subject.touches.lastTouch ?? subject.mounted
+        let time = last >= subject.mounted ? last.since(subject.mounted) : 0
+        func byClass(_ values: PerClass<UInt64>) -> String {
+            FetchClass.allCases.map { "\($0) \(values[$0])" }.joined(separator: ", ")
+        }
+        logger.info(
+            "start is over",
+            metadata: [
+                "chain": "\(subject.chain)", "repository": "\(subject.repository)",
+                // From the mount to the last first read of anything.
+                "milliseconds": "\(time / 1_000_000)", "reads_that_waited": "\(seen.stalls)",
+                // Readers wait side by side, so this may be more than the time that passed.
+                "waited_milliseconds": "\(seen.stalled / 1_000_000)",
+                "longest_wait_milliseconds": "\(seen.longestStall / 1_000_000)", "reads_that_failed": "\(seen.failed)",
+                "not_foreseen": "\(seen.surprises)", "requests": "\(byClass(seen.requests))",
+                "bytes": "\(byClass(seen.bytes))", "link_megabytes_a_second": "\(Int(link.bytesPerSecond / 1e6))",
+                "link_answers_in_milliseconds": "\(Int(link.answerDelay / 1e6))",
+            ])
+    }
+
     private func finish(_ subject: Subject, _ log: TouchLog, _ old: Profile?, _ replayed: [ProfilePiece]) {
+        explain(subject)
         let recorded = Profile(log.close(), of: subject.tree)
         let profile = old?.merged(with: recorded) ?? recorded
         let read = Set(recorded.pieces(in: subject.tree, subject.layers).flatMap(ChunkName.all))
