@@ -86,7 +86,7 @@ extension Planner {
         var index = 0
         while index < fillQueue.count, hasRoom(.fill), mayFillTake(now) {
             let entry = fillQueue[index]
-            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+            guard mayFetch(entry.layer, notBefore: entry.earliest(lastDemand), now) else {
                 index += 1
                 continue
             }

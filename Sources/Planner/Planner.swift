@@ -176,7 +176,8 @@ public struct Planner: Sendable {
     /// The whole layer is to become local when there is time for it; layers in the order of these calls.
     public mutating func fill(_ id: LayerID, now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil, layers[id] != nil, !fillQueue.contains(where: { $0.layer == id }) else { return [] }
-        fillQueue.append(FillEntry(layer: id, notBefore: now.advanced(by: configuration.fillDelay)))
+        fillQueue.append(
+            FillEntry(layer: id, since: now, delayedUntil: now.advanced(by: configuration.fillDelay)))
         return finish(now)
     }
 

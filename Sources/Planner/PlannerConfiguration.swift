@@ -77,9 +77,10 @@ public struct PlannerConfiguration: Sendable {
 
     /// Nanoseconds that fill stays away after the last demand: a starting process computes between its reads, and its
     /// next read should find the link empty.
-    public var fillQuiet: UInt64 = 1_000_000_000
+    public var fillQuiet: UInt64 = 500_000_000
     /// Nanoseconds from the wish to fill a layer to its first request: it comes when a container is about to start, and
-    /// what is fetched for it in the second before its first read is in the way of that read.
+    /// what is fetched for it in the second before its first read is in the way of that read. Once there has been a demand,
+    /// ``fillQuiet`` alone counts.
     public var fillDelay: UInt64 = 3_000_000_000
     /// Nanoseconds after which fill goes on a little although there is demand all the time.
     public var fillStarvation: UInt64 = 5_000_000_000

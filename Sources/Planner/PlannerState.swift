@@ -63,7 +63,16 @@ struct FillEntry: Sendable {
     /// Whether something that fill went over has come back since, so that it has to go over the layer again.
     var hasHoles = false
     var failures = 0
+    /// When it was asked for, and until when it waits for a first demand.
+    let since: MonotonicTime
+    let delayedUntil: MonotonicTime
     var notBefore = MonotonicTime(nanoseconds: 0)
+
+    /// The earliest time of its next request, if the last demand was then.
+    func earliest(_ lastDemand: MonotonicTime?) -> MonotonicTime {
+        if let lastDemand, lastDemand > since { return notBefore }
+        return max(notBefore, delayedUntil)
+    }
 }
 
 /// A request under way.

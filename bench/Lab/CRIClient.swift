@@ -107,8 +107,8 @@ public final class CRIClient: Sendable {
 
     /// What has become of a container.
     public func status(ofContainer id: String) async throws(LabError) -> Runtime_V1_ContainerStatus {
-        // Asked every few milliseconds for seconds, one such call ends now and then with its stream closed, although containerd
-        // 1.6 goes on (seen after some 250 calls on one connection; why is not known). It changes nothing, so it is repeated.
+        // Asked every few milliseconds for seconds, the connection is closed now and then although containerd 1.6 goes on (seen
+        // after some 250 calls; why is not known). The call changes nothing, so it is repeated once there is another one.
         var tries = 0
         while true {
             do throws(LabError) {
@@ -117,7 +117,8 @@ public final class CRIClient: Sendable {
                 }
             } catch {
                 tries += 1
-                guard tries < 3, (error.cause as? RPCError)?.code == .unavailable else { throw error }
+                guard tries < 20, (error.cause as? RPCError)?.code == .unavailable else { throw error }
+                try? await Task.sleep(for: .milliseconds(50))
             }
         }
     }
