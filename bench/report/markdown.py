@@ -90,8 +90,8 @@ def _shape(network):
 
 # MARK: - Comparisons
 
-# With fewer, an interval says nothing.
-FEWEST_ROUNDS = 3
+# What the summary says of a comparison of too few rounds.
+UNTOLD = "too few blocks to tell"
 
 
 def _blocks(results):
@@ -104,13 +104,11 @@ def _ratios(results):
     others = [ratio for ratio in ratios if not ratio["mode"].startswith("rivulet") and ratio["than"] not in WARM]
     if not others:
         return ""
-    if _blocks(results) < FEWEST_ROUNDS:
-        return (
-            "## How many times as long as Rivulet\n\nA comparison needs"
-            f" {FEWEST_ROUNDS} rounds at least: these figures show that the bench works, and not how fast anything is.")
     rows = [_ratio_row(ratio) for ratio in sorted(others, key=lambda ratio: _place(results, ratio))]
-    losses = [ratio for ratio in others if ratio["interval"]["high"] < 1]
-    wins = [ratio for ratio in others if ratio["interval"]["low"] > 1]
+    told = [ratio for ratio in others if ratio["verdict"] != UNTOLD]
+    losses = [ratio for ratio in told if ratio["interval"]["high"] < 1]
+    wins = [ratio for ratio in told if ratio["interval"]["low"] > 1]
+    untold = len(others) - len(told)
     single = [ratio for ratio in others if ratio.get("image")]
     lines = [
         "## How many times as long as Rivulet",
@@ -120,7 +118,8 @@ def _ratios(results):
         " below 1 it is later; where the interval holds 1, no difference was shown.",
         "",
         f"Of {len(single)} comparisons by image, Rivulet is sooner in {sum(1 for r in wins if r.get('image'))} and later in"
-        f" {sum(1 for r in losses if r.get('image'))}.",
+        f" {sum(1 for r in losses if r.get('image'))}."
+        + (f" {untold} comparisons are of too few rounds to tell." if untold else ""),
         "",
         table(["network", "image", "what", "than", "ratio", "95 % interval", ""], rows),
         "",
@@ -140,6 +139,8 @@ def _ratios(results):
 def _ratio_row(ratio):
     low, high = ratio["interval"]["low"], ratio["interval"]["high"]
     verdict = "sooner" if low > 1 else "**later**" if high < 1 else "no difference shown"
+    if ratio["verdict"] == UNTOLD:
+        verdict = "too few rounds to tell"
     image = ratio.get("image") or f"**all {ratio['pairs']} images**"
     return [
         ratio["network"], image, ratio["mode"], ratio["than"], f"{ratio['ratio']:.2f}", f"{low:.2f} – {high:.2f}", verdict
@@ -155,7 +156,7 @@ def _place(results, ratio):
 
 def _noise(results):
     ratios = [ratio for ratio in results.ratios if ratio["mode"] == "rivulet-aa"]
-    if not ratios or _blocks(results) < FEWEST_ROUNDS:
+    if not ratios:
         return ""
     rows = [_ratio_row(ratio)[:2] + _ratio_row(ratio)[4:6] for ratio in sorted(ratios, key=lambda r: _place(results, r))]
     return (
