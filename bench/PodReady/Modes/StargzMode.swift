@@ -1,3 +1,4 @@
+public import Base
 public import Lab
 
 /// stargz-snapshotter as it is shipped, with prefetch and background fetch, on an image that nobody has optimised.
@@ -12,5 +13,24 @@ public struct StargzMode: Mode {
             throw LabError(.usage, "the modes of stargz-snapshotter need --stargz, its daemon's program")
         }
         return .stargz(program: stargz)
+    }
+
+    public func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime? {
+        try await Self.complete(setting)
+    }
+
+    /// The daemon logs a line for each layer that it has fetched to its end.
+    static func complete(_ setting: Setting) async throws -> MonotonicTime? {
+        guard let daemon = setting.node.daemon as? StargzDaemon, let manifest = setting.image.manifests[setting.form]
+        else { return nil }
+        let layers = Set(manifest.layers).count
+        let deadline = MonotonicTime.now().advanced(by: setting.seconds * 1_000_000_000)
+        while MonotonicTime.now() < deadline {
+            let log = daemon.process.logPath
+            let text = try await blocking { () throws(LabError) in try Files.text(log) }
+            if text.ranges(of: "completed to fetch all layer data in background").count >= layers { return .now() }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return nil
     }
 }

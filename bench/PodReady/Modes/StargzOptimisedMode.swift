@@ -1,3 +1,4 @@
+public import Base
 public import Lab
 
 /// stargz-snapshotter on an image that `ctr-remote images optimize` has put in order.
@@ -9,5 +10,9 @@ public struct StargzOptimisedMode: Mode {
 
     public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter {
         try StargzMode().snapshotter(programs)
+    }
+
+    public func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime? {
+        try await StargzMode.complete(setting)
     }
 }

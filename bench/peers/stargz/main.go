@@ -4,9 +4,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"os"
@@ -25,6 +27,7 @@ import (
 	"github.com/containerd/stargz-snapshotter/snapshot"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 )
@@ -54,6 +57,19 @@ func sources(hosts source.RegistryHosts) source.GetSources {
 		}}, nil
 	}
 }
+
+// completions passes on what the library logs above the level debug, and of the rest only that a layer has become complete: it
+// says so nowhere else.
+type completions struct{ to io.Writer }
+
+func (c completions) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("level=debug")) && !bytes.Contains(line, []byte(layerIsComplete)) {
+		return len(line), nil
+	}
+	return c.to.Write(line)
+}
+
+const layerIsComplete = "completed to fetch all layer data in background"
 
 func run(root, address, hostsDir string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
@@ -92,6 +108,8 @@ func main() {
 	address := flag.String("address", "", "unix socket to serve on")
 	hostsDir := flag.String("hosts", "", "directory of hosts.toml files")
 	flag.Parse()
+	logrus.SetLevel(logrus.DebugLevel)
+	logrus.SetOutput(completions{os.Stderr})
 	if err := os.MkdirAll(*root, 0o700); err != nil {
 		log.Fatal(err)
 	}
