@@ -82,7 +82,8 @@ let upperHalf: [Target] =
         "Snapshotter",
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem", "Registry",
-            "Streaming", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics, lifecycle, nio,
+            "Streaming", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics,
+            lifecycle, nio,
             nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
@@ -131,8 +132,8 @@ let testOnly: [Target] = [
         name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1, nioSSL], path: "Tests/TestRegistry",
         swiftSettings: settings),
     .testTarget(
-        name: "LabTests", dependencies: ["Lab", "Harness", "Base", "Linux", nio, nioPosix], path: "Tests/LabTests",
-        swiftSettings: settings),
+        name: "LabTests", dependencies: ["Lab", "Harness", "Base", "Linux", nio, nioPosix, system],
+        path: "Tests/LabTests", swiftSettings: settings),
     .testTarget(
         name: "EndToEnd", dependencies: ["Lab", "Base", "Linux", "ContainerdAPI"], path: "Tests/EndToEnd",
         swiftSettings: settings),

@@ -1,6 +1,7 @@
 import Harness
 import Lab
 import Linux
+import SystemPackage
 import Testing
 
 /// Samples that fail, on real parts: each is written down with its reason, nothing of it is left, and the next one is as
@@ -57,6 +58,47 @@ struct PrivilegedSampleTests {
             let record = try await good.record(OverlayfsMode(), as: Self.key(OverlayfsMode()))
             #expect(record.error == nil)
             #expect(try #require(record.ready) > 0)
+            #expect(try Self.mounts(in: lab).isEmpty)
+        }
+    }
+
+    /// containerd's overlayfs on a disk that has no room for the image.
+    private struct FullDiskMode: Mode {
+        let name = "full-disk"
+        let form = ImageForm.plain
+
+        func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter { .overlayfs }
+
+        func prepare(_ setting: Setting) async throws {
+            let filler = try Sys.open("\(setting.lab.directory)/full-disk/c/filler", [.writeOnly, .create])
+            let piece = [UInt8](repeating: 1, count: 64 << 10)
+            do throws(Errno) {
+                var offset: UInt64 = 0
+                while true {
+                    try Sys.pwriteAll(filler.raw, piece, at: offset)
+                    offset += UInt64(piece.count)
+                }
+            } catch {
+                guard error == .noSpace else { throw error }
+            }
+        }
+    }
+
+    @Test func aFullDiskIsRecordedAndTheRunGoesOn() async throws {
+        try await Lab.with { lab in
+            let runner = try await Self.runner(.line("up"), in: lab)
+            let disk = "\(lab.directory)/full-disk/c"
+            try Files.makeDirectory(disk)
+            try Sys.mount("tmpfs", on: disk, type: "tmpfs", options: "size=32m")
+            let full = try await runner.record(FullDiskMode(), as: Self.key(FullDiskMode()))
+            #expect(full.ready == nil)
+            #expect(full.error?.contains("no space left on device") == true, "\(full.error ?? "no error")")
+            // The end of containerd's log comes with it.
+            #expect(full.error?.contains("level=") == true)
+            #expect(try Self.mounts(in: lab).isEmpty)
+
+            let good = try await runner.record(OverlayfsMode(), as: Self.key(OverlayfsMode()))
+            #expect(good.error == nil)
             #expect(try Self.mounts(in: lab).isEmpty)
         }
     }
