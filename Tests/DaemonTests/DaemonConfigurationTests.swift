@@ -28,6 +28,11 @@ struct DaemonConfigurationTests {
                 [streaming]
                 read_ahead = false
                 background_fill = false
+                background_fill_rate = 20
+                predict = false
+                [registry]
+                connections = 4
+                background_requests = 2
                 [limits]
                 prepare_timeout = 5
                 [admin]
@@ -37,6 +42,10 @@ struct DaemonConfigurationTests {
         #expect(configuration.logLevel == .debug)
         #expect(!configuration.readsAhead)
         #expect(!configuration.fillsInBackground)
+        #expect(configuration.fillRate == 20)
+        #expect(!configuration.predicts)
+        #expect(configuration.registryConnections == 4)
+        #expect(configuration.registryBackgroundRequests == 2)
         #expect(configuration.prepareTimeout == 5)
         #expect(configuration.adminAddress == nil)
     }

@@ -21,4 +21,25 @@ struct MetricsPageTests {
 
                 """)
     }
+
+    @Test func aHistogramIsOneFamilyInTheOrderOfItsBounds() {
+        let page = MetricsPage()
+        page.addSource {
+            [
+                ("stall_seconds_bucket", [("le", "0.5")], 1), ("stall_seconds_bucket", [("le", "10.0")], 2),
+                ("stall_seconds_bucket", [("le", "+Inf")], 3), ("stall_seconds_sum", [], 31.5),
+                ("stall_seconds_count", [], 3),
+            ]
+        }
+        #expect(
+            page.render() == """
+                # TYPE rivulet_stall_seconds histogram
+                rivulet_stall_seconds_bucket{le="0.5"} 1
+                rivulet_stall_seconds_bucket{le="10.0"} 2
+                rivulet_stall_seconds_bucket{le="+Inf"} 3
+                rivulet_stall_seconds_sum 31.5
+                rivulet_stall_seconds_count 3
+
+                """)
+    }
 }

@@ -22,6 +22,43 @@ import Testing
         #expect(!desk.planner.isFilling(layers[0]) && !desk.planner.isFilling(layers[1]))
     }
 
+    @Test func fillWaitsForTheFirstDemandAndThenOnlyForQuiet() throws {
+        var desk = Desk(PlannerConfiguration())
+        let fakes = [FakeLayer(sizes: [100]), FakeLayer(sizes: [100])]
+        let layers = fakes.map { desk.attach($0) }
+        desk.fill(layers[0])
+        desk.pass(2 * second)
+        #expect(desk.newRequests().isEmpty, "a container is about to start")
+        desk.demand(layers[1], 0..<1)
+        let demand = try #require(desk.newRequests().first)
+        desk.carryOut(demand, layers[1], fakes[1])
+        desk.pass(second / 4)
+        #expect(desk.newRequests().isEmpty, "it may read on")
+        desk.pass(second / 2)
+        #expect(desk.newRequests().map(\.fetchClass) == [.fill])
+    }
+
+    @Test func howLongReadersWaitedIsKnownByLayer() throws {
+        var desk = Desk()
+        let fakes = [FakeLayer(sizes: [100]), FakeLayer(sizes: [100])]
+        let layers = fakes.map { desk.attach($0) }
+        desk.demand(layers[0], 0..<1)
+        desk.pass(second / 50)
+        let request = try #require(desk.newRequests().first)
+        desk.carryOut(request, layers[0], fakes[0])
+        let seen = desk.planner.statistics(of: layers[0])
+        #expect(seen.stalls == 1)
+        #expect(seen.stalled >= second / 50)
+        #expect(seen.longestStall == seen.stalled)
+        #expect(seen.surprises == 1)
+        #expect(seen.requests.demand == 1)
+        #expect(seen.bytes.demand == 100)
+        #expect(desk.planner.statistics(of: layers[1]) == LayerStatistics())
+        let bucket = try #require(StallHistogram.bounds.firstIndex { $0 >= seen.stalled })
+        #expect(desk.planner.statistics.stalls.counts[bucket] == 1)
+        #expect(desk.planner.statistics.stalls.counts.reduce(0, +) == 1)
+    }
+
     @Test func profileComesInGrowingBatchesInOrder() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 20))

@@ -84,7 +84,8 @@ import Testing
             for file in files { fixture.file(file.path, file.bytes) }
             for link in links { fixture.add(link.0, .symlink, mode: 0o777, link: link.1) }
             bench.registry.addBlob(fixture.blob)
-            layer = try bench.store.install(Digest.of(fixture.blob), try fixture.index(boundTo: Digest.of(fixture.blob)))
+            layer = try bench.store.install(
+                Digest.of(fixture.blob), try fixture.index(boundTo: Digest.of(fixture.blob)))
             bench.engine.attach(layer, locations: [bench.registry.location(layer.digest)])
             self.bench = bench
             chain = layer.digest

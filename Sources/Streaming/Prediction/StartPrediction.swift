@@ -30,7 +30,7 @@ public struct ContainerStart: Sendable, Equatable {
 /// It is a guess. It is bounded in bytes and files, and what it brings is counted apart (``PlannerStatistics``).
 struct StartPrediction {
     /// The most that is fetched for one start, in bytes of the blobs.
-    static let maximumBytes: UInt64 = 24 << 20
+    static let maximumBytes: UInt64 = 128 << 20
     /// The most files that are looked at for one start.
     static let maximumFiles = 4096
     /// A file that is fetched whole; of a larger one only what is sure to be read.
