@@ -84,14 +84,14 @@ struct ImageFiles {
     }
 
     /// The names in the directory at `path` that begin with `prefix`, in their order.
-    func names(in path: String, beginningWith prefix: String) -> [String] {
+    func names(in path: String, beginningWith prefix: String, limit: Int = 256) -> [String] {
         guard let (inode, kind, _) = find(path), kind == .directory else { return [] }
         var names: [String] = []
         try? tree.forEachEntry(inode) { name, _, _, _ in
             if let name = String(validating: name, as: UTF8.self), name.hasPrefix(prefix), name != ".", name != ".." {
                 names.append(name)
             }
-            return names.count < 256
+            return names.count < limit
         }
         return names
     }

@@ -6,6 +6,9 @@ struct PythonModules {
     /// The minor version: 11 for Python 3.11.
     private let minor: Int
     private let files: ImageFiles
+    /// What is in directories that have been looked into, without what follows a dot: most names that a module mentions are
+    /// no modules, and each is looked for in every directory.
+    private var stems: [String: Set<String>] = [:]
 
     /// Held in the interpreter since 3.11, and never read from the disk (Python/frozen.c).
     private static let frozen: Set<String> = [
@@ -50,13 +53,15 @@ struct PythonModules {
 
     /// Adds a directory, if it is there.
     mutating func add(root: String) {
-        guard roots.count < 64, let path = files.directory(root), !roots.contains(path) else { return }
+        guard roots.count < 64, !roots.contains(root), let path = files.directory(root), !roots.contains(path) else {
+            return
+        }
         roots.append(path)
     }
 
     /// What every start reads before the program's own first line (Python/pylifecycle.c, Lib/site.py). Since 3.11 the
     /// interpreter holds the rest of what it needs itself.
-    var startup: [ImageFile] {
+    mutating func startup() -> [ImageFile] {
         var names = ["encodings", "encodings.aliases", "encodings.utf_8", "sitecustomize"]
         if minor < 11 {
             names += [
@@ -64,9 +69,11 @@ struct PythonModules {
                 "_sitebuiltins",
             ]
         }
-        var result = names.flatMap { modules(named: $0, from: nil) }
+        var result: [ImageFile] = []
+        for name in names { result += modules(named: name, from: nil) }
         for root in roots.dropFirst(2) {
-            for name in files.names(in: root, beginningWith: "") where name.hasSuffix(".pth") {
+            for name in files.names(in: root, beginningWith: "", limit: Self.maximumNames) where name.hasSuffix(".pth")
+            {
                 if let file = files.file(root + "/" + name) { result.append(file) }
             }
         }
@@ -75,7 +82,7 @@ struct PythonModules {
 
     /// The files that importing `name` may read, the packages around it first. `package` is the directory of the file that
     /// imports it, when it is in a package: the name may be relative to that.
-    func modules(named name: String, from package: String?) -> [ImageFile] {
+    mutating func modules(named name: String, from package: String?) -> [ImageFile] {
         guard name.utf8.count <= 128, name.utf8.allSatisfy(Self.isNamePart) else { return [] }
         let parts = name.split(separator: ".").map(String.init)
         guard !parts.isEmpty, parts.count <= 8 else { return [] }
@@ -90,15 +97,15 @@ struct PythonModules {
     }
 
     /// The directory of the package that `file` is a module of, if it is in one.
-    func package(of file: ImageFile) -> String? {
+    mutating func package(of file: ImageFile) -> String? {
         let directory = Self.moduleDirectory(of: file)
-        return files.file(directory + "/__init__.py") != nil ? directory : nil
+        return has("__init__", in: directory) ? directory : nil
     }
 
     /// The directory from which the package that holds `file` is imported.
-    func root(of file: ImageFile) -> String {
+    mutating func root(of file: ImageFile) -> String {
         var directory = Self.moduleDirectory(of: file)
-        while directory != "/", files.file(directory + "/__init__.py") != nil {
+        while directory != "/", has("__init__", in: directory) {
             directory = ImagePath.parent(of: directory)
         }
         return directory
@@ -109,10 +116,28 @@ struct PythonModules {
         return ImagePath.name(of: directory) == "__pycache__" ? ImagePath.parent(of: directory) : directory
     }
 
-    private func chain(_ parts: [String], in directory: String) -> [ImageFile] {
+    /// The most names that are looked at in one directory, and the most directories.
+    private static let maximumNames = 65_536
+    /// See ``maximumNames``.
+    private static let maximumDirectories = 4096
+
+    /// Whether something in `directory` is called `stem`, whatever follows a dot.
+    private mutating func has(_ stem: String, in directory: String) -> Bool {
+        if let known = stems[directory] { return known.contains(stem) }
+        if stems.count >= Self.maximumDirectories { stems = [:] }
+        let found = Set(
+            files.names(in: directory, beginningWith: "", limit: Self.maximumNames).map {
+                String($0.prefix { $0 != "." })
+            })
+        stems[directory] = found
+        return found.contains(stem)
+    }
+
+    private mutating func chain(_ parts: [String], in directory: String) -> [ImageFile] {
         var result: [ImageFile] = []
         var directory = directory
         for part in parts {
+            guard has(part, in: directory) else { break }
             if let package = files.directory("\(directory)/\(part)"),
                 let file = module("__init__", in: package)
             {

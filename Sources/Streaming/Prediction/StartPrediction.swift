@@ -152,7 +152,7 @@ struct StartPrediction {
             let found = PythonModules(executable: file, calledAs: path, in: files)
         {
             python = found
-            for file in found.startup { want(file) }
+            for file in python?.startup() ?? [] { want(file) }
             wait(file, .head, ELFImage.headSize)
         } else {
             wait(file, .head, ELFImage.headSize)
@@ -203,11 +203,11 @@ struct StartPrediction {
     }
 
     private mutating func modules(_ names: [String], from file: ImageFile?) {
-        guard let known = python else { return }
+        guard python != nil else { return }
         var package: String?
         if let file {
-            package = known.package(of: file)
-            python?.add(root: known.root(of: file))
+            package = python?.package(of: file)
+            if let root = python?.root(of: file) { python?.add(root: root) }
         }
         for name in names.prefix(512) {
             for module in python?.modules(named: name, from: package) ?? [] { want(module) }
