@@ -12,13 +12,15 @@ struct Demo: Sendable {
     let keepLogs: Bool
     private let lab: Lab
     private let progress = ProgressDisplay()
-    private let recipe = ImageRecipe.numpy
+    private let recipe: ImageRecipe
 
     /// Makes the scratch directory and sees to it that signals take everything down.
     init(
-        modes: [any Mode], link: Link, cache: ImageCache, scratch: String, stargz: String?, output: String?,
+        recipe: ImageRecipe, modes: [any Mode], link: Link, cache: ImageCache, scratch: String, stargz: String?,
+        output: String?,
         trace: Bool, keepLogs: Bool
     ) throws {
+        self.recipe = recipe
         self.modes = modes
         self.link = link
         self.cache = cache

@@ -10,6 +10,9 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "\(Modes.all.map(\.name).joined(separator: ", ")); separated by commas.")
     var modes = "overlayfs,rivulet"
 
+    @Option(help: "The image: \(ImageRecipe.all(.full).map(\.name).joined(separator: ", ")).")
+    var image = "numpy"
+
     @Option(help: "The link to the registry: \(LinkShape.named.keys.sorted().joined(separator: ", ")).")
     var link = "none"
 
@@ -33,7 +36,8 @@ struct DemoCommand: AsyncParsableCommand {
 
     func run() async throws {
         let demo = try Demo(
-            modes: try Modes.list(modes), link: try Link(link), cache: ImageCache(directory: cache), scratch: scratch,
+            recipe: try ImageRecipe.named(image, .full), modes: try Modes.list(modes), link: try Link(link),
+            cache: ImageCache(directory: cache), scratch: scratch,
             stargz: stargz, output: output, trace: trace, keepLogs: keepLogs)
         try await demo.run()
     }
