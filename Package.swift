@@ -54,7 +54,7 @@ let cLibraries: [Target] = [
 let lowerHalf: [Target] =
     module("Base", [crypto])
     + module("Linux", ["Base", "CLinux", system])
-    + module("Codecs", ["Base", "CISAL", "CZstd"], tests: ["TestSupport", "CZlib"])
+    + module("Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
     + module("LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
     + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport"])
     + module("ContentStore", ["Base", "Linux", "LayerIndex", system], tests: ["TestSupport"])

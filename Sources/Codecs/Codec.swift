@@ -6,4 +6,6 @@ public enum Codec: UInt8, Hashable, Sendable {
     case gzip = 1
     /// Zstandard frames, one after the other (RFC 8878).
     case zstd = 2
+    /// From a block of a DEFLATE stream on (RFC 1951): see ``DeflateRestart``.
+    case deflate = 3
 }

@@ -25,10 +25,21 @@ public final class ExtentDecoder {
     }
 
     /// Forgets everything about the extent before, also after an error, and expects the first byte of one in `codec`.
+    /// ``Codec/deflate`` is expected at the start of a stream; for any other place see ``reset(_:window:)``.
     public func reset(_ codec: Codec) {
+        guard codec != .deflate else { return reset(.start, window: []) }
         self.codec = codec
         gzip?.reset()
         zstd?.reset()
+    }
+
+    /// As ``reset(_:)``, and expects what follows a place within a DEFLATE stream; `window` is what was decoded before it,
+    /// as far as what follows refers to it (its end counts, at most 32 KiB).
+    public func reset(_ restart: DeflateRestart, window: [UInt8]) {
+        codec = .deflate
+        let decoder = gzip ?? GzipDecoder()
+        gzip = decoder
+        decoder.reset(restart, window: window)
     }
 
     /// Decodes as much of `input` as fits `output`. When the output was full, decoded bytes may have been held back: they
@@ -49,7 +60,7 @@ public final class ExtentDecoder {
                 output.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<count]))
             }
             return (count, count, false)
-        case .gzip:
+        case .gzip, .deflate:
             if let gzip { return try gzip.decode(input, into: output) }
             let made = GzipDecoder()
             gzip = made

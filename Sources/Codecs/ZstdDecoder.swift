@@ -24,8 +24,9 @@ final class ZstdDecoder {
         finished = false
     }
 
+    /// `stopsAtFrame`: return at the end of a frame although there is more input.
     func decode(
-        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, stopsAtFrame: Bool = false
     ) throws(CodecError) -> (consumed: Int, produced: Int, finished: Bool) {
         var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
         var target = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
@@ -35,6 +36,7 @@ final class ZstdDecoder {
             let result = ZSTD_decompressStream(context, &target, &source)
             guard ZSTD_isError(result) == 0 else { throw Self.error(result) }
             finished = result == 0
+            if finished, stopsAtFrame { break }
             if source.pos == before.0, target.pos == before.1 { break }
         }
         return (source.pos, target.pos, finished)

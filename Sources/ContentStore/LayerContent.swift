@@ -20,6 +20,8 @@ public final class LayerContent: Sendable {
     public let chunks: ChunkTable
     /// The sparse file that holds the content space. Only a complete layer's may be given to others.
     public let contentPath: String
+    /// The windows that its extents need to be decoded; `nil` when none does.
+    public let windows: WindowsFile?
 
     private let content: OwnedDescriptor
     private let presence: PresenceFile
@@ -56,6 +58,7 @@ public final class LayerContent: Sendable {
         let slots: SlotState
         /// Whether the last good slot says the same as `words`.
         let isSaved: Bool
+        let windows: WindowsFile?
         let claim: StoreLock
     }
 
@@ -65,6 +68,7 @@ public final class LayerContent: Sendable {
         chunks = parts.chunks
         contentPath = parts.contentPath
         presence = parts.presence
+        windows = parts.windows
         claim = parts.claim
         bits = AtomicBits(count: parts.chunks.chunkCount, initial: parts.words)
         // `changes` starts at 0; no count of changes ever reaches the other value.

@@ -30,6 +30,7 @@ struct LayerOpener {
     private var chunksPath: String { directory + "/chunks" }
     private var contentPath: String { directory + "/content" }
     private var presentPath: String { directory + "/present" }
+    private var windowsPath: String { directory + "/windows" }
 
     /// The chunks, of those that the table lists, that do not lie wholly below `size`. They ascend with their place.
     static func chunks(of table: ChunkTable, beyond size: UInt64) -> Range<Int> {
@@ -205,13 +206,24 @@ struct LayerOpener {
             chunks.releaseResidentPages()
             return LayerContent.Parts(
                 digest: digest, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
-                presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved, claim: claim)
+                presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved,
+                windows: try windows(chunks),
+                claim: claim)
         } catch let error as Errno {
             // A presence file that cannot be read is as good as none.
             if error == .ioError || error == .noData {
                 throw Damage(reason: "\(presentPath): \(error)", sparesIndex: true)
             }
             throw ContentStoreError(errno: error, "cannot open the content of \(digest)")
+        }
+    }
+
+    private func windows(_ chunks: ChunkTable) throws(ContentStoreError) -> WindowsFile? {
+        guard chunks.windows != nil else { return nil }
+        if let file = try? WindowsFile(path: windowsPath) { return file }
+        try shelf.move(windowsPath, reason: "\(windowsPath) is not a file")
+        return try ContentStoreError.wrapping("cannot make \(windowsPath)") { () throws(Errno) in
+            try WindowsFile(path: windowsPath)
         }
     }
 

@@ -24,6 +24,8 @@ public struct Extent: Sendable, Equatable {
     public var chunks: Range<Int>
     /// How many bytes to decode to reach the end of its last chunk; it may decode to more.
     public var decodedLength: UInt64
+    /// How to begin, for ``ExtentCodec/deflate``; `nil` for every other codec.
+    public var restart: ExtentRestart?
 }
 
 /// Where each byte of a layer's content lies in its blob: see the module's `ChunkTableLayout`.
@@ -42,6 +44,8 @@ public final class ChunkTable: Sendable {
     public let chunkCount: Int
     public let extentCount: Int
     public let prefetch: PrefetchHint
+    /// The blob that the windows of its extents lie in; `nil` when none needs one.
+    public let windows: WindowsBlob?
     private let chunkStart: Int
     private let digestStart: Int
 
@@ -65,6 +69,7 @@ public final class ChunkTable: Sendable {
         chunkCount = header.chunkCount
         extentCount = header.extentCount
         prefetch = header.prefetch
+        windows = header.windows
         chunkStart = header.chunkStart
         digestStart = header.digestStart
         try header.validateRecords(table, limits)
@@ -97,10 +102,19 @@ public final class ChunkTable: Sendable {
         let record = Layout.headerSize + index * Layout.extentSize
         let next = index + 1 < extentCount ? Int(word(record + Layout.extentSize + 16)) : chunkCount
         let offset = long(record)
+        let start = word(record + 20)
+        let codec = ExtentCodec(rawValue: UInt8(truncatingIfNeeded: start)) ?? .raw
+        var restart: ExtentRestart?
+        if codec == .deflate {
+            let window = long(record + 24)
+            restart = ExtentRestart(
+                bitCount: UInt8(truncatingIfNeeded: start >> 8), bits: UInt8(truncatingIfNeeded: start >> 16),
+                window: ByteRange(offset: window, end: window + UInt64(word(record + 32))),
+                windowChecksum: word(record + 36))
+        }
         return Extent(
-            blob: ByteRange(offset: offset, end: offset + UInt64(word(record + 8))),
-            codec: ExtentCodec(rawValue: UInt8(truncatingIfNeeded: word(record + 20))) ?? .raw,
-            chunks: Int(word(record + 16))..<next, decodedLength: UInt64(word(record + 12)))
+            blob: ByteRange(offset: offset, end: offset + UInt64(word(record + 8))), codec: codec,
+            chunks: Int(word(record + 16))..<next, decodedLength: UInt64(word(record + 12)), restart: restart)
     }
 
     /// The chunks that hold bytes of `range`; empty when there are none.

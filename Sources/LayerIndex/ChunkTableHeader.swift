@@ -10,6 +10,7 @@ struct ChunkTableHeader {
     var chunkCount: Int
     var extentCount: Int
     var prefetch: PrefetchHint
+    var windows: WindowsBlob?
 
     var chunkStart: Int { Layout.headerSize + extentCount * Layout.extentSize }
     var digestStart: Int { chunkStart + chunkCount * Layout.chunkSize }
@@ -37,6 +38,12 @@ struct ChunkTableHeader {
         case 2: prefetch = .blobPrefix(end: end)
         default: throw Self.corrupt("an unknown prefetch hint")
         }
+        guard let windowsDigest = Digest(bytes: try table.slice(at: 96, count: Digest.byteCount)) else {
+            throw Self.corrupt("no digest of its windows")
+        }
+        let windowsSize = try table.load(UInt64.self, at: 88)
+        guard windowsSize <= UInt64(Int64.max) else { throw Self.corrupt("sizes out of range") }
+        windows = windowsSize > 0 ? WindowsBlob(digest: windowsDigest, size: windowsSize) : nil
         guard chunkCount <= limits.chunkCount, extentCount <= chunkCount, extentCount > 0 || chunkCount == 0 else {
             throw LayerIndexError(.limit, "a chunk table of \(chunkCount) chunks and \(extentCount) extents")
         }
@@ -85,8 +92,10 @@ struct ChunkTableHeader {
         let first = Int(try table.load(UInt32.self, at: record + 16))
         let next =
             index + 1 < extentCount ? Int(try table.load(UInt32.self, at: record + Layout.extentSize + 16)) : chunkCount
-        let codec = try table.load(UInt32.self, at: record + 20)
-        guard codec <= 0xFF, ExtentCodec(rawValue: UInt8(codec)) != nil else { throw Self.corrupt("an unknown codec") }
+        guard let codec = ExtentCodec(rawValue: try table.load(UInt8.self, at: record + 20)) else {
+            throw Self.corrupt("an unknown codec")
+        }
+        try checkRestart(record, codec, table)
         guard offset >= blobEnd, offset <= blobSize, count <= blobSize - offset, count <= limits.extentLength,
             count > 0 || extentCount == 1 && decodedLength == 0
         else {
@@ -96,6 +105,28 @@ struct ChunkTableHeader {
             throw Self.corrupt("an extent whose chunks are out of place")
         }
         return (offset + count, first..<next, decodedLength)
+    }
+
+    private func checkRestart(
+        _ record: Int, _ codec: ExtentCodec, _ table: IndexBytes
+    ) throws(LayerIndexError) {
+        let bitCount = try table.load(UInt8.self, at: record + 21)
+        let bits = try table.load(UInt8.self, at: record + 22)
+        let offset = try table.load(UInt64.self, at: record + 24)
+        let count = UInt64(try table.load(UInt32.self, at: record + 32))
+        let checksum = try table.load(UInt32.self, at: record + 36)
+        guard codec == .deflate else {
+            guard bitCount == 0, bits == 0, offset == 0, count == 0, checksum == 0 else {
+                throw Self.corrupt("a restart point in an extent that needs none")
+            }
+            return
+        }
+        let size = windows?.size ?? 0
+        guard bitCount < 8, UInt16(bits) < 1 << UInt16(bitCount), offset <= size, count <= size - offset,
+            count <= ExtentRestart.maximumWindow
+        else {
+            throw Self.corrupt("a restart point out of range")
+        }
     }
 
     private func checkChunks(

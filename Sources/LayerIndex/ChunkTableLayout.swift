@@ -1,12 +1,13 @@
-/// The chunk table file, version 1. All numbers are little-endian.
+/// The chunk table file, version 2. All numbers are little-endian.
 ///
 /// ```
 /// header   0  magic "RIVCHNKS"     8  version u32       12  CRC-32C of the file, itself taken as 0
 ///         16  blob digest, 32     48  blob size u64     56  content size u64
 ///         64  chunk count u32     68  extent count u32  72  prefetch kind u32    76  0
-///         80  prefetch end u64    88  0 (8 bytes)
+///         80  prefetch end u64    88  windows blob's size u64                    96  its digest, 32
 /// extents  0  blob offset u64      8  blob count u32    12  decoded length u32   16 first chunk u32
-///         20  codec u8            21  0 (3 bytes)
+///         20  codec u8            21  bit count u8      22  bits u8              23 0
+///         24  window offset u64   32  window count u32  36  window's CRC-32C
 /// chunks   0  content offset u64   8  length u32, bit 31: all zeros
 ///         12  extent u32          16  offset in the decoded extent u32
 /// digests  32 bytes a chunk
@@ -15,11 +16,14 @@
 /// Chunks ascend in the content space, lie end to end within a file, and files start on 4 KiB boundaries. Extents ascend in
 /// the blob and do not overlap. An extent's chunks follow each other, and ascend in it. A chunk of zeros is not in
 /// any extent; it counts to that of the chunk before it (or after it, when it is the first), so that every chunk has one.
+///
+/// Everything from 21 on in an extent is 0 unless its codec is `deflate`: then it says how to begin within a stream
+/// (``ExtentRestart``). A layer without such extents has no windows blob: size and digest are 0.
 enum ChunkTableLayout {
     static let magic: UInt64 = 0x534B_4E48_4356_4952  // "RIVCHNKS"
-    static let version: UInt32 = 1
-    static let headerSize = 96
-    static let extentSize = 24
+    static let version: UInt32 = 2
+    static let headerSize = 128
+    static let extentSize = 40
     static let chunkSize = 20
     static let digestSize = 32
     static let zerosBit: UInt32 = 1 << 31

@@ -28,17 +28,22 @@ struct ChunkTableWriter {
             if next == rank { return }
         }
         // Zeros before the first extent count to it.
-        beginExtent(extent.range, extent.codec, firstChunk: extentCount == 0 ? 0 : chunkCount)
+        beginExtent(extent, firstChunk: extentCount == 0 ? 0 : chunkCount)
         rank = next
     }
 
-    private mutating func beginExtent(_ range: ByteRange, _ codec: ExtentCodec, firstChunk: UInt32) {
+    private mutating func beginExtent(_ extent: LayerIndexBuilder.ExtentRecord, firstChunk: UInt32) {
         closeExtent()
-        extents.appendLittleEndian(range.offset)
-        extents.appendLittleEndian(UInt32(truncatingIfNeeded: range.count))
+        let restart = extent.restart
+        extents.appendLittleEndian(extent.range.offset)
+        extents.appendLittleEndian(UInt32(truncatingIfNeeded: extent.range.count))
         extents.appendLittleEndian(UInt32(0))
         extents.appendLittleEndian(firstChunk)
-        extents.appendLittleEndian(UInt32(codec.rawValue))
+        extents.appendLittleEndian(
+            UInt32(extent.codec.rawValue) | UInt32(restart?.bitCount ?? 0) << 8 | UInt32(restart?.bits ?? 0) << 16)
+        extents.appendLittleEndian(restart?.window.offset ?? 0)
+        extents.appendLittleEndian(UInt32(truncatingIfNeeded: restart?.window.count ?? 0))
+        extents.appendLittleEndian(restart?.windowChecksum ?? 0)
         extentCount += 1
         decodedLength = 0
     }
@@ -69,11 +74,12 @@ struct ChunkTableWriter {
 
     /// The whole file.
     consuming func finish(
-        blobDigest: Digest, blobSize: UInt64, contentSize: UInt64, prefetch: PrefetchHint
+        blobDigest: Digest, blobSize: UInt64, contentSize: UInt64, prefetch: PrefetchHint, windows: WindowsBlob?
     ) -> [UInt8] {
         if extentCount == 0, chunkCount > 0 {
             // Nothing but zeros: an extent of no bytes, so that every chunk has one.
-            beginExtent(ByteRange(offset: 0, end: 0), .raw, firstChunk: 0)
+            beginExtent(
+                LayerIndexBuilder.ExtentRecord(range: ByteRange(offset: 0, end: 0), codec: .raw), firstChunk: 0)
         }
         closeExtent()
         var file: [UInt8] = []
@@ -97,7 +103,12 @@ struct ChunkTableWriter {
             file.appendLittleEndian(UInt64(2))
             file.appendLittleEndian(min(end, blobSize))
         }
-        file.appendLittleEndian(UInt64(0))
+        file.appendLittleEndian(windows?.size ?? 0)
+        if let windows {
+            windows.digest.withBytes { file.append(contentsOf: $0) }
+        } else {
+            file.append(contentsOf: repeatElement(0, count: Digest.byteCount))
+        }
         file.append(contentsOf: extents)
         file.append(contentsOf: chunks)
         file.append(contentsOf: digests)

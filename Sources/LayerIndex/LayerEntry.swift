@@ -85,6 +85,8 @@ public enum ExtentCodec: UInt8, Sendable, CaseIterable {
     case gzip = 1
     /// One or more Zstandard frames (RFC 8878).
     case zstd = 2
+    /// A DEFLATE stream (RFC 1951) from a block within it on: see ``ExtentRestart``.
+    case deflate = 3
 }
 
 /// What the producer of a layer said of its first use.

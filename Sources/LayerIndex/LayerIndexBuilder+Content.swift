@@ -31,8 +31,9 @@ extension LayerIndexBuilder {
             block += blocks
         }
         let table = writer.finish(
-            blobDigest: blobDigest, blobSize: blobSize, contentSize: block * UInt64(EROFS.blockSize), prefetch: prefetch
-        )
+            blobDigest: blobDigest, blobSize: blobSize, contentSize: block * UInt64(EROFS.blockSize),
+            prefetch: prefetch,
+            windows: windows)
         return (table, block)
     }
 

@@ -20,4 +20,22 @@ extension LayerIndexBuilder {
         try check(range)
         extents[Int(extent)].range = range
     }
+
+    /// Says how decoding begins in an extent of codec ``ExtentCodec/deflate``; until then, as at the start of a stream.
+    public mutating func setRestart(_ extent: UInt32, _ restart: ExtentRestart) throws(LayerIndexError) {
+        guard Int(extent) < extents.count, extents[Int(extent)].codec == .deflate else {
+            throw LayerIndexError(.invalidEntry, "a restart point of an extent that needs none")
+        }
+        guard restart.bitCount < 8, UInt16(restart.bits) < 1 << UInt16(restart.bitCount),
+            restart.window.count <= ExtentRestart.maximumWindow
+        else {
+            throw LayerIndexError(.invalidEntry, "a restart point with \(restart.bitCount) bits")
+        }
+        extents[Int(extent)].restart = restart
+    }
+
+    /// Says which blob the windows of restart points lie in.
+    public mutating func setWindows(_ windows: WindowsBlob) {
+        self.windows = windows.size > 0 ? windows : nil
+    }
 }

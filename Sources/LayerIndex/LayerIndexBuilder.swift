@@ -12,6 +12,7 @@ public struct LayerIndexBuilder: ~Copyable {
     struct ExtentRecord {
         var range: ByteRange
         var codec: ExtentCodec
+        var restart: ExtentRestart?
     }
 
     struct PieceRecord {
@@ -26,6 +27,7 @@ public struct LayerIndexBuilder: ~Copyable {
     let blobSize: UInt64
     let limits: IndexLimits
     var prefetch = PrefetchHint.unknown
+    var windows: WindowsBlob?
     var arena: NodeArena
     var table = NameTable()
     var extents: [ExtentRecord] = []
@@ -63,7 +65,8 @@ public struct LayerIndexBuilder: ~Copyable {
         guard extents.count < limits.chunkCount else {
             throw LayerIndexError(.limit, "more than \(limits.chunkCount) extents")
         }
-        extents.append(ExtentRecord(range: range, codec: codec))
+        let start = ExtentRestart(bitCount: 0, bits: 0, window: ByteRange(offset: 0, end: 0), windowChecksum: 0)
+        extents.append(ExtentRecord(range: range, codec: codec, restart: codec == .deflate ? start : nil))
         return UInt32(extents.count - 1)
     }
 

@@ -32,7 +32,12 @@ struct DecodeWorker: ~Copyable {
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
         let content = job.layer.content
         let extent = content.chunks.extent(job.extent)
-        decoder.reset(Self.codec(extent.codec))
+        do throws(CodecError) {
+            try begin(extent, of: content)
+        } catch {
+            counters.decodeFailures.add()
+            return .corrupt(reason: "extent \(job.extent) cannot be decoded: \(error)")
+        }
         var input = PieceCursor(job.pieces)
         var position: UInt64 = 0
         for index in extent.chunks {
@@ -64,6 +69,37 @@ struct DecodeWorker: ~Copyable {
         }
         counters.decodedExtents.add()
         return .available
+    }
+
+    /// Makes the decoder ready for the first byte of the extent.
+    private func begin(_ extent: Extent, of content: LayerContent) throws(CodecError) {
+        switch extent.codec {
+        case .raw: decoder.reset(.raw)
+        case .gzip: decoder.reset(.gzip)
+        case .zstd: decoder.reset(.zstd)
+        case .deflate:
+            guard let restart = extent.restart,
+                let start = DeflateRestart(bitCount: restart.bitCount, bits: restart.bits)
+            else { throw CodecError(.corrupt, "a restart point out of range") }
+            guard !restart.window.isEmpty else { return decoder.reset(start, window: []) }
+            guard let stored = content.windows?.window(of: restart) else {
+                throw CodecError(.truncated, "its window is not here")
+            }
+            decoder.reset(start, window: try window(stored))
+        }
+    }
+
+    /// What a stored window holds.
+    private func window(_ stored: [UInt8]) throws(CodecError) -> [UInt8] {
+        decoder.reset(.zstd)
+        var window = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
+        let count = try window.withUnsafeMutableBufferPointer { (output) throws(CodecError) in
+            try stored.withUnsafeBufferPointer { (input) throws(CodecError) in
+                try decoder.decode(UnsafeRawBufferPointer(input), into: UnsafeMutableRawBufferPointer(output)).produced
+            }
+        }
+        window.removeLast(window.count - count)
+        return window
     }
 
     /// Gives memory back that only a large extent needed. Called when an extent is done.
@@ -118,14 +154,6 @@ struct DecodeWorker: ~Copyable {
         var size = 64 << 10
         while size < count { size <<= 1 }
         buffer = .allocate(byteCount: size, alignment: 4096)
-    }
-
-    private static func codec(_ codec: ExtentCodec) -> Codec {
-        switch codec {
-        case .raw: .raw
-        case .gzip: .gzip
-        case .zstd: .zstd
-        }
     }
 }
 

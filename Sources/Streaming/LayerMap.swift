@@ -50,4 +50,31 @@ struct LayerMap: ExtentMap {
         }
         return 0..<low
     }
+
+    /// How much of the windows is fetched at once, in bytes: those of some tens of extents, so that reading on does not ask
+    /// for each.
+    private static let windowsAtOnce: UInt64 = 64 << 10
+
+    /// What has to be fetched of the windows blob before the extents in these ranges of the blob can be decoded.
+    func missingWindows(_ ranges: [ByteRange]) -> [ByteRange] {
+        guard let windows = content.chunks.windows, let file = content.windows else { return [] }
+        var missing: [ByteRange] = []
+        for range in ranges {
+            for extent in extents(before: range.offset + 1).upperBound - 1..<extents(before: range.end).upperBound {
+                guard extent >= 0, let restart = content.chunks.extent(extent).restart, !restart.window.isEmpty,
+                    missing.last?.contains(restart.window) != true, file.window(of: restart) == nil
+                else { continue }
+                let end = min(max(restart.window.end, restart.window.offset + Self.windowsAtOnce), windows.size)
+                if let last = missing.last, last.offset <= restart.window.offset, last.end >= restart.window.offset {
+                    missing[missing.count - 1] = ByteRange(offset: last.offset, end: max(last.end, end))
+                } else {
+                    missing.append(ByteRange(offset: restart.window.offset, end: end))
+                }
+            }
+        }
+        // They are small: a little more in one request is cheaper than a second one.
+        guard missing.count > 1 else { return missing }
+        let hull = ByteRange(offset: missing.first?.offset ?? 0, end: missing.last?.end ?? 0)
+        return missing.count > Planner.maximumRanges || hull.count <= 16 * Self.windowsAtOnce ? [hull] : missing
+    }
 }

@@ -3,6 +3,7 @@ import ContentStore
 import LayerIndex
 import LazyFileSystem
 import Logging
+import NIOCore
 import Planner
 import Registry
 
@@ -81,11 +82,14 @@ extension StreamingEngine {
     }
 
     private func transfer(_ order: Order) async throws(RegistryError) {
+        // Side by side: what decoding needs beside the bytes costs no time of its own.
+        async let windows = fetchWindows(for: order)
         let stream = try await open(order)
         let request = order.request
         guard stream.ranges == request.ranges else {
             throw RegistryError(.malformedAnswer, "\(request.ranges) was asked for and \(stream.ranges) came")
         }
+        try await windows.get()
         if stream.isOneByOne { state.withLock { $0.planner.givesSingleRanges(request.layer) } }
         var body = BodyCursor(
             stream, received: counters.received[request.fetchClass], skipped: counters.skipped)
@@ -118,15 +122,23 @@ extension StreamingEngine {
     /// Opens the request's range at the first place that gives it. The registry client tries mirrors and repeats by itself;
     /// here the next repository is asked when one does not have the blob or does not let us in.
     private func open(_ order: Order) async throws(RegistryError) -> BlobStream {
+        try await open(
+            order.request.ranges, of: order.layer.content.digest, size: order.layer.content.chunks.blobSize, for: order)
+    }
+
+    /// Opens ranges of a blob that lies where the order's layer does.
+    private func open(
+        _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: Order
+    ) async throws(RegistryError) -> BlobStream {
         let priority: RequestPriority = order.request.fetchClass == .demand ? .demand : .background
-        let ranges = order.request.ranges
-        let selection: BlobSelection = ranges.count > 1 ? .ranges(ranges) : .range(order.request.blob)
+        let hull = ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
+        let selection: BlobSelection = ranges.count > 1 ? .ranges(ranges) : .range(hull)
         var last = RegistryError(.notFound, "nobody has said where the layer can be had")
         for location in order.layer.locations {
             do throws(RegistryError) {
                 let stream = try await registry.open(
-                    location, selection, priority: priority,
-                    knownSize: order.layer.content.chunks.blobSize)
+                    BlobLocation(repository: location.repository, digest: blob), selection, priority: priority,
+                    knownSize: size)
                 order.layer.prefer(location)
                 return stream
             } catch {
@@ -137,6 +149,31 @@ extension StreamingEngine {
             }
         }
         throw last
+    }
+
+    /// Brings the windows that the order's extents need and that are not here.
+    private func fetchWindows(for order: Order) async -> Result<Void, RegistryError> {
+        let content = order.layer.content
+        guard let blob = content.chunks.windows, let file = content.windows else { return .success(()) }
+        let missing = order.layer.map.missingWindows(order.request.ranges)
+        guard !missing.isEmpty else { return .success(()) }
+        do throws(RegistryError) {
+            let stream = try await open(missing, of: blob.digest, size: blob.size, for: order)
+            var cursor = BodyCursor(
+                stream, received: counters.received[order.request.fetchClass], skipped: counters.skipped)
+            for range in missing {
+                let bytes = try await cursor.take(range).reduce(into: [UInt8]()) { $0 += $1.readableBytesView }
+                do throws(ContentStoreError) {
+                    try file.store(bytes, at: range.offset)
+                } catch {
+                    // The extents then say that their windows are not here.
+                    report(order.layer, "the content store does not take bytes", "\(error)")
+                }
+            }
+            return .success(())
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// What a failure means to those who wait.

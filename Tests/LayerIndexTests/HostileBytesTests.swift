@@ -155,7 +155,7 @@ import Testing
         var error = #expect(throws: LayerIndexError.self) { try TreeImage(bytes: other) }
         #expect(error?.code == .foreign)
         var table = index.chunks
-        table[8] = 2
+        table[8] = 3
         Self.repairTable(&table)
         error = #expect(throws: LayerIndexError.self) { try ChunkTable(bytes: table) }
         #expect(error?.code == .foreign)

@@ -4,12 +4,14 @@ public import Codecs
 
 /// Compressed members and frames made by the reference libraries.
 public enum Compressed {
-    /// `data` as one gzip member, one zstd frame, or as it is.
+    /// `data` as one gzip member, one zstd frame, one DEFLATE stream, or as it is.
     public static func member(_ data: [UInt8], codec: Codec, level: Int32 = 6) -> [UInt8] {
         switch codec {
         case .raw: data
         case .gzip: gzip(data, level: level)
         case .zstd: zstd(data, level: level)
+        // zlib's gzip header has ten bytes, and checksum and size follow the stream.
+        case .deflate: Array(gzip(data, level: level).dropFirst(10).dropLast(8))
         }
     }
 

@@ -1,0 +1,305 @@
+import CZlib
+
+/// Decodes a layer's blob from front to back, whatever it is compressed with, and finds places where decoding can begin in
+/// the middle: its extents.
+///
+/// Pulled: the caller gives input and room for output, step by step.
+///
+///     let step = try scanner.scan(input, into: output)
+///     // use output[..<step.produced]; then, if step.boundary is set, what comes next lies in a new extent
+///
+/// Extents are at least ``span`` decoded bytes apart, but that a gzip member within which decoding began ends its extent. The first one
+/// begins at the first byte. Not `Sendable`: it belongs to one thread at a time.
+public final class LayerScanner {
+    /// What one call did.
+    public struct Step {
+        /// Bytes of the input that were used up; the caller offers the rest again.
+        public var consumed = 0
+        /// Bytes written to the start of the output.
+        public var produced = 0
+        /// What comes after these bytes lies in an extent that begins so.
+        public var boundary: Boundary?
+        /// Nothing went on: more input is needed, or there is no more.
+        public var isIdle = false
+    }
+
+    /// Where an extent begins.
+    public struct Boundary: Sendable, Equatable {
+        /// In the blob. The extent before ends here.
+        public let offset: UInt64
+        public let codec: Codec
+        /// For ``Codec/deflate``: where in the byte before it begins. Its window comes by ``takeWindow()``.
+        public let restart: DeflateRestart?
+    }
+
+    /// What lies before a boundary within a DEFLATE stream, as far as it is referred to.
+    public struct Window: Sendable, Equatable {
+        /// The boundary's.
+        public let offset: UInt64
+        /// At most 32 KiB; empty when nothing is referred to.
+        public let bytes: [UInt8]
+    }
+
+    /// Decoded bytes from one extent to the next, at least.
+    public static let span: UInt64 = 1 << 20
+
+    private enum Inner {
+        /// The first bytes, which say what it is.
+        case unknown([UInt8])
+        case raw
+        case gzip(GzipScanner)
+        case zstd(ZstdDecoder)
+    }
+
+    private var inner = Inner.unknown([])
+    private let maximumWindowLog: Int
+    /// What has been used up of the blob, and decoded from it.
+    public private(set) var inputOffset: UInt64 = 0
+    /// See ``inputOffset``.
+    public private(set) var outputOffset: UInt64 = 0
+    private var extentStart: UInt64 = 0
+    private var hasBegun = false
+    private var isFrameOpen = false
+
+    public init(maximumWindowLog: Int = ExtentDecoder.standardWindowLog) {
+        self.maximumWindowLog = maximumWindowLog
+    }
+
+    /// What the blob turned out to be compressed with; `nil` before its first bytes.
+    public var codec: Codec? {
+        switch inner {
+        case .unknown: nil
+        case .raw: .raw
+        case .gzip: .gzip
+        case .zstd: .zstd
+        }
+    }
+
+    /// The next window that is known, in the order of the boundaries. It is known 32 KiB behind its boundary, or when
+    /// ``finish()`` has been called.
+    public func takeWindow() -> Window? {
+        guard case .gzip(let gzip) = inner else { return nil }
+        return gzip.takeWindow()
+    }
+
+    /// Decodes some of `input`. The first call for which ``codec`` is known gives a boundary at 0 and nothing else.
+    public func scan(
+        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    ) throws(CodecError) -> Step {
+        guard hasBegun else { return try begin(input) }
+        var step = Step()
+        switch inner {
+        case .unknown: break
+        case .raw:
+            let untilBoundary = Int(Self.span - (outputOffset - extentStart))
+            let count = min(input.count, output.count, untilBoundary)
+            if count > 0 { output.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<count])) }
+            (step.consumed, step.produced) = (count, count)
+            advance(step)
+            if outputOffset - extentStart >= Self.span { step.boundary = boundary(.raw) }
+        case .zstd(let decoder):
+            let result = try decoder.decode(input, into: output, stopsAtFrame: true)
+            (step.consumed, step.produced) = (result.consumed, result.produced)
+            advance(step)
+            if result.consumed > 0 || result.produced > 0 { isFrameOpen = !result.finished }
+            if result.finished, outputOffset - extentStart >= Self.span { step.boundary = boundary(.zstd) }
+        case .gzip(let gzip):
+            let place = try gzip.scan(input, into: output, inExtent: outputOffset - extentStart, &step)
+            advance(step)
+            switch place {
+            case .none: break
+            case .member: step.boundary = boundary(.gzip)
+            case .block(let restart): step.boundary = boundary(.deflate, restart)
+            }
+        }
+        step.isIdle = step.consumed == 0 && step.produced == 0 && step.boundary == nil
+        return step
+    }
+
+    /// Says that there is no more input.
+    ///
+    /// - Throws: `truncated` when the blob ends in the middle of a member or frame.
+    public func finish() throws(CodecError) {
+        switch inner {
+        case .unknown, .raw: break
+        case .zstd: if isFrameOpen { throw CodecError(.truncated, "the blob ends within a zstd frame") }
+        case .gzip(let gzip): try gzip.finish()
+        }
+    }
+
+    /// Looks at the first four bytes.
+    private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
+        guard input.count >= 4 else { return Step(isIdle: true) }
+        hasBegun = true
+        let magic = UInt32(littleEndian: input.loadUnaligned(as: UInt32.self))
+        // RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2 (skippable frames).
+        if magic & 0xFFFF == 0x8B1F {
+            inner = .gzip(try GzipScanner())
+            return Step(boundary: boundary(.gzip))
+        }
+        if magic == 0xFD2F_B528 || magic & 0xFFFF_FFF0 == 0x184D_2A50 {
+            guard let decoder = ZstdDecoder(maximumWindowLog: maximumWindowLog) else {
+                throw CodecError(.outOfMemory, "no memory for a zstd decoder")
+            }
+            inner = .zstd(decoder)
+            return Step(boundary: boundary(.zstd))
+        }
+        inner = .raw
+        return Step(boundary: boundary(.raw))
+    }
+
+    private func advance(_ step: Step) {
+        inputOffset += UInt64(step.consumed)
+        outputOffset += UInt64(step.produced)
+    }
+
+    private func boundary(_ codec: Codec, _ restart: DeflateRestart? = nil) -> Boundary {
+        extentStart = outputOffset
+        return Boundary(offset: inputOffset, codec: codec, restart: restart)
+    }
+}
+
+/// Gzip members through zlib, the one library that stops at the end of each block and says at which bit it is.
+private final class GzipScanner {
+    enum Place {
+        case none
+        /// A member begins here.
+        case member
+        /// A block begins here.
+        case block(DeflateRestart)
+    }
+
+    /// A boundary whose window is not known yet.
+    private struct Pending {
+        let offset: UInt64
+        let restart: DeflateRestart
+        let window: [UInt8]
+        /// What follows it in the blob.
+        var input: [UInt8] = []
+        var decoded = 0
+    }
+
+    private let stream: UnsafeMutablePointer<z_stream>
+    private var offset: UInt64 = 0
+    private var lastByte: UInt8 = 0
+    private var isMemberOpen = false
+    /// Whether the extent began within the member that is open.
+    private var isWithinMember = false
+    private var pending: Pending?
+    private var reduction = DeflateWindow()
+    private var windows: [LayerScanner.Window] = []
+
+    init() throws(CodecError) {
+        stream = .allocate(capacity: 1)
+        stream.initialize(to: z_stream())
+        // 16 more than the window bits asks for the gzip wrapper, whose checksum is then checked.
+        let result = inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+        guard result == Z_OK else {
+            stream.deallocate()
+            throw CodecError(.outOfMemory, "no memory for a gzip decoder")
+        }
+    }
+
+    deinit {
+        inflateEnd(stream)
+        stream.deallocate()
+    }
+
+    func takeWindow() -> LayerScanner.Window? {
+        windows.isEmpty ? nil : windows.removeFirst()
+    }
+
+    func scan(
+        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, inExtent: UInt64,
+        _ step: inout LayerScanner.Step
+    ) throws(CodecError) -> Place {
+        guard !output.isEmpty else { return .none }
+        if !isMemberOpen {
+            guard !input.isEmpty else { return .none }
+            // Zeros behind the last member are padding (GNU gzip, "Output may be padded").
+            if input.first == 0, offset > 0 {
+                step.consumed = input.prefix { $0 == 0 }.count
+                offset += UInt64(step.consumed)
+                return .none
+            }
+            if offset > 0 { inflateReset(stream) }
+            isMemberOpen = true
+            if isWithinMember || inExtent >= LayerScanner.span {
+                isWithinMember = false
+                return .member
+            }
+        }
+        // zlib only reads through `next_in`.
+        stream.pointee.next_in = UnsafeMutablePointer(
+            mutating: input.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        stream.pointee.avail_in = UInt32(min(input.count, 1 << 30))
+        stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        stream.pointee.avail_out = UInt32(min(output.count, 1 << 30))
+        let result = inflate(stream, Z_BLOCK)
+        step.consumed = min(input.count, 1 << 30) - Int(stream.pointee.avail_in)
+        step.produced = min(output.count, 1 << 30) - Int(stream.pointee.avail_out)
+        stream.pointee.next_in = nil
+        stream.pointee.next_out = nil
+        guard result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR else {
+            throw Self.error(result, offset)
+        }
+        try use(input.prefix(step.consumed), step.produced)
+        if result == Z_STREAM_END {
+            isMemberOpen = false
+            try settle()
+            return .none
+        }
+        // zlib.h, inflate(): 128 says that it stopped at the end of a block (or of the header), 64 that this was the
+        // last one, the rest how many bits of the last byte are unused.
+        let state = stream.pointee.data_type
+        guard state & 128 != 0, state & 64 == 0, inExtent + UInt64(step.produced) >= LayerScanner.span else {
+            return .none
+        }
+        try settle()
+        let restart = DeflateRestart(bitCount: UInt8(state & 7), following: lastByte)
+        pending = Pending(offset: offset, restart: restart, window: window())
+        isWithinMember = true
+        return .block(restart)
+    }
+
+    func finish() throws(CodecError) {
+        if isMemberOpen { throw CodecError(.truncated, "the blob ends within a gzip member") }
+        try settle()
+    }
+
+    private func use(_ input: Slice<UnsafeRawBufferPointer>, _ produced: Int) throws(CodecError) {
+        offset += UInt64(input.count)
+        if let last = input.last { lastByte = last }
+        guard pending != nil else { return }
+        pending?.input.append(contentsOf: input)
+        pending?.decoded += produced
+        if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
+    }
+
+    /// Enough is known of what follows the last boundary.
+    private func settle() throws(CodecError) {
+        guard let known = pending else { return }
+        pending = nil
+        windows.append(
+            LayerScanner.Window(
+                offset: known.offset,
+                bytes: try reduction.reduced(known.window, known.restart, followedBy: known.input)))
+    }
+
+    /// What was decoded last.
+    private func window() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: DeflateRestart.windowSize) { buffer, count in
+            var length: UInt32 = 0
+            let result = inflateGetDictionary(stream, buffer.baseAddress, &length)
+            count = result == Z_OK ? min(Int(length), DeflateRestart.windowSize) : 0
+        }
+    }
+
+    private static func error(_ result: Int32, _ offset: UInt64) -> CodecError {
+        switch result {
+        case Z_MEM_ERROR: CodecError(.outOfMemory, "no memory for a gzip decoder")
+        case Z_NEED_DICT: CodecError(.unsupported, "gzip data asks for a preset dictionary")
+        default: CodecError(.corrupt, "gzip data is corrupt at about byte \(offset)")
+        }
+    }
+}
