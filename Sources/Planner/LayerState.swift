@@ -173,9 +173,9 @@ extension LayerState {
                 guard ahead &+ blob.count <= configuration.demandAhead else { break }
                 ahead &+= blob.count
             } else {
-                guard now >= profiledUntil, !foresight.isGood,
-                    beside &+ blob.count <= neighbourhood.allowance(forDemandOf: demanded)
-                else { break }
+                let allowance = neighbourhood.allowance(
+                    forDemandOf: demanded, limit: foresight.isGood ? configuration.neighbourhood.foreseen : .max)
+                guard now >= profiledUntil, beside &+ blob.count <= allowance else { break }
                 beside &+= blob.count
                 neighbours.append(extent)
             }

@@ -18,9 +18,9 @@ struct Neighbourhood: Sendable {
         size = limits.first
     }
 
-    /// Bytes to take along with a demand of `bytes`.
-    func allowance(forDemandOf bytes: UInt64) -> UInt64 {
-        bytes >= limits.smallDemand ? 0 : size
+    /// Bytes to take along with a demand of `bytes`, at most `limit`.
+    func allowance(forDemandOf bytes: UInt64, limit: UInt64 = .max) -> UInt64 {
+        bytes >= limits.smallDemand ? 0 : min(size, limit)
     }
 
     /// A request took neighbours along.

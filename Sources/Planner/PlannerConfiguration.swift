@@ -112,6 +112,8 @@ public struct NeighbourhoodLimits: Sendable {
     public var largest: UInt64 = 1 << 20
     /// A demand of this many bytes or more takes no neighbours along.
     public var smallDemand: UInt64 = 512 << 10
+    /// Never more than this while predictions foresee most of what is read; see ``Foresight``.
+    public var foreseen: UInt64 = 256 << 10
     /// How many requests are watched before the size changes.
     public var period = 8
 

@@ -48,7 +48,7 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func whatPredictionsForeseeIsNotGuessedAsWell() throws {
+    @Test func wherePredictionsForeseeMostLessIsGuessed() throws {
         var desk = Desk(PlannerConfiguration())
         let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 1000), gap: 1)
         let layer = desk.attach(fake)
@@ -62,7 +62,7 @@ import Testing
         #expect(desk.planner.statistics.predictedBytesRead == 8 * kibibyte)
         desk.demand(layer, 700..<701)
         var request = try #require(desk.newRequests().first)
-        #expect(request.blob == fake.blobRange(of: 700), "one surprise: the neighbours are left")
+        #expect(request.blob.count > 200 * kibibyte && request.blob.count < 300 * kibibyte, "one surprise")
         desk.carryOut(request, layer, fake)
         // Surprise upon surprise: predictions are of no use here.
         for extent in [100, 200] {
@@ -70,7 +70,7 @@ import Testing
             request = try #require(desk.newRequests().first)
             desk.carryOut(request, layer, fake)
         }
-        #expect(request.blob.count > 100 * kibibyte)
+        #expect(request.blob.count > 400 * kibibyte)
     }
 
     @Test func randomReadingHasNoWindow() {

@@ -163,6 +163,11 @@ import Testing
                     ("\(packages)/package/__pycache__/core.cpython-311.pyc", module + [1]),
                     ("\(packages)/package/lib/__init__.py", Array("# lib\n".utf8)),
                     ("\(packages)/package/hidden.py", Array("# hidden\n".utf8)),
+                    (
+                        "\(packages)/package/lib/helper.cpython-311-x86_64-linux-gnu.so",
+                        Self.elf(needed: []) + Array("\0no.module\0package.inner\0".utf8)
+                    ),
+                    ("\(packages)/package/inner.py", Array("# named by an extension\n".utf8)),
                     ("\(packages)/other.py", Array("# other\n".utf8)),
                 ], links: [("usr/bin/python3", "python3.11")])
             bench.engine.predictor.configure(
@@ -172,6 +177,7 @@ import Testing
                 "usr/lib/python3.11/encodings/__init__.py", "srv/app.py",
                 "\(packages)/package/__pycache__/__init__.cpython-311.pyc",
                 "\(packages)/package/__pycache__/core.cpython-311.pyc", "\(packages)/package/lib/__init__.py",
+                "\(packages)/package/inner.py",
             ] {
                 #expect(try await image.comes(path), "\(path)")
             }

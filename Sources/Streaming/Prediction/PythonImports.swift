@@ -15,6 +15,35 @@ enum PythonImports {
         return reader.topLevelNames()
     }
 
+    /// An extension module (`.so`): the dotted names in it. Cython and pybind11 import by C strings; what is no module is
+    /// not found.
+    static func names(inExtension bytes: [UInt8]) -> [String] {
+        var names: Set<String> = []
+        bytes.withUnsafeBufferPointer { bytes in
+            var start = 0
+            var dots = 0
+            for index in bytes.indices {
+                let byte = bytes[index]
+                if isNameByte[Int(byte)] { continue }
+                if byte == UInt8(ascii: "."), index > start, index + 1 < bytes.count, isNameByte[Int(bytes[index + 1])]
+                {
+                    dots += 1
+                    continue
+                }
+                if dots > 0, byte == 0, index - start <= 128, names.count < 512 {
+                    names.insert(String(decoding: bytes[start..<index], as: UTF8.self))
+                }
+                start = index + 1
+                dots = 0
+            }
+        }
+        return names.sorted()
+    }
+
+    private static let isNameByte = (0...255).map { (byte: Int) -> Bool in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
+    }
+
     /// A source file: what its `import` lines name, also those inside of `try` and of functions' bodies.
     static func names(inSource text: String) -> [String] {
         var names: [String] = []

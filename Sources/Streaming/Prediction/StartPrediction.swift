@@ -51,6 +51,7 @@ struct StartPrediction {
         case elf(ELFImage)
         case pythonSource
         case pythonCompiled
+        case pythonExtension
     }
 
     private let files: ImageFiles
@@ -156,6 +157,12 @@ struct StartPrediction {
             wait(file, .head, ELFImage.headSize)
         } else {
             wait(file, .head, ELFImage.headSize)
+            // `name.cpython-311-x86_64-linux-gnu.so`, `name.abi3.so`
+            if python != nil, name.hasSuffix(".so"), name.contains(".cpython-") || name.contains(".abi3."),
+                file.range.count <= Self.wholeFile
+            {
+                wait(file, .pythonExtension, file.range.count)
+            }
         }
     }
 
@@ -176,6 +183,7 @@ struct StartPrediction {
             if let text = String(validating: bytes, as: UTF8.self) { source(item.file, text) }
         case .pythonCompiled:
             modules(PythonImports.names(inCompiled: bytes) ?? [], from: item.file)
+        case .pythonExtension: modules(PythonImports.names(inExtension: bytes), from: item.file)
         }
     }
 
@@ -209,8 +217,15 @@ struct StartPrediction {
             package = python?.package(of: file)
             if let root = python?.root(of: file) { python?.add(root: root) }
         }
-        for name in names.prefix(512) {
-            for module in python?.modules(named: name, from: package) ?? [] { want(module) }
+        let names = Array(names.prefix(512))
+        for (index, name) in names.enumerated() {
+            let found = python?.modules(named: name, from: package) ?? []
+            for module in found { want(module) }
+            guard found.last?.name.hasPrefix("__init__.") == true else { continue }
+            // `from package import module` names the two one after the other.
+            for next in names[(index + 1)...].prefix(4) where !next.contains(".") {
+                for module in python?.modules(named: "\(name).\(next)", from: package) ?? [] { want(module) }
+            }
         }
     }
 
