@@ -1,50 +1,138 @@
-/// The 512-byte header of a tar entry (POSIX.1-2017, pax, "ustar Interchange Format"; GNU's base-256 numbers).
+/// The 512-byte header of a tar entry (POSIX.1-2017, pax, "ustar Interchange Format"; GNU's base-256 numbers; the older
+/// V7 and star), read as Go's archive/tar reads it, since that unpacks the layers of containerd.
 public struct TarHeader: Sendable, Equatable {
     /// Bytes in a header, and the unit to which payloads are padded.
     public static let blockSize = 512
 
     /// The name field up to its first NUL, without the prefix field.
     public let name: [UInt8]
+    /// The prefix field of a ustar header: what stands before ``name``, without the slash between them. Empty in GNU's
+    /// own format, which has something else there.
+    public let prefix: [UInt8]
     /// The type flag; NUL in old archives is an ordinary file, like `0`.
     public let type: UInt8
     /// Bytes of payload after the header.
     public let size: UInt64
+    /// The target of a link, up to its first NUL.
+    public let linkName: [UInt8]
+    /// Permission bits, set-id bits and sticky bit; some writers add the type of the file.
+    public let mode: UInt64
+    /// The owner's number; base-256 numbers may have more than 32 bits.
+    public let uid: UInt64
+    /// The group's number; base-256 numbers may have more than 32 bits.
+    public let gid: UInt64
+    /// Seconds since 1970; negative before.
+    public let modified: Int64
+    /// Of a device; 0 for all else, and in V7 archives, which do not have it.
+    public let deviceMajor: UInt64
+    /// Of a device; 0 for all else, and in V7 archives, which do not have it.
+    public let deviceMinor: UInt64
 
-    /// - Throws: ``CodecError/Code/truncated`` when there are fewer than 512 bytes, ``CodecError/Code/corrupt`` when they
-    ///   are not a tar header.
+    /// - Throws: ``CodecError/Code/truncated`` when there are fewer than 512 bytes, ``CodecError/Code/corrupt`` when
+    ///   they are not a tar header.
     public init(_ block: UnsafeRawBufferPointer) throws(CodecError) {
         guard block.count >= Self.blockSize else { throw CodecError(.truncated, "a tar header is cut short") }
-        var sum: UInt64 = 0
-        for (offset, byte) in block.prefix(Self.blockSize).enumerated() {
-            // The checksum field itself counts as spaces.
-            sum += (148..<156).contains(offset) ? 0x20 : UInt64(byte)
-        }
-        guard let checksum = Self.number(block[148..<156]), checksum == sum else {
-            throw CodecError(.corrupt, "a tar header has a wrong checksum")
-        }
-        guard let size = Self.number(block[124..<136]), size <= UInt64(Int64.max) else {
+        guard Self.hasRightChecksum(block) else { throw CodecError(.corrupt, "a tar header has a wrong checksum") }
+        guard let size = Self.unsigned(block[124..<136]) else {
             throw CodecError(.corrupt, "a tar header has no valid size")
         }
-        name = Array(block[0..<100].prefix { $0 != 0 })
-        type = block[156]
+        guard let mode = Self.unsigned(block[100..<108]), let uid = Self.unsigned(block[108..<116]),
+            let gid = Self.unsigned(block[116..<124]), let modified = Self.number(block[136..<148])
+        else { throw CodecError(.corrupt, "a tar header has no valid mode, owner or time") }
+        let type = block[156]
+        let format = Format(block)
+        var device: (major: UInt64, minor: UInt64) = (0, 0)
+        if type == UInt8(ascii: "3") || type == UInt8(ascii: "4"), format != .v7 {
+            guard let major = Self.unsigned(block[329..<337]), let minor = Self.unsigned(block[337..<345]) else {
+                throw CodecError(.corrupt, "a tar header has no valid device number")
+            }
+            device = (major, minor)
+        }
+        name = Self.text(block[0..<100])
+        self.type = type
+        linkName = Self.text(block[157..<257])
         self.size = size
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.modified = modified
+        deviceMajor = device.major
+        deviceMinor = device.minor
+        switch format {
+        case .v7: prefix = []
+        case .ustar: prefix = Self.text(block[345..<500])
+        case .star: prefix = Self.text(block[345..<476])
+        case .gnu: prefix = Self.prefixOfOldGo(block)
+        }
     }
 
-    /// Octal digits, with spaces before and a space or NUL after them; or a big-endian number whose first bit is set.
-    private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> UInt64? {
+    private enum Format {
+        case v7, ustar, star, gnu
+
+        init(_ block: UnsafeRawBufferPointer) {
+            guard block[257..<262].elementsEqual("ustar".utf8) else {
+                self = .v7
+                return
+            }
+            switch (block[262], block[263], block[264]) {
+            // star has times where the last bytes of the prefix would be.
+            case (0, _, _): self = block[508..<512].elementsEqual("tar\0".utf8) ? .star : .ustar
+            case (0x20, 0x20, 0): self = .gnu
+            default: self = .v7
+            }
+        }
+    }
+
+    /// GNU's format has times there. But Go before 1.8, which made many an image, took it for a prefix in GNU's headers
+    /// too: as Go does today, text that is not a number is believed (golang.org/issue/12594).
+    private static func prefixOfOldGo(_ block: UnsafeRawBufferPointer) -> [UInt8] {
+        func isNoTime(_ field: Slice<UnsafeRawBufferPointer>) -> Bool { field.first != 0 && number(field) == nil }
+        guard isNoTime(block[345..<357]) || isNoTime(block[357..<369]) else { return [] }
+        let prefix = text(block[345..<500])
+        return prefix.allSatisfy({ $0 < 0x80 }) ? prefix : []
+    }
+
+    /// The sum of all bytes, those of the field itself counting as spaces. Some old writers took the bytes for signed.
+    private static func hasRightChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
+        guard let expected = number(block[148..<156]) else { return false }
+        var sum: Int64 = 8 * 0x20
+        var high: Int64 = 0
+        for offset in 0..<blockSize {
+            sum &+= Int64(block[offset])
+            high &+= Int64(block[offset] >> 7)
+        }
+        for offset in 148..<156 {
+            sum &-= Int64(block[offset])
+            high &-= Int64(block[offset] >> 7)
+        }
+        return expected == sum || expected == sum &- high &* 256
+    }
+
+    private static func text(_ field: Slice<UnsafeRawBufferPointer>) -> [UInt8] {
+        Array(field.prefix { $0 != 0 })
+    }
+
+    private static func unsigned(_ field: Slice<UnsafeRawBufferPointer>) -> UInt64? {
+        number(field).flatMap { UInt64(exactly: $0) }
+    }
+
+    /// Octal digits with spaces or NULs before and after them; or, when the first bit is set, the other bits are a
+    /// big-endian number in two's complement.
+    private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> Int64? {
         if let first = field.first, first & 0x80 != 0 {
-            var value = UInt64(first & 0x7f)
+            var value = Int64(first & 0x3f) - Int64(first & 0x40)
             for byte in field.dropFirst() {
-                guard value >> 56 == 0 else { return nil }
-                value = value << 8 | UInt64(byte)
+                guard value >> 55 == 0 || value >> 55 == -1 else { return nil }
+                value = value << 8 | Int64(byte)
             }
             return value
         }
-        let digits = field.drop { $0 == 0x20 }.prefix { $0 != 0x20 && $0 != 0 }
-        var value: UInt64 = 0
+        // No field has more than 12 digits.
+        let digits = field.drop { $0 == 0x20 || $0 == 0 }.prefix { $0 != 0x20 && $0 != 0 }
+        var value: Int64 = 0
         for byte in digits {
             guard (0x30...0x37).contains(byte) else { return nil }
-            value = value << 3 | UInt64(byte & 7)
+            value = value << 3 | Int64(byte & 7)
         }
         return value
     }

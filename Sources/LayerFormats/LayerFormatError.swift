@@ -17,6 +17,8 @@ public struct LayerFormatError: ModuleError {
         case limit
         /// Valid, but it cannot be represented: a name whose bytes the producer has lost.
         case unsupported
+        /// The archive is not a tar archive, or damaged, or its compression is.
+        case badArchive
         /// What came is not what was asked for, or not in the order of the calls.
         case badResponse
     }

@@ -38,4 +38,79 @@ import Testing
         #expect(throws: CodecError.self) { try parse(header(size: [0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0])) }
         #expect(throws: CodecError.self) { try parse(header(size: Array("00000000089\0".utf8))) }
     }
+
+    @Test func readsEveryField() throws {
+        let entry = TarEntry.node(.character, "dev/name", 4, 64).owned(by: 1000, 2000).modified(at: 1_234_567_890)
+        let device = try parse(TarWriter.header(entry))
+        #expect(device.type == UInt8(ascii: "3") && device.mode == 0o600 && device.modified == 1_234_567_890)
+        #expect(device.uid == 1000 && device.gid == 2000 && device.deviceMajor == 4 && device.deviceMinor == 64)
+        let link = try parse(TarWriter.header(.symlink("link", to: "some/target")))
+        #expect(link.linkName == Array("some/target".utf8) && link.deviceMajor == 0)
+    }
+
+    @Test func negativeNumbers() throws {
+        for value in [-1, -256, Int64.min, Int64.max, 1 << 33] {
+            let block = TarBlock("0", "name", format: .gnu).with { $0.binary(value, at: 136, 12) }
+            #expect(try parse(block.sealed()).modified == value)
+        }
+        // One bit more than 64.
+        let large = TarBlock("0", "name").with {
+            $0.binary(0, at: 136, 12)
+            $0.bytes[140] = 0x80
+        }
+        #expect(throws: CodecError.self) { try parse(large.sealed()) }
+    }
+
+    /// Some writers put spaces or NULs before the digits, and nothing after them.
+    @Test(arguments: ["  644 \0", "0000644 ", "00000644", "\0\0\0644\0", "644"])
+    func octalNumbers(text: String) throws {
+        let block = TarBlock("0", "name").with { $0.put(text.utf8, at: 100, 8) }
+        #expect(try parse(block.sealed()).mode == 0o644)
+    }
+
+    @Test func emptyNumbersAreZero() throws {
+        let block = TarBlock("0", "name").with {
+            for offset in 100..<148 { $0.bytes[offset] = 0 }
+        }
+        let header = try parse(block.sealed())
+        #expect(header.mode == 0 && header.uid == 0 && header.gid == 0 && header.size == 0 && header.modified == 0)
+    }
+
+    @Test func signedChecksums() throws {
+        let block = TarBlock("0", "n\u{e4}me")
+        #expect(block.sealed() != block.sealed(signed: true))
+        #expect(try parse(block.sealed(signed: true)).name == parse(block.sealed()).name)
+    }
+
+    @Test func prefixesByFormat() throws {
+        let prefix = String(repeating: "p", count: 155)
+        let lengths: [(TarBlock.Format, Int)] = [(.v7, 0), (.ustar, 155), (.star, 131), (.gnu, 155)]
+        for (format, length) in lengths {
+            let block = TarBlock("0", "name", format: format).with { $0.put(prefix.utf8, at: 345, 155) }
+            #expect(try parse(block.sealed()).prefix.count == length, "\(format)")
+        }
+        // Times, as GNU tar has them there; and no text.
+        let times = TarBlock("0", "name", format: .gnu).with {
+            $0.octal(0o14_000_000_000, at: 345, 12)
+            $0.octal(0o14_000_000_000, at: 357, 12)
+        }
+        #expect(try parse(times.sealed()).prefix.isEmpty)
+        let noise = TarBlock("0", "name", format: .gnu).with { $0.put([0x39, 0xe4] as [UInt8], at: 345, 155) }
+        #expect(try parse(noise.sealed()).prefix.isEmpty)
+    }
+
+    /// V7 has other things, or nothing, where the device would be.
+    @Test func devicesByFormat() throws {
+        for format in TarBlock.Format.allCases {
+            let block = TarBlock("4", "name", format: format).with {
+                $0.octal(8, at: 329, 8)
+                $0.octal(1, at: 337, 8)
+            }
+            let header = try parse(block.sealed())
+            #expect(header.deviceMajor == (format == .v7 ? 0 : 8), "\(format)")
+            #expect(header.deviceMinor == (format == .v7 ? 0 : 1), "\(format)")
+        }
+        let bad = TarBlock("4", "name").with { $0.put("x".utf8, at: 329, 8) }
+        #expect(throws: CodecError.self) { try parse(bad.sealed()) }
+    }
 }

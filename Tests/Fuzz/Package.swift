@@ -23,6 +23,7 @@ let package = Package(
             name: "FuzzTOC", dependencies: ["FuzzSupport", formats, testSupport], swiftSettings: settings),
         .executableTarget(name: "FuzzTree", dependencies: ["FuzzSupport", formats], swiftSettings: settings),
         .executableTarget(name: "FuzzChunks", dependencies: ["FuzzSupport", formats], swiftSettings: settings),
+        .executableTarget(name: "FuzzTar", dependencies: [formats, testSupport], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

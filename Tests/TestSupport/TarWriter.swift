@@ -47,7 +47,8 @@ public enum TarWriter {
         [UInt8](repeating: 0, count: (512 - count % 512) % 512)
     }
 
-    private static func record(_ key: String, _ value: [UInt8]) -> [UInt8] {
+    /// One record of a pax header.
+    public static func record(_ key: String, _ value: [UInt8]) -> [UInt8] {
         // The length counts its own digits.
         let body = key.utf8.count + value.count + 3
         var length = body

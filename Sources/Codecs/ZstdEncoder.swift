@@ -1,0 +1,21 @@
+import CZstd
+
+/// Makes zstd frames.
+public enum ZstdEncoder {
+    /// `bytes` as one frame that says how long they are. The same bytes give the same frame, with one version of libzstd.
+    ///
+    /// - Throws: `outOfMemory`.
+    public static func frame(_ bytes: UnsafeRawBufferPointer, level: Int32) throws(CodecError) -> [UInt8] {
+        var failure: CodecError?
+        let frame = [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(bytes.count)) { output, count in
+            let result = ZSTD_compress(output.baseAddress, output.count, bytes.baseAddress, bytes.count, level)
+            guard ZSTD_isError(result) == 0 else {
+                failure = CodecError(.outOfMemory, "cannot compress: \(String(cString: ZSTD_getErrorName(result)))")
+                return
+            }
+            count = result
+        }
+        if let failure { throw failure }
+        return frame
+    }
+}

@@ -1,0 +1,112 @@
+public import Base
+import Codecs
+public import LayerIndex
+
+/// A layer index as it lies in a registry: version 1. All numbers are little-endian.
+///
+/// ```
+///  0  magic "RIVINDEX"    8  version u32    12  0 (4 bytes)
+/// 16  tree's size u64    24  chunk table's size u64
+/// 32  the layer's blob digest, 32           64  the layer's diff ID, 32
+/// 96  one zstd frame: the tree, then the chunk table
+/// ```
+public struct LayerIndexBlob: Sendable {
+    private static let magic: UInt64 = 0x5845_444E_4956_4952  // "RIVINDEX"
+    private static let version: UInt32 = 1
+    private static let headerSize = 96
+    /// Made once and fetched often.
+    private static let level: Int32 = 19
+    /// The most that the two take together, decoded.
+    static let maximumSize: UInt64 = 1 << 30
+
+    public let blobDigest: Digest
+    public let diffID: Digest
+    public let index: LayerIndexBytes
+
+    /// The blob for an index that was made of the layer.
+    public static func encode(
+        _ index: LayerIndexBytes, blobDigest: Digest, diffID: Digest
+    ) throws(LayerFormatError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        func append(_ value: some FixedWidthInteger) {
+            withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        append(magic)
+        append(version)
+        append(0 as UInt32)
+        append(UInt64(index.tree.count))
+        append(UInt64(index.chunks.count))
+        blobDigest.withBytes { bytes.append(contentsOf: $0) }
+        diffID.withBytes { bytes.append(contentsOf: $0) }
+        let both = index.tree + index.chunks
+        do {
+            return bytes
+                + (try both.withUnsafeBufferPointer { (both) throws(CodecError) in
+                    try ZstdEncoder.frame(UnsafeRawBufferPointer(both), level: level)
+                })
+        } catch {
+            throw LayerFormatError(.limit, "cannot compress a layer index: \(error)", cause: error)
+        }
+    }
+
+    /// Reads a blob. What the tree and the chunk table hold is checked when they are opened.
+    ///
+    /// - Throws: `badTOC` when it is none, `limit` when it is larger than allowed.
+    public init(bytes: [UInt8]) throws(LayerFormatError) {
+        let header = bytes.withUnsafeBytes { raw -> (magic: UInt64, version: UInt32, tree: UInt64, chunks: UInt64)? in
+            guard raw.count >= Self.headerSize else { return nil }
+            return (
+                UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self)),
+                UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt32.self)),
+                UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 16, as: UInt64.self)),
+                UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 24, as: UInt64.self))
+            )
+        }
+        guard let header, header.magic == Self.magic else { throw LayerFormatError(.badTOC, "not a layer index") }
+        guard header.version == Self.version else {
+            throw LayerFormatError(.unsupported, "a layer index of version \(header.version)")
+        }
+        guard header.tree <= Self.maximumSize, header.chunks <= Self.maximumSize - header.tree else {
+            throw LayerFormatError(.limit, "a layer index of \(header.tree) and \(header.chunks) bytes")
+        }
+        guard let blobDigest = bytes.withUnsafeBytes({ Digest(bytes: UnsafeRawBufferPointer(rebasing: $0[32..<64])) }),
+            let diffID = bytes.withUnsafeBytes({ Digest(bytes: UnsafeRawBufferPointer(rebasing: $0[64..<96])) })
+        else { throw LayerFormatError(.badTOC, "a layer index without digests") }
+        self.blobDigest = blobDigest
+        self.diffID = diffID
+        var tree = [UInt8](repeating: 0, count: Int(header.tree))
+        var chunks = [UInt8](repeating: 0, count: Int(header.chunks))
+        do throws(CodecError) {
+            let decoder = ExtentDecoder()
+            decoder.reset(.zstd)
+            var position = Self.headerSize
+            try Self.fill(&tree, decoder, bytes, &position)
+            try Self.fill(&chunks, decoder, bytes, &position)
+        } catch {
+            throw LayerFormatError(.badTOC, "a layer index cannot be decoded: \(error)", cause: error)
+        }
+        index = LayerIndexBytes(tree: tree, chunks: chunks)
+    }
+
+    private static func fill(
+        _ target: inout [UInt8], _ decoder: ExtentDecoder, _ bytes: [UInt8], _ position: inout Int
+    ) throws(CodecError) {
+        var place = position
+        try target.withUnsafeMutableBufferPointer { (target) throws(CodecError) in
+            try bytes.withUnsafeBufferPointer { (bytes) throws(CodecError) in
+                var filled = 0
+                while filled < target.count {
+                    let step = try decoder.decode(
+                        UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[place...]),
+                        into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(target)[filled...]))
+                    place += step.consumed
+                    filled += step.produced
+                    if step.consumed == 0, step.produced == 0 {
+                        throw CodecError(.truncated, "it ends after \(filled) of \(target.count) bytes")
+                    }
+                }
+            }
+        }
+        position = place
+    }
+}

@@ -1,0 +1,258 @@
+public import Base
+import Codecs
+public import LayerIndex
+
+/// What there is to know of an ordinary layer so that it can be streamed as it is.
+public struct IndexedLayer: Sendable {
+    public var index: LayerIndexBytes
+    /// The windows blob, zstd frames one after the other; empty when decoding begins nowhere within a stream.
+    public var windows: [UInt8]
+    /// The SHA-256 of the layer's archive: what an image's configuration names it by.
+    public var diffID: Digest
+}
+
+/// Makes the index of an ordinary layer (a tar archive, plain or compressed with gzip or zstd) while its blob passes by, once.
+///
+/// The same blob gives the same index. Memory is that of the index and the windows. Not `Sendable`: it belongs to one thread at a time.
+public final class LayerIndexer {
+    /// Decoded bytes in a chunk: what one read of the kernel asks for, so that it is answered by one.
+    private static let chunkSize = 128 << 10
+    /// The level for windows: they are small, and made once.
+    private static let windowLevel: Int32 = 19
+
+    private let blobDigest: Digest
+    private let blobSize: UInt64
+    private let scanner = LayerScanner()
+    private var reader = TarReader()
+    private var builder: LayerIndexBuilder?
+    private var blobHasher = DigestHasher()
+    private var diffHasher = DigestHasher()
+    private var received: UInt64 = 0
+    /// What the scanner has not used up yet.
+    private var held: [UInt8] = []
+    private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+    private var windows: [UInt8] = []
+    /// Boundaries whose windows are not known yet.
+    private var pending: [UInt64: (extent: UInt32, restart: DeflateRestart)] = [:]
+
+    private var extent: UInt32?
+    /// Where in the archive it begins.
+    private var extentStart: UInt64 = 0
+    private var entry: LayerEntry?
+    private var fileOffset: UInt64 = 0
+    private var piece: Piece?
+
+    private struct Piece {
+        var hasher = DigestHasher()
+        var length = 0
+        let innerOffset: UInt64
+        var isZeros = true
+    }
+
+    /// - Parameters:
+    ///   - blobDigest: what the blob's bytes must come to.
+    ///   - blobSize: how many there are.
+    public init(blobDigest: Digest, blobSize: UInt64) {
+        self.blobDigest = blobDigest
+        self.blobSize = blobSize
+        builder = LayerIndexBuilder(blobDigest: blobDigest, blobSize: blobSize)
+    }
+
+    deinit {
+        output.deallocate()
+    }
+
+    /// Takes the next bytes of the blob.
+    public func push(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
+        received += UInt64(bytes.count)
+        guard received <= blobSize else {
+            throw LayerFormatError(.badArchive, "the blob has more than the \(blobSize) bytes that its descriptor says")
+        }
+        blobHasher.update(bytes)
+        guard held.isEmpty else {
+            held.append(contentsOf: bytes)
+            let all = held
+            held = []
+            try all.withUnsafeBufferPointer { (all) throws(LayerFormatError) in try scan(UnsafeRawBufferPointer(all)) }
+            return
+        }
+        try scan(bytes)
+    }
+
+    /// Says that the blob is over.
+    public func finish() throws(LayerFormatError) -> IndexedLayer {
+        guard received == blobSize, blobHasher.finish() == blobDigest else {
+            throw LayerFormatError(.badArchive, "the blob is not the one that its descriptor names, \(blobDigest)")
+        }
+        guard held.isEmpty else { throw LayerFormatError(.badArchive, "the blob ends within a header") }
+        try wrapping { () throws(CodecError) in try scanner.finish() }
+        try takeWindows()
+        try reader.finish()
+        if let extent { try endExtent(extent, at: blobSize) }
+        guard var finished = builder.take() else { throw LayerFormatError(.badResponse, "finished twice") }
+        do throws(LayerIndexError) {
+            if !windows.isEmpty {
+                finished.setWindows(WindowsBlob(digest: Digest.of(windows), size: UInt64(windows.count)))
+            }
+            return IndexedLayer(index: try finished.finish(), windows: windows, diffID: diffHasher.finish())
+        } catch {
+            throw Self.refused(error)
+        }
+    }
+
+    // MARK: - Decoding
+
+    private func scan(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
+        var position = 0
+        while true {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
+            let step = try wrapping { () throws(CodecError) in try scanner.scan(rest, into: output) }
+            position += step.consumed
+            if step.produced > 0 {
+                let made = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(output)[..<step.produced])
+                diffHasher.update(made)
+                try read(made)
+            }
+            if let boundary = step.boundary { try begin(boundary) }
+            try takeWindows()
+            guard step.isIdle else { continue }
+            held = Array(bytes[position...])
+            return
+        }
+    }
+
+    private func begin(_ boundary: LayerScanner.Boundary) throws(LayerFormatError) {
+        endPiece()
+        if let extent { try endExtent(extent, at: boundary.offset) }
+        let codec: ExtentCodec =
+            switch boundary.codec {
+            case .raw: .raw
+            case .gzip: .gzip
+            case .zstd: .zstd
+            case .deflate: .deflate
+            }
+        // Nothing follows: there is no extent.
+        guard boundary.offset < blobSize else {
+            extent = nil
+            return
+        }
+        do throws(LayerIndexError) {
+            let begun = try builder?.addExtent(from: boundary.offset, codec: codec)
+            extent = begun
+            extentStart = scanner.outputOffset
+            if let begun, let restart = boundary.restart { pending[boundary.offset] = (begun, restart) }
+        } catch {
+            throw Self.refused(error)
+        }
+    }
+
+    private func endExtent(_ extent: UInt32, at end: UInt64) throws(LayerFormatError) {
+        do throws(LayerIndexError) {
+            try builder?.endExtent(extent, at: end)
+        } catch {
+            throw Self.refused(error)
+        }
+    }
+
+    private func takeWindows() throws(LayerFormatError) {
+        while let window = scanner.takeWindow() {
+            guard let known = pending.removeValue(forKey: window.offset) else { continue }
+            var stored: [UInt8] = []
+            if !window.bytes.isEmpty {
+                stored = try window.bytes.withUnsafeBufferPointer { (bytes) throws(LayerFormatError) in
+                    try wrapping { () throws(CodecError) in
+                        try ZstdEncoder.frame(UnsafeRawBufferPointer(bytes), level: Self.windowLevel)
+                    }
+                }
+            }
+            let offset = stored.isEmpty ? 0 : UInt64(windows.count)
+            let restart = ExtentRestart(
+                bitCount: known.restart.bitCount, bits: known.restart.bits,
+                window: ByteRange(offset: offset, end: offset + UInt64(stored.count)),
+                windowChecksum: stored.isEmpty ? 0 : ExtentRestart.checksum(stored))
+            windows += stored
+            do throws(LayerIndexError) {
+                try builder?.setRestart(known.extent, restart)
+            } catch {
+                throw Self.refused(error)
+            }
+        }
+    }
+
+    // MARK: - Entries
+
+    private func read(_ made: UnsafeRawBufferPointer) throws(LayerFormatError) {
+        let start = scanner.outputOffset - UInt64(made.count)
+        try reader.push(made) { (event) throws(LayerFormatError) in
+            switch event {
+            case .entry(let entry, _):
+                self.entry = entry
+                fileOffset = 0
+            case .content(let bytes):
+                guard let first = bytes.baseAddress, let base = made.baseAddress else { return }
+                content(bytes, at: start + UInt64(first - base))
+            case .end:
+                endPiece()
+                guard let entry else { return }
+                self.entry = nil
+                do throws(LayerIndexError) {
+                    try builder?.add(entry)
+                } catch {
+                    throw Self.refused(error, String(decoding: entry.path.prefix(300), as: UTF8.self))
+                }
+            }
+        }
+    }
+
+    private func content(_ bytes: UnsafeRawBufferPointer, at position: UInt64) {
+        var rest = bytes
+        while !rest.isEmpty {
+            var piece = piece ?? Piece(innerOffset: position + UInt64(bytes.count - rest.count) - extentStart)
+            self.piece = nil
+            let taken = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.chunkSize - piece.length))
+            rest = UnsafeRawBufferPointer(rebasing: rest[taken.count...])
+            piece.hasher.update(taken)
+            piece.isZeros = piece.isZeros && Self.isZeros(taken)
+            piece.length += taken.count
+            self.piece = piece
+            if piece.length == Self.chunkSize { endPiece() }
+        }
+    }
+
+    private func endPiece() {
+        guard let piece, let extent else { return }
+        self.piece = nil
+        entry?.pieces.append(
+            ContentPiece(
+                fileOffset: fileOffset, length: UInt64(piece.length), digest: piece.hasher.finish(), extent: extent,
+                innerOffset: piece.innerOffset, isZeros: piece.isZeros))
+        fileOffset += UInt64(piece.length)
+    }
+
+    private static func isZeros(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var index = 0
+        while index + 8 <= bytes.count {
+            if bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self) != 0 { return false }
+            index += 8
+        }
+        return bytes[index...].allSatisfy { $0 == 0 }
+    }
+
+    // MARK: - Errors
+
+    private func wrapping<Result>(_ body: () throws(CodecError) -> Result) throws(LayerFormatError) -> Result {
+        do throws(CodecError) {
+            return try body()
+        } catch {
+            throw LayerFormatError(error.code == .unsupported ? .unsupported : .badArchive, error.message, cause: error)
+        }
+    }
+
+    private static func refused(_ error: LayerIndexError, _ path: String? = nil) -> LayerFormatError {
+        let place = path.map { "\($0): " } ?? ""
+        switch error.code {
+        case .limit: return LayerFormatError(.limit, place + error.message, cause: error)
+        default: return LayerFormatError(.badArchive, place + error.message, cause: error)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+/// What a pax header says that matters to a layer (POSIX.1-2017, pax, "pax Extended Header"), as Go's archive/tar takes
+/// it: of several records with one key the last counts, and an empty value means that there is no record.
+struct PaxRecords {
+    private(set) var path: [UInt8]?
+    private(set) var linkPath: [UInt8]?
+    private(set) var size: UInt64?
+    private(set) var uid: UInt64?
+    private(set) var gid: UInt64?
+    private(set) var modified: (seconds: Int64, nanoseconds: UInt32)?
+    /// In the order of the header. Here an empty value is a value. Of several with one name the last counts, which the
+    /// builder of the index sees to.
+    private(set) var xattrs: [(name: [UInt8], value: [UInt8])] = []
+    /// Whether the entry is a sparse file in one of GNU tar's pax formats.
+    private(set) var isSparse = false
+    /// The name of a sparse file; its header has a made-up one.
+    private(set) var sparsePath: [UInt8]?
+
+    private var attributeNameBytes = 0
+
+    init() {}
+
+    /// - Throws: An error that does not say where it is.
+    init(_ bytes: UnsafeRawBufferPointer, limits: TarLimits) throws(LayerFormatError) {
+        var position = 0
+        while position < bytes.count {
+            position = try takeRecord(bytes, at: position, limits)
+        }
+    }
+
+    /// `<length> <key>=<value>\n`, the length being that of all of it, its own digits too.
+    ///
+    /// - Returns: Where the next one starts.
+    private mutating func takeRecord(
+        _ bytes: UnsafeRawBufferPointer, at start: Int, _ limits: TarLimits
+    ) throws(LayerFormatError) -> Int {
+        var position = start
+        var length = 0
+        while position < bytes.count, let digit = Self.digitValue(bytes[position]) {
+            length = length * 10 + digit
+            guard length <= bytes.count - start else { throw Self.damaged("a record that is longer than the header") }
+            position += 1
+        }
+        guard position > start, position < bytes.count, bytes[position] == 0x20 else {
+            throw Self.damaged("a record without a length")
+        }
+        let end = start + length
+        guard position + 1 < end, bytes[end - 1] == 0x0A else { throw Self.damaged("a record that has no end") }
+        let body = UnsafeRawBufferPointer(rebasing: bytes[position + 1..<end - 1])
+        guard let equals = body.firstIndex(of: 0x3D), equals > 0 else { throw Self.damaged("a record without a key") }
+        let key = UnsafeRawBufferPointer(rebasing: body[..<equals])
+        guard !key.contains(0) else { throw Self.damaged("a key with a NUL byte") }
+        try set(key, UnsafeRawBufferPointer(rebasing: body[(equals + 1)...]), limits)
+        return end
+    }
+
+    private mutating func set(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ limits: TarLimits
+    ) throws(LayerFormatError) {
+        if key.starts(with: "SCHILY.xattr.".utf8) {
+            let name = key.dropFirst("SCHILY.xattr.".utf8.count)
+            attributeNameBytes += name.count + 1
+            guard attributeNameBytes <= limits.attributeNameBytes else {
+                throw LayerFormatError(
+                    .limit, "extended attributes with names of more than \(limits.attributeNameBytes) bytes")
+            }
+            xattrs.append((Array(name), Array(value)))
+        } else if key.starts(with: "GNU.sparse.".utf8) {
+            isSparse = true
+            if key.elementsEqual("GNU.sparse.name".utf8) { sparsePath = Array(value) }
+        } else if key.elementsEqual("mtime".utf8) {
+            modified = try Self.time(value)
+        } else if key.elementsEqual("path".utf8) {
+            path = try Self.text(value)
+        } else if key.elementsEqual("linkpath".utf8) {
+            linkPath = try Self.text(value)
+        } else if key.elementsEqual("size".utf8) {
+            size = try Self.number(value)
+        } else if key.elementsEqual("uid".utf8) {
+            uid = try Self.number(value)
+        } else if key.elementsEqual("gid".utf8) {
+            gid = try Self.number(value)
+        }
+    }
+
+    // MARK: - Values
+
+    private static func text(_ value: UnsafeRawBufferPointer) throws(LayerFormatError) -> [UInt8]? {
+        guard !value.contains(0) else { throw damaged("a path with a NUL byte") }
+        return value.isEmpty ? nil : Array(value)
+    }
+
+    private static func number(_ value: UnsafeRawBufferPointer) throws(LayerFormatError) -> UInt64? {
+        guard !value.isEmpty else { return nil }
+        guard let number = decimal(value[...]) else { throw damaged("a number that is none, or too large") }
+        return UInt64(number)
+    }
+
+    /// Seconds since 1970 with a sign and a fraction, of which nine digits count.
+    private static func time(
+        _ value: UnsafeRawBufferPointer
+    ) throws(LayerFormatError) -> (seconds: Int64, nanoseconds: UInt32)? {
+        guard let first = value.first else { return nil }
+        let isNegative = first == 0x2D
+        let unsigned = isNegative || first == 0x2B ? value.dropFirst() : value[...]
+        let whole = unsigned.prefix { $0 != 0x2E }
+        guard let seconds = decimal(whole) else { throw damaged("a time that is none") }
+        var nanoseconds: UInt32 = 0
+        var unit: UInt32 = 100_000_000
+        for byte in unsigned.dropFirst(whole.count + 1) {
+            guard let digit = digitValue(byte) else { throw damaged("a time that is none") }
+            nanoseconds += UInt32(digit) * unit
+            unit /= 10
+        }
+        guard isNegative else { return (seconds, nanoseconds) }
+        return nanoseconds == 0 ? (-seconds, 0) : (-seconds - 1, 1_000_000_000 - nanoseconds)
+    }
+
+    /// Digits, at least one; not more than `Int64.max`.
+    private static func decimal(_ text: Slice<UnsafeRawBufferPointer>) -> Int64? {
+        guard !text.isEmpty else { return nil }
+        var value: Int64 = 0
+        for byte in text {
+            guard let digit = digitValue(byte) else { return nil }
+            let product = value.multipliedReportingOverflow(by: 10)
+            let sum = product.partialValue.addingReportingOverflow(Int64(digit))
+            guard !product.overflow, !sum.overflow else { return nil }
+            value = sum.partialValue
+        }
+        return value
+    }
+
+    private static func digitValue(_ byte: UInt8) -> Int? {
+        (0x30...0x39).contains(byte) ? Int(byte) - 0x30 : nil
+    }
+
+    private static func damaged(_ what: String) -> LayerFormatError {
+        LayerFormatError(.badArchive, "a pax header with \(what)")
+    }
+}

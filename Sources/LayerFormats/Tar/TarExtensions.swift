@@ -1,0 +1,119 @@
+import Codecs
+import LayerIndex
+
+/// What stands before an entry's header and overrides it: pax records and GNU's long names.
+struct TarExtensions {
+    /// The last pax header's: another one takes the place of the one before it as a whole, as in Go's archive/tar.
+    private var pax = PaxRecords()
+    private var longPath: [UInt8] = []
+    private var longLink: [UInt8] = []
+    /// Whether an extension has come, so that an entry must.
+    private(set) var isPending = false
+
+    /// Whether an entry of this type says something of the entry after it.
+    static func isExtension(_ type: UInt8) -> Bool {
+        switch type {
+        case UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"), UInt8(ascii: "K"): true
+        default: false
+        }
+    }
+
+    /// The most bytes that the payload of such an entry may have.
+    static func maximumSize(_ type: UInt8, _ limits: TarLimits) -> Int {
+        switch type {
+        // GNU tar adds a NUL; others are known to fill up the block.
+        case UInt8(ascii: "L"), UInt8(ascii: "K"): limits.pathLength &+ TarHeader.blockSize
+        default: limits.headerBytes
+        }
+    }
+
+    /// Takes the payload of an entry of type `x`, `g`, `L` or `K`.
+    ///
+    /// - Throws: An error that does not say where it is.
+    mutating func add(_ payload: UnsafeRawBufferPointer, type: UInt8, limits: TarLimits) throws(LayerFormatError) {
+        switch type {
+        case UInt8(ascii: "L"): longPath = Array(payload.prefix { $0 != 0 })
+        case UInt8(ascii: "K"): longLink = Array(payload.prefix { $0 != 0 })
+        case UInt8(ascii: "x"): pax = try PaxRecords(payload, limits: limits)
+        default:
+            // Read, and then ignored, by Go and containerd alike. What came before it is forgotten with it.
+            _ = try PaxRecords(payload, limits: limits)
+            self = TarExtensions()
+            return
+        }
+        isPending = true
+    }
+
+    /// The entry that `header` begins, and how many bytes of payload it has.
+    func entry(_ header: TarHeader, limits: TarLimits) throws(LayerFormatError) -> (entry: LayerEntry, size: UInt64) {
+        let path = entryPath(header)
+        func refusal(_ code: LayerFormatError.Code, _ what: String) -> LayerFormatError {
+            LayerFormatError(code, "\(Self.printable(path)): \(what)")
+        }
+        guard !pax.isSparse, header.type != UInt8(ascii: "S") else {
+            throw refusal(
+                .unsupported,
+                "sparse files in GNU tar's format are not supported; pack the layer without tar's --sparse (-S)")
+        }
+        guard path.count <= limits.pathLength else { throw refusal(.limit, "a name of \(path.count) bytes") }
+        guard let kind = Self.kind(header.type, path) else {
+            let type = UnicodeScalar(header.type).escaped(asASCII: true)
+            throw refusal(.unsupported, "an entry of type '\(type)', which containerd refuses too")
+        }
+        var link: [UInt8] = []
+        if kind == .symlink || kind == .hardlink {
+            link = longLink.isEmpty ? pax.linkPath ?? header.linkName : longLink
+            guard link.count <= limits.pathLength else { throw refusal(.limit, "a link to \(link.count) bytes") }
+        }
+        for (name, value) in pax.xattrs {
+            guard name.count <= IndexLimits.nameLength, value.count <= IndexLimits.extendedAttributeLength else {
+                throw refusal(
+                    .limit, "an extended attribute with a name of \(name.count) and a value of \(value.count) bytes")
+            }
+        }
+        guard let uid = UInt32(exactly: pax.uid ?? header.uid), let gid = UInt32(exactly: pax.gid ?? header.gid) else {
+            throw refusal(.unsupported, "an owner or group with a number of more than 32 bits")
+        }
+        guard let major = UInt32(exactly: header.deviceMajor), let minor = UInt32(exactly: header.deviceMinor) else {
+            throw refusal(.unsupported, "a device number of more than 32 bits")
+        }
+        // Of all others the size means nothing, and no payload follows (Go's archive/tar, isHeaderOnlyType).
+        let size = kind == .regular ? pax.size ?? header.size : 0
+        let (seconds, nanoseconds) = pax.modified ?? (header.modified, 0)
+        let entry = LayerEntry(
+            path: path, kind: kind,
+            attributes: NodeAttributes(
+                mode: UInt16(truncatingIfNeeded: header.mode & 0o7777), uid: uid, gid: gid, modifiedSeconds: seconds,
+                modifiedNanoseconds: nanoseconds, size: size, deviceMajor: major, deviceMinor: minor),
+            linkTarget: link, xattrs: pax.xattrs)
+        return (entry, size)
+    }
+
+    /// Go's archive/tar lets GNU's long name win over pax, and pax over the header.
+    private func entryPath(_ header: TarHeader) -> [UInt8] {
+        if let sparsePath = pax.sparsePath { return sparsePath }
+        if !longPath.isEmpty { return longPath }
+        if let path = pax.path { return path }
+        return header.prefix.isEmpty ? header.name : header.prefix + [0x2F] + header.name
+    }
+
+    private static func kind(_ type: UInt8, _ path: [UInt8]) -> EntryKind? {
+        switch type {
+        case UInt8(ascii: "0"), UInt8(ascii: "7"): .regular
+        // Before ustar, a directory was a file whose name ends with a slash.
+        case 0: path.last == 0x2F ? .directory : .regular
+        case UInt8(ascii: "1"): .hardlink
+        case UInt8(ascii: "2"): .symlink
+        case UInt8(ascii: "3"): .character
+        case UInt8(ascii: "4"): .block
+        case UInt8(ascii: "5"): .directory
+        case UInt8(ascii: "6"): .fifo
+        default: nil
+        }
+    }
+
+    /// A path as a message says it.
+    static func printable(_ path: [UInt8]) -> String {
+        String(decoding: path.prefix(300), as: UTF8.self)
+    }
+}
