@@ -29,7 +29,14 @@ extension RegistryClient {
 
     /// The manifest or index with this digest; the digest has been checked.
     public func document(_ repository: Repository, digest: Digest) async throws(RegistryError) -> ManifestDocument {
-        try await fetch(repository, reference: digest.description, digest: digest)
+        try await document(repository, reference: digest.description, digest: digest)
+    }
+
+    /// What a reference stands for, by its digest if it has one, else by its tag: an index is not followed.
+    public func document(_ reference: ImageReference) async throws(RegistryError) -> ManifestDocument {
+        try await document(
+            reference.repository, reference: reference.digest?.description ?? reference.tag ?? "latest",
+            digest: reference.digest)
     }
 
     /// The image that a reference stands for on a platform: by its digest if it has one, else by its tag.
@@ -40,8 +47,7 @@ extension RegistryClient {
     ) async throws(RegistryError) -> ResolvedImage {
         let platform = platform ?? configuration.platform
         let repository = reference.repository
-        var document = try await fetch(
-            repository, reference: reference.digest?.description ?? reference.tag ?? "latest", digest: reference.digest)
+        var document = try await self.document(reference)
         var top: ImageIndex?
         for _ in 0..<Self.maximumIndexDepth {
             switch document {
@@ -57,9 +63,24 @@ extension RegistryClient {
         throw RegistryError(.invalidManifest, "\(reference): indexes are nested too deeply")
     }
 
-    private func fetch(
+    /// Bytes in the manifest or index with this digest: what a descriptor of it says.
+    public func manifestSize(_ repository: Repository, digest: Digest) async throws(RegistryError) -> UInt64 {
+        UInt64(try await manifestBytes(repository, reference: digest.description, digest: digest).bytes.count)
+    }
+
+    /// The document that a tag or digest stands for; `digest` is what it must have, if that is known.
+    func document(
         _ repository: Repository, reference: String, digest: Digest?
     ) async throws(RegistryError) -> ManifestDocument {
+        let found = try await manifestBytes(repository, reference: reference, digest: digest)
+        return try ManifestDocument(
+            bytes: found.bytes, digest: Digest.of(found.bytes), contentType: found.contentType)
+    }
+
+    /// As ``document(_:reference:digest:)``, not decoded.
+    func manifestBytes(
+        _ repository: Repository, reference: String, digest: Digest?
+    ) async throws(RegistryError) -> (bytes: [UInt8], contentType: String?) {
         let call = RegistryCall(
             repository: repository, path: "/manifests/\(reference)", accept: MediaType.acceptedManifests)
         return try await withHosts(repository, digest == nil ? .resolve : .pull, .demand) {
@@ -80,8 +101,7 @@ extension RegistryClient {
                 throw RegistryError(
                     .digestMismatch, "\(host) gave bytes with digest \(actual) for manifest \(repository)@\(reference)")
             }
-            return try ManifestDocument(
-                bytes: bytes, digest: actual, contentType: response.headers.first(name: "content-type"))
+            return (bytes, response.headers.first(name: "content-type"))
         }
     }
 }

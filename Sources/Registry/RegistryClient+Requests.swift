@@ -1,15 +1,18 @@
 import AsyncHTTPClient
 import Base
+import NIOCore
 import NIOHTTP1
 
 /// One request of the distribution protocol, to whichever host.
 struct RegistryCall {
     var repository: Repository
     var method: HTTPMethod = .GET
-    /// Below the repository: `/blobs/sha256:…`.
+    /// Below the repository: `/blobs/sha256:…`; may have a query.
     var path: String
     var accept: [String] = []
     var range: String?
+    /// What is sent, and its media type.
+    var body: (bytes: ByteBuffer, type: String)?
 }
 
 extension RegistryClient {
@@ -36,7 +39,8 @@ extension RegistryClient {
             let response = try await transport.exchange(
                 request,
                 key: HTTPTransport.Key(
-                    tls: host.tls, dialTimeout: host.dialTimeout, mayBeSecure: host.mayBeSecure))
+                    tls: host.tls, dialTimeout: host.dialTimeout, mayBeSecure: host.mayBeSecure),
+                sending: call.body?.bytes.readableBytes ?? 0)
             guard response.status == .unauthorized, !isRepeated else { return response }
             let challenges = AuthChallenge.parse(response.headers["www-authenticate"])
             await response.drain()
@@ -100,20 +104,25 @@ extension RegistryClient {
         add(call, to: &request)
         counters.redirectedRequests.add()
         return try await transport.exchange(
-            request, key: HTTPTransport.Key(tls: host.tls.withoutIdentity, dialTimeout: host.dialTimeout))
+            request, key: HTTPTransport.Key(tls: host.tls.withoutIdentity, dialTimeout: host.dialTimeout),
+            sending: call.body?.bytes.readableBytes ?? 0)
     }
 
     private func add(_ call: RegistryCall, to request: inout HTTPClientRequest) {
         request.headers.add(name: "user-agent", value: configuration.userAgent)
         request.headers.add(name: "accept", value: call.accept.isEmpty ? "*/*" : call.accept.joined(separator: ", "))
         if let range = call.range { request.headers.add(name: "range", value: range) }
+        if let body = call.body {
+            request.headers.add(name: "content-type", value: body.type)
+            request.body = .bytes(body.bytes)
+        }
     }
 
-    private static func url(_ call: RegistryCall, _ host: RegistryHost) -> String {
+    static func url(_ call: RegistryCall, _ host: RegistryHost) -> String {
         let plain = "\(host.base)/\(call.repository.name)\(call.path)"
         guard host.isProxy(for: call.repository.host) else { return plain }
         // containerd's mirrors, Spegel, peerd and AKS's proxy know by this whom they stand for.
-        return plain + "?ns=" + TokenEndpoint.percentEncode(call.repository.host)
+        return plain + (plain.contains("?") ? "&" : "?") + "ns=" + TokenEndpoint.percentEncode(call.repository.host)
     }
 
     private static func isRedirect(_ status: HTTPResponseStatus) -> Bool {

@@ -76,6 +76,11 @@ public struct Behaviour: Sendable {
     /// Location of redirects, instead of the presigned URL of ``redirect``.
     public var location: String?
 
+    /// Whether it lists referrers itself (OCI distribution-spec 1.1); many registries do not.
+    public var hasReferrers = true
+    /// Entries on a page of a list of referrers.
+    public var referrersPage = 100
+
     public init() {}
 }
 
@@ -103,6 +108,10 @@ public enum RequestKind: Sendable, Hashable {
     /// A blob by presigned URL, at the target of a redirect.
     case storage
     case token
+    /// The list of what refers to an image.
+    case referrers
+    /// A session of an upload: begun by POST, ended by PUT.
+    case upload
     case other
 }
 
@@ -115,7 +124,8 @@ public struct RecordedRequest: Sendable {
     /// Without the question mark; empty when there is none.
     public var query: String
     public var headers: [(name: String, value: String)]
-    public var body: String
+    public var bytes: [UInt8]
+    public var body: String { String(decoding: bytes, as: UTF8.self) }
     /// Numbers the connections of the registry in order of their first request.
     public var connection: ObjectIdentifier
 

@@ -31,7 +31,7 @@ struct Connection: Sendable {
                 case .end:
                     guard let request = head, let registry = box.registry.withLock({ $0.registry }) else { return }
                     let answer = await registry.answer(
-                        request, body: String(buffer: body), connection: ObjectIdentifier(channel.channel))
+                        request, body: Array(body.readableBytesView), connection: ObjectIdentifier(channel.channel))
                     do {
                         try await write(answer, to: outbound, method: request.method)
                     } catch is Closed {

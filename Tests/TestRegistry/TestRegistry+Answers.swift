@@ -10,6 +10,8 @@ extension TestRegistry {
         case manifest(repository: String, reference: String)
         case blob(Digest)
         case storage(Digest)
+        case upload(repository: String)
+        case referrers(repository: String, subject: Digest)
         case unknown
 
         var kind: RequestKind {
@@ -18,6 +20,8 @@ extension TestRegistry {
             case .blob: .blob
             case .storage: .storage
             case .token: .token
+            case .upload: .upload
+            case .referrers: .referrers
             case .root, .unknown: .other
             }
         }
@@ -31,7 +35,7 @@ extension TestRegistry {
     }
 
     /// Records a request, holds it if there is a gate, and says what to answer.
-    func answer(_ head: HTTPRequestHead, body: String, connection: ObjectIdentifier) async -> Answer {
+    func answer(_ head: HTTPRequestHead, body: [UInt8], connection: ObjectIdentifier) async -> Answer {
         let halves = head.uri.split(separator: "?", maxSplits: 1).map(String.init)
         let path = halves.first ?? ""
         let query = halves.count > 1 ? halves[1] : ""
@@ -39,7 +43,7 @@ extension TestRegistry {
         let target = Self.target(path, prefix: behaviour.prefix)
         let request = RecordedRequest(
             kind: target.kind, method: head.method.rawValue, path: path, query: query,
-            headers: head.headers.map { ($0.name, $0.value) }, body: body, connection: connection)
+            headers: head.headers.map { ($0.name, $0.value) }, bytes: body, connection: connection)
         let (fault, gates) = state.withLock { state -> (Fault?, [Gate]) in
             state.requests.append(request)
             return (Self.takeFault(&state, target.kind, target.digest), state.gates.filter { $0.kind == target.kind })
@@ -95,7 +99,11 @@ extension TestRegistry {
         let repository = parts.dropLast(2).joined(separator: "/")
         switch parts[parts.count - 2] {
         case "manifests": return .manifest(repository: repository, reference: last)
-        case "blobs": return Digest(last).map { .blob($0) } ?? .unknown
+        case "blobs":
+            return last == "uploads" ? .upload(repository: repository) : Digest(last).map { .blob($0) } ?? .unknown
+        case "uploads": return .upload(repository: parts.dropLast(3).joined(separator: "/"))
+        case "referrers":
+            return Digest(last).map { .referrers(repository: repository, subject: $0) } ?? .unknown
         default: return .unknown
         }
     }
@@ -112,7 +120,13 @@ extension TestRegistry {
         switch target {
         case .root:
             return Answer(200)
+        case .upload(let repository):
+            return upload(request, repository, behaviour)
+        case .referrers(let repository, let subject):
+            return referrers(request, repository, subject, behaviour)
         case .manifest(let repository, let reference):
+            if request.method == "PUT" { return take(request, repository, reference, behaviour) }
+            if request.method == "DELETE" { return delete(repository, reference) }
             guard let stored = state.withLock({ $0.manifests["\(repository):\(reference)"] }) else {
                 return Answer(404, text: #"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)
             }
@@ -146,9 +160,13 @@ extension TestRegistry {
             return Answer(401, ["www-authenticate": #"Basic realm="test""#])
         case .bearer:
             let token = request.authorization.flatMap { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : nil }
-            if let token, state.withLock({ $0.tokens.contains(token) }) { return nil }
+            let mayPush = token.map { token in state.withLock { $0.pushTokens.contains(token) } } ?? false
+            let needsPush = request.method != "GET" && request.method != "HEAD"
+            if let token, state.withLock({ $0.tokens.contains(token) }), mayPush || !needsPush { return nil }
             let parts = request.path.dropFirst(behaviour.prefix.count + 1).split(separator: "/")
-            let scope = "repository:\(parts.dropLast(2).joined(separator: "/")):pull"
+            let name = parts.prefix { !["manifests", "blobs", "referrers"].contains($0) }.joined(separator: "/")
+            let isRead = request.method == "GET" || request.method == "HEAD"
+            let scope = "repository:\(name):pull" + (isRead ? "" : ",push")
             return Answer(
                 401, ["www-authenticate": #"Bearer realm="\#(url)/token",service="test",scope="\#(scope)""#])
         }
@@ -170,6 +188,8 @@ extension TestRegistry {
             state.issuedTokens += 1
             let token = "token-\(state.issuedTokens)"
             state.tokens.insert(token)
+            let asked = request.query + request.body
+            if asked.contains("pull%2Cpush") || asked.contains("pull,push") { state.pushTokens.insert(token) }
             return token
         }
         let life = behaviour.tokenLife.map { #","expires_in":\#($0)"# } ?? ""

@@ -24,6 +24,8 @@ public final class TestRegistry: Sendable {
         var requests: [RecordedRequest] = []
         var injections: [Injection] = []
         var tokens: Set<String> = []
+        /// Those of them that allow pushing.
+        var pushTokens: Set<String> = []
         var issuedTokens = 0
         var signatures: Set<String> = []
         var issuedSignatures = 0

@@ -11,10 +11,12 @@ public struct Descriptor: Sendable, Hashable {
     public var urls: [String]
     /// Only in an index.
     public var platform: Platform?
+    /// Only in an index: what kind of artifact it is (OCI 1.1).
+    public var artifactType: String?
 
     public init(
         mediaType: String, digest: Digest, size: UInt64, annotations: [String: String] = [:], urls: [String] = [],
-        platform: Platform? = nil
+        platform: Platform? = nil, artifactType: String? = nil
     ) {
         self.mediaType = mediaType
         self.digest = digest
@@ -22,6 +24,7 @@ public struct Descriptor: Sendable, Hashable {
         self.annotations = annotations
         self.urls = urls
         self.platform = platform
+        self.artifactType = artifactType
     }
 
     /// How the bytes are packed, for a layer.
@@ -29,7 +32,7 @@ public struct Descriptor: Sendable, Hashable {
 }
 
 extension Descriptor: Decodable {
-    private enum Key: String, CodingKey { case mediaType, digest, size, annotations, urls, platform }
+    private enum Key: String, CodingKey { case mediaType, digest, size, annotations, urls, platform, artifactType }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
@@ -39,5 +42,6 @@ extension Descriptor: Decodable {
         annotations = try values.decodeIfPresent([String: String].self, forKey: .annotations) ?? [:]
         urls = try values.decodeIfPresent([String].self, forKey: .urls) ?? []
         platform = try values.decodeIfPresent(Platform.self, forKey: .platform)
+        artifactType = try values.decodeIfPresent(String.self, forKey: .artifactType)
     }
 }

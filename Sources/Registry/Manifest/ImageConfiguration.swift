@@ -1,3 +1,4 @@
+public import Base
 import FoundationEssentials
 
 /// An image's configuration (OCI image-spec, config.md; Docker's is the same here): what Rivulet needs of it. It is what
@@ -10,6 +11,8 @@ public struct ImageConfiguration: Sendable, Equatable {
     public var environment: [String]
     /// Empty when nothing is said: the root then.
     public var workingDirectory: String
+    /// The digests of the layers' archives, bottom first.
+    public var diffIDs: [Digest]
 
     private struct Wire: Decodable {
         struct Config: Decodable {
@@ -19,7 +22,10 @@ public struct ImageConfiguration: Sendable, Equatable {
             var WorkingDir: String?
         }
 
+        struct RootFS: Decodable { var diff_ids: [Digest]? }
+
         var config: Config?
+        var rootfs: RootFS?
     }
 
     /// - Parameter bytes: at most ``RegistryClient/maximumConfigSize``, their digest checked.
@@ -34,5 +40,6 @@ public struct ImageConfiguration: Sendable, Equatable {
         command = wire.config?.Cmd ?? []
         environment = wire.config?.Env ?? []
         workingDirectory = wire.config?.WorkingDir ?? ""
+        diffIDs = wire.rootfs?.diff_ids ?? []
     }
 }

@@ -35,18 +35,21 @@ final class HTTPTransport: Sendable {
         self.logger = logger
     }
 
-    /// One request, one answer: returns when the head has arrived, leaves the body to be read.
+    /// One request, one answer: returns when the head has arrived, leaves the body to be read. `sending` is how many bytes
+    /// the request's own body has: they may take their time, a second for each 256 KiB.
     func exchange(
-        _ request: HTTPClientRequest, key: Key
+        _ request: HTTPClientRequest, key: Key, sending: Int = 0
     ) async throws(RegistryError) -> HTTPClientResponse {
         counters.requests.add()
-        guard key.mayBeSecure, request.url.hasPrefix("http://") else { return try await send(request, key) }
+        guard key.mayBeSecure, request.url.hasPrefix("http://") else {
+            return try await send(request, key, sending)
+        }
         let origin = RedirectTarget.origin(of: request.url)
         if !state.withLock({ $0.plain.contains(origin) }) {
             var secure = request
             secure.url = "https://" + request.url.dropFirst("http://".count)
             do throws(RegistryError) {
-                return try await send(secure, key)
+                return try await send(secure, key, sending)
             } catch {
                 guard Self.isPlain(error, origin: origin) else { throw error }
                 logger.info("a registry does not speak TLS: going on without", metadata: ["registry": "\(origin)"])
@@ -58,7 +61,7 @@ final class HTTPTransport: Sendable {
             }
         }
         do throws(RegistryError) {
-            return try await send(request, key)
+            return try await send(request, key, sending)
         } catch {
             // It may come back as another one.
             state.withLock { _ = $0.plain.remove(origin) }
@@ -75,9 +78,13 @@ final class HTTPTransport: Sendable {
         return origin.hasSuffix(":80") && (error.code == .connection || error.code == .timedOut)
     }
 
-    private func send(_ request: HTTPClientRequest, _ key: Key) async throws(RegistryError) -> HTTPClientResponse {
+    private func send(
+        _ request: HTTPClientRequest, _ key: Key, _ sending: Int
+    ) async throws(RegistryError) -> HTTPClientResponse {
         let client = try client(for: key)
-        let wait = configuration.timeouts.connect &+ configuration.timeouts.firstByte
+        let wait =
+            configuration.timeouts.connect &+ configuration.timeouts.firstByte
+            &+ UInt64(sending / (256 << 10)) &* 1_000_000_000
         do {
             return try await client.execute(request, deadline: .now() + .nanoseconds(Int64(clamping: wait)))
         } catch {

@@ -1,0 +1,73 @@
+import Base
+import FoundationEssentials
+
+/// The index under the fallback tag, in which clients keep the list of referrers for registries that do not (OCI
+/// distribution-spec 1.1, "Referrers Tag Schema").
+struct ReferrersIndex {
+    /// The tag for what refers to `subject`.
+    static func tag(_ subject: Digest) -> String { "sha256-\(subject.hex)" }
+
+    private var document: [String: JSONValue]
+    private var manifests: [JSONValue]
+
+    /// An empty one.
+    init() {
+        document = ["schemaVersion": .integer(2), "mediaType": .string(MediaType.ociIndex)]
+        manifests = []
+    }
+
+    /// What is there already, of which everything is kept.
+    init(bytes: [UInt8]) throws(RegistryError) {
+        do {
+            document = try JSONDecoder().decode([String: JSONValue].self, from: Data(bytes))
+        } catch {
+            throw RegistryError(.invalidManifest, "the index of referrers cannot be decoded", cause: error)
+        }
+        guard case .array(let manifests) = document["manifests"] else {
+            throw RegistryError(.invalidManifest, "the index of referrers has no manifests")
+        }
+        self.manifests = manifests
+    }
+
+    func contains(_ digest: Digest) -> Bool {
+        manifests.contains { Self.digest($0) == digest.description }
+    }
+
+    var isEmpty: Bool { manifests.isEmpty }
+
+    /// Adds `descriptor`, in the place that its digest has among all: the order is the same whoever came first.
+    mutating func add(_ descriptor: Descriptor) {
+        guard !contains(descriptor.digest) else { return }
+        var entry: [String: JSONValue] = [
+            "mediaType": .string(descriptor.mediaType), "digest": .string(descriptor.digest.description),
+            "size": .integer(Int64(clamping: descriptor.size)),
+        ]
+        if let type = descriptor.artifactType { entry["artifactType"] = .string(type) }
+        if !descriptor.annotations.isEmpty {
+            entry["annotations"] = .object(descriptor.annotations.mapValues { .string($0) })
+        }
+        manifests.append(.object(entry))
+        manifests.sort { (Self.digest($0) ?? "") < (Self.digest($1) ?? "") }
+    }
+
+    mutating func remove(_ digest: Digest) {
+        manifests.removeAll { Self.digest($0) == digest.description }
+    }
+
+    func encoded() throws(RegistryError) -> [UInt8] {
+        var document = document
+        document["manifests"] = .array(manifests)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(try encoder.encode(document))
+        } catch {
+            throw RegistryError(.invalidManifest, "the index of referrers cannot be encoded", cause: error)
+        }
+    }
+
+    private static func digest(_ entry: JSONValue) -> String? {
+        guard case .object(let fields) = entry, case .string(let digest) = fields["digest"] else { return nil }
+        return digest
+    }
+}

@@ -1,0 +1,159 @@
+import AsyncHTTPClient
+public import Base
+import FoundationEssentials
+import NIOHTTP1
+
+/// What refers to an image (OCI distribution-spec 1.1, "Listing Referrers").
+extension RegistryClient {
+    /// Pages of a list that are read, and what is read in all of them.
+    private static let maximumPages = 64
+    /// Tries to add to the fallback index while others write it too.
+    private static let maximumTries = 8
+
+    /// The manifests that refer to `subject`, of one artifact type or of all. A registry without the referrers API (404 and its
+    /// like) is asked for the fallback tag. None is not an error.
+    public func referrers(
+        _ repository: Repository, of subject: Digest, artifactType: String? = nil
+    ) async throws(RegistryError) -> [Descriptor] {
+        let all: [Descriptor]
+        if let listed = try await listed(repository, subject, artifactType) {
+            all = listed
+        } else {
+            all =
+                try await fallbackIndex(repository, subject).map { bytes throws(RegistryError) in
+                    let document = try ManifestDocument(
+                        bytes: bytes, digest: Digest.of(bytes), contentType: MediaType.ociIndex)
+                    guard case .index(let index) = document else { return [] }
+                    return index.manifests
+                } ?? []
+        }
+        // A registry need not filter (`OCI-Filters-Applied`), and the tag cannot.
+        return artifactType.map { type in all.filter { $0.artifactType == type } } ?? all
+    }
+
+    /// Pushes a manifest that refers to `subject`, so that it is found by ``referrers(_:of:artifactType:)``.
+    ///
+    /// - Parameter descriptor: what a list of referrers says of it; its digest and size are those of `bytes`.
+    public func pushReferrer(
+        _ repository: Repository, _ bytes: [UInt8], _ descriptor: Descriptor, subject: Digest
+    ) async throws(RegistryError) {
+        let pushed = try await pushManifest(
+            repository, reference: descriptor.digest.description, mediaType: descriptor.mediaType, bytes: bytes)
+        guard pushed.subject != subject else { return }
+        try await changeFallback(repository, subject) { index in
+            if index.contains(descriptor.digest) { return false }
+            index.add(descriptor)
+            return true
+        }
+    }
+
+    /// Deletes a manifest that refers to `subject`, and takes it out of the fallback index if there is one.
+    public func deleteReferrer(
+        _ repository: Repository, digest: Digest, subject: Digest
+    ) async throws(RegistryError) {
+        try await deleteManifest(repository, digest: digest)
+        guard try await fallbackIndex(repository, subject) != nil else { return }
+        try await changeFallback(repository, subject) { index in
+            guard index.contains(digest) else { return false }
+            index.remove(digest)
+            return true
+        }
+    }
+
+    /// Changes the index under the fallback tag until it stays changed: registries have no conditional writes, and who
+    /// writes last wins.
+    private func changeFallback(
+        _ repository: Repository, _ subject: Digest, _ change: (inout ReferrersIndex) -> Bool
+    ) async throws(RegistryError) {
+        for _ in 0..<Self.maximumTries {
+            let found = try await fallbackIndex(repository, subject)
+            var index =
+                try found.map { bytes throws(RegistryError) in try ReferrersIndex(bytes: bytes) }
+                ?? ReferrersIndex()
+            guard change(&index) else { return }
+            _ = try await pushManifest(
+                repository, reference: ReferrersIndex.tag(subject), mediaType: MediaType.ociIndex,
+                bytes: try index.encoded())
+            // Somebody who has read the old one may write it back in a moment.
+            try await pause(20_000_000 + UInt64(clock.random() * 50_000_000))
+        }
+        throw RegistryError(
+            .unexpectedStatus,
+            "the index of referrers \(repository):\(ReferrersIndex.tag(subject)) is written by others all the time")
+    }
+
+    /// The index under the fallback tag; `nil` when there is none.
+    private func fallbackIndex(_ repository: Repository, _ subject: Digest) async throws(RegistryError) -> [UInt8]? {
+        do throws(RegistryError) {
+            return try await manifestBytes(repository, reference: ReferrersIndex.tag(subject), digest: nil).bytes
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
+    }
+
+    // MARK: - The API
+
+    /// What cannot be read of it (a digest of another algorithm) is left out: others may push what they like.
+    private struct Page: Decodable {
+        struct Entry: Decodable {
+            let descriptor: Descriptor?
+
+            init(from decoder: any Decoder) {
+                descriptor = try? Descriptor(from: decoder)
+            }
+        }
+
+        var manifests: [Entry]?
+    }
+
+    /// What the API lists; `nil` when the registry does not have it.
+    private func listed(
+        _ repository: Repository, _ subject: Digest, _ artifactType: String?
+    ) async throws(RegistryError) -> [Descriptor]? {
+        var path = "/referrers/\(subject)"
+        if let artifactType { path += "?artifactType=" + TokenEndpoint.percentEncode(artifactType) }
+        let call = RegistryCall(repository: repository, path: path, accept: [MediaType.ociIndex])
+        return try await withHosts(repository, .referrers, .demand) { host throws(RegistryError) in
+            var all: [Descriptor] = []
+            var url = Self.url(call, host)
+            for _ in 0..<Self.maximumPages {
+                self.counters.manifestRequests.add()
+                let response = try await self.send(call, to: host, url: url)
+                guard response.status == .ok else {
+                    await response.drain()
+                    // 404 is what the specification asks for; others do not know the path and say so in their way.
+                    if [400, 404, 405, 501].contains(response.status.code) { return nil }
+                    throw StatusError.make(
+                        response, doing: "\(host) for the referrers of \(repository)@\(subject)", clock: self.clock)
+                }
+                let bytes = try await response.readBody(limit: ManifestDocument.maximumSize)
+                guard let page = try? JSONDecoder().decode(Page.self, from: Data(bytes)), let found = page.manifests
+                else {
+                    throw RegistryError(.malformedAnswer, "\(host) gives no list of the referrers of \(subject)")
+                }
+                all += found.compactMap(\.descriptor)
+                guard all.count <= ManifestDocument.maximumEntries else {
+                    throw RegistryError(
+                        .tooLarge, "\(repository)@\(subject) has more than \(ManifestDocument.maximumEntries) referrers"
+                    )
+                }
+                guard let next = Self.nextPage(response.headers, after: url) else { return all }
+                url = next
+            }
+            throw RegistryError(.tooLarge, "the list of the referrers of \(repository)@\(subject) does not end")
+        }
+    }
+
+    /// `Link: <…>; rel="next"` (RFC 8288), if it leads to the same server.
+    private static func nextPage(_ headers: HTTPHeaders, after url: String) -> String? {
+        for link in headers["link"] where link.contains("next") {
+            guard let start = link.firstIndex(of: "<"), let end = link.firstIndex(of: ">"), start < end,
+                let target = RedirectTarget(String(link[link.index(after: start)..<end]), from: url, cacheControl: nil),
+                target.origin == RedirectTarget.origin(of: url), target.url != url
+            else { continue }
+            return target.url
+        }
+        return nil
+    }
+}

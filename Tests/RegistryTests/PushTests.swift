@@ -1,0 +1,117 @@
+import Base
+import Registry
+import TestRegistry
+import Testing
+
+/// Pushing, and what refers to an image.
+@Suite(.timeLimit(.minutes(1))) struct PushTests {
+    private static let type = "application/vnd.example.thing.v1"
+
+    private static func referrer(_ number: Int, of subject: Digest, type: String = Self.type) -> (
+        bytes: [UInt8], descriptor: Descriptor
+    ) {
+        let empty = Digest.of(Array("{}".utf8))
+        let bytes = Array(
+            (#"{"schemaVersion":2,"mediaType":"\#(MediaType.ociManifest)","artifactType":"\#(type)","config":"#
+                + #"{"mediaType":"application/vnd.oci.empty.v1+json","digest":"\#(empty)","size":2},"layers":[],"#
+                + #""subject":{"mediaType":"\#(MediaType.ociManifest)","digest":"\#(subject)","size":1},"#
+                + #""annotations":{"number":"\#(number)"}}"#).utf8)
+        return (
+            bytes,
+            Descriptor(
+                mediaType: MediaType.ociManifest, digest: Digest.of(bytes), size: UInt64(bytes.count),
+                annotations: ["number": "\(number)"], artifactType: type)
+        )
+    }
+
+    @Test func blobsArePushedOnceAndWithATokenThatAllowsIt() async throws {
+        var behaviour = Behaviour()
+        behaviour.authentication = .bearer(user: nil, password: "")
+        try await TestRegistry.withRegistry(behaviour) { registry in
+            try await withClient(RegistryConfiguration()) { client in
+                let repository = Repository(host: registry.host, name: "team/app")
+                let bytes = pattern(100_000)
+                let digest = try await client.pushBlob(repository, bytes)
+                #expect(digest == Digest.of(bytes) && registry.hasBlob(digest))
+                #expect(registry.requests(.token).last.map { $0.query + $0.body }?.contains("push") == true)
+                _ = try await client.pushBlob(repository, bytes)
+                #expect(registry.requests(.upload).filter { $0.method == "PUT" && $0.authorization != nil }.count == 1)
+                // The same token pulls.
+                let tokens = registry.requests(.token).count
+                _ = try await client.blob(BlobLocation(repository: repository, digest: digest), maximumSize: 1 << 20)
+                #expect(registry.requests(.token).count == tokens)
+            }
+        }
+    }
+
+    @Test(arguments: [true, false]) func referrersAreFoundWithTheAPIAndWithout(hasReferrers: Bool) async throws {
+        var behaviour = Behaviour()
+        behaviour.hasReferrers = hasReferrers
+        behaviour.referrersPage = 2
+        try await TestRegistry.withRegistry(behaviour) { registry in
+            try await withClient(RegistryConfiguration()) { client in
+                let repository = Repository(host: registry.host, name: "team/app")
+                let subject = Digest.of([1])
+                #expect(try await client.referrers(repository, of: subject).isEmpty)
+                try await client.pushBlob(repository, Array("{}".utf8))
+                var pushed: Set<Digest> = []
+                for number in 0..<5 {
+                    let (bytes, descriptor) = Self.referrer(number, of: subject)
+                    try await client.pushReferrer(repository, bytes, descriptor, subject: subject)
+                    pushed.insert(descriptor.digest)
+                }
+                let (bytes, other) = Self.referrer(9, of: subject, type: "application/vnd.example.other")
+                try await client.pushReferrer(repository, bytes, other, subject: subject)
+                let found = try await client.referrers(repository, of: subject, artifactType: Self.type)
+                #expect(Set(found.map(\.digest)) == pushed)
+                #expect(try await client.referrers(repository, of: subject).count == 6)
+                if !hasReferrers { #expect(found.allSatisfy { $0.annotations["number"] != nil }) }
+                // Once more changes nothing.
+                let index = registry.manifest("team/app", "sha256-\(subject.hex)")
+                #expect((index == nil) == hasReferrers)
+                let (again, descriptor) = Self.referrer(0, of: subject)
+                try await client.pushReferrer(repository, again, descriptor, subject: subject)
+                #expect(registry.manifest("team/app", "sha256-\(subject.hex)") == index)
+                try await client.deleteReferrer(repository, digest: descriptor.digest, subject: subject)
+                #expect(try await client.referrers(repository, of: subject).count == 5)
+            }
+        }
+    }
+
+    /// Others write the index under the fallback tag at the same time: everybody's entry is in it in the end.
+    @Test func nobodyIsLostInTheFallbackIndex() async throws {
+        var behaviour = Behaviour()
+        behaviour.hasReferrers = false
+        try await TestRegistry.withRegistry(behaviour) { registry in
+            try await withClient(RegistryConfiguration()) { client in
+                let repository = Repository(host: registry.host, name: "team/app")
+                let subject = Digest.of([1])
+                try await client.pushBlob(repository, Array("{}".utf8))
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for number in 0..<4 {
+                        group.addTask {
+                            let (bytes, descriptor) = Self.referrer(number, of: subject)
+                            try await client.pushReferrer(repository, bytes, descriptor, subject: subject)
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                #expect(try await client.referrers(repository, of: subject).count == 4)
+            }
+        }
+    }
+
+    @Test func aListThatIsNoneIsAnError() async throws {
+        try await TestRegistry.withRegistry { registry in
+            try await withClient(RegistryConfiguration()) { client in
+                let repository = Repository(host: registry.host, name: "team/app")
+                registry.inject(.corrupt, into: .referrers)
+                let error = await failure { _ = try await client.referrers(repository, of: Digest.of([1])) }
+                #expect(error == nil || error?.code == .malformedAnswer)
+                registry.inject(.status(403), into: .referrers)
+                let refused = await failure { _ = try await client.referrers(repository, of: Digest.of([1])) }
+                #expect(refused?.code == .unauthorized)
+            }
+        }
+    }
+}
