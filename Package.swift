@@ -79,10 +79,14 @@ let upperHalf: [Target] =
             logging,
         ], tests: ["TestSupport", "TestRegistry", "LazyFixtures"])
     + module(
+        "Artifacts", ["Base", "LayerIndex", "LayerFormats", "Registry", nio, nioPosix, logging],
+        tests: ["TestSupport", "TestRegistry", "Codecs"])
+    + module(
         "Snapshotter",
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem", "Registry",
-            "Streaming", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging, metrics,
+            "Streaming", "Artifacts", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging,
+            metrics,
             lifecycle, nio,
             nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
@@ -94,7 +98,17 @@ let upperHalf: [Target] =
             signals,
             arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport", protobuf])
-    + [.executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings)]
+    + [
+        .executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings),
+        .executableTarget(
+            name: "rivulet",
+            dependencies: [
+                "Base", "Linux", "Registry", "Streaming", "Artifacts", arguments, httpClient, nio, nioPosix, nioHTTP1,
+                logging,
+                system,
+            ],
+            swiftSettings: settings),
+    ]
 
 let bench: [Target] = [
     .target(

@@ -1,3 +1,4 @@
+import Artifacts
 public import Base
 public import ContentStore
 import LayerFormats
@@ -22,6 +23,8 @@ public final class ImageResolver: RemoteImages {
         public var prefetches = true
         /// Follow what a starting container reads, when no profile says it, and fetch what it is likely to read next.
         public var predicts = true
+        /// Look for the streaming artifact of an image whose layers cannot be streamed by themselves.
+        public var usesArtifacts = true
         /// Whether what a container reads first is recorded and replayed.
         public var profiles = ProfilePolicy()
         /// Stream the rest when nothing else wants the link.
@@ -55,6 +58,7 @@ public final class ImageResolver: RemoteImages {
     private let registry: RegistryClient
     private let engine: StreamingEngine
     private let layers: LayerFetcher
+    private let artifacts: ArtifactFinder
     private let chains: ChainMounts
     private let profiles: ProfileKeeper
     private let policy: Policy
@@ -74,6 +78,7 @@ public final class ImageResolver: RemoteImages {
         layers = LayerFetcher(
             registry: registry, store: store, workers: workers, building: building,
             allowUnverifiedTOC: policy.allowUnverifiedTOC, logger: logger)
+        artifacts = ArtifactFinder(registry: registry, logger: logger)
         profiles = ProfileKeeper(
             records: ProfileRecords(records), engine: engine, workers: workers, policy: policy.profiles,
             logger: logger)
@@ -163,10 +168,11 @@ public final class ImageResolver: RemoteImages {
     }
 
     private func resolve(_ reference: ImageReference, _ request: RemoteLayerRequest) async throws -> OpenedImage {
-        let (descriptions, configuration) = try await descriptions(reference, request)
+        let (descriptions, configuration, manifest) = try await descriptions(reference, request)
         let start = MonotonicTime.now()
         let containerStart = Task { await self.containerStart(configuration, reference.repository) }
-        let results = await open(descriptions, of: reference)
+        let artifact = await artifact(of: manifest, reference.repository, descriptions)
+        let results = await open(descriptions, of: reference, artifact)
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
                 OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
@@ -180,14 +186,27 @@ public final class ImageResolver: RemoteImages {
             "image is resolved",
             metadata: [
                 "image": "\(reference)", "layers": "\(image.layers.count)", "streamable": "\(image.streamable)",
+                "artifact": "\(artifact != nil)",
                 "milliseconds": "\(MonotonicTime.now().since(start) / 1_000_000)",
             ])
         return image
     }
 
+    /// The streaming artifact of an image with layers that say nothing of how to stream them.
+    private func artifact(
+        of manifest: Digest?, _ repository: Repository, _ descriptions: [LayerDescription]
+    ) async -> StreamingArtifact? {
+        guard policy.usesArtifacts, let manifest else { return nil }
+        for layer in descriptions where layer.annotations[EstargzOpener.tocDigestAnnotation] == nil {
+            if await layers.isStored(layer.digest) { continue }
+            return await artifacts.artifact(repository, of: manifest)
+        }
+        return nil
+    }
+
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
     private func open(
-        _ descriptions: [LayerDescription], of image: ImageReference
+        _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: StreamingArtifact?
     ) async -> [Result<LayerContent, FallbackReason>] {
         let notOpened = FallbackReason(.internal, "not opened")
         return await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
@@ -198,7 +217,7 @@ public final class ImageResolver: RemoteImages {
             while finished < descriptions.count {
                 while started < descriptions.count, started - finished < policy.layersAtOnce {
                     let index = started
-                    group.addTask { (index, await self.open(descriptions[index], of: image)) }
+                    group.addTask { (index, await self.open(descriptions[index], of: image, artifact)) }
                     started += 1
                 }
                 guard let (index, result) = await group.next() else { break }
@@ -210,10 +229,14 @@ public final class ImageResolver: RemoteImages {
     }
 
     private func open(
-        _ description: LayerDescription, of image: ImageReference
+        _ description: LayerDescription, of image: ImageReference, _ artifact: StreamingArtifact?
     ) async -> Result<LayerContent, FallbackReason> {
+        // A layer that has its own index needs none of the artifact's.
+        let hasOwn = description.annotations[EstargzOpener.tocDigestAnnotation] != nil
         do throws(FallbackReason) {
-            return .success(try await layers.layer(description, image: image))
+            return .success(
+                try await layers.layer(
+                    description, image: image, artifact: hasOwn ? nil : artifact?.layer(description.digest)))
         } catch {
             return .failure(error)
         }
@@ -236,7 +259,7 @@ public final class ImageResolver: RemoteImages {
     /// What the manifest says of each layer, bottom first, and of the configuration.
     private func descriptions(
         _ reference: ImageReference, _ request: RemoteLayerRequest
-    ) async throws(FallbackReason) -> (layers: [LayerDescription], configuration: Descriptor?) {
+    ) async throws(FallbackReason) -> (layers: [LayerDescription], configuration: Descriptor?, manifest: Digest?) {
         let manifest: Manifest
         do {
             if let digest = request.manifestDigest {
@@ -252,7 +275,7 @@ public final class ImageResolver: RemoteImages {
                 LayerDescription(
                     digest: layer.digest, size: layer.size, mediaType: layer.mediaType, annotations: layer.annotations)
             }
-            return (layers, manifest.config)
+            return (layers, manifest.config, manifest.digest)
         }
         guard request.manifestDigest == nil else {
             throw FallbackReason(.imageMismatch, "manifest \(manifest.digest) has no layer \(request.layerDigest)")
@@ -260,6 +283,6 @@ public final class ImageResolver: RemoteImages {
         // The tag has moved since the client read it: go by the labels of this one layer.
         let layer = LayerDescription(
             digest: request.layerDigest, size: 0, mediaType: "", annotations: request.labels)
-        return ([layer], nil)
+        return ([layer], nil, nil)
     }
 }

@@ -1,3 +1,4 @@
+import Artifacts
 import Base
 import ContentStore
 import LayerFormats
@@ -23,10 +24,18 @@ struct LayerFetcher: Sendable {
     let allowUnverifiedTOC: Bool
     let logger: Logger
 
-    /// The layer, from the store when it is there, else opened over the network.
-    func layer(_ description: LayerDescription, image: ImageReference) async throws(FallbackReason) -> LayerContent {
+    /// The layer, from the store when it is there, else opened over the network: by what the image's streaming artifact has
+    /// for it, if there is one, else by what lies in the blob itself.
+    func layer(
+        _ description: LayerDescription, image: ImageReference, artifact: StreamingArtifact.Layer?
+    ) async throws(FallbackReason) -> LayerContent {
         if let content = try await stored(description.digest) { return content }
-        let index = try await open(description, image: image)
+        let index: LayerIndexBytes
+        if let artifact {
+            index = try await indexed(description, image, artifact)
+        } else {
+            index = try await open(description, image: image)
+        }
         do {
             return try await workers.runIfActive { [store] in
                 // A large table of contents has taken several times what is left of it.
@@ -43,6 +52,51 @@ struct LayerFetcher: Sendable {
             return try await workers.runIfActive { [store] in try store.layer(digest) }
         } catch {
             throw FallbackReason(.storage, "layer \(digest): \(error)")
+        }
+    }
+
+    /// Whether everything of the layer but its content is on this node.
+    func isStored(_ digest: Digest) async -> Bool {
+        (try? await stored(digest)) != nil
+    }
+
+    // MARK: - Artifacts
+
+    /// The index that a streaming artifact has for the layer, as far as the artifact can be held against the image: it must say
+    /// that it is of this blob and of this size. That the bytes are those of its chunks is checked as they come.
+    private func indexed(
+        _ description: LayerDescription, _ image: ImageReference, _ artifact: StreamingArtifact.Layer
+    ) async throws(FallbackReason) -> LayerIndexBytes {
+        let bytes: [UInt8]
+        do throws(RegistryError) {
+            bytes = try await registry.blob(
+                BlobLocation(repository: image.repository, digest: artifact.index.digest), maximumSize: Self.maximumRead
+            )
+        } catch {
+            throw FallbackReason(registry: error)
+        }
+        do {
+            return try await building.withPermit { [workers] in
+                try await workers.runIfActive {
+                    let blob = try LayerIndexBlob(bytes: bytes)
+                    let table = try ChunkTable(bytes: blob.index.chunks)
+                    guard blob.blobDigest == description.digest, blob.diffID == artifact.diffID,
+                        table.blobDigest == description.digest, table.blobSize == description.size,
+                        table.windows?.digest == artifact.windows?.digest
+                    else {
+                        throw FallbackReason(
+                            .badIndex,
+                            "layer \(description.digest): the index \(artifact.index.digest) is of another layer")
+                    }
+                    return blob.index
+                }
+            }
+        } catch let reason as FallbackReason {
+            throw reason
+        } catch let error as LayerFormatError {
+            throw FallbackReason(error)
+        } catch {
+            throw FallbackReason(.badIndex, "layer \(description.digest): \(error)")
         }
     }
 

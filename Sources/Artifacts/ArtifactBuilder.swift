@@ -1,0 +1,266 @@
+public import Base
+import LayerFormats
+public import Logging
+import NIOCore
+public import NIOPosix
+public import Registry
+
+/// Makes streaming artifacts: reads each layer of an image once, from the registry, and pushes what is missing to stream it.
+///
+/// The same image gives the same artifact, so any number of builders may work on one: who is second finds everything there.
+public struct ArtifactBuilder: Sendable {
+    /// What has been done so far.
+    public struct Progress: Sendable {
+        /// Compressed bytes of the layers that have been read, and that there are.
+        public var bytes: UInt64 = 0
+        /// See ``bytes``.
+        public var totalBytes: UInt64 = 0
+    }
+
+    /// An artifact that is in the registry.
+    public struct Published: Sendable {
+        public let artifact: StreamingArtifact
+        public let digest: Digest
+        /// Whether it was there before.
+        public let wasThere: Bool
+        /// Bytes of everything that it holds.
+        public var size: UInt64 {
+            artifact.layers.reduce(0) { $0 + $1.index.size + ($1.windows?.size ?? 0) }
+        }
+    }
+
+    private let registry: RegistryClient
+    private let workers: NIOThreadPool
+    /// Layers that are read side by side.
+    private let layersAtOnce: Int
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - workers: where layers are decoded; it must be running.
+    ///   - layersAtOnce: one a core is right: reading a layer is bound by decoding it.
+    public init(registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, logger: Logger) {
+        self.registry = registry
+        self.workers = workers
+        self.layersAtOnce = max(1, layersAtOnce)
+        self.logger = logger
+    }
+
+    /// Makes and pushes the artifact of one image of one platform.
+    ///
+    /// - Parameters:
+    ///   - force: build it also when the image has one.
+    ///   - report: called now and then, from any task.
+    public func publish(
+        _ repository: Repository, _ manifest: Manifest, force: Bool = false,
+        report: @escaping @Sendable (Progress) -> Void = { _ in }
+    ) async throws(ArtifactError) -> Published {
+        if !force, let found = try await existing(repository, manifest.digest) { return found }
+        let layers = try await layers(repository, manifest, report)
+        let subject = try await subject(repository, manifest)
+        let artifact = StreamingArtifact(subject: subject, layers: layers)
+        let bytes = try artifact.encoded()
+        do throws(RegistryError) {
+            try await registry.pushBlob(repository, StreamingArtifact.emptyConfig)
+            try await registry.pushReferrer(
+                repository, bytes, StreamingArtifact.descriptor(of: bytes), subject: manifest.digest)
+        } catch {
+            throw ArtifactError(registry: error, "the streaming artifact of \(repository)@\(manifest.digest)")
+        }
+        return Published(artifact: artifact, digest: Digest.of(bytes), wasThere: false)
+    }
+
+    private func existing(_ repository: Repository, _ image: Digest) async throws(ArtifactError) -> Published? {
+        do throws(RegistryError) {
+            for descriptor in try await registry.referrers(
+                repository, of: image, artifactType: StreamingArtifact.artifactType)
+            {
+                let manifest = try await registry.manifest(repository, digest: descriptor.digest)
+                guard let artifact = try? StreamingArtifact(manifest, subject: image) else { continue }
+                return Published(artifact: artifact, digest: descriptor.digest, wasThere: true)
+            }
+            return nil
+        } catch {
+            throw ArtifactError(registry: error, "the referrers of \(repository)@\(image)")
+        }
+    }
+
+    /// The descriptor of the image's manifest; the size is that of its bytes, which only the registry knows.
+    private func subject(_ repository: Repository, _ manifest: Manifest) async throws(ArtifactError) -> Descriptor {
+        do throws(RegistryError) {
+            let size = try await registry.manifestSize(repository, digest: manifest.digest)
+            return Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: size)
+        } catch {
+            throw ArtifactError(registry: error, "\(repository)@\(manifest.digest)")
+        }
+    }
+
+    // MARK: - Layers
+
+    private func layers(
+        _ repository: Repository, _ manifest: Manifest, _ report: @escaping @Sendable (Progress) -> Void
+    ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
+        let diffIDs = try await diffIDs(repository, manifest)
+        var seen: Set<Digest> = []
+        var work: [(descriptor: Descriptor, diffID: Digest)] = []
+        for (descriptor, diffID) in zip(manifest.layers, diffIDs) where seen.insert(descriptor.digest).inserted {
+            switch descriptor.packing {
+            case .tar, .gzip, .zstd: work.append((descriptor, diffID))
+            case .foreign, .encrypted, .unknown:
+                throw ArtifactError(
+                    .unsupportedMediaType,
+                    "layer \(descriptor.digest) of \(repository) is of the kind \(descriptor.mediaType), which cannot be streamed"
+                )
+            }
+        }
+        return try await layers(repository, work, report)
+    }
+
+    /// Reads `work`, so many side by side; the results are in its order.
+    private func layers(
+        _ repository: Repository, _ work: [(descriptor: Descriptor, diffID: Digest)],
+        _ report: @escaping @Sendable (Progress) -> Void
+    ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
+        let total = work.reduce(0) { $0 + $1.descriptor.size }
+        let progress = Guarded(Progress(totalBytes: total))
+        report(progress.withLock { $0 })
+        let read: @Sendable (Int) -> Void = { count in
+            report(
+                progress.withLock { progress in
+                    progress.bytes += UInt64(count)
+                    return progress
+                })
+        }
+        do {
+            return try await withThrowingTaskGroup(of: (Int, StreamingArtifact.Layer).self) { group in
+                var results = [StreamingArtifact.Layer?](repeating: nil, count: work.count)
+                var started = 0
+                for _ in 0..<min(layersAtOnce, work.count) {
+                    let index = started
+                    group.addTask {
+                        (index, try await self.layer(repository, work[index].descriptor, work[index].diffID, read))
+                    }
+                    started += 1
+                }
+                while let (index, layer) = try await group.next() {
+                    results[index] = layer
+                    guard started < work.count else { continue }
+                    let next = started
+                    group.addTask {
+                        (next, try await self.layer(repository, work[next].descriptor, work[next].diffID, read))
+                    }
+                    started += 1
+                }
+                return results.compactMap { $0 }
+            }
+        } catch let error as ArtifactError {
+            throw error
+        } catch {
+            throw ArtifactError(.internal, "\(repository): \(error)", cause: error)
+        }
+    }
+
+    private func diffIDs(_ repository: Repository, _ manifest: Manifest) async throws(ArtifactError) -> [Digest] {
+        do throws(RegistryError) {
+            let bytes = try await registry.blob(
+                BlobLocation(repository: repository, digest: manifest.config.digest),
+                maximumSize: RegistryClient.maximumConfigSize)
+            let diffIDs = try ImageConfiguration(bytes: bytes).diffIDs
+            guard diffIDs.count == manifest.layers.count else {
+                throw RegistryError(
+                    .invalidManifest,
+                    "the configuration names \(diffIDs.count) layers and the manifest \(manifest.layers.count)")
+            }
+            return diffIDs
+        } catch {
+            throw ArtifactError(registry: error, "the configuration of \(repository)@\(manifest.digest)")
+        }
+    }
+
+    /// Reads one layer and pushes its index.
+    private func layer(
+        _ repository: Repository, _ descriptor: Descriptor, _ diffID: Digest, _ read: @escaping @Sendable (Int) -> Void
+    ) async throws(ArtifactError) -> StreamingArtifact.Layer {
+        let indexed = try await index(repository, descriptor, read)
+        guard indexed.diffID == diffID else {
+            throw ArtifactError(
+                .badLayer,
+                "layer \(descriptor.digest) of \(repository) unpacks to \(indexed.diffID), and the image says \(diffID)"
+            )
+        }
+        do {
+            let blob = try await workers.runIfActive {
+                try LayerIndexBlob.encode(indexed.index, blobDigest: descriptor.digest, diffID: diffID)
+            }
+            let index = try await push(repository, blob, StreamingArtifact.layerIndexType)
+            let windows =
+                indexed.windows.isEmpty
+                ? nil : try await push(repository, indexed.windows, StreamingArtifact.windowsType)
+            logger.debug(
+                "layer is indexed",
+                metadata: [
+                    "layer": "\(descriptor.digest)", "index": "\(index.size)", "windows": "\(windows?.size ?? 0)",
+                ])
+            return StreamingArtifact.Layer(blob: descriptor.digest, diffID: diffID, index: index, windows: windows)
+        } catch let error as RegistryError {
+            throw ArtifactError(registry: error, "the index of layer \(descriptor.digest)")
+        } catch {
+            throw ArtifactError(.internal, "layer \(descriptor.digest): \(error)", cause: error)
+        }
+    }
+
+    private func push(
+        _ repository: Repository, _ bytes: [UInt8], _ type: String
+    ) async throws(RegistryError) -> Descriptor {
+        let digest = try await registry.pushBlob(repository, bytes)
+        return Descriptor(mediaType: type, digest: digest, size: UInt64(bytes.count))
+    }
+
+    private func index(
+        _ repository: Repository, _ descriptor: Descriptor, _ read: @escaping @Sendable (Int) -> Void
+    ) async throws(ArtifactError) -> IndexedLayer {
+        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        let indexer = IndexerBox(LayerIndexer(blobDigest: descriptor.digest, blobSize: descriptor.size))
+        do {
+            let stream = try await registry.open(
+                BlobLocation(repository: repository, digest: descriptor.digest), .whole, priority: .background,
+                knownSize: descriptor.size)
+            for try await buffer in stream {
+                try await workers.runIfActive { try indexer.push(buffer) }
+                read(buffer.readableBytes)
+            }
+            return try await workers.runIfActive { try indexer.finish() }
+        } catch let error as RegistryError {
+            throw ArtifactError(registry: error, "layer \(descriptor.digest) of \(repository)")
+        } catch let error as LayerFormatError {
+            throw ArtifactError(
+                error.code == .unsupported || error.code == .limit ? .unsupportedMediaType : .badLayer,
+                "layer \(descriptor.digest) of \(repository): \(error)", cause: error)
+        } catch {
+            throw ArtifactError(.internal, "layer \(descriptor.digest): \(error)", cause: error)
+        }
+    }
+}
+
+/// Hands a ``LayerIndexer``, which belongs to one thread at a time, from one to the next.
+private final class IndexerBox: Sendable {
+    private let indexer: Guarded<Held>
+
+    /// Not `Sendable` itself; nobody has another reference to what is in it, and the lock lets one thread in at a time.
+    private struct Held: @unchecked Sendable {
+        let indexer: LayerIndexer
+    }
+
+    init(_ indexer: sending LayerIndexer) {
+        self.indexer = Guarded(Held(indexer: indexer))
+    }
+
+    func push(_ buffer: ByteBuffer) throws {
+        try indexer.withLock { held in
+            try buffer.withUnsafeReadableBytes { try held.indexer.push($0) }
+        }
+    }
+
+    func finish() throws -> IndexedLayer {
+        try indexer.withLock { try $0.indexer.finish() }
+    }
+}

@@ -1,0 +1,34 @@
+public import Base
+import Registry
+
+/// What can go wrong with a streaming artifact. The message names the image and what to do.
+public struct ArtifactError: ModuleError {
+    public enum Code: Hashable, Sendable {
+        /// It is not a streaming artifact, or contradicts itself or the image.
+        case invalid
+        /// A layer is of a kind that cannot be streamed (the product's UNSUPPORTED_MEDIATYPE).
+        case unsupportedMediaType
+        /// Nothing in the index is for a platform that can be converted (NO_SUPPORTED_PLATFORM_FOUND).
+        case noSupportedPlatform
+        /// A layer's bytes are not what the image says, or are no archive.
+        case badLayer
+        /// The registry failed; ``ArtifactError/cause`` says how.
+        case registry
+        /// A defect of ours, or of the machine.
+        case `internal`
+    }
+
+    public let code: Code
+    public let message: String
+    public let cause: (any Error)?
+
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    init(registry error: RegistryError, _ what: String) {
+        self.init(.registry, "\(what): \(error)", cause: error)
+    }
+}

@@ -1,0 +1,64 @@
+public import Base
+public import Logging
+public import Registry
+
+/// Finds the streaming artifact of an image by the digest of its manifest: the image's own digest never changes, so that a pod
+/// that pins it streams too.
+///
+/// Of several the one with the smallest digest is taken that can be read; they differ at most in how good they are. That there is
+/// none is remembered for a while, so that an image without one costs its pulls one question in a while.
+public final class ArtifactFinder: Sendable {
+    /// How long it is remembered that an image has none, in nanoseconds.
+    private static let remembersNoneFor: UInt64 = 60_000_000_000
+    /// Images of which it is remembered.
+    private static let maximumRemembered = 4096
+    /// So many are looked at before an image is taken to have none.
+    private static let maximumTries = 4
+
+    private struct Key: Hashable {
+        let repository: Repository
+        let manifest: Digest
+    }
+
+    private let registry: RegistryClient
+    private let logger: Logger
+    private let none = Guarded<[Key: MonotonicTime]>([:])
+
+    public init(registry: RegistryClient, logger: Logger) {
+        self.registry = registry
+        self.logger = logger
+    }
+
+    /// The artifact of the image; `nil` when it has none that can be used. A registry that fails is as one without: the image is
+    /// then pulled as ever.
+    public func artifact(_ repository: Repository, of manifest: Digest) async -> StreamingArtifact? {
+        let key = Key(repository: repository, manifest: manifest)
+        let now = MonotonicTime.now()
+        guard none.withLock({ $0[key] ?? now }) <= now else { return nil }
+        do throws(RegistryError) {
+            let found = try await registry.referrers(
+                repository, of: manifest, artifactType: StreamingArtifact.artifactType)
+            for descriptor in found.sorted(by: { $0.digest.hex < $1.digest.hex }).prefix(Self.maximumTries) {
+                let document = try await registry.manifest(repository, digest: descriptor.digest)
+                do throws(ArtifactError) {
+                    return try StreamingArtifact(document, subject: manifest)
+                } catch {
+                    logger.warning(
+                        "a streaming artifact cannot be used",
+                        metadata: ["repository": "\(repository)", "image": "\(manifest)", "error": "\(error)"])
+                }
+            }
+        } catch {
+            logger.info(
+                "the registry cannot say whether an image has a streaming artifact",
+                metadata: ["repository": "\(repository)", "image": "\(manifest)", "error": "\(error)"])
+            return nil
+        }
+        none.withLock { none in
+            if none.count >= Self.maximumRemembered { none = none.filter { $0.value > now } }
+            if none.count >= Self.maximumRemembered { none = [:] }
+            none[key] = now.advanced(by: Self.remembersNoneFor)
+        }
+        return nil
+    }
+}

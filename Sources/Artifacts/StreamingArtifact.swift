@@ -1,0 +1,141 @@
+public import Base
+import FoundationEssentials
+public import Registry
+
+/// What makes an ordinary image streamable: an OCI manifest that refers to the image's own. `docs/streaming-artifact.md` has it
+/// byte by byte.
+public struct StreamingArtifact: Sendable, Hashable {
+    public static let artifactType = "application/vnd.rivulet.streaming.v1"
+    static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
+    static let windowsType = "application/vnd.rivulet.restart-windows.v1"
+    static let layerAnnotation = "io.rivulet.layer.digest"
+    static let diffIDAnnotation = "io.rivulet.layer.diff-id"
+    /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
+    static let emptyConfig = Array("{}".utf8)
+
+    /// What there is for one layer of the image.
+    public struct Layer: Sendable, Hashable {
+        /// The layer's blob.
+        public let blob: Digest
+        /// The layer's archive.
+        public let diffID: Digest
+        public let index: Descriptor
+        /// `nil` when decoding begins nowhere within a stream.
+        public let windows: Descriptor?
+
+        public init(blob: Digest, diffID: Digest, index: Descriptor, windows: Descriptor?) {
+            self.blob = blob
+            self.diffID = diffID
+            self.index = index
+            self.windows = windows
+        }
+    }
+
+    /// The image's manifest.
+    public let subject: Descriptor
+    /// In the order of the image's layers; each blob once.
+    public let layers: [Layer]
+
+    public init(subject: Descriptor, layers: [Layer]) {
+        self.subject = subject
+        self.layers = layers
+    }
+
+    /// What is known of the layer whose blob is `digest`.
+    public func layer(_ digest: Digest) -> Layer? {
+        layers.first { $0.blob == digest }
+    }
+
+    // MARK: - As a manifest
+
+    /// Reads a manifest that a registry gave as referring to `subject`.
+    public init(_ manifest: Manifest, subject: Digest) throws(ArtifactError) {
+        func invalid(_ why: String) -> ArtifactError {
+            ArtifactError(.invalid, "manifest \(manifest.digest) is no streaming artifact of \(subject): \(why)")
+        }
+        guard manifest.artifactType == Self.artifactType else { throw invalid("its artifactType is another") }
+        guard let stated = manifest.subject, stated.digest == subject else { throw invalid("its subject is another") }
+        var windows: [Digest: Descriptor] = [:]
+        for descriptor in manifest.layers where descriptor.mediaType == Self.windowsType {
+            guard let blob = descriptor.annotations[Self.layerAnnotation].flatMap({ Digest($0) }) else {
+                throw invalid("windows without a layer")
+            }
+            windows[blob] = Self.bare(descriptor)
+        }
+        var layers: [Layer] = []
+        for descriptor in manifest.layers where descriptor.mediaType == Self.layerIndexType {
+            guard let blob = descriptor.annotations[Self.layerAnnotation].flatMap({ Digest($0) }),
+                let diffID = descriptor.annotations[Self.diffIDAnnotation].flatMap({ Digest($0) })
+            else { throw invalid("a layer index without a layer") }
+            layers.append(Layer(blob: blob, diffID: diffID, index: Self.bare(descriptor), windows: windows[blob]))
+        }
+        guard !layers.isEmpty else { throw invalid("it has no layer index") }
+        self.init(subject: stated, layers: layers)
+    }
+
+    /// What is said beside it is in ``Layer`` already.
+    private static func bare(_ descriptor: Descriptor) -> Descriptor {
+        Descriptor(mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size)
+    }
+
+    private struct Wire: Encodable {
+        struct Entry: Encodable {
+            let mediaType: String
+            let digest: String
+            let size: UInt64
+            var annotations: [String: String]?
+            var data: String?
+
+            init(_ descriptor: Descriptor, annotations: [String: String]? = nil, data: String? = nil) {
+                mediaType = descriptor.mediaType
+                digest = descriptor.digest.description
+                size = descriptor.size
+                self.annotations = annotations
+                self.data = data
+            }
+        }
+
+        let schemaVersion = 2
+        let mediaType = MediaType.ociManifest
+        let artifactType = StreamingArtifact.artifactType
+        let config: Entry
+        let layers: [Entry]
+        let subject: Entry
+
+        enum CodingKeys: CodingKey { case schemaVersion, mediaType, artifactType, config, layers, subject }
+    }
+
+    /// The manifest's bytes: the same for the same artifact.
+    public func encoded() throws(ArtifactError) -> [UInt8] {
+        let config = Descriptor(
+            mediaType: "application/vnd.oci.empty.v1+json", digest: Digest.of(Self.emptyConfig),
+            size: UInt64(Self.emptyConfig.count))
+        let entries = layers.flatMap { layer -> [Wire.Entry] in
+            let index = Wire.Entry(
+                layer.index,
+                annotations: [
+                    Self.layerAnnotation: layer.blob.description, Self.diffIDAnnotation: layer.diffID.description,
+                ])
+            let windows = layer.windows.map {
+                Wire.Entry($0, annotations: [Self.layerAnnotation: layer.blob.description])
+            }
+            return [index] + (windows.map { [$0] } ?? [])
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(
+                try encoder.encode(
+                    Wire(config: Wire.Entry(config, data: "e30="), layers: entries, subject: Wire.Entry(subject))))
+        } catch {
+            throw ArtifactError(.internal, "a streaming artifact cannot be encoded", cause: error)
+        }
+    }
+
+    /// What a list of referrers says of the manifest with these bytes.
+    static func descriptor(of bytes: [UInt8]) -> Descriptor {
+        Descriptor(
+            mediaType: MediaType.ociManifest, digest: Digest.of(bytes), size: UInt64(bytes.count),
+            artifactType: artifactType)
+    }
+}

@@ -1,0 +1,105 @@
+import Base
+import FoundationEssentials
+import NIOHTTP1
+import Registry
+import Streaming
+
+/// A profile that the daemon keeps, without its entries.
+struct ProfileSummary: Codable, Sendable {
+    /// Written as `sha256:…`; the daemon's listing has the digits alone.
+    let chain: Digest
+    let repository: String
+    /// How many.
+    let entries: Int
+    /// Of file content that it names.
+    let bytes: UInt64
+
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        let digits = try values.decode(String.self, forKey: .chain)
+        guard let chain = Digest(hex: digits.utf8) else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .chain, in: values, debugDescription: "not a chain ID: \(digits.prefix(100))")
+        }
+        self.chain = chain
+        repository = try values.decode(String.self, forKey: .repository)
+        entries = try values.decode(Int.self, forKey: .entries)
+        bytes = try values.decode(UInt64.self, forKey: .bytes)
+    }
+}
+
+extension AdminSocket {
+    /// The profiles that the daemon keeps, the newest first.
+    func profiles() async throws(CommandFailure) -> [ProfileSummary] {
+        let answer = try await exchange(.GET, "/profiles")
+        guard answer.status == 200 else { throw refusal(of: "GET /profiles", answer) }
+        do {
+            return try JSONDecoder().decode([ProfileSummary].self, from: Data(answer.body))
+        } catch {
+            throw CommandFailure(
+                .failed, "the daemon at \(path) gives a list of profiles that this rivulet does not understand",
+                cause: error)
+        }
+    }
+
+    /// The profiles of `repository`, the newest first and at least one.
+    func profiles(of repository: Repository) async throws(CommandFailure) -> [ProfileSummary] {
+        let name = "\(repository)"
+        let found = try await profiles().filter { $0.repository == name }
+        guard !found.isEmpty else {
+            throw CommandFailure(
+                .missing, "the daemon at \(path) has no profile of \(name): see rivulet profile show")
+        }
+        return found
+    }
+
+    /// The one chain that `prefix` names. That of a whole ID may have no profile.
+    func chain(_ prefix: ChainPrefix) async throws(CommandFailure) -> Digest {
+        if let whole = prefix.whole { return whole }
+        let found = try await profiles().map(\.chain).filter(prefix.matches)
+        guard let chain = found.first else {
+            throw CommandFailure(
+                .missing,
+                "the daemon at \(path) has no profile of a chain that begins with \(prefix.digits): "
+                    + "see rivulet profile show")
+        }
+        guard found.count == 1 else {
+            throw CommandFailure(
+                .failed,
+                "\(found.count) chains begin with \(prefix.digits): give more digits, of \(found[0].hex) or "
+                    + "\(found[1].hex)")
+        }
+        return chain
+    }
+
+    /// The profile of `chain`, as a file.
+    func profile(of chain: Digest) async throws(CommandFailure) -> [UInt8] {
+        let target = "/profiles/\(chain.hex)"
+        let answer = try await exchange(.GET, target)
+        switch answer.status {
+        case 200: return answer.body
+        case 404:
+            throw CommandFailure(
+                .missing, "the daemon at \(path) has no profile of chain \(chain.hex): see rivulet profile show")
+        default: throw refusal(of: "GET \(target)", answer)
+        }
+    }
+
+    /// What is in a profile file that the daemon gave.
+    func contents(of file: [UInt8], _ chain: Digest) throws(CommandFailure) -> ProfileFile {
+        do throws(StreamingError) {
+            return try ProfileFile(bytes: file)
+        } catch {
+            throw CommandFailure(
+                .failed,
+                "the daemon at \(path) gives a profile of chain \(chain.hex) that this rivulet does not understand",
+                cause: error)
+        }
+    }
+
+    /// Has the daemon keep the profile that is in `file`.
+    func keep(_ file: [UInt8]) async throws(CommandFailure) {
+        let answer = try await exchange(.PUT, "/profiles", body: file)
+        guard answer.status == 201 else { throw refusal(of: "PUT /profiles", answer) }
+    }
+}

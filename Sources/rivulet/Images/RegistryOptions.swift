@@ -1,0 +1,68 @@
+import ArgumentParser
+import Logging
+import Registry
+
+/// How registries are found and logged in to; shared by all commands that speak to one.
+struct RegistryOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Directories of containerd's hosts.toml files, separated by colons.", valueName: "directories"))
+    var hosts = "/etc/containerd/certs.d:/etc/docker/certs.d"
+
+    @Option(
+        help: ArgumentHelp(
+            "The directory of docker's config.json.", discussion: "By default $DOCKER_CONFIG, or ~/.docker.",
+            valueName: "directory"))
+    var dockerConfig: String?
+
+    @Option(help: "How results are printed: table or json.")
+    var output = OutputFormat.table
+
+    /// Runs `body` with a client that is shut down afterwards.
+    func withClient(_ body: (RegistryClient) async throws -> Void) async throws {
+        let logger = Logger(label: "rivulet") { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = .error
+            return handler
+        }
+        let client = RegistryClient(
+            RegistryConfiguration(
+                hostDirectories: RegistryConfiguration.hostDirectories(configPath: hosts),
+                credentials: DockerConfigCredentials(path: dockerConfig.map { $0 + "/config.json" }),
+                userAgent: "rivulet/0.1.0"), logger: logger)
+        do {
+            try await body(client)
+            await client.shutdown()
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+    }
+}
+
+/// The manifests that a reference stands for, one for each platform.
+struct ImageManifests {
+    let repository: Repository
+    let manifests: [Manifest]
+
+    /// Of an index, those that are for a platform: an index's attestations are not.
+    init(_ reference: ImageReference, _ client: RegistryClient) async throws {
+        repository = reference.repository
+        switch try await client.document(reference) {
+        case .image(let manifest): manifests = [manifest]
+        case .index(let index):
+            var found: [Manifest] = []
+            for descriptor in index.manifests {
+                guard let platform = descriptor.platform, platform.os == "linux" else { continue }
+                found.append(try await client.manifest(repository, digest: descriptor.digest))
+            }
+            guard !found.isEmpty else {
+                throw CommandFailure(
+                    .failed,
+                    "NO_SUPPORTED_PLATFORM_FOUND: \(reference) has no manifest for a Linux platform: nothing to convert"
+                )
+            }
+            manifests = found
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+
+/// How results are printed.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case table, json
+}
+
+/// What a command prints: results on standard output, everything else on standard error.
+enum Output {
+    /// One line to standard error.
+    static func error(_ line: String) {
+        write(line + "\n", STDERR_FILENO)
+    }
+
+    static func write(_ text: String, _ descriptor: Int32) {
+        var text = text
+        text.withUTF8 { write(UnsafeRawBufferPointer($0), descriptor) }
+    }
+
+    static func write(_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// `value` as JSON, keys in order.
+    static func json(_ value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+        print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+
+    /// Columns as wide as what is in them.
+    static func table(_ header: [String], _ rows: [[String]]) {
+        let widths = header.indices.map { column in
+            ([header] + rows).map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+        }
+        for row in [header] + rows {
+            let cells = zip(row, widths).map { $0 + String(repeating: " ", count: max(0, $1 - $0.count)) }
+            var line = cells.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            print(line)
+        }
+    }
+
+    /// Bytes as people read them.
+    static func size(_ bytes: UInt64) -> String {
+        let units = ["B", "KB", "MB", "GB", "TB"]
+        var value = Double(bytes)
+        var unit = 0
+        while value >= 1000, unit < units.count - 1 {
+            value /= 1000
+            unit += 1
+        }
+        return unit == 0 ? "\(bytes) B" : "\((value * 10).rounded() / 10) \(units[unit])"
+    }
+}
+
+/// A line that says how far something is, on a terminal; nothing elsewhere.
+struct ProgressBar {
+    private let isTerminal = isatty(STDERR_FILENO) == 1
+    private let title: String
+
+    init(_ title: String) {
+        self.title = title
+    }
+
+    func show(_ done: UInt64, of total: UInt64) {
+        guard isTerminal else { return }
+        let share = total > 0 ? Double(min(done, total)) / Double(total) : 1
+        let filled = Int(share * 30)
+        let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: 30 - filled)
+        Output.write(
+            "\r\(title) [\(bar)] \(Int(share * 100)) %  \(Output.size(done)) of \(Output.size(total))  ", STDERR_FILENO)
+    }
+
+    func end() {
+        if isTerminal { Output.write("\r\u{1B}[K", STDERR_FILENO) }
+    }
+}

@@ -1,0 +1,131 @@
+import Artifacts
+import Base
+import Codecs
+import Logging
+import NIOPosix
+import Registry
+import TestRegistry
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ArtifactTests {
+    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private struct Image {
+        let registry: TestRegistry
+        let client: RegistryClient
+        let repository: Repository
+        let manifest: Manifest
+        let builder: ArtifactBuilder
+    }
+
+    private static func archive(_ number: Int) -> [UInt8] {
+        TarWriter.archive([
+            .directory("dir\(number)"),
+            .file("dir\(number)/text", Samples.text(bytes: 3 << 20, seed: UInt64(number))),
+            .file("dir\(number)/small", "small"), .symlink("dir\(number)/link", to: "small"),
+        ])
+    }
+
+    /// An image of two layers, one of gzip and one of zstd, or of what is said.
+    private static func withImage(
+        _ behaviour: Behaviour = Behaviour(), layers: [TestLayer]? = nil, _ body: (Image) async throws -> Void
+    ) async throws {
+        let workers = NIOThreadPool(numberOfThreads: 2)
+        workers.start()
+        do {
+            try await TestRegistry.withRegistry(behaviour) { registry in
+                let (first, second) = (archive(1), archive(2))
+                let layers =
+                    layers ?? [
+                        TestLayer(Compressed.gzip(first), diffID: Digest.of(first)),
+                        TestLayer(
+                            Compressed.zstd(second), mediaType: "application/vnd.oci.image.layer.v1.tar+zstd",
+                            diffID: Digest.of(second)),
+                    ]
+                let image = registry.addImage(repository: "team/app", layers: layers)
+                let client = RegistryClient(RegistryConfiguration(), logger: logger)
+                let repository = Repository(host: registry.host, name: "team/app")
+                do {
+                    try await body(
+                        Image(
+                            registry: registry, client: client, repository: repository,
+                            manifest: try await client.manifest(repository, digest: image.manifestDigest),
+                            builder: ArtifactBuilder(
+                                registry: client, workers: workers, layersAtOnce: 2, logger: logger)))
+                } catch {
+                    await client.shutdown()
+                    throw error
+                }
+                await client.shutdown()
+            }
+        } catch {
+            try? await workers.shutdownGracefully()
+            throw error
+        }
+        try await workers.shutdownGracefully()
+    }
+
+    @Test(arguments: [true, false]) func whatIsPublishedIsFound(hasReferrers: Bool) async throws {
+        var behaviour = Behaviour()
+        behaviour.hasReferrers = hasReferrers
+        try await Self.withImage(behaviour) { image in
+            let progress = Guarded<[ArtifactBuilder.Progress]>([])
+            let published = try await image.builder.publish(image.repository, image.manifest) { step in
+                progress.withLock { $0.append(step) }
+            }
+            #expect(!published.wasThere)
+            #expect(progress.withLock { $0.map(\.bytes).max() } == image.manifest.layers.reduce(0) { $0 + $1.size })
+            let finder = ArtifactFinder(registry: image.client, logger: Self.logger)
+            let found = try #require(await finder.artifact(image.repository, of: image.manifest.digest))
+            #expect(found == published.artifact)
+            #expect(found.layers.map(\.blob) == image.manifest.layers.map(\.digest))
+            #expect(found.layers[0].windows != nil && found.layers[1].windows == nil)
+            // The image is as it was, and a second time nothing is done.
+            let again = try await image.builder.publish(image.repository, image.manifest)
+            #expect(again.wasThere && again.digest == published.digest)
+            // Built anew, it is the same to the last byte.
+            let anew = try await image.builder.publish(image.repository, image.manifest, force: true)
+            #expect(anew.digest == published.digest)
+        }
+    }
+
+    @Test func thatThereIsNoneIsRemembered() async throws {
+        try await Self.withImage { image in
+            let finder = ArtifactFinder(registry: image.client, logger: Self.logger)
+            for _ in 0..<3 { #expect(await finder.artifact(image.repository, of: image.manifest.digest) == nil) }
+            #expect(image.registry.requests(.referrers).count == 1)
+        }
+    }
+
+    @Test func whatCannotBeStreamedIsSaid() async throws {
+        let archive = Self.archive(1)
+        let cases: [(TestLayer, ArtifactError.Code)] = [
+            (TestLayer(Compressed.gzip(archive), diffID: Digest.of([1])), .badLayer),
+            (TestLayer(Array(Compressed.gzip(archive).dropLast(100)), diffID: Digest.of(archive)), .badLayer),
+            (TestLayer(Samples.noise(bytes: 5000, seed: 1)), .badLayer),
+            (TestLayer(archive, mediaType: "application/vnd.wasm.content.layer.v1"), .unsupportedMediaType),
+        ]
+        for (layer, code) in cases {
+            try await Self.withImage(layers: [layer]) { image in
+                let error = await #expect(throws: ArtifactError.self) {
+                    try await image.builder.publish(image.repository, image.manifest)
+                }
+                #expect(error?.code == code, "\(layer.mediaType): \(error.map { "\($0)" } ?? "")")
+                let found = try await image.client.referrers(image.repository, of: image.manifest.digest)
+                #expect(found.isEmpty)
+            }
+        }
+    }
+
+    @Test func anArtifactOfAnotherImageIsNotUsed() async throws {
+        try await Self.withImage { image in
+            let published = try await image.builder.publish(image.repository, image.manifest)
+            let document = try await image.client.manifest(image.repository, digest: published.digest)
+            #expect(throws: ArtifactError.self) { try StreamingArtifact(document, subject: Digest.of([9])) }
+            #expect(throws: ArtifactError.self) {
+                try StreamingArtifact(image.manifest, subject: image.manifest.digest)
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+import Base
+import Daemon
+import Foundation
+import Linux
+import Logging
+import NIOCore
+import NIOPosix
+import Registry
+import Snapshotter
+import Streaming
+import Testing
+
+/// `rivulet profile` against a real admin server with a store of its own.
+@Suite(.timeLimit(.minutes(1))) struct ProfileCommandTests {
+    static let app = Repository(host: "registry.example", name: "team/app")
+    static let debian = Repository(host: "docker.io", name: "library/debian")
+    /// The first twelve digits of two chains are the same.
+    static let (first, second, third) = (
+        String(repeating: "ab", count: 32), "abababababab" + String(repeating: "0", count: 52),
+        String(repeating: "3", count: 64)
+    )
+
+    static func file(_ chain: String?, _ repository: Repository = app, path: String = "usr/bin/env") throws -> [UInt8] {
+        try ProfileFile(
+            repository: repository, chain: chain.flatMap { Digest(hex: $0.utf8) },
+            profile: Profile(entries: [
+                .init(path: Array(path.utf8), range: ByteRange(offset: 0, end: 10), milliseconds: 1),
+                .init(
+                    path: Array("etc/passwd".utf8), range: ByteRange(offset: 4096, end: 4101), milliseconds: 27,
+                    unread: 1),
+            ])
+        ).encoded()
+    }
+
+    /// Runs `body` with an admin server: its socket, what it keeps, and a directory.
+    static func withServer(
+        _ body: @Sendable (_ socket: String, _ records: ProfileRecords, _ directory: String) async throws -> Void
+    ) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = try SnapshotStore(root: directory)
+            let records = ProfileRecords(store)
+            let socket = directory + "/admin.sock"
+            let server = AdminServer(
+                path: socket, routes: AdminRoutes(page: MetricsPage(), profiles: records) { true },
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            let run = Task { try await server.run() }
+            let outcome: Result<Void, any Error>
+            do {
+                try await Self.waitUntilItListens(socket)
+                try await body(socket, records, directory)
+                outcome = .success(())
+            } catch {
+                outcome = .failure(error)
+            }
+            run.cancel()
+            _ = try? await run.value
+            try store.close()
+            try outcome.get()
+        }
+    }
+
+    /// The server makes its socket when it is ready: there is nothing else to wait for.
+    static func waitUntilItListens(_ socket: String) async throws {
+        for attempt in 0..<1000 {
+            do {
+                let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                    .connect(unixDomainSocketPath: socket).get()
+                return try await channel.close(mode: .all).get()
+            } catch  where attempt < 999 {
+                try await Task.sleep(nanoseconds: 5_000_000)
+            }
+        }
+    }
+
+    struct Listed: Decodable, Equatable {
+        let chain: String
+        let repository: String
+        let entries: Int
+        let bytes: UInt64
+    }
+
+    struct Transferred: Decodable, Equatable {
+        let file: String
+        let chain: String?
+        let repository: String
+        let entries: Int
+        let bytes: UInt64
+    }
+
+    struct Shown: Decodable, Equatable {
+        struct Entry: Decodable, Equatable {
+            let path: String
+            let offset: UInt64
+            let length: UInt64
+            let milliseconds: UInt32
+            let misses: UInt8
+        }
+
+        let chain: String
+        let repository: String
+        let bytes: UInt64
+        let entries: [Entry]
+    }
+
+    @Test func profilesAreListedTheNewestFirst() async throws {
+        try await Self.withServer { socket, records, _ in
+            let show = ["profile", "show", "--socket", socket]
+            let none = try RivuletProcess(show + ["--output", "json"])
+            #expect(none.code == 0)
+            #expect(try none.decoded([Listed].self).isEmpty)
+            try records.keep(file: Self.file(Self.first))
+            try records.keep(file: Self.file(Self.third, Self.debian))
+            let json = try RivuletProcess(show + ["--output", "json"])
+            #expect(json.code == 0 && json.errors == "")
+            let listed = try json.decoded([Listed].self)
+            #expect(
+                listed == [
+                    Listed(
+                        chain: "sha256:" + Self.third, repository: "docker.io/library/debian", entries: 2, bytes: 15),
+                    Listed(
+                        chain: "sha256:" + Self.first, repository: "registry.example/team/app", entries: 2, bytes: 15),
+                ])
+            let table = try RivuletProcess(show)
+            #expect(
+                table.cells == [
+                    ["CHAIN", "REPOSITORY", "ENTRIES", "BYTES"],
+                    ["333333333333", "docker.io/library/debian", "2", "15"],
+                    ["abababababab", "registry.example/team/app", "2", "15"],
+                ])
+            let short = try RivuletProcess(show + ["--output", "json", "--repository", "debian"])
+            #expect(try short.decoded([Listed].self) == [listed[0]], "docker's short form")
+            let unknown = try RivuletProcess(show + ["--repository", "registry.example/none"])
+            #expect(unknown.code == 66 && unknown.output == [])
+            #expect(unknown.errors.contains("registry.example/none"))
+        }
+    }
+
+    @Test(arguments: [third, "sha256:" + third, String(third.prefix(8)), "sha256:" + third.prefix(20)])
+    func theEntriesOfOneAreShown(_ chain: String) async throws {
+        try await Self.withServer { socket, records, _ in
+            try records.keep(file: Self.file(Self.first))
+            try records.keep(file: Self.file(Self.third, Self.debian))
+            let show = ["profile", "show", chain, "--socket", socket]
+            let json = try RivuletProcess(show + ["--output", "json"])
+            #expect(json.code == 0 && json.errors == "")
+            #expect(
+                try json.decoded(Shown.self)
+                    == Shown(
+                        chain: "sha256:" + Self.third, repository: "docker.io/library/debian", bytes: 15,
+                        entries: [
+                            .init(path: "usr/bin/env", offset: 0, length: 10, milliseconds: 1, misses: 0),
+                            .init(path: "etc/passwd", offset: 4096, length: 5, milliseconds: 27, misses: 1),
+                        ]))
+            let table = try RivuletProcess(show)
+            #expect(
+                table.cells == [
+                    ["MS", "OFFSET", "LENGTH", "MISSES", "PATH"], ["1", "0", "10", "0", "usr/bin/env"],
+                    ["27", "4096", "5", "1", "etc/passwd"],
+                ])
+        }
+    }
+
+    @Test func aHostilePathDoesNotDriveTheTerminal() async throws {
+        try await Self.withServer { socket, records, _ in
+            try records.keep(file: Self.file(Self.first, path: "a\u{1B}[2J\nb"))
+            let table = try RivuletProcess(["profile", "show", Self.first, "--socket", socket])
+            #expect(table.code == 0)
+            #expect(table.cells.count == 3 && !table.text.contains("\u{1B}"))
+            let json = try RivuletProcess(["profile", "show", Self.first, "--socket", socket, "--output", "json"])
+            #expect(try json.decoded(Shown.self).entries[0].path == "a\u{1B}[2J\nb")
+        }
+    }
+
+    @Test(arguments: [String(repeating: "4", count: 64), "44444444"], ["show", "export"])
+    func aChainThatHasNoneIsNamed(_ chain: String, _ command: String) async throws {
+        try await Self.withServer { socket, records, _ in
+            try records.keep(file: Self.file(Self.first))
+            let run = try RivuletProcess(["profile", command, chain, "--socket", socket])
+            #expect(run.code == 66 && run.output == [])
+            #expect(run.errors.contains(chain) && run.errors.contains("rivulet profile show"))
+        }
+    }
+
+    @Test func aPrefixMustBeOfOneChain() async throws {
+        try await Self.withServer { socket, records, _ in
+            try records.keep(file: Self.file(Self.first))
+            try records.keep(file: Self.file(Self.second))
+            let both = try RivuletProcess(["profile", "export", "abababab", "--socket", socket])
+            #expect(both.code == 1 && both.output == [])
+            #expect(both.errors.contains(Self.first) && both.errors.contains(Self.second))
+            let one = try RivuletProcess(["profile", "export", "ABABABABABAB0", "--socket", socket])
+            #expect(one.code == 0)
+            #expect(try one.output == Self.file(Self.second))
+        }
+    }
+
+    @Test func whatIsExportedIsImportedOnAnotherNode() async throws {
+        let (older, newer) = (try Self.file(Self.first), try Self.file(Self.third))
+        try await Self.withServer { source, records, directory in
+            try records.keep(file: older)
+            try records.keep(file: newer)
+            let export = ["profile", "export", "--socket", source]
+            let piped = try RivuletProcess(export + [Self.first])
+            #expect(piped.code == 0 && piped.errors == "" && piped.output == older)
+            let path = directory + "/newest"
+            let written = try RivuletProcess(
+                export + ["--repository", "registry.example/team/app", "-o", path, "--output", "json"])
+            #expect(written.code == 0 && written.errors == "")
+            #expect(
+                try written.decoded([Transferred].self) == [
+                    Transferred(
+                        file: path, chain: "sha256:" + Self.third, repository: "registry.example/team/app",
+                        entries: 2, bytes: 15)
+                ])
+            #expect(try Sys.readFile(path, limit: 1 << 20) == newer)
+
+            try await Self.withServer { target, records, _ in
+                let imported = try RivuletProcess(
+                    ["profile", "import", path, "-", "--socket", target, "--output", "json"], input: piped.output)
+                #expect(imported.code == 0 && imported.errors == "")
+                #expect(try imported.decoded([Transferred].self).map(\.file) == [path, "-"])
+                #expect(try records.all().map(\.chain.hex) == [Self.first, Self.third])
+                #expect(try records.file(of: #require(Digest(hex: Self.first.utf8))) == older)
+                #expect(try records.file(of: #require(Digest(hex: Self.third.utf8))) == newer)
+                let again = try RivuletProcess(["profile", "import", path, "--socket", target])
+                #expect(
+                    again.cells == [
+                        ["FILE", "CHAIN", "REPOSITORY", "ENTRIES", "BYTES"],
+                        [path, "333333333333", "registry.example/team/app", "2", "15"],
+                    ])
+            }
+        }
+    }
+
+    @Test func aProfileForAWholeRepositoryHasNoChain() async throws {
+        try await Self.withServer { socket, records, _ in
+            let import_ = try RivuletProcess(
+                ["profile", "import", "-", "--socket", socket, "--output", "json"], input: try Self.file(nil))
+            #expect(import_.code == 0)
+            #expect(try import_.decoded([Transferred].self).map(\.chain) == [nil])
+            #expect(try records.all().count == 1)
+        }
+    }
+
+    @Test(arguments: ["", "{}", #"{"rivuletProfile":2,"repository":"x","entries":[]}"#])
+    func nothingIsImportedWhenOneFileIsNoProfile(_ text: String) async throws {
+        try await Self.withServer { socket, records, directory in
+            let (good, bad) = (directory + "/good", directory + "/bad")
+            try Sys.writeFile(good, try Self.file(Self.first))
+            try Sys.writeFile(bad, Array(text.utf8))
+            let run = try RivuletProcess(["profile", "import", good, bad, "--socket", socket])
+            #expect(run.code == 1 && run.output == [])
+            #expect(run.errors.hasPrefix("rivulet: ") && run.errors.contains(bad))
+            #expect(run.errors.split(separator: "\n").count == 1)
+            #expect(try records.all().isEmpty)
+        }
+    }
+
+    @Test func aFileThatCannotBeReadOrWrittenIsNamed() async throws {
+        try await Self.withServer { socket, records, directory in
+            let missing = directory + "/missing/file"
+            let read = try RivuletProcess(["profile", "import", missing, "--socket", socket])
+            #expect(read.code == 66 && read.errors.contains(missing))
+            try records.keep(file: Self.file(Self.first))
+            let written = try RivuletProcess(["profile", "export", Self.first, "-o", missing, "--socket", socket])
+            #expect(written.code == 1 && written.errors.contains(missing))
+        }
+    }
+
+    @Test(arguments: [["show"], ["show", third], ["export", third], ["import", "-"]])
+    func aDaemonThatIsNotThereIsToldAtOnce(_ command: [String]) throws {
+        try withTemporaryDirectory { directory in
+            let socket = directory + "/admin.sock"
+            let began = ContinuousClock.now
+            let run = try RivuletProcess(
+                ["profile"] + command + ["--socket", socket], input: try Self.file(Self.first))
+            #expect(run.code == 69 && run.output == [])
+            #expect(run.errors.hasPrefix("rivulet: "))
+            #expect(run.errors.contains("cannot reach the daemon at \(socket): No such file or directory"))
+            #expect(run.errors.contains("systemctl status rivuletd"))
+            #expect(ContinuousClock.now - began < .seconds(5))
+        }
+    }
+
+    @Test(arguments: [
+        ["show", "abc"], ["show", String(repeating: "g", count: 64)], ["show", third + "3"],
+        ["show", third, "--repository", "debian"], ["show", "--repository", "debian:12"],
+        ["show", "--repository", "debian@sha256:" + third], ["show", "--output", "yaml"], ["show", "--socket", ""],
+        ["show", "--socket", String(repeating: "x", count: 108)], ["export"],
+        ["export", third, "--repository", "debian"], ["import"], ["import", "-", "-"], ["unknown"],
+    ])
+    func aWrongCommandLineIs64(_ arguments: [String]) throws {
+        let run = try RivuletProcess(["profile"] + arguments)
+        #expect(run.code == 64 && run.output == [])
+        #expect(!run.errors.isEmpty)
+    }
+
+    @Test(arguments: ["show", "export", "import"]) func helpTeachesByExample(_ command: String) throws {
+        let run = try RivuletProcess(["profile", command, "--help"])
+        #expect(run.code == 0 && run.errors == "")
+        #expect(run.text.contains("rivulet profile \(command) ") && run.text.contains("Exit codes"))
+        // Both are written down twice: the command does without the daemon's module.
+        let address = try #require(DaemonConfiguration().adminAddress)
+        // Lines are broken to the width of a terminal.
+        #expect(run.text.split(whereSeparator: \.isWhitespace).joined(separator: " ").contains("default: \(address)"))
+        #expect(try RivuletProcess(["--version"]).text == DaemonVersion.current + "\n")
+    }
+}
