@@ -9,7 +9,7 @@ SECONDS_EACH ?= 60
 .PHONY: help build demo bench bench-smoke test conformance fuzz lint format generate install deps-build
 
 help:
-	@echo "make build        the daemon, stripped, in $(BIN)"
+	@echo "make build        the daemon and the command line, in $(BIN)"
 	@echo "make demo         a real image, pulled the ordinary way and through Rivulet, side by side (root)"
 	@echo "                  PEERS=1 adds stargz-snapshotter, LINK=shaped a slow link"
 	@echo "make bench        images on networks in modes, 10 blocks (root); NAME= IMAGES= NETWORKS= MODES= BLOCKS= EDITION="
@@ -26,6 +26,7 @@ deps-build:
 
 build: deps-build
 	$(SWIFT_BUILD) --product rivuletd
+	$(SWIFT_BUILD) --product rivulet
 
 test: deps-build
 	@Tests/run $(CONFIGURATION)
@@ -66,6 +67,7 @@ generate:
 
 install:
 	install -D -m 0755 $(BIN)/rivuletd $(DESTDIR)$(PREFIX)/bin/rivuletd
+	install -D -m 0755 $(BIN)/rivulet $(DESTDIR)$(PREFIX)/bin/rivulet
 	install -D -m 0644 deploy/config.toml $(DESTDIR)/etc/rivulet/config.toml
 	install -D -m 0644 systemd/rivuletd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/rivuletd.service
 	install -D -m 0644 systemd/rivuletd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/rivuletd.socket

@@ -157,6 +157,7 @@ let package = Package(
     name: "rivulet",
     products: [
         .executable(name: "rivuletd", targets: ["rivuletd"]),
+        .executable(name: "rivulet", targets: ["rivulet"]),
         // The fuzz package in Tests/Fuzz builds on these.
         .library(name: "LayerFormats", targets: ["LayerFormats", "LayerIndex", "Base"]),
         .library(name: "TestSupport", targets: ["TestSupport"]),

@@ -41,7 +41,7 @@ public final class LayerScanner {
     }
 
     /// Decoded bytes from one extent to the next, at least.
-    public static let span: UInt64 = 1 << 20
+    public static let span: UInt64 = 256 << 10
 
     private enum Inner {
         /// The first bytes, which say what it is.

@@ -14,7 +14,15 @@ public protocol ExtentMap: Sendable {
     /// Whether nothing of the extent has to be fetched: every chunk in it is in the store, or is zeros.
     func isPresent(_ extent: Int) -> Bool
 
+    /// Whether an extent holds what lies side by side in the archive, however many files that are: what is beside a read then
+    /// comes with it, and need not be guessed.
+    var extentsSpanFiles: Bool { get }
+
     /// Whether the extent starts with the first byte of a file, as far as the table tells. Readahead is careful past
     /// such a point; a wrong answer only costs bytes.
     func beginsFile(_ extent: Int) -> Bool
+}
+
+extension ExtentMap {
+    public var extentsSpanFiles: Bool { false }
 }

@@ -175,7 +175,7 @@ extension LayerState {
             } else {
                 let allowance = neighbourhood.allowance(
                     forDemandOf: demanded, limit: foresight.isGood ? configuration.neighbourhood.foreseen : .max)
-                guard now >= profiledUntil, beside &+ blob.count <= allowance else { break }
+                guard now >= profiledUntil, !map.extentsSpanFiles, beside &+ blob.count <= allowance else { break }
                 beside &+= blob.count
                 neighbours.append(extent)
             }

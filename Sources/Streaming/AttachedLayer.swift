@@ -12,6 +12,8 @@ final class AttachedLayer: Sendable {
         var lastReport: MonotonicTime?
         var unreported = 0
         var isCompletionReported = false
+        /// Blocks of the windows blob that are being fetched.
+        var fetching: [UInt64: Task<Result<Void, RegistryError>, Never>] = [:]
     }
 
     let id: LayerID
@@ -45,6 +47,22 @@ final class AttachedLayer: Sendable {
     func prefer(_ location: BlobLocation) {
         state.withLock { state in
             if let index = state.locations.firstIndex(of: location) { state.preferred = index }
+        }
+    }
+
+    /// The task that fetches this block of the windows blob: that which runs, or one that `body` is the work of.
+    func fetching(
+        _ block: UInt64, _ body: @escaping @Sendable () async -> Result<Void, RegistryError>
+    ) -> Task<Result<Void, RegistryError>, Never> {
+        state.withLock { state in
+            if let task = state.fetching[block] { return task }
+            let task = Task {
+                let result = await body()
+                self.state.withLock { $0.fetching[block] = nil }
+                return result
+            }
+            state.fetching[block] = task
+            return task
         }
     }
 

@@ -9,6 +9,8 @@ struct LayerMap: ExtentMap {
 
     var extentCount: Int { content.chunks.extentCount }
 
+    var extentsSpanFiles: Bool { content.chunks.windows != nil }
+
     func blobRange(of extent: Int) -> ByteRange { content.chunks.extent(extent).blob }
 
     func isPresent(_ extent: Int) -> Bool { content.missing(in: content.chunks.extent(extent).chunks) == nil }
@@ -51,30 +53,25 @@ struct LayerMap: ExtentMap {
         return 0..<low
     }
 
-    /// How much of the windows is fetched at once, in bytes: those of some tens of extents, so that reading on does not ask
-    /// for each.
-    private static let windowsAtOnce: UInt64 = 64 << 10
+    /// How much of the windows blob is fetched at once, in bytes: all of it for most layers, so that what is read next need not
+    /// ask again.
+    static let windowsBlock: UInt64 = 1 << 20
 
-    /// What has to be fetched of the windows blob before the extents in these ranges of the blob can be decoded.
-    func missingWindows(_ ranges: [ByteRange]) -> [ByteRange] {
-        guard let windows = content.chunks.windows, let file = content.windows else { return [] }
-        var missing: [ByteRange] = []
+    /// Which blocks of the windows blob have to be fetched before the extents in these ranges of the blob can be decoded.
+    func missingWindows(_ ranges: [ByteRange]) -> Set<UInt64> {
+        guard let file = content.windows else { return [] }
+        var blocks: Set<UInt64> = []
         for range in ranges {
-            for extent in extents(before: range.offset + 1).upperBound - 1..<extents(before: range.end).upperBound {
-                guard extent >= 0, let restart = content.chunks.extent(extent).restart, !restart.window.isEmpty,
-                    missing.last?.contains(restart.window) != true, file.window(of: restart) == nil
-                else { continue }
-                let end = min(max(restart.window.end, restart.window.offset + Self.windowsAtOnce), windows.size)
-                if let last = missing.last, last.offset <= restart.window.offset, last.end >= restart.window.offset {
-                    missing[missing.count - 1] = ByteRange(offset: last.offset, end: max(last.end, end))
-                } else {
-                    missing.append(ByteRange(offset: restart.window.offset, end: end))
-                }
+            let first = max(extents(before: range.offset + 1).upperBound - 1, 0)
+            for extent in first..<max(first, extents(before: range.end).upperBound) {
+                guard let restart = content.chunks.extent(extent).restart, !restart.window.isEmpty else { continue }
+                let (lower, upper) = (
+                    restart.window.offset / Self.windowsBlock, (restart.window.end - 1) / Self.windowsBlock
+                )
+                if blocks.contains(lower), blocks.contains(upper) { continue }
+                if file.window(of: restart) == nil { blocks.formUnion([lower, upper]) }
             }
         }
-        // They are small: a little more in one request is cheaper than a second one.
-        guard missing.count > 1 else { return missing }
-        let hull = ByteRange(offset: missing.first?.offset ?? 0, end: missing.last?.end ?? 0)
-        return missing.count > Planner.maximumRanges || hull.count <= 16 * Self.windowsAtOnce ? [hull] : missing
+        return blocks
     }
 }

@@ -151,24 +151,31 @@ extension StreamingEngine {
         throw last
     }
 
-    /// Brings the windows that the order's extents need and that are not here.
+    /// Brings the windows that the order's extents need and that are not here; each block once, whoever needs it.
     private func fetchWindows(for order: Order) async -> Result<Void, RegistryError> {
+        var result: Result<Void, RegistryError> = .success(())
+        for block in order.layer.map.missingWindows(order.request.ranges).sorted() {
+            let task = order.layer.fetching(block) { await self.fetchWindows(block, for: order) }
+            if case .failure(let error) = await task.value { result = .failure(error) }
+        }
+        return result
+    }
+
+    private func fetchWindows(_ block: UInt64, for order: Order) async -> Result<Void, RegistryError> {
         let content = order.layer.content
         guard let blob = content.chunks.windows, let file = content.windows else { return .success(()) }
-        let missing = order.layer.map.missingWindows(order.request.ranges)
-        guard !missing.isEmpty else { return .success(()) }
+        let offset = block * LayerMap.windowsBlock
+        let range = ByteRange(offset: offset, end: min(offset + LayerMap.windowsBlock, blob.size))
         do throws(RegistryError) {
-            let stream = try await open(missing, of: blob.digest, size: blob.size, for: order)
+            let stream = try await open([range], of: blob.digest, size: blob.size, for: order)
             var cursor = BodyCursor(
                 stream, received: counters.received[order.request.fetchClass], skipped: counters.skipped)
-            for range in missing {
-                let bytes = try await cursor.take(range).reduce(into: [UInt8]()) { $0 += $1.readableBytesView }
-                do throws(ContentStoreError) {
-                    try file.store(bytes, at: range.offset)
-                } catch {
-                    // The extents then say that their windows are not here.
-                    report(order.layer, "the content store does not take bytes", "\(error)")
-                }
+            let bytes = try await cursor.take(range).reduce(into: [UInt8]()) { $0 += $1.readableBytesView }
+            do throws(ContentStoreError) {
+                try file.store(bytes, at: range.offset)
+            } catch {
+                // The extents then say that their windows are not here.
+                report(order.layer, "the content store does not take bytes", "\(error)")
             }
             return .success(())
         } catch {

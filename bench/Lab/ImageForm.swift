@@ -7,6 +7,8 @@ public enum ImageForm: String, Sendable, CaseIterable, Codable {
     case zstdChunked = "zstd-chunked"
     /// eStargz with the files first that the application reads until it is ready, as `ctr-remote images optimize` finds them.
     case estargzOptimised = "estargz-optimised"
+    /// The plain one with its streaming artifact beside it.
+    case artifact
 }
 
 /// How large an image is: as in real life, or of the same kind and quickly made.

@@ -1,10 +1,12 @@
 /// Turns images into what a registry serves: as they are, and in the forms that can be streamed.
 public struct ImagePublisher: Sendable {
+    private let lab: Lab
     private let containerd: Containerd
     private let registryPort: Int
 
     /// Starts a containerd for it.
     public init(in lab: Lab, registryPort: Int, teardown: Teardown? = nil) async throws(LabError) {
+        self.lab = lab
         self.registryPort = registryPort
         containerd = try await Containerd(
             in: lab, name: "publisher", snapshotter: "overlayfs", hosts: "\(lab.directory)/none", teardown: teardown)
@@ -45,9 +47,16 @@ public struct ImagePublisher: Sendable {
             // Runs the image and looks at what it reads; the servers among them need the loopback device.
             try await convert(
                 ["optimize", "--oci", "--net-host", "--period", "\(Self.optimisingSeconds)", plain, target])
+        case .artifact: try await containerd.ctr(["images", "tag", plain, target])
         }
         progress("\(recipe.name): pushing \(form.rawValue)")
         try await push(target)
+        guard form == .artifact else { return }
+        progress("\(recipe.name): making its streaming artifact")
+        let image = "127.0.0.1:\(registryPort)/\(recipe.path(.artifact))"
+        _ = try await Command.run(
+            [try Repository.product("rivulet"), "artifact-streaming", "create", "--image", image], in: lab,
+            timeout: 1200)
     }
 
     /// How long `optimize` watches an image. Everything is local then: each is ready long before.

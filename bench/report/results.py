@@ -13,7 +13,7 @@ NETWORKS = ["none", "lan", "region", "shaped", "wan", "edge"]
 # In the order in which they are shown. Others come after these.
 MODES = [
     "overlayfs", "stargz", "stargz-optimised", "rivulet", "rivulet-aa", "rivulet-unpredicted", "rivulet-profile",
-    "rivulet-warm", "local", "stream",
+    "rivulet-warm", "rivulet-artifact", "rivulet-artifact-profile", "local", "stream",
 ]
 # Nobody can use these: they say what is possible.
 ORACLES = {"local", "stream"}

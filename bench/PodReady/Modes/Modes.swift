@@ -6,7 +6,8 @@ public enum Modes {
     public static let all: [any Mode] = [
         OverlayfsMode(), StargzMode(), StargzOptimisedMode(), RivuletMode(), RivuletMode(name: "rivulet-aa"),
         RivuletMode(name: "rivulet-unpredicted", options: "[streaming]\npredict = false\n"), RivuletProfileMode(),
-        RivuletWarmMode(), LocalMode(), StreamMode(),
+        RivuletWarmMode(), RivuletMode(name: "rivulet-artifact", form: .artifact),
+        RivuletProfileMode(name: "rivulet-artifact-profile", form: .artifact), LocalMode(), StreamMode(),
     ]
 
     /// Those that a grid runs when none are named: all that need nothing but Debian's packages, once.

@@ -5,13 +5,14 @@ public import Lab
 public struct RivuletMode: Mode {
     /// `rivulet`, or another name for the same: two names of one thing show how much chance there is in the figures.
     public let name: String
-    public let form = ImageForm.estargz
+    public let form: ImageForm
 
     private let options: String
 
     /// - Parameter options: TOML for the daemon's configuration.
-    public init(name: String = "rivulet", options: String = "") {
+    public init(name: String = "rivulet", form: ImageForm = .estargz, options: String = "") {
         self.name = name
+        self.form = form
         self.options = options
     }
 

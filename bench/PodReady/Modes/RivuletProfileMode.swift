@@ -3,12 +3,15 @@ public import Lab
 
 /// Rivulet on a node that has never seen the image but has its profile, from another node that has run it once.
 public final class RivuletProfileMode: Mode {
-    public let name = "rivulet-profile"
-    public let form = ImageForm.estargz
+    public let name: String
+    public let form: ImageForm
     /// By image: recorded once in a run of the bench.
     private let profiles = Guarded<[String: [UInt8]]>([:])
 
-    public init() {}
+    public init(name: String = "rivulet-profile", form: ImageForm = .estargz) {
+        self.name = name
+        self.form = form
+    }
 
     public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter { .rivulet(options: "") }
 
