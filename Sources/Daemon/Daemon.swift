@@ -99,6 +99,7 @@ struct Daemon: Sendable {
         policy.profiles.records = configuration.profiles
         policy.profiles.quiet = UInt64(configuration.profileQuiet) * 1_000_000_000
         policy.predicts = configuration.predicts
+        policy.usesArtifacts = configuration.usesArtifacts
         policy.fillsInBackground = configuration.fillsInBackground
         return policy
     }

@@ -18,7 +18,7 @@ public protocol ExtentMap: Sendable {
     /// comes with it, and need not be guessed.
     var extentsSpanFiles: Bool { get }
 
-    /// Whether the extent starts with the first byte of a file, as far as the table tells. Readahead is careful past
+    /// Whether a file begins in the extent, as far as the table tells. Readahead is careful past
     /// such a point; a wrong answer only costs bytes.
     func beginsFile(_ extent: Int) -> Bool
 }

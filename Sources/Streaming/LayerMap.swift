@@ -15,12 +15,22 @@ struct LayerMap: ExtentMap {
 
     func isPresent(_ extent: Int) -> Bool { content.missing(in: content.chunks.extent(extent).chunks) == nil }
 
-    /// Files start on 4 KiB boundaries of the content space, so a hole before the first chunk means that a file begins.
-    /// One whose predecessor fills its last block is not seen.
+    /// Files start on 4 KiB boundaries of the content space, so a hole before a chunk means that a file begins; and in an archive
+    /// a header lies between two. One whose predecessor fills its last block and ends with its extent is not seen.
     func beginsFile(_ extent: Int) -> Bool {
-        let first = content.chunks.extent(extent).chunks.lowerBound
-        guard first > 0 else { return true }
-        return content.chunks.chunk(first - 1).content.end != content.chunks.chunk(first).content.offset
+        let chunks = content.chunks.extent(extent).chunks
+        guard chunks.lowerBound > 0 else { return true }
+        var end = content.chunks.chunk(chunks.lowerBound - 1).content.end
+        var inner: UInt64?
+        for index in chunks {
+            let chunk = content.chunks.chunk(index)
+            if chunk.content.offset != end { return true }
+            end = chunk.content.end
+            guard !chunk.isZeros else { continue }
+            if let inner, chunk.innerOffset >= inner + 512 { return true }
+            inner = chunk.innerOffset + chunk.content.count
+        }
+        return false
     }
 
     /// The extents that bring what is missing of `chunks`, and what lies between them; `nil` when nothing is missing.

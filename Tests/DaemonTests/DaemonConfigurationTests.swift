@@ -30,6 +30,7 @@ struct DaemonConfigurationTests {
                 background_fill = false
                 background_fill_rate = 20
                 predict = false
+                artifacts = false
                 [registry]
                 connections = 4
                 background_requests = 2
@@ -44,6 +45,7 @@ struct DaemonConfigurationTests {
         #expect(!configuration.fillsInBackground)
         #expect(configuration.fillRate == 20)
         #expect(!configuration.predicts)
+        #expect(!configuration.usesArtifacts)
         #expect(configuration.registryConnections == 4)
         #expect(configuration.registryBackgroundRequests == 2)
         #expect(configuration.prepareTimeout == 5)

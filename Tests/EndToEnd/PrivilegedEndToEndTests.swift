@@ -81,11 +81,44 @@ struct PrivilegedEndToEndTests {
 
     // MARK: Being right
 
+    @Test("An ordinary image with a streaming artifact streams, by tag and by digest", arguments: [false, true])
+    func artifact(byDigest: Bool) async throws {
+        let file = shared.images.bulk[0]
+        let name = byDigest ? "artifact-digest" : "artifact-tag"
+        try await shared.withNode(name) { node in
+            let image = byDigest ? shared.images.mainPinned : shared.images.mainArtifact
+            node.relay.forget()
+            let pod = try await Pod(
+                .init(
+                    name: name, image: image,
+                    command: ["/bin/busybox", "sh", "-c", "busybox sha256sum \(file.path); echo done; sleep 1000"]),
+                in: lab, client: node.client)
+            _ = try await pod.waitForLine("done", seconds: 60)
+            #expect(pod.output().contains("\(file.digest.hex)  \(file.path)"))
+            let whole = UInt64(shared.images.bulk.count * TestImages.bulkFileSize)
+            #expect(node.relay.record.bytes < whole / 2)
+            for file in shared.images.bulk {
+                let (output, code) = try await node.client.execute(
+                    ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
+                #expect(code == 0)
+                #expect(output == "\(file.digest.hex)  \(file.path)\n")
+            }
+            try await pod.remove()
+        }
+    }
+
+    enum TreeOf: String, CaseIterable { case overlay, tree, artifact }
+
     /// With overlayfs it is the test that is tested.
-    @Test("The whole tree is what tar unpacks of the same layers", arguments: [false, true])
-    func treeEquality(rivulet: Bool) async throws {
-        let name = rivulet ? "tree" : "overlay"
-        let image = rivulet ? shared.images.main : shared.images.mainPlain
+    @Test("The whole tree is what tar unpacks of the same layers", arguments: TreeOf.allCases)
+    func treeEquality(_ tree: TreeOf) async throws {
+        let (name, rivulet) = (tree.rawValue, tree != .overlay)
+        let image =
+            switch tree {
+            case .overlay: shared.images.mainPlain
+            case .tree: shared.images.main
+            case .artifact: shared.images.mainArtifact
+            }
         let reference = "\(lab.directory)/\(name)-reference"
         try await ReferenceTree.unpack(shared.images.layers, to: reference, in: lab)
         try await shared.withNode(name, snapshotter: rivulet ? EndToEndLab.quietRivulet : .overlayfs) { node in

@@ -7,6 +7,10 @@ struct TestImages: Sendable {
     /// Debian's busybox, awkward files, whiteouts, and `bulk` on top; in both forms.
     let main: String
     let mainPlain: String
+    /// `mainPlain` in another repository, where it has a streaming artifact.
+    let mainArtifact: String
+    /// The same by the digest of its manifest.
+    let mainPinned: String
     /// The layers of `main`, uncompressed, bottom first.
     let layers: [String]
     /// 128 layers, each with one file of its own and one that hides the one below.
@@ -20,6 +24,7 @@ struct TestImages: Sendable {
     init(in lab: Lab, registryPort: Int) async throws {
         main = "\(HostsDirectory.registry)/test/main:estargz"
         mainPlain = "\(HostsDirectory.registry)/test/main:plain"
+        mainArtifact = "\(HostsDirectory.registry)/test/artifact:plain"
         deep = "\(HostsDirectory.registry)/test/deep:estargz"
         let work = "\(lab.directory)/images"
         try Files.makeDirectory(work)
@@ -38,6 +43,16 @@ struct TestImages: Sendable {
         try await Self.pack("\(work)/bulk", to: "\(work)/3.tar", in: lab)
         layers = (0..<4).map { "\(work)/\($0).tar" }
         try await Self.publish(layers, plain: mainPlain, estargz: main, publisher: publisher, in: lab)
+        try await publisher.publish(archive: "\(lab.directory)/image.tar", reference: mainArtifact, as: mainPlain)
+        try await publisher.addArtifact(to: mainArtifact)
+        // What the artifact refers to is the manifest's digest.
+        let referrers = try await Command.run(
+            [
+                try Repository.product("rivulet"), "manifest", "list-referrers", "--output", "json",
+                "127.0.0.1:\(registryPort)/test/artifact:plain",
+            ], in: lab)
+        let digests = referrers.split(separator: "\"").filter { $0.hasPrefix("sha256:") }
+        mainPinned = "\(HostsDirectory.registry)/test/artifact@\(digests.last ?? "")"
 
         let many = try await Self.makeDeep(at: "\(work)/deep", in: lab)
         try await Self.publish(

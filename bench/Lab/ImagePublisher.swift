@@ -53,10 +53,24 @@ public struct ImagePublisher: Sendable {
         try await push(target)
         guard form == .artifact else { return }
         progress("\(recipe.name): making its streaming artifact")
-        let image = "127.0.0.1:\(registryPort)/\(recipe.path(.artifact))"
-        _ = try await Command.run(
-            [try Repository.product("rivulet"), "artifact-streaming", "create", "--image", image], in: lab,
-            timeout: 1200)
+        try await addArtifact(to: target)
+    }
+
+    /// Makes the streaming artifact of an image that has been pushed.
+    public func addArtifact(to reference: String) async throws(LabError) {
+        let path = reference.drop { $0 != "/" }
+        try await Command.run(
+            [
+                try Repository.product("rivulet"), "artifact-streaming", "create", "--image",
+                "127.0.0.1:\(registryPort)\(path)",
+            ], in: lab, timeout: 1200)
+    }
+
+    /// Pushes an image of `archive` under another name than the one that it has there.
+    public func publish(archive: String, reference: String, as name: String) async throws(LabError) {
+        try await containerd.ctr(["images", "import", "--no-unpack", archive])
+        try await containerd.ctr(["images", "tag", name, reference])
+        try await push(reference)
     }
 
     /// How long `optimize` watches an image. Everything is local then: each is ready long before.

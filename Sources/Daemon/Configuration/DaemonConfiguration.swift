@@ -19,6 +19,7 @@ public struct DaemonConfiguration: Sendable {
     public var profileQuiet = 10
     public var readsAhead = true
     public var predicts = true
+    public var usesArtifacts = true
     public var fillsInBackground = true
     /// Megabytes (10^6) a second; 0 means no ceiling.
     public var fillRate = 0
@@ -50,6 +51,7 @@ public struct DaemonConfiguration: Sendable {
         profileQuiet = try reader.integer("streaming.profile_quiet", default: profileQuiet, in: 1...600)
         readsAhead = try reader.bool("streaming.read_ahead", default: readsAhead)
         predicts = try reader.bool("streaming.predict", default: predicts)
+        usesArtifacts = try reader.bool("streaming.artifacts", default: usesArtifacts)
         fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
         fillRate = try reader.integer("streaming.background_fill_rate", default: fillRate, in: 0...1_000_000)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
