@@ -102,6 +102,37 @@ import Testing
         let entries: [Entry]
     }
 
+    /// A client that takes its time, and that wants the connection closed, gets all of it.
+    @Test func aLargeAnswerIsWholeAlthoughTheConnectionIsClosed() async throws {
+        try await Self.withServer { socket, records, _ in
+            let entries = (0..<30_000).map { number in
+                Profile.Entry(
+                    path: Array("usr/share/\(number)".utf8), range: ByteRange(offset: 0, end: 10), milliseconds: 1)
+            }
+            let file = try ProfileFile(
+                repository: Self.app, chain: Digest(hex: Self.third.utf8), profile: Profile(entries: entries)
+            ).encoded()
+            try records.keep(file: file)
+            let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .connect(unixDomainSocketPath: socket) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                    }
+                }
+            let received = try await channel.executeThenClose { inbound, outbound in
+                try await outbound.write(
+                    ByteBuffer(string: "GET /profiles/\(Self.third) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+                // Longer than it takes to fill the socket.
+                try await Task.sleep(nanoseconds: 300_000_000)
+                var bytes: [UInt8] = []
+                for try await buffer in inbound { bytes += buffer.readableBytesView }
+                return bytes
+            }
+            #expect(file.count > 500_000)
+            #expect(Array(received.suffix(file.count)) == file, "\(received.count) of \(file.count) and a head")
+        }
+    }
+
     @Test func profilesAreListedTheNewestFirst() async throws {
         try await Self.withServer { socket, records, _ in
             let show = ["profile", "show", "--socket", socket]
