@@ -79,7 +79,7 @@ let upperHalf: [Target] =
             logging,
         ], tests: ["TestSupport", "TestRegistry", "LazyFixtures"])
     + module(
-        "Artifacts", ["Base", "LayerIndex", "LayerFormats", "Registry", nio, nioPosix, logging],
+        "Artifacts", ["Base", "LayerIndex", "LayerFormats", "Registry", crypto, nio, nioPosix, logging],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
         "Snapshotter",
@@ -94,7 +94,8 @@ let upperHalf: [Target] =
         "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics, metricsCore, lifecycle,
+            "Streaming", "Artifacts", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics,
+            metricsCore, lifecycle,
             signals,
             arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport", protobuf])

@@ -33,12 +33,18 @@ public struct ArtifactBuilder: Sendable {
     private let workers: NIOThreadPool
     /// Layers that are read side by side.
     private let layersAtOnce: Int
+    private let signer: ArtifactSigner?
     private let logger: Logger
 
     /// - Parameters:
     ///   - workers: where layers are decoded; it must be running.
     ///   - layersAtOnce: one a core is right: reading a layer is bound by decoding it.
-    public init(registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, logger: Logger) {
+    ///   - signer: signs what is published.
+    public init(
+        registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
+        logger: Logger
+    ) {
+        self.signer = signer
         self.registry = registry
         self.workers = workers
         self.layersAtOnce = max(1, layersAtOnce)
@@ -54,10 +60,12 @@ public struct ArtifactBuilder: Sendable {
         _ repository: Repository, _ manifest: Manifest, force: Bool = false,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
-        if !force, let found = try await existing(repository, manifest.digest) { return found }
+        // Whether one that is there has the signature that is asked for shows when it has been made.
+        if !force, signer == nil, let found = try await existing(repository, manifest.digest) { return found }
         let layers = try await layers(repository, manifest, report)
         let subject = try await subject(repository, manifest)
-        let artifact = StreamingArtifact(subject: subject, layers: layers)
+        let bare = StreamingArtifact(subject: subject, layers: layers)
+        let artifact = try signer?.sign(bare) ?? bare
         let bytes = try artifact.encoded()
         do throws(RegistryError) {
             try await registry.pushBlob(repository, StreamingArtifact.emptyConfig)

@@ -6,6 +6,8 @@ public struct ArtifactError: ModuleError {
     public enum Code: Hashable, Sendable {
         /// It is not a streaming artifact, or contradicts itself or the image.
         case invalid
+        /// None of the keys that are trusted has signed it.
+        case untrusted
         /// A layer is of a kind that cannot be streamed (the product's UNSUPPORTED_MEDIATYPE).
         case unsupportedMediaType
         /// Nothing in the index is for a platform that can be converted (NO_SUPPORTED_PLATFORM_FOUND).

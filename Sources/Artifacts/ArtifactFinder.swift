@@ -21,11 +21,14 @@ public final class ArtifactFinder: Sendable {
     }
 
     private let registry: RegistryClient
+    private let keys: ArtifactKeys?
     private let logger: Logger
     private let none = Guarded<[Key: MonotonicTime]>([:])
 
-    public init(registry: RegistryClient, logger: Logger) {
+    /// - Parameter keys: only what one of them has signed is taken; `nil` for whatever the registry has.
+    public init(registry: RegistryClient, keys: ArtifactKeys? = nil, logger: Logger) {
         self.registry = registry
+        self.keys = keys
         self.logger = logger
     }
 
@@ -41,7 +44,12 @@ public final class ArtifactFinder: Sendable {
             for descriptor in found.sorted(by: { $0.digest.hex < $1.digest.hex }).prefix(Self.maximumTries) {
                 let document = try await registry.manifest(repository, digest: descriptor.digest)
                 do throws(ArtifactError) {
-                    return try StreamingArtifact(document, subject: manifest)
+                    let artifact = try StreamingArtifact(document, subject: manifest)
+                    guard keys?.haveSigned(artifact) != false else {
+                        throw ArtifactError(
+                            .untrusted, "artifact \(descriptor.digest) is not signed by a key of [trust] artifact_keys")
+                    }
+                    return artifact
                 } catch {
                     logger.warning(
                         "a streaming artifact cannot be used",

@@ -10,6 +10,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let windowsType = "application/vnd.rivulet.restart-windows.v1"
     static let layerAnnotation = "io.rivulet.layer.digest"
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
+    static let signatureAnnotation = "io.rivulet.signature"
     /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
     static let emptyConfig = Array("{}".utf8)
 
@@ -35,10 +36,13 @@ public struct StreamingArtifact: Sendable, Hashable {
     public let subject: Descriptor
     /// In the order of the image's layers; each blob once.
     public let layers: [Layer]
+    /// An Ed25519 signature over the manifest without it; `nil` when nobody has signed it. See ``ArtifactKeys``.
+    public var signature: [UInt8]?
 
-    public init(subject: Descriptor, layers: [Layer]) {
+    public init(subject: Descriptor, layers: [Layer], signature: [UInt8]? = nil) {
         self.subject = subject
         self.layers = layers
+        self.signature = signature
     }
 
     /// What is known of the layer whose blob is `digest`.
@@ -70,7 +74,10 @@ public struct StreamingArtifact: Sendable, Hashable {
             layers.append(Layer(blob: blob, diffID: diffID, index: Self.bare(descriptor), windows: windows[blob]))
         }
         guard !layers.isEmpty else { throw invalid("it has no layer index") }
-        self.init(subject: stated, layers: layers)
+        self.init(
+            subject: Self.bare(stated), layers: layers,
+            signature: manifest.annotations[Self.signatureAnnotation].flatMap { Data(base64Encoded: $0) }.map(
+                Array.init))
     }
 
     /// What is said beside it is in ``Layer`` already.
@@ -101,8 +108,9 @@ public struct StreamingArtifact: Sendable, Hashable {
         let config: Entry
         let layers: [Entry]
         let subject: Entry
+        let annotations: [String: String]?
 
-        enum CodingKeys: CodingKey { case schemaVersion, mediaType, artifactType, config, layers, subject }
+        enum CodingKeys: CodingKey { case schemaVersion, mediaType, artifactType, config, layers, subject, annotations }
     }
 
     /// The manifest's bytes: the same for the same artifact.
@@ -126,7 +134,9 @@ public struct StreamingArtifact: Sendable, Hashable {
         do {
             return Array(
                 try encoder.encode(
-                    Wire(config: Wire.Entry(config, data: "e30="), layers: entries, subject: Wire.Entry(subject))))
+                    Wire(
+                        config: Wire.Entry(config, data: "e30="), layers: entries, subject: Wire.Entry(subject),
+                        annotations: signature.map { [Self.signatureAnnotation: Data($0).base64EncodedString()] })))
         } catch {
             throw ArtifactError(.internal, "a streaming artifact cannot be encoded", cause: error)
         }

@@ -1,3 +1,4 @@
+import Artifacts
 import Base
 import ContentStore
 import FUSEServer
@@ -34,6 +35,7 @@ struct Daemon: Sendable {
         let addressDirectory = String(configuration.address.prefix(upTo: configuration.address.lastSlash))
         try Preflight.makeDirectory(addressDirectory, for: "the directory of the socket (address)")
 
+        let policy = try makePolicy()
         let store = try openStore(logger)
         let records = try openRecords()
         let registry = makeRegistry(logger)
@@ -91,7 +93,7 @@ struct Daemon: Sendable {
 
     // MARK: - Parts
 
-    private var policy: ImageResolver.Policy {
+    private func makePolicy() throws(StartupError) -> ImageResolver.Policy {
         var policy = ImageResolver.Policy()
         policy.allowUnverifiedTOC = configuration.allowsUnverifiedTOC
         policy.prefetches = configuration.prefetches
@@ -100,8 +102,20 @@ struct Daemon: Sendable {
         policy.profiles.quiet = UInt64(configuration.profileQuiet) * 1_000_000_000
         policy.predicts = configuration.predicts
         policy.usesArtifacts = configuration.usesArtifacts
+        if let path = configuration.artifactKeys { policy.artifactKeys = try artifactKeys(path) }
         policy.fillsInBackground = configuration.fillsInBackground
         return policy
+    }
+
+    private func artifactKeys(_ path: String) throws(StartupError) -> ArtifactKeys {
+        do {
+            return try ArtifactKeys(pem: String(decoding: try Sys.readFile(path, limit: 1 << 20), as: UTF8.self))
+        } catch {
+            throw StartupError(
+                .configuration,
+                "[trust] artifact_keys: \(path) cannot be used, give a file of public keys as openssl pkey -pubout writes them",
+                cause: error)
+        }
     }
 
     private func openStore(_ logger: Logger) throws(StartupError) -> ContentStore {

@@ -128,4 +128,54 @@ import Testing
             }
         }
     }
+
+    /// As OpenSSL writes them (`openssl genpkey -algorithm ed25519`, `openssl pkey -pubout`).
+    private static let privateKey = """
+        -----BEGIN PRIVATE KEY-----
+        MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+        -----END PRIVATE KEY-----
+        """
+    private static let publicKey = """
+        -----BEGIN PUBLIC KEY-----
+        MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+        -----END PUBLIC KEY-----
+        """
+    private static let otherKey = """
+        -----BEGIN PUBLIC KEY-----
+        MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=
+        -----END PUBLIC KEY-----
+        """
+
+    @Test func onlyWhatIsSignedIsUsedWhereKeysAreNamed() async throws {
+        try await Self.withImage { image in
+            let own = try ArtifactKeys(pem: Self.otherKey + "\n" + Self.publicKey)
+            let foreign = try ArtifactKeys(pem: Self.otherKey)
+            func find(_ keys: ArtifactKeys?) async -> StreamingArtifact? {
+                await ArtifactFinder(registry: image.client, keys: keys, logger: Self.logger)
+                    .artifact(image.repository, of: image.manifest.digest)
+            }
+            let unsigned = try await image.builder.publish(image.repository, image.manifest)
+            #expect(await find(nil) == unsigned.artifact)
+            #expect(await find(own) == nil)
+            let workers = NIOThreadPool(numberOfThreads: 1)
+            workers.start()
+            let signed = try await ArtifactBuilder(
+                registry: image.client, workers: workers, layersAtOnce: 1, signer: ArtifactSigner(pem: Self.privateKey),
+                logger: Self.logger
+            ).publish(image.repository, image.manifest)
+            try await workers.shutdownGracefully()
+            #expect(await find(own) == signed.artifact)
+            #expect(await find(foreign) == nil)
+            // A signature is over all of it.
+            var changed = StreamingArtifact(subject: signed.artifact.subject, layers: [signed.artifact.layers[0]])
+            changed.signature = signed.artifact.signature
+            #expect(!own.haveSigned(changed) && own.haveSigned(signed.artifact))
+        }
+    }
+
+    @Test(arguments: ["", "text", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", privateKey])
+    func whatIsNoKeyIsRefused(_ text: String) {
+        #expect(throws: ArtifactError.self) { try ArtifactKeys(pem: text) }
+        if text != Self.privateKey { #expect(throws: ArtifactError.self) { try ArtifactSigner(pem: text) } }
+    }
 }

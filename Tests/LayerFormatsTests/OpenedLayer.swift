@@ -22,13 +22,20 @@ struct OpenedLayer {
     let tree: TreeImage
     let chunks: ChunkTable
     let blob: [UInt8]
+    /// The windows blob.
+    let windows: [UInt8]
     /// By path without a leading slash; the root is "".
     private(set) var nodes: [String: Node] = [:]
 
     init(_ index: LayerIndexBytes, of blob: EstargzBlob) throws {
+        try self.init(index, of: blob.bytes, windows: [])
+    }
+
+    init(_ index: LayerIndexBytes, of blob: [UInt8], windows: [UInt8]) throws {
         tree = try TreeImage(bytes: index.tree)
         chunks = try ChunkTable(bytes: index.chunks)
-        self.blob = blob.bytes
+        self.blob = blob
+        self.windows = windows
         try walk(tree.rootInode, "")
     }
 
@@ -71,9 +78,23 @@ struct OpenedLayer {
     /// The bytes of one chunk.
     func decode(_ index: Int) throws -> [UInt8] {
         let chunk = chunks.chunk(index)
+        guard !chunk.isZeros else { return [UInt8](repeating: 0, count: Int(chunk.content.count)) }
         let extent = chunks.extent(chunk.extent)
         let decoder = ExtentDecoder()
-        decoder.reset(.gzip)
+        switch extent.codec {
+        case .raw: decoder.reset(.raw)
+        case .gzip: decoder.reset(.gzip)
+        case .zstd: decoder.reset(.zstd)
+        case .deflate:
+            guard let restart = extent.restart,
+                let start = DeflateRestart(bitCount: restart.bitCount, bits: restart.bits)
+            else { throw Failure(reason: "extent \(chunk.extent) does not say how it begins") }
+            let stored = Array(windows[Int(restart.window.offset)..<Int(restart.window.end)])
+            guard restart.isWindow(stored) else {
+                throw Failure(reason: "the window of extent \(chunk.extent) is another")
+            }
+            decoder.reset(start, window: try Self.window(stored))
+        }
         var output = [UInt8](repeating: 0, count: Int(extent.decodedLength))
         let produced = try blob[Int(extent.blob.offset)..<Int(extent.blob.end)].withUnsafeBytes { input in
             try output.withUnsafeMutableBytes { try decoder.decode(input, into: $0).produced }
@@ -83,6 +104,20 @@ struct OpenedLayer {
         let bytes = Array(output[start..<start + Int(chunk.content.count)])
         guard Digest.of(bytes) == chunk.digest else { throw Failure(reason: "chunk \(index) has another digest") }
         return bytes
+    }
+}
+
+extension OpenedLayer {
+    /// What a window of the windows blob holds.
+    private static func window(_ stored: [UInt8]) throws -> [UInt8] {
+        guard !stored.isEmpty else { return [] }
+        let decoder = ExtentDecoder()
+        decoder.reset(.zstd)
+        var window = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
+        let count = try stored.withUnsafeBytes { input in
+            try window.withUnsafeMutableBytes { try decoder.decode(input, into: $0).produced }
+        }
+        return Array(window[..<count])
     }
 }
 

@@ -48,6 +48,8 @@ def _modes(results):
         "rivulet-aa": "the same again: how far two runs of the same thing differ",
         "rivulet-profile": "Rivulet, with a profile of an earlier start",
         "rivulet-warm": "Rivulet, with the content already on the node",
+        "rivulet-artifact": "Rivulet with the plain image and its streaming artifact, never seen before",
+        "rivulet-artifact-profile": "the same, with a profile of an earlier start",
         "local": "oracle: the image is there and unpacked; nothing can be sooner",
         "stream": "oracle: one connection fetches exactly the needed bytes in order, then the pod starts locally",
     }

@@ -26,6 +26,8 @@ public struct DaemonConfiguration: Sendable {
     /// 0 means one a core, at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
+    /// A file of public keys; `nil` for no demand.
+    public var artifactKeys: String?
     /// Seconds.
     public var prepareTimeout = 30
     /// `nil` for none.
@@ -56,6 +58,8 @@ public struct DaemonConfiguration: Sendable {
         fillRate = try reader.integer("streaming.background_fill_rate", default: fillRate, in: 0...1_000_000)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
+        let artifactKeys = try reader.string("trust.artifact_keys", default: "")
+        self.artifactKeys = artifactKeys.isEmpty ? nil : artifactKeys
         prepareTimeout = try reader.integer("limits.prepare_timeout", default: prepareTimeout, in: 1...3600)
         let adminAddress = try reader.string("admin.address", default: self.adminAddress ?? "")
         self.adminAddress = adminAddress.isEmpty ? nil : adminAddress

@@ -18,6 +18,8 @@ public struct LayerIndexBlob: Sendable {
     private static let level: Int32 = 19
     /// The most that the two take together, decoded.
     static let maximumSize: UInt64 = 1 << 30
+    /// How many times as large as compressed they are at most.
+    private static let maximumRatio: UInt64 = 512
 
     public let blobDigest: Digest
     public let diffID: Digest
@@ -66,7 +68,10 @@ public struct LayerIndexBlob: Sendable {
         guard header.version == Self.version else {
             throw LayerFormatError(.unsupported, "a layer index of version \(header.version)")
         }
-        guard header.tree <= Self.maximumSize, header.chunks <= Self.maximumSize - header.tree else {
+        // Memory is taken for what it says: no tree compresses that well.
+        let likely = UInt64(bytes.count) * Self.maximumRatio
+        guard header.tree <= min(Self.maximumSize, likely), header.chunks <= min(Self.maximumSize, likely) - header.tree
+        else {
             throw LayerFormatError(.limit, "a layer index of \(header.tree) and \(header.chunks) bytes")
         }
         guard let blobDigest = bytes.withUnsafeBytes({ Digest(bytes: UnsafeRawBufferPointer(rebasing: $0[32..<64])) }),

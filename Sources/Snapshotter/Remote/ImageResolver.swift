@@ -1,4 +1,4 @@
-import Artifacts
+public import Artifacts
 public import Base
 public import ContentStore
 import LayerFormats
@@ -25,6 +25,8 @@ public final class ImageResolver: RemoteImages {
         public var predicts = true
         /// Look for the streaming artifact of an image whose layers cannot be streamed by themselves.
         public var usesArtifacts = true
+        /// Whose artifacts are believed; `nil` for everybody's who may push to the image's repository.
+        public var artifactKeys: ArtifactKeys?
         /// Whether what a container reads first is recorded and replayed.
         public var profiles = ProfilePolicy()
         /// Stream the rest when nothing else wants the link.
@@ -78,7 +80,7 @@ public final class ImageResolver: RemoteImages {
         layers = LayerFetcher(
             registry: registry, store: store, workers: workers, building: building,
             allowUnverifiedTOC: policy.allowUnverifiedTOC, logger: logger)
-        artifacts = ArtifactFinder(registry: registry, logger: logger)
+        artifacts = ArtifactFinder(registry: registry, keys: policy.artifactKeys, logger: logger)
         profiles = ProfileKeeper(
             records: ProfileRecords(records), engine: engine, workers: workers, policy: policy.profiles,
             logger: logger)

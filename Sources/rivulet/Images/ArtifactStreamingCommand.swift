@@ -31,6 +31,12 @@ struct ArtifactStreaming: AsyncParsableCommand {
         @Flag(help: "Make it anew although the image has one.")
         var force = false
 
+        @Option(
+            help: ArgumentHelp(
+                "Sign it with this Ed25519 key.", discussion: "A file as openssl genpkey -algorithm ed25519 makes it.",
+                valueName: "file"))
+        var signKey: String?
+
         @OptionGroup var registry: RegistryOptions
 
         private struct Result: Encodable {
@@ -46,6 +52,10 @@ struct ArtifactStreaming: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let reference = try ImageReference(parsing: image)
+                let signer = try signKey.map { file in
+                    try ArtifactSigner(
+                        pem: String(decoding: try CommandFile.read(file, limit: 1 << 20), as: UTF8.self))
+                }
                 try await registry.withClient { client in
                     let image = try await ImageManifests(reference, client)
                     let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
@@ -53,7 +63,7 @@ struct ArtifactStreaming: AsyncParsableCommand {
                     workers.start()
                     let results: [Result]
                     do {
-                        results = try await publish(image, reference, client, workers, cores)
+                        results = try await publish(image, reference, client, workers, cores, signer)
                         try await workers.shutdownGracefully()
                     } catch {
                         try? await workers.shutdownGracefully()
@@ -66,10 +76,11 @@ struct ArtifactStreaming: AsyncParsableCommand {
 
         private func publish(
             _ image: ImageManifests, _ reference: ImageReference, _ client: RegistryClient, _ workers: NIOThreadPool,
-            _ cores: Int
+            _ cores: Int, _ signer: ArtifactSigner?
         ) async throws -> [Result] {
             let builder = ArtifactBuilder(
-                registry: client, workers: workers, layersAtOnce: cores, logger: Logger(label: "rivulet"))
+                registry: client, workers: workers, layersAtOnce: cores, signer: signer,
+                logger: Logger(label: "rivulet"))
             var results: [Result] = []
             for manifest in image.manifests {
                 let bar = ProgressBar(String(manifest.digest.hex.prefix(12)))

@@ -1,0 +1,83 @@
+import Crypto
+import FoundationEssentials
+
+/// Ed25519 keys (RFC 8032) as OpenSSL writes them: PEM (RFC 7468) of the structures of RFC 8410.
+enum KeyFile {
+    /// What stands before the 32 bytes of a private key (PKCS #8) and of a public one (SubjectPublicKeyInfo): they have no
+    /// other fields.
+    static let privatePrefix: [UInt8] = [
+        0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+    ]
+    static let publicPrefix: [UInt8] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00]
+
+    /// The keys in `text`, in its order.
+    static func keys(_ text: String, label: String, prefix: [UInt8]) throws(ArtifactError) -> [[UInt8]] {
+        var keys: [[UInt8]] = []
+        var rest = text[...]
+        while let begin = rest.firstRange(of: "-----BEGIN \(label)-----") {
+            rest = rest[begin.upperBound...]
+            guard let end = rest.firstRange(of: "-----END \(label)-----") else {
+                throw ArtifactError(.invalid, "a \(label) does not end")
+            }
+            let encoded = rest[..<end.lowerBound].filter { !$0.isWhitespace }
+            rest = rest[end.upperBound...]
+            guard let bytes = Data(base64Encoded: String(encoded)).map(Array.init), bytes.starts(with: prefix),
+                bytes.count == prefix.count + 32
+            else { throw ArtifactError(.invalid, "a \(label) that is not one of Ed25519") }
+            keys.append(Array(bytes.dropFirst(prefix.count)))
+        }
+        guard !keys.isEmpty else { throw ArtifactError(.invalid, "there is no \(label) in it") }
+        return keys
+    }
+}
+
+/// Who signs artifacts.
+public struct ArtifactSigner: Sendable {
+    private let key: Curve25519.Signing.PrivateKey
+
+    /// - Parameter pem: the text of a file as `openssl genpkey -algorithm ed25519` makes it.
+    public init(pem: String) throws(ArtifactError) {
+        let bytes = try KeyFile.keys(pem, label: "PRIVATE KEY", prefix: KeyFile.privatePrefix)
+        do {
+            key = try Curve25519.Signing.PrivateKey(rawRepresentation: bytes[0])
+        } catch {
+            throw ArtifactError(.invalid, "a private key that cannot be used", cause: error)
+        }
+    }
+
+    /// `artifact` with a signature over all of it.
+    public func sign(_ artifact: StreamingArtifact) throws(ArtifactError) -> StreamingArtifact {
+        var signed = artifact
+        signed.signature = nil
+        let bytes = try signed.encoded()
+        do {
+            signed.signature = Array(try key.signature(for: Data(bytes)))
+        } catch {
+            throw ArtifactError(.internal, "an artifact cannot be signed", cause: error)
+        }
+        return signed
+    }
+}
+
+/// Whose artifacts a node believes.
+public struct ArtifactKeys: Sendable {
+    private let keys: [Curve25519.Signing.PublicKey]
+
+    /// - Parameter pem: one or more public keys as `openssl pkey -pubout` writes them.
+    public init(pem: String) throws(ArtifactError) {
+        let all = try KeyFile.keys(pem, label: "PUBLIC KEY", prefix: KeyFile.publicPrefix)
+        do {
+            keys = try all.map { try Curve25519.Signing.PublicKey(rawRepresentation: $0) }
+        } catch {
+            throw ArtifactError(.invalid, "a public key that cannot be used", cause: error)
+        }
+    }
+
+    /// Whether `artifact` has been signed by one of them, as it is.
+    public func haveSigned(_ artifact: StreamingArtifact) -> Bool {
+        var bare = artifact
+        bare.signature = nil
+        guard let signature = artifact.signature, let bytes = try? bare.encoded() else { return false }
+        return keys.contains { $0.isValidSignature(Data(signature), for: Data(bytes)) }
+    }
+}
