@@ -98,9 +98,10 @@ import Testing
         for (name, value) in entry.xattrs { xattrs[String(decoding: name, as: UTF8.self)] = value }
         check("xattrs", xattrs == (expected.xattrs ?? [:]).mapValues { $0.map { Array($0) } ?? [] })
         if let modtime = expected.modtime {
-            // Foundation takes no fractions here, and more than RFC 3339 allows: only what is plain is compared.
+            // Foundation takes no fractions here, and more than RFC 3339 allows, and counts days before October 1582 in the
+            // Julian calendar: only what is plain is compared.
             let date = try? Date(modtime, strategy: .iso8601)
-            if modtime.utf8.count == 20, let date {
+            if modtime.utf8.count == 20, modtime > "1583", let date {
                 check("modtime", Double(entry.modifiedSeconds) == date.timeIntervalSince1970)
             }
         }
