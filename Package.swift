@@ -86,18 +86,14 @@ let upperHalf: [Target] =
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem", "Registry",
             "Streaming", "Artifacts", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging,
-            metrics,
-            lifecycle, nio,
-            nioPosix, system,
+            metrics, lifecycle, nio, nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
         "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
             "Streaming", "Artifacts", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics,
-            metricsCore, lifecycle,
-            signals,
-            arguments, toml, nio, nioPosix, nioHTTP1, system,
+            metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport", protobuf])
     + [
         .executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings),
@@ -105,8 +101,7 @@ let upperHalf: [Target] =
             name: "rivulet",
             dependencies: [
                 "Base", "Linux", "Registry", "Streaming", "Artifacts", arguments, httpClient, nio, nioPosix, nioHTTP1,
-                logging,
-                system,
+                logging, system,
             ],
             swiftSettings: settings),
     ]

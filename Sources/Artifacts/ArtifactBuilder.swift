@@ -63,7 +63,7 @@ public struct ArtifactBuilder: Sendable {
         // Whether one that is there has the signature that is asked for shows when it has been made.
         if !force, signer == nil, let found = try await existing(repository, manifest.digest) { return found }
         let layers = try await layers(repository, manifest, report)
-        let subject = try await subject(repository, manifest)
+        let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let bare = StreamingArtifact(subject: subject, layers: layers)
         let artifact = try signer?.sign(bare) ?? bare
         let bytes = try artifact.encoded()
@@ -79,26 +79,11 @@ public struct ArtifactBuilder: Sendable {
 
     private func existing(_ repository: Repository, _ image: Digest) async throws(ArtifactError) -> Published? {
         do throws(RegistryError) {
-            for descriptor in try await registry.referrers(
-                repository, of: image, artifactType: StreamingArtifact.artifactType)
-            {
-                let manifest = try await registry.manifest(repository, digest: descriptor.digest)
-                guard let artifact = try? StreamingArtifact(manifest, subject: image) else { continue }
-                return Published(artifact: artifact, digest: descriptor.digest, wasThere: true)
+            return try await registry.artifact(repository, of: image).map {
+                Published(artifact: $0.artifact, digest: $0.digest, wasThere: true)
             }
-            return nil
         } catch {
             throw ArtifactError(registry: error, "the referrers of \(repository)@\(image)")
-        }
-    }
-
-    /// The descriptor of the image's manifest; the size is that of its bytes, which only the registry knows.
-    private func subject(_ repository: Repository, _ manifest: Manifest) async throws(ArtifactError) -> Descriptor {
-        do throws(RegistryError) {
-            let size = try await registry.manifestSize(repository, digest: manifest.digest)
-            return Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: size)
-        } catch {
-            throw ArtifactError(registry: error, "\(repository)@\(manifest.digest)")
         }
     }
 
@@ -141,22 +126,18 @@ public struct ArtifactBuilder: Sendable {
         do {
             return try await withThrowingTaskGroup(of: (Int, StreamingArtifact.Layer).self) { group in
                 var results = [StreamingArtifact.Layer?](repeating: nil, count: work.count)
-                var started = 0
-                for _ in 0..<min(layersAtOnce, work.count) {
-                    let index = started
-                    group.addTask {
-                        (index, try await self.layer(repository, work[index].descriptor, work[index].diffID, read))
+                var (started, finished) = (0, 0)
+                while finished < work.count {
+                    while started < work.count, started - finished < layersAtOnce {
+                        let index = started
+                        group.addTask {
+                            (index, try await self.layer(repository, work[index].descriptor, work[index].diffID, read))
+                        }
+                        started += 1
                     }
-                    started += 1
-                }
-                while let (index, layer) = try await group.next() {
+                    guard let (index, layer) = try await group.next() else { break }
                     results[index] = layer
-                    guard started < work.count else { continue }
-                    let next = started
-                    group.addTask {
-                        (next, try await self.layer(repository, work[next].descriptor, work[next].diffID, read))
-                    }
-                    started += 1
+                    finished += 1
                 }
                 return results.compactMap { $0 }
             }
@@ -227,16 +208,18 @@ public struct ArtifactBuilder: Sendable {
         _ repository: Repository, _ descriptor: Descriptor, _ read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> IndexedLayer {
         // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let indexer = IndexerBox(LayerIndexer(blobDigest: descriptor.digest, blobSize: descriptor.size))
+        let indexer = Guarded(LayerIndexer(blobDigest: descriptor.digest, blobSize: descriptor.size))
         do {
             let stream = try await registry.open(
                 BlobLocation(repository: repository, digest: descriptor.digest), .whole, priority: .background,
                 knownSize: descriptor.size)
             for try await buffer in stream {
-                try await workers.runIfActive { try indexer.push(buffer) }
+                try await workers.runIfActive {
+                    try indexer.withLock { indexer in try buffer.withUnsafeReadableBytes { try indexer.push($0) } }
+                }
                 read(buffer.readableBytes)
             }
-            return try await workers.runIfActive { try indexer.finish() }
+            return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }
         } catch let error as RegistryError {
             throw ArtifactError(registry: error, "layer \(descriptor.digest) of \(repository)")
         } catch let error as LayerFormatError {
@@ -246,29 +229,5 @@ public struct ArtifactBuilder: Sendable {
         } catch {
             throw ArtifactError(.internal, "layer \(descriptor.digest): \(error)", cause: error)
         }
-    }
-}
-
-/// Hands a ``LayerIndexer``, which belongs to one thread at a time, from one to the next.
-private final class IndexerBox: Sendable {
-    private let indexer: Guarded<Held>
-
-    /// Not `Sendable` itself; nobody has another reference to what is in it, and the lock lets one thread in at a time.
-    private struct Held: @unchecked Sendable {
-        let indexer: LayerIndexer
-    }
-
-    init(_ indexer: sending LayerIndexer) {
-        self.indexer = Guarded(Held(indexer: indexer))
-    }
-
-    func push(_ buffer: ByteBuffer) throws {
-        try indexer.withLock { held in
-            try buffer.withUnsafeReadableBytes { try held.indexer.push($0) }
-        }
-    }
-
-    func finish() throws -> IndexedLayer {
-        try indexer.withLock { try $0.indexer.finish() }
     }
 }

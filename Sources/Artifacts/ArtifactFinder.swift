@@ -5,15 +5,12 @@ public import Registry
 /// Finds the streaming artifact of an image by the digest of its manifest: the image's own digest never changes, so that a pod
 /// that pins it streams too.
 ///
-/// Of several the one with the smallest digest is taken that can be read; they differ at most in how good they are. That there is
-/// none is remembered for a while, so that an image without one costs its pulls one question in a while.
+/// That there is none is remembered for a while, so that an image without one costs its pulls one question in a while.
 public final class ArtifactFinder: Sendable {
     /// How long it is remembered that an image has none, in nanoseconds.
     private static let remembersNoneFor: UInt64 = 60_000_000_000
     /// Images of which it is remembered.
     private static let maximumRemembered = 4096
-    /// So many are looked at before an image is taken to have none.
-    private static let maximumTries = 4
 
     private struct Key: Hashable {
         let repository: Repository
@@ -39,23 +36,12 @@ public final class ArtifactFinder: Sendable {
         let now = MonotonicTime.now()
         guard none.withLock({ $0[key] ?? now }) <= now else { return nil }
         do throws(RegistryError) {
-            let found = try await registry.referrers(
-                repository, of: manifest, artifactType: StreamingArtifact.artifactType)
-            for descriptor in found.sorted(by: { $0.digest.hex < $1.digest.hex }).prefix(Self.maximumTries) {
-                let document = try await registry.manifest(repository, digest: descriptor.digest)
-                do throws(ArtifactError) {
-                    let artifact = try StreamingArtifact(document, subject: manifest)
-                    guard keys?.haveSigned(artifact) != false else {
-                        throw ArtifactError(
-                            .untrusted, "artifact \(descriptor.digest) is not signed by a key of [trust] artifact_keys")
-                    }
-                    return artifact
-                } catch {
-                    logger.warning(
-                        "a streaming artifact cannot be used",
-                        metadata: ["repository": "\(repository)", "image": "\(manifest)", "error": "\(error)"])
-                }
+            let found = try await registry.artifact(repository, of: manifest, signedBy: keys) { error in
+                logger.warning(
+                    "a streaming artifact cannot be used",
+                    metadata: ["repository": "\(repository)", "image": "\(manifest)", "error": "\(error)"])
             }
+            if let found { return found.artifact }
         } catch {
             logger.info(
                 "the registry cannot say whether an image has a streaming artifact",

@@ -116,7 +116,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     /// The manifest's bytes: the same for the same artifact.
     public func encoded() throws(ArtifactError) -> [UInt8] {
         let config = Descriptor(
-            mediaType: "application/vnd.oci.empty.v1+json", digest: Digest.of(Self.emptyConfig),
+            mediaType: MediaType.ociEmpty, digest: Digest.of(Self.emptyConfig),
             size: UInt64(Self.emptyConfig.count))
         let entries = layers.flatMap { layer -> [Wire.Entry] in
             let index = Wire.Entry(

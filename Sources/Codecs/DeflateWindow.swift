@@ -49,7 +49,6 @@ struct DeflateWindow {
         var output = outputs[index]
         outputs[index] = []
         defer { outputs[index] = output }
-        let decoder = decoder
         decoder.reset(restart, window: window)
         return try output.withUnsafeMutableBufferPointer { (output) throws(CodecError) -> Int in
             try input.withUnsafeBufferPointer { (input) throws(CodecError) -> Int in

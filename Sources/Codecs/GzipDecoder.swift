@@ -43,11 +43,11 @@ final class GzipDecoder {
         isBare = true
         state.pointee.read_in = UInt64(restart.bits)
         state.pointee.read_in_length = Int32(restart.bitCount)
-        var window = Array(window.suffix(DeflateRestart.windowSize))
-        guard !window.isEmpty else { return }
-        // The library copies it. It refuses only in the middle of a stream.
-        _ = window.withUnsafeMutableBufferPointer {
-            isal_inflate_set_dict(state, $0.baseAddress, UInt32($0.count))
+        window.withUnsafeBufferPointer { window in
+            let last = UnsafeBufferPointer(rebasing: window.suffix(DeflateRestart.windowSize))
+            guard let start = last.baseAddress, !last.isEmpty else { return }
+            // The library copies it, and only reads here. It refuses only in the middle of a stream.
+            _ = isal_inflate_set_dict(state, UnsafeMutablePointer(mutating: start), UInt32(last.count))
         }
     }
 

@@ -44,36 +44,22 @@ public final class LayerScanner {
     public static let span: UInt64 = 256 << 10
 
     private enum Inner {
-        /// The first bytes, which say what it is.
-        case unknown([UInt8])
+        /// Before the first bytes, which say what it is.
+        case unknown
         case raw
         case gzip(GzipScanner)
         case zstd(ZstdDecoder)
     }
 
-    private var inner = Inner.unknown([])
-    private let maximumWindowLog: Int
+    private var inner = Inner.unknown
     /// What has been used up of the blob, and decoded from it.
     public private(set) var inputOffset: UInt64 = 0
     /// See ``inputOffset``.
     public private(set) var outputOffset: UInt64 = 0
     private var extentStart: UInt64 = 0
-    private var hasBegun = false
     private var isFrameOpen = false
 
-    public init(maximumWindowLog: Int = ExtentDecoder.standardWindowLog) {
-        self.maximumWindowLog = maximumWindowLog
-    }
-
-    /// What the blob turned out to be compressed with; `nil` before its first bytes.
-    public var codec: Codec? {
-        switch inner {
-        case .unknown: nil
-        case .raw: .raw
-        case .gzip: .gzip
-        case .zstd: .zstd
-        }
-    }
+    public init() {}
 
     /// The next window that is known, in the order of the boundaries. It is known 32 KiB behind its boundary, or when
     /// ``finish()`` has been called.
@@ -82,14 +68,13 @@ public final class LayerScanner {
         return gzip.takeWindow()
     }
 
-    /// Decodes some of `input`. The first call for which ``codec`` is known gives a boundary at 0 and nothing else.
+    /// Decodes some of `input`. The first call that has four bytes gives a boundary at 0 and nothing else.
     public func scan(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CodecError) -> Step {
-        guard hasBegun else { return try begin(input) }
         var step = Step()
         switch inner {
-        case .unknown: break
+        case .unknown: return try begin(input)
         case .raw:
             let untilBoundary = Int(Self.span - (outputOffset - extentStart))
             let count = min(input.count, output.count, untilBoundary)
@@ -130,7 +115,6 @@ public final class LayerScanner {
     /// Looks at the first four bytes.
     private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
         guard input.count >= 4 else { return Step(isIdle: true) }
-        hasBegun = true
         let magic = UInt32(littleEndian: input.loadUnaligned(as: UInt32.self))
         // RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2 (skippable frames).
         if magic & 0xFFFF == 0x8B1F {
@@ -138,7 +122,7 @@ public final class LayerScanner {
             return Step(boundary: boundary(.gzip))
         }
         if magic == 0xFD2F_B528 || magic & 0xFFFF_FFF0 == 0x184D_2A50 {
-            guard let decoder = ZstdDecoder(maximumWindowLog: maximumWindowLog) else {
+            guard let decoder = ZstdDecoder(maximumWindowLog: ExtentDecoder.standardWindowLog) else {
                 throw CodecError(.outOfMemory, "no memory for a zstd decoder")
             }
             inner = .zstd(decoder)

@@ -121,10 +121,11 @@ struct ChunkTableHeader {
             }
             return
         }
+        let restart = ExtentRestart(
+            bitCount: bitCount, bits: bits, window: ByteRange(offset: offset, end: offset &+ count),
+            windowChecksum: checksum)
         let size = windows?.size ?? 0
-        guard bitCount < 8, UInt16(bits) < 1 << UInt16(bitCount), offset <= size, count <= size - offset,
-            count <= ExtentRestart.maximumWindow
-        else {
+        guard offset <= size, count <= size - offset, restart.isInRange else {
             throw Self.corrupt("a restart point out of range")
         }
     }

@@ -21,6 +21,11 @@ public struct ExtentRestart: Sendable, Equatable {
         self.windowChecksum = windowChecksum
     }
 
+    /// Whether the bits are bits of one byte, and the window is no larger than it may be.
+    var isInRange: Bool {
+        bitCount < 8 && UInt16(bits) < 1 << UInt16(bitCount) && window.count <= Self.maximumWindow
+    }
+
     /// Whether `bytes` are the window, compressed.
     public func isWindow(_ bytes: [UInt8]) -> Bool {
         UInt64(bytes.count) == window.count && Self.checksum(bytes) == windowChecksum

@@ -26,9 +26,7 @@ extension LayerIndexBuilder {
         guard Int(extent) < extents.count, extents[Int(extent)].codec == .deflate else {
             throw LayerIndexError(.invalidEntry, "a restart point of an extent that needs none")
         }
-        guard restart.bitCount < 8, UInt16(restart.bits) < 1 << UInt16(restart.bitCount),
-            restart.window.count <= ExtentRestart.maximumWindow
-        else {
+        guard restart.isInRange else {
             throw LayerIndexError(.invalidEntry, "a restart point with \(restart.bitCount) bits")
         }
         extents[Int(extent)].restart = restart

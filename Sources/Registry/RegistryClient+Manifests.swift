@@ -63,11 +63,6 @@ extension RegistryClient {
         throw RegistryError(.invalidManifest, "\(reference): indexes are nested too deeply")
     }
 
-    /// Bytes in the manifest or index with this digest: what a descriptor of it says.
-    public func manifestSize(_ repository: Repository, digest: Digest) async throws(RegistryError) -> UInt64 {
-        UInt64(try await manifestBytes(repository, reference: digest.description, digest: digest).bytes.count)
-    }
-
     /// The document that a tag or digest stands for; `digest` is what it must have, if that is known.
     func document(
         _ repository: Repository, reference: String, digest: Digest?

@@ -23,6 +23,11 @@ struct CommandFailure: Error {
         self.message = message
     }
 
+    /// With what lay beneath.
+    init(_ code: Code, _ message: String, cause: any Error) {
+        self.init(code, "\(message): \(cause)".printable)
+    }
+
     /// For an error of any of our modules.
     init(_ error: any Error) {
         if let failure = error as? CommandFailure {

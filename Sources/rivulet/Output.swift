@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import Glibc
+import Linux
 
 /// How results are printed.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
@@ -11,22 +12,13 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 enum Output {
     /// One line to standard error.
     static func error(_ line: String) {
-        write(line + "\n", STDERR_FILENO)
+        note(line + "\n")
     }
 
-    static func write(_ text: String, _ descriptor: Int32) {
+    /// Text to standard error, where nobody need be reading.
+    static func note(_ text: String) {
         var text = text
-        text.withUTF8 { write(UnsafeRawBufferPointer($0), descriptor) }
-    }
-
-    static func write(_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
+        text.withUTF8 { try? Sys.writeAll(STDERR_FILENO, UnsafeRawBufferPointer($0)) }
     }
 
     /// `value` as JSON, keys in order.
@@ -76,11 +68,11 @@ struct ProgressBar {
         let share = total > 0 ? Double(min(done, total)) / Double(total) : 1
         let filled = Int(share * 30)
         let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: 30 - filled)
-        Output.write(
-            "\r\(title) [\(bar)] \(Int(share * 100)) %  \(Output.size(done)) of \(Output.size(total))  ", STDERR_FILENO)
+        Output.note(
+            "\r\(title) [\(bar)] \(Int(share * 100)) %  \(Output.size(done)) of \(Output.size(total))  ")
     }
 
     func end() {
-        if isTerminal { Output.write("\r\u{1B}[K", STDERR_FILENO) }
+        if isTerminal { Output.note("\r\u{1B}[K") }
     }
 }

@@ -3,6 +3,9 @@ import ArgumentParser
 /// The command line for operators and pipelines: one file a subcommand.
 @main
 struct Rivulet: AsyncParsableCommand {
+    /// What `--version` prints and requests to registries carry: the daemon's.
+    static let version = "0.1.0"
+
     static let configuration = CommandConfiguration(
         commandName: "rivulet",
         abstract: "Makes images streamable, and looks after what the node's daemon knows of them.",
@@ -18,5 +21,5 @@ struct Rivulet: AsyncParsableCommand {
               rivulet manifest list-referrers registry.example/team/app:1.2
               rivulet profile export --repository registry.example/team/app -o app.profile
             """,
-        version: "0.1.0", subcommands: [ArtifactStreaming.self, ManifestCommands.self, ProfileCommand.self])
+        version: version, subcommands: [ArtifactStreamingCommand.self, ManifestCommand.self, ProfileCommand.self])
 }

@@ -285,7 +285,7 @@ import Testing
         var names: [[UInt8]] = []
         var reader = TarReader()
         try TarWriter.archive(Self.entries).withUnsafeBytes { (all) throws in
-            try reader.push(all) { (event) throws(LayerFormatError) in
+            try reader.push(all) { (event, _) throws(LayerFormatError) in
                 if case .entry(let entry, _) = event { names.append(entry.path) }
             }
         }

@@ -182,15 +182,12 @@ public final class LayerIndexer {
     // MARK: - Entries
 
     private func read(_ made: UnsafeRawBufferPointer) throws(LayerFormatError) {
-        let start = scanner.outputOffset - UInt64(made.count)
-        try reader.push(made) { (event) throws(LayerFormatError) in
+        try reader.push(made) { (event, offset) throws(LayerFormatError) in
             switch event {
             case .entry(let entry, _):
                 self.entry = entry
                 fileOffset = 0
-            case .content(let bytes):
-                guard let first = bytes.baseAddress, let base = made.baseAddress else { return }
-                content(bytes, at: start + UInt64(first - base))
+            case .content(let bytes): content(bytes, at: offset)
             case .end:
                 endPiece()
                 guard let entry else { return }

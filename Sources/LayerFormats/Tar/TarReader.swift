@@ -75,13 +75,6 @@ public struct TarReader {
         }
     }
 
-    /// As the other, for a caller that knows without being told where in the archive it is.
-    public mutating func push(
-        _ bytes: UnsafeRawBufferPointer, _ sink: (_ event: TarEvent) throws(LayerFormatError) -> Void
-    ) throws(LayerFormatError) {
-        try push(bytes) { (event: TarEvent, _: UInt64) throws(LayerFormatError) in try sink(event) }
-    }
-
     /// Says that the archive is over. That its end is not marked is fine, and so is a last block that is not filled up.
     ///
     /// - Throws: ``LayerFormatError/Code/badArchive`` when it ends within an entry or before one that was announced.

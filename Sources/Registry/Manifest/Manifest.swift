@@ -4,6 +4,8 @@ public import Base
 public struct Manifest: Sendable, Hashable {
     /// The digest of its bytes; checked.
     public let digest: Digest
+    /// How many bytes these are: what a descriptor of it says.
+    public let size: UInt64
     public let mediaType: String
     /// OCI 1.1; `nil` for an ordinary image.
     public let artifactType: String?

@@ -67,8 +67,8 @@ extension ManifestDocument {
             try Self.checkCount(layers.count, digest)
             self = .image(
                 Manifest(
-                    digest: digest, mediaType: mediaType, artifactType: wire.artifactType, config: config,
-                    layers: layers, annotations: wire.annotations ?? [:], subject: wire.subject))
+                    digest: digest, size: UInt64(bytes.count), mediaType: mediaType, artifactType: wire.artifactType,
+                    config: config, layers: layers, annotations: wire.annotations ?? [:], subject: wire.subject))
         } else {
             throw RegistryError(
                 .unsupportedManifest, "manifest \(digest) has the unknown media type \(quoted(mediaType))")

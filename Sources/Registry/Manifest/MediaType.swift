@@ -2,6 +2,8 @@
 public enum MediaType {
     public static let ociManifest = "application/vnd.oci.image.manifest.v1+json"
     public static let ociIndex = "application/vnd.oci.image.index.v1+json"
+    /// Of the two bytes `{}`, where a manifest has no configuration (OCI image-spec 1.1, "Guidance for an Empty Descriptor").
+    public static let ociEmpty = "application/vnd.oci.empty.v1+json"
     public static let ociConfig = "application/vnd.oci.image.config.v1+json"
     public static let ociLayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip"
     public static let dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"

@@ -33,8 +33,6 @@ struct ReferrersIndex {
         manifests.contains { Self.digest($0) == digest.description }
     }
 
-    var isEmpty: Bool { manifests.isEmpty }
-
     /// Adds `descriptor`, in the place that its digest has among all: the order is the same whoever came first.
     mutating func add(_ descriptor: Descriptor) {
         guard !contains(descriptor.digest) else { return }

@@ -173,7 +173,10 @@ public final class ImageResolver: RemoteImages {
         let (descriptions, configuration, manifest) = try await descriptions(reference, request)
         let start = MonotonicTime.now()
         let containerStart = Task { await self.containerStart(configuration, reference.repository) }
-        let artifact = await artifact(of: manifest, reference.repository, descriptions)
+        let artifact = ImageArtifact { [policy, artifacts] in
+            guard policy.usesArtifacts, let manifest else { return nil }
+            return await artifacts.artifact(reference.repository, of: manifest)
+        }
         let results = await open(descriptions, of: reference, artifact)
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
@@ -184,31 +187,20 @@ public final class ImageResolver: RemoteImages {
                 content, locations: [BlobLocation(repository: reference.repository, digest: content.digest)])
         }
         if policy.prefetches { engine.prefetch(image.contents) }
+        let hasArtifact = await artifact.isFound
         logger.info(
             "image is resolved",
             metadata: [
                 "image": "\(reference)", "layers": "\(image.layers.count)", "streamable": "\(image.streamable)",
-                "artifact": "\(artifact != nil)",
+                "artifact": "\(hasArtifact)",
                 "milliseconds": "\(MonotonicTime.now().since(start) / 1_000_000)",
             ])
         return image
     }
 
-    /// The streaming artifact of an image with layers that say nothing of how to stream them.
-    private func artifact(
-        of manifest: Digest?, _ repository: Repository, _ descriptions: [LayerDescription]
-    ) async -> StreamingArtifact? {
-        guard policy.usesArtifacts, let manifest else { return nil }
-        for layer in descriptions where layer.annotations[EstargzOpener.tocDigestAnnotation] == nil {
-            if await layers.isStored(layer.digest) { continue }
-            return await artifacts.artifact(repository, of: manifest)
-        }
-        return nil
-    }
-
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
     private func open(
-        _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: StreamingArtifact?
+        _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: ImageArtifact
     ) async -> [Result<LayerContent, FallbackReason>] {
         let notOpened = FallbackReason(.internal, "not opened")
         return await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
@@ -231,14 +223,10 @@ public final class ImageResolver: RemoteImages {
     }
 
     private func open(
-        _ description: LayerDescription, of image: ImageReference, _ artifact: StreamingArtifact?
+        _ description: LayerDescription, of image: ImageReference, _ artifact: ImageArtifact
     ) async -> Result<LayerContent, FallbackReason> {
-        // A layer that has its own index needs none of the artifact's.
-        let hasOwn = description.annotations[EstargzOpener.tocDigestAnnotation] != nil
         do throws(FallbackReason) {
-            return .success(
-                try await layers.layer(
-                    description, image: image, artifact: hasOwn ? nil : artifact?.layer(description.digest)))
+            return .success(try await layers.layer(description, image: image, artifact: artifact))
         } catch {
             return .failure(error)
         }

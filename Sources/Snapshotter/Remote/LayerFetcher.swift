@@ -24,15 +24,16 @@ struct LayerFetcher: Sendable {
     let allowUnverifiedTOC: Bool
     let logger: Logger
 
-    /// The layer, from the store when it is there, else opened over the network: by what the image's streaming artifact has
-    /// for it, if there is one, else by what lies in the blob itself.
+    /// The layer, from the store when it is there, else opened over the network: by what lies in the blob itself if the manifest
+    /// says that there is something, else by what the image's streaming artifact has for it.
     func layer(
-        _ description: LayerDescription, image: ImageReference, artifact: StreamingArtifact.Layer?
+        _ description: LayerDescription, image: ImageReference, artifact: ImageArtifact
     ) async throws(FallbackReason) -> LayerContent {
         if let content = try await stored(description.digest) { return content }
         let index: LayerIndexBytes
-        if let artifact {
-            index = try await indexed(description, image, artifact)
+        let hasOwn = description.annotations[EstargzOpener.tocDigestAnnotation] != nil
+        if !hasOwn, let known = await artifact.layer(description.digest) {
+            index = try await indexed(description, image, known)
         } else {
             index = try await open(description, image: image)
         }
@@ -53,11 +54,6 @@ struct LayerFetcher: Sendable {
         } catch {
             throw FallbackReason(.storage, "layer \(digest): \(error)")
         }
-    }
-
-    /// Whether everything of the layer but its content is on this node.
-    func isStored(_ digest: Digest) async -> Bool {
-        (try? await stored(digest)) != nil
     }
 
     // MARK: - Artifacts

@@ -29,40 +29,13 @@ struct RegistryOptions: ParsableArguments {
             RegistryConfiguration(
                 hostDirectories: RegistryConfiguration.hostDirectories(configPath: hosts),
                 credentials: DockerConfigCredentials(path: dockerConfig.map { $0 + "/config.json" }),
-                userAgent: "rivulet/0.1.0"), logger: logger)
+                userAgent: "rivulet/\(Rivulet.version)"), logger: logger)
         do {
             try await body(client)
             await client.shutdown()
         } catch {
             await client.shutdown()
             throw error
-        }
-    }
-}
-
-/// The manifests that a reference stands for, one for each platform.
-struct ImageManifests {
-    let repository: Repository
-    let manifests: [Manifest]
-
-    /// Of an index, those that are for a platform: an index's attestations are not.
-    init(_ reference: ImageReference, _ client: RegistryClient) async throws {
-        repository = reference.repository
-        switch try await client.document(reference) {
-        case .image(let manifest): manifests = [manifest]
-        case .index(let index):
-            var found: [Manifest] = []
-            for descriptor in index.manifests {
-                guard let platform = descriptor.platform, platform.os == "linux" else { continue }
-                found.append(try await client.manifest(repository, digest: descriptor.digest))
-            }
-            guard !found.isEmpty else {
-                throw CommandFailure(
-                    .failed,
-                    "NO_SUPPORTED_PLATFORM_FOUND: \(reference) has no manifest for a Linux platform: nothing to convert"
-                )
-            }
-            manifests = found
         }
     }
 }

@@ -58,6 +58,16 @@ public struct Setting: Sendable {
         return Double(ready.since(pod.marks.asked)) / 1e9
     }
 
+    /// Looks until `isThere` or everything has taken as long as it may, and gives the moment; `nil` for the latter.
+    func moment(when isThere: () async throws -> Bool) async throws -> MonotonicTime? {
+        let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
+        while MonotonicTime.now() < deadline {
+            if try await isThere() { return .now() }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return nil
+    }
+
     func startPod(progress: @Sendable (String) -> Void = { _ in }) async throws(LabError) -> Pod {
         try await Pod(
             .init(name: lab.nextPodName(), image: image.recipe.reference(form)), in: lab, client: node.client,

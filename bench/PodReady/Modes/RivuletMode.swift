@@ -25,15 +25,10 @@ public struct RivuletMode: Mode {
     /// The daemon says how many layers it has, and how many of them are complete.
     static func complete(_ setting: Setting) async throws -> MonotonicTime? {
         guard let daemon = setting.node.daemon as? RivuletDaemon else { return nil }
-        let deadline = MonotonicTime.now().advanced(by: setting.seconds * 1_000_000_000)
-        while MonotonicTime.now() < deadline {
+        return try await setting.moment {
             let metrics = try await daemon.metrics()
-            if let layers = metrics["rivulet_attached_layers"], layers > 0, metrics["rivulet_complete_layers"] == layers
-            {
-                return .now()
-            }
-            try await Task.sleep(for: .milliseconds(50))
+            guard let layers = metrics["rivulet_attached_layers"] else { return false }
+            return layers > 0 && metrics["rivulet_complete_layers"] == layers
         }
-        return nil
     }
 }

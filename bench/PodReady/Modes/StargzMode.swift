@@ -24,13 +24,10 @@ public struct StargzMode: Mode {
         guard let daemon = setting.node.daemon as? StargzDaemon, let manifest = setting.image.manifests[setting.form]
         else { return nil }
         let layers = Set(manifest.layers).count
-        let deadline = MonotonicTime.now().advanced(by: setting.seconds * 1_000_000_000)
-        while MonotonicTime.now() < deadline {
-            let log = daemon.process.logPath
+        let log = daemon.process.logPath
+        return try await setting.moment {
             let text = try await blocking { () throws(LabError) in try Files.text(log) }
-            if text.ranges(of: "completed to fetch all layer data in background").count >= layers { return .now() }
-            try await Task.sleep(for: .milliseconds(50))
+            return text.ranges(of: "completed to fetch all layer data in background").count >= layers
         }
-        return nil
     }
 }

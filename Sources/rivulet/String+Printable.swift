@@ -1,10 +1,3 @@
-extension CommandFailure {
-    /// With what lay beneath.
-    init(_ code: Code, _ message: String, cause: any Error) {
-        self.init(code, "\(message): \(cause)".printable)
-    }
-}
-
 extension String {
     /// With control and formatting characters replaced: paths come from images, and must not drive a terminal.
     var printable: String {

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Base
+import Registry
+
+/// `rivulet manifest list-referrers`: what refers to an image.
+struct ManifestListReferrers: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list-referrers",
+        abstract: "Lists what refers to an image: streaming artifacts, signatures, SBOMs.",
+        discussion: """
+            By the registry's referrers API, or by the fallback tag where it has none. Of an image for several platforms \
+            what refers to each of them.
+            """)
+
+    @Argument(help: ArgumentHelp("The image, by tag or digest.", valueName: "reference"))
+    var image: String
+
+    @Option(help: ArgumentHelp("Only artifacts of this type.", valueName: "type"))
+    var artifactType: String?
+
+    @OptionGroup var registry: RegistryOptions
+
+    private struct Row: Encodable {
+        let subject: String
+        let artifactType: String
+        let digest: String
+        let size: UInt64
+        let annotations: [String: String]
+    }
+
+    func run() async throws {
+        try await reporting {
+            let reference = try ImageReference(parsing: image)
+            try await registry.withClient { client in
+                let image = try await ImageManifests(reference, client)
+                var rows: [Row] = []
+                for manifest in image.manifests {
+                    rows += try await client.referrers(
+                        image.repository, of: manifest.digest, artifactType: artifactType
+                    ).map {
+                        Row(
+                            subject: "\(manifest.digest)", artifactType: $0.artifactType ?? "",
+                            digest: "\($0.digest)",
+                            size: $0.size, annotations: $0.annotations)
+                    }
+                }
+                guard registry.output == .table else { return try Output.json(rows) }
+                Output.table(
+                    ["SUBJECT", "TYPE", "DIGEST", "SIZE"],
+                    rows.map { [$0.subject, $0.artifactType, $0.digest, Output.size($0.size)] })
+            }
+        }
+    }
+}
