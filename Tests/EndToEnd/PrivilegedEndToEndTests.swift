@@ -36,13 +36,18 @@ struct PrivilegedEndToEndTests {
             let own = record.requests.filter { $0.agent?.hasPrefix("containerd/") != true }
             #expect(own.count { $0.kind == .manifest } <= 1)
             // The rest is read as well, and all of it is right.
-            for file in shared.images.bulk {
-                let (output, code) = try await node.client.execute(
-                    ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
-                #expect(code == 0)
-                #expect(output == "\(file.digest.hex)  \(file.path)\n")
-            }
+            try await expectBulk(in: pod, on: node)
             try await pod.remove()
+        }
+    }
+
+    /// Every file of random bytes is read in the pod, and right.
+    private func expectBulk(in pod: Pod, on node: Node) async throws {
+        for file in shared.images.bulk {
+            let (output, code) = try await node.client.execute(
+                ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
+            #expect(code == 0)
+            #expect(output == "\(file.digest.hex)  \(file.path)\n")
         }
     }
 
@@ -97,12 +102,7 @@ struct PrivilegedEndToEndTests {
             #expect(pod.output().contains("\(file.digest.hex)  \(file.path)"))
             let whole = UInt64(shared.images.bulk.count * TestImages.bulkFileSize)
             #expect(node.relay.record.bytes < whole / 2)
-            for file in shared.images.bulk {
-                let (output, code) = try await node.client.execute(
-                    ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
-                #expect(code == 0)
-                #expect(output == "\(file.digest.hex)  \(file.path)\n")
-            }
+            try await expectBulk(in: pod, on: node)
             try await pod.remove()
         }
     }
