@@ -79,7 +79,12 @@ let upperHalf: [Target] =
             logging,
         ], tests: ["TestSupport", "TestRegistry", "LazyFixtures"])
     + module(
-        "Artifacts", ["Base", "LayerIndex", "LayerFormats", "Registry", crypto, nio, nioPosix, logging],
+        "Artifacts",
+        [
+            "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry", "Streaming",
+            "LazyFileSystem",
+            crypto, nio, nioPosix, logging,
+        ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
         "Snapshotter",

@@ -4,6 +4,7 @@ public import Logging
 import NIOCore
 public import NIOPosix
 public import Registry
+public import Streaming
 
 /// Makes streaming artifacts: reads each layer of an image once, from the registry, and pushes what is missing to stream it.
 ///
@@ -15,6 +16,15 @@ public struct ArtifactBuilder: Sendable {
         public var bytes: UInt64 = 0
         /// See ``bytes``.
         public var totalBytes: UInt64 = 0
+        /// What is being done.
+        public var step = Step.layers
+
+        public enum Step: Sendable {
+            /// Layers are read; the bytes are theirs.
+            case layers
+            /// What a profile names is fetched for the startup pack; the bytes are those of the files.
+            case pack
+        }
     }
 
     /// An artifact that is in the registry.
@@ -25,7 +35,7 @@ public struct ArtifactBuilder: Sendable {
         public let wasThere: Bool
         /// Bytes of everything that it holds.
         public var size: UInt64 {
-            artifact.layers.reduce(0) { $0 + $1.index.size + ($1.windows?.size ?? 0) }
+            artifact.layers.reduce(artifact.pack?.size ?? 0) { $0 + $1.index.size + ($1.windows?.size ?? 0) }
         }
     }
 
@@ -34,16 +44,19 @@ public struct ArtifactBuilder: Sendable {
     /// Layers that are read side by side.
     private let layersAtOnce: Int
     private let signer: ArtifactSigner?
+    private let scratch: String
     private let logger: Logger
 
     /// - Parameters:
     ///   - workers: where layers are decoded; it must be running.
     ///   - layersAtOnce: one a core is right: reading a layer is bound by decoding it.
     ///   - signer: signs what is published.
+    ///   - scratch: where what a startup pack is made of is put meanwhile: as many bytes as it names of the image's files.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
-        logger: Logger
+        scratch: String = "/var/tmp", logger: Logger
     ) {
+        self.scratch = scratch
         self.signer = signer
         self.registry = registry
         self.workers = workers
@@ -54,23 +67,37 @@ public struct ArtifactBuilder: Sendable {
     /// Makes and pushes the artifact of one image of one platform.
     ///
     /// - Parameters:
-    ///   - force: build it also when the image has one.
+    ///   - profile: what a start reads. The artifact then has a startup pack of it; an image that has an artifact already
+    ///     gets another with the same layers, which nodes prefer.
+    ///   - force: read the layers also when the image has an artifact.
     ///   - report: called now and then, from any task.
     public func publish(
-        _ repository: Repository, _ manifest: Manifest, force: Bool = false,
+        _ repository: Repository, _ manifest: Manifest, profile: Profile? = nil, force: Bool = false,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
-        // Whether one that is there has the signature that is asked for shows when it has been made.
-        if !force, signer == nil, let found = try await existing(repository, manifest.digest) { return found }
-        let layers = try await layers(repository, manifest, report)
+        let found = try await existing(repository, manifest.digest)
+        // Whether one that is there has the signature that is asked for shows when it has been made. What somebody else says
+        // of the layers is not signed.
+        if !force, signer == nil, profile == nil, let found { return found }
+        let layers: [StreamingArtifact.Layer]
+        if !force, signer == nil, let found {
+            layers = found.artifact.layers
+        } else {
+            layers = try await self.layers(repository, manifest, report)
+        }
+        var pack: (Descriptor, UInt32)?
+        if let profile, let blob = try await self.pack(repository, manifest, layers, profile, report) {
+            if let found, signer == nil, found.artifact.pack == blob, found.artifact.layers == layers { return found }
+            pack = (blob, (found?.artifact.generation ?? 0) + 1)
+        }
         let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
-        let bare = StreamingArtifact(subject: subject, layers: layers)
+        let bare = StreamingArtifact(subject: subject, layers: layers, pack: pack)
         let artifact = try signer?.sign(bare) ?? bare
         let bytes = try artifact.encoded()
         do throws(RegistryError) {
             try await registry.pushBlob(repository, StreamingArtifact.emptyConfig)
             try await registry.pushReferrer(
-                repository, bytes, StreamingArtifact.descriptor(of: bytes), subject: manifest.digest)
+                repository, bytes, artifact.descriptor(of: bytes), subject: manifest.digest)
         } catch {
             throw ArtifactError(registry: error, "the streaming artifact of \(repository)@\(manifest.digest)")
         }
@@ -84,6 +111,34 @@ public struct ArtifactBuilder: Sendable {
             }
         } catch {
             throw ArtifactError(registry: error, "the referrers of \(repository)@\(image)")
+        }
+    }
+
+    // MARK: - The startup pack
+
+    private func pack(
+        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ profile: Profile,
+        _ report: @escaping @Sendable (Progress) -> Void
+    ) async throws(ArtifactError) -> Descriptor? {
+        let builder = PackBuilder(registry: registry, workers: workers, scratch: scratch, logger: logger)
+        let progress = Guarded(Progress(totalBytes: profile.byteCount, step: .pack))
+        let bytes = try await builder.pack(repository, manifest, layers, profile) { count in
+            report(
+                progress.withLock { progress in
+                    progress.bytes += UInt64(count)
+                    return progress
+                })
+        }
+        guard let bytes else {
+            logger.warning(
+                "the image has none of the files that the profile names",
+                metadata: ["image": "\(repository)@\(manifest.digest)"])
+            return nil
+        }
+        do throws(RegistryError) {
+            return try await push(repository, bytes, StreamingArtifact.startupPackType)
+        } catch {
+            throw ArtifactError(registry: error, "the startup pack of \(repository)@\(manifest.digest)")
         }
     }
 

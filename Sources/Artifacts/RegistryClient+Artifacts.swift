@@ -5,8 +5,8 @@ extension RegistryClient {
     /// So many artifacts are looked at before an image is taken to have none.
     private static var maximumArtifacts: Int { 4 }
 
-    /// The streaming artifact of an image: of several the one with the smallest digest that can be used. They differ at most in
-    /// how good they are.
+    /// The streaming artifact of an image: of several that can be used the one whose startup pack is of the highest generation,
+    /// and of several of these the one with the smallest digest. They differ at most in how good they are.
     ///
     /// - Parameters:
     ///   - keys: only what one of them has signed can be used; `nil` for whatever the registry has.
@@ -16,7 +16,7 @@ extension RegistryClient {
         refused: (ArtifactError) -> Void = { _ in }
     ) async throws(RegistryError) -> (digest: Digest, artifact: StreamingArtifact)? {
         let found = try await referrers(repository, of: image, artifactType: StreamingArtifact.artifactType)
-        for descriptor in found.sorted(by: { $0.digest.hex < $1.digest.hex }).prefix(Self.maximumArtifacts) {
+        for descriptor in found.sorted(by: Self.isBetter).prefix(Self.maximumArtifacts) {
             let document = try await manifest(repository, digest: descriptor.digest)
             do throws(ArtifactError) {
                 let artifact = try StreamingArtifact(document, subject: image)
@@ -30,5 +30,12 @@ extension RegistryClient {
             }
         }
         return nil
+    }
+
+    private static func isBetter(_ left: Descriptor, _ right: Descriptor) -> Bool {
+        let (mine, other) = (
+            StreamingArtifact.generation(left.annotations), StreamingArtifact.generation(right.annotations)
+        )
+        return mine == other ? left.digest.hex < right.digest.hex : mine > other
     }
 }

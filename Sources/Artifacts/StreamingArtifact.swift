@@ -8,9 +8,12 @@ public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
     static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     static let windowsType = "application/vnd.rivulet.restart-windows.v1"
+    static let startupPackType = "application/vnd.rivulet.startup-pack.v1"
     static let layerAnnotation = "io.rivulet.layer.digest"
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
     static let signatureAnnotation = "io.rivulet.signature"
+    /// Says in lists of referrers, too, which of several artifacts is the newest.
+    static let generationAnnotation = "io.rivulet.pack.generation"
     /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
     static let emptyConfig = Array("{}".utf8)
 
@@ -36,12 +39,22 @@ public struct StreamingArtifact: Sendable, Hashable {
     public let subject: Descriptor
     /// In the order of the image's layers; each blob once.
     public let layers: [Layer]
+    /// What a start needs, in one piece; `nil` when nobody has said what that is.
+    public let pack: Descriptor?
+    /// How many packs this image had before and with this one; 0 without one.
+    public let generation: UInt32
     /// An Ed25519 signature over the manifest without it; `nil` when nobody has signed it. See ``ArtifactKeys``.
     public var signature: [UInt8]?
 
-    public init(subject: Descriptor, layers: [Layer], signature: [UInt8]? = nil) {
+    /// - Parameter pack: with the number of its generation, 1 or more.
+    public init(
+        subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)? = nil,
+        signature: [UInt8]? = nil
+    ) {
         self.subject = subject
         self.layers = layers
+        self.pack = pack?.blob
+        generation = pack?.generation ?? 0
         self.signature = signature
     }
 
@@ -74,10 +87,27 @@ public struct StreamingArtifact: Sendable, Hashable {
             layers.append(Layer(blob: blob, diffID: diffID, index: Self.bare(descriptor), windows: windows[blob]))
         }
         guard !layers.isEmpty else { throw invalid("it has no layer index") }
+        let packs = manifest.layers.filter { $0.mediaType == Self.startupPackType }
+        let generation = Self.generation(manifest.annotations)
+        guard packs.count <= 1, (generation > 0) == !packs.isEmpty else {
+            throw invalid("it has \(packs.count) startup packs, and says that it has had \(generation)")
+        }
         self.init(
-            subject: Self.bare(stated), layers: layers,
+            subject: Self.bare(stated), layers: layers, pack: packs.first.map { (Self.bare($0), generation) },
             signature: manifest.annotations[Self.signatureAnnotation].flatMap { Data(base64Encoded: $0) }.map(
                 Array.init))
+    }
+
+    /// What annotations say of the generation of an artifact's pack; 0 when they say nothing, or nothing sensible.
+    static func generation(_ annotations: [String: String]) -> UInt32 {
+        annotations[generationAnnotation].flatMap { UInt32($0) } ?? 0
+    }
+
+    private var annotations: [String: String] {
+        var annotations: [String: String] = [:]
+        if let signature { annotations[Self.signatureAnnotation] = Data(signature).base64EncodedString() }
+        if generation > 0 { annotations[Self.generationAnnotation] = "\(generation)" }
+        return annotations
     }
 
     /// What is said beside it is in ``Layer`` already.
@@ -129,23 +159,26 @@ public struct StreamingArtifact: Sendable, Hashable {
             }
             return [index] + (windows.map { [$0] } ?? [])
         }
+        let packs = pack.map { [Wire.Entry($0)] } ?? []
+        let annotations = annotations
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
             return Array(
                 try encoder.encode(
                     Wire(
-                        config: Wire.Entry(config, data: "e30="), layers: entries, subject: Wire.Entry(subject),
-                        annotations: signature.map { [Self.signatureAnnotation: Data($0).base64EncodedString()] })))
+                        config: Wire.Entry(config, data: "e30="), layers: entries + packs,
+                        subject: Wire.Entry(subject), annotations: annotations.isEmpty ? nil : annotations)))
         } catch {
             throw ArtifactError(.internal, "a streaming artifact cannot be encoded", cause: error)
         }
     }
 
-    /// What a list of referrers says of the manifest with these bytes.
-    static func descriptor(of bytes: [UInt8]) -> Descriptor {
+    /// What a list of referrers says of it when these are its bytes: its annotations too (OCI distribution-spec 1.1, "Pushing
+    /// Manifests with Subject").
+    func descriptor(of bytes: [UInt8]) -> Descriptor {
         Descriptor(
             mediaType: MediaType.ociManifest, digest: Digest.of(bytes), size: UInt64(bytes.count),
-            artifactType: artifactType)
+            annotations: annotations, artifactType: Self.artifactType)
     }
 }

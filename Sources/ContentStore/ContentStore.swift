@@ -24,8 +24,8 @@ import SystemPackage
 public final class ContentStore: Sendable {
     /// What a store may be told.
     public struct Options: Sendable {
-        /// Accept a root in memory (tmpfs). For tests.
-        public var allowMemoryFileSystem = false
+        /// It is thrown away soon and no snapshot is mounted from it: a root in memory (tmpfs) or on an overlay will do.
+        public var isScratch = false
         /// Stands for the running boot of the machine; `nil` asks the kernel. Tests play a crash of the machine with
         /// it.
         public var bootIdentifier: String?
@@ -65,13 +65,13 @@ public final class ContentStore: Sendable {
         try ContentStoreError.wrapping("cannot make the directories of \(root)") { () throws(Errno) in
             for name in ["blobs", "chains", "installing"] { try Sys.makeDirectories("\(root)/\(name)") }
         }
-        try FileSystemCheck.run(root, allowMemory: options.allowMemoryFileSystem)
+        try FileSystemCheck.run(root, isScratch: options.isScratch)
         try clean()
     }
 
     /// Throws `.unsuitableFileSystem` when `root` can no longer be used: the check of the initialiser, again.
-    public func verifyFileSystem(allowMemory: Bool = false) throws(ContentStoreError) {
-        try FileSystemCheck.run(root, allowMemory: allowMemory)
+    public func verifyFileSystem(isScratch: Bool = false) throws(ContentStoreError) {
+        try FileSystemCheck.run(root, isScratch: isScratch)
     }
 
     // MARK: Layers

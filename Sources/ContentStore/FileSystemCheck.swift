@@ -8,19 +8,21 @@ enum FileSystemCheck {
     ///
     /// The kind is judged by its magic number where we know that it cannot work, and every file system must show that
     /// it keeps holes: a store on one that fills them would take the whole size of every image at once.
-    static func run(_ root: String, allowMemory: Bool) throws(ContentStoreError) {
+    static func run(_ root: String, isScratch: Bool) throws(ContentStoreError) {
         let status = try ContentStoreError.wrapping("cannot look at \(root)") { () throws(Errno) in
             try Sys.statfs(root)
         }
         let advice = "choose a directory on ext4, xfs or btrfs"
         switch status.kind {
         case .overlay:
-            throw ContentStoreError(
-                .unsuitableFileSystem,
-                "\(root) lies on an overlay file system (inside a container?), on which no snapshot can be mounted: "
-                    + advice)
+            guard isScratch else {
+                throw ContentStoreError(
+                    .unsuitableFileSystem,
+                    "\(root) lies on an overlay file system (inside a container?), on which no snapshot can be mounted: "
+                        + advice)
+            }
         case .tmpfs, .ramfs:
-            guard allowMemory else {
+            guard isScratch else {
                 throw ContentStoreError(
                     .unsuitableFileSystem,
                     "\(root) lies in memory (tmpfs), where images would take it up and be lost at a restart: " + advice)

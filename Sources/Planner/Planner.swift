@@ -168,6 +168,22 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
+    /// What is read of these layers comes by another way now: nothing is guessed about them, and fill stands back.
+    public mutating func isForetold(_ ids: some Sequence<LayerID>, now: MonotonicTime) {
+        for id in ids { layers[id]?.profiledUntil = now.advanced(by: configuration.profileQuiet) }
+        lastDemand = now
+    }
+
+    /// A reader that waited since then has got what it wanted by another way.
+    public mutating func wasServed(_ id: LayerID, since: MonotonicTime, now: MonotonicTime) {
+        let waited = now.since(since)
+        statistics.demands += 1
+        statistics.stalled &+= waited
+        statistics.stalls.add(waited)
+        layers[id]?.statistics.add(stall: waited)
+        lastDemand = now
+    }
+
     /// The host that `id` comes from gives one range a request: no more than one is asked for from now on.
     public mutating func givesSingleRanges(_ id: LayerID) {
         if let host = layers[id]?.host { singleRangeHosts.insert(host) }

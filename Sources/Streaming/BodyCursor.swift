@@ -34,6 +34,11 @@ struct BodyCursor {
         return pieces
     }
 
+    /// As ``take(_:)``, copied together.
+    mutating func bytes(_ range: ByteRange) async throws(RegistryError) -> [UInt8] {
+        try await take(range).reduce(into: []) { $0 += $1.readableBytesView }
+    }
+
     /// Takes the next `count` bytes, all of them in the range that is first now.
     private mutating func pass(_ count: UInt64, _ body: (ByteBuffer) -> Void) async throws(RegistryError) {
         var left = count

@@ -2,13 +2,24 @@ import Base
 import NIOCore
 import Planner
 
-/// An extent whose bytes have all arrived.
+/// Something whose bytes have all arrived.
 struct DecodeJob: Sendable {
-    let layer: AttachedLayer
-    let extent: Int
+    enum Work: Sendable {
+        /// An extent of a layer.
+        case extent(AttachedLayer, Int)
+        /// A frame of a startup pack.
+        case frame(PackFrame)
+    }
+
+    let work: Work
     /// The compressed bytes, as slices of the network's own buffers: they are not copied before they are decoded.
     let pieces: [ByteBuffer]
     let byteCount: Int
+
+    func isExtent(_ extent: Int, of layer: LayerID) -> Bool {
+        guard case .extent(let own, let number) = work else { return false }
+        return own.id == layer && number == extent
+    }
 }
 
 /// Between the connections and the decoding threads: two lanes, readers' first, each bounded in bytes.
@@ -91,7 +102,7 @@ final class DecodeQueue: Sendable {
     /// A reader waits for this extent now: it moves to the readers' lane if it is still here.
     func expedite(_ layer: LayerID, _ extent: Int) {
         state.withLock { state in
-            guard let job = state.other.jobs.remove(where: { $0.layer.id == layer && $0.extent == extent }) else {
+            guard let job = state.other.jobs.remove(where: { $0.isExtent(extent, of: layer) }) else {
                 return
             }
             state.other.bytes -= job.byteCount

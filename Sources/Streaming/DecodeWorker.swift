@@ -5,7 +5,7 @@ import LayerIndex
 import NIOCore
 import Planner
 
-/// Decodes, verifies and stores extents; one for each decoding thread.
+/// Decodes, verifies and stores extents, and frames of startup packs; one for each decoding thread.
 ///
 /// Copies: the compressed bytes are decoded where the network put them; a decoded chunk is written into the worker's
 /// buffer, hashed there while it is warm, and written to the store from there.
@@ -25,20 +25,46 @@ struct DecodeWorker: ~Copyable {
         buffer.deallocate()
     }
 
-    /// Brings every missing chunk of the job's extent into the store. Chunks that were good are there even if a later one
-    /// was not.
+    /// Brings what is missing of the job's chunks into the store. Chunks that were good are there even if a later one was not.
     mutating func run(_ job: borrowing DecodeJob) -> ExtentOutcome {
         let start = MonotonicTime.now()
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
-        let content = job.layer.content
-        let extent = content.chunks.extent(job.extent)
+        switch job.work {
+        case .extent(let layer, let extent): return run(extent, of: layer.content, PieceCursor(job.pieces))
+        case .frame(let frame): return run(frame, PieceCursor(job.pieces))
+        }
+    }
+
+    private mutating func run(_ frame: PackFrame, _ pieces: consuming PieceCursor) -> ExtentOutcome {
+        var input = pieces
+        decoder.reset(.zstd)
+        for item in frame.items {
+            do throws(CodecError) {
+                guard let content = item.layer?.content, !content.isPresent(item.chunk) else {
+                    try skip(UInt64(item.length), &input)
+                    continue
+                }
+                try fill(UInt64(item.length), &input)
+                if let problem = store(content, item.chunk, content.chunks.chunk(item.chunk)) { return problem }
+            } catch {
+                counters.decodeFailures.add()
+                return .corrupt(reason: "a frame of a startup pack cannot be decoded: \(error)")
+            }
+        }
+        return .available
+    }
+
+    private mutating func run(
+        _ number: Int, of content: LayerContent, _ pieces: consuming PieceCursor
+    ) -> ExtentOutcome {
+        let extent = content.chunks.extent(number)
+        var input = pieces
         do throws(CodecError) {
             try begin(extent, of: content)
         } catch {
             counters.decodeFailures.add()
-            return .corrupt(reason: "extent \(job.extent) cannot be decoded: \(error)")
+            return .corrupt(reason: "extent \(number) cannot be decoded: \(error)")
         }
-        var input = PieceCursor(job.pieces)
         var position: UInt64 = 0
         for index in extent.chunks {
             let chunk = content.chunks.chunk(index)
@@ -51,24 +77,30 @@ struct DecodeWorker: ~Copyable {
                 try fill(chunk.content.count, &input)
             } catch {
                 counters.decodeFailures.add()
-                return .corrupt(reason: "extent \(job.extent) cannot be decoded: \(error)")
+                return .corrupt(reason: "extent \(number) cannot be decoded: \(error)")
             }
             position = chunk.innerOffset + chunk.content.count
-            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
-            guard Digest.of(bytes) == chunk.digest else {
-                counters.digestFailures.add()
-                return .corrupt(reason: "chunk \(index) does not have the digest \(chunk.digest)")
-            }
-            do throws(ContentStoreError) {
-                try content.publish(index, bytes)
-            } catch {
-                counters.storeFailures.add()
-                return .unstorable(reason: "\(error)")
-            }
-            counters.decodedBytes.add(chunk.content.count)
+            if let problem = store(content, index, chunk) { return problem }
         }
         counters.decodedExtents.add()
         return .available
+    }
+
+    /// Checks and publishes the chunk that the buffer begins with; gives what is wrong.
+    private func store(_ content: LayerContent, _ index: Int, _ chunk: Chunk) -> ExtentOutcome? {
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
+        guard Digest.of(bytes) == chunk.digest else {
+            counters.digestFailures.add()
+            return .corrupt(reason: "chunk \(index) does not have the digest \(chunk.digest)")
+        }
+        do throws(ContentStoreError) {
+            try content.publish(index, bytes)
+        } catch {
+            counters.storeFailures.add()
+            return .unstorable(reason: "\(error)")
+        }
+        counters.decodedBytes.add(chunk.content.count)
+        return nil
     }
 
     /// Makes the decoder ready for the first byte of the extent.

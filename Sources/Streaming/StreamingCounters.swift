@@ -15,6 +15,12 @@ final class StreamingCounters: Sendable {
     let decodeNanoseconds = Counter()
     /// Times that a connection was not read from because decoding was behind.
     let backPressure = Counter()
+    /// Startup packs that were replayed, and of them those that were given up.
+    let packs = Counter()
+    /// See ``packs``.
+    let packsAbandoned = Counter()
+    /// Bytes of them that arrived.
+    let packBytes = Counter()
 }
 
 /// The engine's figures at one moment, for metrics.
@@ -39,6 +45,12 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var storeFailures: UInt64
     /// Times that a connection was not read from because decoding was behind.
     public var backPressure: UInt64
+    /// Startup packs that were replayed, those that were given up, and bytes of them that arrived.
+    public var packs: UInt64
+    /// See ``packs``.
+    public var packsAbandoned: UInt64
+    /// See ``packs``.
+    public var packBytes: UInt64
     /// The link as it was seen last: bytes a second, and nanoseconds from a request to its answer; 0 for not yet.
     public var bytesPerSecond: Double
     /// See ``bytesPerSecond``.

@@ -27,7 +27,7 @@ extension StreamingEngine {
         if let wake { alarm.set(wake) }
         for piece in work {
             switch piece {
-            case .order(let order): orders.yield(order)
+            case .order(let order): orders.yield(.request(order))
             case .resume(let gate): gate.open()
             case .expedite(let layer, let extent): queue.expedite(layer, extent)
             case .complete(let completion, let outcome): completion(outcome)
@@ -96,7 +96,8 @@ extension StreamingEngine {
         while let (extent, isAwaited) = await next(order) {
             let range = order.layer.content.chunks.extent(extent).blob
             let pieces = try await body.take(range)
-            let job = DecodeJob(layer: order.layer, extent: extent, pieces: pieces, byteCount: Int(range.count))
+            let job = DecodeJob(
+                work: .extent(order.layer, extent), pieces: pieces, byteCount: Int(range.count))
             if await queue.append(job, awaited: isAwaited) { counters.backPressure.add() }
         }
     }
@@ -170,7 +171,7 @@ extension StreamingEngine {
             let stream = try await open([range], of: blob.digest, size: blob.size, for: order)
             var cursor = BodyCursor(
                 stream, received: counters.received[order.request.fetchClass], skipped: counters.skipped)
-            let bytes = try await cursor.take(range).reduce(into: [UInt8]()) { $0 += $1.readableBytesView }
+            let bytes = try await cursor.bytes(range)
             do throws(ContentStoreError) {
                 try file.store(bytes, at: range.offset)
             } catch {
@@ -203,23 +204,26 @@ extension StreamingEngine {
         while let job = queue.take() {
             let outcome = worker.run(job)
             worker.trim()
-            engine()?.decoded(job, outcome)
+            switch job.work {
+            case .extent(let layer, let extent): engine()?.decoded(extent, of: layer, outcome)
+            case .frame(let frame): engine()?.decoded(frame, outcome)
+            }
         }
     }
 
-    private func decoded(_ job: DecodeJob, _ outcome: ExtentOutcome) {
+    private func decoded(_ extent: Int, of layer: AttachedLayer, _ outcome: ExtentOutcome) {
         switch outcome {
         case .available: break
         case .corrupt(let reason):
             // The same place would give the same bytes; if there is another, it is asked first.
-            job.layer.distrust()
-            report(job.layer, "wrong bytes from the registry", reason)
+            layer.distrust()
+            report(layer, "wrong bytes from the registry", reason)
         case .unstorable(let reason):
-            report(job.layer, "the content store does not take bytes", reason)
+            report(layer, "the content store does not take bytes", reason)
         }
-        apply { $0.planner.extentDone(job.layer.id, extent: job.extent, outcome: outcome, now: $1) }
+        apply { $0.planner.extentDone(layer.id, extent: extent, outcome: outcome, now: $1) }
         predictor.wake()
-        if job.layer.becameComplete() { upkeep.append(job.layer) }
+        if layer.becameComplete() { upkeep.append(layer) }
     }
 
     private func report(_ layer: AttachedLayer, _ what: Logger.Message, _ reason: String) {

@@ -25,6 +25,13 @@ public final class StreamingEngine: ChunkSource {
         var byDigest: [Digest: AttachedLayer] = [:]
         var completions: [DemandTicket: @Sendable (ChunkOutcome) -> Void] = [:]
         var gates: [RequestID: RequestGate] = [:]
+        var packs = PackDeliveries()
+    }
+
+    /// Something to fetch.
+    enum Errand: Sendable {
+        case request(Order)
+        case pack(DeliveryID, PackOrder)
     }
 
     /// A request to make.
@@ -45,7 +52,7 @@ public final class StreamingEngine: ChunkSource {
     public let predictor = Predictor()
     let counters = StreamingCounters()
     private let lastDemand = Atomic<UInt64>(0)
-    let orders: AsyncStream<Order>.Continuation
+    let orders: AsyncStream<Errand>.Continuation
     private let crew: Guarded<Crew>
 
     /// What shutdown has to wait for.
@@ -65,7 +72,7 @@ public final class StreamingEngine: ChunkSource {
         self.logger = logger
         state = Guarded(State(planner: Planner(configuration.planner)))
         queue = DecodeQueue(limit: configuration.decodeQueueBytes)
-        let (stream, continuation) = AsyncStream.makeStream(of: Order.self)
+        let (stream, continuation) = AsyncStream.makeStream(of: Errand.self)
         orders = continuation
         crew = Guarded(Crew())
         var threads: [NamedThread] = []
@@ -97,7 +104,14 @@ public final class StreamingEngine: ChunkSource {
         }
         let transfers = Task { [self] in
             await withDiscardingTaskGroup { group in
-                for await order in stream { group.addTask { await self.carryOut(order) } }
+                for await errand in stream {
+                    group.addTask {
+                        switch errand {
+                        case .request(let order): await self.carryOut(order)
+                        case .pack(let id, let order): await self.carryOut(id, order)
+                        }
+                    }
+                }
                 group.cancelAll()
             }
         }
@@ -127,7 +141,9 @@ public final class StreamingEngine: ChunkSource {
         apply { state, now in
             guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
             state.layers[known.id] = nil
-            return state.planner.detach(known.id, now: now)
+            let waiting = state.packs.drop(known.id)
+            return waiting.map { .complete($0.ticket, .failed(reason: "the layer is no longer in use")) }
+                + state.planner.detach(known.id, now: now)
         }
     }
 
@@ -147,12 +163,18 @@ public final class StreamingEngine: ChunkSource {
     public func prefetch(_ pieces: [ProfilePiece], isPredicted: Bool = false) {
         // There may be tens of thousands: looked up before the lock is taken that readers need.
         let missing = pieces.compactMap { piece in
-            LayerMap(content: piece.layer).extents(missingIn: piece.chunks).map { (piece.layer.digest, $0) }
+            LayerMap(content: piece.layer).extents(missingIn: piece.chunks).map { (piece, $0) }
         }
         apply { state, now in
-            state.planner.prefetch(
-                missing.compactMap { digest, extents in state.byDigest[digest].map { ($0.id, extents) } },
-                isPredicted: isPredicted, now: now)
+            let wanted = missing.compactMap { piece, extents -> (LayerID, Range<Int>)? in
+                guard let known = state.byDigest[piece.layer.digest] else { return nil }
+                // A pack knows what is read; and nothing is fetched twice.
+                let isComing =
+                    isPredicted
+                    ? state.packs.isDelivering(piece.layer.digest) : state.packs.brings(known, piece.chunks)
+                return isComing ? nil : (known.id, extents)
+            }
+            return state.planner.prefetch(wanted, isPredicted: isPredicted, now: now)
         }
     }
 
@@ -178,13 +200,19 @@ public final class StreamingEngine: ChunkSource {
                 return [.complete(ticket, .failed(reason: "nobody has said where layer \(layer.digest) can be had"))]
             }
             guard let extents = known.map.extents(missingIn: chunks) else { return [.complete(ticket, .available)] }
+            let waiter = PackDeliveries.Waiter(ticket: ticket, layer: known, chunks: chunks, since: now)
+            let distance = configuration.planner.joinDistanceInProfile
+            if state.packs.park(waiter, distance: distance) { return [] }
             return state.planner.demand(ticket, layer: known.id, extents: extents, now: now)
         }
         return DemandID(value: ticket.value)
     }
 
     public func cancel(_ demand: DemandID) {
-        apply { $0.planner.cancel(DemandTicket(value: demand.value), now: $1) }
+        let ticket = DemandTicket(value: demand.value)
+        apply { state, now in
+            state.packs.cancel(ticket) ? [.complete(ticket, .cancelled)] : state.planner.cancel(ticket, now: now)
+        }
     }
 
     public func noteRead(_ layer: LayerContent, chunks: Range<Int>) {
@@ -213,6 +241,8 @@ public final class StreamingEngine: ChunkSource {
                 decodedExtents: counters.decodedExtents.value, decodeNanoseconds: counters.decodeNanoseconds.value,
                 digestFailures: counters.digestFailures.value, decodeFailures: counters.decodeFailures.value,
                 storeFailures: counters.storeFailures.value, backPressure: counters.backPressure.value,
+                packs: counters.packs.value, packsAbandoned: counters.packsAbandoned.value,
+                packBytes: counters.packBytes.value,
                 bytesPerSecond: state.planner.link.bytesPerSecond, answerDelay: state.planner.link.delay,
                 queued: state.planner.queued, decodeQueueBytes: decodeQueueBytes,
                 waitingDemands: state.completions.count, runningRequests: state.gates.count,
@@ -236,7 +266,11 @@ public final class StreamingEngine: ChunkSource {
     /// Ends everything: demands fail, requests are cancelled, threads are joined. Later demands fail at once. Returns
     /// when all that is done, and after ten seconds at the latest.
     public func shutdown() async {
-        apply { $0.planner.stop(reason: "the transfer engine shuts down", now: $1) }
+        let reason = "the transfer engine shuts down"
+        apply { state, now in
+            state.packs.drop().map { .complete($0.ticket, .failed(reason: reason)) }
+                + state.planner.stop(reason: reason, now: now)
+        }
         orders.finish()
         queue.close()
         alarm.close()

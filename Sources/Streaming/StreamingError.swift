@@ -6,6 +6,8 @@ public struct StreamingError: ModuleError {
     public enum Code: Hashable, Sendable {
         /// A thread could not be started.
         case noThread
+        /// Bytes that were to be a startup pack are none, or one cannot be made.
+        case badPack
         /// Bytes that were to be a profile are none.
         case badProfile
     }

@@ -27,9 +27,9 @@ import Testing
                 #expect(error.code == .unsuitableFileSystem)
                 #expect(error.message.contains(point) && error.message.contains("ext4"))
             }
-            try withStore(point + "/store", allowMemory: true) { store in
+            try withStore(point + "/store", isScratch: true) { store in
                 #expect(code { try store.verifyFileSystem() } == .unsuitableFileSystem)
-                try store.verifyFileSystem(allowMemory: true)
+                try store.verifyFileSystem(isScratch: true)
             }
         }
     }
@@ -57,7 +57,7 @@ import Testing
         let sample = try SampleLayer(seed: 80, files: 80, chunkLimit: 16_000)
         let all = 0..<sample.table.chunkCount
         try withMemoryFileSystem(size: 8 << 20) { point in
-            try withStore(point + "/store", allowMemory: true) { store in
+            try withStore(point + "/store", isScratch: true) { store in
                 let layer = try store.install(sample.digest, sample.index)
                 let ballast = point + "/ballast"
                 let room = try Sys.statfs(point).availableBytes

@@ -20,12 +20,12 @@ let boots = ["11111111-2222-3333-4444-555555555555", "99999999-8888-7777-6666-55
 /// Opens a store, runs `body`, and lets everything of it go: what follows is as after the end of the process.
 @discardableResult
 func withStore<Result>(
-    _ root: String, boot: String = boots[0], reports: Reports = Reports(), allowMemory: Bool = false,
+    _ root: String, boot: String = boots[0], reports: Reports = Reports(), isScratch: Bool = false,
     _ body: (ContentStore) throws -> Result
 ) throws -> Result {
     var options = ContentStore.Options()
     options.bootIdentifier = boot
-    options.allowMemoryFileSystem = allowMemory
+    options.isScratch = isScratch
     options.report = { reports.add($0) }
     return try body(try ContentStore(root: root, options: options))
 }

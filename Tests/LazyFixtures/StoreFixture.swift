@@ -16,7 +16,7 @@ public final class StoreFixture: Sendable {
         self.root = root
         self.source = source
         var options = ContentStore.Options()
-        options.allowMemoryFileSystem = true
+        options.isScratch = true
         store = try ContentStore(root: root + "/store", options: options)
         fileSystem = LazyFileSystem(source: source) { .of(directory: root) }
     }

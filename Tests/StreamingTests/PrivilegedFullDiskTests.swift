@@ -19,7 +19,7 @@ import Testing
             let client = RegistryClient(RegistryConfiguration(), logger: logger)
             try await TestRegistry.withRegistry { registry in
                 var options = ContentStore.Options()
-                options.allowMemoryFileSystem = true
+                options.isScratch = true
                 let store = try ContentStore(root: root, options: options)
                 let engine = try StreamingEngine(registry: client, configuration: .plain, logger: logger)
                 let bytes = Samples.noise(bytes: 4 << 20, seed: 30)

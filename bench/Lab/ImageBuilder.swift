@@ -17,7 +17,7 @@ public struct ImageBuilder: Sendable {
     func build(_ recipe: ImageRecipe, work: String, registryStorage: String) async throws(LabError) {
         let archive = "\(work)/image.tar"
         try await write(recipe, to: archive, work: work)
-        try await publish(in: registryStorage) { publisher throws(LabError) in
+        try await publish(in: registryStorage) { _, publisher throws(LabError) in
             try await publisher.publish(archive: archive, reference: recipe.reference(.plain)) {
                 progress("\(recipe.name): \($0)")
             }
@@ -26,19 +26,41 @@ public struct ImageBuilder: Sendable {
     }
 
     /// Adds forms of an image whose plain form is there.
-    func add(_ forms: [ImageForm], of recipe: ImageRecipe, registryStorage: String) async throws(LabError) {
-        try await publish(in: registryStorage) { publisher throws(LabError) in
-            for form in forms { try await publisher.add(form, of: recipe, progress: progress) }
+    func add(
+        _ forms: [ImageForm], of recipe: ImageRecipe, registryStorage: String, pauseArchive: String
+    ) async throws(LabError) {
+        try await publish(in: registryStorage) { registry, publisher throws(LabError) in
+            for form in forms {
+                try await publisher.add(form, of: recipe, progress: progress)
+                if form == .artifactPack { try await addPack(to: recipe, form, registry, publisher, pauseArchive) }
+            }
         }
     }
 
+    /// Gives the artifact of an image a startup pack of what the image reads when it is run here.
+    private func addPack(
+        to recipe: ImageRecipe, _ form: ImageForm, _ registry: RegistryServer, _ publisher: ImagePublisher,
+        _ pauseArchive: String
+    ) async throws(LabError) {
+        progress("\(recipe.name): finding out what it reads")
+        let profile: [UInt8]
+        do {
+            profile = try await ProfileRecorder.record(
+                recipe, form, in: lab, registry: registry, pauseArchive: pauseArchive, seconds: 300)
+        } catch {
+            throw LabError(.failed, "the profile of \(recipe.name) was not recorded: \(error)", cause: error)
+        }
+        progress("\(recipe.name): making its startup pack")
+        try await publisher.addArtifact(to: recipe.reference(form), profile: profile)
+    }
+
     private func publish(
-        in registryStorage: String, _ body: (ImagePublisher) async throws(LabError) -> Void
+        in registryStorage: String, _ body: (RegistryServer, ImagePublisher) async throws(LabError) -> Void
     ) async throws(LabError) {
         let part = try lab.teardown.nested("image builder")
         do throws(LabError) {
             let server = try await RegistryServer(in: lab, storage: registryStorage, teardown: part)
-            try await body(try await ImagePublisher(in: lab, registryPort: server.port, teardown: part))
+            try await body(server, try await ImagePublisher(in: lab, registryPort: server.port, teardown: part))
         } catch {
             await blocking { part.run() }
             throw error

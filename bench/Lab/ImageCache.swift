@@ -42,7 +42,9 @@ public struct ImageCache: Sendable {
         for recipe in recipe.predecessors + [recipe] {
             let missing = forms.subtracting(Self.forms(of: recipe, in: storage))
             if missing.isEmpty { continue }
-            try await builder.add(missing.sorted { $0.rawValue < $1.rawValue }, of: recipe, registryStorage: storage)
+            try await builder.add(
+                missing.sorted { $0.rawValue < $1.rawValue }, of: recipe, registryStorage: storage,
+                pauseArchive: try await pauseArchive(in: lab))
         }
         return Entry(
             recipe: recipe, registryStorage: storage, pauseArchive: try await pauseArchive(in: lab),
@@ -84,7 +86,7 @@ public struct ImageCache: Sendable {
     private static func forms(of recipe: ImageRecipe, in storage: String) -> Set<ImageForm> {
         Set(
             ImageForm.allCases.filter {
-                RegistryStorage.holds(recipe.tag($0), of: recipe.repository, in: storage)
+                RegistryStorage.holds(recipe.tag($0), of: recipe.repository($0), in: storage)
             })
     }
 }

@@ -9,6 +9,8 @@ public enum ImageForm: String, Sendable, CaseIterable, Codable {
     case estargzOptimised = "estargz-optimised"
     /// The plain one with its streaming artifact beside it.
     case artifact
+    /// The same in a repository of its own, where the artifact has a startup pack.
+    case artifactPack = "artifact-pack"
 }
 
 /// How large an image is: as in real life, or of the same kind and quickly made.

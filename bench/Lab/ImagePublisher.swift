@@ -47,23 +47,28 @@ public struct ImagePublisher: Sendable {
             // Runs the image and looks at what it reads; the servers among them need the loopback device.
             try await convert(
                 ["optimize", "--oci", "--net-host", "--period", "\(Self.optimisingSeconds)", plain, target])
-        case .artifact: try await containerd.ctr(["images", "tag", plain, target])
+        case .artifact, .artifactPack: try await containerd.ctr(["images", "tag", plain, target])
         }
         progress("\(recipe.name): pushing \(form.rawValue)")
         try await push(target)
-        guard form == .artifact else { return }
+        guard form == .artifact || form == .artifactPack else { return }
         progress("\(recipe.name): making its streaming artifact")
         try await addArtifact(to: target)
     }
 
-    /// Makes the streaming artifact of an image that has been pushed.
-    public func addArtifact(to reference: String) async throws(LabError) {
+    /// Makes the streaming artifact of an image that has been pushed, with a startup pack of `profile`.
+    public func addArtifact(to reference: String, profile: [UInt8]? = nil) async throws(LabError) {
         let path = reference.drop { $0 != "/" }
-        try await Command.run(
-            [
-                try Repository.product("rivulet"), "artifact-streaming", "create", "--image",
-                "127.0.0.1:\(registryPort)\(path)",
-            ], in: lab, timeout: 1200)
+        var arguments = [
+            try Repository.product("rivulet"), "artifact-streaming", "create", "--image",
+            "127.0.0.1:\(registryPort)\(path)",
+        ]
+        if let profile {
+            let file = "\(lab.directory)/image.profile"
+            try Files.write(file, String(decoding: profile, as: UTF8.self))
+            arguments += ["--profile", file]
+        }
+        try await Command.run(arguments, in: lab, timeout: 1200)
     }
 
     /// Pushes an image of `archive` under another name than the one that it has there.

@@ -56,7 +56,12 @@ public struct ImageRecipe: Sendable, Hashable {
 
     /// Repository and tag.
     func path(_ form: ImageForm) -> String {
-        "\(repository):\(tag(form))"
+        "\(repository(form)):\(tag(form))"
+    }
+
+    /// The repository that holds one of its forms: what refers to an image is shared by all tags that name it.
+    public func repository(_ form: ImageForm) -> String {
+        form == .artifactPack ? repository + "-pack" : repository
     }
 
     /// What the registry knows it by in one of its forms.

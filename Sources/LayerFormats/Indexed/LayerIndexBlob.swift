@@ -21,6 +21,9 @@ public struct LayerIndexBlob: Sendable {
     /// How many times as large as compressed they are at most.
     private static let maximumRatio: UInt64 = 512
 
+    /// More bytes than this are no index.
+    public static let maximumEncodedSize = 256 << 20
+
     public let blobDigest: Digest
     public let diffID: Digest
     public let index: LayerIndexBytes

@@ -141,7 +141,7 @@ final class ChainMounts: Sendable {
             let isKnown = profiles.begin(
                 ProfileKeeper.Subject(
                     chain: chain, repository: top.repository, tree: tree, layers: contents, touches: touches))
-            if !isKnown, predicts {
+            if !isKnown, predicts, !engine.isDelivering(contents) {
                 engine.predictor.begin(chain, tree: tree, layers: contents, touches: touches)
             }
         }

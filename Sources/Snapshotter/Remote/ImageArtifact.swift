@@ -12,13 +12,21 @@ final class ImageArtifact: Sendable {
 
     /// What it has for the layer whose blob is `digest`; `nil` when that is nothing, or there is no artifact.
     func layer(_ digest: Digest) async -> StreamingArtifact.Layer? {
-        let task = looking.withLock { looking -> Task<StreamingArtifact?, Never> in
+        await value?.layer(digest)
+    }
+
+    /// All of it; `nil` when there is none.
+    var value: StreamingArtifact? {
+        get async { await look().value }
+    }
+
+    private func look() -> Task<StreamingArtifact?, Never> {
+        looking.withLock { looking in
             if let looking { return looking }
             let task = Task { [find] in await find() }
             looking = task
             return task
         }
-        return await task.value?.layer(digest)
     }
 
     /// Whether one was needed, and is there.

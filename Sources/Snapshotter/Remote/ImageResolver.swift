@@ -172,10 +172,18 @@ public final class ImageResolver: RemoteImages {
     private func resolve(_ reference: ImageReference, _ request: RemoteLayerRequest) async throws -> OpenedImage {
         let (descriptions, configuration, manifest) = try await descriptions(reference, request)
         let start = MonotonicTime.now()
-        let containerStart = Task { await self.containerStart(configuration, reference.repository) }
-        let artifact = ImageArtifact { [policy, artifacts] in
+        let (opened, opening) = AsyncStream.makeStream(of: [LayerContent].self)
+        // However it ends, nobody waits for layers for ever.
+        defer { opening.finish() }
+        let artifact = ImageArtifact { [self] in
             guard policy.usesArtifacts, let manifest else { return nil }
-            return await artifacts.artifact(reference.repository, of: manifest)
+            let found = await artifacts.artifact(reference.repository, of: manifest)
+            if let found { replay(found, reference.repository, opened) }
+            return found
+        }
+        let mayHavePack = descriptions.contains { LayerFetcher.asksArtifact(of: $0) }
+        let containerStart = Task {
+            await self.containerStart(configuration, reference.repository, mayHavePack ? artifact : nil)
         }
         let results = await open(descriptions, of: reference, artifact)
         let image = OpenedImage(
@@ -186,6 +194,7 @@ public final class ImageResolver: RemoteImages {
             engine.attach(
                 content, locations: [BlobLocation(repository: reference.repository, digest: content.digest)])
         }
+        opening.yield(image.contents)
         if policy.prefetches { engine.prefetch(image.contents) }
         let hasArtifact = await artifact.isFound
         logger.info(
@@ -196,6 +205,17 @@ public final class ImageResolver: RemoteImages {
                 "milliseconds": "\(MonotonicTime.now().since(start) / 1_000_000)",
             ])
         return image
+    }
+
+    /// Has the artifact's startup pack fetched, if it has one: asked for at once, and used when the layers are there.
+    private func replay(
+        _ artifact: StreamingArtifact, _ repository: Repository, _ layers: AsyncStream<[LayerContent]>
+    ) {
+        guard policy.profiles.replays, let pack = artifact.pack else { return }
+        engine.replay(
+            PackOrder(
+                location: BlobLocation(repository: repository, digest: pack.digest), size: pack.size,
+                digests: Set(artifact.layers.map(\.blob)), layers: layers))
     }
 
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
@@ -233,9 +253,12 @@ public final class ImageResolver: RemoteImages {
     }
 
     /// What the image's configuration says that is run. It is asked for beside the layers, so that it costs no time, and only
-    /// when no profile will say more; that it cannot be had harms nothing.
-    private func containerStart(_ configuration: Descriptor?, _ repository: Repository) async -> ContainerStart? {
+    /// when neither a profile nor a startup pack will say more; that it cannot be had harms nothing.
+    private func containerStart(
+        _ configuration: Descriptor?, _ repository: Repository, _ artifact: ImageArtifact?
+    ) async -> ContainerStart? {
         guard policy.predicts, let configuration, await !profiles.hasProfile(of: repository),
+            await artifact?.value?.pack == nil,
             let bytes = try? await registry.blob(
                 BlobLocation(repository: repository, digest: configuration.digest),
                 maximumSize: RegistryClient.maximumConfigSize),

@@ -12,7 +12,7 @@ import Registry
 /// Gets the layer index of one blob: does the reading for a format's opener, which does none itself.
 struct LayerFetcher: Sendable {
     /// The largest answer that is taken for one read of an opener, in bytes: the largest table of contents.
-    private static let maximumRead = 256 << 20
+    private static let maximumRead = LayerIndexBlob.maximumEncodedSize
 
     let registry: RegistryClient
     let store: ContentStore
@@ -31,8 +31,7 @@ struct LayerFetcher: Sendable {
     ) async throws(FallbackReason) -> LayerContent {
         if let content = try await stored(description.digest) { return content }
         let index: LayerIndexBytes
-        let hasOwn = description.annotations[EstargzOpener.tocDigestAnnotation] != nil
-        if !hasOwn, let known = await artifact.layer(description.digest) {
+        if Self.asksArtifact(of: description), let known = await artifact.layer(description.digest) {
             index = try await indexed(description, image, known)
         } else {
             index = try await open(description, image: image)
@@ -46,6 +45,11 @@ struct LayerFetcher: Sendable {
         } catch {
             throw FallbackReason(.storage, "layer \(description.digest): \(error)")
         }
+    }
+
+    /// Whether nothing says that the layer can be streamed by itself.
+    static func asksArtifact(of description: LayerDescription) -> Bool {
+        description.annotations[EstargzOpener.tocDigestAnnotation] == nil
     }
 
     private func stored(_ digest: Digest) async throws(FallbackReason) -> LayerContent? {

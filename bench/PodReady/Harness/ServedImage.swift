@@ -21,7 +21,7 @@ public struct ServedImage: Sendable {
             var manifests: [ImageForm: ImageManifest] = [:]
             for form in forms {
                 manifests[form] = try ImageManifest(
-                    repository: recipe.repository, tag: recipe.tag(form), port: registry.port)
+                    repository: recipe.repository(form), tag: recipe.tag(form), port: registry.port)
             }
             return manifests
         }

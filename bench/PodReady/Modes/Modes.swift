@@ -7,7 +7,8 @@ public enum Modes {
         OverlayfsMode(), StargzMode(), StargzOptimisedMode(), RivuletMode(), RivuletMode(name: "rivulet-aa"),
         RivuletMode(name: "rivulet-unpredicted", options: "[streaming]\npredict = false\n"), RivuletProfileMode(),
         RivuletWarmMode(), RivuletMode(name: "rivulet-artifact", form: .artifact),
-        RivuletProfileMode(name: "rivulet-artifact-profile", form: .artifact), LocalMode(), StreamMode(),
+        RivuletProfileMode(name: "rivulet-artifact-profile", form: .artifact),
+        RivuletMode(name: "rivulet-artifact-pack", form: .artifactPack), LocalMode(), StreamMode(),
     ]
 
     /// Those that a grid runs when none are named: all that need nothing but Debian's packages, once.

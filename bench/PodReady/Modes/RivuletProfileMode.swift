@@ -30,35 +30,9 @@ public final class RivuletProfileMode: Mode {
         try await RivuletMode.complete(setting)
     }
 
-    /// Runs the image on a node of its own until its daemon has kept a profile.
     private func record(_ setting: Setting) async throws -> [UInt8] {
-        try await Node.with(
-            "profile-source", in: setting.lab, snapshotter: .rivulet(options: "[streaming]\nprofile_quiet = 1\n"),
-            registry: setting.image.registry, pauseArchive: setting.image.pauseArchive
-        ) { node in
-            guard let daemon = node.daemon as? RivuletDaemon else { return [] }
-            let there = Setting(
-                lab: setting.lab, node: node, image: setting.image, form: form, link: .unshaped, needs: nil,
-                seconds: setting.seconds)
-            let pod = try await there.startPod()
-            _ = try await pod.waitUntilReady(setting.image.recipe.probe, seconds: setting.seconds)
-            let socket = daemon.adminSocket
-            let deadline = MonotonicTime.now().advanced(by: 60_000_000_000)
-            while MonotonicTime.now() < deadline {
-                let found = try await blocking { () throws -> [UInt8]? in
-                    let list = String(decoding: try PlainHTTP.get("/profiles", socketPath: socket), as: UTF8.self)
-                    // The one image that this node has run.
-                    guard let mark = list.firstRange(of: "\"chain\":\"") else { return nil }
-                    let chain = list[mark.upperBound...].prefix { $0 != "\"" }
-                    return try PlainHTTP.get("/profiles/\(chain)", socketPath: socket)
-                }
-                if let found {
-                    try await pod.remove()
-                    return found
-                }
-                try await Task.sleep(for: .milliseconds(100))
-            }
-            throw LabError(.timedOut, "no profile of \(setting.image.recipe.name) was recorded")
-        }
+        try await ProfileRecorder.record(
+            setting.image.recipe, form, in: setting.lab, registry: setting.image.registry,
+            pauseArchive: setting.image.pauseArchive, seconds: setting.seconds)
     }
 }

@@ -1,0 +1,136 @@
+import Base
+import ContentStore
+import LayerFormats
+import LayerIndex
+import LazyFileSystem
+import Linux
+import Logging
+import NIOPosix
+import Planner
+import Registry
+import Streaming
+
+/// Makes the startup pack of an image: fetches the chunks that a profile names as a node would, through the image's own streaming
+/// artifact, and compresses them anew. So it costs what a start costs, however large the image is.
+struct PackBuilder {
+    let registry: RegistryClient
+    let workers: NIOThreadPool
+    /// Where a directory is made for what is fetched, and removed again.
+    let scratch: String
+    let logger: Logger
+
+    /// The pack; `nil` when the image has none of the files that the profile names.
+    ///
+    /// - Parameters:
+    ///   - layers: what the artifact has for each layer of `manifest`.
+    ///   - read: called with bytes of chunks as they are here.
+    func pack(
+        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ profile: Profile,
+        _ read: @escaping @Sendable (Int) -> Void
+    ) async throws(ArtifactError) -> [UInt8]? {
+        let what = "the startup pack of \(repository)@\(manifest.digest)"
+        do {
+            return try await withTemporaryDirectory(in: scratch, prefix: "rivulet-pack-") { directory in
+                try await pack(in: directory, repository, manifest, layers, profile, read)
+            }
+        } catch let error as ArtifactError {
+            throw error
+        } catch let error as RegistryError {
+            throw ArtifactError(registry: error, what)
+        } catch {
+            throw ArtifactError(.internal, "\(what): \(error)", cause: error)
+        }
+    }
+
+    private func pack(
+        in directory: String, _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
+        _ profile: Profile, _ read: @escaping @Sendable (Int) -> Void
+    ) async throws -> [UInt8]? {
+        let store = try await workers.runIfActive {
+            var options = ContentStore.Options()
+            options.isScratch = true
+            return try ContentStore(root: directory, options: options)
+        }
+        var contents: [Digest: LayerContent] = [:]
+        for layer in layers { contents[layer.blob] = try await content(layer, repository, store) }
+        let chain = manifest.layers.compactMap { contents[$0.digest] }
+        guard chain.count == manifest.layers.count else {
+            throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) has not all of its layers")
+        }
+        let writer = try await workers.runIfActive {
+            let tree = try TreeImage(bytes: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
+            return StartupPackWriter(profile.pieces(in: tree, chain))
+        }
+        guard writer.frameCount > 0 else { return nil }
+        try await fetch(writer, Array(contents.values), repository, read)
+        return try await compress(writer)
+    }
+
+    private func content(
+        _ layer: StreamingArtifact.Layer, _ repository: Repository, _ store: ContentStore
+    ) async throws -> LayerContent {
+        let bytes = try await registry.blob(
+            BlobLocation(repository: repository, digest: layer.index.digest),
+            maximumSize: LayerIndexBlob.maximumEncodedSize)
+        return try await workers.runIfActive {
+            try store.install(layer.blob, try LayerIndexBlob(bytes: bytes).index)
+        }
+    }
+
+    /// Brings all of the plan's chunks into the store.
+    private func fetch(
+        _ writer: StartupPackWriter, _ layers: [LayerContent], _ repository: Repository,
+        _ read: @escaping @Sendable (Int) -> Void
+    ) async throws {
+        var configuration = StreamingConfiguration()
+        configuration.planner.fetchNothingUnread()
+        let engine = try StreamingEngine(registry: registry, configuration: configuration, logger: logger)
+        let result: Result<Void, any Error>
+        do {
+            for layer in layers {
+                engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
+            }
+            let runs = writer.runs
+            engine.prefetch(runs)
+            for run in runs {
+                try await engine.bring(run)
+                read(run.chunks.reduce(0) { $0 + Int(run.layer.chunks.chunk($1).content.count) })
+            }
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await engine.shutdown()
+        try result.get()
+    }
+
+    private func compress(_ writer: StartupPackWriter) async throws -> [UInt8] {
+        let frames = try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { group in
+            for number in 0..<writer.frameCount {
+                // The pool runs as many at once as it has threads.
+                group.addTask { try await workers.runIfActive { (number, try writer.frame(number)) } }
+            }
+            var frames = [[UInt8]](repeating: [], count: writer.frameCount)
+            for try await (number, frame) in group { frames[number] = frame }
+            return frames
+        }
+        return writer.pack(frames)
+    }
+}
+
+extension StreamingEngine {
+    /// Returns when the chunks are in the store.
+    ///
+    /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason when they cannot be had.
+    fileprivate func bring(_ run: ProfilePiece) async throws(ArtifactError) {
+        guard run.layer.missing(in: run.chunks) != nil else { return }
+        let outcome = await withCheckedContinuation { continuation in
+            _ = demand(run.layer, chunks: run.chunks) { continuation.resume(returning: $0) }
+        }
+        switch outcome {
+        case .available: break
+        case .cancelled: throw ArtifactError(.internal, "fetching layer \(run.layer.digest) was cancelled")
+        case .failed(let reason): throw ArtifactError(.badLayer, "layer \(run.layer.digest): \(reason)")
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import Base
+
+/// Finds out what an image reads until it is ready, as a node's daemon records it.
+public enum ProfileRecorder {
+    /// Runs the image on a node of its own until its daemon has kept a profile; gives that, as the daemon exports it.
+    ///
+    /// - Parameter seconds: how long the image may take to be ready.
+    public static func record(
+        _ recipe: ImageRecipe, _ form: ImageForm, in lab: Lab, registry: RegistryServer, pauseArchive: String,
+        seconds: UInt64
+    ) async throws -> [UInt8] {
+        try await Node.with(
+            "profile-source", in: lab, snapshotter: .rivulet(options: "[streaming]\nprofile_quiet = 1\n"),
+            registry: registry, pauseArchive: pauseArchive
+        ) { node in
+            guard let daemon = node.daemon as? RivuletDaemon else { return [] }
+            let pod = try await Pod(
+                .init(name: lab.nextPodName(), image: recipe.reference(form)), in: lab, client: node.client,
+                pullSeconds: Int64(seconds))
+            _ = try await pod.waitUntilReady(recipe.probe, seconds: seconds)
+            let profile = try await recorded(daemon.adminSocket, recipe.name)
+            try await pod.remove()
+            return profile
+        }
+    }
+
+    private static func recorded(_ socket: String, _ name: String) async throws -> [UInt8] {
+        let deadline = MonotonicTime.now().advanced(by: 60_000_000_000)
+        while MonotonicTime.now() < deadline {
+            let found = try await blocking { () throws -> [UInt8]? in
+                let list = String(decoding: try PlainHTTP.get("/profiles", socketPath: socket), as: UTF8.self)
+                // The one image that this node has run.
+                guard let mark = list.firstRange(of: "\"chain\":\"") else { return nil }
+                let chain = list[mark.upperBound...].prefix { $0 != "\"" }
+                return try PlainHTTP.get("/profiles/\(chain)", socketPath: socket)
+            }
+            if let found { return found }
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+        throw LabError(.timedOut, "no profile of \(name) was recorded")
+    }
+}
