@@ -13,7 +13,8 @@ NETWORKS = ["none", "lan", "region", "shaped", "wan", "edge"]
 # In the order in which they are shown. Others come after these.
 MODES = [
     "overlayfs", "stargz", "stargz-optimised", "rivulet", "rivulet-aa", "rivulet-unpredicted", "rivulet-profile",
-    "rivulet-warm", "rivulet-artifact", "rivulet-artifact-profile", "local", "stream",
+    "rivulet-warm", "rivulet-artifact", "rivulet-artifact-profile", "rivulet-artifact-pack",
+    "local", "stream",
 ]
 # Nobody can use these: they say what is possible.
 ORACLES = {"local", "stream"}

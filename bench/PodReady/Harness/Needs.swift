@@ -6,7 +6,7 @@ import LayerIndex
 /// asked for.
 ///
 /// It is found by running the pod once on a node whose daemon fetches nothing but what is read: no prefetch, no
-/// readahead, no neighbours, no fill. Each request that the link then sees until ready is a run of chunks that somebody was
+/// predictions, no readahead, no neighbours, no fill. Each request that the link then sees until ready is a run of chunks that somebody was
 /// waiting for. What the kernel reads ahead in a file on its own account is in it, because no file system can
 /// tell it from reading; tables of contents and manifests are not.
 public struct Needs: Sendable, Codable, Equatable {
@@ -55,7 +55,14 @@ public struct Needs: Sendable, Codable, Equatable {
         of image: ServedImage, _ form: ImageForm, in lab: Lab, progress: ProgressDisplay
     ) async throws -> Needs {
         progress.step("\(image.recipe.name): finding out what is needed")
-        let options = "[streaming]\nprefetch = false\nread_ahead = false\nbackground_fill = false\n"
+        let options = """
+            [streaming]
+            prefetch = false
+            predict = false
+            read_ahead = false
+            background_fill = false
+
+            """
         return try await Node.with(
             "needs", in: lab, snapshotter: .rivulet(options: options), registry: image.registry,
             pauseArchive: image.pauseArchive
