@@ -4,6 +4,7 @@ import Codecs
 import Logging
 import NIOPosix
 import Registry
+import Streaming
 import TestRegistry
 import TestSupport
 import Testing
@@ -126,6 +127,56 @@ import Testing
             #expect(throws: ArtifactError.self) {
                 try StreamingArtifact(image.manifest, subject: image.manifest.digest)
             }
+        }
+    }
+
+    @Test(arguments: [true, false]) func theNewestStartupPackIsPreferred(hasReferrers: Bool) async throws {
+        var behaviour = Behaviour()
+        behaviour.hasReferrers = hasReferrers
+        try await Self.withImage(behaviour) { image in
+            func profile(_ bytes: UInt64) throws -> Profile {
+                let range = ByteRange(offset: 0, end: bytes)
+                return Profile(
+                    entries: ["dir2/text", "dir1/small", "gone"].map {
+                        Profile.Entry(path: Array($0.utf8), range: range, milliseconds: 0)
+                    })
+            }
+            func publish(_ bytes: UInt64) async throws -> ArtifactBuilder.Published {
+                try await image.builder.publish(image.repository, image.manifest, profile: profile(bytes))
+            }
+            let bare = try await image.builder.publish(image.repository, image.manifest)
+            let layerReads = image.registry.requests(.blob).filter { $0.method == "GET" && $0.range == nil }.count
+            let first = try await publish(1000)
+            #expect(first.artifact.layers == bare.artifact.layers && first.artifact.generation == 1)
+            let whole = image.manifest.layers.map { $0.digest.description }
+            let again = image.registry.requests(.blob).filter { request in
+                request.method == "GET" && request.range == nil && whole.contains { request.path.hasSuffix($0) }
+            }
+            #expect(again.count <= layerReads, "layers are not read whole again")
+            // The same pack is there; another is newer.
+            #expect(try await publish(1000).wasThere)
+            let second = try await publish(3 << 20)
+            #expect(!second.wasThere && second.artifact.generation == 2)
+            let pack = try #require(second.artifact.pack)
+            #expect(pack.size > first.artifact.pack?.size ?? .max)
+            let found = await ArtifactFinder(registry: image.client, logger: Self.logger)
+                .artifact(image.repository, of: image.manifest.digest)
+            #expect(found == second.artifact)
+            // Nobody who has no profile makes one without a pack instead.
+            #expect(try await image.builder.publish(image.repository, image.manifest).digest == second.digest)
+            // A profile of nothing that is there gives no pack.
+            let other = Profile(
+                entries: [Profile.Entry(path: [1], range: ByteRange(offset: 0, end: 9), milliseconds: 0)])
+            let without = try await image.builder.publish(image.repository, image.manifest, profile: other)
+            #expect(without.artifact.pack == nil)
+            // A pack that is not the one that was signed is not signed.
+            let signer = try ArtifactSigner(pem: Self.privateKey)
+            let keys = try ArtifactKeys(pem: Self.publicKey)
+            let signed = try signer.sign(second.artifact)
+            var changed = StreamingArtifact(
+                subject: signed.subject, layers: signed.layers, pack: first.artifact.pack.map { ($0, 2) })
+            changed.signature = signed.signature
+            #expect(keys.haveSigned(signed) && !keys.haveSigned(changed))
         }
     }
 

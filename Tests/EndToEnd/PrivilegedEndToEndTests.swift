@@ -107,6 +107,30 @@ struct PrivilegedEndToEndTests {
         }
     }
 
+    @Test("What a startup pack holds comes in one request")
+    func startupPack() async throws {
+        let file = shared.images.bulk[0]
+        try await shared.withNode("pack", snapshotter: EndToEndLab.quietRivulet) { node in
+            let daemon = try #require(node.daemon as? RivuletDaemon)
+            node.relay.forget()
+            let pod = try await Pod(
+                .init(
+                    name: "pack", image: shared.images.mainPack,
+                    command: ["/bin/busybox", "sh", "-c", "busybox sha256sum \(file.path); echo done; sleep 1000"]),
+                in: lab, client: node.client)
+            _ = try await pod.waitForLine("done", seconds: 60)
+            #expect(pod.output().contains("\(file.digest.hex)  \(file.path)"))
+            let metrics = try await daemon.metrics()
+            #expect(metrics["rivulet_startup_packs_total"] == 1)
+            #expect(metrics["rivulet_startup_packs_given_up_total"] == 0)
+            // It is random bytes, and so are those of the others: nobody has fetched it from its layer.
+            let ranges = node.relay.record.requests.filter { $0.range != nil }
+            #expect(ranges.reduce(0) { $0 + $1.bytes } < UInt64(TestImages.bulkFileSize) / 4)
+            try await expectBulk(in: pod, on: node)
+            try await pod.remove()
+        }
+    }
+
     enum TreeOf: String, CaseIterable { case overlay, tree, artifact }
 
     /// With overlayfs it is the test that is tested.

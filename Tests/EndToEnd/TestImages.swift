@@ -9,7 +9,9 @@ struct TestImages: Sendable {
     let mainPlain: String
     /// `mainPlain` in another repository, where it has a streaming artifact.
     let mainArtifact: String
-    /// The same by the digest of its manifest.
+    /// The same, where the artifact has a startup pack of the first file in ``bulk``.
+    let mainPack: String
+    /// `mainArtifact` by the digest of its manifest.
     let mainPinned: String
     /// The layers of `main`, uncompressed, bottom first.
     let layers: [String]
@@ -25,6 +27,7 @@ struct TestImages: Sendable {
         main = "\(HostsDirectory.registry)/test/main:estargz"
         mainPlain = "\(HostsDirectory.registry)/test/main:plain"
         mainArtifact = "\(HostsDirectory.registry)/test/artifact:plain"
+        mainPack = "\(HostsDirectory.registry)/test/pack:plain"
         deep = "\(HostsDirectory.registry)/test/deep:estargz"
         let work = "\(lab.directory)/images"
         try Files.makeDirectory(work)
@@ -45,6 +48,12 @@ struct TestImages: Sendable {
         try await Self.publish(layers, plain: mainPlain, estargz: main, publisher: publisher, in: lab)
         try await publisher.publish(archive: "\(lab.directory)/image.tar", reference: mainArtifact, as: mainPlain)
         try await publisher.addArtifact(to: mainArtifact)
+        try await publisher.publish(archive: "\(lab.directory)/image.tar", reference: mainPack, as: mainPlain)
+        let profile = """
+            {"rivuletProfile": 1, "repository": "\(HostsDirectory.registry)/test/pack", "entries": [
+            ["bin/busybox", 0, 10000000, 0, 0], ["\(bulk[0].path.dropFirst())", 0, \(Self.bulkFileSize), 1, 0]]}
+            """
+        try await publisher.addArtifact(to: mainPack, profile: Array(profile.utf8))
         // What the artifact refers to is the manifest's digest.
         let referrers = try await Command.run(
             [

@@ -73,7 +73,8 @@ extension TestRegistry {
                     document.subject?.digest == subject.description
                 else { return nil }
                 return #"{"mediaType":\#(JSON.string(stored.mediaType)),"digest":"\#(Digest.of(stored.bytes))","#
-                    + #""size":\#(stored.bytes.count),"artifactType":\#(JSON.string(document.artifactType ?? ""))}"#
+                    + #""size":\#(stored.bytes.count),"artifactType":\#(JSON.string(document.artifactType ?? "")),"#
+                    + #""annotations":\#(JSON.object(document.annotations ?? [:]))}"#
             }
         }.sorted()
         let last =
@@ -95,6 +96,7 @@ extension TestRegistry {
     private struct PushedDocument: Decodable {
         struct Entry: Decodable { var digest: String }
         var artifactType: String?
+        var annotations: [String: String]?
         var subject: Entry?
         var config: Entry?
         var layers: [Entry]?

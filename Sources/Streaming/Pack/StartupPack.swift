@@ -35,7 +35,7 @@ public struct StartupPack: Sendable, Equatable {
     }
 
     /// What is fetched first of a pack.
-    static let headSize = 24
+    public static let headSize = 24
     /// The largest pack that is believed, in bytes.
     public static let maximumSize: UInt64 = 1 << 30
     /// What a frame decodes to at most.
@@ -58,7 +58,7 @@ public struct StartupPack: Sendable, Equatable {
     /// How long what stands before the first frame is, from the first ``headSize`` bytes.
     ///
     /// - Throws: `badPack` when these are not those of a pack.
-    static func tableEnd(_ head: [UInt8]) throws(StreamingError) -> Int {
+    public static func tableEnd(_ head: [UInt8]) throws(StreamingError) -> Int {
         let counts = try counts(head)
         return headSize + counts.layers * Digest.byteCount + counts.frames * frameSize + counts.pieces * pieceSize
     }
@@ -85,7 +85,7 @@ public struct StartupPack: Sendable, Equatable {
     ///   - tables: ``tableEnd(_:)`` bytes.
     ///   - size: of the whole pack.
     /// - Throws: `badPack` when it contradicts itself.
-    init(tables: [UInt8], size: UInt64) throws(StreamingError) {
+    public init(tables: [UInt8], size: UInt64) throws(StreamingError) {
         let counts = try Self.counts(tables)
         guard tables.count == (try Self.tableEnd(tables)) else {
             throw StreamingError(.badPack, "the tables of a startup pack are cut off")

@@ -7,6 +7,11 @@ public import LazyFileSystem
 public struct ProfilePiece: Sendable {
     public let layer: LayerContent
     public let chunks: Range<Int>
+
+    public init(layer: LayerContent, chunks: Range<Int>) {
+        self.layer = layer
+        self.chunks = chunks
+    }
 }
 
 /// Between a profile, which names files, and a chain, which has chunks.
