@@ -1,5 +1,6 @@
 import Base
 import FoundationEssentials
+public import HTTPServing
 public import Snapshotter
 import Streaming
 
@@ -24,29 +25,28 @@ public struct AdminRoutes: Sendable {
         self.isHealthy = isHealthy
     }
 
-    /// What a request for `target` is answered with. Blocks on the disk.
-    public func answer(_ method: String, _ target: String, _ body: [UInt8]) -> AdminAnswer {
-        let parts = target.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
-        let isRead = method == "GET" || method == "HEAD"
+    /// What a request is answered with. Blocks on the disk.
+    public func answer(_ request: HTTPRequest) -> HTTPAnswer {
+        let (parts, isRead) = (request.path, request.isRead)
         do {
             switch parts {
             case ["metrics"] where isRead:
-                return AdminAnswer(200, "text/plain; version=0.0.4", Array(page.render().utf8))
+                return HTTPAnswer(200, "text/plain; version=0.0.4", Array(page.render().utf8))
             case ["healthz"] where isRead:
                 return isHealthy() ? .text(200, "ok") : .text(503, "not mounted")
             case ["profiles"] where isRead:
                 return try listing()
-            case ["profiles"] where method == "PUT":
-                try profiles.keep(file: body)
+            case ["profiles"] where request.method == "PUT":
+                try profiles.keep(file: request.body)
                 return .text(201, "kept")
             case _ where parts.count == 2 && parts[0] == "profiles" && isRead:
                 guard let chain = Digest(hex: parts[1].utf8), let file = try profiles.file(of: chain) else {
                     return .text(404, "there is no profile of chain \(parts[1].prefix(100)): see /profiles")
                 }
-                return AdminAnswer(200, "application/json", file)
+                return HTTPAnswer(200, "application/json", file)
             case ["metrics"], ["healthz"], ["profiles"],
                 _ where parts.count == 2 && parts[0] == "profiles":
-                return .text(405, "\(method) is not answered here")
+                return .text(405, "\(request.method) is not answered here")
             default: return .text(404, "try /metrics, /healthz or /profiles")
             }
         } catch let error as StreamingError {
@@ -63,7 +63,7 @@ public struct AdminRoutes: Sendable {
         let bytes: UInt64
     }
 
-    private func listing() throws -> AdminAnswer {
+    private func listing() throws -> HTTPAnswer {
         let listed = try profiles.all().map {
             Listed(
                 chain: $0.chain.hex, repository: "\($0.repository)", entries: $0.profile.entries.count,
@@ -71,25 +71,6 @@ public struct AdminRoutes: Sendable {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return AdminAnswer(200, "application/json", Array(try encoder.encode(listed)))
-    }
-}
-
-/// What goes back to the client.
-public struct AdminAnswer: Sendable, Equatable {
-    public let status: Int
-    /// Of the body, as a media type.
-    public let type: String
-    public let body: [UInt8]
-
-    init(_ status: Int, _ type: String, _ body: [UInt8]) {
-        self.status = status
-        self.type = type
-        self.body = body
-    }
-
-    /// A line for a person.
-    static func text(_ status: Int, _ line: String) -> AdminAnswer {
-        AdminAnswer(status, "text/plain", Array((line + "\n").utf8))
+        return HTTPAnswer(200, "application/json", Array(try encoder.encode(listed)))
     }
 }

@@ -1,0 +1,67 @@
+/// A request that has arrived as a whole.
+public struct HTTPRequest: Sendable {
+    public let method: String
+    /// The parts of the path, percent-decoded: `/v1/a%2Fb` has `v1` and `a/b`. A path that cannot be decoded has none.
+    public let path: [String]
+    /// What stands behind the question mark, decoded; of several values of one name the last.
+    public let query: [String: String]
+    /// By name in lower case; of several with one name the first.
+    public let headers: [String: String]
+    public let body: [UInt8]
+
+    /// - Parameter target: as it stands in the request line.
+    public init(method: String, target: String, headers: [String: String] = [:], body: [UInt8] = []) {
+        self.method = method
+        let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = halves[0].split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        let decoded = parts.map { Self.decode($0) }
+        path = decoded.contains(nil) ? [] : decoded.compactMap { $0 }
+        var query: [String: String] = [:]
+        for pair in (halves.count > 1 ? halves[1] : "").split(separator: "&") {
+            let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = Self.decode(sides[0]) else { continue }
+            query[name] = sides.count > 1 ? Self.decode(sides[1]) ?? "" : ""
+        }
+        self.query = query
+        self.headers = headers
+        self.body = body
+    }
+
+    /// `GET`, or `HEAD`, which is answered in the same way.
+    public var isRead: Bool { method == "GET" || method == "HEAD" }
+
+    /// `text` with each `%XX` made the byte that it stands for; `nil` when it is not UTF-8 then, or a `%` has no digits.
+    private static func decode(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let value = UInt8(String(rest.prefix(2)) ?? "", radix: 16) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}
+
+/// What goes back to the client.
+public struct HTTPAnswer: Sendable, Equatable {
+    public let status: Int
+    /// Of the body, as a media type.
+    public let type: String
+    public let body: [UInt8]
+
+    public init(_ status: Int, _ type: String, _ body: [UInt8]) {
+        self.status = status
+        self.type = type
+        self.body = body
+    }
+
+    /// A line for a person.
+    public static func text(_ status: Int, _ line: String) -> HTTPAnswer {
+        HTTPAnswer(status, "text/plain", Array((line + "\n").utf8))
+    }
+}
