@@ -63,6 +63,23 @@ extension RegistryClient {
         throw RegistryError(.invalidManifest, "\(reference): indexes are nested too deeply")
     }
 
+    /// As ``document(_:)``, with its bytes as they are.
+    public func rawDocument(
+        _ reference: ImageReference
+    ) async throws(RegistryError) -> (bytes: [UInt8], mediaType: String, document: ManifestDocument) {
+        let found = try await manifestBytes(
+            reference.repository, reference: reference.digest?.description ?? reference.tag ?? "latest",
+            digest: reference.digest)
+        let document = try ManifestDocument(
+            bytes: found.bytes, digest: Digest.of(found.bytes), contentType: found.contentType)
+        let mediaType =
+            switch document {
+            case .image(let manifest): manifest.mediaType
+            case .index(let index): index.mediaType
+            }
+        return (found.bytes, mediaType, document)
+    }
+
     /// The document that a tag or digest stands for; `digest` is what it must have, if that is known.
     func document(
         _ repository: Repository, reference: String, digest: Digest?

@@ -41,31 +41,128 @@ extension RegistryClient {
 
     /// A session, then all of it in one request ("POST then PUT").
     private func upload(_ bytes: ByteBuffer, _ blob: BlobLocation, to host: RegistryHost) async throws(RegistryError) {
-        let begin = RegistryCall(repository: blob.repository, method: .POST, path: "/blobs/uploads/")
-        let opened = try await send(begin, to: host)
+        guard let session = try await begin(blob, host) else { return }
+        try await end(session, blob, bytes, host)
+    }
+
+    // MARK: - Sessions
+
+    /// Where the next part of an upload goes.
+    private struct UploadSession {
+        var target: RedirectTarget
+        /// Whether that is the registry itself, which is shown our credentials.
+        var isOwn: Bool
+    }
+
+    /// Begins an upload, or has the registry take the blob from another of its repositories ("Mounting a blob from another
+    /// repository"): `nil` when it did.
+    private func begin(
+        _ blob: BlobLocation, _ host: RegistryHost, from source: Repository? = nil
+    ) async throws(RegistryError) -> UploadSession? {
+        var call = RegistryCall(repository: blob.repository, method: .POST, path: "/blobs/uploads/")
+        if let source { call.path += "?mount=\(blob.digest)&from=\(TokenEndpoint.percentEncode(source.name))" }
+        let opened = try await send(call, to: host)
         await opened.drain()
+        if source != nil, opened.status == .created { return nil }
         guard opened.status == .accepted else {
             throw StatusError.make(opened, doing: "\(host) for an upload to \(blob.repository)", clock: clock)
         }
-        let asked = Self.url(begin, host)
-        guard let location = opened.headers.first(name: "location"),
-            let target = RedirectTarget(location, from: asked, cacheControl: nil)
-        else { throw RegistryError(.malformedAnswer, "\(host) begins an upload to nowhere") }
+        return try session(opened, after: Self.url(call, host), host)
+    }
+
+    private func session(
+        _ response: HTTPClientResponse, after url: String, _ host: RegistryHost
+    ) throws(RegistryError) -> UploadSession {
+        guard let location = response.headers.first(name: "location"),
+            let target = RedirectTarget(location, from: url, cacheControl: nil)
+        else { throw RegistryError(.malformedAnswer, "\(host) sends an upload to nowhere") }
         guard target.isSecure || host.isPlain else {
             throw RegistryError(.redirectRefused, "\(host) sends an upload from https to http: \(target)")
         }
-        var put = RegistryCall(repository: blob.repository, method: .PUT, path: "")
-        put.body = (bytes, "application/octet-stream")
-        let url = target.url + (target.url.contains("?") ? "&" : "?") + "digest=\(blob.digest)"
-        // Elsewhere our credentials are none of anybody's business.
+        return UploadSession(target: target, isOwn: target.origin == RedirectTarget.origin(of: Self.root(host)))
+    }
+
+    /// Any URL of the host.
+    private static func root(_ host: RegistryHost) -> String { "\(host.base)/" }
+
+    /// Sends a part to where the session says. Elsewhere our credentials are none of anybody's business.
+    private func send(
+        _ call: RegistryCall, _ session: UploadSession, url: String, _ host: RegistryHost
+    ) async throws(RegistryError) -> HTTPClientResponse {
         let response =
-            target.origin == RedirectTarget.origin(of: asked)
-            ? try await send(put, to: host, url: url) : try await exchange(put, with: url, for: host)
+            session.isOwn ? try await send(call, to: host, url: url) : try await exchange(call, with: url, for: host)
         await response.drain()
+        return response
+    }
+
+    /// Sends a part that is not the last ("Pushing a blob in chunks"); `offset` is where in the blob it lies.
+    private func go(
+        on session: UploadSession, _ blob: BlobLocation, _ bytes: ByteBuffer, offset: UInt64, _ host: RegistryHost
+    ) async throws(RegistryError) -> UploadSession {
+        var call = RegistryCall(repository: blob.repository, method: .PATCH, path: "")
+        call.body = (bytes, "application/octet-stream")
+        call.contentRange = "\(offset)-\(offset + UInt64(bytes.readableBytes) - 1)"
+        let response = try await send(call, session, url: session.target.url, host)
+        guard response.status == .accepted || response.status == .noContent else {
+            throw StatusError.make(response, doing: "\(host) for a part of blob \(blob)", clock: clock)
+        }
+        return try self.session(response, after: session.target.url, host)
+    }
+
+    /// Sends the last part, and says what all of it is.
+    private func end(
+        _ session: UploadSession, _ blob: BlobLocation, _ bytes: ByteBuffer, offset: UInt64? = nil, _ host: RegistryHost
+    ) async throws(RegistryError) {
+        var call = RegistryCall(repository: blob.repository, method: .PUT, path: "")
+        call.body = (bytes, "application/octet-stream")
+        if let offset, bytes.readableBytes > 0 {
+            call.contentRange = "\(offset)-\(offset + UInt64(bytes.readableBytes) - 1)"
+        }
+        let url = session.target.url + (session.target.url.contains("?") ? "&" : "?") + "digest=\(blob.digest)"
+        let response = try await send(call, session, url: url, host)
         guard response.status == .created else {
             throw StatusError.make(response, doing: "\(host) for the upload of blob \(blob)", clock: clock)
         }
     }
+
+    // MARK: - Copying
+
+    /// What of a blob is sent in one request, in bytes.
+    private static let partSize = 16 << 20
+
+    /// Brings a blob from one repository into another, which may be in another registry, unless it is there. The registry that
+    /// takes it checks its digest; what is in memory of it is a part of 16 MiB.
+    ///
+    /// - Parameter moved: called with bytes as they go.
+    public func copyBlob(
+        _ source: BlobLocation, size: UInt64, to repository: Repository, moved: @Sendable (Int) -> Void
+    ) async throws(RegistryError) {
+        let blob = BlobLocation(repository: repository, digest: source.digest)
+        if try await hasBlob(blob) { return moved(Int(clamping: size)) }
+        let isNear = source.repository.host == repository.host
+        try await withHosts(repository, .push, .demand) { host throws(RegistryError) in
+            guard var session = try await self.begin(blob, host, from: isNear ? source.repository : nil) else {
+                return moved(Int(clamping: size))
+            }
+            var part = ByteBuffer()
+            var offset: UInt64 = 0
+            if size > 0 {
+                let stream = try await self.open(source, .whole, priority: .background, knownSize: size)
+                for try await buffer in stream {
+                    var buffer = buffer
+                    moved(buffer.readableBytes)
+                    part.writeBuffer(&buffer)
+                    guard part.readableBytes >= Self.partSize else { continue }
+                    session = try await self.go(on: session, blob, part, offset: offset, host)
+                    offset += UInt64(part.readableBytes)
+                    part.clear()
+                }
+            }
+            try await self.end(session, blob, part, offset: offset > 0 ? offset : nil, host)
+        }
+    }
+
+    // MARK: - Manifests
 
     /// Puts a manifest or index into a repository, by a tag or by its own digest.
     public func pushManifest(

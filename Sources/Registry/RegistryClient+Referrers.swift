@@ -1,12 +1,8 @@
-import AsyncHTTPClient
 public import Base
 import FoundationEssentials
-import NIOHTTP1
 
 /// What refers to an image (OCI distribution-spec 1.1, "Listing Referrers").
 extension RegistryClient {
-    /// Pages of a list that are read, and what is read in all of them.
-    private static let maximumPages = 64
     /// Tries to add to the fallback index while others write it too.
     private static let maximumTries = 8
 
@@ -114,46 +110,10 @@ extension RegistryClient {
         var path = "/referrers/\(subject)"
         if let artifactType { path += "?artifactType=" + TokenEndpoint.percentEncode(artifactType) }
         let call = RegistryCall(repository: repository, path: path, accept: [MediaType.ociIndex])
-        return try await withHosts(repository, .referrers, .demand) { host throws(RegistryError) in
-            var all: [Descriptor] = []
-            var url = Self.url(call, host)
-            for _ in 0..<Self.maximumPages {
-                self.counters.manifestRequests.add()
-                let response = try await self.send(call, to: host, url: url)
-                guard response.status == .ok else {
-                    await response.drain()
-                    // 404 is what the specification asks for; others do not know the path and say so in their way.
-                    if [400, 404, 405, 501].contains(response.status.code) { return nil }
-                    throw StatusError.make(
-                        response, doing: "\(host) for the referrers of \(repository)@\(subject)", clock: self.clock)
-                }
-                let bytes = try await response.readBody(limit: ManifestDocument.maximumSize)
-                guard let page = try? JSONDecoder().decode(Page.self, from: Data(bytes)), let found = page.manifests
-                else {
-                    throw RegistryError(.malformedAnswer, "\(host) gives no list of the referrers of \(subject)")
-                }
-                all += found.compactMap(\.descriptor)
-                guard all.count <= ManifestDocument.maximumEntries else {
-                    throw RegistryError(
-                        .tooLarge, "\(repository)@\(subject) has more than \(ManifestDocument.maximumEntries) referrers"
-                    )
-                }
-                guard let next = Self.nextPage(response.headers, after: url) else { return all }
-                url = next
-            }
-            throw RegistryError(.tooLarge, "the list of the referrers of \(repository)@\(subject) does not end")
+        return try await pages(
+            call, .referrers, "the referrers of \(repository)@\(subject)", limit: ManifestDocument.maximumEntries
+        ) { bytes in
+            (try? JSONDecoder().decode(Page.self, from: Data(bytes)))?.manifests?.compactMap(\.descriptor)
         }
-    }
-
-    /// `Link: <…>; rel="next"` (RFC 8288), if it leads to the same server.
-    private static func nextPage(_ headers: HTTPHeaders, after url: String) -> String? {
-        for link in headers["link"] where link.contains("next") {
-            guard let start = link.firstIndex(of: "<"), let end = link.firstIndex(of: ">"), start < end,
-                let target = RedirectTarget(String(link[link.index(after: start)..<end]), from: url, cacheControl: nil),
-                target.origin == RedirectTarget.origin(of: url), target.url != url
-            else { continue }
-            return target.url
-        }
-        return nil
     }
 }

@@ -11,6 +11,8 @@ struct RegistryCall {
     var path: String
     var accept: [String] = []
     var range: String?
+    /// Which part of a blob is sent, in an upload in parts.
+    var contentRange: String?
     /// What is sent, and its media type.
     var body: (bytes: ByteBuffer, type: String)?
 }
@@ -112,6 +114,7 @@ extension RegistryClient {
         request.headers.add(name: "user-agent", value: configuration.userAgent)
         request.headers.add(name: "accept", value: call.accept.isEmpty ? "*/*" : call.accept.joined(separator: ", "))
         if let range = call.range { request.headers.add(name: "range", value: range) }
+        if let range = call.contentRange { request.headers.add(name: "content-range", value: range) }
         if let body = call.body {
             request.headers.add(name: "content-type", value: body.type)
             request.body = .bytes(body.bytes)

@@ -81,6 +81,9 @@ public struct Behaviour: Sendable {
     /// Entries on a page of a list of referrers.
     public var referrersPage = 100
 
+    /// Whether a blob of another repository can be mounted; where not, an upload is begun instead.
+    public var mounts = false
+
     public init() {}
 }
 

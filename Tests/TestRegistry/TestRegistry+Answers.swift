@@ -12,6 +12,7 @@ extension TestRegistry {
         case storage(Digest)
         case upload(repository: String)
         case referrers(repository: String, subject: Digest)
+        case tags(repository: String)
         case unknown
 
         var kind: RequestKind {
@@ -22,7 +23,7 @@ extension TestRegistry {
             case .token: .token
             case .upload: .upload
             case .referrers: .referrers
-            case .root, .unknown: .other
+            case .root, .tags, .unknown: .other
             }
         }
 
@@ -97,6 +98,7 @@ extension TestRegistry {
         if parts.isEmpty { return .root }
         guard parts.count >= 3, let last = parts.last else { return .unknown }
         let repository = parts.dropLast(2).joined(separator: "/")
+        if parts.suffix(2) == ["tags", "list"] { return .tags(repository: repository) }
         switch parts[parts.count - 2] {
         case "manifests": return .manifest(repository: repository, reference: last)
         case "blobs":
@@ -122,6 +124,8 @@ extension TestRegistry {
             return Answer(200)
         case .upload(let repository):
             return upload(request, repository, behaviour)
+        case .tags(let repository):
+            return tags(request, repository, behaviour)
         case .referrers(let repository, let subject):
             return referrers(request, repository, subject, behaviour)
         case .manifest(let repository, let reference):

@@ -16,18 +16,40 @@ extension TestRegistry {
 
     func upload(_ request: RecordedRequest, _ repository: String, _ behaviour: Behaviour) -> Answer {
         switch request.method {
+        case "POST" where request.query.contains("mount="):
+            let digest = request.query.split(separator: "&").first { $0.hasPrefix("mount=") }.flatMap {
+                Digest($0.dropFirst(6))
+            }
+            guard let digest, behaviour.mounts, hasBlob(digest) else { fallthrough }
+            return Answer(201, ["location": "\(behaviour.prefix)/\(repository)/blobs/\(digest)"])
         case "POST":
             // Relative, and with a query of its own, as some registries have it.
             return Answer(202, ["location": "\(behaviour.prefix)/\(repository)/blobs/uploads/1?state=x"])
         case "PUT":
             guard
                 let text = request.query.split(separator: "&").first(where: { $0.hasPrefix("digest=") })?.dropFirst(7),
-                let digest = Digest(text), Digest.of(request.bytes) == digest, request.query.contains("state=x")
+                let digest = Digest(text), request.query.contains("state=x"),
+                let whole = join(request, repository), Digest.of(whole) == digest
             else { return Answer(400, text: #"{"errors":[{"code":"DIGEST_INVALID"}]}"#) }
-            addBlob(request.bytes)
+            state.withLock { $0.parts[repository] = nil }
+            addBlob(whole)
             return Answer(201, ["location": "\(behaviour.prefix)/\(repository)/blobs/\(digest)"])
+        case "PATCH":
+            guard let whole = join(request, repository) else { return Answer(416) }
+            state.withLock { $0.parts[repository] = whole }
+            return Answer(202, ["location": "\(behaviour.prefix)/\(repository)/blobs/uploads/1?state=x"])
         default: return Answer(405)
         }
+    }
+
+    /// What has been sent of a blob before and with this request; `nil` when that is not where the last part ended. One
+    /// upload at a time in each repository.
+    private func join(_ request: RecordedRequest, _ repository: String) -> [UInt8]? {
+        let before = state.withLock { $0.parts[repository] } ?? []
+        if let range = request.header("content-range") {
+            guard range == "\(before.count)-\(before.count + request.bytes.count - 1)" else { return nil }
+        }
+        return before + request.bytes
     }
 
     /// A manifest: everything that it names must be there.
@@ -91,6 +113,26 @@ extension TestRegistry {
             200, headers,
             text: #"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":["#
                 + page.joined(separator: ",") + "]}")
+    }
+
+    /// The tags in the order of their bytes, so many on a page as lists of referrers have entries.
+    func tags(_ request: RecordedRequest, _ repository: String, _ behaviour: Behaviour) -> Answer {
+        let prefix = "\(repository):"
+        let all = state.withLock { state in
+            state.manifests.keys.filter { $0.hasPrefix(prefix) && !$0.contains("sha256:") }.sorted()
+        }.map { String($0.dropFirst(prefix.count)) }
+        guard !all.isEmpty else { return Answer(404, text: #"{"errors":[{"code":"NAME_UNKNOWN"}]}"#) }
+        let last = request.query.split(separator: "&").first { $0.hasPrefix("last=") }?.dropFirst(5) ?? ""
+        let page = all.drop { !last.isEmpty && $0 <= last }.prefix(behaviour.referrersPage)
+        var headers: HTTPHeaders = ["content-type": "application/json"]
+        if let end = page.last, end != all.last {
+            headers.add(
+                name: "link",
+                value: "<\(behaviour.prefix)/\(repository)/tags/list?n=1000&last=\(end)>; rel=\"next\"")
+        }
+        return Answer(
+            200, headers,
+            text: #"{"name":"\#(repository)","tags":["# + page.map(JSON.string).joined(separator: ",") + "]}")
     }
 
     private struct PushedDocument: Decodable {

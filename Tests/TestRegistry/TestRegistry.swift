@@ -31,6 +31,8 @@ public final class TestRegistry: Sendable {
         var issuedSignatures = 0
         var rangesIgnored = 0
         var gates: [Gate] = []
+        /// What has been sent of an upload, by repository.
+        var parts: [String: [UInt8]] = [:]
     }
 
     struct StoredManifest {

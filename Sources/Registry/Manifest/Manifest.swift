@@ -52,4 +52,11 @@ public struct ImageIndex: Sendable, Hashable {
 public enum ManifestDocument: Sendable, Hashable {
     case image(Manifest)
     case index(ImageIndex)
+
+    public var digest: Digest {
+        switch self {
+        case .image(let manifest): manifest.digest
+        case .index(let index): index.digest
+        }
+    }
 }
