@@ -72,6 +72,7 @@ let upperHalf: [Target] =
     + module(
         "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
         tests: ["TestRegistry", "Lab"])
+    + module("HTTPServing", [nio, nioPosix, nioHTTP1, logging, lifecycle])
     + module(
         "Streaming",
         [
@@ -83,7 +84,7 @@ let upperHalf: [Target] =
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry", "Streaming",
             "LazyFileSystem",
-            crypto, nio, nioPosix, logging,
+            "HTTPServing", crypto, sqlite, lifecycle, nio, nioPosix, logging,
         ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
@@ -97,7 +98,8 @@ let upperHalf: [Target] =
         "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Artifacts", "Snapshotter", "ContainerdAPI", grpc, grpcTransport, logging, metrics,
+            "Streaming", "Artifacts", "Snapshotter", "HTTPServing", "ContainerdAPI", grpc, grpcTransport, logging,
+            metrics,
             metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport", protobuf])
     + [
@@ -105,8 +107,9 @@ let upperHalf: [Target] =
         .executableTarget(
             name: "rivulet",
             dependencies: [
-                "Base", "Linux", "Registry", "Streaming", "Artifacts", arguments, httpClient, nio, nioPosix, nioHTTP1,
-                logging, system,
+                "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPServing", arguments, httpClient, nio,
+                nioPosix,
+                nioHTTP1, logging, lifecycle, signals, system,
             ],
             swiftSettings: settings),
     ]

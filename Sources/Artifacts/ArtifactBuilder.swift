@@ -45,18 +45,22 @@ public struct ArtifactBuilder: Sendable {
     private let layersAtOnce: Int
     private let signer: ArtifactSigner?
     private let scratch: String
+    private let keptLayer: UInt64
     private let logger: Logger
 
     /// - Parameters:
     ///   - workers: where layers are decoded; it must be running.
     ///   - layersAtOnce: one a core is right: reading a layer is bound by decoding it.
     ///   - signer: signs what is published.
+    ///   - keptLayer: what has been made of a layer of so many compressed bytes or more is kept if the rest fails, and not
+    ///     made again. A smaller one takes a few seconds.
     ///   - scratch: where what a startup pack is made of is put meanwhile: as many bytes as it names of the image's files.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
-        scratch: String = "/var/tmp", logger: Logger
+        scratch: String = "/var/tmp", keptLayer: UInt64 = 256 << 20, logger: Logger
     ) {
         self.scratch = scratch
+        self.keptLayer = keptLayer
         self.signer = signer
         self.registry = registry
         self.workers = workers
@@ -100,6 +104,9 @@ public struct ArtifactBuilder: Sendable {
                 repository, bytes, artifact.descriptor(of: bytes), subject: manifest.digest)
         } catch {
             throw ArtifactError(registry: error, "the streaming artifact of \(repository)@\(manifest.digest)")
+        }
+        if manifest.layers.contains(where: { $0.size >= keptLayer }) {
+            await Unfinished(registry: registry, repository: repository, subject: subject, isUsed: true).forget()
         }
         return Published(artifact: artifact, digest: Digest.of(bytes), wasThere: false)
     }
@@ -160,15 +167,18 @@ public struct ArtifactBuilder: Sendable {
                 )
             }
         }
-        return try await layers(repository, work, report)
+        let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
+        return try await layers(repository, subject, work, report)
     }
 
     /// Reads `work`, so many side by side; the results are in its order.
     private func layers(
-        _ repository: Repository, _ work: [(descriptor: Descriptor, diffID: Digest)],
+        _ repository: Repository, _ subject: Descriptor, _ work: [(descriptor: Descriptor, diffID: Digest)],
         _ report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
         let total = work.reduce(0) { $0 + $1.descriptor.size }
+        let unfinished = Unfinished(registry: registry, repository: repository, subject: subject, isUsed: signer == nil)
+        let made = work.contains { $0.descriptor.size >= keptLayer } ? await unfinished.layers() : [:]
         let progress = Guarded(Progress(totalBytes: total))
         report(progress.withLock { $0 })
         let read: @Sendable (Int) -> Void = { count in
@@ -186,7 +196,14 @@ public struct ArtifactBuilder: Sendable {
                     while started < work.count, started - finished < layersAtOnce {
                         let index = started
                         group.addTask {
-                            (index, try await self.layer(repository, work[index].descriptor, work[index].diffID, read))
+                            let (descriptor, diffID) = work[index]
+                            if let layer = made[descriptor.digest], layer.diffID == diffID {
+                                read(Int(clamping: descriptor.size))
+                                return (index, layer)
+                            }
+                            let layer = try await self.layer(repository, descriptor, diffID, read)
+                            if descriptor.size >= keptLayer { await unfinished.keep(layer) }
+                            return (index, layer)
                         }
                         started += 1
                     }

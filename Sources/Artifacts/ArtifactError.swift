@@ -12,6 +12,10 @@ public struct ArtifactError: ModuleError {
         case unsupportedMediaType
         /// Nothing in the index is for a platform that can be converted (NO_SUPPORTED_PLATFORM_FOUND).
         case noSupportedPlatform
+        /// It is no image but an artifact (UNSUPPORTED_ARTIFACT_TYPE).
+        case unsupportedArtifactType
+        /// It has no layers (IMAGE_NOT_RUNNABLE).
+        case notRunnable
         /// A layer's bytes are not what the image says, or are no archive.
         case badLayer
         /// The registry failed; ``ArtifactError/cause`` says how.

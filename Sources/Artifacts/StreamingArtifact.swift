@@ -6,6 +6,8 @@ public import Registry
 /// byte by byte.
 public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
+    /// What has been made of an artifact that is not finished: one layer.
+    static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
     static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     static let windowsType = "application/vnd.rivulet.restart-windows.v1"
     static let startupPackType = "application/vnd.rivulet.startup-pack.v1"
@@ -67,10 +69,15 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     /// Reads a manifest that a registry gave as referring to `subject`.
     public init(_ manifest: Manifest, subject: Digest) throws(ArtifactError) {
+        try self.init(manifest, subject: subject, type: Self.artifactType)
+    }
+
+    /// As ``init(_:subject:)``, for a manifest of `type`.
+    init(_ manifest: Manifest, subject: Digest, type: String) throws(ArtifactError) {
         func invalid(_ why: String) -> ArtifactError {
             ArtifactError(.invalid, "manifest \(manifest.digest) is no streaming artifact of \(subject): \(why)")
         }
-        guard manifest.artifactType == Self.artifactType else { throw invalid("its artifactType is another") }
+        guard manifest.artifactType == type else { throw invalid("its artifactType is another") }
         guard let stated = manifest.subject, stated.digest == subject else { throw invalid("its subject is another") }
         var windows: [Digest: Descriptor] = [:]
         for descriptor in manifest.layers where descriptor.mediaType == Self.windowsType {
@@ -134,7 +141,7 @@ public struct StreamingArtifact: Sendable, Hashable {
 
         let schemaVersion = 2
         let mediaType = MediaType.ociManifest
-        let artifactType = StreamingArtifact.artifactType
+        let artifactType: String
         let config: Entry
         let layers: [Entry]
         let subject: Entry
@@ -145,6 +152,10 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     /// The manifest's bytes: the same for the same artifact.
     public func encoded() throws(ArtifactError) -> [UInt8] {
+        try encoded(as: Self.artifactType)
+    }
+
+    func encoded(as type: String) throws(ArtifactError) -> [UInt8] {
         let config = Descriptor(
             mediaType: MediaType.ociEmpty, digest: Digest.of(Self.emptyConfig),
             size: UInt64(Self.emptyConfig.count))
@@ -167,6 +178,7 @@ public struct StreamingArtifact: Sendable, Hashable {
             return Array(
                 try encoder.encode(
                     Wire(
+                        artifactType: type,
                         config: Wire.Entry(config, data: "e30="), layers: entries + packs,
                         subject: Wire.Entry(subject), annotations: annotations.isEmpty ? nil : annotations)))
         } catch {
@@ -176,9 +188,9 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     /// What a list of referrers says of it when these are its bytes: its annotations too (OCI distribution-spec 1.1, "Pushing
     /// Manifests with Subject").
-    func descriptor(of bytes: [UInt8]) -> Descriptor {
+    func descriptor(of bytes: [UInt8], as type: String = artifactType) -> Descriptor {
         Descriptor(
             mediaType: MediaType.ociManifest, digest: Digest.of(bytes), size: UInt64(bytes.count),
-            annotations: annotations, artifactType: Self.artifactType)
+            annotations: annotations, artifactType: type)
     }
 }

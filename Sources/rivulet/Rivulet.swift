@@ -21,5 +21,9 @@ struct Rivulet: AsyncParsableCommand {
               rivulet manifest list-referrers registry.example/team/app:1.2
               rivulet profile export --repository registry.example/team/app -o app.profile
             """,
-        version: version, subcommands: [ArtifactStreamingCommand.self, ManifestCommand.self, ProfileCommand.self])
+        version: version,
+        subcommands: [
+            ArtifactStreamingCommand.self, ImageCommand.self, ManifestCommand.self, ProfileCommand.self,
+            ServeConversion.self,
+        ])
 }

@@ -91,6 +91,31 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false]) func whatHasBeenMadeOfLargeLayersIsNotMadeAgain(hasReferrers: Bool) async throws {
+        var behaviour = Behaviour()
+        behaviour.hasReferrers = hasReferrers
+        try await Self.withImage(behaviour) { image in
+            let workers = NIOThreadPool(numberOfThreads: 1)
+            workers.start()
+            let builder = ArtifactBuilder(
+                registry: image.client, workers: workers, layersAtOnce: 1, keptLayer: 1, logger: Self.logger)
+            let layers = image.manifest.layers.map(\.digest)
+            image.registry.inject(.status(404), digest: layers[1])
+            await #expect(throws: ArtifactError.self) {
+                try await builder.publish(image.repository, image.manifest)
+            }
+            let before = image.registry.requests.count { $0.path.hasSuffix("\(layers[0])") }
+            let published = try await builder.publish(image.repository, image.manifest)
+            #expect(image.registry.requests.count { $0.path.hasSuffix("\(layers[0])") } == before)
+            try await workers.shutdownGracefully()
+            // It is the same as made in one go, and nothing is left of the first try.
+            let left = try await image.client.referrers(image.repository, of: image.manifest.digest)
+            #expect(left.map(\.digest) == [published.digest])
+            let anew = try await image.builder.publish(image.repository, image.manifest, force: true)
+            #expect(anew.digest == published.digest)
+        }
+    }
+
     @Test func thatThereIsNoneIsRemembered() async throws {
         try await Self.withImage { image in
             let finder = ArtifactFinder(registry: image.client, logger: Self.logger)

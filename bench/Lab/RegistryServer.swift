@@ -6,7 +6,11 @@ public final class RegistryServer: Sendable {
     private let process: ChildProcess
 
     /// Starts one over `storage`, a directory that need not exist and outlives the server.
-    public init(in lab: Lab, storage: String, teardown: Teardown? = nil) async throws(LabError) {
+    ///
+    /// - Parameter notifications: where it tells what is pushed and deleted.
+    public init(
+        in lab: Lab, storage: String, notifications: String? = nil, teardown: Teardown? = nil
+    ) async throws(LabError) {
         port = try Sockets.freePort()
         let configuration = "\(lab.directory)/registry-\(port).yml"
         try Files.makeDirectory(storage)
@@ -25,13 +29,27 @@ public final class RegistryServer: Sendable {
                 enabled: true
             http:
               addr: 127.0.0.1:\(port)
-            """)
+
+            """ + (notifications.map(Self.endpoint) ?? ""))
         let process = try ChildProcess(
             "docker-registry", ["docker-registry", "serve", configuration], log: "\(lab.nextLogName("registry")).log",
             environment: ["OTEL_TRACES_EXPORTER": "none"])
         self.process = process
         try (teardown ?? lab.teardown).add("docker-registry") { process.terminate() }
         try await Readiness.port(port, of: process)
+    }
+
+    private static func endpoint(_ url: String) -> String {
+        """
+        notifications:
+          endpoints:
+            - name: listener
+              url: \(url)
+              timeout: 5s
+              threshold: 10
+              backoff: 100ms
+
+        """
     }
 
     /// Ends it, as if the machine it runs on had gone. Blocks.

@@ -4,5 +4,8 @@ import ArgumentParser
 struct ArtifactStreamingCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "artifact-streaming", abstract: "Streaming artifacts: what makes an ordinary image streamable.",
-        subcommands: [ArtifactStreamingCreate.self])
+        subcommands: [
+            ArtifactStreamingCreate.self, ArtifactStreamingShow.self, ArtifactStreamingUpdate.self,
+            ArtifactStreamingOperation.self,
+        ])
 }

@@ -3,6 +3,7 @@ import Artifacts
 import Base
 import Glibc
 import Logging
+import NIOHTTP1
 import NIOPosix
 import Registry
 import Streaming
@@ -45,6 +46,16 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             discussion: "A file as rivulet profile export writes it; - is standard input.", valueName: "file"))
     var profile: String?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Have the conversion service make it, and do not wait.",
+            discussion: "The service is the one at $RIVULET_SERVICE, or at \(ServiceOptions.defaultURL)."))
+    var noWait = false
+
+    @Option(
+        help: ArgumentHelp("The token that the service wants, if it wants one, for --no-wait.", valueName: "file"))
+    var tokenFile: String?
+
     @Option(
         help: ArgumentHelp(
             "Where what a startup pack is made of is put meanwhile.",
@@ -64,8 +75,20 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
         let wasThere: Bool
     }
 
+    func validate() throws {
+        guard !noWait || (!force && signKey == nil && profile == nil) else {
+            throw ValidationError("--no-wait has the service make it: --force, --sign-key and --profile are not for it")
+        }
+    }
+
     func run() async throws {
         try await reporting {
+            if noWait {
+                let service = ServiceOptions(tokenFile: tokenFile, output: registry.output)
+                let operation: ConversionOperation = try await service.ask(
+                    .POST, ["operations"], body: ["image": image])
+                return try service.show([operation])
+            }
             let reference = try ImageReference(parsing: image)
             let signer = try signKey.map { file in
                 try ArtifactSigner(
@@ -76,6 +99,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             }
             try await registry.withClient { client in
                 let image = try await ImageManifests(reference, client)
+                try image.checkAreImages()
                 let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
                 let workers = NIOThreadPool(numberOfThreads: cores)
                 workers.start()

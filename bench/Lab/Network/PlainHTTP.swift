@@ -139,6 +139,15 @@ public struct PlainHTTP: ~Copyable {
         guard answer.status == 201 else { throw LabError(.failed, "PUT \(path) is answered with \(answer.status)") }
     }
 
+    /// Deletes something, which is answered with 202.
+    public static func delete(_ path: String, port: Int) throws(LabError) {
+        var connection = try PlainHTTP(port: port)
+        try connection.send(
+            ["DELETE \(path) HTTP/1.1", "Host: 127.0.0.1", "Connection: close", "", ""].joined(separator: "\r\n"))
+        let answer = try connection.head()
+        guard answer.status == 202 else { throw LabError(.failed, "DELETE \(path) is answered with \(answer.status)") }
+    }
+
     private mutating func get(_ path: String, headers: [String], limit: Int) throws(LabError) -> [UInt8] {
         try send(Self.request(path, headers: headers + ["Connection: close"]))
         let head = try head()

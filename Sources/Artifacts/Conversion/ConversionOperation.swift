@@ -1,0 +1,66 @@
+import Registry
+
+/// One conversion of one image, from the question to the answer. Its JSON is what the service's API gives.
+public struct ConversionOperation: Codable, Sendable, Equatable {
+    public enum State: String, Codable, Sendable, CaseIterable {
+        case notStarted = "NotStarted"
+        case running = "Running"
+        case succeeded = "Succeeded"
+        case failed = "Failed"
+        case canceled = "Canceled"
+
+        /// Whether nothing more happens.
+        public var isOver: Bool { self != .notStarted && self != .running }
+    }
+
+    /// Why one failed.
+    public struct Failure: Codable, Sendable, Equatable {
+        /// One of ``ConversionOperation/code(of:)``.
+        public let code: String
+        public let message: String
+    }
+
+    /// A UUID.
+    public let id: String
+    /// With the registry's host.
+    public let repository: String
+    /// As it was asked for, completed.
+    public let image: String
+    public internal(set) var state: State
+    /// In percent.
+    public internal(set) var progress: Int
+    /// Digests of the artifacts, one for each platform, when it has succeeded.
+    public internal(set) var artifacts: [String]
+    public internal(set) var error: Failure?
+    /// Seconds since 1970.
+    public let created: Int64
+    /// See ``created``.
+    public internal(set) var changed: Int64
+
+    /// The code for what went wrong: those that Azure Container Registry's conversion has, and no others.
+    static func code(of error: any Error) -> String {
+        guard let error = error as? ArtifactError else {
+            return (error as? RegistryError)?.code == .notFound ? "RESOURCE_NOT_FOUND" : "UNKNOWN_ERROR"
+        }
+        switch error.code {
+        case .unsupportedMediaType: return "UNSUPPORTED_MEDIATYPE"
+        case .noSupportedPlatform: return "NO_SUPPORTED_PLATFORM_FOUND"
+        case .unsupportedArtifactType: return "UNSUPPORTED_ARTIFACT_TYPE"
+        case .notRunnable: return "IMAGE_NOT_RUNNABLE"
+        case .registry where (error.cause as? RegistryError)?.code == .notFound: return "RESOURCE_NOT_FOUND"
+        case .registry, .invalid, .untrusted, .badLayer, .internal: return "UNKNOWN_ERROR"
+        }
+    }
+}
+
+/// Whether images of a repository are converted when they are pushed.
+public struct RepositoryStreaming: Codable, Sendable, Equatable {
+    /// With the registry's host.
+    public let repository: String
+    public let streaming: Bool
+
+    public init(repository: String, streaming: Bool) {
+        self.repository = repository
+        self.streaming = streaming
+    }
+}

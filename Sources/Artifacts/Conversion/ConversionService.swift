@@ -1,0 +1,347 @@
+import Base
+public import Logging
+public import NIOPosix
+public import Registry
+public import ServiceLifecycle
+
+/// Converts images of one registry when they are asked for, and those that are pushed to repositories that are switched on.
+///
+/// What is done is in the registry, and doing it twice gives the same bytes: any number of services may run behind one
+/// registry. Conversions are run one after the other, as each uses all cores.
+public final class ConversionService: Service {
+    public struct Configuration: Sendable {
+        /// The registry's host, as it stands in references.
+        public var registry: String
+        /// How often the tags of active repositories are looked at for what was pushed and not told of, in nanoseconds.
+        public var pollInterval: UInt64 = 300_000_000_000
+        public var signer: ArtifactSigner?
+        public var scratch = "/var/tmp"
+
+        public init(registry: String) {
+            self.registry = registry
+        }
+    }
+
+    private struct Running {
+        let task: Task<[String], any Error>
+        var percent = 0
+    }
+
+    /// Tags of one repository that are looked at.
+    private static let maximumTags = 10_000
+
+    private let configuration: Configuration
+    private let registry: RegistryClient
+    private let store: ConversionStore
+    private let workers: NIOThreadPool
+    private let builder: ArtifactBuilder
+    private let logger: Logger
+    private let running = Guarded<[String: Running]>([:])
+    private let waiting: AsyncStream<String>
+    private let queue: AsyncStream<String>.Continuation
+
+    /// - Parameter workers: where layers are decoded and the database is asked; it must be running.
+    public init(
+        _ configuration: Configuration, registry: RegistryClient, store: ConversionStore, workers: NIOThreadPool,
+        cores: Int, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.registry = registry
+        self.store = store
+        self.workers = workers
+        self.logger = logger
+        builder = ArtifactBuilder(
+            registry: registry, workers: workers, layersAtOnce: cores, signer: configuration.signer,
+            scratch: configuration.scratch, logger: logger)
+        (waiting, queue) = AsyncStream.makeStream(of: String.self)
+    }
+
+    /// Works until it is told to stop. What is under way then is begun anew when it runs again.
+    public func run() async throws {
+        for id in try await stored({ try $0.unfinished() }) { queue.yield(id) }
+        try await withGracefulShutdownHandler {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await self.convertAll() }
+                group.addTask { await self.pollAll() }
+                try await group.next()
+                group.cancelAll()
+            }
+        } onGracefulShutdown: {
+            self.queue.finish()
+            self.running.withLock { for entry in $0.values { entry.task.cancel() } }
+        }
+    }
+
+    // MARK: - Operations
+
+    /// Has an image converted; gives the operation that is under way for it, if there is one.
+    public func start(_ image: String) async throws(ConversionError) -> ConversionOperation {
+        let reference = try reference(image)
+        return try await start(reference)
+    }
+
+    private func start(_ reference: ImageReference) async throws(ConversionError) -> ConversionOperation {
+        let (operation, isNew) = try await stored {
+            try $0.add(repository: "\(reference.repository)", image: "\(reference)")
+        }
+        if isNew { queue.yield(operation.id) }
+        return shown(operation)
+    }
+
+    public func operation(_ id: String) async throws(ConversionError) -> ConversionOperation {
+        guard let found = try await stored({ try $0.find(id) }) else {
+            throw ConversionError(.notFound, "there is no operation \(id.prefix(100))")
+        }
+        return shown(found)
+    }
+
+    /// The newest first; of one repository or one image, or all.
+    public func operations(
+        repository: String? = nil, image: String? = nil
+    ) async throws(ConversionError) -> [ConversionOperation] {
+        let repository = try repository.map { (name) throws(ConversionError) in try self.repository(name) }
+        let image = try image.map { (name) throws(ConversionError) in "\(try reference(name))" }
+        return try await stored {
+            try $0.operations(repository: repository.map { "\($0)" }, image: image)
+        }.map(shown)
+    }
+
+    /// Stops a conversion; one that is under way is stopped when this returns, or soon after.
+    public func cancel(_ id: String) async throws(ConversionError) -> ConversionOperation {
+        let before = try await operation(id)
+        guard !before.state.isOver else {
+            throw ConversionError(.isOver, "operation \(id) is over: \(before.state.rawValue)")
+        }
+        let after = try await stored { try $0.change(id) { $0.state = .canceled } }
+        running.withLock { $0[id]?.task.cancel() }
+        return after ?? before
+    }
+
+    /// With how far it is now.
+    private func shown(_ operation: ConversionOperation) -> ConversionOperation {
+        guard operation.state == .running, let percent = running.withLock({ $0[operation.id]?.percent }) else {
+            return operation
+        }
+        var operation = operation
+        operation.progress = percent
+        return operation
+    }
+
+    private func convertAll() async {
+        for await id in waiting where !Task.isCancelled { await convert(id) }
+    }
+
+    private func convert(_ id: String) async {
+        do {
+            let started = try await stored {
+                try $0.change(id) { if $0.state == .notStarted { $0.state = .running } }
+            }
+            guard let started, started.state == .running else { return }
+            let task = Task { try await self.convert(try self.reference(started.image), id) }
+            running.withLock { $0[id] = Running(task: task) }
+            let result = await withTaskCancellationHandler {
+                await task.result
+            } onCancel: {
+                task.cancel()
+            }
+            running.withLock { $0[id] = nil }
+            // The service stops: it is done again when it runs again.
+            if Task.isShuttingDownGracefully || Task.isCancelled { return }
+            let ended = try await stored {
+                try $0.change(id) { operation in
+                    switch result {
+                    case .success(let artifacts):
+                        operation.state = .succeeded
+                        operation.progress = 100
+                        operation.artifacts = artifacts
+                    case .failure(let error):
+                        operation.state = .failed
+                        operation.error = ConversionOperation.Failure(
+                            code: ConversionOperation.code(of: error), message: "\(error)")
+                    }
+                }
+            }
+            logger.info(
+                "conversion is over",
+                metadata: [
+                    "image": "\(started.image)", "state": "\(ended?.state.rawValue ?? "")",
+                    "error": "\(ended?.error?.message ?? "")",
+                ])
+        } catch {
+            logger.error("a conversion cannot be written down", metadata: ["id": "\(id)", "error": "\(error)"])
+        }
+    }
+
+    /// Makes the artifact of each platform; gives their digests.
+    private func convert(_ reference: ImageReference, _ id: String) async throws -> [String] {
+        let image = try await ImageManifests(reference, registry)
+        try image.checkAreImages()
+        let sizes = image.manifests.map { $0.layers.reduce(0) { $0 + $1.size } }
+        let total = max(1, sizes.reduce(0, +))
+        var before: UInt64 = 0
+        var artifacts: [String] = []
+        for (manifest, size) in zip(image.manifests, sizes) {
+            let done = before
+            let published = try await builder.publish(image.repository, manifest) { progress in
+                // Never 100 before it is there.
+                let percent = Int(min(99, (done + progress.bytes) * 100 / total))
+                self.running.withLock { $0[id]?.percent = percent }
+            }
+            artifacts.append("\(published.digest)")
+            before += size
+        }
+        return artifacts
+    }
+
+    // MARK: - Repositories
+
+    /// Whether images that are pushed to it are converted.
+    public func streaming(_ name: String) async throws(ConversionError) -> RepositoryStreaming {
+        let repository = try repository(name)
+        let isOn = try await stored { try $0.isStreaming("\(repository)") }
+        return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
+    }
+
+    /// All that are switched on.
+    public func streaming() async throws(ConversionError) -> [RepositoryStreaming] {
+        try await stored { try $0.streaming() }.map { RepositoryStreaming(repository: $0, streaming: true) }
+    }
+
+    /// Has images converted that are pushed from now on, or no longer. What is there stays as it is.
+    public func setStreaming(_ name: String, _ isOn: Bool) async throws(ConversionError) -> RepositoryStreaming {
+        let repository = try repository(name)
+        if try await stored({ try $0.isStreaming("\(repository)") }) != isOn {
+            var tags: [String: String] = [:]
+            if isOn {
+                do throws(RegistryError) {
+                    tags = try await self.tags(repository)
+                } catch {
+                    // One to which nothing has been pushed is not known to the registry.
+                    guard error.code == .notFound else {
+                        throw ConversionError(.invalid, "the tags of \(repository) cannot be listed", cause: error)
+                    }
+                }
+            }
+            try await stored { [tags] in try $0.set("\(repository)", streaming: isOn, tags: tags) }
+        }
+        return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
+    }
+
+    /// What a registry has told.
+    public func receive(_ notifications: [PushNotification]) async throws(ConversionError) {
+        for notification in notifications {
+            let repository = try repository(notification.repository)
+            switch notification.action {
+            case .push:
+                guard let tag = notification.tag, try await stored({ try $0.isStreaming("\(repository)") }) else {
+                    continue
+                }
+                await look(repository, tag)
+            case .delete:
+                if let digest = notification.digest { await forget(repository, digest) }
+            }
+        }
+    }
+
+    /// The image is deleted: so is what was made of it.
+    private func forget(_ repository: Repository, _ image: Digest) async {
+        do throws(RegistryError) {
+            let found = try await registry.referrers(
+                repository, of: image, artifactType: StreamingArtifact.artifactType)
+            for artifact in found {
+                try await registry.deleteReferrer(repository, digest: artifact.digest, subject: image)
+                logger.info(
+                    "the artifact of a deleted image is deleted",
+                    metadata: ["image": "\(repository)@\(image)", "artifact": "\(artifact.digest)"])
+            }
+        } catch {
+            logger.warning(
+                "the artifact of a deleted image cannot be deleted",
+                metadata: ["image": "\(repository)@\(image)", "error": "\(error)"])
+        }
+    }
+
+    private func pollAll() async {
+        while (try? await Task.sleep(nanoseconds: configuration.pollInterval)) != nil {
+            guard let repositories = try? await stored({ try $0.streaming() }) else { continue }
+            for name in repositories {
+                guard let repository = try? self.repository(name) else { continue }
+                do throws(RegistryError) {
+                    for tag in try await registry.tags(repository, limit: Self.maximumTags) where Self.isImage(tag) {
+                        await look(repository, tag)
+                    }
+                } catch {
+                    logger.warning(
+                        "the tags of a repository cannot be listed",
+                        metadata: ["repository": "\(name)", "error": "\(error)"])
+                }
+            }
+        }
+    }
+
+    /// Converts what a tag is now, if it was something else when it was last looked at.
+    private func look(_ repository: Repository, _ tag: String) async {
+        let reference = ImageReference(repository: repository, tag: tag)
+        do {
+            let digest = try await registry.document(reference).digest
+            guard try await stored({ try $0.see("\(repository)", tag: tag, digest: "\(digest)") }) else { return }
+            _ = try await start(ImageReference(repository: repository, tag: tag, digest: digest))
+        } catch {
+            logger.warning(
+                "what was pushed cannot be looked at", metadata: ["image": "\(reference)", "error": "\(error)"])
+        }
+    }
+
+    /// The digests of all tags.
+    private func tags(_ repository: Repository) async throws(RegistryError) -> [String: String] {
+        var found: [String: String] = [:]
+        for tag in try await registry.tags(repository, limit: Self.maximumTags) where Self.isImage(tag) {
+            do throws(RegistryError) {
+                found[tag] = "\(try await registry.document(ImageReference(repository: repository, tag: tag)).digest)"
+            } catch {
+                // Deleted a moment ago, or nothing that we understand.
+                guard error.code == .notFound || error.code == .unsupportedManifest || error.code == .invalidManifest
+                else { throw error }
+            }
+        }
+        return found
+    }
+
+    /// Whether a tag is not one under which lists of referrers are kept.
+    private static func isImage(_ tag: String) -> Bool {
+        !(tag.hasPrefix("sha256-") && tag.utf8.count >= 71)
+    }
+
+    // MARK: -
+
+    /// `name` with or without the registry's host.
+    private func repository(_ name: String) throws(ConversionError) -> Repository {
+        let reference = try reference(name)
+        guard !name.contains("@"), !(name.split(separator: "/").last ?? "").contains(":") else {
+            throw ConversionError(.invalid, "\(name.prefix(300)) is an image, not a repository")
+        }
+        return reference.repository
+    }
+
+    private func reference(_ name: String) throws(ConversionError) -> ImageReference {
+        let whole = name.hasPrefix(configuration.registry + "/") ? name : "\(configuration.registry)/\(name)"
+        do {
+            return try ImageReference(parsing: whole)
+        } catch {
+            throw ConversionError(
+                .invalid, "\(name.prefix(300)) is no image of \(configuration.registry)", cause: error)
+        }
+    }
+
+    private func stored<Result: Sendable>(
+        _ body: @escaping @Sendable (ConversionStore) throws -> Result
+    ) async throws(ConversionError) -> Result {
+        do {
+            return try await workers.runIfActive { [store] in try body(store) }
+        } catch let error as ConversionError {
+            throw error
+        } catch {
+            throw ConversionError(.storage, "the service is going down", cause: error)
+        }
+    }
+}

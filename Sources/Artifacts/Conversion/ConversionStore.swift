@@ -1,0 +1,244 @@
+import FoundationEssentials
+import GRDB
+
+/// What the conversion service remembers: a SQLite database. Every method blocks on the disk.
+///
+/// Nothing in it is needed for an artifact to be right: that is in the registry, where other services find it too.
+public final class ConversionStore: Sendable {
+    /// Operations that have ended and are kept; the oldest go first.
+    static let keptOperations = 10_000
+    /// `RivC`, in the header of every such database (SQLite's `application_id`).
+    private static let applicationID: Int32 = 0x5269_7643
+
+    private let queue: DatabaseQueue
+
+    /// Opens the database at `path`, which is made when it is not there; its directory must be.
+    public init(path: String) throws(ConversionError) {
+        do {
+            var configuration = Configuration()
+            configuration.label = "conversions"
+            configuration.foreignKeysEnabled = true
+            configuration.busyMode = .timeout(5)
+            queue = try DatabaseQueue(path: path, configuration: configuration)
+            let (id, tables) = try queue.read {
+                (
+                    try Int32.fetchOne($0, sql: "PRAGMA application_id") ?? 0,
+                    try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+                )
+            }
+            guard id == Self.applicationID || (id == 0 && tables == 0) else {
+                throw ConversionError(.storage, "\(path) is a database of another program: name another with --state")
+            }
+            let migrator = Self.migrator()
+            guard try !queue.read(migrator.hasBeenSuperseded) else {
+                throw ConversionError(.storage, "\(path) was written by a newer version of Rivulet: upgrade")
+            }
+            try queue.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA journal_mode = WAL")
+                try database.execute(sql: "PRAGMA application_id = \(Self.applicationID)")
+            }
+            try migrator.migrate(queue)
+        } catch let error as ConversionError {
+            throw error
+        } catch {
+            throw ConversionError(.storage, "\(path) cannot be opened", cause: error)
+        }
+    }
+
+    private static func migrator() -> DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE operation (
+                        number INTEGER PRIMARY KEY AUTOINCREMENT,
+                        id TEXT NOT NULL UNIQUE,
+                        repository TEXT NOT NULL,
+                        image TEXT NOT NULL,
+                        state TEXT NOT NULL,
+                        progress INTEGER NOT NULL,
+                        -- Digests, one a line.
+                        artifacts TEXT NOT NULL,
+                        error_code TEXT,
+                        error_message TEXT,
+                        created INTEGER NOT NULL,
+                        changed INTEGER NOT NULL
+                    ) STRICT;
+                    CREATE INDEX operation_image ON operation (image);
+                    CREATE INDEX operation_repository ON operation (repository);
+                    CREATE TABLE repository (name TEXT PRIMARY KEY, streaming INTEGER NOT NULL) STRICT;
+                    -- What each tag of an active repository was when it was last looked at.
+                    CREATE TABLE seen (
+                        repository TEXT NOT NULL REFERENCES repository (name) ON DELETE CASCADE,
+                        tag TEXT NOT NULL,
+                        digest TEXT NOT NULL,
+                        PRIMARY KEY (repository, tag)
+                    ) STRICT, WITHOUT ROWID;
+                    """)
+        }
+        return migrator
+    }
+
+    private func wrapping<Result>(_ body: () throws -> Result) throws(ConversionError) -> Result {
+        do {
+            return try body()
+        } catch {
+            throw ConversionError(.storage, "the database of conversions failed", cause: error)
+        }
+    }
+
+    // MARK: - Operations
+
+    /// Adds an operation for `image`, or gives the one that is under way.
+    func add(repository: String, image: String) throws(ConversionError) -> (ConversionOperation, isNew: Bool) {
+        try wrapping {
+            try queue.write { database in
+                let active = try Row.fetchOne(
+                    database,
+                    sql: "SELECT * FROM operation WHERE image = ? AND state IN ('NotStarted', 'Running')",
+                    arguments: [image])
+                if let active { return (try Self.operation(active), false) }
+                let now = Int64(Date().timeIntervalSince1970)
+                let operation = ConversionOperation(
+                    id: UUID().uuidString.lowercased(), repository: repository, image: image, state: .notStarted,
+                    progress: 0, artifacts: [], error: nil, created: now, changed: now)
+                try database.execute(
+                    sql: """
+                        INSERT INTO operation (id, repository, image, state, progress, artifacts, created, changed)
+                        VALUES (?, ?, ?, ?, 0, '', ?, ?)
+                        """,
+                    arguments: [operation.id, repository, image, operation.state.rawValue, now, now])
+                try database.execute(
+                    sql: """
+                        DELETE FROM operation WHERE state NOT IN ('NotStarted', 'Running') AND number <=
+                            (SELECT max(number) FROM operation) - ?
+                        """, arguments: [Self.keptOperations])
+                return (operation, true)
+            }
+        }
+    }
+
+    /// Writes down what has become of one, unless it has ended already. Gives what it is now.
+    func change(
+        _ id: String, _ body: (inout ConversionOperation) -> Void
+    ) throws(ConversionError) -> ConversionOperation? {
+        try wrapping {
+            try queue.write { database in
+                let row = try Row.fetchOne(database, sql: "SELECT * FROM operation WHERE id = ?", arguments: [id])
+                guard var operation = try row.map(Self.operation) else { return nil }
+                guard !operation.state.isOver else { return operation }
+                body(&operation)
+                operation.changed = Int64(Date().timeIntervalSince1970)
+                try database.execute(
+                    sql: """
+                        UPDATE operation SET state = ?, progress = ?, artifacts = ?, error_code = ?, error_message = ?,
+                            changed = ? WHERE id = ?
+                        """,
+                    arguments: [
+                        operation.state.rawValue, operation.progress, operation.artifacts.joined(separator: "\n"),
+                        operation.error?.code, operation.error?.message, operation.changed, id,
+                    ])
+                return operation
+            }
+        }
+    }
+
+    func find(_ id: String) throws(ConversionError) -> ConversionOperation? {
+        try wrapping {
+            try queue.read {
+                try Row.fetchOne($0, sql: "SELECT * FROM operation WHERE id = ?", arguments: [id]).map(Self.operation)
+            }
+        }
+    }
+
+    /// The newest first, at most a thousand; of one repository, or of one image, where that is given.
+    func operations(repository: String? = nil, image: String? = nil) throws(ConversionError) -> [ConversionOperation] {
+        try wrapping {
+            try queue.read {
+                try Row.fetchAll(
+                    $0,
+                    sql: """
+                        SELECT * FROM operation WHERE (?1 IS NULL OR repository = ?1) AND (?2 IS NULL OR image = ?2)
+                        ORDER BY number DESC LIMIT 1000
+                        """, arguments: [repository, image]
+                ).map(Self.operation)
+            }
+        }
+    }
+
+    /// What had not ended when the service did, the oldest first; all of it has not started again.
+    func unfinished() throws(ConversionError) -> [String] {
+        try wrapping {
+            try queue.write { database in
+                try database.execute(
+                    sql: "UPDATE operation SET state = 'NotStarted', progress = 0 WHERE state = 'Running'")
+                return try String.fetchAll(
+                    database, sql: "SELECT id FROM operation WHERE state = 'NotStarted' ORDER BY number")
+            }
+        }
+    }
+
+    private static func operation(_ row: Row) throws -> ConversionOperation {
+        guard let state = ConversionOperation.State(rawValue: row["state"]) else {
+            throw ConversionError(.storage, "an operation is in a state that there is not")
+        }
+        let code: String? = row["error_code"]
+        let artifacts: String = row["artifacts"]
+        return ConversionOperation(
+            id: row["id"], repository: row["repository"], image: row["image"], state: state, progress: row["progress"],
+            artifacts: artifacts.split(separator: "\n").map(String.init),
+            error: code.map { ConversionOperation.Failure(code: $0, message: row["error_message"] ?? "") },
+            created: row["created"], changed: row["changed"])
+    }
+
+    // MARK: - Repositories
+
+    func isStreaming(_ repository: String) throws(ConversionError) -> Bool {
+        try wrapping {
+            try queue.read {
+                try Bool.fetchOne(
+                    $0, sql: "SELECT streaming FROM repository WHERE name = ?", arguments: [repository]) ?? false
+            }
+        }
+    }
+
+    /// Those whose images are converted when they are pushed.
+    func streaming() throws(ConversionError) -> [String] {
+        try wrapping {
+            try queue.read {
+                try String.fetchAll($0, sql: "SELECT name FROM repository WHERE streaming ORDER BY name")
+            }
+        }
+    }
+
+    /// Switches a repository on, with what its tags are now, or off.
+    func set(_ repository: String, streaming: Bool, tags: [String: String]) throws(ConversionError) {
+        try wrapping {
+            try queue.write { database in
+                try database.execute(sql: "DELETE FROM repository WHERE name = ?", arguments: [repository])
+                guard streaming else { return }
+                try database.execute(sql: "INSERT INTO repository VALUES (?, TRUE)", arguments: [repository])
+                for (tag, digest) in tags { try Self.see(repository, tag, digest, database) }
+            }
+        }
+    }
+
+    /// Notes what a tag is now. True when it was something else, or nothing, before.
+    func see(_ repository: String, tag: String, digest: String) throws(ConversionError) -> Bool {
+        try wrapping {
+            try queue.write { database in
+                let known = try String.fetchOne(
+                    database, sql: "SELECT digest FROM seen WHERE repository = ? AND tag = ?",
+                    arguments: [repository, tag])
+                guard known != digest else { return false }
+                try Self.see(repository, tag, digest, database)
+                return true
+            }
+        }
+    }
+
+    private static func see(_ repository: String, _ tag: String, _ digest: String, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", arguments: [repository, tag, digest])
+    }
+}

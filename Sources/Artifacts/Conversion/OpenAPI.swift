@@ -1,0 +1,118 @@
+/// The description of the conversion service's API (OpenAPI 3.1), which it gives at `/v1/openapi.json`.
+public enum OpenAPI {
+    public static let document = """
+        {
+          "openapi": "3.1.0",
+          "info": {
+            "title": "Rivulet conversion service",
+            "version": "1",
+            "description": "Makes streaming artifacts of the images of one registry, when they are asked for and when they are pushed."
+          },
+          "security": [{"token": []}],
+          "paths": {
+            "/healthz": {
+              "get": {"summary": "Whether the service runs", "security": [], "responses": {"200": {"description": "It does"}}}
+            },
+            "/v1/openapi.json": {
+              "get": {"summary": "This description", "responses": {"200": {"description": "OpenAPI 3.1"}}}
+            },
+            "/v1/operations": {
+              "get": {
+                "summary": "Conversions, the newest first, at most 1000",
+                "parameters": [
+                  {"name": "repository", "in": "query", "schema": {"type": "string"}},
+                  {"name": "image", "in": "query", "schema": {"type": "string"}}
+                ],
+                "responses": {"200": {"description": "Operations", "content": {"application/json": {"schema":
+                  {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}}}}}, "400": {"$ref": "#/components/responses/Refused"}}
+              },
+              "post": {
+                "summary": "Converts an image; gives the operation that is under way for it, if there is one",
+                "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                  "type": "object", "required": ["image"],
+                  "properties": {"image": {"type": "string", "examples": ["team/app:1.2"]}}}}}},
+                "responses": {"202": {"description": "The operation", "content": {"application/json": {"schema":
+                  {"$ref": "#/components/schemas/Operation"}}}}, "400": {"$ref": "#/components/responses/Refused"}}
+              }
+            },
+            "/v1/operations/{id}": {
+              "get": {
+                "summary": "One conversion",
+                "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+                "responses": {"200": {"description": "The operation", "content": {"application/json": {"schema":
+                  {"$ref": "#/components/schemas/Operation"}}}}, "404": {"$ref": "#/components/responses/Refused"}}
+              }
+            },
+            "/v1/operations/{id}:cancel": {
+              "post": {
+                "summary": "Stops a conversion",
+                "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+                "responses": {"200": {"description": "The operation", "content": {"application/json": {"schema":
+                  {"$ref": "#/components/schemas/Operation"}}}}, "404": {"$ref": "#/components/responses/Refused"},
+                  "409": {"$ref": "#/components/responses/Refused"}}
+              }
+            },
+            "/v1/repositories": {
+              "get": {"summary": "The repositories whose images are converted when they are pushed",
+                "responses": {"200": {"description": "Repositories", "content": {"application/json": {"schema":
+                  {"type": "array", "items": {"$ref": "#/components/schemas/Repository"}}}}}}}
+            },
+            "/v1/repositories/{repository}": {
+              "parameters": [{"name": "repository", "in": "path", "required": true, "schema": {"type": "string"},
+                "description": "May contain slashes"}],
+              "get": {"summary": "Whether images that are pushed to a repository are converted",
+                "responses": {"200": {"description": "The repository", "content": {"application/json": {"schema":
+                  {"$ref": "#/components/schemas/Repository"}}}}}},
+              "put": {
+                "summary": "Has images converted that are pushed from now on, or no longer",
+                "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                  "type": "object", "required": ["streaming"], "properties": {"streaming": {"type": "boolean"}}}}}},
+                "responses": {"200": {"description": "The repository", "content": {"application/json": {"schema":
+                  {"$ref": "#/components/schemas/Repository"}}}}, "400": {"$ref": "#/components/responses/Refused"}}
+              }
+            },
+            "/v1/notifications": {
+              "post": {
+                "summary": "Where registries tell what was pushed and deleted: distribution's, Harbor's and Azure Container Registry's formats",
+                "requestBody": {"required": true, "content": {"application/json": {}}},
+                "responses": {"202": {"description": "Taken note of"}, "400": {"$ref": "#/components/responses/Refused"}}
+              }
+            }
+          },
+          "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {"Refused": {"description": "One line that says why", "content": {"text/plain": {}}}},
+            "schemas": {
+              "Operation": {
+                "type": "object",
+                "required": ["id", "repository", "image", "state", "progress", "artifacts", "created", "changed"],
+                "properties": {
+                  "id": {"type": "string", "format": "uuid"},
+                  "repository": {"type": "string"},
+                  "image": {"type": "string"},
+                  "state": {"enum": ["NotStarted", "Running", "Succeeded", "Failed", "Canceled"]},
+                  "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent"},
+                  "artifacts": {"type": "array", "items": {"type": "string"}, "description": "Digests, one for each platform"},
+                  "error": {
+                    "type": "object",
+                    "required": ["code", "message"],
+                    "properties": {
+                      "code": {"enum": ["UNKNOWN_ERROR", "RESOURCE_NOT_FOUND", "NO_SUPPORTED_PLATFORM_FOUND",
+                        "UNSUPPORTED_MEDIATYPE", "UNSUPPORTED_ARTIFACT_TYPE", "IMAGE_NOT_RUNNABLE"]},
+                      "message": {"type": "string"}
+                    }
+                  },
+                  "created": {"type": "integer", "description": "Seconds since 1970"},
+                  "changed": {"type": "integer", "description": "Seconds since 1970"}
+                }
+              },
+              "Repository": {
+                "type": "object",
+                "required": ["repository", "streaming"],
+                "properties": {"repository": {"type": "string"}, "streaming": {"type": "boolean"}}
+              }
+            }
+          }
+        }
+        """
+}

@@ -1,0 +1,123 @@
+public import Base
+public import Registry
+
+/// Copies an image from one repository into another, of the same registry or of another: every platform of it, byte for byte, so
+/// that its digest and its signatures stay good.
+public struct ImageCopy: Sendable {
+    /// What has been copied so far. Of an index what there is becomes known manifest by manifest.
+    public struct Progress: Sendable {
+        /// Bytes of blobs, those that were there already among them.
+        public var bytes: UInt64 = 0
+        /// See ``bytes``.
+        public var totalBytes: UInt64 = 0
+    }
+
+    /// What was copied.
+    public struct Result: Sendable, Equatable {
+        /// Of what the reference stands for: of an index its own.
+        public let digest: Digest
+        /// Image manifests.
+        public let manifests: Int
+        /// Bytes of blobs, each counted once.
+        public let bytes: UInt64
+    }
+
+    /// Deepest nesting of indexes that is followed; the specifications allow indexes in indexes.
+    private static let maximumDepth = 3
+
+    private let registry: RegistryClient
+    private let blobsAtOnce: Int
+
+    /// - Parameter blobsAtOnce: blobs of a manifest that are copied side by side.
+    public init(_ registry: RegistryClient, blobsAtOnce: Int = 4) {
+        self.registry = registry
+        self.blobsAtOnce = max(1, blobsAtOnce)
+    }
+
+    /// Copies `source` to `target`, whose tag it then has.
+    ///
+    /// - Throws: an ``ArtifactError`` that names what could not be copied. A tag that was there before is changed last.
+    public func copy(
+        _ source: ImageReference, to target: ImageReference,
+        report: @escaping @Sendable (Progress) -> Void = { _ in }
+    ) async throws(ArtifactError) -> Result {
+        let progress = Guarded((progress: Progress(), seen: Set<Digest>(), manifests: 0))
+        let change: @Sendable (UInt64, UInt64) -> Void = { bytes, total in
+            report(
+                progress.withLock { state in
+                    state.progress.bytes += bytes
+                    state.progress.totalBytes += total
+                    return state.progress
+                })
+        }
+        do {
+            let digest = try await copy(
+                source, to: target.repository, tag: target.tag, depth: 0
+            ) { descriptors in
+                let new = progress.withLock { state in
+                    state.manifests += 1
+                    return descriptors.filter { state.seen.insert($0.digest).inserted }
+                }
+                change(0, new.reduce(0) { $0 + $1.size })
+                try await self.copyBlobs(new, from: source.repository, to: target.repository) { change(UInt64($0), 0) }
+            }
+            return progress.withLock {
+                Result(digest: digest, manifests: $0.manifests, bytes: $0.progress.totalBytes)
+            }
+        } catch let error as ArtifactError {
+            throw error
+        } catch let error as RegistryError {
+            throw ArtifactError(registry: error, "\(source) cannot be copied to \(target.repository)")
+        } catch {
+            throw ArtifactError(.internal, "\(source) cannot be copied to \(target.repository): \(error)", cause: error)
+        }
+    }
+
+    /// Copies what a reference stands for: what it names first, then itself. Gives its digest.
+    private func copy(
+        _ source: ImageReference, to target: Repository, tag: String?, depth: Int,
+        _ blobs: ([Descriptor]) async throws -> Void
+    ) async throws -> Digest {
+        let (bytes, mediaType, document) = try await registry.rawDocument(source)
+        switch document {
+        case .image(let manifest):
+            try await blobs([manifest.config] + manifest.layers)
+        case .index(let index):
+            guard depth < Self.maximumDepth else {
+                throw ArtifactError(.invalid, "\(source): indexes are nested too deeply")
+            }
+            for descriptor in index.manifests {
+                _ = try await copy(
+                    ImageReference(repository: source.repository, digest: descriptor.digest), to: target, tag: nil,
+                    depth: depth + 1, blobs)
+            }
+        }
+        let digest = Digest.of(bytes)
+        _ = try await registry.pushManifest(
+            target, reference: tag ?? digest.description, mediaType: mediaType, bytes: bytes)
+        return digest
+    }
+
+    private func copyBlobs(
+        _ descriptors: [Descriptor], from source: Repository, to target: Repository,
+        _ moved: @escaping @Sendable (Int) -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var running = 0
+            // What lies elsewhere (Windows' base layers) stays there.
+            for descriptor in descriptors where descriptor.urls.isEmpty {
+                if running >= blobsAtOnce {
+                    try await group.next()
+                    running -= 1
+                }
+                group.addTask {
+                    try await registry.copyBlob(
+                        BlobLocation(repository: source, digest: descriptor.digest), size: descriptor.size,
+                        to: target, moved: moved)
+                }
+                running += 1
+            }
+            try await group.waitForAll()
+        }
+    }
+}

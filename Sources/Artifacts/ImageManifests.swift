@@ -1,0 +1,45 @@
+public import Registry
+
+/// The manifests that a reference stands for, one for each platform.
+public struct ImageManifests: Sendable {
+    public let repository: Repository
+    public let manifests: [Manifest]
+
+    /// Of an index, those that are for Linux: an index's attestations are not.
+    ///
+    /// - Throws: an ``ArtifactError`` for an index without one, `RegistryError` for everything else.
+    public init(_ reference: ImageReference, _ client: RegistryClient) async throws {
+        repository = reference.repository
+        switch try await client.document(reference) {
+        case .image(let manifest): manifests = [manifest]
+        case .index(let index):
+            var found: [Manifest] = []
+            for descriptor in index.manifests {
+                guard let platform = descriptor.platform, platform.os == "linux" else { continue }
+                found.append(try await client.manifest(repository, digest: descriptor.digest))
+            }
+            guard !found.isEmpty else {
+                throw ArtifactError(
+                    .noSupportedPlatform,
+                    "NO_SUPPORTED_PLATFORM_FOUND: \(reference) has no manifest for a Linux platform: nothing to convert"
+                )
+            }
+            manifests = found
+        }
+    }
+
+    /// Refuses what can be listed but not converted.
+    public func checkAreImages() throws(ArtifactError) {
+        for manifest in manifests {
+            let name = "\(repository)@\(manifest.digest)"
+            if let type = manifest.artifactType {
+                throw ArtifactError(
+                    .unsupportedArtifactType,
+                    "UNSUPPORTED_ARTIFACT_TYPE: \(name) is no image but an artifact of the type \(type)")
+            }
+            if manifest.layers.isEmpty {
+                throw ArtifactError(.notRunnable, "IMAGE_NOT_RUNNABLE: \(name) has no layers")
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+import Artifacts
+import Base
+import Foundation
+import HTTPServing
+import Linux
+import Logging
+import NIOPosix
+import Registry
+import TestRegistry
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ConversionTests {
+    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private static let never: UInt64 = 1 << 60
+
+    /// A service that runs, and its registry.
+    private struct Running {
+        let registry: TestRegistry
+        let client: RegistryClient
+        let service: ConversionService
+
+        /// Publishes an image of one layer.
+        @discardableResult
+        func push(_ tag: String, repository: String = "team/app", seed: UInt64 = 1) -> Digest {
+            let archive = TarWriter.archive([.file("text", Samples.text(bytes: 100_000, seed: seed))])
+            return registry.addImage(
+                repository: repository, tag: tag,
+                layers: [TestLayer(Compressed.gzip(archive), diffID: Digest.of(archive))]
+            ).manifestDigest
+        }
+
+        func hasArtifact(_ image: Digest, _ repository: String = "team/app") async -> Bool {
+            let repository = Repository(host: registry.host, name: repository)
+            return await ArtifactFinder(registry: client, logger: ConversionTests.logger)
+                .artifact(repository, of: image) != nil
+        }
+
+        /// What becomes of an operation.
+        func ended(_ operation: ConversionOperation) async throws -> ConversionOperation {
+            for _ in 0..<2000 {
+                let now = try await service.operation(operation.id)
+                if now.state.isOver { return now }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            return try await service.operation(operation.id)
+        }
+
+        func wait(_ what: Comment, until isTrue: () async throws -> Bool) async throws {
+            for _ in 0..<1000 {
+                if try await isTrue() { return }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            Issue.record(what)
+        }
+
+        func tell(_ action: String, tag: String? = nil, digest: Digest, repository: String = "team/app") async throws {
+            let tagged = tag.map { #","tag":"\#($0)""# } ?? ""
+            let body =
+                #"{"action":"\#(action)","target":{"repository":"\#(repository)","digest":"\#(digest)"\#(tagged)}}"#
+            try await service.receive(try PushNotification.events(in: Array(body.utf8)))
+        }
+    }
+
+    private static func withService(
+        poll: UInt64 = never, state: String? = nil, _ body: (Running) async throws -> Void
+    ) async throws {
+        try await withTemporaryDirectory { directory in
+            try await TestRegistry.withRegistry(Behaviour()) { registry in
+                let client = RegistryClient(RegistryConfiguration(), logger: logger)
+                let workers = NIOThreadPool(numberOfThreads: 2)
+                workers.start()
+                var configuration = ConversionService.Configuration(registry: registry.host)
+                configuration.pollInterval = poll
+                configuration.scratch = directory
+                let result: Result<Void, any Error>
+                do {
+                    let store = try ConversionStore(path: state ?? directory + "/state.db")
+                    let service = ConversionService(
+                        configuration, registry: client, store: store, workers: workers, cores: 2, logger: logger)
+                    let task = Task { try await service.run() }
+                    do {
+                        try await body(Running(registry: registry, client: client, service: service))
+                        result = .success(())
+                    } catch {
+                        result = .failure(error)
+                    }
+                    task.cancel()
+                    _ = await task.result
+                } catch {
+                    result = .failure(error)
+                }
+                await client.shutdown()
+                try? await workers.shutdownGracefully()
+                try result.get()
+            }
+        }
+    }
+
+    @Test func anImageIsConvertedOnceHoweverOftenItIsAskedFor() async throws {
+        try await Self.withService { running in
+            let digest = running.push("1")
+            let gate = running.registry.hold()
+            let first = try await running.service.start("team/app:1")
+            let second = try await running.service.start("\(running.registry.host)/team/app:1")
+            #expect(first.id == second.id && first.state == .notStarted)
+            gate.open()
+            let ended = try await running.ended(first)
+            #expect(ended.state == .succeeded && ended.progress == 100 && ended.artifacts.count == 1)
+            #expect(await running.hasArtifact(digest))
+            let again = try await running.ended(try await running.service.start("team/app:1"))
+            #expect(again.id != first.id && again.artifacts == ended.artifacts)
+            let listed = try await running.service.operations(repository: "team/app", image: "team/app:1")
+            #expect(listed.map(\.id) == [again.id, first.id])
+        }
+    }
+
+    @Test func whatGoesWrongHasTheProductsCode() async throws {
+        try await Self.withService { running in
+            let registry = running.registry
+            registry.addImage(
+                repository: "team/app", tag: "wasm",
+                layers: [TestLayer([1, 2, 3], mediaType: "application/vnd.wasm.content.layer.v1")])
+            registry.addImage(repository: "team/app", tag: "empty", layers: [])
+            registry.addManifest(
+                Array(
+                    """
+                    {"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}
+                    """.utf8), mediaType: "application/vnd.oci.image.index.v1+json", repository: "team/app",
+                tag: "index")
+            let digest = running.push("good")
+            _ = try await running.ended(try await running.service.start("team/app:good"))
+            let artifacts = try await running.client.referrers(
+                Repository(host: registry.host, name: "team/app"), of: digest)
+            let artifact = try #require(artifacts.first).digest
+            for (image, code) in [
+                ("team/app:gone", "RESOURCE_NOT_FOUND"), ("team/app:wasm", "UNSUPPORTED_MEDIATYPE"),
+                ("team/app:empty", "IMAGE_NOT_RUNNABLE"), ("team/app:index", "NO_SUPPORTED_PLATFORM_FOUND"),
+                ("team/app@\(artifact)", "UNSUPPORTED_ARTIFACT_TYPE"),
+            ] {
+                let ended = try await running.ended(try await running.service.start(image))
+                #expect(ended.state == .failed && ended.error?.code == code, "\(image): \(ended)")
+            }
+        }
+    }
+
+    @Test func onlyWhatIsPushedLaterIsConverted() async throws {
+        try await Self.withService { running in
+            let old = running.push("old", seed: 1)
+            #expect(try await !running.service.streaming("team/app").streaming)
+            let new = running.push("new", seed: 2)
+            try await running.tell("push", tag: "new", digest: new)
+            #expect(try await running.service.operations().isEmpty, "it is not switched on")
+            #expect(try await running.service.setStreaming("team/app", true).streaming)
+            #expect(try await running.service.streaming().map(\.repository) == ["\(running.registry.host)/team/app"])
+            // What was there before, and what is told of twice, is not converted.
+            try await running.tell("push", tag: "old", digest: old)
+            let later = running.push("later", seed: 3)
+            for _ in 0..<2 { try await running.tell("push", tag: "later", digest: later) }
+            // A tag that moves is another image.
+            let moved = running.push("old", seed: 4)
+            try await running.tell("push", tag: "old", digest: moved)
+            let operations = try await running.service.operations()
+            #expect(operations.count == 2)
+            for operation in operations { #expect(try await running.ended(operation).state == .succeeded) }
+            #expect(await running.hasArtifact(later))
+            #expect(await running.hasArtifact(moved))
+            #expect(await !running.hasArtifact(old))
+            _ = try await running.service.setStreaming("team/app", false)
+            try await running.tell("push", tag: "more", digest: running.push("more", seed: 5))
+            #expect(try await running.service.operations().count == 2)
+            #expect(await running.hasArtifact(later), "what is there stays")
+        }
+    }
+
+    @Test func whatIsNotToldOfIsFound() async throws {
+        try await Self.withService(poll: 20_000_000) { running in
+            _ = try await running.service.setStreaming("team/app", true)
+            let digest = running.push("1")
+            try await running.wait("it is converted") { await running.hasArtifact(digest) }
+            // The list of referrers' own tag is no image.
+            #expect(try await running.service.operations().count == 1)
+        }
+    }
+
+    @Test func theArtifactOfADeletedImageIsDeleted() async throws {
+        try await Self.withService { running in
+            let digest = running.push("1")
+            _ = try await running.ended(try await running.service.start("team/app:1"))
+            #expect(await running.hasArtifact(digest))
+            try await running.tell("delete", digest: digest)
+            #expect(await !running.hasArtifact(digest))
+        }
+    }
+
+    @Test func aConversionCanBeStopped() async throws {
+        try await Self.withService { running in
+            let digest = running.push("1")
+            let gate = running.registry.hold()
+            let operation = try await running.service.start("team/app:1")
+            let waiting = try await running.service.start("team/other:1")
+            await gate.waitUntilHeld(1)
+            #expect(try await running.service.cancel(waiting.id).state == .canceled)
+            #expect(try await running.service.cancel(operation.id).state == .canceled)
+            gate.open()
+            let error = await #expect(throws: ConversionError.self) {
+                try await running.service.cancel(operation.id)
+            }
+            #expect(error?.code == .isOver)
+            // The next one is done, and the stopped one stays so.
+            #expect(try await running.ended(try await running.service.start("team/app:1")).state == .succeeded)
+            #expect(try await running.service.operation(operation.id).state == .canceled)
+            #expect(await running.hasArtifact(digest))
+            await #expect(throws: ConversionError.self) { try await running.service.operation("nonsense") }
+        }
+    }
+
+    @Test func whatWasUnderWayIsDoneByTheNextService() async throws {
+        try await withTemporaryDirectory { directory in
+            let state = directory + "/state.db"
+            let left = Guarded<[String]>([])
+            try await Self.withService(state: state) { running in
+                running.push("1")
+                let gate = running.registry.hold()
+                let operation = try await running.service.start("team/app:1")
+                await gate.waitUntilHeld(1)
+                left.withLock { $0.append(operation.id) }
+                // The service ends here, in the middle of it.
+            }
+            try await Self.withService(state: state) { running in
+                let id = left.withLock { $0[0] }
+                // Another registry now, where the image is not: that it was tried is what counts.
+                for _ in 0..<1000 {
+                    if try await running.service.operation(id).state.isOver { break }
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                #expect(try await running.service.operation(id).state == .failed)
+            }
+            // Another program's database is left alone.
+            let other = directory + "/other.db"
+            try Data("nonsense, and more of it than a header has".utf8).write(to: URL(fileURLWithPath: other))
+            #expect(throws: ConversionError.self) { try ConversionStore(path: other) }
+        }
+    }
+
+    // MARK: - The API
+
+    private static func ask(
+        _ routes: ConversionRoutes, _ method: String, _ target: String, _ body: String = "", token: String? = "secret"
+    ) async -> HTTPAnswer {
+        let headers = token.map { ["authorization": "Bearer \($0)"] } ?? [:]
+        return await routes.answer(
+            HTTPRequest(method: method, target: target, headers: headers, body: Array(body.utf8)))
+    }
+
+    @Test func theAPIAnswersAsItsDescriptionSays() async throws {
+        try await Self.withService { running in
+            let routes = ConversionRoutes(running.service, token: "secret")
+            running.push("1")
+            let started = await Self.ask(routes, "POST", "/v1/operations", #"{"image":"team/app:1"}"#)
+            #expect(started.status == 202)
+            let operation = try JSONDecoder().decode(ConversionOperation.self, from: Data(started.body))
+            #expect(try await running.ended(operation).state == .succeeded)
+            for (method, target, body, status) in [
+                ("GET", "/healthz", "", 200), ("GET", "/v1/operations/\(operation.id)", "", 200),
+                ("GET", "/v1/operations?repository=team%2Fapp", "", 200), ("GET", "/v1/operations/x", "", 404),
+                ("POST", "/v1/operations/\(operation.id):cancel", "", 409),
+                ("POST", "/v1/operations/x:cancel", "", 404), ("POST", "/v1/operations", "{}", 400),
+                ("POST", "/v1/operations", #"{"image":"UPPER"}"#, 400),
+                ("PUT", "/v1/repositories/team/app", #"{"streaming":true}"#, 200),
+                ("GET", "/v1/repositories/team%2Fapp", "", 200), ("GET", "/v1/repositories", "", 200),
+                ("PUT", "/v1/repositories/team/app:1", #"{"streaming":true}"#, 400),
+                ("POST", "/v1/notifications", #"{"events":[]}"#, 202), ("POST", "/v1/notifications", "x", 400),
+                ("DELETE", "/v1/operations", "", 404), ("GET", "/", "", 404), ("GET", "/v2/", "", 404),
+            ] {
+                let answer = await Self.ask(routes, method, target, body)
+                #expect(answer.status == status, "\(method) \(target): \(String(decoding: answer.body, as: UTF8.self))")
+            }
+            for token in [nil, "", "secre", "secret2", "Secret"] {
+                #expect(await Self.ask(routes, "GET", "/v1/operations", token: token).status == 401)
+            }
+            #expect(await Self.ask(routes, "GET", "/healthz", token: nil).status == 200)
+        }
+    }
+
+    @Test func theDescriptionIsJSONAndNamesWhatThereIs() async throws {
+        let parsed = try JSONSerialization.jsonObject(with: Data(OpenAPI.document.utf8)) as? [String: Any]
+        let paths = try #require(parsed?["paths"] as? [String: [String: Any]])
+        try await Self.withService { running in
+            let routes = ConversionRoutes(running.service, token: nil)
+            for (path, methods) in paths {
+                for method in methods.keys where method != "parameters" {
+                    let target = path.replacingOccurrences(of: "{repository}", with: "team/app")
+                    let answer = await Self.ask(routes, method.uppercased(), target)
+                    let text = String(decoding: answer.body, as: UTF8.self)
+                    #expect(!text.hasPrefix("there is no \(method.uppercased())"), "\(method) \(path)")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import Base
+import Lab
+import Linux
+import Testing
+
+/// The conversion service behind a real registry, with the command line before it.
+@Suite(.serialized, .realParts, .timeLimit(.minutes(10)))
+struct PrivilegedConversionTests {
+    private let shared: EndToEndLab
+
+    init() throws {
+        shared = try EndToEndLab.current()
+    }
+
+    private var lab: Lab { shared.lab }
+
+    @discardableResult
+    private func rivulet(_ arguments: String..., service port: Int? = nil) async throws -> String {
+        let environment = port.map { ["RIVULET_SERVICE": "http://127.0.0.1:\($0)"] } ?? [:]
+        return try await Command.run(
+            [try Repository.product("rivulet")] + arguments, in: lab, environment: environment, timeout: 60)
+    }
+
+    @Test("What is pushed to a repository that is switched on streams; deleted, it leaves nothing behind")
+    func convertsWhatIsPushed() async throws {
+        let converting = try await ConvertingRegistry(in: lab, storage: "\(lab.directory)/converted")
+        let (registry, servicePort) = (converting.registry, converting.servicePort)
+        let host = "127.0.0.1:\(registry.port)"
+        try await rivulet(
+            "artifact-streaming", "update", "--repository", "test/auto", "--enable-streaming", "true",
+            service: servicePort)
+        let source = "127.0.0.1:\(shared.registry.port)/test/main:plain"
+        try await rivulet("image", "import", "--source", source, "--target", "\(host)/test/auto:1")
+        let state = try await ended("test/auto", servicePort)
+        #expect(state.contains("Succeeded"), "\(state)\n\(converting.logTail())")
+
+        let file = shared.images.bulk[0]
+        try await Node.with(
+            "converted", in: lab, snapshotter: EndToEndLab.quietRivulet, registry: registry,
+            pauseArchive: shared.pauseArchive
+        ) { node in
+            node.relay.forget()
+            let pod = try await Pod(
+                .init(
+                    name: "converted", image: "\(HostsDirectory.registry)/test/auto:1",
+                    command: ["/bin/busybox", "sha256sum", file.path]), in: lab, client: node.client)
+            let code = try await pod.waitForExit(seconds: 60)
+            #expect(code == 0 && pod.output() == ["\(file.digest.hex)  \(file.path)"])
+            let whole = UInt64(shared.images.bulk.count * TestImages.bulkFileSize)
+            #expect(node.relay.record.bytes < whole / 2)
+            try await pod.remove()
+        }
+
+        let listed = try await rivulet("manifest", "list-referrers", "--output", "json", "\(host)/test/auto:1")
+        let digests = listed.split(separator: "\"").filter { $0.hasPrefix("sha256:") }
+        let image = try #require(digests.last), path = "/v2/test/auto/manifests/\(image)"
+        #expect(digests.count == 2)
+        try await blocking { try PlainHTTP.delete(path, port: registry.port) }
+        let artifact = digests[0] == image ? digests[1] : digests[0]
+        for _ in 0..<100 where await isThere("test/auto", artifact, registry) {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        #expect(await !isThere("test/auto", artifact, registry))
+    }
+
+    /// What the command says of the repository's one operation once it is over.
+    private func ended(_ repository: String, _ port: Int) async throws -> String {
+        var shown = ""
+        for _ in 0..<200 {
+            shown = try await rivulet(
+                "artifact-streaming", "operation", "show", "--repository", repository, service: port)
+            if ["Succeeded", "Failed", "Canceled"].contains(where: shown.contains) { break }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        return shown
+    }
+
+    private func isThere(_ repository: String, _ digest: Substring, _ registry: RegistryServer) async -> Bool {
+        await blocking {
+            let accept = "Accept: application/vnd.oci.image.manifest.v1+json"
+            return (try? PlainHTTP.get("/v2/\(repository)/manifests/\(digest)", port: registry.port, headers: [accept]))
+                != nil
+        }
+    }
+}
