@@ -12,8 +12,8 @@ from results import WARM  # noqa: E402
 COLOURS = {
     "overlayfs": "#000000", "stargz": "#E69F00", "stargz-optimised": "#D55E00", "rivulet": "#0072B2",
     "rivulet-aa": "#56B4E9", "rivulet-profile": "#009E73", "rivulet-warm": "#56B4E9",
-    "rivulet-artifact": "#D55E00", "rivulet-artifact-profile": "#CC79A7",
-    "rivulet-artifact-pack": "#F0E442", "local": "#999999",
+    "rivulet-artifact": "#D55E00", "rivulet-artifact-profile": "#56B4E9",
+    "rivulet-artifact-pack": "#CC79A7", "local": "#999999",
     "stream": "#CC79A7",
 }
 MARKERS = {
