@@ -103,6 +103,7 @@ struct Daemon: Sendable {
         policy.predicts = configuration.predicts
         policy.usesArtifacts = configuration.usesArtifacts
         if let path = configuration.artifactKeys { policy.artifactKeys = try artifactKeys(path) }
+        policy.auditsArtifacts = configuration.auditsArtifacts
         policy.fillsInBackground = configuration.fillsInBackground
         return policy
     }
@@ -224,6 +225,7 @@ struct Daemon: Sendable {
             ("guessed_extents_read_total", [], Double(streaming.planner.speculatedRead)),
             ("corrupt_extents_total", [], Double(streaming.planner.corrupt)),
             ("decode_back_pressure_total", [], Double(streaming.backPressure)),
+            ("hedged_requests_total", [], Double(streaming.hedged)),
             ("startup_packs_total", [], Double(streaming.packs)),
             ("startup_packs_given_up_total", [], Double(streaming.packsAbandoned)),
             ("startup_pack_received_bytes_total", [], Double(streaming.packBytes)),

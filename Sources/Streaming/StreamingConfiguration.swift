@@ -1,4 +1,3 @@
-public import ContentStore
 public import Planner
 
 /// How the transfer engine behaves.
@@ -10,8 +9,6 @@ public struct StreamingConfiguration: Sendable {
     /// Compressed bytes that may wait for decoding, for readers and for everything else each. A connection whose bytes find
     /// no room is not read from.
     public var decodeQueueBytes = 16 << 20
-    /// Runs when a layer has become complete and that has been made durable, on a thread that may wait.
-    public var layerCompleted: (@Sendable (LayerContent) -> Void)?
 
     public init() {}
 }

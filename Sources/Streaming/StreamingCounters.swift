@@ -15,6 +15,8 @@ final class StreamingCounters: Sendable {
     let decodeNanoseconds = Counter()
     /// Times that a connection was not read from because decoding was behind.
     let backPressure = Counter()
+    /// Requests for readers that were late and were made a second time.
+    let hedged = Counter()
     /// Startup packs that were replayed, and of them those that were given up.
     let packs = Counter()
     /// See ``packs``.
@@ -45,6 +47,8 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var storeFailures: UInt64
     /// Times that a connection was not read from because decoding was behind.
     public var backPressure: UInt64
+    /// Requests for readers that were late and were made a second time.
+    public var hedged: UInt64
     /// Startup packs that were replayed, those that were given up, and bytes of them that arrived.
     public var packs: UInt64
     /// See ``packs``.

@@ -123,8 +123,18 @@ extension StreamingEngine {
     /// Opens the request's range at the first place that gives it. The registry client tries mirrors and repeats by itself;
     /// here the next repository is asked when one does not have the blob or does not let us in.
     private func open(_ order: Order) async throws(RegistryError) -> BlobStream {
-        try await open(
-            order.request.ranges, of: order.layer.content.digest, size: order.layer.content.chunks.blobSize, for: order)
+        let open: @Sendable () async -> Result<BlobStream, RegistryError> = { [self] in
+            let content = order.layer.content
+            do throws(RegistryError) {
+                return .success(
+                    try await self.open(
+                        order.request.ranges, of: content.digest, size: content.chunks.blobSize, for: order))
+            } catch {
+                return .failure(error)
+            }
+        }
+        // A reader waits for it; nobody else minds.
+        return order.request.fetchClass == .demand ? try await hedged(open) : try await open().get()
     }
 
     /// Opens ranges of a blob that lies where the order's layer does.
@@ -242,6 +252,6 @@ extension StreamingEngine {
                 "a complete layer could not be made durable",
                 metadata: ["layer": "\(layer.content.digest)", "reason": "\(error)"])
         }
-        configuration.layerCompleted?(layer.content)
+        layerCompleted.withLock { $0 }?(layer.content)
     }
 }

@@ -51,6 +51,8 @@ public final class StreamingEngine: ChunkSource {
     /// Guesses what containers without a profile read next.
     public let predictor = Predictor()
     let counters = StreamingCounters()
+    let hedging = Guarded(Hedging())
+    let layerCompleted = Guarded<(@Sendable (LayerContent) -> Void)?>(nil)
     private let lastDemand = Atomic<UInt64>(0)
     let orders: AsyncStream<Errand>.Continuation
     private let crew: Guarded<Crew>
@@ -188,6 +190,12 @@ public final class StreamingEngine: ChunkSource {
         }
     }
 
+    /// Has `body` run when a layer has become complete and that has been made durable, on a thread that may wait; for the layers
+    /// of which that comes after this call.
+    public func onLayerCompleted(_ body: @escaping @Sendable (LayerContent) -> Void) {
+        layerCompleted.withLock { $0 = body }
+    }
+
     // MARK: - ChunkSource
 
     public func demand(
@@ -241,7 +249,8 @@ public final class StreamingEngine: ChunkSource {
                 decodedExtents: counters.decodedExtents.value, decodeNanoseconds: counters.decodeNanoseconds.value,
                 digestFailures: counters.digestFailures.value, decodeFailures: counters.decodeFailures.value,
                 storeFailures: counters.storeFailures.value, backPressure: counters.backPressure.value,
-                packs: counters.packs.value, packsAbandoned: counters.packsAbandoned.value,
+                hedged: counters.hedged.value, packs: counters.packs.value,
+                packsAbandoned: counters.packsAbandoned.value,
                 packBytes: counters.packBytes.value,
                 bytesPerSecond: state.planner.link.bytesPerSecond, answerDelay: state.planner.link.delay,
                 queued: state.planner.queued, decodeQueueBytes: decodeQueueBytes,

@@ -55,6 +55,23 @@ import Testing
         }
     }
 
+    @Test func aRequestThatHangsIsMadeTwice() async throws {
+        try await withBench { bench in
+            let fixture = try LayerFixture(sizes: Array(repeating: 3_000, count: 60), seed: 30)
+            let layer = try bench.attach(fixture)
+            // So that it is known how long an answer takes, and that two in forty may be made twice.
+            for chunk in 0..<40 { #expect(await bench.engine.fetch(layer, chunk..<chunk + 1) == .available) }
+            let before = bench.registry.requests(.blob).count
+            bench.registry.inject(.stallHead)
+            let began = MonotonicTime.now()
+            #expect(await bench.engine.fetch(layer, 50..<51) == .available)
+            #expect(MonotonicTime.now().since(began) < 5_000_000_000, "nobody waited until it had timed out")
+            #expect(try layer.bytes(ofChunk: 50) == fixture.files[50].bytes)
+            #expect(bench.registry.requests(.blob).count == before + 2)
+            #expect(bench.engine.snapshot().hedged == 1)
+        }
+    }
+
     @Test func aBrokenBodyIsResumedWhereItBroke() async throws {
         try await withBench { bench in
             let fixture = try LayerFixture(sizes: [30_000, 30_000, 30_000], seed: 3)
