@@ -173,6 +173,29 @@ import Testing
         }
     }
 
+    @Test func aTagMayComeAfterItsNotification() async throws {
+        try await Self.withService { running in
+            _ = try await running.service.setStreaming("team/app", true)
+            let before = running.push("1", seed: 1)
+            try await running.tell("push", tag: "1", digest: before)
+            let digest = Guarded<Digest?>(nil)
+            let other = running.push("elsewhere", seed: 2)
+            let manifest = try #require(running.registry.manifest("team/app", "elsewhere"))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await running.tell("push", tag: "1", digest: other) }
+                group.addTask {
+                    try await Task.sleep(for: .milliseconds(100))
+                    let set = running.registry.addManifest(manifest, repository: "team/app", tag: "1")
+                    digest.withLock { $0 = set }
+                }
+                try await group.waitForAll()
+            }
+            #expect(digest.withLock { $0 } == other)
+            try await running.wait("both are converted") { await running.hasArtifact(other) }
+            #expect(try await running.service.operations().count == 2)
+        }
+    }
+
     @Test func whatIsNotToldOfIsFound() async throws {
         try await Self.withService(poll: 20_000_000) { running in
             _ = try await running.service.setStreaming("team/app", true)

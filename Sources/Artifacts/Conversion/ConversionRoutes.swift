@@ -60,7 +60,7 @@ public struct ConversionRoutes: Sendable {
             let isOn = try decode(StreamingQuestion.self, request).streaming
             return try json(200, try await service.setStreaming(rest.joined(separator: "/"), isOn))
         case ("notifications", "POST") where rest.isEmpty:
-            try await service.receive(try PushNotification.events(in: request.body))
+            service.takeNote(of: try PushNotification.events(in: request.body))
             return .text(202, "taken note of")
         default: return nil
         }

@@ -27,6 +27,8 @@ public final class ConversionService: Service {
         var percent = 0
     }
 
+    /// Notifications that wait; of more the oldest are forgotten, and found when tags are looked at.
+    private static let maximumNotifications = 1000
     /// Tags of one repository that are looked at.
     private static let maximumTags = 10_000
 
@@ -39,6 +41,8 @@ public final class ConversionService: Service {
     private let running = Guarded<[String: Running]>([:])
     private let waiting: AsyncStream<String>
     private let queue: AsyncStream<String>.Continuation
+    private let notifications: AsyncStream<[PushNotification]>
+    private let notify: AsyncStream<[PushNotification]>.Continuation
 
     /// - Parameter workers: where layers are decoded and the database is asked; it must be running.
     public init(
@@ -54,6 +58,8 @@ public final class ConversionService: Service {
             registry: registry, workers: workers, layersAtOnce: cores, signer: configuration.signer,
             scratch: configuration.scratch, logger: logger)
         (waiting, queue) = AsyncStream.makeStream(of: String.self)
+        (notifications, notify) = AsyncStream.makeStream(
+            of: [PushNotification].self, bufferingPolicy: .bufferingNewest(Self.maximumNotifications))
     }
 
     /// Works until it is told to stop. What is under way then is begun anew when it runs again.
@@ -62,12 +68,14 @@ public final class ConversionService: Service {
         try await withGracefulShutdownHandler {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await self.convertAll() }
+                group.addTask { await self.receiveAll() }
                 group.addTask { await self.pollAll() }
                 try await group.next()
                 group.cancelAll()
             }
         } onGracefulShutdown: {
             self.queue.finish()
+            self.notify.finish()
             self.running.withLock { for entry in $0.values { entry.task.cancel() } }
         }
     }
@@ -227,7 +235,22 @@ public final class ConversionService: Service {
         return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
     }
 
-    /// What a registry has told.
+    /// Takes note of what a registry has told: it is acted on soon, so that the registry need not wait.
+    public func takeNote(of notifications: [PushNotification]) {
+        if !notifications.isEmpty { notify.yield(notifications) }
+    }
+
+    private func receiveAll() async {
+        for await notifications in notifications where !Task.isCancelled {
+            do throws(ConversionError) {
+                try await receive(notifications)
+            } catch {
+                logger.warning("a notification cannot be acted on", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// Acts on what a registry has told.
     public func receive(_ notifications: [PushNotification]) async throws(ConversionError) {
         for notification in notifications {
             let repository = try repository(notification.repository)
@@ -236,7 +259,7 @@ public final class ConversionService: Service {
                 guard let tag = notification.tag, try await stored({ try $0.isStreaming("\(repository)") }) else {
                     continue
                 }
-                await look(repository, tag)
+                await look(repository, tag, told: notification.digest)
             case .delete:
                 if let digest = notification.digest { await forget(repository, digest) }
             }
@@ -280,15 +303,33 @@ public final class ConversionService: Service {
     }
 
     /// Converts what a tag is now, if it was something else when it was last looked at.
-    private func look(_ repository: Repository, _ tag: String) async {
+    ///
+    /// - Parameter told: what a notification said that it is. distribution (2.8) tells of a manifest before the tag is set.
+    private func look(_ repository: Repository, _ tag: String, told: Digest? = nil) async {
         let reference = ImageReference(repository: repository, tag: tag)
         do {
-            let digest = try await registry.document(reference).digest
+            var digest = try await digest(reference, mayBeMissing: told != nil)
+            var pause: UInt64 = 50_000_000
+            while let told, digest != told, pause < 2_000_000_000 {
+                try await Task.sleep(nanoseconds: pause)
+                pause *= 2
+                digest = try await self.digest(reference, mayBeMissing: true)
+            }
+            guard let digest else { return }
             guard try await stored({ try $0.see("\(repository)", tag: tag, digest: "\(digest)") }) else { return }
             _ = try await start(ImageReference(repository: repository, tag: tag, digest: digest))
         } catch {
             logger.warning(
                 "what was pushed cannot be looked at", metadata: ["image": "\(reference)", "error": "\(error)"])
+        }
+    }
+
+    private func digest(_ reference: ImageReference, mayBeMissing: Bool) async throws(RegistryError) -> Digest? {
+        do throws(RegistryError) {
+            return try await registry.document(reference).digest
+        } catch {
+            guard mayBeMissing, error.code == .notFound else { throw error }
+            return nil
         }
     }
 
