@@ -12,6 +12,7 @@ import SystemPackage
 /// blobs/<digest>/content         sparse: its content space; a hole = not fetched
 /// blobs/<digest>/present         which chunks are here   (``PresenceFormat``, ``PresenceFile``)
 /// chains/<chain ID>/tree.erofs   the merged tree of a chain; its device tags name the layers
+/// refused/<digest>               layers that were found not to be what they should be
 /// installing/                    what is being made; emptied at start
 /// set-aside/                     the last few things that could not be used
 /// ```
@@ -63,7 +64,7 @@ public final class ContentStore: Sendable {
         claim = try StoreLock(root: root)
         shelf = SetAsideShelf(root: root, report: options.report)
         try ContentStoreError.wrapping("cannot make the directories of \(root)") { () throws(Errno) in
-            for name in ["blobs", "chains", "installing"] { try Sys.makeDirectories("\(root)/\(name)") }
+            for name in ["blobs", "chains", "installing", "refused"] { try Sys.makeDirectories("\(root)/\(name)") }
         }
         try FileSystemCheck.run(root, isScratch: options.isScratch)
         try clean()
@@ -85,14 +86,18 @@ public final class ContentStore: Sendable {
     /// `index` is not looked at. Safe to call from several threads for the same blob, and against a crash at any
     /// point.
     ///
+    /// - Parameter origin: a few bytes for whoever checks the index later; see ``origin(of:)``.
     /// - Throws: `.badIndex` when `index` is not of `blob` or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
-    public func install(_ blob: Digest, _ index: LayerIndexBytes) throws(ContentStoreError) -> LayerContent {
+    public func install(
+        _ blob: Digest, _ index: LayerIndexBytes, origin: [UInt8]? = nil
+    ) throws(ContentStoreError) -> LayerContent {
         let layer = try layers.value(blob) { () throws(ContentStoreError) in
             if let layer = try openLayer(blob) { return layer }
             try installNew(at: layerDirectory(blob)) { (directory) throws(ContentStoreError) in
                 try ContentStoreError.wrapping("cannot store the index of \(blob)") { () throws(Errno) in
                     try Self.writeDurably(directory + "/tree.erofs", index.tree)
                     try Self.writeDurably(directory + "/chunks", index.chunks)
+                    if let origin { try Self.writeDurably(directory + "/origin", origin) }
                 }
                 let opener = opener(blob, directory)
                 try opener.create(try Self.orBadIndex("the index of \(blob)") { try opener.index() })

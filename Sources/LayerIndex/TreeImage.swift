@@ -27,6 +27,11 @@ public final class TreeImage: Sendable {
     /// Bytes in the image.
     public var byteCount: Int { image.count }
 
+    /// Whether the image consists of these bytes.
+    public func isEqual(to bytes: [UInt8]) -> Bool {
+        bytes.withUnsafeBytes { $0.elementsEqual(image.bytes) }
+    }
+
     /// Reads from a copy of `bytes`.
     public convenience init(bytes: [UInt8]) throws(LayerIndexError) {
         try self.init(IndexBytes(copying: bytes))

@@ -11,17 +11,16 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct EngineBackgroundTests {
-    /// A configuration, and what is told when a layer is complete.
-    private func configured(_ promise: Promise<Digest>) -> StreamingConfiguration {
+    private static var configuration: StreamingConfiguration {
         var configuration = StreamingConfiguration.plain
         configuration.planner.mergeGap = 32 << 10
-        configuration.layerCompleted = { promise.fulfil($0.digest) }
         return configuration
     }
 
     @Test func landmarksFirstThenTheRest() async throws {
         let completed = Promise<Digest>()
-        try await withBench(configured(completed)) { bench in
+        try await withBench(Self.configuration) { bench in
+            bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
             let fixture = try LayerFixture(sizes: Array(repeating: 20_000, count: 10), seed: 20, prefetchFiles: 3)
             let layer = try bench.attach(fixture)
             bench.engine.prefetch([layer])
@@ -42,10 +41,11 @@ import Testing
 
     @Test func largeLayersAreFilledAlthoughDecodingHasLittleRoom() async throws {
         let completed = Promise<Digest>()
-        var configuration = configured(completed)
+        var configuration = Self.configuration
         configuration.decodeQueueBytes = 1000
         configuration.planner.runLimit.fill = 200_000
         try await withBench(configuration) { bench in
+            bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
             let bytes = Samples.noise(bytes: 3_000_000, seed: 21)
             let fixture = try LayerFixture([.init(bytes: bytes, chunkSize: 64_000)])
             let layer = try bench.attach(fixture)
@@ -62,7 +62,8 @@ import Testing
 
     @Test func throttlingStopsFillAndNotReaders() async throws {
         let completed = Promise<Digest>()
-        try await withBench(configured(completed)) { bench in
+        try await withBench(Self.configuration) { bench in
+            bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
             let fixture = try LayerFixture(sizes: [20_000, 20_000], seed: 22)
             let layer = try bench.attach(fixture)
             bench.registry.inject(.status(429, headers: ["Retry-After": "1000"]))
@@ -80,7 +81,8 @@ import Testing
 
     @Test func fillStandsBackWhileAReaderWaits() async throws {
         let completed = Promise<Digest>()
-        try await withBench(configured(completed)) { bench in
+        try await withBench(Self.configuration) { bench in
+            bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
             let fixture = try LayerFixture([.init(bytes: Samples.noise(bytes: 2_000_000, seed: 23), chunkSize: 20_000)])
             let layer = try bench.attach(fixture)
             let stuck = try LayerFixture(sizes: [3000], seed: 24)

@@ -28,6 +28,8 @@ public struct DaemonConfiguration: Sendable {
     public var allowsUnverifiedTOC = false
     /// A file of public keys; `nil` for no demand.
     public var artifactKeys: String?
+    /// Hold complete layers that were streamed through an artifact against their image.
+    public var auditsArtifacts = false
     /// Seconds.
     public var prepareTimeout = 30
     /// `nil` for none.
@@ -58,6 +60,7 @@ public struct DaemonConfiguration: Sendable {
         fillRate = try reader.integer("streaming.background_fill_rate", default: fillRate, in: 0...1_000_000)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
+        auditsArtifacts = try reader.bool("trust.audit_artifacts", default: auditsArtifacts)
         let artifactKeys = try reader.string("trust.artifact_keys", default: "")
         self.artifactKeys = artifactKeys.isEmpty ? nil : artifactKeys
         prepareTimeout = try reader.integer("limits.prepare_timeout", default: prepareTimeout, in: 1...3600)

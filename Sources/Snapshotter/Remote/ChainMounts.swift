@@ -26,6 +26,7 @@ final class ChainMounts: Sendable {
     private let workers: NIOThreadPool
     private let building: Permits
     private let mountPoint: String
+    private let auditor: LayerAuditor?
     private let predicts: Bool
     private let fillsInBackground: Bool
     private let logger: Logger
@@ -33,7 +34,7 @@ final class ChainMounts: Sendable {
     init(
         records: ChainRecords, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
         profiles: ProfileKeeper, workers: NIOThreadPool, building: Permits, mountPoint: String,
-        predicts: Bool, fillsInBackground: Bool, logger: Logger
+        auditor: LayerAuditor?, predicts: Bool, fillsInBackground: Bool, logger: Logger
     ) {
         self.records = records
         self.store = store
@@ -43,6 +44,7 @@ final class ChainMounts: Sendable {
         self.workers = workers
         self.building = building
         self.mountPoint = mountPoint
+        self.auditor = auditor
         self.predicts = predicts
         self.fillsInBackground = fillsInBackground
         self.logger = logger
@@ -121,6 +123,7 @@ final class ChainMounts: Sendable {
             try await workers.runIfActive { [self] in try addBlocking(chain) }
         }
         if fillsInBackground { engine.fill(contents) }
+        if let auditor { contents.forEach(auditor.audit) }
     }
 
     /// What ``add(_:)`` does on a worker thread.

@@ -27,6 +27,8 @@ public final class ImageResolver: RemoteImages {
         public var usesArtifacts = true
         /// Whose artifacts are believed; `nil` for everybody's who may push to the image's repository.
         public var artifactKeys: ArtifactKeys?
+        /// Hold complete layers that were streamed through an artifact against their image, which reads their blobs once more.
+        public var auditsArtifacts = false
         /// Whether what a container reads first is recorded and replayed.
         public var profiles = ProfilePolicy()
         /// Stream the rest when nothing else wants the link.
@@ -84,10 +86,14 @@ public final class ImageResolver: RemoteImages {
         profiles = ProfileKeeper(
             records: ProfileRecords(records), engine: engine, workers: workers, policy: policy.profiles,
             logger: logger)
+        let auditor =
+            policy.auditsArtifacts
+            ? LayerAuditor(registry: registry, store: store, workers: workers, logger: logger) : nil
+        if let auditor { engine.onLayerCompleted { auditor.audit($0) } }
         chains = ChainMounts(
             records: ChainRecords(database: records.pool), store: store, fileSystem: fileSystem, engine: engine,
             profiles: profiles, workers: workers, building: building, mountPoint: mountPoint,
-            predicts: policy.predicts, fillsInBackground: policy.fillsInBackground, logger: logger)
+            auditor: auditor, predicts: policy.predicts, fillsInBackground: policy.fillsInBackground, logger: logger)
     }
 
     // MARK: - RemoteImages

@@ -31,16 +31,20 @@ struct LayerFetcher: Sendable {
     ) async throws(FallbackReason) -> LayerContent {
         if let content = try await stored(description.digest) { return content }
         let index: LayerIndexBytes
+        var origin: [UInt8]?
         if Self.asksArtifact(of: description), let known = await artifact.layer(description.digest) {
             index = try await indexed(description, image, known)
+            if let manifest = await artifact.value?.subject.digest {
+                origin = try? LayerOrigin(repository: image.repository, manifest: manifest).encoded()
+            }
         } else {
             index = try await open(description, image: image)
         }
         do {
-            return try await workers.runIfActive { [store] in
+            return try await workers.runIfActive { [store, origin] in
                 // A large table of contents has taken several times what is left of it.
                 defer { Sys.releaseFreedMemory() }
-                return try store.install(description.digest, index)
+                return try store.install(description.digest, index, origin: origin)
             }
         } catch {
             throw FallbackReason(.storage, "layer \(description.digest): \(error)")
@@ -54,7 +58,17 @@ struct LayerFetcher: Sendable {
 
     private func stored(_ digest: Digest) async throws(FallbackReason) -> LayerContent? {
         do {
-            return try await workers.runIfActive { [store] in try store.layer(digest) }
+            return try await workers.runIfActive { [store] in
+                guard try !store.isRefused(digest) else {
+                    throw FallbackReason(
+                        .badIndex,
+                        "layer \(digest) was found not to be what its image says; \(store.root)/refused/\(digest.hex) "
+                            + "keeps that in mind")
+                }
+                return try store.layer(digest)
+            }
+        } catch let reason as FallbackReason {
+            throw reason
         } catch {
             throw FallbackReason(.storage, "layer \(digest): \(error)")
         }

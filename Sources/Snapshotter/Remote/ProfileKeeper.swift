@@ -46,7 +46,8 @@ final class ProfileKeeper: Sendable {
             if policy.replays, let found = try records.find(subject.chain, subject.repository) {
                 known = found.profile
                 replayed = found.profile.pieces(in: subject.tree, subject.layers)
-                engine.prefetch(replayed)
+                // A startup pack brings the same, and what is not yet known of it would come twice.
+                if !engine.isDelivering(subject.layers) { engine.prefetch(replayed) }
                 logger.info(
                     "profile is replayed",
                     metadata: [

@@ -38,7 +38,7 @@ public struct StartupPack: Sendable, Equatable {
     public static let headSize = 24
     /// The largest pack that is believed, in bytes.
     public static let maximumSize: UInt64 = 1 << 30
-    /// What a frame decodes to at most.
+    /// What a frame decodes to at most. Compressed, it is not larger by more than a hundredth.
     static let maximumFrame = 16 << 20
     static let maximumLayers = 1 << 12
     static let maximumFrames = 1 << 16
@@ -107,7 +107,8 @@ public struct StartupPack: Sendable, Equatable {
         var frames: [Frame] = []
         var (offset, piece) = (UInt64(tables.count), 0)
         for header in headers {
-            guard header.compressed > 0, header.pieces > 0, header.pieces <= pieces.count - piece,
+            guard (1...Self.maximumFrame + Self.maximumFrame / 128).contains(header.compressed), header.pieces > 0,
+                header.pieces <= pieces.count - piece,
                 (1...Self.maximumFrame).contains(header.decoded)
             else { throw StreamingError(.badPack, "frame \(frames.count) of a startup pack is out of range") }
             let own = piece..<piece + header.pieces

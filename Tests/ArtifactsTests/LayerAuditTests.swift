@@ -1,0 +1,167 @@
+import Artifacts
+import Base
+import Codecs
+import ContentStore
+import LayerFormats
+import LayerIndex
+import Linux
+import Logging
+import NIOPosix
+import Registry
+import TestRegistry
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct LayerAuditTests {
+    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private static func archive(_ text: String) -> [UInt8] {
+        TarWriter.archive([
+            .directory("dir"), .file("dir/zeros", [UInt8](repeating: 0, count: 200_000)),
+            .file("dir/text", Samples.text(bytes: 700_000, seed: 1)), .file("dir/small", text),
+        ])
+    }
+
+    private static func indexed(_ blob: [UInt8], as digest: Digest? = nil) throws -> IndexedLayer {
+        let indexer = LayerIndexer(blobDigest: Digest.of(blob), blobSize: UInt64(blob.count))
+        try blob.withUnsafeBytes { try indexer.push($0) }
+        return try indexer.finish()
+    }
+
+    /// All content that an archive's index names, from the archive.
+    private static func fill(_ layer: LayerContent, from archive: [UInt8]) throws {
+        let files = ["zeros": 200_000, "text": 700_000, "small": 5]
+        #expect(layer.chunks.contentSize >= UInt64(files.values.reduce(0, +)))
+        // The table of the plain archive says where each chunk lies.
+        let plain = try ChunkTable(bytes: try indexed(archive).index.chunks)
+        for number in 0..<layer.chunks.chunkCount {
+            let chunk = layer.chunks.chunk(number)
+            var bytes = [UInt8](repeating: 0, count: Int(chunk.content.count))
+            for other in plain.chunks(overlapping: chunk.content) {
+                let source = plain.chunk(other)
+                guard !source.isZeros else { continue }
+                let start = plain.extent(source.extent).blob.offset + source.innerOffset
+                for offset in max(
+                    source.content.offset, chunk.content.offset)..<min(
+                        source.content.end, chunk.content.end)
+                {
+                    bytes[Int(offset - chunk.content.offset)] =
+                        archive[Int(start + offset - source.content.offset)]
+                }
+            }
+            #expect(Digest.of(bytes) == chunk.digest)
+            try bytes.withUnsafeBytes { try layer.publish(number, $0) }
+        }
+    }
+
+    /// What an audit finds of a layer whose index and content are of `streamed`, in an image of `image`.
+    private static func finding(
+        streamed: [UInt8], image: [UInt8], claimed: Digest? = nil,
+        _ change: (TestRegistry, Digest) -> Void = { _, _ in }
+    ) async throws -> String? {
+        let result = Guarded<String?>(nil)
+        try await withTemporaryDirectory(in: "/var/tmp") { directory in
+            let workers = NIOThreadPool(numberOfThreads: 2)
+            workers.start()
+            try await TestRegistry.withRegistry(Behaviour()) { registry in
+                let blob = Compressed.gzip(image)
+                let published = registry.addImage(
+                    repository: "team/app", layers: [TestLayer(blob, diffID: claimed ?? Digest.of(image))])
+                let digest = Digest.of(blob)
+                let client = RegistryClient(RegistryConfiguration(), logger: logger)
+                // An index of another archive that says that it is of this blob.
+                var index = try indexed(Compressed.gzip(streamed)).index
+                if streamed != image { index = try rebound(streamed, to: digest, size: blob.count) }
+                let store = try ContentStore(root: directory)
+                let origin = LayerOrigin(
+                    repository: Repository(host: registry.host, name: "team/app"), manifest: published.manifestDigest)
+                let layer = try store.install(digest, index, origin: try origin.encoded())
+                try fill(layer, from: streamed)
+                #expect(layer.isComplete)
+                #expect(try store.origin(of: layer).flatMap { LayerOrigin($0) } == origin)
+                change(registry, digest)
+                let found = try await LayerAudit(registry: client, workers: workers).finding(layer, origin)
+                result.withLock { $0 = found }
+                if found == nil {
+                    try store.settleOrigin(of: layer)
+                    #expect(try store.origin(of: layer) == nil)
+                } else {
+                    try store.refuse(digest)
+                    #expect(try store.isRefused(digest))
+                }
+                await client.shutdown()
+            }
+            try await workers.shutdownGracefully()
+        }
+        return result.withLock { $0 }
+    }
+
+    /// The index of `archive`, uncompressed, with another blob's name on it.
+    private static func rebound(_ archive: [UInt8], to digest: Digest, size: Int) throws -> LayerIndexBytes {
+        var builder = LayerIndexBuilder(blobDigest: digest, blobSize: UInt64(size))
+        let extent = try builder.addExtent(ByteRange(offset: 0, end: UInt64(size)), codec: .gzip)
+        var reader = TarReader()
+        var entry: LayerEntry?
+        try archive.withUnsafeBytes { bytes in
+            try reader.push(bytes) { (event, offset) throws(LayerFormatError) in
+                do throws(LayerIndexError) {
+                    switch event {
+                    case .entry(let next, _): entry = next
+                    case .content(let bytes):
+                        var done = 0
+                        while done < bytes.count {
+                            let part = UnsafeRawBufferPointer(
+                                rebasing: bytes[done..<min(done + 128 << 10, bytes.count)])
+                            entry?.pieces.append(
+                                ContentPiece(
+                                    fileOffset: UInt64(done), length: UInt64(part.count), digest: Digest.of(part),
+                                    extent: extent, innerOffset: offset + UInt64(done),
+                                    isZeros: part.allSatisfy { $0 == 0 }))
+                            done += part.count
+                        }
+                    case .end: if let entry { try builder.add(entry) }
+                    }
+                } catch {
+                    throw LayerFormatError(.badArchive, "\(error)")
+                }
+            }
+        }
+        return try builder.finish()
+    }
+
+    @Test func aLayerThatIsWhatItsImageSaysIsFoundToBe() async throws {
+        #expect(try await Self.finding(streamed: Self.archive("right"), image: Self.archive("right")) == nil)
+    }
+
+    @Test func contentThatIsNotOfTheArchiveIsFound() async throws {
+        let found = try await Self.finding(streamed: Self.archive("wrong"), image: Self.archive("right"))
+        #expect(found?.contains("content") == true, "\(found ?? "nothing")")
+    }
+
+    @Test func anotherTreeIsFound() async throws {
+        let found = try await Self.finding(streamed: Self.archive("a longer text"), image: Self.archive("right"))
+        #expect(found?.contains("tree") == true, "\(found ?? "nothing")")
+    }
+
+    @Test func anotherDiffIDIsFound() async throws {
+        let archive = Self.archive("right")
+        let found = try await Self.finding(streamed: archive, image: archive, claimed: Digest.of([1]))
+        #expect(found?.contains("the image says") == true, "\(found ?? "nothing")")
+    }
+
+    @Test func aRegistryThatFailsIsNoFinding() async throws {
+        let archive = Self.archive("right")
+        await #expect(throws: RegistryError.self) {
+            try await Self.finding(streamed: archive, image: archive) { registry, digest in
+                registry.removeBlob(digest)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        "", "{}", "[]", #"{"host":"","name":"","manifest":""}"#, #"{"host":"h.x","name":"UP","manifest":"x"}"#,
+    ])
+    func anOriginThatIsNoneIsNone(_ text: String) {
+        #expect(LayerOrigin(Array(text.utf8)) == nil)
+    }
+}
