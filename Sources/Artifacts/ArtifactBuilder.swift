@@ -1,7 +1,6 @@
 public import Base
 import LayerFormats
 public import Logging
-import NIOCore
 public import NIOPosix
 public import Registry
 public import Streaming
@@ -279,19 +278,8 @@ public struct ArtifactBuilder: Sendable {
     private func index(
         _ repository: Repository, _ descriptor: Descriptor, _ read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> IndexedLayer {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let indexer = Guarded(LayerIndexer(blobDigest: descriptor.digest, blobSize: descriptor.size))
         do {
-            let stream = try await registry.open(
-                BlobLocation(repository: repository, digest: descriptor.digest), .whole, priority: .background,
-                knownSize: descriptor.size)
-            for try await buffer in stream {
-                try await workers.runIfActive {
-                    try indexer.withLock { indexer in try buffer.withUnsafeReadableBytes { try indexer.push($0) } }
-                }
-                read(buffer.readableBytes)
-            }
-            return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }
+            return try await registry.index(descriptor, in: repository, workers, read)
         } catch let error as RegistryError {
             throw ArtifactError(registry: error, "layer \(descriptor.digest) of \(repository)")
         } catch let error as LayerFormatError {

@@ -3,7 +3,6 @@ public import ContentStore
 import FoundationEssentials
 import LayerFormats
 import LayerIndex
-import NIOCore
 public import NIOPosix
 public import Registry
 
@@ -61,7 +60,7 @@ public struct LayerAudit: Sendable {
 
     /// What is wrong with the layer; `nil` when nothing is.
     ///
-    /// - Throws: when that cannot be told now: the registry failed, or the disk.
+    /// - Throws: when that cannot be told now: the registry failed, or gave other bytes than the blob's, or the disk failed.
     public func finding(_ content: LayerContent, _ origin: LayerOrigin) async throws -> String? {
         let manifest = try await registry.manifest(origin.repository, digest: origin.manifest)
         let bytes = try await registry.blob(
@@ -71,30 +70,11 @@ public struct LayerAudit: Sendable {
         guard let place = manifest.layers.firstIndex(where: { $0.digest == content.digest }),
             diffIDs.count == manifest.layers.count
         else { return "image \(origin.manifest) has no layer \(content.digest)" }
-        let indexed: IndexedLayer
-        do {
-            indexed = try await index(manifest.layers[place], origin.repository)
-        } catch let error as LayerFormatError {
-            return "the blob is not what it was: \(error)"
-        }
+        let indexed = try await registry.index(manifest.layers[place], in: origin.repository, workers)
         guard indexed.diffID == diffIDs[place] else {
             return "its archive is \(indexed.diffID), and the image says \(diffIDs[place])"
         }
         return try await workers.runIfActive { try Self.difference(content, indexed.index) }
-    }
-
-    private func index(_ layer: Descriptor, _ repository: Repository) async throws -> IndexedLayer {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let indexer = Guarded(LayerIndexer(blobDigest: layer.digest, blobSize: layer.size))
-        let stream = try await registry.open(
-            BlobLocation(repository: repository, digest: layer.digest), .whole, priority: .background,
-            knownSize: layer.size)
-        for try await buffer in stream {
-            try await workers.runIfActive {
-                try indexer.withLock { indexer in try buffer.withUnsafeReadableBytes { try indexer.push($0) } }
-            }
-        }
-        return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }
     }
 
     /// In what the layer differs from an index of its archive.

@@ -156,6 +156,12 @@ import Testing
                 registry.removeBlob(digest)
             }
         }
+        // A mirror that gives wrong bytes says nothing of the layer.
+        await #expect(throws: LayerFormatError.self) {
+            try await Self.finding(streamed: archive, image: archive) { registry, digest in
+                registry.inject(.corrupt, digest: digest)
+            }
+        }
     }
 
     @Test(arguments: [
