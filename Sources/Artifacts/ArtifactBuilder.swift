@@ -82,18 +82,18 @@ public struct ArtifactBuilder: Sendable {
         // Whether one that is there has the signature that is asked for shows when it has been made. What somebody else says
         // of the layers is not signed.
         if !force, signer == nil, profile == nil, let found { return found }
+        let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let layers: [StreamingArtifact.Layer]
         if !force, signer == nil, let found {
             layers = found.artifact.layers
         } else {
-            layers = try await self.layers(repository, manifest, report)
+            layers = try await self.layers(repository, manifest, subject, report)
         }
         var pack: (Descriptor, UInt32)?
         if let profile, let blob = try await self.pack(repository, manifest, layers, profile, report) {
             if let found, signer == nil, found.artifact.pack == blob, found.artifact.layers == layers { return found }
             pack = (blob, (found?.artifact.generation ?? 0) + 1)
         }
-        let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let bare = StreamingArtifact(subject: subject, layers: layers, pack: pack)
         let artifact = try signer?.sign(bare) ?? bare
         let bytes = try artifact.encoded()
@@ -105,7 +105,8 @@ public struct ArtifactBuilder: Sendable {
             throw ArtifactError(registry: error, "the streaming artifact of \(repository)@\(manifest.digest)")
         }
         if manifest.layers.contains(where: { $0.size >= keptLayer }) {
-            await Unfinished(registry: registry, repository: repository, subject: subject, isUsed: true).forget()
+            await UnfinishedArtifact(registry: registry, repository: repository, subject: subject, isUsed: true)
+                .forget()
         }
         return Published(artifact: artifact, digest: Digest.of(bytes), wasThere: false)
     }
@@ -151,7 +152,8 @@ public struct ArtifactBuilder: Sendable {
     // MARK: - Layers
 
     private func layers(
-        _ repository: Repository, _ manifest: Manifest, _ report: @escaping @Sendable (Progress) -> Void
+        _ repository: Repository, _ manifest: Manifest, _ subject: Descriptor,
+        _ report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
         let diffIDs = try await diffIDs(repository, manifest)
         var seen: Set<Digest> = []
@@ -166,7 +168,6 @@ public struct ArtifactBuilder: Sendable {
                 )
             }
         }
-        let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         return try await layers(repository, subject, work, report)
     }
 
@@ -176,7 +177,8 @@ public struct ArtifactBuilder: Sendable {
         _ report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
         let total = work.reduce(0) { $0 + $1.descriptor.size }
-        let unfinished = Unfinished(registry: registry, repository: repository, subject: subject, isUsed: signer == nil)
+        let unfinished = UnfinishedArtifact(
+            registry: registry, repository: repository, subject: subject, isUsed: signer == nil)
         let made = work.contains { $0.descriptor.size >= keptLayer } ? await unfinished.layers() : [:]
         let progress = Guarded(Progress(totalBytes: total))
         report(progress.withLock { $0 })

@@ -78,7 +78,7 @@ public struct ImageCopy: Sendable {
         _ source: ImageReference, to target: Repository, tag: String?, depth: Int,
         _ blobs: ([Descriptor]) async throws -> Void
     ) async throws -> Digest {
-        let (bytes, mediaType, document) = try await registry.rawDocument(source)
+        let (bytes, document) = try await registry.rawDocument(source)
         switch document {
         case .image(let manifest):
             try await blobs([manifest.config] + manifest.layers)
@@ -94,7 +94,7 @@ public struct ImageCopy: Sendable {
         }
         let digest = Digest.of(bytes)
         _ = try await registry.pushManifest(
-            target, reference: tag ?? digest.description, mediaType: mediaType, bytes: bytes)
+            target, reference: tag ?? digest.description, mediaType: document.mediaType, bytes: bytes)
         return digest
     }
 

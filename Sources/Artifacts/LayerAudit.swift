@@ -1,47 +1,9 @@
-public import Base
+import Base
 public import ContentStore
-import FoundationEssentials
 import LayerFormats
 import LayerIndex
 public import NIOPosix
 public import Registry
-
-/// Where the index of a layer came from: the image whose streaming artifact had it. Kept beside the layer until it has been
-/// audited.
-public struct LayerOrigin: Sendable, Equatable {
-    public let repository: Repository
-    /// The image's.
-    public let manifest: Digest
-
-    public init(repository: Repository, manifest: Digest) {
-        self.repository = repository
-        self.manifest = manifest
-    }
-
-    private struct Wire: Codable {
-        let host: String
-        let name: String
-        let manifest: String
-    }
-
-    /// From what ``encoded()`` gave; `nil` when it is something else.
-    public init?(_ bytes: [UInt8]) {
-        guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)), let digest = Digest(wire.manifest),
-            let reference = try? ImageReference(parsing: "\(wire.host)/\(wire.name)")
-        else { return nil }
-        self.init(repository: reference.repository, manifest: digest)
-    }
-
-    public func encoded() throws(ArtifactError) -> [UInt8] {
-        do {
-            return Array(
-                try JSONEncoder().encode(
-                    Wire(host: repository.host, name: repository.name, manifest: manifest.description)))
-        } catch {
-            throw ArtifactError(.internal, "the origin of a layer cannot be written", cause: error)
-        }
-    }
-}
 
 /// Holds a complete layer against the image, without believing the artifact that it was streamed through.
 ///

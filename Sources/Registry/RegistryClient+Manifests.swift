@@ -34,9 +34,7 @@ extension RegistryClient {
 
     /// What a reference stands for, by its digest if it has one, else by its tag: an index is not followed.
     public func document(_ reference: ImageReference) async throws(RegistryError) -> ManifestDocument {
-        try await document(
-            reference.repository, reference: reference.digest?.description ?? reference.tag ?? "latest",
-            digest: reference.digest)
+        try await rawDocument(reference).document
     }
 
     /// The image that a reference stands for on a platform: by its digest if it has one, else by its tag.
@@ -66,18 +64,13 @@ extension RegistryClient {
     /// As ``document(_:)``, with its bytes as they are.
     public func rawDocument(
         _ reference: ImageReference
-    ) async throws(RegistryError) -> (bytes: [UInt8], mediaType: String, document: ManifestDocument) {
+    ) async throws(RegistryError) -> (bytes: [UInt8], document: ManifestDocument) {
         let found = try await manifestBytes(
             reference.repository, reference: reference.digest?.description ?? reference.tag ?? "latest",
             digest: reference.digest)
         let document = try ManifestDocument(
             bytes: found.bytes, digest: Digest.of(found.bytes), contentType: found.contentType)
-        let mediaType =
-            switch document {
-            case .image(let manifest): manifest.mediaType
-            case .index(let index): index.mediaType
-            }
-        return (found.bytes, mediaType, document)
+        return (found.bytes, document)
     }
 
     /// The document that a tag or digest stands for; `digest` is what it must have, if that is known.

@@ -8,6 +8,12 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case table, json
 }
 
+/// What every command has that prints a result of a registry.
+struct OutputOptions: ParsableArguments {
+    @Option(name: .customLong("output"), help: "How results are printed: table or json.")
+    var format = OutputFormat.table
+}
+
 /// What a command prints: results on standard output, everything else on standard error.
 enum Output {
     /// One line to standard error.

@@ -72,7 +72,6 @@ import Testing
                 workers.start()
                 var configuration = ConversionService.Configuration(registry: registry.host)
                 configuration.pollInterval = poll
-                configuration.scratch = directory
                 let result: Result<Void, any Error>
                 do {
                     let store = try ConversionStore(path: state ?? directory + "/state.db")

@@ -9,7 +9,7 @@ struct TogetherCommand: AsyncParsableCommand {
         commandName: "together",
         abstract: "Starts a pod of each image at the same moment on one node, and waits until all are ready.",
         discussion: """
-            What they need, and how fast each starts alone, is taken from a results file. The link cannot bring what all need \
+            What they need is taken from a results file. The link cannot bring what all need \
             sooner than it has bytes a second for; how many times as long it took is the figure.
             """)
 

@@ -15,7 +15,6 @@ public final class ConversionService: Service {
         /// How often the tags of active repositories are looked at for what was pushed and not told of, in nanoseconds.
         public var pollInterval: UInt64 = 300_000_000_000
         public var signer: ArtifactSigner?
-        public var scratch = "/var/tmp"
 
         public init(registry: String) {
             self.registry = registry
@@ -56,7 +55,7 @@ public final class ConversionService: Service {
         self.logger = logger
         builder = ArtifactBuilder(
             registry: registry, workers: workers, layersAtOnce: cores, signer: configuration.signer,
-            scratch: configuration.scratch, logger: logger)
+            logger: logger)
         (waiting, queue) = AsyncStream.makeStream(of: String.self)
         (notifications, notify) = AsyncStream.makeStream(
             of: [PushNotification].self, bufferingPolicy: .bufferingNewest(Self.maximumNotifications))
@@ -141,12 +140,12 @@ public final class ConversionService: Service {
 
     private func convert(_ id: String) async {
         do {
-            let started = try await stored {
-                try $0.change(id) { if $0.state == .notStarted { $0.state = .running } }
+            // Who stops it finds it here before it says that it runs.
+            let task = running.withLock { running in
+                let task = Task { try await self.begin(id) }
+                running[id] = Running(task: task)
+                return task
             }
-            guard let started, started.state == .running else { return }
-            let task = Task { try await self.convert(try self.reference(started.image), id) }
-            running.withLock { $0[id] = Running(task: task) }
             let result = await withTaskCancellationHandler {
                 await task.result
             } onCancel: {
@@ -172,12 +171,21 @@ public final class ConversionService: Service {
             logger.info(
                 "conversion is over",
                 metadata: [
-                    "image": "\(started.image)", "state": "\(ended?.state.rawValue ?? "")",
+                    "image": "\(ended?.image ?? id)", "state": "\(ended?.state.rawValue ?? "")",
                     "error": "\(ended?.error?.message ?? "")",
                 ])
         } catch {
             logger.error("a conversion cannot be written down", metadata: ["id": "\(id)", "error": "\(error)"])
         }
+    }
+
+    /// Says that it runs, unless it has been stopped, and does it.
+    private func begin(_ id: String) async throws -> [String] {
+        let started = try await stored {
+            try $0.change(id) { if $0.state == .notStarted { $0.state = .running } }
+        }
+        guard let started, started.state == .running else { return [] }
+        return try await convert(try reference(started.image), id)
     }
 
     /// Makes the artifact of each platform; gives their digests.

@@ -66,7 +66,8 @@ public final class ConversionStore: Sendable {
                     ) STRICT;
                     CREATE INDEX operation_image ON operation (image);
                     CREATE INDEX operation_repository ON operation (repository);
-                    CREATE TABLE repository (name TEXT PRIMARY KEY, streaming INTEGER NOT NULL) STRICT;
+                    -- Those that are switched on.
+                    CREATE TABLE repository (name TEXT PRIMARY KEY) STRICT;
                     -- What each tag of an active repository was when it was last looked at.
                     CREATE TABLE seen (
                         repository TEXT NOT NULL REFERENCES repository (name) ON DELETE CASCADE,
@@ -197,7 +198,8 @@ public final class ConversionStore: Sendable {
         try wrapping {
             try queue.read {
                 try Bool.fetchOne(
-                    $0, sql: "SELECT streaming FROM repository WHERE name = ?", arguments: [repository]) ?? false
+                    $0, sql: "SELECT EXISTS (SELECT 1 FROM repository WHERE name = ?)", arguments: [repository])
+                    ?? false
             }
         }
     }
@@ -206,7 +208,7 @@ public final class ConversionStore: Sendable {
     func streaming() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.read {
-                try String.fetchAll($0, sql: "SELECT name FROM repository WHERE streaming ORDER BY name")
+                try String.fetchAll($0, sql: "SELECT name FROM repository ORDER BY name")
             }
         }
     }
@@ -217,7 +219,7 @@ public final class ConversionStore: Sendable {
             try queue.write { database in
                 try database.execute(sql: "DELETE FROM repository WHERE name = ?", arguments: [repository])
                 guard streaming else { return }
-                try database.execute(sql: "INSERT INTO repository VALUES (?, TRUE)", arguments: [repository])
+                try database.execute(sql: "INSERT INTO repository VALUES (?)", arguments: [repository])
                 for (tag, digest) in tags { try Self.see(repository, tag, digest, database) }
             }
         }

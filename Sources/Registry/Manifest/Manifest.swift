@@ -59,4 +59,11 @@ public enum ManifestDocument: Sendable, Hashable {
         case .index(let index): index.digest
         }
     }
+
+    public var mediaType: String {
+        switch self {
+        case .image(let manifest): manifest.mediaType
+        case .index(let index): index.mediaType
+        }
+    }
 }

@@ -72,7 +72,7 @@ final class ChainMounts: Sendable {
     func isUsable(_ chain: Digest) async -> Bool {
         let found = try? await workers.runIfActive { [records, store] in
             guard let (_, layers) = try records.find(chain) else { return false }
-            return try layers.allSatisfy { try store.layer($0.digest) != nil }
+            return try layers.allSatisfy { try !store.isRefused($0.digest) && store.layer($0.digest) != nil }
         }
         return found ?? false
     }
@@ -132,6 +132,7 @@ final class ChainMounts: Sendable {
             throw FallbackReason(.mount, "chain \(chain) is not known on this node")
         }
         let contents = try layers.map { layer throws -> LayerContent in
+            try LayerFetcher.checkNotRefused(layer.digest, store)
             guard let content = try store.layer(layer.digest) else {
                 throw FallbackReason(.storage, "the index of layer \(layer.digest) is gone from the store")
             }

@@ -51,6 +51,15 @@ struct LayerFetcher: Sendable {
         }
     }
 
+    /// Throws a ``FallbackReason`` for a layer that an audit has refused. Blocks on the disk.
+    static func checkNotRefused(_ digest: Digest, _ store: ContentStore) throws {
+        guard try store.isRefused(digest) else { return }
+        throw FallbackReason(
+            .badIndex,
+            "layer \(digest) was found not to be what its image says; \(store.root)/refused/\(digest.hex) keeps that "
+                + "in mind")
+    }
+
     /// Whether nothing says that the layer can be streamed by itself.
     static func asksArtifact(of description: LayerDescription) -> Bool {
         description.annotations[EstargzOpener.tocDigestAnnotation] == nil
@@ -59,12 +68,7 @@ struct LayerFetcher: Sendable {
     private func stored(_ digest: Digest) async throws(FallbackReason) -> LayerContent? {
         do {
             return try await workers.runIfActive { [store] in
-                guard try !store.isRefused(digest) else {
-                    throw FallbackReason(
-                        .badIndex,
-                        "layer \(digest) was found not to be what its image says; \(store.root)/refused/\(digest.hex) "
-                            + "keeps that in mind")
-                }
+                try Self.checkNotRefused(digest, store)
                 return try store.layer(digest)
             }
         } catch let reason as FallbackReason {

@@ -20,20 +20,6 @@ struct PackDeliveries {
         let since: MonotonicTime
     }
 
-    /// Waiters who are done with: those who have everything, and those who have to go to the planner.
-    struct Freed {
-        var satisfied: [Waiter] = []
-        var released: [Waiter] = []
-
-        mutating func add(_ waiter: Waiter) {
-            if waiter.layer.content.missing(in: waiter.chunks) == nil {
-                satisfied.append(waiter)
-            } else {
-                released.append(waiter)
-            }
-        }
-    }
-
     private struct Delivery {
         /// Layers that it is about.
         let digests: Set<Digest>
@@ -111,16 +97,16 @@ struct PackDeliveries {
         return false
     }
 
-    /// A frame with these chunks has been published.
-    mutating func published(_ id: DeliveryID, _ chunks: [(layer: LayerID, chunk: Int)]) -> Freed {
-        guard var delivery = deliveries.removeValue(forKey: id) else { return Freed() }
+    /// A frame with these chunks has been published; gives those who need not wait for the pack any longer.
+    mutating func published(_ id: DeliveryID, _ chunks: [(layer: LayerID, chunk: Int)]) -> [Waiter] {
+        guard var delivery = deliveries.removeValue(forKey: id) else { return [] }
         for (layer, chunk) in chunks { delivery.coming[layer]?[chunk] = nil }
         delivery.framesLeft -= 1
-        var freed = Freed()
+        var freed: [Waiter] = []
         delivery.waiters.removeAll { waiter in
             let coming = delivery.coming[waiter.layer.id]
             let isDue = waiter.chunks.allSatisfy { coming?[$0] == nil || waiter.layer.content.isPresent($0) }
-            if isDue { freed.add(waiter) }
+            if isDue { freed.append(waiter) }
             return isDue
         }
         if delivery.framesLeft > 0 { deliveries[id] = delivery }
@@ -128,24 +114,22 @@ struct PackDeliveries {
     }
 
     /// Readers who have waited too long.
-    mutating func overdue(_ id: DeliveryID, _ now: MonotonicTime) -> Freed {
-        guard let delivery = deliveries[id] else { return Freed() }
+    mutating func overdue(_ id: DeliveryID, _ now: MonotonicTime) -> [Waiter] {
+        guard let delivery = deliveries[id] else { return [] }
         let isStill = now.since(delivery.moved) >= Self.stillness
-        var freed = Freed()
+        var freed: [Waiter] = []
         deliveries[id]?.waiters.removeAll { waiter in
             let isDue = isStill || now.since(waiter.since) >= Self.patience
-            if isDue { freed.add(waiter) }
+            if isDue { freed.append(waiter) }
             return isDue
         }
         return freed
     }
 
     /// It will bring nothing more; what it would have brought is given too.
-    mutating func end(_ id: DeliveryID) -> (Freed, rest: [ProfilePiece]) {
-        var freed = Freed()
-        guard let delivery = deliveries.removeValue(forKey: id) else { return (freed, []) }
-        for waiter in delivery.waiters { freed.add(waiter) }
-        return (freed, delivery.pieces)
+    mutating func end(_ id: DeliveryID) -> (waiters: [Waiter], rest: [ProfilePiece]) {
+        let delivery = deliveries.removeValue(forKey: id)
+        return (delivery?.waiters ?? [], delivery?.pieces ?? [])
     }
 
     /// Takes out the demand, if it waits here.

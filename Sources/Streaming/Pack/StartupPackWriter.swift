@@ -57,8 +57,6 @@ public struct StartupPackWriter: Sendable {
     }
 
     public var frameCount: Int { plan.count }
-    /// Bytes of the chunks.
-    public var length: UInt64 { pieces.reduce(0) { $0 + UInt64($1.length) } }
 
     /// The chunks, one by one, so that they can be fetched.
     public var runs: [ProfilePiece] {

@@ -1,31 +1,10 @@
-public import Base
+import Base
 public import ContentStore
 import LayerIndex
 import Logging
 import NIOCore
 import Planner
-public import Registry
-
-/// Where a startup pack is, and what it is for.
-public struct PackOrder: Sendable {
-    /// The pack.
-    public let location: BlobLocation
-    /// In bytes.
-    public let size: UInt64
-    /// The blobs of the layers that it may be about.
-    public let digests: Set<Digest>
-    /// Gives, once, the layers that are there for it, attached; the pack is asked for meanwhile.
-    public let layers: AsyncStream<[LayerContent]>
-
-    public init(
-        location: BlobLocation, size: UInt64, digests: Set<Digest>, layers: AsyncStream<[LayerContent]>
-    ) {
-        self.location = location
-        self.size = size
-        self.digests = digests
-        self.layers = layers
-    }
-}
+import Registry
 
 /// A frame of a startup pack on its way through decoding.
 struct PackFrame: Sendable {
@@ -159,7 +138,8 @@ extension StreamingEngine {
     /// The pack brings nothing more: its readers go to the planner, and what it would have brought is a profile.
     private func abandon(_ id: DeliveryID, _ reason: String) {
         let rest = end(id)
-        guard !rest.isEmpty || !Task.isCancelled else { return }
+        // At the end of the engine nothing is left of it, and nobody need know.
+        if rest.isEmpty, Task.isCancelled { return }
         counters.packsAbandoned.add()
         logger.warning("a startup pack is given up", metadata: ["reason": "\(reason)", "left": "\(rest.count)"])
         prefetch(rest)
@@ -176,22 +156,16 @@ extension StreamingEngine {
         return rest
     }
 
-    /// What becomes of readers who wait for a pack no longer.
+    /// What becomes of readers who wait for a pack no longer: those who lack something go to the planner.
     private static func free(
-        _ freed: PackDeliveries.Freed, _ state: inout State, _ now: MonotonicTime
+        _ waiters: [PackDeliveries.Waiter], _ state: inout State, _ now: MonotonicTime
     ) -> [PlannerAction] {
-        var actions: [PlannerAction] = []
-        for waiter in freed.satisfied {
-            state.planner.wasServed(waiter.layer.id, since: waiter.since, now: now)
-            actions.append(.complete(waiter.ticket, .available))
-        }
-        for waiter in freed.released {
-            guard let extents = waiter.layer.map.extents(missingIn: waiter.chunks) else {
-                actions.append(.complete(waiter.ticket, .available))
-                continue
+        waiters.flatMap { waiter -> [PlannerAction] in
+            if let extents = waiter.layer.map.extents(missingIn: waiter.chunks) {
+                return state.planner.demand(waiter.ticket, layer: waiter.layer.id, extents: extents, now: now)
             }
-            actions += state.planner.demand(waiter.ticket, layer: waiter.layer.id, extents: extents, now: now)
+            state.planner.wasServed(waiter.layer.id, since: waiter.since, now: now)
+            return [.complete(waiter.ticket, .available)]
         }
-        return actions
     }
 }

@@ -63,6 +63,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     var scratch = "/var/tmp"
 
     @OptionGroup var registry: RegistryOptions
+    @OptionGroup var output: OutputOptions
 
     private struct Result: Encodable {
         let image: String
@@ -76,6 +77,9 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     }
 
     func validate() throws {
+        guard noWait || tokenFile == nil else {
+            throw ValidationError("--token-file is for the service: give --no-wait, or leave it out")
+        }
         guard !noWait || (!force && signKey == nil && profile == nil) else {
             throw ValidationError("--no-wait has the service make it: --force, --sign-key and --profile are not for it")
         }
@@ -84,7 +88,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             if noWait {
-                let service = ServiceOptions(tokenFile: tokenFile, output: registry.output)
+                let service = ServiceOptions(tokenFile: tokenFile, output: output.format)
                 let operation: ConversionOperation = try await service.ask(
                     .POST, ["operations"], body: ["image": image])
                 return try service.show([operation])
@@ -142,7 +146,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     }
 
     private func show(_ results: [Result]) throws {
-        guard registry.output == .table else { return try Output.json(results) }
+        guard output.format == .table else { return try Output.json(results) }
         Output.table(
             ["MANIFEST", "ARTIFACT", "LAYERS", "SIZE", "OF WHICH PACK", "OF IMAGE", ""],
             results.map {

@@ -20,6 +20,7 @@ struct ManifestListReferrers: AsyncParsableCommand {
     var artifactType: String?
 
     @OptionGroup var registry: RegistryOptions
+    @OptionGroup var output: OutputOptions
 
     private struct Row: Encodable {
         let subject: String
@@ -45,7 +46,7 @@ struct ManifestListReferrers: AsyncParsableCommand {
                             size: $0.size, annotations: $0.annotations)
                     }
                 }
-                guard registry.output == .table else { return try Output.json(rows) }
+                guard output.format == .table else { return try Output.json(rows) }
                 Output.table(
                     ["SUBJECT", "TYPE", "DIGEST", "SIZE"],
                     rows.map { [$0.subject, $0.artifactType, $0.digest, Output.size($0.size)] })

@@ -15,9 +15,6 @@ struct RegistryOptions: ParsableArguments {
             valueName: "directory"))
     var dockerConfig: String?
 
-    @Option(help: "How results are printed: table or json.")
-    var output = OutputFormat.table
-
     /// Runs `body` with a client that is shut down afterwards.
     func withClient(_ body: (RegistryClient) async throws -> Void) async throws {
         let logger = Logger(label: "rivulet") { label in

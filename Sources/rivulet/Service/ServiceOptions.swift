@@ -105,7 +105,14 @@ struct ServiceOptions: ParsableArguments {
         }
     }
 
-    // MARK: - Operations
+    // MARK: - Answers
+
+    func show(_ repositories: [RepositoryStreaming]) throws {
+        guard output == .table else { return try Output.json(repositories) }
+        Output.table(
+            ["REPOSITORY", "STREAMING"],
+            repositories.map { [$0.repository.printable, $0.streaming ? "true" : "false"] })
+    }
 
     func show(_ operations: [ConversionOperation]) throws {
         guard output == .table else { return try Output.json(operations) }

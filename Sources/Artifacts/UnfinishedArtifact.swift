@@ -5,7 +5,7 @@ import Registry
 /// begins anew, on whichever machine, goes on from there.
 ///
 /// Nothing depends on them: a registry that fails here costs time, not the artifact.
-struct Unfinished: Sendable {
+struct UnfinishedArtifact: Sendable {
     let registry: RegistryClient
     let repository: Repository
     let subject: Descriptor

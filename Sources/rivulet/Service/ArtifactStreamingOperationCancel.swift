@@ -1,0 +1,29 @@
+import ArgumentParser
+import Artifacts
+import NIOHTTP1
+
+/// `rivulet artifact-streaming operation cancel`: stops a conversion.
+struct ArtifactStreamingOperationCancel: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel", abstract: "Stops a conversion.",
+        discussion: """
+            Exit codes: 1 the operation is over, 66 there is none; the others as rivulet --help says.
+            """)
+
+    @OptionGroup var operation: OperationOptions
+
+    func validate() throws {
+        guard operation.id != nil || operation.image != nil else {
+            throw ValidationError("give --id or --image: rivulet artifact-streaming operation show lists them")
+        }
+    }
+
+    func run() async throws {
+        try await reporting {
+            let meant = try await operation.find()
+            let now: ConversionOperation = try await operation.service.ask(
+                .POST, ["operations", meant.id + ":cancel"])
+            try operation.service.show([now])
+        }
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Artifacts
+import NIOHTTP1
+
+/// `rivulet artifact-streaming operation show`: how far a conversion is.
+struct ArtifactStreamingOperationShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Shows how far a conversion is, and what became of it.",
+        discussion: """
+            States: NotStarted, Running, Succeeded, Failed, Canceled. With --repository alone all of the repository, the \
+            newest first. With --output json an array of: id, repository, image, state, progress, artifacts, error, created, \
+            changed.
+
+            Example:
+              rivulet artifact-streaming operation show --image team/app:1.2
+            """)
+
+    @OptionGroup var operation: OperationOptions
+
+    func run() async throws {
+        try await reporting {
+            if operation.id == nil, operation.image == nil {
+                let query = operation.repository.map { ["repository": $0] } ?? [:]
+                try operation.service.show(
+                    try await operation.service.ask(.GET, ["operations"], query: query) as [ConversionOperation])
+            } else {
+                try operation.service.show([try await operation.find()])
+            }
+        }
+    }
+}
