@@ -285,9 +285,7 @@ public struct ArtifactBuilder: Sendable {
         } catch let error as RegistryError {
             throw ArtifactError(registry: error, "layer \(descriptor.digest) of \(repository)")
         } catch let error as LayerFormatError {
-            throw ArtifactError(
-                error.code == .unsupported || error.code == .limit ? .unsupportedMediaType : .badLayer,
-                "layer \(descriptor.digest) of \(repository): \(error)", cause: error)
+            throw ArtifactError(layer: error, "layer \(descriptor.digest) of \(repository)")
         } catch {
             throw ArtifactError(.internal, "layer \(descriptor.digest): \(error)", cause: error)
         }

@@ -1,4 +1,5 @@
 public import Base
+import LayerFormats
 import Registry
 
 /// What can go wrong with a streaming artifact. The message names the image and what to do.
@@ -36,5 +37,11 @@ public struct ArtifactError: ModuleError {
 
     init(registry error: RegistryError, _ what: String) {
         self.init(.registry, "\(what): \(error)", cause: error)
+    }
+
+    init(layer error: LayerFormatError, _ what: String) {
+        self.init(
+            error.code == .unsupported || error.code == .limit ? .unsupportedMediaType : .badLayer,
+            "\(what): \(error)", cause: error)
     }
 }

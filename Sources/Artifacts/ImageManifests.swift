@@ -4,6 +4,8 @@ public import Registry
 public struct ImageManifests: Sendable {
     public let repository: Repository
     public let manifests: [Manifest]
+    /// What each is for; `nil` when the reference stands for one image, not for an index.
+    public let platforms: [Platform]?
 
     /// Of an index, those that are for Linux: an index's attestations are not.
     ///
@@ -11,12 +13,16 @@ public struct ImageManifests: Sendable {
     public init(_ reference: ImageReference, _ client: RegistryClient) async throws {
         repository = reference.repository
         switch try await client.document(reference) {
-        case .image(let manifest): manifests = [manifest]
+        case .image(let manifest):
+            manifests = [manifest]
+            platforms = nil
         case .index(let index):
             var found: [Manifest] = []
+            var platforms: [Platform] = []
             for descriptor in index.manifests {
                 guard let platform = descriptor.platform, platform.os == "linux" else { continue }
                 found.append(try await client.manifest(repository, digest: descriptor.digest))
+                platforms.append(platform)
             }
             guard !found.isEmpty else {
                 throw ArtifactError(
@@ -25,6 +31,7 @@ public struct ImageManifests: Sendable {
                 )
             }
             manifests = found
+            self.platforms = platforms
         }
     }
 

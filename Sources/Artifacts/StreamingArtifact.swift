@@ -123,28 +123,12 @@ public struct StreamingArtifact: Sendable, Hashable {
     }
 
     private struct Wire: Encodable {
-        struct Entry: Encodable {
-            let mediaType: String
-            let digest: String
-            let size: UInt64
-            var annotations: [String: String]?
-            var data: String?
-
-            init(_ descriptor: Descriptor, annotations: [String: String]? = nil, data: String? = nil) {
-                mediaType = descriptor.mediaType
-                digest = descriptor.digest.description
-                size = descriptor.size
-                self.annotations = annotations
-                self.data = data
-            }
-        }
-
         let schemaVersion = 2
         let mediaType = MediaType.ociManifest
         let artifactType: String
-        let config: Entry
-        let layers: [Entry]
-        let subject: Entry
+        let config: WireDescriptor
+        let layers: [WireDescriptor]
+        let subject: WireDescriptor
         let annotations: [String: String]?
 
         enum CodingKeys: CodingKey { case schemaVersion, mediaType, artifactType, config, layers, subject, annotations }
@@ -159,18 +143,18 @@ public struct StreamingArtifact: Sendable, Hashable {
         let config = Descriptor(
             mediaType: MediaType.ociEmpty, digest: Digest.of(Self.emptyConfig),
             size: UInt64(Self.emptyConfig.count))
-        let entries = layers.flatMap { layer -> [Wire.Entry] in
-            let index = Wire.Entry(
+        let entries = layers.flatMap { layer -> [WireDescriptor] in
+            let index = WireDescriptor(
                 layer.index,
                 annotations: [
                     Self.layerAnnotation: layer.blob.description, Self.diffIDAnnotation: layer.diffID.description,
                 ])
             let windows = layer.windows.map {
-                Wire.Entry($0, annotations: [Self.layerAnnotation: layer.blob.description])
+                WireDescriptor($0, annotations: [Self.layerAnnotation: layer.blob.description])
             }
             return [index] + (windows.map { [$0] } ?? [])
         }
-        let packs = pack.map { [Wire.Entry($0)] } ?? []
+        let packs = pack.map { [WireDescriptor($0)] } ?? []
         let annotations = annotations
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -179,8 +163,8 @@ public struct StreamingArtifact: Sendable, Hashable {
                 try encoder.encode(
                     Wire(
                         artifactType: type,
-                        config: Wire.Entry(config, data: "e30="), layers: entries + packs,
-                        subject: Wire.Entry(subject), annotations: annotations.isEmpty ? nil : annotations)))
+                        config: WireDescriptor(config, data: "e30="), layers: entries + packs,
+                        subject: WireDescriptor(subject), annotations: annotations.isEmpty ? nil : annotations)))
         } catch {
             throw ArtifactError(.internal, "a streaming artifact cannot be encoded", cause: error)
         }

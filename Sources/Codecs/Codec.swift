@@ -9,3 +9,19 @@ public enum Codec: UInt8, Hashable, Sendable {
     /// From a block of a DEFLATE stream on (RFC 1951): see ``DeflateRestart``.
     case deflate = 3
 }
+
+extension Codec {
+    /// What a blob that begins so is compressed with; four bytes tell (RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2, skippable
+    /// frames).
+    public init(startOf bytes: some Collection<UInt8>) {
+        var magic: UInt32 = 0
+        for (index, byte) in bytes.prefix(4).enumerated() { magic |= UInt32(byte) << UInt32(8 * index) }
+        if magic & 0xFFFF == 0x8B1F {
+            self = .gzip
+        } else if magic == 0xFD2F_B528 || magic & 0xFFFF_FFF0 == 0x184D_2A50 {
+            self = .zstd
+        } else {
+            self = .raw
+        }
+    }
+}

@@ -65,6 +65,12 @@ final class GzipDecoder {
             let room = min(output.count - produced, Self.callLimit)
             if finished {
                 guard offered > 0, !isBare else { break }
+                // Zeros behind a member are padding (GNU gzip, "Output may be padded").
+                let padding = input[consumed...].prefix { $0 == 0 }.count
+                guard padding == 0 else {
+                    consumed += padding
+                    continue
+                }
                 reset()
             }
             // The library only reads through `next_in`.

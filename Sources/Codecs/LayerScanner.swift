@@ -115,21 +115,20 @@ public final class LayerScanner {
     /// Looks at the first four bytes.
     private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
         guard input.count >= 4 else { return Step(isIdle: true) }
-        let magic = UInt32(littleEndian: input.loadUnaligned(as: UInt32.self))
-        // RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2 (skippable frames).
-        if magic & 0xFFFF == 0x8B1F {
+        switch Codec(startOf: input) {
+        case .gzip:
             inner = .gzip(try GzipScanner())
             return Step(boundary: boundary(.gzip))
-        }
-        if magic == 0xFD2F_B528 || magic & 0xFFFF_FFF0 == 0x184D_2A50 {
+        case .zstd:
             guard let decoder = ZstdDecoder(maximumWindowLog: ExtentDecoder.standardWindowLog) else {
                 throw CodecError(.outOfMemory, "no memory for a zstd decoder")
             }
             inner = .zstd(decoder)
             return Step(boundary: boundary(.zstd))
+        case .raw, .deflate:
+            inner = .raw
+            return Step(boundary: boundary(.raw))
         }
-        inner = .raw
-        return Step(boundary: boundary(.raw))
     }
 
     private func advance(_ step: Step) {

@@ -1,4 +1,5 @@
 public import Base
+import Codecs
 
 /// Why no layer index could be made from a blob.
 public struct LayerFormatError: ModuleError {
@@ -31,5 +32,12 @@ public struct LayerFormatError: ModuleError {
         self.code = code
         self.message = message
         self.cause = cause
+    }
+}
+
+extension LayerFormatError {
+    /// Why an archive could not be decoded.
+    init(codec error: CodecError) {
+        self.init(error.code == .unsupported ? .unsupported : .badArchive, error.message, cause: error)
     }
 }

@@ -1,6 +1,6 @@
 import AsyncHTTPClient
 public import Base
-import NIOCore
+public import NIOCore
 import NIOHTTP1
 
 /// A manifest that a registry has taken.
@@ -37,6 +37,27 @@ extension RegistryClient {
             try await self.upload(buffer, location, to: host)
         }
         return digest
+    }
+
+    /// Puts a blob that need not fit into memory into a repository, unless it is there.
+    ///
+    /// - Parameter part: gives bytes of it; asked for parts of 16 MiB in order, and again from the start when another host is
+    ///   tried.
+    public func pushBlob(
+        _ blob: BlobLocation, size: UInt64, part: @Sendable (ByteRange) async throws(RegistryError) -> ByteBuffer
+    ) async throws(RegistryError) {
+        if try await hasBlob(blob) { return }
+        try await withHosts(blob.repository, .push, .demand) { host throws(RegistryError) in
+            guard var session = try await self.begin(blob, host) else { return }
+            var offset: UInt64 = 0
+            while size - offset > UInt64(Self.partSize) {
+                let bytes = try await part(ByteRange(offset: offset, end: offset + UInt64(Self.partSize)))
+                session = try await self.go(on: session, blob, bytes, offset: offset, host)
+                offset += UInt64(Self.partSize)
+            }
+            let last = try await part(ByteRange(offset: offset, end: size))
+            try await self.end(session, blob, last, offset: offset > 0 ? offset : nil, host)
+        }
     }
 
     /// A session, then all of it in one request ("POST then PUT").

@@ -1,4 +1,5 @@
 import Base
+import Foundation
 import Lab
 import Linux
 import Testing
@@ -131,7 +132,7 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    enum TreeOf: String, CaseIterable { case overlay, tree, artifact }
+    enum TreeOf: String, CaseIterable { case overlay, tree, artifact, estargzAnew, zstdAnew, peersZstd }
 
     /// With overlayfs it is the test that is tested.
     @Test("The whole tree is what tar unpacks of the same layers", arguments: TreeOf.allCases)
@@ -142,6 +143,9 @@ struct PrivilegedEndToEndTests {
             case .overlay: shared.images.mainPlain
             case .tree: shared.images.main
             case .artifact: shared.images.mainArtifact
+            case .estargzAnew: try #require(shared.images.reencoded["estargz"])
+            case .zstdAnew: try #require(shared.images.reencoded["zstd:chunked"])
+            case .peersZstd: shared.images.peersZstd
             }
         let reference = "\(lab.directory)/\(name)-reference"
         try await ReferenceTree.unpack(shared.images.layers, to: reference, in: lab)
@@ -158,6 +162,37 @@ struct PrivilegedEndToEndTests {
                 #expect(differences.isEmpty, "the image's line, then tar's:\n\(differences.joined(separator: "\n"))")
             }
         }
+    }
+
+    @Test("ctr-remote understands the layers that are written anew", arguments: ["estargz", "zstd:chunked"])
+    func peersUnderstand(format: String) async throws {
+        let image = try #require(shared.images.reencoded[format])
+        try await shared.withNode("peer-\(format.prefix(4))", snapshotter: .overlayfs) { node in
+            _ = try await node.client.pull(image)
+            let content = { (arguments: [String]) in
+                try await node.containerd.ctr(["content", "get"] + arguments, namespace: "k8s.io")
+            }
+            let listed = try await node.containerd.ctr(["images", "list", "name==\(image)"], namespace: "k8s.io")
+            let digest = try #require(listed.firstRange(of: "sha256:").map { listed[$0.lowerBound...].prefix(71) })
+            let manifest = try JSONDecoder().decode(Manifest.self, from: Data(try await content([String(digest)]).utf8))
+            #expect(manifest.layers.count == shared.images.layers.count)
+            for layer in manifest.layers {
+                let options = format == "estargz" ? [] : ["--zstdchunked"]
+                let found = try await node.containerd.ctr(
+                    ["images", "get-toc-digest"] + options + [layer.digest], namespace: "k8s.io",
+                    program: "ctr-remote")
+                #expect(found.contains(try #require(layer.annotations["containerd.io/snapshot/stargz/toc.digest"])))
+            }
+        }
+    }
+
+    private struct Manifest: Decodable {
+        struct Layer: Decodable {
+            let digest: String
+            let annotations: [String: String]
+        }
+
+        let layers: [Layer]
     }
 
     // MARK: Namespaces

@@ -13,6 +13,10 @@ struct TestImages: Sendable {
     let mainPack: String
     /// `mainArtifact` by the digest of its manifest.
     let mainPinned: String
+    /// `mainPlain` written anew by `rivulet artifact-streaming create --format`, by the format's name.
+    let reencoded: [String: String]
+    /// `mainPlain` as ctr-remote writes it in its zstd:chunked.
+    let peersZstd: String
     /// The layers of `main`, uncompressed, bottom first.
     let layers: [String]
     /// 128 layers, each with one file of its own and one that hides the one below.
@@ -62,6 +66,21 @@ struct TestImages: Sendable {
             ], in: lab)
         let digests = referrers.split(separator: "\"").filter { $0.hasPrefix("sha256:") }
         mainPinned = "\(HostsDirectory.registry)/test/artifact@\(digests.last ?? "")"
+
+        var reencoded: [String: String] = [:]
+        for format in ["estargz", "zstd:chunked"] {
+            let made = "test/main:\(format.prefix(4))-anew"
+            try await Command.run(
+                [
+                    try Repository.product("rivulet"), "artifact-streaming", "create", "--format", format, "--image",
+                    "127.0.0.1:\(registryPort)/test/main:plain", "--target", "127.0.0.1:\(registryPort)/\(made)",
+                    "--scratch", lab.directory,
+                ], in: lab)
+            reencoded[format] = "\(HostsDirectory.registry)/\(made)"
+        }
+        self.reencoded = reencoded
+        peersZstd = "\(HostsDirectory.registry)/test/main:zstd"
+        try await publisher.convert(mainPlain, to: peersZstd, ["--zstdchunked"])
 
         let many = try await Self.makeDeep(at: "\(work)/deep", in: lab)
         try await Self.publish(

@@ -24,9 +24,7 @@ public struct ImagePublisher: Sendable {
         try await push(reference)
         guard let estargz else { return }
         progress("converting to eStargz")
-        try await convert(["convert", "--oci", "--estargz", reference, estargz])
-        progress("pushing \(estargz)")
-        try await push(estargz)
+        try await convert(reference, to: estargz, ["--estargz"])
     }
 
     /// Makes a further form of an image whose plain form is in the registry, and pushes it.
@@ -54,6 +52,12 @@ public struct ImagePublisher: Sendable {
         guard form == .artifact || form == .artifactPack else { return }
         progress("\(recipe.name): making its streaming artifact")
         try await addArtifact(to: target)
+    }
+
+    /// Converts an image that has been published with ctr-remote, and pushes that too.
+    public func convert(_ reference: String, to target: String, _ options: [String]) async throws(LabError) {
+        try await convert(["convert", "--oci"] + options + [reference, target])
+        try await push(target)
     }
 
     /// Makes the streaming artifact of an image that has been pushed, with a startup pack of `profile`.

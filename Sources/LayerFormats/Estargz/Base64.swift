@@ -32,4 +32,18 @@ enum Base64 {
         default: nil
         }
     }
+
+    static func encode(_ bytes: [UInt8]) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        var text: [UInt8] = []
+        text.reserveCapacity((bytes.count + 2) / 3 * 4)
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let count = min(3, bytes.count - start)
+            let word = (0..<3).reduce(0 as UInt32) { $0 << 8 | ($1 < count ? UInt32(bytes[start + $1]) : 0) }
+            for index in 0..<4 {
+                text.append(index <= count ? alphabet[Int(word >> UInt32(18 - 6 * index)) & 63] : 0x3d)
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
 }

@@ -36,6 +36,15 @@ public enum EstargzFooter: Equatable, Sendable {
     /// An empty stored block that is the last, the CRC and the size of nothing.
     private static let end: [UInt8] = [1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]
 
+    /// The footer of a blob whose table of contents is a gzip member at `offset`: the one of 51 bytes.
+    public static func bytes(tocOffset offset: UInt64) -> [UInt8] {
+        let digits = String(offset, radix: 16)
+        let extra =
+            Array("SG\u{16}\0".utf8)
+            + Array((String(repeating: "0", count: 16 - digits.count) + digits + "STARGZ").utf8)
+        return head + [UInt8(extra.count), 0] + extra + end
+    }
+
     private static func match(
         _ tail: UnsafeRawBufferPointer, extra subfield: [UInt8], hexDigits: Bool, magic: String
     ) -> EstargzFooter? {

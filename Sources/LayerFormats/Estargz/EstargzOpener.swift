@@ -1,8 +1,8 @@
 public import Base
 import LayerIndex
 
-/// Makes a layer index from an eStargz blob (stargz-snapshotter, docs/estargz.md) without doing I/O: it says which bytes
-/// it wants, the caller brings them.
+/// Makes a layer index from an eStargz blob (stargz-snapshotter, docs/estargz.md), or from a zstd:chunked one
+/// (``ZstdChunkedFooter``), without doing I/O: it says which bytes it wants, the caller brings them.
 ///
 ///     var opener = EstargzOpener(layer)
 ///     while true {
@@ -18,15 +18,32 @@ import LayerIndex
 public struct EstargzOpener: Sendable {
     /// The annotation whose value is the digest of the TOC's JSON text.
     public static let tocDigestAnnotation = "containerd.io/snapshot/stargz/toc.digest"
+    /// The annotation whose value is the digest of a zstd:chunked layer's compressed TOC. The second name is the one that
+    /// containers/storage used before 2022-11-03 and stargz-snapshotter uses.
+    public static let manifestChecksumAnnotations = [
+        "io.github.containers.zstd-chunked.manifest-checksum", "io.containers.zstd-chunked.manifest-checksum",
+    ]
+
+    /// Whether something says that a layer can be streamed by itself.
+    public static func isAnnounced(_ layer: LayerDescription) -> Bool {
+        ([tocDigestAnnotation] + manifestChecksumAnnotations).contains { layer.annotations[$0] != nil }
+    }
 
     private enum State {
         case start
         case tail(count: UInt64)
-        case rest(ByteRange, tail: [UInt8], tocCount: Int)
+        /// What is missing of the TOC, and what of the tail it goes on with.
+        case rest(ByteRange, tail: ArraySlice<UInt8>, TOCPlace)
         case external(payloadEnd: UInt64)
         /// The pieces of the compressed TOC.
-        case ready([ArraySlice<UInt8>], payloadEnd: UInt64)
+        case ready([ArraySlice<UInt8>], TOCPlace)
         case over
+    }
+
+    /// Where the payload ends, and for zstd:chunked how many bytes of text the TOC has.
+    private struct TOCPlace {
+        let payloadEnd: UInt64
+        var zstdSize: UInt64?
     }
 
     private let layer: LayerDescription
@@ -34,6 +51,7 @@ public struct EstargzOpener: Sendable {
     private let limits: EstargzLimits
     private var state = State.start
     private var tocDigest: Digest?
+    private var compressedTOCDigest: Digest?
     private var blobSize: UInt64
 
     /// - Parameters:
@@ -68,9 +86,9 @@ public struct EstargzOpener: Sendable {
         case .tail(let count): return .read(.suffix(count))
         case .rest(let range, _, _): return .read(.range(range))
         case .external: return .readExternalTOC
-        case .ready(let pieces, let payloadEnd):
+        case .ready(let pieces, let place):
             state = .over
-            return .done(try makeIndex(pieces, payloadEnd: payloadEnd))
+            return .done(try makeIndex(pieces, place))
         case .over: throw LayerFormatError(.badResponse, "nothing more to do for \(layer.digest)")
         }
     }
@@ -98,14 +116,13 @@ public struct EstargzOpener: Sendable {
             // If anything below throws, the opener is over.
             state = .over
             try receiveTail(bytes, range)
-        case .rest(let wanted, let tail, let tocCount):
+        case .rest(let wanted, let tail, let place):
             state = .over
             guard range.contains(wanted) else {
                 throw LayerFormatError(.badResponse, "got \(range) of blob \(layer.digest) for \(wanted)")
             }
             let start = Int(wanted.offset - range.offset)
-            state = .ready(
-                [bytes[start..<start + Int(wanted.count)], tail[..<tocCount]], payloadEnd: wanted.offset)
+            state = .ready([bytes[start..<start + Int(wanted.count)], tail], place)
         case .start, .external, .ready, .over:
             state = .over
             throw LayerFormatError(.badResponse, "bytes of blob \(layer.digest) that were not asked for")
@@ -122,32 +139,41 @@ public struct EstargzOpener: Sendable {
             state = .over
             throw LayerFormatError(.limit, "the TOC of \(layer.digest) has \(compressed.count) compressed bytes")
         }
-        state = .ready([compressed[...]], payloadEnd: payloadEnd)
+        state = .ready([compressed[...]], TOCPlace(payloadEnd: payloadEnd))
     }
+
+    private var isZstd: Bool { layer.mediaType.hasSuffix("zstd") }
 
     private mutating func readDescription() throws(LayerFormatError) {
         state = .over
-        guard !layer.mediaType.hasSuffix("zstd") else {
-            throw LayerFormatError(.notEstargz, "layer \(layer.digest) is \(layer.mediaType.prefix(100))")
-        }
-        if let annotation = layer.annotations[Self.tocDigestAnnotation] {
-            guard let digest = Digest(annotation) else {
-                throw LayerFormatError(
-                    .unverified, "the TOC digest of \(layer.digest) is no sha256 digest: \(annotation.prefix(100))")
-            }
-            tocDigest = digest
-        } else if !allowUnverifiedTOC {
+        tocDigest = try digest([Self.tocDigestAnnotation])
+        if isZstd { compressedTOCDigest = try digest(Self.manifestChecksumAnnotations) }
+        guard tocDigest != nil || compressedTOCDigest != nil || allowUnverifiedTOC else {
             throw LayerFormatError(
                 .unverified,
-                "layer \(layer.digest) has no annotation \(Self.tocDigestAnnotation): it is not an eStargz layer, or "
-                    + "its TOC cannot be verified")
+                "layer \(layer.digest) has no annotation \(Self.tocDigestAnnotation)"
+                    + (isZstd
+                        ? " or \(Self.manifestChecksumAnnotations[0]): it is not a zstd:chunked layer"
+                        : ": it is not an eStargz layer") + ", or its TOC cannot be verified")
         }
     }
 
+    /// What the first annotation that is there says.
+    private func digest(_ keys: [String]) throws(LayerFormatError) -> Digest? {
+        guard let annotation = keys.lazy.compactMap({ layer.annotations[$0] }).first else { return nil }
+        guard let digest = Digest(annotation) else {
+            throw LayerFormatError(
+                .unverified, "the TOC digest of \(layer.digest) is no sha256 digest: \(annotation.prefix(100))")
+        }
+        return digest
+    }
+
     private mutating func receiveTail(_ bytes: [UInt8], _ range: ByteRange) throws(LayerFormatError) {
-        guard range.end == blobSize, UInt64(bytes.count) >= min(UInt64(EstargzFooter.maximumSize), blobSize) else {
+        let longest = isZstd ? ZstdChunkedFooter.maximumSize : EstargzFooter.maximumSize
+        guard range.end == blobSize, UInt64(bytes.count) >= min(UInt64(longest), blobSize) else {
             throw LayerFormatError(.badResponse, "got \(range), which is not the end of blob \(layer.digest)")
         }
+        guard !isZstd else { return try receiveZstdTail(bytes, range) }
         guard let footer = bytes.withUnsafeBytes({ EstargzFooter(tail: $0) }) else {
             throw LayerFormatError(.notEstargz, "blob \(layer.digest) has no eStargz footer")
         }
@@ -160,32 +186,64 @@ public struct EstargzOpener: Sendable {
                 throw LayerFormatError(
                     .badFooter, "the footer of \(layer.digest) puts the TOC at \(offset) of \(blobSize) bytes")
             }
-            guard end - offset <= limits.compressedTOC else {
-                throw LayerFormatError(.limit, "the TOC of \(layer.digest) has \(end - offset) compressed bytes")
-            }
-            let tocEnd = bytes.count - footerSize
-            if offset >= range.offset {
-                state = .ready([bytes[Int(offset - range.offset)..<tocEnd]], payloadEnd: offset)
-            } else {
-                let missing = ByteRange(offset: offset, end: range.offset)
-                state = .rest(missing, tail: bytes, tocCount: tocEnd)
-            }
+            try take(ByteRange(offset: offset, end: end), of: bytes, range, TOCPlace(payloadEnd: offset))
         }
     }
 
-    private func makeIndex(
-        _ pieces: [ArraySlice<UInt8>], payloadEnd: UInt64
-    ) throws(LayerFormatError) -> LayerIndexBytes {
+    private mutating func receiveZstdTail(_ bytes: [UInt8], _ range: ByteRange) throws(LayerFormatError) {
+        guard let footer = bytes.withUnsafeBytes({ ZstdChunkedFooter(tail: $0) }) else {
+            throw LayerFormatError(.notEstargz, "blob \(layer.digest) has no zstd:chunked footer")
+        }
+        let header = UInt64(SkippableFrame.headerSize)
+        guard footer.toc.offset >= header, !footer.toc.isEmpty, footer.toc.end < blobSize else {
+            throw LayerFormatError(
+                .badFooter, "the footer of \(layer.digest) puts the TOC at \(footer.toc) of \(blobSize) bytes")
+        }
+        try take(
+            footer.toc, of: bytes, range,
+            TOCPlace(payloadEnd: footer.toc.offset - header, zstdSize: footer.tocSize))
+    }
+
+    /// Takes the compressed TOC from the tail, as far as it is there.
+    private mutating func take(
+        _ toc: ByteRange, of bytes: [UInt8], _ range: ByteRange, _ place: TOCPlace
+    ) throws(LayerFormatError) {
+        guard toc.count <= limits.compressedTOC else {
+            throw LayerFormatError(.limit, "the TOC of \(layer.digest) has \(toc.count) compressed bytes")
+        }
+        guard toc.end > range.offset else {
+            state = .rest(toc, tail: [], place)
+            return
+        }
+        let end = Int(toc.end - range.offset)
+        if toc.offset >= range.offset {
+            state = .ready([bytes[Int(toc.offset - range.offset)..<end]], place)
+        } else {
+            state = .rest(ByteRange(offset: toc.offset, end: range.offset), tail: bytes[..<end], place)
+        }
+    }
+
+    private func makeIndex(_ pieces: [ArraySlice<UInt8>], _ place: TOCPlace) throws(LayerFormatError) -> LayerIndexBytes
+    {
+        if let compressedTOCDigest {
+            var hasher = DigestHasher()
+            for piece in pieces { piece.withUnsafeBytes { hasher.update($0) } }
+            try check(hasher.finish(), compressedTOCDigest)
+        }
         var loader = TOCLoader(
-            blob: layer.digest, blobSize: blobSize, payloadEnd: payloadEnd, limits: limits)
-        var reader = TOCReader(pieces, limits: limits)
+            blob: layer.digest, blobSize: blobSize, payloadEnd: place.payloadEnd,
+            codec: place.zstdSize == nil ? .gzip : .zstd, limits: limits)
+        var reader = TOCReader(pieces, zstdSize: place.zstdSize, limits: limits)
         let digest = try reader.readAll(into: &loader)
-        guard tocDigest == nil || tocDigest == digest else {
+        if let tocDigest { try check(digest, tocDigest) }
+        return try loader.finish()
+    }
+
+    private func check(_ digest: Digest, _ expected: Digest) throws(LayerFormatError) {
+        guard digest == expected else {
             throw LayerFormatError(
                 .tocDigestMismatch,
-                "the TOC of \(layer.digest) has the digest \(digest), its annotation says "
-                    + "\(tocDigest?.description ?? "nothing")")
+                "the TOC of \(layer.digest) has the digest \(digest), its annotation says \(expected)")
         }
-        return try loader.finish()
     }
 }

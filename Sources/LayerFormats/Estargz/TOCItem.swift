@@ -30,6 +30,8 @@ struct TOCItem {
         static let chunkSize = Members(rawValue: 1 << 17)
         static let chunkDigest = Members(rawValue: 1 << 18)
         static let linkCount = Members(rawValue: 1 << 19)
+        /// Of containers/storage only: whether the bytes are all zeros.
+        static let chunkType = Members(rawValue: 1 << 20)
         /// Not one of the above.
         static let unknown: Members = []
     }
@@ -54,6 +56,7 @@ struct TOCItem {
     var chunkSize: UInt64 = 0
     var digest: Digest?
     var chunkDigest: Digest?
+    var isZeros = false
 }
 
 extension TOCItem.Members {
@@ -83,6 +86,7 @@ extension TOCItem.Members {
             if low == PackedText.word("devMinor") { return .devMinor }
         case 9:
             if low == PackedText.word("chunkSiz"), high == PackedText.word("e") { return .chunkSize }
+            if low == PackedText.word("chunkTyp"), high == PackedText.word("e") { return .chunkType }
             if low == PackedText.word("groupNam"), high == PackedText.word("e") { return .groupName }
         case 11:
             if low == PackedText.word("chunkDig"), high == PackedText.word("est") { return .chunkDigest }

@@ -5,9 +5,9 @@ import LayerIndex
 /// what the landmarks say. Names, links and whiteouts are the builder's business.
 struct TOCLoader: ~Copyable {
     /// A file of one byte in the root directory: what lies before it in the blob is needed early.
-    private static let prefetchLandmark = Array(".prefetch.landmark".utf8)
+    static let prefetchLandmark = Array(".prefetch.landmark".utf8)
     /// A file of one byte in the root directory: nothing in the layer is needed early.
-    private static let noPrefetchLandmark = Array(".no.prefetch.landmark".utf8)
+    static let noPrefetchLandmark = Array(".no.prefetch.landmark".utf8)
 
     /// The regular file whose `chunk` elements may still come.
     private enum Pending {
@@ -18,6 +18,7 @@ struct TOCLoader: ~Copyable {
 
     private let blob: Digest
     private let payloadEnd: UInt64
+    private let codec: ExtentCodec
     private var builder: LayerIndexBuilder
     private var path: EntryPath
     /// Kept for its arrays' memory.
@@ -27,10 +28,13 @@ struct TOCLoader: ~Copyable {
     private var extent: (offset: UInt64, number: UInt32)?
     private var prefetch = PrefetchHint.unknown
 
-    /// - Parameter payloadEnd: Where in the blob the TOC, or a footer without one, starts.
-    init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, limits: EstargzLimits) {
+    /// - Parameters:
+    ///   - payloadEnd: Where in the blob the TOC, or a footer without one, starts.
+    ///   - codec: What the payload is compressed with.
+    init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: EstargzLimits) {
         self.blob = blob
         self.payloadEnd = payloadEnd
+        self.codec = codec
         builder = LayerIndexBuilder(blobDigest: blob, blobSize: blobSize, limits: limits.index)
         path = EntryPath(limits: limits.index)
     }
@@ -107,6 +111,8 @@ struct TOCLoader: ~Copyable {
         // A chunk without a size goes to the end of the file.
         let length = item.chunkSize == 0 ? size - covered : item.chunkSize
         guard length <= size - covered else { throw bad("a chunk of \(length) bytes at \(covered) of \(size)") }
+        // containers/storage (chunkType): such a chunk need not be fetched.
+        let isZeros = item.isZeros
         let number = try extentNumber(at: item.offset)
         covered += length
         guard pending == .file else { return }
@@ -118,7 +124,7 @@ struct TOCLoader: ~Copyable {
         entry.pieces.append(
             ContentPiece(
                 fileOffset: covered - length, length: length, digest: digest, extent: number,
-                innerOffset: item.innerOffset))
+                innerOffset: item.innerOffset, isZeros: isZeros))
     }
 
     /// Adds the pending file, now that all its chunks have come.
@@ -139,7 +145,7 @@ struct TOCLoader: ~Copyable {
         }
         try endExtent(at: offset)
         do {
-            let number = try builder.addExtent(from: offset, codec: .gzip)
+            let number = try builder.addExtent(from: offset, codec: codec)
             extent = (offset, number)
             return number
         } catch {

@@ -12,6 +12,8 @@ struct TOCReader: ~Copyable {
 
     private let limits: EstargzLimits
     private let compressed: [ArraySlice<UInt8>]
+    /// Bytes of the text, where it lies bare; `nil` where it is the one entry of a tar archive.
+    private let bareSize: UInt64?
     private var slice = 0
     private var offset = 0
     private let decoder = ExtentDecoder()
@@ -21,13 +23,17 @@ struct TOCReader: ~Copyable {
     private var capacity: Int
     private var count = 0
 
-    /// - Parameter compressed: The gzip member, in pieces that follow one another.
-    init(_ compressed: [ArraySlice<UInt8>], limits: EstargzLimits) {
+    /// - Parameters:
+    ///   - compressed: In pieces that follow one another: a gzip member that holds a tar archive, or a zstd frame that holds
+    ///     the text.
+    ///   - zstdSize: For a zstd frame, how many bytes the text has.
+    init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: EstargzLimits) {
+        bareSize = zstdSize
         self.compressed = compressed.filter { !$0.isEmpty }
         self.limits = limits
         capacity = Self.windowSize
         memory = .allocate(capacity: Self.windowSize + JSONCursor.padding)
-        decoder.reset(.gzip)
+        decoder.reset(zstdSize == nil ? .gzip : .zstd)
     }
 
     deinit {
@@ -38,7 +44,7 @@ struct TOCReader: ~Copyable {
     ///
     /// - Returns: The digest of the JSON text, every byte of it.
     mutating func readAll(into loader: inout TOCLoader) throws(LayerFormatError) -> Digest {
-        var remaining = try readHeader()
+        var remaining = try textSize()
         var hasher = DigestHasher()
         var scanner = TOCScanner(limits: limits)
         while true {
@@ -64,7 +70,14 @@ struct TOCReader: ~Copyable {
         }
     }
 
-    /// The size of the JSON text.
+    /// The size of the JSON text, which comes next.
+    private mutating func textSize() throws(LayerFormatError) -> UInt64 {
+        let size: UInt64
+        if let bareSize { size = bareSize } else { size = try readHeader() }
+        guard size <= limits.uncompressedTOC else { throw LayerFormatError(.limit, "a TOC of \(size) bytes") }
+        return size
+    }
+
     private mutating func readHeader() throws(LayerFormatError) -> UInt64 {
         let block = UnsafeMutableRawBufferPointer(start: memory, count: TarHeader.blockSize)
         guard try decode(into: block) == block.count else { throw LayerFormatError(.badTOC, "the TOC is cut short") }
@@ -76,9 +89,6 @@ struct TOCReader: ~Copyable {
         }
         guard header.name == Self.entryName, header.type == UInt8(ascii: "0") || header.type == 0 else {
             throw LayerFormatError(.badTOC, "the TOC's tar entry is not a file called stargz.index.json")
-        }
-        guard header.size <= limits.uncompressedTOC else {
-            throw LayerFormatError(.limit, "a TOC of \(header.size) bytes")
         }
         return header.size
     }

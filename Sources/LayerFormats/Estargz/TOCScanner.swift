@@ -217,7 +217,8 @@ struct TOCScanner {
 
     private static let keys = [
         "name", "type", "size", "modtime", "linkName", "mode", "uid", "gid", "userName", "groupName", "devMajor",
-        "devMinor", "xattrs", "digest", "offset", "innerOffset", "chunkOffset", "chunkSize", "chunkDigest", "NumLink",
+        "devMinor", "xattrs", "digest", "offset", "innerOffset", "chunkOffset", "chunkSize", "chunkDigest", "chunkType",
+        "NumLink",
     ].map { Array($0.utf8) }
 
     @inline(__always)
@@ -240,10 +241,19 @@ struct TOCScanner {
         case .chunkOffset: item.chunkOffset = try cursor.number(limit: UInt64(Int64.max))
         case .chunkSize: item.chunkSize = try cursor.number(limit: UInt64(Int64.max))
         case .chunkDigest: item.chunkDigest = try Self.digest(&cursor)
+        case .chunkType: item.isZeros = try Self.isZeros(&cursor)
         default:
             // Names of users and groups are those of another machine; link counts are computed.
             try cursor.skipValue()
         }
+    }
+
+    /// A kind of chunk (containers/storage, pkg/chunked/internal/minimal): nothing, for data, or `zeros`.
+    private static func isZeros(_ cursor: inout JSONCursor) throws(JSONStop) -> Bool {
+        let text = try cursor.string()
+        let (isData, isZeros) = cursor.withBytes(of: text) { ($0.isEmpty, $0.elementsEqual("zeros".utf8)) }
+        guard isData || isZeros else { throw .malformed("an unknown kind of chunk") }
+        return isZeros
     }
 
     /// A string whose bytes matter. Go writes bytes that are no UTF-8 as U+FFFD, so a string that has one does not say

@@ -241,7 +241,7 @@ public final class LayerIndexer {
         do throws(CodecError) {
             return try body()
         } catch {
-            throw LayerFormatError(error.code == .unsupported ? .unsupported : .badArchive, error.message, cause: error)
+            throw LayerFormatError(codec: error)
         }
     }
 

@@ -93,7 +93,7 @@ extension Platform: CustomStringConvertible {
     public var description: String { variant.isEmpty ? "\(os)/\(architecture)" : "\(os)/\(architecture)/\(variant)" }
 }
 
-extension Platform: Decodable {
+extension Platform: Codable {
     private enum Key: String, CodingKey { case os, architecture, variant }
 
     public init(from decoder: any Decoder) throws {
@@ -101,5 +101,12 @@ extension Platform: Decodable {
         os = try values.decodeIfPresent(String.self, forKey: .os) ?? ""
         architecture = try values.decodeIfPresent(String.self, forKey: .architecture) ?? ""
         variant = try values.decodeIfPresent(String.self, forKey: .variant) ?? ""
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: Key.self)
+        try values.encode(os, forKey: .os)
+        try values.encode(architecture, forKey: .architecture)
+        if !variant.isEmpty { try values.encode(variant, forKey: .variant) }
     }
 }

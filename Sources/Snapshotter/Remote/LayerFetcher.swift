@@ -62,7 +62,7 @@ struct LayerFetcher: Sendable {
 
     /// Whether nothing says that the layer can be streamed by itself.
     static func asksArtifact(of description: LayerDescription) -> Bool {
-        description.annotations[EstargzOpener.tocDigestAnnotation] == nil
+        !EstargzOpener.isAnnounced(description)
     }
 
     private func stored(_ digest: Digest) async throws(FallbackReason) -> LayerContent? {

@@ -1,5 +1,5 @@
-import ArgumentParser
-import Artifacts
+public import ArgumentParser
+public import Artifacts
 import Base
 import Glibc
 import Logging
@@ -22,14 +22,33 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             one piece, so that a node starts it with one request. An image that has an artifact gets a second one, which \
             nodes prefer; its layers are not read again.
 
+            With --format the image itself is written anew, under a tag of its own, in a format that nodes with other \
+            snapshotters stream: estargz, or the zstd:chunked of stargz-snapshotter. That is another image, as large as the \
+            first and with another digest. --profile puts the files first that a start needs.
+
             Examples:
               rivulet artifact-streaming create --image registry.example/team/app:1.2
+              rivulet artifact-streaming create --image registry.example/team/app:1.2 --format estargz
               rivulet profile export --repository registry.example/team/app -o app.profile
               rivulet artifact-streaming create --image registry.example/team/app:1.2 --profile app.profile
             """)
 
     @Option(help: ArgumentHelp("The image, by tag or digest.", valueName: "reference"))
     var image: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Write the image anew in a format of others: \(ReencodedFormat.allCases.map(\.rawValue).joined(separator: " or ")).",
+            valueName: "format"))
+    var format: ReencodedFormat?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where to, for --format.",
+            discussion: "By default the image's own tag with "
+                + ReencodedFormat.allCases.map(\.tagSuffix).joined(separator: " or ") + " behind it.",
+            valueName: "reference"))
+    var target: String?
 
     @Flag(help: "Make it anew although the image has one.")
     var force = false
@@ -58,8 +77,9 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Where what a startup pack is made of is put meanwhile.",
-            discussion: "It takes as many bytes as the profile names.", valueName: "directory"))
+            "Where what a startup pack, or with --format a layer, is made of is put meanwhile.",
+            discussion: "A pack takes as many bytes as the profile names, a layer those of its archive.",
+            valueName: "directory"))
     var scratch = "/var/tmp"
 
     @OptionGroup var registry: RegistryOptions
@@ -77,6 +97,10 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     }
 
     func validate() throws {
+        guard format != nil || target == nil else { throw ValidationError("--target is for --format") }
+        guard format == nil || (!noWait && !force && signKey == nil) else {
+            throw ValidationError("--no-wait, --force and --sign-key are for streaming artifacts, not for --format")
+        }
         guard noWait || tokenFile == nil else {
             throw ValidationError("--token-file is for the service: give --no-wait, or leave it out")
         }
@@ -107,42 +131,100 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
                 let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
                 let workers = NIOThreadPool(numberOfThreads: cores)
                 workers.start()
-                let results: [Result]
+                let job = Job(
+                    image: image, reference: reference, client: client, workers: workers, cores: cores,
+                    profile: profile)
                 do {
-                    results = try await publish(image, reference, client, workers, cores, signer, profile)
+                    if let format { try await reencode(job, format) } else { try await publish(job, signer) }
                     try await workers.shutdownGracefully()
                 } catch {
                     try? await workers.shutdownGracefully()
                     throw error
                 }
-                try show(results)
             }
         }
     }
 
-    private func publish(
-        _ image: ImageManifests, _ reference: ImageReference, _ client: RegistryClient, _ workers: NIOThreadPool,
-        _ cores: Int, _ signer: ArtifactSigner?, _ profile: Profile?
-    ) async throws -> [Result] {
+    private struct Job {
+        let image: ImageManifests
+        let reference: ImageReference
+        let client: RegistryClient
+        let workers: NIOThreadPool
+        let cores: Int
+        let profile: Profile?
+    }
+
+    private func publish(_ job: Job, _ signer: ArtifactSigner?) async throws {
         let builder = ArtifactBuilder(
-            registry: client, workers: workers, layersAtOnce: cores, signer: signer, scratch: scratch,
+            registry: job.client, workers: job.workers, layersAtOnce: job.cores, signer: signer, scratch: scratch,
             logger: Logger(label: "rivulet"))
         var results: [Result] = []
-        for manifest in image.manifests {
+        for manifest in job.image.manifests {
             let name = String(manifest.digest.hex.prefix(12))
             let (layers, pack) = (ProgressBar(name), ProgressBar("\(name) startup pack"))
-            let published = try await builder.publish(image.repository, manifest, profile: profile, force: force) {
+            let published = try await builder.publish(
+                job.image.repository, manifest, profile: job.profile, force: force
+            ) {
                 ($0.step == .pack ? pack : layers).show($0.bytes, of: $0.totalBytes)
             }
             layers.end()
             results.append(
                 Result(
-                    image: "\(reference)", manifest: "\(manifest.digest)", artifact: "\(published.digest)",
+                    image: "\(job.reference)", manifest: "\(manifest.digest)", artifact: "\(published.digest)",
                     layers: published.artifact.layers.count, bytes: published.size,
                     packBytes: published.artifact.pack?.size ?? 0,
                     imageBytes: manifest.layers.reduce(0) { $0 + $1.size }, wasThere: published.wasThere))
         }
-        return results
+        try show(results)
+    }
+
+    // MARK: - In a format of others
+
+    private struct Reencoded: Encodable {
+        let image: String
+        let manifest: String
+        let target: String
+        let digest: String
+        let layers: Int
+        let bytes: UInt64
+        let imageBytes: UInt64
+    }
+
+    private func reencode(_ job: Job, _ format: ReencodedFormat) async throws {
+        let target = try target(of: job.reference, format)
+        let reencoder = ImageReencoder(
+            registry: job.client, workers: job.workers, cores: job.cores, format: format, scratch: scratch)
+        let bar = ProgressBar(format.rawValue)
+        let made = try await reencoder.reencode(job.image, to: target, profile: job.profile) {
+            bar.show($0.bytes, of: $0.totalBytes)
+        }
+        bar.end()
+        let results = zip(job.image.manifests, made).map { manifest, made in
+            Reencoded(
+                image: "\(job.reference)", manifest: "\(manifest.digest)", target: "\(target)",
+                digest: "\(made.digest)", layers: made.layers, bytes: made.size,
+                imageBytes: manifest.layers.reduce(0) { $0 + $1.size })
+        }
+        guard output.format == .table else { return try Output.json(results) }
+        Output.table(
+            ["MANIFEST", "TARGET", "DIGEST", "LAYERS", "SIZE", "OF IMAGE"],
+            results.map {
+                [$0.manifest, $0.target, $0.digest, "\($0.layers)", Output.size($0.bytes), Output.size($0.imageBytes)]
+            })
+    }
+
+    private func target(of image: ImageReference, _ format: ReencodedFormat) throws -> ImageReference {
+        if let target {
+            let reference = try ImageReference(parsing: target)
+            guard reference.digest == nil else {
+                throw CommandFailure(.usage, "\(target): what is written is named by a tag, not by a digest")
+            }
+            return reference
+        }
+        guard let tag = image.tag else {
+            throw CommandFailure(.usage, "\(image) has no tag: say with --target what the new image is called")
+        }
+        return ImageReference(repository: image.repository, tag: tag + format.tagSuffix)
     }
 
     private func show(_ results: [Result]) throws {
@@ -158,3 +240,5 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             })
     }
 }
+
+extension ReencodedFormat: ExpressibleByArgument {}

@@ -1,0 +1,31 @@
+extension TarHeader {
+    /// The block of a ustar header for a regular file of user and group 0 without a time.
+    ///
+    /// - Parameters:
+    ///   - name: at most 100 bytes; what is more is cut off.
+    ///   - size: less than 8 GiB.
+    public static func block(name: [UInt8], size: UInt64, mode: UInt32) -> [UInt8] {
+        var block = [UInt8](repeating: 0, count: blockSize)
+        func put(_ bytes: some Collection<UInt8>, at offset: Int) {
+            for (index, byte) in bytes.enumerated() { block[offset + index] = byte }
+        }
+        func octal(_ value: UInt64, digits: Int) -> [UInt8] {
+            let text = String(value, radix: 8)
+            return Array((String(repeating: "0", count: max(0, digits - text.count)) + text).utf8)
+        }
+        put(name.prefix(100), at: 0)
+        put(octal(UInt64(mode), digits: 7), at: 100)
+        put(octal(0, digits: 7), at: 108)
+        put(octal(0, digits: 7), at: 116)
+        put(octal(size, digits: 11), at: 124)
+        put(octal(0, digits: 11), at: 136)
+        block[156] = UInt8(ascii: "0")
+        put("ustar\0".utf8, at: 257)
+        put("00".utf8, at: 263)
+        // The sum of all bytes, those of the sum itself being spaces.
+        put("        ".utf8, at: 148)
+        let sum = block.reduce(0 as UInt64) { $0 + UInt64($1) }
+        put(octal(sum, digits: 6) + [0, 0x20], at: 148)
+        return block
+    }
+}

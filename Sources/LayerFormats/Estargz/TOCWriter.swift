@@ -1,0 +1,105 @@
+import Base
+import LayerIndex
+
+/// Writes the JSON text of a table of contents (stargz-snapshotter, docs/estargz.md, "TOC, TOCEntries and Footer"), compact.
+struct TOCWriter {
+    private var text = Array("{\"version\":1,\"entries\":[".utf8)
+    private var isFirst = true
+
+    /// Names must be UTF-8. What is 0 or nothing is left out.
+    mutating func add(_ entry: EstargzTOC.Entry) {
+        if !isFirst { text.append(UInt8(ascii: ",")) }
+        isFirst = false
+        text += Array("{\"name\":".utf8)
+        string(entry.name)
+        text += Array(",\"type\":\"\(entry.type)\"".utf8)
+        number("size", entry.size)
+        if entry.modifiedSeconds != 0, let time = Timestamp.format(entry.modifiedSeconds) {
+            text += Array(",\"modtime\":\"\(time)\"".utf8)
+        }
+        if !entry.linkName.isEmpty {
+            text += Array(",\"linkName\":".utf8)
+            string(entry.linkName)
+        }
+        number("mode", entry.mode)
+        number("uid", UInt64(entry.uid))
+        number("gid", UInt64(entry.gid))
+        number("offset", entry.offset)
+        number("devMajor", UInt64(entry.deviceMajor))
+        number("devMinor", UInt64(entry.deviceMinor))
+        xattrs(entry.xattrs)
+        digest("digest", entry.digest)
+        number("chunkOffset", entry.chunkOffset)
+        number("chunkSize", entry.chunkSize)
+        digest("chunkDigest", entry.chunkDigest)
+        text.append(UInt8(ascii: "}"))
+    }
+
+    consuming func finish() -> [UInt8] {
+        text += Array("]}".utf8)
+        return text
+    }
+
+    private mutating func number(_ key: String, _ value: UInt64) {
+        if value != 0 { text += Array(",\"\(key)\":\(value)".utf8) }
+    }
+
+    private mutating func digest(_ key: String, _ digest: Digest?) {
+        if let digest { text += Array(",\"\(key)\":\"\(digest)\"".utf8) }
+    }
+
+    /// In the order of their names; of several with one name the last counts.
+    private mutating func xattrs(_ xattrs: [(name: [UInt8], value: [UInt8])]) {
+        guard !xattrs.isEmpty else { return }
+        let values = Dictionary(xattrs.map { (String(decoding: $0.name, as: UTF8.self), $0.value) }) { $1 }
+        text += Array(",\"xattrs\":{".utf8)
+        for (index, (name, value)) in values.sorted(by: { $0.key < $1.key }).enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            string(Array(name.utf8))
+            text += Array(":\"\(Base64.encode(value))\"".utf8)
+        }
+        text.append(UInt8(ascii: "}"))
+    }
+
+    private mutating func string(_ bytes: [UInt8]) {
+        text.append(UInt8(ascii: "\""))
+        for byte in bytes {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): text += [UInt8(ascii: "\\"), byte]
+            case 0..<0x20: text += Array("\\u00\(Hex.encode([byte]))".utf8)
+            default: text.append(byte)
+            }
+        }
+        text.append(UInt8(ascii: "\""))
+    }
+}
+
+extension EstargzTOC.Entry {
+    /// An entry of an archive, without its content.
+    init(_ entry: LayerEntry) {
+        self.init()
+        type =
+            switch entry.kind {
+            case .directory: "dir"
+            case .regular: "reg"
+            case .symlink: "symlink"
+            case .hardlink: "hardlink"
+            case .character: "char"
+            case .block: "block"
+            // containerd refuses archives with sockets, and so does the reader.
+            case .fifo, .socket: "fifo"
+            }
+        name = entry.path
+        linkName = entry.linkTarget
+        size = entry.kind == .regular ? entry.attributes.size : 0
+        // To the nearest second, as stargz-snapshotter's writer does.
+        modifiedSeconds =
+            entry.attributes.modifiedSeconds &+ (entry.attributes.modifiedNanoseconds >= 500_000_000 ? 1 : 0)
+        mode = UInt64(entry.attributes.mode)
+        uid = entry.attributes.uid
+        gid = entry.attributes.gid
+        deviceMajor = entry.attributes.deviceMajor
+        deviceMinor = entry.attributes.deviceMinor
+        xattrs = entry.xattrs
+    }
+}

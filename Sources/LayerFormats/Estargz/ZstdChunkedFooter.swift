@@ -1,0 +1,71 @@
+public import Base
+
+/// The end of a zstd:chunked blob: a skippable frame that says where the table of contents lies, in one of two dialects.
+///
+/// ```
+///  0  table of contents: offset of its compressed bytes u64    8  their count u64    16  count decompressed u64
+/// 24  kind u64, 1
+/// 32  "GnUlInUx"                                               40 bytes: stargz-snapshotter; containers/storage until 2023-06
+/// 32  tar-split data: offset, count, count decompressed u64
+/// 56  "GNUlInUx"                                               64 bytes: containers/storage since 2023-08-30
+/// ```
+///
+/// All numbers are little-endian (stargz-snapshotter, estargz/zstdchunked; containers/storage, pkg/chunked/internal/minimal).
+/// Forms of 56 bytes, written in between, cannot be read by their own writer, nor here.
+public struct ZstdChunkedFooter: Equatable, Sendable {
+    /// The longest, with the header of its frame.
+    public static let maximumSize = 72
+    private static let magics: [(size: Int, magic: [UInt8])] = [
+        (64, Array("GNUlInUx".utf8)), (40, Array("GnUlInUx".utf8)),
+    ]
+
+    /// Where in the blob the compressed table of contents lies, without the header of its frame.
+    public let toc: ByteRange
+    /// Bytes of its text.
+    public let tocSize: UInt64
+
+    /// The footer that `tail`, the last bytes of a blob, ends with; `nil` when it is none. That the numbers suit the blob is not
+    /// checked.
+    public init?(tail: UnsafeRawBufferPointer) {
+        for (size, magic) in Self.magics {
+            let whole = size + SkippableFrame.headerSize
+            guard tail.count >= whole else { continue }
+            let frame = UnsafeRawBufferPointer(rebasing: tail[(tail.count - whole)...])
+            let payload = UnsafeRawBufferPointer(rebasing: frame[SkippableFrame.headerSize...])
+            guard frame.starts(with: SkippableFrame.header(size)), payload[(size - 8)...].elementsEqual(magic),
+                payload.littleEndian(UInt64.self, at: 24) == 1,
+                let offset = payload.littleEndian(UInt64.self, at: 0),
+                let count = payload.littleEndian(UInt64.self, at: 8),
+                let toc = ByteRange(offset: offset, count: count),
+                let tocSize = payload.littleEndian(UInt64.self, at: 16)
+            else { continue }
+            self.toc = toc
+            self.tocSize = tocSize
+            return
+        }
+        return nil
+    }
+
+    /// The frame of stargz-snapshotter's dialect.
+    public static func frame(toc: ByteRange, tocSize: UInt64) -> [UInt8] {
+        var payload: [UInt8] = []
+        for value in [toc.offset, toc.count, tocSize, 1] { payload.appendLittleEndian(value) }
+        return SkippableFrame.frame(payload + Array("GnUlInUx".utf8))
+    }
+}
+
+/// What a zstd decoder passes over (RFC 8878 §3.1.2), of the first of its sixteen kinds.
+public enum SkippableFrame {
+    /// In bytes.
+    public static let headerSize = 8
+
+    static func header(_ size: Int) -> [UInt8] {
+        var header: [UInt8] = []
+        header.appendLittleEndian(0x184D_2A50 as UInt32)
+        header.appendLittleEndian(UInt32(truncatingIfNeeded: size))
+        return header
+    }
+
+    /// - Parameter payload: less than 4 GiB.
+    public static func frame(_ payload: [UInt8]) -> [UInt8] { header(payload.count) + payload }
+}

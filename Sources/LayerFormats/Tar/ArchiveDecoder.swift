@@ -1,0 +1,76 @@
+import Codecs
+
+/// Gives a layer's archive while its blob passes by, whatever that is compressed with.
+///
+/// Not `Sendable`: it belongs to one thread at a time.
+final class ArchiveDecoder {
+    private let decoder = ExtentDecoder()
+    private var codec: Codec?
+    /// The first bytes, until there are enough to tell what they are.
+    private var held: [UInt8] = []
+    private var isWithin = false
+    private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+
+    deinit {
+        output.deallocate()
+    }
+
+    /// Takes the next bytes of the blob; `sink` is given what they decode to, in pieces that are good during the call only.
+    func push(
+        _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
+    ) throws(LayerFormatError) {
+        guard codec == nil else { return try decode(bytes, sink) }
+        held.append(contentsOf: bytes)
+        if held.count >= 4 { try begin(sink) }
+    }
+
+    /// Says that the blob is over.
+    func finish(
+        _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
+    ) throws(LayerFormatError) {
+        if codec == nil { try begin(sink) }
+        guard !isWithin else {
+            throw LayerFormatError(.badArchive, "the blob ends within what it is compressed in")
+        }
+    }
+
+    private func begin(
+        _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
+    ) throws(LayerFormatError) {
+        let all = held
+        held = []
+        let found = Codec(startOf: all)
+        codec = found
+        decoder.reset(found)
+        try all.withUnsafeBufferPointer { (all) throws(LayerFormatError) in
+            try decode(UnsafeRawBufferPointer(all), sink)
+        }
+    }
+
+    private func decode(
+        _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
+    ) throws(LayerFormatError) {
+        guard codec != .raw else {
+            if !bytes.isEmpty { try sink(bytes) }
+            return
+        }
+        var position = 0
+        while true {
+            let step: (consumed: Int, produced: Int, finished: Bool)
+            do throws(CodecError) {
+                step = try decoder.decode(UnsafeRawBufferPointer(rebasing: bytes[position...]), into: output)
+            } catch {
+                throw LayerFormatError(codec: error)
+            }
+            position += step.consumed
+            if step.produced > 0 {
+                try sink(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(output)[..<step.produced]))
+            }
+            if step.consumed > 0 || step.produced > 0 { isWithin = !step.finished }
+            if position == bytes.count, step.produced < output.count { return }
+            guard step.consumed > 0 || step.produced > 0 else {
+                throw LayerFormatError(.badArchive, "compressed data that does not go on")
+            }
+        }
+    }
+}
