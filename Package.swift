@@ -67,12 +67,16 @@ let lowerHalf: [Target] =
 let upperHalf: [Target] =
     [
         // Generated code: warnings in it are not ours.
-        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"])
+        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"]),
+        .target(
+            name: "ContainerRuntime",
+            dependencies: ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf],
+            swiftSettings: settings),
     ]
     + module(
         "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
         tests: ["TestRegistry", "Lab"])
-    + module("HTTPServing", [nio, nioPosix, nioHTTP1, logging, lifecycle])
+    + module("HTTPAPI", [httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle])
     + module(
         "Streaming",
         [
@@ -84,7 +88,7 @@ let upperHalf: [Target] =
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry", "Streaming",
             "LazyFileSystem",
-            "HTTPServing", crypto, sqlite, lifecycle, nio, nioPosix, logging,
+            "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging,
         ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
@@ -98,7 +102,7 @@ let upperHalf: [Target] =
         "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Artifacts", "Snapshotter", "HTTPServing", "ContainerdAPI", grpc, grpcTransport, logging,
+            "Streaming", "Artifacts", "Snapshotter", "HTTPAPI", "ContainerdAPI", grpc, grpcTransport, logging,
             metrics,
             metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport", protobuf])
@@ -107,7 +111,8 @@ let upperHalf: [Target] =
         .executableTarget(
             name: "rivulet",
             dependencies: [
-                "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPServing", arguments, httpClient, nio,
+                "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPAPI", "ContainerRuntime", "ContainerdAPI",
+                protobuf, arguments, httpClient, nio,
                 nioPosix,
                 nioHTTP1, logging, lifecycle, signals, system,
             ],
@@ -118,12 +123,13 @@ let bench: [Target] = [
     .target(
         name: "Lab",
         dependencies: [
-            "Base", "Linux", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, nio, nioPosix, system,
+            "Base", "Linux", "ContainerdAPI", "ContainerRuntime", protobuf, nio, nioPosix, system,
         ],
         path: "bench/Lab", swiftSettings: settings),
     // Modes, samples, results and what they come to: all of PodReady but its commands.
     .target(
-        name: "Harness", dependencies: ["Lab", "Base", "Linux", "LayerIndex", nio, nioPosix, system],
+        name: "Harness",
+        dependencies: ["Lab", "Base", "Linux", "LayerIndex", "ContainerRuntime", nio, nioPosix, system],
         path: "bench/PodReady",
         sources: ["Harness", "Modes"], swiftSettings: settings),
     .executableTarget(
@@ -135,7 +141,8 @@ let bench: [Target] = [
         dependencies: ["Base", "Linux", "LayerIndex", "LazyFileSystem", "FUSEServer", "LazyFixtures"],
         path: "bench/MountBench", swiftSettings: settings),
     .executableTarget(
-        name: "PodReady", dependencies: ["Lab", "Harness", "Base", arguments], path: "bench/PodReady",
+        name: "PodReady", dependencies: ["Lab", "Harness", "Base", "ContainerRuntime", arguments],
+        path: "bench/PodReady",
         exclude: ["Harness", "Modes"], swiftSettings: settings),
 ]
 
@@ -150,10 +157,11 @@ let testOnly: [Target] = [
         name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1, nioSSL], path: "Tests/TestRegistry",
         swiftSettings: settings),
     .testTarget(
-        name: "LabTests", dependencies: ["Lab", "Harness", "Base", "Linux", nio, nioPosix, system],
+        name: "LabTests", dependencies: ["Lab", "Harness", "Base", "Linux", "ContainerRuntime", nio, nioPosix, system],
         path: "Tests/LabTests", swiftSettings: settings),
     .testTarget(
-        name: "EndToEnd", dependencies: ["Lab", "Base", "Linux", "ContainerdAPI"], path: "Tests/EndToEnd",
+        name: "EndToEnd", dependencies: ["Lab", "Base", "Linux", "ContainerdAPI", "ContainerRuntime"],
+        path: "Tests/EndToEnd",
         swiftSettings: settings),
 ]
 

@@ -35,7 +35,11 @@ struct Daemon: Sendable {
         let addressDirectory = String(configuration.address.prefix(upTo: configuration.address.lastSlash))
         try Preflight.makeDirectory(addressDirectory, for: "the directory of the socket (address)")
 
-        let policy = try makePolicy()
+        var policy = try makePolicy()
+        let reporter = configuration.conversionService.map {
+            ProfileReporter(service: $0, tokenFile: configuration.conversionToken, logger: logger)
+        }
+        if let reporter { policy.profiles.report = { reporter.report($0) } }
         let store = try openStore(logger)
         let records = try openRecords()
         let registry = makeRegistry(logger)
@@ -69,6 +73,7 @@ struct Daemon: Sendable {
                         routes: AdminRoutes(page: page, profiles: ProfileRecords(records)) { mount.isHealthy },
                         logger: logger)))
         }
+        if let reporter { services.append(.init(service: reporter)) }
         services.append(.init(service: server))
         var group = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [], logger: logger)

@@ -1,3 +1,5 @@
+import HTTPAPI
+
 extension String {
     /// With control and formatting characters replaced: paths come from images, and must not drive a terminal.
     var printable: String {
@@ -10,4 +12,9 @@ extension String {
         }
         return result
     }
+}
+
+extension HTTPCall.Answer {
+    /// The first line of its text, for a person.
+    var line: String { firstLine.printable }
 }

@@ -1,11 +1,12 @@
 import Artifacts
 import Base
 import Foundation
-import HTTPServing
+import HTTPAPI
 import Linux
 import Logging
 import NIOPosix
 import Registry
+import Streaming
 import TestRegistry
 import TestSupport
 import Testing
@@ -22,8 +23,10 @@ import Testing
 
         /// Publishes an image of one layer.
         @discardableResult
-        func push(_ tag: String, repository: String = "team/app", seed: UInt64 = 1) -> Digest {
-            let archive = TarWriter.archive([.file("text", Samples.text(bytes: 100_000, seed: seed))])
+        func push(
+            _ tag: String, repository: String = "team/app", seed: UInt64 = 1, bytes: Int = 100_000
+        ) -> Digest {
+            let archive = TarWriter.archive([.file("text", Samples.text(bytes: bytes, seed: seed))])
             return registry.addImage(
                 repository: repository, tag: tag,
                 layers: [TestLayer(Compressed.gzip(archive), diffID: Digest.of(archive))]
@@ -63,7 +66,9 @@ import Testing
     }
 
     private static func withService(
-        poll: UInt64 = never, state: String? = nil, _ body: (Running) async throws -> Void
+        poll: UInt64 = never, state: String? = nil,
+        configure: (inout ConversionService.Configuration) -> Void = { _ in },
+        _ body: (Running) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory { directory in
             try await TestRegistry.withRegistry(Behaviour()) { registry in
@@ -72,6 +77,7 @@ import Testing
                 workers.start()
                 var configuration = ConversionService.Configuration(registry: registry.host)
                 configuration.pollInterval = poll
+                configure(&configuration)
                 let result: Result<Void, any Error>
                 do {
                     let store = try ConversionStore(path: state ?? directory + "/state.db")
@@ -265,6 +271,78 @@ import Testing
         }
     }
 
+    // MARK: - Profiles
+
+    private static func profile(_ running: Running, _ ranges: [(UInt64, UInt64)], path: String = "text") -> ProfileFile
+    {
+        ProfileFile(
+            repository: Repository(host: running.registry.host, name: "team/app"), chain: nil,
+            profile: Profile(
+                entries: ranges.map {
+                    Profile.Entry(path: Array(path.utf8), range: ByteRange(offset: $0.0, end: $0.1), milliseconds: 0)
+                }))
+    }
+
+    private static func artifact(_ running: Running, _ image: Digest) async throws -> StreamingArtifact? {
+        await ArtifactFinder(registry: running.client, logger: logger)
+            .artifact(Repository(host: running.registry.host, name: "team/app"), of: image)
+    }
+
+    @Test func whatNodesReportBecomesAPack() async throws {
+        try await Self.withService(configure: {
+            $0.acceptsProfiles = true
+            $0.packInterval = 0
+        }) { running in
+            let image = running.push("1", bytes: 1 << 20)
+            let name = "team/app@\(image)"
+            let first = Self.profile(running, [(0, 4096)])
+            let error = await #expect(throws: ConversionError.self) { try await running.service.learn(first, of: name) }
+            #expect(error?.code == .notFound, "it is not switched on")
+            _ = try await running.service.setStreaming("team/app", true)
+            for bad in ["team/app:1", "UPPER@\(image)", ""] {
+                let error = await #expect(throws: ConversionError.self) {
+                    try await running.service.learn(first, of: bad)
+                }
+                #expect(error?.code == .invalid)
+            }
+            let begun = try #require(try await running.service.learn(first, of: name))
+            #expect(try await running.ended(begun).state == .succeeded)
+            let one = try #require(try await Self.artifact(running, image))
+            #expect(one.generation == 1 && one.pack != nil)
+            // The same again, and a little more, are no news.
+            #expect(try await running.service.learn(first, of: name) == nil)
+            #expect(
+                try await running.service.learn(Self.profile(running, [(0, 4096), (4096, 4100)]), of: name) == nil)
+            // Other reports make other packs; those before the last two go.
+            for (generation, end) in [(2, 300_000), (3, 600_000), (4, 900_000)] as [(UInt32, UInt64)] {
+                let more = Self.profile(running, [(0, 4096), (8192, end)])
+                let operation = try #require(try await running.service.learn(more, of: name))
+                #expect(try await running.ended(operation).state == .succeeded)
+                #expect(try await Self.artifact(running, image)?.generation == generation)
+            }
+            let repository = Repository(host: running.registry.host, name: "team/app")
+            let left = try await running.client.referrers(repository, of: image)
+            let generations = left.compactMap { $0.annotations["io.rivulet.pack.generation"] }.sorted()
+            #expect(generations == ["3", "4"])
+            // An image that is pushed later has one at once.
+            let later = running.push("2", seed: 7)
+            try await running.tell("push", tag: "2", digest: later)
+            try await running.wait("it is converted") { try await Self.artifact(running, later)?.generation == 1 }
+        }
+    }
+
+    @Test func aYoungPackIsLeftAloneForAWhile() async throws {
+        try await Self.withService(configure: { $0.acceptsProfiles = true }) { running in
+            let image = running.push("1")
+            _ = try await running.service.setStreaming("team/app", true)
+            let operation = try #require(
+                try await running.service.learn(Self.profile(running, [(0, 4096)]), of: "team/app@\(image)"))
+            _ = try await running.ended(operation)
+            #expect(
+                try await running.service.learn(Self.profile(running, [(0, 90_000)]), of: "team/app@\(image)") == nil)
+        }
+    }
+
     // MARK: - The API
 
     private static func ask(
@@ -292,6 +370,12 @@ import Testing
                 ("PUT", "/v1/repositories/team/app", #"{"streaming":true}"#, 200),
                 ("GET", "/v1/repositories/team%2Fapp", "", 200), ("GET", "/v1/repositories", "", 200),
                 ("PUT", "/v1/repositories/team/app:1", #"{"streaming":true}"#, 400),
+                ("POST", "/v1/profiles?image=team%2Fapp@\(Digest.of([]))", "{}", 400),
+                (
+                    "POST", "/v1/profiles?image=team%2Fapp@\(Digest.of([]))",
+                    #"{"rivuletProfile":1,"repository":"a.example/b","entries":[]}"#, 403
+                ),
+                ("POST", "/v1/notifications", String(repeating: " ", count: 2 << 20), 413),
                 ("POST", "/v1/notifications", #"{"events":[]}"#, 202), ("POST", "/v1/notifications", "x", 400),
                 ("DELETE", "/v1/operations", "", 404), ("GET", "/", "", 404), ("GET", "/v2/", "", 404),
             ] {

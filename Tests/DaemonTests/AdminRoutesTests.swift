@@ -1,7 +1,7 @@
 import Base
 import Daemon
 import Foundation
-import HTTPServing
+import HTTPAPI
 import Linux
 import Logging
 import NIOCore

@@ -63,6 +63,46 @@ struct PrivilegedConversionTests {
         #expect(await !isThere("test/auto", artifact, registry))
     }
 
+    @Test("What a node reports of a start becomes the image's startup pack")
+    func packsOfReports() async throws {
+        let converting = try await ConvertingRegistry(
+            in: lab, storage: "\(lab.directory)/reported", options: ["--accept-profiles"])
+        let (registry, servicePort) = (converting.registry, converting.servicePort)
+        let host = "127.0.0.1:\(registry.port)"
+        try await rivulet(
+            "artifact-streaming", "update", "--repository", "test/auto", "--enable-streaming", "true",
+            service: servicePort)
+        let source = "127.0.0.1:\(shared.registry.port)/test/main:plain"
+        try await rivulet("image", "import", "--source", source, "--target", "\(host)/test/auto:1")
+        let state = try await ended("test/auto", servicePort)
+        #expect(state.contains("Succeeded"), "\(state)\n\(converting.logTail())")
+        let file = shared.images.bulk[0]
+        let options = """
+            [streaming]
+            background_fill = false
+            profile_quiet = 1
+            [conversion]
+            service = "http://127.0.0.1:\(servicePort)"
+            """
+        try await Node.with(
+            "reporting", in: lab, snapshotter: .rivulet(options: options), registry: registry,
+            pauseArchive: shared.pauseArchive
+        ) { node in
+            let pod = try await Pod(
+                .init(
+                    name: "reporting", image: "\(host)/test/auto:1",
+                    command: ["/bin/busybox", "sha256sum", file.path]), in: lab, client: node.client)
+            #expect(try await pod.waitForExit(seconds: 60) == 0)
+            var listed = ""
+            for _ in 0..<200 where !listed.contains("io.rivulet.pack.generation") {
+                listed = try await rivulet("manifest", "list-referrers", "--output", "json", "\(host)/test/auto:1")
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            #expect(listed.contains("io.rivulet.pack.generation"), "\(listed)\n\(converting.logTail())")
+            try await pod.remove()
+        }
+    }
+
     /// What the command says of the repository's one operation once it is over.
     private func ended(_ repository: String, _ port: Int) async throws -> String {
         var shown = ""

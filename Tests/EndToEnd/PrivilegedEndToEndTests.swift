@@ -1,4 +1,5 @@
 import Base
+import ContainerRuntime
 import Foundation
 import Lab
 import Linux
@@ -132,6 +133,35 @@ struct PrivilegedEndToEndTests {
         }
     }
 
+    @Test("A start that is run to be recorded gives a profile, and leaves no pod")
+    func profileRecord() async throws {
+        let file = shared.images.bulk[1]
+        try await shared.withNode(
+            "record", snapshotter: .rivulet(options: "[streaming]\nbackground_fill = false\nprofile_quiet = 1\n")
+        ) { node in
+            let daemon = try #require(node.daemon as? RivuletDaemon)
+            let written = "\(lab.directory)/recorded.profile"
+            let record = { (arguments: [String]) in
+                try await Command.run(
+                    [
+                        try Repository.product("rivulet"), "profile", "record", "--image", shared.images.mainArtifact,
+                        "--containerd", node.containerd.socket, "--socket", daemon.adminSocket, "--host-network",
+                        "--cgroup-parent", lab.controlGroup,
+                    ] + arguments, in: lab, timeout: 120)
+            }
+            let shown = try await record(["-o", written, "--", "/bin/busybox", "sha256sum", file.path])
+            #expect(shown.contains("test/artifact"), "\(shown)")
+            let profile = try Files.text(written)
+            #expect(profile.contains("\"bin/busybox\"") && profile.contains("\"\(file.path.dropFirst())\""))
+            // Nothing is run where it is known.
+            node.relay.forget()
+            #expect(try await record([]).contains("test/artifact"))
+            #expect(node.relay.record.requests.isEmpty)
+            let tasks = try await node.containerd.ctr(["tasks", "list", "--quiet"], namespace: "k8s.io")
+            #expect(tasks.isEmpty, "\(tasks)")
+        }
+    }
+
     enum TreeOf: String, CaseIterable { case overlay, tree, artifact, estargzAnew, zstdAnew, peersZstd }
 
     /// With overlayfs it is the test that is tested.
@@ -159,7 +189,13 @@ struct PrivilegedEndToEndTests {
                 // The root is the container's own new directory, and containerd's unpacking knows no time before 1970.
                 let excepted: Set = rivulet ? ["/"] : ["/", "/odd/old"]
                 let differences = seen.differences(from: expected, excepting: excepted)
-                #expect(differences.isEmpty, "the image's line, then tar's:\n\(differences.joined(separator: "\n"))")
+                #expect(
+                    differences.isEmpty,
+                    """
+                    the image's line, then tar's:
+                    \(differences.joined(separator: "\n"))
+                    \(node.daemon?.process.logTail(lines: 20) ?? "")
+                    """)
             }
         }
     }

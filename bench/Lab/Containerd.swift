@@ -1,4 +1,5 @@
 import Base
+public import ContainerRuntime
 import Linux
 
 /// A private containerd with CRI, its sockets, root, state and runc all in one directory of the lab.
@@ -117,6 +118,10 @@ public final class Containerd: Sendable {
 
     /// A client of its CRI. The caller closes it.
     public func connect() throws(LabError) -> CRIClient {
-        try CRIClient(socket: socket)
+        do {
+            return try CRIClient(socket: socket)
+        } catch {
+            throw LabError(runtime: error)
+        }
     }
 }

@@ -6,7 +6,8 @@ public final class ConvertingRegistry: Sendable {
     private let service: ChildProcess
 
     /// Starts both; the registry over `storage`.
-    public init(in lab: Lab, storage: String) async throws(LabError) {
+    /// - Parameter options: further ones of the service.
+    public init(in lab: Lab, storage: String, options: [String] = []) async throws(LabError) {
         servicePort = try Sockets.freePort()
         registry = try await RegistryServer(
             in: lab, storage: storage, notifications: "http://127.0.0.1:\(servicePort)/v1/notifications")
@@ -16,7 +17,7 @@ public final class ConvertingRegistry: Sendable {
                 try Repository.product("rivulet"), "serve-conversion", "--registry", "127.0.0.1:\(registry.port)",
                 "--state", "\(lab.directory)/conversion-\(servicePort).db", "--listen", "127.0.0.1:\(servicePort)",
                 "--poll", "3600",
-            ], log: "\(lab.nextLogName("conversion")).log")
+            ] + options, log: "\(lab.nextLogName("conversion")).log")
         self.service = service
         try lab.teardown.add("conversion service") { service.terminate() }
         try await Readiness.port(servicePort, of: service)

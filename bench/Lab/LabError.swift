@@ -1,4 +1,5 @@
 public import Base
+import ContainerRuntime
 
 /// What went wrong while real parts were being started, used or taken down.
 public struct LabError: ModuleError {
@@ -27,5 +28,10 @@ public struct LabError: ModuleError {
         self.code = code
         self.message = message
         self.cause = cause
+    }
+
+    /// What the container runtime says is wrong.
+    init(runtime error: CRIError) {
+        self.init(.pod, error.message, cause: error)
     }
 }

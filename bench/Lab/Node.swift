@@ -1,4 +1,5 @@
 import Base
+public import ContainerRuntime
 
 /// A node of a cluster, as far as an image is concerned: containerd with a snapshotter, and a counted link to the
 /// registry. Nothing is shared between two of them but the registry.
@@ -47,7 +48,13 @@ public final class Node: Sendable {
                 plugins: daemon.map { [$0.name: $0.socket] } ?? [:], hosts: hosts, teardown: teardown)
             client = try containerd.connect()
             try await containerd.importImage(pauseArchive)
-            guard try await client.runtimeIsReady() else {
+            let isReady: Bool
+            do {
+                isReady = try await client.runtimeIsReady()
+            } catch {
+                throw LabError(runtime: error)
+            }
+            guard isReady else {
                 throw LabError(.failed, "containerd's CRI is not ready\n\(containerd.process.logTail())")
             }
         } catch {

@@ -18,7 +18,7 @@ extension Pod {
             }
             round += 1
             if probe == .exit || round % 100 == 0 {
-                let status = try await client.status(ofContainer: containerID)
+                let status = try await status()
                 let now = MonotonicTime.now()
                 if status.state == .containerExited {
                     if probe == .exit, status.exitCode == 0 { return now }

@@ -1,4 +1,5 @@
 public import Base
+public import ContainerRuntime
 import ContainerdAPI
 import SwiftProtobuf
 
@@ -53,9 +54,13 @@ public final class Pod: Sendable {
         let now = MonotonicTime.now()
         var marks = Marks(asked: now, sandbox: now, pulled: now, created: now, started: now)
         progress("sandbox")
-        sandboxID = try await client.runSandbox(sandbox)
+        do {
+            sandboxID = try await client.runSandbox(sandbox)
+        } catch {
+            throw LabError(runtime: error)
+        }
         marks.sandbox = .now()
-        do throws(LabError) {
+        do throws(CRIError) {
             progress("pull")
             var image = try await client.image(specification.image)
             if image == nil {
@@ -71,7 +76,7 @@ public final class Pod: Sendable {
             marks.started = .now()
         } catch {
             try? await client.removeSandbox(sandboxID)
-            throw error
+            throw LabError(runtime: error)
         }
         self.marks = marks
         self.client = client
@@ -87,7 +92,7 @@ public final class Pod: Sendable {
     public func waitForExit(seconds: UInt64 = 300) async throws(LabError) -> Int32 {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         while MonotonicTime.now() < deadline {
-            let status = try await client.status(ofContainer: containerID)
+            let status = try await status()
             if status.state == .containerExited { return status.exitCode }
             do {
                 try await Task.sleep(for: .milliseconds(20))
@@ -106,7 +111,20 @@ public final class Pod: Sendable {
 
     /// Stops and removes it.
     public func remove() async throws(LabError) {
-        try await client.removeSandbox(sandboxID)
+        do {
+            try await client.removeSandbox(sandboxID)
+        } catch {
+            throw LabError(runtime: error)
+        }
+    }
+
+    /// What has become of its container.
+    func status() async throws(LabError) -> Runtime_V1_ContainerStatus {
+        do {
+            return try await client.status(ofContainer: containerID)
+        } catch {
+            throw LabError(runtime: error)
+        }
     }
 
     // MARK: - Messages

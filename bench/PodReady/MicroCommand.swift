@@ -1,4 +1,5 @@
 import ArgumentParser
+import ContainerRuntime
 import Lab
 
 /// `PodReady micro`: what the daemon costs by itself, on real images.

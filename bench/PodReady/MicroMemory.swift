@@ -1,4 +1,5 @@
 import Base
+import ContainerRuntime
 import Glibc
 import Lab
 

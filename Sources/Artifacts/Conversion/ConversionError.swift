@@ -5,8 +5,10 @@ public struct ConversionError: ModuleError {
     public enum Code: Hashable, Sendable {
         /// The question makes no sense.
         case invalid
-        /// There is no such operation.
+        /// There is no such operation, or no such repository.
         case notFound
+        /// The service has been told not to.
+        case refused
         /// It has ended already.
         case isOver
         /// The database failed, or is another program's.

@@ -1,11 +1,14 @@
 import Base
 import FoundationEssentials
-public import HTTPServing
+public import HTTPAPI
+import Streaming
 
 /// What the conversion service answers; ``OpenAPI`` describes it for clients.
 public struct ConversionRoutes: Sendable {
-    /// Larger bodies are refused, in bytes: a notification of a thousand events is smaller.
-    public static let maximumBody = 1 << 20
+    /// Larger bodies are refused, in bytes.
+    public static let maximumBody = ProfileFile.maximumSize
+    /// All but profiles have less: a notification of a thousand events is smaller.
+    private static let maximumQuestion = 1 << 20
 
     private let service: ConversionService
     private let token: [UInt8]?
@@ -28,6 +31,7 @@ public struct ConversionRoutes: Sendable {
             let status =
                 switch error.code {
                 case .invalid: 400
+                case .refused: 403
                 case .notFound: 404
                 case .isOver: 409
                 case .storage: 500
@@ -38,6 +42,9 @@ public struct ConversionRoutes: Sendable {
 
     private func route(_ request: HTTPRequest) async throws(ConversionError) -> HTTPAnswer? {
         guard request.path.first == "v1", request.path.count > 1 else { return nil }
+        guard request.body.count <= Self.maximumQuestion || request.path[1] == "profiles" else {
+            return .text(413, "a body of more than \(Self.maximumQuestion) bytes")
+        }
         let rest = Array(request.path.dropFirst(2))
         switch (request.path[1], request.isRead ? "GET" : request.method) {
         case ("openapi.json", "GET") where rest.isEmpty:
@@ -59,6 +66,16 @@ public struct ConversionRoutes: Sendable {
         case ("repositories", "PUT") where !rest.isEmpty:
             let isOn = try decode(StreamingQuestion.self, request).streaming
             return try json(200, try await service.setStreaming(rest.joined(separator: "/"), isOn))
+        case ("profiles", "POST") where rest.isEmpty:
+            let file: ProfileFile
+            do throws(StreamingError) {
+                file = try ProfileFile(bytes: request.body)
+            } catch {
+                throw ConversionError(.invalid, "\(error)", cause: error)
+            }
+            let operation = try await service.learn(file, of: request.query["image"] ?? "")
+            return try operation.map { (operation) throws(ConversionError) in try json(202, operation) }
+                ?? .text(200, "it says nothing new")
         case ("notifications", "POST") where rest.isEmpty:
             service.takeNote(of: try PushNotification.events(in: request.body))
             return .text(202, "taken note of")

@@ -1,8 +1,10 @@
 import Base
+import FoundationEssentials
 public import Logging
 public import NIOPosix
 public import Registry
 public import ServiceLifecycle
+public import Streaming
 
 /// Converts images of one registry when they are asked for, and those that are pushed to repositories that are switched on.
 ///
@@ -15,6 +17,10 @@ public final class ConversionService: Service {
         /// How often the tags of active repositories are looked at for what was pushed and not told of, in nanoseconds.
         public var pollInterval: UInt64 = 300_000_000_000
         public var signer: ArtifactSigner?
+        /// Make startup packs of what nodes report.
+        public var acceptsProfiles = false
+        /// An image gets a new pack no sooner than so long after the one before, in seconds.
+        public var packInterval: Int64 = 3600
 
         public init(registry: String) {
             self.registry = registry
@@ -198,15 +204,97 @@ public final class ConversionService: Service {
         var artifacts: [String] = []
         for (manifest, size) in zip(image.manifests, sizes) {
             let done = before
-            let published = try await builder.publish(image.repository, manifest) { progress in
+            let known = try await profile(image.repository, manifest.digest)
+            let published = try await builder.publish(
+                image.repository, manifest, profile: known?.profile
+            ) { progress in
                 // Never 100 before it is there.
                 let percent = Int(min(99, (done + progress.bytes) * 100 / total))
                 self.running.withLock { $0[id]?.percent = percent }
             }
             artifacts.append("\(published.digest)")
             before += size
+            guard let known else { continue }
+            try await stored { try $0.packed("\(image.repository)", "\(manifest.digest)", known) }
+            await forgetBefore(published.artifact, image.repository)
         }
         return artifacts
+    }
+
+    // MARK: - Profiles
+
+    /// A node says what a start of an image has read. Gives the operation that makes a pack of it, unless there is nothing new
+    /// in it, or the last pack is young: what is new comes into the next one then.
+    ///
+    /// - Throws: `refused` when profiles are not wanted, `notFound` for an image of a repository that is not switched on.
+    public func learn(
+        _ file: ProfileFile, of image: String
+    ) async throws(ConversionError) -> ConversionOperation? {
+        guard configuration.acceptsProfiles else {
+            throw ConversionError(.refused, "this service takes no profiles: it runs without --accept-profiles")
+        }
+        let reference = try reference(image)
+        guard let manifest = reference.digest else {
+            throw ConversionError(.invalid, "\(image.prefix(300)): the image of a profile is named by its digest")
+        }
+        let repository = "\(reference.repository)"
+        guard try await stored({ try $0.isStreaming(repository) }) else {
+            throw ConversionError(.notFound, "\(repository) is not switched on")
+        }
+        let known = try await stored { store throws(ConversionError) in
+            try store.learn(repository, "\(manifest)") { old in
+                var file = file
+                file.repository = reference.repository
+                if let old { file.profile = old.profile.merged(with: file.profile, tolerating: Self.toleratedUnread) }
+                return file
+            }
+        }
+        guard let known, isDue(known) else { return nil }
+        return try await start(ImageReference(repository: reference.repository, digest: manifest))
+    }
+
+    /// An entry that was not read in this many reports in a row is dropped: nodes run an image in different ways.
+    private static let toleratedUnread: UInt8 = 8
+
+    /// Whether a new pack would be worth its making: one is missing, or a twentieth of its bytes would be others.
+    private func isDue(_ profile: ConversionStore.KnownProfile) -> Bool {
+        guard let packed = profile.packed?.profile else { return true }
+        let known = profile.known.profile
+        let changed = known.byteCount(missingIn: packed) &+ packed.byteCount(missingIn: known)
+        let now = Int64(Date().timeIntervalSince1970)
+        return changed * 20 >= max(1, known.byteCount) && now - profile.packedAt >= configuration.packInterval
+    }
+
+    /// What a pack of the image is to be made of: what is known of it, or of another image of its repository.
+    private func profile(_ repository: Repository, _ manifest: Digest) async throws(ConversionError) -> ProfileFile? {
+        guard configuration.acceptsProfiles else { return nil }
+        return try await stored { try $0.profile("\(repository)", of: "\(manifest)") }?.known
+    }
+
+    /// Has packs made that were not due when their profiles changed.
+    private func refreshPacks() async throws(ConversionError) {
+        guard configuration.acceptsProfiles else { return }
+        for (repository, manifest, profile) in try await stored({ try $0.changedProfiles() }) where isDue(profile) {
+            _ = try await start("\(repository)@\(manifest)")
+        }
+    }
+
+    /// Deletes artifacts that nodes do not take any more: those with packs of the generations before the last. A node that
+    /// resolves the image now may have found the last one.
+    private func forgetBefore(_ artifact: StreamingArtifact, _ repository: Repository) async {
+        guard artifact.generation > 2 else { return }
+        do throws(RegistryError) {
+            let found = try await registry.referrers(
+                repository, of: artifact.subject.digest, artifactType: StreamingArtifact.artifactType)
+            for old in found where (1..<artifact.generation - 1).contains(StreamingArtifact.generation(old.annotations))
+            {
+                try await registry.deleteReferrer(repository, digest: old.digest, subject: artifact.subject.digest)
+            }
+        } catch {
+            logger.info(
+                "old artifacts stay",
+                metadata: ["image": "\(repository)@\(artifact.subject.digest)", "error": "\(error)"])
+        }
     }
 
     // MARK: - Repositories
@@ -294,6 +382,7 @@ public final class ConversionService: Service {
 
     private func pollAll() async {
         while (try? await Task.sleep(nanoseconds: configuration.pollInterval)) != nil {
+            try? await refreshPacks()
             guard let repositories = try? await stored({ try $0.streaming() }) else { continue }
             for name in repositories {
                 guard let repository = try? self.repository(name) else { continue }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import GRDB
+import Streaming
 
 /// What the conversion service remembers: a SQLite database. Every method blocks on the disk.
 ///
@@ -75,6 +76,24 @@ public final class ConversionStore: Sendable {
                         digest TEXT NOT NULL,
                         PRIMARY KEY (repository, tag)
                     ) STRICT, WITHOUT ROWID;
+                    """)
+        }
+        migrator.registerMigration("2") { database in
+            try database.execute(
+                sql: """
+                    -- What nodes have reported that starts of an image read.
+                    CREATE TABLE profile (
+                        repository TEXT NOT NULL REFERENCES repository (name) ON DELETE CASCADE,
+                        manifest TEXT NOT NULL,
+                        -- As files.
+                        known BLOB NOT NULL,
+                        -- What the image's newest startup pack was made of.
+                        packed BLOB,
+                        -- Seconds since 1970.
+                        packed_at INTEGER NOT NULL,
+                        changed INTEGER NOT NULL,
+                        PRIMARY KEY (repository, manifest)
+                    ) STRICT;
                     """)
         }
         return migrator
@@ -242,5 +261,90 @@ public final class ConversionStore: Sendable {
     private static func see(_ repository: String, _ tag: String, _ digest: String, _ database: Database) throws {
         try database.execute(
             sql: "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", arguments: [repository, tag, digest])
+    }
+
+    // MARK: - Profiles
+
+    /// Images of one repository of which profiles are kept; the oldest go first.
+    private static let keptProfiles = 32
+
+    /// What is known of the starts of an image.
+    struct KnownProfile {
+        let known: ProfileFile
+        /// What its newest pack was made of; `nil` when none has been made.
+        let packed: ProfileFile?
+        /// Seconds since 1970; 0 when none has been made.
+        let packedAt: Int64
+    }
+
+    /// What is known of an image, or else of the image of its repository that was reported last.
+    func profile(_ repository: String, of manifest: String) throws(ConversionError) -> KnownProfile? {
+        try wrapping {
+            try queue.read { database in
+                try Row.fetchOne(
+                    database,
+                    sql: """
+                        SELECT * FROM profile WHERE repository = ?1 ORDER BY manifest = ?2 DESC, changed DESC LIMIT 1
+                        """, arguments: [repository, manifest]
+                ).map(Self.profile)
+            }
+        }
+    }
+
+    /// Images whose profiles are not what their packs were made of, and the repositories that they are in.
+    func changedProfiles() throws(ConversionError) -> [(repository: String, manifest: String, profile: KnownProfile)] {
+        try wrapping {
+            try queue.read { database in
+                try Row.fetchAll(database, sql: "SELECT * FROM profile WHERE packed IS NULL OR packed <> known").map {
+                    ($0["repository"], $0["manifest"], try Self.profile($0))
+                }
+            }
+        }
+    }
+
+    /// Changes what is known of an image.
+    func learn(
+        _ repository: String, _ manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
+    ) throws(ConversionError) -> KnownProfile? {
+        try wrapping {
+            try queue.write { database in
+                let select = "SELECT * FROM profile WHERE repository = ? AND manifest = ?"
+                let old = try Row.fetchOne(database, sql: select, arguments: [repository, manifest]).map(Self.profile)
+                try database.execute(
+                    sql: """
+                        INSERT INTO profile VALUES (?1, ?2, ?3, NULL, 0, ?4)
+                        ON CONFLICT DO UPDATE SET known = ?3, changed = ?4
+                        """,
+                    arguments: [
+                        repository, manifest, Data(try merge(old?.known).encoded()),
+                        Int64(Date().timeIntervalSince1970),
+                    ])
+                try database.execute(
+                    sql: """
+                        DELETE FROM profile WHERE repository = ?1 AND manifest NOT IN
+                            (SELECT manifest FROM profile WHERE repository = ?1 ORDER BY changed DESC LIMIT ?2)
+                        """, arguments: [repository, Self.keptProfiles])
+                return try Row.fetchOne(database, sql: select, arguments: [repository, manifest]).map(Self.profile)
+            }
+        }
+    }
+
+    /// A pack has been made of `profile`.
+    func packed(_ repository: String, _ manifest: String, _ profile: ProfileFile) throws(ConversionError) {
+        try wrapping {
+            let bytes = Data(try profile.encoded())
+            try queue.write { database in
+                try database.execute(
+                    sql: "UPDATE profile SET packed = ?, packed_at = ? WHERE repository = ? AND manifest = ?",
+                    arguments: [bytes, Int64(Date().timeIntervalSince1970), repository, manifest])
+            }
+        }
+    }
+
+    private static func profile(_ row: Row) throws -> KnownProfile {
+        let (known, packed): (Data, Data?) = (row["known"], row["packed"])
+        return KnownProfile(
+            known: try ProfileFile(bytes: Array(known)),
+            packed: try packed.map { try ProfileFile(bytes: Array($0)) }, packedAt: row["packed_at"])
     }
 }

@@ -71,6 +71,18 @@ public enum OpenAPI {
                   {"$ref": "#/components/schemas/Repository"}}}}, "400": {"$ref": "#/components/responses/Refused"}}
               }
             },
+            "/v1/profiles": {
+              "post": {
+                "summary": "Where nodes report what a start of an image has read, for its startup pack; only with --accept-profiles",
+                "parameters": [{"name": "image", "in": "query", "required": true, "schema": {"type": "string"},
+                  "description": "By digest, of a repository that is switched on"}],
+                "requestBody": {"required": true, "description": "A profile, as rivulet profile export writes it", "content": {"application/json": {}}},
+                "responses": {"200": {"description": "It says nothing new, or nothing that is acted on now"},
+                  "202": {"description": "The operation that makes a new pack", "content": {"application/json": {"schema":
+                  {"$ref": "#/components/schemas/Operation"}}}}, "400": {"$ref": "#/components/responses/Refused"},
+                  "403": {"$ref": "#/components/responses/Refused"}, "404": {"$ref": "#/components/responses/Refused"}}
+              }
+            },
             "/v1/notifications": {
               "post": {
                 "summary": "Where registries tell what was pushed and deleted: distribution's, Harbor's and Azure Container Registry's formats",

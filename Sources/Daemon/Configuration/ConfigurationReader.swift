@@ -37,6 +37,16 @@ struct ConfigurationReader {
         return value
     }
 
+    /// The `http` or `https` URL at `key`, without a slash at its end; `nil` when it is not given, or empty.
+    mutating func url(_ key: String) throws(ConfigurationError) -> String? {
+        let value = try string(key, default: "")
+        guard !value.isEmpty else { return nil }
+        guard value.hasPrefix("http://") || value.hasPrefix("https://"),
+            value.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else { throw mismatch(key, "a URL, such as \"https://conversion.example\"") }
+        return value.hasSuffix("/") ? String(value.dropLast()) : value
+    }
+
     /// One of `choices` at `key`.
     mutating func choice<Choice: RawRepresentable & CaseIterable>(
         _ key: String, default fallback: Choice

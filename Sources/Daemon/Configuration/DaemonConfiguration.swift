@@ -29,7 +29,11 @@ public struct DaemonConfiguration: Sendable {
     /// A file of public keys; `nil` for no demand.
     public var artifactKeys: String?
     /// Hold complete layers that were streamed through an artifact against their image.
-    public var auditsArtifacts = false
+    public var auditsArtifacts = true
+    /// The URL of the conversion service that is told what containers read first; `nil` for none.
+    public var conversionService: String?
+    /// A file with the token that it wants; `nil` when it wants none.
+    public var conversionToken: String?
     /// Seconds.
     public var prepareTimeout = 30
     /// `nil` for none.
@@ -63,6 +67,9 @@ public struct DaemonConfiguration: Sendable {
         auditsArtifacts = try reader.bool("trust.audit_artifacts", default: auditsArtifacts)
         let artifactKeys = try reader.string("trust.artifact_keys", default: "")
         self.artifactKeys = artifactKeys.isEmpty ? nil : artifactKeys
+        conversionService = try reader.url("conversion.service")
+        let token = try reader.string("conversion.token_file", default: "")
+        conversionToken = token.isEmpty ? nil : token
         prepareTimeout = try reader.integer("limits.prepare_timeout", default: prepareTimeout, in: 1...3600)
         let adminAddress = try reader.string("admin.address", default: self.adminAddress ?? "")
         self.adminAddress = adminAddress.isEmpty ? nil : adminAddress

@@ -1,6 +1,6 @@
 import Base
 import FoundationEssentials
-public import HTTPServing
+public import HTTPAPI
 public import Snapshotter
 import Streaming
 

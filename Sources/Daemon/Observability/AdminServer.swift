@@ -1,4 +1,4 @@
-import HTTPServing
+import HTTPAPI
 public import Logging
 import NIOPosix
 public import ServiceLifecycle

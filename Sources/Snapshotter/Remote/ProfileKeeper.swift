@@ -1,4 +1,4 @@
-import Base
+public import Base
 import ContentStore
 import LayerIndex
 import LazyFileSystem
@@ -6,7 +6,7 @@ import Logging
 import NIOPosix
 import Planner
 import Registry
-import Streaming
+public import Streaming
 
 /// Records what a container reads first of a chain, and has it fetched when that chain, or one like it, is mounted again.
 final class ProfileKeeper: Sendable {
@@ -26,6 +26,10 @@ final class ProfileKeeper: Sendable {
     private let logger: Logger
     private let policy: ProfilePolicy
     private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
+    /// The manifests of the images that chains are the root file systems of, as far as they have been seen.
+    private let images = Guarded<[Digest: Digest]>([:])
+    /// Chains of which something has been reported.
+    private let reported = Guarded<Set<Digest>>([])
 
     init(
         records: ProfileRecords, engine: StreamingEngine, workers: NIOThreadPool, policy: ProfilePolicy, logger: Logger
@@ -71,6 +75,11 @@ final class ProfileKeeper: Sendable {
         return known != nil
     }
 
+    /// Says which image a chain is the root file system of.
+    func note(_ chain: Digest, isOf manifest: Digest) {
+        if policy.report != nil { images.withLock { $0[chain] = manifest } }
+    }
+
     /// Whether something will be replayed for an image of `repository`.
     func hasProfile(of repository: Repository) async -> Bool {
         guard policy.replays else { return false }
@@ -80,6 +89,8 @@ final class ProfileKeeper: Sendable {
     /// The chain is unmounted: what has been seen of it so far is too little to go by.
     func end(_ chain: Digest) {
         watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
+        images.withLock { $0[chain] = nil }
+        reported.withLock { _ = $0.remove(chain) }
     }
 
     /// Waits until the start that `log` writes down is over. False when it was cancelled.
@@ -137,10 +148,23 @@ final class ProfileKeeper: Sendable {
                     "entries": "\(profile.entries.count)", "read": "\(recorded.byteCount)",
                     "replayed_unread": "\(unread.reduce(0) { $0 &+ $1.bytes })",
                 ])
+            report(subject, recorded, old)
         } catch {
             logger.warning(
                 "a profile cannot be kept", metadata: ["chain": "\(subject.chain)", "error": "\(error)"])
         }
+    }
+
+    /// Tells who makes startup packs of a start that was the first of its image here, or that was not as the ones before.
+    private func report(_ subject: Subject, _ recorded: Profile, _ old: Profile?) {
+        guard let report = policy.report, let manifest = images.withLock({ $0[subject.chain] }) else { return }
+        let isFirst = reported.withLock { $0.insert(subject.chain).inserted }
+        let new = recorded.byteCount(missingIn: old ?? Profile(entries: []))
+        guard isFirst || new * 20 >= recorded.byteCount else { return }
+        report(
+            ReportedProfile(
+                manifest: manifest,
+                file: ProfileFile(repository: subject.repository, chain: subject.chain, profile: recorded)))
     }
 
     private struct ChunkName: Hashable {
@@ -167,6 +191,15 @@ public struct ProfilePolicy: Sendable {
     public var quiet: UInt64 = 10_000_000_000
     /// It is over after this many nanoseconds in any case.
     public var longest: UInt64 = 300_000_000_000
+    /// Told what starts have read; `nil` when nobody wants to know.
+    public var report: (@Sendable (ReportedProfile) -> Void)?
 
     public init() {}
+}
+
+/// What one start of an image has read.
+public struct ReportedProfile: Sendable {
+    /// The image's.
+    public let manifest: Digest
+    public let file: ProfileFile
 }

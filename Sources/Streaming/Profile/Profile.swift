@@ -27,7 +27,7 @@ public struct Profile: Sendable, Equatable {
     /// More entries than this are neither kept nor believed.
     public static let maximumEntries = 1 << 16
     /// An entry that was not read in this many starts in a row is dropped.
-    static let toleratedUnread: UInt8 = 2
+    public static let toleratedUnread: UInt8 = 2
 
     /// In the order of first use.
     public var entries: [Entry]
@@ -42,17 +42,25 @@ public struct Profile: Sendable, Equatable {
     /// This profile after one more start, which has read what `recorded` says: that comes first, in its order, then what
     /// was not read this time and has not been left unread too often. A start that read next to nothing (a container that
     /// failed at once) changes nothing.
-    public func merged(with recorded: Profile) -> Profile {
+    ///
+    /// - Parameter tolerated: an entry that was not read in this many starts in a row is dropped.
+    public func merged(with recorded: Profile, tolerating tolerated: UInt8 = toleratedUnread) -> Profile {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))
         var result = recorded
-        for entry in entries where known.insert(Piece(entry)).inserted && entry.unread < Self.toleratedUnread - 1 {
+        for entry in entries where known.insert(Piece(entry)).inserted && Int(entry.unread) + 1 < Int(tolerated) {
             guard result.entries.count < Self.maximumEntries else { break }
             var entry = entry
             entry.unread += 1
             result.entries.append(entry)
         }
         return result
+    }
+
+    /// Bytes of this profile that `other` does not name.
+    public func byteCount(missingIn other: Profile) -> UInt64 {
+        let known = Set(other.entries.map(Piece.init))
+        return entries.reduce(0) { known.contains(Piece($1)) ? $0 : $0 &+ $1.range.count }
     }
 
     private struct Piece: Hashable {

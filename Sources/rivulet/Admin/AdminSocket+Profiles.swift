@@ -1,5 +1,6 @@
 import Base
 import FoundationEssentials
+import HTTPAPI
 import NIOHTTP1
 import Registry
 import Streaming

@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import FoundationEssentials
+import HTTPAPI
 import NIOCore
 import NIOHTTP1
 import Streaming

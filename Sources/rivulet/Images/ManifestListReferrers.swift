@@ -25,6 +25,8 @@ struct ManifestListReferrers: AsyncParsableCommand {
     private struct Row: Encodable {
         let subject: String
         let artifactType: String
+        /// What is known of the type.
+        let kind: String
         let digest: String
         let size: UInt64
         let annotations: [String: String]
@@ -42,14 +44,15 @@ struct ManifestListReferrers: AsyncParsableCommand {
                     ).map {
                         Row(
                             subject: "\(manifest.digest)", artifactType: $0.artifactType ?? "",
+                            kind: ArtifactKind($0)?.title ?? "",
                             digest: "\($0.digest)",
                             size: $0.size, annotations: $0.annotations)
                     }
                 }
                 guard output.format == .table else { return try Output.json(rows) }
                 Output.table(
-                    ["SUBJECT", "TYPE", "DIGEST", "SIZE"],
-                    rows.map { [$0.subject, $0.artifactType, $0.digest, Output.size($0.size)] })
+                    ["SUBJECT", "TYPE", "KIND", "DIGEST", "SIZE"],
+                    rows.map { [$0.subject, $0.artifactType.printable, $0.kind, $0.digest, Output.size($0.size)] })
             }
         }
     }

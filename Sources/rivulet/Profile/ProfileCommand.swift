@@ -4,7 +4,7 @@ import ArgumentParser
 struct ProfileCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profile",
-        abstract: "Shows the profiles of images and carries them from node to node.",
+        abstract: "Records the profiles of images, shows them, and carries them from node to node.",
         discussion: """
             A profile says which pieces of an image's files a container reads until it is ready, in the order of their \
             first use. The daemon records one whenever it mounts an image for the first time, and starts the image, and \
@@ -12,9 +12,12 @@ struct ProfileCommand: AsyncParsableCommand {
             run it before.
 
             Examples:
+              rivulet profile record --image registry.example/team/app:1.2 -o app.profile
               rivulet profile show
               rivulet profile export 83b8a1f0 -o app.profile
               rivulet profile import app.profile
             """,
-        subcommands: [ProfileShow.self, ProfileExport.self, ProfileImport.self])
+        subcommands: [
+            ProfileRecord.self, ProfileShow.self, ProfileExport.self, ProfileImport.self,
+        ])
 }

@@ -2,7 +2,7 @@ import ArgumentParser
 import Artifacts
 import Base
 import Glibc
-import HTTPServing
+import HTTPAPI
 import Logging
 import NIOPosix
 import Registry
@@ -50,6 +50,12 @@ struct ServeConversion: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Sign artifacts with this Ed25519 key.", valueName: "file"))
     var signKey: String?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Make startup packs of what nodes report that containers read first.",
+            discussion: "Nodes do that with [conversion] service in their configuration."))
+    var acceptProfiles = false
+
     @OptionGroup var options: RegistryOptions
 
     private var address: (host: String, port: Int)? {
@@ -82,6 +88,7 @@ struct ServeConversion: AsyncParsableCommand {
             }
             var configuration = ConversionService.Configuration(registry: registry)
             configuration.pollInterval = UInt64(poll) * 1_000_000_000
+            configuration.acceptsProfiles = acceptProfiles
             configuration.signer = try signKey.map { file in
                 try ArtifactSigner(pem: String(decoding: try CommandFile.read(file, limit: 1 << 20), as: UTF8.self))
             }

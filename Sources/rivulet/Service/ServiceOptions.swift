@@ -2,6 +2,7 @@ import ArgumentParser
 import Artifacts
 import FoundationEssentials
 import Glibc
+import HTTPAPI
 import NIOCore
 import NIOHTTP1
 

@@ -1,3 +1,4 @@
+import ContainerRuntime
 public import Lab
 
 /// The image is there already, unpacked by containerd into overlayfs; only the page cache is empty. No way of getting an

@@ -1,18 +1,18 @@
 import AsyncHTTPClient
 import NIOCore
-import NIOHTTP1
+public import NIOHTTP1
 import NIOPosix
 
-/// One request to a service of ours, with a connection of its own: a command makes few.
-enum HTTPCall {
+/// One request to a service of ours, with a connection of its own: who asks makes few.
+public enum HTTPCall {
     /// What came back, whatever the status.
-    struct Answer: Sendable {
-        let status: UInt
-        let body: [UInt8]
+    public struct Answer: Sendable {
+        public let status: UInt
+        public let body: [UInt8]
 
-        /// The first line of its text, for a person.
-        var line: String {
-            String(decoding: body.prefix(1000).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self).printable
+        /// The first line of its text, as it came: it must not reach a terminal like that.
+        public var firstLine: String {
+            String(decoding: body.prefix(1000).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         }
     }
 
@@ -20,7 +20,7 @@ enum HTTPCall {
     private static let patience = TimeAmount.seconds(30)
 
     /// - Throws: what the client throws; `NIOTooManyBytesError` for an answer of more than `maximum` bytes.
-    static func exchange(
+    public static func exchange(
         _ method: HTTPMethod, _ url: String, headers: HTTPHeaders, body: [UInt8]? = nil, maximum: Int
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: url)
@@ -47,7 +47,7 @@ enum HTTPCall {
     }
 
     /// Whether the other side took too long.
-    static func isTimeout(_ error: any Error) -> Bool {
+    public static func isTimeout(_ error: any Error) -> Bool {
         guard let error = error as? HTTPClientError else { return false }
         return error == .deadlineExceeded || error == .readTimeout || error == .connectTimeout
     }

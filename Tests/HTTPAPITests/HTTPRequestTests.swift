@@ -1,4 +1,4 @@
-import HTTPServing
+import HTTPAPI
 import Testing
 
 @Suite struct HTTPRequestTests {

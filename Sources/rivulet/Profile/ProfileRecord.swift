@@ -1,0 +1,187 @@
+import ArgumentParser
+import Base
+import ContainerRuntime
+import ContainerdAPI
+import Glibc
+import SwiftProtobuf
+import UnixSignals
+
+/// `rivulet profile record`: starts an image once, and keeps what it reads.
+struct ProfileRecord: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "record",
+        abstract: "Starts an image once on this node, and keeps what it reads until it is ready.",
+        discussion: """
+            A pod of the image is run through the node's containerd, as kubelet would run it, until the daemon has seen it read \
+            nothing new for a while ([streaming] profile_quiet in its configuration) or it ends by itself; then the pod is \
+            removed. The profile is kept by the daemon, and with -o written into a file too. The image must stream on \
+            this node. One that has been started here before has its profile already: nothing is run then.
+
+            With --output json an array of one: file, chain, repository, entries, bytes.
+
+            Examples:
+              rivulet profile record --image registry.example/team/app:1.2
+              rivulet profile record --image registry.example/team/app:1.2 -o app.profile --env MODE=test -- /app --once
+
+            Exit codes: 69 containerd or the daemon cannot be reached; the others as rivulet --help says.
+            """)
+
+    @Option(help: ArgumentHelp("The image, by tag or digest.", valueName: "reference"))
+    var image: String
+
+    @Option(
+        name: [.customShort("o"), .customLong("file")],
+        help: ArgumentHelp("Write the profile into this file too; - is standard output.", valueName: "file"))
+    var file: String?
+
+    @Option(help: ArgumentHelp("containerd's socket.", valueName: "path"))
+    var containerd = "/run/containerd/containerd.sock"
+
+    @Option(help: ArgumentHelp("containerd's name for the kind of pod, as in a RuntimeClass.", valueName: "name"))
+    var runtimeHandler = ""
+
+    @Option(help: ArgumentHelp("A variable of the container's environment.", valueName: "name=value"))
+    var env: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The control group that the pod's is made in; by default the runtime's choice.", valueName: "path"))
+    var cgroupParent = ""
+
+    @Flag(help: "On the node's network: for nodes where pods get none of their own, and for images that need none.")
+    var hostNetwork = false
+
+    @Option(help: ArgumentHelp("How long all of it may take.", valueName: "seconds"))
+    var timeout = 600
+
+    @Argument(help: "What to run instead of what the image says.")
+    var command: [String] = []
+
+    @OptionGroup var admin: AdminOptions
+
+    func validate() throws {
+        guard (1...86400).contains(timeout) else { throw ValidationError("--timeout is 1 to 86400 seconds") }
+        guard env.allSatisfy({ $0.contains("=") && !$0.hasPrefix("=") }) else {
+            throw ValidationError("--env is NAME=VALUE")
+        }
+    }
+
+    func run() async throws {
+        // Whatever ends it, the pod must go.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        try await reporting {
+            let work = Task { try await record() }
+            let stopper = Task { for await _ in signals { work.cancel() } }
+            defer { stopper.cancel() }
+            do {
+                try await work.value
+            } catch let error as CRIError {
+                let advice =
+                    error.code == .unreachable
+                    ? ": is containerd running, and is \(containerd) its socket (--containerd)? It is root's: try it with sudo"
+                    : ""
+                throw CommandFailure(error.code == .unreachable ? .unreachable : .failed, "\(error)\(advice)".printable)
+            } catch is CancellationError {
+                throw CommandFailure(.failed, "stopped: no profile was recorded")
+            }
+        }
+    }
+
+    private func record() async throws {
+        let client = admin.client
+        let known = Set(try await client.profiles().map(\.chain))
+        let runtime = try CRIClient(socket: containerd)
+        let outcome: Result<Digest, any Error>
+        do {
+            outcome = .success(try await run(runtime, client, known))
+        } catch {
+            outcome = .failure(error)
+        }
+        await runtime.close()
+        let chain = try outcome.get()
+        let bytes = try await client.profile(of: chain)
+        let contents = try client.contents(of: bytes, chain)
+        guard let file else { return try TransferredProfile.report([TransferredProfile("-", contents)], admin.output) }
+        try CommandFile.write(file, bytes)
+        guard file != CommandFile.standard else { return }
+        try TransferredProfile.report([TransferredProfile(file, contents)], admin.output)
+    }
+
+    /// Runs the image, unless its profile is known; gives its chain.
+    private func run(_ runtime: CRIClient, _ client: AdminSocket, _ known: Set<Digest>) async throws -> Digest {
+        let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
+        if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {
+            Output.note("\(image.printable) has been started here before: this is its profile from then\n")
+            return chain
+        }
+        let sandbox = sandbox
+        Output.note("starting \(image.printable)\n")
+        let id = try await runtime.runSandbox(sandbox, handler: runtimeHandler)
+        let outcome: Result<Digest, any Error>
+        do {
+            outcome = .success(try await run(runtime, client, sandbox, id, known, deadline))
+        } catch {
+            outcome = .failure(error)
+        }
+        // A task of its own: it must be done even when this one has been cancelled.
+        await Task { try? await runtime.removeSandbox(id) }.value
+        return try outcome.get()
+    }
+
+    private func run(
+        _ runtime: CRIClient, _ client: AdminSocket, _ sandbox: Runtime_V1_PodSandboxConfig, _ id: String,
+        _ known: Set<Digest>, _ deadline: MonotonicTime
+    ) async throws -> Digest {
+        let pulled = try await runtime.pull(image, sandbox: sandbox, seconds: Int64(timeout))
+        guard let chain = try await runtime.chainID(ofImage: pulled) else {
+            throw CommandFailure(
+                .failed, "the runtime at \(containerd) does not say which chain \(image) is: no containerd?")
+        }
+        guard !known.contains(chain) else { return chain }
+        let container = try await runtime.createContainer(container(pulled), in: id, of: sandbox)
+        try await runtime.startContainer(container)
+        Output.note("it runs: waiting until it reads nothing new\n")
+        var hasEnded = false
+        while MonotonicTime.now() < deadline {
+            try await Task.sleep(for: .milliseconds(500))
+            if try await client.profiles().contains(where: { $0.chain == chain }) { return chain }
+            guard !hasEnded else { continue }
+            let status = try await runtime.status(ofContainer: container)
+            hasEnded = status.state == .containerExited
+            if hasEnded, status.exitCode != 0 {
+                Output.note("it has ended with \(status.exitCode): what it has read until then is its profile\n")
+            }
+        }
+        throw CommandFailure(
+            .failed,
+            "the daemon at \(client.path) has recorded nothing within \(timeout) s: does the image stream on this node? Its log "
+                + "says why not (fallback), and rivulet artifact-streaming create makes an image streamable")
+    }
+
+    private var sandbox: Runtime_V1_PodSandboxConfig {
+        .with {
+            $0.metadata.name = "rivulet-profile-record"
+            // containerd wants a name that nothing else has.
+            $0.metadata.uid = "\(getpid())-\(MonotonicTime.now())"
+            $0.metadata.namespace = "rivulet"
+            $0.linux.cgroupParent = cgroupParent
+            if hostNetwork { $0.linux.securityContext.namespaceOptions.network = .node }
+        }
+    }
+
+    private func container(_ pulled: String) -> Runtime_V1_ContainerConfig {
+        .with {
+            $0.metadata.name = "main"
+            $0.image.image = pulled
+            $0.command = command
+            $0.envs = env.map { variable in
+                let halves = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                return .with {
+                    $0.key = String(halves[0])
+                    $0.value = String(halves[1])
+                }
+            }
+            if hostNetwork { $0.linux.securityContext.namespaceOptions.network = .node }
+        }
+    }
+}
