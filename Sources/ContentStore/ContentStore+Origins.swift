@@ -22,11 +22,13 @@ extension ContentStore {
 
     /// The layer is what it should be: nobody need look again.
     public func settleOrigin(of layer: LayerContent) throws(ContentStoreError) {
-        let path = layerDirectory(layer.digest) + "/origin"
-        try ContentStoreError.wrapping("cannot delete \(path)") { () throws(Errno) in
-            do throws(Errno) {
-                try Sys.unlink(path)
-            } catch .noSuchFileOrDirectory {}
+        layer.gaps?.close()
+        for path in ["/origin", "/gaps"].map({ layerDirectory(layer.digest) + $0 }) {
+            try ContentStoreError.wrapping("cannot delete \(path)") { () throws(Errno) in
+                do throws(Errno) {
+                    try Sys.unlink(path)
+                } catch .noSuchFileOrDirectory {}
+            }
         }
     }
 

@@ -22,6 +22,8 @@ public final class LayerContent: Sendable {
     public let contentPath: String
     /// The windows that its extents need to be decoded; `nil` when none does.
     public let windows: WindowsFile?
+    /// What its extents decode to beside chunks; `nil` when nobody will want to know.
+    public let gaps: GapLog?
 
     private let content: OwnedDescriptor
     private let presence: PresenceFile
@@ -59,6 +61,7 @@ public final class LayerContent: Sendable {
         /// Whether the last good slot says the same as `words`.
         let isSaved: Bool
         let windows: WindowsFile?
+        let gaps: GapLog?
         let claim: StoreLock
     }
 
@@ -69,6 +72,7 @@ public final class LayerContent: Sendable {
         contentPath = parts.contentPath
         presence = parts.presence
         windows = parts.windows
+        gaps = parts.gaps
         claim = parts.claim
         bits = AtomicBits(count: parts.chunks.chunkCount, initial: parts.words)
         // `changes` starts at 0; no count of changes ever reaches the other value.

@@ -207,8 +207,7 @@ struct LayerOpener {
             return LayerContent.Parts(
                 digest: digest, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
                 presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved,
-                windows: try windows(chunks),
-                claim: claim)
+                windows: try windows(chunks), gaps: gaps(chunks), claim: claim)
         } catch let error as Errno {
             // A presence file that cannot be read is as good as none.
             if error == .ioError || error == .noData {
@@ -225,6 +224,12 @@ struct LayerOpener {
         return try ContentStoreError.wrapping("cannot make \(windowsPath)") { () throws(Errno) in
             try WindowsFile(path: windowsPath)
         }
+    }
+
+    /// A log that cannot be opened is not written: what would be in it is fetched then.
+    private func gaps(_ chunks: ChunkTable) -> GapLog? {
+        guard (try? Sys.exists(directory + "/origin")) == true else { return nil }
+        return try? GapLog(path: directory + "/gaps", extentCount: chunks.extentCount)
     }
 
     private static func clear(_ chunks: Range<Int>, in words: inout [UInt64]) {

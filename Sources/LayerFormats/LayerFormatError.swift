@@ -1,5 +1,6 @@
 public import Base
 import Codecs
+import LayerIndex
 
 /// Why no layer index could be made from a blob.
 public struct LayerFormatError: ModuleError {
@@ -39,5 +40,11 @@ extension LayerFormatError {
     /// Why an archive could not be decoded.
     init(codec error: CodecError) {
         self.init(error.code == .unsupported ? .unsupported : .badArchive, error.message, cause: error)
+    }
+
+    /// Why an archive's entries make no index.
+    init(index error: LayerIndexError, _ path: [UInt8]? = nil) {
+        let place = path.map { "\(TarExtensions.printable($0)): " } ?? ""
+        self.init(error.code == .limit ? .limit : .badArchive, place + error.message, cause: error)
     }
 }

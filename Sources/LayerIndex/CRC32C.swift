@@ -1,7 +1,7 @@
 import Base
 
 /// CRC-32C (Castagnoli), reflected, eight bytes a step: the checksum of an EROFS superblock, and of our own tables.
-enum CRC32C {
+public enum CRC32C {
     /// Eight tables of 256 words: `table[k * 256 + b]` is the effect of byte `b` followed by `k` zero bytes.
     private static let table: [UInt32] = {
         var table = [UInt32](repeating: 0, count: 8 * 256)
@@ -45,5 +45,10 @@ enum CRC32C {
             }
             return state
         }
+    }
+
+    /// Of all of `bytes`, as RFC 3720 (appendix B.4) has it.
+    public static func checksum(_ bytes: [UInt8]) -> UInt32 {
+        ~bytes.withUnsafeBytes { update(.max, $0) }
     }
 }

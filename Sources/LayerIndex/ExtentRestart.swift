@@ -33,7 +33,7 @@ public struct ExtentRestart: Sendable, Equatable {
 
     /// What ``windowChecksum`` of these bytes is.
     public static func checksum(_ bytes: [UInt8]) -> UInt32 {
-        ~bytes.withUnsafeBytes { CRC32C.update(.max, $0) }
+        CRC32C.checksum(bytes)
     }
 }
 

@@ -12,10 +12,14 @@ import Planner
 struct DecodeWorker: ~Copyable {
     /// A larger buffer is given back after the extent that needed it.
     private static let keptBytes = 8 << 20
+    /// For gaps: headers are a tenth of their size at any level, and a reader waits behind it.
+    private static let gapLevel: Int32 = 1
 
     private let decoder = ExtentDecoder()
     private let counters: StreamingCounters
     private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// What the extent decodes to beside its chunks, where that is of interest.
+    private var gaps: [UInt8] = []
 
     init(_ counters: StreamingCounters) {
         self.counters = counters
@@ -60,30 +64,56 @@ struct DecodeWorker: ~Copyable {
         let extent = content.chunks.extent(number)
         var input = pieces
         do throws(CodecError) {
-            try begin(extent, of: content)
+            try decoder.begin(extent, content.windows)
         } catch {
             counters.decodeFailures.add()
             return .corrupt(reason: "extent \(number) cannot be decoded: \(error)")
         }
+        let log = content.gaps?.wants(number) == true ? content.gaps : nil
+        gaps.removeAll(keepingCapacity: true)
         var position: UInt64 = 0
         for index in extent.chunks {
             let chunk = content.chunks.chunk(index)
-            if chunk.isZeros || content.isPresent(index) { continue }
+            // Without the log, what is here need not be decoded.
+            if chunk.isZeros || log == nil && content.isPresent(index) { continue }
             guard chunk.innerOffset >= position else {
                 return .corrupt(reason: "chunk \(index) lies before the one in front of it")
             }
             do throws(CodecError) {
-                try skip(chunk.innerOffset - position, &input)
+                try skip(chunk.innerOffset - position, &input, isKept: log != nil)
                 try fill(chunk.content.count, &input)
             } catch {
                 counters.decodeFailures.add()
                 return .corrupt(reason: "extent \(number) cannot be decoded: \(error)")
             }
             position = chunk.innerOffset + chunk.content.count
-            if let problem = store(content, index, chunk) { return problem }
+            if !content.isPresent(index), let problem = store(content, index, chunk) { return problem }
         }
         counters.decodedExtents.add()
+        if let log { keepGaps(number, log, &input) }
         return .available
+    }
+
+    /// Writes down what the extent decodes to beside its chunks. What goes wrong with that is nobody's problem now.
+    private mutating func keepGaps(_ number: Int, _ log: GapLog, _ input: inout PieceCursor) {
+        do throws(CodecError) {
+            try grow(64 << 10)
+            while gaps.count <= GapLog.maximumGaps {
+                let (consumed, produced) = try input.withPiece { bytes throws(CodecError) in
+                    let result = try decoder.decode(bytes, into: buffer)
+                    return (result.consumed, result.produced)
+                }
+                gaps += UnsafeRawBufferPointer(rebasing: buffer[..<produced])
+                // Behind the end of a stream lie its checksum and size, which nobody takes.
+                if consumed == 0, produced == 0, input.isAtEnd || !input.isEmptyPiece { break }
+            }
+            guard gaps.count <= GapLog.maximumGaps else { return }
+            let stored = try gaps.withUnsafeBufferPointer { (gaps) throws(CodecError) in
+                try ZstdEncoder.frame(UnsafeRawBufferPointer(gaps), level: Self.gapLevel)
+            }
+            log.append(number, byteCount: gaps.count, stored: stored)
+        } catch {}
+        if gaps.capacity > Self.keptBytes { gaps = [] }
     }
 
     /// Checks and publishes the chunk that the buffer begins with; gives what is wrong.
@@ -103,37 +133,6 @@ struct DecodeWorker: ~Copyable {
         return nil
     }
 
-    /// Makes the decoder ready for the first byte of the extent.
-    private func begin(_ extent: Extent, of content: LayerContent) throws(CodecError) {
-        switch extent.codec {
-        case .raw: decoder.reset(.raw)
-        case .gzip: decoder.reset(.gzip)
-        case .zstd: decoder.reset(.zstd)
-        case .deflate:
-            guard let restart = extent.restart,
-                let start = DeflateRestart(bitCount: restart.bitCount, bits: restart.bits)
-            else { throw CodecError(.corrupt, "a restart point out of range") }
-            guard !restart.window.isEmpty else { return decoder.reset(start, window: []) }
-            guard let stored = content.windows?.window(of: restart) else {
-                throw CodecError(.truncated, "its window is not here")
-            }
-            decoder.reset(start, window: try window(stored))
-        }
-    }
-
-    /// What a stored window holds.
-    private func window(_ stored: [UInt8]) throws(CodecError) -> [UInt8] {
-        decoder.reset(.zstd)
-        var window = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
-        let count = try window.withUnsafeMutableBufferPointer { (output) throws(CodecError) in
-            try stored.withUnsafeBufferPointer { (input) throws(CodecError) in
-                try decoder.decode(UnsafeRawBufferPointer(input), into: UnsafeMutableRawBufferPointer(output)).produced
-            }
-        }
-        window.removeLast(window.count - count)
-        return window
-    }
-
     /// Gives memory back that only a large extent needed. Called when an extent is done.
     mutating func trim() {
         guard buffer.count > Self.keptBytes else { return }
@@ -147,14 +146,19 @@ struct DecodeWorker: ~Copyable {
         try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)]), &input)
     }
 
-    /// Decodes `count` bytes that nobody wants.
-    private mutating func skip(_ count: UInt64, _ input: inout PieceCursor) throws(CodecError) {
+    /// Decodes `count` bytes that are in no chunk.
+    private mutating func skip(
+        _ count: UInt64, _ input: inout PieceCursor, isKept: Bool = false
+    ) throws(CodecError) {
         guard count > 0 else { return }
         try grow(Int(min(count, 64 << 10)))
         var rest = count
         while rest > 0 {
             let step = Int(min(rest, UInt64(buffer.count)))
             try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<step]), &input)
+            if isKept, gaps.count <= GapLog.maximumGaps {
+                gaps += UnsafeRawBufferPointer(rebasing: buffer[..<step])
+            }
             rest -= UInt64(step)
         }
     }

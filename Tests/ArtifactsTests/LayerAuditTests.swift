@@ -7,7 +7,9 @@ import LayerIndex
 import Linux
 import Logging
 import NIOPosix
+import Planner
 import Registry
+import Streaming
 import TestRegistry
 import TestSupport
 import Testing
@@ -80,7 +82,8 @@ import Testing
                 #expect(layer.isComplete)
                 #expect(try store.origin(of: layer).flatMap { LayerOrigin($0) } == origin)
                 change(registry, digest)
-                let found = try await LayerAudit(registry: client, workers: workers).finding(layer, origin)
+                let found = try await LayerAudit(registry: client, workers: workers, logger: logger).finding(
+                    layer, origin)
                 result.withLock { $0 = found }
                 if found == nil {
                     try store.settleOrigin(of: layer)
@@ -97,9 +100,11 @@ import Testing
     }
 
     /// The index of `archive`, uncompressed, with another blob's name on it.
-    private static func rebound(_ archive: [UInt8], to digest: Digest, size: Int) throws -> LayerIndexBytes {
+    private static func rebound(
+        _ archive: [UInt8], to digest: Digest, size: Int, codec: ExtentCodec = .gzip
+    ) throws -> LayerIndexBytes {
         var builder = LayerIndexBuilder(blobDigest: digest, blobSize: UInt64(size))
-        let extent = try builder.addExtent(ByteRange(offset: 0, end: UInt64(size)), codec: .gzip)
+        let extent = try builder.addExtent(ByteRange(offset: 0, end: UInt64(size)), codec: codec)
         var reader = TarReader()
         var entry: LayerEntry?
         try archive.withUnsafeBytes { bytes in
@@ -169,5 +174,146 @@ import Testing
     ])
     func anOriginThatIsNoneIsNone(_ text: String) {
         #expect(LayerOrigin(Array(text.utf8)) == nil)
+    }
+
+    // MARK: - Put together from what is here
+
+    /// Directories at both ends, of which an index has no extents, and files of many sizes between them.
+    private static func large(mode: UInt32 = 0o644) -> [UInt8] {
+        let some = (0..<700).map { TarEntry.directory("a\($0)") }
+        var files = (0..<200).map { number in
+            TarEntry.file("f\(number)", Samples.text(bytes: 1 + number * number * 2, seed: UInt64(number)), mode: mode)
+        }
+        files[100] = .file("f100", [UInt8](repeating: 0, count: 300_000))
+        return TarWriter.archive(some + files + (0..<700).map { TarEntry.directory("z\($0)") })
+    }
+
+    private struct Streamed {
+        let registry: TestRegistry
+        let store: ContentStore
+        let layer: LayerContent
+        let origin: LayerOrigin
+        let audit: LayerAudit
+
+        /// Bytes of the blob that were asked for.
+        var asked: Int {
+            registry.requests(.blob).filter { $0.path.contains(layer.digest.hex) }.reduce(0) { sum, request in
+                guard let range = request.range else { return sum + Int(layer.chunks.blobSize) }
+                let ends = range.drop { $0 != "=" }.dropFirst().split(separator: "-").compactMap { Int($0) }
+                return ends.count == 2 ? sum + ends[1] - ends[0] + 1 : sum
+            }
+        }
+    }
+
+    /// Does not wait for readers.
+    private static let eager = {
+        var configuration = StreamingConfiguration()
+        configuration.planner.fillDelay = 0
+        return configuration
+    }()
+
+    /// A layer that has been streamed, as a node does it.
+    ///
+    /// - Parameter packed: of its chunks so many in a hundred come by another way.
+    private static func withStreamed(
+        _ blob: [UInt8], _ index: IndexedLayer, packed: Int = 0, _ body: (Streamed) async throws -> Void
+    ) async throws {
+        try await withTemporaryDirectory(in: "/var/tmp") { directory in
+            let workers = NIOThreadPool(numberOfThreads: 2)
+            workers.start()
+            try await TestRegistry.withRegistry(Behaviour()) { registry in
+                let image = registry.addImage(
+                    repository: "team/app", layers: [TestLayer(blob, diffID: index.diffID)])
+                registry.addBlob(index.windows)
+                let client = RegistryClient(RegistryConfiguration(), logger: logger)
+                let store = try ContentStore(root: directory)
+                let repository = Repository(host: registry.host, name: "team/app")
+                let origin = LayerOrigin(repository: repository, manifest: image.manifestDigest)
+                let layer = try store.install(Digest.of(blob), index.index, origin: try origin.encoded())
+                let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
+                engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
+                if packed > 0 {
+                    // The files, as the archive has them: what a pack brings is not decoded from the blob.
+                    let whole = try await Self.streamed(blob, index, client, repository)
+                    for number in 0..<layer.chunks.chunkCount * packed / 100 {
+                        let chunk = layer.chunks.chunk(number)
+                        let start = Int(chunk.content.offset)
+                        try whole[start..<start + Int(chunk.content.count)].withUnsafeBytes {
+                            try layer.publish(number, $0)
+                        }
+                    }
+                }
+                engine.fill([layer])
+                for _ in 0..<2000 where !layer.isComplete { try await Task.sleep(for: .milliseconds(5)) }
+                #expect(layer.isComplete)
+                await engine.shutdown()
+                registry.clearRequests()
+                try await body(
+                    Streamed(
+                        registry: registry, store: store, layer: layer, origin: origin,
+                        audit: LayerAudit(registry: client, workers: workers, logger: logger)))
+                await client.shutdown()
+            }
+            try await workers.shutdownGracefully()
+        }
+    }
+
+    /// All content of a layer.
+    private static func streamed(
+        _ blob: [UInt8], _ index: IndexedLayer, _ client: RegistryClient, _ repository: Repository
+    ) async throws -> [UInt8] {
+        let content = Guarded<[UInt8]>([])
+        try await withTemporaryDirectory(in: "/var/tmp") { directory in
+            let layer = try ContentStore(root: directory).install(Digest.of(blob), index.index)
+            let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
+            engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
+            engine.fill([layer])
+            for _ in 0..<2000 where !layer.isComplete { try await Task.sleep(for: .milliseconds(5)) }
+            await engine.shutdown()
+            var bytes = [UInt8](repeating: 0, count: Int(layer.chunks.contentSize))
+            _ = try bytes.withUnsafeMutableBytes { try layer.read(at: 0, into: $0) }
+            content.withLock { [bytes] in $0 = bytes }
+        }
+        return content.withLock { $0 }
+    }
+
+    @Test(arguments: ["gzip", "members", "frames", "raw"], [0, 20])
+    func whatWasDecodedIsNotReadAgain(kind: String, packed: Int) async throws {
+        let archive = Self.large()
+        let blob: [UInt8]
+        switch kind {
+        case "gzip": blob = Compressed.gzip(archive)
+        case "raw": blob = archive
+        default:
+            blob = stride(from: 0, to: archive.count, by: 70_000).flatMap {
+                Compressed.member(
+                    Array(archive[$0..<min($0 + 70_000, archive.count)]), codec: kind == "members" ? .gzip : .zstd)
+            }
+        }
+        try await Self.withStreamed(blob, try Self.indexed(blob), packed: packed) { streamed in
+            let gaps = "\(streamed.store.root)/blobs/\(streamed.layer.digest.hex)/gaps"
+            #expect(try Sys.exists(gaps))
+            #expect(try await streamed.audit.finding(streamed.layer, streamed.origin) == nil)
+            #expect(streamed.asked < blob.count * (packed + 20) / 100, "\(streamed.asked)")
+            // What was written down is damaged: the blob says it.
+            streamed.registry.clearRequests()
+            var bytes = try Sys.readFile(gaps, limit: 1 << 26)
+            bytes[bytes.count / 2] ^= 1
+            try Sys.writeFile(gaps, bytes)
+            #expect(try await streamed.audit.finding(streamed.layer, streamed.origin) == nil)
+            #expect(streamed.asked >= blob.count)
+            try streamed.store.settleOrigin(of: streamed.layer)
+            #expect(try !Sys.exists(gaps) && streamed.layer.gaps?.wants(0) == false)
+        }
+    }
+
+    @Test func aTreeThatLiesIsFound() async throws {
+        let (archive, other) = (Self.large(), Self.large(mode: 0o4755))
+        var index = try Self.indexed(archive)
+        index.index = try Self.rebound(other, to: Digest.of(archive), size: archive.count, codec: .raw)
+        try await Self.withStreamed(archive, index) { streamed in
+            let finding = try await streamed.audit.finding(streamed.layer, streamed.origin)
+            #expect(finding?.contains("tree") == true, "\(finding ?? "nothing")")
+        }
     }
 }

@@ -96,7 +96,7 @@ public final class LayerIndexer {
             }
             return IndexedLayer(index: try finished.finish(), windows: windows, diffID: diffHasher.finish())
         } catch {
-            throw Self.refused(error)
+            throw LayerFormatError(index: error)
         }
     }
 
@@ -142,7 +142,7 @@ public final class LayerIndexer {
             extentStart = scanner.outputOffset
             if let begun, let restart = boundary.restart { pending[boundary.offset] = (begun, restart) }
         } catch {
-            throw Self.refused(error)
+            throw LayerFormatError(index: error)
         }
     }
 
@@ -150,7 +150,7 @@ public final class LayerIndexer {
         do throws(LayerIndexError) {
             try builder?.endExtent(extent, at: end)
         } catch {
-            throw Self.refused(error)
+            throw LayerFormatError(index: error)
         }
     }
 
@@ -174,7 +174,7 @@ public final class LayerIndexer {
             do throws(LayerIndexError) {
                 try builder?.setRestart(known.extent, restart)
             } catch {
-                throw Self.refused(error)
+                throw LayerFormatError(index: error)
             }
         }
     }
@@ -195,7 +195,7 @@ public final class LayerIndexer {
                 do throws(LayerIndexError) {
                     try builder?.add(entry)
                 } catch {
-                    throw Self.refused(error, String(decoding: entry.path.prefix(300), as: UTF8.self))
+                    throw LayerFormatError(index: error, entry.path)
                 }
             }
         }
@@ -209,7 +209,7 @@ public final class LayerIndexer {
             let taken = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.chunkSize - piece.length))
             rest = UnsafeRawBufferPointer(rebasing: rest[taken.count...])
             piece.hasher.update(taken)
-            piece.isZeros = piece.isZeros && Self.isZeros(taken)
+            piece.isZeros = piece.isZeros && taken.isZeros
             piece.length += taken.count
             self.piece = piece
             if piece.length == Self.chunkSize { endPiece() }
@@ -226,15 +226,6 @@ public final class LayerIndexer {
         fileOffset += UInt64(piece.length)
     }
 
-    private static func isZeros(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        var index = 0
-        while index + 8 <= bytes.count {
-            if bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self) != 0 { return false }
-            index += 8
-        }
-        return bytes[index...].allSatisfy { $0 == 0 }
-    }
-
     // MARK: - Errors
 
     private func wrapping<Result>(_ body: () throws(CodecError) -> Result) throws(LayerFormatError) -> Result {
@@ -242,14 +233,6 @@ public final class LayerIndexer {
             return try body()
         } catch {
             throw LayerFormatError(codec: error)
-        }
-    }
-
-    private static func refused(_ error: LayerIndexError, _ path: String? = nil) -> LayerFormatError {
-        let place = path.map { "\($0): " } ?? ""
-        switch error.code {
-        case .limit: return LayerFormatError(.limit, place + error.message, cause: error)
-        default: return LayerFormatError(.badArchive, place + error.message, cause: error)
         }
     }
 }

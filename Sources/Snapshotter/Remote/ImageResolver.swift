@@ -27,8 +27,8 @@ public final class ImageResolver: RemoteImages {
         public var usesArtifacts = true
         /// Whose artifacts are believed; `nil` for everybody's who may push to the image's repository.
         public var artifactKeys: ArtifactKeys?
-        /// Hold complete layers that were streamed through an artifact against their image, which reads their blobs once more.
-        public var auditsArtifacts = false
+        /// Hold complete layers that were streamed through an artifact against their image.
+        public var auditsArtifacts = true
         /// Whether what a container reads first is recorded and replayed.
         public var profiles = ProfilePolicy()
         /// Stream the rest when nothing else wants the link.
@@ -81,7 +81,7 @@ public final class ImageResolver: RemoteImages {
         let building = Permits(1)
         layers = LayerFetcher(
             registry: registry, store: store, workers: workers, building: building,
-            allowUnverifiedTOC: policy.allowUnverifiedTOC, logger: logger)
+            allowUnverifiedTOC: policy.allowUnverifiedTOC, isAudited: policy.auditsArtifacts, logger: logger)
         artifacts = ArtifactFinder(registry: registry, keys: policy.artifactKeys, logger: logger)
         profiles = ProfileKeeper(
             records: ProfileRecords(records), engine: engine, workers: workers, policy: policy.profiles,
@@ -113,6 +113,7 @@ public final class ImageResolver: RemoteImages {
                 layer: RemoteLayer(digest: request.layerDigest, repository: reference.repository))
             // The container comes next: have its tree merged and mounted while containerd finishes the pull.
             if isTop {
+                if let manifest = request.manifestDigest { profiles.note(request.chainID, isOf: manifest) }
                 Task {
                     _ = try? await self.chains.bringUp(request.chainID)
                     if let start = await image.start.value { self.engine.predictor.configure(request.chainID, start) }

@@ -18,7 +18,7 @@ final class LayerAuditor: Sendable {
         self.store = store
         self.workers = workers
         self.logger = logger
-        auditing = LayerAudit(registry: registry, workers: workers)
+        auditing = LayerAudit(registry: registry, workers: workers, logger: logger)
     }
 
     /// Begins to audit the layer, if it is complete, came from a streaming artifact, and has not been audited.

@@ -22,6 +22,8 @@ struct LayerFetcher: Sendable {
     /// bound by one core anyway.
     let building: Permits
     let allowUnverifiedTOC: Bool
+    /// Whether layers whose indexes artifacts have are audited.
+    let isAudited: Bool
     let logger: Logger
 
     /// The layer, from the store when it is there, else opened over the network: by what lies in the blob itself if the manifest
@@ -34,7 +36,7 @@ struct LayerFetcher: Sendable {
         var origin: [UInt8]?
         if Self.asksArtifact(of: description), let known = await artifact.layer(description.digest) {
             index = try await indexed(description, image, known)
-            if let manifest = await artifact.value?.subject.digest {
+            if isAudited, let manifest = await artifact.value?.subject.digest {
                 origin = try? LayerOrigin(repository: image.repository, manifest: manifest).encoded()
             }
         } else {
