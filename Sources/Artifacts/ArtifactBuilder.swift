@@ -223,16 +223,7 @@ public struct ArtifactBuilder: Sendable {
 
     private func diffIDs(_ repository: Repository, _ manifest: Manifest) async throws(ArtifactError) -> [Digest] {
         do throws(RegistryError) {
-            let bytes = try await registry.blob(
-                BlobLocation(repository: repository, digest: manifest.config.digest),
-                maximumSize: RegistryClient.maximumConfigSize)
-            let diffIDs = try ImageConfiguration(bytes: bytes).diffIDs
-            guard diffIDs.count == manifest.layers.count else {
-                throw RegistryError(
-                    .invalidManifest,
-                    "the configuration names \(diffIDs.count) layers and the manifest \(manifest.layers.count)")
-            }
-            return diffIDs
+            return try await registry.configuration(of: manifest, in: repository).diffIDs
         } catch {
             throw ArtifactError(registry: error, "the configuration of \(repository)@\(manifest.digest)")
         }

@@ -38,4 +38,19 @@ extension RegistryClient {
         )
         return mine == other ? left.digest.hex < right.digest.hex : mine > other
     }
+
+    /// An image's configuration, which names as many archives as the image has layers.
+    func configuration(
+        of manifest: Manifest, in repository: Repository
+    ) async throws(RegistryError) -> (bytes: [UInt8], diffIDs: [Digest]) {
+        let bytes = try await blob(
+            BlobLocation(repository: repository, digest: manifest.config.digest), maximumSize: Self.maximumConfigSize)
+        let diffIDs = try ImageConfiguration(bytes: bytes).diffIDs
+        guard diffIDs.count == manifest.layers.count else {
+            throw RegistryError(
+                .invalidManifest,
+                "the configuration names \(diffIDs.count) layers and the manifest \(manifest.layers.count)")
+        }
+        return (bytes, diffIDs)
+    }
 }

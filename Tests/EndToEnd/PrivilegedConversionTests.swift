@@ -24,15 +24,8 @@ struct PrivilegedConversionTests {
     @Test("What is pushed to a repository that is switched on streams; deleted, it leaves nothing behind")
     func convertsWhatIsPushed() async throws {
         let converting = try await ConvertingRegistry(in: lab, storage: "\(lab.directory)/converted")
-        let (registry, servicePort) = (converting.registry, converting.servicePort)
-        let host = "127.0.0.1:\(registry.port)"
-        try await rivulet(
-            "artifact-streaming", "update", "--repository", "test/auto", "--enable-streaming", "true",
-            service: servicePort)
-        let source = "127.0.0.1:\(shared.registry.port)/test/main:plain"
-        try await rivulet("image", "import", "--source", source, "--target", "\(host)/test/auto:1")
-        let state = try await ended("test/auto", servicePort)
-        #expect(state.contains("Succeeded"), "\(state)\n\(converting.logTail())")
+        let registry = converting.registry
+        let host = try await importImage(converting)
 
         let file = shared.images.bulk[0]
         try await Node.with(
@@ -68,14 +61,7 @@ struct PrivilegedConversionTests {
         let converting = try await ConvertingRegistry(
             in: lab, storage: "\(lab.directory)/reported", options: ["--accept-profiles"])
         let (registry, servicePort) = (converting.registry, converting.servicePort)
-        let host = "127.0.0.1:\(registry.port)"
-        try await rivulet(
-            "artifact-streaming", "update", "--repository", "test/auto", "--enable-streaming", "true",
-            service: servicePort)
-        let source = "127.0.0.1:\(shared.registry.port)/test/main:plain"
-        try await rivulet("image", "import", "--source", source, "--target", "\(host)/test/auto:1")
-        let state = try await ended("test/auto", servicePort)
-        #expect(state.contains("Succeeded"), "\(state)\n\(converting.logTail())")
+        let host = try await importImage(converting)
         let file = shared.images.bulk[0]
         let options = """
             [streaming]
@@ -101,6 +87,19 @@ struct PrivilegedConversionTests {
             #expect(listed.contains("io.rivulet.pack.generation"), "\(listed)\n\(converting.logTail())")
             try await pod.remove()
         }
+    }
+
+    /// Switches a repository on and pushes an image to it, which is converted then; gives the registry's host.
+    private func importImage(_ converting: ConvertingRegistry) async throws -> String {
+        let (host, servicePort) = ("127.0.0.1:\(converting.registry.port)", converting.servicePort)
+        try await rivulet(
+            "artifact-streaming", "update", "--repository", "test/auto", "--enable-streaming", "true",
+            service: servicePort)
+        let source = "127.0.0.1:\(shared.registry.port)/test/main:plain"
+        try await rivulet("image", "import", "--source", source, "--target", "\(host)/test/auto:1")
+        let state = try await ended("test/auto", servicePort)
+        #expect(state.contains("Succeeded"), "\(state)\n\(converting.logTail())")
+        return host
     }
 
     /// What the command says of the repository's one operation once it is over.

@@ -187,6 +187,27 @@ import Testing
         }
     }
 
+    @Test func aJavaRuntimeComesBeforeItIsLoaded() async throws {
+        try await withBench { bench in
+            let home = "usr/lib/jvm/java-17"
+            let files: [(path: String, bytes: [UInt8])] = [
+                ("\(home)/bin/java", Self.elf(needed: [])), ("\(home)/lib/libjli.so", Self.elf(needed: ["libz.so.1"])),
+                ("\(home)/lib/server/libjvm.so", Samples.noise(bytes: 3 << 20, seed: 1)),
+                ("\(home)/lib/server/classes.jsa", Samples.noise(bytes: 3 << 20, seed: 2)),
+                ("\(home)/lib/modules", Samples.noise(bytes: 3 << 20, seed: 3)),
+                ("usr/lib/libz.so.1", Self.elf(needed: [])), ("usr/lib/other", Samples.noise(bytes: 1 << 20, seed: 4)),
+                ("bin/java", Samples.noise(bytes: 5000, seed: 5)),
+            ]
+            let image = try Followed(bench, files)
+            bench.engine.predictor.configure(image.chain, ContainerStart(arguments: ["/\(home)/bin/java", "-jar"]))
+            for path in ["lib/server/libjvm.so", "lib/server/classes.jsa", "lib/libjli.so"] {
+                #expect(try await image.comes("\(home)/\(path)"), "\(path)")
+            }
+            // What the launcher's library is linked with, too.
+            #expect(try await image.comes("usr/lib/libz.so.1"))
+        }
+    }
+
     @Test func whatIsReadIsFollowedWhateverTheImageSays() async throws {
         try await withBench { bench in
             let image = try Followed(

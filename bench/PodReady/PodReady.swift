@@ -23,6 +23,6 @@ struct PodReady: AsyncParsableCommand {
         abstract: "Measures how long a pod takes from being asked for until its application is ready.",
         subcommands: [
             DemoCommand.self, GridCommand.self, SummaryCommand.self, RelayCeilingCommand.self, ImagesCommand.self,
-            MicroCommand.self, TogetherCommand.self,
+            MicroCommand.self, TogetherCommand.self, ArtifactsCommand.self,
         ])
 }

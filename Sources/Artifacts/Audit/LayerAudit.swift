@@ -29,13 +29,10 @@ public struct LayerAudit: Sendable {
     /// - Throws: when that cannot be told now: the registry failed, or gave other bytes than the blob's, or the disk failed.
     public func finding(_ content: LayerContent, _ origin: LayerOrigin) async throws -> String? {
         let manifest = try await registry.manifest(origin.repository, digest: origin.manifest)
-        let bytes = try await registry.blob(
-            BlobLocation(repository: origin.repository, digest: manifest.config.digest),
-            maximumSize: RegistryClient.maximumConfigSize)
-        let diffIDs = try ImageConfiguration(bytes: bytes).diffIDs
-        guard let place = manifest.layers.firstIndex(where: { $0.digest == content.digest }),
-            diffIDs.count == manifest.layers.count
-        else { return "image \(origin.manifest) has no layer \(content.digest)" }
+        let diffIDs = try await registry.configuration(of: manifest, in: origin.repository).diffIDs
+        guard let place = manifest.layers.firstIndex(where: { $0.digest == content.digest }) else {
+            return "image \(origin.manifest) has no layer \(content.digest)"
+        }
         if await isConfirmed(content, diffIDs[place], origin.repository) { return nil }
         let indexed = try await registry.index(manifest.layers[place], in: origin.repository, workers)
         guard indexed.diffID == diffIDs[place] else {

@@ -107,16 +107,7 @@ public struct ImageReencoder: Sendable {
         _ manifest: Manifest, _ source: Repository, _ target: Repository, _ profile: Profile?,
         _ made: inout [Digest: LayerReencoder.Result], _ read: @escaping @Sendable (Int) -> Void
     ) async throws -> (Descriptor, size: UInt64) {
-        let old = try await registry.blob(
-            BlobLocation(repository: source, digest: manifest.config.digest),
-            maximumSize: RegistryClient.maximumConfigSize)
-        let diffIDs = try ImageConfiguration(bytes: old).diffIDs
-        guard diffIDs.count == manifest.layers.count else {
-            throw ArtifactError(
-                .badLayer,
-                "the configuration of \(manifest.digest) names \(diffIDs.count) layers and the manifest "
-                    + "\(manifest.layers.count)")
-        }
+        let (old, diffIDs) = try await registry.configuration(of: manifest, in: source)
         var paths = profile.map(Self.paths) ?? []
         // From the top: a file that an upper layer has is not needed from one below.
         for (layer, diffID) in zip(manifest.layers, diffIDs).reversed() {

@@ -25,7 +25,8 @@ public struct ContainerStart: Sendable, Equatable {
 /// has just read tells it the next. All that is told there can be followed here as soon as the bytes are on the node, before
 /// the process gets to it:
 /// - a program: its interpreter (`#!`, or the ELF loader) and the libraries that it is linked with, and theirs;
-/// - a Python interpreter: what every start of it reads; a Python file: the modules that its top level names.
+/// - a Python interpreter: what every start of it reads; a Python file: the modules that its top level names;
+/// - a Java launcher: the virtual machine, its archive of classes and its first libraries.
 ///
 /// It is a guess. It is bounded in bytes and files, and what it brings is counted apart (``PlannerStatistics``).
 struct StartPrediction {
@@ -156,6 +157,10 @@ struct StartPrediction {
             for file in python?.startup() ?? [] { want(file) }
             wait(file, .head, ELFImage.headSize)
         } else {
+            for (file, part) in JavaRuntime.startup(file, in: files) where seen.insert(file.inode).inserted {
+                fetch(file, part)
+                wait(file, .head, ELFImage.headSize)
+            }
             wait(file, .head, ELFImage.headSize)
             // `name.cpython-311-x86_64-linux-gnu.so`, `name.abi3.so`
             if python != nil, name.hasSuffix(".so"), name.contains(".cpython-") || name.contains(".abi3."),
