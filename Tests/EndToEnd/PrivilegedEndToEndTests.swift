@@ -133,6 +133,42 @@ struct PrivilegedEndToEndTests {
         }
     }
 
+    @Test(
+        "Complete layers are held against their image, for what a startup pack has brought", arguments: [false, true])
+    func audit(withPack: Bool) async throws {
+        var bytes: [UInt64] = []
+        for isAudited in [false, true] {
+            let said = isAudited ? "layer is audited" : "layer is complete"
+            bytes.append(try await completed(withPack, "[trust]\naudit_artifacts = \(isAudited)\n", said: said))
+        }
+        // The pack has one of the files, which is read for the audit.
+        let spare = UInt64(withPack ? TestImages.bulkFileSize : 0) + bytes[0] / 20
+        #expect(bytes[1] < bytes[0] + spare, "\(bytes)")
+    }
+
+    /// What comes over the link until the log has said something of each layer.
+    private func completed(_ withPack: Bool, _ options: String, said: String) async throws -> UInt64 {
+        let bytes = Guarded<UInt64>(0)
+        try await shared.withNode("audit", snapshotter: .rivulet(options: options)) { node in
+            node.relay.forget()
+            let pod = try await Pod(
+                .init(
+                    name: "audit", image: withPack ? shared.images.mainPack : shared.images.mainArtifact,
+                    command: [
+                        "/bin/busybox", "sh", "-c", "busybox sha256sum \(shared.images.bulk[0].path); sleep 1000",
+                    ]), in: lab, client: node.client)
+            let log = { node.daemon?.process.logTail(lines: 200) ?? "" }
+            let layers = shared.images.layers.count
+            for _ in 0..<300 where log().split(separator: "\n").count(where: { $0.contains(said) }) < layers {
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            #expect(log().split(separator: "\n").count { $0.contains(said) } == layers, "\(log())")
+            bytes.withLock { $0 = node.relay.record.bytes }
+            try await pod.remove()
+        }
+        return bytes.withLock { $0 }
+    }
+
     @Test("A start that is run to be recorded gives a profile, and leaves no pod")
     func profileRecord() async throws {
         let file = shared.images.bulk[1]
