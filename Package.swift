@@ -87,8 +87,7 @@ let upperHalf: [Target] =
         "Artifacts",
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry", "Streaming",
-            "LazyFileSystem",
-            "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging,
+            "LazyFileSystem", "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging, system,
         ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
@@ -103,8 +102,7 @@ let upperHalf: [Target] =
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
             "Streaming", "Artifacts", "Snapshotter", "HTTPAPI", "ContainerdAPI", grpc, grpcTransport, logging,
-            metrics,
-            metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
+            metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport", protobuf])
     + [
         .executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings),
@@ -112,9 +110,7 @@ let upperHalf: [Target] =
             name: "rivulet",
             dependencies: [
                 "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPAPI", "ContainerRuntime", "ContainerdAPI",
-                protobuf, arguments, httpClient, nio,
-                nioPosix,
-                nioHTTP1, logging, lifecycle, signals, system,
+                protobuf, arguments, httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle, signals, system,
             ],
             swiftSettings: settings),
     ]

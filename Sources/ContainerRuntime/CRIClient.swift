@@ -62,14 +62,18 @@ public final class CRIClient: Sendable {
     }
 
     /// Pulls `reference` with the default snapshotter and gives the image's ID.
+    ///
+    /// - Parameter credentials: for its registry, beside those that the runtime has itself.
     public func pull(
-        _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(), seconds: Int64 = 600
+        _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(),
+        credentials: Runtime_V1_AuthConfig? = nil, seconds: Int64 = 600
     ) async throws(CRIError) -> String {
         try await call("PullImage \(reference)", seconds: seconds) { options in
             try await self.images.pullImage(
                 .with {
                     $0.image.image = reference
                     $0.sandboxConfig = sandbox
+                    if let credentials { $0.auth = credentials }
                 }, options: options
             ).imageRef
         }

@@ -293,6 +293,15 @@ import Testing
         }
     }
 
+    @Test func aScratchDirectoryThatIsNotThereIsNamed() async throws {
+        try await Self.withImage { job in
+            let elsewhere = Job(
+                registry: job.registry, client: job.client, scratch: job.scratch + "/gone", workers: job.workers)
+            let error = await #expect(throws: ArtifactError.self) { try await elsewhere.reencode(.estargz, "1") }
+            #expect("\(error.map { "\($0)" } ?? "")".contains("/gone"))
+        }
+    }
+
     @Test func anotherArchiveThanTheImageSaysIsRefused() async throws {
         try await Self.withImage { job in
             job.registry.addImage(

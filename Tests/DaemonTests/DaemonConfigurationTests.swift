@@ -34,6 +34,11 @@ struct DaemonConfigurationTests {
                 [registry]
                 connections = 4
                 background_requests = 2
+                [trust]
+                audit_artifacts = false
+                [conversion]
+                service = "https://conversion.example/"
+                token_file = "/etc/token"
                 [limits]
                 prepare_timeout = 5
                 [admin]
@@ -48,6 +53,9 @@ struct DaemonConfigurationTests {
         #expect(!configuration.usesArtifacts)
         #expect(configuration.registryConnections == 4)
         #expect(configuration.registryBackgroundRequests == 2)
+        #expect(!configuration.auditsArtifacts)
+        #expect(configuration.conversionService == "https://conversion.example")
+        #expect(configuration.conversionToken == "/etc/token")
         #expect(configuration.prepareTimeout == 5)
         #expect(configuration.adminAddress == nil)
     }
@@ -70,6 +78,7 @@ struct DaemonConfigurationTests {
         ("root = \"var\"", "config.toml:1: root must be an absolute path"),
         ("[log]\nlevel = \"loud\"", "config.toml:2: log.level must be one of"),
         ("[fuse]\n\nthreads = -1", "config.toml:3: fuse.threads must be a whole number from 0 to 256"),
+        ("[conversion]\nservice = \"conversion:7090\"", "config.toml:2: conversion.service must be a URL"),
         ("[streaming]\nprefetch = 1", "config.toml:2: streaming.prefetch must be true or false"),
         ("log = 3", "config.toml"),
     ])

@@ -4,6 +4,7 @@ import LayerFormats
 public import NIOPosix
 public import Registry
 public import Streaming
+import SystemPackage
 
 /// Writes an image anew in a format that nodes and tools of others can stream, beside the one that it is made of.
 ///
@@ -84,6 +85,11 @@ public struct ImageReencoder: Sendable {
             throw ArtifactError(registry: error, "\(image.repository) cannot be written anew as \(target)")
         } catch let error as LayerFormatError {
             throw ArtifactError(layer: error, "\(image.repository)")
+        } catch let error as Errno {
+            throw ArtifactError(
+                .internal,
+                "\(image.repository) cannot be written anew: the scratch directory \(layers.scratch): \(error): it takes a "
+                    + "layer's archive and the new layer; name another (--scratch)", cause: error)
         } catch {
             throw ArtifactError(.internal, "\(image.repository) cannot be written anew: \(error)", cause: error)
         }

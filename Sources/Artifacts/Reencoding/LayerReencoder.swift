@@ -79,40 +79,54 @@ struct LayerReencoder {
         _ read: @Sendable (Int) -> Void
     ) async throws -> [ArchivedEntry] {
         // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let listing = Guarded((listing: ArchiveListing(blobDigest: layer.digest), end: UInt64(0)))
-        let put: @Sendable (inout UInt64, UnsafeRawBufferPointer) throws(LayerFormatError) -> Void = {
-            (end, bytes) throws(LayerFormatError) in
-            do {
-                try Sys.pwriteAll(file.raw, bytes, at: end)
-            } catch {
-                throw LayerFormatError(.limit, "the scratch file of a layer cannot be written", cause: error)
-            }
-            end += UInt64(bytes.count)
-        }
+        let state = Guarded(StoredArchive(listing: ArchiveListing(blobDigest: layer.digest), file: file))
         let stream = try await registry.open(
             BlobLocation(repository: source, digest: layer.digest), .whole, priority: .background,
             knownSize: layer.size)
         for try await buffer in stream {
             try await workers.runIfActive {
-                try listing.withLock { state in
-                    try buffer.withUnsafeReadableBytes { bytes in
-                        try state.listing.push(bytes) { (made) throws(LayerFormatError) in try put(&state.end, made) }
-                    }
-                }
+                try state.withLock { state in try buffer.withUnsafeReadableBytes { try state.push($0) } }
             }
             read(buffer.readableBytes)
         }
-        let found = try await workers.runIfActive {
-            try listing.withLock { state in
-                try state.listing.finish { (made) throws(LayerFormatError) in try put(&state.end, made) }
-            }
-        }
+        let found = try await workers.runIfActive { try state.withLock { try $0.finish() } }
         guard found.diffID == diffID else {
             throw ArtifactError(
                 .badLayer,
                 "layer \(layer.digest) of \(source) unpacks to \(found.diffID), and the image says \(diffID)")
         }
         return found.entries
+    }
+
+    /// An archive on its way into a file.
+    private struct StoredArchive {
+        let listing: ArchiveListing
+        let file: Shared
+        private var end: UInt64 = 0
+        /// What has been decoded and not been written.
+        private var made: [UInt8] = []
+
+        init(listing: ArchiveListing, file: Shared) {
+            self.listing = listing
+            self.file = file
+        }
+
+        mutating func push(_ bytes: UnsafeRawBufferPointer) throws {
+            try listing.push(bytes) { made += $0 }
+            try write()
+        }
+
+        mutating func finish() throws -> (entries: [ArchivedEntry], diffID: Digest) {
+            let found = try listing.finish { made += $0 }
+            try write()
+            return found
+        }
+
+        private mutating func write() throws {
+            try made.withUnsafeBytes { try Sys.pwriteAll(file.raw, $0, at: end) }
+            end += UInt64(made.count)
+            made.removeAll(keepingCapacity: true)
+        }
     }
 
     // MARK: - Writing

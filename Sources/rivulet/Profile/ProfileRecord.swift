@@ -3,6 +3,7 @@ import Base
 import ContainerRuntime
 import ContainerdAPI
 import Glibc
+import Registry
 import SwiftProtobuf
 import UnixSignals
 
@@ -13,8 +14,7 @@ struct ProfileRecord: AsyncParsableCommand {
         abstract: "Starts an image once on this node, and keeps what it reads until it is ready.",
         discussion: """
             A pod of the image is run through the node's containerd, as kubelet would run it, until the daemon has seen it read \
-            nothing new for a while ([streaming] profile_quiet in its configuration) or it ends by itself; then the pod is \
-            removed. The profile is kept by the daemon, and with -o written into a file too. The image must stream on \
+            nothing new for a while ([streaming] profile_quiet in its configuration); then the pod is removed. The profile is kept by the daemon, and with -o written into a file too. The image must stream on \
             this node. One that has been started here before has its profile already: nothing is run then.
 
             With --output json an array of one: file, chain, repository, entries, bytes.
@@ -36,6 +36,12 @@ struct ProfileRecord: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("containerd's socket.", valueName: "path"))
     var containerd = "/run/containerd/containerd.sock"
+
+    @Option(
+        help: ArgumentHelp(
+            "The directory of docker's config.json, for an image that is not here and not everybody's.",
+            discussion: "By default $DOCKER_CONFIG, or ~/.docker.", valueName: "directory"))
+    var dockerConfig: String?
 
     @Option(help: ArgumentHelp("containerd's name for the kind of pod, as in a RuntimeClass.", valueName: "name"))
     var runtimeHandler = ""
@@ -132,7 +138,13 @@ struct ProfileRecord: AsyncParsableCommand {
         _ runtime: CRIClient, _ client: AdminSocket, _ sandbox: Runtime_V1_PodSandboxConfig, _ id: String,
         _ known: Set<Digest>, _ deadline: MonotonicTime
     ) async throws -> Digest {
-        let pulled = try await runtime.pull(image, sandbox: sandbox, seconds: Int64(timeout))
+        let pulled: String
+        if let known = try await runtime.image(image) {
+            pulled = known
+        } else {
+            pulled = try await runtime.pull(
+                image, sandbox: sandbox, credentials: try await credentials(), seconds: Int64(timeout))
+        }
         guard let chain = try await runtime.chainID(ofImage: pulled) else {
             throw CommandFailure(
                 .failed, "the runtime at \(containerd) does not say which chain \(image) is: no containerd?")
@@ -156,6 +168,23 @@ struct ProfileRecord: AsyncParsableCommand {
             .failed,
             "the daemon at \(client.path) has recorded nothing within \(timeout) s: does the image stream on this node? Its log "
                 + "says why not (fallback), and rivulet artifact-streaming create makes an image streamable")
+    }
+
+    /// As kubelet gives them with a pull, out of docker's configuration.
+    private func credentials() async throws -> Runtime_V1_AuthConfig? {
+        let repository = try ImageReference(parsing: image).repository
+        let source = DockerConfigCredentials(path: dockerConfig.map { $0 + "/config.json" })
+        guard
+            let found = try await source.credentials(
+                for: CredentialRequest(host: repository.host, repository: repository))
+        else { return nil }
+        return .with {
+            switch found {
+            case .password(let user, let password): ($0.username, $0.password) = (user, password.reveal())
+            case .refreshToken(let token): $0.identityToken = token.reveal()
+            case .bearer(let token): $0.registryToken = token.reveal()
+            }
+        }
     }
 
     private var sandbox: Runtime_V1_PodSandboxConfig {

@@ -1,30 +1,38 @@
 import Base
 import LayerFormats
 
-/// The last bytes of a blob, as a registry may send them: footer, and a TOC in whatever state.
+/// The last bytes of a blob, as a registry may send them: footer, and a TOC in whatever state; of an eStargz layer, and of a
+/// zstd:chunked one.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzFooter(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = UnsafeRawBufferPointer(start: data, count: count)
     _ = EstargzFooter(tail: bytes)
+    _ = ZstdChunkedFooter(tail: bytes)
+    for mediaType in ["", "application/vnd.oci.image.layer.v1.tar+zstd"] { open(bytes, mediaType) }
+    return 0
+}
+
+private func open(_ bytes: UnsafeRawBufferPointer, _ mediaType: String) {
     // The blob starts before what is known of it, by some bytes that the input names.
     let before = UInt64(bytes.first ?? 0) << 8
-    let range = ByteRange(offset: before, end: before + UInt64(count))
+    let range = ByteRange(offset: before, end: before + UInt64(bytes.count))
     var opener = EstargzOpener(
-        LayerDescription(digest: .of([]), size: range.end, mediaType: "", annotations: [:]), allowUnverifiedTOC: true)
+        LayerDescription(digest: .of([]), size: range.end, mediaType: mediaType, annotations: [:]),
+        allowUnverifiedTOC: true)
     do {
         for _ in 0..<4 {
             switch try opener.next() {
             case .read(.suffix): try opener.receive(Array(bytes), range: range, blobSize: range.end)
             case .read(.range(let wanted)):
-                precondition(wanted.count > 0 && wanted.end == before)
+                precondition(wanted.count > 0 && wanted.end <= before)
                 try opener.receive(
                     [UInt8](repeating: 0x1f, count: Int(wanted.count)), range: wanted, blobSize: range.end)
             case .readExternalTOC: try opener.receiveExternalTOC(Array(bytes))
-            case .done: return 0
+            case .done: return
             }
         }
     } catch {
-        return 0
+        return
     }
     preconditionFailure("an opener that never ends")
 }
