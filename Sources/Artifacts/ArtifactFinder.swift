@@ -36,9 +36,12 @@ public final class ArtifactFinder: Sendable {
         let now = MonotonicTime.now()
         guard none.withLock({ $0[key] ?? now }) <= now else { return nil }
         do throws(RegistryError) {
-            for kind in ArtifactKind.readable {
-                if let found = try await artifact(kind, repository, of: manifest) { return found }
+            let found = try await registry.artifact(repository, of: manifest, signedBy: keys) { error in
+                logger.warning(
+                    "a streaming artifact cannot be used",
+                    metadata: ["repository": "\(repository)", "image": "\(manifest)", "error": "\(error)"])
             }
+            if let found { return found.artifact }
         } catch {
             logger.info(
                 "the registry cannot say whether an image has a streaming artifact",
@@ -51,19 +54,5 @@ public final class ArtifactFinder: Sendable {
             none[key] = now.advanced(by: Self.remembersNoneFor)
         }
         return nil
-    }
-
-    private func artifact(
-        _ kind: ArtifactKind, _ repository: Repository, of manifest: Digest
-    ) async throws(RegistryError) -> StreamingArtifact? {
-        switch kind {
-        case .rivulet:
-            return try await registry.artifact(repository, of: manifest, signedBy: keys) { error in
-                logger.warning(
-                    "a streaming artifact cannot be used",
-                    metadata: ["repository": "\(repository)", "image": "\(manifest)", "error": "\(error)"])
-            }?.artifact
-        case .soci, .overlaybd: return nil
-        }
     }
 }

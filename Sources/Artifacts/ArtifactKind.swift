@@ -3,8 +3,8 @@ public import Registry
 /// The kinds of artifacts that make an image streamable, each found by its artifact type among what refers to the image's manifest
 /// (OCI distribution-spec 1.1, "Listing Referrers").
 ///
-/// A kind that nodes are to read gets a place in ``readable``, a type for what its manifest says, as ``StreamingArtifact`` is for
-/// ours, and a folder in `LayerFormats` for what it has of a layer.
+/// Nodes read ours. Another kind that they are to read gets a type for what its manifest says, as ``StreamingArtifact`` is for
+/// ours, which ``ArtifactFinder`` then looks for too, and a folder in `LayerFormats` for what it has of a layer.
 public enum ArtifactKind: Sendable, CaseIterable {
     /// Ours.
     case rivulet
@@ -13,9 +13,6 @@ public enum ArtifactKind: Sendable, CaseIterable {
     case soci
     /// What Azure Container Registry makes of an image by itself: its layers as overlaybd devices.
     case overlaybd
-
-    /// Those that nodes can stream with, the best first.
-    static let readable: [ArtifactKind] = [.rivulet]
 
     /// In descriptors and manifests.
     public var artifactType: String {

@@ -83,11 +83,20 @@ struct RebuiltArchive: Sendable {
             switch part {
             case .stored(let extents):
                 try await workers.runIfActive {
-                    try tree.withLock { tree in try extents.forEach { try write($0.number, $0.record, to: tree) } }
+                    let decoder = ExtentDecoder()
+                    try tree.withLock { tree in
+                        try extents.forEach { try write($0.number, $0.record, to: tree, decoder) }
+                    }
                 }
             case .fetched(let range, let extent):
                 let decoder = try await workers.runIfActive { [content] in
-                    Guarded(try BlobDecoder(extent, content.windows))
+                    Guarded(
+                        ArchiveDecoder(
+                            try extent.map { extent in
+                                let decoder = ExtentDecoder()
+                                try decoder.begin(extent, content.windows)
+                                return decoder
+                            }))
                 }
                 let stream = try await registry.open(
                     BlobLocation(repository: repository, digest: content.digest), .range(range), priority: .background,
@@ -96,7 +105,9 @@ struct RebuiltArchive: Sendable {
                     try await workers.runIfActive {
                         try decoder.withLock { decoder in
                             try buffer.withUnsafeReadableBytes { bytes in
-                                try tree.withLock { tree in try decoder.decode(bytes) { try tree.push($0) } }
+                                try tree.withLock { tree in
+                                    try decoder.push(bytes) { (made) throws(LayerFormatError) in try tree.push(made) }
+                                }
                             }
                         }
                     }
@@ -106,8 +117,10 @@ struct RebuiltArchive: Sendable {
     }
 
     /// What an extent decodes to: gaps and chunks in turn.
-    private func write(_ number: Int, _ record: GapLog.Record, to tree: ArchiveTree) throws {
-        let gaps = try gaps(number, record)
+    private func write(
+        _ number: Int, _ record: GapLog.Record, to tree: ArchiveTree, _ decoder: ExtentDecoder
+    ) throws {
+        let gaps = try gaps(number, record, decoder)
         var place = 0
         var position: UInt64 = 0
         func gap(_ count: Int) throws {
@@ -130,48 +143,15 @@ struct RebuiltArchive: Sendable {
         try gap(gaps.count - place)
     }
 
-    private func gaps(_ number: Int, _ record: GapLog.Record) throws -> [UInt8] {
+    private func gaps(_ number: Int, _ record: GapLog.Record, _ decoder: ExtentDecoder) throws -> [UInt8] {
         guard let stored = gaps.stored(record, of: number) else {
             throw ContentStoreError(.damaged, "what was written down of extent \(number) is damaged")
         }
-        let decoder = ExtentDecoder()
         decoder.reset(.zstd)
         return try [UInt8](unsafeUninitializedCapacity: record.byteCount) { output, count in
             count = try stored.withUnsafeBytes {
                 try decoder.decode($0, into: UnsafeMutableRawBufferPointer(output)).produced
             }
-        }
-    }
-}
-
-/// Decodes part of a blob as it comes.
-private struct BlobDecoder {
-    private let decoder = ExtentDecoder()
-    /// Whether the first bytes say what it is compressed with.
-    private var isAtStart: Bool
-    private var output = [UInt8](repeating: 0, count: 256 << 10)
-
-    /// - Parameter extent: the one that the part begins with; `nil` at the start of the blob.
-    init(_ extent: Extent?, _ windows: WindowsFile?) throws(CodecError) {
-        isAtStart = extent == nil
-        if let extent { try decoder.begin(extent, windows) }
-    }
-
-    mutating func decode(
-        _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        if isAtStart {
-            decoder.reset(Codec(startOf: bytes))
-            isAtStart = false
-        }
-        var position = 0
-        while true {
-            let step = try output.withUnsafeMutableBytes {
-                try decoder.decode(UnsafeRawBufferPointer(rebasing: bytes[position...]), into: $0)
-            }
-            position += step.consumed
-            try output[..<step.produced].withUnsafeBytes(sink)
-            if step.consumed == 0, step.produced == 0 { return }
         }
     }
 }

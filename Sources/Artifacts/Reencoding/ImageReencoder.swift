@@ -68,16 +68,16 @@ public struct ImageReencoder: Sendable {
             // Platforms share layers now and then.
             var made: [Digest: LayerReencoder.Result] = [:]
             var results: [Result] = []
-            var entries: [WireDescriptor] = []
-            for (index, manifest) in image.manifests.enumerated() {
-                let (descriptor, size) = try await self.reencode(
+            var written: [(descriptor: Descriptor, bytes: [UInt8])] = []
+            for manifest in image.manifests {
+                let (descriptor, bytes, size) = try await self.reencode(
                     manifest, image.repository, target.repository, profile, &made, read)
                 results.append(
                     Result(
                         source: manifest.digest, digest: descriptor.digest, layers: manifest.layers.count, size: size))
-                entries.append(WireDescriptor(descriptor, platform: image.platforms?[index]))
+                written.append((descriptor, bytes))
             }
-            try await tag(target, image.platforms == nil ? results.first?.digest : nil, entries)
+            try await tag(target, written, image.platforms)
             return results
         } catch let error as ArtifactError {
             throw error
@@ -96,13 +96,12 @@ public struct ImageReencoder: Sendable {
     }
 
     /// Gives the tag to the one manifest that there is, or to an index of all.
-    private func tag(_ target: ImageReference, _ only: Digest?, _ entries: [WireDescriptor]) async throws {
-        let (bytes, type): ([UInt8], String)
-        if let only {
-            let (found, document) = try await registry.rawDocument(
-                ImageReference(repository: target.repository, digest: only))
-            (bytes, type) = (found, document.mediaType)
-        } else {
+    private func tag(
+        _ target: ImageReference, _ written: [(descriptor: Descriptor, bytes: [UInt8])], _ platforms: [Platform]?
+    ) async throws {
+        var (bytes, type) = (written.first?.bytes ?? [], MediaType.ociManifest)
+        if let platforms {
+            let entries = zip(written, platforms).map { WireDescriptor($0.descriptor, platform: $1) }
             (bytes, type) = (try Self.encode(WireIndex(manifests: entries)), MediaType.ociIndex)
         }
         _ = try await registry.pushManifest(
@@ -112,7 +111,7 @@ public struct ImageReencoder: Sendable {
     private func reencode(
         _ manifest: Manifest, _ source: Repository, _ target: Repository, _ profile: Profile?,
         _ made: inout [Digest: LayerReencoder.Result], _ read: @escaping @Sendable (Int) -> Void
-    ) async throws -> (Descriptor, size: UInt64) {
+    ) async throws -> (Descriptor, bytes: [UInt8], size: UInt64) {
         let (old, diffIDs) = try await registry.configuration(of: manifest, in: source)
         var paths = profile.map(Self.paths) ?? []
         // From the top: a file that an upper layer has is not needed from one below.
@@ -154,7 +153,7 @@ public struct ImageReencoder: Sendable {
             _ = try await registry.pushManifest(
                 target, reference: descriptor.digest.description, mediaType: descriptor.mediaType, bytes: bytes)
         }
-        return (descriptor, new.reduce(0) { $0 + $1.descriptor.size })
+        return (descriptor, bytes, new.reduce(0) { $0 + $1.descriptor.size })
     }
 
     /// The files of a profile, each once.

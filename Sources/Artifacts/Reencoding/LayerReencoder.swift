@@ -174,11 +174,10 @@ struct LayerReencoder {
 
     /// A descriptor that several threads read and write at once, each at places of its own.
     private final class Shared: Sendable {
-        let raw: Int32
         private let owner: OwnedDescriptor
+        var raw: Int32 { owner.raw }
 
         init(_ owner: consuming OwnedDescriptor) {
-            raw = owner.raw
             self.owner = owner
         }
     }
@@ -201,7 +200,9 @@ struct LayerReencoder {
             guard raw.count == member.byteCount else {
                 throw ArtifactError(.internal, "the scratch file of a layer is shorter than it was")
             }
-            chunkDigest = member.chunkLength > 0 ? Digest.of(Array(raw[..<member.chunkLength])) : nil
+            let length = member.chunkLength
+            chunkDigest =
+                length > 0 ? raw.withUnsafeBytes { Digest.of(UnsafeRawBufferPointer(rebasing: $0[..<length])) } : nil
             bytes = try LayerReencoder.compress(raw, format)
             self.raw = raw
         }

@@ -69,13 +69,9 @@ public struct EstargzPlan: Sendable {
     ) throws(LayerFormatError) {
         let (ordered, urgent, found) = try Self.order(archived, first)
         self.found = found
-        for (index, item) in ordered.enumerated() {
-            if index == urgent { addLandmark(urgent > 0 ? TOCLoader.prefetchLandmark : TOCLoader.noPrefetchLandmark) }
-            add(item, chunkSize)
-        }
-        if urgent == ordered.count {
-            addLandmark(urgent > 0 ? TOCLoader.prefetchLandmark : TOCLoader.noPrefetchLandmark)
-        }
+        for item in ordered[..<urgent] { add(item, chunkSize) }
+        addLandmark(urgent > 0 ? TOCLoader.prefetchLandmark : TOCLoader.noPrefetchLandmark)
+        for item in ordered[urgent...] { add(item, chunkSize) }
         if endsArchive { append(.bytes([UInt8](repeating: 0, count: 1024))) }
     }
 
@@ -142,11 +138,8 @@ public struct EstargzPlan: Sendable {
         case .bytes(let bytes): count = bytes.count
         }
         guard count > 0 else { return }
-        if members.isEmpty
-            || members[members.count - 1].byteCount
-                >= max(
-                    Self.maximumHeaders, members[members.count - 1].chunkLength + Self.maximumHeaders)
-        {
+        let isFull = members.last.map { $0.byteCount >= $0.chunkLength + Self.maximumHeaders }
+        if isFull ?? true {
             members.append(Member())
         }
         members[members.count - 1].parts.append(part)

@@ -1,25 +1,37 @@
-import Codecs
+public import Codecs
 
-/// Gives a layer's archive while its blob passes by, whatever that is compressed with.
+/// Gives a layer's archive, or part of it, while its blob passes by, whatever that is compressed with.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
-final class ArchiveDecoder {
-    private let decoder = ExtentDecoder()
-    private var codec: Codec?
+public final class ArchiveDecoder {
+    private let decoder: ExtentDecoder
+    /// Whether it is known what comes.
+    private var isBegun: Bool
+    private let isPart: Bool
+    /// Whether the blob is the archive.
+    private var isRaw = false
     /// The first bytes, until there are enough to tell what they are.
     private var held: [UInt8] = []
     private var isWithin = false
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+
+    /// - Parameter decoder: one that expects what comes first, for a part of a blob; `nil` for a blob from its start, which says
+    ///   what it is. What follows the end of a stream within a part is passed over.
+    public init(_ decoder: ExtentDecoder? = nil) {
+        self.decoder = decoder ?? ExtentDecoder()
+        isBegun = decoder != nil
+        isPart = decoder != nil
+    }
 
     deinit {
         output.deallocate()
     }
 
     /// Takes the next bytes of the blob; `sink` is given what they decode to, in pieces that are good during the call only.
-    func push(
+    public func push(
         _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
-        guard codec == nil else { return try decode(bytes, sink) }
+        guard !isBegun else { return try decode(bytes, sink) }
         held.append(contentsOf: bytes)
         if held.count >= 4 { try begin(sink) }
     }
@@ -28,7 +40,7 @@ final class ArchiveDecoder {
     func finish(
         _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
-        if codec == nil { try begin(sink) }
+        if !isBegun { try begin(sink) }
         guard !isWithin else {
             throw LayerFormatError(.badArchive, "the blob ends within what it is compressed in")
         }
@@ -39,9 +51,9 @@ final class ArchiveDecoder {
     ) throws(LayerFormatError) {
         let all = held
         held = []
-        let found = Codec(startOf: all)
-        codec = found
-        decoder.reset(found)
+        let codec = Codec(startOf: all)
+        decoder.reset(codec)
+        (isBegun, isRaw) = (true, codec == .raw)
         try all.withUnsafeBufferPointer { (all) throws(LayerFormatError) in
             try decode(UnsafeRawBufferPointer(all), sink)
         }
@@ -50,7 +62,7 @@ final class ArchiveDecoder {
     private func decode(
         _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
-        guard codec != .raw else {
+        guard !isRaw else {
             if !bytes.isEmpty { try sink(bytes) }
             return
         }
@@ -69,6 +81,7 @@ final class ArchiveDecoder {
             if step.consumed > 0 || step.produced > 0 { isWithin = !step.finished }
             if position == bytes.count, step.produced < output.count { return }
             guard step.consumed > 0 || step.produced > 0 else {
+                guard !isPart else { return }
                 throw LayerFormatError(.badArchive, "compressed data that does not go on")
             }
         }
