@@ -34,9 +34,13 @@ public struct ArtifactBuilder: Sendable {
         public let wasThere: Bool
         /// Bytes of everything that it holds.
         public var size: UInt64 {
-            artifact.layers.reduce(artifact.pack?.size ?? 0) { $0 + $1.index.size + ($1.windows?.size ?? 0) }
+            artifact.layers.reduce(artifact.pack?.size ?? 0) { $0 + $1.size }
         }
     }
+
+    /// Indexes of at most so many bytes are put into the artifact's manifest, and in all at most so many: a request costs
+    /// more than a few kilobytes, and registries take manifests of 4 MiB.
+    private static let manifestIndex = (each: 32 << 10, all: 384 << 10)
 
     private let registry: RegistryClient
     private let workers: NIOThreadPool
@@ -185,7 +189,8 @@ public struct ArtifactBuilder: Sendable {
         let read: @Sendable (Int) -> Void = { count in
             report(
                 progress.withLock { progress in
-                    progress.bytes += UInt64(count)
+                    // The start of a layer that turns out to need a copy is read twice.
+                    progress.bytes = min(total, progress.bytes + UInt64(count))
                     return progress
                 })
         }
@@ -212,12 +217,26 @@ public struct ArtifactBuilder: Sendable {
                     results[index] = layer
                     finished += 1
                 }
-                return results.compactMap { $0 }
+                return Self.bounded(results.compactMap { $0 })
             }
         } catch let error as ArtifactError {
             throw error
         } catch {
             throw ArtifactError(.internal, "\(repository): \(error)", cause: error)
+        }
+    }
+
+    /// The layers with no more of their indexes in the manifest than there may be.
+    private static func bounded(_ layers: [StreamingArtifact.Layer]) -> [StreamingArtifact.Layer] {
+        var left = manifestIndex.all
+        return layers.map { layer in
+            var layer = layer
+            if let bytes = layer.indexBytes, bytes.count <= left {
+                left -= bytes.count
+            } else {
+                layer.indexBytes = nil
+            }
+            return layer
         }
     }
 
@@ -233,7 +252,7 @@ public struct ArtifactBuilder: Sendable {
     private func layer(
         _ repository: Repository, _ descriptor: Descriptor, _ diffID: Digest, _ read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> StreamingArtifact.Layer {
-        let indexed = try await index(repository, descriptor, read)
+        let (indexed, copy) = try await index(repository, descriptor, diffID, read)
         guard indexed.diffID == diffID else {
             throw ArtifactError(
                 .badLayer,
@@ -252,8 +271,11 @@ public struct ArtifactBuilder: Sendable {
                 "layer is indexed",
                 metadata: [
                     "layer": "\(descriptor.digest)", "index": "\(index.size)", "windows": "\(windows?.size ?? 0)",
+                    "copy": "\(copy?.size ?? 0)",
                 ])
-            return StreamingArtifact.Layer(blob: descriptor.digest, diffID: diffID, index: index, windows: windows)
+            return StreamingArtifact.Layer(
+                blob: descriptor.digest, diffID: diffID, index: index,
+                indexBytes: blob.count <= Self.manifestIndex.each ? blob : nil, windows: windows, copy: copy)
         } catch let error as RegistryError {
             throw ArtifactError(registry: error, "the index of layer \(descriptor.digest)")
         } catch {
@@ -268,11 +290,23 @@ public struct ArtifactBuilder: Sendable {
         return Descriptor(mediaType: type, digest: digest, size: UInt64(bytes.count))
     }
 
+    /// The index of a layer, and the copy that has to be read in its place, if any.
     private func index(
-        _ repository: Repository, _ descriptor: Descriptor, _ read: @escaping @Sendable (Int) -> Void
-    ) async throws(ArtifactError) -> IndexedLayer {
+        _ repository: Repository, _ descriptor: Descriptor, _ diffID: Digest, _ read: @escaping @Sendable (Int) -> Void
+    ) async throws(ArtifactError) -> (IndexedLayer, copy: Descriptor?) {
         do {
-            return try await registry.index(descriptor, in: repository, workers, read)
+            do {
+                return (try await registry.index(descriptor, in: repository, workers, read), nil)
+            } catch let error as LayerFormatError where error.code == .undivided {
+                logger.info(
+                    "the layer is copied in small pieces: it is compressed in one",
+                    metadata: ["layer": "\(descriptor.digest)", "reason": "\(error.message)"])
+                let made = try await LayerCopier(registry: registry, workers: workers, scratch: scratch).copy(
+                    descriptor, diffID: diffID, in: repository, read)
+                return (made.indexed, made.descriptor)
+            }
+        } catch let error as ArtifactError {
+            throw error
         } catch let error as RegistryError {
             throw ArtifactError(registry: error, "layer \(descriptor.digest) of \(repository)")
         } catch let error as LayerFormatError {

@@ -31,12 +31,18 @@ public final class ArtifactFinder: Sendable {
 
     /// The artifact of the image; `nil` when it has none that can be used. A registry that fails is as one without: the image is
     /// then pulled as ever.
-    public func artifact(_ repository: Repository, of manifest: Digest) async -> StreamingArtifact? {
+    ///
+    /// - Parameter announced: given what it says that it holds, before it is here.
+    public func artifact(
+        _ repository: Repository, of manifest: Digest, announced: (ArtifactContents) -> Void = { _ in }
+    ) async -> StreamingArtifact? {
         let key = Key(repository: repository, manifest: manifest)
         let now = MonotonicTime.now()
         guard none.withLock({ $0[key] ?? now }) <= now else { return nil }
         do throws(RegistryError) {
-            let found = try await registry.artifact(repository, of: manifest, signedBy: keys) { error in
+            let found = try await registry.artifact(
+                repository, of: manifest, signedBy: keys, announced: announced
+            ) { error in
                 logger.warning(
                     "a streaming artifact cannot be used",
                     metadata: ["repository": "\(repository)", "image": "\(manifest)", "error": "\(error)"])

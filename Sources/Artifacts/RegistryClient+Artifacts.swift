@@ -10,13 +10,17 @@ extension RegistryClient {
     ///
     /// - Parameters:
     ///   - keys: only what one of them has signed can be used; `nil` for whatever the registry has.
+    ///   - announced: given what the one that is looked at first says that it holds, before it is here.
     ///   - refused: told why one cannot be used.
     func artifact(
         _ repository: Repository, of image: Digest, signedBy keys: ArtifactKeys? = nil,
+        announced: (ArtifactContents) -> Void = { _ in },
         refused: (ArtifactError) -> Void = { _ in }
     ) async throws(RegistryError) -> (digest: Digest, artifact: StreamingArtifact)? {
         let found = try await referrers(repository, of: image, artifactType: StreamingArtifact.artifactType)
-        for descriptor in found.sorted(by: Self.isBetter).prefix(Self.maximumArtifacts) {
+            .sorted(by: Self.isBetter)
+        if let contents = found.first.flatMap({ ArtifactContents($0) }) { announced(contents) }
+        for descriptor in found.prefix(Self.maximumArtifacts) {
             let document = try await manifest(repository, digest: descriptor.digest)
             do throws(ArtifactError) {
                 let artifact = try StreamingArtifact(document, subject: image)

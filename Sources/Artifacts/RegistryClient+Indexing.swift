@@ -7,17 +7,20 @@ import Registry
 extension RegistryClient {
     /// Reads the blob of a layer, whole and in order, and makes its index as it comes.
     ///
-    /// - Parameter read: called with bytes of it as they are done with.
-    /// - Throws: `RegistryError`, or `LayerFormatError` for what is no layer, or not the one that `layer` names.
+    /// - Parameters:
+    ///   - blob: the layer's own, or a copy of it that can be decoded in pieces.
+    ///   - layer: what names the layer, when it is a copy.
+    ///   - read: called with bytes of it as they are done with.
+    /// - Throws: `RegistryError`, or `LayerFormatError` for what is no layer, or not the one that `blob` names.
     func index(
-        _ layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool,
+        _ blob: Descriptor, of layer: Digest? = nil, in repository: Repository, _ workers: NIOThreadPool,
         _ read: @Sendable (Int) -> Void = { _ in }
     ) async throws -> IndexedLayer {
         // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let indexer = Guarded(LayerIndexer(blobDigest: layer.digest, blobSize: layer.size))
+        let indexer = Guarded(LayerIndexer(layer: layer, blobDigest: blob.digest, blobSize: blob.size))
         let stream = try await open(
-            BlobLocation(repository: repository, digest: layer.digest), .whole, priority: .background,
-            knownSize: layer.size)
+            BlobLocation(repository: repository, digest: blob.digest), .whole, priority: .background,
+            knownSize: blob.size)
         for try await buffer in stream {
             try await workers.runIfActive {
                 try indexer.withLock { indexer in try buffer.withUnsafeReadableBytes { try indexer.push($0) } }

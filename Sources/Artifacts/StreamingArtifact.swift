@@ -10,6 +10,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
     static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     static let windowsType = "application/vnd.rivulet.restart-windows.v1"
+    static let layerCopyType = "application/vnd.rivulet.layer-copy.v1"
     static let startupPackType = "application/vnd.rivulet.startup-pack.v1"
     static let layerAnnotation = "io.rivulet.layer.digest"
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
@@ -28,13 +29,26 @@ public struct StreamingArtifact: Sendable, Hashable {
         public let index: Descriptor
         /// `nil` when decoding begins nowhere within a stream.
         public let windows: Descriptor?
+        /// The index itself, where it is small enough to be part of the manifest (OCI image-spec descriptor.md, `data`): its
+        /// bytes are those that ``index`` names.
+        public var indexBytes: [UInt8]?
+        /// The layer once more, in pieces that can be decoded one by one; `nil` when decoding can begin within its own blob.
+        public let copy: Descriptor?
 
-        public init(blob: Digest, diffID: Digest, index: Descriptor, windows: Descriptor?) {
+        public init(
+            blob: Digest, diffID: Digest, index: Descriptor, indexBytes: [UInt8]? = nil, windows: Descriptor? = nil,
+            copy: Descriptor? = nil
+        ) {
             self.blob = blob
             self.diffID = diffID
             self.index = index
+            self.indexBytes = indexBytes
             self.windows = windows
+            self.copy = copy
         }
+
+        /// Bytes of everything that there is for it.
+        var size: UInt64 { index.size + (windows?.size ?? 0) + (copy?.size ?? 0) }
     }
 
     /// The image's manifest.
@@ -45,6 +59,8 @@ public struct StreamingArtifact: Sendable, Hashable {
     public let pack: Descriptor?
     /// How many packs this image had before and with this one; 0 without one.
     public let generation: UInt32
+    /// What lists of referrers say that it holds; `nil` when they say nothing.
+    let contents: ArtifactContents?
     /// An Ed25519 signature over the manifest without it; `nil` when nobody has signed it. See ``ArtifactKeys``.
     public var signature: [UInt8]?
 
@@ -53,11 +69,21 @@ public struct StreamingArtifact: Sendable, Hashable {
         subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)? = nil,
         signature: [UInt8]? = nil
     ) {
+        self.init(
+            subject: subject, layers: layers, pack: pack, signature: signature,
+            contents: ArtifactContents(layers, pack: pack?.blob))
+    }
+
+    private init(
+        subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)?, signature: [UInt8]?,
+        contents: ArtifactContents?
+    ) {
         self.subject = subject
         self.layers = layers
         self.pack = pack?.blob
         generation = pack?.generation ?? 0
         self.signature = signature
+        self.contents = contents
     }
 
     /// What is known of the layer whose blob is `digest`.
@@ -79,19 +105,26 @@ public struct StreamingArtifact: Sendable, Hashable {
         }
         guard manifest.artifactType == type else { throw invalid("its artifactType is another") }
         guard let stated = manifest.subject, stated.digest == subject else { throw invalid("its subject is another") }
-        var windows: [Digest: Descriptor] = [:]
-        for descriptor in manifest.layers where descriptor.mediaType == Self.windowsType {
+        var beside = [Self.windowsType: [Digest: Descriptor](), Self.layerCopyType: [:]]
+        for descriptor in manifest.layers where beside[descriptor.mediaType] != nil {
             guard let blob = descriptor.annotations[Self.layerAnnotation].flatMap({ Digest($0) }) else {
-                throw invalid("windows without a layer")
+                throw invalid("a \(descriptor.mediaType) without a layer")
             }
-            windows[blob] = Self.bare(descriptor)
+            beside[descriptor.mediaType]?[blob] = Self.bare(descriptor)
         }
         var layers: [Layer] = []
         for descriptor in manifest.layers where descriptor.mediaType == Self.layerIndexType {
             guard let blob = descriptor.annotations[Self.layerAnnotation].flatMap({ Digest($0) }),
                 let diffID = descriptor.annotations[Self.diffIDAnnotation].flatMap({ Digest($0) })
             else { throw invalid("a layer index without a layer") }
-            layers.append(Layer(blob: blob, diffID: diffID, index: Self.bare(descriptor), windows: windows[blob]))
+            let bytes = descriptor.data.map { Data(base64Encoded: $0).map(Array.init) ?? [] }
+            guard bytes.map({ Digest.of($0) == descriptor.digest }) != false else {
+                throw invalid("the index that it holds of layer \(blob) is another than it says")
+            }
+            layers.append(
+                Layer(
+                    blob: blob, diffID: diffID, index: Self.bare(descriptor), indexBytes: bytes,
+                    windows: beside[Self.windowsType]?[blob], copy: beside[Self.layerCopyType]?[blob]))
         }
         guard !layers.isEmpty else { throw invalid("it has no layer index") }
         let packs = manifest.layers.filter { $0.mediaType == Self.startupPackType }
@@ -102,7 +135,9 @@ public struct StreamingArtifact: Sendable, Hashable {
         self.init(
             subject: Self.bare(stated), layers: layers, pack: packs.first.map { (Self.bare($0), generation) },
             signature: manifest.annotations[Self.signatureAnnotation].flatMap { Data(base64Encoded: $0) }.map(
-                Array.init))
+                Array.init),
+            // As it stands there, since it is signed.
+            contents: manifest.annotations[ArtifactContents.annotation].flatMap { ArtifactContents(text: $0) })
     }
 
     /// What annotations say of the generation of an artifact's pack; 0 when they say nothing, or nothing sensible.
@@ -113,6 +148,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     private var annotations: [String: String] {
         var annotations: [String: String] = [:]
         if let signature { annotations[Self.signatureAnnotation] = Data(signature).base64EncodedString() }
+        if let contents { annotations[ArtifactContents.annotation] = contents.text }
         if generation > 0 { annotations[Self.generationAnnotation] = "\(generation)" }
         return annotations
     }
@@ -148,11 +184,11 @@ public struct StreamingArtifact: Sendable, Hashable {
                 layer.index,
                 annotations: [
                     Self.layerAnnotation: layer.blob.description, Self.diffIDAnnotation: layer.diffID.description,
-                ])
-            let windows = layer.windows.map {
+                ], data: layer.indexBytes.map { Data($0).base64EncodedString() })
+            let beside = [layer.windows, layer.copy].compactMap { $0 }.map {
                 WireDescriptor($0, annotations: [Self.layerAnnotation: layer.blob.description])
             }
-            return [index] + (windows.map { [$0] } ?? [])
+            return [index] + beside
         }
         let packs = pack.map { [WireDescriptor($0)] } ?? []
         let annotations = annotations
@@ -172,7 +208,11 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     /// What a list of referrers says of it when these are its bytes: its annotations too (OCI distribution-spec 1.1, "Pushing
     /// Manifests with Subject").
-    func descriptor(of bytes: [UInt8], as type: String = artifactType) -> Descriptor {
+    public func descriptor(of bytes: [UInt8]) -> Descriptor {
+        descriptor(of: bytes, as: Self.artifactType)
+    }
+
+    func descriptor(of bytes: [UInt8], as type: String) -> Descriptor {
         Descriptor(
             mediaType: MediaType.ociManifest, digest: Digest.of(bytes), size: UInt64(bytes.count),
             annotations: annotations, artifactType: type)

@@ -9,6 +9,8 @@ public struct CodecError: ModuleError {
         case truncated
         /// Valid, but it needs more memory than is allowed: a zstd window over the limit, or a preset dictionary.
         case unsupported
+        /// Valid, but in one piece that is too large to be decoded for a part of it.
+        case undivided
         /// The decoder's own memory could not be had.
         case outOfMemory
     }

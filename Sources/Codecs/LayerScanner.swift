@@ -42,6 +42,8 @@ public final class LayerScanner {
 
     /// Decoded bytes from one extent to the next, at least.
     public static let span: UInt64 = 256 << 10
+    /// What a zstd frame decodes to at most: who wants any of it must fetch all that comes before in it.
+    public static let longestFrame: UInt64 = 4 << 20
 
     private enum Inner {
         /// Before the first bytes, which say what it is.
@@ -58,6 +60,8 @@ public final class LayerScanner {
     public private(set) var outputOffset: UInt64 = 0
     private var extentStart: UInt64 = 0
     private var isFrameOpen = false
+    /// Where in what is decoded the zstd frame begins.
+    private var frameStart: UInt64 = 0
 
     public init() {}
 
@@ -69,6 +73,8 @@ public final class LayerScanner {
     }
 
     /// Decodes some of `input`. The first call that has four bytes gives a boundary at 0 and nothing else.
+    ///
+    /// - Throws: `undivided` when a zstd frame is longer than ``longestFrame``.
     public func scan(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CodecError) -> Step {
@@ -87,7 +93,12 @@ public final class LayerScanner {
             (step.consumed, step.produced) = (result.consumed, result.produced)
             advance(step)
             if result.consumed > 0 || result.produced > 0 { isFrameOpen = !result.finished }
-            if result.finished, outputOffset - extentStart >= Self.span { step.boundary = boundary(.zstd) }
+            if result.finished {
+                frameStart = outputOffset
+                if outputOffset - extentStart >= Self.span { step.boundary = boundary(.zstd) }
+            } else if outputOffset - frameStart > Self.longestFrame {
+                throw CodecError(.undivided, "a zstd frame of more than \(Self.longestFrame) bytes")
+            }
         case .gzip(let gzip):
             let place = try gzip.scan(input, into: output, inExtent: outputOffset - extentStart, &step)
             advance(step)

@@ -19,6 +19,8 @@ public struct LayerFormatError: ModuleError {
         case limit
         /// Valid, but it cannot be represented: a name whose bytes the producer has lost.
         case unsupported
+        /// Valid, but in one piece that is too large to be decoded for a part of it: it can be streamed from a copy only.
+        case undivided
         /// The archive is not a tar archive, or damaged, or its compression is.
         case badArchive
         /// What came is not what was asked for, or not in the order of the calls.
@@ -39,7 +41,13 @@ public struct LayerFormatError: ModuleError {
 extension LayerFormatError {
     /// Why an archive could not be decoded.
     init(codec error: CodecError) {
-        self.init(error.code == .unsupported ? .unsupported : .badArchive, error.message, cause: error)
+        let code: Code =
+            switch error.code {
+            case .unsupported: .unsupported
+            case .undivided: .undivided
+            case .corrupt, .truncated, .outOfMemory: .badArchive
+            }
+        self.init(code, error.message, cause: error)
     }
 
     /// Why an archive's entries make no index.

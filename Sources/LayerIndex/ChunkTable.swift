@@ -35,7 +35,7 @@ public final class ChunkTable: Sendable {
     private typealias Layout = ChunkTableLayout
 
     private let table: IndexBytes
-    /// The layer.
+    /// The blob in which the extents lie: the layer's own, or a copy of it that a streaming artifact has.
     public let blobDigest: Digest
     /// Its compressed size in bytes.
     public let blobSize: UInt64

@@ -14,7 +14,7 @@ extension LayerIndexBuilder {
         table = NameTable()
         pieces = []
         hardLinks = []
-        let device = TreeWriter.Device(digest: blobDigest, blocks: content.blocks)
+        let device = TreeWriter.Device(digest: layer, blocks: content.blocks)
         // Moved out, so that the writer changes it in place.
         var nodes = NodeArena(limits: limits)
         swap(&nodes, &arena)

@@ -23,6 +23,7 @@ public struct LayerIndexBuilder: ~Copyable {
         var isZeros: Bool
     }
 
+    let layer: Digest
     let blobDigest: Digest
     let blobSize: UInt64
     let limits: IndexLimits
@@ -42,9 +43,11 @@ public struct LayerIndexBuilder: ~Copyable {
     static let opaqueMarker = Array(".wh..wh..opq".utf8)
 
     /// - Parameters:
-    ///   - blobDigest: Names the layer; also the tag of its device in the tree.
+    ///   - layer: Names the layer: the tag of its device in the tree. `nil` when `blobDigest` is what names it.
+    ///   - blobDigest: The blob in which the extents lie.
     ///   - blobSize: Its compressed size in bytes: no extent ends after it.
-    public init(blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
+    public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
+        self.layer = layer ?? blobDigest
         self.blobDigest = blobDigest
         self.blobSize = blobSize
         let limits = limits.clamped()

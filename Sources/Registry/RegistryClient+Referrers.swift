@@ -7,24 +7,37 @@ extension RegistryClient {
     private static let maximumTries = 8
 
     /// The manifests that refer to `subject`, of one artifact type or of all. A registry without the referrers API (404 and its
-    /// like) is asked for the fallback tag. None is not an error.
+    /// like) is asked for the fallback tag: at the same time, as long as it is not known to have the API, since a pod
+    /// waits for the answer. None is not an error.
     public func referrers(
         _ repository: Repository, of subject: Digest, artifactType: String? = nil
     ) async throws(RegistryError) -> [Descriptor] {
+        // Not a child of this task: it would be torn down, and its connection with it, where it is not needed.
+        let tagged = hasReferrers(repository) ? nil : Task { await self.tagged(repository, subject) }
         let all: [Descriptor]
         if let listed = try await listed(repository, subject, artifactType) {
+            noteReferrers(repository)
             all = listed
+        } else if let tagged {
+            all = try await tagged.value.get()
         } else {
-            all =
-                try await fallbackIndex(repository, subject).map { bytes throws(RegistryError) in
-                    let document = try ManifestDocument(
-                        bytes: bytes, digest: Digest.of(bytes), contentType: MediaType.ociIndex)
-                    guard case .index(let index) = document else { return [] }
-                    return index.manifests
-                } ?? []
+            all = try await self.tagged(repository, subject).get()
         }
         // A registry need not filter (`OCI-Filters-Applied`), and the tag cannot.
         return artifactType.map { type in all.filter { $0.artifactType == type } } ?? all
+    }
+
+    /// What the fallback tag lists.
+    private func tagged(_ repository: Repository, _ subject: Digest) async -> Result<[Descriptor], RegistryError> {
+        do throws(RegistryError) {
+            guard let bytes = try await fallbackIndex(repository, subject) else { return .success([]) }
+            let document = try ManifestDocument(
+                bytes: bytes, digest: Digest.of(bytes), contentType: MediaType.ociIndex)
+            guard case .index(let index) = document else { return .success([]) }
+            return .success(index.manifests)
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// Pushes a manifest that refers to `subject`, so that it is found by ``referrers(_:of:artifactType:)``.

@@ -13,6 +13,8 @@ public final class RegistryClient: Sendable {
         var authorizers: [AuthorizerKey: Authorizer] = [:]
         var permits: [String: Permits] = [:]
         var health = HostHealth()
+        /// Upstreams that have answered the referrers API.
+        var referrers: Set<String> = []
     }
 
     private struct AuthorizerKey: Hashable {
@@ -148,6 +150,19 @@ public final class RegistryClient: Sendable {
             if state.authorizers.count >= 1024 { state.authorizers = [:] }
             state.authorizers[key] = made
             return made
+        }
+    }
+
+    /// Whether the registry is known to have the referrers API.
+    func hasReferrers(_ repository: Repository) -> Bool {
+        state.withLock { $0.referrers.contains(repository.host) }
+    }
+
+    /// The registry has the referrers API.
+    func noteReferrers(_ repository: Repository) {
+        state.withLock { state in
+            if state.referrers.count >= 1024 { state.referrers = [] }
+            state.referrers.insert(repository.host)
         }
     }
 

@@ -128,7 +128,7 @@ extension StreamingEngine {
             do throws(RegistryError) {
                 return .success(
                     try await self.open(
-                        order.request.ranges, of: content.digest, size: content.chunks.blobSize, for: order))
+                        order.request.ranges, of: content.chunks.blobDigest, size: content.chunks.blobSize, for: order))
             } catch {
                 return .failure(error)
             }

@@ -1,6 +1,8 @@
 import Artifacts
 import Base
 import Codecs
+import LayerFormats
+import LayerIndex
 import Logging
 import NIOPosix
 import Registry
@@ -82,6 +84,9 @@ import Testing
             #expect(found == published.artifact)
             #expect(found.layers.map(\.blob) == image.manifest.layers.map(\.digest))
             #expect(found.layers[0].windows != nil && found.layers[1].windows == nil)
+            #expect(found.layers.allSatisfy { $0.copy == nil })
+            // Such small indexes are in the manifest.
+            #expect(found.layers.allSatisfy { layer in layer.indexBytes.map { Digest.of($0) } == layer.index.digest })
             // The image is as it was, and a second time nothing is done.
             let again = try await image.builder.publish(image.repository, image.manifest)
             #expect(again.wasThere && again.digest == published.digest)
@@ -111,6 +116,126 @@ import Testing
             // It is the same as made in one go, and nothing is left of the first try.
             let left = try await image.client.referrers(image.repository, of: image.manifest.digest)
             #expect(left.map(\.digest) == [published.digest])
+            let anew = try await image.builder.publish(image.repository, image.manifest, force: true)
+            #expect(anew.digest == published.digest)
+        }
+    }
+
+    private static func digest(_ text: String) -> Digest { Digest.of(Array(text.utf8)) }
+
+    private static func index(_ number: Int, bytes: [UInt8]? = nil) -> StreamingArtifact.Layer {
+        StreamingArtifact.Layer(
+            blob: digest("blob \(number)"), diffID: digest("archive \(number)"),
+            index: Descriptor(
+                mediaType: "application/vnd.rivulet.layer-index.v1",
+                digest: Digest.of(bytes ?? Array("index \(number)".utf8)), size: 7),
+            indexBytes: bytes)
+    }
+
+    /// Lists of referrers say what there is to ask for while the manifest comes.
+    @Test(arguments: [true, false]) func contentsAreAnnounced(hasReferrers: Bool) async throws {
+        var behaviour = Behaviour()
+        behaviour.hasReferrers = hasReferrers
+        try await Self.withImage(behaviour) { image in
+            let pack = Descriptor(
+                mediaType: "application/vnd.rivulet.startup-pack.v1", digest: Self.digest("pack"), size: 1234)
+            let artifact = StreamingArtifact(
+                subject: Descriptor(
+                    mediaType: image.manifest.mediaType, digest: image.manifest.digest, size: image.manifest.size),
+                layers: [Self.index(1), Self.index(2, bytes: [1, 2, 3])] + (3..<30).map { Self.index($0) },
+                pack: (pack, 1))
+            let bytes = try artifact.encoded()
+            for blob in ["{}", "index 1", "pack"] { image.registry.addBlob(Array(blob.utf8)) }
+            image.registry.addBlob([1, 2, 3])
+            for number in 3..<30 { image.registry.addBlob(Array("index \(number)".utf8)) }
+            try await image.client.pushReferrer(
+                image.repository, bytes, artifact.descriptor(of: bytes), subject: image.manifest.digest)
+            let told = Guarded<ArtifactContents?>(nil)
+            let finder = ArtifactFinder(registry: image.client, logger: Self.logger)
+            let found = await finder.artifact(image.repository, of: image.manifest.digest) { contents in
+                told.withLock { $0 = contents }
+            }
+            #expect(found == artifact)
+            let contents = try #require(told.withLock { $0 })
+            // The one that is in the manifest is not named, and not all of so many.
+            #expect(contents.indexes.map(\.layer) == ([1] + (3..<14)).map { Self.digest("blob \($0)") })
+            #expect(contents.indexes.map(\.index) == ([1] + (3..<14)).map { Self.digest("index \($0)") })
+            #expect(contents.pack?.digest == pack.digest && contents.pack?.size == 1234)
+        }
+    }
+
+    @Test(arguments: [
+        "", " ", "x", "+", "/", "00+1", "\(Digest.of([1]).hex)+", "\(Digest.of([1]).hex)+-1",
+        "\(Digest.of([1]).hex)/\(Digest.of([2]).hex)/", "\(Digest.of([1]).hex)+1 \(Digest.of([1]).hex)+1",
+        String(repeating: "\(Digest.of([1]).hex)/\(Digest.of([2]).hex) ", count: 40),
+    ])
+    func contentsThatAreNoneAreNone(_ text: String) {
+        #expect(ArtifactContents(text: text) == nil, "\(text)")
+    }
+
+    @Test func anIndexInTheManifestThatIsAnotherIsRefused() throws {
+        let subject = Descriptor(mediaType: MediaType.ociManifest, digest: Digest.of([9]), size: 1)
+        let artifact = StreamingArtifact(subject: subject, layers: [Self.index(1, bytes: [1, 2, 3])])
+        let text = String(decoding: try artifact.encoded(), as: UTF8.self)
+        for (data, isGood) in [("AQID", true), ("AQIE", false), ("!", false), ("", false)] {
+            let bytes = Array(text.replacing("\"AQID\"", with: "\"\(data)\"").utf8)
+            let document = try ManifestDocument(
+                bytes: bytes, digest: Digest.of(bytes), contentType: MediaType.ociManifest)
+            guard case .image(let manifest) = document else { throw ArtifactError(.invalid, "an index") }
+            let read = try? StreamingArtifact(manifest, subject: subject.digest)
+            #expect((read == artifact) == isGood, "\(data)")
+        }
+    }
+
+    /// What BuildKit and `podman push --compression-format zstd` make of a layer.
+    @Test func aLayerOfOneLargeFrameIsCopied() async throws {
+        let archive = TarWriter.archive([
+            .directory("dir"), .file("dir/text", Samples.text(bytes: 6 << 20, seed: 1)), .file("dir/small", "small"),
+        ])
+        let layer = TestLayer(
+            Compressed.zstd(archive), mediaType: "application/vnd.oci.image.layer.v1.tar+zstd",
+            diffID: Digest.of(archive))
+        try await Self.withImage(layers: [layer]) { image in
+            let progress = Guarded<[ArtifactBuilder.Progress]>([])
+            let published = try await image.builder.publish(image.repository, image.manifest) { step in
+                progress.withLock { $0.append(step) }
+            }
+            #expect(progress.withLock { $0.map(\.bytes).max() } == image.manifest.layers[0].size)
+            let finder = ArtifactFinder(registry: image.client, logger: Self.logger)
+            let found = try #require(await finder.artifact(image.repository, of: image.manifest.digest))
+            #expect(found == published.artifact)
+            let made = try #require(found.layers.first)
+            let copy = try #require(made.copy)
+            #expect(published.size == made.index.size + copy.size)
+            // The index is of the layer, and its extents are frames of the copy.
+            let fetch = { (digest: Digest) in
+                try await image.client.blob(
+                    BlobLocation(repository: image.repository, digest: digest), maximumSize: 1 << 26)
+            }
+            let index = try LayerIndexBlob(bytes: try await fetch(made.index.digest))
+            #expect(index.blobDigest == image.manifest.layers[0].digest)
+            let tree = try TreeImage(bytes: index.index.tree)
+            #expect(tree.deviceTags == [image.manifest.layers[0].digest])
+            let table = try ChunkTable(bytes: index.index.chunks)
+            #expect(table.blobDigest == copy.digest && table.blobSize == copy.size)
+            #expect(table.extentCount > 20)
+            let bytes = try await fetch(copy.digest)
+            let decoder = ExtentDecoder()
+            for number in 0..<table.chunkCount {
+                let chunk = table.chunk(number)
+                let extent = table.extent(chunk.extent)
+                decoder.reset(.zstd)
+                var output = [UInt8](repeating: 0, count: Int(extent.decodedLength))
+                let step = try output.withUnsafeMutableBytes { output in
+                    try bytes[Int(extent.blob.offset)..<Int(extent.blob.end)].withUnsafeBytes {
+                        try decoder.decode($0, into: output)
+                    }
+                }
+                #expect(step.produced == output.count)
+                let start = Int(chunk.innerOffset)
+                #expect(Digest.of(Array(output[start..<start + Int(chunk.content.count)])) == chunk.digest)
+            }
+            // The same to the last byte, and not made where it is there.
             let anew = try await image.builder.publish(image.repository, image.manifest, force: true)
             #expect(anew.digest == published.digest)
         }

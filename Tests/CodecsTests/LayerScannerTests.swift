@@ -103,6 +103,17 @@ import Testing
         }
     }
 
+    @Test func aLongFrameIsRefused() throws {
+        let short = Compressed.zstd(Samples.text(bytes: Int(LayerScanner.longestFrame), seed: 1))
+        try Self.check(
+            try Self.scan(short + short), of: short + short,
+            is: Samples.text(bytes: Int(LayerScanner.longestFrame), seed: 1)
+                + Samples.text(bytes: Int(LayerScanner.longestFrame), seed: 1))
+        let long = Compressed.zstd(Samples.text(bytes: Int(LayerScanner.longestFrame) + 1 << 20, seed: 1))
+        let error = #expect(throws: CodecError.self) { _ = try Self.scan(short + long) }
+        #expect(error?.code == .undivided)
+    }
+
     /// A long member among short ones: after an extent that began within it the next member begins another.
     @Test func longAndShortMembersTogether() throws {
         let parts = [100, 3 << 20, 100, 100, 3 << 20, 50].enumerated().map {

@@ -198,7 +198,7 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    enum TreeOf: String, CaseIterable { case overlay, tree, artifact, estargzAnew, zstdAnew, peersZstd }
+    enum TreeOf: String, CaseIterable { case overlay, tree, artifact, copied, estargzAnew, zstdAnew, peersZstd }
 
     /// With overlayfs it is the test that is tested.
     @Test("The whole tree is what tar unpacks of the same layers", arguments: TreeOf.allCases)
@@ -209,6 +209,7 @@ struct PrivilegedEndToEndTests {
             case .overlay: shared.images.mainPlain
             case .tree: shared.images.main
             case .artifact: shared.images.mainArtifact
+            case .copied: shared.images.mainCopied
             case .estargzAnew: try #require(shared.images.reencoded["estargz"])
             case .zstdAnew: try #require(shared.images.reencoded["zstd:chunked"])
             case .peersZstd: shared.images.peersZstd

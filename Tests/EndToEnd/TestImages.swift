@@ -11,6 +11,8 @@ struct TestImages: Sendable {
     let mainArtifact: String
     /// The same, where the artifact has a startup pack of the first file in ``bulk``.
     let mainPack: String
+    /// The same layers, each one zstd frame, with a streaming artifact.
+    let mainCopied: String
     /// `mainArtifact` by the digest of its manifest.
     let mainPinned: String
     /// `mainPlain` written anew by `rivulet artifact-streaming create --format`, by the format's name.
@@ -32,6 +34,7 @@ struct TestImages: Sendable {
         mainPlain = "\(HostsDirectory.registry)/test/main:plain"
         mainArtifact = "\(HostsDirectory.registry)/test/artifact:plain"
         mainPack = "\(HostsDirectory.registry)/test/pack:plain"
+        mainCopied = "\(HostsDirectory.registry)/test/copied:zstd"
         deep = "\(HostsDirectory.registry)/test/deep:estargz"
         let work = "\(lab.directory)/images"
         try Files.makeDirectory(work)
@@ -58,6 +61,8 @@ struct TestImages: Sendable {
             ["bin/busybox", 0, 10000000, 0, 0], ["\(bulk[0].path.dropFirst())", 0, \(Self.bulkFileSize), 1, 0]]}
             """
         try await publisher.addArtifact(to: mainPack, profile: Array(profile.utf8))
+        try await Self.publish(layers, plain: mainCopied, compression: .zstd, publisher: publisher, in: lab)
+        try await publisher.addArtifact(to: mainCopied)
         // What the artifact refers to is the manifest's digest.
         let referrers = try await Command.run(
             [
@@ -89,10 +94,11 @@ struct TestImages: Sendable {
     }
 
     private static func publish(
-        _ layers: [String], plain: String, estargz: String, publisher: ImagePublisher, in lab: Lab
+        _ layers: [String], plain: String, estargz: String? = nil, compression: OCIArchive.Compression = .gzip,
+        publisher: ImagePublisher, in lab: Lab
     ) async throws {
         var image = OCIArchive(reference: plain)
-        image.layers = layers
+        (image.layers, image.compression) = (layers, compression)
         image.command = ["/bin/busybox", "sh", "-c", "echo hello"]
         let archive = "\(lab.directory)/image.tar"
         try await image.write(to: archive, in: lab)

@@ -65,6 +65,11 @@ import Testing
                 let found = try await client.referrers(repository, of: subject, artifactType: Self.type)
                 #expect(Set(found.map(\.digest)) == pushed)
                 #expect(try await client.referrers(repository, of: subject).count == 6)
+                // Who has the API is not asked for the tag again.
+                let tagged = registry.requests.count {
+                    $0.method == "GET" && $0.path.hasSuffix("sha256-\(subject.hex)")
+                }
+                #expect(!hasReferrers || tagged <= 1)
                 if !hasReferrers { #expect(found.allSatisfy { $0.annotations["number"] != nil }) }
                 // Once more changes nothing.
                 let index = registry.manifest("team/app", "sha256-\(subject.hex)")

@@ -10,7 +10,17 @@ public struct OCIArchive: Sendable {
     public var layers: [String] = []
     /// What is run: the image's entry point.
     public var command: [String] = []
+    /// How the layers are compressed.
+    public var compression = Compression.gzip
     public var environment: [String] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+
+    public enum Compression: String, Sendable {
+        case gzip
+        /// One frame a layer, as BuildKit and podman make it.
+        case zstd
+
+        var command: String { self == .gzip ? "gzip -n -6" : "zstd -q -3" }
+    }
 
     public init(reference: String) {
         self.reference = reference
@@ -22,7 +32,7 @@ public struct OCIArchive: Sendable {
         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
     ]
 
-    /// Compresses the layers with gzip and writes the archive.
+    /// Compresses the layers and writes the archive.
     public func write(to path: String, in lab: Lab) async throws(LabError) {
         let work = "\(path).layout"
         try Files.makeDirectory("\(work)/blobs/sha256")
@@ -31,12 +41,15 @@ public struct OCIArchive: Sendable {
         for (number, layer) in layers.enumerated() {
             diffIDs.append(try Files.digest(layer).digest.description)
             // Through the shell for the redirection; the paths are arguments, so nothing in them is interpreted.
-            let compressed = "\(work)/\(number).gz"
-            try await Command.run(["sh", "-c", #"exec gzip -n -6 < "$1" > "$2""#, "sh", layer, compressed], in: lab)
+            let compressed = "\(work)/\(number).compressed"
+            try await Command.run(
+                ["sh", "-c", #"exec \#(compression.command) < "$1" > "$2""#, "sh", layer, compressed], in: lab)
             let (digest, size) = try Files.digest(compressed)
             try await Command.run(["mv", compressed, "\(work)/blobs/sha256/\(digest.hex)"], in: lab)
             descriptors.append(
-                Descriptor(mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: digest, size: size))
+                Descriptor(
+                    mediaType: "application/vnd.oci.image.layer.v1.tar+\(compression.rawValue)", digest: digest,
+                    size: size))
         }
         let configuration = try blob(
             Configuration(

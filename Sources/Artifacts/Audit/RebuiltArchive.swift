@@ -99,7 +99,8 @@ struct RebuiltArchive: Sendable {
                             }))
                 }
                 let stream = try await registry.open(
-                    BlobLocation(repository: repository, digest: content.digest), .range(range), priority: .background,
+                    BlobLocation(repository: repository, digest: content.chunks.blobDigest), .range(range),
+                    priority: .background,
                     knownSize: content.chunks.blobSize)
                 for try await buffer in stream {
                     try await workers.runIfActive {

@@ -47,116 +47,34 @@ struct LayerReencoder {
         _ read: @escaping @Sendable (Int) -> Void
     ) async throws -> Result {
         try await withTemporaryDirectory(in: scratch, prefix: "rivulet-reencode-") { directory in
-            let archive = Shared(try Sys.open("\(directory)/archive", [.readWrite, .create]))
-            let entries = try await store(layer, diffID, source, archive, read)
+            let archive = try ScratchFile("\(directory)/archive")
+            let entries = try await registry.storeArchive(
+                of: layer, diffID: diffID, in: source, archive, workers, read
+            ).entries
             let (first, format) = (first, format)
             let plan = try await workers.runIfActive {
                 try EstargzPlan(
                     entries, first: first, chunkSize: Self.chunkSize, endsArchive: format == .zstdChunked)
             }
-            let writer = BlobWriter(Shared(try Sys.open("\(directory)/blob", [.readWrite, .create])))
+            let file = try ScratchFile("\(directory)/blob")
+            let writer = BlobWriter(file)
             try await write(plan, archive, writer)
             let end = try await workers.runIfActive { try writer.end(plan, format) }
-            let blob = writer.file
-            try await registry.pushBlob(
-                BlobLocation(repository: target, digest: end.descriptor.digest), size: end.descriptor.size
-            ) { range throws(RegistryError) in
-                do {
-                    return try await workers.runIfActive {
-                        ByteBuffer(bytes: try Sys.pread(blob.raw, count: Int(range.count), at: range.offset))
-                    }
-                } catch {
-                    throw RegistryError(.connection, "the scratch file of layer \(layer.digest)", cause: error)
-                }
-            }
+            try await registry.push(end.descriptor, in: file, to: target, workers)
             return end
-        }
-    }
-
-    /// Puts the layer's archive into a file.
-    private func store(
-        _ layer: Descriptor, _ diffID: Digest, _ source: Repository, _ file: Shared,
-        _ read: @Sendable (Int) -> Void
-    ) async throws -> [ArchivedEntry] {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let state = Guarded(StoredArchive(listing: ArchiveListing(blobDigest: layer.digest), file: file))
-        let stream = try await registry.open(
-            BlobLocation(repository: source, digest: layer.digest), .whole, priority: .background,
-            knownSize: layer.size)
-        for try await buffer in stream {
-            try await workers.runIfActive {
-                try state.withLock { state in try buffer.withUnsafeReadableBytes { try state.push($0) } }
-            }
-            read(buffer.readableBytes)
-        }
-        let found = try await workers.runIfActive { try state.withLock { try $0.finish() } }
-        guard found.diffID == diffID else {
-            throw ArtifactError(
-                .badLayer,
-                "layer \(layer.digest) of \(source) unpacks to \(found.diffID), and the image says \(diffID)")
-        }
-        return found.entries
-    }
-
-    /// An archive on its way into a file.
-    private struct StoredArchive {
-        let listing: ArchiveListing
-        let file: Shared
-        private var end: UInt64 = 0
-        /// What has been decoded and not been written.
-        private var made: [UInt8] = []
-
-        init(listing: ArchiveListing, file: Shared) {
-            self.listing = listing
-            self.file = file
-        }
-
-        mutating func push(_ bytes: UnsafeRawBufferPointer) throws {
-            try listing.push(bytes) { made += $0 }
-            try write()
-        }
-
-        mutating func finish() throws -> (entries: [ArchivedEntry], diffID: Digest) {
-            let found = try listing.finish { made += $0 }
-            try write()
-            return found
-        }
-
-        private mutating func write() throws {
-            try made.withUnsafeBytes { try Sys.pwriteAll(file.raw, $0, at: end) }
-            end += UInt64(made.count)
-            made.removeAll(keepingCapacity: true)
         }
     }
 
     // MARK: - Writing
 
     /// Compresses members batch by batch, so many at once, and writes them in their order.
-    private func write(_ plan: EstargzPlan, _ archive: Shared, _ writer: BlobWriter) async throws {
+    private func write(_ plan: EstargzPlan, _ archive: ScratchFile, _ writer: BlobWriter) async throws {
         let batches = Self.batches(plan)
         let format = format
-        try await withThrowingTaskGroup(of: (Int, [CompressedMember]).self) { group in
-            var waiting: [Int: [CompressedMember]] = [:]
-            var (started, written) = (0, 0)
-            while written < batches.count {
-                while started < batches.count, started - written < batchesAtOnce {
-                    let number = started
-                    let members = plan.members[batches[number]]
-                    group.addTask {
-                        let made = try await workers.runIfActive {
-                            try members.map { try CompressedMember($0, of: archive, format) }
-                        }
-                        return (number, made)
-                    }
-                    started += 1
-                }
-                guard let (number, made) = try await group.next() else { break }
-                waiting[number] = made
-                while let next = waiting.removeValue(forKey: written) {
-                    try await workers.runIfActive { try next.forEach(writer.append) }
-                    written += 1
-                }
-            }
+        try await workers.inOrder(batches.count, atOnce: batchesAtOnce) { number in
+            try plan.members[batches[number]].map { try CompressedMember($0, of: archive, format) }
+        } use: { made in
+            try made.forEach(writer.append)
         }
     }
 
@@ -172,33 +90,20 @@ struct LayerReencoder {
         return batches
     }
 
-    /// A descriptor that several threads read and write at once, each at places of its own.
-    private final class Shared: Sendable {
-        private let owner: OwnedDescriptor
-        var raw: Int32 { owner.raw }
-
-        init(_ owner: consuming OwnedDescriptor) {
-            self.owner = owner
-        }
-    }
-
     private struct CompressedMember: Sendable {
         let bytes: [UInt8]
         /// What they were made of.
         let raw: [UInt8]
         let chunkDigest: Digest?
 
-        init(_ member: EstargzPlan.Member, of archive: Shared, _ format: ReencodedFormat) throws {
+        init(_ member: EstargzPlan.Member, of archive: ScratchFile, _ format: ReencodedFormat) throws {
             var raw: [UInt8] = []
             raw.reserveCapacity(member.byteCount)
             for part in member.parts {
                 switch part {
                 case .bytes(let bytes): raw += bytes
-                case .archive(let range): raw += try Sys.pread(archive.raw, count: Int(range.count), at: range.offset)
+                case .archive(let range): raw += try archive.read(range)
                 }
-            }
-            guard raw.count == member.byteCount else {
-                throw ArtifactError(.internal, "the scratch file of a layer is shorter than it was")
             }
             let length = member.chunkLength
             chunkDigest =
@@ -220,33 +125,29 @@ struct LayerReencoder {
     /// The blob as it grows.
     private final class BlobWriter: Sendable {
         private struct State {
-            var size: UInt64 = 0
+            var blob: GrowingBlob
             var archiveSize: UInt64 = 0
-            var blobHasher = DigestHasher()
             var diffHasher = DigestHasher()
             var written: [EstargzPlan.Written] = []
         }
 
-        let file: Shared
-        private let state = Guarded(State())
+        private let state: Guarded<State>
 
-        init(_ file: Shared) {
-            self.file = file
+        init(_ file: ScratchFile) {
+            state = Guarded(State(blob: GrowingBlob(file)))
         }
 
         func append(_ member: CompressedMember) throws {
             try state.withLock { state in
-                state.written.append(EstargzPlan.Written(offset: state.size, chunkDigest: member.chunkDigest))
+                state.written.append(EstargzPlan.Written(offset: state.blob.size, chunkDigest: member.chunkDigest))
                 try put(member.bytes, raw: member.raw, &state)
             }
         }
 
         /// - Parameter raw: what it adds to the archive.
         private func put(_ bytes: [UInt8], raw: [UInt8] = [], _ state: inout State) throws {
-            try Sys.pwriteAll(file.raw, bytes, at: state.size)
-            state.size += UInt64(bytes.count)
+            try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)
-            bytes.withUnsafeBytes { state.blobHasher.update($0) }
             raw.withUnsafeBytes { state.diffHasher.update($0) }
         }
 
@@ -254,7 +155,7 @@ struct LayerReencoder {
         func end(_ plan: EstargzPlan, _ format: ReencodedFormat) throws -> Result {
             try state.withLock { state in
                 let toc = try plan.tableOfContents(state.written)
-                let start = state.size
+                let start = state.blob.size
                 var annotations = [EstargzOpener.tocDigestAnnotation: "\(Digest.of(toc))"]
                 switch format {
                 case .estargz:
@@ -264,7 +165,7 @@ struct LayerReencoder {
                 case .zstdChunked:
                     let compressed = try LayerReencoder.compress(toc, format)
                     try put(SkippableFrame.frame(compressed), &state)
-                    let place = ByteRange(offset: start + UInt64(SkippableFrame.headerSize), end: state.size)
+                    let place = ByteRange(offset: start + UInt64(SkippableFrame.headerSize), end: state.blob.size)
                     try put(ZstdChunkedFooter.frame(toc: place, tocSize: UInt64(toc.count)), &state)
                     let position = "\(place.offset):\(place.count):\(toc.count):1"
                     // By the name that stargz-snapshotter gives it alone: podman, which goes by the other, wants tar-split too.
@@ -273,9 +174,8 @@ struct LayerReencoder {
                 }
                 annotations[LayerReencoder.uncompressedSizeAnnotation] = "\(state.archiveSize)"
                 return Result(
-                    descriptor: Descriptor(
-                        mediaType: format == .estargz ? MediaType.ociLayerGzip : MediaType.ociLayerZstd,
-                        digest: state.blobHasher.finish(), size: state.size, annotations: annotations),
+                    descriptor: state.blob.finish(
+                        format == .estargz ? MediaType.ociLayerGzip : MediaType.ociLayerZstd, annotations),
                     diffID: state.diffHasher.finish(), found: plan.found)
             }
         }

@@ -50,12 +50,13 @@ public final class LayerIndexer {
     }
 
     /// - Parameters:
+    ///   - layer: what names the layer, when that is not the blob: the blob is then a copy of it.
     ///   - blobDigest: what the blob's bytes must come to.
     ///   - blobSize: how many there are.
-    public init(blobDigest: Digest, blobSize: UInt64) {
+    public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64) {
         self.blobDigest = blobDigest
         self.blobSize = blobSize
-        builder = LayerIndexBuilder(blobDigest: blobDigest, blobSize: blobSize)
+        builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
     }
 
     deinit {

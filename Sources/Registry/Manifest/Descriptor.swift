@@ -13,10 +13,12 @@ public struct Descriptor: Sendable, Hashable {
     public var platform: Platform?
     /// Only in an index: what kind of artifact it is (OCI 1.1).
     public var artifactType: String?
+    /// The bytes themselves, in base64, where the author has put them into the manifest. Not checked against ``digest``.
+    public var data: String?
 
     public init(
         mediaType: String, digest: Digest, size: UInt64, annotations: [String: String] = [:], urls: [String] = [],
-        platform: Platform? = nil, artifactType: String? = nil
+        platform: Platform? = nil, artifactType: String? = nil, data: String? = nil
     ) {
         self.mediaType = mediaType
         self.digest = digest
@@ -25,6 +27,7 @@ public struct Descriptor: Sendable, Hashable {
         self.urls = urls
         self.platform = platform
         self.artifactType = artifactType
+        self.data = data
     }
 
     /// How the bytes are packed, for a layer.
@@ -32,7 +35,9 @@ public struct Descriptor: Sendable, Hashable {
 }
 
 extension Descriptor: Decodable {
-    private enum Key: String, CodingKey { case mediaType, digest, size, annotations, urls, platform, artifactType }
+    private enum Key: String, CodingKey {
+        case mediaType, digest, size, annotations, urls, platform, artifactType, data
+    }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
@@ -43,5 +48,6 @@ extension Descriptor: Decodable {
         urls = try values.decodeIfPresent([String].self, forKey: .urls) ?? []
         platform = try values.decodeIfPresent(Platform.self, forKey: .platform)
         artifactType = try values.decodeIfPresent(String.self, forKey: .artifactType)
+        data = try values.decodeIfPresent(String.self, forKey: .data)
     }
 }

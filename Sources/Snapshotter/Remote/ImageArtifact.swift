@@ -1,12 +1,21 @@
 import Artifacts
 import Base
+import Registry
 
-/// The streaming artifact of one image: looked for when the first layer needs it, once for all of them.
+/// The streaming artifact of one image: looked for when the first layer needs it or somebody asks for it early, once for all of them.
 final class ImageArtifact: Sendable {
-    private let looking = Guarded<Task<StreamingArtifact?, Never>?>(nil)
-    private let find: @Sendable () async -> StreamingArtifact?
+    /// What is asked for before the artifact is here, because it was announced.
+    private struct Early {
+        var indexes: [Digest: Task<[UInt8], any Error>] = [:]
+        var pack: (digest: Digest, opening: Task<BlobStream, any Error>)?
+    }
 
-    init(_ find: @escaping @Sendable () async -> StreamingArtifact?) {
+    private let looking = Guarded<Task<StreamingArtifact?, Never>?>(nil)
+    private let early = Guarded(Early())
+    private let find: @Sendable (ImageArtifact) async -> StreamingArtifact?
+
+    /// - Parameter find: looks for it; it may have announced contents asked for by ``ask(for:in:_:)``.
+    init(_ find: @escaping @Sendable (ImageArtifact) async -> StreamingArtifact?) {
         self.find = find
     }
 
@@ -20,10 +29,15 @@ final class ImageArtifact: Sendable {
         get async { await look().value }
     }
 
+    /// Begins to look for it.
+    func begin() {
+        _ = look()
+    }
+
     private func look() -> Task<StreamingArtifact?, Never> {
         looking.withLock { looking in
             if let looking { return looking }
-            let task = Task { [find] in await find() }
+            let task = Task { await self.find(self) }
             looking = task
             return task
         }
@@ -32,5 +46,54 @@ final class ImageArtifact: Sendable {
     /// Whether one was needed, and is there.
     var isFound: Bool {
         get async { await looking.withLock { $0 }?.value != nil }
+    }
+
+    // MARK: - Before it is here
+
+    /// Asks for what it says that it holds.
+    ///
+    /// - Parameters:
+    ///   - wantsPack: whether a startup pack would be of use.
+    ///   - isMissing: whether the layer is not here. When none is, nothing is asked for.
+    func ask(
+        for contents: ArtifactContents, in repository: Repository, _ registry: RegistryClient, wantsPack: Bool,
+        isMissing: @escaping @Sendable (Digest) async -> Bool
+    ) {
+        let missing = Task {
+            var missing: Set<Digest> = []
+            for (layer, _) in contents.indexes where await isMissing(layer) { missing.insert(layer) }
+            return missing
+        }
+        early.withLock { early in
+            for (layer, index) in contents.indexes {
+                early.indexes[index] = Task {
+                    guard await missing.value.contains(layer) else { throw CancellationError() }
+                    return try await registry.blob(
+                        BlobLocation(repository: repository, digest: index), maximumSize: LayerFetcher.maximumRead)
+                }
+            }
+            guard wantsPack, let pack = contents.pack else { return }
+            let opening = Task {
+                guard await !missing.value.isEmpty else { throw CancellationError() }
+                return try await registry.open(
+                    BlobLocation(repository: repository, digest: pack.digest), .whole, priority: .demand,
+                    knownSize: pack.size)
+            }
+            early.pack = (pack.digest, opening)
+        }
+    }
+
+    /// The index of a layer, if it was asked for early, and has come.
+    func index(_ digest: Digest) async -> [UInt8]? {
+        guard let task = early.withLock({ $0.indexes.removeValue(forKey: digest) }) else { return nil }
+        return try? await task.value
+    }
+
+    /// The startup pack, if it was asked for early.
+    func pack(_ digest: Digest) -> Task<BlobStream, any Error>? {
+        early.withLock { early in
+            defer { early.pack = nil }
+            return early.pack?.digest == digest ? early.pack?.opening : nil
+        }
     }
 }

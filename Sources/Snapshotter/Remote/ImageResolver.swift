@@ -177,17 +177,15 @@ public final class ImageResolver: RemoteImages {
     }
 
     private func resolve(_ reference: ImageReference, _ request: RemoteLayerRequest) async throws -> OpenedImage {
-        let (descriptions, configuration, manifest) = try await descriptions(reference, request)
-        let start = MonotonicTime.now()
         let (opened, opening) = AsyncStream.makeStream(of: [LayerContent].self)
         // However it ends, nobody waits for layers for ever.
         defer { opening.finish() }
-        let artifact = ImageArtifact { [self] in
-            guard policy.usesArtifacts, let manifest else { return nil }
-            let found = await artifacts.artifact(reference.repository, of: manifest)
-            if let found { replay(found, reference.repository, opened) }
-            return found
-        }
+        // Where nothing says that it is not needed, it is looked for while the manifest comes.
+        let early = request.manifestDigest.map { self.artifact(of: $0, reference.repository, opened) }
+        if policy.usesArtifacts, let early, await mayNeedArtifact(request) { early.begin() }
+        let (descriptions, configuration, manifest) = try await descriptions(reference, request)
+        let start = MonotonicTime.now()
+        let artifact = early ?? self.artifact(of: manifest, reference.repository, opened)
         let mayHavePack = descriptions.contains { LayerFetcher.asksArtifact(of: $0) }
         let containerStart = Task {
             await self.containerStart(configuration, reference.repository, mayHavePack ? artifact : nil)
@@ -214,15 +212,42 @@ public final class ImageResolver: RemoteImages {
         return image
     }
 
+    /// Whether nothing says, before the manifest is here, that the image can do without an artifact.
+    private func mayNeedArtifact(_ request: RemoteLayerRequest) async -> Bool {
+        let layer = LayerDescription(
+            digest: request.layerDigest, size: 0, mediaType: "", annotations: request.labels)
+        guard LayerFetcher.asksArtifact(of: layer) else { return false }
+        return await layers.isMissing(request.layerDigest)
+    }
+
+    /// The streaming artifact of an image, which has not been looked for yet.
+    ///
+    /// - Parameter layers: gives those that a startup pack is about, when they are here.
+    private func artifact(
+        of manifest: Digest?, _ repository: Repository, _ layers: AsyncStream<[LayerContent]>
+    ) -> ImageArtifact {
+        ImageArtifact { [self] artifact in
+            guard policy.usesArtifacts, let manifest else { return nil }
+            let found = await artifacts.artifact(repository, of: manifest) { contents in
+                artifact.ask(
+                    for: contents, in: repository, registry, wantsPack: policy.profiles.replays
+                ) { await self.layers.isMissing($0) }
+            }
+            if let found { replay(found, artifact, repository, layers) }
+            return found
+        }
+    }
+
     /// Has the artifact's startup pack fetched, if it has one: asked for at once, and used when the layers are there.
     private func replay(
-        _ artifact: StreamingArtifact, _ repository: Repository, _ layers: AsyncStream<[LayerContent]>
+        _ found: StreamingArtifact, _ artifact: ImageArtifact, _ repository: Repository,
+        _ layers: AsyncStream<[LayerContent]>
     ) {
-        guard policy.profiles.replays, let pack = artifact.pack else { return }
+        guard policy.profiles.replays, let pack = found.pack else { return }
         engine.replay(
             PackOrder(
                 location: BlobLocation(repository: repository, digest: pack.digest), size: pack.size,
-                digests: Set(artifact.layers.map(\.blob)), layers: layers))
+                opening: artifact.pack(pack.digest), digests: Set(found.layers.map(\.blob)), layers: layers))
     }
 
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.

@@ -12,7 +12,7 @@ import Registry
 /// Gets the layer index of one blob: does the reading for a format's opener, which does none itself.
 struct LayerFetcher: Sendable {
     /// The largest answer that is taken for one read of an opener, in bytes: the largest table of contents.
-    private static let maximumRead = LayerIndexBlob.maximumEncodedSize
+    static let maximumRead = LayerIndexBlob.maximumEncodedSize
 
     let registry: RegistryClient
     let store: ContentStore
@@ -35,7 +35,7 @@ struct LayerFetcher: Sendable {
         let index: LayerIndexBytes
         var origin: [UInt8]?
         if Self.asksArtifact(of: description), let known = await artifact.layer(description.digest) {
-            index = try await indexed(description, image, known)
+            index = try await indexed(description, image, known, artifact)
             if isAudited, let manifest = await artifact.value?.subject.digest {
                 origin = try? LayerOrigin(repository: image.repository, manifest: manifest).encoded()
             }
@@ -67,6 +67,11 @@ struct LayerFetcher: Sendable {
         !EstargzOpener.isAnnounced(description)
     }
 
+    /// Whether the layer is not in the store.
+    func isMissing(_ digest: Digest) async -> Bool {
+        ((try? await workers.runIfActive { [store] in try store.layer(digest) }) ?? nil) == nil
+    }
+
     private func stored(_ digest: Digest) async throws(FallbackReason) -> LayerContent? {
         do {
             return try await workers.runIfActive { [store] in
@@ -85,23 +90,31 @@ struct LayerFetcher: Sendable {
     /// The index that a streaming artifact has for the layer, as far as the artifact can be held against the image: it must say
     /// that it is of this blob and of this size. That the bytes are those of its chunks is checked as they come.
     private func indexed(
-        _ description: LayerDescription, _ image: ImageReference, _ artifact: StreamingArtifact.Layer
+        _ description: LayerDescription, _ image: ImageReference, _ artifact: StreamingArtifact.Layer,
+        _ source: ImageArtifact
     ) async throws(FallbackReason) -> LayerIndexBytes {
         let bytes: [UInt8]
-        do throws(RegistryError) {
-            bytes = try await registry.blob(
-                BlobLocation(repository: image.repository, digest: artifact.index.digest), maximumSize: Self.maximumRead
-            )
-        } catch {
-            throw FallbackReason(registry: error)
+        if let known = artifact.indexBytes {
+            bytes = known
+        } else if let early = await source.index(artifact.index.digest) {
+            bytes = early
+        } else {
+            do throws(RegistryError) {
+                bytes = try await registry.blob(
+                    BlobLocation(repository: image.repository, digest: artifact.index.digest),
+                    maximumSize: Self.maximumRead)
+            } catch {
+                throw FallbackReason(registry: error)
+            }
         }
         do {
             return try await building.withPermit { [workers] in
                 try await workers.runIfActive {
                     let blob = try LayerIndexBlob(bytes: bytes)
                     let table = try ChunkTable(bytes: blob.index.chunks)
+                    let source = (artifact.copy?.digest ?? description.digest, artifact.copy?.size ?? description.size)
                     guard blob.blobDigest == description.digest, blob.diffID == artifact.diffID,
-                        table.blobDigest == description.digest, table.blobSize == description.size,
+                        (table.blobDigest, table.blobSize) == source,
                         table.windows?.digest == artifact.windows?.digest
                     else {
                         throw FallbackReason(

@@ -51,7 +51,12 @@ extension StreamingEngine {
         guard order.size <= StartupPack.maximumSize else {
             throw StreamingError(.badPack, "a startup pack of \(order.size) bytes")
         }
-        let stream = try await registry.open(order.location, .whole, priority: .demand, knownSize: order.size)
+        let stream: BlobStream
+        if let opened = try? await order.opening?.value, opened.blobSize == order.size {
+            stream = opened
+        } else {
+            stream = try await registry.open(order.location, .whole, priority: .demand, knownSize: order.size)
+        }
         var found: [LayerContent]?
         for await layers in order.layers {
             found = layers
@@ -88,9 +93,10 @@ extension StreamingEngine {
         let here = Set(found.map(\.digest))
         let items = pack.pieces.map { piece in
             var layer = attached[piece.layer]
-            if let table = layer?.content.chunks,
-                piece.chunk >= table.chunkCount || table.chunk(piece.chunk).content.count != UInt64(piece.length)
-                    || !here.contains(table.blobDigest)
+            if let content = layer?.content,
+                piece.chunk >= content.chunks.chunkCount
+                    || content.chunks.chunk(piece.chunk).content.count != UInt64(piece.length)
+                    || !here.contains(content.digest)
             {
                 layer = nil
             }

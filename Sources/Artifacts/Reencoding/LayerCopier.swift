@@ -1,0 +1,68 @@
+import Base
+import Codecs
+import LayerFormats
+import Linux
+import NIOPosix
+import Registry
+
+/// Copies a layer that can only be decoded from its start (one large zstd frame, as BuildKit pushes them) into one that can be
+/// decoded in pieces: the same archive in a zstd frame for every ``LayerScanner/span`` bytes of it.
+struct LayerCopier {
+    /// As in layers that are written anew for others.
+    private static let level: Int32 = 9
+    /// Frames that are compressed in one go.
+    private static let framesAtOnce = 4
+
+    let registry: RegistryClient
+    let workers: NIOThreadPool
+    let scratch: String
+
+    /// Reads a layer and pushes its copy beside it; gives the copy, and the index by which the layer is read from it.
+    ///
+    /// - Parameter read: called with bytes of the layer as they are done with.
+    func copy(
+        _ layer: Descriptor, diffID: Digest, in repository: Repository, _ read: @escaping @Sendable (Int) -> Void
+    ) async throws -> (descriptor: Descriptor, indexed: IndexedLayer) {
+        try await withTemporaryDirectory(in: scratch, prefix: "rivulet-copy-") { directory in
+            let archive = try ScratchFile("\(directory)/archive")
+            let size = try await registry.storeArchive(
+                of: layer, diffID: diffID, in: repository, archive, workers, read
+            ).size
+            let file = try ScratchFile("\(directory)/blob")
+            let descriptor = try await compress(archive, size, to: file)
+            let indexed = try await index(descriptor, of: layer, in: file)
+            try await registry.push(descriptor, in: file, to: repository, workers)
+            return (descriptor, indexed)
+        }
+    }
+
+    private func compress(_ archive: ScratchFile, _ size: UInt64, to file: ScratchFile) async throws -> Descriptor {
+        let step = LayerScanner.span * UInt64(Self.framesAtOnce)
+        let blob = Guarded(GrowingBlob(file))
+        try await workers.inOrder(Int((size + step - 1) / step), atOnce: 2 * workers.numberOfThreads) { number in
+            let start = UInt64(number) * step
+            let end = min(start + step, size)
+            var frames: [UInt8] = []
+            for offset in stride(from: start, to: end, by: UInt64.Stride(LayerScanner.span)) {
+                let range = ByteRange(offset: offset, end: min(offset + LayerScanner.span, end))
+                frames += try archive.read(range).withUnsafeBytes { try ZstdEncoder.frame($0, level: Self.level) }
+            }
+            return frames
+        } use: { frames in
+            try blob.withLock { try $0.append(frames) }
+        }
+        return blob.withLock { $0.finish(StreamingArtifact.layerCopyType) }
+    }
+
+    private func index(_ copy: Descriptor, of layer: Descriptor, in file: ScratchFile) async throws -> IndexedLayer {
+        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        let indexer = Guarded(LayerIndexer(layer: layer.digest, blobDigest: copy.digest, blobSize: copy.size))
+        for offset in stride(from: 0, to: copy.size, by: 1 << 20) {
+            try await workers.runIfActive {
+                let bytes = try file.read(ByteRange(offset: offset, end: min(offset + 1 << 20, copy.size)))
+                try indexer.withLock { indexer in try bytes.withUnsafeBytes { try indexer.push($0) } }
+            }
+        }
+        return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }
+    }
+}
