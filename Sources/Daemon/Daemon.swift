@@ -224,6 +224,7 @@ struct Daemon: Sendable {
             ("demands_failed_total", [], Double(streaming.planner.failed)),
             ("demands_cancelled_total", [], Double(streaming.planner.cancelled)),
             ("requests_promoted_total", [], Double(streaming.planner.promoted)),
+            ("back_offs_total", [], Double(streaming.planner.backOffs)),
             ("requests_cut_total", [], Double(streaming.planner.cut)),
             ("requests_failed_total", [], Double(streaming.planner.requestsFailed)),
             ("guessed_extents_total", [], Double(streaming.planner.speculated)),

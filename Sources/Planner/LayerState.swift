@@ -147,8 +147,10 @@ extension LayerState {
 
     /// The run for the wanted extent `start`: the wanted extents from there on, then readahead that is planned, then
     /// neighbours; what is neither ends it.
+    ///
+    /// - Parameter spare: bytes of neighbours that cost nobody time.
     func demandRun(
-        from start: Int, _ configuration: PlannerConfiguration, now: MonotonicTime
+        from start: Int, _ configuration: PlannerConfiguration, spare: UInt64, now: MonotonicTime
     ) -> (run: Run, neighbours: [Int]) {
         var run = Run()
         var neighbours: [Int] = []
@@ -173,9 +175,12 @@ extension LayerState {
                 guard ahead &+ blob.count <= configuration.demandAhead else { break }
                 ahead &+= blob.count
             } else {
-                let allowance = neighbourhood.allowance(
-                    forDemandOf: demanded, limit: foresight.isGood ? configuration.neighbourhood.foreseen : .max)
-                guard now >= profiledUntil, !map.extentsSpanFiles, beside &+ blob.count <= allowance else { break }
+                let allowance =
+                    map.extentsSpanFiles
+                    ? spare
+                    : neighbourhood.allowance(
+                        forDemandOf: demanded, limit: foresight.isGood ? configuration.neighbourhood.foreseen : .max)
+                guard now >= profiledUntil, beside &+ blob.count <= allowance else { break }
                 beside &+= blob.count
                 neighbours.append(extent)
             }

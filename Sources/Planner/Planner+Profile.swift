@@ -4,7 +4,7 @@ import Base
 extension Planner {
     /// Starts the next batch when little of the ones before is still to come.
     mutating func startProfile(_ now: MonotonicTime) {
-        while !profileQueue.isEmpty, hasRoom(.profile), profileBytesLeft <= profileLead {
+        while !profileQueue.isEmpty, hasRoom(.profile, now), profileBytesLeft <= profileLead {
             let batch = takeBatch(now)
             guard !batch.isEmpty else { return }
             for part in batch {

@@ -29,14 +29,15 @@ extension Planner {
                 _ = demandQueue.popFirst()
                 continue
             }
-            guard hasRoom(.demand) else { return }
+            guard hasRoom(.demand, now) else { return }
             _ = demandQueue.popFirst()
             guard layers[key.layer]?.map.isPresent(key.extent) == false else {
                 satisfy(key, now)
                 continue
             }
             guard
-                let (run, neighbours) = layers[key.layer]?.demandRun(from: key.extent, configuration, now: now)
+                let (run, neighbours) = layers[key.layer]?.demandRun(
+                    from: key.extent, configuration, spare: spareBytes, now: now)
             else { continue }
             layers[key.layer]?.mark(neighbours, [.speculative, .neighbour])
             statistics.speculated += UInt64(neighbours.count)
@@ -49,7 +50,7 @@ extension Planner {
 
     private mutating func startReadahead(_ now: MonotonicTime) {
         var index = 0
-        while index < readaheadQueue.count, hasRoom(.readahead) {
+        while index < readaheadQueue.count, hasRoom(.readahead, now) {
             let entry = readaheadQueue[index]
             guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
                 index += 1
@@ -81,10 +82,10 @@ extension Planner {
     // MARK: - Fill
 
     private mutating func startFill(_ now: MonotonicTime) {
-        guard !fillQueue.isEmpty, hasRoom(.fill) else { return }
+        guard !fillQueue.isEmpty, hasRoom(.fill, now) else { return }
         guard running.profile == 0, profileQueue.isEmpty, running.readahead == 0, !mustFillYield(now) else { return }
         var index = 0
-        while index < fillQueue.count, hasRoom(.fill), mayFillTake(now) {
+        while index < fillQueue.count, hasRoom(.fill, now), mayFillTake(now) {
             let entry = fillQueue[index]
             guard mayFetch(entry.layer, notBefore: entry.earliest(lastDemand), now) else {
                 index += 1
@@ -171,10 +172,23 @@ extension Planner {
 
     // MARK: - Common
 
-    func hasRoom(_ fetchClass: FetchClass) -> Bool {
-        running[fetchClass] == 0
-            || running[fetchClass] < configuration.requestLimit[fetchClass]
-                && runningBytes[fetchClass] < configuration.byteLimit[fetchClass]
+    /// Whether the class may have one more request under way; see ``BackOff``. What the link carries anyway does not count.
+    func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
+        guard running[fetchClass] > 0 else { return true }
+        let share = fetchClass < .readahead ? 1 : backOff.share(now)
+        let requests = max(1, Int(Double(configuration.requestLimit[fetchClass]) * share))
+        let bytes = UInt64(Double(configuration.byteLimit[fetchClass]) * share)
+        return running[fetchClass] < requests
+            && runningBytes[fetchClass]
+                < min(configuration.byteLimit[fetchClass], max(bytes, 2 * pace.bytesInRoundTrip))
+    }
+
+    /// Bytes that come along with a demand and cost nobody time: what the link carries until the reader can have asked for
+    /// something else, if nothing else is asked for.
+    private var spareBytes: UInt64 {
+        let room = min(pace.bytesInRoundTrip, configuration.neighbourhood.largest)
+        let coming = requests.values.reduce(0) { $0 &+ $1.bytesLeft }
+        return room > coming ? room - coming : 0
     }
 
     /// Whether a background class may ask for bytes of this layer now.

@@ -98,6 +98,10 @@ extension Planner {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true
             pace.answered(after: now.since(request.startedAt), now)
+            if request.startedAs == .demand {
+                backOff.answered(after: now.since(request.startedAt), shortest: pace.shortestDelay, now)
+                statistics.backOffs = backOff.cuts
+            }
         }
         if request.startedAs == .profile { profileGoesOn(now) }
         if let current = request.current, let map = layers[request.layer]?.map {
@@ -117,7 +121,7 @@ extension Planner {
             fail(key, failure.reason, now)
             return
         }
-        let pause = backOff(attempts, longest: configuration.retryLongest)
+        let pause = self.pause(attempts, longest: configuration.retryLongest)
         let time = now.advanced(by: max(pause, min(retryAfter ?? 0, configuration.retryLongest)))
         wants[key]?.phase = .paused
         retries.append(Retry(key: key, time: time))
@@ -133,7 +137,7 @@ extension Planner {
         _ request: Request, _ undone: [Range<Int>], _ failure: RequestFailure, _ now: MonotonicTime
     ) {
         guard failure.kind != .permanent, request.attempts + 1 < configuration.profileAttempts else { return }
-        let pause = backOff(request.attempts + 1, longest: configuration.retryLongest)
+        let pause = self.pause(request.attempts + 1, longest: configuration.retryLongest)
         profileQueue.prepend(
             undone.map {
                 BackgroundEntry(
@@ -150,12 +154,12 @@ extension Planner {
         }
         fillQueue[index].failures += 1
         let pause = max(
-            backOff(fillQueue[index].failures, longest: configuration.backgroundRetryLongest), after ?? 0)
+            self.pause(fillQueue[index].failures, longest: configuration.backgroundRetryLongest), after ?? 0)
         fillQueue[index].notBefore = now.advanced(by: min(pause, configuration.backgroundRetryLongest))
     }
 
     /// The pause before try number `attempts` + 1.
-    private func backOff(_ attempts: Int, longest: UInt64) -> UInt64 {
+    private func pause(_ attempts: Int, longest: UInt64) -> UInt64 {
         let doublings = min(max(attempts - 1, 0), 30)
         return min(configuration.retryFirst &<< UInt64(doublings), longest)
     }

@@ -33,6 +33,7 @@ public struct Planner: Sendable {
     /// When ``profileGoesOn(_:)`` last looked at the layers.
     var profileNoted = MonotonicTime(nanoseconds: 0)
     var pace = LinkPace()
+    var backOff = BackOff()
     /// Hosts that give one range a request.
     var singleRangeHosts: Set<String> = []
     var readaheadQueue: [BackgroundEntry] = []

@@ -122,6 +122,8 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var joined: UInt64 = 0
     /// Requests of another class that became demand because a reader hit them.
     public var promoted: UInt64 = 0
+    /// How often the room of readahead and fill was halved because demand was answered late.
+    public var backOffs: UInt64 = 0
     /// Requests cut short because a reader wanted something far behind.
     public var cut: UInt64 = 0
     /// Demands that failed, and those that were cancelled.

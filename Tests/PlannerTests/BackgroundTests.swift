@@ -38,6 +38,33 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill])
     }
 
+    @Test func fillHasLessRoomWhileDemandIsAnsweredLate() throws {
+        var desk = Desk()
+        let fakes = [20, 20, 400].map { FakeLayer(sizes: Array(repeating: mebibyte, count: $0)) }
+        let layers = fakes.map { desk.attach($0) }
+        func read(_ number: Int, after delay: UInt64) throws {
+            let extent = number * 37 % 400
+            desk.demand(layers[2], extent..<extent + 1)
+            let request = try #require(desk.newRequests().first { $0.fetchClass == .demand })
+            desk.pass(delay)
+            desk.carryOut(request, layers[2], fakes[2])
+        }
+        for number in 0..<4 { try read(number, after: 20 * millisecond) }
+        #expect(desk.planner.statistics.backOffs == 0)
+        for number in 4..<9 { try read(number, after: 100 * millisecond) }
+        #expect(desk.planner.statistics.backOffs > 2)
+        desk.fill(layers[0])
+        desk.fill(layers[1])
+        desk.pass(600 * millisecond)
+        #expect(desk.newRequests().map(\.fetchClass) == [.fill])
+        desk.pass(600 * millisecond)
+        #expect(desk.newRequests().map(\.fetchClass) == [.fill], "nobody has been kept waiting for a second")
+        // Answers are as quick as they were: the room is what it was.
+        let before = desk.planner.statistics.backOffs
+        for number in 9..<17 { try read(number, after: 20 * millisecond) }
+        #expect(desk.planner.statistics.backOffs == before)
+    }
+
     @Test func howLongReadersWaitedIsKnownByLayer() throws {
         var desk = Desk()
         let fakes = [FakeLayer(sizes: [100]), FakeLayer(sizes: [100])]

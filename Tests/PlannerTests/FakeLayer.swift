@@ -6,10 +6,12 @@ final class FakeLayer: ExtentMap {
     private let ranges: [ByteRange]
     private let starts: [Bool]
     private let present: Guarded<[Bool]>
+    let extentsSpanFiles: Bool
 
     /// `sizes` one after the other, each `gap` bytes behind the one before. `files` are the extents that begin a file;
     /// `nil` for all.
-    init(sizes: [UInt64], gap: UInt64 = 0, files: Set<Int>? = nil) {
+    init(sizes: [UInt64], gap: UInt64 = 0, files: Set<Int>? = nil, spansFiles: Bool = false) {
+        extentsSpanFiles = spansFiles
         var ranges: [ByteRange] = []
         var position: UInt64 = 0
         for size in sizes {

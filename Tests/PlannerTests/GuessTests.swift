@@ -73,6 +73,34 @@ import Testing
         #expect(request.blob.count > 400 * kibibyte)
     }
 
+    /// Extents of streaming artifacts hold parts of many files.
+    @Test func whatTheLinkCarriesAnywayComesAlong() throws {
+        var desk = Desk(PlannerConfiguration())
+        let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 1000), spansFiles: true)
+        let layer = desk.attach(fake)
+        desk.demand(layer, 0..<1)
+        let first = try #require(desk.newRequests().first)
+        #expect(first.blob.count == 64 * kibibyte, "nothing is known of the link")
+        desk.pass(50 * millisecond)
+        desk.carryOut(first, layer, fake)
+        // 50 ms to the first byte, then 13 MB/s.
+        desk.prefetch(layer, 100..<130)
+        for request in desk.newRequests() {
+            desk.pass(50 * millisecond)
+            while case .take(let extent, _) = desk.advance(request) {
+                desk.pass(5 * millisecond)
+                desk.arrive(layer, fake, [extent])
+            }
+            desk.end(request)
+        }
+        desk.pass(3 * second)
+        desk.demand(layer, 500..<501)
+        let second = try #require(desk.newRequests().first)
+        #expect((500 * kibibyte...mebibyte + 64 * kibibyte).contains(second.blob.count))
+        desk.demand(layer, 700..<701)
+        #expect(try #require(desk.newRequests().first).blob.count < 200 * kibibyte, "the link is in use")
+    }
+
     @Test func randomReadingHasNoWindow() {
         #expect(windows([0, 50, 10, 90, 30, 70]).allSatisfy { $0 == 0 })
     }
