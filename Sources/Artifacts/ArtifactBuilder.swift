@@ -21,7 +21,8 @@ public struct ArtifactBuilder: Sendable {
         public enum Step: Sendable {
             /// Layers are read; the bytes are theirs.
             case layers
-            /// What a profile names is fetched for the startup pack; the bytes are those of the files.
+            /// What a start reads is fetched for the startup pack; the bytes are those of the files, and how many there are is not
+            /// known (0) when nobody has seen one.
             case pack
         }
     }
@@ -76,11 +77,12 @@ public struct ArtifactBuilder: Sendable {
     /// - Parameters:
     ///   - profile: what a start reads. The artifact then has a startup pack of it; an image that has an artifact already
     ///     gets another with the same layers, which nodes prefer.
+    ///   - predicts: without a profile, make a startup pack of what a start is likely to read.
     ///   - force: read the layers also when the image has an artifact.
     ///   - report: called now and then, from any task.
     public func publish(
-        _ repository: Repository, _ manifest: Manifest, profile: Profile? = nil, force: Bool = false,
-        report: @escaping @Sendable (Progress) -> Void = { _ in }
+        _ repository: Repository, _ manifest: Manifest, profile: Profile? = nil, predicts: Bool = true,
+        force: Bool = false, report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
         let found = try await existing(repository, manifest.digest)
         // Whether one that is there has the signature that is asked for shows when it has been made. What somebody else says
@@ -94,11 +96,15 @@ public struct ArtifactBuilder: Sendable {
             layers = try await self.layers(repository, manifest, subject, report)
         }
         var pack: (Descriptor, UInt32)?
-        if let profile, let blob = try await self.pack(repository, manifest, layers, profile, report) {
+        // What was seen is not replaced by a guess.
+        let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
+        let source = try await packSource(repository, manifest, profile, predicts && !isSeen)
+        if let source, let blob = try await self.pack(repository, manifest, layers, source, report) {
             if let found, signer == nil, found.artifact.pack == blob, found.artifact.layers == layers { return found }
             pack = (blob, (found?.artifact.generation ?? 0) + 1)
         }
-        let bare = StreamingArtifact(subject: subject, layers: layers, pack: pack)
+        let bare = StreamingArtifact(
+            subject: subject, layers: layers, pack: pack, isPackPredicted: pack != nil && profile == nil)
         let artifact = try signer?.sign(bare) ?? bare
         let bytes = try artifact.encoded()
         do throws(RegistryError) {
@@ -127,13 +133,31 @@ public struct ArtifactBuilder: Sendable {
 
     // MARK: - The startup pack
 
+    /// What says what a start reads; `nil` when nothing does.
+    private func packSource(
+        _ repository: Repository, _ manifest: Manifest, _ profile: Profile?, _ predicts: Bool
+    ) async throws(ArtifactError) -> PackBuilder.Source? {
+        if let profile { return .profile(profile) }
+        guard predicts else { return nil }
+        do throws(RegistryError) {
+            let start = ContainerStart(
+                try ImageConfiguration(bytes: try await registry.configuration(of: manifest, in: repository).bytes))
+            return start.arguments.isEmpty ? nil : .prediction(start)
+        } catch {
+            throw ArtifactError(registry: error, "the configuration of \(repository)@\(manifest.digest)")
+        }
+    }
+
     private func pack(
-        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ profile: Profile,
+        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
+        _ source: PackBuilder.Source,
         _ report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> Descriptor? {
         let builder = PackBuilder(registry: registry, workers: workers, scratch: scratch, logger: logger)
-        let progress = Guarded(Progress(totalBytes: profile.byteCount, step: .pack))
-        let bytes = try await builder.pack(repository, manifest, layers, profile) { count in
+        var total: UInt64 = 0
+        if case .profile(let profile) = source { total = profile.byteCount }
+        let progress = Guarded(Progress(totalBytes: total, step: .pack))
+        let bytes = try await builder.pack(repository, manifest, layers, source) { count in
             report(
                 progress.withLock { progress in
                     progress.bytes += UInt64(count)
@@ -141,9 +165,11 @@ public struct ArtifactBuilder: Sendable {
                 })
         }
         guard let bytes else {
-            logger.warning(
-                "the image has none of the files that the profile names",
-                metadata: ["image": "\(repository)@\(manifest.digest)"])
+            if case .profile = source {
+                logger.warning(
+                    "the image has none of the files that the profile names",
+                    metadata: ["image": "\(repository)@\(manifest.digest)"])
+            }
             return nil
         }
         do throws(RegistryError) {

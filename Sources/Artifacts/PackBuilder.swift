@@ -10,28 +10,36 @@ import Planner
 import Registry
 import Streaming
 
-/// Makes the startup pack of an image: fetches the chunks that a profile names as a node would, through the image's own streaming
+/// Makes the startup pack of an image: fetches the chunks that a start reads as a node would, through the image's own streaming
 /// artifact, and compresses them anew. So it costs what a start costs, however large the image is.
 struct PackBuilder {
+    /// What says what a start reads.
+    enum Source {
+        /// One that was seen.
+        case profile(Profile)
+        /// What the image's configuration says that is run, and the files that are named by it and by each other.
+        case prediction(ContainerStart)
+    }
+
     let registry: RegistryClient
     let workers: NIOThreadPool
     /// Where a directory is made for what is fetched, and removed again.
     let scratch: String
     let logger: Logger
 
-    /// The pack; `nil` when the image has none of the files that the profile names.
+    /// The pack; `nil` when the image has none of the files that the source names.
     ///
     /// - Parameters:
     ///   - layers: what the artifact has for each layer of `manifest`.
     ///   - read: called with bytes of chunks as they are here.
     func pack(
-        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ profile: Profile,
+        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ source: Source,
         _ read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> [UInt8]? {
         let what = "the startup pack of \(repository)@\(manifest.digest)"
         do {
             return try await withTemporaryDirectory(in: scratch, prefix: "rivulet-pack-") { directory in
-                try await pack(in: directory, repository, manifest, layers, profile, read)
+                try await pack(in: directory, repository, manifest, layers, source, read)
             }
         } catch let error as ArtifactError {
             throw error
@@ -44,7 +52,7 @@ struct PackBuilder {
 
     private func pack(
         in directory: String, _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
-        _ profile: Profile, _ read: @escaping @Sendable (Int) -> Void
+        _ source: Source, _ read: @escaping @Sendable (Int) -> Void
     ) async throws -> [UInt8]? {
         let store = try await workers.runIfActive {
             var options = ContentStore.Options()
@@ -57,13 +65,51 @@ struct PackBuilder {
         guard chain.count == manifest.layers.count else {
             throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) has not all of its layers")
         }
-        let writer = try await workers.runIfActive {
-            let tree = try TreeImage(bytes: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
-            return StartupPackWriter(profile.pieces(in: tree, chain))
+        let tree = try await workers.runIfActive {
+            try TreeImage(bytes: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
         }
-        guard writer.frameCount > 0 else { return nil }
-        try await fetch(writer, Array(contents.values), repository, read)
-        return try await compress(writer)
+        let writer = try await withEngine(Array(contents.values), repository) { engine in
+            switch source {
+            case .profile(let profile):
+                let writer = try await workers.runIfActive { StartupPackWriter(profile.pieces(in: tree, chain)) }
+                try await bring(writer.runs, engine, read)
+                return writer
+            case .prediction(let start):
+                let pieces = try await predict(start, tree, chain, engine, read)
+                return try await workers.runIfActive { StartupPackWriter(pieces) }
+            }
+        }
+        return writer.frameCount > 0 ? try await compress(writer) : nil
+    }
+
+    /// What is likely to be read, all of it in the store, in the order of its expected use. What each wave of files names is the
+    /// next one.
+    private func predict(
+        _ start: ContainerStart, _ tree: TreeImage, _ chain: [LayerContent], _ engine: StreamingEngine,
+        _ read: @Sendable (Int) -> Void
+    ) async throws -> [ProfilePiece] {
+        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        let prediction = Guarded(StartPrediction(tree: tree, layers: chain, givesPresent: true))
+        var all: [PredictedPiece] = []
+        var wave = try await workers.runIfActive {
+            prediction.withLock { prediction in
+                prediction.start(start)
+                return prediction.takeWave()
+            }
+        }
+        while !wave.isEmpty {
+            all += wave
+            try await bring(wave.map(\.piece), engine, read)
+            wave = try await workers.runIfActive {
+                prediction.withLock { prediction in
+                    prediction.proceed()
+                    return prediction.takeWave()
+                }
+            }
+        }
+        let files = prediction.withLock { $0.order() }
+        let pieces = Dictionary(grouping: all, by: \.inode)
+        return files.flatMap { pieces[$0]?.map(\.piece) ?? [] }
     }
 
     private func content(
@@ -82,31 +128,34 @@ struct PackBuilder {
         }
     }
 
-    /// Brings all of the plan's chunks into the store.
-    private func fetch(
-        _ writer: StartupPackWriter, _ layers: [LayerContent], _ repository: Repository,
-        _ read: @escaping @Sendable (Int) -> Void
-    ) async throws {
+    private func withEngine<Result>(
+        _ layers: [LayerContent], _ repository: Repository, _ body: (StreamingEngine) async throws -> Result
+    ) async throws -> Result {
         var configuration = StreamingConfiguration()
         configuration.planner.fetchNothingUnread()
         let engine = try StreamingEngine(registry: registry, configuration: configuration, logger: logger)
-        let result: Result<Void, any Error>
-        do {
-            for layer in layers {
-                engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
-            }
-            let runs = writer.runs
-            engine.prefetch(runs)
-            for run in runs {
-                try await engine.bring(run)
-                read(run.chunks.reduce(0) { $0 + Int(run.layer.chunks.chunk($1).content.count) })
-            }
-            result = .success(())
-        } catch {
-            result = .failure(error)
+        for layer in layers {
+            engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
         }
-        await engine.shutdown()
-        try result.get()
+        do {
+            let result = try await body(engine)
+            await engine.shutdown()
+            return result
+        } catch {
+            await engine.shutdown()
+            throw error
+        }
+    }
+
+    /// Brings all of these chunks into the store.
+    private func bring(
+        _ runs: [ProfilePiece], _ engine: StreamingEngine, _ read: @Sendable (Int) -> Void
+    ) async throws {
+        engine.prefetch(runs)
+        for run in runs {
+            try await engine.bring(run)
+            read(run.chunks.reduce(0) { $0 + Int(run.layer.chunks.chunk($1).content.count) })
+        }
     }
 
     private func compress(_ writer: StartupPackWriter) async throws -> [UInt8] {

@@ -15,6 +15,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let layerAnnotation = "io.rivulet.layer.digest"
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
     static let signatureAnnotation = "io.rivulet.signature"
+    static let predictedAnnotation = "io.rivulet.pack.predicted"
     /// Says in lists of referrers, too, which of several artifacts is the newest.
     static let generationAnnotation = "io.rivulet.pack.generation"
     /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
@@ -59,6 +60,8 @@ public struct StreamingArtifact: Sendable, Hashable {
     public let pack: Descriptor?
     /// How many packs this image had before and with this one; 0 without one.
     public let generation: UInt32
+    /// Whether nobody has seen a start, and the pack is what one is likely to read.
+    public let isPackPredicted: Bool
     /// What lists of referrers say that it holds; `nil` when they say nothing.
     let contents: ArtifactContents?
     /// An Ed25519 signature over the manifest without it; `nil` when nobody has signed it. See ``ArtifactKeys``.
@@ -67,21 +70,22 @@ public struct StreamingArtifact: Sendable, Hashable {
     /// - Parameter pack: with the number of its generation, 1 or more.
     public init(
         subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)? = nil,
-        signature: [UInt8]? = nil
+        isPackPredicted: Bool = false, signature: [UInt8]? = nil
     ) {
         self.init(
-            subject: subject, layers: layers, pack: pack, signature: signature,
+            subject: subject, layers: layers, pack: pack, isPackPredicted: isPackPredicted, signature: signature,
             contents: ArtifactContents(layers, pack: pack?.blob))
     }
 
     private init(
-        subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)?, signature: [UInt8]?,
-        contents: ArtifactContents?
+        subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)?, isPackPredicted: Bool,
+        signature: [UInt8]?, contents: ArtifactContents?
     ) {
         self.subject = subject
         self.layers = layers
         self.pack = pack?.blob
         generation = pack?.generation ?? 0
+        self.isPackPredicted = isPackPredicted
         self.signature = signature
         self.contents = contents
     }
@@ -134,6 +138,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         }
         self.init(
             subject: Self.bare(stated), layers: layers, pack: packs.first.map { (Self.bare($0), generation) },
+            isPackPredicted: manifest.annotations[Self.predictedAnnotation] == "true",
             signature: manifest.annotations[Self.signatureAnnotation].flatMap { Data(base64Encoded: $0) }.map(
                 Array.init),
             // As it stands there, since it is signed.
@@ -148,6 +153,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     private var annotations: [String: String] {
         var annotations: [String: String] = [:]
         if let signature { annotations[Self.signatureAnnotation] = Data(signature).base64EncodedString() }
+        if isPackPredicted { annotations[Self.predictedAnnotation] = "true" }
         if let contents { annotations[ArtifactContents.annotation] = contents.text }
         if generation > 0 { annotations[Self.generationAnnotation] = "\(generation)" }
         return annotations

@@ -20,6 +20,12 @@ struct Foresight: Sendable {
         hits += 4
     }
 
+    /// Nearly all that will be read has been predicted, and is coming.
+    mutating func trust() {
+        isBegun = true
+        (hits, misses) = (Self.memory, 0)
+    }
+
     /// Something was read that had been predicted.
     mutating func foreseen() {
         hits += 1

@@ -175,11 +175,10 @@ extension LayerState {
                 guard ahead &+ blob.count <= configuration.demandAhead else { break }
                 ahead &+= blob.count
             } else {
+                let limit = foresight.isGood ? configuration.neighbourhood.foreseen : .max
                 let allowance =
                     map.extentsSpanFiles
-                    ? spare
-                    : neighbourhood.allowance(
-                        forDemandOf: demanded, limit: foresight.isGood ? configuration.neighbourhood.foreseen : .max)
+                    ? min(spare, limit) : neighbourhood.allowance(forDemandOf: demanded, limit: limit)
                 guard now >= profiledUntil, beside &+ blob.count <= allowance else { break }
                 beside &+= blob.count
                 neighbours.append(extent)

@@ -10,11 +10,11 @@ extension Planner {
             for part in batch {
                 for run in runs(of: part) {
                     for extent in run.segments.joined() { note(extent, part) }
-                    start(run, part.layer, .profile, attempts: part.attempts, now)
+                    start(run, part.layer, .profile, attempts: part.attempts, isPredicted: part.isPredicted, now)
                 }
             }
             profileBatch = min(profileBatch &* configuration.profileBatchGrowth, configuration.runLimit.profile)
-            profileGoesOn(now)
+            if batch.contains(where: { !$0.isPredicted }) { profileGoesOn(now) }
         }
         if profileQueue.isEmpty { profileBatch = configuration.profileFirstBatch }
     }

@@ -204,7 +204,8 @@ extension Planner {
     }
 
     mutating func start(
-        _ run: Run, _ layer: LayerID, _ fetchClass: FetchClass, attempts: Int, _ now: MonotonicTime
+        _ run: Run, _ layer: LayerID, _ fetchClass: FetchClass, attempts: Int, isPredicted: Bool = false,
+        _ now: MonotonicTime
     ) {
         lastRequest += 1
         let id = RequestID(value: lastRequest)
@@ -214,7 +215,7 @@ extension Planner {
         let bytes = run.byteCount
         requests[id] = Request(
             id: id, layer: layer, startedAs: fetchClass, fetchClass: fetchClass, rest: run.segments, bytes: bytes,
-            bytesLeft: bytes, startedAt: now, attempts: attempts)
+            bytesLeft: bytes, startedAt: now, attempts: attempts, isPredicted: isPredicted)
         running[fetchClass] += 1
         runningBytes[fetchClass] += bytes
         statistics.requests[fetchClass] += 1

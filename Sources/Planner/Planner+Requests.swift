@@ -103,7 +103,7 @@ extension Planner {
                 statistics.backOffs = backOff.cuts
             }
         }
-        if request.startedAs == .profile { profileGoesOn(now) }
+        if request.startedAs == .profile, !request.isPredicted { profileGoesOn(now) }
         if let current = request.current, let map = layers[request.layer]?.map {
             pace.arrived(map.blobRange(of: current).count, now)
         }

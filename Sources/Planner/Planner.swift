@@ -170,8 +170,14 @@ public struct Planner: Sendable {
     }
 
     /// What is read of these layers comes by another way now: nothing is guessed about them, and fill stands back.
-    public mutating func isForetold(_ ids: some Sequence<LayerID>, now: MonotonicTime) {
-        for id in ids { layers[id]?.profiledUntil = now.advanced(by: configuration.profileQuiet) }
+    ///
+    /// - Parameter isPredicted: it is not all that will be read: when it has come, guessing begins at once.
+    public mutating func isForetold(_ ids: some Sequence<LayerID>, isPredicted: Bool = false, now: MonotonicTime) {
+        let quiet = isPredicted ? configuration.predictedQuiet : configuration.profileQuiet
+        for id in ids {
+            layers[id]?.profiledUntil = now.advanced(by: quiet)
+            if isPredicted { layers[id]?.foresight.trust() }
+        }
         lastDemand = now
     }
 

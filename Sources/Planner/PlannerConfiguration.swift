@@ -36,6 +36,8 @@ public struct PlannerConfiguration: Sendable {
     public var profileGapAlone: UInt64 = 256 << 10
     /// Nanoseconds after a profile's last request for which nothing is guessed in its layers.
     public var profileQuiet: UInt64 = 1_000_000_000
+    /// The same after what was predicted and came by another way.
+    public var predictedQuiet: UInt64 = 100_000_000
 
     /// Sequential reading: the first window, and what it may double to.
     public var readaheadFirst: UInt64 = 256 << 10

@@ -93,6 +93,8 @@ struct Request: Sendable {
     /// Whether anything of the answer has been seen.
     var isAnswered = false
     let attempts: Int
+    /// Whether what it brings is a guess; see ``BackgroundEntry/isPredicted``.
+    let isPredicted: Bool
     var pausedSince: MonotonicTime?
     /// What a starving fill may still take before it pauses again.
     var trickle: UInt64 = 0

@@ -170,10 +170,10 @@ public final class StreamingEngine: ChunkSource {
         apply { state, now in
             let wanted = missing.compactMap { piece, extents -> (LayerID, Range<Int>)? in
                 guard let known = state.byDigest[piece.layer.digest] else { return nil }
-                // A pack knows what is read; and nothing is fetched twice.
+                // A pack of a start that was seen knows what is read; and nothing is fetched twice.
                 let isComing =
-                    isPredicted
-                    ? state.packs.isDelivering(piece.layer.digest) : state.packs.brings(known, piece.chunks)
+                    isPredicted && state.packs.foretells(piece.layer.digest)
+                    || state.packs.brings(known, piece.chunks)
                 return isComing ? nil : (known.id, extents)
             }
             return state.planner.prefetch(wanted, isPredicted: isPredicted, now: now)

@@ -31,8 +31,11 @@ import Testing
     }
 
     /// An image of two layers, one of gzip and one of zstd, or of what is said.
+    ///
+    /// - Parameter command: what it runs.
     private static func withImage(
-        _ behaviour: Behaviour = Behaviour(), layers: [TestLayer]? = nil, _ body: (Image) async throws -> Void
+        _ behaviour: Behaviour = Behaviour(), layers: [TestLayer]? = nil, command: String? = nil,
+        _ body: (Image) async throws -> Void
     ) async throws {
         let workers = NIOThreadPool(numberOfThreads: 2)
         workers.start()
@@ -46,7 +49,15 @@ import Testing
                             Compressed.zstd(second), mediaType: "application/vnd.oci.image.layer.v1.tar+zstd",
                             diffID: Digest.of(second)),
                     ]
-                let image = registry.addImage(repository: "team/app", layers: layers)
+                let diffIDs = layers.map { "\"\($0.diffID ?? Digest.of($0.bytes))\"" }.joined(separator: ",")
+                let config = command.map { command in
+                    Array(
+                        """
+                        {"architecture":"amd64","os":"linux","config":{"Cmd":["\(command)"]},
+                        "rootfs":{"type":"layers","diff_ids":[\(diffIDs)]}}
+                        """.utf8)
+                }
+                let image = registry.addImage(repository: "team/app", layers: layers, config: config)
                 let client = RegistryClient(RegistryConfiguration(), logger: logger)
                 let repository = Repository(host: registry.host, name: "team/app")
                 do {
@@ -327,6 +338,52 @@ import Testing
                 subject: signed.subject, layers: signed.layers, pack: first.artifact.pack.map { ($0, 2) })
             changed.signature = signed.signature
             #expect(keys.haveSigned(signed) && !keys.haveSigned(changed))
+        }
+    }
+
+    /// What an image runs says what a start is likely to read.
+    @Test func withoutAProfileAStartIsPredicted() async throws {
+        try await Self.withImage(command: "/dir1/text") { image in
+            func publish(
+                _ profile: Profile? = nil, predicts: Bool = true, force: Bool = false
+            ) async throws -> StreamingArtifact {
+                try await image.builder.publish(
+                    image.repository, image.manifest, profile: profile, predicts: predicts, force: force
+                ).artifact
+            }
+            let bare = try await publish(predicts: false)
+            #expect(bare.pack == nil)
+            // An image that has an artifact is left alone.
+            let again = try await publish()
+            #expect(again == bare)
+            let first = try await publish(force: true)
+            #expect(first.isPackPredicted && first.generation == 1)
+            let bytes = try await image.client.blob(
+                BlobLocation(repository: image.repository, digest: try #require(first.pack).digest),
+                maximumSize: 1 << 26)
+            let end = try StartupPack.tableEnd(Array(bytes.prefix(StartupPack.headSize)))
+            let pack = try StartupPack(tables: Array(bytes.prefix(end)), size: UInt64(bytes.count))
+            #expect(pack.layers == [image.manifest.layers[0].digest])
+            #expect(pack.pieces.reduce(0) { $0 + $1.length } == 3 << 20, "the one file that is run")
+            let found = await ArtifactFinder(registry: image.client, logger: Self.logger)
+                .artifact(image.repository, of: image.manifest.digest)
+            #expect(found == first)
+            // The same every time.
+            let anew = try await publish(force: true)
+            #expect(anew.pack == first.pack)
+            // What was seen takes its place, and is not replaced by a guess.
+            let range = ByteRange(offset: 0, end: 100)
+            let seen = Profile(
+                entries: [Profile.Entry(path: Array("dir2/small".utf8), range: range, milliseconds: 0)])
+            let second = try await publish(seen)
+            #expect(!second.isPackPredicted && second.generation > first.generation)
+            let unseen = try await publish(force: true)
+            #expect(unseen.pack == nil)
+        }
+        // Of an image that runs nothing nothing is predicted.
+        try await Self.withImage(command: "") { image in
+            let published = try await image.builder.publish(image.repository, image.manifest)
+            #expect(published.artifact.pack == nil)
         }
     }
 

@@ -62,7 +62,7 @@ struct TestImages: Sendable {
             """
         try await publisher.addArtifact(to: mainPack, profile: Array(profile.utf8))
         try await Self.publish(layers, plain: mainCopied, compression: .zstd, publisher: publisher, in: lab)
-        try await publisher.addArtifact(to: mainCopied)
+        try await publisher.addArtifact(to: mainCopied, predicts: true)
         // What the artifact refers to is the manifest's digest.
         let referrers = try await Command.run(
             [

@@ -45,13 +45,14 @@ public struct ImagePublisher: Sendable {
             // Runs the image and looks at what it reads; the servers among them need the loopback device.
             try await convert(
                 ["optimize", "--oci", "--net-host", "--period", "\(Self.optimisingSeconds)", plain, target])
-        case .artifact, .artifactPack: try await containerd.ctr(["images", "tag", plain, target])
+        case .artifact, .artifactPredicted, .artifactPack:
+            try await containerd.ctr(["images", "tag", plain, target])
         }
         progress("\(recipe.name): pushing \(form.rawValue)")
         try await push(target)
-        guard form == .artifact || form == .artifactPack else { return }
+        guard form.hasArtifact else { return }
         progress("\(recipe.name): making its streaming artifact")
-        try await addArtifact(to: target)
+        try await addArtifact(to: target, predicts: form == .artifactPredicted)
     }
 
     /// Converts an image that has been published with ctr-remote, and pushes that too.
@@ -60,8 +61,11 @@ public struct ImagePublisher: Sendable {
         try await push(target)
     }
 
-    /// Makes the streaming artifact of an image that has been pushed, with a startup pack of `profile`.
-    public func addArtifact(to reference: String, profile: [UInt8]? = nil) async throws(LabError) {
+    /// Makes the streaming artifact of an image that has been pushed, with a startup pack of `profile`, or, when it `predicts`, of
+    /// what a start is likely to read.
+    public func addArtifact(
+        to reference: String, profile: [UInt8]? = nil, predicts: Bool = false
+    ) async throws(LabError) {
         let path = reference.drop { $0 != "/" }
         var arguments = [
             try Repository.product("rivulet"), "artifact-streaming", "create", "--image",
@@ -71,6 +75,8 @@ public struct ImagePublisher: Sendable {
             let file = "\(lab.directory)/image.profile"
             try Files.write(file, String(decoding: profile, as: UTF8.self))
             arguments += ["--profile", file]
+        } else if !predicts {
+            arguments.append("--no-pack")
         }
         try await Command.run(arguments, in: lab, timeout: 1200)
     }

@@ -61,7 +61,11 @@ public struct ImageRecipe: Sendable, Hashable {
 
     /// The repository that holds one of its forms: what refers to an image is shared by all tags that name it.
     public func repository(_ form: ImageForm) -> String {
-        form == .artifactPack ? repository + "-pack" : repository
+        switch form {
+        case .artifactPack: repository + "-pack"
+        case .artifactPredicted: repository + "-predicted"
+        default: repository
+        }
     }
 
     /// What the registry knows it by in one of its forms.

@@ -59,7 +59,8 @@ struct ArtifactsCommand: AsyncParsableCommand {
         let began = MonotonicTime.now()
         let output = try await Command.run(
             [
-                try Repository.product("rivulet"), "artifact-streaming", "create", "--force", "--output", "json",
+                try Repository.product("rivulet"), "artifact-streaming", "create", "--force", "--no-pack", "--output",
+                "json",
                 "--image", reference,
             ], in: lab, timeout: 1200)
         let seconds = Double(MonotonicTime.now().since(began)) / 1e9

@@ -50,7 +50,10 @@ def _modes(results):
         "rivulet-warm": "Rivulet, with the content already on the node",
         "rivulet-artifact": "Rivulet with the plain image and its streaming artifact, never seen before",
         "rivulet-artifact-profile": "the same, with a profile of an earlier start",
-        "rivulet-artifact-pack": "the same, never seen before, where the artifact has a startup pack",
+        "rivulet-artifact-predicted":
+            "the same, never seen before, where the artifact has a startup pack of what a start is likely to read",
+        "rivulet-artifact-pack":
+            "the same, never seen before, where the artifact has a startup pack of what a start has read",
         "local": "oracle: the image is there and unpacked; nothing can be sooner",
         "stream": "oracle: one connection fetches exactly the needed bytes in order, then the pod starts locally",
     }

@@ -13,12 +13,14 @@ COLOURS = {
     "overlayfs": "#000000", "stargz": "#E69F00", "stargz-optimised": "#D55E00", "rivulet": "#0072B2",
     "rivulet-aa": "#56B4E9", "rivulet-profile": "#009E73", "rivulet-warm": "#56B4E9",
     "rivulet-artifact": "#D55E00", "rivulet-artifact-profile": "#56B4E9",
-    "rivulet-artifact-pack": "#CC79A7", "local": "#999999",
+    "rivulet-artifact-pack": "#CC79A7", "rivulet-artifact-predicted": "#8F5A9E",
+    "local": "#999999",
     "stream": "#CC79A7",
 }
 MARKERS = {
     "overlayfs": "o", "stargz": "s", "stargz-optimised": "D", "rivulet": "o", "rivulet-profile": "^", "rivulet-warm": "v",
     "rivulet-artifact": "P", "rivulet-artifact-profile": "X", "rivulet-artifact-pack": "*",
+    "rivulet-artifact-predicted": "h",
     "local": "|", "stream": "|",
 }
 

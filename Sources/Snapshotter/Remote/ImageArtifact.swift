@@ -56,7 +56,8 @@ final class ImageArtifact: Sendable {
     ///   - wantsPack: whether a startup pack would be of use.
     ///   - isMissing: whether the layer is not here. When none is, nothing is asked for.
     func ask(
-        for contents: ArtifactContents, in repository: Repository, _ registry: RegistryClient, wantsPack: Bool,
+        for contents: ArtifactContents, in repository: Repository, _ registry: RegistryClient,
+        wantsPack: @escaping @Sendable () async -> Bool,
         isMissing: @escaping @Sendable (Digest) async -> Bool
     ) {
         let missing = Task {
@@ -72,9 +73,9 @@ final class ImageArtifact: Sendable {
                         BlobLocation(repository: repository, digest: index), maximumSize: LayerFetcher.maximumRead)
                 }
             }
-            guard wantsPack, let pack = contents.pack else { return }
+            guard let pack = contents.pack else { return }
             let opening = Task {
-                guard await !missing.value.isEmpty else { throw CancellationError() }
+                guard await wantsPack(), await !missing.value.isEmpty else { throw CancellationError() }
                 return try await registry.open(
                     BlobLocation(repository: repository, digest: pack.digest), .whole, priority: .demand,
                     knownSize: pack.size)

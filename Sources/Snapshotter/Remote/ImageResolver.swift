@@ -230,10 +230,15 @@ public final class ImageResolver: RemoteImages {
             guard policy.usesArtifacts, let manifest else { return nil }
             let found = await artifacts.artifact(repository, of: manifest) { contents in
                 artifact.ask(
-                    for: contents, in: repository, registry, wantsPack: policy.profiles.replays
-                ) { await self.layers.isMissing($0) }
+                    for: contents, in: repository, registry,
+                    // A profile of this node's own is as good, and may be better.
+                    wantsPack: {
+                        guard self.policy.profiles.replays else { return false }
+                        return await !self.profiles.hasProfile(of: repository)
+                    },
+                    isMissing: { await self.layers.isMissing($0) })
             }
-            if let found { replay(found, artifact, repository, layers) }
+            if let found { await replay(found, artifact, repository, layers) }
             return found
         }
     }
@@ -242,12 +247,15 @@ public final class ImageResolver: RemoteImages {
     private func replay(
         _ found: StreamingArtifact, _ artifact: ImageArtifact, _ repository: Repository,
         _ layers: AsyncStream<[LayerContent]>
-    ) {
+    ) async {
         guard policy.profiles.replays, let pack = found.pack else { return }
+        // What has been seen here is better than what somebody has guessed.
+        if found.isPackPredicted, await profiles.hasProfile(of: repository) { return }
         engine.replay(
             PackOrder(
                 location: BlobLocation(repository: repository, digest: pack.digest), size: pack.size,
-                opening: artifact.pack(pack.digest), digests: Set(found.layers.map(\.blob)), layers: layers))
+                opening: artifact.pack(pack.digest), isPredicted: found.isPackPredicted,
+                digests: Set(found.layers.map(\.blob)), layers: layers))
     }
 
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
@@ -296,9 +304,7 @@ public final class ImageResolver: RemoteImages {
                 maximumSize: RegistryClient.maximumConfigSize),
             let found = try? ImageConfiguration(bytes: bytes)
         else { return nil }
-        return ContainerStart(
-            arguments: found.entrypoint + found.command, environment: found.environment,
-            workingDirectory: found.workingDirectory.isEmpty ? "/" : found.workingDirectory)
+        return ContainerStart(found)
     }
 
     /// What the manifest says of each layer, bottom first, and of the configuration.

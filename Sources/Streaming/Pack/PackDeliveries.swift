@@ -23,6 +23,8 @@ struct PackDeliveries {
     private struct Delivery {
         /// Layers that it is about.
         let digests: Set<Digest>
+        /// Whether nobody has seen a start.
+        let isPredicted: Bool
         /// What it still brings: by layer, the chunks and where in the pack the frame of each ends.
         var coming: [LayerID: [Int: UInt64]] = [:]
         /// All that it brings, in its order.
@@ -43,10 +45,10 @@ struct PackDeliveries {
     private var last: UInt64 = 0
 
     /// A pack for these layers has been asked for.
-    mutating func begin(_ digests: Set<Digest>, _ now: MonotonicTime) -> DeliveryID {
+    mutating func begin(_ digests: Set<Digest>, isPredicted: Bool, _ now: MonotonicTime) -> DeliveryID {
         last += 1
         let id = DeliveryID(value: last)
-        deliveries[id] = Delivery(digests: digests, moved: now)
+        deliveries[id] = Delivery(digests: digests, isPredicted: isPredicted, moved: now)
         return id
     }
 
@@ -66,9 +68,15 @@ struct PackDeliveries {
         return deliveries[id] != nil
     }
 
-    /// Whether a pack is on its way for the layer.
-    func isDelivering(_ layer: Digest) -> Bool {
-        deliveries.values.contains { $0.digests.contains(layer) }
+    /// Whether a pack is on its way for the layer; with `seen`, one of a start that was seen.
+    func isDelivering(_ layer: Digest, seen: Bool = false) -> Bool {
+        deliveries.values.contains { $0.digests.contains(layer) && !(seen && $0.isPredicted) }
+    }
+
+    /// Whether a pack of a start that was seen is on its way for the layer, or one of which is not known yet what it brings: nothing
+    /// need be guessed beside it.
+    func foretells(_ layer: Digest) -> Bool {
+        deliveries.values.contains { $0.digests.contains(layer) && !($0.isPredicted && !$0.pieces.isEmpty) }
     }
 
     /// Layers that packs bring something of.

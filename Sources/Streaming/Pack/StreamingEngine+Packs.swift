@@ -24,13 +24,18 @@ extension StreamingEngine {
     /// Has a startup pack fetched. Readers of what it brings wait for it as long as it comes; what goes wrong with it
     /// turns it into a profile, whose chunks are fetched from the layers.
     public func replay(_ order: PackOrder) {
-        let id = state.withLock { $0.packs.begin(order.digests, .now()) }
+        let id = state.withLock { $0.packs.begin(order.digests, isPredicted: order.isPredicted, .now()) }
         orders.yield(.pack(id, order))
     }
 
     /// Whether a startup pack is on its way for one of the layers.
     public func isDelivering(_ layers: [LayerContent]) -> Bool {
         state.withLock { state in layers.contains { state.packs.isDelivering($0.digest) } }
+    }
+
+    /// Whether a startup pack of a start that was seen is on its way for one of the layers.
+    public func isDeliveringSeen(_ layers: [LayerContent]) -> Bool {
+        state.withLock { state in layers.contains { state.packs.isDelivering($0.digest, seen: true) } }
     }
 
     func carryOut(_ id: DeliveryID, _ order: PackOrder) async {
@@ -68,14 +73,14 @@ extension StreamingEngine {
         let tableEnd = UInt64(try StartupPack.tableEnd(head))
         let tables = try await body.bytes(ByteRange(offset: UInt64(StartupPack.headSize), end: tableEnd))
         let pack = try StartupPack(tables: head + tables, size: order.size)
-        guard let items = expect(id, pack, found) else { return }
+        guard let items = expect(id, pack, order, found) else { return }
         counters.packs.add()
         for frame in pack.frames {
             let pieces = try await body.take(frame.range)
             let isWanted = state.withLock { state in
                 let now = MonotonicTime.now()
                 // Nothing is guessed beside a pack, and the link is its own.
-                state.planner.isForetold(state.packs.layers, now: now)
+                state.planner.isForetold(state.packs.layers, isPredicted: order.isPredicted, now: now)
                 return state.packs.moved(id, to: frame.range.end, now)
             }
             guard isWanted, !Task.isCancelled else { return }
@@ -88,7 +93,9 @@ extension StreamingEngine {
 
     /// Takes note of what a pack brings. `nil` when too much of it is here for the pack to be worth its bytes: what is
     /// missing is then fetched as a profile is.
-    private func expect(_ id: DeliveryID, _ pack: StartupPack, _ found: [LayerContent]) -> [PackFrame.Item]? {
+    private func expect(
+        _ id: DeliveryID, _ pack: StartupPack, _ order: PackOrder, _ found: [LayerContent]
+    ) -> [PackFrame.Item]? {
         let attached = state.withLock { state in pack.layers.map { state.byDigest[$0] } }
         let here = Set(found.map(\.digest))
         let items = pack.pieces.map { piece in
@@ -116,12 +123,12 @@ extension StreamingEngine {
         let all = pack.pieces.reduce(0) { $0 + UInt64($1.length) }
         guard bytes > 0, bytes >= all / 2 else {
             end(id)
-            prefetch(missing)
+            prefetch(missing, isPredicted: order.isPredicted)
             return nil
         }
         apply { [coming, missing] state, now in
             state.packs.found(id, coming, missing, frames: pack.frames.count)
-            state.planner.isForetold(coming.keys, now: now)
+            state.planner.isForetold(coming.keys, isPredicted: order.isPredicted, now: now)
             return []
         }
         return items

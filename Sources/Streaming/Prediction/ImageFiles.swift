@@ -71,6 +71,9 @@ struct ImageFiles {
         return file(inode, at: path)
     }
 
+    /// Whether there is a regular file at `path`, empty or not.
+    func holdsFile(_ path: String) -> Bool { find(path)?.kind == .regular }
+
     /// The regular file with the number `inode`, which is known to be called `path`.
     func file(_ inode: UInt64, at path: String) -> ImageFile? {
         guard let content = try? tree.content(inode), layers.indices.contains(content.device) else { return nil }

@@ -26,7 +26,7 @@ public final class Predictor: Sendable {
             if !touches.isEmpty { lastSeen = MonotonicTime.now() }
             for touch in touches { prediction.touched(touch.inode) }
             prediction.proceed()
-            return prediction.takeWave()
+            return prediction.takeWave().map(\.piece)
         }
 
         func isOver(_ now: MonotonicTime) -> Bool {

@@ -69,7 +69,11 @@ struct PythonModules {
                 "_sitebuiltins",
             ]
         }
-        var result: [ImageFile] = []
+        // PEP 538: the locale is C.UTF-8 where the container has none; then the time zone.
+        var result = [
+            "/usr/lib/locale/C.utf8/LC_CTYPE", "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
+            "/usr/lib/aarch64-linux-gnu/gconv/gconv-modules.cache", "/etc/localtime",
+        ].compactMap { files.file($0) }
         for name in names { result += modules(named: name, from: nil) }
         for root in roots.dropFirst(2) {
             for name in files.names(in: root, beginningWith: "", limit: Self.maximumNames) where name.hasSuffix(".pth")
@@ -87,7 +91,12 @@ struct PythonModules {
         let parts = name.split(separator: ".").map(String.init)
         guard !parts.isEmpty, parts.count <= 8 else { return [] }
         var result: [ImageFile] = []
-        if let package { result += chain(parts, in: package) }
+        // `from .name`, `from ..name`: how many dots there were is not known.
+        var around = package
+        while let package = around, result.isEmpty, has("__init__", in: package) {
+            result += chain(parts, in: package)
+            around = ImagePath.parent(of: package)
+        }
         if minor >= 11, Self.frozen.contains(name) { return result }
         for root in roots {
             let found = chain(parts, in: root)
@@ -138,10 +147,8 @@ struct PythonModules {
         var directory = directory
         for part in parts {
             guard has(part, in: directory) else { break }
-            if let package = files.directory("\(directory)/\(part)"),
-                let file = module("__init__", in: package)
-            {
-                result.append(file)
+            if let package = files.directory("\(directory)/\(part)"), has("__init__", in: package) {
+                if let file = module("__init__", in: package) { result.append(file) }
                 directory = package
                 continue
             }
@@ -153,8 +160,10 @@ struct PythonModules {
     }
 
     private func module(_ name: String, in directory: String) -> ImageFile? {
-        if let source = files.file("\(directory)/\(name).py") {
-            return files.file("\(directory)/__pycache__/\(name).cpython-3\(minor).pyc") ?? source
+        // An empty source has a compiled file that is not: most packages begin with one.
+        if files.holdsFile("\(directory)/\(name).py") {
+            return files.file("\(directory)/__pycache__/\(name).cpython-3\(minor).pyc")
+                ?? files.file("\(directory)/\(name).py")
         }
         for suffix in ["cpython-3\(minor)-x86_64-linux-gnu", "cpython-3\(minor)-aarch64-linux-gnu", "abi3"] {
             if let file = files.file("\(directory)/\(name).\(suffix).so") { return file }

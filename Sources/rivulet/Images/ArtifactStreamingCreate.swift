@@ -18,9 +18,10 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             signatures, and nodes without Rivulet pull it as ever. Of an image for several platforms each gets its own \
             artifact. An image that has one is left alone.
 
-            With --profile the artifact has a startup pack too: what a container of the image reads until it is ready, in \
-            one piece, so that a node starts it with one request. An image that has an artifact gets a second one, which \
-            nodes prefer; its layers are not read again.
+            The artifact has a startup pack, too: what a container of the image reads until it is ready, in one piece, so \
+            that a node starts it with one request. What that is is predicted from what the image runs and from the files \
+            that it names; with --profile it is what a start was seen to read, which is better. An image that has an \
+            artifact then gets a second one, which nodes prefer; its layers are not read again.
 
             With --format the image itself is written anew, under a tag of its own, in a format that nodes with other \
             snapshotters stream: estargz, or the zstd:chunked of stargz-snapshotter. That is another image, as large as the \
@@ -65,6 +66,9 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             discussion: "A file as rivulet profile export writes it; - is standard input.", valueName: "file"))
     var profile: String?
 
+    @Flag(help: "Without a profile, make no startup pack.")
+    var noPack = false
+
     @Flag(
         help: ArgumentHelp(
             "Have the conversion service make it, and do not wait.",
@@ -78,7 +82,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Where what a startup pack, or with --format a layer, is made of is put meanwhile.",
-            discussion: "A pack takes as many bytes as the profile names, a layer those of its archive.",
+            discussion: "A pack takes as many bytes as a start reads, a layer those of its archive.",
             valueName: "directory"))
     var scratch = "/var/tmp"
 
@@ -104,8 +108,12 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
         guard noWait || tokenFile == nil else {
             throw ValidationError("--token-file is for the service: give --no-wait, or leave it out")
         }
-        guard !noWait || (!force && signKey == nil && profile == nil) else {
-            throw ValidationError("--no-wait has the service make it: --force, --sign-key and --profile are not for it")
+        guard !noWait || (!force && signKey == nil && profile == nil && !noPack) else {
+            throw ValidationError(
+                "--no-wait has the service make it: --force, --sign-key, --profile and --no-pack are not for it")
+        }
+        guard !noPack || (profile == nil && format == nil) else {
+            throw ValidationError("--no-pack is not for --profile or --format")
         }
     }
 
@@ -163,9 +171,9 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             let name = String(manifest.digest.hex.prefix(12))
             let (layers, pack) = (ProgressBar(name), ProgressBar("\(name) startup pack"))
             let published = try await builder.publish(
-                job.image.repository, manifest, profile: job.profile, force: force
+                job.image.repository, manifest, profile: job.profile, predicts: !noPack, force: force
             ) {
-                ($0.step == .pack ? pack : layers).show($0.bytes, of: $0.totalBytes)
+                ($0.step == .pack ? pack : layers).show($0.bytes, of: max($0.totalBytes, $0.bytes))
             }
             layers.end()
             results.append(

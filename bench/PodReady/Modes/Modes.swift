@@ -8,6 +8,7 @@ public enum Modes {
         RivuletMode(name: "rivulet-unpredicted", options: "[streaming]\npredict = false\n"), RivuletProfileMode(),
         RivuletWarmMode(), RivuletMode(name: "rivulet-artifact", form: .artifact),
         RivuletProfileMode(name: "rivulet-artifact-profile", form: .artifact),
+        RivuletMode(name: "rivulet-artifact-predicted", form: .artifactPredicted),
         RivuletMode(name: "rivulet-artifact-pack", form: .artifactPack), LocalMode(), StreamMode(),
     ]
 
