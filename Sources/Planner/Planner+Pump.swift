@@ -83,11 +83,13 @@ extension Planner {
 
     private mutating func startFill(_ now: MonotonicTime) {
         guard !fillQueue.isEmpty, hasRoom(.fill, now) else { return }
-        guard running.profile == 0, profileQueue.isEmpty, running.readahead == 0, !mustFillYield(now) else { return }
+        guard running.profile == 0, profileQueue.isEmpty, running.readahead == 0 else { return }
+        let mustYield = mustFillYield(now)
+        guard !mustYield || fillQueue.contains(where: \.isEager) else { return }
         var index = 0
         while index < fillQueue.count, hasRoom(.fill, now), mayFillTake(now) {
             let entry = fillQueue[index]
-            guard mayFetch(entry.layer, notBefore: entry.earliest(lastDemand), now) else {
+            guard entry.isEager || !mustYield, mayFetch(entry.layer, notBefore: entry.earliest(lastDemand), now) else {
                 index += 1
                 continue
             }
@@ -147,7 +149,8 @@ extension Planner {
 
     /// Whether fill that is under way has to stop reading.
     mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
-        request.fetchClass == .fill && request.trickle == 0 && mustFillYield(now)
+        guard request.fetchClass == .fill, request.trickle == 0 else { return false }
+        return !fillQueue.contains { $0.layer == request.layer && $0.isEager } && mustFillYield(now)
     }
 
     /// Lets paused requests go on whose reason is gone, or that have starved.

@@ -164,7 +164,10 @@ public struct Planner: Sendable {
         for (layer, extents) in pieces {
             guard let extents = layers[layer]?.clamped(extents), !extents.isEmpty else { continue }
             profileQueue.append(BackgroundEntry(layer: layer, extents: extents, isPredicted: isPredicted))
-            if !isPredicted { layers[layer]?.profiledUntil = now.advanced(by: configuration.profileQuiet) }
+            guard !isPredicted else { continue }
+            layers[layer]?.profiledUntil = now.advanced(by: configuration.profileQuiet)
+            let named = extents.reduce(0) { $0 &+ (layers[layer]?.map.blobRange(of: $1).count ?? 0) }
+            layers[layer]?.profileBytes &+= named
         }
         return finish(now)
     }
@@ -196,12 +199,26 @@ public struct Planner: Sendable {
         if let host = layers[id]?.host { singleRangeHosts.insert(host) }
     }
 
-    /// The whole layer is to become local when there is time for it; layers in the order of these calls.
-    public mutating func fill(_ id: LayerID, now: MonotonicTime) -> [PlannerAction] {
-        guard stoppedReason == nil, layers[id] != nil, !fillQueue.contains(where: { $0.layer == id }) else { return [] }
-        fillQueue.append(
-            FillEntry(layer: id, since: now, delayedUntil: now.advanced(by: configuration.fillDelay)))
+    /// The layers of an image are to become local as a whole: when there is time for it, in the order of these calls, or at once
+    /// when fetching all of them is no more than fetching what is needed, or takes no longer than a few round trips.
+    public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
+        guard stoppedReason == nil else { return [] }
+        let isEager = isSoonHere(ids)
+        for id in ids where layers[id] != nil && !fillQueue.contains(where: { $0.layer == id }) {
+            fillQueue.append(
+                FillEntry(
+                    layer: id, isEager: isEager, since: now,
+                    delayedUntil: now.advanced(by: configuration.fillDelay)))
+        }
         return finish(now)
+    }
+
+    /// Whether everything that is missing of the layers would be here in no time, or is mostly wanted anyway.
+    private func isSoonHere(_ ids: [LayerID]) -> Bool {
+        let missing = ids.reduce(0) { $0 &+ (layers[$1]?.missingBytes ?? 0) }
+        let carried = UInt64(min(pace.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
+        if missing <= max(configuration.eagerSmallest, carried) { return true }
+        return ids.reduce(0) { $0 &+ (layers[$1]?.profileBytes ?? 0) } >= missing / 2
     }
 
     /// Whether anything is left to fetch in the background for this layer.

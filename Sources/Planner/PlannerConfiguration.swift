@@ -84,6 +84,12 @@ public struct PlannerConfiguration: Sendable {
     /// what is fetched for it in the second before its first read is in the way of that read. Once there has been a demand,
     /// ``fillQuiet`` alone counts.
     public var fillDelay: UInt64 = 3_000_000_000
+    /// An image of which no more bytes than this are missing is fetched as a whole at once, without waiting for readers.
+    public var eagerSmallest: UInt64 = 2 << 20
+    /// So is one of which no more is missing than the link carries in so many seconds,
+    public var eagerSeconds = 0.25
+    /// unless it is more than this, which takes a core a while to decode; and one of which a profile names half or more.
+    public var eagerLargest: UInt64 = 32 << 20
     /// Nanoseconds after which fill goes on a little although there is demand all the time.
     public var fillStarvation: UInt64 = 5_000_000_000
     /// How much it goes on then.

@@ -63,6 +63,8 @@ struct FillEntry: Sendable {
     /// Whether something that fill went over has come back since, so that it has to go over the layer again.
     var hasHoles = false
     var failures = 0
+    /// Whether it waits for no reader: the image is here before waiting would have paid.
+    let isEager: Bool
     /// When it was asked for, and until when it waits for a first demand.
     let since: MonotonicTime
     let delayedUntil: MonotonicTime
@@ -70,6 +72,7 @@ struct FillEntry: Sendable {
 
     /// The earliest time of its next request, if the last demand was then.
     func earliest(_ lastDemand: MonotonicTime?) -> MonotonicTime {
+        if isEager { return notBefore }
         if let lastDemand, lastDemand > since { return notBefore }
         return max(notBefore, delayedUntil)
     }

@@ -180,13 +180,15 @@ public final class StreamingEngine: ChunkSource {
         }
     }
 
-    /// Fetches everything that is missing of the layers, in their order, when nobody needs the link for something else.
+    /// Fetches everything that is missing of the layers of an image, in their order: when nobody needs the link for something else,
+    /// or at once where that is as good.
     public func fill(_ layers: [LayerContent]) {
         apply { state, now in
-            layers.flatMap { layer -> [PlannerAction] in
-                guard let known = state.byDigest[layer.digest], !known.content.isComplete else { return [] }
-                return state.planner.fill(known.id, now: now)
+            let missing = layers.compactMap { layer -> LayerID? in
+                guard let known = state.byDigest[layer.digest], !known.content.isComplete else { return nil }
+                return known.id
             }
+            return state.planner.fill(missing, now: now)
         }
     }
 

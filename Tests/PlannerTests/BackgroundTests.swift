@@ -23,7 +23,9 @@ import Testing
     }
 
     @Test func fillWaitsForTheFirstDemandAndThenOnlyForQuiet() throws {
-        var desk = Desk(PlannerConfiguration())
+        var configuration = PlannerConfiguration()
+        configuration.eagerSmallest = 0
+        var desk = Desk(configuration)
         let fakes = [FakeLayer(sizes: [100]), FakeLayer(sizes: [100])]
         let layers = fakes.map { desk.attach($0) }
         desk.fill(layers[0])
@@ -36,6 +38,38 @@ import Testing
         #expect(desk.newRequests().isEmpty, "it may read on")
         desk.pass(second / 2)
         #expect(desk.newRequests().map(\.fetchClass) == [.fill])
+    }
+
+    @Test func aSmallImageIsFetchedAtOnce() throws {
+        var desk = Desk(PlannerConfiguration())
+        let fakes = (0..<2).map { _ in
+            FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 10), gap: 100 * kibibyte)
+        }
+        let layers = fakes.map { desk.attach($0) }
+        desk.demand(layers[0], 3..<4)
+        #expect(desk.newRequests().map(\.fetchClass) == [.demand])
+        desk.apply(desk.planner.fill(layers, now: desk.now))
+        #expect(Set(desk.newRequests().map(\.fetchClass)) == [.fill], "although a reader waits")
+        // One of twice the size waits for readers, until the link is known to carry it in no time.
+        let large = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 40))
+        let layer = desk.attach(large)
+        desk.fill(layer)
+        #expect(desk.newRequests().allSatisfy { $0.layer != layer })
+    }
+
+    @Test func whatAProfileNamesMostOfIsFetchedAtOnce() throws {
+        for (named, isEager) in [(30, true), (10, false)] {
+            var desk = Desk(PlannerConfiguration())
+            let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 40), gap: 1)
+            let layer = desk.attach(fake)
+            desk.prefetch(layer, 0..<named)
+            desk.fill(layer)
+            while let request = desk.started.first(where: { $0.fetchClass == .profile }) {
+                desk.started.removeAll { $0.id == request.id }
+                desk.carryOut(request, layer, fake)
+            }
+            #expect(desk.newRequests().contains { $0.fetchClass == .fill } == isEager, "\(named) of 40")
+        }
     }
 
     @Test func fillHasLessRoomWhileDemandIsAnsweredLate() throws {

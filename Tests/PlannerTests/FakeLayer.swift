@@ -46,6 +46,8 @@ extension PlannerConfiguration {
         var configuration = PlannerConfiguration()
         configuration.fillDelay = 0
         configuration.fillQuiet = 500 * millisecond
+        configuration.eagerSmallest = 0
+        configuration.eagerSeconds = 0
         configuration.neighbourhood.first = 0
         configuration.neighbourhood.smallest = 0
         configuration.neighbourhood.largest = 0
@@ -118,7 +120,7 @@ struct Desk {
     }
 
     mutating func fill(_ layer: LayerID) {
-        apply(planner.fill(layer, now: now))
+        apply(planner.fill([layer], now: now))
     }
 
     mutating func pass(_ nanoseconds: UInt64) {

@@ -49,6 +49,8 @@ extension StreamingConfiguration {
         configuration.planner.retryFirst = 1_000_000
         configuration.planner.fillQuiet = 1_000_000
         configuration.planner.fillDelay = 0
+        configuration.planner.eagerSmallest = 0
+        configuration.planner.eagerSeconds = 0
         configuration.planner.readaheadLargest = 0
         return configuration
     }
