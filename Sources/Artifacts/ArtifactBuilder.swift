@@ -100,8 +100,15 @@ public struct ArtifactBuilder: Sendable {
         let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
         let source = try await packSource(repository, manifest, profile, predicts && !isSeen)
         if let source, let blob = try await self.pack(repository, manifest, layers, source, report) {
-            if let found, signer == nil, found.artifact.pack == blob, found.artifact.layers == layers { return found }
-            pack = (blob, (found?.artifact.generation ?? 0) + 1)
+            let isSame =
+                found?.artifact.pack == blob && found?.artifact.layers == layers
+                && found?.artifact.isPackPredicted == (profile == nil)
+            if let found, signer == nil, isSame { return found }
+            pack = (blob, (found?.artifact.generation ?? 0) + (isSame ? 0 : 1))
+        } else if force, found?.artifact.pack != nil {
+            logger.warning(
+                "the image has another artifact with a startup pack, which nodes prefer as long as it is there",
+                metadata: ["artifact": "\(found.map { "\($0.digest)" } ?? "")"])
         }
         let bare = StreamingArtifact(
             subject: subject, layers: layers, pack: pack, isPackPredicted: pack != nil && profile == nil)
@@ -157,12 +164,22 @@ public struct ArtifactBuilder: Sendable {
         var total: UInt64 = 0
         if case .profile(let profile) = source { total = profile.byteCount }
         let progress = Guarded(Progress(totalBytes: total, step: .pack))
-        let bytes = try await builder.pack(repository, manifest, layers, source) { count in
-            report(
-                progress.withLock { progress in
-                    progress.bytes += UInt64(count)
-                    return progress
-                })
+        let bytes: [UInt8]?
+        do {
+            bytes = try await builder.pack(repository, manifest, layers, source) { count in
+                report(
+                    progress.withLock { progress in
+                        progress.bytes += UInt64(count)
+                        return progress
+                    })
+            }
+        } catch {
+            guard case .prediction = source, !Task.isCancelled else { throw error }
+            // Nobody has asked for it, and nodes do without.
+            logger.warning(
+                "no startup pack is made",
+                metadata: ["image": "\(repository)@\(manifest.digest)", "error": "\(error)"])
+            return nil
         }
         guard let bytes else {
             if case .profile = source {

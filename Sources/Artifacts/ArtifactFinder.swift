@@ -41,7 +41,9 @@ public final class ArtifactFinder: Sendable {
         guard none.withLock({ $0[key] ?? now }) <= now else { return nil }
         do throws(RegistryError) {
             let found = try await registry.artifact(
-                repository, of: manifest, signedBy: keys, announced: announced
+                repository, of: manifest, signedBy: keys,
+                // Where only what is signed is believed, nothing else causes requests.
+                announced: keys == nil ? announced : { _ in }
             ) { error in
                 logger.warning(
                     "a streaming artifact cannot be used",

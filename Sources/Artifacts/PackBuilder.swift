@@ -115,14 +115,7 @@ struct PackBuilder {
     private func content(
         _ layer: StreamingArtifact.Layer, _ repository: Repository, _ store: ContentStore
     ) async throws -> LayerContent {
-        let bytes: [UInt8]
-        if let known = layer.indexBytes {
-            bytes = known
-        } else {
-            bytes = try await registry.blob(
-                BlobLocation(repository: repository, digest: layer.index.digest),
-                maximumSize: LayerIndexBlob.maximumEncodedSize)
-        }
+        let bytes = try await registry.index(of: layer, in: repository)
         return try await workers.runIfActive {
             try store.install(layer.blob, try LayerIndexBlob(bytes: bytes).index)
         }

@@ -1,5 +1,6 @@
 import Base
-import Registry
+import LayerFormats
+public import Registry
 
 extension RegistryClient {
     /// So many artifacts are looked at before an image is taken to have none.
@@ -34,6 +35,16 @@ extension RegistryClient {
             }
         }
         return nil
+    }
+
+    /// The index of a layer: a ``LayerIndexBlob``.
+    public func index(
+        of layer: StreamingArtifact.Layer, in repository: Repository
+    ) async throws(RegistryError) -> [UInt8] {
+        if let bytes = layer.indexBytes { return bytes }
+        return try await blob(
+            BlobLocation(repository: repository, digest: layer.index.digest),
+            maximumSize: LayerIndexBlob.maximumEncodedSize)
     }
 
     private static func isBetter(_ left: Descriptor, _ right: Descriptor) -> Bool {

@@ -29,4 +29,41 @@ extension RegistryClient {
         }
         return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }
     }
+
+    /// Reads the blob of a layer, whole and in order, whatever it is compressed with, and indexes its archive.
+    ///
+    /// - Returns: the tree and the pieces of the files; where these lie in the blob it does not say.
+    /// - Throws: `RegistryError`, or `LayerFormatError` for what is no layer, or not the one that `layer` names.
+    func indexArchive(
+        of layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool
+    ) async throws -> IndexedLayer {
+        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        let reading = Guarded(
+            (decoder: ArchiveDecoder(), indexer: LayerIndexer(archiveOf: layer.digest), hasher: DigestHasher()))
+        let stream = try await open(
+            BlobLocation(repository: repository, digest: layer.digest), .whole, priority: .background,
+            knownSize: layer.size)
+        for try await buffer in stream {
+            try await workers.runIfActive {
+                try reading.withLock { reading in
+                    try buffer.withUnsafeReadableBytes { bytes in
+                        reading.hasher.update(bytes)
+                        let indexer = reading.indexer
+                        try reading.decoder.push(bytes) { (made) throws(LayerFormatError) in try indexer.push(made) }
+                    }
+                }
+            }
+        }
+        return try await workers.runIfActive {
+            try reading.withLock { reading in
+                let indexer = reading.indexer
+                try reading.decoder.finish { (made) throws(LayerFormatError) in try indexer.push(made) }
+                guard reading.hasher.finish() == layer.digest else {
+                    throw LayerFormatError(
+                        .badArchive, "the blob is not the one that its descriptor names, \(layer.digest)")
+                }
+                return try indexer.finish()
+            }
+        }
+    }
 }

@@ -18,6 +18,8 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let predictedAnnotation = "io.rivulet.pack.predicted"
     /// Says in lists of referrers, too, which of several artifacts is the newest.
     static let generationAnnotation = "io.rivulet.pack.generation"
+    /// More packs than an image ever has: there is room for the next one.
+    private static let maximumGeneration: UInt32 = 1 << 30
     /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
     static let emptyConfig = Array("{}".utf8)
 
@@ -147,7 +149,8 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     /// What annotations say of the generation of an artifact's pack; 0 when they say nothing, or nothing sensible.
     static func generation(_ annotations: [String: String]) -> UInt32 {
-        annotations[generationAnnotation].flatMap { UInt32($0) } ?? 0
+        let stated = annotations[generationAnnotation].flatMap { UInt32($0) } ?? 0
+        return stated <= maximumGeneration ? stated : 0
     }
 
     private var annotations: [String: String] {

@@ -21,24 +21,24 @@ struct BackOff: Sendable {
     private var recent = 0.0
     private var last = MonotonicTime(nanoseconds: 0)
     private var lastCut = MonotonicTime(nanoseconds: 0)
-    /// How often the room was halved.
-    private(set) var cuts: UInt64 = 0
+    /// The least that an answer has taken of late, in nanoseconds.
+    private var shortest = RecentExtreme(isMaximum: false)
 
-    /// The head of a demand's answer has come.
-    ///
-    /// - Parameter shortest: the least that an answer has taken of late, in nanoseconds.
-    mutating func answered(after nanoseconds: UInt64, shortest: Double, _ now: MonotonicTime) {
+    /// The head of a demand's answer has come. Gives whether the room was halved.
+    mutating func answered(after nanoseconds: UInt64, _ now: MonotonicTime) -> Bool {
         if now.since(last) >= Self.memory { (share, recent) = (1, 0) }
         last = now
+        shortest.note(Double(nanoseconds), now)
         recent = recent == 0 ? Double(nanoseconds) : (recent + Double(nanoseconds)) / 2
-        guard recent > shortest * 1.5 + Self.slack else {
+        let least = shortest.value ?? 0
+        guard recent > least * 1.5 + Self.slack else {
             share = min(1, share + Self.least)
-            return
+            return false
         }
-        guard Double(now.since(lastCut)) >= shortest else { return }
+        guard Double(now.since(lastCut)) >= least else { return false }
         share = max(Self.least, share / 2)
         lastCut = now
-        cuts += 1
+        return true
     }
 
     /// The part of their room that they have now, from an eighth to 1.

@@ -32,7 +32,7 @@ struct LayerState: Sendable {
     var neighbourhood: Neighbourhood
     /// Until then a profile says what will be read, and nothing is guessed from what lies beside it.
     var profiledUntil = MonotonicTime(nanoseconds: 0)
-    /// Bytes that profiles have named so far.
+    /// Bytes of the extents that the last profile named.
     var profileBytes: UInt64 = 0
     var statistics = LayerStatistics()
     /// How well predictions have foreseen what is read.
@@ -50,11 +50,6 @@ struct LayerState: Sendable {
     /// Whether a background class may put the extent in a request.
     func isOpen(_ extent: Int) -> Bool {
         marks[extent].isDisjoint(with: [.inFlight, .avoid]) && !map.isPresent(extent)
-    }
-
-    /// Bytes of the extents that are not here.
-    var missingBytes: UInt64 {
-        marks.indices.reduce(0) { map.isPresent($1) ? $0 : $0 &+ map.blobRange(of: $1).count }
     }
 
     /// The extents of `run` are in flight now; gives those that a demand waits for.

@@ -58,9 +58,6 @@ struct LinkPace: Sendable {
     /// The most that the link has carried of late, in bytes a second; 0 when nothing has been measured yet.
     var highestRate: Double { highest.value ?? 0 }
 
-    /// The least that an answer has taken of late, in nanoseconds; 0 when none has been seen.
-    var shortestDelay: Double { shortest.value ?? 0 }
-
     private static func bytes(_ product: Double) -> UInt64 {
         let bytes = product / 1e9
         return bytes.isFinite && bytes >= 0 && bytes < 1e12 ? UInt64(bytes) : 0

@@ -93,7 +93,8 @@ extension Planner {
         release(released, of: request)
         // A profile still wants the rest, and before what comes after it.
         let entries = released.map {
-            BackgroundEntry(layer: request.layer, extents: $0, attempts: request.attempts)
+            BackgroundEntry(
+                layer: request.layer, extents: $0, isPredicted: request.isPredicted, attempts: request.attempts)
         }
         switch request.startedAs {
         case .profile: profileQueue.prepend(entries)

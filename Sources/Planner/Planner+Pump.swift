@@ -89,7 +89,11 @@ extension Planner {
         var index = 0
         while index < fillQueue.count, hasRoom(.fill, now), mayFillTake(now) {
             let entry = fillQueue[index]
-            guard entry.isEager || !mustYield, mayFetch(entry.layer, notBefore: entry.earliest(lastDemand), now) else {
+            // What comes by another way, such as a startup pack, is not asked for beside it.
+            let earliest =
+                entry.isEager
+                ? max(entry.notBefore, layers[entry.layer]?.profiledUntil ?? now) : entry.earliest(lastDemand)
+            guard entry.isEager || !mustYield, mayFetch(entry.layer, notBefore: earliest, now) else {
                 index += 1
                 continue
             }
@@ -178,7 +182,7 @@ extension Planner {
     /// Whether the class may have one more request under way; see ``BackOff``. What the link carries anyway does not count.
     func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
         guard running[fetchClass] > 0 else { return true }
-        let share = fetchClass < .readahead ? 1 : backOff.share(now)
+        let share = fetchClass < .readahead ? 1 : backOffs.values.reduce(1) { min($0, $1.share(now)) }
         let requests = max(1, Int(Double(configuration.requestLimit[fetchClass]) * share))
         let bytes = UInt64(Double(configuration.byteLimit[fetchClass]) * share)
         return running[fetchClass] < requests

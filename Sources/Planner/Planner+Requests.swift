@@ -98,9 +98,9 @@ extension Planner {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true
             pace.answered(after: now.since(request.startedAt), now)
-            if request.startedAs == .demand {
-                backOff.answered(after: now.since(request.startedAt), shortest: pace.shortestDelay, now)
-                statistics.backOffs = backOff.cuts
+            if request.startedAs == .demand, let host = layers[request.layer]?.host {
+                let isCut = backOffs[host, default: BackOff()].answered(after: now.since(request.startedAt), now)
+                if isCut { statistics.backOffs += 1 }
             }
         }
         if request.startedAs == .profile, !request.isPredicted { profileGoesOn(now) }
@@ -141,7 +141,7 @@ extension Planner {
         profileQueue.prepend(
             undone.map {
                 BackgroundEntry(
-                    layer: request.layer, extents: $0, attempts: request.attempts + 1,
+                    layer: request.layer, extents: $0, isPredicted: request.isPredicted, attempts: request.attempts + 1,
                     notBefore: now.advanced(by: pause))
             })
     }

@@ -33,7 +33,8 @@ public struct Planner: Sendable {
     /// When ``profileGoesOn(_:)`` last looked at the layers.
     var profileNoted = MonotonicTime(nanoseconds: 0)
     var pace = LinkPace()
-    var backOff = BackOff()
+    /// By host: how long an answer takes is a matter of where it comes from.
+    var backOffs: [String: BackOff] = [:]
     /// Hosts that give one range a request.
     var singleRangeHosts: Set<String> = []
     var readaheadQueue: [BackgroundEntry] = []
@@ -161,14 +162,19 @@ public struct Planner: Sendable {
         _ pieces: [(layer: LayerID, extents: Range<Int>)], isPredicted: Bool = false, now: MonotonicTime
     ) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
+        // Two pieces may lie in one extent.
+        var named: [LayerID: UInt64] = [:]
+        var seen: Set<ExtentKey> = []
         for (layer, extents) in pieces {
             guard let extents = layers[layer]?.clamped(extents), !extents.isEmpty else { continue }
             profileQueue.append(BackgroundEntry(layer: layer, extents: extents, isPredicted: isPredicted))
             guard !isPredicted else { continue }
             layers[layer]?.profiledUntil = now.advanced(by: configuration.profileQuiet)
-            let named = extents.reduce(0) { $0 &+ (layers[layer]?.map.blobRange(of: $1).count ?? 0) }
-            layers[layer]?.profileBytes &+= named
+            for extent in extents where seen.insert(ExtentKey(layer: layer, extent: extent)).inserted {
+                named[layer, default: 0] &+= layers[layer]?.map.blobRange(of: extent).count ?? 0
+            }
         }
+        for (layer, bytes) in named { layers[layer]?.profileBytes = bytes }
         return finish(now)
     }
 
@@ -178,7 +184,8 @@ public struct Planner: Sendable {
     public mutating func isForetold(_ ids: some Sequence<LayerID>, isPredicted: Bool = false, now: MonotonicTime) {
         let quiet = isPredicted ? configuration.predictedQuiet : configuration.profileQuiet
         for id in ids {
-            layers[id]?.profiledUntil = now.advanced(by: quiet)
+            let until = layers[id]?.profiledUntil ?? now
+            layers[id]?.profiledUntil = max(until, now.advanced(by: quiet))
             if isPredicted { layers[id]?.foresight.trust() }
         }
         lastDemand = now
@@ -213,12 +220,26 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
+    private static let extentsLookedAt = 100_000
+
     /// Whether everything that is missing of the layers would be here in no time, or is mostly wanted anyway.
     private func isSoonHere(_ ids: [LayerID]) -> Bool {
-        let missing = ids.reduce(0) { $0 &+ (layers[$1]?.missingBytes ?? 0) }
         let carried = UInt64(min(pace.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
-        if missing <= max(configuration.eagerSmallest, carried) { return true }
-        return ids.reduce(0) { $0 &+ (layers[$1]?.profileBytes ?? 0) } >= missing / 2
+        let named = ids.reduce(0) { $0 &+ (layers[$1]?.profileBytes ?? 0) }
+        let most = max(configuration.eagerSmallest, carried, min(named &* 2, configuration.eagerLargest))
+        var missing: UInt64 = 0
+        var looked = 0
+        for layer in ids.compactMap({ layers[$0] }) {
+            for extent in layer.marks.indices {
+                looked += 1
+                // No further than it takes: an image has up to millions of extents, and readers wait for the lock.
+                guard looked <= Self.extentsLookedAt else { return false }
+                guard !layer.map.isPresent(extent) else { continue }
+                missing &+= layer.map.blobRange(of: extent).count
+                if missing > most { return false }
+            }
+        }
+        return true
     }
 
     /// Whether anything is left to fetch in the background for this layer.

@@ -86,9 +86,9 @@ public struct PlannerConfiguration: Sendable {
     public var fillDelay: UInt64 = 3_000_000_000
     /// An image of which no more bytes than this are missing is fetched as a whole at once, without waiting for readers.
     public var eagerSmallest: UInt64 = 2 << 20
-    /// So is one of which no more is missing than the link carries in so many seconds,
+    /// So is one of which no more is missing than the link carries in so many seconds, and one of which a profile names half or more,
     public var eagerSeconds = 0.25
-    /// unless it is more than this, which takes a core a while to decode; and one of which a profile names half or more.
+    /// unless it is more than this: others need the link, and decoding it takes a core a while.
     public var eagerLargest: UInt64 = 32 << 20
     /// Nanoseconds after which fill goes on a little although there is demand all the time.
     public var fillStarvation: UInt64 = 5_000_000_000

@@ -72,7 +72,6 @@ struct FillEntry: Sendable {
 
     /// The earliest time of its next request, if the last demand was then.
     func earliest(_ lastDemand: MonotonicTime?) -> MonotonicTime {
-        if isEager { return notBefore }
         if let lastDemand, lastDemand > since { return notBefore }
         return max(notBefore, delayedUntil)
     }

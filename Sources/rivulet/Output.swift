@@ -69,9 +69,11 @@ struct ProgressBar {
         self.title = title
     }
 
+    /// - Parameter total: 0 when nobody knows it.
     func show(_ done: UInt64, of total: UInt64) {
         guard isTerminal else { return }
-        let share = total > 0 ? Double(min(done, total)) / Double(total) : 1
+        guard total > 0 else { return Output.note("\r\(title) \(Output.size(done))  ") }
+        let share = Double(min(done, total)) / Double(total)
         let filled = Int(share * 30)
         let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: 30 - filled)
         Output.note(

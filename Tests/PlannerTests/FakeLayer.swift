@@ -48,6 +48,7 @@ extension PlannerConfiguration {
         configuration.fillQuiet = 500 * millisecond
         configuration.eagerSmallest = 0
         configuration.eagerSeconds = 0
+        configuration.eagerLargest = 0
         configuration.neighbourhood.first = 0
         configuration.neighbourhood.smallest = 0
         configuration.neighbourhood.largest = 0

@@ -51,6 +51,7 @@ extension StreamingConfiguration {
         configuration.planner.fillDelay = 0
         configuration.planner.eagerSmallest = 0
         configuration.planner.eagerSeconds = 0
+        configuration.planner.eagerLargest = 0
         configuration.planner.readaheadLargest = 0
         return configuration
     }

@@ -85,6 +85,13 @@ struct DemoReport {
                 "daemon: \(Format.seconds(daemon.cpuSeconds)) s of CPU, "
                     + "\(Format.megabytes(daemon.peakResidentBytes)) resident at most")
         }
+        if let foreseen = sample.foreseen {
+            lines.append(
+                "fetched for a profile \(Format.megabytes(foreseen.profiled)), of which "
+                    + "\(Format.megabytes(foreseen.profiledRead)) were read; predicted "
+                    + "\(Format.megabytes(foreseen.predicted)), of which \(Format.megabytes(foreseen.predictedRead)) were"
+            )
+        }
         return lines.joined(separator: "\n")
     }
 

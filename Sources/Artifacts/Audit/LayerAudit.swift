@@ -10,9 +10,8 @@ public import Registry
 ///
 /// Its archive is put together again from what is here (``RebuiltArchive``): it must be that which the image's configuration names,
 /// and its tree the one that was mounted. Where that does not come out, for whatever reason, the blob is read again and indexed
-/// anew: its bytes must be those that the image's manifest names, and each piece of its files what lies in the store. Of a layer that is
-/// streamed from a copy that is the copy's blob, whose archive must be the image's. It relies on a layer having one tree only,
-/// whoever makes it.
+/// anew: its bytes must be those that the image's manifest names, and each piece of its files what lies in the store. A copy that the
+/// layer was streamed from has no say in that. It relies on a layer having one tree only, whoever makes it.
 public struct LayerAudit: Sendable {
     private let registry: RegistryClient
     private let workers: NIOThreadPool
@@ -35,10 +34,7 @@ public struct LayerAudit: Sendable {
             return "image \(origin.manifest) has no layer \(content.digest)"
         }
         if await isConfirmed(content, diffIDs[place], origin.repository) { return nil }
-        let blob = Descriptor(
-            mediaType: manifest.layers[place].mediaType, digest: content.chunks.blobDigest,
-            size: content.chunks.blobSize)
-        let indexed = try await registry.index(blob, of: content.digest, in: origin.repository, workers)
+        let indexed = try await registry.indexArchive(of: manifest.layers[place], in: origin.repository, workers)
         guard indexed.diffID == diffIDs[place] else {
             return "its archive is \(indexed.diffID), and the image says \(diffIDs[place])"
         }

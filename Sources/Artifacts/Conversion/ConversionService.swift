@@ -208,8 +208,9 @@ public final class ConversionService: Service {
             let published = try await builder.publish(
                 image.repository, manifest, profile: known?.profile
             ) { progress in
-                // Never 100 before it is there.
-                let percent = Int(min(99, (done + progress.bytes) * 100 / total))
+                // Never 100 before it is there. A pack is little beside the layers.
+                let bytes = progress.step == .pack ? size : progress.bytes
+                let percent = Int(min(99, (done + bytes) * 100 / total))
                 self.running.withLock { $0[id]?.percent = percent }
             }
             artifacts.append("\(published.digest)")

@@ -8,10 +8,28 @@ import SystemPackage
 
 /// A file that several threads read and write at once, each at places of its own. It is closed when nobody has it any more.
 final class ScratchFile: Sendable {
+    /// Bytes that are left free on the file system, at least: others use it, too.
+    private static let reserve: UInt64 = 1 << 30
+    /// So often it is looked at how many there are.
+    private static let interval: UInt64 = 64 << 20
+
     private let owner: OwnedDescriptor
+    private let path: String
 
     init(_ path: String) throws(Errno) {
         owner = try Sys.open(path, [.readWrite, .create])
+        self.path = path
+    }
+
+    /// - Throws: ``ArtifactError`` when the file, which has become `size` bytes long with the last `count`, is too large for where it is: a
+    ///   few megabytes of a layer may decode to terabytes.
+    func checkRoom(_ size: UInt64, after count: Int) throws {
+        guard size / Self.interval != (size - UInt64(count)) / Self.interval else { return }
+        guard try Sys.statfs(path).availableBytes >= Self.reserve else {
+            throw ArtifactError(
+                .internal,
+                "there is no room for a layer of more than \(size) bytes at \(path): choose another --scratch")
+        }
     }
 
     /// - Throws: `Errno`, or ``ArtifactError`` when the file ends before the range does.
@@ -127,6 +145,7 @@ private struct StoredArchive {
     private mutating func write() throws {
         try file.write(made, at: size)
         size += UInt64(made.count)
+        try file.checkRoom(size, after: made.count)
         made.removeAll(keepingCapacity: true)
     }
 }

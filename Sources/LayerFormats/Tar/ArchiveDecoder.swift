@@ -37,7 +37,7 @@ public final class ArchiveDecoder {
     }
 
     /// Says that the blob is over.
-    func finish(
+    public func finish(
         _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
         if !isBegun { try begin(sink) }

@@ -20,8 +20,8 @@ public final class LayerIndexer {
     /// The level for windows: they are small, and made once.
     private static let windowLevel: Int32 = 19
 
-    private let blobDigest: Digest
-    private let blobSize: UInt64
+    /// What the blob must be; `nil` for an archive that is taken as it comes.
+    private let expected: (digest: Digest, size: UInt64)?
     private let scanner = LayerScanner()
     private var reader = TarReader()
     private var builder: LayerIndexBuilder?
@@ -54,9 +54,15 @@ public final class LayerIndexer {
     ///   - blobDigest: what the blob's bytes must come to.
     ///   - blobSize: how many there are.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64) {
-        self.blobDigest = blobDigest
-        self.blobSize = blobSize
+        expected = (blobDigest, blobSize)
         builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
+    }
+
+    /// For the archive of a layer, to be compared with what is known of it: its extents are not those of any blob.
+    public init(archiveOf layer: Digest) {
+        expected = nil
+        // Of any size.
+        builder = LayerIndexBuilder(blobDigest: layer, blobSize: 1 << 62)
     }
 
     deinit {
@@ -66,8 +72,9 @@ public final class LayerIndexer {
     /// Takes the next bytes of the blob.
     public func push(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
         received += UInt64(bytes.count)
-        guard received <= blobSize else {
-            throw LayerFormatError(.badArchive, "the blob has more than the \(blobSize) bytes that its descriptor says")
+        if let expected, received > expected.size {
+            throw LayerFormatError(
+                .badArchive, "the blob has more than the \(expected.size) bytes that its descriptor says")
         }
         blobHasher.update(bytes)
         guard held.isEmpty else {
@@ -82,14 +89,14 @@ public final class LayerIndexer {
 
     /// Says that the blob is over.
     public func finish() throws(LayerFormatError) -> IndexedLayer {
-        guard received == blobSize, blobHasher.finish() == blobDigest else {
-            throw LayerFormatError(.badArchive, "the blob is not the one that its descriptor names, \(blobDigest)")
+        if let expected, received != expected.size || blobHasher.finish() != expected.digest {
+            throw LayerFormatError(.badArchive, "the blob is not the one that its descriptor names, \(expected.digest)")
         }
         guard held.isEmpty else { throw LayerFormatError(.badArchive, "the blob ends within a header") }
         try wrapping { () throws(CodecError) in try scanner.finish() }
         try takeWindows()
         try reader.finish()
-        if let extent { try endExtent(extent, at: blobSize) }
+        if let extent { try endExtent(extent, at: received) }
         guard var finished = builder.take() else { throw LayerFormatError(.badResponse, "finished twice") }
         do throws(LayerIndexError) {
             if !windows.isEmpty {
@@ -133,7 +140,7 @@ public final class LayerIndexer {
             case .deflate: .deflate
             }
         // Nothing follows: there is no extent.
-        guard boundary.offset < blobSize else {
+        guard boundary.offset < expected?.size ?? .max else {
             extent = nil
             return
         }

@@ -145,7 +145,7 @@ final class ChainMounts: Sendable {
             let isKnown = profiles.begin(
                 ProfileKeeper.Subject(
                     chain: chain, repository: top.repository, tree: tree, layers: contents, touches: touches))
-            if !isKnown, predicts, !engine.isDeliveringSeen(contents) {
+            if !isKnown, predicts {
                 engine.predictor.begin(chain, tree: tree, layers: contents, touches: touches)
             }
         }

@@ -6,6 +6,9 @@ import Registry
 final class ImageArtifact: Sendable {
     /// What is asked for before the artifact is here, because it was announced.
     private struct Early {
+        /// A larger index is asked for when it is known to be one: nobody vouches for what is announced.
+        static let maximumIndex = 2 << 20
+
         var indexes: [Digest: Task<[UInt8], any Error>] = [:]
         var pack: (digest: Digest, opening: Task<BlobStream, any Error>)?
     }
@@ -14,7 +17,7 @@ final class ImageArtifact: Sendable {
     private let early = Guarded(Early())
     private let find: @Sendable (ImageArtifact) async -> StreamingArtifact?
 
-    /// - Parameter find: looks for it; it may have announced contents asked for by ``ask(for:in:_:)``.
+    /// - Parameter find: looks for it; it may have announced contents asked for by ``ask(for:in:_:wantsPack:isMissing:)``.
     init(_ find: @escaping @Sendable (ImageArtifact) async -> StreamingArtifact?) {
         self.find = find
     }
@@ -37,7 +40,11 @@ final class ImageArtifact: Sendable {
     private func look() -> Task<StreamingArtifact?, Never> {
         looking.withLock { looking in
             if let looking { return looking }
-            let task = Task { await self.find(self) }
+            let task = Task {
+                let found = await self.find(self)
+                self.keepEarly(of: found)
+                return found
+            }
             looking = task
             return task
         }
@@ -66,21 +73,36 @@ final class ImageArtifact: Sendable {
             return missing
         }
         early.withLock { early in
-            for (layer, index) in contents.indexes {
+            for (layer, index) in contents.indexes where early.indexes[index] == nil {
                 early.indexes[index] = Task {
                     guard await missing.value.contains(layer) else { throw CancellationError() }
                     return try await registry.blob(
-                        BlobLocation(repository: repository, digest: index), maximumSize: LayerFetcher.maximumRead)
+                        BlobLocation(repository: repository, digest: index), maximumSize: Early.maximumIndex)
                 }
             }
             guard let pack = contents.pack else { return }
             let opening = Task {
-                guard await wantsPack(), await !missing.value.isEmpty else { throw CancellationError() }
+                guard await wantsPack() else { throw CancellationError() }
+                if !contents.indexes.isEmpty, await missing.value.isEmpty { throw CancellationError() }
                 return try await registry.open(
                     BlobLocation(repository: repository, digest: pack.digest), .whole, priority: .demand,
                     knownSize: pack.size)
             }
             early.pack = (pack.digest, opening)
+        }
+    }
+
+    /// Lets go of what the artifact does not hold after all.
+    private func keepEarly(of artifact: StreamingArtifact?) {
+        let indexes = Set(artifact?.layers.map(\.index.digest) ?? [])
+        early.withLock { early in
+            for (digest, task) in early.indexes where !indexes.contains(digest) {
+                task.cancel()
+                early.indexes[digest] = nil
+            }
+            // What the engine has been given is no longer here.
+            early.pack?.opening.cancel()
+            early.pack = nil
         }
     }
 

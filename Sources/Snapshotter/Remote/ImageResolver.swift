@@ -231,7 +231,7 @@ public final class ImageResolver: RemoteImages {
             let found = await artifacts.artifact(repository, of: manifest) { contents in
                 artifact.ask(
                     for: contents, in: repository, registry,
-                    // A profile of this node's own is as good, and may be better.
+                    // Beside a profile of this node's own a predicted one is not used, and which it is is not known yet.
                     wantsPack: {
                         guard self.policy.profiles.replays else { return false }
                         return await !self.profiles.hasProfile(of: repository)

@@ -31,7 +31,10 @@ struct LayerFetcher: Sendable {
     func layer(
         _ description: LayerDescription, image: ImageReference, artifact: ImageArtifact
     ) async throws(FallbackReason) -> LayerContent {
-        if let content = try await stored(description.digest) { return content }
+        if let content = try await stored(description.digest) {
+            try await checkReadable(content, in: image)
+            return content
+        }
         let index: LayerIndexBytes
         var origin: [UInt8]?
         if Self.asksArtifact(of: description), let known = await artifact.layer(description.digest) {
@@ -67,6 +70,16 @@ struct LayerFetcher: Sendable {
         !EstargzOpener.isAnnounced(description)
     }
 
+    /// A layer that is streamed from a copy can be read where the copy is: another image that has the layer may lie elsewhere.
+    private func checkReadable(_ content: LayerContent, in image: ImageReference) async throws(FallbackReason) {
+        guard content.chunks.blobDigest != content.digest, !content.isComplete else { return }
+        let copy = BlobLocation(repository: image.repository, digest: content.chunks.blobDigest)
+        // A registry that cannot say is asked again when something is read.
+        guard (try? await registry.hasBlob(copy)) == false else { return }
+        throw FallbackReason(
+            .notStreamable, "layer \(content.digest) is streamed from a copy, which \(image.repository) does not have")
+    }
+
     /// Whether the layer is not in the store.
     func isMissing(_ digest: Digest) async -> Bool {
         ((try? await workers.runIfActive { [store] in try store.layer(digest) }) ?? nil) == nil
@@ -94,15 +107,11 @@ struct LayerFetcher: Sendable {
         _ source: ImageArtifact
     ) async throws(FallbackReason) -> LayerIndexBytes {
         let bytes: [UInt8]
-        if let known = artifact.indexBytes {
-            bytes = known
-        } else if let early = await source.index(artifact.index.digest) {
+        if let early = await source.index(artifact.index.digest) {
             bytes = early
         } else {
             do throws(RegistryError) {
-                bytes = try await registry.blob(
-                    BlobLocation(repository: image.repository, digest: artifact.index.digest),
-                    maximumSize: Self.maximumRead)
+                bytes = try await registry.index(of: artifact, in: image.repository)
             } catch {
                 throw FallbackReason(registry: error)
             }
@@ -112,9 +121,10 @@ struct LayerFetcher: Sendable {
                 try await workers.runIfActive {
                     let blob = try LayerIndexBlob(bytes: bytes)
                     let table = try ChunkTable(bytes: blob.index.chunks)
-                    let source = (artifact.copy?.digest ?? description.digest, artifact.copy?.size ?? description.size)
+                    // Where the layer is read.
+                    let place = (artifact.copy?.digest ?? description.digest, artifact.copy?.size ?? description.size)
                     guard blob.blobDigest == description.digest, blob.diffID == artifact.diffID,
-                        (table.blobDigest, table.blobSize) == source,
+                        (table.blobDigest, table.blobSize) == place,
                         table.windows?.digest == artifact.windows?.digest
                     else {
                         throw FallbackReason(

@@ -68,9 +68,9 @@ struct PackDeliveries {
         return deliveries[id] != nil
     }
 
-    /// Whether a pack is on its way for the layer; with `seen`, one of a start that was seen.
-    func isDelivering(_ layer: Digest, seen: Bool = false) -> Bool {
-        deliveries.values.contains { $0.digests.contains(layer) && !(seen && $0.isPredicted) }
+    /// Whether a pack is on its way for the layer.
+    func isDelivering(_ layer: Digest) -> Bool {
+        deliveries.values.contains { $0.digests.contains(layer) }
     }
 
     /// Whether a pack of a start that was seen is on its way for the layer, or one of which is not known yet what it brings: nothing
@@ -79,8 +79,8 @@ struct PackDeliveries {
         deliveries.values.contains { $0.digests.contains(layer) && !($0.isPredicted && !$0.pieces.isEmpty) }
     }
 
-    /// Layers that packs bring something of.
-    var layers: Set<LayerID> { Set(deliveries.values.flatMap(\.coming.keys)) }
+    /// Layers that a pack brings something of.
+    func layers(_ id: DeliveryID) -> [LayerID] { deliveries[id].map { Array($0.coming.keys) } ?? [] }
 
     /// Whether everything that is missing of `chunks` is on its way.
     func brings(_ layer: AttachedLayer, _ chunks: Range<Int>) -> Bool {
@@ -135,9 +135,9 @@ struct PackDeliveries {
     }
 
     /// It will bring nothing more; what it would have brought is given too.
-    mutating func end(_ id: DeliveryID) -> (waiters: [Waiter], rest: [ProfilePiece]) {
+    mutating func end(_ id: DeliveryID) -> (waiters: [Waiter], rest: [ProfilePiece], isPredicted: Bool) {
         let delivery = deliveries.removeValue(forKey: id)
-        return (delivery?.waiters ?? [], delivery?.pieces ?? [])
+        return (delivery?.waiters ?? [], delivery?.pieces ?? [], delivery?.isPredicted ?? false)
     }
 
     /// Takes out the demand, if it waits here.

@@ -33,11 +33,6 @@ extension StreamingEngine {
         state.withLock { state in layers.contains { state.packs.isDelivering($0.digest) } }
     }
 
-    /// Whether a startup pack of a start that was seen is on its way for one of the layers.
-    public func isDeliveringSeen(_ layers: [LayerContent]) -> Bool {
-        state.withLock { state in layers.contains { state.packs.isDelivering($0.digest, seen: true) } }
-    }
-
     func carryOut(_ id: DeliveryID, _ order: PackOrder) async {
         let watch = Task { [weak self] in
             while (try? await Task.sleep(nanoseconds: 250_000_000)) != nil {
@@ -80,7 +75,7 @@ extension StreamingEngine {
             let isWanted = state.withLock { state in
                 let now = MonotonicTime.now()
                 // Nothing is guessed beside a pack, and the link is its own.
-                state.planner.isForetold(state.packs.layers, isPredicted: order.isPredicted, now: now)
+                state.planner.isForetold(state.packs.layers(id), isPredicted: order.isPredicted, now: now)
                 return state.packs.moved(id, to: frame.range.end, now)
             }
             guard isWanted, !Task.isCancelled else { return }
@@ -150,23 +145,23 @@ extension StreamingEngine {
 
     /// The pack brings nothing more: its readers go to the planner, and what it would have brought is a profile.
     private func abandon(_ id: DeliveryID, _ reason: String) {
-        let rest = end(id)
+        let (rest, isPredicted) = end(id)
         // At the end of the engine nothing is left of it, and nobody need know.
         if rest.isEmpty, Task.isCancelled { return }
         counters.packsAbandoned.add()
         logger.warning("a startup pack is given up", metadata: ["reason": "\(reason)", "left": "\(rest.count)"])
-        prefetch(rest)
+        prefetch(rest, isPredicted: isPredicted)
     }
 
     @discardableResult
-    private func end(_ id: DeliveryID) -> [ProfilePiece] {
-        var rest: [ProfilePiece] = []
+    private func end(_ id: DeliveryID) -> (rest: [ProfilePiece], isPredicted: Bool) {
+        var left: (rest: [ProfilePiece], isPredicted: Bool) = ([], false)
         apply { state, now in
-            let (freed, left) = state.packs.end(id)
-            rest = left
-            return Self.free(freed, &state, now)
+            let ended = state.packs.end(id)
+            left = (ended.rest, ended.isPredicted)
+            return Self.free(ended.waiters, &state, now)
         }
-        return rest
+        return left
     }
 
     /// What becomes of readers who wait for a pack no longer: those who lack something go to the planner.

@@ -1,23 +1,38 @@
 import Base
 
-/// Which modules a Python file may import when it is loaded: names, to be looked for.
+/// A module that a Python file may import when it is loaded, to be looked for.
+struct PythonImport: Equatable {
+    /// The dots before the name: 0 for none, `nil` where it is not known whether there are any.
+    var level: Int?
+    /// `package.module`; empty in `from . import name`.
+    var module: String
+    /// What of it is imported, modules perhaps.
+    var names: [String] = []
+}
+
+/// Which modules a Python file may import when it is loaded.
 enum PythonImports {
-    /// A compiled file (`.pyc`): the names that its top level uses. The ones that it imports are among them; functions, whose
-    /// imports come later or never, have their own.
+    /// A compiled file (`.pyc`): what its top level imports; functions, whose imports come later or never, have their own code.
+    /// Of versions whose instructions are not known here it is all the names that the top level uses.
     ///
     /// Versions 3.8 to 3.14 (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). `nil` for others and for
     /// what is damaged.
-    static func names(inCompiled bytes: [UInt8]) -> [String]? {
+    static func imports(inCompiled bytes: [UInt8]) -> [PythonImport]? {
         guard bytes.count > 16, bytes[2] == 0x0D, bytes[3] == 0x0A else { return nil }
         let magic = Int(bytes[0]) | Int(bytes[1]) << 8
         guard (3400..<3700).contains(magic) else { return nil }
         var reader = MarshalReader(bytes, at: 16, hasLocalsPlus: magic >= 3450)
-        return reader.topLevelNames()
+        // 3.13 has other numbers for its instructions.
+        return reader.imports(hasKnownInstructions: magic < 3550)
     }
 
     /// An extension module (`.so`): the dotted names in it. Cython and pybind11 import by C strings; what is no module is
     /// not found.
-    static func names(inExtension bytes: [UInt8]) -> [String] {
+    static func imports(inExtension bytes: [UInt8]) -> [PythonImport] {
+        names(inExtension: bytes).map { PythonImport(module: $0) }
+    }
+
+    private static func names(inExtension bytes: [UInt8]) -> [String] {
         var names: Set<String> = []
         bytes.withUnsafeBufferPointer { bytes in
             var start = 0
@@ -45,8 +60,10 @@ enum PythonImports {
     }
 
     /// A source file: what its `import` lines name, also those inside of `try` and of functions' bodies.
-    static func names(inSource text: String) -> [String] {
-        var names: [String] = []
+    static func imports(inSource text: String) -> [PythonImport] {
+        var imports: [PythonImport] = []
+        // Of the statement that is open: what stands behind `from`, if it is one of these, and its list.
+        var package: PythonImport?
         var list = ""
         var isOpen = false
         for line in text.split(whereSeparator: \.isNewline).prefix(20_000) {
@@ -54,24 +71,30 @@ enum PythonImports {
             if isOpen {
                 list += " " + line
             } else if line.hasPrefix("import ") {
-                list = String(line.dropFirst(7))
+                (package, list) = (nil, String(line.dropFirst(7)))
             } else if line.hasPrefix("from "), let range = line.firstRange(of: " import") {
-                let package = line[line.index(line.startIndex, offsetBy: 5)..<range.lowerBound]
-                let module = package.drop { $0 == "." || $0 == " " }
-                if !module.isEmpty { names.append(String(module.prefix { $0 != " " })) }
+                let name = line[line.index(line.startIndex, offsetBy: 5)..<range.lowerBound].drop { $0 == " " }
+                let module = name.drop { $0 == "." }
+                package = PythonImport(
+                    level: name.count - module.count, module: String(module.prefix { $0 != " " }))
                 list = String(line[range.upperBound...])
             } else {
                 continue
             }
             isOpen = list.contains("(") && !list.contains(")") && list.utf8.count < 16_384
             if isOpen { continue }
-            for item in list.split(whereSeparator: { $0 == "," || $0 == "(" || $0 == ")" || $0 == ";" }) {
-                let name = item.split(separator: " ").first.map(String.init) ?? ""
-                if !name.isEmpty, name != "*" { names.append(name) }
+            let names = list.split { $0 == "," || $0 == "(" || $0 == ")" || $0 == ";" }.compactMap { item in
+                item.split(separator: " ").first.map(String.init)
+            }.filter { $0 != "*" }
+            if var package {
+                package.names = names
+                imports.append(package)
+            } else {
+                imports += names.map { PythonImport(level: 0, module: $0) }
             }
             list = ""
         }
-        return names
+        return imports
     }
 }
 
@@ -80,8 +103,15 @@ private struct MarshalReader {
     private enum Value {
         case text(String)
         case tuple([Value])
+        case integer(Int)
+        case bytes(Range<Int>)
         case other
     }
+
+    // Instructions of Python 3.8 to 3.12 (Lib/opcode.py): two bytes each, the second one its argument.
+    private static let loadConstant: UInt8 = 100
+    private static let importName: UInt8 = 108
+    private static let extendedArgument: UInt8 = 144
 
     private struct Damaged: Error {}
 
@@ -99,19 +129,49 @@ private struct MarshalReader {
         self.hasLocalsPlus = hasLocalsPlus
     }
 
-    mutating func topLevelNames() -> [String]? {
+    /// - Parameter hasKnownInstructions: whether its code can be read; otherwise each name that it uses may be imported.
+    mutating func imports(hasKnownInstructions: Bool) -> [PythonImport]? {
         do throws(Damaged) {
             let type = try byte()
             guard type & 0x7F == UInt8(ascii: "c") else { return nil }
             if type & 0x80 != 0 { references.append(.other) }
             try skip(codeHeader)
-            _ = try object(1)
-            _ = try object(1)
-            guard case .tuple(let names) = try object(1) else { return nil }
-            return names.compactMap { if case .text(let name) = $0 { name } else { nil } }
+            let code = try object(1)
+            guard case .tuple(let constants) = try object(1), case .tuple(let names) = try object(1) else { return nil }
+            let texts = names.map { if case .text(let name) = $0 { name } else { "" } }
+            guard hasKnownInstructions, case .bytes(let range) = code else {
+                return texts.filter { !$0.isEmpty }.map { PythonImport(module: $0) }
+            }
+            return imports(in: range, constants, texts)
         } catch {
             return nil
         }
+    }
+
+    /// `LOAD_CONST level; LOAD_CONST names; IMPORT_NAME module` is what the compiler makes of an import (Python/compile.c).
+    private func imports(in code: Range<Int>, _ constants: [Value], _ names: [String]) -> [PythonImport] {
+        var imports: [PythonImport] = []
+        var argument = 0
+        // The constants that were loaded last.
+        var loaded: (Value, Value) = (.other, .other)
+        for position in stride(from: code.lowerBound, to: code.upperBound - 1, by: 2) {
+            argument = (argument & 0xFF_FFFF) << 8 | Int(bytes[position + 1])
+            switch bytes[position] {
+            case Self.extendedArgument: continue
+            case Self.loadConstant:
+                loaded = (loaded.1, constants.indices.contains(argument) ? constants[argument] : .other)
+            case Self.importName where names.indices.contains(argument):
+                var found = PythonImport(module: names[argument])
+                if case .integer(let level) = loaded.0 { found.level = level }
+                if case .tuple(let list) = loaded.1 {
+                    found.names = list.compactMap { if case .text(let name) = $0, name != "*" { name } else { nil } }
+                }
+                imports.append(found)
+            default: break
+            }
+            argument = 0
+        }
+        return imports
     }
 
     /// Bytes of the numbers that a code object begins with.
@@ -131,7 +191,7 @@ private struct MarshalReader {
     private mutating func body(_ type: UInt8, _ depth: Int) throws(Damaged) -> Value {
         switch Character(UnicodeScalar(type)) {
         case "0", "N", "F", "T", "S", ".": break
-        case "i": try skip(4)
+        case "i": return .integer(Int(Int32(truncatingIfNeeded: try number())))
         case "I", "g": try skip(8)
         case "y": try skip(16)
         case "f": try skip(Int(try byte()))
@@ -139,7 +199,11 @@ private struct MarshalReader {
             try skip(Int(try byte()))
             try skip(Int(try byte()))
         case "l": try skip(2 * abs(Int(Int32(truncatingIfNeeded: try number()))))
-        case "s": try skip(try number())
+        case "s":
+            let count = try number()
+            let start = position
+            try skip(count)
+            return .bytes(start..<position)
         case "t", "u", "a", "A": return .text(try text(try number()))
         case "z", "Z": return .text(try text(Int(try byte())))
         case "(": return .tuple(try items(try number(), depth))

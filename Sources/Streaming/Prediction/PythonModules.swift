@@ -74,7 +74,7 @@ struct PythonModules {
             "/usr/lib/locale/C.utf8/LC_CTYPE", "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
             "/usr/lib/aarch64-linux-gnu/gconv/gconv-modules.cache", "/etc/localtime",
         ].compactMap { files.file($0) }
-        for name in names { result += modules(named: name, from: nil) }
+        for name in names { result += modules(PythonImport(level: 0, module: name), from: nil) }
         for root in roots.dropFirst(2) {
             for name in files.names(in: root, beginningWith: "", limit: Self.maximumNames) where name.hasSuffix(".pth")
             {
@@ -84,25 +84,41 @@ struct PythonModules {
         return result
     }
 
-    /// The files that importing `name` may read, the packages around it first. `package` is the directory of the file that
-    /// imports it, when it is in a package: the name may be relative to that.
-    mutating func modules(named name: String, from package: String?) -> [ImageFile] {
-        guard name.utf8.count <= 128, name.utf8.allSatisfy(Self.isNamePart) else { return [] }
-        let parts = name.split(separator: ".").map(String.init)
-        guard !parts.isEmpty, parts.count <= 8 else { return [] }
+    /// The files that an import may read, the packages around a module first. `package` is the directory of the file that
+    /// imports, when it is in a package.
+    mutating func modules(_ item: PythonImport, from package: String?) -> [ImageFile] {
         var result: [ImageFile] = []
-        // `from .name`, `from ..name`: how many dots there were is not known.
-        var around = package
-        while let package = around, result.isEmpty, has("__init__", in: package) {
-            result += chain(parts, in: package)
-            around = ImagePath.parent(of: package)
+        // What lies in the package, when there are no dots or one; each further one goes up.
+        if item.level != 0, var package {
+            for _ in 1..<max(1, min(item.level ?? 1, 8)) { package = ImagePath.parent(of: package) }
+            result += modules(item.module, and: item.names, in: package)
         }
-        if minor >= 11, Self.frozen.contains(name) { return result }
+        if item.level ?? 0 > 0 || minor >= 11 && Self.frozen.contains(item.module) { return result }
         for root in roots {
-            let found = chain(parts, in: root)
+            let found = modules(item.module, and: item.names, in: root)
             if !found.isEmpty { return result + found }
         }
         return result
+    }
+
+    /// The module `name` in `directory`, and those of `names` that are modules in it.
+    private mutating func modules(_ name: String, and names: [String], in directory: String) -> [ImageFile] {
+        guard let parts = Self.parts(name) else { return [] }
+        let result = chain(parts, in: directory)
+        guard !names.isEmpty, parts.isEmpty || !result.isEmpty else { return result }
+        let package = parts.reduce(directory) { "\($0)/\($1)" }
+        guard files.directory(package) != nil else { return result }
+        return result
+            + names.prefix(64).flatMap { name -> [ImageFile] in
+                Self.parts(name)?.count == 1 ? chain([name], in: package) : []
+            }
+    }
+
+    /// `nil` for what is no name of a module.
+    private static func parts(_ name: String) -> [String]? {
+        guard name.utf8.count <= 128, name.utf8.allSatisfy(isNamePart) else { return nil }
+        let parts = name.split(separator: ".").map(String.init)
+        return parts.count <= 8 ? parts : nil
     }
 
     /// The directory of the package that `file` is a module of, if it is in one.

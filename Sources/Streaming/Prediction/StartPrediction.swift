@@ -43,7 +43,6 @@ public struct PredictedPiece: Sendable {
 /// - a Java launcher: the virtual machine, its archive of classes and its first libraries.
 ///
 /// It is a guess. It is bounded in bytes and files, and what it brings is counted apart (``PlannerStatistics``).
-///
 public struct StartPrediction {
     /// The most that is fetched for one start, in bytes of the blobs.
     static let maximumBytes: UInt64 = 128 << 20
@@ -75,7 +74,14 @@ public struct StartPrediction {
         case pythonExtension
     }
 
+    /// What a file names, in its order.
+    private struct Names {
+        var libraries: [UInt64] = []
+        var others: [UInt64] = []
+    }
+
     private let files: ImageFiles
+    private let givesPresent: Bool
     private var names: ImageFileNames?
     private var python: PythonModules?
     private var libraryPath: [String] = []
@@ -84,20 +90,12 @@ public struct StartPrediction {
     private var bytesLeft = maximumBytes
     /// What has been found since ``takeWave()`` was called last.
     private var wave: [PredictedPiece] = []
-    /// What a file names, in its order.
-    private struct Names {
-        var libraries: [UInt64] = []
-        var others: [UInt64] = []
-    }
-
     /// By the file that names; `nil` is the image's configuration.
     private var named: [UInt64?: Names] = [:]
     /// What names the files that are found now.
     private var namedBy: UInt64?
     /// Whether they are libraries.
     private var isLinking = false
-
-    private let givesPresent: Bool
 
     /// - Parameter givesPresent: give also what is on the node already.
     public init(tree: TreeImage, layers: [LayerContent], givesPresent: Bool = false) {
@@ -133,10 +131,10 @@ public struct StartPrediction {
             if let file = files.file(ImagePath.joined(start.workingDirectory, argument)) {
                 want(file)
             } else if argument.contains("import ") {
-                modules(PythonImports.names(inSource: argument), from: nil)
+                modules(PythonImports.imports(inSource: argument), from: nil)
             } else if python != nil {
                 // `-m module`.
-                modules([argument, argument + ".__main__"], from: nil)
+                modules([PythonImport(level: 0, module: argument, names: ["__main__"])], from: nil)
             }
         }
     }
@@ -263,8 +261,8 @@ public struct StartPrediction {
         case .pythonSource:
             if let text = String(validating: bytes, as: UTF8.self) { source(item.file, text) }
         case .pythonCompiled:
-            modules(PythonImports.names(inCompiled: bytes) ?? [], from: item.file)
-        case .pythonExtension: modules(PythonImports.names(inExtension: bytes), from: item.file)
+            modules(PythonImports.imports(inCompiled: bytes) ?? [], from: item.file)
+        case .pythonExtension: modules(PythonImports.imports(inExtension: bytes), from: item.file)
         }
     }
 
@@ -288,25 +286,18 @@ public struct StartPrediction {
 
     private mutating func source(_ file: ImageFile, _ text: String) {
         python?.add(root: file.directory)
-        modules(PythonImports.names(inSource: text), from: file)
+        modules(PythonImports.imports(inSource: text), from: file)
     }
 
-    private mutating func modules(_ names: [String], from file: ImageFile?) {
+    private mutating func modules(_ imports: [PythonImport], from file: ImageFile?) {
         guard python != nil else { return }
         var package: String?
         if let file {
             package = python?.package(of: file)
             if let root = python?.root(of: file) { python?.add(root: root) }
         }
-        let names = Array(names.prefix(512))
-        for (index, name) in names.enumerated() {
-            let found = python?.modules(named: name, from: package) ?? []
-            for module in found { want(module) }
-            guard found.last?.name.hasPrefix("__init__.") == true else { continue }
-            // `from package import module` names the two one after the other.
-            for next in names[(index + 1)...].prefix(4) where !next.contains(".") {
-                for module in python?.modules(named: "\(name).\(next)", from: package) ?? [] { want(module) }
-            }
+        for item in imports.prefix(512) {
+            for module in python?.modules(item, from: package) ?? [] { want(module) }
         }
     }
 

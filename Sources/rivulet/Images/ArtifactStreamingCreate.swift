@@ -173,7 +173,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             let published = try await builder.publish(
                 job.image.repository, manifest, profile: job.profile, predicts: !noPack, force: force
             ) {
-                ($0.step == .pack ? pack : layers).show($0.bytes, of: max($0.totalBytes, $0.bytes))
+                ($0.step == .pack ? pack : layers).show($0.bytes, of: $0.totalBytes)
             }
             layers.end()
             results.append(

@@ -22,7 +22,23 @@ public struct Sample: Sendable {
     public let usage: ProcessUsage?
     /// CPU time of the link itself until ready.
     public let relayCPU: Double
+    /// What was fetched before anybody had asked for it, as far as the daemon counts that.
+    public let foreseen: Foreseen?
 
     public var bytes: UInt64 { record.bytes }
     public var requests: Int { record.requests.count }
+}
+
+/// What a daemon has fetched until ready because a profile named it or because it was predicted, and what of that was read: bytes of
+/// extents. What a startup pack brings is in neither.
+public struct Foreseen: Sendable {
+    public let profiled, profiledRead: UInt64
+    public let predicted, predictedRead: UInt64
+
+    /// - Parameter metrics: as the daemon gives them.
+    init(_ metrics: [String: Double]) {
+        func bytes(_ name: String) -> UInt64 { UInt64(metrics["rivulet_\(name)_total"] ?? 0) }
+        (profiled, profiledRead) = (bytes("profiled_bytes"), bytes("profiled_bytes_read"))
+        (predicted, predictedRead) = (bytes("predicted_bytes"), bytes("predicted_bytes_read"))
+    }
 }

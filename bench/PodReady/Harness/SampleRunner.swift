@@ -87,6 +87,7 @@ public struct SampleRunner: Sendable {
         let record = relay.record
         let usage = ProcessUsage(of: pid).map { usage in usage.since(usageBefore) }
         let relayCPU = try await relay.cpuSeconds() - relayBefore
+        let foreseen = try await (node.daemon as? RivuletDaemon)?.metrics()
         var complete: MonotonicTime?
         if waitsForComplete {
             step(mode, "waiting for the rest of the image", figures)
@@ -102,7 +103,7 @@ public struct SampleRunner: Sendable {
             create: Self.seconds(marks.pulled, marks.created), start: Self.seconds(marks.created, marks.started),
             ready: Self.seconds(began, ready), complete: complete.map { Self.seconds(began, $0) }, began: began,
             record: record, timeline: timeline.map { (Self.seconds(began, $0.at), $0.bytes) }, usage: usage,
-            relayCPU: relayCPU)
+            relayCPU: relayCPU, foreseen: foreseen.map { Foreseen($0) })
     }
 
     private func step(_ mode: any Mode, _ text: String, _ figures: (@Sendable () -> String)? = nil) {
