@@ -22,6 +22,8 @@ struct Foresight: Sendable {
 
     /// Nearly all that will be read has been predicted, and is coming.
     mutating func trust() {
+        // Once: what is read shows whether it is so.
+        guard !isBegun else { return }
         isBegun = true
         (hits, misses) = (Self.memory, 0)
     }
