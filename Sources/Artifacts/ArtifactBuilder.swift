@@ -90,15 +90,17 @@ public struct ArtifactBuilder: Sendable {
         if !force, signer == nil, profile == nil, let found { return found }
         let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let layers: [StreamingArtifact.Layer]
+        var source = profile.map { PackBuilder.Source.profile($0) }
         if !force, signer == nil, let found {
             layers = found.artifact.layers
         } else {
-            layers = try await self.layers(repository, manifest, subject, report)
+            let configuration = try await configuration(repository, manifest)
+            layers = try await self.layers(repository, manifest, configuration.diffIDs, subject, report)
+            // What was seen is not replaced by a guess.
+            let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
+            if source == nil, predicts, !isSeen, let start = configuration.start { source = .prediction(start) }
         }
         var pack: (Descriptor, UInt32)?
-        // What was seen is not replaced by a guess.
-        let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
-        let source = try await packSource(repository, manifest, profile, predicts && !isSeen)
         if let source, let blob = try await self.pack(repository, manifest, layers, source, report) {
             let isSame =
                 found?.artifact.pack == blob && found?.artifact.layers == layers
@@ -140,25 +142,9 @@ public struct ArtifactBuilder: Sendable {
 
     // MARK: - The startup pack
 
-    /// What says what a start reads; `nil` when nothing does.
-    private func packSource(
-        _ repository: Repository, _ manifest: Manifest, _ profile: Profile?, _ predicts: Bool
-    ) async throws(ArtifactError) -> PackBuilder.Source? {
-        if let profile { return .profile(profile) }
-        guard predicts else { return nil }
-        do throws(RegistryError) {
-            let start = ContainerStart(
-                try ImageConfiguration(bytes: try await registry.configuration(of: manifest, in: repository).bytes))
-            return start.arguments.isEmpty ? nil : .prediction(start)
-        } catch {
-            throw ArtifactError(registry: error, "the configuration of \(repository)@\(manifest.digest)")
-        }
-    }
-
     private func pack(
         _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
-        _ source: PackBuilder.Source,
-        _ report: @escaping @Sendable (Progress) -> Void
+        _ source: PackBuilder.Source, _ report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> Descriptor? {
         let builder = PackBuilder(registry: registry, workers: workers, scratch: scratch, logger: logger)
         var total: UInt64 = 0
@@ -199,10 +185,9 @@ public struct ArtifactBuilder: Sendable {
     // MARK: - Layers
 
     private func layers(
-        _ repository: Repository, _ manifest: Manifest, _ subject: Descriptor,
+        _ repository: Repository, _ manifest: Manifest, _ diffIDs: [Digest], _ subject: Descriptor,
         _ report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
-        let diffIDs = try await diffIDs(repository, manifest)
         var seen: Set<Digest> = []
         var work: [(descriptor: Descriptor, diffID: Digest)] = []
         for (descriptor, diffID) in zip(manifest.layers, diffIDs) where seen.insert(descriptor.digest).inserted {
@@ -283,9 +268,14 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    private func diffIDs(_ repository: Repository, _ manifest: Manifest) async throws(ArtifactError) -> [Digest] {
+    /// What the image's configuration says of its layers, and of what is run; `nil` when that is nothing.
+    private func configuration(
+        _ repository: Repository, _ manifest: Manifest
+    ) async throws(ArtifactError) -> (diffIDs: [Digest], start: ContainerStart?) {
         do throws(RegistryError) {
-            return try await registry.configuration(of: manifest, in: repository).diffIDs
+            let found = try await registry.configuration(of: manifest, in: repository)
+            let start = ContainerStart(try ImageConfiguration(bytes: found.bytes))
+            return (found.diffIDs, start.arguments.isEmpty ? nil : start)
         } catch {
             throw ArtifactError(registry: error, "the configuration of \(repository)@\(manifest.digest)")
         }

@@ -53,7 +53,7 @@ struct LinkPace: Sendable {
     var bytesWhileAnswering: UInt64 { Self.bytes(rate * delay * 1.5) }
 
     /// What the link carries while a request is answered that has it for itself.
-    var bytesInRoundTrip: UInt64 { Self.bytes((highest.value ?? 0) * (shortest.value ?? 0)) }
+    var bytesInRoundTrip: UInt64 { Self.bytes(highestRate * (shortest.value ?? 0)) }
 
     /// The most that the link has carried of late, in bytes a second; 0 when nothing has been measured yet.
     var highestRate: Double { highest.value ?? 0 }

@@ -94,8 +94,8 @@ struct TestImages: Sendable {
             publisher: publisher, in: lab)
     }
 
-    /// ctr-remote 0.12 (Debian 12) has been seen to write a layer whose table of contents names data behind the blob's end: what
-    /// comes out twice is taken.
+    /// ctr-remote 0.12 (Debian 12) has been seen to write a layer whose table of contents names data behind the blob's end, and one
+    /// that is shorter than it says, which cannot be pushed: what comes out twice is taken.
     private static func convertToZstd(
         _ reference: String, to target: String, publisher: ImagePublisher, in lab: Lab, registryPort: Int
     ) async throws {
@@ -109,11 +109,11 @@ struct TestImages: Sendable {
         let manifest = "http://127.0.0.1:\(registryPort)/v2/test/main/manifests/zstd"
         var seen: Set<String> = []
         for _ in 0..<6 {
-            try await publisher.convert(reference, to: target, ["--zstdchunked"])
+            guard (try? await publisher.convert(reference, to: target, ["--zstdchunked"])) != nil else { continue }
             let digest = try await Command.run(["python3", "-c", script, manifest], in: lab)
             if !seen.insert(digest).inserted { return }
         }
-        throw LabError(.failed, "ctr-remote gives another image each time")
+        throw LabError(.failed, "ctr-remote gives another image each time, or none that can be pushed")
     }
 
     private static func publish(

@@ -100,8 +100,7 @@ struct RebuiltArchive: Sendable {
                 }
                 let stream = try await registry.open(
                     BlobLocation(repository: repository, digest: content.chunks.blobDigest), .range(range),
-                    priority: .background,
-                    knownSize: content.chunks.blobSize)
+                    priority: .background, knownSize: content.chunks.blobSize)
                 for try await buffer in stream {
                     try await workers.runIfActive {
                         try decoder.withLock { decoder in

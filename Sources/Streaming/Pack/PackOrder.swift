@@ -19,8 +19,7 @@ public struct PackOrder: Sendable {
 
     public init(
         location: BlobLocation, size: UInt64, opening: Task<BlobStream, any Error>? = nil, isPredicted: Bool = false,
-        digests: Set<Digest>,
-        layers: AsyncStream<[LayerContent]>
+        digests: Set<Digest>, layers: AsyncStream<[LayerContent]>
     ) {
         self.location = location
         self.size = size

@@ -1,0 +1,27 @@
+import NIOPosix
+
+extension NIOThreadPool {
+    /// Makes `count` things, so many at once, and has `use` called with each in the order of their numbers, one at a time.
+    func inOrder<Made: Sendable>(
+        _ count: Int, atOnce: Int, make: @escaping @Sendable (Int) throws -> Made,
+        use: @escaping @Sendable (Made) throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: (Int, Made).self) { group in
+            var waiting: [Int: Made] = [:]
+            var (started, used) = (0, 0)
+            while used < count {
+                while started < count, started - used < atOnce {
+                    let number = started
+                    group.addTask { (number, try await self.runIfActive { try make(number) }) }
+                    started += 1
+                }
+                guard let (number, made) = try await group.next() else { break }
+                waiting[number] = made
+                while let next = waiting.removeValue(forKey: used) {
+                    try await runIfActive { try use(next) }
+                    used += 1
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import Base
+import LayerFormats
+import NIOCore
+import NIOPosix
+import Registry
+
+extension RegistryClient {
+    /// Puts the archive of a layer into a file; gives what is in it, and how large it is.
+    ///
+    /// - Parameter read: called with bytes of the layer as they are done with.
+    func storeArchive(
+        of layer: Descriptor, diffID: Digest, in repository: Repository, _ file: ScratchFile, _ workers: NIOThreadPool,
+        _ read: @Sendable (Int) -> Void
+    ) async throws -> (entries: [ArchivedEntry], size: UInt64) {
+        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        let state = Guarded(StoredArchive(listing: ArchiveListing(blobDigest: layer.digest), file: file))
+        try await readWhole(layer, in: repository, workers, read) { bytes in
+            try state.withLock { try $0.push(bytes) }
+        }
+        return try await workers.runIfActive {
+            try state.withLock { state in
+                let found = try state.finish()
+                guard found.diffID == diffID else {
+                    throw ArtifactError(
+                        .badLayer,
+                        "layer \(layer.digest) of \(repository) unpacks to \(found.diffID), and the image says \(diffID)"
+                    )
+                }
+                return (found.entries, state.size)
+            }
+        }
+    }
+
+    /// Pushes a blob that lies in a file.
+    func push(
+        _ blob: Descriptor, in file: ScratchFile, to repository: Repository, _ workers: NIOThreadPool
+    ) async throws(RegistryError) {
+        try await pushBlob(BlobLocation(repository: repository, digest: blob.digest), size: blob.size) {
+            range throws(RegistryError) in
+            do {
+                return try await workers.runIfActive { ByteBuffer(bytes: try file.read(range)) }
+            } catch {
+                throw RegistryError(.connection, "the scratch file of blob \(blob.digest)", cause: error)
+            }
+        }
+    }
+}
+
+/// An archive on its way into a file.
+private struct StoredArchive {
+    let listing: ArchiveListing
+    let file: ScratchFile
+    private(set) var size: UInt64 = 0
+    /// What has been decoded and not been written.
+    private var made: [UInt8] = []
+
+    init(listing: ArchiveListing, file: ScratchFile) {
+        self.listing = listing
+        self.file = file
+    }
+
+    mutating func push(_ bytes: UnsafeRawBufferPointer) throws {
+        try listing.push(bytes) { made += $0 }
+        try write()
+    }
+
+    mutating func finish() throws -> (entries: [ArchivedEntry], diffID: Digest) {
+        let found = try listing.finish { made += $0 }
+        try write()
+        return found
+    }
+
+    private mutating func write() throws {
+        try file.write(made, at: size)
+        size += UInt64(made.count)
+        try file.checkRoom(size, after: made.count)
+        made.removeAll(keepingCapacity: true)
+    }
+}
