@@ -67,12 +67,10 @@ let lowerHalf: [Target] =
 let upperHalf: [Target] =
     [
         // Generated code: warnings in it are not ours.
-        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"]),
-        .target(
-            name: "ContainerRuntime",
-            dependencies: ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf],
-            swiftSettings: settings),
+        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"])
     ]
+    + module(
+        "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
     + module(
         "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
         tests: ["TestRegistry", "Lab"])
@@ -94,15 +92,16 @@ let upperHalf: [Target] =
         "Snapshotter",
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem", "Registry",
-            "Streaming", "Artifacts", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf, sqlite, logging,
-            metrics, lifecycle, nio, nioPosix, system,
+            "Streaming", "Artifacts", "ContainerdAPI", "ContainerRuntime", grpc, grpcTransport, grpcProtobuf, protobuf,
+            sqlite, logging, metrics, lifecycle, nio, nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
         "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Artifacts", "Snapshotter", "HTTPAPI", "ContainerdAPI", grpc, grpcTransport, logging,
-            metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
+            "Streaming", "Artifacts", "Snapshotter", "HTTPAPI", "ContainerdAPI", "ContainerRuntime", grpc,
+            grpcTransport,
+            logging, metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
         ], tests: ["TestSupport", protobuf])
     + [
         .executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings),

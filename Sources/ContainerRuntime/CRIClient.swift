@@ -16,14 +16,11 @@ public final class CRIClient: Sendable {
     private let images: Runtime_V1_ImageService.Client<Transport>
 
     /// Connects when the first call is made.
-    public init(socket: String) throws(CRIError) {
+    public init(socket: String) throws(ContainerRuntimeError) {
         do {
-            client = GRPCClient(
-                transport: try Transport(
-                    // Go's gRPC servers refuse the percent-encoded path that would stand here otherwise.
-                    target: .unixDomainSocket(path: socket, authority: "localhost"), transportSecurity: .plaintext))
+            client = GRPCClient(transport: try Transport(containerRuntime: socket))
         } catch {
-            throw CRIError(.unreachable, "no CRI client for \(socket)", cause: error)
+            throw ContainerRuntimeError(.unreachable, "no CRI client for \(socket)", cause: error)
         }
         connections = Task { [client] in try await client.runConnections() }
         runtime = Runtime_V1_RuntimeService.Client(wrapping: client)
@@ -39,7 +36,7 @@ public final class CRIClient: Sendable {
     // MARK: - Images
 
     /// The ID of an image that is there, `nil` when it is not.
-    public func image(_ reference: String) async throws(CRIError) -> String? {
+    public func image(_ reference: String) async throws(ContainerRuntimeError) -> String? {
         try await call("ImageStatus \(reference)") { options in
             let status = try await self.images.imageStatus(
                 .with { $0.image.image = reference }, options: options)
@@ -48,7 +45,7 @@ public final class CRIClient: Sendable {
     }
 
     /// The chain ID of an image that is there, as containerd tells it; `nil` when it is not there, or the runtime is another.
-    public func chainID(ofImage reference: String) async throws(CRIError) -> Digest? {
+    public func chainID(ofImage reference: String) async throws(ContainerRuntimeError) -> Digest? {
         let information = try await call("ImageStatus \(reference)") { options in
             try await self.images.imageStatus(
                 .with {
@@ -67,7 +64,7 @@ public final class CRIClient: Sendable {
     public func pull(
         _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(),
         credentials: Runtime_V1_AuthConfig? = nil, seconds: Int64 = 600
-    ) async throws(CRIError) -> String {
+    ) async throws(ContainerRuntimeError) -> String {
         try await call("PullImage \(reference)", seconds: seconds) { options in
             try await self.images.pullImage(
                 .with {
@@ -80,7 +77,7 @@ public final class CRIClient: Sendable {
     }
 
     /// Forgets an image, with all its names.
-    public func removeImage(_ reference: String) async throws(CRIError) {
+    public func removeImage(_ reference: String) async throws(ContainerRuntimeError) {
         try await call("RemoveImage \(reference)") { options in
             _ = try await self.images.removeImage(.with { $0.image.image = reference }, options: options)
         }
@@ -89,7 +86,7 @@ public final class CRIClient: Sendable {
     // MARK: - Pods
 
     /// Whether the runtime itself says that it is ready.
-    public func runtimeIsReady() async throws(CRIError) -> Bool {
+    public func runtimeIsReady() async throws(ContainerRuntimeError) -> Bool {
         try await call("Status") { options in
             try await self.runtime.status(.init(), options: options).status.conditions
                 .contains { $0.type == "RuntimeReady" && $0.status }
@@ -101,7 +98,7 @@ public final class CRIClient: Sendable {
     /// - Parameter handler: the runtime's name for the kind of sandbox; empty for its own choice.
     public func runSandbox(
         _ sandbox: Runtime_V1_PodSandboxConfig, handler: String = ""
-    ) async throws(CRIError) -> String {
+    ) async throws(ContainerRuntimeError) -> String {
         try await call("RunPodSandbox \(sandbox.metadata.name)") { options in
             try await self.runtime.runPodSandbox(
                 .with {
@@ -115,7 +112,7 @@ public final class CRIClient: Sendable {
     /// Makes a container in a sandbox and gives its ID.
     public func createContainer(
         _ container: Runtime_V1_ContainerConfig, in sandboxID: String, of sandbox: Runtime_V1_PodSandboxConfig
-    ) async throws(CRIError) -> String {
+    ) async throws(ContainerRuntimeError) -> String {
         try await call("CreateContainer \(container.metadata.name)") { options in
             try await self.runtime.createContainer(
                 .with {
@@ -128,19 +125,19 @@ public final class CRIClient: Sendable {
     }
 
     /// Starts a container that was made.
-    public func startContainer(_ id: String) async throws(CRIError) {
+    public func startContainer(_ id: String) async throws(ContainerRuntimeError) {
         try await call("StartContainer \(id)") { options in
             _ = try await self.runtime.startContainer(.with { $0.containerID = id }, options: options)
         }
     }
 
     /// What has become of a container.
-    public func status(ofContainer id: String) async throws(CRIError) -> Runtime_V1_ContainerStatus {
+    public func status(ofContainer id: String) async throws(ContainerRuntimeError) -> Runtime_V1_ContainerStatus {
         // Asked every few milliseconds for seconds, the connection is closed now and then although containerd 1.6 goes on (seen
         // after some 250 calls; why is not known). The call changes nothing, so it is repeated once there is another one.
         var tries = 0
         while true {
-            do throws(CRIError) {
+            do throws(ContainerRuntimeError) {
                 return try await call("ContainerStatus \(id)") { options in
                     try await self.runtime.containerStatus(.with { $0.containerID = id }, options: options).status
                 }
@@ -155,7 +152,7 @@ public final class CRIClient: Sendable {
     /// Runs a command in a container: its output and its exit code.
     public func execute(
         _ command: [String], in id: String, seconds: Int64 = 60
-    ) async throws(CRIError) -> (output: String, exitCode: Int32) {
+    ) async throws(ContainerRuntimeError) -> (output: String, exitCode: Int32) {
         try await call("ExecSync \(command)", seconds: seconds + 10) { options in
             let response = try await self.runtime.execSync(
                 .with {
@@ -170,7 +167,7 @@ public final class CRIClient: Sendable {
     }
 
     /// Stops and removes a sandbox with all its containers. One that is gone already is no error.
-    public func removeSandbox(_ id: String) async throws(CRIError) {
+    public func removeSandbox(_ id: String) async throws(ContainerRuntimeError) {
         try await call("StopPodSandbox \(id)") { options in
             _ = try await self.runtime.stopPodSandbox(.with { $0.podSandboxID = id }, options: options)
         }
@@ -181,14 +178,14 @@ public final class CRIClient: Sendable {
 
     private func call<Result: Sendable>(
         _ what: String, seconds: Int64 = 60, _ body: (CallOptions) async throws -> Result
-    ) async throws(CRIError) -> Result {
+    ) async throws(ContainerRuntimeError) -> Result {
         var options = CallOptions.defaults
         options.timeout = .seconds(seconds)
         do {
             return try await body(options)
         } catch {
             let isAway = (error as? RPCError)?.code == .unavailable
-            throw CRIError(isAway ? .unreachable : .failed, what, cause: error)
+            throw ContainerRuntimeError(isAway ? .unreachable : .failed, what, cause: error)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Artifacts
 import Base
+import ContainerRuntime
 import ContentStore
 import FUSEServer
 import Glibc
@@ -50,8 +51,9 @@ struct Daemon: Sendable {
         let workers = NIOThreadPool(numberOfThreads: Self.workerThreads)
         workers.start()
         let resolver = ImageResolver(
-            registry: registry, store: store, fileSystem: fileSystem, engine: engine, records: records,
-            workers: workers,
+            registry: registry, content: configuration.containerdAddress.map { ContentClient(socket: $0) },
+            store: store,
+            fileSystem: fileSystem, engine: engine, records: records, workers: workers,
             mountPoint: mount.mountPoint, policy: policy, logger: logger)
         page.addSource { Self.figures(registry: registry, engine: engine, mount: mount) }
 

@@ -34,10 +34,12 @@ public struct RemoteLayerRequest: Sendable {
     public var parentChainID: Digest?
     /// All labels of the request, bounded in number and size.
     public var labels: [String: String]
+    /// The containerd namespace that pulls the image, `nil` when the snapshot's key does not say.
+    public var namespace: String?
 
     public init(
         imageReference: String, manifestDigest: Digest?, layerDigest: Digest, chainID: Digest, parentChainID: Digest?,
-        labels: [String: String]
+        labels: [String: String], namespace: String? = nil
     ) {
         self.imageReference = imageReference
         self.manifestDigest = manifestDigest
@@ -45,6 +47,7 @@ public struct RemoteLayerRequest: Sendable {
         self.chainID = chainID
         self.parentChainID = parentChainID
         self.labels = labels
+        self.namespace = namespace
     }
 }
 

@@ -10,13 +10,17 @@ struct RemoteTarget: Sendable {
     var chainID: Digest
     /// All labels of the request.
     var labels: [String: String]
+    /// What a key begins with, `nil` when it has but a name.
+    var namespace: String?
 
     init?(key: String, labels: [String: String]) {
         guard let ref = labels[SnapshotLabels.ref], let chainID = Digest(ref) else { return nil }
-        let name = key.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
+        let parts = key.split(separator: "/", omittingEmptySubsequences: false)
+        let name = parts.last ?? ""
         guard name.hasPrefix("extract-"), name.hasSuffix(" " + ref) else { return nil }
         self.chainID = chainID
         self.labels = labels
+        if let first = parts.first, parts.count == 3, !first.isEmpty { namespace = String(first) }
     }
 
     /// What says where the layer is; `nil` when the client added nothing of it, so that nobody asks for a remote layer.
@@ -41,7 +45,7 @@ struct RemoteTarget: Sendable {
         }
         return RemoteLayerRequest(
             imageReference: image, manifestDigest: manifestDigest, layerDigest: layerDigest, chainID: chainID,
-            parentChainID: parentChainID, labels: labels)
+            parentChainID: parentChainID, labels: labels, namespace: namespace)
     }
 }
 

@@ -165,6 +165,7 @@ struct RemoteTests {
     @Test func twoNamespacesShareASnapshot() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             #expect(try await snapshotter.unpack(bottom, namespace: "k8s.io/7") == nil)
+            #expect(snapshotter.remote.requests.first?.namespace == "k8s.io")
             #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
             // Without any of the labels that say where the layer is, too.
             var bare = bottom

@@ -12,6 +12,9 @@ public final class Containerd: Sendable {
     public let process: ChildProcess
     private let lab: Lab
 
+    /// The socket of the one that is, or will be, in `<lab>/<name>`.
+    public static func socket(in lab: Lab, name: String) -> String { "\(lab.directory)/\(name)/containerd.sock" }
+
     /// Starts one in `<lab>/<name>`.
     /// - Parameters:
     ///   - snapshotter: what CRI unpacks into: `overlayfs`, or a name in `plugins`.
@@ -26,7 +29,7 @@ public final class Containerd: Sendable {
         self.lab = lab
         self.snapshotter = snapshotter
         root = "\(base)/root"
-        socket = "\(base)/containerd.sock"
+        socket = Self.socket(in: lab, name: name)
         var text = """
             version = 2
             root = "\(base)/root"

@@ -31,7 +31,7 @@ public struct LabError: ModuleError {
     }
 
     /// What the container runtime says is wrong.
-    init(runtime error: CRIError) {
+    init(runtime error: ContainerRuntimeError) {
         self.init(.pod, error.message, cause: error)
     }
 }

@@ -38,7 +38,8 @@ public final class Node: Sendable {
                 daemon = nil
             case .rivulet(let options):
                 daemon = try await RivuletDaemon(
-                    in: lab, directory: "\(name)/r", hosts: hosts, options: options, teardown: teardown)
+                    in: lab, directory: "\(name)/r", containerd: Containerd.socket(in: lab, name: "\(name)/c"),
+                    hosts: hosts, options: options, teardown: teardown)
             case .stargz(let program):
                 daemon = try await StargzDaemon(
                     program: program, in: lab, directory: "\(name)/s", hosts: hosts, teardown: teardown)

@@ -60,7 +60,7 @@ public final class Pod: Sendable {
             throw LabError(runtime: error)
         }
         marks.sandbox = .now()
-        do throws(CRIError) {
+        do throws(ContainerRuntimeError) {
             progress("pull")
             var image = try await client.image(specification.image)
             if image == nil {

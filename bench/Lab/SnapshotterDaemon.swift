@@ -25,10 +25,12 @@ public final class RivuletDaemon: SnapshotterDaemon {
 
     /// Starts one in `<lab>/<directory>`.
     /// - Parameters:
+    ///   - containerd: the socket of the containerd that it serves.
     ///   - hosts: a directory of `hosts.toml` files.
     ///   - options: further lines of its configuration file: whole tables.
     public init(
-        in lab: Lab, directory: String = "rivulet", hosts: String, options: String = "", teardown: Teardown? = nil
+        in lab: Lab, directory: String = "rivulet", containerd: String, hosts: String, options: String = "",
+        teardown: Teardown? = nil
     ) async throws(LabError) {
         let base = "\(lab.directory)/\(directory)"
         self.lab = lab
@@ -43,6 +45,8 @@ public final class RivuletDaemon: SnapshotterDaemon {
             address = "\(socket)"
             [log]
             level = "info"
+            [containerd]
+            address = "\(containerd)"
             [registry]
             config_path = "\(hosts)"
             [admin]

@@ -13,6 +13,8 @@ public struct DaemonConfiguration: Sendable {
     public var registryConnections = 24
     /// See ``registryConnections``.
     public var registryBackgroundRequests = 8
+    /// containerd's own socket; `nil` for none.
+    public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
     public var profiles = true
     /// Seconds.
@@ -47,6 +49,8 @@ public struct DaemonConfiguration: Sendable {
         var reader = try ConfigurationReader(text: text, path: path)
         root = try reader.path("root", default: root)
         address = try reader.path("address", default: address)
+        let containerd = try reader.string("containerd.address", default: containerdAddress ?? "")
+        containerdAddress = containerd.isEmpty ? nil : containerd
         logLevel = try reader.choice("log.level", default: logLevel)
         registryConfigPath = try reader.string("registry.config_path", default: registryConfigPath)
         let dockerConfig = try reader.string("registry.docker_config", default: "")

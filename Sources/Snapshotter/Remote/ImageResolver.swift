@@ -1,5 +1,6 @@
 public import Artifacts
 public import Base
+public import ContainerRuntime
 public import ContentStore
 import LayerFormats
 import LayerIndex
@@ -60,6 +61,7 @@ public final class ImageResolver: RemoteImages {
 
     private let images = Guarded<[Key: Entry]>([:])
     private let registry: RegistryClient
+    private let content: ContentClient?
     private let engine: StreamingEngine
     private let layers: LayerFetcher
     private let artifacts: ArtifactFinder
@@ -68,13 +70,15 @@ public final class ImageResolver: RemoteImages {
     private let policy: Policy
     private let logger: Logger
 
-    /// A resolver over the parts that do the work. `records` is where it keeps which layers a chain has; `workers` is the
+    /// A resolver over the parts that do the work. `content` is where containerd keeps what it pulls; `records` is where it keeps which layers a chain has; `workers` is the
     /// pool for blocking work; `mountPoint` is where `fileSystem` is served.
     public init(
-        registry: RegistryClient, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
+        registry: RegistryClient, content: ContentClient?, store: ContentStore, fileSystem: LazyFileSystem,
+        engine: StreamingEngine,
         records: SnapshotStore, workers: NIOThreadPool, mountPoint: String, policy: Policy, logger: Logger
     ) {
         self.registry = registry
+        self.content = content
         self.engine = engine
         self.policy = policy
         self.logger = logger
@@ -183,12 +187,13 @@ public final class ImageResolver: RemoteImages {
         // Where nothing says that it is not needed, it is looked for while the manifest comes.
         let early = request.manifestDigest.map { self.artifact(of: $0, reference.repository, opened) }
         if policy.usesArtifacts, let early, await mayNeedArtifact(request) { early.begin() }
-        let (descriptions, configuration, manifest) = try await descriptions(reference, request)
+        let pulled = PulledContent(content, namespace: request.namespace)
+        let (descriptions, configuration, manifest) = try await descriptions(reference, request, pulled)
         let start = MonotonicTime.now()
         let artifact = early ?? self.artifact(of: manifest, reference.repository, opened)
         let mayHavePack = descriptions.contains { LayerFetcher.asksArtifact(of: $0) }
         let containerStart = Task {
-            await self.containerStart(configuration, reference.repository, mayHavePack ? artifact : nil)
+            await self.containerStart(configuration, reference.repository, pulled, mayHavePack ? artifact : nil)
         }
         let results = await open(descriptions, of: reference, artifact)
         let image = OpenedImage(
@@ -295,25 +300,29 @@ public final class ImageResolver: RemoteImages {
     /// What the image's configuration says that is run. It is asked for beside the layers, so that it costs no time, and only
     /// when neither a profile nor a startup pack will say more; that it cannot be had harms nothing.
     private func containerStart(
-        _ configuration: Descriptor?, _ repository: Repository, _ artifact: ImageArtifact?
+        _ configuration: Descriptor?, _ repository: Repository, _ pulled: PulledContent?, _ artifact: ImageArtifact?
     ) async -> ContainerStart? {
         guard policy.predicts, let configuration, await !profiles.hasProfile(of: repository),
-            await artifact?.value?.pack == nil,
-            let bytes = try? await registry.blob(
-                BlobLocation(repository: repository, digest: configuration.digest),
-                maximumSize: RegistryClient.maximumConfigSize),
-            let found = try? ImageConfiguration(bytes: bytes)
+            await artifact?.value?.pack == nil
         else { return nil }
-        return ContainerStart(found)
+        var bytes = await pulled?.configuration(configuration.digest)
+        if bytes == nil {
+            bytes = try? await registry.blob(
+                BlobLocation(repository: repository, digest: configuration.digest),
+                maximumSize: RegistryClient.maximumConfigSize)
+        }
+        return bytes.flatMap { try? ImageConfiguration(bytes: $0) }.map { ContainerStart($0) }
     }
 
     /// What the manifest says of each layer, bottom first, and of the configuration.
     private func descriptions(
-        _ reference: ImageReference, _ request: RemoteLayerRequest
+        _ reference: ImageReference, _ request: RemoteLayerRequest, _ pulled: PulledContent?
     ) async throws(FallbackReason) -> (layers: [LayerDescription], configuration: Descriptor?, manifest: Digest?) {
         let manifest: Manifest
         do {
-            if let digest = request.manifestDigest {
+            if let digest = request.manifestDigest, let found = await pulled?.manifest(digest) {
+                manifest = found
+            } else if let digest = request.manifestDigest {
                 manifest = try await registry.manifest(reference.repository, digest: digest)
             } else {
                 manifest = try await registry.resolve(reference, platform: .current).manifest

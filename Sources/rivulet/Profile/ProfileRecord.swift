@@ -81,7 +81,7 @@ struct ProfileRecord: AsyncParsableCommand {
             defer { stopper.cancel() }
             do {
                 try await work.value
-            } catch let error as CRIError {
+            } catch let error as ContainerRuntimeError {
                 let advice =
                     error.code == .unreachable
                     ? ": is containerd running, and is \(containerd) its socket (--containerd)? It is root's: try it with sudo"

@@ -1,0 +1,65 @@
+public import Base
+import ContainerdAPI
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import GRPCProtobuf
+import SwiftProtobuf
+
+/// Reads containerd's content store: what it has fetched of an image need not be fetched once more.
+public struct ContentClient: Sendable {
+    private let socket: String
+    private let patience: Duration
+
+    /// - Parameters:
+    ///   - socket: containerd's own. It is connected for each blob, so that containerd may be restarted, or start later.
+    ///   - patience: a blob that has not come by then is not worth the wait: a registry is faster.
+    public init(socket: String, patience: Duration = .seconds(1)) {
+        self.socket = socket
+        self.patience = patience
+    }
+
+    /// The bytes of a blob, of which the digest has been checked. containerd shows each namespace what it has fetched itself.
+    public func blob(
+        _ digest: Digest, namespace: String, maximumSize: Int
+    ) async throws(ContainerRuntimeError) -> [UInt8] {
+        let bytes: [UInt8]
+        do {
+            bytes = try await read(digest, namespace, maximumSize)
+        } catch let error as ContainerRuntimeError {
+            throw error
+        } catch {
+            let isAway = (error as? RPCError)?.code == .unavailable
+            throw ContainerRuntimeError(
+                isAway ? .unreachable : .failed, "blob \(digest) from containerd at \(socket)", cause: error)
+        }
+        guard Digest.of(bytes) == digest else {
+            throw ContainerRuntimeError(.badContent, "containerd at \(socket) gave other bytes for blob \(digest)")
+        }
+        return bytes
+    }
+
+    private func read(_ digest: Digest, _ namespace: String, _ maximumSize: Int) async throws -> [UInt8] {
+        var options = CallOptions.defaults
+        options.timeout = patience
+        options.waitForReady = false
+        return try await withGRPCClient(
+            transport: HTTP2ClientTransport.Posix(containerRuntime: socket)
+        ) { [options] client in
+            try await Containerd_Services_Content_V1_Content.Client(wrapping: client).read(
+                .with { $0.digest = digest.description }, metadata: ["containerd-namespace": "\(namespace)"],
+                options: options
+            ) { response in
+                var bytes: [UInt8] = []
+                for try await piece in response.messages {
+                    guard piece.offset == bytes.count, bytes.count + piece.data.count <= maximumSize else {
+                        throw ContainerRuntimeError(
+                            .badContent,
+                            "blob \(digest) from containerd at \(socket): over \(maximumSize) bytes, or a gap")
+                    }
+                    bytes += piece.data
+                }
+                return bytes
+            }
+        }
+    }
+}

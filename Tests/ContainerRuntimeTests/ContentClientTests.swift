@@ -1,0 +1,102 @@
+import Base
+import ContainerRuntime
+import ContainerdAPI
+import Foundation
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import SwiftProtobuf
+import Testing
+
+/// Blobs of containerd's content store, from a server that gives them as the test says.
+struct ContentClientTests {
+    private typealias API = Containerd_Services_Content_V1_Content
+
+    /// One blob of one namespace.
+    private struct Content: API.ServiceProtocol {
+        var bytes: [UInt8] = Array("a manifest".utf8)
+        var pieceSize = 4
+        /// What is said of where each piece lies.
+        var gap: Int64 = 0
+        var isSilent = false
+
+        func read(
+            request: ServerRequest<Containerd_Services_Content_V1_ReadContentRequest>, context: ServerContext
+        ) async throws -> StreamingServerResponse<Containerd_Services_Content_V1_ReadContentResponse> {
+            let namespaces = Array(request.metadata[stringValues: "containerd-namespace"])
+            guard namespaces == ["k8s.io"] else { throw RPCError(code: .notFound, message: "\(namespaces)") }
+            if isSilent { try await Task.sleep(for: .seconds(1)) }
+            return StreamingServerResponse { writer in
+                for start in stride(from: 0, to: bytes.count, by: pieceSize) {
+                    try await writer.write(
+                        .with {
+                            $0.offset = Int64(start) + gap
+                            $0.data = Data(bytes[start..<min(start + pieceSize, bytes.count)])
+                        })
+                }
+                return [:]
+            }
+        }
+    }
+
+    private static let digest = Digest.of(Array("a manifest".utf8))
+
+    /// What the client makes of `content`: the bytes, or why there are none.
+    private static func read(
+        _ content: Content, digest: Digest = digest, namespace: String = "k8s.io", maximumSize: Int = 100
+    ) async throws -> Result<[UInt8], ContainerRuntimeError> {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("content-\(UUID())").path
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let socket = directory + "/containerd.sock"
+        return try await withGRPCServer(
+            transport: .http2NIOPosix(
+                address: .unixDomainSocket(path: socket), transportSecurity: .plaintext),
+            services: [content]
+        ) { server in
+            _ = try await server.listeningAddress
+            let client = ContentClient(socket: socket, patience: content.isSilent ? .milliseconds(200) : .seconds(10))
+            do throws(ContainerRuntimeError) {
+                return .success(try await client.blob(digest, namespace: namespace, maximumSize: maximumSize))
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+
+    @Test func givesABlobThatComesInPieces() async throws {
+        #expect(try await Self.read(Content()).get() == Array("a manifest".utf8))
+        #expect(try await Self.read(Content(), maximumSize: 10).get() == Array("a manifest".utf8))
+    }
+
+    @Test func anotherNamespaceHasItNot() async throws {
+        let error = try await #require(Self.read(Content(), namespace: "default").failure)
+        #expect(error.code == .failed)
+        #expect("\(error)".contains("\(Self.digest)"))
+    }
+
+    @Test func doesNotBelieveWhatComes() async throws {
+        for content in [Content(bytes: Array("a manifesT".utf8)), Content(bytes: []), Content(gap: 1)] {
+            #expect(try await Self.read(content).failure?.code == .badContent)
+        }
+        #expect(try await Self.read(Content(), maximumSize: 9).failure?.code == .badContent)
+    }
+
+    @Test func doesNotWaitForLong() async throws {
+        #expect(try await Self.read(Content(isSilent: true)).failure?.code == .failed)
+        let started = ContinuousClock.now
+        await #expect {
+            try await ContentClient(socket: "/nowhere/containerd.sock", patience: .seconds(60))
+                .blob(Self.digest, namespace: "k8s.io", maximumSize: 10)
+        } throws: {
+            ($0 as? ContainerRuntimeError)?.code == .unreachable
+        }
+        #expect(ContinuousClock.now - started < .seconds(30))
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        guard case .failure(let error) = self else { return nil }
+        return error
+    }
+}
