@@ -16,7 +16,8 @@ extension Planner {
             profileBatch = min(profileBatch &* configuration.profileBatchGrowth, configuration.runLimit.profile)
             if batch.contains(where: { !$0.isPredicted }) { profileGoesOn(now) }
         }
-        if profileQueue.isEmpty { profileBatch = configuration.profileFirstBatch }
+        // More of the same start may follow while something of it is on its way.
+        if profileQueue.isEmpty, profileBytesLeft == 0 { profileBatch = configuration.profileFirstBatch }
     }
 
     /// Keeps account of an extent that is fetched for a profile, or because it was predicted.

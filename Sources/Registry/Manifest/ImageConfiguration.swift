@@ -14,6 +14,13 @@ public struct ImageConfiguration: Sendable, Equatable {
     /// The digests of the layers' archives, bottom first.
     public var diffIDs: [Digest]
 
+    /// The chain of all layers (OCI image-spec, config.md, "Layer ChainID"); `nil` when there are none.
+    public var chainID: Digest? {
+        diffIDs.dropFirst().reduce(diffIDs.first) { chain, diffID in
+            chain.map { Digest.of(Array("\($0) \(diffID)".utf8)) }
+        }
+    }
+
     private struct Wire: Decodable {
         struct Config: Decodable {
             var Entrypoint: [String]?

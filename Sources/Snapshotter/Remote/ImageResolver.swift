@@ -192,18 +192,18 @@ public final class ImageResolver: RemoteImages {
         let start = MonotonicTime.now()
         let artifact = early ?? self.artifact(of: manifest, reference.repository, opened)
         let mayHavePack = descriptions.contains { LayerFetcher.asksArtifact(of: $0) }
+        // What containerd has fetched is at hand: it is read before anybody wants it.
+        let known = Task { await self.configuration(configuration, pulled) }
         let containerStart = Task {
-            await self.containerStart(configuration, reference.repository, pulled, mayHavePack ? artifact : nil)
+            await self.containerStart(
+                configuration, known.value, reference.repository, mayHavePack ? artifact : nil)
         }
-        let results = await open(descriptions, of: reference, artifact)
+        let beginning = Task { await self.profiles.beginning(of: known.value?.chainID, reference.repository) }
+        let results = await open(descriptions, of: reference, artifact, beginning)
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
                 OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
             }, start: containerStart)
-        for content in image.contents {
-            engine.attach(
-                content, locations: [BlobLocation(repository: reference.repository, digest: content.digest)])
-        }
         opening.yield(image.contents)
         if policy.prefetches { engine.prefetch(image.contents) }
         let hasArtifact = await artifact.isFound
@@ -265,7 +265,8 @@ public final class ImageResolver: RemoteImages {
 
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
     private func open(
-        _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: ImageArtifact
+        _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: ImageArtifact,
+        _ beginning: Task<Profile?, Never>
     ) async -> [Result<LayerContent, FallbackReason>] {
         let notOpened = FallbackReason(.internal, "not opened")
         return await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
@@ -276,7 +277,7 @@ public final class ImageResolver: RemoteImages {
             while finished < descriptions.count {
                 while started < descriptions.count, started - finished < policy.layersAtOnce {
                     let index = started
-                    group.addTask { (index, await self.open(descriptions[index], of: image, artifact)) }
+                    group.addTask { (index, await self.open(descriptions[index], of: image, artifact, beginning)) }
                     started += 1
                 }
                 guard let (index, result) = await group.next() else { break }
@@ -287,30 +288,44 @@ public final class ImageResolver: RemoteImages {
         }
     }
 
+    /// Opens one, and has fetched of it what is known to be needed first.
     private func open(
-        _ description: LayerDescription, of image: ImageReference, _ artifact: ImageArtifact
+        _ description: LayerDescription, of image: ImageReference, _ artifact: ImageArtifact,
+        _ beginning: Task<Profile?, Never>
     ) async -> Result<LayerContent, FallbackReason> {
         do throws(FallbackReason) {
-            return .success(try await layers.layer(description, image: image, artifact: artifact))
+            let content = try await layers.layer(description, image: image, artifact: artifact)
+            engine.attach(
+                content, locations: [BlobLocation(repository: image.repository, digest: content.digest)])
+            // An artifact may have a startup pack, which brings the same; and its indexes are here almost at once.
+            if !LayerFetcher.asksArtifact(of: description), let beginning = await beginning.value {
+                await profiles.start(beginning, of: content)
+            }
+            return .success(content)
         } catch {
             return .failure(error)
         }
     }
 
-    /// What the image's configuration says that is run. It is asked for beside the layers, so that it costs no time, and only
-    /// when neither a profile nor a startup pack will say more; that it cannot be had harms nothing.
+    /// The image's configuration, if containerd has it.
+    private func configuration(_ descriptor: Descriptor?, _ pulled: PulledContent?) async -> ImageConfiguration? {
+        guard let descriptor, let bytes = await pulled?.configuration(descriptor.digest) else { return nil }
+        return try? ImageConfiguration(bytes: bytes)
+    }
+
+    /// What the image's configuration says that is run. If it is not `known` it is asked for beside the layers, so that it costs no
+    /// time, and only when neither a profile nor a startup pack will say more; that it cannot be had harms nothing.
     private func containerStart(
-        _ configuration: Descriptor?, _ repository: Repository, _ pulled: PulledContent?, _ artifact: ImageArtifact?
+        _ configuration: Descriptor?, _ known: ImageConfiguration?, _ repository: Repository,
+        _ artifact: ImageArtifact?
     ) async -> ContainerStart? {
         guard policy.predicts, let configuration, await !profiles.hasProfile(of: repository),
             await artifact?.value?.pack == nil
         else { return nil }
-        var bytes = await pulled?.configuration(configuration.digest)
-        if bytes == nil {
-            bytes = try? await registry.blob(
-                BlobLocation(repository: repository, digest: configuration.digest),
-                maximumSize: RegistryClient.maximumConfigSize)
-        }
+        if let known { return ContainerStart(known) }
+        let bytes = try? await registry.blob(
+            BlobLocation(repository: repository, digest: configuration.digest),
+            maximumSize: RegistryClient.maximumConfigSize)
         return bytes.flatMap { try? ImageConfiguration(bytes: $0) }.map { ContainerStart($0) }
     }
 

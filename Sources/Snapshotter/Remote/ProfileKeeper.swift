@@ -20,6 +20,9 @@ final class ProfileKeeper: Sendable {
         let mounted = MonotonicTime.now()
     }
 
+    /// Of file content: some 2 MiB of most layers.
+    private static let earlyBytes: UInt64 = 5 << 20
+
     private let records: ProfileRecords
     private let engine: StreamingEngine
     private let workers: NIOThreadPool
@@ -73,6 +76,21 @@ final class ProfileKeeper: Sendable {
         }
         watching.withLock { $0.updateValue(task, forKey: subject.chain)?.cancel() }
         return known != nil
+    }
+
+    /// What is known to be needed first of the image with this chain, or of another of `repository`: as much as a link may carry
+    /// while the image is being opened.
+    func beginning(of chain: Digest?, _ repository: Repository) async -> Profile? {
+        guard policy.replays else { return nil }
+        return try? await workers.runIfActive { [records] in
+            try records.find(chain, repository)?.profile.beginning(bytes: Self.earlyBytes)
+        }
+    }
+
+    /// Has fetched what `beginning` names of a layer that is open, before the other layers are: the link has nothing else to do.
+    /// What another layer covers up comes in vain, so it must not be much.
+    func start(_ beginning: Profile, of layer: LayerContent) async {
+        try? await workers.runIfActive { [engine] in engine.prefetch(beginning.pieces(in: layer.tree, [layer])) }
     }
 
     /// Says which image a chain is the root file system of.

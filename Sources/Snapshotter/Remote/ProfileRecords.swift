@@ -49,9 +49,9 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// The profile of `chain`; when it has none, the newest of another image of `repository`, whose files are likely to
-    /// have the same names.
-    public func find(_ chain: Digest, _ repository: Repository) throws -> KeptProfile? {
+    /// The profile of `chain`; when it has none or is not known, the newest of another image of `repository`, whose files are
+    /// likely to have the same names.
+    public func find(_ chain: Digest?, _ repository: Repository) throws -> KeptProfile? {
         try database.read { database in
             try Row.fetchOne(
                 database,
@@ -59,7 +59,7 @@ public struct ProfileRecords: Sendable {
                     SELECT chain, host, repository, file FROM profiles
                     WHERE chain = ?1 OR (host = ?2 AND repository = ?3)
                     ORDER BY chain = ?1 DESC, turn DESC LIMIT 1
-                    """, arguments: [chain.hex, repository.host, repository.name]
+                    """, arguments: [chain?.hex, repository.host, repository.name]
             ).flatMap(Self.kept)
         }
     }

@@ -57,6 +57,17 @@ public struct Profile: Sendable, Equatable {
         return result
     }
 
+    /// The first entries, with `bytes` of file content or a little more.
+    public func beginning(bytes: UInt64) -> Profile {
+        var left = bytes
+        return Profile(
+            entries: Array(
+                entries.prefix { entry in
+                    defer { left -= min(left, entry.range.count) }
+                    return left > 0
+                }))
+    }
+
     /// Bytes of this profile that `other` does not name.
     public func byteCount(missingIn other: Profile) -> UInt64 {
         let known = Set(other.entries.map(Piece.init))
