@@ -17,7 +17,12 @@ struct EndToEndLab: Sendable {
     }
 
     /// Rivulet, fetching nothing that nobody asked for, so that counts are exact.
-    static let quietRivulet = Node.Snapshotter.rivulet(options: "[streaming]\nbackground_fill = false\n")
+    static let quietRivulet = quietRivulet("")
+
+    /// The same, with further lines of configuration.
+    static func quietRivulet(_ options: String) -> Node.Snapshotter {
+        .rivulet(options: "[streaming]\nbackground_fill = false\n" + options)
+    }
 
     /// Runs `body` with a node, which is taken down afterwards.
     func withNode(

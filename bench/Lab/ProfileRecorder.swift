@@ -10,7 +10,8 @@ public enum ProfileRecorder {
         seconds: UInt64
     ) async throws -> [UInt8] {
         try await Node.with(
-            "profile-source", in: lab, snapshotter: .rivulet(options: "[streaming]\nprofile_quiet = 1\n"),
+            // jupyter computes for more than a second in the middle of its start.
+            "profile-source", in: lab, snapshotter: .rivulet(options: "[streaming]\nprofile_quiet = 5\n"),
             registry: registry, pauseArchive: pauseArchive
         ) { node in
             guard let daemon = node.daemon as? RivuletDaemon else { return [] }

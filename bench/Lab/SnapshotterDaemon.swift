@@ -27,7 +27,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
     /// - Parameters:
     ///   - containerd: the socket of the containerd that it serves.
     ///   - hosts: a directory of `hosts.toml` files.
-    ///   - options: further lines of its configuration file: whole tables.
+    ///   - options: further lines of its configuration file: whole tables. A table `containerd` stands in for `containerd`.
     public init(
         in lab: Lab, directory: String = "rivulet", containerd: String, hosts: String, options: String = "",
         teardown: Teardown? = nil
@@ -45,8 +45,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
             address = "\(socket)"
             [log]
             level = "info"
-            [containerd]
-            address = "\(containerd)"
+            \(options.contains("[containerd]") ? "" : "[containerd]\naddress = \"\(containerd)\"")
             [registry]
             config_path = "\(hosts)"
             [admin]

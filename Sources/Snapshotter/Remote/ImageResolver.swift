@@ -51,6 +51,10 @@ public final class ImageResolver: RemoteImages {
         let layer: Digest?
     }
 
+    private enum ManifestSource {
+        case containerd, registry
+    }
+
     private struct Entry {
         let task: Task<OpenedImage, any Error>
         var expires: MonotonicTime
@@ -188,12 +192,12 @@ public final class ImageResolver: RemoteImages {
         let early = request.manifestDigest.map { self.artifact(of: $0, reference.repository, opened) }
         if policy.usesArtifacts, let early, await mayNeedArtifact(request) { early.begin() }
         let pulled = PulledContent(content, namespace: request.namespace)
-        let (descriptions, configuration, manifest) = try await descriptions(reference, request, pulled)
+        let (descriptions, configuration, manifest, source) = try await descriptions(reference, request, pulled)
         let start = MonotonicTime.now()
         let artifact = early ?? self.artifact(of: manifest, reference.repository, opened)
         let mayHavePack = descriptions.contains { LayerFetcher.asksArtifact(of: $0) }
-        // What containerd has fetched is at hand: it is read before anybody wants it.
-        let known = Task { await self.configuration(configuration, pulled) }
+        // What containerd has fetched is at hand: it is read before anybody wants it. Where it has no manifest it has no more.
+        let known = Task { await self.configuration(configuration, source == .containerd ? pulled : nil) }
         let containerStart = Task {
             await self.containerStart(
                 configuration, known.value, reference.repository, mayHavePack ? artifact : nil)
@@ -211,7 +215,7 @@ public final class ImageResolver: RemoteImages {
             "image is resolved",
             metadata: [
                 "image": "\(reference)", "layers": "\(image.layers.count)", "streamable": "\(image.streamable)",
-                "artifact": "\(hasArtifact)",
+                "artifact": "\(hasArtifact)", "manifest": "\(source)",
                 "milliseconds": "\(MonotonicTime.now().since(start) / 1_000_000)",
             ])
         return image
@@ -329,14 +333,18 @@ public final class ImageResolver: RemoteImages {
         return bytes.flatMap { try? ImageConfiguration(bytes: $0) }.map { ContainerStart($0) }
     }
 
-    /// What the manifest says of each layer, bottom first, and of the configuration.
+    /// What the manifest says of each layer, bottom first, and of the configuration; and where it is from.
     private func descriptions(
         _ reference: ImageReference, _ request: RemoteLayerRequest, _ pulled: PulledContent?
-    ) async throws(FallbackReason) -> (layers: [LayerDescription], configuration: Descriptor?, manifest: Digest?) {
+    ) async throws(FallbackReason) -> (
+        layers: [LayerDescription], configuration: Descriptor?, manifest: Digest?, source: ManifestSource
+    ) {
         let manifest: Manifest
+        var source = ManifestSource.registry
         do {
             if let digest = request.manifestDigest, let found = await pulled?.manifest(digest) {
                 manifest = found
+                source = .containerd
             } else if let digest = request.manifestDigest {
                 manifest = try await registry.manifest(reference.repository, digest: digest)
             } else {
@@ -350,7 +358,7 @@ public final class ImageResolver: RemoteImages {
                 LayerDescription(
                     digest: layer.digest, size: layer.size, mediaType: layer.mediaType, annotations: layer.annotations)
             }
-            return (layers, manifest.config, manifest.digest)
+            return (layers, manifest.config, manifest.digest, source)
         }
         guard request.manifestDigest == nil else {
             throw FallbackReason(.imageMismatch, "manifest \(manifest.digest) has no layer \(request.layerDigest)")
@@ -358,6 +366,6 @@ public final class ImageResolver: RemoteImages {
         // The tag has moved since the client read it: go by the labels of this one layer.
         let layer = LayerDescription(
             digest: request.layerDigest, size: 0, mediaType: "", annotations: request.labels)
-        return ([layer], nil, nil)
+        return ([layer], nil, nil, source)
     }
 }

@@ -12,7 +12,7 @@ public struct StartupPackWriter: Sendable {
     /// What a pack holds at most, decoded: more than any start that is worth one.
     private static let maximumLength: UInt64 = 512 << 20
     /// Made once and fetched often.
-    private static let level: Int32 = 15
+    private static let level: Int32 = 19
 
     private let layers: [LayerContent]
     private let pieces: [StartupPack.Piece]
