@@ -25,13 +25,12 @@ struct PrivilegedEndToEndTests {
     func startsBeforeThePull(readsContainerd: Bool) async throws {
         let file = shared.images.bulk[0]
         let options = readsContainerd ? "" : "[containerd]\naddress = \"\"\n"
-        try await shared.withNode(
-            readsContainerd ? "lazy" : "lazy-apart", snapshotter: EndToEndLab.quietRivulet(options)
-        ) { node in
+        let name = readsContainerd ? "lazy" : "lazy-apart"
+        try await shared.withNode(name, snapshotter: EndToEndLab.quietRivulet(options)) { node in
             node.relay.forget()
             let pod = try await Pod(
                 .init(
-                    name: "lazy", image: shared.images.main,
+                    name: name, image: shared.images.main,
                     command: ["/bin/busybox", "sh", "-c", "busybox sha256sum \(file.path); echo done; sleep 1000"]),
                 in: lab, client: node.client)
             _ = try await pod.waitForLine("done", seconds: 60)
