@@ -69,8 +69,7 @@ let upperHalf: [Target] =
         // Generated code: warnings in it are not ours.
         .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"])
     ]
-    + module(
-        "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
+    + module("ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
     + module(
         "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
         tests: ["TestRegistry", "Lab"])
@@ -100,8 +99,8 @@ let upperHalf: [Target] =
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
             "Streaming", "Artifacts", "Snapshotter", "HTTPAPI", "ContainerdAPI", "ContainerRuntime", grpc,
-            grpcTransport,
-            logging, metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1, system,
+            grpcTransport, logging, metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1,
+            system,
         ], tests: ["TestSupport", protobuf])
     + [
         .executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings),

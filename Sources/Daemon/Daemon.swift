@@ -52,8 +52,7 @@ struct Daemon: Sendable {
         workers.start()
         let resolver = ImageResolver(
             registry: registry, content: configuration.containerdAddress.map { ContentClient(socket: $0) },
-            store: store,
-            fileSystem: fileSystem, engine: engine, records: records, workers: workers,
+            store: store, fileSystem: fileSystem, engine: engine, records: records, workers: workers,
             mountPoint: mount.mountPoint, policy: policy, logger: logger)
         page.addSource { Self.figures(registry: registry, engine: engine, mount: mount) }
 

@@ -17,11 +17,10 @@ struct EndToEndLab: Sendable {
     }
 
     /// Rivulet, fetching nothing that nobody asked for, so that counts are exact.
-    static let quietRivulet = quietRivulet("")
+    static let quietRivulet = quietRivulet(readsContainerd: true)
 
-    /// The same, with further lines of configuration.
-    static func quietRivulet(_ options: String) -> Node.Snapshotter {
-        .rivulet(options: "[streaming]\nbackground_fill = false\n" + options)
+    static func quietRivulet(readsContainerd: Bool) -> Node.Snapshotter {
+        .rivulet(options: "[streaming]\nbackground_fill = false\n", readsContainerd: readsContainerd)
     }
 
     /// Runs `body` with a node, which is taken down afterwards.

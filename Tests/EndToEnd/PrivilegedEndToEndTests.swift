@@ -24,9 +24,9 @@ struct PrivilegedEndToEndTests {
         arguments: [true, false])
     func startsBeforeThePull(readsContainerd: Bool) async throws {
         let file = shared.images.bulk[0]
-        let options = readsContainerd ? "" : "[containerd]\naddress = \"\"\n"
         let name = readsContainerd ? "lazy" : "lazy-apart"
-        try await shared.withNode(name, snapshotter: EndToEndLab.quietRivulet(options)) { node in
+        let snapshotter = EndToEndLab.quietRivulet(readsContainerd: readsContainerd)
+        try await shared.withNode(name, snapshotter: snapshotter) { node in
             node.relay.forget()
             let pod = try await Pod(
                 .init(

@@ -17,8 +17,8 @@ public final class Node: Sendable {
     public enum Snapshotter: Sendable {
         /// containerd itself.
         case overlayfs
-        /// rivuletd, with further lines of configuration.
-        case rivulet(options: String)
+        /// rivuletd, with further lines of configuration, and whether it may read what containerd has.
+        case rivulet(options: String, readsContainerd: Bool = true)
         /// stargz-snapshotter's daemon, at this path.
         case stargz(program: String)
     }
@@ -36,10 +36,11 @@ public final class Node: Sendable {
             switch snapshotter {
             case .overlayfs:
                 daemon = nil
-            case .rivulet(let options):
+            case .rivulet(let options, let readsContainerd):
                 daemon = try await RivuletDaemon(
-                    in: lab, directory: "\(name)/r", containerd: Containerd.socket(in: lab, name: "\(name)/c"),
-                    hosts: hosts, options: options, teardown: teardown)
+                    in: lab, directory: "\(name)/r",
+                    containerd: readsContainerd ? Containerd.socket(in: lab, name: "\(name)/c") : nil, hosts: hosts,
+                    options: options, teardown: teardown)
             case .stargz(let program):
                 daemon = try await StargzDaemon(
                     program: program, in: lab, directory: "\(name)/s", hosts: hosts, teardown: teardown)

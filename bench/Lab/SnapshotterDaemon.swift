@@ -25,11 +25,11 @@ public final class RivuletDaemon: SnapshotterDaemon {
 
     /// Starts one in `<lab>/<directory>`.
     /// - Parameters:
-    ///   - containerd: the socket of the containerd that it serves.
+    ///   - containerd: the socket of the containerd that it serves; `nil` where it is not to ask that for anything.
     ///   - hosts: a directory of `hosts.toml` files.
-    ///   - options: further lines of its configuration file: whole tables. A table `containerd` stands in for `containerd`.
+    ///   - options: further lines of its configuration file: whole tables.
     public init(
-        in lab: Lab, directory: String = "rivulet", containerd: String, hosts: String, options: String = "",
+        in lab: Lab, directory: String = "rivulet", containerd: String?, hosts: String, options: String = "",
         teardown: Teardown? = nil
     ) async throws(LabError) {
         let base = "\(lab.directory)/\(directory)"
@@ -45,7 +45,8 @@ public final class RivuletDaemon: SnapshotterDaemon {
             address = "\(socket)"
             [log]
             level = "info"
-            \(options.contains("[containerd]") ? "" : "[containerd]\naddress = \"\(containerd)\"")
+            [containerd]
+            address = "\(containerd ?? "")"
             [registry]
             config_path = "\(hosts)"
             [admin]

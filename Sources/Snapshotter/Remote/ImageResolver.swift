@@ -74,12 +74,12 @@ public final class ImageResolver: RemoteImages {
     private let policy: Policy
     private let logger: Logger
 
-    /// A resolver over the parts that do the work. `content` is where containerd keeps what it pulls; `records` is where it keeps which layers a chain has; `workers` is the
-    /// pool for blocking work; `mountPoint` is where `fileSystem` is served.
+    /// A resolver over the parts that do the work. `content` is where containerd keeps what it pulls; `records` is where it keeps
+    /// which layers a chain has; `workers` is the pool for blocking work; `mountPoint` is where `fileSystem` is served.
     public init(
         registry: RegistryClient, content: ContentClient?, store: ContentStore, fileSystem: LazyFileSystem,
-        engine: StreamingEngine,
-        records: SnapshotStore, workers: NIOThreadPool, mountPoint: String, policy: Policy, logger: Logger
+        engine: StreamingEngine, records: SnapshotStore, workers: NIOThreadPool, mountPoint: String, policy: Policy,
+        logger: Logger
     ) {
         self.registry = registry
         self.content = content
@@ -202,12 +202,17 @@ public final class ImageResolver: RemoteImages {
             await self.containerStart(
                 configuration, known.value, reference.repository, mayHavePack ? artifact : nil)
         }
-        let beginning = Task { await self.profiles.beginning(of: known.value?.chainID, reference.repository) }
+        // A layer without an index of its own may be pulled, and all above it. Or an artifact has a startup pack, which brings the
+        // same; and its indexes are here almost at once.
+        let beginning =
+            mayHavePack
+            ? nil : Task { await self.profiles.beginning(of: known.value?.chainID, reference.repository) }
         let results = await open(descriptions, of: reference, artifact, beginning)
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
                 OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
             }, start: containerStart)
+        for content in image.contents { attach(content, of: reference) }
         opening.yield(image.contents)
         if policy.prefetches { engine.prefetch(image.contents) }
         let hasArtifact = await artifact.isFound
@@ -270,7 +275,7 @@ public final class ImageResolver: RemoteImages {
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
     private func open(
         _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: ImageArtifact,
-        _ beginning: Task<Profile?, Never>
+        _ beginning: Task<Profile?, Never>?
     ) async -> [Result<LayerContent, FallbackReason>] {
         let notOpened = FallbackReason(.internal, "not opened")
         return await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
@@ -292,17 +297,19 @@ public final class ImageResolver: RemoteImages {
         }
     }
 
+    private func attach(_ content: LayerContent, of image: ImageReference) {
+        engine.attach(content, locations: [BlobLocation(repository: image.repository, digest: content.digest)])
+    }
+
     /// Opens one, and has fetched of it what is known to be needed first.
     private func open(
         _ description: LayerDescription, of image: ImageReference, _ artifact: ImageArtifact,
-        _ beginning: Task<Profile?, Never>
+        _ beginning: Task<Profile?, Never>?
     ) async -> Result<LayerContent, FallbackReason> {
         do throws(FallbackReason) {
             let content = try await layers.layer(description, image: image, artifact: artifact)
-            engine.attach(
-                content, locations: [BlobLocation(repository: image.repository, digest: content.digest)])
-            // An artifact may have a startup pack, which brings the same; and its indexes are here almost at once.
-            if !LayerFetcher.asksArtifact(of: description), let beginning = await beginning.value {
+            if let beginning = await beginning?.value {
+                attach(content, of: image)
                 await profiles.start(beginning, of: content)
             }
             return .success(content)
