@@ -56,7 +56,7 @@ let lowerHalf: [Target] =
     + module("Linux", ["Base", "CLinux", system])
     + module("Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
     + module("LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
-    + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport"])
+    + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
     + module("ContentStore", ["Base", "Linux", "LayerIndex", system], tests: ["TestSupport"])
     + module("Planner", ["Base"])
     + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])

@@ -1,4 +1,5 @@
 import Base
+import CLinux
 import LayerFormats
 import LayerIndex
 import TestSupport
@@ -75,6 +76,15 @@ import Testing
         frame.appendLittleEndian(0x184D_2A50 as UInt32)
         frame.appendLittleEndian(UInt32(payload.count))
         return frame + payload
+    }
+
+    /// Memory that is used again may hold anything, another table of contents for instance: here all of it is opening braces.
+    @Test func whatWasInMemoryIsNoText() throws {
+        let blob = Self.blob()
+        _ = mallopt(M_PERTURB, Int32(UInt8(ascii: "{") ^ 0xFF))
+        defer { _ = mallopt(M_PERTURB, 0) }
+        // The first large block of a process is fresh from the kernel, and zero.
+        for _ in 0..<5 { _ = try open(blob) }
     }
 
     private func open(_ blob: Blob, first: Int = .max, _ layer: LayerDescription? = nil) throws -> LayerIndexBytes {

@@ -45,6 +45,8 @@ struct TOCReader: ~Copyable {
     /// - Returns: The digest of the JSON text, every byte of it.
     mutating func readAll(into loader: inout TOCLoader) throws(LayerFormatError) -> Digest {
         var remaining = try textSize()
+        // The window is empty, and what lies in its memory is no text.
+        memory.initialize(repeating: 0, count: JSONCursor.padding)
         var hasher = DigestHasher()
         var scanner = TOCScanner(limits: limits)
         while true {
