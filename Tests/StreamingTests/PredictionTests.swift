@@ -237,6 +237,77 @@ import Testing
         }
     }
 
+    @Test func whatScriptsOfNodeNameComesBeforeItIsLoaded() async throws {
+        try await withBench { bench in
+            func text(_ path: String, _ lines: String...) -> (String, [UInt8]) {
+                (path, Array(lines.joined(separator: "\n").utf8))
+            }
+            let packages = "srv/node_modules"
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/bin/node", Self.elf(needed: [])), text("srv/package.json", "{}"),
+                    text(
+                        "srv/server.js", "\"use strict\";", "// require('./comment')", "const a = require('express'),",
+                        "  b = require( './lib/own');", "function later() {", "  const c = require('./late');", "}",
+                        "const d = require('events'); import e from \"esm\"", "import {", "  f", "} from \"esm\";",
+                        "module.exports = {", "  field: require('./field'),", "};"),
+                    text("srv/comment.js", "// 1"), text("srv/late.js", "// 2"), text("srv/lib/own.js", "// 3"),
+                    text("srv/field/index.js", "// 4"), text("\(packages)/events/index.js", "// built in"),
+                    text("\(packages)/express/package.json", "{\"main\": \"./entry\"}"),
+                    text("\(packages)/express/entry.js", "require('@scope/part/sub'); require('shared')"),
+                    text(
+                        "\(packages)/@scope/part/package.json",
+                        "{\"exports\": {\".\": [\"./top.js\"], \"./sub\": {\"require\": {\"node\": \"./dist/sub.cjs\"}}}}"
+                    ),
+                    text("\(packages)/@scope/part/dist/sub.cjs", "exports.top = require('..')"),
+                    text("\(packages)/@scope/part/top.js", "require('../part')"),
+                    text(
+                        "\(packages)/esm/package.json",
+                        "{\"exports\": {\"import\": \"./m.mjs\", \"require\": \"./c.cjs\"}}"),
+                    text("\(packages)/esm/m.mjs", "export * from './further.mjs'"),
+                    text("\(packages)/esm/further.mjs", "export default 1"), text("\(packages)/esm/c.cjs", "// other"),
+                    // They say that each is the other.
+                    text("usr/share/nodejs/shared/package.json", "{\"main\": \"../loop\"}"),
+                    text("usr/share/nodejs/loop/package.json", "{\"main\": \"../shared\"}"),
+                    text("usr/share/nodejs/shared/index.js", "require('damaged')"),
+                    text("usr/share/nodejs/damaged/package.json", "{\"main\": "),
+                    text("usr/share/nodejs/damaged/index.js", "// last"),
+                ])
+            bench.engine.predictor.configure(
+                image.chain, ContainerStart(arguments: ["node", "server"], workingDirectory: "/srv"))
+            for path in [
+                "srv/server.js", "srv/package.json", "srv/lib/own.js", "srv/field/index.js",
+                "\(packages)/express/entry.js",
+                "\(packages)/@scope/part/top.js", "\(packages)/esm/further.mjs", "usr/share/nodejs/damaged/index.js",
+            ] {
+                #expect(try await image.comes(path), "\(path)")
+            }
+            for path in ["srv/comment.js", "srv/late.js", "\(packages)/events/index.js", "\(packages)/esm/c.cjs"] {
+                #expect(try !image.isPresent(path), "\(path)")
+            }
+            #expect(bench.engine.snapshot().planner.demands == 0)
+        }
+    }
+
+    /// Where its directory is.
+    @Test func theEndOfALargeJarComesFirst() async throws {
+        try await withBench { bench in
+            let jar = Samples.noise(bytes: 9 << 20, seed: 7)
+            let image = try Followed(bench, [("usr/bin/java", Self.elf(needed: [])), ("srv/app.jar", jar)])
+            bench.engine.predictor.configure(
+                image.chain, ContainerStart(arguments: ["java", "-jar", "app.jar"], workingDirectory: "/srv"))
+            let content = try #require(try image.tree.content(try image.inode("srv/app.jar")))
+            let end = image.layer.chunks.chunks(
+                overlapping: ByteRange(offset: content.range.end - 100_000, end: content.range.end))
+            for _ in 0..<2000 where image.layer.missing(in: end) != nil {
+                try await Task.sleep(nanoseconds: 5_000_000)
+            }
+            #expect(image.layer.missing(in: end) == nil)
+            #expect(try !image.isPresent("srv/app.jar"))
+        }
+    }
+
     @Test func aJavaRuntimeComesBeforeItIsLoaded() async throws {
         try await withBench { bench in
             let home = "usr/lib/jvm/java-17"

@@ -5,7 +5,7 @@ extension ImageRecipe {
         [
             nginx(edition), numpy, pythonSci(edition), pythonWeb(edition), postgres(edition), jupyter(edition),
             smallFiles(edition), bigFile(edition), manyLayers(edition), jvm(edition), upgrade(1, edition),
-            upgrade(2, edition),
+            upgrade(2, edition), node(edition),
         ]
     }
 
@@ -112,6 +112,16 @@ extension ImageRecipe {
             stages: [.packages("openjdk-17-jre-headless"), .script("jvm/setup.sh")],
             command: ["java", "-Xmx256m", "-cp", "/app", "Server"], probe: .http(port: 18004, path: "/"))
         recipe.environment = ["PORT=18004"]
+        return recipe
+    }
+
+    /// A web application of Debian's Express.
+    static func node(_ edition: ImageEdition) -> ImageRecipe {
+        var recipe = ImageRecipe(
+            "node", edition,
+            stages: [.packages("nodejs"), .packages("node-express"), .application("node")],
+            command: ["node", "/app/server.js"], probe: .http(port: 18007, path: "/orders/7"))
+        recipe.environment = ["PORT=18007"]
         return recipe
     }
 

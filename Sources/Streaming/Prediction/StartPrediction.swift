@@ -40,7 +40,8 @@ public struct PredictedPiece: Sendable {
 /// the process gets to it:
 /// - a program: its interpreter (`#!`, or the ELF loader) and the libraries that it is linked with, and theirs;
 /// - a Python interpreter: what every start of it reads; a Python file: the modules that its top level names;
-/// - a Java launcher: the virtual machine, its archive of classes and its first libraries.
+/// - Node.js: the packages and files that a script's top level names, by what their descriptions say;
+/// - a Java launcher: the virtual machine, its archive of classes and its first libraries; a jar: the directory at its end.
 ///
 /// It is a guess. It is bounded in bytes and files, and what it brings is counted apart (``PlannerStatistics``).
 public struct StartPrediction {
@@ -55,7 +56,9 @@ public struct StartPrediction {
     private static let wholeProgram: UInt64 = 16 << 20
     /// What is fetched of the start of a larger one.
     private static let startOfFile: UInt64 = 256 << 10
-    /// A Python file larger than this is data, not a program.
+    /// What is fetched of the end of a larger jar, where its directory is: some 100 bytes a class.
+    private static let endOfJar: UInt64 = 512 << 10
+    /// A Python or JavaScript file larger than this is data, not a program.
     private static let largestModule: UInt64 = 1 << 20
 
     /// A file that will tell more once `part` of it is here.
@@ -72,6 +75,8 @@ public struct StartPrediction {
         case pythonSource
         case pythonCompiled
         case pythonExtension
+        case nodeSource
+        case nodePackage(NodePackage, isImport: Bool)
     }
 
     /// What a file names, in its order.
@@ -84,6 +89,10 @@ public struct StartPrediction {
     private let givesPresent: Bool
     private var names: ImageFileNames?
     private var python: PythonModules?
+    private var node: NodeModules?
+    /// Packages whose descriptions have been looked at, with what was looked for: they may name each other.
+    private var packages: Set<String> = []
+    private var environment: [String] = []
     private var libraryPath: [String] = []
     private var seen: Set<UInt64> = []
     private var pending: [Pending] = []
@@ -113,6 +122,7 @@ public struct StartPrediction {
 
     /// The image says what it runs.
     public mutating func start(_ start: ContainerStart) {
+        environment = start.environment
         libraryPath =
             start.environment.first { $0.hasPrefix("LD_LIBRARY_PATH=") }
             .map { $0.dropFirst(16).split(separator: ":").map(String.init) } ?? []
@@ -132,6 +142,8 @@ public struct StartPrediction {
                 want(file)
             } else if argument.contains("import ") {
                 modules(PythonImports.imports(inSource: argument), from: nil)
+            } else if node != nil {
+                load(NodeImport(name: ImagePath.joined(start.workingDirectory, argument)), from: "/")
             } else if python != nil {
                 // `-m module`.
                 modules([PythonImport(level: 0, module: argument, names: ["__main__"])], from: nil)
@@ -183,6 +195,9 @@ public struct StartPrediction {
         note(file)
         guard seen.count < Self.maximumFiles, seen.insert(file.inode).inserted else { return }
         fetch(file, ByteRange(offset: 0, end: file.range.count <= whole ? file.range.count : Self.startOfFile))
+        if file.range.count > whole, file.name.hasSuffix(".jar") {
+            fetch(file, ByteRange(offset: file.range.count - Self.endOfJar, end: file.range.count))
+        }
         follow(file, calledAs: path ?? file.path)
     }
 
@@ -221,6 +236,8 @@ public struct StartPrediction {
             if file.range.count <= Self.largestModule { wait(file, .pythonCompiled, file.range.count) }
         } else if name.hasSuffix(".py") {
             if file.range.count <= Self.largestModule { wait(file, .pythonSource, file.range.count) }
+        } else if node != nil, name.hasSuffix(".js") || name.hasSuffix(".cjs") || name.hasSuffix(".mjs") {
+            if file.range.count <= Self.largestModule { wait(file, .nodeSource, file.range.count) }
         } else if name.hasPrefix("python3"), python == nil,
             let found = PythonModules(executable: file, calledAs: path, in: files)
         {
@@ -228,6 +245,9 @@ public struct StartPrediction {
             for file in python?.startup() ?? [] { want(file) }
             wait(file, .head, ELFImage.headSize)
         } else {
+            if node == nil, name == "node" || name == "nodejs" {
+                node = NodeModules(files, environment: environment)
+            }
             for (file, part) in JavaRuntime.startup(file, in: files) where seen.insert(file.inode).inserted {
                 note(file)
                 fetch(file, part)
@@ -263,6 +283,9 @@ public struct StartPrediction {
         case .pythonCompiled:
             modules(PythonImports.imports(inCompiled: bytes) ?? [], from: item.file)
         case .pythonExtension: modules(PythonImports.imports(inExtension: bytes), from: item.file)
+        case .nodeSource: load(NodeImports.imports(inSource: bytes), from: item.file)
+        case .nodePackage(let package, let isImport):
+            take(node?.module(package, describedBy: bytes, isImport: isImport), isImport: isImport)
         }
     }
 
@@ -275,12 +298,37 @@ public struct StartPrediction {
         if interpreter.hasSuffix("/env"), words.count > 1 {
             for directory in ["/usr/local/bin", "/usr/bin", "/bin"] where program("\(directory)/\(words[1])") { break }
         }
-        if words.contains(where: { $0.contains("python") }),
-            let bytes = file.bytes(
-                ByteRange(offset: 0, end: min(file.range.count, Self.largestModule))),
-            let text = String(validating: bytes, as: UTF8.self)
-        {
+        let bytes = file.bytes(ByteRange(offset: 0, end: min(file.range.count, Self.largestModule)))
+        guard let bytes else { return }
+        if words.contains(where: { $0.contains("python") }), let text = String(validating: bytes, as: UTF8.self) {
             source(file, text)
+        } else if words.contains(where: { $0.hasSuffix("node") }) {
+            load(NodeImports.imports(inSource: bytes), from: file)
+        }
+    }
+
+    private mutating func load(_ imports: [NodeImport], from file: ImageFile) {
+        // Whether a file is a module of the newer kind is in the description of the package that it lies in.
+        if let description = files.file(file.directory + "/package.json") { want(description) }
+        for item in imports { load(item, from: file.directory) }
+    }
+
+    private mutating func load(_ item: NodeImport, from directory: String) {
+        take(node?.find(item.name, from: directory), isImport: item.isImport)
+    }
+
+    private mutating func take(_ found: NodeModules.Found?, isImport: Bool) {
+        switch found {
+        case .module(let file): want(file)
+        case .package(let package):
+            want(package.description)
+            // Most are what they are without being told, so that nothing need wait for the description.
+            if let index = node?.index(of: package) { want(index) }
+            guard packages.count < Self.maximumFiles, package.description.range.count <= Self.largestModule,
+                packages.insert("\(package.directory)/\(package.rest)").inserted
+            else { return }
+            wait(package.description, .nodePackage(package, isImport: isImport), package.description.range.count)
+        case nil: break
         }
     }
 
