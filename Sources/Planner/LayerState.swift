@@ -29,7 +29,8 @@ struct LayerState: Sendable {
     var lastFailure: MonotonicTime?
     var marks: [Marks]
     var streams = SequentialStreams()
-    var neighbourhood: Neighbourhood
+    /// `nil` as long as no small demand was requested.
+    var neighbourhood: Neighbourhood?
     /// Until then a profile says what will be read, and nothing is guessed from what lies beside it.
     var profiledUntil = MonotonicTime(nanoseconds: 0)
     /// Bytes of the extents that the last profile named.
@@ -40,11 +41,10 @@ struct LayerState: Sendable {
     /// Extents marked ``Marks/inFlight``.
     private(set) var inFlight = 0
 
-    init(_ map: any ExtentMap, host: String, _ configuration: PlannerConfiguration) {
+    init(_ map: any ExtentMap, host: String) {
         self.map = map
         self.host = host
         marks = Array(repeating: [], count: map.extentCount)
-        neighbourhood = Neighbourhood(configuration.neighbourhood)
     }
 
     /// Whether a background class may put the extent in a request.
@@ -179,8 +179,8 @@ extension LayerState {
             } else {
                 let limit = foresight.isGood ? configuration.neighbourhood.foreseen : .max
                 let allowance =
-                    map.extentsSpanFiles
-                    ? min(spare, limit) : neighbourhood.allowance(forDemandOf: demanded, limit: limit)
+                    neighbourhood?.allowance(
+                        forDemandOf: demanded, limit: map.extentsSpanFiles ? min(spare, limit) : limit) ?? 0
                 guard now >= profiledUntil, beside &+ blob.count <= allowance else { break }
                 beside &+= blob.count
                 neighbours.append(extent)

@@ -53,7 +53,10 @@ struct LinkPace: Sendable {
     var bytesWhileAnswering: UInt64 { Self.bytes(rate * delay * 1.5) }
 
     /// What the link carries while a request is answered that has it for itself.
-    var bytesInRoundTrip: UInt64 { Self.bytes(highestRate * (shortest.value ?? 0)) }
+    var bytesInRoundTrip: UInt64 { Self.bytes(highestRate * shortestDelay) }
+
+    /// The least that an answer has taken of late, in nanoseconds; 0 when none has been seen.
+    var shortestDelay: Double { shortest.value ?? 0 }
 
     /// The most that the link has carried of late, in bytes a second; 0 when nothing has been measured yet.
     var highestRate: Double { highest.value ?? 0 }

@@ -204,7 +204,9 @@ extension Planner {
             }
             guard marks.contains(.speculative) else { continue }
             statistics.speculatedRead += 1
-            if marks.contains(.neighbour) { layers[id]?.neighbourhood.wasRead() }
+            guard marks.contains(.neighbour), let bytes = layers[id]?.map.blobRange(of: extent).count else { continue }
+            layers[id]?.neighbourhood?.wasRead(bytes)
+            neighbourhood.wasRead(bytes)
         }
         guard let map = layers[id]?.map,
             let stream = layers[id]?.streams.access(extents, map, configuration),

@@ -35,15 +35,28 @@ extension Planner {
                 satisfy(key, now)
                 continue
             }
+            if layers[key.layer]?.neighbourhood == nil {
+                layers[key.layer]?.neighbourhood = Neighbourhood(after: neighbourhood, pace)
+            }
             guard
                 let (run, neighbours) = layers[key.layer]?.demandRun(
                     from: key.extent, configuration, spare: spareBytes, now: now)
             else { continue }
-            layers[key.layer]?.mark(neighbours, [.speculative, .neighbour])
-            statistics.speculated += UInt64(neighbours.count)
-            if !neighbours.isEmpty { layers[key.layer]?.neighbourhood.requested() }
+            note(neighbours, in: key.layer, besides: run, now)
             start(run, key.layer, .demand, attempts: wants[key]?.attempts ?? 0, now)
         }
+    }
+
+    /// The request for `run` takes neighbours along, or could have.
+    private mutating func note(_ neighbours: [Int], in id: LayerID, besides run: Run, _ now: MonotonicTime) {
+        layers[id]?.mark(neighbours, [.speculative, .neighbour])
+        statistics.speculated += UInt64(neighbours.count)
+        guard let layer = layers[id], now >= layer.profiledUntil,
+            !neighbours.isEmpty || spareBytes > 0 && run.byteCount < configuration.neighbourhood.smallDemand
+        else { return }
+        let bytes = neighbours.reduce(0) { $0 &+ layer.map.blobRange(of: $1).count }
+        layers[id]?.neighbourhood?.requested(with: bytes, pace)
+        neighbourhood.requested(with: bytes, pace)
     }
 
     // MARK: - Readahead

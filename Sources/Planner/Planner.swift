@@ -33,6 +33,8 @@ public struct Planner: Sendable {
     /// When ``profileGoesOn(_:)`` last looked at the layers.
     var profileNoted = MonotonicTime(nanoseconds: 0)
     var pace = LinkPace()
+    /// What the neighbours of all layers were worth of late: a layer's own begins with it.
+    var neighbourhood: Neighbourhood
     /// By host: how long an answer takes is a matter of where it comes from.
     var backOffs: [String: BackOff] = [:]
     /// Hosts that give one range a request.
@@ -67,6 +69,7 @@ public struct Planner: Sendable {
         self.configuration = configuration
         fillTokens = Double(configuration.runLimit.fill)
         profileBatch = configuration.profileFirstBatch
+        neighbourhood = Neighbourhood(configuration.neighbourhood)
     }
 
     // MARK: - Layers
@@ -75,7 +78,7 @@ public struct Planner: Sendable {
     public mutating func attach(_ map: any ExtentMap, host: String) -> LayerID {
         lastLayer += 1
         let id = LayerID(value: lastLayer)
-        layers[id] = LayerState(map, host: host, configuration)
+        layers[id] = LayerState(map, host: host)
         return id
     }
 

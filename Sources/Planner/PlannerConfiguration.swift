@@ -123,7 +123,9 @@ public struct NeighbourhoodLimits: Sendable {
     /// Never more than this while predictions foresee most of what is read; see ``Foresight``.
     public var foreseen: UInt64 = 256 << 10
     /// How many requests are watched before the size changes.
-    public var period = 8
+    public var period = 4
+    /// Nanoseconds that a request costs beside its round trip, at both its ends.
+    public var effort = 2_000_000.0
 
     public init() {}
 }

@@ -208,4 +208,21 @@ import Testing
         #expect(sizes.first == 136 * kibibyte)
         #expect(sizes.last == 40 * kibibyte, "down to 32 KiB beside the 8 KiB that were asked for")
     }
+
+    /// An application that reads a little of each of many layers.
+    @Test func aLayerBeginsWithWhatTheOthersHaveLearned() {
+        var desk = Desk(.guessing)
+        var sizes: [UInt64] = []
+        for _ in 0..<20 {
+            let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 100))
+            let layer = desk.attach(fake)
+            desk.demand(layer, 0..<1)
+            for request in desk.newRequests() {
+                sizes.append(request.blob.count)
+                desk.carryOut(request, layer, fake)
+            }
+        }
+        #expect(sizes.first == 136 * kibibyte)
+        #expect(sizes.last == 40 * kibibyte)
+    }
 }
