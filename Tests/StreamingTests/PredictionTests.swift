@@ -109,6 +109,14 @@ import Testing
             return layer.missing(in: layer.chunks.chunks(overlapping: content.range)) == nil
         }
 
+        /// Begins to read `path`, without waiting for what is missing.
+        func read(_ path: String) throws {
+            let node = try #require(NodeID(slot: 1, nid: try inode(path)))
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let result = buffer.withUnsafeMutableBytes { fileSystem.read(node, at: 0, into: $0) }
+            if case .missing(let miss) = result { _ = fileSystem.demand(miss) { _ in } }
+        }
+
         /// Waits until `path` has come, without anybody reading it.
         func comes(_ path: String) async throws -> Bool {
             for _ in 0..<2000 {
@@ -308,6 +316,39 @@ import Testing
         }
     }
 
+    /// The files of one directory, each third; then one file of directories that lie side by side.
+    @Test func filesReadInTheOrderOfTheirNamesComeBeforeTheyAreRead() async throws {
+        try await withBench { bench in
+            func file(_ path: String, _ seed: UInt64) -> (String, [UInt8]) {
+                (path, Samples.noise(bytes: 2000, seed: seed))
+            }
+            let data = (100..<160).map { file("srv/data/\($0).bin", $0) }
+            let plugins = (10..<40).flatMap {
+                [file("opt/plug-\($0)/etc/plugin.json", $0), file("opt/plug-\($0)/other", 50 + $0)]
+            }
+            let code = (10..<40).map { file("opt/code/m\($0).py", 200 + $0) }
+            let image = try Followed(
+                bench, data + plugins + code + [("opt/without/other", [1]), ("srv/data/122.txt", [2])])
+            for place in [0, 3, 6] { try image.read("srv/data/\(100 + place).bin") }
+            #expect(try await image.comes("srv/data/112.bin"), "two ahead after two steps")
+            try image.read("srv/data/109.bin")
+            #expect(try await image.comes("srv/data/121.bin"), "four ahead after three")
+            // Not heard of: it has come with another.
+            try image.read("srv/data/115.bin")
+            #expect(try await image.comes("srv/data/139.bin"), "eight ahead after four")
+            #expect(try !image.isPresent("srv/data/110.bin"), "not what is between")
+            #expect(try !image.isPresent("srv/data/142.bin"))
+
+            for number in [11, 10, 12, 13, 14] { try image.read("opt/plug-\(number)/etc/plugin.json") }
+            #expect(try await image.comes("opt/plug-16/etc/plugin.json"))
+            #expect(try !image.isPresent("opt/plug-15/other"))
+            #expect(try !image.isPresent("opt/plug-17/etc/plugin.json"))
+            for number in [11, 12, 13, 14] { try image.read("opt/code/m\(number).py") }
+            try await Task.sleep(nanoseconds: 50_000_000)
+            #expect(try !image.isPresent("opt/code/m16.py"), "names of code are met in a row by chance")
+        }
+    }
+
     @Test func aJavaRuntimeComesBeforeItIsLoaded() async throws {
         try await withBench { bench in
             let home = "usr/lib/jvm/java-17"
@@ -337,14 +378,7 @@ import Testing
                     ("run", Array("#!/bin/sh\nexit 0\n".utf8)), ("bin/sh", Self.elf(needed: ["libc.so.6"])),
                     ("usr/lib/libc.so.6", Self.elf(needed: [])),
                 ])
-            let node = try #require(NodeID(slot: 1, nid: try image.inode("run")))
-            var buffer = [UInt8](repeating: 0, count: 4096)
-            let result = buffer.withUnsafeMutableBytes { image.fileSystem.read(node, at: 0, into: $0) }
-            guard case .missing(let miss) = result else {
-                Issue.record("nothing is here yet")
-                return
-            }
-            _ = image.fileSystem.demand(miss) { _ in }
+            try image.read("run")
             #expect(try await image.comes("usr/lib/libc.so.6"))
         }
     }

@@ -41,7 +41,8 @@ public struct PredictedPiece: Sendable {
 /// - a program: its interpreter (`#!`, or the ELF loader) and the libraries that it is linked with, and theirs;
 /// - a Python interpreter: what every start of it reads; a Python file: the modules that its top level names;
 /// - Node.js: the packages and files that a script's top level names, by what their descriptions say;
-/// - a Java launcher: the virtual machine, its archive of classes and its first libraries; a jar: the directory at its end.
+/// - a Java launcher: the virtual machine, its archive of classes and its first libraries; a jar: the directory at its end;
+/// - files that are read in the order of their names: those that come next (``FileSeries``).
 ///
 /// It is a guess. It is bounded in bytes and files, and what it brings is counted apart (``PlannerStatistics``).
 public struct StartPrediction {
@@ -88,6 +89,7 @@ public struct StartPrediction {
     private let files: ImageFiles
     private let givesPresent: Bool
     private var names: ImageFileNames?
+    private var series: FileSeries
     private var python: PythonModules?
     private var node: NodeModules?
     /// Packages whose descriptions have been looked at, with what was looked for: they may name each other.
@@ -95,6 +97,8 @@ public struct StartPrediction {
     private var environment: [String] = []
     private var libraryPath: [String] = []
     private var seen: Set<UInt64> = []
+    /// What the process has read from.
+    private var touched: Set<UInt64> = []
     private var pending: [Pending] = []
     private var bytesLeft = maximumBytes
     /// What has been found since ``takeWave()`` was called last.
@@ -110,6 +114,7 @@ public struct StartPrediction {
     public init(tree: TreeImage, layers: [LayerContent], givesPresent: Bool = false) {
         self.givesPresent = givesPresent
         files = ImageFiles(tree: tree, layers: layers)
+        series = FileSeries(files)
     }
 
     /// Chunks that are likely to be read soon, are not on the node and were not given before, in the order of their expected use.
@@ -153,11 +158,12 @@ public struct StartPrediction {
 
     /// The process has read from the file with this number, for the first time.
     mutating func touched(_ inode: UInt64) {
-        guard seen.count < Self.maximumFiles, !seen.contains(inode) else { return }
+        guard touched.count < Self.maximumFiles, touched.insert(inode).inserted else { return }
         if names == nil { names = ImageFileNames(files.tree, limit: 1 << 20) }
         guard let path = names?.path(of: inode), let file = files.file(inode, at: path) else { return }
+        for next in series.foreseen(after: path) { want(next) }
         // What is read is on its way: only what follows from it is of use.
-        guard seen.insert(inode).inserted else { return }
+        guard seen.count < Self.maximumFiles, seen.insert(inode).inserted else { return }
         follow(file, calledAs: path)
     }
 
