@@ -180,6 +180,14 @@ public final class StreamingEngine: ChunkSource {
         }
     }
 
+    /// Fetches what a container that runs `start` reads first, as far as one layer tells: the others are not open yet, and the link
+    /// has nothing else to do. What another layer covers up comes in vain.
+    public func prefetch(_ start: ContainerStart, in layer: LayerContent) {
+        var prediction = StartPrediction(tree: layer.tree, layers: [layer])
+        prediction.start(start)
+        prefetch(prediction.takeWave().map(\.piece), isPredicted: true)
+    }
+
     /// Fetches everything that is missing of the layers of an image, in their order: when nobody needs the link for something else,
     /// or at once where that is as good.
     public func fill(_ layers: [LayerContent]) {

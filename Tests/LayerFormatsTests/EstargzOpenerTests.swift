@@ -17,7 +17,7 @@ import Testing
         let blob = EstargzBlob.make(Self.entries, options)
         var requests: [BlobRequest] = []
         let layer = try OpenedLayer(blob.open { requests.append($0) }, of: blob)
-        #expect(requests == [.suffix(64 << 10)])
+        #expect(requests == [.suffix(32 << 10)])
         #expect(try layer.contents("a/b") == Array("hello".utf8))
         #expect(try layer.contents("a/c") == Self.entries[2].contents)
     }
@@ -29,14 +29,15 @@ import Testing
             [.file("data", Samples.noise(bytes: 100_000, seed: 1))] + names.map { .directory($0) })
         var requests: [BlobRequest] = []
         let layer = try OpenedLayer(blob.open { requests.append($0) }, of: blob)
-        let tail = UInt64(blob.bytes.count - 64 << 10)
-        #expect(requests == [.suffix(64 << 10), .range(ByteRange(offset: UInt64(blob.tocOffset), end: tail))])
+        let tail = UInt64(blob.bytes.count - 32 << 10)
+        #expect(requests == [.suffix(32 << 10), .range(ByteRange(offset: UInt64(blob.tocOffset), end: tail))])
         #expect(layer.nodes.count == 8002)
     }
 
     @Test(
         arguments: [
-            (0, 256 << 10), (100, 100), (1 << 20, 64 << 10), (32 << 20, 256 << 10), (128 << 20, 1 << 20),
+            (0, 256 << 10), (100, 100), (1 << 20, 32 << 10), (7 << 20, 64 << 10), (32 << 20, 256 << 10),
+            (128 << 20, 1 << 20),
             (1 << 40, 1 << 20),
         ] as [(UInt64, UInt64)])
     func firstRequest(blobSize: UInt64, expected: UInt64) {
@@ -46,7 +47,7 @@ import Testing
     @Test func theSameRequestUntilItIsAnswered() throws {
         var opener = EstargzOpener(EstargzBlob.make(Self.entries).description())
         for _ in 0..<3 {
-            guard case .read(.suffix(64 << 10)) = try opener.next() else {
+            guard case .read(.suffix(32 << 10)) = try opener.next() else {
                 Issue.record("another request")
                 return
             }

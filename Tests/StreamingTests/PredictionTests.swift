@@ -316,6 +316,55 @@ import Testing
         }
     }
 
+    /// Each of them has to come before it tells of the next one.
+    @Test func smallPackagesComeWithTheFirstOfTheirModules() async throws {
+        try await withBench { bench in
+            let library = "usr/lib/python3.11"
+            func module(_ name: String, bytes: Int = 300) -> [(String, [UInt8])] {
+                let parts = name.split(separator: "/")
+                return [
+                    ("\(library)/\(name).py", [0x23]),
+                    (
+                        "\(library)/\(parts[0])/__pycache__/\(parts[1]).cpython-311.pyc",
+                        Samples.noise(bytes: bytes, seed: 3)
+                    ),
+                ]
+            }
+            let files =
+                module("small/__init__") + module("small/first") + module("small/other")
+                + module("large/__init__") + module("large/other", bytes: 2 << 20)
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/bin/python3.11", Self.elf(needed: [])), ("\(library)/os.py", [0x23]),
+                    ("srv/app.py", Array("import small.first, large\n".utf8)),
+                ] + files)
+            bench.engine.predictor.configure(
+                image.chain, ContainerStart(arguments: ["python3.11", "app.py"], workingDirectory: "/srv"))
+            #expect(try await image.comes("\(library)/small/__pycache__/other.cpython-311.pyc"))
+            #expect(try await image.comes("\(library)/large/__pycache__/__init__.cpython-311.pyc"))
+            #expect(try !image.isPresent("\(library)/large/__pycache__/other.cpython-311.pyc"))
+        }
+    }
+
+    /// Before the chain is mounted, or anything else of the image is known.
+    @Test func whatOneLayerTellsOfAStartComesAtOnce() async throws {
+        try await withBench { bench in
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/sbin/server", Self.elf(needed: ["libone.so"])), ("etc/passwd", Array("root:x:0:0".utf8)),
+                    ("usr/lib/x86_64-linux-gnu/libc.so.6", Self.elf(needed: [])), ("etc/other", [1]),
+                ], links: [("lib", "usr/lib")])
+            bench.engine.prefetch(
+                ContainerStart(arguments: ["server"], environment: ["PATH=/usr/bin:/usr/sbin"]), in: image.layer)
+            for path in ["usr/sbin/server", "etc/passwd", "usr/lib/x86_64-linux-gnu/libc.so.6"] {
+                #expect(try await image.comes(path), "\(path)")
+            }
+            #expect(try !image.isPresent("etc/other"))
+        }
+    }
+
     /// The files of one directory, each third; then one file of directories that lie side by side.
     @Test func filesReadInTheOrderOfTheirNamesComeBeforeTheyAreRead() async throws {
         try await withBench { bench in

@@ -67,11 +67,11 @@ public struct EstargzOpener: Sendable {
     /// How many bytes from the end of a blob of `blobSize` bytes (0: unknown) to ask for first.
     ///
     /// A TOC has some 90 compressed bytes an entry, most of them digests: 0.05 to 0.8 % of layers of a megabyte or more, by what
-    /// lies in them. A 128th takes nearly all of them in. Whatever is asked for in vain takes the link's time in front of the
-    /// container's first bytes; what is missing costs one more round trip. Below 64 KiB a request costs its latency only.
+    /// lies in them, more in small ones. A 128th, or a 100th up to 64 KiB, takes nearly all of them in. Whatever is asked for in vain takes the link's
+    /// time in front of the container's first bytes; what is missing costs one more round trip. Below 32 KiB a request costs its latency only.
     public static func firstRequestSize(blobSize: UInt64) -> UInt64 {
         guard blobSize > 0 else { return 256 << 10 }
-        return min(blobSize, max(64 << 10, min(blobSize / 128, 1 << 20)))
+        return min(blobSize, max(32 << 10, min(blobSize / 100, 64 << 10), min(blobSize / 128, 1 << 20)))
     }
 
     /// What to do next. The step that makes the index takes CPU time, a second for half a million entries: not on an

@@ -72,6 +72,7 @@ public final class ImageResolver: RemoteImages {
     private let chains: ChainMounts
     private let profiles: ProfileKeeper
     private let policy: Policy
+    private let workers: NIOThreadPool
     private let logger: Logger
 
     /// A resolver over the parts that do the work. `content` is where containerd keeps what it pulls; `records` is where it keeps
@@ -85,6 +86,7 @@ public final class ImageResolver: RemoteImages {
         self.content = content
         self.engine = engine
         self.policy = policy
+        self.workers = workers
         self.logger = logger
         let building = Permits(1)
         layers = LayerFetcher(
@@ -202,11 +204,21 @@ public final class ImageResolver: RemoteImages {
             await self.containerStart(
                 configuration, known.value, reference.repository, mayHavePack ? artifact : nil)
         }
-        // A layer without an index of its own may be pulled, and all above it. Or an artifact has a startup pack, which brings the
-        // same; and its indexes are here almost at once.
-        let beginning =
-            mayHavePack
-            ? nil : Task { await self.profiles.beginning(of: known.value?.chainID, reference.repository) }
+        let beginning = Task { () -> Beginning? in
+            if mayHavePack {
+                // A layer without an index is pulled, and all above it.
+                guard let found = await artifact.value,
+                    descriptions.allSatisfy({ layer in
+                        !LayerFetcher.asksArtifact(of: layer) || found.layers.contains { $0.blob == layer.digest }
+                    })
+                else { return nil }
+            } else if let profile = await self.profiles.beginning(of: known.value?.chainID, reference.repository) {
+                return .profile(profile)
+            }
+            // No layer waits for a configuration that is still to come. With a pack or a profile nothing is said of the start.
+            guard await known.value != nil, let start = await containerStart.value else { return nil }
+            return .start(start)
+        }
         let results = await open(descriptions, of: reference, artifact, beginning)
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
@@ -275,7 +287,7 @@ public final class ImageResolver: RemoteImages {
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
     private func open(
         _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: ImageArtifact,
-        _ beginning: Task<Profile?, Never>?
+        _ beginning: Task<Beginning?, Never>
     ) async -> [Result<LayerContent, FallbackReason>] {
         let notOpened = FallbackReason(.internal, "not opened")
         return await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
@@ -297,6 +309,12 @@ public final class ImageResolver: RemoteImages {
         }
     }
 
+    /// What is known of the first reads of a container before all layers are open.
+    private enum Beginning: Sendable {
+        case profile(Profile)
+        case start(ContainerStart)
+    }
+
     private func attach(_ content: LayerContent, of image: ImageReference) {
         engine.attach(content, locations: [BlobLocation(repository: image.repository, digest: content.digest)])
     }
@@ -304,13 +322,16 @@ public final class ImageResolver: RemoteImages {
     /// Opens one, and has fetched of it what is known to be needed first.
     private func open(
         _ description: LayerDescription, of image: ImageReference, _ artifact: ImageArtifact,
-        _ beginning: Task<Profile?, Never>?
+        _ beginning: Task<Beginning?, Never>
     ) async -> Result<LayerContent, FallbackReason> {
         do throws(FallbackReason) {
             let content = try await layers.layer(description, image: image, artifact: artifact)
-            if let beginning = await beginning?.value {
-                attach(content, of: image)
-                await profiles.start(beginning, of: content)
+            guard let beginning = await beginning.value else { return .success(content) }
+            attach(content, of: image)
+            switch beginning {
+            case .profile(let profile): await profiles.start(profile, of: content)
+            case .start(let start):
+                try? await workers.runIfActive { [engine] in engine.prefetch(start, in: content) }
             }
             return .success(content)
         } catch {

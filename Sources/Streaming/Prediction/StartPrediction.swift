@@ -62,6 +62,16 @@ public struct StartPrediction {
     /// A Python or JavaScript file larger than this is data, not a program.
     private static let largestModule: UInt64 = 1 << 20
 
+    /// Where distributions have the loader and the C library.
+    private static let commonLibraries = [
+        "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6",
+        "/lib/ld-linux-aarch64.so.1", "/lib/aarch64-linux-gnu/libc.so.6", "/lib/ld-musl-x86_64.so.1",
+        "/lib/ld-musl-aarch64.so.1",
+    ]
+
+    /// Modules of a package that come along with the first of them, in bytes.
+    private static let smallPackage: UInt64 = 1 << 20
+
     /// A file that will tell more once `part` of it is here.
     private struct Pending {
         let file: ImageFile
@@ -103,6 +113,10 @@ public struct StartPrediction {
     private var bytesLeft = maximumBytes
     /// What has been found since ``takeWave()`` was called last.
     private var wave: [PredictedPiece] = []
+    /// Modules that lie beside those, and come after them.
+    private var beside: [ImageFile] = []
+    /// Directories whose modules have been taken along.
+    private var packagesTaken: Set<String> = []
     /// By the file that names; `nil` is the image's configuration.
     private var named: [UInt64?: Names] = [:]
     /// What names the files that are found now.
@@ -119,7 +133,8 @@ public struct StartPrediction {
 
     /// Chunks that are likely to be read soon, are not on the node and were not given before, in the order of their expected use.
     public mutating func takeWave() -> [PredictedPiece] {
-        defer { wave = [] }
+        for file in beside { fetch(file, ByteRange(offset: 0, end: file.range.count)) }
+        defer { (wave, beside) = ([], []) }
         return wave
     }
 
@@ -142,6 +157,8 @@ public struct StartPrediction {
         for place in command.contains("/") ? [start.workingDirectory] : directories {
             if program(ImagePath.joined(place, command)) { break }
         }
+        // What nearly every program is linked with. Where all is at hand it is found out.
+        if !givesPresent { for path in Self.commonLibraries { _ = library(path) } }
         for argument in start.arguments.dropFirst().prefix(64) {
             if let file = files.file(ImagePath.joined(start.workingDirectory, argument)) {
                 want(file)
@@ -351,8 +368,31 @@ public struct StartPrediction {
             if let root = python?.root(of: file) { python?.add(root: root) }
         }
         for item in imports.prefix(512) {
-            for module in python?.modules(item, from: package) ?? [] { want(module) }
+            for module in python?.modules(item, from: package) ?? [] {
+                want(module)
+                if !givesPresent { takeAlong(besides: module) }
+            }
         }
+    }
+
+    /// The other modules of the package that `module` is in, if they are small. Most will be imported, each by one that has to come
+    /// first: so they save a round trip for each step between them.
+    private mutating func takeAlong(besides module: ImageFile) {
+        let directory = module.directory
+        // Where an extent holds parts of many files, a reader takes along more than that (``Planner``): jupyter was a second later with both.
+        guard !LayerMap(content: module.layer).extentsSpanFiles, module.name.hasSuffix(".pyc"),
+            packagesTaken.count < Self.maximumFiles,
+            packagesTaken.insert(directory).inserted
+        else { return }
+        var modules: [ImageFile] = []
+        var bytes: UInt64 = 0
+        for name in files.names(in: directory, beginningWith: "", limit: 512) where name.hasSuffix(".pyc") {
+            guard let file = files.file("\(directory)/\(name)"), !seen.contains(file.inode) else { continue }
+            bytes &+= file.range.count
+            guard bytes <= Self.smallPackage else { return }
+            modules.append(file)
+        }
+        beside += modules
     }
 
     /// An ELF file: what loading reads of it, and its interpreter.
