@@ -10,10 +10,13 @@ struct FileSeries {
     private static let depth = 3
     /// Names that are looked at in one directory.
     private static let maximumNames = 4096
+    /// Directories that are looked into for one start.
+    private static let maximumDirectories = 256
     /// Files that are foreseen at once, and their bytes.
     private static let maximumAhead = 32
     private static let maximumBytesAhead: UInt64 = 2 << 20
 
+    /// Endings of files whose names stand in others.
     private static let code = [".py", ".pyc", ".so", ".js", ".mjs", ".cjs"]
 
     /// What the files of a series have in common.
@@ -42,6 +45,7 @@ struct FileSeries {
 
     private let files: ImageFiles
     private var series: [Key: Series] = [:]
+    private var directoriesLeft = maximumDirectories
 
     init(_ files: ImageFiles) {
         self.files = files
@@ -68,9 +72,10 @@ struct FileSeries {
         var series = series[key, default: Series()]
         defer { self.series[key] = series }
         if series.members.isEmpty {
-            guard series.names.last != name else { return [] }
+            guard series.names.count < 3, series.names.last != name else { return [] }
             series.names.append(name)
-            guard series.names.count == 3 else { return [] }
+            guard series.names.count == 3, directoriesLeft > 0 else { return [] }
+            directoriesLeft -= 1
             series.members = members(key, isFile: isFile)
             series.places = Dictionary(zip(series.members, series.members.indices)) { first, _ in first }
             for name in series.names { series.move(to: series.places[name]) }
@@ -95,10 +100,15 @@ struct FileSeries {
 
     private func members(_ key: Key, isFile: Bool) -> [Substring] {
         let names = files.names(in: String(key.directory), beginningWith: "", limit: Self.maximumNames)
-        return
-            names
-            .filter { isFile ? $0.hasSuffix(key.rest) : files.holdsFile("\(key.directory)/\($0)\(key.rest)") }
-            .sorted().map { $0[...] }
+        let isMember: (String) -> Bool =
+            if !isFile {
+                { files.holdsFile("\(key.directory)/\($0)\(key.rest)") }
+            } else if key.rest.isEmpty {
+                { !$0.contains(".") }
+            } else {
+                { $0.hasSuffix(key.rest) }
+            }
+        return names.filter(isMember).sorted().map { $0[...] }
     }
 }
 

@@ -71,6 +71,8 @@ public struct StartPrediction {
 
     /// Modules of a package that come along with the first of them, in bytes.
     private static let smallPackage: UInt64 = 1 << 20
+    /// The most packages that are looked into for that.
+    private static let maximumPackages = 512
 
     /// A file that will tell more once `part` of it is here.
     private struct Pending {
@@ -381,7 +383,7 @@ public struct StartPrediction {
         let directory = module.directory
         // Where an extent holds parts of many files, a reader takes along more than that (``Planner``): jupyter was a second later with both.
         guard !LayerMap(content: module.layer).extentsSpanFiles, module.name.hasSuffix(".pyc"),
-            packagesTaken.count < Self.maximumFiles,
+            packagesTaken.count < Self.maximumPackages,
             packagesTaken.insert(directory).inserted
         else { return }
         var modules: [ImageFile] = []
