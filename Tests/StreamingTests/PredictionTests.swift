@@ -263,7 +263,7 @@ import Testing
                     text("srv/comment.js", "// 1"), text("srv/late.js", "// 2"), text("srv/lib/own.js", "// 3"),
                     text("srv/field/index.js", "// 4"), text("\(packages)/events/index.js", "// built in"),
                     text("\(packages)/express/package.json", "{\"main\": \"./entry\"}"),
-                    text("\(packages)/express/entry.js", "require('@scope/part/sub'); require('shared')"),
+                    text("\(packages)/express/entry.js", "require('@scope/part/sub'); require('common')"),
                     text(
                         "\(packages)/@scope/part/package.json",
                         "{\"exports\": {\".\": [\"./top.js\"], \"./sub\": {\"require\": {\"node\": \"./dist/sub.cjs\"}}}}"
@@ -276,9 +276,9 @@ import Testing
                     text("\(packages)/esm/m.mjs", "export * from './further.mjs'"),
                     text("\(packages)/esm/further.mjs", "export default 1"), text("\(packages)/esm/c.cjs", "// other"),
                     // They say that each is the other.
-                    text("usr/share/nodejs/shared/package.json", "{\"main\": \"../loop\"}"),
-                    text("usr/share/nodejs/loop/package.json", "{\"main\": \"../shared\"}"),
-                    text("usr/share/nodejs/shared/index.js", "require('damaged')"),
+                    text("usr/share/nodejs/common/package.json", "{\"main\": \"../loop\"}"),
+                    text("usr/share/nodejs/loop/package.json", "{\"main\": \"../common\"}"),
+                    text("usr/share/nodejs/common/index.js", "require('damaged')"),
                     text("usr/share/nodejs/damaged/package.json", "{\"main\": "),
                     text("usr/share/nodejs/damaged/index.js", "// last"),
                 ])
