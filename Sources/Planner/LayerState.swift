@@ -129,18 +129,19 @@ extension LayerState {
     static let extentsPerRun = 16384
 
     /// A run of open extents from `range`, from its first open one on: up to `limit` bytes of the blob (or one extent that
-    /// is larger), across gaps of up to `gap`.
-    func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64) -> Run {
+    /// is larger), across gaps of up to `gap`, and across larger ones while there are no more than `ranges` ranges.
+    func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64, ranges: Int = 1) -> Run {
         var run = Run()
         var count = 0
-        for extent in range {
+        for extent in range where isOpen(extent) {
             let blob = map.blobRange(of: extent)
             if !run.isEmpty {
-                guard blob.offset >= run.blob.end, blob.offset - run.blob.end <= gap,
-                    blob.end - run.blob.offset <= limit, count < Self.extentsPerRun
+                let isApart = run.needsNewRange(for: blob, gap: gap)
+                let bytes = isApart ? blob.count : blob.end - run.blob.end
+                guard blob.offset >= run.blob.end, bytes <= limit - min(run.byteCount, limit),
+                    !isApart || run.ranges.count < ranges, count < Self.extentsPerRun
                 else { break }
             }
-            guard isOpen(extent) else { continue }
             run.append(extent, blob, gap: gap)
             count += 1
         }

@@ -104,9 +104,7 @@ extension Planner {
     /// use if that is not what makes them too many.
     private func runs(of part: Part) -> [Run] {
         guard let layer = layers[part.layer] else { return [] }
-        let isAlone = singleRangeHosts.contains(layer.host)
-        let gap = isAlone ? configuration.profileGapAlone : configuration.mergeGap
-        let limit = isAlone ? 1 : Self.maximumRanges
+        let (gap, limit) = rangesApart(for: layer.host)
         let inOrder = runs(of: part.extents, layer, gap: gap, ranges: limit)
         // Ascending, more of them lie side by side.
         return inOrder.count <= 1 ? inOrder : runs(of: part.extents.sorted(), layer, gap: gap, ranges: limit)

@@ -110,10 +110,7 @@ extension Planner {
                 index += 1
                 continue
             }
-            let (limit, gap) = (configuration.runLimit.fill, configuration.mergeGap)
-            guard let count = layers[entry.layer]?.marks.count,
-                let run = layers[entry.layer]?.backgroundRun(in: entry.cursor..<count, limit: limit, gap: gap)
-            else {
+            guard let count = layers[entry.layer]?.marks.count, let run = fillRun(of: entry) else {
                 fillQueue.remove(at: index)
                 continue
             }
@@ -132,6 +129,15 @@ extension Planner {
                 fillQueue.remove(at: index)
             }
         }
+    }
+
+    /// The next request for what is missing of a layer. What came before was not in the order of the blob, and has left
+    /// holes everywhere.
+    private func fillRun(of entry: FillEntry) -> Run? {
+        guard let layer = layers[entry.layer] else { return nil }
+        let (gap, ranges) = rangesApart(for: layer.host)
+        return layer.backgroundRun(
+            in: entry.cursor..<layer.marks.count, limit: configuration.runLimit.fill, gap: gap, ranges: ranges)
     }
 
     /// Whether readers have the link: now, or until a moment ago.
@@ -209,6 +215,13 @@ extension Planner {
         let room = min(pace.bytesInRoundTrip, configuration.neighbourhood.largest)
         let coming = requests.values.reduce(0) { $0 &+ $1.bytesLeft }
         return room > coming ? room - coming : 0
+    }
+
+    /// How a request names what lies apart: the most bytes between two extents that are fetched along, and how many ranges
+    /// it has at the most.
+    func rangesApart(for host: String) -> (gap: UInt64, ranges: Int) {
+        singleRangeHosts.contains(host)
+            ? (configuration.gapAlone, 1) : (configuration.mergeGap, Self.maximumRanges)
     }
 
     /// Whether a background class may ask for bytes of this layer now.

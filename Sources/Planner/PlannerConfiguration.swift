@@ -32,8 +32,8 @@ public struct PlannerConfiguration: Sendable {
     /// The next batch is asked for while so many bytes of the ones before are still to come, or what the link carries
     /// while a request is answered, if that is more.
     public var profileAhead: UInt64 = 1 << 20
-    /// As ``mergeGap``, for a profile from a host that gives one range a request.
-    public var profileGapAlone: UInt64 = 256 << 10
+    /// As ``mergeGap``, for profiles and fill from a host that gives one range a request.
+    public var gapAlone: UInt64 = 256 << 10
     /// Nanoseconds after a profile's last request for which nothing is guessed in its layers.
     public var profileQuiet: UInt64 = 1_000_000_000
     /// The same after what was predicted and came by another way.

@@ -27,7 +27,7 @@ public struct RequestID: Hashable, Sendable {
     }
 }
 
-/// A request that the planner wants made: ranges of one blob, one of them for all but a profile. Its extents are asked for
+/// A request that the planner wants made: ranges of one blob, several of them for a profile and for fill. Its extents are asked for
 /// one by one with ``Planner/advance(_:now:)`` as the bytes arrive, so that the planner can still change its mind.
 public struct FetchRequest: Hashable, Sendable {
     public let id: RequestID

@@ -219,6 +219,33 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill])
     }
 
+    @Test func fillAsksForAllHolesInOneRequest() throws {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
+        let layer = desk.attach(fake)
+        fake.setPresent((0..<100).filter { !$0.isMultiple(of: 5) })
+        desk.fill(layer)
+        let requests = desk.newRequests()
+        #expect(requests.map(\.ranges.count) == [20])
+        desk.carryOut(try #require(requests.first), layer, fake)
+        #expect(fake.missing == 0)
+        #expect(!desk.planner.isFilling(layer))
+    }
+
+    @Test func fillAsksForHolesOneByOneWhereTheHostWantsIt() {
+        var configuration = PlannerConfiguration.plain
+        configuration.requestLimit.fill = 1
+        var desk = Desk(configuration)
+        let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 20))
+        let layer = desk.attach(fake)
+        desk.planner.givesSingleRanges(layer)
+        fake.setPresent([1, 2, 4, 5, 6, 7])
+        desk.fill(layer)
+        #expect(
+            desk.newRequests().map(\.ranges) == [[ByteRange(offset: 0, end: 400 * kibibyte)]],
+            "two extents between are fetched again rather than a request made for each hole; four are not")
+    }
+
     @Test func fillUnderWayPausesForDemandAndIsNotTornDown() throws {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.fill = 1
