@@ -133,19 +133,8 @@ public final class CRIClient: Sendable {
 
     /// What has become of a container.
     public func status(ofContainer id: String) async throws(ContainerRuntimeError) -> Runtime_V1_ContainerStatus {
-        // Asked every few milliseconds for seconds, the connection is closed now and then although containerd 1.6 goes on (seen
-        // after some 250 calls; why is not known). The call changes nothing, so it is repeated once there is another one.
-        var tries = 0
-        while true {
-            do throws(ContainerRuntimeError) {
-                return try await call("ContainerStatus \(id)") { options in
-                    try await self.runtime.containerStatus(.with { $0.containerID = id }, options: options).status
-                }
-            } catch {
-                tries += 1
-                guard tries < 20, error.code == .unreachable else { throw error }
-                try? await Task.sleep(for: .milliseconds(50))
-            }
+        try await repeatedCall("ContainerStatus \(id)") { options in
+            try await self.runtime.containerStatus(.with { $0.containerID = id }, options: options).status
         }
     }
 
@@ -168,11 +157,31 @@ public final class CRIClient: Sendable {
 
     /// Stops and removes a sandbox with all its containers. One that is gone already is no error.
     public func removeSandbox(_ id: String) async throws(ContainerRuntimeError) {
-        try await call("StopPodSandbox \(id)") { options in
+        try await repeatedCall("StopPodSandbox \(id)") { options in
             _ = try await self.runtime.stopPodSandbox(.with { $0.podSandboxID = id }, options: options)
         }
-        try await call("RemovePodSandbox \(id)") { options in
+        try await repeatedCall("RemovePodSandbox \(id)") { options in
             _ = try await self.runtime.removePodSandbox(.with { $0.podSandboxID = id }, options: options)
+        }
+    }
+
+    /// A call that may be made twice: it is repeated when its connection closes.
+    ///
+    /// After some hundred calls in a few seconds that happens now and then although containerd 1.6 goes on. The likely reason: swift-nio-http2 (1.46)
+    /// closes a connection on which 200 streams have been reset within ten seconds, and Go's gRPC servers reset the stream of a
+    /// call that they answer before they have seen the request's end.
+    private func repeatedCall<Result: Sendable>(
+        _ what: String, _ body: (CallOptions) async throws -> Result
+    ) async throws(ContainerRuntimeError) -> Result {
+        var tries = 0
+        while true {
+            do throws(ContainerRuntimeError) {
+                return try await call(what, body)
+            } catch {
+                tries += 1
+                guard tries < 20, error.code == .unreachable else { throw error }
+                try? await Task.sleep(for: .milliseconds(50))
+            }
         }
     }
 

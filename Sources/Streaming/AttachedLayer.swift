@@ -50,19 +50,32 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// The task that fetches this block of the windows blob: that which runs, or one that `body` is the work of.
+    /// The tasks that fetch these blocks of the windows blob: those that run, and one that `body` is the work of for each run
+    /// of blocks that nobody fetches yet.
     func fetching(
-        _ block: UInt64, _ body: @escaping @Sendable () async -> Result<Void, RegistryError>
-    ) -> Task<Result<Void, RegistryError>, Never> {
+        _ blocks: Range<UInt64>, _ body: @escaping @Sendable (Range<UInt64>) async -> Result<Void, RegistryError>
+    ) -> [Task<Result<Void, RegistryError>, Never>] {
         state.withLock { state in
-            if let task = state.fetching[block] { return task }
-            let task = Task {
-                let result = await body()
-                self.state.withLock { $0.fetching[block] = nil }
-                return result
+            var tasks: [Task<Result<Void, RegistryError>, Never>] = []
+            var next = blocks.lowerBound
+            while next < blocks.upperBound {
+                if let task = state.fetching[next] {
+                    tasks.append(task)
+                    next += 1
+                    continue
+                }
+                let begin = next
+                while next < blocks.upperBound, state.fetching[next] == nil { next += 1 }
+                let run = begin..<next
+                let task = Task {
+                    let result = await body(run)
+                    self.state.withLock { state in run.forEach { state.fetching[$0] = nil } }
+                    return result
+                }
+                run.forEach { state.fetching[$0] = task }
+                tasks.append(task)
             }
-            state.fetching[block] = task
-            return task
+            return tasks
         }
     }
 

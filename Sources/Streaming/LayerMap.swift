@@ -63,12 +63,16 @@ struct LayerMap: ExtentMap {
         return 0..<low
     }
 
-    /// How much of the windows blob is fetched at once, in bytes: all of it for most layers, so that what is read next need not
-    /// ask again.
-    static let windowsBlock: UInt64 = 1 << 20
+    /// What is fetched of the windows blob is made of blocks of so many bytes: a dozen windows, so that what is read next has
+    /// its window here mostly, and the bytes of the extents do not wait behind much else on a slow link.
+    static let windowsBlock: UInt64 = 128 << 10
 
-    /// Which blocks of the windows blob have to be fetched before the extents in these ranges of the blob can be decoded.
-    func missingWindows(_ ranges: [ByteRange]) -> Set<UInt64> {
+    /// The most blocks that one request brings.
+    static let windowsRun: UInt64 = 8
+
+    /// Which blocks of the windows blob have to be fetched before the extents in these ranges of the blob can be decoded,
+    /// ascending; blocks side by side are together, up to ``windowsRun``.
+    func missingWindows(_ ranges: [ByteRange]) -> [Range<UInt64>] {
         guard let file = content.windows else { return [] }
         var blocks: Set<UInt64> = []
         for range in ranges {
@@ -79,9 +83,15 @@ struct LayerMap: ExtentMap {
                     restart.window.offset / Self.windowsBlock, (restart.window.end - 1) / Self.windowsBlock
                 )
                 if blocks.contains(lower), blocks.contains(upper) { continue }
-                if file.window(of: restart) == nil { blocks.formUnion([lower, upper]) }
+                if file.window(of: restart) == nil { blocks.formUnion(lower...upper) }
             }
         }
-        return blocks
+        return blocks.sorted().reduce(into: []) { runs, block in
+            if let last = runs.last, last.upperBound == block, last.count < Self.windowsRun {
+                runs[runs.count - 1] = last.lowerBound..<block + 1
+            } else {
+                runs.append(block..<block + 1)
+            }
+        }
     }
 }

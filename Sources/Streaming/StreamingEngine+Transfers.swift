@@ -164,19 +164,27 @@ extension StreamingEngine {
 
     /// Brings the windows that the order's extents need and that are not here; each block once, whoever needs it.
     private func fetchWindows(for order: Order) async -> Result<Void, RegistryError> {
+        var missing = order.layer.map.missingWindows(order.request.ranges)[...]
         var result: Result<Void, RegistryError> = .success(())
-        for block in order.layer.map.missingWindows(order.request.ranges).sorted() {
-            let task = order.layer.fetching(block) { await self.fetchWindows(block, for: order) }
-            if case .failure(let error) = await task.value { result = .failure(error) }
+        // Side by side, but not as many as a table can name: their bytes are held in memory.
+        while !missing.isEmpty {
+            let tasks = missing.prefix(8).flatMap { blocks in
+                order.layer.fetching(blocks) { await self.fetchWindows($0, for: order) }
+            }
+            missing = missing.dropFirst(8)
+            for task in tasks {
+                if case .failure(let error) = await task.value { result = .failure(error) }
+            }
         }
         return result
     }
 
-    private func fetchWindows(_ block: UInt64, for order: Order) async -> Result<Void, RegistryError> {
+    private func fetchWindows(_ blocks: Range<UInt64>, for order: Order) async -> Result<Void, RegistryError> {
         let content = order.layer.content
         guard let blob = content.chunks.windows, let file = content.windows else { return .success(()) }
-        let offset = block * LayerMap.windowsBlock
-        let range = ByteRange(offset: offset, end: min(offset + LayerMap.windowsBlock, blob.size))
+        let range = ByteRange(
+            offset: blocks.lowerBound * LayerMap.windowsBlock,
+            end: min(blocks.upperBound * LayerMap.windowsBlock, blob.size))
         do throws(RegistryError) {
             let stream = try await open([range], of: blob.digest, size: blob.size, for: order)
             var cursor = BodyCursor(
