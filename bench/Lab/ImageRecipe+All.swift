@@ -120,8 +120,8 @@ extension ImageRecipe {
         var recipe = ImageRecipe(
             "node", edition,
             stages: [.packages("nodejs"), .packages("node-express"), .application("node")],
-            command: ["node", "/app/server.js"], probe: .http(port: 18007, path: "/orders/7"))
-        recipe.environment = ["PORT=18007"]
+            command: ["node", "/app/server.js"], probe: .http(port: 18008, path: "/orders/7"))
+        recipe.environment = ["PORT=18008"]
         return recipe
     }
 

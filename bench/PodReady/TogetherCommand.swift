@@ -14,7 +14,7 @@ struct TogetherCommand: AsyncParsableCommand {
             """)
 
     @Option(help: "Images, separated by commas.")
-    var images = "nginx,postgres,python-web,numpy,python-sci,jupyter,jvm,layers-30,upgrade-v1"
+    var images = "nginx,postgres,python-web,numpy,python-sci,jupyter,jvm,layers-30,upgrade-v1,node"
 
     @Option(help: "The form of the images: \(ImageForm.allCases.map(\.rawValue).joined(separator: ", ")).")
     var form = ImageForm.artifactPack.rawValue
