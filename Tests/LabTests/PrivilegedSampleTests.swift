@@ -1,3 +1,4 @@
+import Glibc
 import Harness
 import Lab
 import Linux
@@ -60,6 +61,21 @@ struct PrivilegedSampleTests {
             #expect(try #require(record.ready) > 0)
             #expect(try Self.mounts(in: lab).isEmpty)
         }
+    }
+
+    /// runc freezes a container before it kills what runs in it.
+    @Test func whatIsFrozenEndsWithItsLab() async throws {
+        let frozen = try await Lab.with { lab in
+            let isUnified = !Files.exists("/sys/fs/cgroup/freezer")
+            let group = "/sys/fs/cgroup" + (isUnified ? "" : "/freezer") + lab.controlGroup
+            try Files.makeDirectory(group)
+            let process = try ChildProcess("sleep", ["sleep", "1000"], log: "\(lab.directory)/log/sleep.log")
+            try Sys.writeFile("\(group)/cgroup.procs", Array("\(process.pid)".utf8))
+            let (file, state) = isUnified ? ("cgroup.freeze", "1") : ("freezer.state", "FROZEN")
+            try Sys.writeFile("\(group)/\(file)", Array(state.utf8))
+            return process
+        }
+        #expect(frozen.wait(timeout: 10_000_000_000) == .signal(SIGKILL))
     }
 
     /// containerd's overlayfs on a disk that has no room for the image.

@@ -70,7 +70,18 @@ struct Sweep: Sendable {
             let left = processes()
             if left.isEmpty { return }
             left.forEach { _ = kill($0, SIGKILL) }
+            thaw()
             usleep(10_000)
+        }
+    }
+
+    /// runc freezes a container whose processes it kills; when it is killed in between, they stay frozen, and do not die.
+    private func thaw() {
+        for group in controlGroups {
+            for (file, state) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")]
+            where Files.exists("\(group)/\(file)") {
+                try? Sys.writeFile("\(group)/\(file)", Array(state.utf8))
+            }
         }
     }
 
