@@ -190,6 +190,7 @@ extension Planner {
 
     /// Takes note of reading, from the store or not: it feeds readahead and tells which guesses were good.
     mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>, _ now: MonotonicTime) {
+        if let last = extents.last { surroundings.note(ExtentKey(layer: id, extent: last)) }
         for extent in extents {
             guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .profiled, .predicted])
             else {

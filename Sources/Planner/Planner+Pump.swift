@@ -97,6 +97,7 @@ extension Planner {
     private mutating func startFill(_ now: MonotonicTime) {
         guard !fillQueue.isEmpty, hasRoom(.fill, now) else { return }
         guard running.profile == 0, profileQueue.isEmpty, running.readahead == 0 else { return }
+        fillSurroundings(now)
         let mustYield = mustFillYield(now)
         guard !mustYield || fillQueue.contains(where: \.isEager) else { return }
         var index = 0
@@ -110,13 +111,12 @@ extension Planner {
                 index += 1
                 continue
             }
-            guard let count = layers[entry.layer]?.marks.count, let run = fillRun(of: entry) else {
+            guard let count = layers[entry.layer]?.marks.count, let run = fillRun(of: entry, now) else {
                 fillQueue.remove(at: index)
                 continue
             }
             if let last = run.segments.last {
                 fillQueue[index].cursor = last.upperBound
-                if configuration.fillBytesPerSecond != nil { fillTokens -= Double(run.byteCount) }
                 start(run, entry.layer, .fill, attempts: entry.failures, now)
             } else if entry.hasHoles {
                 // Once more over the layer; what is in flight now comes back as a hole if it fails.
@@ -133,11 +133,11 @@ extension Planner {
 
     /// The next request for what is missing of a layer. What came before was not in the order of the blob, and has left
     /// holes everywhere.
-    private func fillRun(of entry: FillEntry) -> Run? {
+    private func fillRun(of entry: FillEntry, _ now: MonotonicTime) -> Run? {
         guard let layer = layers[entry.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)
         return layer.backgroundRun(
-            in: entry.cursor..<layer.marks.count, limit: configuration.runLimit.fill, gap: gap, ranges: ranges)
+            in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
     }
 
     /// Whether readers have the link: now, or until a moment ago.
@@ -151,7 +151,7 @@ extension Planner {
     }
 
     /// Whether the ceiling in bytes a second leaves room.
-    private mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
+    mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
         guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
         if let at = fillTokensAt {
             let earned = Double(now.since(at)) / 1e9 * Double(rate)
@@ -172,7 +172,7 @@ extension Planner {
 
     /// Whether fill that is under way has to stop reading.
     mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
-        guard request.fetchClass == .fill, request.trickle == 0 else { return false }
+        guard request.fetchClass == .fill, request.mayPause, request.trickle == 0 else { return false }
         return !fillQueue.contains { $0.layer == request.layer && $0.isEager } && mustFillYield(now)
     }
 
@@ -238,7 +238,7 @@ extension Planner {
 
     mutating func start(
         _ run: Run, _ layer: LayerID, _ fetchClass: FetchClass, attempts: Int, isPredicted: Bool = false,
-        _ now: MonotonicTime
+        mayPause: Bool = true, _ now: MonotonicTime
     ) {
         lastRequest += 1
         let id = RequestID(value: lastRequest)
@@ -248,7 +248,9 @@ extension Planner {
         let bytes = run.byteCount
         requests[id] = Request(
             id: id, layer: layer, startedAs: fetchClass, fetchClass: fetchClass, rest: run.segments, bytes: bytes,
-            bytesLeft: bytes, startedAt: now, attempts: attempts, isPredicted: isPredicted)
+            bytesLeft: bytes, startedAt: now, attempts: attempts, isPredicted: isPredicted,
+            mayPause: mayPause)
+        if fetchClass == .fill, configuration.fillBytesPerSecond != nil { fillTokens -= Double(bytes) }
         running[fetchClass] += 1
         runningBytes[fetchClass] += bytes
         statistics.requests[fetchClass] += 1

@@ -41,6 +41,7 @@ public struct Planner: Sendable {
     var singleRangeHosts: Set<String> = []
     var readaheadQueue: [BackgroundEntry] = []
     var fillQueue: [FillEntry] = []
+    var surroundings = Surroundings()
 
     var running = PerClass<Int>(repeating: 0)
     var runningBytes = PerClass<UInt64>(repeating: 0)
@@ -91,6 +92,7 @@ public struct Planner: Sendable {
         profileQueue.keep { $0.layer != id }
         readaheadQueue.removeAll { $0.layer == id }
         fillQueue.removeAll { $0.layer == id }
+        surroundings.forget(id)
         layers[id] = nil
         return finish(now)
     }

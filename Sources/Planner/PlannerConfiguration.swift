@@ -84,6 +84,15 @@ public struct PlannerConfiguration: Sendable {
     /// what is fetched for it in the second before its first read is in the way of that read. Once there has been a demand,
     /// ``fillQuiet`` alone counts.
     public var fillDelay: UInt64 = 3_000_000_000
+    /// How far around what has been read fill looks first while a container starts, in bytes of the blob; 0 to leave it. See
+    /// ``Surroundings``.
+    public var surroundings: UInt64 = 512 << 10
+    /// Nanoseconds without a demand after which it does: a process that reads one file after the other asks sooner.
+    public var surroundingsQuiet: UInt64 = 25_000_000
+    /// Nanoseconds that an answer takes at least where it does.
+    public var surroundingsDelay = 10_000_000.0
+    /// A start is over when no reader has waited for so many nanoseconds.
+    public var startQuiet: UInt64 = 10_000_000_000
     /// An image of which no more bytes than this are missing is fetched as a whole at once, without waiting for readers.
     public var eagerSmallest: UInt64 = 2 << 20
     /// So is one of which no more is missing than the link carries in so many seconds, and one of which a profile names half or more,
@@ -107,6 +116,7 @@ public struct PlannerConfiguration: Sendable {
         mergeGap = 0
         (readaheadFirst, readaheadLargest, readaheadAcrossFiles) = (0, 0, 0)
         (neighbourhood.first, neighbourhood.smallest, neighbourhood.largest) = (0, 0, 0)
+        surroundings = 0
     }
 }
 

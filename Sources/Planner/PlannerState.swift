@@ -97,6 +97,8 @@ struct Request: Sendable {
     let attempts: Int
     /// Whether what it brings is a guess; see ``BackgroundEntry/isPredicted``.
     let isPredicted: Bool
+    /// Whether it stands back for readers, if it is of class fill.
+    let mayPause: Bool
     var pausedSince: MonotonicTime?
     /// What a starving fill may still take before it pauses again.
     var trickle: UInt64 = 0

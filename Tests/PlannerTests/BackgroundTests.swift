@@ -246,6 +246,49 @@ import Testing
             "two extents between are fetched again rather than a request made for each hole; four are not")
     }
 
+    /// A planner that has seen an answer take `delay` nanoseconds, where a reader has read extent 50 of 100 of 100 KiB.
+    private static func starting(delay: UInt64) throws -> (desk: Desk, fake: FakeLayer, layer: LayerID) {
+        var configuration = PlannerConfiguration.plain
+        configuration.surroundings = 512 * kibibyte
+        var desk = Desk(configuration)
+        let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
+        let layer = desk.attach(fake)
+        desk.demand(layer, 50..<51)
+        desk.pass(delay)
+        desk.carryOut(try #require(desk.newRequests().first), layer, fake)
+        desk.fill(layer)
+        #expect(desk.newRequests().isEmpty, "not at once")
+        return (desk, fake, layer)
+    }
+
+    @Test func fillBeginsAroundWhatWasReadWhileAContainerStarts() throws {
+        var (desk, fake, layer) = try Self.starting(delay: 50 * millisecond)
+        desk.pass(25 * millisecond)
+        var taken: [Int] = []
+        while let request = desk.started.first {
+            desk.started.removeFirst()
+            #expect(request.fetchClass == .fill)
+            desk.now = desk.now.advanced(by: 20 * millisecond)
+            taken += desk.carryOut(request, layer, fake)
+        }
+        #expect(taken == Array(51...55) + Array(45...49), "half a mebibyte each way, what lies behind first")
+        #expect(desk.planner.isFilling(layer))
+        desk.pass(500 * millisecond)
+        #expect(desk.newRequests().first?.ranges.first?.offset == 0, "then the layer from its start")
+    }
+
+    @Test func fillAroundReadsIsNotForFastLinksNorWhileAReaderWaits() throws {
+        var (desk, _, _) = try Self.starting(delay: 5 * millisecond)
+        desk.pass(400 * millisecond)
+        #expect(desk.newRequests().isEmpty, "a reader is served as soon")
+
+        (desk, _, _) = try Self.starting(delay: 50 * millisecond)
+        let busy = desk.attach(FakeLayer(sizes: [100]))
+        desk.demand(busy, 0..<1)
+        desk.pass(400 * millisecond)
+        #expect(desk.newRequests().map(\.fetchClass) == [.demand])
+    }
+
     @Test func fillUnderWayPausesForDemandAndIsNotTornDown() throws {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.fill = 1

@@ -52,6 +52,7 @@ extension PlannerConfiguration {
         configuration.neighbourhood.first = 0
         configuration.neighbourhood.smallest = 0
         configuration.neighbourhood.largest = 0
+        configuration.surroundings = 0
         return configuration
     }
 
