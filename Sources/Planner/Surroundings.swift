@@ -64,23 +64,25 @@ extension Planner {
             return
         }
         while hasRoom(.fill, now), mayFillTake(now), let place = surroundings.latest {
-            guard let layer = layers[place.layer], now >= layer.profiledUntil,
+            guard let quietUntil = layers[place.layer]?.profiledUntil, now >= quietUntil,
                 let entry = fillQueue.first(where: { $0.layer == place.layer }),
-                mayFetch(place.layer, notBefore: entry.notBefore, now)
+                mayFetch(place.layer, notBefore: entry.notBefore, now), let run = run(around: place)
             else {
-                surroundings.removeLatest()
-                continue
-            }
-            let (gap, ranges) = rangesApart(for: layer.host)
-            let run = layer.run(
-                around: place.extent, within: configuration.surroundings,
-                limit: pace.bytesInRoundTrip, gap: gap, ranges: ranges)
-            guard !run.isEmpty else {
                 surroundings.removeLatest()
                 continue
             }
             start(run, place.layer, .fill, attempts: entry.failures, mayPause: false, now)
         }
+    }
+
+    /// The next request for what lies around `place`; `nil` when all of that is here, or on its way.
+    private func run(around place: ExtentKey) -> Run? {
+        guard let layer = layers[place.layer] else { return nil }
+        let (gap, ranges) = rangesApart(for: layer.host)
+        let run = layer.run(
+            around: place.extent, within: configuration.surroundings, limit: pace.bytesInRoundTrip, gap: gap,
+            ranges: ranges)
+        return run.isEmpty ? nil : run
     }
 
     /// Whether readers have waited until a moment ago, and so may wait again.
