@@ -1,3 +1,5 @@
+import Base
+
 /// How well what readers of a layer want has been predicted.
 ///
 /// Where predictions foresee nearly all of it, guessing by place as well brings mostly what nobody reads: numpy's start moved
@@ -11,6 +13,22 @@ struct Foresight: Sendable {
     private var hits = 0
     private var misses = 0
     private var isBegun = false
+    /// Until when what a start reads that was seen is held to be all that is read.
+    private var knownUntil = MonotonicTime(nanoseconds: 0)
+    /// What was wanted although that start had not read it.
+    private var surprises = 0
+    /// After so many of these the container runs something else than the one that was seen.
+    private static let patience = 16
+
+    /// Whether guesses are not needed.
+    func isKnown(_ now: MonotonicTime) -> Bool { now < knownUntil && surprises < Self.patience }
+
+    /// All that a start has read that was seen is coming: it will be over at `end`. Another image may have the layer as well,
+    /// and start later.
+    mutating func know(until end: MonotonicTime, _ now: MonotonicTime) {
+        if now >= knownUntil { surprises = 0 }
+        knownUntil = end
+    }
 
     /// Something of the layer has been predicted.
     mutating func predicted() {
@@ -37,6 +55,7 @@ struct Foresight: Sendable {
     /// Something was wanted that had not been.
     mutating func missed() {
         misses += 1
+        surprises += 1
         forget()
     }
 

@@ -188,8 +188,9 @@ extension Planner {
         }
     }
 
-    /// Takes note of reading, from the store or not: it feeds readahead and tells which guesses were good.
-    mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>, _ now: MonotonicTime) {
+    /// Takes note of reading, from the store or not: it feeds readahead and tells which guesses were good. Where a start is known,
+    /// only what it does not have is read ahead of.
+    mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>, isLocal: Bool, _ now: MonotonicTime) {
         if let last = extents.last { surroundings.note(ExtentKey(layer: id, extent: last)) }
         for extent in extents {
             guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .profiled, .predicted])
@@ -211,7 +212,7 @@ extension Planner {
         }
         guard let map = layers[id]?.map,
             let stream = layers[id]?.streams.access(extents, map, configuration),
-            now >= layers[id]?.profiledUntil ?? now,
+            now >= layers[id]?.profiledUntil ?? now, !isLocal || !isKnown(id, now: now),
             let isForeseen = layers[id]?.foresight.isGood,
             let ahead = layers[id]?.streams.ahead(stream, map, isWithinFile: isForeseen)
         else { return }

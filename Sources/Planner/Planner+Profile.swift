@@ -40,6 +40,7 @@ extension Planner {
         profileNoted = now
         for id in Array(layers.keys) where layers[id]?.profiledUntil ?? now > now {
             layers[id]?.profiledUntil = now.advanced(by: configuration.profileQuiet)
+            if isKnown(id, now: now) { knowsStart(of: [id], now: now) }
         }
     }
 

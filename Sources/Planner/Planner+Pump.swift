@@ -99,6 +99,7 @@ extension Planner {
         guard running.profile == 0, profileQueue.isEmpty, running.readahead == 0 else { return }
         fillSurroundings(now)
         let mustYield = mustFillYield(now)
+        let lastServed = [lastDemand, lastRead].compactMap { $0 }.max()
         guard !mustYield || fillQueue.contains(where: \.isEager) else { return }
         var index = 0
         while index < fillQueue.count, hasRoom(.fill, now), mayFillTake(now) {
@@ -106,7 +107,7 @@ extension Planner {
             // What comes by another way, such as a startup pack, is not asked for beside it.
             let earliest =
                 entry.isEager
-                ? max(entry.notBefore, layers[entry.layer]?.profiledUntil ?? now) : entry.earliest(lastDemand)
+                ? max(entry.notBefore, layers[entry.layer]?.profiledUntil ?? now) : entry.earliest(lastServed)
             guard entry.isEager || !mustYield, mayFetch(entry.layer, notBefore: earliest, now) else {
                 index += 1
                 continue
@@ -140,11 +141,15 @@ extension Planner {
             in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
     }
 
-    /// Whether readers have the link: now, or until a moment ago.
+    /// Whether readers have the link: now, or until a moment ago. While a container starts that finds what it reads here, it has
+    /// the processors: decoding takes them away from it.
     private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
         if hasDemand { return true }
-        guard let lastDemand else { return false }
-        let quietAt = lastDemand.advanced(by: configuration.fillQuiet)
+        var quietAt = lastDemand?.advanced(by: configuration.fillQuiet) ?? now
+        if let lastRead, let newest = fillQueue.last?.since {
+            let startsUntil = newest.advanced(by: configuration.startQuiet)
+            quietAt = max(quietAt, min(lastRead.advanced(by: configuration.fillQuiet), startsUntil))
+        }
         guard now < quietAt else { return false }
         wake(at: quietAt)
         return true

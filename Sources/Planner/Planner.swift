@@ -51,6 +51,8 @@ public struct Planner: Sendable {
     var backgroundPausedUntil = MonotonicTime(nanoseconds: 0)
     /// When the last demand ended that had to wait.
     var lastDemand: MonotonicTime?
+    /// When a reader was last served from the store with something it had not read before.
+    var lastRead: MonotonicTime?
     /// Bytes that fill may ask for now, when it has a ceiling; below 0 when the last run was larger.
     var fillTokens: Double
     var fillTokensAt: MonotonicTime?
@@ -130,7 +132,7 @@ public struct Planner: Sendable {
             if layers[id]?.marks[extent].contains(.predicted) == false { layers[id]?.foresight.missed() }
             want(ExtentKey(layer: id, extent: extent), ticket)
         }
-        noteAccess(id, extents, now)
+        noteAccess(id, extents, isLocal: missing == 0, now)
         guard missing > 0 else {
             statistics.demandsAlreadyLocal += 1
             actions.append(.complete(ticket, .available))
@@ -150,7 +152,8 @@ public struct Planner: Sendable {
     /// A reader was served `extents` from the store.
     public mutating func noteRead(_ id: LayerID, extents: Range<Int>, now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil, let extents = layers[id]?.clamped(extents), !extents.isEmpty else { return [] }
-        noteAccess(id, extents, now)
+        noteAccess(id, extents, isLocal: true, now)
+        lastRead = now
         return finish(now)
     }
 
@@ -193,8 +196,17 @@ public struct Planner: Sendable {
             layers[id]?.profiledUntil = max(until, now.advanced(by: quiet))
             if isPredicted { layers[id]?.foresight.trust() }
         }
+        if !isPredicted { knowsStart(of: ids, now: now) }
         lastDemand = now
     }
+
+    /// All that a start of these layers' image has read that was seen is coming, or here.
+    public mutating func knowsStart(of ids: some Sequence<LayerID>, now: MonotonicTime) {
+        for id in ids { layers[id]?.foresight.know(until: now.advanced(by: configuration.startQuiet), now) }
+    }
+
+    /// Whether that is so, and nothing has shown otherwise.
+    public func isKnown(_ id: LayerID, now: MonotonicTime) -> Bool { layers[id]?.foresight.isKnown(now) ?? false }
 
     /// A reader that waited since then has got what it wanted by another way.
     public mutating func wasServed(_ id: LayerID, since: MonotonicTime, now: MonotonicTime) {

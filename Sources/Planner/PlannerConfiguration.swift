@@ -78,10 +78,10 @@ public struct PlannerConfiguration: Sendable {
     public var backgroundRetryLongest: UInt64 = 300_000_000_000
 
     /// Nanoseconds that fill stays away after the last demand: a starting process computes between its reads, and its
-    /// next read should find the link empty.
+    /// next read should find the link empty. While a container starts, after the last read of all: see ``startQuiet``.
     public var fillQuiet: UInt64 = 500_000_000
     /// Nanoseconds from the wish to fill a layer to its first request: it comes when a container is about to start, and
-    /// what is fetched for it in the second before its first read is in the way of that read. Once there has been a demand,
+    /// what is fetched for it in the second before its first read is in the way of that read. Once something has been read,
     /// ``fillQuiet`` alone counts.
     public var fillDelay: UInt64 = 3_000_000_000
     /// How far around what has been read fill looks first while a container starts, in bytes of the blob; 0 to leave it. See
@@ -91,7 +91,7 @@ public struct PlannerConfiguration: Sendable {
     public var surroundingsQuiet: UInt64 = 25_000_000
     /// Nanoseconds that an answer takes at least where it does.
     public var surroundingsDelay = 10_000_000.0
-    /// A start is over when no reader has waited for so many nanoseconds.
+    /// A start is over when no reader has waited for so many nanoseconds, or its image has been here for so long.
     public var startQuiet: UInt64 = 10_000_000_000
     /// An image of which no more bytes than this are missing is fetched as a whole at once, without waiting for readers.
     public var eagerSmallest: UInt64 = 2 << 20

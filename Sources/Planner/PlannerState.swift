@@ -70,9 +70,9 @@ struct FillEntry: Sendable {
     let delayedUntil: MonotonicTime
     var notBefore = MonotonicTime(nanoseconds: 0)
 
-    /// The earliest time of its next request, if the last demand was then.
-    func earliest(_ lastDemand: MonotonicTime?) -> MonotonicTime {
-        if let lastDemand, lastDemand > since { return notBefore }
+    /// The earliest time of its next request, if a reader was last served then.
+    func earliest(_ lastServed: MonotonicTime?) -> MonotonicTime {
+        if let lastServed, lastServed > since { return notBefore }
         return max(notBefore, delayedUntil)
     }
 }

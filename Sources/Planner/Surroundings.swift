@@ -3,6 +3,7 @@ import Base
 /// Where readers have been of late: fill begins there while a container starts.
 ///
 /// What a start reads next lies near what it has read, more often than not: the rest of a package, its data, what describes it.
+/// That is for starts of which none has been seen.
 /// While the process computes, the link would be idle, or fill would carry what nobody is about to read.
 struct Surroundings: Sendable {
     private static let limit = 64
@@ -65,6 +66,7 @@ extension Planner {
         }
         while hasRoom(.fill, now), mayFillTake(now), let place = surroundings.latest {
             guard let quietUntil = layers[place.layer]?.profiledUntil, now >= quietUntil,
+                !isKnown(place.layer, now: now),
                 let entry = fillQueue.first(where: { $0.layer == place.layer }),
                 mayFetch(place.layer, notBefore: entry.notBefore, now), let run = run(around: place)
             else {

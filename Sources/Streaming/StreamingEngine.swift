@@ -172,10 +172,12 @@ public final class StreamingEngine: ChunkSource {
                 guard let known = state.byDigest[piece.layer.digest] else { return nil }
                 // A pack of a start that was seen knows what is read; and nothing is fetched twice.
                 let isComing =
-                    isPredicted && state.packs.foretells(piece.layer.digest)
+                    isPredicted
+                    && (state.packs.foretells(piece.layer.digest) || state.planner.isKnown(known.id, now: now))
                     || state.packs.brings(known, piece.chunks)
                 return isComing ? nil : (known.id, extents)
             }
+            if !isPredicted { state.planner.knowsStart(of: Set(wanted.map { $0.0 }), now: now) }
             return state.planner.prefetch(wanted, isPredicted: isPredicted, now: now)
         }
     }

@@ -289,6 +289,47 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.demand])
     }
 
+    @Test func fillIsNotAroundReadsOfAStartThatIsKnown() throws {
+        var (desk, _, layer) = try Self.starting(delay: 50 * millisecond)
+        desk.planner.knowsStart(of: [layer], now: desk.now)
+        desk.pass(499 * millisecond)
+        #expect(desk.newRequests().isEmpty)
+        desk.pass(1 * millisecond)
+        #expect(desk.newRequests().first?.ranges.first?.offset == 0)
+    }
+
+    @Test func fillWaitsWhileAStartReadsWhatIsHere() {
+        var configuration = PlannerConfiguration.plain
+        configuration.fillDelay = 3 * second
+        var desk = Desk(configuration)
+        let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
+        let layer = desk.attach(fake)
+        fake.setPresent(Array(0..<50))
+        desk.fill(layer)
+        desk.pass(100 * millisecond)
+        desk.noteRead(layer, 0..<1)
+        desk.pass(499 * millisecond)
+        #expect(desk.newRequests().isEmpty)
+        desk.pass(1 * millisecond)
+        #expect(desk.newRequests().map(\.fetchClass) == [.fill], "the first read ends the delay")
+    }
+
+    @Test func whoeverReadsWhatIsHereForLongDoesNotHoldFillUp() {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
+        let layer = desk.attach(fake)
+        fake.setPresent(Array(0..<50))
+        desk.noteRead(layer, 0..<1)
+        desk.fill(layer)
+        var waited: UInt64 = 0
+        while desk.newRequests().isEmpty, waited < 60 * second {
+            desk.pass(400 * millisecond)
+            desk.noteRead(layer, 0..<1)
+            waited += 400 * millisecond
+        }
+        #expect(waited == 10 * second)
+    }
+
     @Test func fillUnderWayPausesForDemandAndIsNotTornDown() throws {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.fill = 1

@@ -48,6 +48,38 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
+    @Test(arguments: [true, false]) func whereAStartIsKnownNothingIsReadAheadOfWhatItHas(isOver: Bool) throws {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 600))
+        let layer = desk.attach(fake)
+        fake.setPresent(Array(0..<8))
+        desk.planner.knowsStart(of: [layer], now: desk.now)
+        if isOver { desk.pass(10 * second) }
+        for extent in 0..<8 { desk.noteRead(layer, extent..<extent + 1) }
+        let ahead = desk.newRequests()
+        #expect(ahead.isEmpty != isOver)
+        guard !isOver else { return }
+        desk.demand(layer, 8..<9)
+        let bytes = desk.newRequests().reduce(0) { $0 + $1.blob.count }
+        #expect(bytes > 256 * kibibyte, "what it does not have is read on")
+    }
+
+    @Test func aStartIsNotKnownAnyLongerWhenItIsAnother() {
+        var desk = Desk()
+        let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 600))
+        let layer = desk.attach(fake)
+        desk.planner.knowsStart(of: [layer], now: desk.now)
+        for step in 0..<15 { desk.demand(layer, 30 * step..<30 * step + 1) }
+        #expect(desk.planner.isKnown(layer, now: desk.now))
+        desk.demand(layer, 500..<501)
+        #expect(!desk.planner.isKnown(layer, now: desk.now))
+        desk.planner.knowsStart(of: [layer], now: desk.now)
+        #expect(!desk.planner.isKnown(layer, now: desk.now), "the same start")
+        desk.pass(10 * second)
+        desk.planner.knowsStart(of: [layer], now: desk.now)
+        #expect(desk.planner.isKnown(layer, now: desk.now), "the next one")
+    }
+
     @Test func wherePredictionsForeseeMostLessIsGuessed() throws {
         var desk = Desk(PlannerConfiguration())
         let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 1000), gap: 1)
