@@ -398,6 +398,34 @@ import Testing
         }
     }
 
+    @Test func whatSettingsNameComesBeforeItIsRead() async throws {
+        try await withBench { bench in
+            let settings = """
+                  # include /etc/server/not.conf;
+                user www;
+                http { include /etc/server/types; log "/var/log/server.log";
+                include /etc/server/conf.d/*.conf; }
+                """
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/bin/server", Self.elf(needed: [])), ("app/server.conf", Array(settings.utf8)),
+                    ("etc/server/types", Array("text/html".utf8)), ("etc/server/not.conf", [1]),
+                    ("etc/server/conf.d/a.conf", Array("key=/etc/server/key.pem".utf8)),
+                    ("etc/server/conf.d/a.conf.off", [2]), ("etc/server/key.pem", [3]),
+                    ("usr/share/zoneinfo/UTC", [4]),
+                ], links: [("etc/localtime", "/usr/share/zoneinfo/UTC")])
+            bench.engine.predictor.configure(
+                image.chain, ContainerStart(arguments: ["/usr/bin/server", "/app/server.conf"]))
+            for path in ["etc/server/types", "etc/server/key.pem", "usr/share/zoneinfo/UTC"] {
+                #expect(try await image.comes(path), "\(path)")
+            }
+            for path in ["etc/server/not.conf", "etc/server/conf.d/a.conf.off"] {
+                #expect(try !image.isPresent(path), "\(path)")
+            }
+        }
+    }
+
     @Test func aJavaRuntimeComesBeforeItIsLoaded() async throws {
         try await withBench { bench in
             let home = "usr/lib/jvm/java-17"

@@ -71,6 +71,17 @@ struct ImageFiles {
         return file(inode, at: path)
     }
 
+    /// The regular files at `path`, whose last name may hold one `*` (glob(7)).
+    func matching(_ path: String) -> [ImageFile] {
+        guard let star = path.firstIndex(of: "*") else { return file(path).map { [$0] } ?? [] }
+        guard let slash = path.lastIndex(of: "/"), slash < star else { return [] }
+        let (prefix, suffix) = (path[path.index(after: slash)..<star], path[path.index(after: star)...])
+        return names(in: String(path[..<slash]), beginningWith: String(prefix)).compactMap { name in
+            guard name.hasSuffix(suffix), name.count >= prefix.count + suffix.count else { return nil }
+            return file("\(path[..<slash])/\(name)")
+        }
+    }
+
     /// Whether there is a regular file at `path`, empty or not.
     func holdsFile(_ path: String) -> Bool { find(path)?.kind == .regular }
 

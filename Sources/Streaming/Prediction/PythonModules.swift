@@ -69,10 +69,10 @@ struct PythonModules {
                 "_sitebuiltins",
             ]
         }
-        // PEP 538: the locale is C.UTF-8 where the container has none; then the time zone.
+        // PEP 538: the locale is C.UTF-8 where the container has none.
         var result = [
             "/usr/lib/locale/C.utf8/LC_CTYPE", "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
-            "/usr/lib/aarch64-linux-gnu/gconv/gconv-modules.cache", "/etc/localtime",
+            "/usr/lib/aarch64-linux-gnu/gconv/gconv-modules.cache",
         ].compactMap { files.file($0) }
         for name in names { result += modules(PythonImport(level: 0, module: name), from: nil) }
         for root in roots.dropFirst(2) {

@@ -42,6 +42,7 @@ public struct PredictedPiece: Sendable {
 /// - a Python interpreter: what every start of it reads; a Python file: the modules that its top level names;
 /// - Node.js: the packages and files that a script's top level names, by what their descriptions say;
 /// - a Java launcher: the virtual machine, its archive of classes and its first libraries; a jar: the directory at its end;
+/// - settings: the files that they name (``SettingsFile``);
 /// - files that are read in the order of their names: those that come next (``FileSeries``).
 ///
 /// It is a guess. It is bounded in bytes and files, and what it brings is counted apart (``PlannerStatistics``).
@@ -69,6 +70,11 @@ public struct StartPrediction {
         "/lib/ld-musl-aarch64.so.1",
     ]
 
+    /// What the runtime looks up before it starts the process, then what the C library does.
+    private static let commonFiles = [
+        "/etc/passwd", "/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/localtime",
+    ]
+
     /// Modules of a package that come along with the first of them, in bytes.
     private static let smallPackage: UInt64 = 1 << 20
     /// The most packages that are looked into for that.
@@ -90,6 +96,7 @@ public struct StartPrediction {
         case pythonExtension
         case nodeSource
         case nodePackage(NodePackage, isImport: Bool)
+        case settings
     }
 
     /// What a file names, in its order.
@@ -152,10 +159,7 @@ public struct StartPrediction {
         let path = start.environment.first { $0.hasPrefix("PATH=") }?.dropFirst(5)
         let directories =
             path.map { $0.split(separator: ":").map(String.init) } ?? ["/usr/local/bin", "/usr/bin", "/bin"]
-        // What the runtime looks up before it starts the process, then what the C library does.
-        for path in ["/etc/passwd", "/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/host.conf"] {
-            if let file = files.file(path) { want(file) }
-        }
+        for path in Self.commonFiles { if let file = files.file(path) { want(file) } }
         for place in command.contains("/") ? [start.workingDirectory] : directories {
             if program(ImagePath.joined(place, command)) { break }
         }
@@ -263,6 +267,8 @@ public struct StartPrediction {
             if file.range.count <= Self.largestModule { wait(file, .pythonSource, file.range.count) }
         } else if node != nil, name.hasSuffix(".js") || name.hasSuffix(".cjs") || name.hasSuffix(".mjs") {
             if file.range.count <= Self.largestModule { wait(file, .nodeSource, file.range.count) }
+        } else if SettingsFile.isNamed(name) {
+            if file.range.count <= SettingsFile.largest { wait(file, .settings, file.range.count) }
         } else if name.hasPrefix("python3"), python == nil,
             let found = PythonModules(executable: file, calledAs: path, in: files)
         {
@@ -311,6 +317,9 @@ public struct StartPrediction {
         case .nodeSource: load(NodeImports.imports(inSource: bytes), from: item.file)
         case .nodePackage(let package, let isImport):
             take(node?.module(package, describedBy: bytes, isImport: isImport), isImport: isImport)
+        case .settings:
+            for file in SettingsFile.paths(in: bytes).flatMap({ files.matching($0) })
+            where file.range.count <= SettingsFile.largest { want(file) }
         }
     }
 
