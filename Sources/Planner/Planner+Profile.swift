@@ -98,7 +98,31 @@ extension Planner {
             }
         }
         profileQueue.prepend(later)
+        takeAlong(&batch, &taken, now)
         return batch
+    }
+
+    /// Where little else is queued of a layer of the batch, it comes along: a request of its own costs more than the wait for it.
+    private mutating func takeAlong(_ batch: inout [Part], _ taken: inout Set<ExtentKey>, _ now: MonotonicTime) {
+        let queue = profileQueue.removeAll()
+        var left: [LayerID: UInt64] = [:]
+        for entry in queue where batch.contains(where: { $0.layer == entry.layer }) {
+            guard let layer = layers[entry.layer] else { continue }
+            for extent in entry.extents where layer.isOpen(extent) {
+                left[entry.layer, default: 0] &+= layer.map.blobRange(of: extent).count
+            }
+        }
+        let rest = queue.filter { entry in
+            guard let layer = layers[entry.layer], left[entry.layer] ?? .max <= profileBatch / 32,
+                entry.notBefore <= now, let index = batch.firstIndex(where: { $0.takes(entry) })
+            else { return true }
+            for extent in entry.extents where layer.isOpen(extent) {
+                guard taken.insert(ExtentKey(layer: entry.layer, extent: extent)).inserted else { continue }
+                batch[index].extents.append(extent)
+            }
+            return false
+        }
+        profileQueue.prepend(rest)
     }
 
     /// The requests for a part: one where the host gives several ranges and they are not too many, in the order of first

@@ -148,7 +148,7 @@ extension Planner {
         var quietAt = lastDemand?.advanced(by: configuration.fillQuiet) ?? now
         if let lastRead, let newest = fillQueue.last?.since {
             let startsUntil = newest.advanced(by: configuration.startQuiet)
-            quietAt = max(quietAt, min(lastRead.advanced(by: configuration.fillQuiet), startsUntil))
+            quietAt = max(quietAt, min(lastRead.advanced(by: configuration.fillQuietAfterRead), startsUntil))
         }
         guard now < quietAt else { return false }
         wake(at: quietAt)

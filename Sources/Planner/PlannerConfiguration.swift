@@ -78,8 +78,10 @@ public struct PlannerConfiguration: Sendable {
     public var backgroundRetryLongest: UInt64 = 300_000_000_000
 
     /// Nanoseconds that fill stays away after the last demand: a starting process computes between its reads, and its
-    /// next read should find the link empty. While a container starts, after the last read of all: see ``startQuiet``.
+    /// next read should find the link empty.
     public var fillQuiet: UInt64 = 500_000_000
+    /// The same after a read of what was here, while a container starts; see ``startQuiet``.
+    public var fillQuietAfterRead: UInt64 = 1_000_000_000
     /// Nanoseconds from the wish to fill a layer to its first request: it comes when a container is about to start, and
     /// what is fetched for it in the second before its first read is in the way of that read. Once something has been read,
     /// ``fillQuiet`` alone counts.

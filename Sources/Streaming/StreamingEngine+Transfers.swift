@@ -1,5 +1,5 @@
-import Base
-import ContentStore
+public import Base
+public import ContentStore
 import LayerIndex
 import LazyFileSystem
 import Logging
@@ -227,6 +227,26 @@ extension StreamingEngine {
             case .frame(let frame): engine()?.decoded(frame, outcome)
             }
         }
+    }
+
+    /// Takes what a part of a layer's blob holds that came in another way: the table of contents of a layer is asked for with what
+    /// lies before it, and of a small layer that is all. Blocks while it is decoded. What is wrong with it shows when it is read.
+    public func take(_ bytes: [UInt8], at range: ByteRange, of layer: LayerContent) {
+        guard UInt64(bytes.count) == range.count, let layer = state.withLock({ $0.byDigest[layer.digest] }) else {
+            return
+        }
+        let map = layer.map
+        var worker = DecodeWorker(counters)
+        for extent in map.extents(before: range.offset).upperBound..<map.extents(before: range.end).upperBound {
+            let blob = map.blobRange(of: extent)
+            guard blob.end <= range.end, !map.isPresent(extent) else { continue }
+            let start = Int(blob.offset - range.offset)
+            let piece = ByteBuffer(bytes: bytes[start..<start + Int(blob.count)])
+            let job = DecodeJob(work: .extent(layer, extent), pieces: [piece], byteCount: piece.readableBytes)
+            guard case .available = worker.run(job) else { break }
+        }
+        predictor.wake()
+        if layer.becameComplete() { upkeep.append(layer) }
     }
 
     private func decoded(_ extent: Int, of layer: AttachedLayer, _ outcome: ExtentOutcome) {

@@ -46,6 +46,7 @@ extension PlannerConfiguration {
         var configuration = PlannerConfiguration()
         configuration.fillDelay = 0
         configuration.fillQuiet = 500 * millisecond
+        configuration.fillQuietAfterRead = 500 * millisecond
         configuration.eagerSmallest = 0
         configuration.eagerSeconds = 0
         configuration.eagerLargest = 0

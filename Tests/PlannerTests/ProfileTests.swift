@@ -27,6 +27,25 @@ import Testing
         #expect(desk.planner.statistics.profiledBytesRead == 2000, "what is read twice counts once")
     }
 
+    @Test func whatLittleIsLeftOfALayerComesAlong() throws {
+        var configuration = PlannerConfiguration.plain
+        configuration.profileFirstBatch = 3200
+        configuration.runLimit.profile = 3200
+        var desk = Desk(configuration)
+        let fakes = (0..<2).map { _ in FakeLayer(sizes: Array(repeating: 100, count: 100), gap: mebibyte) }
+        let layers = fakes.map { desk.attach($0) }
+        desk.prefetch([
+            (layers[0], 9..<10), (layers[1], 0..<60), (layers[0], 50..<51), (layers[1], 90..<92), (layers[1], 0..<1),
+        ])
+        var extents: [[Int]] = []
+        while let request = desk.started.first {
+            desk.started.removeFirst()
+            let index = request.layer == layers[0] ? 0 : 1
+            extents.append(desk.carryOut(request, layers[index], fakes[index]))
+        }
+        #expect(extents == [[9, 50], Array(0..<31), Array(31..<60) + [90, 91]])
+    }
+
     @Test func whatLiesCloseTogetherIsOneRange() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 1000, count: 10), gap: 500)

@@ -110,6 +110,7 @@ import Testing
         configuration.planner = .init()
         configuration.planner.retryFirst = 1_000_000
         configuration.planner.fillQuiet = 1_000_000
+        configuration.planner.fillQuietAfterRead = 1_000_000
         configuration.planner.fillDelay = 0
         configuration.planner.joinDistance = 100_000
         configuration.planner.demandAttempts = 10

@@ -39,6 +39,32 @@ import Testing
         }
     }
 
+    @Test func whatCameWithATableOfContentsIsNotFetchedAgain() async throws {
+        try await withBench { bench in
+            let fixture = try LayerFixture(sizes: [30_000, 30_000, 30_000, 30_000], seed: 3)
+            let layer = try bench.attach(fixture)
+            func part(from offset: UInt64, damagedAt place: UInt64? = nil) -> ([UInt8], ByteRange) {
+                var bytes = fixture.blob
+                if let place { bytes[Int(place)] ^= 1 }
+                return (Array(bytes[Int(offset)...]), ByteRange(offset: offset, end: UInt64(bytes.count)))
+            }
+            let (bytes, range) = part(from: layer.chunks.extent(2).blob.offset - 100)
+            bench.engine.take(bytes, at: range, of: layer)
+            #expect(
+                (0..<4).map(layer.isPresent) == [false, false, true, true], "not the one of which a part is missing")
+            #expect(await bench.engine.fetch(layer, 2..<4) == .available)
+            #expect(bench.registry.requests(.blob).isEmpty)
+
+            let (damaged, whole) = part(from: 0, damagedAt: layer.chunks.extent(0).blob.offset + 500)
+            bench.engine.take(damaged, at: whole, of: layer)
+            bench.engine.take([1, 2, 3], at: whole, of: layer)
+            #expect(!layer.isPresent(0))
+            #expect(await bench.engine.fetch(layer, 0..<2) == .available)
+            #expect(try layer.bytes(ofChunk: 0) == fixture.files[0].bytes)
+            #expect(layer.isComplete)
+        }
+    }
+
     @Test func nobodyWaitsForTheEndOfTheRequest() async throws {
         try await withBench { bench in
             let fixture = try LayerFixture(sizes: [30_000, 30_000, 30_000], seed: 2)

@@ -48,6 +48,7 @@ extension StreamingConfiguration {
         configuration.planner.mergeGap = 100
         configuration.planner.retryFirst = 1_000_000
         configuration.planner.fillQuiet = 1_000_000
+        configuration.planner.fillQuietAfterRead = 1_000_000
         configuration.planner.fillDelay = 0
         configuration.planner.eagerSmallest = 0
         configuration.planner.eagerSeconds = 0

@@ -35,7 +35,7 @@ public final class ImageResolver: RemoteImages {
         /// Stream the rest when nothing else wants the link.
         public var fillsInBackground = true
         /// Layers of one image that are opened side by side.
-        public var layersAtOnce = 8
+        public var layersAtOnce = 16
         /// How long a resolved image is remembered, in nanoseconds: long enough for one pull.
         public var remembersFor: UInt64 = 120_000_000_000
         /// How long one that was declined is, in nanoseconds: the layers of one pull, not the next pull.
@@ -219,7 +219,10 @@ public final class ImageResolver: RemoteImages {
             guard await known.value != nil, let start = await containerStart.value else { return nil }
             return .start(start)
         }
-        let results = await open(descriptions, of: reference, artifact, beginning)
+        // Where there are many layers, what one of them holds would come in the way of the other tables, and nothing starts
+        // before they are here.
+        let isEarly = descriptions.count <= policy.layersAtOnce
+        let results = await open(descriptions, of: reference, artifact, isEarly ? beginning : Task { nil })
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
                 OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
@@ -325,9 +328,12 @@ public final class ImageResolver: RemoteImages {
         _ beginning: Task<Beginning?, Never>
     ) async -> Result<LayerContent, FallbackReason> {
         do throws(FallbackReason) {
-            let content = try await layers.layer(description, image: image, artifact: artifact)
-            guard let beginning = await beginning.value else { return .success(content) }
+            let (content, end) = try await layers.layer(description, image: image, artifact: artifact)
             attach(content, of: image)
+            if let end {
+                try? await workers.runIfActive { [engine] in engine.take(end.bytes, at: end.range, of: content) }
+            }
+            guard let beginning = await beginning.value else { return .success(content) }
             switch beginning {
             case .profile(let profile): await profiles.start(profile, of: content)
             case .start(let start):

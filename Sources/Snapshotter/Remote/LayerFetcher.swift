@@ -26,16 +26,24 @@ struct LayerFetcher: Sendable {
     let isAudited: Bool
     let logger: Logger
 
+    /// Bytes of a blob.
+    struct BlobPart: Sendable {
+        let bytes: [UInt8]
+        let range: ByteRange
+    }
+
     /// The layer, from the store when it is there, else opened over the network: by what lies in the blob itself if the manifest
-    /// says that there is something, else by what the image's streaming artifact has for it.
+    /// says that there is something, else by what the image's streaming artifact has for it. With it comes the end of its blob, if
+    /// that had to be read.
     func layer(
         _ description: LayerDescription, image: ImageReference, artifact: ImageArtifact
-    ) async throws(FallbackReason) -> LayerContent {
+    ) async throws(FallbackReason) -> (content: LayerContent, end: BlobPart?) {
         if let content = try await stored(description.digest) {
             try await checkReadable(content, in: image)
-            return content
+            return (content, nil)
         }
         let index: LayerIndexBytes
+        var end: BlobPart?
         var origin: [UInt8]?
         if Self.asksArtifact(of: description), let known = await artifact.layer(description.digest) {
             index = try await indexed(description, image, known, artifact)
@@ -43,14 +51,15 @@ struct LayerFetcher: Sendable {
                 origin = try? LayerOrigin(repository: image.repository, manifest: manifest).encoded()
             }
         } else {
-            index = try await open(description, image: image)
+            (index, end) = try await open(description, image: image)
         }
         do {
-            return try await workers.runIfActive { [store, origin] in
+            let content = try await workers.runIfActive { [store, origin] in
                 // A large table of contents has taken several times what is left of it.
                 defer { Sys.releaseFreedMemory() }
                 return try store.install(description.digest, index, origin: origin)
             }
+            return (content, end)
         } catch {
             throw FallbackReason(.storage, "layer \(description.digest): \(error)")
         }
@@ -147,16 +156,18 @@ struct LayerFetcher: Sendable {
 
     private func open(
         _ description: LayerDescription, image: ImageReference
-    ) async throws(FallbackReason) -> LayerIndexBytes {
+    ) async throws(FallbackReason) -> (LayerIndexBytes, BlobPart?) {
         let location = BlobLocation(repository: image.repository, digest: description.digest)
         // In a box, so that no step copies what the opener has gathered.
         let opener = Guarded(EstargzOpener(description, allowUnverifiedTOC: allowUnverifiedTOC))
+        var end: BlobPart?
         // An opener asks at most for a tail, a probe and a table of contents; more is a defect, not a reason to loop.
         for _ in 0..<8 {
             switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
-            case .done(let index): return index
+            case .done(let index): return (index, end)
             case .read(let request):
                 let (bytes, range, blobSize) = try await read(location, request, knownSize: description.size)
+                if case .suffix = request { end = BlobPart(bytes: bytes, range: range) }
                 try await step(opener) { (opener) throws(LayerFormatError) in
                     try opener.receive(bytes, range: range, blobSize: blobSize)
                 }
