@@ -3,7 +3,7 @@ public struct PlannerConfiguration: Sendable {
     /// Requests of each class that may be under way at once. Demand has its own room and so waits for no other class.
     /// A profile's batch is a request for each layer that it has something of; see ``profileFirstBatch``. Two for fill: a
     /// second request hides the round trip between two runs.
-    public var requestLimit = PerClass<Int>(demand: 32, profile: 8, readahead: 4, fill: 2)
+    public var requestLimit = PerClass<Int>(demand: 32, profile: 16, readahead: 4, fill: 2)
 
     /// Bytes of each class that may be under way at once; one request of a class may always go. It bounds memory.
     public var byteLimit = PerClass<UInt64>(demand: 64 << 20, profile: 24 << 20, readahead: 24 << 20, fill: 16 << 20)

@@ -222,12 +222,13 @@ public final class ImageResolver: RemoteImages {
         // Where there are many layers, what one of them holds would come in the way of the other tables, and nothing starts
         // before they are here.
         let isEarly = descriptions.count <= policy.layersAtOnce
-        let results = await open(descriptions, of: reference, artifact, isEarly ? beginning : Task { nil })
+        let results = await open(descriptions, of: reference, artifact, isEarly ? beginning : nil)
         let image = OpenedImage(
             layers: zip(descriptions, results).map { description, result in
                 OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
             }, start: containerStart)
         for content in image.contents { attach(content, of: reference) }
+        if !isEarly { for content in image.contents { await begin(content, beginning) } }
         opening.yield(image.contents)
         if policy.prefetches { engine.prefetch(image.contents) }
         let hasArtifact = await artifact.isFound
@@ -290,7 +291,7 @@ public final class ImageResolver: RemoteImages {
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
     private func open(
         _ descriptions: [LayerDescription], of image: ImageReference, _ artifact: ImageArtifact,
-        _ beginning: Task<Beginning?, Never>
+        _ beginning: Task<Beginning?, Never>?
     ) async -> [Result<LayerContent, FallbackReason>] {
         let notOpened = FallbackReason(.internal, "not opened")
         return await withTaskGroup(of: (Int, Result<LayerContent, FallbackReason>).self) { group in
@@ -325,7 +326,7 @@ public final class ImageResolver: RemoteImages {
     /// Opens one, and has fetched of it what is known to be needed first.
     private func open(
         _ description: LayerDescription, of image: ImageReference, _ artifact: ImageArtifact,
-        _ beginning: Task<Beginning?, Never>
+        _ beginning: Task<Beginning?, Never>?
     ) async -> Result<LayerContent, FallbackReason> {
         do throws(FallbackReason) {
             let (content, end) = try await layers.layer(description, image: image, artifact: artifact)
@@ -333,15 +334,20 @@ public final class ImageResolver: RemoteImages {
             if let end {
                 try? await workers.runIfActive { [engine] in engine.take(end.bytes, at: end.range, of: content) }
             }
-            guard let beginning = await beginning.value else { return .success(content) }
-            switch beginning {
-            case .profile(let profile): await profiles.start(profile, of: content)
-            case .start(let start):
-                try? await workers.runIfActive { [engine] in engine.prefetch(start, in: content) }
-            }
+            if let beginning { await begin(content, beginning) }
             return .success(content)
         } catch {
             return .failure(error)
+        }
+    }
+
+    /// Has fetched of a layer what is known to be needed first.
+    private func begin(_ content: LayerContent, _ beginning: Task<Beginning?, Never>) async {
+        switch await beginning.value {
+        case .profile(let profile): await profiles.start(profile, of: content)
+        case .start(let start):
+            try? await workers.runIfActive { [engine] in engine.prefetch(start, in: content) }
+        case nil: break
         }
     }
 
