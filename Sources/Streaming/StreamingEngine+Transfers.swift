@@ -239,7 +239,7 @@ extension StreamingEngine {
         var worker = DecodeWorker(counters)
         for extent in map.extents(before: range.offset).upperBound..<map.extents(before: range.end).upperBound {
             let blob = map.blobRange(of: extent)
-            guard blob.end <= range.end, !map.isPresent(extent) else { continue }
+            guard blob.offset >= range.offset, blob.end <= range.end, !map.isPresent(extent) else { continue }
             let start = Int(blob.offset - range.offset)
             let piece = ByteBuffer(bytes: bytes[start..<start + Int(blob.count)])
             let job = DecodeJob(work: .extent(layer, extent), pieces: [piece], byteCount: piece.readableBytes)
