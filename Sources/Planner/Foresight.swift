@@ -9,6 +9,8 @@ import Base
 struct Foresight: Sendable {
     /// Reads that are remembered: more, and the older half counts half.
     private static let memory = 64
+    /// After so many reads that a start which was seen had not made, the container runs something else.
+    private static let patience = 16
 
     private var hits = 0
     private var misses = 0
@@ -17,8 +19,6 @@ struct Foresight: Sendable {
     private var knownUntil = MonotonicTime(nanoseconds: 0)
     /// What was wanted although that start had not read it.
     private var surprises = 0
-    /// After so many of these the container runs something else than the one that was seen.
-    private static let patience = 16
 
     /// Whether guesses are not needed.
     func isKnown(_ now: MonotonicTime) -> Bool { now < knownUntil && surprises < Self.patience }

@@ -99,8 +99,8 @@ extension Planner {
         guard running.profile == 0, profileQueue.isEmpty, running.readahead == 0 else { return }
         fillSurroundings(now)
         let mustYield = mustFillYield(now)
-        let lastServed = [lastDemand, lastRead].compactMap { $0 }.max()
         guard !mustYield || fillQueue.contains(where: \.isEager) else { return }
+        let lastServed = [lastDemand, lastRead].compactMap { $0 }.max()
         var index = 0
         while index < fillQueue.count, hasRoom(.fill, now), mayFillTake(now) {
             let entry = fillQueue[index]

@@ -200,12 +200,13 @@ public struct Planner: Sendable {
         lastDemand = now
     }
 
-    /// All that a start of these layers' image has read that was seen is coming, or here.
+    /// All that a start of these layers' image has read that was seen is coming, or here: nothing is guessed about them while it
+    /// lasts; see ``PlannerConfiguration/startQuiet``.
     public mutating func knowsStart(of ids: some Sequence<LayerID>, now: MonotonicTime) {
         for id in ids { layers[id]?.foresight.know(until: now.advanced(by: configuration.startQuiet), now) }
     }
 
-    /// Whether that is so, and nothing has shown otherwise.
+    /// Whether ``knowsStart(of:now:)`` holds for the layer, and what has been read of it has not shown otherwise.
     public func isKnown(_ id: LayerID, now: MonotonicTime) -> Bool { layers[id]?.foresight.isKnown(now) ?? false }
 
     /// A reader that waited since then has got what it wanted by another way.

@@ -84,7 +84,7 @@ public struct PlannerConfiguration: Sendable {
     public var fillQuietAfterRead: UInt64 = 1_000_000_000
     /// Nanoseconds from the wish to fill a layer to its first request: it comes when a container is about to start, and
     /// what is fetched for it in the second before its first read is in the way of that read. Once something has been read,
-    /// ``fillQuiet`` alone counts.
+    /// ``fillQuiet`` and ``fillQuietAfterRead`` alone count.
     public var fillDelay: UInt64 = 3_000_000_000
     /// How far around what has been read fill looks first while a container starts, in bytes of the blob; 0 to leave it. See
     /// ``Surroundings``.

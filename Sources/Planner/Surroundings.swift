@@ -3,8 +3,8 @@ import Base
 /// Where readers have been of late: fill begins there while a container starts.
 ///
 /// What a start reads next lies near what it has read, more often than not: the rest of a package, its data, what describes it.
-/// That is for starts of which none has been seen.
-/// While the process computes, the link would be idle, or fill would carry what nobody is about to read.
+/// While the process computes, the link would be idle, or fill would carry what nobody is about to read. A start that is known
+/// needs none of it.
 struct Surroundings: Sendable {
     private static let limit = 64
     /// A read so many extents beside another one is at the same place.

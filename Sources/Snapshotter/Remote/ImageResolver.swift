@@ -227,7 +227,6 @@ public final class ImageResolver: RemoteImages {
             layers: zip(descriptions, results).map { description, result in
                 OpenedImage.Layer(digest: description.digest, size: description.size, content: result)
             }, start: containerStart)
-        for content in image.contents { attach(content, of: reference) }
         if !isEarly { for content in image.contents { await begin(content, beginning) } }
         opening.yield(image.contents)
         if policy.prefetches { engine.prefetch(image.contents) }
@@ -319,18 +318,14 @@ public final class ImageResolver: RemoteImages {
         case start(ContainerStart)
     }
 
-    private func attach(_ content: LayerContent, of image: ImageReference) {
-        engine.attach(content, locations: [BlobLocation(repository: image.repository, digest: content.digest)])
-    }
-
-    /// Opens one, and has fetched of it what is known to be needed first.
+    /// Opens one, tells the engine where it is, and has fetched of it what is known to be needed first.
     private func open(
         _ description: LayerDescription, of image: ImageReference, _ artifact: ImageArtifact,
         _ beginning: Task<Beginning?, Never>?
     ) async -> Result<LayerContent, FallbackReason> {
         do throws(FallbackReason) {
             let (content, end) = try await layers.layer(description, image: image, artifact: artifact)
-            attach(content, of: image)
+            engine.attach(content, locations: [BlobLocation(repository: image.repository, digest: content.digest)])
             if let end {
                 try? await workers.runIfActive { [engine] in engine.take(end.bytes, at: end.range, of: content) }
             }
