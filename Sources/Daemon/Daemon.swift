@@ -157,7 +157,8 @@ struct Daemon: Sendable {
                 credentials: DockerConfigCredentials(path: configuration.dockerConfig.map { $0 + "/config.json" }),
                 userAgent: "rivulet/\(DaemonVersion.current)",
                 backgroundStreams: configuration.registryBackgroundRequests,
-                demandConnections: configuration.registryConnections),
+                demandConnections: configuration.registryConnections,
+                readyConnections: configuration.registryReadyConnections),
             logger: logger)
     }
 

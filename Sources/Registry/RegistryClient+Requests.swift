@@ -40,8 +40,7 @@ extension RegistryClient {
             }
             let response = try await transport.exchange(
                 request,
-                key: HTTPTransport.Key(
-                    tls: host.tls, dialTimeout: host.dialTimeout, mayBeSecure: host.mayBeSecure),
+                key: HTTPTransport.Key(host),
                 sending: call.body?.bytes.readableBytes ?? 0)
             guard response.status == .unauthorized, !isRepeated else { return response }
             let challenges = AuthChallenge.parse(response.headers["www-authenticate"])
@@ -106,7 +105,7 @@ extension RegistryClient {
         add(call, to: &request)
         counters.redirectedRequests.add()
         return try await transport.exchange(
-            request, key: HTTPTransport.Key(tls: host.tls.withoutIdentity, dialTimeout: host.dialTimeout),
+            request, key: HTTPTransport.Key(targetOf: host),
             sending: call.body?.bytes.readableBytes ?? 0)
     }
 

@@ -29,7 +29,7 @@ public final class RegistryClient: Sendable {
     let transport: HTTPTransport
     let logger: Logger
     let memory = Guarded(BlobMemory())
-    private let directory: HostDirectory
+    let directory: HostDirectory
     private let state = Guarded(State())
 
     var clock: RegistryClock { configuration.clock }
@@ -100,6 +100,11 @@ public final class RegistryClient: Sendable {
                 index = next
             }
         }
+    }
+
+    /// The host that is asked first for what is pulled from `upstream`; `nil` when none may be.
+    func firstHost(of upstream: String) async -> RegistryHost? {
+        inOrder(await directory.hosts(for: upstream).filter { $0.capabilities.contains(.pull) }, blob: nil).first
     }
 
     private func inOrder(_ hosts: [RegistryHost], blob: BlobLocation?) -> [RegistryHost] {

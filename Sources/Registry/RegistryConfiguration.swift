@@ -44,6 +44,8 @@ public struct RegistryConfiguration: Sendable {
     /// Connections kept to one host for demand requests, manifests and tokens, beside those for background streams: a
     /// demand request waits for a connection only when so many others of its kind are in flight.
     public var demandConnections: Int
+    /// Connections that ``RegistryClient/makeReady(_:)`` opens to one place; none when it is 0.
+    public var readyConnections: Int
     public var clock: RegistryClock
 
     /// The pool of one host is ``backgroundStreams`` + ``demandConnections`` = 8 + 24 connections at most by default.
@@ -51,7 +53,7 @@ public struct RegistryConfiguration: Sendable {
         hostDirectories: [String] = [], credentials: any CredentialSource = AnonymousCredentials(),
         platform: Platform = .current, timeouts: Timeouts = Timeouts(), retry: Retry = Retry(),
         userAgent: String = "rivulet", backgroundStreams: Int = 8, demandConnections: Int = 24,
-        clock: RegistryClock = .system
+        readyConnections: Int = 8, clock: RegistryClock = .system
     ) {
         self.hostDirectories = hostDirectories
         self.credentials = credentials
@@ -61,6 +63,7 @@ public struct RegistryConfiguration: Sendable {
         self.userAgent = userAgent
         self.backgroundStreams = max(1, backgroundStreams)
         self.demandConnections = max(1, demandConnections)
+        self.readyConnections = min(max(0, readyConnections), self.demandConnections)
         self.clock = clock
     }
 

@@ -9,6 +9,9 @@ public protocol RemoteImages: Sendable {
     /// idempotent. It is cancelled only when it takes far longer than anybody waits for it.
     func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome
 
+    /// A container or a sandbox is being made: an image may be asked for soon. Returns at once.
+    func expectImages()
+
     /// The host path of the merged tree of `chainID`, mounted. Brings it up when it is not, without the network.
     func mountedDirectory(ofChain chainID: Digest) async throws -> String
 

@@ -15,12 +15,16 @@ struct RemoteTarget: Sendable {
 
     init?(key: String, labels: [String: String]) {
         guard let ref = labels[SnapshotLabels.ref], let chainID = Digest(ref) else { return nil }
+        guard Self.isExtraction(key), key.hasSuffix(" " + ref) else { return nil }
         let parts = key.split(separator: "/", omittingEmptySubsequences: false)
-        let name = parts.last ?? ""
-        guard name.hasPrefix("extract-"), name.hasSuffix(" " + ref) else { return nil }
         self.chainID = chainID
         self.labels = labels
         if let first = parts.first, parts.count == 3, !first.isEmpty { namespace = String(first) }
+    }
+
+    /// Whether a snapshot with `key` is made to have a layer unpacked into it, not for a container.
+    static func isExtraction(_ key: String) -> Bool {
+        key.split(separator: "/", omittingEmptySubsequences: false).last?.hasPrefix("extract-") ?? false
     }
 
     /// What says where the layer is; `nil` when the client added nothing of it, so that nobody asks for a remote layer.

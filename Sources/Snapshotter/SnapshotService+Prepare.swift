@@ -27,6 +27,9 @@ extension SnapshotService {
                         ])
                 case .ordinary: break
                 }
+            } else if !RemoteTarget.isExtraction(request.key) {
+                // kubelet has a pod's sandbox made before it has images pulled.
+                remote.expectImages()
             }
             let plan = try await create(request.key, on: request.parent, .active, request.labels)
             return .with { $0.mounts = plan.mounts }

@@ -34,6 +34,7 @@ struct DaemonConfigurationTests {
                 [registry]
                 connections = 4
                 background_requests = 2
+                ready_connections = 0
                 [trust]
                 audit_artifacts = false
                 [conversion]
@@ -53,6 +54,7 @@ struct DaemonConfigurationTests {
         #expect(!configuration.usesArtifacts)
         #expect(configuration.registryConnections == 4)
         #expect(configuration.registryBackgroundRequests == 2)
+        #expect(configuration.registryReadyConnections == 0)
         #expect(!configuration.auditsArtifacts)
         #expect(configuration.conversionService == "https://conversion.example")
         #expect(configuration.conversionToken == "/etc/token")

@@ -29,6 +29,15 @@ func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
 }
 
 extension TestRegistry {
+    /// Waits until so many connections have been made to it; whether they have.
+    func reaches(connections count: Int) async -> Bool {
+        for _ in 0..<500 {
+            if connections >= count { return true }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        return false
+    }
+
     func location(_ digest: Digest, repository: String = "test/app") -> BlobLocation {
         BlobLocation(repository: Repository(host: host, name: repository), digest: digest)
     }

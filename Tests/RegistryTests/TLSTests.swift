@@ -41,6 +41,16 @@ struct TLSTests {
         }
     }
 
+    @Test func connectionsAreMadeReady() async throws {
+        try await withSecure({ $0.server }, { "ca = \"\($0.authority)\"" }) { registry, client, location, _ in
+            await client.makeReady("r.example")
+            #expect(await registry.reaches(connections: 8))
+            try await read(client, location)
+            #expect(registry.connections == 8)
+            #expect(registry.requests.count == 1)
+        }
+    }
+
     @Test func skipVerifyTakesAnyCertificate() async throws {
         for server in [{ (made: TestCertificates) in made.server }, { $0.strangeServer }] {
             try await withSecure(server, { _ in "skip_verify = true" }) { _, client, location, _ in

@@ -16,6 +16,7 @@ final class FakeRemoteImages: RemoteImages {
         var forgotten: [Digest] = []
         var isMountable = true
         var cancelled = 0
+        var expected = 0
     }
 
     private let state = Guarded(State())
@@ -81,6 +82,11 @@ final class FakeRemoteImages: RemoteImages {
             return state.outcome
         }
     }
+
+    /// How often an image was expected.
+    var expected: Int { state.withLock { $0.expected } }
+
+    func expectImages() { state.withLock { $0.expected += 1 } }
 
     func mountedDirectory(ofChain chainID: Digest) async throws -> String {
         guard state.withLock({ $0.isMountable }) else { throw MountError() }

@@ -10,6 +10,17 @@ struct RemoteTests {
     let bottom = Layer("bottom")
     let top = Layer("top")
 
+    /// What is unpacked is here already; for a container or a sandbox an image may be asked for next.
+    @Test func anImageIsExpectedOfContainersOnly() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            #expect(try await snapshotter.unpack(bottom) == nil)
+            _ = try await snapshotter.prepare("k8s.io/8/extract-123-ab sha256:0", bottom.chainID.description)
+            #expect(snapshotter.remote.expected == 0)
+            _ = try await snapshotter.prepare("k8s.io/9/0123456789abcdef", bottom.chainID.description)
+            #expect(snapshotter.remote.expected == 1)
+        }
+    }
+
     @Test func aReadyLayerIsThere() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             #expect(try await snapshotter.unpack(bottom) == nil)

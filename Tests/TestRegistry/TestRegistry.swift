@@ -87,8 +87,11 @@ public final class TestRegistry: Sendable {
     /// having been used, which would happen to one that comes in while the server stops.
     final class Unserved: Sendable {
         private let channels = Guarded<[ObjectIdentifier: Accepted]>([:])
+        /// So many have come in so far.
+        let count = Counter()
 
         func add(_ channel: Accepted) {
+            count.add()
             channels.withLock { $0[ObjectIdentifier(channel.channel)] = channel }
         }
 
@@ -179,6 +182,9 @@ public final class TestRegistry: Sendable {
         get { state.withLock { $0.behaviour } }
         set { state.withLock { $0.behaviour = newValue } }
     }
+
+    /// How many connections have been made to it so far.
+    public var connections: Int { Int(unserved.count.value) }
 
     /// Every request so far, in order of arrival.
     public var requests: [RecordedRequest] { state.withLock { $0.requests } }

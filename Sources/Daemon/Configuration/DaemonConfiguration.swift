@@ -13,6 +13,8 @@ public struct DaemonConfiguration: Sendable {
     public var registryConnections = 24
     /// See ``registryConnections``.
     public var registryBackgroundRequests = 8
+    /// Connections that are opened to a registry when a pod is made; none when it is 0.
+    public var registryReadyConnections = 8
     /// containerd's own socket; `nil` for none.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
@@ -58,6 +60,8 @@ public struct DaemonConfiguration: Sendable {
         registryConnections = try reader.integer("registry.connections", default: registryConnections, in: 1...1024)
         registryBackgroundRequests = try reader.integer(
             "registry.background_requests", default: registryBackgroundRequests, in: 1...1024)
+        registryReadyConnections = try reader.integer(
+            "registry.ready_connections", default: registryReadyConnections, in: 0...64)
         prefetches = try reader.bool("streaming.prefetch", default: prefetches)
         profiles = try reader.bool("streaming.profiles", default: profiles)
         profileQuiet = try reader.integer("streaming.profile_quiet", default: profileQuiet, in: 1...600)

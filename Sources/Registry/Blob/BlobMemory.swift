@@ -24,6 +24,8 @@ struct BlobMemory {
     private var withoutSuffix: Set<String> = []
     /// Hosts that give one range a request at most: Amazon S3 and Azure Blob Storage, and what stands in front of them.
     private var withoutMultipleRanges: Set<String> = []
+    /// The origin that a host last sent us to for a blob, by its base.
+    private var targets: [String: String] = [:]
 
     init(capacity: Int = 8192) {
         self.capacity = capacity
@@ -43,7 +45,13 @@ struct BlobMemory {
 
     mutating func learn(redirect: Redirect, of blob: BlobLocation, host: String) {
         update(blob) { $0.redirects[host] = redirect }
+        // hosts.toml may change any number of times in the life of a daemon.
+        if targets.count >= capacity { targets = [:] }
+        targets[host] = RedirectTarget.origin(of: redirect.url)
     }
+
+    /// Scheme, host and port that `host` last sent us to for any blob.
+    func target(of host: String) -> String? { targets[host] }
 
     mutating func forgetRedirect(_ blob: BlobLocation, host: String) {
         entries[blob]?.redirects[host] = nil

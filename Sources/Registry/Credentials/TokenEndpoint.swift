@@ -64,7 +64,7 @@ struct TokenEndpoint {
     }
 
     private var key: HTTPTransport.Key {
-        HTTPTransport.Key(tls: host.tls.withoutIdentity, dialTimeout: host.dialTimeout)
+        HTTPTransport.Key(targetOf: host)
     }
 
     private func post(

@@ -15,7 +15,7 @@ final class HostDirectory: Sendable {
         var looked: MonotonicTime
     }
 
-    private let roots: [String]
+    fileprivate let roots: [String]
     private let clock: RegistryClock
     private let logger: Logger
     private let entries = Guarded<[String: Entry]>([:])
@@ -53,6 +53,15 @@ final class HostDirectory: Sendable {
     }
 }
 
+extension HostDirectory {
+    /// The upstreams that have a directory of their own, by name.
+    func upstreams() async -> [String] {
+        let roots = roots
+        let found = try? await NIOThreadPool.singleton.runIfActive { HostListing.upstreams(roots: roots) }
+        return found ?? []
+    }
+}
+
 /// What the directories said about one upstream at one time.
 public struct HostListing: Sendable {
     /// In the order in which they are to be tried.
@@ -81,6 +90,24 @@ public struct HostListing: Sendable {
         }
         listing.load(directory, upstream)
         return listing
+    }
+
+    /// The upstreams that have a directory of their own in `roots`, by name.
+    static func upstreams(roots: [String]) -> [String] {
+        var found: Set<String> = []
+        for root in roots {
+            for name in SmallFile.names(in: root) where SmallFile.stamp("\(root)/\(name)")?.isDirectory == true {
+                let upstream = upstream(ofDirectory: name)
+                if ReferenceGrammar.isDomain(upstream[...]) { found.insert(upstream) }
+            }
+        }
+        return found.sorted()
+    }
+
+    /// `host:port` for `host_port_`. `_default` is no domain, nor are `.` and `..`.
+    private static func upstream(ofDirectory name: String) -> String {
+        guard name.hasSuffix("_"), let underscore = name.dropLast().lastIndex(of: "_") else { return name }
+        return "\(name[..<underscore]):\(name[name.index(after: underscore)...].dropLast())"
     }
 
     private init(hosts: [RegistryHost]) {

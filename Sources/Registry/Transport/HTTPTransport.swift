@@ -15,10 +15,36 @@ final class HTTPTransport: Sendable {
         var dialTimeout: UInt64?
         /// A URL with `http` may mean `https`: see ``RegistryHost/mayBeSecure``.
         var mayBeSecure = false
+
+        /// For `host` itself.
+        init(_ host: RegistryHost) {
+            tls = host.tls
+            dialTimeout = host.dialTimeout
+            mayBeSecure = host.mayBeSecure
+        }
+
+        /// For where `host` redirects to.
+        init(targetOf host: RegistryHost) {
+            tls = host.tls.withoutIdentity
+            dialTimeout = host.dialTimeout
+        }
+    }
+
+    /// Where the connections of one pool lead.
+    private struct Place: Hashable {
+        var key: Key
+        var origin: String
+    }
+
+    private struct Pool {
+        let client: HTTPClient
+        let gate: ConnectionGate
     }
 
     private struct State {
-        var clients: [Key: HTTPClient] = [:]
+        var pools: [Key: Pool] = [:]
+        /// When the last request was sent to a place.
+        var used: [Place: MonotonicTime] = [:]
         /// Places that may be secure and have turned out not to be.
         var plain: Set<String> = []
         var isShutDown = false
@@ -54,8 +80,7 @@ final class HTTPTransport: Sendable {
                 guard Self.isPlain(error, origin: origin) else { throw error }
                 logger.info("a registry does not speak TLS: going on without", metadata: ["registry": "\(origin)"])
                 state.withLock { state in
-                    // Any number of registries may come and go in the life of a daemon.
-                    if state.plain.count >= Self.maximumPlain { state.plain = [] }
+                    if state.plain.count >= Self.maximumPlaces { state.plain = [] }
                     state.plain.insert(origin)
                 }
             }
@@ -69,7 +94,7 @@ final class HTTPTransport: Sendable {
         }
     }
 
-    private static let maximumPlain = 1024
+    private static let maximumPlaces = 1024
 
     /// Whether `error`, of a try with TLS, says that there is none.
     private static func isPlain(_ error: RegistryError, origin: String) -> Bool {
@@ -81,12 +106,13 @@ final class HTTPTransport: Sendable {
     private func send(
         _ request: HTTPClientRequest, _ key: Key, _ sending: Int
     ) async throws(RegistryError) -> HTTPClientResponse {
-        let client = try client(for: key)
+        let pool = try pool(for: key)
+        _ = claim(request.url, key)
         let wait =
             configuration.timeouts.connect &+ configuration.timeouts.firstByte
             &+ UInt64(sending / (256 << 10)) &* 1_000_000_000
         do {
-            return try await client.execute(request, deadline: .now() + .nanoseconds(Int64(clamping: wait)))
+            return try await pool.client.execute(request, deadline: .now() + .nanoseconds(Int64(clamping: wait)))
         } catch {
             let place = "request to \(Self.displayName(request.url))"
             if let failure = TLSFailure(error) { throw failure.error(at: place, tls: key.tls, cause: error) }
@@ -94,37 +120,91 @@ final class HTTPTransport: Sendable {
         }
     }
 
+    /// Opens `count` connections to the place of `url` for requests to come, which then find them with their TLS handshake done.
+    /// Returns at once; what fails is silent. Nothing is done where a request was sent of late, which has left its connection
+    /// open.
+    ///
+    /// No request is sent: as many are queued as connections are wanted, and taken back before the first of these can be used.
+    /// The HTTP client goes on connecting and keeps an idle connection as any other. Its own `preWarmedHTTP1ConnectionCount`
+    /// (as of 1.37) is of no use here: it begins with a place's first request, begins anew at once and without end where the
+    /// registry refuses, and never lets go.
+    func connect(_ count: Int, to url: String, key: Key) throws(RegistryError) {
+        // Whether such a place speaks TLS only a request tells; it is on this machine.
+        guard !key.mayBeSecure, claim(url, key) else { return }
+        let pool = try pool(for: key)
+        let request: HTTPClient.Request
+        do {
+            request = try HTTPClient.Request(url: url)
+        } catch {
+            throw Self.translate(error, doing: "connecting to \(Self.displayName(url))")
+        }
+        let loop = pool.client.eventLoopGroup.any()
+        pool.gate.hold(on: loop)
+        // The pool connects for those that wait: all are queued before the first is taken back.
+        let queued = (0..<count).map { _ in pool.client.execute(request: request, delegate: Unwanted()) }
+        for request in queued { request.cancel() }
+        EventLoopFuture.whenAllComplete(queued.map(\.futureResult), on: loop).whenComplete { _ in pool.gate.release() }
+    }
+
+    /// The answer to a request that was taken back.
+    private final class Unwanted: HTTPClientResponseDelegate {
+        func didFinishRequest(task: HTTPClient.Task<Void>) {}
+    }
+
+    /// Notes that `url` is used now.
+    ///
+    /// - Returns: whether it has not been for so long that no idle connection is left.
+    private func claim(_ url: String, _ key: Key) -> Bool {
+        let place = Place(key: key, origin: RedirectTarget.origin(of: url))
+        let now = configuration.clock.now()
+        return state.withLock { state in
+            let last = state.used[place]
+            // Any number of registries may come and go in the life of a daemon.
+            if last == nil, state.used.count >= Self.maximumPlaces { state.used = [:] }
+            state.used[place] = now
+            return last.map { now.since($0) > Self.idleTimeout } ?? true
+        }
+    }
+
+    /// How long a connection is kept that nobody uses, in nanoseconds.
+    private static let idleTimeout: UInt64 = 60_000_000_000
+
     /// Closes every connection. Requests in flight fail.
     func shutdown() async {
-        let clients = state.withLock { state -> [HTTPClient] in
+        let pools = state.withLock { state -> [Pool] in
             state.isShutDown = true
-            defer { state.clients = [:] }
-            return Array(state.clients.values)
+            defer { state.pools = [:] }
+            return Array(state.pools.values)
         }
-        for client in clients {
+        for pool in pools {
             do {
-                try await client.shutdown()
+                try await pool.client.shutdown()
             } catch {
                 logger.debug("HTTP client did not shut down cleanly", metadata: ["error": "\(error)"])
             }
         }
     }
 
-    private func client(for key: Key) throws(RegistryError) -> HTTPClient {
-        let found = state.withLock { $0.isShutDown ? nil : $0.clients[key] }
+    private func pool(for key: Key) throws(RegistryError) -> Pool {
+        let found = state.withLock { $0.isShutDown ? nil : $0.pools[key] }
         if let found { return found }
-        let made = try makeConfiguration(key)
-        let client: HTTPClient? = state.withLock { state in
+        var made = try makeConfiguration(key)
+        let gate = ConnectionGate()
+        made.http1_1ConnectionDebugInitializer = { gate.passed(by: $0) }
+        let configuration = made
+        let pool: Pool? = state.withLock { state in
             guard !state.isShutDown else { return nil }
-            if let other = state.clients[key] { return other }
+            if let other = state.pools[key] { return other }
             // Made under the lock so that no second one has to be shut down again: it only starts no threads and
             // opens no sockets yet.
-            let client = HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: made)
-            state.clients[key] = client
-            return client
+            let client = HTTPClient(
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
+            let pool = Pool(client: client, gate: gate)
+            state.pools[key] = pool
+            return pool
         }
-        guard let client else { throw RegistryError(.shutDown, "the registry client has been shut down") }
-        return client
+        guard let pool else { throw RegistryError(.shutDown, "the registry client has been shut down") }
+        return pool
     }
 
     private func makeConfiguration(_ key: Key) throws(RegistryError) -> HTTPClient.Configuration {
@@ -139,7 +219,7 @@ final class HTTPTransport: Sendable {
             decompression: .disabled)
         // HTTP/2 would put every stream through one connection with 64 KiB windows: a fraction of the link.
         made.httpVersion = .http1Only
-        made.connectionPool.idleTimeout = .seconds(60)
+        made.connectionPool.idleTimeout = .nanoseconds(Int64(Self.idleTimeout))
         made.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
             configuration.backgroundStreams + configuration.demandConnections
         // A dead mirror must fail at once: trying again is our own business.

@@ -68,6 +68,11 @@ final class ChainMounts: Sendable {
         }
     }
 
+    /// The registries that layers here are from, at most `limit`, those of the latest first.
+    func upstreams(limit: Int) async -> [String] {
+        (try? await workers.runIfActive { [records] in try records.upstreams(limit: limit) }) ?? []
+    }
+
     /// Whether everything that ``bringUp(_:)`` needs is on this node.
     func isUsable(_ chain: Digest) async -> Bool {
         let found = try? await workers.runIfActive { [records, store] in

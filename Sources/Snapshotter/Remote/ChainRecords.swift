@@ -90,6 +90,15 @@ struct ChainRecords: Sendable {
         }
     }
 
+    /// The registries that layers are from, at most `limit`, those of the latest first.
+    func upstreams(limit: Int) throws -> [String] {
+        try database.read { database in
+            try String.fetchAll(
+                database, sql: "SELECT host FROM chains GROUP BY host ORDER BY max(slot) DESC LIMIT ?",
+                arguments: [limit])
+        }
+    }
+
     /// Forgets `chain`.
     ///
     /// - Returns: its layer, when no other chain has that layer.

@@ -63,7 +63,15 @@ public final class ImageResolver: RemoteImages {
     /// Images that are remembered at once; the oldest goes first. An entry is a few kilobytes.
     private static let maximumImages = 512
 
+    /// Registries that connections are opened to before an image is asked for: those that the latest images here are from, or on a
+    /// new node those that its `hosts.toml` files are about.
+    private static let maximumUpstreams = 4
+    /// Pods that are made so soon after another, in nanoseconds, find what was opened for that one.
+    private static let expectationLasts: UInt64 = 5_000_000_000
+
     private let images = Guarded<[Key: Entry]>([:])
+    /// When an image was last expected.
+    private let expected = Guarded<MonotonicTime?>(nil)
     private let registry: RegistryClient
     private let content: ContentClient?
     private let engine: StreamingEngine
@@ -135,6 +143,23 @@ public final class ImageResolver: RemoteImages {
             return .declined(reason: reason)
         } catch {
             return .declined(reason: FallbackReason(.internal, "\(error)"))
+        }
+    }
+
+    public func expectImages() {
+        let now = MonotonicTime.now()
+        let isTime = expected.withLock { expected in
+            if let last = expected, now.since(last) < Self.expectationLasts { return false }
+            expected = now
+            return true
+        }
+        guard isTime else { return }
+        Task {
+            var upstreams = await chains.upstreams(limit: Self.maximumUpstreams)
+            if upstreams.isEmpty {
+                upstreams = Array(await registry.configuredUpstreams().prefix(Self.maximumUpstreams))
+            }
+            for upstream in upstreams { await registry.makeReady(upstream) }
         }
     }
 

@@ -1,0 +1,31 @@
+import Base
+import Logging
+
+/// Connections that are there before anybody asks for anything.
+extension RegistryClient {
+    /// Opens connections to the host that would be asked first for images of `upstream`, and to the storage that it last
+    /// redirected to, unless requests of late have left some open: the first image that is asked for within a minute is spared
+    /// the round trips of connecting, one for TCP and one or two for TLS.
+    ///
+    /// Does not wait for them, sends no request, and throws nothing: what is wrong is told to who asks for something.
+    public func makeReady(_ upstream: String) async {
+        guard configuration.readyConnections > 0, let host = await firstHost(of: upstream) else { return }
+        do throws(RegistryError) {
+            try connect(to: host.base, HTTPTransport.Key(host))
+            if let target = memory.withLock({ $0.target(of: host.base) }) {
+                try connect(to: target, HTTPTransport.Key(targetOf: host))
+            }
+        } catch {
+            logger.debug("no connection is made ready", metadata: ["registry": "\(upstream)", "error": "\(error)"])
+        }
+    }
+
+    private func connect(to url: String, _ key: HTTPTransport.Key) throws(RegistryError) {
+        try transport.connect(configuration.readyConnections, to: url, key: key)
+    }
+
+    /// The upstreams that have a directory of their own beside a `hosts.toml`, by name.
+    public func configuredUpstreams() async -> [String] {
+        await directory.upstreams()
+    }
+}
