@@ -12,7 +12,7 @@ public struct DaemonConfiguration: Sendable {
     /// Connections to one registry for what readers wait for, and requests to it for everything else at once.
     public var registryConnections = 24
     /// See ``registryConnections``.
-    public var registryBackgroundRequests = 8
+    public var registryBackgroundRequests = 16
     /// Connections that are opened to a registry when a pod is made; none when it is 0.
     public var registryReadyConnections = 8
     /// containerd's own socket; `nil` for none.
