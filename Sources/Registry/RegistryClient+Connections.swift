@@ -23,9 +23,4 @@ extension RegistryClient {
     private func connect(to url: String, _ key: HTTPTransport.Key) throws(RegistryError) {
         try transport.connect(configuration.readyConnections, to: url, key: key)
     }
-
-    /// The upstreams that have a directory of their own beside a `hosts.toml`, by name.
-    public func configuredUpstreams() async -> [String] {
-        await directory.upstreams()
-    }
 }

@@ -29,7 +29,7 @@ public final class RegistryClient: Sendable {
     let transport: HTTPTransport
     let logger: Logger
     let memory = Guarded(BlobMemory())
-    let directory: HostDirectory
+    private let directory: HostDirectory
     private let state = Guarded(State())
 
     var clock: RegistryClock { configuration.clock }
@@ -56,6 +56,11 @@ public final class RegistryClient: Sendable {
     /// The hosts of an upstream in the order in which they are to be tried.
     public func hosts(for upstream: String) async -> [RegistryHost] {
         await directory.hosts(for: upstream)
+    }
+
+    /// The upstreams that have a directory of their own among those of `hosts.toml`, by name.
+    public func configuredUpstreams() async -> [String] {
+        await directory.upstreams()
     }
 
     // MARK: - Trying hosts

@@ -15,7 +15,7 @@ final class HostDirectory: Sendable {
         var looked: MonotonicTime
     }
 
-    fileprivate let roots: [String]
+    private let roots: [String]
     private let clock: RegistryClock
     private let logger: Logger
     private let entries = Guarded<[String: Entry]>([:])
@@ -51,9 +51,7 @@ final class HostDirectory: Sendable {
         }
         return listing.hosts
     }
-}
 
-extension HostDirectory {
     /// The upstreams that have a directory of their own, by name.
     func upstreams() async -> [String] {
         let roots = roots
