@@ -9,18 +9,15 @@ extension RegistryClient {
     ///
     /// Does not wait for them, sends no request, and throws nothing: what is wrong is told to who asks for something.
     public func makeReady(_ upstream: String) async {
-        guard configuration.readyConnections > 0, let host = await firstHost(of: upstream) else { return }
+        let count = configuration.readyConnections
+        guard count > 0, let host = await firstHost(of: upstream) else { return }
         do throws(RegistryError) {
-            try connect(to: host.base, HTTPTransport.Key(host))
+            try transport.connect(count, to: host.base, key: HTTPTransport.Key(host))
             if let target = memory.withLock({ $0.target(of: host.base) }) {
-                try connect(to: target, HTTPTransport.Key(targetOf: host))
+                try transport.connect(count, to: target, key: HTTPTransport.Key(targetOf: host))
             }
         } catch {
             logger.debug("no connection is made ready", metadata: ["registry": "\(upstream)", "error": "\(error)"])
         }
-    }
-
-    private func connect(to url: String, _ key: HTTPTransport.Key) throws(RegistryError) {
-        try transport.connect(configuration.readyConnections, to: url, key: key)
     }
 }

@@ -23,7 +23,7 @@ final class HTTPTransport: Sendable {
             mayBeSecure = host.mayBeSecure
         }
 
-        /// For where `host` redirects to.
+        /// For another place that `host` names: where it redirects to, or gives its tokens.
         init(targetOf host: RegistryHost) {
             tls = host.tls.withoutIdentity
             dialTimeout = host.dialTimeout
@@ -94,6 +94,7 @@ final class HTTPTransport: Sendable {
         }
     }
 
+    /// Places that are remembered: any number of registries may come and go in the life of a daemon.
     private static let maximumPlaces = 1024
 
     /// Whether `error`, of a try with TLS, says that there is none.
@@ -159,7 +160,6 @@ final class HTTPTransport: Sendable {
         let now = configuration.clock.now()
         return state.withLock { state in
             let last = state.used[place]
-            // Any number of registries may come and go in the life of a daemon.
             if last == nil, state.used.count >= Self.maximumPlaces { state.used = [:] }
             state.used[place] = now
             return last.map { now.since($0) > Self.idleTimeout } ?? true

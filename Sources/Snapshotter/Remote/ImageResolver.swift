@@ -147,6 +147,7 @@ public final class ImageResolver: RemoteImages {
     }
 
     public func expectImages() {
+        guard registry.configuration.readyConnections > 0 else { return }
         let now = MonotonicTime.now()
         let isTime = expected.withLock { expected in
             if let last = expected, now.since(last) < Self.expectationLasts { return false }
