@@ -63,7 +63,7 @@ format:
 	swift format --in-place --recursive --parallel Package.swift Sources Tests bench
 
 generate:
-	Sources/ContainerdAPI/generate
+	Sources/Platform/ContainerdAPI/generate
 
 install:
 	install -D -m 0755 $(BIN)/rivuletd $(DESTDIR)$(PREFIX)/bin/rivuletd

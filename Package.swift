@@ -34,68 +34,77 @@ let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 
 // MARK: - Our targets, from the bottom up; an arrow never points to a target further down in this list
 
-/// A library target in `Sources/` and its tests in `Tests/<name>Tests`.
-func module(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency] = []) -> [Target] {
+/// A library target in `Sources/<group>/` and its tests in `Tests/<name>Tests`.
+func module(
+    _ group: String, _ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency] = []
+) -> [Target] {
     [
-        .target(name: name, dependencies: dependencies, swiftSettings: settings),
+        .target(
+            name: name, dependencies: dependencies, path: "Sources/\(group)/\(name)", swiftSettings: settings),
         .testTarget(
             name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies + tests, swiftSettings: settings),
     ]
 }
 
 let cLibraries: [Target] = [
-    .systemLibrary(name: "CFUSE", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
-    .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
-    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
-    .target(name: "CLinux"),
+    .systemLibrary(
+        name: "CFUSE", path: "Sources/Platform/CFUSE", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+    .systemLibrary(
+        name: "CISAL", path: "Sources/Platform/CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+    .systemLibrary(name: "CZlib", path: "Sources/Platform/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(
+        name: "CZstd", path: "Sources/Platform/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(name: "CLinux", path: "Sources/Platform/CLinux"),
 ]
 
 let lowerHalf: [Target] =
-    module("Base", [crypto])
-    + module("Linux", ["Base", "CLinux", system])
-    + module("Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
-    + module("LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
-    + module("LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
-    + module("ContentStore", ["Base", "Linux", "LayerIndex", system], tests: ["TestSupport"])
-    + module("Planner", ["Base"])
-    + module("LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
+    module("Platform", "Base", [crypto])
+    + module("Platform", "Linux", ["Base", "CLinux", system])
+    + module("Layers", "Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
+    + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
+    + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
+    + module("Store", "ContentStore", ["Base", "Linux", "LayerIndex", system], tests: ["TestSupport"])
+    + module("Transfer", "Planner", ["Base"])
     + module(
-        "FUSEServer", ["Base", "Linux", "LazyFileSystem", "CFUSE", system],
+        "Node", "LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
+    + module(
+        "Node", "FUSEServer", ["Base", "Linux", "LazyFileSystem", "CFUSE", system],
         tests: ["LayerIndex", "ContentStore", "LazyFixtures"])
 
 let upperHalf: [Target] =
     [
         // Generated code: warnings in it are not ours.
-        .target(name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], exclude: ["Protos", "generate"])
+        .target(
+            name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], path: "Sources/Platform/ContainerdAPI",
+            exclude: ["Protos", "generate"])
     ]
-    + module("ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
+    + module("Platform", "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
     + module(
-        "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
+        "Transfer", "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
         tests: ["TestRegistry", "Lab"])
-    + module("HTTPAPI", [httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle])
+    + module("Platform", "HTTPAPI", [httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle])
     + module(
-        "Streaming",
+        "Transfer", "Streaming",
         [
             "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "Registry", nio,
             logging,
         ], tests: ["TestSupport", "TestRegistry", "LazyFixtures"])
     + module(
-        "Artifacts",
+        "Artifacts", "Artifacts",
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry", "Streaming",
             "LazyFileSystem", "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging, system,
         ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
-        "Snapshotter",
+        "Node", "Snapshotter",
         [
             "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem", "Registry",
             "Streaming", "Artifacts", "ContainerdAPI", "ContainerRuntime", grpc, grpcTransport, grpcProtobuf, protobuf,
             sqlite, logging, metrics, lifecycle, nio, nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
-        "Daemon",
+        "Apps", "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
             "Streaming", "Artifacts", "Snapshotter", "HTTPAPI", "ContainerdAPI", "ContainerRuntime", grpc,
@@ -103,13 +112,15 @@ let upperHalf: [Target] =
             system,
         ], tests: ["TestSupport", protobuf])
     + [
-        .executableTarget(name: "rivuletd", dependencies: ["Daemon"], swiftSettings: settings),
+        .executableTarget(
+            name: "rivuletd", dependencies: ["Daemon"], path: "Sources/Apps/rivuletd", swiftSettings: settings),
         .executableTarget(
             name: "rivulet",
             dependencies: [
                 "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPAPI", "ContainerRuntime", "ContainerdAPI",
                 protobuf, arguments, httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle, signals, system,
             ],
+            path: "Sources/Apps/rivulet",
             swiftSettings: settings),
     ]
 

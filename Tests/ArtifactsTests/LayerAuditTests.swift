@@ -32,7 +32,7 @@ import Testing
     }
 
     /// All content that an archive's index names, from the archive.
-    private static func fill(_ layer: LayerContent, from archive: [UInt8]) throws {
+    private static func fill(_ layer: StoredLayer, from archive: [UInt8]) throws {
         let files = ["zeros": 200_000, "text": 700_000, "small": 5]
         #expect(layer.chunks.contentSize >= UInt64(files.values.reduce(0, +)))
         // The table of the plain archive says where each chunk lies.
@@ -192,7 +192,7 @@ import Testing
     private struct Streamed {
         let registry: TestRegistry
         let store: ContentStore
-        let layer: LayerContent
+        let layer: StoredLayer
         let origin: LayerOrigin
         let audit: LayerAudit
 

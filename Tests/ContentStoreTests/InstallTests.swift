@@ -34,7 +34,7 @@ import Testing
         let sample = try SampleLayer(seed: 31)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                weak var gone: LayerContent?
+                weak var gone: StoredLayer?
                 do {
                     let layer = try store.install(sample.digest, sample.index)
                     try layer.publish([1], of: sample)
@@ -76,7 +76,7 @@ import Testing
         let samples = try (40..<44).map { try SampleLayer(seed: $0) }
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let held = Guarded<[Digest: [LayerContent]]>([:])
+                let held = Guarded<[Digest: [StoredLayer]]>([:])
                 let chains = Guarded<[TreeImage]>([])
                 let failures = Guarded<[String]>([])
                 let threads = try (0..<8).map { number in

@@ -7,11 +7,11 @@ import Testing
 
 /// What a store set aside.
 final class Reports: Sendable {
-    private let all = Guarded<[SetAside]>([])
+    private let all = Guarded<[QuarantinedFile]>([])
 
-    func add(_ item: SetAside) { all.withLock { $0.append(item) } }
+    func add(_ item: QuarantinedFile) { all.withLock { $0.append(item) } }
 
-    var items: [SetAside] { all.withLock { $0 } }
+    var items: [QuarantinedFile] { all.withLock { $0 } }
 }
 
 /// Two boots of one machine.
@@ -30,7 +30,7 @@ func withStore<Result>(
     return try body(try ContentStore(root: root, options: options))
 }
 
-extension LayerContent {
+extension StoredLayer {
     /// Publishes chunks with the bytes that they must have.
     func publish(_ chunks: some Sequence<Int>, of sample: SampleLayer) throws {
         for chunk in chunks {

@@ -25,7 +25,7 @@ public final class FakeSource: ChunkSource {
     }
 
     private struct Pending: Sendable {
-        let layer: LayerContent
+        let layer: StoredLayer
         let chunks: Range<Int>
         let completion: @Sendable (ChunkOutcome) -> Void
     }
@@ -75,7 +75,7 @@ public final class FakeSource: ChunkSource {
     }
 
     public func demand(
-        _ layer: LayerContent, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
+        _ layer: StoredLayer, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
     ) -> DemandID {
         let (id, mode) = state.withLockBroadcasting { state -> (UInt64, Mode) in
             let id = state.next
@@ -102,7 +102,7 @@ public final class FakeSource: ChunkSource {
         pending?.completion(.cancelled)
     }
 
-    public func noteRead(_ layer: LayerContent, chunks: Range<Int>) {
+    public func noteRead(_ layer: StoredLayer, chunks: Range<Int>) {
         state.withLock { $0.notes.append(Request(layer: layer.digest, chunks: chunks)) }
     }
 
@@ -127,7 +127,7 @@ public final class FakeSource: ChunkSource {
     }
 
     /// Writes those of `chunks` that are missing.
-    public func publish(_ layer: LayerContent, _ chunks: Range<Int>) throws {
+    public func publish(_ layer: StoredLayer, _ chunks: Range<Int>) throws {
         let blob = state.withLock { $0.blobs[layer.digest] ?? [] }
         for index in chunks where !layer.isPresent(index) {
             let chunk = layer.chunks.chunk(index)

@@ -22,7 +22,7 @@ public final class StoreFixture: Sendable {
     }
 
     /// Installs the layers' indexes.
-    public func install(_ layers: [LayerFixture]) throws -> [LayerContent] {
+    public func install(_ layers: [LayerFixture]) throws -> [StoredLayer] {
         try layers.map { layer in
             source.add(layer)
             return try store.install(layer.digest, try layer.index())
@@ -32,7 +32,7 @@ public final class StoreFixture: Sendable {
     /// Mounts the chain of `layers`, bottom first.
     /// - Returns: the chain's name and its layers.
     @discardableResult
-    public func mount(_ layers: [LayerFixture], slot: UInt32 = 1) throws -> (id: Digest, layers: [LayerContent]) {
+    public func mount(_ layers: [LayerFixture], slot: UInt32 = 1) throws -> (id: Digest, layers: [StoredLayer]) {
         let contents = try install(layers)
         let merged = try ChainMerger.merge(contents.map { ($0.tree, $0.digest) })
         let id = Digest.of(contents.flatMap { Array($0.digest.description.utf8) })
@@ -41,7 +41,7 @@ public final class StoreFixture: Sendable {
     }
 
     /// Brings everything.
-    public func complete(_ layers: [LayerContent]) throws {
+    public func complete(_ layers: [StoredLayer]) throws {
         for layer in layers { try source.publish(layer, 0..<layer.chunks.chunkCount) }
     }
 }

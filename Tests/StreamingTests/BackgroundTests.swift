@@ -116,7 +116,7 @@ import Testing
         configuration.planner.demandAttempts = 10
         try await withBench(configuration) { bench in
             var random = SeededRandom(seed: seed)
-            var layers: [(fixture: LayerFixture, content: LayerContent)] = []
+            var layers: [(fixture: LayerFixture, content: StoredLayer)] = []
             for layer in 0..<3 {
                 let sizes = (0..<60).map { _ in Int.random(in: 1...80_000, using: &random) }
                 let fixture = try LayerFixture(sizes: sizes, seed: seed &+ UInt64(layer * 1000), prefetchFiles: 10)

@@ -85,7 +85,7 @@ struct LayerFixture {
     }
 }
 
-extension LayerContent {
+extension StoredLayer {
     /// The bytes of a chunk as they are in the store.
     func bytes(ofChunk chunk: Int) throws -> [UInt8] {
         let range = chunks.chunk(chunk).content

@@ -75,7 +75,7 @@ import Testing
     struct Followed {
         let bench: Bench
         let chain: Digest
-        let layer: LayerContent
+        let layer: StoredLayer
         let tree: TreeImage
         let fileSystem: LazyFileSystem
 

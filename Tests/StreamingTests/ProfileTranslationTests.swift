@@ -50,7 +50,7 @@ import Testing
     }
 
     /// What `pieces` name, by layer and chunk.
-    static func chunks(_ pieces: [ProfilePiece]) -> [[Int]] {
+    static func chunks(_ pieces: [ChunkRun]) -> [[Int]] {
         pieces.map { Array($0.chunks) }
     }
 
@@ -143,7 +143,7 @@ import Testing
     }
 
     /// The number of a file's chunk in its layer.
-    static func place(_ path: String, _ chunk: UInt64, _ tree: TreeImage, _ layers: [LayerContent]) throws -> Int {
+    static func place(_ path: String, _ chunk: UInt64, _ tree: TreeImage, _ layers: [StoredLayer]) throws -> Int {
         var inode = tree.rootInode
         for name in path.split(separator: "/") {
             let next = try Array(name.utf8).withUnsafeBytes { try tree.lookup(inode, $0) }
@@ -155,7 +155,7 @@ import Testing
         ).lowerBound
     }
 
-    static func tree(_ layers: [LayerContent]) throws -> TreeImage {
+    static func tree(_ layers: [StoredLayer]) throws -> TreeImage {
         try TreeImage(bytes: ChainMerger.merge(layers.map { ($0.tree, $0.digest) }))
     }
 }

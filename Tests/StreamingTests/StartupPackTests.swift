@@ -20,17 +20,17 @@ import Testing
         try await withBench { bench in
             let layer = try bench.attach(fixture)
             #expect(await bench.engine.fetch(layer, 0..<layer.chunks.chunkCount) == .available)
-            let writer = StartupPackWriter(chunks.map { ProfilePiece(layer: layer, chunks: $0..<$0 + 1) })
+            let writer = StartupPackWriter(chunks.map { ChunkRun(layer: layer, chunks: $0..<$0 + 1) })
             result.fulfil(writer.pack(try (0..<writer.frameCount).map { try writer.frame($0) }))
         }
         return await result.value
     }
 
     private static func replay(
-        _ pack: [UInt8], _ layers: [LayerContent], on bench: Bench, digests: Set<Digest>? = nil
+        _ pack: [UInt8], _ layers: [StoredLayer], on bench: Bench, digests: Set<Digest>? = nil
     ) {
         let digest = bench.registry.addBlob(pack)
-        let (stream, continuation) = AsyncStream.makeStream(of: [LayerContent].self)
+        let (stream, continuation) = AsyncStream.makeStream(of: [StoredLayer].self)
         continuation.yield(layers)
         continuation.finish()
         bench.engine.replay(
@@ -139,7 +139,7 @@ import Testing
         let fixture = try Self.fixture(8, files: 2)
         try await withBench { bench in
             let layer = try bench.attach(fixture)
-            let (stream, continuation) = AsyncStream.makeStream(of: [LayerContent].self)
+            let (stream, continuation) = AsyncStream.makeStream(of: [StoredLayer].self)
             continuation.finish()
             bench.engine.replay(
                 PackOrder(

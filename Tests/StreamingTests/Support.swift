@@ -16,7 +16,7 @@ struct Bench {
     let engine: StreamingEngine
 
     /// Puts the layer into the registry and the store, and attaches it.
-    func attach(_ fixture: LayerFixture, at locations: [BlobLocation]? = nil) throws -> LayerContent {
+    func attach(_ fixture: LayerFixture, at locations: [BlobLocation]? = nil) throws -> StoredLayer {
         registry.addBlob(fixture.blob)
         let layer = try store.install(fixture.digest, fixture.index)
         engine.attach(layer, locations: locations ?? [registry.location(fixture.digest)])
@@ -87,7 +87,7 @@ func withBench(
 
 extension StreamingEngine {
     /// Waits for `chunks`.
-    func fetch(_ layer: LayerContent, _ chunks: Range<Int>) async -> ChunkOutcome {
+    func fetch(_ layer: StoredLayer, _ chunks: Range<Int>) async -> ChunkOutcome {
         await withCheckedContinuation { continuation in
             _ = demand(layer, chunks: chunks) { continuation.resume(returning: $0) }
         }

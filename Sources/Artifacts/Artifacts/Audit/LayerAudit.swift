@@ -1,0 +1,84 @@
+import Base
+public import ContentStore
+import LayerFormats
+import LayerIndex
+public import Logging
+public import NIOPosix
+public import Registry
+
+/// Holds a complete layer against the image, without believing the artifact that it was streamed through.
+///
+/// Its archive is put together again from what is here (``RebuiltArchive``): it must be that which the image's configuration names,
+/// and its tree the one that was mounted. Where that does not come out, for whatever reason, the blob is read again and indexed
+/// anew: its bytes must be those that the image's manifest names, and each piece of its files what lies in the store. A copy that the
+/// layer was streamed from has no say in that. It relies on a layer having one tree only, whoever makes it.
+public struct LayerAudit: Sendable {
+    private let registry: RegistryClient
+    private let workers: NIOThreadPool
+    private let logger: Logger
+
+    /// - Parameter workers: where the layer is decoded and read; it must be running.
+    public init(registry: RegistryClient, workers: NIOThreadPool, logger: Logger) {
+        self.registry = registry
+        self.workers = workers
+        self.logger = logger
+    }
+
+    /// What is wrong with the layer; `nil` when nothing is.
+    ///
+    /// - Throws: when that cannot be told now: the registry failed, or gave other bytes than the blob's, or the disk failed.
+    public func finding(_ content: StoredLayer, _ origin: LayerOrigin) async throws -> String? {
+        let manifest = try await registry.manifest(origin.repository, digest: origin.manifest)
+        let diffIDs = try await registry.configuration(of: manifest, in: origin.repository).diffIDs
+        guard let place = manifest.layers.firstIndex(where: { $0.digest == content.digest }) else {
+            return "image \(origin.manifest) has no layer \(content.digest)"
+        }
+        if await isConfirmed(content, diffIDs[place], origin.repository) { return nil }
+        let indexed = try await registry.indexArchive(of: manifest.layers[place], in: origin.repository, workers)
+        guard indexed.diffID == diffIDs[place] else {
+            return "its archive is \(indexed.diffID), and the image says \(diffIDs[place])"
+        }
+        return try await workers.runIfActive { try Self.difference(content, indexed.index) }
+    }
+
+    /// Whether the layer is what the image says, as far as that can be told with less than half of its blob.
+    private func isConfirmed(_ content: StoredLayer, _ diffID: Digest, _ repository: Repository) async -> Bool {
+        do {
+            let found = try await workers.runIfActive { RebuiltArchive(content) }
+            guard let archive = found, archive.fetchedBytes <= content.chunks.blobSize / 2 else { return false }
+            // In a box: it belongs to one thread at a time, which is the one that runs the step.
+            let tree = Guarded(ArchiveTree(blobDigest: content.digest))
+            try await archive.write(to: tree, registry, repository, workers)
+            return try await workers.runIfActive {
+                let made = try tree.withLock { try $0.finish() }
+                return made.diffID == diffID && content.tree.isEqual(to: made.tree)
+            }
+        } catch {
+            logger.debug(
+                "a layer cannot be put together again", metadata: ["layer": "\(content.digest)", "error": "\(error)"])
+            return false
+        }
+    }
+
+    /// In what the layer differs from an index of its archive.
+    private static func difference(_ content: StoredLayer, _ index: LayerIndexBytes) throws -> String? {
+        guard content.tree.isEqual(to: index.tree) else { return "its tree is not that of its archive" }
+        let table = try ChunkTable(bytes: index.chunks)
+        guard table.contentSize == content.chunks.contentSize else { return "its files are not those of its archive" }
+        var buffer: [UInt8] = []
+        for number in 0..<table.chunkCount {
+            let chunk = table.chunk(number)
+            let length = Int(chunk.content.count)
+            if buffer.count < length { buffer = [UInt8](repeating: 0, count: length) }
+            let digest = try buffer.withUnsafeMutableBytes { all -> Digest? in
+                let part = UnsafeMutableRawBufferPointer(rebasing: all[..<length])
+                guard try content.read(at: chunk.content.offset, into: part) == length else { return nil }
+                return Digest.of(UnsafeRawBufferPointer(part))
+            }
+            guard digest == chunk.digest else {
+                return "what lies at \(chunk.content) of its content is not what its archive has there"
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,157 @@
+import Base
+import Codecs
+import ContentStore
+import LayerFormats
+import LayerIndex
+import NIOCore
+import NIOPosix
+import Registry
+import Streaming
+
+/// The archive of a complete layer, put together from its content and from what was written down when it was decoded
+/// (`TarSplitLog`). What neither has, such as what a startup pack brought, is read from the blob.
+struct RebuiltArchive: Sendable {
+    /// A piece of the archive, in its order.
+    private enum Part {
+        /// What these extents decode to, from the store.
+        case stored([(number: Int, record: TarSplitLog.Record)])
+        /// What these bytes of the blob decode to, which begin where `extent` does, or with the blob.
+        case fetched(ByteRange, from: Extent?)
+    }
+
+    /// Extents that are put together in one go.
+    private static let extentsAtOnce = 64
+
+    private let content: StoredLayer
+    private let gaps: TarSplitLog
+    private var parts: [Part] = []
+    /// Bytes of the blob that have to be read.
+    private(set) var fetchedBytes: UInt64 = 0
+
+    /// Looks at what there is. Blocks on the disk. `nil` when nothing was written down.
+    init?(_ content: StoredLayer) {
+        guard let gaps = content.gaps, content.chunks.extentCount > 0 else { return nil }
+        self.content = content
+        self.gaps = gaps
+        let records = gaps.records()
+        let isFetched = Self.fetched(content, records)
+        let table = content.chunks
+        var number = 0
+        while number < table.extentCount {
+            let end = isFetched[number...].firstIndex { $0 != isFetched[number] } ?? table.extentCount
+            if isFetched[number] {
+                let start = number == 0 ? 0 : table.extent(number).blob.offset
+                let limit = end == table.extentCount ? table.blobSize : table.extent(end).blob.offset
+                parts.append(
+                    .fetched(ByteRange(offset: start, end: limit), from: start == 0 ? nil : table.extent(number)))
+                fetchedBytes += limit - start
+            } else {
+                for first in stride(from: number, to: end, by: Self.extentsAtOnce) {
+                    let some = first..<min(first + Self.extentsAtOnce, end)
+                    parts.append(.stored(some.compactMap { number in records[number].map { (number, $0) } }))
+                }
+            }
+            number = end
+        }
+    }
+
+    /// Which extents have to be read from the blob: those of which nothing was written down, those behind which lies something that
+    /// is in no extent, and those that come before such a one as far as decoding cannot begin with it.
+    private static func fetched(_ content: StoredLayer, _ records: [Int: TarSplitLog.Record]) -> [Bool] {
+        let table = content.chunks
+        var isFetched = (0..<table.extentCount).map { number in
+            let next = number + 1 < table.extentCount ? table.extent(number + 1).blob.offset : table.blobSize
+            return records[number] == nil || next > table.extent(number).blob.end
+        }
+        if table.extent(0).blob.offset > 0 { isFetched[0] = true }
+        for number in (1..<max(1, table.extentCount)).reversed() where isFetched[number] && !isFetched[number - 1] {
+            guard let restart = table.extent(number).restart, !restart.window.isEmpty,
+                content.windows?.window(of: restart) == nil
+            else { continue }
+            isFetched[number - 1] = true
+        }
+        return isFetched
+    }
+
+    /// Gives all of the archive to `tree`.
+    ///
+    /// - Throws: `RegistryError`, or what shows that the layer cannot be put together.
+    func write(
+        to tree: Guarded<ArchiveTree>, _ registry: RegistryClient, _ repository: Repository, _ workers: NIOThreadPool
+    ) async throws {
+        for part in parts {
+            switch part {
+            case .stored(let extents):
+                try await workers.runIfActive {
+                    let decoder = ExtentDecoder()
+                    try tree.withLock { tree in
+                        try extents.forEach { try write($0.number, $0.record, to: tree, decoder) }
+                    }
+                }
+            case .fetched(let range, let extent):
+                let decoder = try await workers.runIfActive { [content] in
+                    Guarded(
+                        ArchiveDecoder(
+                            try extent.map { extent in
+                                let decoder = ExtentDecoder()
+                                try decoder.begin(extent, content.windows)
+                                return decoder
+                            }))
+                }
+                let stream = try await registry.open(
+                    BlobLocation(repository: repository, digest: content.chunks.blobDigest), .range(range),
+                    priority: .background, knownSize: content.chunks.blobSize)
+                for try await buffer in stream {
+                    try await workers.runIfActive {
+                        try decoder.withLock { decoder in
+                            try buffer.withUnsafeReadableBytes { bytes in
+                                try tree.withLock { tree in
+                                    try decoder.push(bytes) { (made) throws(LayerFormatError) in try tree.push(made) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an extent decodes to: gaps and chunks in turn.
+    private func write(
+        _ number: Int, _ record: TarSplitLog.Record, to tree: ArchiveTree, _ decoder: ExtentDecoder
+    ) throws {
+        let gaps = try gaps(number, record, decoder)
+        var place = 0
+        var position: UInt64 = 0
+        func gap(_ count: Int) throws {
+            guard count <= gaps.count - place else {
+                throw ContentStoreError(.damaged, "what was written down of extent \(number) is too short")
+            }
+            try gaps[place..<place + count].withUnsafeBytes { try tree.push($0) }
+            place += count
+        }
+        for index in content.chunks.extent(number).chunks {
+            let chunk = content.chunks.chunk(index)
+            guard !chunk.isZeros, chunk.innerOffset >= position else { continue }
+            try gap(Int(chunk.innerOffset - position))
+            let bytes = try [UInt8](unsafeUninitializedCapacity: Int(chunk.content.count)) { buffer, count in
+                count = try content.read(at: chunk.content.offset, into: UnsafeMutableRawBufferPointer(buffer))
+            }
+            try bytes.withUnsafeBytes { try tree.push($0) }
+            position = chunk.innerOffset + chunk.content.count
+        }
+        try gap(gaps.count - place)
+    }
+
+    private func gaps(_ number: Int, _ record: TarSplitLog.Record, _ decoder: ExtentDecoder) throws -> [UInt8] {
+        guard let stored = gaps.stored(record, of: number) else {
+            throw ContentStoreError(.damaged, "what was written down of extent \(number) is damaged")
+        }
+        decoder.reset(.zstd)
+        return try [UInt8](unsafeUninitializedCapacity: record.byteCount) { output, count in
+            count = try stored.withUnsafeBytes {
+                try decoder.decode($0, into: UnsafeMutableRawBufferPointer(output)).produced
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+import Base
+import ContentStore
+import LayerFormats
+import LayerIndex
+import LazyFileSystem
+import Linux
+import Logging
+import NIOPosix
+import Planner
+import Registry
+import Streaming
+
+/// Makes the startup pack of an image: fetches the chunks that a start reads as a node would, through the image's own streaming
+/// artifact, and compresses them anew. So it costs what a start costs, however large the image is.
+struct PackBuilder {
+    /// What says what a start reads.
+    enum Source {
+        /// One that was seen.
+        case profile(Profile)
+        /// What the image's configuration says that is run, and the files that are named by it and by each other.
+        case prediction(ContainerStart)
+    }
+
+    let registry: RegistryClient
+    let workers: NIOThreadPool
+    /// Where a directory is made for what is fetched, and removed again.
+    let scratch: String
+    let logger: Logger
+
+    /// The pack; `nil` when the image has none of the files that the source names.
+    ///
+    /// - Parameters:
+    ///   - layers: what the artifact has for each layer of `manifest`.
+    ///   - read: called with bytes of chunks as they are here.
+    func pack(
+        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ source: Source,
+        _ read: @escaping @Sendable (Int) -> Void
+    ) async throws(ArtifactError) -> [UInt8]? {
+        let what = "the startup pack of \(repository)@\(manifest.digest)"
+        do {
+            return try await withTemporaryDirectory(in: scratch, prefix: "rivulet-pack-") { directory in
+                try await pack(in: directory, repository, manifest, layers, source, read)
+            }
+        } catch let error as ArtifactError {
+            throw error
+        } catch let error as RegistryError {
+            throw ArtifactError(registry: error, what)
+        } catch {
+            throw ArtifactError(.internal, "\(what): \(error)", cause: error)
+        }
+    }
+
+    private func pack(
+        in directory: String, _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
+        _ source: Source, _ read: @escaping @Sendable (Int) -> Void
+    ) async throws -> [UInt8]? {
+        let store = try await workers.runIfActive {
+            var options = ContentStore.Options()
+            options.isScratch = true
+            return try ContentStore(root: directory, options: options)
+        }
+        var contents: [Digest: StoredLayer] = [:]
+        for layer in layers { contents[layer.blob] = try await content(layer, repository, store) }
+        let chain = manifest.layers.compactMap { contents[$0.digest] }
+        guard chain.count == manifest.layers.count else {
+            throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) has not all of its layers")
+        }
+        let tree = try await workers.runIfActive {
+            try TreeImage(bytes: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
+        }
+        let writer = try await withEngine(Array(contents.values), repository) { engine in
+            switch source {
+            case .profile(let profile):
+                let writer = try await workers.runIfActive { StartupPackWriter(profile.pieces(in: tree, chain)) }
+                try await bring(writer.runs, engine, read)
+                return writer
+            case .prediction(let start):
+                let pieces = try await predict(start, tree, chain, engine, read)
+                return try await workers.runIfActive { StartupPackWriter(pieces) }
+            }
+        }
+        return writer.frameCount > 0 ? try await compress(writer) : nil
+    }
+
+    /// What is likely to be read, all of it in the store, in the order of its expected use. What each wave of files names is the
+    /// next one.
+    private func predict(
+        _ start: ContainerStart, _ tree: TreeImage, _ chain: [StoredLayer], _ engine: StreamingEngine,
+        _ read: @Sendable (Int) -> Void
+    ) async throws -> [ChunkRun] {
+        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        let prediction = Guarded(StartPrediction(tree: tree, layers: chain, givesPresent: true))
+        var all: [PredictedPiece] = []
+        var wave = try await workers.runIfActive {
+            prediction.withLock { prediction in
+                prediction.start(start)
+                return prediction.takeWave()
+            }
+        }
+        while !wave.isEmpty {
+            all += wave
+            try await bring(wave.map(\.piece), engine, read)
+            wave = try await workers.runIfActive {
+                prediction.withLock { prediction in
+                    prediction.proceed()
+                    return prediction.takeWave()
+                }
+            }
+        }
+        let files = prediction.withLock { $0.order() }
+        let pieces = Dictionary(grouping: all, by: \.inode)
+        return files.flatMap { pieces[$0]?.map(\.piece) ?? [] }
+    }
+
+    private func content(
+        _ layer: StreamingArtifact.Layer, _ repository: Repository, _ store: ContentStore
+    ) async throws -> StoredLayer {
+        let bytes = try await registry.index(of: layer, in: repository)
+        return try await workers.runIfActive {
+            try store.install(layer.blob, try LayerIndexBlob(bytes: bytes).index)
+        }
+    }
+
+    private func withEngine<Result>(
+        _ layers: [StoredLayer], _ repository: Repository, _ body: (StreamingEngine) async throws -> Result
+    ) async throws -> Result {
+        var configuration = StreamingConfiguration()
+        configuration.planner.fetchNothingUnread()
+        let engine = try StreamingEngine(registry: registry, configuration: configuration, logger: logger)
+        for layer in layers {
+            engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
+        }
+        do {
+            let result = try await body(engine)
+            await engine.shutdown()
+            return result
+        } catch {
+            await engine.shutdown()
+            throw error
+        }
+    }
+
+    /// Brings all of these chunks into the store.
+    private func bring(
+        _ runs: [ChunkRun], _ engine: StreamingEngine, _ read: @Sendable (Int) -> Void
+    ) async throws {
+        engine.prefetch(runs)
+        for run in runs {
+            try await engine.bring(run)
+            read(run.chunks.reduce(0) { $0 + Int(run.layer.chunks.chunk($1).content.count) })
+        }
+    }
+
+    private func compress(_ writer: StartupPackWriter) async throws -> [UInt8] {
+        let frames = try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { group in
+            for number in 0..<writer.frameCount {
+                // The pool runs as many at once as it has threads.
+                group.addTask { try await workers.runIfActive { (number, try writer.frame(number)) } }
+            }
+            var frames = [[UInt8]](repeating: [], count: writer.frameCount)
+            for try await (number, frame) in group { frames[number] = frame }
+            return frames
+        }
+        return writer.pack(frames)
+    }
+}
+
+extension StreamingEngine {
+    /// Returns when the chunks are in the store.
+    ///
+    /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason when they cannot be had.
+    fileprivate func bring(_ run: ChunkRun) async throws(ArtifactError) {
+        guard run.layer.missing(in: run.chunks) != nil else { return }
+        let outcome = await withCheckedContinuation { continuation in
+            _ = demand(run.layer, chunks: run.chunks) { continuation.resume(returning: $0) }
+        }
+        switch outcome {
+        case .available: break
+        case .cancelled: throw ArtifactError(.internal, "fetching layer \(run.layer.digest) was cancelled")
+        case .failed(let reason): throw ArtifactError(.badLayer, "layer \(run.layer.digest): \(reason)")
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import Base
+import ContentStore
+import LayerIndex
+
+/// Content.
+extension LazyFileSystem {
+    /// Reads the bytes of `node` from `offset` on into `buffer`: all that fit up to the end of the file, or none. A read
+    /// that is partly there is a miss, for the kernel takes a short answer for the end of the file.
+    ///
+    /// - Parameter previous: the miss that this read had before, when it is tried again.
+    public func read(
+        _ node: NodeID, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, after previous: Miss? = nil
+    ) -> ReadResult {
+        do {
+            guard
+                let (layer, range) = try place(
+                    node, offset: offset, count: UInt64(buffer.count), isFirst: previous == nil)
+            else { return .bytes(0) }
+            let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(range.count)])
+            return read(layer, range, into: target, file: node.nid, after: previous)
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    /// Asks for what `miss` lacks. As ``ChunkSource/demand(_:chunks:completion:)``.
+    public func demand(_ miss: Miss, completion: @escaping @Sendable (ChunkOutcome) -> Void) -> DemandID {
+        source.demand(miss.layer, chunks: miss.chunks, completion: completion)
+    }
+
+    /// The reader went away. As ``ChunkSource/cancel(_:)``.
+    public func cancel(_ demand: DemandID) {
+        source.cancel(demand)
+    }
+
+    /// Where in which layer's content space `count` bytes of `node` lie, cut at the end of the file; `nil` past it. A read
+    /// that is not tried again counts as a touch.
+    private func place(
+        _ node: NodeID, offset: UInt64, count: UInt64, isFirst: Bool
+    ) throws(LazyFileSystemError) -> (ReadLayer, ByteRange)? {
+        guard node.slot != 0 else {
+            if node == .root || node == .content { throw .isDirectory }
+            guard let entry = table.withLock({ $0.content.entry(node.nid) }) else { throw .stale }
+            let whole = ByteRange(offset: 0, end: entry.layer.content.chunks.contentSize)
+            return cut(whole, offset: offset, count: count).map { (entry.layer, $0) }
+        }
+        let chain = try chain(of: node)
+        guard try chain.status(node.nid).isRegularFile else { throw .isDirectory }
+        let content: (device: Int, range: ByteRange)?
+        do {
+            content = try chain.tree.content(node.nid)
+        } catch {
+            throw chain.corrupt(error)
+        }
+        guard let content, let range = cut(content.range, offset: offset, count: count) else { return nil }
+        guard chain.layers.indices.contains(content.device) else {
+            throw LazyFileSystemError(.corrupt, "a file of chain \(chain.id) lies in layer \(content.device)")
+        }
+        let layer = chain.layers[content.device]
+        guard range.end <= layer.content.chunks.contentSize else {
+            throw LazyFileSystemError(
+                .corrupt, "a file of chain \(chain.id) ends after the content of layer \(layer.content.digest)")
+        }
+        if isFirst {
+            chain.touches.note(device: content.device, layer.content, range, inode: node.nid, file: content.range)
+        }
+        return (layer, range)
+    }
+
+    private func cut(_ file: ByteRange, offset: UInt64, count: UInt64) -> ByteRange? {
+        guard offset < file.count, count > 0 else { return nil }
+        return ByteRange(offset: file.offset + offset, count: min(count, file.count - offset))
+    }
+
+    private func read(
+        _ layer: ReadLayer, _ range: ByteRange, into buffer: UnsafeMutableRawBufferPointer, file: UInt64,
+        after previous: Miss?
+    ) -> ReadResult {
+        let content = layer.content
+        let chunks = content.chunks.chunks(overlapping: range)
+        if let first = content.missing(in: chunks) {
+            return .missing(
+                Miss(
+                    layer: content, chunks: first..<chunks.upperBound,
+                    afterReadError: previous?.afterReadError ?? false))
+        }
+        do {
+            try fill(buffer, from: content, at: range.offset)
+        } catch {
+            // Fetching again helps only when the bytes on the disk are lost.
+            guard (error.cause as? ContentStoreError)?.code == .damaged, previous?.afterReadError != true else {
+                return .failed(error)
+            }
+            let lost = drop(chunks, of: content, buffer: buffer)
+            return .missing(Miss(layer: content, chunks: lost, afterReadError: true))
+        }
+        if layer.changes(chunks, file: file) { source.noteRead(content, chunks: chunks) }
+        return .bytes(buffer.count)
+    }
+
+    private func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, from content: StoredLayer, at offset: UInt64
+    ) throws(LazyFileSystemError) {
+        var filled = 0
+        while filled < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+            let count: Int
+            do {
+                count = try content.read(at: offset + UInt64(filled), into: rest)
+            } catch {
+                throw LazyFileSystemError(
+                    .unreadable, "the content of layer \(content.digest) cannot be read", cause: error)
+            }
+            guard count > 0 else {
+                throw LazyFileSystemError(.unreadable, "the content file of layer \(content.digest) is too short")
+            }
+            filled += count
+        }
+    }
+
+    /// Forgets those of `chunks` that the disk does not give back, or all of them when each can be read by itself, so
+    /// that they are fetched again.
+    /// - Returns: from the first to the last of them.
+    private func drop(
+        _ chunks: Range<Int>, of content: StoredLayer, buffer: UnsafeMutableRawBufferPointer
+    ) -> Range<Int> {
+        let lost = chunks.filter { !isReadable($0, of: content, buffer: buffer) }
+        for chunk in lost.isEmpty ? Array(chunks) : lost { content.drop(chunk) }
+        guard let first = lost.first, let last = lost.last else { return chunks }
+        return first..<last + 1
+    }
+
+    private func isReadable(
+        _ chunk: Int, of content: StoredLayer, buffer: UnsafeMutableRawBufferPointer
+    ) -> Bool {
+        let range = content.chunks.chunk(chunk).content
+        var offset = range.offset
+        while offset < range.end {
+            let count = Int(min(range.end - offset, UInt64(buffer.count)))
+            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+            guard (try? fill(part, from: content, at: offset)) != nil else { return false }
+            offset += UInt64(count)
+        }
+        return true
+    }
+}

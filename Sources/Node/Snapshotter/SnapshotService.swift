@@ -1,0 +1,294 @@
+import Base
+public import ContainerdAPI
+public import GRPCCore
+import Linux
+public import Logging
+public import SwiftProtobuf
+import SystemPackage
+
+/// containerd's Snapshots v1 service.
+///
+/// Records are in a ``SnapshotStore``, the directories of local snapshots beside it, remote layers behind
+/// ``RemoteImages``. Every call answers within a bound, whatever is beneath: containerd sets no deadlines, and holds a
+/// lock over `List` and `Remove` while it collects garbage. What takes long to delete is only noted down by `Remove`
+/// and deleted by `Cleanup`, which containerd calls outside that lock.
+public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.SimpleServiceProtocol {
+    /// How long things may take.
+    public struct Limits: Sendable {
+        /// A `Prepare` waits so long for a layer to become remote; then containerd downloads it.
+        public var prepare: Duration = .seconds(30)
+        /// Any answer, the wait above not counted.
+        public var request: Duration = .seconds(30)
+        /// What `Cleanup` waits for; the work then goes on without it.
+        public var cleanup: Duration = .seconds(60)
+        /// Layers being made remote at the same time.
+        public var layersInPreparation = 512
+
+        public init() {}
+    }
+
+    public let store: SnapshotStore
+    let remote: any RemoteImages
+    let limits: Limits
+    let clock: any Clock<Duration>
+    let logger: Logger
+    let directories: SnapshotDirectories
+    let overlayOptions: [String]
+    /// For what is quick, and for tree walks, which must not keep the former waiting.
+    let quick = BlockingPool(threads: 3)
+    let slow = BlockingPool(threads: 2)
+    let preparations: SingleFlight<PreparationKey, Preparation>
+    let cleanups: SingleFlight<Bool, Void>
+    let fallbacks = FallbackCounters()
+
+    /// `clock` measures the limits; tests turn their own.
+    public init(
+        store: SnapshotStore, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
+        clock: any Clock<Duration> = ContinuousClock()
+    ) throws(SnapshotterError) {
+        self.store = store
+        self.remote = remote
+        self.limits = limits
+        self.clock = clock
+        self.logger = logger
+        directories = try SnapshotDirectories(root: store.root)
+        overlayOptions = KernelOverlay.mountOptions()
+        preparations = SingleFlight(
+            clock: clock, abandonAfter: limits.prepare * 4, limit: limits.layersInPreparation)
+        cleanups = SingleFlight(clock: clock, abandonAfter: .seconds(3600), limit: 1)
+        if let recovery = store.recovery {
+            logger.error(
+                "the snapshot database could not be used: starting with none",
+                metadata: ["reason": "\(recovery.reason)", "set_aside": "\(recovery.setAside.joined(separator: " "))"])
+        }
+    }
+
+    /// Makes records and directories agree after a crash. To be called once, before the first request.
+    ///
+    /// A directory without a record is deleted with the next `Cleanup`. A record without a directory gets an empty one
+    /// when it is active; a committed one is reported, and whatever is mounted on it fails.
+    public func recover() async throws {
+        try await quick.run { [self] in
+            let (orphans, missing) = try store.reconcile(present: try directories.present())
+            if !orphans.isEmpty {
+                logger.notice("deleting directories without a snapshot", metadata: ["count": "\(orphans.count)"])
+            }
+            for record in missing {
+                if record.kind == .committed {
+                    logger.error(
+                        "a snapshot has lost its directory: the images that hold it must be removed and pulled again",
+                        metadata: ["snapshot": "\(record.key)", "directory": "\(directories.directory(record.id))"])
+                } else {
+                    logger.warning(
+                        "a snapshot has lost its directory and gets an empty one",
+                        metadata: ["snapshot": "\(record.key)"])
+                    try directories.make(record.id, work: record.kind == .active, parent: nil)
+                }
+            }
+        }
+    }
+
+    /// Stops the threads and closes the database. No request may be running.
+    public func shutDown() async throws {
+        await quick.shutDown()
+        await slow.shutDown()
+        try store.close()
+    }
+
+    // MARK: - Calls that only look
+
+    public func mounts(
+        request: Containerd_Services_Snapshots_V1_MountsRequest, context: ServerContext
+    ) async throws -> Containerd_Services_Snapshots_V1_MountsResponse {
+        try await answer("Mounts") { [self] in
+            let (record, stack) = try await quick.run { [store] in try store.recordAndStack(key: request.key) }
+            guard record.kind != .committed else {
+                throw SnapshotterError(.failedPrecondition, "snapshot \(request.key) is committed: it has no mounts")
+            }
+            let plan = try await mountPlan(of: record, stack: stack)
+            return .with { $0.mounts = plan.mounts }
+        }
+    }
+
+    public func stat(
+        request: Containerd_Services_Snapshots_V1_StatSnapshotRequest, context: ServerContext
+    ) async throws -> Containerd_Services_Snapshots_V1_StatSnapshotResponse {
+        try await answer("Stat") { [self] in
+            let record = try await quick.run { [store] in try store.record(key: request.key) }
+            return .with { $0.info = Containerd_Services_Snapshots_V1_Info(record) }
+        }
+    }
+
+    public func list(
+        request: Containerd_Services_Snapshots_V1_ListSnapshotsRequest,
+        response: RPCWriter<Containerd_Services_Snapshots_V1_ListSnapshotsResponse>, context: ServerContext
+    ) async throws {
+        let filter = try SnapshotFilter(request.filters)
+        var listing = SnapshotListing(filter: filter)
+        // A frame is one state of the database, and no lock or transaction is held between frames, as the client may
+        // take its time. Numbers only grow, and a snapshot keeps its own: one that is there all the time comes exactly
+        // once.
+        while !listing.isAtEnd {
+            let before = listing
+            let (records, after) = try await answer("List") { [self] in
+                try await quick.run { [store] in
+                    var listing = before
+                    return (try listing.nextFrame(from: store), listing)
+                }
+            }
+            listing = after
+            if !records.isEmpty {
+                try await response.write(.with { $0.info = records.map { .init($0) } })
+            }
+            if context.cancellation.isCancelled { return }
+        }
+    }
+
+    public func usage(
+        request: Containerd_Services_Snapshots_V1_UsageRequest, context: ServerContext
+    ) async throws -> Containerd_Services_Snapshots_V1_UsageResponse {
+        try await answer("Usage") { [self] in
+            let record = try await quick.run { [store] in try store.record(key: request.key) }
+            let usage = try await usage(of: record)
+            return .with {
+                $0.size = usage.size
+                $0.inodes = usage.inodes
+            }
+        }
+    }
+
+    private func usage(of record: SnapshotRecord) async throws -> SnapshotUsage {
+        if record.kind == .committed, let usage = record.usage { return usage }
+        guard record.hasDirectory else { return SnapshotUsage(size: 0, inodes: 0) }
+        // containerd commits inside its own transaction, so that a commit must not walk a tree: a committed snapshot is
+        // counted here, when somebody first asks.
+        return try await slow.run { [store, directories] in
+            let measured: DirectoryUsage
+            do throws(Errno) {
+                measured = try DirectoryUsage.measure(directories.upper(record.id))
+            } catch .noSuchFileOrDirectory {
+                return SnapshotUsage(size: 0, inodes: 0)
+            }
+            if record.kind == .committed, measured.isComplete { try store.setUsage(id: record.id, measured.usage) }
+            return measured.usage
+        }
+    }
+
+    // MARK: - Calls that change records
+
+    public func commit(
+        request: Containerd_Services_Snapshots_V1_CommitSnapshotRequest, context: ServerContext
+    ) async throws -> Google_Protobuf_Empty {
+        try await answer("Commit") { [self] in
+            try SnapshotLabels.check(key: request.name, "name")
+            try SnapshotLabels.check(request.labels)
+            try await quick.run { [store] in
+                try store.commit(
+                    name: request.name, key: request.key, labels: SnapshotLabels.stored(request.labels),
+                    parent: request.parent)
+            }
+            return Google_Protobuf_Empty()
+        }
+    }
+
+    public func update(
+        request: Containerd_Services_Snapshots_V1_UpdateSnapshotRequest, context: ServerContext
+    ) async throws -> Containerd_Services_Snapshots_V1_UpdateSnapshotResponse {
+        try await answer("Update") { [self] in
+            let name = request.info.name
+            try SnapshotLabels.check(key: name, "name")
+            let fields = try SnapshotStore.LabelFields(
+                paths: request.hasUpdateMask ? request.updateMask.paths : [], snapshot: name)
+            let record = try await quick.run { [store] in
+                try store.update(key: name, labels: request.info.labels, fields: fields)
+            }
+            return .with { $0.info = Containerd_Services_Snapshots_V1_Info(record) }
+        }
+    }
+
+    public func remove(
+        request: Containerd_Services_Snapshots_V1_RemoveSnapshotRequest, context: ServerContext
+    ) async throws -> Google_Protobuf_Empty {
+        try await answer("Remove") { [self] in
+            do {
+                try await quick.run { [store] in try store.remove(key: request.key) }
+            } catch let error as SnapshotterError where [.unavailable, .storage].contains(error.code) {
+                // Any other code makes containerd end its whole pass over this snapshotter.
+                throw SnapshotterError(.failedPrecondition, "cannot remove snapshot \(request.key) now", cause: error)
+            }
+            return Google_Protobuf_Empty()
+        }
+    }
+
+    public func cleanup(
+        request: Containerd_Services_Snapshots_V1_CleanupRequest, context: ServerContext
+    ) async throws -> Google_Protobuf_Empty {
+        await cleanUp()
+        return Google_Protobuf_Empty()
+    }
+
+    // MARK: - Bounds
+
+    /// Runs `body` for at most the time that one request may take, and lets only errors out that have a status code.
+    func answer<Value: Sendable>(
+        _ call: String, waiting: Duration = .zero, _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await bounded(limits.request + waiting, clock: clock, call, body)
+        } catch let error as SnapshotterError {
+            if error.code == .storage {
+                logger.error("\(call) failed", metadata: ["error": "\(error)"])
+            }
+            if call == "Remove", error.code == .deadlineExceeded {
+                throw SnapshotterError(.failedPrecondition, "cannot remove the snapshot now", cause: error)
+            }
+            throw error
+        } catch {
+            logger.error("\(call) failed", metadata: ["error": "\(error)"])
+            throw SnapshotterError.wrapping(error, call)
+        }
+    }
+}
+
+extension SnapshotStore.LabelFields {
+    /// What an update mask names; none means all labels.
+    init(paths: [String], snapshot: String) throws(SnapshotterError) {
+        var names: [String] = []
+        var all = paths.isEmpty
+        for path in paths {
+            if path == "labels" {
+                all = true
+            } else if path.hasPrefix("labels."), path.utf8.count > 7 {
+                names.append(String(path.dropFirst(7)))
+            } else {
+                throw SnapshotterError(
+                    .invalidArgument, "cannot update field \(path.prefix(64)) of snapshot \(snapshot), only labels")
+            }
+        }
+        self = all ? .all : .some(names)
+    }
+}
+
+extension Containerd_Services_Snapshots_V1_Info {
+    init(_ record: SnapshotRecord) {
+        self.init()
+        name = record.key
+        parent = record.parentKey
+        switch record.kind {
+        case .view: kind = .view
+        case .active: kind = .active
+        case .committed: kind = .committed
+        }
+        createdAt = Google_Protobuf_Timestamp(nanoseconds: record.created)
+        updatedAt = Google_Protobuf_Timestamp(nanoseconds: record.updated)
+        labels = record.labels
+    }
+}
+
+extension Google_Protobuf_Timestamp {
+    /// From nanoseconds since 1970.
+    init(nanoseconds: Int64) {
+        let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        self.init(seconds: seconds, nanos: Int32(rest))
+    }
+}

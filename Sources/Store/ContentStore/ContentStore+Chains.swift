@@ -1,0 +1,55 @@
+public import Base
+public import LayerIndex
+import Linux
+import SystemPackage
+
+extension ContentStore {
+    /// The merged tree of the chain `id`, opened once and shared; `nil` when there is none that can be used.
+    ///
+    /// Its `deviceTags` are the digests of its layers, bottom first: a chain is brought up from disk alone.
+    public func chain(_ id: Digest) throws(ContentStoreError) -> TreeImage? {
+        try chains.value(id) { () throws(ContentStoreError) in try openChain(id) }
+    }
+
+    /// Stores the merged tree of the chain `id`, and opens it. When there is one already, that one is given and
+    /// `tree` is not looked at.
+    ///
+    /// - Throws: `.badIndex` when `tree` cannot be read back; `.noSpace`, `.readOnly`, `.io`.
+    public func installChain(_ id: Digest, tree: [UInt8]) throws(ContentStoreError) -> TreeImage {
+        let chain = try chains.value(id) { () throws(ContentStoreError) in
+            if let chain = try openChain(id) { return chain }
+            try installNew(at: chainDirectory(id)) { (directory) throws(ContentStoreError) in
+                let path = directory + "/tree.erofs"
+                try ContentStoreError.wrapping("cannot store the tree of chain \(id)") { () throws(Errno) in
+                    try Self.writeDurably(path, tree)
+                }
+                _ = try Self.orBadIndex("the tree of chain \(id)") { try Self.tree(path) }
+            }
+            return try openChain(id)
+        }
+        guard let chain else {
+            throw ContentStoreError(.io, "the tree of chain \(id) is gone as soon as it is written")
+        }
+        return chain
+    }
+
+    /// Removes the tree of the chain `id`; none is no error. Who has it open can go on using it.
+    public func removeChain(_ id: Digest) throws(ContentStoreError) {
+        try chains.removing(id) { (_) throws(ContentStoreError) in try remove(chainDirectory(id)) }
+    }
+
+    private func openChain(_ id: Digest) throws(ContentStoreError) -> TreeImage? {
+        let directory = chainDirectory(id)
+        return try openOrQuarantine(directory) { try Self.tree(directory + "/tree.erofs") }
+    }
+
+    private static func tree(_ path: String) throws -> TreeImage {
+        var hasher = DigestHasher()
+        let tree = try LayerOpener.readable(path, &hasher) { try TreeImage(mapping: $0) }
+        // All of it has been checked; what containers look at is mostly a small part.
+        tree.releaseResidentPages()
+        return tree
+    }
+
+    private func chainDirectory(_ id: Digest) -> String { "\(root)/chains/\(id.hex)" }
+}

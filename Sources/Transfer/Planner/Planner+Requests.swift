@@ -1,0 +1,167 @@
+public import Base
+
+/// What requests report.
+extension Planner {
+    /// The request has all bytes of the extent that it took last (it hands them to decoding), and asks what to read next.
+    public mutating func advance(_ id: RequestID, now: MonotonicTime) -> Advance {
+        guard let request = requests[id], layers[request.layer] != nil, stoppedReason == nil else { return .end }
+        requests[id]?.current = nil
+        note(request, now)
+        if mustPause(request, now) {
+            if requests[id]?.pausedSince == nil { requests[id]?.pausedSince = now }
+            wake(at: now.advanced(by: configuration.fillStarvation))
+            return .pause
+        }
+        guard let extent = requests[id]?.take() else { return .end }
+        requests[id]?.current = extent
+        let count = layers[request.layer]?.map.blobRange(of: extent).count ?? 0
+        requests[id]?.bytesLeft -= min(count, request.bytesLeft)
+        if request.trickle > 0 {
+            requests[id]?.trickle = request.trickle > count ? request.trickle - count : 0
+        }
+        return .take(extent, awaited: wants[ExtentKey(layer: request.layer, extent: extent)] != nil)
+    }
+
+    /// The request is over: `failure` is `nil` when everything that it was told to take has been handed to decoding.
+    public mutating func requestEnded(
+        _ id: RequestID, failure: RequestFailure?, now: MonotonicTime
+    ) -> [PlannerAction] {
+        guard let request = requests.removeValue(forKey: id) else { return [] }
+        running[request.fetchClass] -= 1
+        runningBytes[request.fetchClass] -= request.bytes
+        var undone = request.rest
+        if let current = request.current { undone.insert(current..<current + 1, at: 0) }
+        guard let failure else {
+            if request.startedAs == .fill { noteFill(request.layer, failed: false, after: nil, now) }
+            release(undone, of: request)
+            return finish(now)
+        }
+        statistics.requestsFailed += 1
+        var after: UInt64?
+        if case .throttled(let retryAfter) = failure.kind {
+            after = retryAfter
+            throttle(request.layer, retryAfter, now)
+        }
+        for segment in undone {
+            for extent in segment {
+                let key = ExtentKey(layer: request.layer, extent: extent)
+                layers[key.layer]?.finish(extent, arrived: false)
+                guard wants[key] != nil else { continue }
+                if request.startedAs == .demand {
+                    failed(key, failure, after, now)
+                } else {
+                    // What was refused to the background is not refused to a reader who happened to join it.
+                    enqueue(key)
+                }
+            }
+        }
+        if !undone.isEmpty { markHoles(request.layer) }
+        switch request.startedAs {
+        case .profile: retryProfile(request, undone, failure, now)
+        case .fill: noteFill(request.layer, failed: true, after: after, now)
+        case .demand, .readahead: break
+        }
+        return finish(now)
+    }
+
+    /// An extent whose bytes had arrived has been dealt with.
+    public mutating func extentDone(
+        _ id: LayerID, extent: Int, outcome: ExtentOutcome, now: MonotonicTime
+    ) -> [PlannerAction] {
+        guard layers[id]?.marks.indices.contains(extent) == true else { return [] }
+        let key = ExtentKey(layer: id, extent: extent)
+        layers[id]?.finish(extent, arrived: true)
+        switch outcome {
+        case .available:
+            layers[id]?.marks[extent].remove(.avoid)
+            satisfy(key, now)
+        case .corrupt(let reason):
+            statistics.corrupt += 1
+            layers[id]?.marks[extent].insert(.avoid)
+            guard let want = wants[key] else { break }
+            wants[key]?.corrupt = want.corrupt + 1
+            if want.corrupt + 1 >= configuration.corruptAttempts {
+                fail(key, reason, now)
+            } else {
+                enqueue(key)
+            }
+        case .unstorable(let reason):
+            backgroundPausedUntil = now.advanced(by: configuration.storageFullPause)
+            markHoles(id)
+            fail(key, reason, now)
+        }
+        return finish(now)
+    }
+
+    /// What the progress of a request tells about the link.
+    private mutating func note(_ request: Request, _ now: MonotonicTime) {
+        if !request.isAnswered {
+            requests[request.id]?.isAnswered = true
+            pace.answered(after: now.since(request.startedAt), now)
+            if request.startedAs == .demand, let host = layers[request.layer]?.host {
+                let isCut = backOffs[host, default: BackgroundThrottle()].answered(
+                    after: now.since(request.startedAt), now)
+                if isCut { statistics.backOffs += 1 }
+            }
+        }
+        if request.startedAs == .profile, !request.isPredicted { profileGoesOn(now) }
+        if let current = request.current, let map = layers[request.layer]?.map {
+            pace.arrived(map.blobRange(of: current).count, now)
+        }
+    }
+
+    // MARK: - Failure
+
+    private mutating func failed(
+        _ key: ExtentKey, _ failure: RequestFailure, _ retryAfter: UInt64?, _ now: MonotonicTime
+    ) {
+        guard let want = wants[key] else { return }
+        let attempts = want.attempts + 1
+        wants[key]?.attempts = attempts
+        guard failure.kind != .permanent, attempts < configuration.demandAttempts else {
+            fail(key, failure.reason, now)
+            return
+        }
+        let pause = self.pause(attempts, longest: configuration.retryLongest)
+        let time = now.advanced(by: max(pause, min(retryAfter ?? 0, configuration.retryLongest)))
+        wants[key]?.phase = .paused
+        retries.append(Retry(key: key, time: time))
+    }
+
+    private mutating func throttle(_ id: LayerID, _ retryAfter: UInt64?, _ now: MonotonicTime) {
+        guard let host = layers[id]?.host else { return }
+        let pause = min(retryAfter ?? 1_000_000_000, configuration.backgroundRetryLongest)
+        throttledHosts[host] = max(throttledHosts[host] ?? now, now.advanced(by: pause))
+    }
+
+    private mutating func retryProfile(
+        _ request: Request, _ undone: [Range<Int>], _ failure: RequestFailure, _ now: MonotonicTime
+    ) {
+        guard failure.kind != .permanent, request.attempts + 1 < configuration.profileAttempts else { return }
+        let pause = self.pause(request.attempts + 1, longest: configuration.retryLongest)
+        profileQueue.prepend(
+            undone.map {
+                BackgroundEntry(
+                    layer: request.layer, extents: $0, isPredicted: request.isPredicted, attempts: request.attempts + 1,
+                    notBefore: now.advanced(by: pause))
+            })
+    }
+
+    private mutating func noteFill(_ id: LayerID, failed: Bool, after: UInt64?, _ now: MonotonicTime) {
+        guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
+        guard failed else {
+            fillQueue[index].failures = 0
+            return
+        }
+        fillQueue[index].failures += 1
+        let pause = max(
+            self.pause(fillQueue[index].failures, longest: configuration.backgroundRetryLongest), after ?? 0)
+        fillQueue[index].notBefore = now.advanced(by: min(pause, configuration.backgroundRetryLongest))
+    }
+
+    /// The pause before try number `attempts` + 1.
+    private func pause(_ attempts: Int, longest: UInt64) -> UInt64 {
+        let doublings = min(max(attempts - 1, 0), 30)
+        return min(configuration.retryFirst &<< UInt64(doublings), longest)
+    }
+}

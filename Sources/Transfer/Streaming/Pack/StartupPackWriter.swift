@@ -1,0 +1,94 @@
+import Base
+import Codecs
+import ContentStore
+import LayerIndex
+
+/// Makes a startup pack of chunks that are in a content store. A plan is made first; its frames can then be compressed side by
+/// side.
+public struct StartupPackWriter: Sendable {
+    /// A frame is closed when it decodes to this much: small enough to be of use soon on a slow link (0.15 s of 25 Mbit/s), large
+    /// enough that compressing the next one without it costs little.
+    private static let frameLength = 1 << 20
+    /// What a pack holds at most, decoded: more than any start that is worth one.
+    private static let maximumLength: UInt64 = 512 << 20
+    /// Made once and fetched often.
+    private static let level: Int32 = 19
+
+    private let layers: [StoredLayer]
+    private let pieces: [StartupPack.Piece]
+    private let plan: [Range<Int>]
+
+    /// Plans a pack of what `wanted` names, in its order, each chunk once. Holes are left out, and what does not fit.
+    public init(_ wanted: [ChunkRun]) {
+        var layers: [StoredLayer] = []
+        var places: [Digest: Int] = [:]
+        var pieces: [StartupPack.Piece] = []
+        var plan: [Range<Int>] = []
+        var seen: [Set<Int>] = []
+        var (start, frame, total) = (0, 0, 0 as UInt64)
+        for run in wanted {
+            let layer = places[run.layer.digest] ?? layers.count
+            if layer == layers.count {
+                guard layers.count < StartupPack.maximumLayers else { continue }
+                places[run.layer.digest] = layer
+                layers.append(run.layer)
+                seen.append([])
+            }
+            for index in run.chunks {
+                let chunk = run.layer.chunks.chunk(index)
+                let length = chunk.content.count
+                guard !chunk.isZeros, length <= StartupPack.maximumFrame - Self.frameLength,
+                    total + length <= Self.maximumLength, pieces.count < StartupPack.maximumPieces,
+                    plan.count < StartupPack.maximumFrames - 1, seen[layer].insert(index).inserted
+                else { continue }
+                pieces.append(StartupPack.Piece(layer: layer, chunk: index, length: Int(length)))
+                frame += Int(length)
+                total += length
+                if frame >= Self.frameLength {
+                    plan.append(start..<pieces.count)
+                    (start, frame) = (pieces.count, 0)
+                }
+            }
+        }
+        if start < pieces.count { plan.append(start..<pieces.count) }
+        self.layers = layers
+        self.pieces = pieces
+        self.plan = plan
+    }
+
+    public var frameCount: Int { plan.count }
+
+    /// The chunks, one by one, so that they can be fetched.
+    public var runs: [ChunkRun] {
+        pieces.map { ChunkRun(layer: layers[$0.layer], chunks: $0.chunk..<$0.chunk + 1) }
+    }
+
+    /// One frame, compressed. Its chunks must be present. May be called from several threads at once; reads from the disk.
+    ///
+    /// - Throws: what the store throws, or `CodecError`.
+    public func frame(_ number: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for piece in pieces[plan[number]] {
+            let layer = layers[piece.layer]
+            let offset = layer.chunks.chunk(piece.chunk).content.offset
+            let start = bytes.count
+            bytes.append(contentsOf: repeatElement(0, count: piece.length))
+            let count = try bytes.withUnsafeMutableBytes {
+                try layer.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
+            }
+            guard count == piece.length else {
+                throw StreamingError(.badPack, "chunk \(piece.chunk) of layer \(layer.digest) cannot be read")
+            }
+        }
+        return try bytes.withUnsafeBytes { try ZstdEncoder.frame($0, level: Self.level) }
+    }
+
+    /// The pack, of all its frames in their order.
+    public func pack(_ frames: [[UInt8]]) -> [UInt8] {
+        StartupPack.encode(
+            layers: layers.map(\.digest), pieces: pieces,
+            frames: zip(frames, plan).map { bytes, own in
+                (bytes, pieces[own].reduce(0) { $0 + $1.length }, own.count)
+            })
+    }
+}
