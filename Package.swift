@@ -40,7 +40,8 @@ func module(
 ) -> [Target] {
     [
         .target(
-            name: name, dependencies: dependencies, path: "Sources/\(group)/\(name)", swiftSettings: settings),
+            name: name, dependencies: dependencies, path: "Sources/\(group)/\(name)", exclude: ["README.md"],
+            swiftSettings: settings),
         .testTarget(
             name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies + tests, swiftSettings: settings),
     ]
@@ -59,6 +60,7 @@ let cLibraries: [Target] = [
 
 let lowerHalf: [Target] =
     module("Platform", "Base", [crypto])
+    + module("Platform", "Concurrency", ["Base"], tests: ["TestSupport"])
     + module("Platform", "Linux", ["Base", "CLinux", system])
     + module("Layers", "Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
     + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
@@ -156,8 +158,8 @@ let testOnly: [Target] = [
         name: "LazyFixtures", dependencies: ["Base", "Linux", "LayerIndex", "ContentStore", "LazyFileSystem", system],
         path: "Tests/LazyFixtures", swiftSettings: settings),
     .target(
-        name: "TestSupport", dependencies: ["Base", "Linux", "Codecs", "CZlib", "CZstd"], path: "Tests/TestSupport",
-        swiftSettings: settings),
+        name: "TestSupport", dependencies: ["Base", "Concurrency", "Linux", "Codecs", "CZlib", "CZstd"],
+        path: "Tests/TestSupport", swiftSettings: settings),
     .target(
         name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1, nioSSL], path: "Tests/TestRegistry",
         swiftSettings: settings),

@@ -30,3 +30,16 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
         left.nanoseconds < right.nanoseconds
     }
 }
+
+extension MonotonicTime: InstantProtocol {
+    /// Returns the moment `duration` later, or earlier for a negative one; never before 0 or after the end of time.
+    public func advanced(by duration: Duration) -> MonotonicTime {
+        guard duration < .zero else { return advanced(by: duration.wholeNanoseconds) }
+        let back = (.zero - duration).wholeNanoseconds
+        return MonotonicTime(nanoseconds: nanoseconds > back ? nanoseconds - back : 0)
+    }
+
+    public func duration(to other: MonotonicTime) -> Duration {
+        .nanoseconds(other.nanoseconds) - .nanoseconds(nanoseconds)
+    }
+}

@@ -1,0 +1,11 @@
+extension Duration {
+    /// The whole nanoseconds: 0 for a negative duration, `UInt64.max` for one that does not fit.
+    public var wholeNanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let (whole, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        guard !overflow else { return .max }
+        let (sum, carry) = whole.addingReportingOverflow(UInt64(attoseconds) / 1_000_000_000)
+        return carry ? .max : sum
+    }
+}

@@ -1,0 +1,39 @@
+extension Collection where Element: Sendable {
+    /// Returns the results of `transform` in the order of the elements, with at most `limit` under way at a time.
+    ///
+    /// The first failure cancels the rest and is thrown once these have ended; elements not begun by then are skipped.
+    public func concurrentMap<Output: Sendable, Failure: Error>(
+        limit: Int, _ transform: @escaping @Sendable (Element) async throws(Failure) -> Output
+    ) async throws(Failure) -> [Output] {
+        let outcome = await withTaskGroup(
+            of: (Int, Result<Output, Failure>).self, returning: Result<[Output], Failure>.self
+        ) { group in
+            var outputs = [Output?](repeating: nil, count: count)
+            var failure: Failure?
+            var remaining = enumerated().makeIterator()
+            func startNext() {
+                guard failure == nil, let (number, element) = remaining.next() else { return }
+                group.addTask {
+                    do throws(Failure) {
+                        return (number, .success(try await transform(element)))
+                    } catch {
+                        return (number, .failure(error))
+                    }
+                }
+            }
+            for _ in 0..<Swift.max(1, limit) { startNext() }
+            while let (number, result) = await group.next() {
+                switch result {
+                case .success(let output): outputs[number] = output
+                case .failure(let error):
+                    if failure == nil { failure = error }
+                    group.cancelAll()
+                }
+                startNext()
+            }
+            if let failure { return .failure(failure) }
+            return .success(outputs.compactMap { $0 })
+        }
+        return try outcome.get()
+    }
+}

@@ -1,0 +1,37 @@
+import Base
+
+/// Mutual exclusion by key for threads whose work waits for the disk, which a `Guarded` must not be held across.
+///
+/// Threads with different keys work side by side. Never on an event loop or in the cooperative pool.
+public final class KeyedLock<Key: Hashable & Sendable>: Sendable {
+    private let busy = Guarded<Set<Key>>([])
+
+    public init() {}
+
+    /// Runs `body` while no other thread is inside with the same `key`. Not re-entrant.
+    public func withKey<Result, Failure: Error>(
+        _ key: Key, _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        busy.waitUntil { $0.insert(key).inserted ? () : nil }
+        defer { busy.withLockBroadcasting { _ = $0.remove(key) } }
+        return try body()
+    }
+}
+
+/// Mutual exclusion for threads whose work waits for the disk: a ``KeyedLock`` with one key.
+public final class BlockingLock: Sendable {
+    private let isBusy = Guarded(false)
+
+    public init() {}
+
+    /// Runs `body` while no other thread is inside. Not re-entrant.
+    public func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        isBusy.waitUntil { isBusy -> Void? in
+            if isBusy { return nil }
+            isBusy = true
+            return ()
+        }
+        defer { isBusy.withLockSignalling { $0 = false } }
+        return try body()
+    }
+}

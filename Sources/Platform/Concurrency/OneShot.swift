@@ -1,0 +1,132 @@
+import Base
+
+/// A value that somebody gives once and any number of tasks wait for.
+///
+/// The first ``fulfill(_:)`` wins, so a `OneShot` is also a race.
+public final class OneShot<Value: Sendable>: Sendable {
+    /// The end of one wait.
+    public enum Outcome: Sendable {
+        case value(Value)
+        /// The value did not arrive within the limit.
+        case timedOut
+        /// The waiting task was cancelled.
+        case cancelled
+    }
+
+    private struct Waiter {
+        let ticket: UInt64
+        let continuation: CheckedContinuation<Outcome, Never>
+    }
+
+    private struct State {
+        var value: Value?
+        var nextTicket: UInt64 = 0
+        var waiters: [Waiter] = []
+        /// Tickets whose wait ended before it began.
+        var interrupted: [UInt64: Outcome] = [:]
+    }
+
+    private let state = Guarded(State())
+
+    public init() {}
+
+    /// Gives the value to everybody who waits, now or later.
+    ///
+    /// - Returns: `false` when a value was given before; the new one is then dropped.
+    @discardableResult
+    public func fulfill(_ value: Value) -> Bool {
+        let waiters = state.withLock { state -> [Waiter]? in
+            guard state.value == nil else { return nil }
+            state.value = value
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        guard let waiters else { return false }
+        for waiter in waiters { waiter.continuation.resume(returning: .value(value)) }
+        return true
+    }
+
+    /// The value, if it is here.
+    public var current: Value? { state.withLock { $0.value } }
+
+    /// Tasks that wait now.
+    public var waiterCount: Int { state.withLock { $0.waiters.count } }
+
+    /// The value. As with `Task.value`, cancelling the waiting task does not end the wait.
+    public var value: Value {
+        get async {
+            while true {
+                // Nobody interrupts this ticket: the first outcome is the value.
+                if case .value(let value) = await register(newTicket()) { return value }
+            }
+        }
+    }
+
+    /// Waits for the value.
+    ///
+    /// - Throws: `CancellationError` as soon as the waiting task is cancelled. Others go on waiting.
+    public func wait() async throws(CancellationError) -> Value {
+        guard case .value(let value) = await wait(ticket: newTicket()) else { throw CancellationError() }
+        return value
+    }
+
+    /// Waits for the value, for at most `limit` by `clock`.
+    public func wait(atMost limit: Duration, clock: any TimeSource) async -> Outcome {
+        if let current { return .value(current) }
+        let ticket = newTicket()
+        let timer = Task {
+            guard (try? await clock.sleep(for: limit)) != nil else { return }
+            self.interrupt(ticket, .timedOut)
+        }
+        defer { timer.cancel() }
+        return await wait(ticket: ticket)
+    }
+
+    private func wait(ticket: UInt64) async -> Outcome {
+        let outcome = await withTaskCancellationHandler {
+            await register(ticket)
+        } onCancel: {
+            interrupt(ticket, .cancelled)
+        }
+        // An interruption that came after the outcome leaves its mark.
+        state.withLock { _ = $0.interrupted.removeValue(forKey: ticket) }
+        return outcome
+    }
+
+    private func newTicket() -> UInt64 {
+        state.withLock { state in
+            state.nextTicket += 1
+            return state.nextTicket
+        }
+    }
+
+    private func register(_ ticket: UInt64) async -> Outcome {
+        await withCheckedContinuation { continuation in
+            let known = state.withLock { state -> Outcome? in
+                if let value = state.value { return .value(value) }
+                if let outcome = state.interrupted.removeValue(forKey: ticket) { return outcome }
+                state.waiters.append(Waiter(ticket: ticket, continuation: continuation))
+                return nil
+            }
+            if let known { continuation.resume(returning: known) }
+        }
+    }
+
+    private func interrupt(_ ticket: UInt64, _ outcome: Outcome) {
+        let waiter = state.withLock { state -> Waiter? in
+            guard state.value == nil else { return nil }
+            guard let index = state.waiters.firstIndex(where: { $0.ticket == ticket }) else {
+                state.interrupted[ticket] = outcome
+                return nil
+            }
+            return state.waiters.remove(at: index)
+        }
+        waiter?.continuation.resume(returning: outcome)
+    }
+}
+
+extension OneShot where Value == Void {
+    /// Lets everybody go who waits, now or later.
+    @discardableResult
+    public func fulfill() -> Bool { fulfill(()) }
+}

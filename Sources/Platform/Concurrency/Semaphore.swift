@@ -1,0 +1,98 @@
+import Base
+
+/// A limit on how many tasks do something at a time; the others wait in order, without blocking a thread.
+///
+/// A task that is cancelled while it waits gives up its place.
+public final class Semaphore: Sendable {
+    private struct Waiter {
+        let ticket: UInt64
+        let granted: OneShot<Bool>
+    }
+
+    private struct State {
+        var available: Int
+        var nextTicket: UInt64 = 0
+        var waiters: [Waiter] = []
+    }
+
+    private let state: Guarded<State>
+
+    /// A semaphore of `count` permits, at least one.
+    public init(_ count: Int) {
+        state = Guarded(State(available: max(1, count)))
+    }
+
+    /// Tasks that wait now.
+    public var waiterCount: Int { state.withLock { $0.waiters.count } }
+
+    /// Waits for a permit.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled while it waits.
+    public func acquire() async throws(CancellationError) -> Permit {
+        let waiter = state.withLock { state -> Waiter? in
+            if state.available > 0 {
+                state.available -= 1
+                return nil
+            }
+            state.nextTicket += 1
+            let waiter = Waiter(ticket: state.nextTicket, granted: OneShot())
+            state.waiters.append(waiter)
+            return waiter
+        }
+        guard let waiter else { return Permit(self) }
+        // Whoever takes the waiter off the list decides. What comes first, a grant or a cancellation, wins.
+        let isGranted = await withTaskCancellationHandler {
+            await waiter.granted.value
+        } onCancel: {
+            let isWaiting = state.withLock { state -> Bool in
+                guard let index = state.waiters.firstIndex(where: { $0.ticket == waiter.ticket }) else { return false }
+                state.waiters.remove(at: index)
+                return true
+            }
+            if isWaiting { waiter.granted.fulfill(false) }
+        }
+        guard isGranted else { throw CancellationError() }
+        return Permit(self)
+    }
+
+    /// Runs `body` with a permit.
+    ///
+    /// - Throws: what `body` throws, and `CancellationError` when the task is cancelled while it waits.
+    public func withPermit<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
+        let permit = try await acquire()
+        defer { permit.release() }
+        return try await body()
+    }
+
+    fileprivate func release() {
+        let next = state.withLock { state -> Waiter? in
+            guard !state.waiters.isEmpty else {
+                state.available += 1
+                return nil
+            }
+            return state.waiters.removeFirst()
+        }
+        next?.granted.fulfill(true)
+    }
+
+    /// One place; ``release()`` or the last reference gives it back.
+    public final class Permit: Sendable {
+        private let semaphore: Semaphore
+        private let isReleased = Guarded(false)
+
+        fileprivate init(_ semaphore: Semaphore) {
+            self.semaphore = semaphore
+        }
+
+        deinit { release() }
+
+        /// Gives the place back. Further calls do nothing.
+        public func release() {
+            let isFirst = isReleased.withLock { released -> Bool in
+                defer { released = true }
+                return !released
+            }
+            if isFirst { semaphore.release() }
+        }
+    }
+}

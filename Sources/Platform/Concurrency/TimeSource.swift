@@ -1,0 +1,50 @@
+public import Base
+import Glibc
+
+/// The clock that everything lives by: monotonic time for deadlines, sleep, and the date.
+///
+/// Production code uses ``SystemTime``; tests pass a clock that they turn themselves.
+public protocol TimeSource: Clock, Sendable where Instant == MonotonicTime, Duration == Swift.Duration {
+    /// Nanoseconds since 1970, for what others express as a date.
+    var nanosecondsSince1970: Int64 { get }
+}
+
+extension TimeSource {
+    /// Seconds since 1970.
+    public var secondsSince1970: Int64 { nanosecondsSince1970 / 1_000_000_000 }
+}
+
+extension TimeSource where Self == SystemTime {
+    /// The machine's clock.
+    public static var system: SystemTime { SystemTime() }
+}
+
+/// The machine's clock: `CLOCK_MONOTONIC` and `CLOCK_REALTIME`.
+public struct SystemTime: TimeSource {
+    /// The longest single sleep, in nanoseconds: a day. A timer of the runtime takes no arbitrary number.
+    private static let longestSleep: UInt64 = 86_400_000_000_000
+
+    public init() {}
+
+    public var now: MonotonicTime { .now() }
+
+    public var minimumResolution: Duration { .nanoseconds(1) }
+
+    public var nanosecondsSince1970: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+    }
+
+    /// Returns at `deadline` or later.
+    ///
+    /// - Throws: `CancellationError` as soon as the task is cancelled.
+    public func sleep(until deadline: MonotonicTime, tolerance: Duration?) async throws {
+        try Task.checkCancellation()
+        while true {
+            let rest = deadline.since(now)
+            if rest == 0 { return }
+            try await Task.sleep(nanoseconds: min(rest, Self.longestSleep))
+        }
+    }
+}
