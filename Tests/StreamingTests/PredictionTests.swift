@@ -298,6 +298,77 @@ import Testing
         }
     }
 
+    /// `from importlib import x` and `from import x`: the word `import` stands where a package's name starts.
+    @Test("survives Python statements whose package starts with import")
+    func survivesPythonStatementsWithoutAPackage() async throws {
+        let statements = [
+            "from import x", "from importlib import x", "from  import x", "from imports", "from . importx", "import",
+            "from .", "import (", "from a import (",
+        ]
+        try await withBench { bench in
+            let library = "usr/lib/python3.11"
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/bin/python3.11", Self.elf(needed: [])), ("\(library)/os.py", [0x23]),
+                    ("\(library)/last.py", [0x23]), ("\(library)/importlib/__init__.py", Array("#\n".utf8)),
+                    ("srv/app.py", Array((statements + [")", "import last"]).joined(separator: "\n").utf8)),
+                ])
+            bench.engine.predictor.configure(
+                image.chain,
+                ContainerStart(arguments: ["python3.11", "app.py"] + statements, workingDirectory: "/srv"))
+            #expect(try await image.comes("\(library)/last.py"))
+            #expect(try await image.comes("\(library)/importlib/__init__.py"))
+        }
+    }
+
+    /// Decoded with a thread's stack, 480 objects inside each other were an overflow.
+    @Test("survives deeply nested package descriptions", arguments: [60, 480, 200_000])
+    func survivesNestedPackageDescriptions(depth: Int) async throws {
+        try await withBench { bench in
+            let nested = String(repeating: "{\"x\":", count: depth) + "1" + String(repeating: "}", count: depth)
+            let image = try Followed(
+                bench,
+                [
+                    ("usr/bin/node", Self.elf(needed: [])), ("srv/server.js", Array("require('p'); require('q')".utf8)),
+                    ("srv/node_modules/q/package.json", Array("{\"main\":\"n\"}".utf8)),
+                    ("srv/node_modules/q/n.js", [0x20]),
+                    ("srv/node_modules/p/package.json", Array("{\"exports\":\(nested),\"main\":\"m\"}".utf8)),
+                    ("srv/node_modules/p/m.js", [0x20]), ("srv/node_modules/p/index.js", [0x20]),
+                ])
+            bench.engine.predictor.configure(
+                image.chain, ContainerStart(arguments: ["node", "server"], workingDirectory: "/srv"))
+            #expect(try await image.comes("srv/node_modules/p/index.js"))
+            #expect(try await image.comes("srv/node_modules/q/n.js"))
+            if depth < 64 { #expect(try await image.comes("srv/node_modules/p/m.js")) }
+        }
+    }
+
+    /// 100,000 directories and as many names: looked up each in each they would take hours.
+    @Test("bounds the work for search paths and names")
+    func boundsWork() async throws {
+        try await withBench { bench in
+            let directories = (0..<100_000).map { "/d\($0)" }.joined(separator: ":")
+            let runPath = String(repeating: "$ORIGIN/$ORIGIN:", count: 3000)
+            let requires = "  x = 1," + String(repeating: " y = require('", count: 60_000)
+            let image = try Followed(
+                bench,
+                [
+                    (
+                        "usr/bin/node",
+                        Self.elf(needed: (0..<2000).map { "lib\($0).so" }, runPath: runPath)
+                    ),
+                    ("srv/server.js", Array("require('./last')\n\(requires)".utf8)), ("srv/last.js", [0x20]),
+                ])
+            bench.engine.predictor.configure(
+                image.chain,
+                ContainerStart(
+                    arguments: ["/usr/bin/node", "server"],
+                    environment: ["PATH=\(directories)", "LD_LIBRARY_PATH=\(directories)"], workingDirectory: "/srv"))
+            #expect(try await image.comes("srv/last.js"))
+        }
+    }
+
     /// Where its directory is.
     @Test func theEndOfALargeJarComesFirst() async throws {
         try await withBench { bench in

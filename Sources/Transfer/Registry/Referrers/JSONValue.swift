@@ -1,4 +1,7 @@
-/// Any JSON, so that what somebody else has written is kept when it is written again.
+/// Any JSON, so that a document keeps what others wrote into it when it is written again.
+///
+/// Decoding takes some 2.5 KiB of stack a level, and Foundation's decoder stops only at 512 levels: on a thread with a stack of
+/// 1 MiB that is an overflow. So decoding has its own limit.
 public enum JSONValue: Codable, Hashable, Sendable {
     case null
     case bool(Bool)
@@ -8,7 +11,18 @@ public enum JSONValue: Codable, Hashable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
+    /// The deepest nesting of arrays and objects, the document's own included. An image index needs four levels.
+    public static let maximumDepth = 64
+
+    /// Decodes any value.
+    ///
+    /// - Throws: `DecodingError.dataCorrupted` when it is nested deeper than ``maximumDepth``.
     public init(from decoder: any Decoder) throws {
+        guard decoder.codingPath.count < Self.maximumDepth else {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(
+                    codingPath: [], debugDescription: "values nested deeper than \(Self.maximumDepth) levels"))
+        }
         let value = try decoder.singleValueContainer()
         if value.decodeNil() {
             self = .null

@@ -23,6 +23,10 @@ struct ELFImage {
 
     private static let maximumSegments = 128
     private static let maximumNeeded = 256
+    /// `DT_RUNPATH` and `DT_RPATH` entries, and directories in all of them.
+    private static let maximumPaths = 8
+    private static let maximumDirectories = 64
+    private static let longestName = 1024
     private static let loadable: UInt32 = 1
     private static let dynamic: UInt32 = 2
     private static let interpreterType: UInt32 = 3
@@ -48,6 +52,7 @@ struct ELFImage {
             else { return nil }
             var segments: [Segment] = []
             for index in 0..<Int(count) {
+                // The table starts within the head, and 128 records of at most 65,535 bytes follow: no overflow.
                 let start = Int(table) + index * Int(size)
                 guard let type = bytes.littleEndian(UInt32.self, at: start),
                     let flags = bytes.littleEndian(UInt32.self, at: start + 4),
@@ -93,7 +98,8 @@ struct ELFImage {
                 case 1 where needed.count < Self.maximumNeeded: needed.append(value)
                 case 5: strings.address = value
                 case 10: strings.size = value
-                case 15, 29: paths.append(value)
+                case 15, 29:
+                    if paths.count < Self.maximumPaths { paths.append(value) }
                 default: break
                 }
                 position += 16
@@ -103,12 +109,14 @@ struct ELFImage {
             let range = ByteRange(offset: offset, count: strings.size), let names = read(range)
         else { return Links() }
         func name(_ at: UInt64) -> String? {
-            guard at < UInt64(names.count) else { return nil }
-            return String(validating: names[Int(at)...].prefix(4096).prefix { $0 != 0 }, as: UTF8.self)
+            guard let start = Int(exactly: at), start < names.count else { return nil }
+            return String(validating: names[start...].prefix(Self.longestName).prefix { $0 != 0 }, as: UTF8.self)
         }
         return Links(
             needed: needed.compactMap(name),
-            searchPath: paths.compactMap(name).flatMap { $0.split(separator: ":").map(String.init) })
+            searchPath: Array(
+                paths.compactMap(name).flatMap { $0.split(separator: ":").map(String.init) }
+                    .prefix(Self.maximumDirectories)))
     }
 
     private func fileOffset(of address: UInt64) -> UInt64? {

@@ -12,6 +12,8 @@ struct FileSeries {
     private static let maximumNames = 4096
     /// Directories that are looked into for one start.
     private static let maximumDirectories = 256
+    /// Names that are kept for one start.
+    private static let maximumKept = 1 << 16
     /// Files that are foreseen at once, and their bytes.
     private static let maximumAhead = 32
     private static let maximumBytesAhead: UInt64 = 2 << 20
@@ -46,6 +48,7 @@ struct FileSeries {
     private let files: ImageFiles
     private var series: [Key: Series] = [:]
     private var directoriesLeft = maximumDirectories
+    private var namesLeft = maximumKept
 
     init(_ files: ImageFiles) {
         self.files = files
@@ -57,9 +60,8 @@ struct FileSeries {
         let isCode = Self.code.contains { path.hasSuffix($0) } || path.contains(".so.")
         var directory = path[...]
         for depth in 0..<Self.depth {
-            guard let slash = directory.lastIndex(of: "/") else { break }
-            let name = directory[directory.index(after: slash)...]
-            directory = directory[..<slash]
+            guard let (parent, name) = ImagePath.split(directory) else { break }
+            directory = parent
             // `name.json` and its like belong together, `name` and `name.json` do not.
             let rest = depth == 0 ? name.lastIndex(of: ".").map { name[$0...] } ?? "" : path[name.endIndex...]
             let found = step(Key(directory: directory, rest: rest), name, isFile: depth == 0, isCode: isCode)
@@ -74,15 +76,17 @@ struct FileSeries {
         if series.members.isEmpty {
             guard series.names.count < 3, series.names.last != name else { return [] }
             series.names.append(name)
-            guard series.names.count == 3, directoriesLeft > 0 else { return [] }
+            guard series.names.count == 3, directoriesLeft > 0, namesLeft > 0 else { return [] }
             directoriesLeft -= 1
             series.members = members(key, isFile: isFile)
+            namesLeft -= min(namesLeft, series.members.count)
             series.places = Dictionary(zip(series.members, series.members.indices)) { first, _ in first }
             for name in series.names { series.move(to: series.places[name]) }
         } else {
             series.move(to: series.places[name])
         }
-        guard series.steps >= (isCode ? 4 : 2), let last = series.last else { return [] }
+        // A range with a stride of 0 has no end.
+        guard series.steps >= (isCode ? 4 : 2), series.stride > 0, let last = series.last else { return [] }
         var found: [ImageFile] = []
         var bytes: UInt64 = 0
         let ahead = min(1 << min(series.steps - 1, 8), Self.maximumAhead)
@@ -99,7 +103,7 @@ struct FileSeries {
     }
 
     private func members(_ key: Key, isFile: Bool) -> [Substring] {
-        let names = files.names(in: String(key.directory), beginningWith: "", limit: Self.maximumNames)
+        let names = files.names(in: String(key.directory), beginningWith: "", limit: min(Self.maximumNames, namesLeft))
         let isMember: (String) -> Bool =
             if !isFile {
                 { files.holdsFile("\(key.directory)/\($0)\(key.rest)") }

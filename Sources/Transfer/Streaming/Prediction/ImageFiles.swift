@@ -38,14 +38,24 @@ struct ImageFile {
 
 /// Paths of an image: text, since what is no UTF-8 is not predicted.
 enum ImagePath {
+    /// As the kernel's own bound, `PATH_MAX`.
+    static let longest = 4096
+
     static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return "/" }
-        return String(path[..<slash])
+        guard let (directory, _) = split(path[...]), !directory.isEmpty else { return "/" }
+        return String(directory)
     }
 
     static func name(of path: String) -> Substring {
-        guard let slash = path.lastIndex(of: "/") else { return path[...] }
-        return path[path.index(after: slash)...]
+        split(path[...])?.name ?? path[...]
+    }
+
+    /// Returns what stands before and behind the last slash; `nil` without a slash.
+    static func split(_ path: Substring) -> (directory: Substring, name: Substring)? {
+        // Of bytes, as in the kernel: a slash with a combining accent behind it is one `Character`.
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+        // The slash lies before the end, so there is an index after it.
+        return (path[..<slash], path[path.utf8.index(after: slash)...])
     }
 
     /// `name` in `directory`; `name` itself when it begins at the root.
@@ -59,11 +69,12 @@ enum ImagePath {
 struct ImageFiles {
     /// As the kernel's own bound, `MAXSYMLINKS`.
     private static let maximumLinks = 40
-    private static let maximumPath = 4096
 
     let tree: TreeImage
     /// By device number of the tree.
     let layers: [StoredLayer]
+    /// Shared by everything that looks at files for one start.
+    let budget = WorkBudget()
 
     /// The regular file at `path`, links followed; `nil` when there is none, or it is empty.
     func file(_ path: String) -> ImageFile? {
@@ -73,12 +84,14 @@ struct ImageFiles {
 
     /// The regular files at `path`, whose last name may hold one `*` (glob(7)).
     func matching(_ path: String) -> [ImageFile] {
-        guard let star = path.firstIndex(of: "*") else { return file(path).map { [$0] } ?? [] }
-        guard let slash = path.lastIndex(of: "/"), slash < star else { return [] }
-        let (prefix, suffix) = (path[path.index(after: slash)..<star], path[path.index(after: star)...])
-        return names(in: String(path[..<slash]), beginningWith: String(prefix)).compactMap { name in
-            guard name.hasSuffix(suffix), name.count >= prefix.count + suffix.count else { return nil }
-            return file("\(path[..<slash])/\(name)")
+        guard let (directory, pattern) = ImagePath.split(path[...]) else { return [] }
+        let parts = pattern.split(separator: "*", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let prefix = parts.first, let suffix = parts.last else {
+            return file(path).map { [$0] } ?? []
+        }
+        return names(in: String(directory), beginningWith: String(prefix)).compactMap { name in
+            guard name.hasSuffix(suffix), name.utf8.count >= prefix.utf8.count + suffix.utf8.count else { return nil }
+            return file("\(directory)/\(name)")
         }
     }
 
@@ -102,6 +115,7 @@ struct ImageFiles {
         guard let (inode, kind, _) = find(path), kind == .directory else { return [] }
         var names: [String] = []
         try? tree.forEachEntry(inode) { name, _, _, _ in
+            guard budget.spend() else { return false }
             if let name = String(validating: name, as: UTF8.self), name.hasPrefix(prefix), name != ".", name != ".." {
                 names.append(name)
             }
@@ -111,7 +125,7 @@ struct ImageFiles {
     }
 
     private func find(_ path: String) -> (inode: UInt64, kind: FileKind, path: String)? {
-        guard path.utf8.count <= Self.maximumPath else { return nil }
+        guard path.utf8.count <= ImagePath.longest else { return nil }
         // The names still to go, the next one last.
         var rest = Array(path.split(separator: "/").map(String.init).reversed())
         var directories: [(inode: UInt64, name: String)] = []
@@ -122,28 +136,36 @@ struct ImageFiles {
                 _ = directories.popLast()
                 continue
             }
+            guard budget.spend() else { return nil }
             let parent = directories.last?.inode ?? tree.rootInode
             var copy = name
             guard let inode = copy.withUTF8({ (try? tree.lookup(parent, UnsafeRawBufferPointer($0))) ?? nil }),
                 let attributes = try? tree.attributes(inode), let kind = FileKind(mode: attributes.mode)
             else { return nil }
             switch kind {
-            case .directory: directories.append((inode, name))
+            case .directory:
+                // A link's target may be as long as a path, so links make paths that no process could name.
+                guard directories.count < ImagePath.longest / 2 else { return nil }
+                directories.append((inode, name))
             case .symlink:
                 links += 1
                 guard links <= Self.maximumLinks, let target = target(of: inode) else { return nil }
                 if target.hasPrefix("/") { directories = [] }
                 rest += target.split(separator: "/").map(String.init).reversed()
-                guard rest.count <= Self.maximumPath else { return nil }
+                guard rest.count <= ImagePath.longest else { return nil }
             default:
                 guard rest.isEmpty else { return nil }
-                return (inode, kind, "/" + (directories.map(\.name) + [name]).joined(separator: "/"))
+                guard let path = Self.path(directories.map(\.name) + [name]) else { return nil }
+                return (inode, kind, path)
             }
         }
-        return (
-            directories.last?.inode ?? tree.rootInode, .directory,
-            "/" + directories.map(\.name).joined(separator: "/")
-        )
+        guard let path = Self.path(directories.map(\.name)) else { return nil }
+        return (directories.last?.inode ?? tree.rootInode, .directory, path)
+    }
+
+    private static func path(_ names: [String]) -> String? {
+        guard names.reduce(0, { $0 + $1.utf8.count + 1 }) <= ImagePath.longest else { return nil }
+        return "/" + names.joined(separator: "/")
     }
 
     private func target(of link: UInt64) -> String? {
@@ -151,44 +173,67 @@ struct ImageFiles {
     }
 }
 
-/// The path of each regular file of a tree: made by one walk, when somebody has only a number.
+/// The paths of a tree's regular files by their numbers: one walk notes the directory of each, and a name is read when it is
+/// asked for.
 struct ImageFileNames {
-    private var directories: [(parent: Int, name: String)] = []
-    private var files: [UInt64: (directory: Int32, name: String)] = [:]
+    /// The bound on files and on directories.
+    private static let maximum = 1 << 20
 
-    /// Walks `tree`. Files beyond `limit` have no path.
-    init(_ tree: TreeImage, limit: Int) {
-        directories.append((0, ""))
-        var queue: [(inode: UInt64, index: Int)] = [(tree.rootInode, 0)]
+    private let tree: TreeImage
+    private let budget: WorkBudget
+    private var directories: [(parent: Int32, inode: UInt64)] = []
+    private var files: [UInt64: Int32] = [:]
+
+    /// Walks the tree. Files beyond the bound have no path.
+    init(_ image: ImageFiles) {
+        tree = image.tree
+        budget = image.budget
+        directories.append((0, tree.rootInode))
         // A tree whose directories contain themselves would never end.
         var seen: Set<UInt64> = [tree.rootInode]
-        while let (inode, index) = queue.popLast(), files.count < limit {
-            try? tree.forEachEntry(inode) { name, child, type, _ in
-                let isDirectory = type == FileKind.directory.rawValue
-                guard isDirectory || type == FileKind.regular.rawValue else { return true }
-                guard let name = String(validating: name, as: UTF8.self), name != ".", name != ".." else { return true }
-                if isDirectory {
-                    guard seen.insert(child).inserted, directories.count < limit else { return true }
-                    queue.append((child, directories.count))
-                    directories.append((index, name))
-                } else if files[child] == nil {
-                    files[child] = (Int32(index), name)
+        var index = 0
+        while index < directories.count, files.count < Self.maximum, !budget.isSpent {
+            let directory = directories[index].inode
+            try? tree.forEachEntry(directory) { name, child, type, _ in
+                guard budget.spend() else { return false }
+                if type == FileKind.directory.rawValue {
+                    let isLink = name.count <= 2 && name.allSatisfy { $0 == UInt8(ascii: ".") }
+                    if !isLink, directories.count < Self.maximum, seen.insert(child).inserted {
+                        directories.append((Int32(index), child))
+                    }
+                } else if type == FileKind.regular.rawValue, files[child] == nil {
+                    files[child] = Int32(index)
                 }
-                return true
+                return files.count < Self.maximum
             }
+            index += 1
         }
     }
 
-    /// The path of the file `inode`, with a leading slash.
+    /// Returns the path of the file `inode`, with a leading slash.
     func path(of inode: UInt64) -> String? {
-        guard let file = files[inode] else { return nil }
-        var names = [file.name]
-        var index = Int(file.directory)
-        // A parent is always listed before its children, so this ends.
-        while index > 0 {
-            names.append(directories[index].name)
-            index = directories[index].parent
+        guard var index = files[inode].map(Int.init) else { return nil }
+        var (child, names, length) = (inode, [String](), 0)
+        // A directory stands behind its parent in the list, so this ends at the root.
+        while let name = name(of: child, in: directories[index].inode), length <= ImagePath.longest {
+            names.append(name)
+            length += name.utf8.count + 1
+            guard index > 0 else { return "/" + names.reversed().joined(separator: "/") }
+            child = directories[index].inode
+            index = Int(directories[index].parent)
         }
-        return "/" + names.reversed().joined(separator: "/")
+        return nil
+    }
+
+    private func name(of child: UInt64, in directory: UInt64) -> String? {
+        var found: String?
+        try? tree.forEachEntry(directory) { name, inode, _, _ in
+            guard budget.spend() else { return false }
+            guard inode == child else { return true }
+            found = String(validating: name, as: UTF8.self)
+            if found == "." || found == ".." { found = nil }
+            return found == nil
+        }
+        return found
     }
 }

@@ -9,6 +9,9 @@ struct NodeImport: Equatable {
 enum NodeImports {
     /// Names that are taken from one file.
     private static let maximum = 512
+    private static let longestName = 256
+    /// The most spaces before a name in quotes, and the longest line up to a field's value.
+    private static let longestGap = 256
     private static let (require, importing, exporting, from) = (
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)
     )
@@ -54,6 +57,7 @@ enum NodeImports {
     /// Whether what stands before a call is but a name and `=` or `:`, after a comma perhaps: not `const name =`, which in
     /// an indented line stands in a function.
     private static func isField(_ before: ArraySlice<UInt8>) -> Bool {
+        guard before.count <= longestGap else { return false }
         let words = before.split { $0 == 0x20 || $0 == 0x09 || $0 == UInt8(ascii: ",") }
         guard let end = words.last?.last, end == UInt8(ascii: "=") || end == UInt8(ascii: ":") else { return false }
         return words.count == 1 || words.count == 2 && words[1].count == 1
@@ -61,10 +65,10 @@ enum NodeImports {
 
     /// The text in quotes that `bytes` begin with, after spaces.
     private static func quoted(_ bytes: ArraySlice<UInt8>) -> String? {
-        let bytes = bytes.drop { $0 == 0x20 }
+        let bytes = bytes.prefix(longestGap + longestName + 2).drop { $0 == 0x20 }
         guard let quote = bytes.first, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else { return nil }
         let text = bytes.dropFirst().prefix { $0 != quote }
-        guard !text.isEmpty, text.count <= 256, text.endIndex < bytes.endIndex else { return nil }
+        guard !text.isEmpty, text.count <= longestName, text.endIndex < bytes.endIndex else { return nil }
         return String(validating: text, as: UTF8.self)
     }
 }

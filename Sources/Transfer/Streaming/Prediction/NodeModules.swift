@@ -1,6 +1,3 @@
-import FoundationEssentials
-import Registry
-
 /// The modules of Node.js applications in an image, found as Node finds them (Node.js documentation, "Modules: CommonJS
 /// modules", "All together"; "Modules: Packages").
 struct NodeModules {
@@ -57,8 +54,9 @@ struct NodeModules {
 
     /// What a package's description says that a name in it stands for.
     func module(_ package: NodePackage, describedBy bytes: [UInt8], isImport: Bool) -> Found? {
-        let description = (try? JSONDecoder().decode(JSONValue.self, from: Data(bytes))) ?? .null
-        let target = package.target(in: description, isImport: isImport)
+        let target =
+            PackageManifest(bytes)?.target(of: package.rest, isImport: isImport)
+            ?? (package.rest.isEmpty ? "index" : package.rest)
         return module(at: ImagePath.joined(package.directory, target), orIndexOf: package.directory)
     }
 
@@ -108,35 +106,4 @@ struct NodePackage {
     let description: ImageFile
     /// What is behind the package's name; empty for the package itself.
     let rest: String
-
-    /// Which file that is, from the package's directory: what `exports` says, else `main`, else `index`.
-    func target(in description: JSONValue, isImport: Bool) -> String {
-        guard case .object(let fields) = description else { return rest.isEmpty ? "index" : rest }
-        if let exports = fields["exports"] {
-            var entry: JSONValue? = exports
-            if case .object(let paths) = exports, paths.keys.contains(where: { $0.hasPrefix(".") }) {
-                entry = paths[rest.isEmpty ? "." : "./" + rest]
-            } else if !rest.isEmpty {
-                entry = nil
-            }
-            if let path = entry.flatMap({ Self.choose($0, isImport: isImport, depth: 0) }) { return path }
-        }
-        if !rest.isEmpty { return rest }
-        if case .string(let main) = fields["main"], !main.isEmpty { return main }
-        return "index"
-    }
-
-    /// The first path of those that are for this program.
-    private static func choose(_ entry: JSONValue, isImport: Bool, depth: Int) -> String? {
-        guard depth < 8 else { return nil }
-        switch entry {
-        case .string(let path): return path
-        case .array(let entries):
-            return entries.prefix(16).lazy.compactMap { choose($0, isImport: isImport, depth: depth + 1) }.first
-        case .object(let conditions):
-            return ["node", isImport ? "import" : "require", "default"].lazy
-                .compactMap { conditions[$0].flatMap { choose($0, isImport: isImport, depth: depth + 1) } }.first
-        default: return nil
-        }
-    }
 }

@@ -59,42 +59,87 @@ enum PythonImports {
         (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
     }
 
-    /// A source file: what its `import` lines name, also those inside of `try` and of functions' bodies.
-    static func imports(inSource text: String) -> [PythonImport] {
-        var imports: [PythonImport] = []
-        // Of the statement that is open: what stands behind `from`, if it is one of these, and its list.
-        var package: PythonImport?
-        var list = ""
-        var isOpen = false
-        for line in text.split(whereSeparator: \.isNewline).prefix(20_000) {
-            let line = line.prefix { $0 != "#" }.drop { $0 == " " || $0 == "\t" }
-            if isOpen {
-                list += " " + line
-            } else if line.hasPrefix("import ") {
-                (package, list) = (nil, String(line.dropFirst(7)))
-            } else if line.hasPrefix("from "), let range = line.firstRange(of: " import") {
-                let name = line[line.index(line.startIndex, offsetBy: 5)..<range.lowerBound].drop { $0 == " " }
-                let module = name.drop { $0 == "." }
-                package = PythonImport(
-                    level: name.count - module.count, module: String(module.prefix { $0 != " " }))
-                list = String(line[range.upperBound...])
-            } else {
-                continue
-            }
-            isOpen = list.contains("(") && !list.contains(")") && list.utf8.count < 16_384
-            if isOpen { continue }
-            let names = list.split { $0 == "," || $0 == "(" || $0 == ")" || $0 == ";" }.compactMap { item in
-                item.split(separator: " ").first.map(String.init)
-            }.filter { $0 != "*" }
-            if var package {
-                package.names = names
-                imports.append(package)
-            } else {
-                imports += names.map { PythonImport(level: 0, module: $0) }
-            }
-            list = ""
+    /// The most imports of one file, and the most names of one import.
+    static let maximumImports = 512
+    /// See ``maximumImports``.
+    static let maximumNames = 64
+    private static let maximumLines = 20_000
+    private static let longestName = 256
+
+    /// Returns what the `import` lines of a source file name, also those inside of `try` and of functions' bodies.
+    static func imports(inSource bytes: [UInt8]) -> [PythonImport] {
+        var statements = PythonStatements()
+        let lines = bytes.split(maxSplits: maximumLines) { $0 == 0x0A || $0 == 0x0D }
+        for line in lines.prefix(maximumLines) {
+            guard statements.imports.count < maximumImports else { break }
+            statements.append(line)
         }
-        return imports
+        return Array(statements.imports.prefix(maximumImports))
+    }
+
+    /// Returns a name that may be a module's; `nil` when it is longer than any.
+    fileprivate static func name(_ bytes: ArraySlice<UInt8>) -> String? {
+        bytes.count <= longestName ? String(decoding: bytes, as: UTF8.self) : nil
+    }
+}
+
+/// The `import` statements of a Python source file, line by line.
+private struct PythonStatements {
+    private static let (importing, from, infix) = (Array("import ".utf8), Array("from ".utf8), Array(" import".utf8))
+    /// A list of names in parentheses that is longer is cut.
+    private static let longestList = 16_384
+
+    private(set) var imports: [PythonImport] = []
+    /// The package behind `from` of the statement that is open; `nil` in an `import` statement.
+    private var package: PythonImport?
+    private var list: [UInt8] = []
+    private var isOpen = false
+
+    mutating func append(_ line: ArraySlice<UInt8>) {
+        let code = line.prefix { $0 != UInt8(ascii: "#") }.drop { $0 == 0x20 || $0 == 0x09 }
+        if isOpen {
+            list.append(0x20)
+            list += code.prefix(Self.longestList)
+            isOpen = !code.contains(UInt8(ascii: ")"))
+        } else if code.starts(with: Self.importing) {
+            package = nil
+            open(code.dropFirst(Self.importing.count))
+        } else if code.starts(with: Self.from) {
+            let rest = code.dropFirst(Self.from.count)
+            guard let end = Self.position(of: Self.infix, in: rest) else { return }
+            let name = rest[..<end].drop { $0 == 0x20 }
+            let module = name.drop { $0 == UInt8(ascii: ".") }
+            guard !name.isEmpty, let text = PythonImports.name(module.prefix { $0 != 0x20 }) else { return }
+            package = PythonImport(level: name.count - module.count, module: text)
+            open(rest[end...].dropFirst(Self.infix.count))
+        } else {
+            return
+        }
+        if isOpen, list.count < Self.longestList { return }
+        close()
+    }
+
+    private mutating func open(_ rest: ArraySlice<UInt8>) {
+        list = Array(rest.prefix(Self.longestList))
+        isOpen = list.contains(UInt8(ascii: "(")) && !list.contains(UInt8(ascii: ")"))
+    }
+
+    private mutating func close() {
+        let separators = Array(",();".utf8)
+        let names = list.split { separators.contains($0) }.lazy
+            .compactMap { $0.split(separator: 0x20, maxSplits: 1).first.flatMap(PythonImports.name) }
+            .filter { $0 != "*" }
+        if var package {
+            package.names = Array(names.prefix(PythonImports.maximumNames))
+            imports.append(package)
+        } else {
+            imports += names.prefix(PythonImports.maximumImports).map { PythonImport(level: 0, module: $0) }
+        }
+        (list, isOpen) = ([], false)
+    }
+
+    private static func position(of word: [UInt8], in bytes: ArraySlice<UInt8>) -> Int? {
+        bytes.indices.first { bytes[$0...].starts(with: word) }
     }
 }
 
@@ -115,8 +160,10 @@ private struct MarshalReader {
 
     private struct Damaged: Error {}
 
-    /// Nested deeper, it is not looked at: it is read with a thread's stack.
+    /// The reader recurses, so the depth has a limit.
     private static let maximumDepth = 64
+    /// A file of a mebibyte could mark each of its bytes as an object to refer to.
+    private static let maximumReferences = 1 << 17
 
     private let bytes: [UInt8]
     private var position: Int
@@ -140,7 +187,9 @@ private struct MarshalReader {
             guard case .tuple(let constants) = try object(1), case .tuple(let names) = try object(1) else { return nil }
             let texts = names.map { if case .text(let name) = $0 { name } else { "" } }
             guard hasKnownInstructions, case .bytes(let range) = code else {
-                return texts.filter { !$0.isEmpty }.map { PythonImport(module: $0) }
+                return texts.filter { !$0.isEmpty }.prefix(PythonImports.maximumImports).map {
+                    PythonImport(module: $0)
+                }
             }
             return imports(in: range, constants, texts)
         } catch {
@@ -154,7 +203,8 @@ private struct MarshalReader {
         var argument = 0
         // The constants that were loaded last.
         var loaded: (Value, Value) = (.other, .other)
-        for position in stride(from: code.lowerBound, to: code.upperBound - 1, by: 2) {
+        for position in stride(from: code.lowerBound, to: code.upperBound - 1, by: 2)
+        where imports.count < PythonImports.maximumImports {
             argument = (argument & 0xFF_FFFF) << 8 | Int(bytes[position + 1])
             switch bytes[position] {
             case Self.extendedArgument: continue
@@ -164,7 +214,10 @@ private struct MarshalReader {
                 var found = PythonImport(module: names[argument])
                 if case .integer(let level) = loaded.0 { found.level = level }
                 if case .tuple(let list) = loaded.1 {
-                    found.names = list.compactMap { if case .text(let name) = $0, name != "*" { name } else { nil } }
+                    // Any number of imports may refer to one long list.
+                    found.names = list.prefix(PythonImports.maximumNames).compactMap {
+                        if case .text(let name) = $0, name != "*" { name } else { nil }
+                    }
                 }
                 imports.append(found)
             default: break
@@ -182,14 +235,17 @@ private struct MarshalReader {
         let type = try byte()
         // A reference is numbered before what it holds.
         let reference = type & 0x80 != 0 ? references.count : nil
-        if reference != nil { references.append(.other) }
+        if reference != nil {
+            guard references.count < Self.maximumReferences else { throw Damaged() }
+            references.append(.other)
+        }
         let value = try body(type & 0x7F, depth)
         if let reference { references[reference] = value }
         return value
     }
 
     private mutating func body(_ type: UInt8, _ depth: Int) throws(Damaged) -> Value {
-        switch Character(UnicodeScalar(type)) {
+        switch UnicodeScalar(type) {
         case "0", "N", "F", "T", "S", ".": break
         case "i": return .integer(Int(Int32(truncatingIfNeeded: try number())))
         case "I", "g": try skip(8)

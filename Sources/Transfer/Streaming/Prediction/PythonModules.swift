@@ -9,6 +9,8 @@ struct PythonModules {
     /// What is in directories that have been looked into, without what follows a dot: most names that a module mentions are
     /// no modules, and each is looked for in every directory.
     private var stems: [String: Set<String>] = [:]
+    /// Names in ``stems``, and one for each directory.
+    private var stemCount = 0
 
     /// Held in the interpreter since 3.11, and never read from the disk (Python/frozen.c).
     private static let frozen: Set<String> = [
@@ -141,20 +143,21 @@ struct PythonModules {
         return ImagePath.name(of: directory) == "__pycache__" ? ImagePath.parent(of: directory) : directory
     }
 
-    /// The most names that are looked at in one directory, and the most directories.
+    /// The most names that are looked at in one directory.
     private static let maximumNames = 65_536
-    /// See ``maximumNames``.
-    private static let maximumDirectories = 4096
+    /// The most names of all directories that are kept; beyond that the directories are read again.
+    private static let maximumKept = 1 << 18
 
     /// Whether something in `directory` is called `stem`, whatever follows a dot.
     private mutating func has(_ stem: String, in directory: String) -> Bool {
         if let known = stems[directory] { return known.contains(stem) }
-        if stems.count >= Self.maximumDirectories { stems = [:] }
         let found = Set(
             files.names(in: directory, beginningWith: "", limit: Self.maximumNames).map {
                 String($0.prefix { $0 != "." })
             })
+        if stemCount + found.count >= Self.maximumKept { (stems, stemCount) = ([:], 0) }
         stems[directory] = found
+        stemCount += found.count + 1
         return found.contains(stem)
     }
 

@@ -79,6 +79,11 @@ public struct StartPrediction {
     private static let smallPackage: UInt64 = 1 << 20
     /// The most packages that are looked into for that.
     private static let maximumPackages = 512
+    /// Directories of `PATH` and of `LD_LIBRARY_PATH`, and bytes of an argument with a program in it.
+    private static let maximumDirectories = 64
+    private static let longestArgument = 64 << 10
+    /// Mentions of files that are kept for their order.
+    private static let maximumMentions = 1 << 18
 
     /// A file that will tell more once `part` of it is here.
     private struct Pending {
@@ -128,6 +133,7 @@ public struct StartPrediction {
     private var packagesTaken: Set<String> = []
     /// By the file that names; `nil` is the image's configuration.
     private var named: [UInt64?: Names] = [:]
+    private var mentionsLeft = maximumMentions
     /// What names the files that are found now.
     private var namedBy: UInt64?
     /// Whether they are libraries.
@@ -154,11 +160,10 @@ public struct StartPrediction {
         environment = start.environment
         libraryPath =
             start.environment.first { $0.hasPrefix("LD_LIBRARY_PATH=") }
-            .map { $0.dropFirst(16).split(separator: ":").map(String.init) } ?? []
+            .map { Self.directories($0.dropFirst(16)) } ?? []
         guard let command = start.arguments.first else { return }
         let path = start.environment.first { $0.hasPrefix("PATH=") }?.dropFirst(5)
-        let directories =
-            path.map { $0.split(separator: ":").map(String.init) } ?? ["/usr/local/bin", "/usr/bin", "/bin"]
+        let directories = path.map(Self.directories) ?? ["/usr/local/bin", "/usr/bin", "/bin"]
         for path in Self.commonFiles { if let file = files.file(path) { want(file) } }
         for place in command.contains("/") ? [start.workingDirectory] : directories {
             if program(ImagePath.joined(place, command)) { break }
@@ -169,7 +174,7 @@ public struct StartPrediction {
             if let file = files.file(ImagePath.joined(start.workingDirectory, argument)) {
                 want(file)
             } else if argument.contains("import ") {
-                modules(PythonImports.imports(inSource: argument), from: nil)
+                modules(PythonImports.imports(inSource: Array(argument.utf8.prefix(Self.longestArgument))), from: nil)
             } else if node != nil {
                 load(NodeImport(name: ImagePath.joined(start.workingDirectory, argument)), from: "/")
             } else if python != nil {
@@ -179,10 +184,15 @@ public struct StartPrediction {
         }
     }
 
+    /// Splits a list of directories as in `PATH`.
+    private static func directories(_ list: Substring) -> [String] {
+        list.split(separator: ":", maxSplits: maximumDirectories).prefix(maximumDirectories).map(String.init)
+    }
+
     /// The process has read from the file with this number, for the first time.
     mutating func touched(_ inode: UInt64) {
         guard touched.count < Self.maximumFiles, touched.insert(inode).inserted else { return }
-        if names == nil { names = ImageFileNames(files.tree, limit: 1 << 20) }
+        if names == nil { names = ImageFileNames(files) }
         guard let path = names?.path(of: inode), let file = files.file(inode, at: path) else { return }
         for next in series.foreseen(after: path) { want(next) }
         // What is read is on its way: only what follows from it is of use.
@@ -193,12 +203,13 @@ public struct StartPrediction {
     /// Looks at what has come.
     public mutating func proceed() {
         var index = 0
-        while index < pending.count {
+        while index < pending.count, !files.budget.isSpent {
             guard let bytes = pending[index].file.bytes(pending[index].part) else {
                 index += 1
                 continue
             }
             let item = pending.remove(at: index)
+            files.budget.spend(1 + bytes.count / Int(WorkBudget.bytesPerStep))
             read(item, bytes)
         }
     }
@@ -225,13 +236,16 @@ public struct StartPrediction {
         guard seen.count < Self.maximumFiles, seen.insert(file.inode).inserted else { return }
         fetch(file, ByteRange(offset: 0, end: file.range.count <= whole ? file.range.count : Self.startOfFile))
         if file.range.count > whole, file.name.hasSuffix(".jar") {
-            fetch(file, ByteRange(offset: file.range.count - Self.endOfJar, end: file.range.count))
+            let start = file.range.count - min(file.range.count, Self.endOfJar)
+            fetch(file, ByteRange(offset: start, end: file.range.count))
         }
         follow(file, calledAs: path ?? file.path)
     }
 
     /// The file is named, for the first time or again.
     private mutating func note(_ file: ImageFile) {
+        guard mentionsLeft > 0 else { return }
+        mentionsLeft -= 1
         if isLinking {
             named[namedBy, default: Names()].libraries.append(file.inode)
         } else {
@@ -310,7 +324,7 @@ public struct StartPrediction {
             }
         case .elf(let elf): linked(item.file, elf)
         case .pythonSource:
-            if let text = String(validating: bytes, as: UTF8.self) { source(item.file, text) }
+            source(item.file, bytes)
         case .pythonCompiled:
             modules(PythonImports.imports(inCompiled: bytes) ?? [], from: item.file)
         case .pythonExtension: modules(PythonImports.imports(inExtension: bytes), from: item.file)
@@ -334,8 +348,9 @@ public struct StartPrediction {
         }
         let bytes = file.bytes(ByteRange(offset: 0, end: min(file.range.count, Self.largestModule)))
         guard let bytes else { return }
-        if words.contains(where: { $0.contains("python") }), let text = String(validating: bytes, as: UTF8.self) {
-            source(file, text)
+        files.budget.spend(bytes.count / Int(WorkBudget.bytesPerStep))
+        if words.contains(where: { $0.contains("python") }) {
+            source(file, bytes)
         } else if words.contains(where: { $0.hasSuffix("node") }) {
             load(NodeImports.imports(inSource: bytes), from: file)
         }
@@ -366,9 +381,9 @@ public struct StartPrediction {
         }
     }
 
-    private mutating func source(_ file: ImageFile, _ text: String) {
+    private mutating func source(_ file: ImageFile, _ bytes: [UInt8]) {
         python?.add(root: file.directory)
-        modules(PythonImports.imports(inSource: text), from: file)
+        modules(PythonImports.imports(inSource: bytes), from: file)
     }
 
     private mutating func modules(_ imports: [PythonImport], from file: ImageFile?) {
@@ -435,7 +450,10 @@ public struct StartPrediction {
             return
         }
         let own = links.searchPath.map { path in
-            ["$ORIGIN", "${ORIGIN}"].reduce(path) { $0.replacing($1, with: file.directory) }
+            for origin in ["$ORIGIN", "${ORIGIN}"] where path.hasPrefix(origin) {
+                return file.directory + path.dropFirst(origin.count)
+            }
+            return path
         }
         let standard = Self.standardDirectories(elf.machine)
         for name in links.needed {
@@ -461,17 +479,18 @@ public struct StartPrediction {
 
     private mutating func fetch(_ file: ImageFile, _ part: ByteRange) {
         let chunks = file.chunks(part)
-        guard let first = givesPresent ? chunks.first : file.layer.missing(in: chunks), bytesLeft > 0 else { return }
+        guard let first = givesPresent ? chunks.first : file.layer.missing(in: chunks) else { return }
         let table = file.layer.chunks
-        var extents = 0
-        for chunk in first..<chunks.upperBound {
-            let extent = table.chunk(chunk).extent
-            if chunk == first || extent != extents { bytesLeft -= min(bytesLeft, table.extent(extent).blob.count) }
-            extents = extent
+        var extent: Int?
+        var end = first
+        // A part may be as large as a layer: it ends where the bytes do.
+        while end < chunks.upperBound, bytesLeft > 0, files.budget.spend() {
+            let next = table.chunk(end).extent
+            if next != extent { bytesLeft -= min(bytesLeft, table.extent(next).blob.count) }
+            extent = next
+            end += 1
         }
-        wave.append(
-            PredictedPiece(
-                piece: ChunkRun(layer: file.layer, chunks: first..<chunks.upperBound),
-                inode: file.inode))
+        guard end > first else { return }
+        wave.append(PredictedPiece(piece: ChunkRun(layer: file.layer, chunks: first..<end), inode: file.inode))
     }
 }

@@ -1,6 +1,6 @@
 extension JSONCursor {
-    /// The rest of a string with escapes in it: its bytes go to the scratch space.
-    @inline(never)
+    /// Reads the rest of a string with escapes; its bytes go to the scratch space.
+    @inline(never) @usableFromInline
     mutating func escapedString(from first: UnsafePointer<UInt8>) throws(JSONStop) -> JSONString {
         let offset = scratch.count
         scratch.append(contentsOf: UnsafeBufferPointer(start: first, count: here - first))
@@ -25,7 +25,7 @@ extension JSONCursor {
         }
     }
 
-    /// What follows a backslash.
+    /// Reads the escape that follows a backslash.
     private mutating func escape() throws(JSONStop) {
         let byte = here.pointee
         let plain: UInt8
@@ -76,7 +76,8 @@ extension JSONCursor {
         return value
     }
 
-    /// RFC 8259 §8.1: text that is exchanged is UTF-8.
+    /// Rejects bytes that are not UTF-8 (RFC 8259 §8.1).
+    @usableFromInline
     func checkUTF8(_ bytes: UnsafeBufferPointer<UInt8>) throws(JSONStop) {
         do {
             _ = try UTF8Span(validating: bytes.span)

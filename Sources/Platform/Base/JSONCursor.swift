@@ -1,56 +1,75 @@
-/// Why scanning stopped before the end of what was looked for.
-enum JSONStop: Error {
-    /// The window ended: more text may make it valid.
+/// Why a scan stopped before the end of the value.
+public enum JSONStop: Error {
+    /// The window ended: more text may complete the value.
     case needMore
-    /// No text after this can make it valid.
+    /// No further text can make this valid.
     case malformed(StaticString)
 }
 
-/// A string of the JSON text, without its quotes: where its bytes lie once escapes are undone.
-struct JSONString {
-    /// In the window, or in the cursor's scratch space when it has escapes.
-    var offset: Int
-    var count: Int
-    var isUnescaped: Bool
-    /// Whether there is anything but ASCII in it; then it has been checked to be UTF-8.
-    var hasMultibyte: Bool
+/// A string of the JSON text without its quotes: the place of its unescaped bytes.
+public struct JSONString: Sendable {
+    /// In the window, or in the cursor's scratch space when the string has escapes.
+    public var offset: Int
+    public var count: Int
+    public var isUnescaped: Bool
+    /// Whether it holds anything but ASCII; the cursor has then checked that it is UTF-8.
+    public var hasMultibyte: Bool
+
+    @inlinable
+    public init(offset: Int, count: Int, isUnescaped: Bool, hasMultibyte: Bool) {
+        self.offset = offset
+        self.count = count
+        self.isUnescaped = isUnescaped
+        self.hasMultibyte = hasMultibyte
+    }
 }
 
-/// Reads JSON (RFC 8259) from a window of text, without making anything of it.
+/// Reads JSON (RFC 8259) from a window of text without building a document.
 ///
-/// The one unsafe kernel of this module: it reads through a pointer with no bounds check a byte. What makes that safe is
-/// the window's owner, who promises ``padding`` zero bytes after its end: no token goes on across a zero byte, so
-/// every loop here stops at the first of them, and the eight-byte loads stay within the padding.
-struct JSONCursor {
+/// It reads through a pointer with no bounds check per byte. The window's owner makes that safe: it promises ``padding`` zero
+/// bytes after the window's end. No token continues across a zero byte, so every loop here stops at the first of them, and the
+/// eight-byte loads stay within the padding. ``skipValue(depth:)`` limits nesting.
+public struct JSONCursor {
     /// Readable zero bytes that must follow a window.
-    static let padding = 16
-    /// Arrays and objects inside each other, in values that are only passed over.
-    private static let nesting = 64
+    public static let padding = 16
+    /// The deepest nesting of arrays and objects in a skipped value.
+    public static let nesting = 64
 
-    let start: UnsafePointer<UInt8>
-    let end: UnsafePointer<UInt8>
-    var here: UnsafePointer<UInt8>
-    /// Strings with their escapes undone. Offsets into it stay valid until the next entry.
-    var scratch: [UInt8] = []
+    /// The first byte of the window.
+    public let start: UnsafePointer<UInt8>
+    @usableFromInline let end: UnsafePointer<UInt8>
+    @usableFromInline var here: UnsafePointer<UInt8>
+    /// Unescaped strings. The owner decides when to empty it: offsets into it stay valid until then.
+    public var scratch: [UInt8] = []
 
-    /// - Parameter window: Text, followed by ``padding`` zero bytes that are not counted.
-    init(start: UnsafePointer<UInt8>, count: Int, at position: Int, scratch: [UInt8]) {
+    /// - Parameters:
+    ///   - start: the window's text, followed by ``padding`` zero bytes.
+    ///   - count: bytes of text, without the padding.
+    @inlinable
+    public init(start: UnsafePointer<UInt8>, count: Int, at position: Int, scratch: [UInt8]) {
         self.start = start
         end = start + count
         here = start + position
         self.scratch = scratch
     }
 
-    var position: Int { here - start }
+    /// Bytes from the window's start.
+    @inlinable
+    public var position: Int { here - start }
 
-    /// Malformed, unless what is missing may still come.
+    /// The next byte; 0 at the end of the window.
+    @inlinable
+    public var next: UInt8 { here.pointee }
+
+    /// Malformed, unless the window has ended and more text may follow.
     @inline(never)
-    func stop(_ reason: StaticString) -> JSONStop {
+    public func stop(_ reason: StaticString) -> JSONStop {
         here >= end ? .needMore : .malformed(reason)
     }
 
-    @inline(__always)
-    mutating func skipSpace() {
+    /// Skips white space.
+    @inlinable @inline(__always)
+    public mutating func skipSpace() {
         while here.pointee <= 0x20 {
             switch here.pointee {
             case 0x20, 0x0a, 0x09, 0x0d: here += 1
@@ -59,45 +78,46 @@ struct JSONCursor {
         }
     }
 
-    /// Passes over `byte`.
-    @inline(__always)
-    mutating func expect(_ byte: UInt8, _ reason: StaticString) throws(JSONStop) {
+    /// Skips `byte`, which must come next.
+    @inlinable @inline(__always)
+    public mutating func expect(_ byte: UInt8, _ reason: StaticString) throws(JSONStop) {
         guard here.pointee == byte else { throw stop(reason) }
         here += 1
     }
 
-    /// Whether the next byte is `byte`; then it is passed over.
-    @inline(__always)
-    mutating func take(_ byte: UInt8) -> Bool {
+    /// Skips the next byte if it is `byte`, and says whether it was.
+    @inlinable @inline(__always)
+    public mutating func take(_ byte: UInt8) -> Bool {
         guard here.pointee == byte else { return false }
         here += 1
         return true
     }
 
-    /// Whether `null` comes next; then it is passed over.
-    @inline(__always)
-    mutating func takeNull() throws(JSONStop) -> Bool {
+    /// Skips `null` if it comes next, and says whether it did.
+    @inlinable @inline(__always)
+    public mutating func takeNull() throws(JSONStop) -> Bool {
         guard here.pointee == 0x6e else { return false }
         try literal("null")
         return true
     }
 
-    private mutating func literal(_ text: StaticString) throws(JSONStop) {
+    @usableFromInline
+    mutating func literal(_ text: StaticString) throws(JSONStop) {
         for index in 0..<text.utf8CodeUnitCount {
             guard here.pointee == text.utf8Start[index] else { throw stop("an unknown word") }
             here += 1
         }
     }
 
-    /// A whole number that is not negative and at most `limit`.
-    @inline(__always)
-    mutating func number(limit: UInt64) throws(JSONStop) -> UInt64 {
+    /// Reads a whole number that is not negative and at most `limit`.
+    @inlinable @inline(__always)
+    public mutating func number(limit: UInt64) throws(JSONStop) -> UInt64 {
         let first = here
         var value: UInt64 = 0
         while true {
             let digit = here.pointee &- 0x30
             guard digit < 10 else { break }
-            // 18 digits cannot overflow; longer ones are looked at below.
+            // 18 digits cannot overflow; the check below rejects longer ones.
             value = value &* 10 &+ UInt64(digit)
             here += 1
         }
@@ -113,9 +133,9 @@ struct JSONCursor {
         }
     }
 
-    /// A string, from its opening quote on.
-    @inline(__always)
-    mutating func string() throws(JSONStop) -> JSONString {
+    /// Reads a string, from its opening quote on.
+    @inlinable @inline(__always)
+    public mutating func string() throws(JSONStop) -> JSONString {
         try expect(0x22, "something else where a string was expected")
         let first = here
         var multibyte: UInt64 = 0
@@ -151,16 +171,17 @@ struct JSONCursor {
         return text
     }
 
-    private static let topBits: UInt64 = 0x8080_8080_8080_8080
+    @inlinable
+    static var topBits: UInt64 { 0x8080_8080_8080_8080 }
 
-    @inline(__always)
-    private static func zeroBytes(_ word: UInt64) -> UInt64 {
+    @inlinable @inline(__always)
+    static func zeroBytes(_ word: UInt64) -> UInt64 {
         (word &- 0x0101_0101_0101_0101) & ~word & topBits
     }
 
-    /// The bytes of a string of this window.
-    @inline(__always)
-    func withBytes<Result, Failure: Error>(
+    /// Runs `body` with the bytes of a string of this window.
+    @inlinable @inline(__always)
+    public func withBytes<Result, Failure: Error>(
         of text: JSONString, _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         guard text.isUnescaped else {
@@ -169,8 +190,8 @@ struct JSONCursor {
         return try scratch[text.offset..<text.offset + text.count].withUnsafeBufferPointer(body)
     }
 
-    /// Passes over a value of any kind, checking that it is one.
-    mutating func skipValue(depth: Int = 0) throws(JSONStop) {
+    /// Skips a value of any kind and checks its syntax. Deeper nesting than ``nesting`` is malformed.
+    public mutating func skipValue(depth: Int = 0) throws(JSONStop) {
         guard depth < Self.nesting else { throw .malformed("values nested too deeply") }
         switch here.pointee {
         case 0x22: _ = try string()
