@@ -65,7 +65,7 @@ let lowerHalf: [Target] =
     + module("Layers", "Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
     + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
     + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
-    + module("Store", "ContentStore", ["Base", "Linux", "LayerIndex", system], tests: ["TestSupport"])
+    + module("Store", "ContentStore", ["Base", "Concurrency", "Linux", "LayerIndex", system], tests: ["TestSupport"])
     + module("Transfer", "Planner", ["Base"])
     + module(
         "Node", "LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
@@ -82,8 +82,8 @@ let upperHalf: [Target] =
     ]
     + module("Platform", "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
     + module(
-        "Transfer", "Registry", ["Base", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
-        tests: ["TestRegistry", "Lab"])
+        "Transfer", "Registry", ["Base", "Concurrency", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
+        tests: ["TestRegistry", "TestSupport", "Lab"])
     + module("Platform", "HTTPAPI", [httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle])
     + module(
         "Transfer", "Streaming",
@@ -94,16 +94,16 @@ let upperHalf: [Target] =
     + module(
         "Artifacts", "Artifacts",
         [
-            "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry", "Streaming",
-            "LazyFileSystem", "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging, system,
+            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry",
+            "Streaming", "LazyFileSystem", "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging, system,
         ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
         "Node", "Snapshotter",
         [
-            "Base", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem", "Registry",
-            "Streaming", "Artifacts", "ContainerdAPI", "ContainerRuntime", grpc, grpcTransport, grpcProtobuf, protobuf,
-            sqlite, logging, metrics, lifecycle, nio, nioPosix, system,
+            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem",
+            "Registry", "Streaming", "Artifacts", "ContainerdAPI", "ContainerRuntime", grpc, grpcTransport,
+            grpcProtobuf, protobuf, sqlite, logging, metrics, lifecycle, nio, nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
         "Apps", "Daemon",

@@ -1,6 +1,7 @@
 import Base
 import Registry
 import TestRegistry
+import TestSupport
 import Testing
 
 struct AuthenticationTests {
@@ -115,13 +116,13 @@ struct AuthenticationTests {
     func aTokenIsUsedForMostOfItsLife(_ life: Int?, _ usable: UInt64) async throws {
         try await TestRegistry.withRegistry(bearer { $0.tokenLife = life }) { registry in
             let digest = registry.addBlob([1, 2, 3])
-            let clock = TestClock()
+            let clock = SkippingClock()
             try await withClient(configuration(clock, credentials: FakeCredentials(Self.password))) { client in
                 try await read(client, registry, digest)
-                clock.advance(seconds: usable)
+                clock.advance(by: .seconds(usable))
                 try await read(client, registry, digest)
                 #expect(client.counters.tokenRequests.value == 1)
-                clock.advance(seconds: 2)
+                clock.advance(by: .seconds(2))
                 try await read(client, registry, digest)
                 #expect(client.counters.tokenRequests.value == 2)
                 // Fetched beforehand: nobody had to be refused for it.

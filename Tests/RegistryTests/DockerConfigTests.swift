@@ -4,7 +4,7 @@ import Testing
 
 struct DockerConfigTests {
     func credentials(
-        _ config: String, _ host: String, helpers: [String: String] = [:], timeout: UInt64 = 10_000_000_000
+        _ config: String, _ host: String, helpers: [String: String] = [:], timeout: Duration = .seconds(10)
     )
         async throws -> Credentials?
     {
@@ -92,7 +92,7 @@ struct DockerConfigTests {
         let error = await failure {
             _ = try await credentials(
                 #"{"credsStore":"one"}"#, "r.example", helpers: ["one": script],
-                timeout: isSlow ? 100_000_000 : 10_000_000_000)
+                timeout: isSlow ? .milliseconds(100) : .seconds(10))
         }
         #expect(error?.code == .credentials)
         #expect(error?.message.contains("docker-credential-one") == true)

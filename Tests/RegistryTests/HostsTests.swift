@@ -2,6 +2,7 @@ import Base
 import Glibc
 import Registry
 import TestRegistry
+import TestSupport
 import Testing
 
 /// A directory of its own, removed afterwards.
@@ -90,7 +91,7 @@ struct HostsTests {
         #expect(first.tls.authorities[0].path.hasSuffix("/ghcr.io/one.pem"))
         #expect(first.tls.clientCertificates.count == 2)
         #expect(first.tls.clientCertificates[1].key.path.hasSuffix("/both.pem"))
-        #expect(first.dialTimeout == 61_500_000_000)
+        #expect(first.dialTimeout == .milliseconds(61_500))
         #expect(first.headers.map(\.value) == ["azure/aks", "a", "b"])
         #expect(listing.hosts[1].capabilities == [.pull, .resolve])
         #expect(listing.hosts[2].capabilities == .all)
@@ -177,7 +178,7 @@ struct HostsTests {
     /// A mirror in front of an upstream, both in this process, and a client that knows of them by hosts.toml.
     func withMirror(
         capabilities: String = #"["pull", "resolve"]"#,
-        _ body: (TestRegistry, TestRegistry, TestClock, RegistryClient, String) async throws -> Void
+        _ body: (TestRegistry, TestRegistry, SkippingClock, RegistryClient, String) async throws -> Void
     ) async throws {
         try await withDirectory { root in
             try await TestRegistry.withRegistry { upstream in
@@ -190,7 +191,7 @@ struct HostsTests {
                         X-Secret = "for the mirror"
                         """
                     try write(toml, to: "\(root)/r.example/hosts.toml")
-                    let clock = TestClock()
+                    let clock = SkippingClock()
                     var settings = configuration(clock)
                     settings.hostDirectories = [root]
                     try await withClient(settings) { try await body(mirror, upstream, clock, $0, root) }
@@ -223,7 +224,7 @@ struct HostsTests {
             #expect(upstream.requests.count == 3)
             #expect(upstream.requests.allSatisfy { $0.header("x-secret") == nil })
             #expect(clock.sleeps.isEmpty)
-            clock.advance(seconds: 61)
+            clock.advance(by: .seconds(61))
             mirror.addBlob([1])
             try await read(client, digest)
             #expect(upstream.requests.count == 3)
@@ -269,11 +270,11 @@ struct HostsTests {
             try write(
                 "server = \"http://127.0.0.1:1\"\n# longer than before, or shorter", to: "\(root)/r.example/hosts.toml")
             #expect(await client.hosts(for: "r.example").count == 2)
-            clock.advance(seconds: 4)
+            clock.advance(by: .seconds(4))
             #expect(await client.hosts(for: "r.example").map(\.authority) == ["127.0.0.1:1"])
             #expect(await client.hosts(for: "other.example").map(\.authority) == ["other.example"])
             try write("server = \"http://127.0.0.1:2\"", to: "\(root)/other.example/hosts.toml")
-            clock.advance(seconds: 4)
+            clock.advance(by: .seconds(4))
             #expect(await client.hosts(for: "other.example").map(\.authority) == ["127.0.0.1:2"])
         }
     }

@@ -1,18 +1,19 @@
 import Base
 import Registry
 import TestRegistry
+import TestSupport
 import Testing
 
 /// Connections that are opened before anything is asked for.
 struct ReadyConnectionTests {
     /// A registry, and a client that knows it as `r.example`.
     private func withClient(
-        ready: Int = 4, _ body: (TestRegistry, TestClock, RegistryClient, BlobLocation) async throws -> Void
+        ready: Int = 4, _ body: (TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void
     ) async throws {
         try await withDirectory { root in
             try await TestRegistry.withRegistry { registry in
                 try write("server = \"\(registry.url)\"\n", to: "\(root)/r.example/hosts.toml")
-                let clock = TestClock()
+                let clock = SkippingClock()
                 var settings = configuration(clock)
                 settings.hostDirectories = [root]
                 settings.readyConnections = ready
@@ -81,7 +82,7 @@ struct ReadyConnectionTests {
         try await RedirectTests().withStorage { registry, storage, clock, client, location in
             try await RedirectTests().read(client, location)
             let before = storage.connections
-            clock.advance(seconds: 61)
+            clock.advance(by: .seconds(61))
             await client.makeReady(registry.host)
             // One that the read has left is still open: the test's clock is ahead.
             #expect(await storage.reaches(connections: before + 3))

@@ -1,19 +1,21 @@
 import Base
+import Concurrency
 import Registry
 import TestRegistry
+import TestSupport
 import Testing
 
 struct RedirectTests {
     /// A registry with Bearer tokens that sends blobs to a storage server by presigned URLs.
     func withStorage(
         life: Int = 1200,
-        _ body: (TestRegistry, TestRegistry, TestClock, RegistryClient, BlobLocation) async throws -> Void
+        _ body: (TestRegistry, TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void
     ) async throws {
-        let clock = TestClock()
+        let clock = SkippingClock()
         try await TestRegistry.withRegistry { storage in
             var behaviour = Behaviour()
             behaviour.authentication = .bearer(user: nil, password: "")
-            behaviour.redirect = .init(to: storage, life: life, issued: clock.date)
+            behaviour.redirect = .init(to: storage, life: life, issued: clock.secondsSince1970)
             try await TestRegistry.withRegistry(behaviour) { registry in
                 let digest = registry.addBlob(pattern(10_000))
                 try await withClient(configuration(clock)) { client in
@@ -53,10 +55,10 @@ struct RedirectTests {
     @Test func aSignatureIsNotUsedUntilItsLastSecond() async throws {
         try await withStorage(life: 60) { registry, storage, clock, client, location in
             try await read(client, location)
-            clock.advance(seconds: 49)
+            clock.advance(by: .seconds(49))
             try await read(client, location)
             #expect(registry.requests(.blob).count == 2)
-            clock.advance(seconds: 2)
+            clock.advance(by: .seconds(2))
             try await read(client, location)
             #expect(registry.requests(.blob).count == 3)
         }

@@ -1,11 +1,12 @@
 import Base
 import Registry
 import TestRegistry
+import TestSupport
 import Testing
 
 struct RetryTests {
     static let bytes = pattern(300_000)
-    static let second: UInt64 = 1_000_000_000
+    static let second = Duration.seconds(1)
 
     func read(_ client: RegistryClient, _ location: BlobLocation, _ priority: RequestPriority = .demand) async throws
         -> [UInt8]
@@ -15,9 +16,9 @@ struct RetryTests {
 
     func withBlob(
         _ change: (inout RegistryConfiguration) -> Void = { _ in },
-        _ body: (TestRegistry, TestClock, RegistryClient, BlobLocation) async throws -> Void
+        _ body: (TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void
     ) async throws {
-        let clock = TestClock()
+        let clock = SkippingClock()
         var settings = configuration(clock)
         change(&settings)
         try await TestRegistry.withRegistry { registry in
@@ -28,10 +29,10 @@ struct RetryTests {
 
     @Test(
         arguments: [
-            (429, "3", [3 * second]), (503, "Mon, 01 Jan 2024 00:00:07 GMT", [7 * second]), (500, nil, [second / 10]),
+            (429, "3", [second * 3]), (503, "Mon, 01 Jan 2024 00:00:07 GMT", [second * 7]), (500, nil, [second / 10]),
             (502, "nonsense", [second / 10]), (408, nil, [second / 10]),
-        ] as [(Int, String?, [UInt64])])
-    func waitsAsLongAsTheServerSays(_ status: Int, _ wait: String?, _ sleeps: [UInt64]) async throws {
+        ] as [(Int, String?, [Duration])])
+    func waitsAsLongAsTheServerSays(_ status: Int, _ wait: String?, _ sleeps: [Duration]) async throws {
         try await withBlob { registry, clock, client, location in
             registry.inject(.status(status, headers: wait.map { ["Retry-After": $0] } ?? [:]))
             let bytes = try await read(client, location)
@@ -46,7 +47,7 @@ struct RetryTests {
             let error = await failure { _ = try await read(client, location) }
             #expect(error?.code == .serverError)
             #expect(error?.status == 500)
-            #expect(clock.sleeps == [100, 200, 400, 800].map { $0 * 1_000_000 })
+            #expect(clock.sleeps == [100, 200, 400, 800].map { .milliseconds($0) })
             #expect(registry.requests.count == 5)
         }
     }
@@ -56,7 +57,7 @@ struct RetryTests {
             registry.inject(.status(429, headers: ["Retry-After": "3600"]))
             let error = await failure { _ = try await read(client, location) }
             #expect(error?.code == .rateLimited)
-            #expect(error?.retryAfter == 3600 * Self.second)
+            #expect(error?.retryAfter == Self.second * 3600)
             #expect(clock.sleeps.isEmpty)
         }
     }
@@ -66,7 +67,7 @@ struct RetryTests {
             registry.inject(.status(429, headers: ["Retry-After": "2"]))
             let error = await failure { _ = try await read(client, location, .background) }
             #expect(error?.code == .rateLimited)
-            #expect(error?.retryAfter == 2 * Self.second)
+            #expect(error?.retryAfter == Self.second * 2)
             #expect(registry.requests.count == 1)
         }
     }
@@ -106,9 +107,9 @@ struct RetryTests {
     @Test(arguments: [Fault.stallBody(after: 1000), .stallHead, .close])
     func silenceIsNotWaitedForForever(_ fault: Fault) async throws {
         try await withBlob {
-            $0.timeouts.firstByte = 300_000_000
-            $0.timeouts.stall = 300_000_000
-            $0.timeouts.connect = 500_000_000
+            $0.timeouts.firstByte = .milliseconds(300)
+            $0.timeouts.stall = .milliseconds(300)
+            $0.timeouts.connect = .milliseconds(500)
         } _: { registry, clock, client, location in
             registry.inject(fault)
             let bytes = try await read(client, location)
@@ -244,19 +245,19 @@ struct RetryTests {
     }
 
     @Test func oneScheduleTriesEveryHostBeforeAnyTwice() {
-        let policy = RegistryConfiguration.Retry()
+        let policy = RetryPolicy()
         let now = MonotonicTime(nanoseconds: 0)
         var schedule = RetrySchedule(policy, priority: .demand, now: now)
         let gone = RegistryError(.notFound, "gone")
         let broken = RegistryError(.connection, "broken")
         #expect(schedule.begin(hosts: 0) == nil)
         #expect(schedule.begin(hosts: 3) == 0)
-        #expect(schedule.failed(broken, host: 0, now: now, random: 0) == .tryHost(1, after: 0))
-        #expect(schedule.failed(gone, host: 1, now: now, random: 0) == .tryHost(2, after: 0))
-        #expect(schedule.failed(broken, host: 2, now: now, random: 0) == .tryHost(0, after: 50_000_000))
+        #expect(schedule.failed(broken, host: 0, now: now, random: 0) == .tryHost(1, after: .zero))
+        #expect(schedule.failed(gone, host: 1, now: now, random: 0) == .tryHost(2, after: .zero))
+        #expect(schedule.failed(broken, host: 2, now: now, random: 0) == .tryHost(0, after: .milliseconds(50)))
         // Number 1 said that it does not have it: asking again helps nobody.
-        #expect(schedule.failed(broken, host: 0, now: now, random: 1) == .tryHost(2, after: 0))
-        #expect(schedule.failed(gone, host: 2, now: now, random: 1) == .tryHost(0, after: 200_000_000))
+        #expect(schedule.failed(broken, host: 0, now: now, random: 1) == .tryHost(2, after: .zero))
+        #expect(schedule.failed(gone, host: 2, now: now, random: 1) == .tryHost(0, after: .milliseconds(200)))
         #expect(schedule.failed(gone, host: 0, now: now, random: 1) == .giveUp(gone))
         var late = RetrySchedule(policy, priority: .demand, now: now)
         _ = late.begin(hosts: 1)

@@ -2,6 +2,7 @@ import Base
 import Logging
 import Registry
 import TestRegistry
+import TestSupport
 
 /// A client for tests, shut down whatever happens.
 func withClient<Result>(
@@ -43,42 +44,11 @@ extension TestRegistry {
     }
 }
 
-/// A clock that moves only when somebody sleeps by it or the test turns it, and remembers the sleeps.
-final class TestClock: Sendable {
-    private struct State {
-        var nanoseconds: UInt64 = 1_000_000_000
-        var sleeps: [UInt64] = []
-    }
-
-    private let state = Guarded(State())
-    /// What the wall clock shows at the beginning: 2024-01-01T00:00:00Z.
-    static let start: Int64 = 1_704_067_200
-
-    var sleeps: [UInt64] { state.withLock { $0.sleeps } }
-    var date: Int64 { Self.start + Int64(state.withLock { $0.nanoseconds } / 1_000_000_000) - 1 }
-
-    func advance(seconds: UInt64) { state.withLock { $0.nanoseconds += seconds * 1_000_000_000 } }
-
-    var clock: RegistryClock {
-        RegistryClock(
-            now: { MonotonicTime(nanoseconds: self.state.withLock { $0.nanoseconds }) },
-            secondsSince1970: { self.date },
-            sleep: { nanoseconds in
-                try Task.checkCancellation()
-                self.state.withLock {
-                    $0.sleeps.append(nanoseconds)
-                    $0.nanoseconds += nanoseconds
-                }
-            },
-            random: { 1 })
-    }
-}
-
 /// A configuration whose waits take no time.
-func configuration(_ clock: TestClock = TestClock(), credentials: any CredentialSource = AnonymousCredentials())
+func configuration(_ clock: SkippingClock = SkippingClock(), credentials: any CredentialSource = AnonymousCredentials())
     -> RegistryConfiguration
 {
-    RegistryConfiguration(credentials: credentials, clock: clock.clock)
+    RegistryConfiguration(credentials: credentials, clock: clock, random: { 1 })
 }
 
 /// The code of the error that `body` throws; `nil` when it throws none of ours.

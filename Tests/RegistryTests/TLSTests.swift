@@ -1,6 +1,7 @@
 import Base
 import Registry
 import TestRegistry
+import TestSupport
 import Testing
 
 /// Registries over TLS, as `hosts.toml` describes them and as containerd guesses them.
@@ -124,7 +125,7 @@ struct TLSTests {
                 { "ca = \"\($0.authority)\"\nclient = [[\"\($0.client.certificate)\", \"\($0.client.key)\"]]" },
                 { registry, client, location, made in
                     try await TestRegistry.withRegistry(tls: isChoosy ? made.choosyServer : made.server) { storage in
-                        registry.behaviour.redirect = .init(to: storage, issued: TestClock.start)
+                        registry.behaviour.redirect = .init(to: storage, issued: SkippingClock.startDate)
                         let error = await failure { try await read(client, location) }
                         #expect(error?.code == code)
                         #expect(storage.requests.count == (isChoosy ? 0 : 1))
@@ -136,7 +137,7 @@ struct TLSTests {
     @Test func aRedirectFromTLSIntoTheClearIsRefused() async throws {
         try await withSecure({ $0.server }, { "ca = \"\($0.authority)\"" }) { registry, client, location, _ in
             try await TestRegistry.withRegistry { storage in
-                registry.behaviour.redirect = .init(to: storage, issued: TestClock.start)
+                registry.behaviour.redirect = .init(to: storage, issued: SkippingClock.startDate)
                 let error = try #require(await failure { try await read(client, location) })
                 #expect(error.code == .redirectRefused)
                 #expect(error.message.contains(registry.url) && error.message.contains(storage.url), "\(error)")

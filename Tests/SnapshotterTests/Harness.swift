@@ -6,6 +6,7 @@ import Linux
 import Logging
 import Snapshotter
 import SwiftProtobuf
+import TestSupport
 
 typealias API = Containerd_Services_Snapshots_V1_Snapshots
 typealias Client = API.Client<HTTP2ClientTransport.Posix>

@@ -3,6 +3,7 @@ import ContainerdAPI
 import GRPCCore
 import Linux
 import Snapshotter
+import TestSupport
 import Testing
 
 /// The handshake by which containerd learns that it need not download a layer, and the way back to downloading.

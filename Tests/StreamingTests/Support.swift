@@ -66,7 +66,7 @@ func withBench(
     let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     try await withTemporaryDirectory(in: "/var/tmp") { root in
         var registryConfiguration = RegistryConfiguration()
-        registryConfiguration.retry.baseDelay = 1_000_000
+        registryConfiguration.retry.baseDelay = .milliseconds(1)
         let client = RegistryClient(registryConfiguration, logger: logger)
         try await TestRegistry.withRegistry(behaviour) { registry in
             let store = try ContentStore(root: root)

@@ -1,38 +1,32 @@
+import Concurrency
 import GRPCCore
 
-/// Runs `body` and gives its result, or ``SnapshotterError/Code/deadlineExceeded`` after `limit`, or
-/// ``SnapshotterError/Code/cancelled`` as soon as the RPC that this runs in is cancelled.
+/// Returns what `body` returns, within `limit`.
 ///
-/// containerd sets no deadlines, and holds a lock over some calls: an answer must come. In the latter two cases
-/// `body`'s task is cancelled but not waited for; a transaction that has begun is carried through.
+/// containerd sets no deadlines, and holds a lock over some calls: an answer must come. After the limit, and when the RPC
+/// is cancelled, the task of `body` is cancelled but not waited for; a transaction that has begun is carried through.
+///
+/// - Throws: ``SnapshotterError/Code/deadlineExceeded`` after `limit`, ``SnapshotterError/Code/cancelled`` as soon as the
+///   RPC that this runs in is cancelled.
 func bounded<Value: Sendable>(
-    _ limit: Duration, clock: any Clock<Duration>, _ what: String,
-    _ body: @escaping @Sendable () async throws -> Value
+    _ limit: Duration, clock: any TimeSource, call: String, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
-    let race = Race<Value>()
+    let result = OneShot<Result<Value, any Error>>()
     let work = Task {
         do {
-            race.finish(.success(try await body()))
+            result.fulfill(.success(try await body()))
         } catch {
-            race.finish(.failure(error))
+            result.fulfill(.failure(error))
         }
     }
-    let timer = Task {
-        // Cancelled means that the race is decided.
-        guard (try? await clock.sleep(for: limit)) != nil else { return }
-        race.finish(.failure(SnapshotterError(.deadlineExceeded, "\(what) took longer than \(limit)")))
-    }
-    defer {
-        timer.cancel()
-        work.cancel()
-    }
+    defer { work.cancel() }
     return try await withRPCCancellationHandler {
-        try await withTaskCancellationHandler {
-            try await race.value()
-        } onCancel: {
-            race.finish(.failure(SnapshotterError(.cancelled, "\(what): the server is shutting down")))
+        switch await result.wait(atMost: limit, clock: clock) {
+        case .value(let result): return try result.get()
+        case .timedOut: throw SnapshotterError(.deadlineExceeded, "\(call) took longer than \(limit)")
+        case .cancelled: throw SnapshotterError(.cancelled, "\(call): the server is shutting down")
         }
     } onCancelRPC: {
-        race.finish(.failure(SnapshotterError(.cancelled, "\(what): cancelled by the client")))
+        result.fulfill(.failure(SnapshotterError(.cancelled, "\(call): cancelled by the client")))
     }
 }

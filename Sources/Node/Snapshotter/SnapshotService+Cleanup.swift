@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import Logging
 
 extension SnapshotService {

@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import Logging
 
 /// What work on a remote layer is shared by.

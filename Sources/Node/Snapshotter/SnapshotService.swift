@@ -1,4 +1,5 @@
 import Base
+public import Concurrency
 public import ContainerdAPI
 public import GRPCCore
 import Linux
@@ -30,7 +31,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     public let store: SnapshotStore
     let remote: any RemoteImages
     let limits: Limits
-    let clock: any Clock<Duration>
+    let clock: any TimeSource
     let logger: Logger
     let directories: SnapshotDirectories
     let overlayOptions: [String]
@@ -44,7 +45,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     /// `clock` measures the limits; tests turn their own.
     public init(
         store: SnapshotStore, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
-        clock: any Clock<Duration> = ContinuousClock()
+        clock: any TimeSource = .system
     ) throws(SnapshotterError) {
         self.store = store
         self.remote = remote
@@ -234,7 +235,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         _ call: String, waiting: Duration = .zero, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
         do {
-            return try await bounded(limits.request + waiting, clock: clock, call, body)
+            return try await bounded(limits.request + waiting, clock: clock, call: call, body)
         } catch let error as SnapshotterError {
             if error.code == .storage {
                 logger.error("\(call) failed", metadata: ["error": "\(error)"])

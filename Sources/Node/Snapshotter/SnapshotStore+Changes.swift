@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import GRDB
 
 extension SnapshotStore {
@@ -14,7 +15,7 @@ extension SnapshotStore {
             guard try Self.fetch(database, key: key) == nil else {
                 throw SnapshotterError(.alreadyExists, "snapshot \(key): already exists")
             }
-            let now = WallClock.now()
+            let now = SystemTime().nanosecondsSince1970
             var record = SnapshotRecord(
                 id: 0, key: key, parent: below?.id, parentKey: parent, kind: kind, labels: labels, created: now,
                 updated: now)
@@ -36,7 +37,7 @@ extension SnapshotStore {
                 sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ?")
             let present = try Row.fetchOne(statement, arguments: [identity.chainID.description, below?.id])
             if let present { return try Self.record(present) }
-            let now = WallClock.now()
+            let now = SystemTime().nanosecondsSince1970
             var record = SnapshotRecord(
                 id: 0, key: try Self.freeName(database, for: identity.chainID), parent: below?.id, parentKey: parent,
                 kind: .committed, labels: labels, created: now, updated: now, usage: usage, remote: identity)
@@ -95,7 +96,7 @@ extension SnapshotStore {
                 }
                 below = rebased.id
             }
-            let now = WallClock.now()
+            let now = SystemTime().nanosecondsSince1970
             let statement = try database.cachedStatement(
                 sql: """
                     UPDATE snapshot SET key = ?, parent = ?, kind = ?, created = ?, updated = ?, labels = ?, ref = ?
@@ -169,7 +170,7 @@ extension SnapshotStore {
             }
             record.labels = SnapshotLabels.stored(record.labels)
             try SnapshotLabels.check(record.labels)
-            record.updated = WallClock.now()
+            record.updated = SystemTime().nanosecondsSince1970
             let statement = try database.cachedStatement(
                 sql: "UPDATE snapshot SET labels = ?, ref = ?, updated = ? WHERE id = ?")
             try statement.execute(arguments: [

@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import Foundation
 import GRDB
 import Linux
@@ -134,7 +135,7 @@ public final class SnapshotStore: Sendable {
     }
 
     private static func setAside(root: String) throws -> [String] {
-        let suffix = ".broken-\(WallClock.now() / 1_000_000_000)"
+        let suffix = ".broken-\(SystemTime().secondsSince1970)"
         var moved: [String] = []
         for name in [fileName, fileName + "-wal", fileName + "-shm", SnapshotDirectories.name] {
             let path = root + "/" + name

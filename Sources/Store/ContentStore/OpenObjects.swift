@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 
 /// The things that are open, each found by its digest for as long as somebody holds it.
 final class OpenObjects<Value: AnyObject & Sendable>: Sendable {

@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import Linux
 import SystemPackage
 
@@ -19,7 +20,7 @@ final class Quarantine: Sendable {
 
     private let directory: String
     private let report: @Sendable (QuarantinedFile) -> Void
-    private let turn = Turn()
+    private let lock = BlockingLock()
 
     init(root: String, report: @escaping @Sendable (QuarantinedFile) -> Void) {
         directory = root + "/set-aside"
@@ -28,7 +29,7 @@ final class Quarantine: Sendable {
 
     /// Moves `path` away and reports `reason`. Nothing at `path` is no error.
     func move(_ path: String, reason: String) throws(ContentStoreError) {
-        let target = try turn.take { () throws(ContentStoreError) -> String? in
+        let target = try lock.withLock { () throws(ContentStoreError) -> String? in
             try ContentStoreError.wrapping("cannot set \(path) aside") { () throws(Errno) in
                 guard try Sys.exists(path) else { return nil }
                 try Sys.makeDirectories(directory)

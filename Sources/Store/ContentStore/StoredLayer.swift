@@ -1,4 +1,5 @@
 public import Base
+import Concurrency
 public import LayerIndex
 import Linux
 import Synchronization
@@ -37,7 +38,7 @@ public final class StoredLayer: Sendable {
     /// The content file was found shorter than its layer: nothing may be written past its end before it is repaired.
     private let isShortened = Atomic<Bool>(false)
     /// Slots are written by one thread at a time.
-    private let durabilityTurn = Turn()
+    private let durabilityLock = BlockingLock()
     private let durability: Guarded<Durability>
     /// Holds the claim on the directory for as long as something may be written.
     private let claim: StoreLock
@@ -225,7 +226,7 @@ extension StoredLayer {
     ///
     /// - Throws: when the disk failed. Chunks whose bytes may then be lost have been dropped.
     public func makeDurable() throws(ContentStoreError) {
-        try durabilityTurn.take { () throws(ContentStoreError) in
+        try durabilityLock.withLock { () throws(ContentStoreError) in
             var state = durability.withLock { $0 }
             // The count is taken before the bits: what changes in between is in the copy or counted anew.
             let count = changes.load(ordering: .sequentiallyConsistent)
@@ -272,7 +273,7 @@ extension StoredLayer {
     /// After a read met the end of the file too early: no chunk past the end is trusted in any place, and then the
     /// file gets its length back. The other order would turn lost bytes into zeros.
     private func repairTruncation() throws(ContentStoreError) {
-        try durabilityTurn.take { () throws(ContentStoreError) in
+        try durabilityLock.withLock { () throws(ContentStoreError) in
             guard isShortened.load(ordering: .sequentiallyConsistent) else { return }
             let what = "cannot repair \(contentPath)"
             let size = try ContentStoreError.wrapping(what) { () throws(Errno) in try Sys.fstat(content.raw).size }

@@ -10,14 +10,15 @@ extension RegistryClient {
     /// Does not wait for them, sends no request, and throws nothing: what is wrong is told to who asks for something.
     public func makeReady(_ upstream: String) async {
         let count = configuration.readyConnections
-        guard count > 0, let host = await firstHost(of: upstream) else { return }
+        guard count > 0, let host = await requester.firstHost(of: upstream) else { return }
         do throws(RegistryError) {
-            try transport.connect(count, to: host.base, key: HTTPTransport.Key(host))
-            if let target = memory.withLock({ $0.target(of: host.base) }) {
-                try transport.connect(count, to: target, key: HTTPTransport.Key(targetOf: host))
+            try requester.transport.connect(count, to: host.base, key: HTTPTransport.Key(host))
+            if let target = requester.memory.withLock({ $0.target(of: host.base) }) {
+                try requester.transport.connect(count, to: target, key: HTTPTransport.Key(targetOf: host))
             }
         } catch {
-            logger.debug("no connection is made ready", metadata: ["registry": "\(upstream)", "error": "\(error)"])
+            requester.logger.debug(
+                "no connection is made ready", metadata: ["registry": "\(upstream)", "error": "\(error)"])
         }
     }
 }

@@ -88,13 +88,13 @@ extension RegistryClient {
     ) async throws(RegistryError) -> (bytes: [UInt8], contentType: String?) {
         let call = RegistryCall(
             repository: repository, path: "/manifests/\(reference)", accept: MediaType.acceptedManifests)
-        return try await withHosts(repository, digest == nil ? .resolve : .pull, .demand) {
+        return try await requester.withHosts(repository, digest == nil ? .resolve : .pull, .demand) {
             host throws(RegistryError) in
             self.counters.manifestRequests.add()
-            let (response, _) = try await self.sendFollowing(call, to: host)
+            let (response, _) = try await self.requester.sendFollowing(call, to: host)
             guard response.status == .ok else {
                 let error = StatusError.make(
-                    response, doing: "\(host) for manifest \(repository)@\(reference)", clock: self.clock)
+                    response, doing: "\(host) for manifest \(repository)@\(reference)", clock: self.requester.clock)
                 await response.drain()
                 throw error
             }

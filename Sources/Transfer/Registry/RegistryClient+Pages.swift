@@ -17,17 +17,17 @@ extension RegistryClient {
         _ call: RegistryCall, _ capability: RegistryHost.Capabilities, _ what: String, limit: Int,
         _ decode: ([UInt8]) -> [Item]?
     ) async throws(RegistryError) -> [Item]? {
-        try await withHosts(call.repository, capability, .demand) { host throws(RegistryError) in
+        try await requester.withHosts(call.repository, capability, .demand) { host throws(RegistryError) in
             var all: [Item] = []
-            var url = Self.url(call, host)
+            var url = HostRequester.url(call, host)
             for _ in 0..<Self.maximumPages {
                 self.counters.manifestRequests.add()
-                let response = try await self.send(call, to: host, url: url)
+                let response = try await self.requester.send(call, to: host, url: url)
                 guard response.status == .ok else {
                     await response.drain()
                     // 404 is what the specification asks for; others do not know the path and say so in their way.
                     if [400, 404, 405, 501].contains(response.status.code) { return nil }
-                    throw StatusError.make(response, doing: "\(host) for \(what)", clock: self.clock)
+                    throw StatusError.make(response, doing: "\(host) for \(what)", clock: self.requester.clock)
                 }
                 let bytes = try await response.readBody(limit: ManifestDocument.maximumSize)
                 guard let page = decode(bytes) else {

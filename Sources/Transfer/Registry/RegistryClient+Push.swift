@@ -15,13 +15,14 @@ extension RegistryClient {
     /// Whether the repository has a blob.
     public func hasBlob(_ location: BlobLocation) async throws(RegistryError) -> Bool {
         let call = RegistryCall(repository: location.repository, method: .HEAD, path: "/blobs/\(location.digest)")
-        return try await withHosts(location.repository, .push, .demand) { host throws(RegistryError) in
-            let (response, _) = try await self.sendFollowing(call, to: host)
+        return try await requester.withHosts(location.repository, .push, .demand) { host throws(RegistryError) in
+            let (response, _) = try await self.requester.sendFollowing(call, to: host)
             await response.drain()
             switch response.status.code {
             case 200: return true
             case 404: return false
-            default: throw StatusError.make(response, doing: "\(host) for blob \(location)", clock: self.clock)
+            default:
+                throw StatusError.make(response, doing: "\(host) for blob \(location)", clock: self.requester.clock)
             }
         }
     }
@@ -33,7 +34,7 @@ extension RegistryClient {
         let location = BlobLocation(repository: repository, digest: digest)
         if try await hasBlob(location) { return digest }
         let buffer = ByteBuffer(bytes: bytes)
-        try await withHosts(repository, .push, .demand) { host throws(RegistryError) in
+        try await requester.withHosts(repository, .push, .demand) { host throws(RegistryError) in
             try await self.upload(buffer, location, to: host)
         }
         return digest
@@ -47,7 +48,7 @@ extension RegistryClient {
         _ blob: BlobLocation, size: UInt64, part: @Sendable (ByteRange) async throws(RegistryError) -> ByteBuffer
     ) async throws(RegistryError) {
         if try await hasBlob(blob) { return }
-        try await withHosts(blob.repository, .push, .demand) { host throws(RegistryError) in
+        try await requester.withHosts(blob.repository, .push, .demand) { host throws(RegistryError) in
             guard var session = try await self.begin(blob, host) else { return }
             var offset: UInt64 = 0
             while size - offset > UInt64(Self.partSize) {
@@ -81,14 +82,14 @@ extension RegistryClient {
         _ blob: BlobLocation, _ host: RegistryHost, from source: Repository? = nil
     ) async throws(RegistryError) -> UploadSession? {
         var call = RegistryCall(repository: blob.repository, method: .POST, path: "/blobs/uploads/")
-        if let source { call.path += "?mount=\(blob.digest)&from=\(TokenEndpoint.percentEncode(source.name))" }
-        let opened = try await send(call, to: host)
+        if let source { call.path += "?mount=\(blob.digest)&from=\(source.name.percentEncoded)" }
+        let opened = try await requester.send(call, to: host)
         await opened.drain()
         if source != nil, opened.status == .created { return nil }
         guard opened.status == .accepted else {
-            throw StatusError.make(opened, doing: "\(host) for an upload to \(blob.repository)", clock: clock)
+            throw StatusError.make(opened, doing: "\(host) for an upload to \(blob.repository)", clock: requester.clock)
         }
-        return try session(opened, after: Self.url(call, host), host)
+        return try session(opened, after: HostRequester.url(call, host), host)
     }
 
     private func session(
@@ -111,7 +112,9 @@ extension RegistryClient {
         _ call: RegistryCall, _ session: UploadSession, url: String, _ host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
         let response =
-            session.isOwn ? try await send(call, to: host, url: url) : try await exchange(call, with: url, for: host)
+            session.isOwn
+            ? try await requester.send(call, to: host, url: url)
+            : try await requester.exchange(call, with: url, for: host)
         await response.drain()
         return response
     }
@@ -125,7 +128,7 @@ extension RegistryClient {
         call.contentRange = "\(offset)-\(offset + UInt64(bytes.readableBytes) - 1)"
         let response = try await send(call, session, url: session.target.url, host)
         guard response.status == .accepted || response.status == .noContent else {
-            throw StatusError.make(response, doing: "\(host) for a part of blob \(blob)", clock: clock)
+            throw StatusError.make(response, doing: "\(host) for a part of blob \(blob)", clock: requester.clock)
         }
         return try self.session(response, after: session.target.url, host)
     }
@@ -142,7 +145,7 @@ extension RegistryClient {
         let url = session.target.url + (session.target.url.contains("?") ? "&" : "?") + "digest=\(blob.digest)"
         let response = try await send(call, session, url: url, host)
         guard response.status == .created else {
-            throw StatusError.make(response, doing: "\(host) for the upload of blob \(blob)", clock: clock)
+            throw StatusError.make(response, doing: "\(host) for the upload of blob \(blob)", clock: requester.clock)
         }
     }
 
@@ -161,7 +164,7 @@ extension RegistryClient {
         let blob = BlobLocation(repository: repository, digest: source.digest)
         if try await hasBlob(blob) { return moved(Int(clamping: size)) }
         let isNear = source.repository.host == repository.host
-        try await withHosts(repository, .push, .demand) { host throws(RegistryError) in
+        try await requester.withHosts(repository, .push, .demand) { host throws(RegistryError) in
             guard var session = try await self.begin(blob, host, from: isNear ? source.repository : nil) else {
                 return moved(Int(clamping: size))
             }
@@ -192,13 +195,14 @@ extension RegistryClient {
         let digest = Digest.of(bytes)
         var call = RegistryCall(repository: repository, method: .PUT, path: "/manifests/\(reference)")
         call.body = (ByteBuffer(bytes: bytes), mediaType)
-        return try await withHosts(repository, .push, .demand) { [call] host throws(RegistryError) in
+        return try await requester.withHosts(repository, .push, .demand) { [call] host throws(RegistryError) in
             self.counters.manifestRequests.add()
-            let response = try await self.send(call, to: host)
+            let response = try await self.requester.send(call, to: host)
             await response.drain()
             guard response.status == .created || response.status == .accepted else {
                 throw StatusError.make(
-                    response, doing: "\(host) for the push of manifest \(repository):\(reference)", clock: self.clock)
+                    response, doing: "\(host) for the push of manifest \(repository):\(reference)",
+                    clock: self.requester.clock)
             }
             return PushedManifest(
                 digest: digest, subject: response.headers.first(name: "oci-subject").flatMap { Digest($0) })
@@ -208,12 +212,13 @@ extension RegistryClient {
     /// Deletes a manifest by its digest; that there is none is fine.
     public func deleteManifest(_ repository: Repository, digest: Digest) async throws(RegistryError) {
         let call = RegistryCall(repository: repository, method: .DELETE, path: "/manifests/\(digest)")
-        try await withHosts(repository, .push, .demand) { host throws(RegistryError) in
-            let response = try await self.send(call, to: host)
+        try await requester.withHosts(repository, .push, .demand) { host throws(RegistryError) in
+            let response = try await self.requester.send(call, to: host)
             await response.drain()
             guard [200, 202, 404].contains(response.status.code) else {
                 throw StatusError.make(
-                    response, doing: "\(host) for the deletion of manifest \(repository)@\(digest)", clock: self.clock)
+                    response, doing: "\(host) for the deletion of manifest \(repository)@\(digest)",
+                    clock: self.requester.clock)
             }
         }
     }

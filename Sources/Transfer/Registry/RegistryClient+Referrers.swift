@@ -84,7 +84,7 @@ extension RegistryClient {
                 repository, reference: ReferrersIndex.tag(subject), mediaType: MediaType.ociIndex,
                 bytes: try index.encoded())
             // Somebody who has read the old one may write it back in a moment.
-            try await pause(20_000_000 + UInt64(clock.random() * 50_000_000))
+            try await requester.pause(.milliseconds(20) + .milliseconds(50) * configuration.random())
         }
         throw RegistryError(
             .unexpectedStatus,
@@ -121,7 +121,7 @@ extension RegistryClient {
         _ repository: Repository, _ subject: Digest, _ artifactType: String?
     ) async throws(RegistryError) -> [Descriptor]? {
         var path = "/referrers/\(subject)"
-        if let artifactType { path += "?artifactType=" + TokenEndpoint.percentEncode(artifactType) }
+        if let artifactType { path += "?artifactType=" + artifactType.percentEncoded }
         let call = RegistryCall(repository: repository, path: path, accept: [MediaType.ociIndex])
         return try await pages(
             call, .referrers, "the referrers of \(repository)@\(subject)", limit: ManifestDocument.maximumEntries

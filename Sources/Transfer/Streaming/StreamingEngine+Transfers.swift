@@ -205,7 +205,8 @@ extension StreamingEngine {
     /// What a failure means to those who wait.
     static func failure(_ error: RegistryError) -> RequestFailure {
         switch error.code {
-        case .rateLimited: RequestFailure(.throttled(retryAfter: error.retryAfter), reason: "\(error)")
+        case .rateLimited:
+            RequestFailure(.throttled(retryAfter: error.retryAfter?.wholeNanoseconds), reason: "\(error)")
         case .serverError, .connection, .timedOut, .brokenBody, .malformedAnswer:
             RequestFailure(.retryable, reason: "\(error)")
         default: RequestFailure(.permanent, reason: "\(error)")

@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 import ContentStore
 import LayerIndex
 import LazyFileSystem
@@ -24,7 +25,7 @@ final class ChainMounts: Sendable {
     private let engine: StreamingEngine
     private let profiles: ProfileKeeper
     private let workers: NIOThreadPool
-    private let building: Permits
+    private let building: AsyncSemaphore
     private let mountPoint: String
     private let auditor: LayerAuditor?
     private let predicts: Bool
@@ -33,7 +34,7 @@ final class ChainMounts: Sendable {
 
     init(
         records: ChainRecords, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
-        profiles: ProfileKeeper, workers: NIOThreadPool, building: Permits, mountPoint: String,
+        profiles: ProfileKeeper, workers: NIOThreadPool, building: AsyncSemaphore, mountPoint: String,
         auditor: LayerAuditor?, predicts: Bool, fillsInBackground: Bool, logger: Logger
     ) {
         self.records = records

@@ -1,5 +1,6 @@
 public import Artifacts
 public import Base
+import Concurrency
 public import ContainerRuntime
 public import ContentStore
 import LayerFormats
@@ -96,7 +97,7 @@ public final class ImageResolver: RemoteImages {
         self.policy = policy
         self.workers = workers
         self.logger = logger
-        let building = Permits(1)
+        let building = AsyncSemaphore(1)
         layers = LayerFetcher(
             registry: registry, store: store, workers: workers, building: building,
             allowUnverifiedTOC: policy.allowUnverifiedTOC, isAudited: policy.auditsArtifacts, logger: logger)

@@ -1,5 +1,6 @@
 import Artifacts
 import Base
+import Concurrency
 import ContentStore
 import Logging
 import NIOPosix
@@ -11,7 +12,7 @@ final class LayerAuditor: Sendable {
     private let workers: NIOThreadPool
     private let auditing: LayerAudit
     private let logger: Logger
-    private let turn = Permits(1)
+    private let turn = AsyncSemaphore(1)
     private let underWay = Guarded<Set<Digest>>([])
 
     init(registry: RegistryClient, store: ContentStore, workers: NIOThreadPool, logger: Logger) {

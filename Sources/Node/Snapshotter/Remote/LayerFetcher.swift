@@ -1,5 +1,6 @@
 import Artifacts
 import Base
+import Concurrency
 import ContentStore
 import LayerFormats
 import LayerIndex
@@ -20,7 +21,7 @@ struct LayerFetcher: Sendable {
     let workers: NIOThreadPool
     /// One index is built at a time: building takes several times the memory of what it leaves, and the decode is
     /// bound by one core anyway.
-    let building: Permits
+    let building: AsyncSemaphore
     let allowUnverifiedTOC: Bool
     /// Whether layers whose indexes artifacts have are audited.
     let isAudited: Bool

@@ -8,21 +8,39 @@ struct BlobAttempt {
     /// range.
     private static let maximumRequests = 6
 
-    let client: RegistryClient
+    /// So many bytes are read and dropped when a server ignores a range, before it is given up.
+    private static let cheapSkip: UInt64 = 1 << 20
+    /// What lies between two ranges is read and dropped, where a host gives one range a request, up to so many bytes: about
+    /// what a round trip is worth on most links.
+    private static let cheapGap: UInt64 = 256 << 10
+
+    let requester: HostRequester
     let location: BlobLocation
     let host: RegistryHost
     let knownSize: UInt64?
     private var requests = 0
     private var wasIgnored = false
 
-    init(client: RegistryClient, location: BlobLocation, host: RegistryHost, knownSize: UInt64?) {
-        self.client = client
+    private init(requester: HostRequester, location: BlobLocation, host: RegistryHost, knownSize: UInt64?) {
+        self.requester = requester
         self.location = location
         self.host = host
         self.knownSize = knownSize
     }
 
-    mutating func open(_ selection: BlobSelection) async throws(RegistryError) -> OpenedBody {
+    /// Opens part of a blob, at whichever host gives it.
+    static func open(
+        _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64?,
+        by requester: HostRequester
+    ) async throws(RegistryError) -> OpenedBody {
+        try await requester.withHosts(location.repository, .pull, priority, blob: location) {
+            host throws(RegistryError) in
+            var attempt = BlobAttempt(requester: requester, location: location, host: host, knownSize: knownSize)
+            return try await attempt.open(selection)
+        }
+    }
+
+    private mutating func open(_ selection: BlobSelection) async throws(RegistryError) -> OpenedBody {
         var asked = try await prepared(selection)
         while true {
             let response = try await request(asked)
@@ -53,7 +71,7 @@ struct BlobAttempt {
     /// known: every server understands that.
     private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
         let size = size
-        let (refusesSuffix, base) = client.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
+        let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
         switch selection {
         case .suffix(let count):
             if size != nil || refusesSuffix { return try await explicit(suffix: count, size: size, learn: base) }
@@ -70,7 +88,7 @@ struct BlobAttempt {
                 zip(ascending, ascending.dropFirst()).allSatisfy({ $0.end <= $1.offset })
             else { throw outside("\(ranges.count) ranges") }
             if ranges.count == 1 { return .range(last) }
-            let isAlone = client.memory.withLock { $0.refusesMultipleRanges(base) }
+            let isAlone = requester.memory.withLock { $0.refusesMultipleRanges(base) }
             return isAlone ? .range(Self.firstRun(of: ranges)) : selection
         case .whole:
             return .whole
@@ -81,7 +99,7 @@ struct BlobAttempt {
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {
-            guard range.offset >= end, range.offset - end <= RegistryClient.cheapGap else { break }
+            guard range.offset >= end, range.offset - end <= Self.cheapGap else { break }
             end = range.end
         }
         return ByteRange(offset: ranges.first?.offset ?? 0, end: end)
@@ -89,12 +107,12 @@ struct BlobAttempt {
 
     /// The host does not take several ranges: that is remembered, and the first of them asked for alone.
     private func oneByOne(_ ranges: [ByteRange]) -> BlobSelection {
-        client.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
+        requester.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
         return .range(Self.firstRun(of: ranges))
     }
 
     /// The blob's size as far as it is known; a caller's word goes first.
-    private var size: UInt64? { knownSize ?? client.memory.withLock { $0.size(location) } }
+    private var size: UInt64? { knownSize ?? requester.memory.withLock { $0.size(location) } }
 
     private func outside(_ what: String) -> RegistryError {
         RegistryError(.rangeNotSatisfiable, "\(what) of \(location) does not lie in it", status: 416)
@@ -105,11 +123,11 @@ struct BlobAttempt {
         guard requests <= Self.maximumRequests else {
             throw RegistryError(.malformedAnswer, "\(host) gives no usable answer for a range of \(location)")
         }
-        return try await client.request(location, range: asked.header, from: host)
+        return try await requester.request(location, range: asked.header, from: host)
     }
 
     private func refusal(_ response: HTTPClientResponse) async -> RegistryError {
-        let error = StatusError.make(response, doing: "\(host) for blob \(location.digest)", clock: client.clock)
+        let error = StatusError.make(response, doing: "\(host) for blob \(location.digest)", clock: requester.clock)
         await response.drain()
         return error
     }
@@ -120,10 +138,10 @@ struct BlobAttempt {
     ) async throws(RegistryError) -> OpenedBody? {
         switch answer {
         case .bytes(let range, let size):
-            let reader = BodyReader(response.body, position: range.offset, skip: 0, counters: client.counters)
+            let reader = BodyReader(response.body, position: range.offset, skip: 0, counters: requester.counters)
             return try await opened(reader, range, size, asked)
         case .multipart(let boundary):
-            let reader = BodyReader(response.body, boundary: boundary, counters: client.counters)
+            let reader = BodyReader(response.body, boundary: boundary, counters: requester.counters)
             let (range, size) = try await reader.readPart(asked: asked)
             return try await opened(reader, range, size, asked)
         case .whole(let size):
@@ -152,14 +170,14 @@ struct BlobAttempt {
         case .ranges: wanted = nil
         case .suffix(let count): wanted = size.map { ByteRange(offset: $0 - min(count, $0), end: $0) }
         }
-        if let wanted, wanted.offset <= RegistryClient.cheapSkip {
+        if let wanted, wanted.offset <= Self.cheapSkip {
             // A blob of unknown size is found out by another request while this body waits.
             let reader = BodyReader(
-                response.body, position: wanted.offset, skip: wanted.offset, counters: client.counters)
+                response.body, position: wanted.offset, skip: wanted.offset, counters: requester.counters)
             return try await opened(reader, wanted, announced, asked)
         }
         // Too much to read for nothing: drop the answer, which closes its connection.
-        client.counters.abandoned.add()
+        requester.counters.abandoned.add()
         switch asked {
         case .suffix(let count):
             // Half of those who do not know suffixes do know explicit ranges.
@@ -170,7 +188,7 @@ struct BlobAttempt {
             return nil
         case .whole:
             let found = try await probe()
-            client.memory.withLock { $0.learn(size: found, of: location) }
+            requester.memory.withLock { $0.learn(size: found, of: location) }
             return nil
         case .range:
             // distribution behind a cold cache answers 200 first and 206 once its storage has warmed up
@@ -197,7 +215,7 @@ struct BlobAttempt {
         if size == nil { size = self.size }
         let total: UInt64
         if let size { total = size } else { total = try await probe() }
-        client.memory.withLock { $0.learn(size: total, of: location) }
+        requester.memory.withLock { $0.learn(size: total, of: location) }
         guard range.end <= total else { throw outside("\(range)") }
         // A server may give the beginning of a range only; the stream asks for the rest.
         var end = range.end
@@ -206,7 +224,7 @@ struct BlobAttempt {
         case .ranges(let wanted):
             // One range of several is all that comes from this host, now and later.
             if !reader.isMultipart {
-                client.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
+                requester.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
             } else {
                 end = wanted.last?.end ?? range.end
             }
@@ -220,10 +238,10 @@ struct BlobAttempt {
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil
     ) async throws(RegistryError) -> BlobSelection {
-        if knownSize == nil && learn == nil { client.memory.withLock { $0.learn(refusesSuffix: host.base) } }
+        if knownSize == nil && learn == nil { requester.memory.withLock { $0.learn(refusesSuffix: host.base) } }
         let found: UInt64
         if let size = given ?? size { found = size } else { found = try await probe() }
-        client.memory.withLock { $0.learn(size: found, of: location) }
+        requester.memory.withLock { $0.learn(size: found, of: location) }
         guard count > 0, found > 0 else { throw outside("the last \(count) bytes") }
         return .range(ByteRange(offset: found - min(count, found), end: found))
     }
@@ -236,7 +254,7 @@ struct BlobAttempt {
             if let size = try await probeByRange() { return size }
         }
         requests += 1
-        let head = try await client.request(location, range: nil, from: host, method: .HEAD)
+        let head = try await requester.request(location, range: nil, from: host, method: .HEAD)
         await head.drain()
         guard head.status == .ok, let size = head.headers.first(name: "content-length").flatMap({ UInt64($0) }) else {
             throw RegistryError(.malformedAnswer, "\(host) does not say how large \(location) is")
@@ -257,7 +275,7 @@ struct BlobAttempt {
             case .whole(let size):
                 return size
             case .multipart(let boundary):
-                let reader = BodyReader(response.body, boundary: boundary, counters: client.counters)
+                let reader = BodyReader(response.body, boundary: boundary, counters: requester.counters)
                 return try await reader.readPart(asked: first).size
             case .unsatisfiable(let size):
                 return size

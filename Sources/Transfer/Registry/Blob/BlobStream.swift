@@ -1,4 +1,5 @@
 public import Base
+import Concurrency
 public import NIOCore
 
 /// Bytes of a blob as they arrive.
@@ -16,10 +17,10 @@ public struct BlobStream: AsyncSequence, Sendable {
     /// The size of the whole blob.
     public let blobSize: UInt64
 
-    let client: RegistryClient
+    let requester: HostRequester
     let location: BlobLocation
     let priority: RequestPriority
-    let permit: Permit?
+    let permit: AsyncSemaphore.Permit?
     /// The answer whose head is already here; taken by the first iterator.
     let first: Guarded<OpenedBody?>
     /// Whether several ranges were asked for and the registry gives one a request.
@@ -70,7 +71,7 @@ public struct BlobStream: AsyncSequence, Sendable {
             self.stream = stream
             self.opened = opened
             wanted = stream.ranges.drop { $0.isEmpty }
-            schedule = stream.client.makeSchedule(stream.priority)
+            schedule = stream.requester.makeSchedule(stream.priority)
         }
 
         public mutating func next() async throws(RegistryError) -> ByteBuffer? {
@@ -80,7 +81,7 @@ public struct BlobStream: AsyncSequence, Sendable {
                     let position = range.offset + UInt64(buffer.readableBytes)
                     wanted[wanted.startIndex] = ByteRange(offset: position, end: range.end)
                     if position >= range.end { wanted.removeFirst() }
-                    schedule.madeProgress(now: stream.client.clock.now())
+                    schedule.madeProgress(now: stream.requester.clock.now)
                     if wanted.isEmpty { finish() }
                     return buffer
                 } catch {
@@ -116,7 +117,7 @@ public struct BlobStream: AsyncSequence, Sendable {
             }
             guard start == range.offset else {
                 // RFC 9110 §15.3.7.2 lets a server send the parts in another order. None is known to.
-                stream.client.memory.withLock { $0.learn(refusesMultipleRanges: body.host) }
+                stream.requester.memory.withLock { $0.learn(refusesMultipleRanges: body.host) }
                 throw RegistryError(
                     .brokenBody, "the body of \(stream.location) goes on at \(start) instead of \(range.offset)")
             }
@@ -128,8 +129,9 @@ public struct BlobStream: AsyncSequence, Sendable {
             if let opened { return opened }
             let first = wanted.first ?? ByteRange(offset: 0, end: 0)
             let selection: BlobSelection = wanted.count == 1 ? .range(first) : .ranges(Array(wanted))
-            let next = try await stream.client.openBody(
-                stream.location, selection, priority: stream.priority, knownSize: stream.blobSize)
+            let next = try await BlobAttempt.open(
+                stream.location, selection, priority: stream.priority, knownSize: stream.blobSize,
+                by: stream.requester)
             opened = next
             return next
         }
@@ -137,15 +139,16 @@ public struct BlobStream: AsyncSequence, Sendable {
         /// Waits before the next try, or throws when there is to be none.
         private mutating func recover(from error: RegistryError) async throws(RegistryError) {
             // Opening has its own retries; what it reports is final.
-            guard error.code == .brokenBody || error.code == .timedOut, resumes < stream.client.maximumResumes else {
+            guard error.code == .brokenBody || error.code == .timedOut, resumes < stream.requester.maximumResumes else {
                 finish()
                 throw error
             }
             resumes += 1
-            switch schedule.bodyBroke(now: stream.client.clock.now(), random: stream.client.clock.random()) {
+            switch schedule.bodyBroke(now: stream.requester.clock.now, random: stream.requester.configuration.random())
+            {
             case .retry(let delay):
-                stream.client.counters.resumes.add()
-                try await stream.client.pause(delay)
+                stream.requester.counters.resumes.add()
+                try await stream.requester.pause(delay)
             case .giveUp:
                 finish()
                 throw error

@@ -14,8 +14,7 @@ struct CredentialHelper: Sendable {
     }()
 
     let directories: [String]
-    /// Nanoseconds.
-    let timeout: UInt64
+    let timeout: Duration
 
     private struct Answer: Decodable {
         var Username: String

@@ -17,10 +17,10 @@ public struct DockerConfigCredentials: CredentialSource {
     /// - Parameters:
     ///   - path: `config.json`; when `nil`, that of `$DOCKER_CONFIG` or of `$HOME/.docker`.
     ///   - helperDirectories: where `docker-credential-*` programs are looked for; `$PATH` when `nil`.
-    ///   - timeout: how long a helper may take, in nanoseconds.
+    ///   - timeout: the longest run of a helper.
     public init(
         path: String? = nil, helperDirectories: [String]? = nil,
-        timeout: UInt64 = RegistryConfiguration.Timeouts().helper
+        timeout: Duration = RegistryTimeouts().helper
     ) {
         self.path = path ?? Self.standardPath()
         helper = CredentialHelper(

@@ -18,8 +18,7 @@ struct HelperRun: Sendable {
 
     let program: String
     let input: String
-    /// Nanoseconds.
-    let timeout: UInt64
+    let timeout: Duration
 
     /// Runs it; blocks the calling thread for at most about ``timeout``.
     func perform() throws(RegistryError) -> Outcome {

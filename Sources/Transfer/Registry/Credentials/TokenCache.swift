@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 
 /// What is known about authenticating at one host. Pure: the state of an ``Authorizer``.
 struct TokenCache {
@@ -8,20 +9,14 @@ struct TokenCache {
         case basic
     }
 
-    private struct Token {
-        var header: Secret
-        var expires: MonotonicTime
-    }
-
     /// Most repositories whose tokens are kept.
     private static let maximumTokens = 1024
     private(set) var demand: Demand?
-    private var tokens: [String: Token] = [:]
+    private var tokens = BoundedCache<String, Expiring<Secret>>(capacity: maximumTokens)
 
     /// The `Authorization` value to use for `repository`, if there is one that is still good.
-    func header(repository: String, now: MonotonicTime) -> Secret? {
-        guard let token = tokens[repository], now < token.expires else { return nil }
-        return token.header
+    mutating func header(repository: String, now: MonotonicTime) -> Secret? {
+        tokens.value(of: repository, at: now)
     }
 
     /// The host has answered 401 with these challenges; Bearer is preferred. `false` when none is understood.
@@ -55,16 +50,12 @@ struct TokenCache {
         return coversOwn ? named : named + [own]
     }
 
-    mutating func store(_ header: Secret, repository: String, expires: MonotonicTime, now: MonotonicTime) {
-        if tokens.count >= Self.maximumTokens {
-            tokens = tokens.filter { now < $0.value.expires }
-            if tokens.count >= Self.maximumTokens { tokens = [:] }
-        }
-        tokens[repository] = Token(header: header, expires: expires)
+    mutating func store(_ header: Secret, repository: String, expires: MonotonicTime) {
+        tokens[repository] = Expiring(header, until: expires)
     }
 
     /// `header` has been refused: never use it again.
     mutating func forget(_ header: Secret, repository: String) {
-        if tokens[repository]?.header == header { tokens[repository] = nil }
+        if tokens.peek(repository)?.value == header { tokens[repository] = nil }
     }
 }

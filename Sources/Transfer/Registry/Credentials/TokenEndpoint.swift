@@ -8,8 +8,8 @@ import NIOHTTP1
 struct TokenEndpoint {
     struct Token {
         var text: Secret
-        /// Nanoseconds for which to use it: somewhat less than it lives.
-        var usableFor: UInt64
+        /// The time for which to use it: somewhat less than it lives.
+        var usableFor: Duration
     }
 
     /// Largest answer that is read; real ones are a few KiB.
@@ -59,7 +59,7 @@ struct TokenEndpoint {
         guard realm.hasPrefix("https://") || (realm.hasPrefix("http://") && host.isPlain) else {
             throw RegistryError(
                 .malformedAnswer,
-                "\(host) names the token endpoint \(quoted(HTTPTransport.displayName(realm))), which is not https")
+                "\(host) names the token endpoint \(quoted(realm.withoutQuery)), which is not https")
         }
     }
 
@@ -121,7 +121,7 @@ struct TokenEndpoint {
         if let given = answer.expiresIn, given >= 1 { life = Int64(min(given, 30 * 86400)) }
         // Used up to 90 % of its life, and never in its last seconds: a request may be on its way for a while.
         let usable = max(life - max(life / 10, 5), life / 2)
-        return Token(text: Secret(text), usableFor: UInt64(usable) * 1_000_000_000)
+        return Token(text: Secret(text), usableFor: .seconds(usable))
     }
 
     private func refusal(_ response: HTTPClientResponse) async -> RegistryError {
@@ -135,20 +135,7 @@ struct TokenEndpoint {
 
     /// `application/x-www-form-urlencoded`.
     static func encode(_ pairs: [(String, String)]) -> String {
-        pairs.map { percentEncode($0.0) + "=" + percentEncode($0.1) }.joined(separator: "&")
-    }
-
-    /// Everything but the unreserved characters of RFC 3986 is escaped.
-    static func percentEncode(_ text: String) -> String {
-        var result: [UInt8] = []
-        let digits = Array("0123456789ABCDEF".utf8)
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f, 0x7e: result.append(byte)
-            default: result += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: result, as: UTF8.self)
+        pairs.map { $0.0.percentEncoded + "=" + $0.1.percentEncoded }.joined(separator: "&")
     }
 }
 

@@ -1,12 +1,13 @@
 import Base
+import Concurrency
 import Logging
 import NIOPosix
 
 /// The hosts of each upstream, from containerd's `hosts.toml` directories; read again when something there has changed,
 /// which is looked for at most every few seconds, and only when a request is made.
 final class HostDirectory: Sendable {
-    /// How long an answer is given without looking, in nanoseconds.
-    static let lookInterval: UInt64 = 3_000_000_000
+    /// The time for which an answer is given without looking.
+    static let lookInterval: Duration = .seconds(3)
     /// Upstreams that are remembered.
     private static let maximumEntries = 1024
 
@@ -16,11 +17,11 @@ final class HostDirectory: Sendable {
     }
 
     private let roots: [String]
-    private let clock: RegistryClock
+    private let clock: any TimeSource
     private let logger: Logger
-    private let entries = Guarded<[String: Entry]>([:])
+    private let entries = Guarded(BoundedCache<String, Entry>(capacity: maximumEntries))
 
-    init(_ roots: [String], clock: RegistryClock, logger: Logger) {
+    init(_ roots: [String], clock: any TimeSource, logger: Logger) {
         self.roots = roots
         self.clock = clock
         self.logger = logger
@@ -28,9 +29,9 @@ final class HostDirectory: Sendable {
 
     func hosts(for upstream: String) async -> [RegistryHost] {
         guard !roots.isEmpty else { return [RegistryHost.upstream(upstream)] }
-        let now = clock.now()
+        let now = clock.now
         let known = entries.withLock { $0[upstream] }
-        if let known, now.since(known.looked) < Self.lookInterval { return known.listing.hosts }
+        if let known, known.looked.duration(to: now) < Self.lookInterval { return known.listing.hosts }
         let roots = roots
         let listing: HostListing
         do {
@@ -45,10 +46,7 @@ final class HostDirectory: Sendable {
         if let problem = listing.problem, problem.message != known?.listing.problem?.message {
             logger.error("hosts.toml is not used", metadata: ["registry": "\(upstream)", "error": "\(problem)"])
         }
-        entries.withLock { entries in
-            if entries.count >= Self.maximumEntries { entries = [:] }
-            entries[upstream] = Entry(listing: listing, looked: now)
-        }
+        entries.withLock { $0[upstream] = Entry(listing: listing, looked: now) }
         return listing.hosts
     }
 

@@ -1,4 +1,5 @@
 import Base
+import Concurrency
 
 /// Which hosts could not be reached lately: they are tried last, so that a dead mirror costs its timeout once and not with
 /// each request. Pure.
@@ -9,15 +10,15 @@ struct HostHealth {
     }
 
     /// Passed over for so long after the first failure; doubled with each further one.
-    private static let shortest: UInt64 = 2_000_000_000
-    private static let longest: UInt64 = 60_000_000_000
+    private static let shortest: Duration = .seconds(2)
+    private static let longest: Duration = .seconds(60)
 
-    private var troubles: [String: Trouble] = [:]
+    private var troubles = BoundedCache<String, Trouble>(capacity: 1024)
 
     /// No connection to `host`, or no answer from it.
     mutating func failed(_ host: String, now: MonotonicTime) {
         let failures = min((troubles[host]?.failures ?? 0) + 1, 10)
-        let pause = min(Self.shortest << UInt64(failures - 1), Self.longest)
+        let pause = min(Self.shortest * (1 << (failures - 1)), Self.longest)
         troubles[host] = Trouble(failures: failures, until: now.advanced(by: pause))
     }
 
@@ -26,7 +27,7 @@ struct HostHealth {
     }
 
     func isInTrouble(_ host: String, now: MonotonicTime) -> Bool {
-        guard let trouble = troubles[host] else { return false }
+        guard let trouble = troubles.peek(host) else { return false }
         return now < trouble.until
     }
 }

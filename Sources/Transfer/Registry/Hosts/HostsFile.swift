@@ -76,7 +76,7 @@ struct HostsFile {
         if hasTLS, host.scheme == "http", Authority.port(of: host.authority) != 80 { host.mayBeSecure = true }
         host.headers = try headers(table, at: place)
         if let text = try string(table, "dial_timeout", at: place) {
-            guard let duration = GoDuration.nanoseconds(text) else {
+            guard let duration = GoDuration.parse(text) else {
                 throw wrong(place + ["dial_timeout"], "\(quoted(text)) is not a duration like \"30s\"")
             }
             host.dialTimeout = duration
@@ -206,8 +206,8 @@ enum GoDuration {
     ]
 
     /// `nil` when `text` is malformed, negative, or longer than a day.
-    static func nanoseconds(_ text: String) -> UInt64? {
-        if text == "0" { return 0 }
+    static func parse(_ text: String) -> Duration? {
+        if text == "0" { return .zero }
         var rest = text[...]
         var total = 0.0
         while !rest.isEmpty {
@@ -219,6 +219,6 @@ enum GoDuration {
             total += value * unit.nanoseconds
         }
         guard !text.isEmpty, total <= 86400e9 else { return nil }
-        return UInt64(total)
+        return .nanoseconds(Int64(total))
     }
 }

@@ -35,7 +35,7 @@ public struct RegistryHost: Sendable, Hashable {
     public var headers: [Header]
     public var tls: TLSSettings
     /// How long connecting may take, in nanoseconds; `nil` for the client's default.
-    public var dialTimeout: UInt64?
+    public var dialTimeout: Duration?
     /// ``scheme`` is `http`, but TLS is tried first, as containerd does it from 1.7 on: for a loopback address on a port
     /// that says nothing, and where TLS is configured for a host that is given as `http`. A server that does not answer
     /// in TLS is spoken to without.
@@ -43,7 +43,8 @@ public struct RegistryHost: Sendable, Hashable {
 
     public init(
         scheme: String, authority: String, path: String = "/v2", capabilities: Capabilities = .all,
-        headers: [Header] = [], tls: TLSSettings = TLSSettings(), dialTimeout: UInt64? = nil, mayBeSecure: Bool = false
+        headers: [Header] = [], tls: TLSSettings = TLSSettings(), dialTimeout: Duration? = nil,
+        mayBeSecure: Bool = false
     ) {
         self.scheme = scheme
         self.authority = authority

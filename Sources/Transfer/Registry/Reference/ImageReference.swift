@@ -96,14 +96,3 @@ extension ImageReference: CustomStringConvertible {
         return text
     }
 }
-
-/// `text` in quotation marks, cut and with control characters replaced, so that a hostile name cannot spoil a log.
-func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars.prefix(limit) {
-        let isControl = scalar.value < 0x20 || scalar.value == 0x7f || (0x80..<0xa0).contains(scalar.value)
-        result.unicodeScalars.append(isControl ? "?" : scalar)
-    }
-    if text.unicodeScalars.count > limit { result += "…" }
-    return result + "\""
-}

@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Base
+import Concurrency
 import FoundationEssentials
 import Logging
 import NIOCore
@@ -12,7 +13,7 @@ final class HTTPTransport: Sendable {
     /// What cannot be shared between two connections of one pool.
     struct Key: Hashable {
         var tls: TLSSettings
-        var dialTimeout: UInt64?
+        var dialTimeout: Duration?
         /// A URL with `http` may mean `https`: see ``RegistryHost/mayBeSecure``.
         var mayBeSecure = false
 
@@ -44,19 +45,26 @@ final class HTTPTransport: Sendable {
     private struct State {
         var pools: [Key: Pool] = [:]
         /// When the last request was sent to a place.
-        var used: [Place: MonotonicTime] = [:]
+        var used = BoundedCache<Place, MonotonicTime>(capacity: maximumPlaces)
         /// Places that may be secure and have turned out not to be.
-        var plain: Set<String> = []
+        var plain = BoundedCache<String, Void>(capacity: maximumPlaces)
         var isShutDown = false
     }
 
     private let state = Guarded(State())
-    private let configuration: RegistryConfiguration
+    private let timeouts: RegistryTimeouts
+    private let connectionsPerHost: Int
+    private let clock: any TimeSource
     private let counters: RegistryCounters
     private let logger: Logger
 
-    init(_ configuration: RegistryConfiguration, counters: RegistryCounters, logger: Logger) {
-        self.configuration = configuration
+    init(
+        timeouts: RegistryTimeouts, connectionsPerHost: Int, clock: any TimeSource, counters: RegistryCounters,
+        logger: Logger
+    ) {
+        self.timeouts = timeouts
+        self.connectionsPerHost = connectionsPerHost
+        self.clock = clock
         self.counters = counters
         self.logger = logger
     }
@@ -71,7 +79,7 @@ final class HTTPTransport: Sendable {
             return try await send(request, key, sending)
         }
         let origin = RedirectTarget.origin(of: request.url)
-        if !state.withLock({ $0.plain.contains(origin) }) {
+        if state.withLock({ $0.plain[origin] }) == nil {
             var secure = request
             secure.url = "https://" + request.url.dropFirst("http://".count)
             do throws(RegistryError) {
@@ -79,17 +87,14 @@ final class HTTPTransport: Sendable {
             } catch {
                 guard Self.isPlain(error, origin: origin) else { throw error }
                 logger.info("a registry does not speak TLS: going on without", metadata: ["registry": "\(origin)"])
-                state.withLock { state in
-                    if state.plain.count >= Self.maximumPlaces { state.plain = [] }
-                    state.plain.insert(origin)
-                }
+                state.withLock { $0.plain[origin] = () }
             }
         }
         do throws(RegistryError) {
             return try await send(request, key, sending)
         } catch {
             // It may come back as another one.
-            state.withLock { _ = $0.plain.remove(origin) }
+            state.withLock { $0.plain[origin] = nil }
             throw error
         }
     }
@@ -109,13 +114,11 @@ final class HTTPTransport: Sendable {
     ) async throws(RegistryError) -> HTTPClientResponse {
         let pool = try pool(for: key)
         _ = claim(request.url, key)
-        let wait =
-            configuration.timeouts.connect &+ configuration.timeouts.firstByte
-            &+ UInt64(sending / (256 << 10)) &* 1_000_000_000
+        let wait = timeouts.connect + timeouts.firstByte + .seconds(sending / (256 << 10))
         do {
-            return try await pool.client.execute(request, deadline: .now() + .nanoseconds(Int64(clamping: wait)))
+            return try await pool.client.execute(request, deadline: .now() + TimeAmount(wait))
         } catch {
-            let place = "request to \(Self.displayName(request.url))"
+            let place = "request to \(request.url.withoutQuery)"
             if let failure = TLSFailure(error) { throw failure.error(at: place, tls: key.tls, cause: error) }
             throw Self.translate(error, doing: place)
         }
@@ -137,7 +140,7 @@ final class HTTPTransport: Sendable {
         do {
             request = try HTTPClient.Request(url: url)
         } catch {
-            throw Self.translate(error, doing: "connecting to \(Self.displayName(url))")
+            throw Self.translate(error, doing: "connecting to \(url.withoutQuery)")
         }
         let loop = pool.client.eventLoopGroup.any()
         pool.gate.hold(on: loop)
@@ -157,17 +160,16 @@ final class HTTPTransport: Sendable {
     /// - Returns: whether it has not been for so long that no idle connection is left.
     private func claim(_ url: String, _ key: Key) -> Bool {
         let place = Place(key: key, origin: RedirectTarget.origin(of: url))
-        let now = configuration.clock.now()
+        let now = clock.now
         return state.withLock { state in
             let last = state.used[place]
-            if last == nil, state.used.count >= Self.maximumPlaces { state.used = [:] }
             state.used[place] = now
-            return last.map { now.since($0) > Self.idleTimeout } ?? true
+            return last.map { $0.duration(to: now) > Self.idleTimeout } ?? true
         }
     }
 
-    /// How long a connection is kept that nobody uses, in nanoseconds.
-    private static let idleTimeout: UInt64 = 60_000_000_000
+    /// The time for which a connection is kept that nobody uses.
+    private static let idleTimeout: Duration = .seconds(60)
 
     /// Closes every connection. Requests in flight fail.
     func shutdown() async {
@@ -212,24 +214,17 @@ final class HTTPTransport: Sendable {
             tlsConfiguration: try key.tls.makeConfiguration(),
             redirectConfiguration: .disallow,
             timeout: .init(
-                connect: .nanoseconds(Int64(clamping: key.dialTimeout ?? configuration.timeouts.connect)),
+                connect: TimeAmount(key.dialTimeout ?? timeouts.connect),
                 // Also runs while the reader does not read: a body that is broken off so is simply taken up again.
-                read: .nanoseconds(Int64(clamping: max(configuration.timeouts.stall, configuration.timeouts.firstByte)))
-            ),
+                read: TimeAmount(max(timeouts.stall, timeouts.firstByte))),
             decompression: .disabled)
         // HTTP/2 would put every stream through one connection with 64 KiB windows: a fraction of the link.
         made.httpVersion = .http1Only
-        made.connectionPool.idleTimeout = .nanoseconds(Int64(Self.idleTimeout))
-        made.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
-            configuration.backgroundStreams + configuration.demandConnections
+        made.connectionPool.idleTimeout = TimeAmount(Self.idleTimeout)
+        made.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsPerHost
         // A dead mirror must fail at once: trying again is our own business.
         made.connectionPool.retryConnectionEstablishment = false
         return made
-    }
-
-    /// A URL without its query, which may be a signature.
-    static func displayName(_ url: String) -> String {
-        String(url.prefix { $0 != "?" })
     }
 
     /// Our error for one of the HTTP stack's.

@@ -1,14 +1,14 @@
 import AsyncHTTPClient
-import Base
+import Concurrency
 import NIOCore
 import NIOHTTP1
 
 /// What a status that is not success means to us.
 enum StatusError {
     /// - Parameter clock: for a `Retry-After` that is a date; the system's when `nil`.
-    static func make(_ response: HTTPClientResponse, doing what: String, clock: RegistryClock?) -> RegistryError {
+    static func make(_ response: HTTPClientResponse, doing what: String, clock: (any TimeSource)?) -> RegistryError {
         let status = Int(response.status.code)
-        let wait = retryAfter(response.headers.first(name: "retry-after"), clock: clock ?? .system)
+        let wait = retryAfter(response.headers.first(name: "retry-after"), clock: clock ?? SystemTime())
         let message = "\(what) answered \(status)"
         return switch status {
         case 401, 403: RegistryError(.unauthorized, message, status: status)
@@ -19,16 +19,15 @@ enum StatusError {
         }
     }
 
-    /// Nanoseconds; seconds and the three date forms of HTTP are understood (RFC 9110 §10.2.3).
-    static func retryAfter(_ text: String?, clock: RegistryClock) -> UInt64? {
+    /// The wait that a server asks for: seconds and the three date forms of HTTP are understood (RFC 9110 §10.2.3).
+    static func retryAfter(_ text: String?, clock: any TimeSource) -> Duration? {
         guard let text = text?.trimmed, !text.isEmpty, text.utf8.count <= 64 else { return nil }
         if text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-            guard let seconds = UInt64(text) else { return .max }
-            return seconds.multipliedReportingOverflow(by: 1_000_000_000).overflow ? .max : seconds * 1_000_000_000
+            // No server means more than a year.
+            return .seconds(min(Int64(text) ?? .max, 31_536_000))
         }
         guard let date = HTTPDate.secondsSince1970(text) else { return nil }
-        let wait = date - clock.secondsSince1970()
-        return wait <= 0 ? 0 : UInt64(wait) &* 1_000_000_000
+        return .seconds(max(0, date - clock.secondsSince1970))
     }
 }
 

@@ -3,8 +3,8 @@ public import Base
 /// Decides when a failed request is tried again, and where. Pure: told what happened and when, says what to do.
 public struct RetrySchedule {
     public enum Decision: Equatable {
-        /// Try host number `index` (in the order given) after so many nanoseconds.
-        case tryHost(Int, after: UInt64)
+        /// Try host number `index` (in the order given) after a wait.
+        case tryHost(Int, after: Duration)
         /// Report this error.
         case giveUp(RegistryError)
 
@@ -18,11 +18,11 @@ public struct RetrySchedule {
     }
 
     public enum BodyDecision: Equatable {
-        case retry(after: UInt64)
+        case retry(after: Duration)
         case giveUp
     }
 
-    private let policy: RegistryConfiguration.Retry
+    private let policy: RetryPolicy
     private let priority: RequestPriority
     private var started: MonotonicTime
     private var round = 0
@@ -30,7 +30,7 @@ public struct RetrySchedule {
     private var untried: ArraySlice<Int> = []
     private var failures: [(host: Int, error: RegistryError)] = []
 
-    public init(_ policy: RegistryConfiguration.Retry, priority: RequestPriority, now: MonotonicTime) {
+    public init(_ policy: RetryPolicy, priority: RequestPriority, now: MonotonicTime) {
         self.policy = policy
         self.priority = priority
         started = now
@@ -48,7 +48,7 @@ public struct RetrySchedule {
     public mutating func failed(_ error: RegistryError, host: Int, now: MonotonicTime, random: Double) -> Decision {
         failures.append((host, error))
         if error.code == .cancelled || error.code == .shutDown { return .giveUp(error) }
-        if let next = untried.popFirst() { return .tryHost(next, after: 0) }
+        if let next = untried.popFirst() { return .tryHost(next, after: .zero) }
 
         let told = mostTelling()
         let recovering = failures.filter { $0.error.isTransient }
@@ -57,11 +57,11 @@ public struct RetrySchedule {
         guard let first = recovering.first, mayRetry, round + 1 < policy.rounds else { return .giveUp(told) }
         var delay = backOff(random: random)
         // With several hosts it is enough that one of them is ready again.
-        if let asked = recovering.map({ $0.error.retryAfter ?? 0 }).min(), asked > 0 {
+        if let asked = recovering.map({ $0.error.retryAfter ?? .zero }).min(), asked > .zero {
             guard asked <= policy.maximumRetryAfter else { return .giveUp(told) }
             delay = max(delay, asked)
         }
-        guard now.since(started) &+ delay <= policy.budget else { return .giveUp(told) }
+        guard started.duration(to: now) + delay <= policy.budget else { return .giveUp(told) }
         round += 1
         failures = []
         untried = recovering.dropFirst().map(\.host)[...]
@@ -72,8 +72,8 @@ public struct RetrySchedule {
     public mutating func bodyBroke(now: MonotonicTime, random: Double) -> BodyDecision {
         guard round + 1 < policy.rounds else { return .giveUp }
         // The first time at once: nearly always it was this connection, not the server.
-        let delay = round == 0 ? 0 : backOff(random: random)
-        guard now.since(started) &+ delay <= policy.budget else { return .giveUp }
+        let delay: Duration = round == 0 ? .zero : backOff(random: random)
+        guard started.duration(to: now) + delay <= policy.budget else { return .giveUp }
         round += 1
         return .retry(after: delay)
     }
@@ -85,10 +85,10 @@ public struct RetrySchedule {
     }
 
     /// Exponential, between half and all of it, so that many clients do not come back together.
-    private func backOff(random: Double) -> UInt64 {
-        let doubled = policy.baseDelay << UInt64(min(round, 20))
-        let full = min(doubled, policy.maximumDelay)
-        return full / 2 + UInt64(Double(full / 2) * random)
+    private func backOff(random: Double) -> Duration {
+        let doubled = policy.baseDelay * (1 << min(round, 20))
+        let half = min(doubled, policy.maximumDelay) / 2
+        return half + half * random
     }
 
     /// A throttle first (the caller can act on it), then what the upstream, the last host, said, unless it is only that

@@ -3,21 +3,7 @@ import Base
 import NIOCore
 import NIOHTTP1
 
-/// One request of the distribution protocol, to whichever host.
-struct RegistryCall {
-    var repository: Repository
-    var method: HTTPMethod = .GET
-    /// Below the repository: `/blobs/sha256:…`; may have a query.
-    var path: String
-    var accept: [String] = []
-    var range: String?
-    /// Which part of a blob is sent, in an upload in parts.
-    var contentRange: String?
-    /// What is sent, and its media type.
-    var body: (bytes: ByteBuffer, type: String)?
-}
-
-extension RegistryClient {
+extension HostRequester {
     /// Most redirects that are followed for one request.
     private static let maximumRedirects = 5
 
@@ -124,7 +110,7 @@ extension RegistryClient {
         let plain = "\(host.base)/\(call.repository.name)\(call.path)"
         guard host.isProxy(for: call.repository.host) else { return plain }
         // containerd's mirrors, Spegel, peerd and AKS's proxy know by this whom they stand for.
-        return plain + (plain.contains("?") ? "&" : "?") + "ns=" + TokenEndpoint.percentEncode(call.repository.host)
+        return plain + (plain.contains("?") ? "&" : "?") + "ns=" + call.repository.host.percentEncoded
     }
 
     private static func isRedirect(_ status: HTTPResponseStatus) -> Bool {

@@ -58,13 +58,13 @@ public struct RegistryError: ModuleError {
     public let code: Code
     public let message: String
     public let cause: (any Error)?
-    /// How long the server asked us to wait, in nanoseconds.
-    public var retryAfter: UInt64?
+    /// The wait that the server asked for.
+    public var retryAfter: Duration?
     /// The HTTP status that caused the error.
     public var status: Int?
 
     public init(
-        _ code: Code, _ message: String, cause: (any Error)? = nil, status: Int? = nil, retryAfter: UInt64? = nil
+        _ code: Code, _ message: String, cause: (any Error)? = nil, status: Int? = nil, retryAfter: Duration? = nil
     ) {
         self.code = code
         self.message = message

@@ -2,12 +2,12 @@ import Base
 import Concurrency
 import Testing
 
-struct SemaphoreTests {
+struct AsyncSemaphoreTests {
     private struct Refusal: Error {}
 
     @Test("a permit released twice comes back once")
     func doubleRelease() async throws {
-        let semaphore = Semaphore(1)
+        let semaphore = AsyncSemaphore(1)
         let first = try await semaphore.acquire()
         first.release()
         first.release()
@@ -23,7 +23,7 @@ struct SemaphoreTests {
 
     @Test("a dropped permit comes back, and so does that of a body that throws")
     func droppedPermit() async throws {
-        let semaphore = Semaphore(1)
+        let semaphore = AsyncSemaphore(1)
         for _ in 0..<3 { _ = try await semaphore.acquire() }
         await #expect(throws: Refusal.self) { try await semaphore.withPermit { throw Refusal() } }
         #expect(try await semaphore.withPermit { 7 } == 7)
@@ -31,7 +31,7 @@ struct SemaphoreTests {
 
     @Test("grants as many as there are, the rest in order")
     func grantsInOrder() async throws {
-        let semaphore = Semaphore(2)
+        let semaphore = AsyncSemaphore(2)
         let held = [try await semaphore.acquire(), try await semaphore.acquire()]
         let order = Guarded<[Int]>([])
         var tasks: [Task<Void, any Error>] = []
@@ -55,7 +55,7 @@ struct SemaphoreTests {
     /// However cancellations and grants cross each other, no permit is lost and none is made.
     @Test("loses no permit to a cancellation")
     func cancellations() async throws {
-        let semaphore = Semaphore(3)
+        let semaphore = AsyncSemaphore(3)
         let inside = Guarded((now: 0, most: 0))
         await withTaskGroup { group in
             for number in 0..<400 {

@@ -3,7 +3,7 @@ import Base
 /// A limit on how many tasks do something at a time; the others wait in order, without blocking a thread.
 ///
 /// A task that is cancelled while it waits gives up its place.
-public final class Semaphore: Sendable {
+public final class AsyncSemaphore: Sendable {
     private struct Waiter {
         let ticket: UInt64
         let granted: OneShot<Bool>
@@ -77,10 +77,10 @@ public final class Semaphore: Sendable {
 
     /// One place; ``release()`` or the last reference gives it back.
     public final class Permit: Sendable {
-        private let semaphore: Semaphore
+        private let semaphore: AsyncSemaphore
         private let isReleased = Guarded(false)
 
-        fileprivate init(_ semaphore: Semaphore) {
+        fileprivate init(_ semaphore: AsyncSemaphore) {
             self.semaphore = semaphore
         }
 

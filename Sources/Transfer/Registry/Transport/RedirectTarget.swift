@@ -34,5 +34,5 @@ struct RedirectTarget: CustomStringConvertible {
     }
 
     /// Without the query, which is a credential.
-    var description: String { HTTPTransport.displayName(url) }
+    var description: String { url.withoutQuery }
 }

@@ -1,0 +1,36 @@
+/// `text` in quotation marks, cut and with control characters replaced, so that a hostile name cannot spoil a log.
+func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars.prefix(limit) {
+        let isControl = scalar.value < 0x20 || scalar.value == 0x7f || (0x80..<0xa0).contains(scalar.value)
+        result.unicodeScalars.append(isControl ? "?" : scalar)
+    }
+    if text.unicodeScalars.count > limit { result += "…" }
+    return result + "\""
+}
+
+extension StringProtocol {
+    /// Without blanks and tabs at both ends.
+    var trimmed: String {
+        var rest = self[...]
+        while rest.first == " " || rest.first == "\t" { rest = rest.dropFirst() }
+        while rest.last == " " || rest.last == "\t" { rest = rest.dropLast() }
+        return String(rest)
+    }
+
+    /// A URL without its query, which may be a signature.
+    var withoutQuery: String { String(prefix { $0 != "?" }) }
+
+    /// Percent-encoded: every byte but the unreserved characters of RFC 3986.
+    var percentEncoded: String {
+        var result: [UInt8] = []
+        let digits = Array("0123456789ABCDEF".utf8)
+        for byte in utf8 {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f, 0x7e: result.append(byte)
+            default: result += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+}

@@ -1,0 +1,156 @@
+import AsyncHTTPClient
+import Base
+import Concurrency
+import Logging
+import NIOHTTP1
+
+/// Sends requests to the hosts of a registry: chooses the host, authenticates, follows redirects, tries again.
+final class HostRequester: Sendable {
+    private struct State {
+        // hosts.toml may change any number of times in the life of a daemon.
+        var authorizers = BoundedCache<AuthorizerKey, Authorizer>(capacity: 1024)
+        var turns: [String: AsyncSemaphore] = [:]
+        var health = HostHealth()
+    }
+
+    private struct AuthorizerKey: Hashable {
+        var host: RegistryHost
+        var upstream: String
+    }
+
+    let configuration: RegistryConfiguration
+    let counters = RegistryCounters()
+    let transport: HTTPTransport
+    let logger: Logger
+    let memory = Guarded(BlobHints())
+    let directory: HostDirectory
+    private let state = Guarded(State())
+
+    var clock: any TimeSource { configuration.clock }
+    /// How often one body may be taken up again, progress or not.
+    let maximumResumes = 64
+
+    init(_ configuration: RegistryConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        transport = HTTPTransport(
+            timeouts: configuration.timeouts,
+            connectionsPerHost: configuration.backgroundStreams + configuration.demandConnections,
+            clock: configuration.clock, counters: counters, logger: logger)
+        directory = HostDirectory(configuration.hostDirectories, clock: configuration.clock, logger: logger)
+    }
+
+    // MARK: - Trying hosts
+
+    func makeSchedule(_ priority: RequestPriority) -> RetrySchedule {
+        RetrySchedule(configuration.retry, priority: priority, now: clock.now)
+    }
+
+    /// Runs `body` with one host after the other until it succeeds: first those that are well and are not known to lack
+    /// `blob`, in the order of `hosts.toml`.
+    func withHosts<Result>(
+        _ repository: Repository, _ capability: RegistryHost.Capabilities, _ priority: RequestPriority,
+        blob: BlobLocation? = nil, _ body: (RegistryHost) async throws(RegistryError) -> Result
+    ) async throws(RegistryError) -> Result {
+        let usable = await directory.hosts(for: repository.host).filter { $0.capabilities.contains(capability) }
+        let hosts = inOrder(usable, blob: blob)
+        var schedule = makeSchedule(priority)
+        guard var index = schedule.begin(hosts: hosts.count) else {
+            throw RegistryError(
+                .configuration, "no host of \(repository.host) is configured to be used for this request")
+        }
+        while true {
+            let host = hosts[index]
+            let failure: RegistryError
+            do throws(RegistryError) {
+                let result = try await body(host)
+                state.withLock { $0.health.succeeded(host.base) }
+                return result
+            } catch {
+                failure = error
+            }
+            let now = clock.now
+            note(failure, host: host, blob: blob, now: now)
+            switch schedule.failed(failure, host: index, now: now, random: configuration.random()) {
+            case .giveUp(let error):
+                throw error
+            case .tryHost(let next, let delay):
+                logger.debug(
+                    "trying again", metadata: ["after": "\(failure)", "host": "\(hosts[next])", "delay": "\(delay)"])
+                counters.retries.add()
+                try await pause(delay)
+                index = next
+            }
+        }
+    }
+
+    /// The host that is asked first for what is pulled from `upstream`; `nil` when none may be.
+    func firstHost(of upstream: String) async -> RegistryHost? {
+        inOrder(await directory.hosts(for: upstream).filter { $0.capabilities.contains(.pull) }, blob: nil).first
+    }
+
+    private func inOrder(_ hosts: [RegistryHost], blob: BlobLocation?) -> [RegistryHost] {
+        guard hosts.count > 1 else { return hosts }
+        let now = clock.now
+        let well = state.withLock { state in hosts.map { !state.health.isInTrouble($0.base, now: now) } }
+        let likely = memory.withLock { memory in
+            zip(hosts, well).map { host, isWell in
+                isWell && blob.map { !memory.isMissing($0, host: host.base, now: now) } ?? isWell
+            }
+        }
+        let pairs = zip(hosts, likely)
+        return pairs.filter { $0.1 }.map { $0.0 } + pairs.filter { !$0.1 }.map { $0.0 }
+    }
+
+    private func note(_ error: RegistryError, host: RegistryHost, blob: BlobLocation?, now: MonotonicTime) {
+        switch error.code {
+        case .connection, .timedOut:
+            state.withLock { $0.health.failed(host.base, now: now) }
+        case .notFound:
+            guard let blob else { return }
+            memory.withLock { $0.learn(missing: blob, host: host.base, until: now.advanced(by: 60_000_000_000)) }
+        default: break
+        }
+    }
+
+    /// Waits by the configured clock.
+    func pause(_ duration: Duration) async throws(RegistryError) {
+        guard duration > .zero else { return }
+        do {
+            try await clock.sleep(for: duration)
+        } catch {
+            throw RegistryError(.cancelled, "cancelled while waiting to try again")
+        }
+    }
+
+    // MARK: - Shared parts
+
+    /// The one authorizer of `host` for everything behind `upstream`.
+    func authorizer(_ host: RegistryHost, upstream: String) -> Authorizer {
+        let key = AuthorizerKey(host: host, upstream: upstream)
+        return state.withLock { state in
+            if let known = state.authorizers[key] { return known }
+            let made = Authorizer(
+                host: host, credentials: configuration.credentials, transport: transport,
+                userAgent: configuration.userAgent, clock: clock, counters: counters, logger: logger)
+            state.authorizers[key] = made
+            return made
+        }
+    }
+
+    /// A turn for a background body; demand needs none.
+    func permit(_ upstream: String, _ priority: RequestPriority) async throws(RegistryError) -> AsyncSemaphore.Permit? {
+        guard priority == .background else { return nil }
+        let turns = state.withLock { state in
+            if let known = state.turns[upstream] { return known }
+            let made = AsyncSemaphore(configuration.backgroundStreams)
+            state.turns[upstream] = made
+            return made
+        }
+        do throws(CancellationError) {
+            return try await turns.acquire()
+        } catch {
+            throw RegistryError(.cancelled, "cancelled while waiting for a turn", cause: error)
+        }
+    }
+}
