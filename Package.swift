@@ -66,12 +66,12 @@ let lowerHalf: [Target] =
     + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
     + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
     + module("Store", "ContentStore", ["Base", "Concurrency", "Linux", "LayerIndex", system], tests: ["TestSupport"])
-    + module("Transfer", "Planner", ["Base"])
+    + module("Transfer", "Planner", ["Base", "ContentStore"])
     + module(
         "Node", "LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
     + module(
-        "Node", "FUSEServer", ["Base", "Linux", "LazyFileSystem", "CFUSE", system],
-        tests: ["LayerIndex", "ContentStore", "LazyFixtures"])
+        "Node", "FUSEServer", ["Base", "Linux", "ContentStore", "LazyFileSystem", "CFUSE", system],
+        tests: ["LayerIndex", "LazyFixtures"])
 
 let upperHalf: [Target] =
     [
@@ -88,14 +88,13 @@ let upperHalf: [Target] =
     + module(
         "Transfer", "Streaming",
         [
-            "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "Registry", nio,
-            logging,
-        ], tests: ["TestSupport", "TestRegistry", "LazyFixtures"])
+            "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Planner", "Registry", nio, logging, system,
+        ], tests: ["TestSupport", "TestRegistry", "LazyFileSystem", "LazyFixtures"])
     + module(
         "Artifacts", "Artifacts",
         [
             "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry",
-            "Streaming", "LazyFileSystem", "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging, system,
+            "Streaming", "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging, system,
         ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(

@@ -1,5 +1,5 @@
+import ContentStore
 import FUSEServer
-import LazyFileSystem
 import Testing
 
 /// The rules of waiting, event by event: no lock, no request, no thread.

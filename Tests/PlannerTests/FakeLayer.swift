@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 import Planner
 
 /// A layer made of extents whose sizes, gaps and file starts a test chooses; presence is set by the test.
@@ -72,7 +73,7 @@ struct Desk {
     var planner: Planner
     var now = MonotonicTime(nanoseconds: 1_000 * second)
     var started: [FetchRequest] = []
-    var completed: [UInt64: DemandOutcome] = [:]
+    var completed: [UInt64: ChunkOutcome] = [:]
     var resumed: [RequestID] = []
     var expedited: [Int] = []
     private var lastTicket: UInt64 = 0
@@ -101,12 +102,12 @@ struct Desk {
     @discardableResult
     mutating func demand(_ layer: LayerID, _ extents: Range<Int>) -> UInt64 {
         lastTicket += 1
-        apply(planner.demand(DemandTicket(value: lastTicket), layer: layer, extents: extents, now: now))
+        apply(planner.demand(DemandID(value: lastTicket), layer: layer, extents: extents, now: now))
         return lastTicket
     }
 
     mutating func cancel(_ ticket: UInt64) {
-        apply(planner.cancel(DemandTicket(value: ticket), now: now))
+        apply(planner.cancel(DemandID(value: ticket), now: now))
     }
 
     mutating func noteRead(_ layer: LayerID, _ extents: Range<Int>) {

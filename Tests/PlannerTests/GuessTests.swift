@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 import Planner
 import Testing
 

@@ -2,7 +2,6 @@ import Base
 import ContentStore
 import LayerFormats
 import LayerIndex
-import LazyFileSystem
 import Linux
 import Logging
 import NIOPosix

@@ -1,4 +1,4 @@
-public import LazyFileSystem
+public import ContentStore
 
 /// Which reads wait: the rules, without a lock, a request or a thread.
 ///

@@ -1,5 +1,6 @@
 import Base
 import CFUSE
+import ContentStore
 import LazyFileSystem
 import Linux
 import SystemPackage

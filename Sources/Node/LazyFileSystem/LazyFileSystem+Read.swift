@@ -62,7 +62,8 @@ extension LazyFileSystem {
                 .corrupt, "a file of chain \(chain.id) ends after the content of layer \(layer.content.digest)")
         }
         if isFirst {
-            chain.touches.note(device: content.device, layer.content, range, inode: node.nid, file: content.range)
+            chain.touches.note(
+                device: content.device, layer.content, range: range, inode: node.nid, file: content.range)
         }
         return (layer, range)
     }

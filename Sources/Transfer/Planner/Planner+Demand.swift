@@ -1,9 +1,10 @@
 import Base
+import ContentStore
 
 /// Who waits for what, and what becomes of them.
 extension Planner {
     /// `ticket` waits for a missing extent.
-    mutating func want(_ key: ExtentKey, _ ticket: DemandTicket) {
+    mutating func want(_ key: ExtentKey, _ ticket: DemandID) {
         if wants[key] != nil {
             wants[key]?.waiters.append(ticket)
             if layers[key.layer]?.marks[key.extent].contains(.inFlight) == true { statistics.joined += 1 }
@@ -116,7 +117,7 @@ extension Planner {
     }
 
     /// Ends a demand, whatever it still waits for.
-    mutating func end(_ ticket: DemandTicket, _ outcome: DemandOutcome, _ now: MonotonicTime) {
+    mutating func end(_ ticket: DemandID, _ outcome: ChunkOutcome, _ now: MonotonicTime) {
         guard let demand = demands.removeValue(forKey: ticket) else { return }
         for extent in demand.extents {
             let key = ExtentKey(layer: demand.layer, extent: extent)

@@ -1,4 +1,5 @@
 public import Base
+public import ContentStore
 
 /// Decides what is fetched, when, and in which requests: the one place where it is decided.
 ///
@@ -16,7 +17,7 @@ public import Base
 public struct Planner: Sendable {
     let configuration: PlannerConfiguration
     var layers: [LayerID: LayerState] = [:]
-    var demands: [DemandTicket: Demand] = [:]
+    var demands: [DemandID: Demand] = [:]
     var wants: [ExtentKey: Want] = [:]
     var requests: [RequestID: Request] = [:]
 
@@ -115,7 +116,7 @@ public struct Planner: Sendable {
 
     /// A reader is blocked on `extents`. The action that completes the demand comes with this event or a later one.
     public mutating func demand(
-        _ ticket: DemandTicket, layer id: LayerID, extents asked: Range<Int>, now: MonotonicTime
+        _ ticket: DemandID, layer id: LayerID, extents asked: Range<Int>, now: MonotonicTime
     ) -> [PlannerAction] {
         statistics.demands += 1
         if let stoppedReason {
@@ -144,7 +145,7 @@ public struct Planner: Sendable {
     }
 
     /// The reader gave up. What is in flight for it still lands.
-    public mutating func cancel(_ ticket: DemandTicket, now: MonotonicTime) -> [PlannerAction] {
+    public mutating func cancel(_ ticket: DemandID, now: MonotonicTime) -> [PlannerAction] {
         end(ticket, .cancelled, now)
         return finish(now)
     }

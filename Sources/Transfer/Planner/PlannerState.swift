@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 
 /// An extent of a layer.
 struct ExtentKey: Hashable, Sendable {
@@ -26,7 +27,7 @@ struct Want: Sendable {
         case paused
     }
 
-    var waiters: [DemandTicket] = []
+    var waiters: [DemandID] = []
     var phase: Phase
     /// Requests that failed.
     var attempts = 0
@@ -35,7 +36,7 @@ struct Want: Sendable {
 }
 
 struct Deadline: Sendable {
-    let ticket: DemandTicket
+    let ticket: DemandID
     let time: MonotonicTime
 }
 

@@ -1,16 +1,8 @@
 public import Base
+public import ContentStore
 
 /// Names a layer to the planner; given by ``Planner/attach(_:host:)``.
 public struct LayerID: Hashable, Sendable {
-    public let value: UInt64
-
-    public init(value: UInt64) {
-        self.value = value
-    }
-}
-
-/// Names a demand; chosen by the caller, never used twice.
-public struct DemandTicket: Hashable, Sendable {
     public let value: UInt64
 
     public init(value: UInt64) {
@@ -44,16 +36,6 @@ public struct FetchRequest: Hashable, Sendable {
     public var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 }
 
-/// How a demand ended.
-public enum DemandOutcome: Hashable, Sendable {
-    /// Everything it asked for is in the store.
-    case available
-    /// The reader gave up.
-    case cancelled
-    /// It cannot be had now; a later demand tries again.
-    case failed(reason: String)
-}
-
 /// What the caller has to do, in this order, after the planner's lock is released.
 public enum PlannerAction: Hashable, Sendable {
     /// Make this request.
@@ -63,7 +45,7 @@ public enum PlannerAction: Hashable, Sendable {
     /// A reader now waits for an extent that has arrived and is being decoded: do it next.
     case expedite(LayerID, Int)
     /// Tell the reader.
-    case complete(DemandTicket, DemandOutcome)
+    case complete(DemandID, ChunkOutcome)
 }
 
 /// What a request does next.

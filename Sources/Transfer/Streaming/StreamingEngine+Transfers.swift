@@ -1,7 +1,6 @@
 public import Base
 public import ContentStore
 import LayerIndex
-import LazyFileSystem
 import Logging
 import NIOCore
 import Planner
@@ -48,11 +47,7 @@ extension StreamingEngine {
             return .expedite(layer, extent)
         case .complete(let ticket, let outcome):
             guard let completion = state.completions.removeValue(forKey: ticket) else { return nil }
-            switch outcome {
-            case .available: return .complete(completion, .available)
-            case .cancelled: return .complete(completion, .cancelled)
-            case .failed(let reason): return .complete(completion, .failed(reason: reason))
-            }
+            return .complete(completion, outcome)
         }
     }
 

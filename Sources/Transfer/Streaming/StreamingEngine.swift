@@ -2,7 +2,6 @@ import Base
 public import ContentStore
 import Glibc
 import LayerIndex
-public import LazyFileSystem
 import Linux
 public import Logging
 public import Planner
@@ -23,7 +22,7 @@ public final class StreamingEngine: ChunkSource {
         var planner: Planner
         var layers: [LayerID: AttachedLayer] = [:]
         var byDigest: [Digest: AttachedLayer] = [:]
-        var completions: [DemandTicket: @Sendable (ChunkOutcome) -> Void] = [:]
+        var completions: [DemandID: @Sendable (ChunkOutcome) -> Void] = [:]
         var gates: [RequestID: RequestGate] = [:]
         var packs = PackDeliveries()
     }
@@ -144,7 +143,7 @@ public final class StreamingEngine: ChunkSource {
             guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
             state.layers[known.id] = nil
             let waiting = state.packs.drop(known.id)
-            return waiting.map { .complete($0.ticket, .failed(reason: "the layer is no longer in use")) }
+            return waiting.map { .complete($0.demand, .failed(reason: "the layer is no longer in use")) }
                 + state.planner.detach(known.id, now: now)
         }
     }
@@ -213,25 +212,24 @@ public final class StreamingEngine: ChunkSource {
     public func demand(
         _ layer: StoredLayer, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
     ) -> DemandID {
-        let ticket = DemandTicket(value: lastDemand.wrappingAdd(1, ordering: .relaxed).newValue)
+        let id = DemandID(value: lastDemand.wrappingAdd(1, ordering: .relaxed).newValue)
         apply { state, now in
-            state.completions[ticket] = completion
+            state.completions[id] = completion
             guard let known = state.byDigest[layer.digest] else {
-                return [.complete(ticket, .failed(reason: "nobody has said where layer \(layer.digest) can be had"))]
+                return [.complete(id, .failed(reason: "nobody has said where layer \(layer.digest) can be had"))]
             }
-            guard let extents = known.map.extents(missingIn: chunks) else { return [.complete(ticket, .available)] }
-            let waiter = PackDeliveries.Waiter(ticket: ticket, layer: known, chunks: chunks, since: now)
+            guard let extents = known.map.extents(missingIn: chunks) else { return [.complete(id, .available)] }
+            let waiter = PackDeliveries.Waiter(demand: id, layer: known, chunks: chunks, since: now)
             let distance = configuration.planner.joinDistanceInProfile
             if state.packs.park(waiter, distance: distance) { return [] }
-            return state.planner.demand(ticket, layer: known.id, extents: extents, now: now)
+            return state.planner.demand(id, layer: known.id, extents: extents, now: now)
         }
-        return DemandID(value: ticket.value)
+        return id
     }
 
     public func cancel(_ demand: DemandID) {
-        let ticket = DemandTicket(value: demand.value)
         apply { state, now in
-            state.packs.cancel(ticket) ? [.complete(ticket, .cancelled)] : state.planner.cancel(ticket, now: now)
+            state.packs.cancel(demand) ? [.complete(demand, .cancelled)] : state.planner.cancel(demand, now: now)
         }
     }
 
@@ -289,7 +287,7 @@ public final class StreamingEngine: ChunkSource {
     public func shutdown() async {
         let reason = "the transfer engine shuts down"
         apply { state, now in
-            state.packs.drop().map { .complete($0.ticket, .failed(reason: reason)) }
+            state.packs.drop().map { .complete($0.demand, .failed(reason: reason)) }
                 + state.planner.stop(reason: reason, now: now)
         }
         orders.finish()

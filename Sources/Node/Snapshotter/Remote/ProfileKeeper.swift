@@ -1,7 +1,6 @@
 public import Base
 import ContentStore
 import LayerIndex
-import LazyFileSystem
 import Logging
 import NIOPosix
 import Planner

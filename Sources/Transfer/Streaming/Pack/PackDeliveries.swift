@@ -14,7 +14,7 @@ struct DeliveryID: Hashable {
 struct PackDeliveries {
     /// A demand that a pack is to answer.
     struct Waiter: Sendable {
-        let ticket: DemandTicket
+        let demand: DemandID
         let layer: AttachedLayer
         let chunks: Range<Int>
         let since: MonotonicTime
@@ -141,9 +141,9 @@ struct PackDeliveries {
     }
 
     /// Takes out the demand, if it waits here.
-    mutating func cancel(_ ticket: DemandTicket) -> Bool {
+    mutating func cancel(_ demand: DemandID) -> Bool {
         for (id, delivery) in deliveries {
-            guard let index = delivery.waiters.firstIndex(where: { $0.ticket == ticket }) else { continue }
+            guard let index = delivery.waiters.firstIndex(where: { $0.demand == demand }) else { continue }
             deliveries[id]?.waiters.remove(at: index)
             return true
         }

@@ -170,10 +170,10 @@ extension StreamingEngine {
     ) -> [PlannerAction] {
         waiters.flatMap { waiter -> [PlannerAction] in
             if let extents = waiter.layer.map.extents(missingIn: waiter.chunks) {
-                return state.planner.demand(waiter.ticket, layer: waiter.layer.id, extents: extents, now: now)
+                return state.planner.demand(waiter.demand, layer: waiter.layer.id, extents: extents, now: now)
             }
             state.planner.wasServed(waiter.layer.id, since: waiter.since, now: now)
-            return [.complete(waiter.ticket, .available)]
+            return [.complete(waiter.demand, .available)]
         }
     }
 }

@@ -1,7 +1,6 @@
 public import Base
 public import ContentStore
 public import LayerIndex
-public import LazyFileSystem
 
 /// Follows the starts of containers that have no profile, one thread for all of them: see ``StartPrediction``.
 public final class Predictor: Sendable {

@@ -1,7 +1,6 @@
 import Base
 public import ContentStore
 public import LayerIndex
-import LazyFileSystem
 public import Registry
 
 /// What an image's configuration says of the process that a container of it runs (OCI image-spec, config.md).

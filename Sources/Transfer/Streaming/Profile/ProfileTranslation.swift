@@ -1,18 +1,6 @@
 import Base
 public import ContentStore
 public import LayerIndex
-public import LazyFileSystem
-
-/// A run of chunks of one layer that a profile wants.
-public struct ChunkRun: Sendable {
-    public let layer: StoredLayer
-    public let chunks: Range<Int>
-
-    public init(layer: StoredLayer, chunks: Range<Int>) {
-        self.layer = layer
-        self.chunks = chunks
-    }
-}
 
 /// Between a profile, which names files, and a chain, which has chunks.
 extension Profile {

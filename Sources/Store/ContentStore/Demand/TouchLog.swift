@@ -1,25 +1,24 @@
 public import Base
-import ContentStore
 import LayerIndex
 import Synchronization
 
-/// Which pieces of a mounted chain were read for the first time, in order: what a profile is made of.
+/// The first reads of each piece of a mounted chain, in order: the raw material of a profile.
 ///
-/// One for each time that a chain is brought up. The kernel holds no page of a chain that has just been mounted, so every
-/// first touch comes by here. A read whose chunks have all been touched costs a load for each 64 of them; memory is a bit a
-/// chunk and ``Touch`` for each one touched, up to ``maximumTouches``.
+/// Each mount of a chain has its own log. The kernel caches no page of a chain that was just mounted, so every first
+/// touch reaches the log. A read of touched chunks costs one load per 64 chunks. Memory is one bit per chunk and one
+/// ``Touch`` per touched chunk, up to ``maximumTouches``.
 public final class TouchLog: Sendable {
-    /// One chunk's first read.
+    /// The first read of one chunk.
     public struct Touch: Sendable, Equatable {
         /// The file's inode number in the chain's tree.
         public var inode: UInt64
         /// The part of the file that lies in the chunk, in bytes of the file.
         public var range: ByteRange
-        /// Nanoseconds since the first touch of all.
+        /// Nanoseconds since the log's first touch.
         public var time: UInt64
     }
 
-    /// More than this many are not written down: the log then ends.
+    /// The most touches in one log; the log closes when it is full.
     public static let maximumTouches = 1 << 16
 
     private struct State {
@@ -33,23 +32,26 @@ public final class TouchLog: Sendable {
     private let last = Atomic<UInt64>(0)
     private let state = Guarded(State())
 
-    /// A log of reads from `layers`, by device number of the chain's tree.
-    init(_ layers: [StoredLayer]) {
+    /// Creates a log of reads from `layers`, in the order of the tree's device numbers.
+    public init(_ layers: [StoredLayer]) {
         touched = layers.map { AtomicBits(count: $0.chunks.chunkCount) }
     }
 
-    /// Bytes were asked for that lie at `range` of a layer's content space; the whole file lies at `file` of it.
-    func note(device: Int, _ content: StoredLayer, _ range: ByteRange, inode: UInt64, file: ByteRange) {
+    /// Records a read of `range` in a layer's content space.
+    ///
+    /// - Parameters:
+    ///   - device: the layer's device number in the tree; it must have been in ``init(_:)``.
+    ///   - inode: the file that was read.
+    ///   - file: the whole file's place in the content space.
+    public func note(device: Int, _ content: StoredLayer, range: ByteRange, inode: UInt64, file: ByteRange) {
         guard isOpen.load(ordering: .relaxed) else { return }
         let chunks = content.chunks.chunks(overlapping: range)
         guard touched[device].first(in: chunks, where: false) != nil else { return }
-        append(device, content, chunks, inode, file)
+        append(device: device, content, chunks: chunks, inode: inode, file: file)
     }
 
     @inline(never)
-    private func append(
-        _ device: Int, _ content: StoredLayer, _ chunks: Range<Int>, _ inode: UInt64, _ file: ByteRange
-    ) {
+    private func append(device: Int, _ content: StoredLayer, chunks: Range<Int>, inode: UInt64, file: ByteRange) {
         let now = MonotonicTime.now()
         last.store(now.nanoseconds, ordering: .relaxed)
         for chunk in chunks where touched[device].set(chunk) {
@@ -67,24 +69,24 @@ public final class TouchLog: Sendable {
         state.withLock { $0.observer }?()
     }
 
-    /// `observer` is told of each first touch, after it has been written down and on the reader's way: it must not wait. There
-    /// is one.
+    /// Sets the one observer of first touches. It runs on the reader's thread after each first touch is recorded, so it
+    /// must not wait.
     public func onTouch(_ observer: (@Sendable () -> Void)?) {
         state.withLock { $0.observer = observer }
     }
 
-    /// The touches from number `first` on, in their order; none when the log has been closed.
+    /// Returns the touches from number `first` on, in order; none when the log is closed.
     public func touches(from first: Int) -> [Touch] {
         state.withLock { first < $0.touches.count ? Array($0.touches[first...]) : [] }
     }
 
-    /// When a chunk was last touched for the first time; `nil` when nothing has been read yet.
+    /// The time of the latest first touch; `nil` before the first read.
     public var lastTouch: MonotonicTime? {
         let time = last.load(ordering: .relaxed)
         return time == 0 ? nil : MonotonicTime(nanoseconds: time)
     }
 
-    /// Ends the log and gives what is in it, in the order of the touches. Nothing is noted from now on.
+    /// Closes the log and returns its touches in order. Later reads are not recorded.
     public func close() -> [Touch] {
         isOpen.store(false, ordering: .relaxed)
         return state.withLock { state in

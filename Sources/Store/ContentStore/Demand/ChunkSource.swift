@@ -1,0 +1,19 @@
+/// A supplier of missing chunks: the streaming engine, or a fake in tests.
+public protocol ChunkSource: AnyObject, Sendable {
+    /// Requests `chunks` of `layer` for a blocked reader. Chunks that are already present cost nothing.
+    ///
+    /// `completion` runs exactly once, on any thread, possibly before this function returns. It may copy a mebibyte and
+    /// make a system call, but it never waits.
+    func demand(
+        _ layer: StoredLayer, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
+    ) -> DemandID
+
+    /// Cancels a demand whose reader went away. If its completion has not run yet, it runs with
+    /// ``ChunkOutcome/cancelled``. A demand that has ended is ignored.
+    func cancel(_ demand: DemandID)
+
+    /// Records that a reader was served `chunks` of `layer` from the store; sequential reads are detected from it. The
+    /// file system calls this when a reader moves to other chunks, not for each read. It must return quickly and not
+    /// wait.
+    func noteRead(_ layer: StoredLayer, chunks: Range<Int>)
+}
