@@ -98,17 +98,21 @@ let upperHalf: [Target] =
         ],
         tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
+        "Node", "NodeDatabase", ["Base", "Concurrency", "Linux", "Registry", "Streaming", sqlite])
+    + module(
         "Node", "Snapshotter",
         [
             "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem",
-            "Registry", "Streaming", "Artifacts", "ContainerdAPI", "ContainerRuntime", grpc, grpcTransport,
+            "Registry", "Streaming", "Artifacts", "NodeDatabase", "ContainerdAPI", "ContainerRuntime", grpc,
+            grpcTransport,
             grpcProtobuf, protobuf, sqlite, logging, metrics, lifecycle, nio, nioPosix, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
         "Apps", "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Artifacts", "Snapshotter", "HTTPAPI", "ContainerdAPI", "ContainerRuntime", grpc,
+            "Streaming", "Artifacts", "NodeDatabase", "Snapshotter", "HTTPAPI", "ContainerdAPI", "ContainerRuntime",
+            grpc,
             grpcTransport, logging, metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1,
             system,
         ], tests: ["TestSupport", protobuf])

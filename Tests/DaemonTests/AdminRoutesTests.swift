@@ -6,8 +6,8 @@ import Linux
 import Logging
 import NIOCore
 import NIOPosix
+import NodeDatabase
 import Registry
-import Snapshotter
 import Streaming
 import Testing
 
@@ -33,9 +33,9 @@ extension AdminRoutes {
 
     static func withRoutes(isHealthy: Bool = true, _ body: (AdminRoutes) throws -> Void) throws {
         try withTemporaryDirectory { directory in
-            let store = try SnapshotStore(root: directory)
-            try body(AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(store)) { isHealthy })
-            try store.close()
+            let state = try StateDatabase(root: directory)
+            try body(AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(state)) { isHealthy })
+            try state.close()
         }
     }
 
@@ -49,15 +49,15 @@ extension AdminRoutes {
 
     @Test func metricsAreAPrometheusPage() throws {
         try withTemporaryDirectory { directory in
-            let store = try SnapshotStore(root: directory)
+            let state = try StateDatabase(root: directory)
             let page = MetricsPage()
             page.addSource { [("bytes_total", [], 42)] }
-            let routes = AdminRoutes(page: page, profiles: ProfileRecords(store)) { true }
+            let routes = AdminRoutes(page: page, profiles: ProfileRecords(state)) { true }
             let answer = routes.answer("GET", "/metrics", [])
             #expect(answer.status == 200)
             #expect(answer.type == "text/plain; version=0.0.4")
             #expect(Self.text(answer).contains("rivulet_bytes_total 42"))
-            try store.close()
+            try state.close()
         }
     }
 
@@ -106,8 +106,8 @@ extension AdminRoutes {
     /// A body that is too large is not held in memory but read to its end, and the connection then goes on.
     @Test(.timeLimit(.minutes(1))) func theServerRefusesABodyThatIsTooLarge() async throws {
         try await withTemporaryDirectory { directory in
-            let store = try SnapshotStore(root: directory)
-            let routes = AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(store)) { true }
+            let state = try StateDatabase(root: directory)
+            let routes = AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(state)) { true }
             let socket = directory + "/admin.sock"
             let server = AdminServer(
                 path: socket, routes: routes,
@@ -124,7 +124,7 @@ extension AdminRoutes {
             }
             run.cancel()
             _ = try? await run.value
-            try store.close()
+            try state.close()
             #expect(try answers.get() == ["HTTP/1.1 413 Payload Too Large", "HTTP/1.1 201 Created"])
         }
     }

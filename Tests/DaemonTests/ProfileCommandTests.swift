@@ -5,8 +5,8 @@ import Linux
 import Logging
 import NIOCore
 import NIOPosix
+import NodeDatabase
 import Registry
-import Snapshotter
 import Streaming
 import Testing
 
@@ -37,8 +37,8 @@ import Testing
         _ body: @Sendable (_ socket: String, _ records: ProfileRecords, _ directory: String) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory { directory in
-            let store = try SnapshotStore(root: directory)
-            let records = ProfileRecords(store)
+            let state = try StateDatabase(root: directory)
+            let records = ProfileRecords(state)
             let socket = directory + "/admin.sock"
             let server = AdminServer(
                 path: socket, routes: AdminRoutes(page: MetricsPage(), profiles: records) { true },
@@ -54,7 +54,7 @@ import Testing
             }
             run.cancel()
             _ = try? await run.value
-            try store.close()
+            try state.close()
             try outcome.get()
         }
     }

@@ -4,6 +4,7 @@ import GRPCCore
 import GRPCNIOTransportHTTP2
 import Linux
 import Logging
+import NodeDatabase
 import Snapshotter
 import SwiftProtobuf
 import TestSupport
@@ -16,7 +17,8 @@ typealias Mount = Containerd_Types_Mount
 /// A snapshotter in this process, and a client of it over a real socket.
 struct Harness: Sendable {
     let client: Client
-    let store: SnapshotStore
+    let state: StateDatabase
+    let records: SnapshotRecords
     let remote: FakeRemoteImages
     let clock: ManualClock
     let root: String
@@ -144,8 +146,8 @@ func withSnapshotter<Result: Sendable>(
     let clock = ManualClock()
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let state = root + "/state"
-    let store = try SnapshotStore(root: state)
-    let service = try SnapshotService(store: store, remote: remote, limits: limits, logger: logger, clock: clock)
+    let database = try StateDatabase(root: state)
+    let service = try SnapshotService(state: database, remote: remote, limits: limits, logger: logger, clock: clock)
     let socket = root + "/run/snapshotter.sock"
     let server = try SnapshotterServer(service, socket: .path(socket), logger: logger)
     let serving = Task { try await server.run() }
@@ -157,7 +159,9 @@ func withSnapshotter<Result: Sendable>(
             try await withGRPCClient(transport: transport) { client in
                 try await body(
                     Harness(
-                        client: Client(wrapping: client), store: store, remote: remote, clock: clock, root: state,
+                        client: Client(wrapping: client), state: database, records: SnapshotRecords(database),
+                        remote: remote,
+                        clock: clock, root: state,
                         socket: socket))
             })
     } catch {

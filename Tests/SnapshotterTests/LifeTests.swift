@@ -2,6 +2,7 @@ import Base
 import ContainerdAPI
 import GRPCCore
 import Linux
+import NodeDatabase
 import Snapshotter
 import Testing
 
@@ -38,7 +39,7 @@ struct LifeTests {
             try await snapshotter.remoteChain([bottom, top])
             try await snapshotter.remoteChain([other])
             #expect(try await snapshotter.unpack(top, on: other.chainID.description) == nil)
-            #expect(Set(try snapshotter.store.chains()) == [bottom.chainID, top.chainID, other.chainID])
+            #expect(Set(try snapshotter.records.chains()) == [bottom.chainID, top.chainID, other.chainID])
             try await snapshotter.remove(top.chainID.description)
             try await snapshotter.cleanup()
             // The other one, on another parent, still holds it.
@@ -48,7 +49,7 @@ struct LifeTests {
             #expect(snapshotter.remote.forgotten.isEmpty)
             try await snapshotter.cleanup()
             #expect(Set(snapshotter.remote.forgotten) == [top.chainID, bottom.chainID])
-            #expect(try snapshotter.store.chains() == [other.chainID])
+            #expect(try snapshotter.records.chains() == [other.chainID])
         }
     }
 
@@ -124,7 +125,7 @@ struct LifeTests {
                 // Without asking anybody.
                 #expect(try await snapshotter.unpack(layer, namespace: "default/9") == nil)
                 #expect(snapshotter.remote.requests.isEmpty)
-                #expect(snapshotter.store.recovery == nil)
+                #expect(snapshotter.state.recovery == nil)
             }
         }
     }
@@ -208,17 +209,17 @@ struct LifeTests {
             for name in ["", "-wal", "-shm"] { try? Sys.unlink(path + name) }
             try Sys.writeFile(path, bytes)
             try await withSnapshotter(root: root) { (snapshotter: Harness) async throws in
-                let recovery = try #require(snapshotter.store.recovery)
-                #expect(recovery.setAside.count >= 2)
-                for place in recovery.setAside { #expect(try Sys.exists(place)) }
+                let recovery = try #require(snapshotter.state.recovery)
+                #expect(recovery.quarantined.count >= 2)
+                for place in recovery.quarantined { #expect(try Sys.exists(place)) }
                 // The containers that run now keep their directories.
-                let kept = try #require(recovery.setAside.first { $0.contains("/snapshots.broken") })
+                let kept = try #require(recovery.quarantined.first { $0.contains("/snapshots.broken") })
                 #expect(try Sys.list(kept).count == 200)
                 #expect(try await snapshotter.names().isEmpty)
                 _ = try await snapshotter.prepare("key 1")
             }
             try await withSnapshotter(root: root) { (snapshotter: Harness) async throws in
-                #expect(snapshotter.store.recovery == nil)
+                #expect(snapshotter.state.recovery == nil)
                 let names = try await snapshotter.names()
                 #expect(names == ["key 1"])
             }
@@ -227,14 +228,14 @@ struct LifeTests {
 
     @Test(arguments: ["relative", "/with space", "/with,comma", "/with:colon", "/back\\slash"])
     func aRootThatMountOptionsCannotHoldIsRefused(_ root: String) throws {
-        let error = #expect(throws: SnapshotterError.self) { _ = try SnapshotStore(root: root) }
+        let error = #expect(throws: NodeDatabaseError.self) { _ = try StateDatabase(root: root) }
         #expect(error?.code == .invalidArgument)
     }
 
     @Test func oneStateDirectoryHasOneOwner() throws {
         try withTemporaryDirectory { root in
-            let first = try SnapshotStore(root: root)
-            let error = #expect(throws: SnapshotterError.self) { _ = try SnapshotStore(root: root) }
+            let first = try StateDatabase(root: root)
+            let error = #expect(throws: NodeDatabaseError.self) { _ = try StateDatabase(root: root) }
             #expect(error?.code == .inUse)
             try first.close()
         }

@@ -179,7 +179,7 @@ struct RecordTests {
             }
             #expect(outcomes.filter { $0 == nil }.count == 1)
             #expect(outcomes.filter { $0 == .alreadyExists }.count == 19)
-            #expect(try snapshotter.store.count() == 1)
+            #expect(try snapshotter.records.count() == 1)
             #expect(try Sys.list(snapshotter.root + "/snapshots").count == 1)
         }
     }
@@ -193,7 +193,7 @@ struct RecordTests {
                 _ = try await snapshotter.client.remove(.with { $0.key = "key\(number)" }, metadata: metadata)
                 _ = try await snapshotter.client.cleanup(.init(), metadata: metadata)
             }
-            #expect(try snapshotter.store.count() == 0)
+            #expect(try snapshotter.records.count() == 0)
         }
     }
 

@@ -239,7 +239,7 @@ struct RemoteTests {
             }
             #expect(remote == 20)
             #expect(snapshotter.remote.requests.count == 1)
-            #expect(try snapshotter.store.count() == 1)
+            #expect(try snapshotter.records.count() == 1)
         }
     }
 

@@ -5,6 +5,7 @@ import GRPCNIOTransportHTTP2
 import Glibc
 import Linux
 import Logging
+import NodeDatabase
 import Snapshotter
 import SwiftProtobuf
 import Testing
@@ -13,7 +14,7 @@ import Testing
 struct ServerTests {
     private static func service(_ root: String) throws -> SnapshotService {
         try SnapshotService(
-            store: SnapshotStore(root: root + "/state"), remote: FakeRemoteImages(directory: root),
+            state: StateDatabase(root: root + "/state"), remote: FakeRemoteImages(directory: root),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 

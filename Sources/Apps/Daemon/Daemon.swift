@@ -8,6 +8,7 @@ import LazyFileSystem
 import Linux
 import Logging
 import NIOPosix
+import NodeDatabase
 import Planner
 import Registry
 import ServiceLifecycle
@@ -42,7 +43,7 @@ struct Daemon: Sendable {
         }
         if let reporter { policy.profiles.report = { reporter.report($0) } }
         let store = try openStore(logger)
-        let records = try openRecords()
+        let state = try openState()
         let registry = makeRegistry(logger)
         let engine = try makeEngine(registry, logger)
         let root = configuration.root
@@ -52,12 +53,12 @@ struct Daemon: Sendable {
         workers.start()
         let resolver = ImageResolver(
             registry: registry, content: configuration.containerdAddress.map { ContentClient(socket: $0) },
-            store: store, fileSystem: fileSystem, engine: engine, records: records, workers: workers,
+            store: store, fileSystem: fileSystem, engine: engine, state: state, workers: workers,
             mountPoint: mount.mountPoint, policy: policy, logger: logger)
         page.addSource { Self.figures(registry: registry, engine: engine, mount: mount) }
 
         let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
-        let server = try makeServer(records, resolver, logger)
+        let server = try makeServer(state, resolver, logger)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(
                 service: StoreService(
@@ -71,7 +72,7 @@ struct Daemon: Sendable {
                 .init(
                     service: AdminServer(
                         path: admin,
-                        routes: AdminRoutes(page: page, profiles: ProfileRecords(records)) { mount.isHealthy },
+                        routes: AdminRoutes(page: page, profiles: ProfileRecords(state)) { mount.isHealthy },
                         logger: logger)))
         }
         if let reporter { services.append(.init(service: reporter)) }
@@ -142,9 +143,9 @@ struct Daemon: Sendable {
         }
     }
 
-    private func openRecords() throws(StartupError) -> SnapshotStore {
-        do throws(SnapshotterError) {
-            return try SnapshotStore(root: configuration.root)
+    private func openState() throws(StartupError) -> StateDatabase {
+        do throws(NodeDatabaseError) {
+            return try StateDatabase(root: configuration.root)
         } catch {
             throw StartupError(.unusableDirectory, error.description)
         }
@@ -176,13 +177,13 @@ struct Daemon: Sendable {
     }
 
     private func makeServer(
-        _ records: SnapshotStore, _ resolver: ImageResolver, _ logger: Logger
+        _ state: StateDatabase, _ resolver: ImageResolver, _ logger: Logger
     ) throws(StartupError) -> SnapshotterServer {
         var limits = SnapshotService.Limits()
         limits.prepare = .seconds(configuration.prepareTimeout)
         let inherited = InheritedSockets.listening(environment: Self.environment)
         do throws(SnapshotterError) {
-            let service = try SnapshotService(store: records, remote: resolver, limits: limits, logger: logger)
+            let service = try SnapshotService(state: state, remote: resolver, limits: limits, logger: logger)
             return try SnapshotterServer(
                 service, socket: inherited.map { .inherited($0) } ?? .path(configuration.address), logger: logger)
         } catch {

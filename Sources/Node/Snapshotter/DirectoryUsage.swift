@@ -1,6 +1,7 @@
 import Base
 import Glibc
 import Linux
+import NodeDatabase
 import SystemPackage
 
 /// Counts what a directory takes on disk, within bounds.

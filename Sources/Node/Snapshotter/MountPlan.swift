@@ -1,4 +1,5 @@
 import ContainerdAPI
+import NodeDatabase
 import SwiftProtobuf
 
 /// The mounts that containerd is told to make: pure, from what lies where.

@@ -1,4 +1,5 @@
 import Base
+import NodeDatabase
 
 /// What containerd's unpacker asks for when it prepares a layer: the chain that the layer shall complete.
 ///
@@ -31,8 +32,8 @@ struct RemoteTarget: Sendable {
     /// Throws a reason for labels that are there but make no sense.
     func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
         // containerd's own labels, or those that stargz-snapshotter's ctr-remote sets in their stead.
-        guard let image = labels[SnapshotLabels.imageReference] ?? labels[SnapshotLabels.stargzReference],
-            let layer = labels[SnapshotLabels.layerDigest] ?? labels[SnapshotLabels.stargzDigest]
+        guard let image = labels[RemoteLabels.imageReference] ?? labels[RemoteLabels.stargzReference],
+            let layer = labels[RemoteLabels.layerDigest] ?? labels[RemoteLabels.stargzDigest]
         else { return nil }
         guard !image.isEmpty, image.utf8.count <= 1024 else {
             throw RemoteTargetError(reason: FallbackReason(.badLabel, "malformed image reference"))
@@ -41,7 +42,7 @@ struct RemoteTarget: Sendable {
             throw RemoteTargetError(reason: FallbackReason(.badLabel, "malformed layer digest"))
         }
         var manifestDigest: Digest?
-        if let manifest = labels[SnapshotLabels.manifestDigest] {
+        if let manifest = labels[RemoteLabels.manifestDigest] {
             manifestDigest = Digest(manifest)
             guard manifestDigest != nil else {
                 throw RemoteTargetError(reason: FallbackReason(.badLabel, "malformed manifest digest"))

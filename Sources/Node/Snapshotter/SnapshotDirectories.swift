@@ -1,13 +1,14 @@
 import Base
 import Linux
+import NodeDatabase
 import SystemPackage
 
 /// The directories of local snapshots: `snapshots/<number>/fs` and, for active ones, `work` beside it.
 ///
 /// Names come from our own numbers, never from a key. Modes do not depend on the umask.
 struct SnapshotDirectories: Sendable {
-    /// Their directory in the state directory.
-    static let name = "snapshots"
+    /// The name of their directory in the state directory.
+    static let name = StateDatabase.snapshotsDirectory
     /// The directory of short names in the state directory.
     static let linkName = "l"
 

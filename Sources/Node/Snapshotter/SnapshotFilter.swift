@@ -1,3 +1,5 @@
+import NodeDatabase
+
 /// containerd's filter language, as `List` takes it.
 ///
 /// One of the filters must match; in a filter, all selectors divided by commas. A selector is a field, alone (it must

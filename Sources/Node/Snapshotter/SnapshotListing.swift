@@ -1,3 +1,5 @@
+import NodeDatabase
+
 /// The state of one `List` between its frames.
 struct SnapshotListing: Sendable {
     /// As many as containerd's own service puts into a frame.
@@ -16,12 +18,12 @@ struct SnapshotListing: Sendable {
     }
 
     /// The next matching records: a full frame, or fewer, none even, before the end.
-    mutating func nextFrame(from store: SnapshotStore) throws(SnapshotterError) -> [SnapshotRecord] {
+    mutating func nextFrame(from records: SnapshotRecords) throws -> [SnapshotRecord] {
         var frame: [SnapshotRecord] = []
         var rows = 0
         while frame.count < Self.frameSize, rows < Self.mostRows, !isAtEnd {
             let wanted = Self.frameSize - frame.count
-            let page = try store.page(after: last, limit: wanted, refs: refs)
+            let page = try records.page(after: last, limit: wanted, refs: refs)
             rows += page.count
             if page.count < wanted { isAtEnd = true }
             if let lastRecord = page.last { last = lastRecord.id }

@@ -1,6 +1,7 @@
 import Base
 import Concurrency
 import Logging
+import NodeDatabase
 
 extension SnapshotService {
     /// Deletes what removed snapshots left: directories, and chains that nothing holds any more.
@@ -16,7 +17,7 @@ extension SnapshotService {
         do {
             while !Task.isCancelled {
                 let known = failed
-                let things = try await quick.run { [store] in try store.removed(limit: known.count + 100) }
+                let things = try await quick.run { [records] in try records.removed(limit: known.count + 100) }
                 let directories = things.directories.filter { !known.contains($0) }
                 guard !directories.isEmpty || !things.chains.isEmpty else { return }
                 for id in directories where await !delete(id) { failed.insert(id) }
@@ -29,9 +30,9 @@ extension SnapshotService {
 
     private func delete(_ id: Int64) async -> Bool {
         do {
-            try await slow.run { [store, directories] in
+            try await slow.run { [records, directories] in
                 try directories.remove(id)
-                try store.forget(directory: id)
+                try records.forget(directory: id)
             }
             return true
         } catch {
@@ -43,7 +44,7 @@ extension SnapshotService {
     }
 
     private func forget(_ chainID: Digest) async throws {
-        guard try await quick.run({ [store] in try store.take(chain: chainID) }) else { return }
+        guard try await quick.run({ [records] in try records.take(chain: chainID) }) else { return }
         // A layer that is being prepared again right now will hold it.
         guard !preparations.isRunning({ $0.chainID == chainID }) else { return }
         await remote.forget(chainID: chainID)

@@ -2,6 +2,7 @@ import Base
 public import ContainerdAPI
 public import GRPCCore
 import Logging
+import NodeDatabase
 import SwiftProtobuf
 
 extension SnapshotService {
@@ -20,8 +21,8 @@ extension SnapshotService {
                     logger.notice(
                         "containerd downloads this layer: it cannot be streamed",
                         metadata: [
-                            "image": "\(request.labels[SnapshotLabels.imageReference] ?? "")",
-                            "layer": "\(request.labels[SnapshotLabels.layerDigest] ?? "")",
+                            "image": "\(request.labels[RemoteLabels.imageReference] ?? "")",
+                            "layer": "\(request.labels[RemoteLabels.layerDigest] ?? "")",
                             "chain": "\(target.chainID)", "reason": "\(reason.code.rawValue)",
                             "detail": "\(reason.detail)",
                         ])
@@ -55,8 +56,8 @@ extension SnapshotService {
     ) async throws -> MountPlan {
         // The tree below is brought up before there is anything to undo. What is below a committed snapshot never
         // changes.
-        let below = try await quick.run { [store] in
-            try store.parent(key: parent).map { try store.recordAndStack(key: $0.key) }
+        let below = try await quick.run { [records] in
+            try records.parent(key: parent).map { try records.recordAndStack(key: $0.key) }
         }
         let lowers: [String]
         if let (record, stack) = below {
@@ -64,8 +65,9 @@ extension SnapshotService {
         } else {
             lowers = []
         }
-        let record = try await quick.run { [store, directories] in
-            try store.create(key: key, parent: parent, kind: kind, labels: SnapshotLabels.stored(labels)) { record, _ in
+        let record = try await quick.run { [records, directories] in
+            try records.create(key: key, parent: parent, kind: kind, labels: SnapshotLabels.stored(labels)) {
+                record, _ in
                 guard record.hasDirectory else { return }
                 do {
                     try directories.make(record.id, work: kind == .active, parent: lowers.first)

@@ -1,6 +1,7 @@
 import Base
 import Concurrency
 import Logging
+import NodeDatabase
 
 /// What work on a remote layer is shared by.
 struct PreparationKey: Hashable, Sendable {
@@ -32,9 +33,9 @@ extension SnapshotService {
     /// Only two things stop a pull, both of them disagreements about what is below: a parent that is not there, or not
     /// committed. For everything else there is the ordinary way.
     func takeRemote(_ target: RemoteTarget, parent: String) async throws -> RemoteAnswer {
-        let (below, present) = try await quick.run { [store] in
-            let below = try store.parent(key: parent)
-            return (below, try store.committed(ref: target.chainID.description, parent: below?.id))
+        let (below, present) = try await quick.run { [records] in
+            let below = try records.parent(key: parent)
+            return (below, try records.committed(ref: target.chainID.description, parent: below?.id))
         }
         if let present, await isUsable(present) { return .exists }
 
@@ -77,8 +78,8 @@ extension SnapshotService {
         case .declined(let reason): return .declined(reason)
         case .ready(let size, let inodes):
             do {
-                _ = try await quick.run { [store] in
-                    try store.createRemote(
+                _ = try await quick.run { [records] in
+                    try records.createRemote(
                         RemoteIdentity(chainID: request.chainID, layerDigest: request.layerDigest), parent: parent,
                         labels: SnapshotLabels.stored(request.labels),
                         usage: SnapshotUsage(size: Int64(clamping: size), inodes: Int64(clamping: inodes)))
@@ -88,7 +89,7 @@ extension SnapshotService {
                 logger.error(
                     "a remote layer could not be recorded",
                     metadata: ["chain": "\(request.chainID)", "error": "\(error)"])
-                if (try? await quick.run({ [store] in try store.holds(chain: request.chainID) })) == false {
+                if (try? await quick.run({ [records] in try records.holds(chain: request.chainID) })) == false {
                     await remote.forget(chainID: request.chainID)
                 }
                 return .declined(FallbackReason(.storage, "the snapshot could not be recorded"))
@@ -99,7 +100,7 @@ extension SnapshotService {
     /// Takes away the record of a remote snapshot that is lost. With something on top of it, it stays: a parent cannot
     /// be replaced, and the chain may come back.
     private func discard(_ record: SnapshotRecord) async throws {
-        let isGone = try await quick.run { [store] in try store.removeRemoteIfUnused(id: record.id) }
+        let isGone = try await quick.run { [records] in try records.removeRemoteIfUnused(id: record.id) }
         logger.warning(
             "a remote snapshot is lost and cannot be had again",
             metadata: ["snapshot": "\(record.key)", "removed": "\(isGone)"])

@@ -4,12 +4,13 @@ public import ContainerdAPI
 public import GRPCCore
 import Linux
 public import Logging
+public import NodeDatabase
 public import SwiftProtobuf
 import SystemPackage
 
 /// containerd's Snapshots v1 service.
 ///
-/// Records are in a ``SnapshotStore``, the directories of local snapshots beside it, remote layers behind
+/// Records are in ``SnapshotRecords``, the directories of local snapshots beside it, remote layers behind
 /// ``RemoteImages``. Every call answers within a bound, whatever is beneath: containerd sets no deadlines, and holds a
 /// lock over `List` and `Remove` while it collects garbage. What takes long to delete is only noted down by `Remove`
 /// and deleted by `Cleanup`, which containerd calls outside that lock.
@@ -28,7 +29,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         public init() {}
     }
 
-    public let store: SnapshotStore
+    public let records: SnapshotRecords
+    private let state: StateDatabase
     let remote: any RemoteImages
     let limits: Limits
     let clock: any TimeSource
@@ -44,23 +46,26 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     /// `clock` measures the limits; tests turn their own.
     public init(
-        store: SnapshotStore, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
+        state: StateDatabase, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
         clock: any TimeSource = .system
     ) throws(SnapshotterError) {
-        self.store = store
+        self.state = state
+        records = SnapshotRecords(state)
         self.remote = remote
         self.limits = limits
         self.clock = clock
         self.logger = logger
-        directories = try SnapshotDirectories(root: store.root)
+        directories = try SnapshotDirectories(root: state.root)
         overlayOptions = KernelOverlay.mountOptions()
         preparations = SingleFlight(
             clock: clock, abandonAfter: limits.prepare * 4, limit: limits.layersInPreparation)
         cleanups = SingleFlight(clock: clock, abandonAfter: .seconds(3600), limit: 1)
-        if let recovery = store.recovery {
+        if let recovery = state.recovery {
             logger.error(
                 "the snapshot database could not be used: starting with none",
-                metadata: ["reason": "\(recovery.reason)", "set_aside": "\(recovery.setAside.joined(separator: " "))"])
+                metadata: [
+                    "reason": "\(recovery.reason)", "quarantined": "\(recovery.quarantined.joined(separator: " "))",
+                ])
         }
     }
 
@@ -70,7 +75,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     /// when it is active; a committed one is reported, and whatever is mounted on it fails.
     public func recover() async throws {
         try await quick.run { [self] in
-            let (orphans, missing) = try store.reconcile(present: try directories.present())
+            let (orphans, missing) = try records.reconcile(present: try directories.present())
             if !orphans.isEmpty {
                 logger.notice("deleting directories without a snapshot", metadata: ["count": "\(orphans.count)"])
             }
@@ -93,7 +98,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     public func shutDown() async throws {
         await quick.shutDown()
         await slow.shutDown()
-        try store.close()
+        try state.close()
     }
 
     // MARK: - Calls that only look
@@ -102,7 +107,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         request: Containerd_Services_Snapshots_V1_MountsRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_MountsResponse {
         try await answer("Mounts") { [self] in
-            let (record, stack) = try await quick.run { [store] in try store.recordAndStack(key: request.key) }
+            let (record, stack) = try await quick.run { [records] in try records.recordAndStack(key: request.key) }
             guard record.kind != .committed else {
                 throw SnapshotterError(.failedPrecondition, "snapshot \(request.key) is committed: it has no mounts")
             }
@@ -115,7 +120,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         request: Containerd_Services_Snapshots_V1_StatSnapshotRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_StatSnapshotResponse {
         try await answer("Stat") { [self] in
-            let record = try await quick.run { [store] in try store.record(key: request.key) }
+            let record = try await quick.run { [records] in try records.record(key: request.key) }
             return .with { $0.info = Containerd_Services_Snapshots_V1_Info(record) }
         }
     }
@@ -132,9 +137,9 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         while !listing.isAtEnd {
             let before = listing
             let (records, after) = try await answer("List") { [self] in
-                try await quick.run { [store] in
+                try await quick.run { [records] in
                     var listing = before
-                    return (try listing.nextFrame(from: store), listing)
+                    return (try listing.nextFrame(from: records), listing)
                 }
             }
             listing = after
@@ -149,7 +154,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         request: Containerd_Services_Snapshots_V1_UsageRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_UsageResponse {
         try await answer("Usage") { [self] in
-            let record = try await quick.run { [store] in try store.record(key: request.key) }
+            let record = try await quick.run { [records] in try records.record(key: request.key) }
             let usage = try await usage(of: record)
             return .with {
                 $0.size = usage.size
@@ -163,14 +168,14 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         guard record.hasDirectory else { return SnapshotUsage(size: 0, inodes: 0) }
         // containerd commits inside its own transaction, so that a commit must not walk a tree: a committed snapshot is
         // counted here, when somebody first asks.
-        return try await slow.run { [store, directories] in
+        return try await slow.run { [records, directories] in
             let measured: DirectoryUsage
             do throws(Errno) {
                 measured = try DirectoryUsage.measure(directories.upper(record.id))
             } catch .noSuchFileOrDirectory {
                 return SnapshotUsage(size: 0, inodes: 0)
             }
-            if record.kind == .committed, measured.isComplete { try store.setUsage(id: record.id, measured.usage) }
+            if record.kind == .committed, measured.isComplete { try records.setUsage(id: record.id, measured.usage) }
             return measured.usage
         }
     }
@@ -183,8 +188,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         try await answer("Commit") { [self] in
             try SnapshotLabels.check(key: request.name, "name")
             try SnapshotLabels.check(request.labels)
-            try await quick.run { [store] in
-                try store.commit(
+            try await quick.run { [records] in
+                try records.commit(
                     name: request.name, key: request.key, labels: SnapshotLabels.stored(request.labels),
                     parent: request.parent)
             }
@@ -198,10 +203,10 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         try await answer("Update") { [self] in
             let name = request.info.name
             try SnapshotLabels.check(key: name, "name")
-            let fields = try SnapshotStore.LabelFields(
+            let fields = try LabelFields(
                 paths: request.hasUpdateMask ? request.updateMask.paths : [], snapshot: name)
-            let record = try await quick.run { [store] in
-                try store.update(key: name, labels: request.info.labels, fields: fields)
+            let record = try await quick.run { [records] in
+                try records.update(key: name) { fields.apply(request.info.labels, to: &$0) }
             }
             return .with { $0.info = Containerd_Services_Snapshots_V1_Info(record) }
         }
@@ -212,8 +217,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     ) async throws -> Google_Protobuf_Empty {
         try await answer("Remove") { [self] in
             do {
-                try await quick.run { [store] in try store.remove(key: request.key) }
-            } catch let error as SnapshotterError where [.unavailable, .storage].contains(error.code) {
+                try await quick.run { [records] in try records.remove(key: request.key) }
+            } catch let error as NodeDatabaseError where [.unavailable, .storage].contains(error.code) {
                 // Any other code makes containerd end its whole pass over this snapshotter.
                 throw SnapshotterError(.failedPrecondition, "cannot remove snapshot \(request.key) now", cause: error)
             }
@@ -236,37 +241,16 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     ) async throws -> Value {
         do {
             return try await bounded(limits.request + waiting, clock: clock, call: call, body)
-        } catch let error as SnapshotterError {
-            if error.code == .storage {
-                logger.error("\(call) failed", metadata: ["error": "\(error)"])
-            }
-            if call == "Remove", error.code == .deadlineExceeded {
-                throw SnapshotterError(.failedPrecondition, "cannot remove the snapshot now", cause: error)
-            }
-            throw error
         } catch {
-            logger.error("\(call) failed", metadata: ["error": "\(error)"])
-            throw SnapshotterError.wrapping(error, call)
-        }
-    }
-}
-
-extension SnapshotStore.LabelFields {
-    /// What an update mask names; none means all labels.
-    init(paths: [String], snapshot: String) throws(SnapshotterError) {
-        var names: [String] = []
-        var all = paths.isEmpty
-        for path in paths {
-            if path == "labels" {
-                all = true
-            } else if path.hasPrefix("labels."), path.utf8.count > 7 {
-                names.append(String(path.dropFirst(7)))
-            } else {
-                throw SnapshotterError(
-                    .invalidArgument, "cannot update field \(path.prefix(64)) of snapshot \(snapshot), only labels")
+            let failure = SnapshotterError.wrapping(error, call)
+            if failure.code == .storage {
+                logger.error("\(call) failed", metadata: ["error": "\(failure)"])
             }
+            if call == "Remove", failure.code == .deadlineExceeded {
+                throw SnapshotterError(.failedPrecondition, "cannot remove the snapshot now", cause: failure)
+            }
+            throw failure
         }
-        self = all ? .all : .some(names)
     }
 }
 

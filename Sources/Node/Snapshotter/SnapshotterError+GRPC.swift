@@ -1,5 +1,6 @@
 import Base
 public import GRPCCore
+import NodeDatabase
 
 /// The one place where our errors become gRPC status codes.
 ///
@@ -23,12 +24,28 @@ extension SnapshotterError: RPCErrorConvertible {
 }
 
 extension SnapshotterError {
-    /// `error` as an error of this module; one of another module that has no better code becomes ``Code/storage``.
+    /// Returns `error` as an error of this module. One of another module without a better code becomes ``Code/storage``.
     static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> SnapshotterError {
         switch error {
         case let error as SnapshotterError: error
+        case let error as NodeDatabaseError: SnapshotterError(Code(error.code), error.message, cause: error.cause)
         case is CancellationError: SnapshotterError(.cancelled, "\(doing()): cancelled")
         default: SnapshotterError(.storage, doing(), cause: error)
         }
+    }
+}
+
+extension SnapshotterError.Code {
+    init(_ code: NodeDatabaseError.Code) {
+        self =
+            switch code {
+            case .invalidArgument: .invalidArgument
+            case .notFound: .notFound
+            case .alreadyExists: .alreadyExists
+            case .failedPrecondition: .failedPrecondition
+            case .unavailable: .unavailable
+            case .storage: .storage
+            case .inUse: .inUse
+            }
     }
 }

@@ -1,7 +1,7 @@
 import Base
 import FoundationEssentials
 public import HTTPAPI
-public import Snapshotter
+public import NodeDatabase
 import Streaming
 
 /// What the admin socket answers:

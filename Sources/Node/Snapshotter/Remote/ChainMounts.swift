@@ -6,6 +6,7 @@ import LazyFileSystem
 import Linux
 import Logging
 import NIOPosix
+import NodeDatabase
 import Registry
 import Streaming
 

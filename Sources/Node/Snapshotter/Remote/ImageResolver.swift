@@ -8,6 +8,7 @@ import LayerIndex
 public import LazyFileSystem
 public import Logging
 public import NIOPosix
+public import NodeDatabase
 public import Registry
 public import Streaming
 
@@ -84,11 +85,11 @@ public final class ImageResolver: RemoteImages {
     private let workers: NIOThreadPool
     private let logger: Logger
 
-    /// A resolver over the parts that do the work. `content` is where containerd keeps what it pulls; `records` is where it keeps
+    /// A resolver over the parts that do the work. `content` is where containerd keeps what it pulls; `state` is where it keeps
     /// which layers a chain has; `workers` is the pool for blocking work; `mountPoint` is where `fileSystem` is served.
     public init(
         registry: RegistryClient, content: ContentClient?, store: ContentStore, fileSystem: LazyFileSystem,
-        engine: StreamingEngine, records: SnapshotStore, workers: NIOThreadPool, mountPoint: String, policy: Policy,
+        engine: StreamingEngine, state: StateDatabase, workers: NIOThreadPool, mountPoint: String, policy: Policy,
         logger: Logger
     ) {
         self.registry = registry
@@ -103,14 +104,14 @@ public final class ImageResolver: RemoteImages {
             allowUnverifiedTOC: policy.allowUnverifiedTOC, isAudited: policy.auditsArtifacts, logger: logger)
         artifacts = ArtifactFinder(registry: registry, keys: policy.artifactKeys, logger: logger)
         profiles = ProfileKeeper(
-            records: ProfileRecords(records), engine: engine, workers: workers, policy: policy.profiles,
+            records: ProfileRecords(state), engine: engine, workers: workers, policy: policy.profiles,
             logger: logger)
         let auditor =
             policy.auditsArtifacts
             ? LayerAuditor(registry: registry, store: store, workers: workers, logger: logger) : nil
         if let auditor { engine.onLayerCompleted { auditor.audit($0) } }
         chains = ChainMounts(
-            records: ChainRecords(database: records.pool), store: store, fileSystem: fileSystem, engine: engine,
+            records: ChainRecords(state), store: store, fileSystem: fileSystem, engine: engine,
             profiles: profiles, workers: workers, building: building, mountPoint: mountPoint,
             auditor: auditor, predicts: policy.predicts, fillsInBackground: policy.fillsInBackground, logger: logger)
     }

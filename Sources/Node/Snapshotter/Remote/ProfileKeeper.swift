@@ -3,6 +3,7 @@ import ContentStore
 import LayerIndex
 import Logging
 import NIOPosix
+import NodeDatabase
 import Planner
 import Registry
 public import Streaming

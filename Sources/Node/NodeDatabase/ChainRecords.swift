@@ -1,55 +1,42 @@
-import Base
+public import Base
 import GRDB
-import Registry
+public import Registry
 
-/// One layer of a chain, and where its blob can be fetched.
-struct RemoteLayer: Sendable, Hashable {
-    let digest: Digest
-    let repository: Repository
+/// One layer of a chain, and a repository that has its blob.
+public struct RemoteLayer: Sendable, Hashable {
+    public let digest: Digest
+    public let repository: Repository
+
+    public init(digest: Digest, repository: Repository) {
+        self.digest = digest
+        self.repository = repository
+    }
 }
 
-/// Which layers each remote chain consists of, kept in the state database so that a restart can mount without the network.
+/// The layers of each remote chain, kept in the state database so that a restart can mount without the network.
 ///
 /// A chain is a layer on a parent chain, so a chain of n layers is n rows. The row's number is the chain's *slot*: the
 /// upper half of its node ids, the same for as long as the chain is known and not given to another chain afterwards
 /// (`AUTOINCREMENT`), because the kernel may remember nodes of a chain that is gone.
-struct ChainRecords: Sendable {
+public struct ChainRecords: Sendable {
     /// Slots are the upper 24 bits of a node id; 0 is the mount's own.
     static let maximumSlot: Int64 = 1 << 24 - 1
-    /// More layers than this in one chain are not believed: containerd itself stops at 128 in practice.
+    /// The most layers of one chain; containerd itself stops at 128 in practice.
     static let maximumDepth = 1024
 
-    private let database: any DatabaseWriter
+    private let state: StateDatabase
 
-    /// Records in `database`, whose migrator has run ``register(in:)``.
-    init(database: any DatabaseWriter) {
-        self.database = database
+    /// Accesses the records in `state`.
+    public init(_ state: StateDatabase) {
+        self.state = state
     }
 
-    /// Adds the table to the migrations of the state database.
-    static func register(in migrator: inout DatabaseMigrator) {
-        migrator.registerMigration("chains") { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE chains (
-                        slot INTEGER PRIMARY KEY AUTOINCREMENT,
-                        id TEXT NOT NULL UNIQUE,
-                        parent TEXT,
-                        layer TEXT NOT NULL,
-                        host TEXT NOT NULL,
-                        repository TEXT NOT NULL
-                    ) STRICT;
-                    CREATE INDEX chains_by_layer ON chains (layer);
-                    """)
-        }
-    }
-
-    /// Records that `chain` is `layer` on `parent`, unless it is known already.
+    /// Records that `chain` is `layer` on `parent`, unless the chain is known.
     ///
-    /// - Returns: whether the record, old or new, says exactly this layer on this parent. The repository may differ: a
-    ///   blob is the same wherever it comes from.
-    func add(_ chain: Digest, parent: Digest?, layer: RemoteLayer) throws -> Bool {
-        try database.write { database in
+    /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ: a blob is the
+    ///   same wherever it comes from.
+    public func add(_ chain: Digest, parent: Digest?, layer: RemoteLayer) throws(NodeDatabaseError) -> Bool {
+        try state.write("recording chain \(chain)") { database in
             if let row = try Row.fetchOne(
                 database, sql: "SELECT parent, layer FROM chains WHERE id = ?", arguments: [chain.hex])
             {
@@ -64,9 +51,9 @@ struct ChainRecords: Sendable {
         }
     }
 
-    /// The slot and the layers of `chain`, bottom first; `nil` when it, or one below it, is not known.
-    func find(_ chain: Digest) throws -> (slot: UInt32, layers: [RemoteLayer])? {
-        try database.read { database in
+    /// Returns the slot and the layers of `chain`, bottom first; `nil` if it, or a chain below it, is unknown.
+    public func find(_ chain: Digest) throws(NodeDatabaseError) -> (slot: UInt32, layers: [RemoteLayer])? {
+        try state.read("looking up chain \(chain)") { database in
             var layers: [RemoteLayer] = []
             var slot: UInt32?
             var next: String? = chain.hex
@@ -90,9 +77,9 @@ struct ChainRecords: Sendable {
         }
     }
 
-    /// The registries that layers are from, at most `limit`, those of the latest first.
-    func upstreams(limit: Int) throws -> [String] {
-        try database.read { database in
+    /// Returns the registries that layers came from, the latest first, at most `limit`.
+    public func upstreams(limit: Int) throws(NodeDatabaseError) -> [String] {
+        try state.read("listing registries") { database in
             try String.fetchAll(
                 database, sql: "SELECT host FROM chains GROUP BY host ORDER BY max(slot) DESC LIMIT ?",
                 arguments: [limit])
@@ -101,9 +88,9 @@ struct ChainRecords: Sendable {
 
     /// Forgets `chain`.
     ///
-    /// - Returns: its layer, when no other chain has that layer.
-    func remove(_ chain: Digest) throws -> Digest? {
-        try database.write { database in
+    /// - Returns: its layer, if no other chain has that layer.
+    public func remove(_ chain: Digest) throws(NodeDatabaseError) -> Digest? {
+        try state.write("forgetting chain \(chain)") { database in
             let layer = try String.fetchOne(
                 database, sql: "DELETE FROM chains WHERE id = ? RETURNING layer", arguments: [chain.hex])
             guard let layer else { return nil }

@@ -1,19 +1,19 @@
-import Base
+public import Base
 import Concurrency
 import GRDB
 
-extension SnapshotStore {
+extension SnapshotRecords {
     /// Records a new active snapshot or view.
     ///
-    /// `attach` runs inside the transaction, with the record and what lies below it: what it throws undoes the record.
-    func create(
+    /// `attach` runs inside the transaction, with the record and the stack below it; an error of it undoes the record.
+    public func create(
         key: String, parent: String, kind: SnapshotRecord.Kind, labels: [String: String],
         attach: (SnapshotRecord, [StackEntry]) throws -> Void
-    ) throws(SnapshotterError) -> (record: SnapshotRecord, stack: [StackEntry]) {
-        try write("creating snapshot \(key)") { database in
+    ) throws(NodeDatabaseError) -> (record: SnapshotRecord, stack: [StackEntry]) {
+        try state.write("creating snapshot \(key)") { database in
             let below = try Self.requireParent(database, key: parent)
             guard try Self.fetch(database, key: key) == nil else {
-                throw SnapshotterError(.alreadyExists, "snapshot \(key): already exists")
+                throw NodeDatabaseError(.alreadyExists, "snapshot \(key): already exists")
             }
             let now = SystemTime().nanosecondsSince1970
             var record = SnapshotRecord(
@@ -26,12 +26,12 @@ extension SnapshotStore {
         }
     }
 
-    /// Records the remote snapshot of `identity` on `parent`, under a name of our own choice, and returns it; when
-    /// there is one already, returns that.
-    func createRemote(
+    /// Records the remote snapshot of `identity` on `parent`, under a name that we choose, and returns it. Returns the
+    /// existing record if there is one.
+    public func createRemote(
         _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
-    ) throws(SnapshotterError) -> SnapshotRecord {
-        try write("recording \(identity.chainID)") { database in
+    ) throws(NodeDatabaseError) -> SnapshotRecord {
+        try state.write("recording \(identity.chainID)") { database in
             let below = try Self.requireParent(database, key: parent)
             let statement = try database.cachedStatement(
                 sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ?")
@@ -46,7 +46,7 @@ extension SnapshotStore {
         }
     }
 
-    /// The plain chain ID, or, for the same chain on a parent of another name, with a number behind it.
+    /// Returns the plain chain ID, with a number appended if that name is taken by the same chain on another parent.
     private static func freeName(_ database: Database, for chainID: Digest) throws -> String {
         let plain = chainID.description
         if try fetch(database, key: plain) == nil { return plain }
@@ -54,7 +54,7 @@ extension SnapshotStore {
             let name = "\(plain)-\(number)"
             if try fetch(database, key: name) == nil { return name }
         }
-        throw SnapshotterError(.storage, "too many snapshots of chain \(plain)")
+        throw NodeDatabaseError(.storage, "too many snapshots of chain \(plain)")
     }
 
     private static func insert(_ database: Database, _ record: inout SnapshotRecord) throws {
@@ -71,28 +71,28 @@ extension SnapshotStore {
         record.id = database.lastInsertedRowID
     }
 
-    /// Makes the active snapshot `key` a committed one named `name`, with `labels` instead of its own. A `parent` is
-    /// taken for a snapshot that has none, and must be the same for one that has.
-    func commit(
+    /// Commits the active snapshot `key` as `name`, with `labels` instead of its own. `parent` becomes the parent of a
+    /// snapshot without one; otherwise it must be empty or name the parent that the snapshot has.
+    public func commit(
         name: String, key: String, labels: [String: String], parent: String
-    ) throws(SnapshotterError) {
-        try write("committing \(key) as \(name)") { database in
+    ) throws(NodeDatabaseError) {
+        try state.write("committing \(key) as \(name)") { database in
             guard try Self.fetch(database, key: name) == nil else {
-                throw SnapshotterError(.alreadyExists, "snapshot \(name): already exists")
+                throw NodeDatabaseError(.alreadyExists, "snapshot \(name): already exists")
             }
             let record = try Self.require(database, key: key)
             guard record.kind == .active else {
-                throw SnapshotterError(.failedPrecondition, "snapshot \(key) is not active")
+                throw NodeDatabaseError(.failedPrecondition, "snapshot \(key) is not active")
             }
             var below = record.parent
             if !parent.isEmpty {
                 guard record.parent == nil || record.parentKey == parent else {
-                    throw SnapshotterError(
+                    throw NodeDatabaseError(
                         .invalidArgument, "snapshot \(key) is on \(record.parentKey) and cannot be put on \(parent)")
                 }
                 let rebased = try Self.require(database, key: parent, "parent snapshot")
                 guard rebased.kind == .committed else {
-                    throw SnapshotterError(.failedPrecondition, "parent snapshot \(parent) is not committed")
+                    throw NodeDatabaseError(.failedPrecondition, "parent snapshot \(parent) is not committed")
                 }
                 below = rebased.id
             }
@@ -109,24 +109,23 @@ extension SnapshotStore {
         }
     }
 
-    /// Deletes the record of `key`, and notes what ``removed()`` then tells to delete.
-    func remove(key: String) throws(SnapshotterError) {
-        try write("removing snapshot \(key)") { database in
+    /// Deletes the record of `key`, and queues its directory or chain for ``removed(limit:)``.
+    public func remove(key: String) throws(NodeDatabaseError) {
+        try state.write("removing snapshot \(key)") { database in
             let record = try Self.require(database, key: key)
             let children = try database.cachedStatement(sql: "SELECT key FROM snapshot WHERE parent = ? LIMIT 1")
             if let child = try String.fetchOne(children, arguments: [record.id]) {
                 // containerd's test suite looks for the word "remove".
-                throw SnapshotterError(
+                throw NodeDatabaseError(
                     .failedPrecondition, "cannot remove snapshot \(key): it is the parent of \(child)")
             }
             try Self.delete(database, record)
         }
     }
 
-    /// Deletes the record of a remote snapshot whose chain is lost, unless something stands on it. Returns whether it
-    /// did.
-    func removeRemoteIfUnused(id: Int64) throws(SnapshotterError) -> Bool {
-        try write("removing snapshot \(id)") { database in
+    /// Deletes the record of a remote snapshot whose chain is lost, unless it has children. Returns true if it was deleted.
+    public func removeRemoteIfUnused(id: Int64) throws(NodeDatabaseError) -> Bool {
+        try state.write("removing snapshot \(id)") { database in
             let row = try Row.fetchOne(
                 database,
                 sql: """
@@ -150,24 +149,13 @@ extension SnapshotStore {
         }
     }
 
-    /// Which labels ``update(key:labels:fields:)`` changes.
-    enum LabelFields {
-        case all
-        case some([String])
-    }
-
-    /// Changes labels; an empty or missing value deletes one. Returns the record as it then is.
-    func update(
-        key: String, labels: [String: String], fields: LabelFields
-    ) throws(SnapshotterError) -> SnapshotRecord {
-        try write("updating snapshot \(key)") { database in
+    /// Changes labels; an empty value deletes a label. Returns the changed record.
+    public func update(
+        key: String, _ change: (inout [String: String]) -> Void
+    ) throws(NodeDatabaseError) -> SnapshotRecord {
+        try state.write("updating snapshot \(key)") { database in
             var record = try Self.require(database, key: key)
-            switch fields {
-            case .all:
-                record.labels = labels
-            case .some(let names):
-                for name in names { record.labels[name] = labels[name] }
-            }
+            change(&record.labels)
             record.labels = SnapshotLabels.stored(record.labels)
             try SnapshotLabels.check(record.labels)
             record.updated = SystemTime().nanosecondsSince1970
@@ -180,9 +168,9 @@ extension SnapshotStore {
         }
     }
 
-    /// Keeps what a committed snapshot takes.
-    func setUsage(id: Int64, _ usage: SnapshotUsage) throws(SnapshotterError) {
-        try write("recording the usage of snapshot \(id)") { database in
+    /// Records the usage of a committed snapshot, once.
+    public func setUsage(id: Int64, _ usage: SnapshotUsage) throws(NodeDatabaseError) {
+        try state.write("recording the usage of snapshot \(id)") { database in
             try database.cachedStatement(
                 sql: "UPDATE snapshot SET size = ?, inodes = ? WHERE id = ? AND kind = 3 AND size IS NULL"
             ).execute(arguments: [usage.size, usage.inodes, id])

@@ -1,15 +1,15 @@
 public import Base
 
-/// What is known of one snapshot.
+/// One snapshot.
 public struct SnapshotRecord: Sendable, Equatable {
-    /// Kinds as containerd names them; the raw values are what the database holds.
+    /// Kinds as containerd names them. The database holds the raw values.
     public enum Kind: Int64, Sendable {
         case view = 1
         case active = 2
         case committed = 3
     }
 
-    /// Our own number: names the directory, never used twice, stays the same when an active snapshot is committed.
+    /// Our number: names the directory, is never reused, and stays the same when an active snapshot is committed.
     public var id: Int64
     /// containerd's name for it: any text.
     public var key: String
@@ -21,13 +21,13 @@ public struct SnapshotRecord: Sendable, Equatable {
     /// Nanoseconds since 1970.
     public var created: Int64
     public var updated: Int64
-    /// What it takes on disk, once known; final for committed snapshots only.
+    /// Its disk usage, once known; final for committed snapshots only.
     public var usage: SnapshotUsage?
     /// Set for a remote snapshot, which has no directory: its chain ID and the layer's blob.
     public var remote: RemoteIdentity?
 }
 
-/// Bytes and inodes that a snapshot takes, its parents not counted.
+/// The bytes and inodes of a snapshot without its parents.
 public struct SnapshotUsage: Sendable, Equatable {
     public var size: Int64
     public var inodes: Int64
@@ -38,7 +38,7 @@ public struct SnapshotUsage: Sendable, Equatable {
     }
 }
 
-/// Which remote layer a snapshot stands for.
+/// The remote layer that a snapshot stands for.
 public struct RemoteIdentity: Sendable, Equatable {
     public var chainID: Digest
     public var layerDigest: Digest

@@ -1,7 +1,7 @@
 import GRDB
 
-/// The tables, and how older ones become these.
-enum SnapshotSchema {
+/// The tables, and the migrations to them.
+enum StateSchema {
     static func migrator() -> DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { database in
@@ -18,7 +18,7 @@ enum SnapshotSchema {
                         labels TEXT NOT NULL,
                         -- The label containerd.io/snapshot.ref, by which containerd looks remote snapshots up.
                         ref TEXT,
-                        -- NULL until it is known; then final for committed snapshots.
+                        -- NULL until known; then final for committed snapshots.
                         size INTEGER,
                         inodes INTEGER,
                         -- Of remote snapshots only.
@@ -31,13 +31,41 @@ enum SnapshotSchema {
                     CREATE INDEX snapshot_ref ON snapshot (ref, parent) WHERE ref IS NOT NULL;
                     CREATE UNIQUE INDEX snapshot_chain ON snapshot (chain, ifnull(parent, 0)) WHERE chain IS NOT NULL;
 
-                    -- What Cleanup has to delete: directories by the number of their snapshot, and chains.
+                    -- Directories (by the number of their snapshot) and chains that Cleanup has to delete.
                     CREATE TABLE removed_directory (id INTEGER PRIMARY KEY) STRICT;
                     CREATE TABLE removed_chain (chain TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
                     """)
         }
-        ChainRecords.register(in: &migrator)
-        ProfileRecords.register(in: &migrator)
+        migrator.registerMigration("chains") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE chains (
+                        slot INTEGER PRIMARY KEY AUTOINCREMENT,
+                        id TEXT NOT NULL UNIQUE,
+                        parent TEXT,
+                        layer TEXT NOT NULL,
+                        host TEXT NOT NULL,
+                        repository TEXT NOT NULL
+                    ) STRICT;
+                    CREATE INDEX chains_by_layer ON chains (layer);
+                    """)
+        }
+        migrator.registerMigration("profiles") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE profiles (
+                        chain TEXT PRIMARY KEY,
+                        host TEXT NOT NULL,
+                        repository TEXT NOT NULL,
+                        -- Counts up with every change: the largest is the newest, whatever the clock says.
+                        turn INTEGER NOT NULL,
+                        -- As in a profile file.
+                        file BLOB NOT NULL
+                    ) STRICT;
+                    CREATE INDEX profiles_by_repository ON profiles (host, repository, turn);
+                    CREATE UNIQUE INDEX profiles_by_turn ON profiles (turn);
+                    """)
+        }
         return migrator
     }
 }

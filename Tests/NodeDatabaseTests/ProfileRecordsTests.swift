@@ -1,7 +1,7 @@
 import Base
 import Linux
+import NodeDatabase
 import Registry
-import Snapshotter
 import Streaming
 import Testing
 
@@ -27,9 +27,9 @@ import Testing
 
     static func withRecords(_ body: (ProfileRecords) throws -> Void) throws {
         try withTemporaryDirectory { directory in
-            let store = try SnapshotStore(root: directory)
-            try body(ProfileRecords(store))
-            try store.close()
+            let state = try StateDatabase(root: directory)
+            try body(ProfileRecords(state))
+            try state.close()
         }
     }
 
@@ -108,12 +108,12 @@ import Testing
         try withTemporaryDirectory { directory in
             // It holds its lock for as long as it exists.
             do {
-                let first = try SnapshotStore(root: directory)
+                let first = try StateDatabase(root: directory)
                 try ProfileRecords(first).keep(file: Self.file("1", entry: "older"))
                 try ProfileRecords(first).keep(file: Self.file("2", entry: "newer"))
                 try first.close()
             }
-            let second = try SnapshotStore(root: directory)
+            let second = try StateDatabase(root: directory)
             #expect(try ProfileRecords(second).all().map(Self.names) == [["newer"], ["older"]])
             #expect(try Self.names(ProfileRecords(second).find(Self.chain("1"), Self.app)) == ["older"])
             try second.close()

@@ -4,55 +4,36 @@ import GRDB
 public import Registry
 public import Streaming
 
-/// A profile that is kept, and what it was recorded from.
+/// A stored profile and its origin.
 public struct KeptProfile: Sendable {
     /// The image's root file system.
     public let chain: Digest
     public let repository: Repository
     public let profile: Profile
+
+    public init(chain: Digest, repository: Repository, profile: Profile) {
+        self.chain = chain
+        self.repository = repository
+        self.profile = profile
+    }
 }
 
-/// The profiles of images, kept in the state database. They outlive the images: the next pull starts with them.
+/// The profiles of images. They outlive the images: the next pull starts with them.
 public struct ProfileRecords: Sendable {
-    /// Profiles that are kept; the one that was used longest ago goes first. One takes some tens of kilobytes.
+    /// The most profiles; the one recorded longest ago is evicted first. One takes some tens of kilobytes.
     public static let maximumProfiles = 1024
 
-    private let database: any DatabaseWriter
+    private let state: StateDatabase
 
-    /// Records in `store`'s database.
-    public init(_ store: SnapshotStore) {
-        self.init(database: store.pool)
+    /// Accesses the records in `state`.
+    public init(_ state: StateDatabase) {
+        self.state = state
     }
 
-    /// Records in `database`, whose migrator has run ``register(in:)``.
-    init(database: any DatabaseWriter) {
-        self.database = database
-    }
-
-    /// Adds the table to the migrations of the state database.
-    static func register(in migrator: inout DatabaseMigrator) {
-        migrator.registerMigration("profiles") { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE profiles (
-                        chain TEXT PRIMARY KEY,
-                        host TEXT NOT NULL,
-                        repository TEXT NOT NULL,
-                        -- Counts up with every change: the largest is the newest, whatever the clock says.
-                        turn INTEGER NOT NULL,
-                        -- As in a profile file.
-                        file BLOB NOT NULL
-                    ) STRICT;
-                    CREATE INDEX profiles_by_repository ON profiles (host, repository, turn);
-                    CREATE UNIQUE INDEX profiles_by_turn ON profiles (turn);
-                    """)
-        }
-    }
-
-    /// The profile of `chain`; when it has none or is not known, the newest of another image of `repository`, whose files are
-    /// likely to have the same names.
+    /// Returns the profile of `chain`. If that is unknown or has none, returns the newest profile of `repository`: the files
+    /// of its images are likely to have the same names.
     public func find(_ chain: Digest?, _ repository: Repository) throws -> KeptProfile? {
-        try database.read { database in
+        try state.read("looking up a profile") { database in
             try Row.fetchOne(
                 database,
                 sql: """
@@ -64,45 +45,45 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Whether any image of `repository` has one.
+    /// Returns true if any image of `repository` has a profile.
     public func hasAny(of repository: Repository) throws -> Bool {
-        try database.read { database in
+        try state.read("looking up profiles") { database in
             try Bool.fetchOne(
                 database, sql: "SELECT EXISTS (SELECT 1 FROM profiles WHERE host = ? AND repository = ?)",
                 arguments: [repository.host, repository.name]) ?? false
         }
     }
 
-    /// All profiles, the newest first.
+    /// Returns all profiles, the newest first.
     public func all() throws -> [KeptProfile] {
-        try database.read { database in
+        try state.read("listing profiles") { database in
             try Row.fetchAll(database, sql: "SELECT chain, host, repository, file FROM profiles ORDER BY turn DESC")
                 .compactMap(Self.kept)
         }
     }
 
-    /// The profile of `chain` as a file; `nil` when it has none.
+    /// Returns the profile of `chain` as a file; `nil` if it has none.
     public func file(of chain: Digest) throws -> [UInt8]? {
-        try database.read { database in
+        try state.read("looking up a profile") { database in
             try Data.fetchOne(database, sql: "SELECT file FROM profiles WHERE chain = ?", arguments: [chain.hex])
         }.map(Array.init)
     }
 
-    /// Keeps the profile that is in a file, from another node or from a person.
+    /// Stores a profile from a file of another node or of a person.
     ///
-    /// - Throws: ``StreamingError`` with code `badProfile` when it is none.
+    /// - Throws: ``StreamingError`` with code `badProfile` if the file is malformed.
     public func keep(file bytes: [UInt8]) throws {
         let file = try ProfileFile(bytes: bytes)
-        // Without a chain it needs a name that is no chain's: the same file then replaces itself.
+        // A profile without a chain gets a name that is no chain's, so that the same file replaces itself.
         try keep(
             KeptProfile(
                 chain: file.chain ?? Digest.of(bytes), repository: file.repository, profile: file.profile))
     }
 
-    /// Keeps `kept` instead of the profile that its chain has.
+    /// Stores `kept`, replacing its chain's profile.
     public func keep(_ kept: KeptProfile) throws {
         let file = try ProfileFile(repository: kept.repository, chain: kept.chain, profile: kept.profile).encoded()
-        try database.write { database in
+        try state.write("recording a profile") { database in
             let turn = try Int64.fetchOne(database, sql: "SELECT ifnull(max(turn), 0) + 1 FROM profiles") ?? 1
             try database.execute(
                 sql: "INSERT OR REPLACE INTO profiles (chain, host, repository, turn, file) VALUES (?, ?, ?, ?, ?)",
@@ -115,7 +96,7 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// `nil` for what cannot be read any more: it is recorded anew.
+    /// Returns `nil` for an unreadable profile: the next start records a new one.
     private static func kept(_ row: Row) -> KeptProfile? {
         let data: Data = row["file"]
         guard let chain = Digest(hex: (row["chain"] as String).utf8),

@@ -1,0 +1,172 @@
+public import Base
+import GRDB
+
+/// One entry of the stack below a snapshot.
+public enum StackEntry: Sendable, Equatable {
+    /// A local snapshot, which has a directory, by its number.
+    case local(Int64)
+    /// The merged tree of a chain; it includes everything below.
+    case remote(Digest)
+}
+
+/// Directories and chains that are unused but not yet deleted.
+public struct RemovedThings: Sendable {
+    public var directories: [Int64]
+    public var chains: [Digest]
+}
+
+extension SnapshotRecords {
+    /// The deepest stack that is read; the kernel's overlay takes 500 layers.
+    static let deepestStack = 4096
+
+    /// Returns the record of `key`.
+    public func record(key: String) throws(NodeDatabaseError) -> SnapshotRecord {
+        try state.read("looking up snapshot \(key)") { try Self.require($0, key: key) }
+    }
+
+    /// Returns the committed snapshot named `key`, to be a parent; `nil` for the empty name.
+    public func parent(key: String) throws(NodeDatabaseError) -> SnapshotRecord? {
+        try state.read("looking up snapshot \(key)") { try Self.requireParent($0, key: key) }
+    }
+
+    /// Returns a snapshot and the stack below it, top first.
+    public func recordAndStack(key: String) throws(NodeDatabaseError) -> (record: SnapshotRecord, stack: [StackEntry]) {
+        try state.read("looking up snapshot \(key)") { database in
+            let record = try Self.require(database, key: key)
+            return (record, try Self.stack(database, from: record.parent))
+        }
+    }
+
+    /// Returns the snapshots from number `top` downwards, up to and including the first remote one: its tree holds the rest.
+    static func stack(_ database: Database, from top: Int64?) throws -> [StackEntry] {
+        guard let top else { return [] }
+        let statement = try database.cachedStatement(
+            sql: """
+                WITH RECURSIVE below (id, parent, chain, depth) AS (
+                    SELECT id, parent, chain, 1 FROM snapshot WHERE id = ?
+                    UNION ALL
+                    SELECT s.id, s.parent, s.chain, depth + 1 FROM snapshot s JOIN below ON s.id = below.parent
+                    WHERE below.chain IS NULL AND depth <= \(deepestStack)
+                )
+                SELECT id, chain FROM below ORDER BY depth
+                """)
+        let rows = try Row.fetchAll(statement, arguments: [top])
+        guard rows.count <= deepestStack else {
+            throw NodeDatabaseError(.failedPrecondition, "more than \(deepestStack) snapshots on top of one another")
+        }
+        return try rows.map { row in
+            guard let chain: String = row["chain"] else { return .local(row["id"]) }
+            guard let digest = Digest(chain) else {
+                throw NodeDatabaseError(.storage, "a snapshot in the database has a malformed digest")
+            }
+            return .remote(digest)
+        }
+    }
+
+    /// Returns a committed snapshot with the given label `snapshot.ref` and parent; a remote one is preferred.
+    public func committed(ref: String, parent: Int64?) throws(NodeDatabaseError) -> SnapshotRecord? {
+        try state.read("looking up \(ref)") { database in
+            let statement = try database.cachedStatement(
+                sql: """
+                    SELECT \(Self.columns) FROM \(Self.tables)
+                    WHERE s.ref = ? AND s.parent IS ? AND s.kind = 3 ORDER BY s.chain IS NULL, s.id LIMIT 1
+                    """)
+            return try Row.fetchOne(statement, arguments: [ref, parent]).map(Self.record)
+        }
+    }
+
+    /// Returns at most `limit` records with numbers above `id`, in the order of their numbers; with `refs`, only those whose
+    /// label `snapshot.ref` is one of them.
+    public func page(after id: Int64, limit: Int, refs: [String]? = nil) throws(NodeDatabaseError) -> [SnapshotRecord] {
+        try state.read("listing snapshots") { database in
+            var arguments: StatementArguments = [id]
+            var condition = ""
+            if let refs {
+                condition = "AND s.ref IN (\(refs.map { _ in "?" }.joined(separator: ",")))"
+                arguments += StatementArguments(refs)
+            }
+            arguments += [limit]
+            return try Row.fetchAll(
+                database,
+                sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.id > ? \(condition) ORDER BY s.id LIMIT ?",
+                arguments: arguments
+            ).map(Self.record)
+        }
+    }
+
+    /// Returns the number of snapshots.
+    public func count() throws(NodeDatabaseError) -> Int {
+        try state.read("counting snapshots") { try Int.fetchOne($0, sql: "SELECT count(*) FROM snapshot") ?? 0 }
+    }
+
+    /// Returns at most `limit` directories and at most `limit` chains that can be deleted.
+    public func removed(limit: Int) throws(NodeDatabaseError) -> RemovedThings {
+        try state.read("looking for what can be deleted") { database in
+            let directories = try Int64.fetchAll(
+                database, sql: "SELECT id FROM removed_directory ORDER BY id LIMIT ?", arguments: [limit])
+            let chains = try String.fetchAll(
+                database, sql: "SELECT chain FROM removed_chain LIMIT ?", arguments: [limit])
+            return RemovedThings(directories: directories, chains: chains.compactMap { Digest($0) })
+        }
+    }
+
+    /// Records that the directory of snapshot `id` is deleted.
+    public func forget(directory id: Int64) throws(NodeDatabaseError) {
+        try state.write("forgetting directory \(id)") { database in
+            try database.execute(sql: "DELETE FROM removed_directory WHERE id = ?", arguments: [id])
+        }
+    }
+
+    /// Takes `chainID` off the list of chains to forget. Returns true if no snapshot holds it, so that it can be forgotten.
+    public func take(chain chainID: Digest) throws(NodeDatabaseError) -> Bool {
+        try state.write("forgetting chain \(chainID)") { database in
+            let name = chainID.description
+            try database.execute(sql: "DELETE FROM removed_chain WHERE chain = ?", arguments: [name])
+            return try !Self.holds(database, chain: name)
+        }
+    }
+
+    /// Returns true if a snapshot stands for `chainID`.
+    public func holds(chain chainID: Digest) throws(NodeDatabaseError) -> Bool {
+        try state.read("looking up chain \(chainID)") { try Self.holds($0, chain: chainID.description) }
+    }
+
+    private static func holds(_ database: Database, chain: String) throws -> Bool {
+        try Int.fetchOne(database, sql: "SELECT 1 FROM snapshot WHERE chain = ? LIMIT 1", arguments: [chain]) != nil
+    }
+
+    /// Returns all chains that snapshots stand for: a content store must keep these.
+    public func chains() throws(NodeDatabaseError) -> [Digest] {
+        try state.read("listing chains") { database in
+            try String.fetchAll(database, sql: "SELECT DISTINCT chain FROM snapshot WHERE chain IS NOT NULL")
+                .compactMap { Digest($0) }
+        }
+    }
+
+    /// Compares the numbered directories in `present` with the records. Queues directories without a record for deletion and
+    /// returns them, with the records that lack the directory that they need.
+    public func reconcile(present: Set<Int64>) throws(NodeDatabaseError) -> (
+        orphans: [Int64], missing: [SnapshotRecord]
+    ) {
+        try state.write("comparing records and directories") { database in
+            var unclaimed = present
+            var missing: [SnapshotRecord] = []
+            let rows = try Row.fetchCursor(database, sql: "SELECT \(Self.columns) FROM \(Self.tables)")
+            while let row = try rows.next() {
+                let record = try Self.record(row)
+                if unclaimed.remove(record.id) == nil, record.hasDirectory { missing.append(record) }
+            }
+            for id in unclaimed {
+                try database.execute(sql: "INSERT OR IGNORE INTO removed_directory VALUES (?)", arguments: [id])
+            }
+            return (unclaimed.sorted(), missing)
+        }
+    }
+}
+
+extension SnapshotRecord {
+    /// True if the snapshot needs a directory: a remote snapshot, or a view of another one, does not.
+    public var hasDirectory: Bool {
+        remote == nil && (kind != .view || parent == nil)
+    }
+}

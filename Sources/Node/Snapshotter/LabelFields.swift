@@ -1,0 +1,31 @@
+/// The labels that an update changes.
+enum LabelFields {
+    case all
+    case some([String])
+
+    /// Reads an update mask; an empty one means all labels.
+    init(paths: [String], snapshot: String) throws(SnapshotterError) {
+        var names: [String] = []
+        var all = paths.isEmpty
+        for path in paths {
+            if path == "labels" {
+                all = true
+            } else if path.hasPrefix("labels."), path.utf8.count > 7 {
+                names.append(String(path.dropFirst(7)))
+            } else {
+                throw SnapshotterError(
+                    .invalidArgument, "cannot update field \(path.prefix(64)) of snapshot \(snapshot), only labels")
+            }
+        }
+        self = all ? .all : .some(names)
+    }
+
+    /// Takes the values of these labels from `new`; a missing one deletes the label.
+    func apply(_ new: [String: String], to labels: inout [String: String]) {
+        switch self {
+        case .all: labels = new
+        case .some(let names):
+            for name in names { labels[name] = new[name] }
+        }
+    }
+}
