@@ -100,18 +100,25 @@ let upperHalf: [Target] =
     + module(
         "Node", "NodeDatabase", ["Base", "Concurrency", "Linux", "Registry", "Streaming", sqlite])
     + module(
-        "Node", "Snapshotter",
+        "Node", "Images",
         [
             "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem",
-            "Registry", "Streaming", "Artifacts", "NodeDatabase", "ContainerdAPI", "ContainerRuntime", grpc,
-            grpcTransport,
-            grpcProtobuf, protobuf, sqlite, logging, metrics, lifecycle, nio, nioPosix, system,
-        ], tests: ["TestSupport", "TestRegistry"])
+            "Registry",
+            "Streaming", "Artifacts", "NodeDatabase", "ContainerRuntime", logging, nio, nioPosix,
+        ], tests: ["TestSupport", "TestRegistry", "Codecs"])
+    + module(
+        "Node", "Snapshotter",
+        [
+            "Base", "Concurrency", "Linux", "NodeDatabase", "Images", "ContainerdAPI", grpc, grpcTransport,
+            grpcProtobuf, protobuf,
+            logging, metrics, lifecycle, nio, nioPosix, system,
+        ], tests: [sqlite])
     + module(
         "Apps", "Daemon",
         [
             "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Artifacts", "NodeDatabase", "Snapshotter", "HTTPAPI", "ContainerdAPI", "ContainerRuntime",
+            "Streaming", "Artifacts", "NodeDatabase", "Images", "Snapshotter", "HTTPAPI", "ContainerdAPI",
+            "ContainerRuntime",
             grpc,
             grpcTransport, logging, metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1,
             system,

@@ -1,4 +1,5 @@
 import Base
+import Images
 import Linux
 import Snapshotter
 

@@ -1,6 +1,7 @@
 import Base
 import ContainerdAPI
 import GRPCCore
+import Images
 import Linux
 import Snapshotter
 import TestSupport

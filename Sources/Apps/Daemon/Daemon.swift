@@ -4,6 +4,7 @@ import ContainerRuntime
 import ContentStore
 import FUSEServer
 import Glibc
+import Images
 import LazyFileSystem
 import Linux
 import Logging

@@ -1,9 +1,9 @@
 import HTTPAPI
+import Images
 import Linux
 import Logging
 import NIOHTTP1
 import ServiceLifecycle
-import Snapshotter
 import Streaming
 
 /// Tells the conversion service what containers have read first, so that it can make startup packs of that. That it cannot be

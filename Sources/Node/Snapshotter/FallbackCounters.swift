@@ -1,3 +1,4 @@
+import Images
 import Metrics
 
 /// The metric `fallback`: layers that containerd downloads although it was asked for a remote one, by reason.

@@ -1,4 +1,5 @@
 import Base
+import Images
 import NodeDatabase
 
 /// What containerd's unpacker asks for when it prepares a layer: the chain that the layer shall complete.

@@ -2,6 +2,7 @@ import Base
 public import Concurrency
 public import ContainerdAPI
 public import GRPCCore
+public import Images
 import Linux
 public import Logging
 public import NodeDatabase

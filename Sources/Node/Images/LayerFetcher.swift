@@ -247,39 +247,3 @@ struct LayerFetcher: Sendable {
         throw FallbackReason(.notStreamable, "\(companion) has no table of contents for layer \(layer)")
     }
 }
-
-extension FallbackReason: Error {}
-
-extension FallbackReason {
-    /// Why a layer that its format's opener refuses is not streamed.
-    init(_ error: LayerFormatError) {
-        let code: Code =
-            switch error.code {
-            case .notEstargz, .unsupported: .notStreamable
-            case .unverified: .unverified
-            case .limit: .limit
-            default: .badIndex
-            }
-        self.init(code, "\(error)")
-    }
-
-    /// Why an image whose registry failed is not streamed.
-    init(registry error: any Error) {
-        guard let error = error as? RegistryError else {
-            self.init(error is CancellationError ? .timeout : .registry, "\(error)")
-            return
-        }
-        let code: Code =
-            switch error.code {
-            case .notFound: .notFound
-            case .unauthorized, .credentials: .unauthorized
-            case .invalidReference: .badLabel
-            case .invalidManifest, .unsupportedManifest, .noMatchingPlatform: .notStreamable
-            case .digestMismatch: .imageMismatch
-            case .tooLarge: .limit
-            case .timedOut: .timeout
-            default: .registry
-            }
-        self.init(code, "\(error)")
-    }
-}

@@ -1,4 +1,4 @@
-public import Base
+import Base
 import ContentStore
 import LayerIndex
 import Logging
@@ -6,7 +6,7 @@ import NIOPosix
 import NodeDatabase
 import Planner
 import Registry
-public import Streaming
+import Streaming
 
 /// Records what a container reads first of a chain, and has it fetched when that chain, or one like it, is mounted again.
 final class ProfileKeeper: Sendable {
@@ -197,27 +197,4 @@ final class ProfileKeeper: Sendable {
             }
         }
     }
-}
-
-/// When profiles are recorded and replayed.
-public struct ProfilePolicy: Sendable {
-    /// Fetch at once what the last start of the image, or of another of its repository, has read.
-    public var replays = true
-    /// Write down what is read first.
-    public var records = true
-    /// A start is over when nothing has been read for the first time for this many nanoseconds.
-    public var quiet: UInt64 = 10_000_000_000
-    /// It is over after this many nanoseconds in any case.
-    public var longest: UInt64 = 300_000_000_000
-    /// Told what starts have read; `nil` when nobody wants to know.
-    public var report: (@Sendable (ReportedProfile) -> Void)?
-
-    public init() {}
-}
-
-/// What one start of an image has read.
-public struct ReportedProfile: Sendable {
-    /// The image's.
-    public let manifest: Digest
-    public let file: ProfileFile
 }

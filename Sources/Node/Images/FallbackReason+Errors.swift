@@ -1,0 +1,36 @@
+import LayerFormats
+import Registry
+
+extension FallbackReason {
+    /// The reason for a layer that its format's opener refuses.
+    init(_ error: LayerFormatError) {
+        let code: Code =
+            switch error.code {
+            case .notEstargz, .unsupported: .notStreamable
+            case .unverified: .unverified
+            case .limit: .limit
+            default: .badIndex
+            }
+        self.init(code, "\(error)")
+    }
+
+    /// The reason for an error of the registry.
+    init(registry error: any Error) {
+        guard let error = error as? RegistryError else {
+            self.init(error is CancellationError ? .timeout : .registry, "\(error)")
+            return
+        }
+        let code: Code =
+            switch error.code {
+            case .notFound: .notFound
+            case .unauthorized, .credentials: .unauthorized
+            case .invalidReference: .badLabel
+            case .invalidManifest, .unsupportedManifest, .noMatchingPlatform: .notStreamable
+            case .digestMismatch: .imageMismatch
+            case .tooLarge: .limit
+            case .timedOut: .timeout
+            default: .registry
+            }
+        self.init(code, "\(error)")
+    }
+}

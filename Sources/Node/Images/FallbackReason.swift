@@ -1,0 +1,49 @@
+/// The reason for which containerd downloads a layer that was to be streamed.
+public struct FallbackReason: Error, Sendable, CustomStringConvertible {
+    /// The values of the dimension `reason` of the metric `fallback`: few and fixed.
+    public enum Code: String, Sendable, CaseIterable {
+        /// A label of the request is malformed.
+        case badLabel = "bad_label"
+        /// The layer below is not streamed; one merged tree can only be the lower end of a stack.
+        case parentNotRemote = "parent_not_remote"
+        /// Streaming is switched off, for all or for this registry.
+        case disabled
+        /// Nothing in the layer, its annotations or the registry makes it streamable.
+        case notStreamable = "not_streamable"
+        /// The layer's index is malformed or does not match the layer.
+        case badIndex = "bad_index"
+        /// The index cannot be tied to the image by a digest.
+        case unverified
+        /// Manifest, configuration and labels contradict each other.
+        case imageMismatch = "image_mismatch"
+        /// The registry requires credentials that we do not have.
+        case unauthorized
+        /// The registry has no such image or blob.
+        case notFound = "not_found"
+        /// The registry cannot be reached, or its answers are malformed.
+        case registry
+        /// An answer exceeded the configured bounds.
+        case limit
+        /// The local store failed: disk full, unreadable.
+        case storage
+        /// The tree could not be mounted.
+        case mount
+        /// The layer was not ready within the configured time.
+        case timeout
+        /// Too many layers are being prepared.
+        case busy
+        /// A defect in Rivulet.
+        case `internal`
+    }
+
+    public var code: Code
+    /// The details, for the log.
+    public var detail: String
+
+    public init(_ code: Code, _ detail: String = "") {
+        self.code = code
+        self.detail = detail
+    }
+
+    public var description: String { detail.isEmpty ? code.rawValue : "\(code.rawValue): \(detail)" }
+}
