@@ -66,12 +66,12 @@ let lowerHalf: [Target] =
     + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
     + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
     + module("Store", "ContentStore", ["Base", "Concurrency", "Linux", "LayerIndex", system], tests: ["TestSupport"])
-    + module("Transfer", "Planner", ["Base", "ContentStore"])
+    + module("Transfer", "Planner", ["Base", "ContentStore"], tests: ["TestSupport"])
     + module(
         "Node", "LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
     + module(
         "Node", "FUSEServer", ["Base", "Linux", "ContentStore", "LazyFileSystem", "CFUSE", system],
-        tests: ["LayerIndex", "LazyFixtures"])
+        tests: ["LayerIndex", "LazyFixtures", "TestSupport"])
 
 let upperHalf: [Target] =
     [
@@ -83,7 +83,7 @@ let upperHalf: [Target] =
     + module("Platform", "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
     + module(
         "Transfer", "Registry", ["Base", "Concurrency", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
-        tests: ["TestRegistry", "TestSupport", "Lab"])
+        tests: ["TestSupport", "TestRegistry", "Lab"])
     + module("Platform", "HTTPAPI", [httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle])
     + module(
         "Transfer", "Streaming",
@@ -136,6 +136,32 @@ let upperHalf: [Target] =
             swiftSettings: settings),
     ]
 
+/// The parsers of the upper half that need neither a network nor a database, under their modules' own names. Together with
+/// the lower half they build in a few minutes with a sanitizer.
+let parsers: [Target] = [
+    .target(
+        name: "Registry", dependencies: ["Base", nio, toml], path: "Sources/Transfer/Registry",
+        sources: [
+            "Blob/ContentRange.swift", "Blob/MultipartParser.swift", "Blob/RangeAnswer.swift",
+            "Blob/RedirectExpiry.swift", "Blob/RedirectTarget.swift", "Credentials/AuthChallenge.swift",
+            "Credentials/CredentialSource.swift", "Credentials/DockerConfig.swift", "Credentials/TokenAnswer.swift",
+            "Credentials/TokenCache.swift", "Hosts/HostsFile.swift", "Hosts/RegistryHost.swift",
+            "Hosts/RegistryHost+Defaults.swift", "Hosts/TOMLOutline.swift", "Manifest", "Reference", "Referrers",
+            "RegistryError.swift", "Secret.swift", "Transport/HTTPDate.swift",
+        ], swiftSettings: settings),
+    .target(
+        name: "Streaming", dependencies: ["Base", "Registry"], path: "Sources/Transfer/Streaming",
+        sources: [
+            "Pack/StartupPack.swift", "Profile/Profile.swift", "Profile/ProfileFile.swift", "StreamingError.swift",
+        ], swiftSettings: settings),
+    .target(
+        name: "Snapshotter", dependencies: ["Base"], path: "Sources/Node/Snapshotter",
+        sources: [
+            "LinearRegex.swift", "LinearRegexParser.swift", "SnapshotFilter.swift", "SnapshotFilterParser.swift",
+            "SnapshotLabels.swift", "SnapshotRecord.swift", "SnapshotterError.swift",
+        ], swiftSettings: settings),
+]
+
 let bench: [Target] = [
     .target(
         name: "Lab",
@@ -163,34 +189,51 @@ let bench: [Target] = [
         exclude: ["Harness", "Modes"], swiftSettings: settings),
 ]
 
-let testOnly: [Target] = [
+let sharedByTests: [Target] = [
     .target(
         name: "LazyFixtures", dependencies: ["Base", "Linux", "LayerIndex", "ContentStore", "LazyFileSystem", system],
         path: "Tests/LazyFixtures", swiftSettings: settings),
     .target(
-        name: "TestSupport", dependencies: ["Base", "Concurrency", "Linux", "Codecs", "CZlib", "CZstd"],
+        name: "TestSupport", dependencies: ["Base", "Concurrency", "Linux", "Codecs", "CZlib", "CZstd", logging],
         path: "Tests/TestSupport", swiftSettings: settings),
+    // One function a parser of outside bytes: Tests/Fuzz runs them with a fuzzer, FuzzReplayTests over the committed corpora.
+    .target(
+        name: "FuzzTargets",
+        dependencies: [
+            "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContentStore", "Registry", "Streaming",
+            "Snapshotter", "TestSupport", nio,
+        ], path: "Tests/FuzzTargets", swiftSettings: settings),
+    .testTarget(
+        name: "FuzzReplayTests", dependencies: ["FuzzTargets", "Base", "Linux", "TestSupport"],
+        swiftSettings: settings),
+]
+
+let testOnly: [Target] = [
     .target(
         name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1, nioSSL], path: "Tests/TestRegistry",
         swiftSettings: settings),
     .testTarget(
-        name: "LabTests", dependencies: ["Lab", "Harness", "Base", "Linux", "ContainerRuntime", nio, nioPosix, system],
+        name: "LabTests",
+        dependencies: ["Lab", "Harness", "Base", "Linux", "ContainerRuntime", "TestSupport", nio, nioPosix, system],
         path: "Tests/LabTests", swiftSettings: settings),
     .testTarget(
-        name: "EndToEnd", dependencies: ["Lab", "Base", "Linux", "ContainerdAPI", "ContainerRuntime"],
+        name: "EndToEnd",
+        dependencies: ["Lab", "Base", "Linux", "ContainerdAPI", "ContainerRuntime", "TestSupport"],
         path: "Tests/EndToEnd",
         swiftSettings: settings),
 ]
 
+/// Leaves out everything that needs gRPC, an HTTP client or a database: for sanitizers and fuzzers.
+let isLowerHalfOnly = Context.environment["RIVULET_LOWER_HALF"] == "1"
+
 let package = Package(
     name: "rivulet",
-    products: [
-        .executable(name: "rivuletd", targets: ["rivuletd"]),
-        .executable(name: "rivulet", targets: ["rivulet"]),
-        // The fuzz package in Tests/Fuzz builds on these.
-        .library(name: "LayerFormats", targets: ["LayerFormats", "LayerIndex", "Base"]),
-        .library(name: "TestSupport", targets: ["TestSupport"]),
-    ],
+    products: isLowerHalfOnly
+        ? [.library(name: "FuzzTargets", targets: ["FuzzTargets"])]
+        : [
+            .executable(name: "rivuletd", targets: ["rivuletd"]),
+            .executable(name: "rivulet", targets: ["rivulet"]),
+        ],
     dependencies: [
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.0"),
@@ -209,6 +252,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     ],
-    targets: cLibraries + lowerHalf + upperHalf + bench + testOnly,
+    targets: cLibraries + lowerHalf + sharedByTests + (isLowerHalfOnly ? parsers : upperHalf + bench + testOnly),
     swiftLanguageModes: [.v6]
 )

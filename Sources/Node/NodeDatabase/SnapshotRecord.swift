@@ -25,6 +25,22 @@ public struct SnapshotRecord: Sendable, Equatable {
     public var usage: SnapshotUsage?
     /// Set for a remote snapshot, which has no directory: its chain ID and the layer's blob.
     public var remote: RemoteIdentity?
+
+    package init(
+        id: Int64, key: String, parent: Int64? = nil, parentKey: String, kind: Kind, labels: [String: String],
+        created: Int64, updated: Int64, usage: SnapshotUsage? = nil, remote: RemoteIdentity? = nil
+    ) {
+        self.id = id
+        self.key = key
+        self.parent = parent
+        self.parentKey = parentKey
+        self.kind = kind
+        self.labels = labels
+        self.created = created
+        self.updated = updated
+        self.usage = usage
+        self.remote = remote
+    }
 }
 
 /// The bytes and inodes of a snapshot without its parents.

@@ -4,8 +4,8 @@
 /// `Regex` backtracks: `(a+)+$` would hold a thread for ever. This follows all alternatives at once, as RE2 does,
 /// counts its steps, and only says whether there is a match, which is all that filters need; so greediness means
 /// nothing.
-struct LinearRegex: Sendable {
-    enum ParseError: Error {
+package struct LinearRegex: Sendable {
+    package enum ParseError: Error {
         /// Not a regular expression.
         case malformed
         /// Go has it, this does not: classes by Unicode property, `\Q`, `\C`, and expressions larger than the bound.
@@ -49,7 +49,7 @@ struct LinearRegex: Sendable {
 
     let program: [Instruction]
 
-    init(_ pattern: String) throws(ParseError) {
+    package init(_ pattern: String) throws(ParseError) {
         var parser = LinearRegexParser(pattern)
         let tree = try parser.parse()
         var program: [Instruction] = []
@@ -110,7 +110,7 @@ struct LinearRegex: Sendable {
 
     /// Whether the expression matches somewhere in `text`; `nil` when that takes more than `steps`, which are counted
     /// down.
-    func isFound(in text: String, steps: inout Int) -> Bool? {
+    package func isFound(in text: String, steps: inout Int) -> Bool? {
         let scalars = Array(text.unicodeScalars)
         var current = ThreadSet(capacity: program.count)
         var following = ThreadSet(capacity: program.count)

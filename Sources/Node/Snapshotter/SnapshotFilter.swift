@@ -6,7 +6,7 @@ import NodeDatabase
 /// be there) or with `==`, `!=` or `~=` and a value. Fields are `name`, `parent`, `kind` and `labels.<key>`, where the
 /// key may be quoted as Go quotes strings. No filter, or an empty one, matches everything. The grammar is written down
 /// in containerd's `filters/parser.go`.
-struct SnapshotFilter: Sendable {
+package struct SnapshotFilter: Sendable {
     enum Operator: Sendable {
         case present
         case equal(String)
@@ -30,7 +30,7 @@ struct SnapshotFilter: Sendable {
     private let alternatives: [[Selector]]?
     private var steps = Self.regexSteps
 
-    init(_ filters: [String]) throws(SnapshotterError) {
+    package init(_ filters: [String]) throws(SnapshotterError) {
         guard filters.count <= Self.mostFilters else {
             throw SnapshotterError(.invalidArgument, "\(filters.count) filters, at most \(Self.mostFilters) are taken")
         }
@@ -52,7 +52,7 @@ struct SnapshotFilter: Sendable {
 
     /// When every filter asks for one value of the label `snapshot.ref`: those values. containerd's probe for a remote
     /// snapshot is of this kind, and the store has an index for it.
-    var requiredRefs: [String]? {
+    package var requiredRefs: [String]? {
         guard let alternatives else { return nil }
         var refs: Set<String> = []
         for selectors in alternatives {
@@ -70,7 +70,7 @@ struct SnapshotFilter: Sendable {
     }
 
     /// Whether `record` matches. Throws when the regular expressions have taken more steps than one call may.
-    mutating func matches(_ record: SnapshotRecord) throws(SnapshotterError) -> Bool {
+    package mutating func matches(_ record: SnapshotRecord) throws(SnapshotterError) -> Bool {
         guard let alternatives else { return true }
         for selectors in alternatives {
             var all = true

@@ -1,12 +1,17 @@
-import Base
+package import Base
 
 /// Which content file a presence file speaks of: the same inode, made at the same moment.
 ///
 /// The number alone is not enough, because a file system gives it to the next file at once.
-struct ContentIdentity: Hashable, Sendable {
-    let inode: UInt64
+package struct ContentIdentity: Hashable, Sendable {
+    package let inode: UInt64
     /// Nanoseconds since 1970; 0 where the file system does not keep the time of birth.
-    let born: UInt64
+    package let born: UInt64
+
+    package init(inode: UInt64, born: UInt64) {
+        self.inode = inode
+        self.born = born
+    }
 }
 
 /// The bytes of a `present` file, version 1. Little-endian; every part starts on a 4 KiB boundary, so that no two parts
@@ -20,7 +25,7 @@ struct ContentIdentity: Hashable, Sendable {
 /// slot 0     generation u64  SHA-256 of (header checksum, generation, bits) 32  0 u64 ×3  bits
 /// slot 1     the same
 /// ```
-struct PresenceFormat: Sendable {
+package struct PresenceFormat: Sendable {
     static let block = 4096
     static let version: UInt32 = 1
     static let magic = Array("RIVPRSNT".utf8)
@@ -28,7 +33,7 @@ struct PresenceFormat: Sendable {
     static let slotHeader = 64
 
     /// What the header is found to be.
-    enum Match: Equatable {
+    package enum Match: Equatable {
         case same
         /// Its own checksum is right, and it speaks of this layer with another tree or chunk table.
         case otherIndex
@@ -42,6 +47,14 @@ struct PresenceFormat: Sendable {
     let contentSize: UInt64
     let identity: ContentIdentity
 
+    package init(digest: Digest, index: Digest, chunkCount: Int, contentSize: UInt64, identity: ContentIdentity) {
+        self.digest = digest
+        self.index = index
+        self.chunkCount = chunkCount
+        self.contentSize = contentSize
+        self.identity = identity
+    }
+
     /// Bytes that the bits take.
     var bitsLength: Int { AtomicBits.wordCount(for: chunkCount) * 8 }
     var sessionOffset: Int { Self.block }
@@ -53,7 +66,7 @@ struct PresenceFormat: Sendable {
     private static func rounded(_ count: Int) -> Int { (count + block - 1) / block * block }
 
     /// The bytes of the header, without padding.
-    var header: [UInt8] {
+    package var header: [UInt8] {
         var bytes = Self.magic
         bytes.appendLittleEndian(Self.version)
         bytes.appendLittleEndian(UInt32(0))
@@ -68,7 +81,7 @@ struct PresenceFormat: Sendable {
     }
 
     /// What `bytes`, the first block of a file, say.
-    func match(_ bytes: [UInt8]) -> Match {
+    package func match(_ bytes: [UInt8]) -> Match {
         let expected = header
         if bytes.starts(with: expected) { return .same }
         guard bytes.count >= expected.count, bytes.starts(with: Self.magic) else {
@@ -88,7 +101,7 @@ struct PresenceFormat: Sendable {
     }
 
     /// A slot: header and bits.
-    func slot(generation: UInt64, words: [UInt64]) -> [UInt8] {
+    package func slot(generation: UInt64, words: [UInt64]) -> [UInt8] {
         var bits: [UInt8] = []
         bits.reserveCapacity(words.count * 8)
         for word in words { bits.appendLittleEndian(word) }
@@ -102,7 +115,7 @@ struct PresenceFormat: Sendable {
     }
 
     /// What a slot says, or `nil` when it was never written, is torn, or belongs to another file.
-    func parseSlot(_ bytes: [UInt8]) -> (generation: UInt64, words: [UInt64])? {
+    package func parseSlot(_ bytes: [UInt8]) -> (generation: UInt64, words: [UInt64])? {
         guard bytes.count >= Self.slotHeader + bitsLength else { return nil }
         let generation = bytes.withUnsafeBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }
         guard generation > 0 else { return nil }

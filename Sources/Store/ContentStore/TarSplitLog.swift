@@ -2,7 +2,7 @@ import Base
 import LayerIndex
 import Linux
 import Synchronization
-import SystemPackage
+package import SystemPackage
 
 /// What extents of a layer decode to beside their chunks (the headers of the archive, padding, runs of zeros), written down as they
 /// are decoded: with it and the content a layer's archive can be put together again without its blob.
@@ -35,7 +35,7 @@ public final class TarSplitLog: Sendable {
     private let end: Guarded<UInt64>
 
     /// Opens the file at `path`, made when it is missing.
-    init(path: String, extentCount: Int) throws(Errno) {
+    package init(path: String, extentCount: Int) throws(Errno) {
         file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
         let status = try Sys.fstat(file.raw)
         guard status.kind == .regular else { throw .invalidArgument }

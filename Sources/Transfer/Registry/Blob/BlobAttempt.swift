@@ -46,8 +46,7 @@ struct BlobAttempt {
             let response = try await request(asked)
             switch response.status.code {
             case 200, 206, 416:
-                let answer = try RangeAnswer(
-                    status: Int(response.status.code), headers: response.headers, asked: asked)
+                let answer = try RangeAnswer(response, asked: asked)
                 if let opened = try await use(answer, response, &asked) { return opened }
             case 400, 405, 501:
                 // Azure Blob Storage and some CDNs refuse suffix ranges and several ranges instead of ignoring them.
@@ -267,7 +266,7 @@ struct BlobAttempt {
         let response = try await request(first)
         switch response.status.code {
         case 200, 206:
-            let answer = try RangeAnswer(status: Int(response.status.code), headers: response.headers, asked: first)
+            let answer = try RangeAnswer(response, asked: first)
             switch answer {
             case .bytes(_, let size):
                 await response.drain()
@@ -287,5 +286,11 @@ struct BlobAttempt {
         default:
             throw await refusal(response)
         }
+    }
+}
+
+extension RangeAnswer {
+    fileprivate init(_ response: HTTPClientResponse, asked: BlobSelection) throws(RegistryError) {
+        try self.init(status: Int(response.status.code), asked: asked) { response.headers.first(name: $0) }
     }
 }

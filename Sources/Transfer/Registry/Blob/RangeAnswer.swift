@@ -1,8 +1,7 @@
-import Base
-import NIOHTTP1
+package import Base
 
-/// What the head of an answer to a blob request says the body is.
-enum RangeAnswer: Equatable {
+/// The body of an answer to a blob request, as the head of the answer describes it.
+package enum RangeAnswer: Equatable {
     /// These bytes of the blob; of a size that may be unknown.
     case bytes(ByteRange, size: UInt64?)
     /// multipart/byteranges: the parts say themselves.
@@ -16,20 +15,22 @@ enum RangeAnswer: Equatable {
     ///
     /// Tolerated because real servers do it: a 206 without Content-Type (zot), no Content-Length anywhere (chunked
     /// front ends), 206 for a whole blob, a range that ends before the end asked for.
-    init(status: Int, headers: HTTPHeaders, asked: BlobSelection) throws(RegistryError) {
+    ///
+    /// - Parameter header: returns the first value of the header with this lower-case name.
+    package init(status: Int, asked: BlobSelection, header: (String) -> String?) throws(RegistryError) {
         switch status {
         case 200:
-            self = .whole(size: headers.first(name: "content-length").flatMap { UInt64($0) })
+            self = .whole(size: header("content-length").flatMap { UInt64($0) })
         case 416:
             // zot of 2023 answers 416 to what it does not support; the size helps to ask again.
-            self = .unsatisfiable(size: headers.first(name: "content-range").flatMap { ContentRange($0)?.size })
+            self = .unsatisfiable(size: header("content-range").flatMap { ContentRange($0)?.size })
         default:
-            if let type = headers.first(name: "content-type"), let boundary = Self.boundary(type) {
+            if let type = header("content-type"), let boundary = Self.boundary(type) {
                 // Answered to a single range by caches that store what they fetched for others.
                 self = .multipart(boundary: boundary)
                 return
             }
-            guard let text = headers.first(name: "content-range"), let content = ContentRange(text),
+            guard let text = header("content-range"), let content = ContentRange(text),
                 let range = content.range
             else {
                 throw RegistryError(.malformedAnswer, "206 without a usable Content-Range", status: status)
@@ -80,7 +81,7 @@ enum RangeAnswer: Equatable {
 
 extension BlobSelection {
     /// The value of the `Range` header; `nil` for the whole blob.
-    var header: String? {
+    package var header: String? {
         switch self {
         case .suffix(let count): "bytes=-\(count)"
         case .range(let range): "bytes=\(range.offset)-\(range.end - 1)"

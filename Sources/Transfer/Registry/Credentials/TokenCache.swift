@@ -1,8 +1,8 @@
 import Base
 import Concurrency
 
-/// What is known about authenticating at one host. Pure: the state of an ``Authorizer``.
-struct TokenCache {
+/// The state of an ``Authorizer``: one host's challenge and tokens. Pure.
+package struct TokenCache {
     /// What the host demands, once it has said so.
     enum Demand: Equatable {
         case bearer(realm: String, service: String, scopes: [String: String])
@@ -14,13 +14,15 @@ struct TokenCache {
     private(set) var demand: Demand?
     private var tokens = BoundedCache<String, Expiring<Secret>>(capacity: maximumTokens)
 
+    package init() {}
+
     /// The `Authorization` value to use for `repository`, if there is one that is still good.
     mutating func header(repository: String, now: MonotonicTime) -> Secret? {
         tokens.value(of: repository, at: now)
     }
 
     /// The host has answered 401 with these challenges; Bearer is preferred. `false` when none is understood.
-    mutating func learn(_ challenges: [AuthChallenge], repository: String) -> Bool {
+    package mutating func learn(_ challenges: [AuthChallenge], repository: String) -> Bool {
         if let bearer = challenges.first(where: { $0.scheme == "bearer" && $0.parameters["realm"] != nil }) {
             var scopes: [String: String] = [:]
             if case .bearer(_, _, let known) = demand, known.count < Self.maximumTokens { scopes = known }
@@ -37,7 +39,7 @@ struct TokenCache {
     }
 
     /// The scope to ask for: what the challenge named, with pulling from the repository always in it.
-    static func scopes(repository: String, challenged: String?) -> [String] {
+    package static func scopes(repository: String, challenged: String?) -> [String] {
         let own = "repository:\(repository):pull"
         guard let challenged else { return [own] }
         let named = challenged.split(separator: " ").prefix(8).map(String.init)

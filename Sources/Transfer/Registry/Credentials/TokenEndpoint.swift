@@ -6,33 +6,13 @@ import NIOHTTP1
 
 /// Trades credentials for Bearer tokens (distribution's "token authentication" and "OAuth2" specifications).
 struct TokenEndpoint {
-    struct Token {
-        var text: Secret
-        /// The time for which to use it: somewhat less than it lives.
-        var usableFor: Duration
-    }
-
     /// Largest answer that is read; real ones are a few KiB.
     private static let maximumAnswer = 256 << 10
-    /// What the specification says when the answer does not.
-    private static let defaultLife: Int64 = 60
 
     let host: RegistryHost
     let transport: HTTPTransport
     let userAgent: String
     let counters: RegistryCounters
-
-    private struct Answer: Decodable {
-        var token: String?
-        var accessToken: String?
-        var expiresIn: Double?
-
-        enum CodingKeys: String, CodingKey {
-            case token
-            case accessToken = "access_token"
-            case expiresIn = "expires_in"
-        }
-    }
 
     /// A token for `scopes`; anonymous without credentials.
     ///
@@ -41,7 +21,7 @@ struct TokenEndpoint {
     /// 400.
     func fetch(
         realm: String, service: String, scopes: [String], credentials: Credentials?
-    ) async throws(RegistryError) -> Token {
+    ) async throws(RegistryError) -> TokenAnswer {
         try check(realm)
         if let credentials {
             let response = try await post(realm, service, scopes, credentials)
@@ -108,20 +88,11 @@ struct TokenEndpoint {
         return try await transport.exchange(request, key: key)
     }
 
-    private func decode(_ response: HTTPClientResponse) async throws(RegistryError) -> Token {
-        let body = try await response.readBody(limit: Self.maximumAnswer)
-        // The decoder's error is not kept: it could quote the token.
-        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)),
-            let text = [answer.token, answer.accessToken].compactMap({ $0 }).first(where: { !$0.isEmpty }),
-            text.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
-        else {
+    private func decode(_ response: HTTPClientResponse) async throws(RegistryError) -> TokenAnswer {
+        guard let answer = TokenAnswer(bytes: try await response.readBody(limit: Self.maximumAnswer)) else {
             throw RegistryError(.malformedAnswer, "the token endpoint of \(host) gave no token")
         }
-        var life = Self.defaultLife
-        if let given = answer.expiresIn, given >= 1 { life = Int64(min(given, 30 * 86400)) }
-        // Used up to 90 % of its life, and never in its last seconds: a request may be on its way for a while.
-        let usable = max(life - max(life / 10, 5), life / 2)
-        return Token(text: Secret(text), usableFor: .seconds(usable))
+        return answer
     }
 
     private func refusal(_ response: HTTPClientResponse) async -> RegistryError {

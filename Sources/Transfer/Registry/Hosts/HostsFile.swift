@@ -4,7 +4,7 @@ import TOMLKit
 ///
 /// The result has the `[host]` tables in file order and, last, the server: its own address, or the upstream's where the
 /// file does not say.
-struct HostsFile {
+package struct HostsFile {
     private let path: String
     private let directory: String
     private let upstream: String
@@ -15,7 +15,7 @@ struct HostsFile {
     /// Parses a file that lies at `path`.
     ///
     /// - Throws: code `configuration`, with the file's name and the line.
-    static func hosts(
+    package static func hosts(
         _ text: String, path: String, upstream: String, stamp: (String) -> TLSSettings.File
     ) throws(RegistryError) -> [RegistryHost] {
         try withoutActuallyEscaping(stamp) { stamp throws(RegistryError) in

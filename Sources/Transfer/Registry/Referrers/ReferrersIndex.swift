@@ -1,9 +1,9 @@
-import Base
+package import Base
 import FoundationEssentials
 
-/// The index under the fallback tag, in which clients keep the list of referrers for registries that do not (OCI
-/// distribution-spec 1.1, "Referrers Tag Schema").
-struct ReferrersIndex {
+/// The index under the fallback tag, in which clients keep the list of referrers for registries without the referrers API
+/// (OCI distribution-spec 1.1, "Referrers Tag Schema").
+package struct ReferrersIndex {
     /// The tag for what refers to `subject`.
     static func tag(_ subject: Digest) -> String { "sha256-\(subject.hex)" }
 
@@ -16,8 +16,8 @@ struct ReferrersIndex {
         manifests = []
     }
 
-    /// What is there already, of which everything is kept.
-    init(bytes: [UInt8]) throws(RegistryError) {
+    /// Decodes an index and keeps everything in it, including fields that we do not know.
+    package init(bytes: [UInt8]) throws(RegistryError) {
         do {
             document = try JSONDecoder().decode([String: JSONValue].self, from: Data(bytes))
         } catch {
@@ -29,12 +29,13 @@ struct ReferrersIndex {
         self.manifests = manifests
     }
 
-    func contains(_ digest: Digest) -> Bool {
+    /// Returns whether the index lists `digest`.
+    package func contains(_ digest: Digest) -> Bool {
         manifests.contains { Self.digest($0) == digest.description }
     }
 
-    /// Adds `descriptor`, in the place that its digest has among all: the order is the same whoever came first.
-    mutating func add(_ descriptor: Descriptor) {
+    /// Adds `descriptor`. Entries are sorted by digest, so the order in which clients add them does not matter.
+    package mutating func add(_ descriptor: Descriptor) {
         guard !contains(descriptor.digest) else { return }
         var entry: [String: JSONValue] = [
             "mediaType": .string(descriptor.mediaType), "digest": .string(descriptor.digest.description),
@@ -48,11 +49,13 @@ struct ReferrersIndex {
         manifests.sort { (Self.digest($0) ?? "") < (Self.digest($1) ?? "") }
     }
 
-    mutating func remove(_ digest: Digest) {
+    /// Removes every entry for `digest`.
+    package mutating func remove(_ digest: Digest) {
         manifests.removeAll { Self.digest($0) == digest.description }
     }
 
-    func encoded() throws(RegistryError) -> [UInt8] {
+    /// Returns the index as JSON.
+    package func encoded() throws(RegistryError) -> [UInt8] {
         var document = document
         document["manifests"] = .array(manifests)
         let encoder = JSONEncoder()

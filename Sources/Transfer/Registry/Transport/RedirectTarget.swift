@@ -1,9 +1,9 @@
 import FoundationEssentials
 
-/// Where a redirect leads.
-struct RedirectTarget: CustomStringConvertible {
-    var url: String
-    var cacheControl: String?
+/// The target of a redirect.
+package struct RedirectTarget: CustomStringConvertible {
+    package var url: String
+    package var cacheControl: String?
 
     /// Longest URL that is followed. Presigned ones with session tokens are around 2 KiB.
     private static let maximumLength = 16 << 10
@@ -11,7 +11,7 @@ struct RedirectTarget: CustomStringConvertible {
     /// - Parameters:
     ///   - location: the Location header, absolute or relative.
     ///   - base: the URL that was asked.
-    init?(_ location: String, from base: String, cacheControl: String?) {
+    package init?(_ location: String, from base: String, cacheControl: String?) {
         guard location.utf8.count <= Self.maximumLength, let baseURL = URL(string: base),
             let resolved = URL(string: location, relativeTo: baseURL)?.absoluteURL,
             let scheme = resolved.scheme?.lowercased(), scheme == "https" || scheme == "http",
@@ -33,6 +33,6 @@ struct RedirectTarget: CustomStringConvertible {
         return "\(scheme)://\(parsed.host?.lowercased() ?? ""):\(port)"
     }
 
-    /// Without the query, which is a credential.
-    var description: String { url.withoutQuery }
+    /// The URL without its query, which is a credential.
+    package var description: String { url.withoutQuery }
 }

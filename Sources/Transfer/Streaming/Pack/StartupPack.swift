@@ -22,6 +22,12 @@ public struct StartupPack: Sendable, Equatable {
         public let chunk: Int
         /// In bytes, decoded.
         public let length: Int
+
+        package init(layer: Int, chunk: Int, length: Int) {
+            self.layer = layer
+            self.chunk = chunk
+            self.length = length
+        }
     }
 
     /// Chunks that are compressed together.
@@ -130,7 +136,7 @@ public struct StartupPack: Sendable, Equatable {
 
     /// The bytes of a pack of these chunks: `frames` are compressed, with how long each is decoded and how many of `pieces` it
     /// holds.
-    static func encode(
+    package static func encode(
         layers: [Digest], pieces: [Piece], frames: [(bytes: [UInt8], decodedLength: Int, pieces: Int)]
     ) -> [UInt8] {
         var bytes: [UInt8] = []

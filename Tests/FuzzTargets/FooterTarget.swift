@@ -1,0 +1,37 @@
+import Base
+import LayerFormats
+
+extension FuzzTarget {
+    /// The last bytes of a blob as a registry may send them: footer and TOC in any state, of an eStargz layer and of a
+    /// zstd:chunked one.
+    static let footer = FuzzTarget("FuzzFooter") { input in
+        _ = EstargzFooter(tail: input)
+        _ = ZstdChunkedFooter(tail: input)
+        for mediaType in ["", "application/vnd.oci.image.layer.v1.tar+zstd"] { open(input, mediaType) }
+    }
+}
+
+private func open(_ bytes: UnsafeRawBufferPointer, _ mediaType: String) {
+    // The tail starts at an offset that the input chooses.
+    let before = UInt64(bytes.first ?? 0) << 8
+    let range = ByteRange(offset: before, end: before + UInt64(bytes.count))
+    var opener = EstargzOpener(
+        LayerDescription(digest: .of([]), size: range.end, mediaType: mediaType, annotations: [:]),
+        allowUnverifiedTOC: true)
+    do {
+        for _ in 0..<4 {
+            switch try opener.next() {
+            case .read(.suffix): try opener.receive(Array(bytes), range: range, blobSize: range.end)
+            case .read(.range(let wanted)):
+                precondition(wanted.count > 0 && wanted.end <= before)
+                try opener.receive(
+                    [UInt8](repeating: 0x1f, count: Int(wanted.count)), range: wanted, blobSize: range.end)
+            case .readExternalTOC: try opener.receiveExternalTOC(Array(bytes))
+            case .done: return
+            }
+        }
+    } catch {
+        return
+    }
+    preconditionFailure("an opener that never ends")
+}
