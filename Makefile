@@ -6,7 +6,7 @@ BIN := .build/$(CONFIGURATION)
 PREFIX ?= /usr
 SECONDS_EACH ?= 60
 
-.PHONY: help build demo bench bench-smoke test conformance fuzz lint format generate install deps-build
+.PHONY: help build demo bench bench-smoke test conformance fuzz sanitize lint format generate install deps-build
 
 help:
 	@echo "make build        the daemon and the command line, in $(BIN)"
@@ -16,7 +16,8 @@ help:
 	@echo "make bench-smoke  two small images in a few minutes (root)"
 	@echo "make test         all tests; without root it says what it leaves out"
 	@echo "make conformance  containerd's own snapshotter suite against rivuletd (root)"
-	@echo "make fuzz         every fuzzer for SECONDS_EACH=$(SECONDS_EACH) seconds"
+	@echo "make sanitize     the lower half's tests with ThreadSanitizer, and their coverage"
+	@echo "make fuzz         every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds; resumable"
 	@echo "make lint         formatting"
 	@echo "make generate     ContainerdAPI from its .proto files"
 	@echo "make install      to DESTDIR and PREFIX=$(PREFIX)"
@@ -52,6 +53,9 @@ conformance: deps-build
 	@deploy/debian-deps conformance
 	$(SWIFT_BUILD) --product rivuletd
 	Tests/Conformance/run $(BIN)/rivuletd
+
+sanitize: deps-build
+	Tests/Sanitizers/run lower
 
 fuzz: deps-build
 	Tests/Fuzz/run $(SECONDS_EACH)
