@@ -12,7 +12,7 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ConversionTests {
-    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private static let logger = Logger.silent
     private static let never: UInt64 = 1 << 60
 
     /// A service that runs, and its registry.
@@ -39,22 +39,19 @@ import Testing
                 .artifact(repository, of: image) != nil
         }
 
-        /// What becomes of an operation.
+        /// Returns how many times somebody has asked the registry for a tag.
+        func looks(at tag: String) -> Int {
+            registry.requests.count { $0.path.hasSuffix("/manifests/\(tag)") }
+        }
+
+        /// Waits for the end of an operation.
         func ended(_ operation: ConversionOperation) async throws -> ConversionOperation {
-            for _ in 0..<2000 {
-                let now = try await service.operation(operation.id)
-                if now.state.isOver { return now }
-                try await Task.sleep(for: .milliseconds(5))
-            }
+            _ = try await eventually { try await service.operation(operation.id).state.isOver }
             return try await service.operation(operation.id)
         }
 
         func wait(_ what: Comment, until isTrue: () async throws -> Bool) async throws {
-            for _ in 0..<1000 {
-                if try await isTrue() { return }
-                try await Task.sleep(for: .milliseconds(5))
-            }
-            Issue.record(what)
+            #expect(try await eventually(isTrue), what)
         }
 
         func tell(_ action: String, tag: String? = nil, digest: Digest, repository: String = "team/app") async throws {
@@ -187,9 +184,11 @@ import Testing
             let other = running.push("elsewhere", seed: 2)
             let manifest = try #require(running.registry.manifest("team/app", "elsewhere"))
             try await withThrowingTaskGroup(of: Void.self) { group in
+                // Twice: the first look still finds the tag's old digest.
+                let looks = running.looks(at: "1") + 2
                 group.addTask { try await running.tell("push", tag: "1", digest: other) }
                 group.addTask {
-                    try await Task.sleep(for: .milliseconds(100))
+                    #expect(await eventually { running.looks(at: "1") >= looks })
                     let set = running.registry.addManifest(manifest, repository: "team/app", tag: "1")
                     digest.withLock { $0 = set }
                 }
@@ -258,10 +257,7 @@ import Testing
             try await Self.withService(state: state) { running in
                 let id = left.withLock { $0[0] }
                 // Another registry now, where the image is not: that it was tried is what counts.
-                for _ in 0..<1000 {
-                    if try await running.service.operation(id).state.isOver { break }
-                    try await Task.sleep(for: .milliseconds(5))
-                }
+                _ = try await eventually { try await running.service.operation(id).state.isOver }
                 #expect(try await running.service.operation(id).state == .failed)
             }
             // Another program's database is left alone.

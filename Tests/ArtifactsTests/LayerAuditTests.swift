@@ -15,7 +15,7 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct LayerAuditTests {
-    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private static let logger = Logger.silent
 
     private static func archive(_ text: String) -> [UInt8] {
         TarWriter.archive([
@@ -250,8 +250,7 @@ import Testing
                     }
                 }
                 engine.fill([layer])
-                for _ in 0..<2000 where !layer.isComplete { try await Task.sleep(for: .milliseconds(5)) }
-                #expect(layer.isComplete)
+                #expect(await eventually { layer.isComplete })
                 await engine.shutdown()
                 registry.clearRequests()
                 try await body(
@@ -274,7 +273,7 @@ import Testing
             let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
             engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
             engine.fill([layer])
-            for _ in 0..<2000 where !layer.isComplete { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(await eventually { layer.isComplete })
             await engine.shutdown()
             var bytes = [UInt8](repeating: 0, count: Int(layer.chunks.contentSize))
             _ = try bytes.withUnsafeMutableBytes { try layer.read(at: 0, into: $0) }

@@ -15,7 +15,7 @@ import Testing
 
 /// Images written anew in formats of others. That ctr-remote understands them is tested end to end.
 @Suite(.timeLimit(.minutes(1))) struct ReencodingTests {
-    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private static let logger = Logger.silent
     private static let large = Samples.text(bytes: (5 << 20) + 3, seed: 1)
     private static let lower = TarWriter.archive([
         .directory("bin"), .file("bin/program", Samples.noise(bytes: 100_000, seed: 2)),

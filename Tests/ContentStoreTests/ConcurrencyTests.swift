@@ -2,6 +2,7 @@ import Base
 import ContentStore
 import LayerIndex
 import Linux
+import TestSupport
 import Testing
 
 /// Thrown in a process of its own, which then fails.
@@ -22,7 +23,7 @@ private struct Leak: Error {
                 let reads = Counter()
                 let threads = try (0..<6).map { number in
                     try NamedThread(name: "stress-\(number)") {
-                        var random = SeededGenerator(seed &* 100 &+ UInt64(number))
+                        var random = SeededRandom(seed: seed &* 100 &+ UInt64(number))
                         do {
                             for _ in 0..<3000 {
                                 let chunk = Int.random(in: 0..<count, using: &random)

@@ -3,6 +3,7 @@ import ContentStore
 import LayerIndex
 import Linux
 import SystemPackage
+import TestSupport
 import Testing
 
 /// What is trusted after the process or the machine died.
@@ -208,7 +209,7 @@ import Testing
     /// sector by sector, or not, as chance has it.
     @Test(arguments: Array(UInt64(100)..<112)) func powerFails(seed: UInt64) throws {
         print("seed \(seed)")
-        var random = SeededGenerator(seed)
+        var random = SeededRandom(seed: seed)
         let sample = try SampleLayer(seed: seed, files: 40, chunkLimit: 3000, zeros: seed % 2 == 0)
         let zeros = Set((0..<sample.table.chunkCount).filter { sample.table.chunk($0).isZeros })
         try withTemporaryDirectory { root in
@@ -263,7 +264,7 @@ import Testing
     }
 
     /// Each sector of 512 bytes from one or the other.
-    private func mixed(_ old: [UInt8], _ new: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
+    private func mixed(_ old: [UInt8], _ new: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
         var bytes = old
         let bias = UInt64.random(in: 0...8, using: &random)
         for start in stride(from: 0, to: bytes.count, by: 512) where random.next() % 8 < bias {

@@ -3,6 +3,7 @@ import ContentStore
 import LayerIndex
 import Linux
 import SystemPackage
+import TestSupport
 import Testing
 
 /// What was done to a file while nobody had it open.
@@ -10,7 +11,7 @@ enum Harm: String, CaseIterable, Sendable {
     case removed, emptied, halved, longer, noise, flippedStart, flippedMiddle, replacedByCopy
     case directory, link, fifo, version
 
-    func inflict(on path: String, _ random: inout SeededGenerator) throws {
+    func inflict(on path: String, _ random: inout SeededRandom) throws {
         let size = try Sys.stat(path).size
         func resize(_ size: UInt64) throws {
             let file = try Sys.open(path, .writeOnly)
@@ -56,7 +57,7 @@ enum Harm: String, CaseIterable, Sendable {
         if file == "content", [.noise, .flippedStart, .flippedMiddle, .version].contains(harm) { return }
         let seed: UInt64 = 60
         print("seed \(seed)")
-        var random = SeededGenerator(seed)
+        var random = SeededRandom(seed: seed)
         let sample = try SampleLayer(seed: seed)
         let all = 0..<sample.table.chunkCount
         try withTemporaryDirectory { root in
@@ -101,7 +102,7 @@ enum Harm: String, CaseIterable, Sendable {
     @Test(arguments: ["tree.erofs", "chunks", "present"]) func flips(file: String) throws {
         let seed: UInt64 = 61
         print("seed \(seed)")
-        var random = SeededGenerator(seed)
+        var random = SeededRandom(seed: seed)
         let sample = try SampleLayer(seed: seed)
         try withTemporaryDirectory { root in
             let path = "\(layerDirectory(root, sample))/\(file)"
@@ -154,7 +155,7 @@ enum Harm: String, CaseIterable, Sendable {
     @Test(arguments: Harm.allCases) func chainFiles(harm: Harm) throws {
         // A chain's tree has a checksum over its first block only, and may be longer than it says.
         if [.flippedMiddle, .longer, .replacedByCopy].contains(harm) { return }
-        var random = SeededGenerator(64)
+        var random = SeededRandom(seed: 64)
         let sample = try SampleLayer(seed: 64)
         let id = Digest.of([1])
         try withTemporaryDirectory { root in

@@ -2,6 +2,7 @@ import Base
 import ContentStore
 import LayerIndex
 import Linux
+import TestSupport
 import Testing
 
 @Suite struct PresenceTests {
@@ -94,7 +95,7 @@ import Testing
     @Test(arguments: [UInt64(10), 11, 12]) func searchesMatchAModel(seed: UInt64) throws {
         print("seed \(seed)")
         let sample = try SampleLayer(seed: seed, files: 120, chunkLimit: 50)
-        var random = SeededGenerator(seed)
+        var random = SeededRandom(seed: seed)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
                 let layer = try store.install(sample.digest, sample.index)

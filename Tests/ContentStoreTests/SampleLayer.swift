@@ -2,23 +2,6 @@ import Base
 import LayerIndex
 import TestSupport
 
-/// SplitMix64: the same numbers for the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 /// A layer of random files cut into random chunks, with all that its content must be.
 struct SampleLayer: Sendable {
     let digest: Digest
@@ -31,7 +14,7 @@ struct SampleLayer: Sendable {
     ///   - chunkLimit: the longest chunk in bytes.
     ///   - zeros: whether some chunks are known to be zeros.
     init(seed: UInt64, files: Int = 12, chunkLimit: Int = 9000, zeros: Bool = false) throws {
-        var random = SeededGenerator(seed)
+        var random = SeededRandom(seed: seed)
         digest = Digest.of(Array("layer \(seed)".utf8))
         var chunkBytes: [Digest: [UInt8]] = [:]
         var builder = LayerIndexBuilder(blobDigest: digest, blobSize: 1 << 40)

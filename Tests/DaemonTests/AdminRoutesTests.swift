@@ -9,6 +9,7 @@ import NIOPosix
 import NodeDatabase
 import Registry
 import Streaming
+import TestSupport
 import Testing
 
 extension AdminRoutes {
@@ -109,11 +110,7 @@ extension AdminRoutes {
             let state = try StateDatabase(root: directory)
             let routes = AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(state)) { true }
             let socket = directory + "/admin.sock"
-            let server = AdminServer(
-                path: socket, routes: routes,
-                logger: Logger(label: "test") { _ in
-                    SwiftLogNoOpLogHandler()
-                })
+            let server = AdminServer(path: socket, routes: routes, logger: Logger.silent)
             let run = Task { try await server.run() }
             let large = [UInt8](repeating: 32, count: AdminRoutes.maximumBody + 1)
             let answers: Result<[String], any Error>
@@ -132,18 +129,15 @@ extension AdminRoutes {
     /// Puts `bodies` one after the other on one connection; the last asks for its end. Gives the status lines.
     static func exchange(_ socket: String, _ bodies: [[UInt8]]) async throws -> [String] {
         var connected: NIOAsyncChannel<ByteBuffer, ByteBuffer>?
-        // The server makes its socket when it is ready: there is nothing else to wait for.
-        for attempt in 0..<1000 where connected == nil {
-            do {
-                connected = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-                    .connect(unixDomainSocketPath: socket) { channel in
-                        channel.eventLoop.makeCompletedFuture {
-                            try NIOAsyncChannel(wrappingChannelSynchronously: channel)
-                        }
+        // The server creates its socket when it is ready.
+        _ = await eventually {
+            connected = try? await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .connect(unixDomainSocketPath: socket) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try NIOAsyncChannel(wrappingChannelSynchronously: channel)
                     }
-            } catch  where attempt < 999 {
-                try await Task.sleep(nanoseconds: 5_000_000)
-            }
+                }
+            return connected != nil
         }
         let channel = try #require(connected)
         return try await channel.executeThenClose { inbound, outbound in

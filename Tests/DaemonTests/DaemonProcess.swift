@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A `rivuletd` that a test has started, with a directory of its own. ``stop()`` leaves nothing behind.
 final class DaemonProcess {
@@ -42,14 +43,13 @@ final class DaemonProcess {
         try process.run()
     }
 
-    /// Waits until `condition` holds, at most ten seconds.
+    /// Waits until `condition` holds. Returns false when the daemon ends before it does, or after a generous limit.
     func wait(until condition: () -> Bool) -> Bool {
-        for _ in 0..<1000 {
-            if condition() { return true }
-            guard process.isRunning else { return condition() }
-            usleep(10_000)
-        }
-        return false
+        var holds = false
+        return blockUntil {
+            holds = condition()
+            return holds || !process.isRunning
+        } && (holds || condition())
     }
 
     /// What the daemon wrote, once it has ended by itself.

@@ -1,6 +1,7 @@
 import Base
 import Daemon
 import Foundation
+import Glibc
 import Linux
 import Logging
 import NIOCore
@@ -8,6 +9,7 @@ import NIOPosix
 import NodeDatabase
 import Registry
 import Streaming
+import TestSupport
 import Testing
 
 /// `rivulet profile` against a real admin server with a store of its own.
@@ -42,7 +44,7 @@ import Testing
             let socket = directory + "/admin.sock"
             let server = AdminServer(
                 path: socket, routes: AdminRoutes(page: MetricsPage(), profiles: records) { true },
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+                logger: Logger.silent)
             let run = Task { try await server.run() }
             let outcome: Result<Void, any Error>
             do {
@@ -59,16 +61,38 @@ import Testing
         }
     }
 
-    /// The server makes its socket when it is ready: there is nothing else to wait for.
+    /// Waits until the server accepts connections.
     static func waitUntilItListens(_ socket: String) async throws {
-        for attempt in 0..<1000 {
-            do {
-                let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-                    .connect(unixDomainSocketPath: socket).get()
-                return try await channel.close(mode: .all).get()
-            } catch  where attempt < 999 {
-                try await Task.sleep(nanoseconds: 5_000_000)
+        let listens = await eventually {
+            let channel = try? await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .connect(unixDomainSocketPath: socket).get()
+            try? await channel?.close(mode: .all).get()
+            return channel != nil
+        }
+        try #require(listens, "nobody listens on \(socket)")
+    }
+
+    /// Sends `request` and reads the answer, but only after the server has filled the socket.
+    static func readSlowly(_ request: String, _ socket: String) async throws -> [UInt8] {
+        let descriptor = OwnedDescriptor(taking: Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: socket.utf8.prefix(100)) }
+        let isConnected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor.raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
             }
+        }
+        try #require(isConnected)
+        try Array(request.utf8).withUnsafeBytes { try Sys.writeAll(descriptor.raw, $0) }
+        var waiting: Int32 = 0
+        // A Unix socket takes some 200 KiB before its writer has to wait.
+        #expect(await eventually { ioctl(descriptor.raw, UInt(FIONREAD), &waiting) == 0 && waiting > 100_000 })
+        var (bytes, buffer) = ([UInt8](), [UInt8](repeating: 0, count: 64 << 10))
+        while true {
+            let count = try buffer.withUnsafeMutableBytes { try Sys.read(descriptor.raw, into: $0) }
+            guard count > 0 else { return bytes }
+            bytes += buffer[..<count]
         }
     }
 
@@ -113,21 +137,8 @@ import Testing
                 repository: Self.app, chain: Digest(hex: Self.third.utf8), profile: Profile(entries: entries)
             ).encoded()
             try records.keep(file: file)
-            let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-                .connect(unixDomainSocketPath: socket) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-                    }
-                }
-            let received = try await channel.executeThenClose { inbound, outbound in
-                try await outbound.write(
-                    ByteBuffer(string: "GET /profiles/\(Self.third) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
-                // Longer than it takes to fill the socket.
-                try await Task.sleep(nanoseconds: 300_000_000)
-                var bytes: [UInt8] = []
-                for try await buffer in inbound { bytes += buffer.readableBytesView }
-                return bytes
-            }
+            let request = "GET /profiles/\(Self.third) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            let received = try await Self.readSlowly(request, socket)
             #expect(file.count > 500_000)
             #expect(Array(received.suffix(file.count)) == file, "\(received.count) of \(file.count) and a head")
         }

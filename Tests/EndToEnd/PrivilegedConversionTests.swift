@@ -1,6 +1,7 @@
 import Base
 import Lab
 import Linux
+import TestSupport
 import Testing
 
 /// The conversion service behind a real registry, with the command line before it.
@@ -50,10 +51,7 @@ struct PrivilegedConversionTests {
         #expect(digests.count == 2)
         try await blocking { try PlainHTTP.delete(path, port: registry.port) }
         let artifact = digests[0] == image ? digests[1] : digests[0]
-        for _ in 0..<100 where await isThere("test/auto", artifact, registry) {
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        #expect(await !isThere("test/auto", artifact, registry))
+        #expect(await eventually { await !isThere("test/auto", artifact, registry) })
     }
 
     @Test("What a node reports of a start becomes the image's startup pack")
@@ -80,11 +78,11 @@ struct PrivilegedConversionTests {
                     command: ["/bin/busybox", "sha256sum", file.path]), in: lab, client: node.client)
             #expect(try await pod.waitForExit(seconds: 60) == 0)
             var listed = ""
-            for _ in 0..<200 where !listed.contains("io.rivulet.pack.generation") {
+            let hasPack = try await eventually {
                 listed = try await rivulet("manifest", "list-referrers", "--output", "json", "\(host)/test/auto:1")
-                try await Task.sleep(for: .milliseconds(100))
+                return listed.contains("io.rivulet.pack.generation")
             }
-            #expect(listed.contains("io.rivulet.pack.generation"), "\(listed)\n\(converting.logTail())")
+            #expect(hasPack, "\(listed)\n\(converting.logTail())")
             try await pod.remove()
         }
     }
@@ -105,11 +103,10 @@ struct PrivilegedConversionTests {
     /// What the command says of the repository's one operation once it is over.
     private func ended(_ repository: String, _ port: Int) async throws -> String {
         var shown = ""
-        for _ in 0..<200 {
+        _ = try await eventually {
             shown = try await rivulet(
                 "artifact-streaming", "operation", "show", "--repository", repository, service: port)
-            if ["Succeeded", "Failed", "Canceled"].contains(where: shown.contains) { break }
-            try await Task.sleep(for: .milliseconds(100))
+            return ["Succeeded", "Failed", "Canceled"].contains(where: shown.contains)
         }
         return shown
     }

@@ -3,6 +3,7 @@ import ContainerRuntime
 import Foundation
 import Lab
 import Linux
+import TestSupport
 import Testing
 
 /// Real containerd, runc and registry around rivuletd. Needs root, /dev/fuse and the packages of
@@ -166,10 +167,10 @@ struct PrivilegedEndToEndTests {
                     ]), in: lab, client: node.client)
             let log = { node.daemon?.process.logTail(lines: 200) ?? "" }
             let layers = shared.images.layers.count
-            for _ in 0..<300 where log().split(separator: "\n").count(where: { $0.contains(said) }) < layers {
-                try await Task.sleep(for: .milliseconds(100))
+            let isSaid = await eventually {
+                log().split(separator: "\n").count { $0.contains(said) } == layers
             }
-            #expect(log().split(separator: "\n").count { $0.contains(said) } == layers, "\(log())")
+            #expect(isSaid, "\(log())")
             bytes.withLock { $0 = node.relay.record.bytes }
             try await pod.remove()
         }

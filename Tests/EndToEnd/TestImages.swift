@@ -1,6 +1,7 @@
 import Base
 import Lab
 import Linux
+import TestSupport
 
 /// The images that the tests run, small but with everything in them that an image can hold.
 struct TestImages: Sendable {
@@ -140,7 +141,7 @@ struct TestImages: Sendable {
     /// Files of bytes that no compression makes smaller, so that most of the image has to be fetched when it is read.
     private static func makeBulk(at tree: String) throws -> [(path: String, digest: Digest)] {
         try Files.makeDirectory("\(tree)/bulk")
-        var generator = SplitMix64(seed: 20_260_401)
+        var generator = SeededRandom(seed: 20_260_401)
         defer { try? Sys.setModificationTime("\(tree)/bulk", seconds: 1_700_000_000, nanoseconds: 0) }
         return try (0..<5).map { number in
             var bytes: [UInt8] = []
@@ -166,22 +167,5 @@ struct TestImages: Sendable {
             try await pack(tree, to: "\(work)/\(number).tar", in: lab)
         }
         return layers
-    }
-}
-
-/// The generator of Steele, Lea and Flood's "Fast splittable pseudorandom number generators" (2014): one word of state.
-struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
     }
 }

@@ -7,6 +7,7 @@ import LazyFileSystem
 import LazyFixtures
 import Linux
 import SystemPackage
+import TestSupport
 import Testing
 
 /// O_DIRECT, which glibc's module does not show: such a read waits for its own request, one through the cache for a page.
@@ -34,15 +35,11 @@ private let directFlag: Int32 = 0o40000
     /// Waits until every child sleeps in the kernel, where reads wait without being killable by SIGINT only.
     private func waitUntilBlocked(_ children: [Child]) throws {
         for child in children {
-            let deadline = MonotonicTime.now().advanced(by: 10_000_000_000)
-            while MonotonicTime.now() < deadline {
-                let stat = String(decoding: try Sys.readFile("/proc/\(child.pid)/wchan", limit: 4096), as: UTF8.self)
-                if stat.contains("folio") || stat.contains("fuse") || stat.contains("request") || stat.contains("page")
-                {
-                    break
-                }
-                sched_yield()
+            let isBlocked = try blockUntil {
+                let place = String(decoding: try Sys.readFile("/proc/\(child.pid)/wchan", limit: 4096), as: UTF8.self)
+                return ["folio", "fuse", "request", "page"].contains { place.contains($0) }
             }
+            #expect(isBlocked)
         }
     }
 
@@ -110,6 +107,14 @@ private let directFlag: Int32 = 0o40000
         print(hashlib.sha256(page[:4096]).hexdigest())
         """
 
+    /// Returns whether the server has received an interrupt and watches the reader: a thread of its own does that.
+    private static func isInterruptWatched() throws -> Bool {
+        try Sys.list("/proc/self/task").contains { task in
+            let file = Array("/proc/self/task/".utf8) + task.name + Array("/comm".utf8)
+            return (try? Sys.readFile(file, limit: 64)) == Array("fuse-signals\n".utf8)
+        }
+    }
+
     /// Programs do not expect EINTR of a file, the Go runtime signals its own threads all the time, and a page fault that
     /// fails is a SIGBUS.
     @Test(arguments: [0, directFlag])
@@ -119,10 +124,8 @@ private let directFlag: Int32 = 0o40000
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
             let reader = try Child(["/usr/bin/python3", "-c", Self.handling, path + "/file", "\(flags)"])
             #expect(mount.waitForParked(1))
-            for _ in 0..<20 {
-                reader.kill(SIGUSR1)
-                usleep(1000)
-            }
+            for _ in 0..<20 { reader.kill(SIGUSR1) }
+            #expect(try blockUntil { try Self.isInterruptWatched() })
             #expect(mount.source.cancelledCount == 0 && mount.server.parkedReads > 0)
             mount.source.setMode(.atOnce)
             mount.source.release()
@@ -141,7 +144,7 @@ private let directFlag: Int32 = 0o40000
             ])
             #expect(mount.waitForParked(1))
             reader.kill(SIGUSR1)
-            usleep(100_000)
+            #expect(try blockUntil { try Self.isInterruptWatched() })
             #expect(mount.server.parkedReads == 1)
             reader.kill(SIGKILL)
             #expect(try reader.wait(seconds: 10).signal == SIGKILL)

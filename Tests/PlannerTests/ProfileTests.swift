@@ -1,5 +1,6 @@
 import Base
 import Planner
+import TestSupport
 import Testing
 
 /// A profile is fetched in the order of first use, with few requests, and guesses keep out of its way.
@@ -59,9 +60,7 @@ import Testing
 
     /// Pieces in any order make ranges that do not overlap, and each extent lies in its turn in one of them.
     @Test(arguments: 0..<20) func rangesNeverOverlap(_ round: Int) {
-        let seed = UInt64.random(in: .min ... .max)
-        print("ProfileTests round \(round): seed \(seed)")
-        var random = Generator(state: seed)
+        var random = SeededRandom(named: "ProfileTests round \(round)")
         var desk = Desk()
         let fake = FakeLayer(
             sizes: (0..<300).map { _ in UInt64.random(in: 1...9000, using: &random) },

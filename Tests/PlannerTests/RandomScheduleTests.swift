@@ -1,15 +1,14 @@
 import Base
 import ContentStore
 import Planner
+import TestSupport
 import Testing
 
 /// Any order of events, with readers that come, go and overlap, and a registry that fails: what must always hold.
 @Suite struct RandomScheduleTests {
     @Test(arguments: 0..<24)
     func invariantsHold(_ round: Int) throws {
-        let seed = UInt64.random(in: .min ... .max)
-        print("RandomScheduleTests round \(round): seed \(seed)")
-        var world = World(seed: seed)
+        var world = World(random: SeededRandom(named: "RandomScheduleTests round \(round)"))
         for _ in 0..<3000 {
             try world.chance()
             try world.settle()
@@ -38,7 +37,7 @@ private struct World {
         var paused = false
     }
 
-    var random: Generator
+    var random: SeededRandom
     var desk: Desk
     let configuration: PlannerConfiguration
     var fakes: [FakeLayer] = []
@@ -50,8 +49,8 @@ private struct World {
     var open: Set<UInt64> = []
     var tickets = 0
 
-    init(seed: UInt64) {
-        random = Generator(state: seed)
+    init(random: SeededRandom) {
+        var random = random
         var configuration = PlannerConfiguration()
         configuration.requestLimit.demand = Int.random(in: 1...6, using: &random)
         configuration.runLimit = PerClass(demand: 4096, profile: 2048, readahead: 2048, fill: 2048)
@@ -73,6 +72,7 @@ private struct World {
         }
         for layer in layers where Bool.random(using: &random) { desk.prefetch(layer, 0..<20) }
         for layer in layers { desk.fill(layer) }
+        self.random = random
     }
 
     /// One event out of all that can happen.
@@ -153,18 +153,5 @@ private struct World {
         case 1: desk.done(layers[layer], extent, .unstorable(reason: "chance"))
         default: desk.arrive(layers[layer], fakes[layer], [extent])
         }
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed.
-struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

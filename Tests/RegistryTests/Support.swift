@@ -9,7 +9,7 @@ func withClient<Result>(
     _ configuration: RegistryConfiguration = RegistryConfiguration(), _ body: (RegistryClient) async throws -> Result
 ) async throws -> Result {
     let client = RegistryClient(
-        configuration, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+        configuration, logger: Logger.silent)
     do {
         let result = try await body(client)
         await client.shutdown()
@@ -30,13 +30,9 @@ func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
 }
 
 extension TestRegistry {
-    /// Waits until so many connections have been made to it; whether they have.
+    /// Waits until clients have opened `count` connections and returns whether they did.
     func reaches(connections count: Int) async -> Bool {
-        for _ in 0..<500 {
-            if connections >= count { return true }
-            try? await Task.sleep(for: .milliseconds(10))
-        }
-        return false
+        await eventually { connections >= count }
     }
 
     func location(_ digest: Digest, repository: String = "test/app") -> BlobLocation {

@@ -144,7 +144,7 @@ func withSnapshotter<Result: Sendable>(
 ) async throws -> Result {
     let remote = given ?? FakeRemoteImages(directory: root + "/trees")
     let clock = ManualClock()
-    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let logger = Logger.silent
     let state = root + "/state"
     let database = try StateDatabase(root: state)
     let service = try SnapshotService(state: database, remote: remote, limits: limits, logger: logger, clock: clock)

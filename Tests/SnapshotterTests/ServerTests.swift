@@ -8,6 +8,7 @@ import Logging
 import NodeDatabase
 import Snapshotter
 import SwiftProtobuf
+import TestSupport
 import Testing
 
 /// The socket: who may bind it, who may connect, and what a stop does.
@@ -15,12 +16,12 @@ struct ServerTests {
     private static func service(_ root: String) throws -> SnapshotService {
         try SnapshotService(
             state: StateDatabase(root: root + "/state"), remote: FakeRemoteImages(directory: root),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: Logger.silent)
     }
 
     private static func server(_ root: String, _ socket: SnapshotterServer.Socket) throws -> SnapshotterServer {
         try SnapshotterServer(
-            service(root), socket: socket, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            service(root), socket: socket, logger: Logger.silent)
     }
 
     private static func unixSocket() throws -> Int32 {

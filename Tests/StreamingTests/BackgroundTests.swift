@@ -104,8 +104,8 @@ import Testing
     }
 
     @Test func everythingAtOnceWithAFlakyRegistry() async throws {
-        let seed = UInt64.random(in: .min ... .max)
-        print("everythingAtOnceWithAFlakyRegistry: seed \(seed)")
+        let seeded = SeededRandom(named: "everythingAtOnceWithAFlakyRegistry")
+        let seed = seeded.seed
         var configuration = StreamingConfiguration.plain
         configuration.planner = .init()
         configuration.planner.retryFirst = 1_000_000
@@ -115,7 +115,7 @@ import Testing
         configuration.planner.joinDistance = 100_000
         configuration.planner.demandAttempts = 10
         try await withBench(configuration) { bench in
-            var random = SeededRandom(seed: seed)
+            var random = seeded
             var layers: [(fixture: LayerFixture, content: StoredLayer)] = []
             for layer in 0..<3 {
                 let sizes = (0..<60).map { _ in Int.random(in: 1...80_000, using: &random) }

@@ -12,7 +12,7 @@ import Testing
 /// Needs to be root: mounts a file system that is too small.
 @Suite(.timeLimit(.minutes(1))) struct PrivilegedFullDiskTests {
     @Test func aFullDiskIsAFailureWithAReasonAndNeverWrongBytes() async throws {
-        let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        let logger = Logger.silent
         try await withTemporaryDirectory(in: "/var/tmp") { root in
             try Sys.mount("tmpfs", on: root, type: "tmpfs", options: "size=600k")
             defer { try? Sys.unmount(root, .detach) }

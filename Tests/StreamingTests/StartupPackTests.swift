@@ -40,8 +40,7 @@ import Testing
     }
 
     private static func wait(_ what: Comment, until isTrue: () -> Bool) async throws {
-        for _ in 0..<1000 where !isTrue() { try await Task.sleep(for: .milliseconds(5)) }
-        #expect(isTrue(), what)
+        #expect(await eventually { isTrue() }, what)
     }
 
     @Test func allThatItHoldsComesInOneRequest() async throws {

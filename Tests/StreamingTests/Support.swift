@@ -7,6 +7,7 @@ import Planner
 import Registry
 import Streaming
 import TestRegistry
+import TestSupport
 import Testing
 
 /// A registry, a store and an engine between them.
@@ -63,7 +64,7 @@ func withBench(
     _ configuration: StreamingConfiguration = .plain, registry behaviour: Behaviour = Behaviour(),
     _ body: (Bench) async throws -> Void
 ) async throws {
-    let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+    let logger = Logger.silent
     try await withTemporaryDirectory(in: "/var/tmp") { root in
         var registryConfiguration = RegistryConfiguration()
         registryConfiguration.retry.baseDelay = .milliseconds(1)
