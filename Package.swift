@@ -123,17 +123,17 @@ let upperHalf: [Target] =
             grpcTransport, logging, metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1,
             system,
         ], tests: ["TestSupport", protobuf])
+    + module(
+        "Apps", "RivuletCommands",
+        [
+            "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPAPI", "ContainerRuntime", "ContainerdAPI",
+            protobuf, arguments, httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle, signals, system,
+        ], tests: ["Daemon", "Snapshotter"])
     + [
         .executableTarget(
             name: "rivuletd", dependencies: ["Daemon"], path: "Sources/Apps/rivuletd", swiftSettings: settings),
         .executableTarget(
-            name: "rivulet",
-            dependencies: [
-                "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPAPI", "ContainerRuntime", "ContainerdAPI",
-                protobuf, arguments, httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle, signals, system,
-            ],
-            path: "Sources/Apps/rivulet",
-            swiftSettings: settings),
+            name: "rivulet", dependencies: ["RivuletCommands"], path: "Sources/Apps/rivulet", swiftSettings: settings),
     ]
 
 /// The parsers of the upper half that need neither a network nor a database, under their modules' own names. Together with

@@ -1,17 +1,17 @@
-import ArgumentParser
+public import ArgumentParser
 import Base
 import Glibc
 import Logging
 import Metrics
 
-/// What `rivuletd` does: takes its command line, runs until it is told to stop, and exits.
+/// Parses the process's command line, runs the daemon until a signal stops it, and exits.
 public func runDaemon() async {
     await DaemonCommand.main()
 }
 
 /// The command line of the daemon.
-struct DaemonCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
+public struct DaemonCommand: AsyncParsableCommand {
+    public static let configuration = CommandConfiguration(
         commandName: "rivuletd",
         abstract: "Rivulet's snapshotter daemon: containers start before their image has been downloaded.",
         discussion: """
@@ -23,7 +23,7 @@ struct DaemonCommand: AsyncParsableCommand {
             """,
         version: DaemonVersion.current)
 
-    /// Where the configuration is looked for when none is named.
+    /// The path of the configuration when `--config` names none.
     static let defaultConfiguration = "/etc/rivulet/config.toml"
 
     @Option(
@@ -36,7 +36,10 @@ struct DaemonCommand: AsyncParsableCommand {
     @Flag(help: "Check the configuration, say whether it is good, and exit.")
     var check = false
 
-    func run() async throws {
+    /// Required by `ParsableCommand`.
+    public init() {}
+
+    public func run() async throws {
         do throws(StartupError) {
             let configuration = try configuration()
             if check {

@@ -21,9 +21,9 @@ struct ArtifactStreamingOperationCancel: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             let meant = try await operation.find()
-            let now: ConversionOperation = try await operation.service.ask(
+            let now: ConversionOperation = try await operation.service.client.ask(
                 .POST, ["operations", meant.id + ":cancel"])
-            try operation.service.show([now])
+            try Output.show([now], as: operation.service.output)
         }
     }
 }

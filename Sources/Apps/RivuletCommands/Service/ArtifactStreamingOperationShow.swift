@@ -22,10 +22,11 @@ struct ArtifactStreamingOperationShow: AsyncParsableCommand {
         try await reporting {
             if operation.id == nil, operation.image == nil {
                 let query = operation.repository.map { ["repository": $0] } ?? [:]
-                try operation.service.show(
-                    try await operation.service.ask(.GET, ["operations"], query: query) as [ConversionOperation])
+                let found: [ConversionOperation] = try await operation.service.client.ask(
+                    .GET, ["operations"], query: query)
+                try Output.show(found, as: operation.service.output)
             } else {
-                try operation.service.show([try await operation.find()])
+                try Output.show([try await operation.find()], as: operation.service.output)
             }
         }
     }

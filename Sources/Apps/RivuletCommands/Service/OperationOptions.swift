@@ -17,8 +17,8 @@ struct OperationOptions: ParsableArguments {
 
     /// The newest that is meant.
     func find() async throws -> ConversionOperation {
-        if let id { return try await service.ask(.GET, ["operations", id]) }
-        let found: [ConversionOperation] = try await service.ask(
+        if let id { return try await service.client.ask(.GET, ["operations", id]) }
+        let found: [ConversionOperation] = try await service.client.ask(
             .GET, ["operations"], query: ["repository": repository, "image": image].compactMapValues { $0 })
         guard let newest = found.first else {
             throw CommandFailure(.missing, "there is no operation of \(image ?? repository ?? "any image")")

@@ -72,7 +72,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     @Flag(
         help: ArgumentHelp(
             "Have the conversion service make it, and do not wait.",
-            discussion: "The service is the one at $RIVULET_SERVICE, or at \(ServiceOptions.defaultURL)."))
+            discussion: "The service is the one at $RIVULET_SERVICE, or at \(ServiceClient.defaultURL)."))
     var noWait = false
 
     @Option(
@@ -120,10 +120,10 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             if noWait {
-                let service = ServiceOptions(tokenFile: tokenFile, output: output.format)
+                let service = ServiceClient(url: nil, tokenFile: tokenFile)
                 let operation: ConversionOperation = try await service.ask(
                     .POST, ["operations"], body: ["image": image])
-                return try service.show([operation])
+                return try Output.show([operation], as: output.format)
             }
             let reference = try ImageReference(parsing: image)
             let signer = try signKey.map { file in

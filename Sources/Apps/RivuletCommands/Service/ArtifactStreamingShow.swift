@@ -21,11 +21,11 @@ struct ArtifactStreamingShow: AsyncParsableCommand {
         try await reporting {
             let found: [RepositoryStreaming]
             if let repository {
-                found = [try await service.ask(.GET, ["repositories", repository])]
+                found = [try await service.client.ask(.GET, ["repositories", repository])]
             } else {
-                found = try await service.ask(.GET, ["repositories"])
+                found = try await service.client.ask(.GET, ["repositories"])
             }
-            try service.show(found)
+            try Output.show(found, as: service.output)
         }
     }
 }

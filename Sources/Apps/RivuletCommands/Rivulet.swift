@@ -1,12 +1,16 @@
-import ArgumentParser
+public import ArgumentParser
+
+/// Parses the process's command line, runs the subcommand that it names, and exits.
+public func runRivulet() async {
+    await Rivulet.main()
+}
 
 /// The command line for operators and pipelines: one file a subcommand.
-@main
-struct Rivulet: AsyncParsableCommand {
-    /// What `--version` prints and requests to registries carry: the daemon's.
+public struct Rivulet: AsyncParsableCommand {
+    /// The version that `--version` prints and that requests to registries carry. It equals the daemon's.
     static let version = "0.1.0"
 
-    static let configuration = CommandConfiguration(
+    public static let configuration = CommandConfiguration(
         commandName: "rivulet",
         abstract: "Makes images streamable, and looks after what the node's daemon knows of them.",
         discussion: """
@@ -26,4 +30,7 @@ struct Rivulet: AsyncParsableCommand {
             ArtifactStreamingCommand.self, ImageCommand.self, ManifestCommand.self, ProfileCommand.self,
             ServeConversion.self,
         ])
+
+    /// Required by `ParsableCommand`.
+    public init() {}
 }

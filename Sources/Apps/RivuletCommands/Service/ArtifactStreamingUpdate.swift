@@ -26,9 +26,9 @@ struct ArtifactStreamingUpdate: AsyncParsableCommand {
 
     func run() async throws {
         try await reporting {
-            let now: RepositoryStreaming = try await service.ask(
+            let now: RepositoryStreaming = try await service.client.ask(
                 .PUT, ["repositories", repository], body: ["streaming": enableStreaming])
-            try service.show([now])
+            try Output.show([now], as: service.output)
         }
     }
 }

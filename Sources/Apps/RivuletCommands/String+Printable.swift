@@ -12,6 +12,11 @@ extension String {
         }
         return result
     }
+
+    /// A copy without white space at its ends.
+    var trimmed: String {
+        String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+    }
 }
 
 extension HTTPCall.Answer {

@@ -147,12 +147,12 @@ import Testing
     @Test func profilesAreListedTheNewestFirst() async throws {
         try await Self.withServer { socket, records, _ in
             let show = ["profile", "show", "--socket", socket]
-            let none = try RivuletProcess(show + ["--output", "json"])
+            let none = try await RivuletProcess.run(show + ["--output", "json"])
             #expect(none.code == 0)
             #expect(try none.decoded([Listed].self).isEmpty)
             try records.keep(file: Self.file(Self.first))
             try records.keep(file: Self.file(Self.third, Self.debian))
-            let json = try RivuletProcess(show + ["--output", "json"])
+            let json = try await RivuletProcess.run(show + ["--output", "json"])
             #expect(json.code == 0 && json.errors == "")
             let listed = try json.decoded([Listed].self)
             #expect(
@@ -162,16 +162,16 @@ import Testing
                     Listed(
                         chain: "sha256:" + Self.first, repository: "registry.example/team/app", entries: 2, bytes: 15),
                 ])
-            let table = try RivuletProcess(show)
+            let table = try await RivuletProcess.run(show)
             #expect(
                 table.cells == [
                     ["CHAIN", "REPOSITORY", "ENTRIES", "BYTES"],
                     ["333333333333", "docker.io/library/debian", "2", "15"],
                     ["abababababab", "registry.example/team/app", "2", "15"],
                 ])
-            let short = try RivuletProcess(show + ["--output", "json", "--repository", "debian"])
+            let short = try await RivuletProcess.run(show + ["--output", "json", "--repository", "debian"])
             #expect(try short.decoded([Listed].self) == [listed[0]], "docker's short form")
-            let unknown = try RivuletProcess(show + ["--repository", "registry.example/none"])
+            let unknown = try await RivuletProcess.run(show + ["--repository", "registry.example/none"])
             #expect(unknown.code == 66 && unknown.output == [])
             #expect(unknown.errors.contains("registry.example/none"))
         }
@@ -183,7 +183,7 @@ import Testing
             try records.keep(file: Self.file(Self.first))
             try records.keep(file: Self.file(Self.third, Self.debian))
             let show = ["profile", "show", chain, "--socket", socket]
-            let json = try RivuletProcess(show + ["--output", "json"])
+            let json = try await RivuletProcess.run(show + ["--output", "json"])
             #expect(json.code == 0 && json.errors == "")
             #expect(
                 try json.decoded(Shown.self)
@@ -193,7 +193,7 @@ import Testing
                             .init(path: "usr/bin/env", offset: 0, length: 10, milliseconds: 1, misses: 0),
                             .init(path: "etc/passwd", offset: 4096, length: 5, milliseconds: 27, misses: 1),
                         ]))
-            let table = try RivuletProcess(show)
+            let table = try await RivuletProcess.run(show)
             #expect(
                 table.cells == [
                     ["MS", "OFFSET", "LENGTH", "MISSES", "PATH"], ["1", "0", "10", "0", "usr/bin/env"],
@@ -205,10 +205,12 @@ import Testing
     @Test func aHostilePathDoesNotDriveTheTerminal() async throws {
         try await Self.withServer { socket, records, _ in
             try records.keep(file: Self.file(Self.first, path: "a\u{1B}[2J\nb"))
-            let table = try RivuletProcess(["profile", "show", Self.first, "--socket", socket])
+            let table = try await RivuletProcess.run(["profile", "show", Self.first, "--socket", socket])
             #expect(table.code == 0)
             #expect(table.cells.count == 3 && !table.text.contains("\u{1B}"))
-            let json = try RivuletProcess(["profile", "show", Self.first, "--socket", socket, "--output", "json"])
+            let json = try await RivuletProcess.run([
+                "profile", "show", Self.first, "--socket", socket, "--output", "json",
+            ])
             #expect(try json.decoded(Shown.self).entries[0].path == "a\u{1B}[2J\nb")
         }
     }
@@ -217,7 +219,7 @@ import Testing
     func aChainThatHasNoneIsNamed(_ chain: String, _ command: String) async throws {
         try await Self.withServer { socket, records, _ in
             try records.keep(file: Self.file(Self.first))
-            let run = try RivuletProcess(["profile", command, chain, "--socket", socket])
+            let run = try await RivuletProcess.run(["profile", command, chain, "--socket", socket])
             #expect(run.code == 66 && run.output == [])
             #expect(run.errors.contains(chain) && run.errors.contains("rivulet profile show"))
         }
@@ -227,10 +229,10 @@ import Testing
         try await Self.withServer { socket, records, _ in
             try records.keep(file: Self.file(Self.first))
             try records.keep(file: Self.file(Self.second))
-            let both = try RivuletProcess(["profile", "export", "abababab", "--socket", socket])
+            let both = try await RivuletProcess.run(["profile", "export", "abababab", "--socket", socket])
             #expect(both.code == 1 && both.output == [])
             #expect(both.errors.contains(Self.first) && both.errors.contains(Self.second))
-            let one = try RivuletProcess(["profile", "export", "ABABABABABAB0", "--socket", socket])
+            let one = try await RivuletProcess.run(["profile", "export", "ABABABABABAB0", "--socket", socket])
             #expect(one.code == 0)
             #expect(try one.output == Self.file(Self.second))
         }
@@ -242,10 +244,10 @@ import Testing
             try records.keep(file: older)
             try records.keep(file: newer)
             let export = ["profile", "export", "--socket", source]
-            let piped = try RivuletProcess(export + [Self.first])
+            let piped = try await RivuletProcess.run(export + [Self.first])
             #expect(piped.code == 0 && piped.errors == "" && piped.output == older)
             let path = directory + "/newest"
-            let written = try RivuletProcess(
+            let written = try await RivuletProcess.run(
                 export + ["--repository", "registry.example/team/app", "-o", path, "--output", "json"])
             #expect(written.code == 0 && written.errors == "")
             #expect(
@@ -257,14 +259,14 @@ import Testing
             #expect(try Sys.readFile(path, limit: 1 << 20) == newer)
 
             try await Self.withServer { target, records, _ in
-                let imported = try RivuletProcess(
+                let imported = try await RivuletProcess.run(
                     ["profile", "import", path, "-", "--socket", target, "--output", "json"], input: piped.output)
                 #expect(imported.code == 0 && imported.errors == "")
                 #expect(try imported.decoded([Transferred].self).map(\.file) == [path, "-"])
                 #expect(try records.all().map(\.chain.hex) == [Self.first, Self.third])
                 #expect(try records.file(of: #require(Digest(hex: Self.first.utf8))) == older)
                 #expect(try records.file(of: #require(Digest(hex: Self.third.utf8))) == newer)
-                let again = try RivuletProcess(["profile", "import", path, "--socket", target])
+                let again = try await RivuletProcess.run(["profile", "import", path, "--socket", target])
                 #expect(
                     again.cells == [
                         ["FILE", "CHAIN", "REPOSITORY", "ENTRIES", "BYTES"],
@@ -276,7 +278,7 @@ import Testing
 
     @Test func aProfileForAWholeRepositoryHasNoChain() async throws {
         try await Self.withServer { socket, records, _ in
-            let import_ = try RivuletProcess(
+            let import_ = try await RivuletProcess.run(
                 ["profile", "import", "-", "--socket", socket, "--output", "json"], input: try Self.file(nil))
             #expect(import_.code == 0)
             #expect(try import_.decoded([Transferred].self).map(\.chain) == [nil])
@@ -290,7 +292,7 @@ import Testing
             let (good, bad) = (directory + "/good", directory + "/bad")
             try Sys.writeFile(good, try Self.file(Self.first))
             try Sys.writeFile(bad, Array(text.utf8))
-            let run = try RivuletProcess(["profile", "import", good, bad, "--socket", socket])
+            let run = try await RivuletProcess.run(["profile", "import", good, bad, "--socket", socket])
             #expect(run.code == 1 && run.output == [])
             #expect(run.errors.hasPrefix("rivulet: ") && run.errors.contains(bad))
             #expect(run.errors.split(separator: "\n").count == 1)
@@ -301,10 +303,12 @@ import Testing
     @Test func aFileThatCannotBeReadOrWrittenIsNamed() async throws {
         try await Self.withServer { socket, records, directory in
             let missing = directory + "/missing/file"
-            let read = try RivuletProcess(["profile", "import", missing, "--socket", socket])
+            let read = try await RivuletProcess.run(["profile", "import", missing, "--socket", socket])
             #expect(read.code == 66 && read.errors.contains(missing))
             try records.keep(file: Self.file(Self.first))
-            let written = try RivuletProcess(["profile", "export", Self.first, "-o", missing, "--socket", socket])
+            let written = try await RivuletProcess.run([
+                "profile", "export", Self.first, "-o", missing, "--socket", socket,
+            ])
             #expect(written.code == 1 && written.errors.contains(missing))
         }
     }

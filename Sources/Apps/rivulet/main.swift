@@ -1,0 +1,3 @@
+import RivuletCommands
+
+await runRivulet()

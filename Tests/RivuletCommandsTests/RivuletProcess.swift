@@ -1,0 +1,70 @@
+import Foundation
+import NIOPosix
+
+/// One run of the `rivulet` executable that was built with this test.
+struct RivuletProcess: Sendable {
+    let code: Int32
+    let output: [UInt8]
+    let errors: String
+
+    var text: String { String(decoding: output, as: UTF8.self) }
+    /// The cells of a table, line by line.
+    var cells: [[String]] {
+        text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    }
+
+    /// The executable beside the test's own.
+    private static var executable: URL {
+        get throws {
+            let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("rivulet")
+        }
+    }
+
+    /// Runs it to its end on a thread of its own. A server in this test process can answer it meanwhile: a test that
+    /// blocked its thread could take the last one of the cooperative pool.
+    static func run(
+        _ arguments: [String], input: [UInt8]? = nil, environment: [String: String] = [:], directory: String? = nil
+    ) async throws -> RivuletProcess {
+        try await NIOThreadPool.singleton.runIfActive {
+            try RivuletProcess(arguments, input: input, environment: environment, directory: directory)
+        }
+    }
+
+    /// Runs it to its end, and blocks. Its input and each of its outputs must fit into a pipe (64 KiB).
+    ///
+    /// - Parameters:
+    ///   - environment: added to this process's.
+    ///   - directory: the working directory; `nil` for this process's.
+    init(
+        _ arguments: [String], input: [UInt8]? = nil, environment: [String: String] = [:], directory: String? = nil
+    ) throws {
+        let process = Process()
+        process.executableURL = try Self.executable
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
+        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        if let input {
+            let pipe = Pipe()
+            try pipe.fileHandleForWriting.write(contentsOf: Data(input))
+            try pipe.fileHandleForWriting.close()
+            process.standardInput = pipe
+        } else {
+            process.standardInput = FileHandle.nullDevice
+        }
+        try process.run()
+        self.output = Array(try output.fileHandleForReading.readToEnd() ?? Data())
+        self.errors = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        process.waitUntilExit()
+        code = process.terminationStatus
+    }
+
+    /// Decodes the JSON that it printed.
+    func decoded<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(output))
+    }
+}
