@@ -18,7 +18,7 @@ help:
 	@echo "make conformance  containerd's own snapshotter suite against rivuletd (root)"
 	@echo "make sanitize     the lower half's tests with ThreadSanitizer, and their coverage"
 	@echo "make fuzz         every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds; resumable"
-	@echo "make lint         formatting"
+	@echo "make lint         formatting and style of English (docs/style.md)"
 	@echo "make generate     ContainerdAPI from its .proto files"
 	@echo "make install      to DESTDIR and PREFIX=$(PREFIX)"
 
@@ -62,6 +62,7 @@ fuzz: deps-build
 
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests bench
+	/usr/bin/python3 -B Tests/Lint/english.py
 
 format:
 	swift format --in-place --recursive --parallel Package.swift Sources Tests bench
