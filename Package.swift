@@ -201,7 +201,7 @@ let sharedByTests: [Target] = [
         name: "FuzzTargets",
         dependencies: [
             "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContentStore", "Registry", "Streaming",
-            "Snapshotter", "TestSupport", nio,
+            "NodeDatabase", "Snapshotter", "TestSupport", nio,
         ], path: "Tests/FuzzTargets", swiftSettings: settings),
     .testTarget(
         name: "FuzzReplayTests", dependencies: ["FuzzTargets", "Base", "Linux", "TestSupport"],

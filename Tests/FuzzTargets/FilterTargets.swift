@@ -1,3 +1,4 @@
+import NodeDatabase
 import Snapshotter
 
 extension FuzzTarget {

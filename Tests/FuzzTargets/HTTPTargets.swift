@@ -18,7 +18,7 @@ extension FuzzTarget {
     /// The body of a token endpoint's answer.
     static let tokenAnswer = FuzzTarget("FuzzTokenAnswer") { input in
         guard let answer = TokenAnswer(bytes: Array(input)) else { return }
-        precondition(!answer.text.isEmpty && answer.usableFor <= 30 * 86400 * 1_000_000_000)
+        precondition(!answer.text.isEmpty && answer.usableFor <= .seconds(30 * 86400))
     }
 
     /// The head of an answer to a range request: a first byte for status and request, then Content-Range, Content-Type and

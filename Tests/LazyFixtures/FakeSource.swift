@@ -1,7 +1,7 @@
 public import Base
 public import ContentStore
 import LayerIndex
-public import LazyFileSystem
+import LazyFileSystem
 import Linux
 
 /// A chunk source that takes chunks from blobs in memory, when and how a test says.

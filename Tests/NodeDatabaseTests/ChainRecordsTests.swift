@@ -23,7 +23,7 @@ import Testing
 
     @Test("finds the layers of a chain, bottom first, under a slot that it keeps")
     func findsLayersBottomFirst() throws {
-        try Self.withRecords { records in
+        try Self.withRecords { (records) throws in
             #expect(try records.add(Self.digest("1"), parent: nil, layer: Self.layer("a")))
             #expect(try records.add(Self.digest("2"), parent: Self.digest("1"), layer: Self.layer("b")))
             let found = try #require(try records.find(Self.digest("2")))
@@ -36,7 +36,7 @@ import Testing
 
     @Test("refuses a known chain with another layer or parent, not with another repository")
     func refusesContradiction() throws {
-        try Self.withRecords { records in
+        try Self.withRecords { (records) throws in
             #expect(try records.add(Self.digest("1"), parent: nil, layer: Self.layer("a")))
             #expect(try !records.add(Self.digest("1"), parent: nil, layer: Self.layer("b")))
             #expect(try !records.add(Self.digest("1"), parent: Self.digest("0"), layer: Self.layer("a")))
@@ -48,7 +48,7 @@ import Testing
 
     @Test("does not find a chain whose parent is unknown")
     func missesChainWithoutParent() throws {
-        try Self.withRecords { records in
+        try Self.withRecords { (records) throws in
             #expect(try records.add(Self.digest("2"), parent: Self.digest("1"), layer: Self.layer("b")))
             #expect(try records.find(Self.digest("2")) == nil)
             #expect(try records.find(Self.digest("1")) == nil)
@@ -57,7 +57,7 @@ import Testing
 
     @Test("returns a removed chain's layer only when no other chain has it, and never reuses a slot")
     func returnsOrphans() throws {
-        try Self.withRecords { records in
+        try Self.withRecords { (records) throws in
             #expect(try records.add(Self.digest("1"), parent: nil, layer: Self.layer("a")))
             #expect(try records.add(Self.digest("2"), parent: Self.digest("1"), layer: Self.layer("a")))
             let slot = try #require(try records.find(Self.digest("2"))?.slot)
@@ -72,7 +72,7 @@ import Testing
 
     @Test("lists registries, the latest first")
     func listsRegistries() throws {
-        try Self.withRecords { records in
+        try Self.withRecords { (records) throws in
             for (number, host) in ["a.example", "b.example", "c.example", "a.example"].enumerated() {
                 let layer = Self.layer("\(number)", in: Repository(host: host, name: "x"))
                 #expect(try records.add(Self.digest("\(number)"), parent: nil, layer: layer))

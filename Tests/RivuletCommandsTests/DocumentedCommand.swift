@@ -1,11 +1,12 @@
 import Foundation
+import Testing
 
-/// A command line of `rivulet` or `rivuletd` that a document shows.
+/// A documented command line of `rivulet` or `rivuletd`.
 struct DocumentedCommand: Sendable, CustomTestStringConvertible {
     let program: String
     /// All words after the program's name.
     let arguments: [String]
-    /// The document and line, or the command whose help it is from.
+    /// The document and line, or the command whose help contains it.
     let source: String
 
     var testDescription: String { "\(source): \(program) \(arguments.joined(separator: " "))" }
@@ -48,7 +49,7 @@ struct DocumentedCommand: Sendable, CustomTestStringConvertible {
         return commands
     }
 
-    /// The commands that a shell would start for `line`, as far as they are ours.
+    /// Returns the commands of `line` that are ours.
     static func commands(in line: String, source: String) -> [DocumentedCommand] {
         split(words(of: line), at: ["|", "||", "&&", ";"]).compactMap { words in
             var words = words[...]
@@ -66,7 +67,7 @@ struct DocumentedCommand: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// Splits a line as a shell does, with quotes; the rest of a line after a `#` is a comment.
+    /// Splits a line like a shell, with quotes and comments.
     private static func words(of line: String) -> [String] {
         var words: [String] = []
         var word: String?

@@ -2,6 +2,7 @@ import Base
 import ContainerdAPI
 import GRPCCore
 import Linux
+import NodeDatabase
 import Snapshotter
 import SwiftProtobuf
 import Testing

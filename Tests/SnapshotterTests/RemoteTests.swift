@@ -3,6 +3,7 @@ import ContainerdAPI
 import GRPCCore
 import Images
 import Linux
+import NodeDatabase
 import Snapshotter
 import TestSupport
 import Testing

@@ -1,5 +1,5 @@
 import Base
-import ContentStore
+public import ContentStore
 import LayerIndex
 
 /// Content.

@@ -28,7 +28,7 @@ public final class StateDatabase: Sendable {
 
     let pool: DatabasePool
     // Held for its lock, which the kernel drops with the last descriptor.
-    private let lock: StateLock
+    private let lock: FileLock
 
     /// The name of the directory, in the state directory, of local snapshots. Its subdirectories are named by the numbers of
     /// snapshots, so it shares the database's fate.
@@ -57,7 +57,7 @@ public final class StateDatabase: Sendable {
                 try Sys.makeDirectory(root)
                 try Sys.chmod(root, 0o700)
             }
-            lock = try StateLock(path: root + "/state.lock")
+            lock = try FileLock(path: root + "/state.lock")
         } catch {
             throw NodeDatabaseError.wrapping(error, "opening the state directory \(root)")
         }

@@ -1,4 +1,4 @@
-import NodeDatabase
+package import NodeDatabase
 
 /// containerd's filter language, as `List` takes it.
 ///

@@ -1,5 +1,6 @@
 import Base
 import Concurrency
+import Images
 import Logging
 import NodeDatabase
 

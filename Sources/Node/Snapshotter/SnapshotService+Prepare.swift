@@ -1,6 +1,7 @@
 import Base
 public import ContainerdAPI
 public import GRPCCore
+import Images
 import Logging
 import NodeDatabase
 import SwiftProtobuf

@@ -137,15 +137,15 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         // once.
         while !listing.isAtEnd {
             let before = listing
-            let (records, after) = try await answer("List") { [self] in
+            let (frame, after) = try await answer("List") { [self] in
                 try await quick.run { [records] in
                     var listing = before
                     return (try listing.nextFrame(from: records), listing)
                 }
             }
             listing = after
-            if !records.isEmpty {
-                try await response.write(.with { $0.info = records.map { .init($0) } })
+            if !frame.isEmpty {
+                try await response.write(.with { $0.info = frame.map { .init($0) } })
             }
             if context.cancellation.isCancelled { return }
         }

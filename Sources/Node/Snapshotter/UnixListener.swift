@@ -1,6 +1,7 @@
 import Base
 import Glibc
 import Linux
+import NodeDatabase
 import SystemPackage
 
 /// A listening unix socket with a name in the file system, which only root may connect to.
@@ -12,7 +13,7 @@ final class UnixListener: Sendable {
     private static let longestPath = 107
 
     private let path: String
-    private let lock: HeldLock
+    private let lock: FileLock
     private let device: UInt64
     private let inode: UInt64
     // Handed out once, by `takeDescriptor`.
@@ -29,7 +30,7 @@ final class UnixListener: Sendable {
         do {
             let directory = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
             if !directory.isEmpty { try Sys.makeDirectories(String(directory), permissions: 0o700) }
-            lock = try HeldLock(path: path + ".lock")
+            lock = try FileLock(path: path + ".lock")
             try Self.removeStale(path)
             let socket = try Self.bound(path)
             try Sys.chmod(path, 0o600)

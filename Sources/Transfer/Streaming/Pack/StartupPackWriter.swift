@@ -1,6 +1,6 @@
 import Base
 import Codecs
-import ContentStore
+public import ContentStore
 import LayerIndex
 
 /// Makes a startup pack of chunks that are in a content store. A plan is made first; its frames can then be compressed side by

@@ -1,11 +1,13 @@
 import Linux
 
 /// An exclusive lock on a file, held for the object's lifetime.
-final class StateLock: Sendable {
+public final class FileLock: Sendable {
     private let descriptor: OwnedDescriptor
 
-    /// Throws ``NodeDatabaseError/Code/inUse`` if another process holds the lock.
-    init(path: String) throws {
+    /// Takes the lock of the file at `path`, which is created if necessary.
+    ///
+    /// - Throws: ``NodeDatabaseError`` with code `inUse` if another process holds the lock; errors of the system.
+    public init(path: String) throws {
         let descriptor = try Sys.open(path, [.readWrite, .create, .noFollow], permissions: 0o600)
         guard try Sys.tryLock(descriptor.raw) else {
             throw NodeDatabaseError(.inUse, "\(path) is locked: another instance is running")
