@@ -78,8 +78,8 @@ import Testing
         init(_ layer: Descriptor, _ bytes: [UInt8]) throws {
             descriptor = layer
             self.bytes = bytes
-            var opener = EstargzOpener(
-                LayerDescription(
+            var opener = try LayerFormatRegistry.standard.opener(
+                for: LayerDescription(
                     digest: layer.digest, size: layer.size, mediaType: layer.mediaType, annotations: layer.annotations))
             var index: LayerIndexBytes?
             while index == nil {
@@ -88,7 +88,7 @@ import Testing
                 case .read:
                     try opener.receive(
                         bytes, range: ByteRange(offset: 0, end: UInt64(bytes.count)), blobSize: UInt64(bytes.count))
-                case .readExternalTOC: throw LayerFormatError(.badResponse, "an external TOC")
+                case .readCompanion: throw LayerFormatError(.badResponse, "an external TOC")
                 }
             }
             let opened = try #require(index)

@@ -7,17 +7,18 @@ extension FuzzTarget {
     static let footer = FuzzTarget("FuzzFooter") { input in
         _ = EstargzFooter(tail: input)
         _ = ZstdChunkedFooter(tail: input)
-        for mediaType in ["", "application/vnd.oci.image.layer.v1.tar+zstd"] { open(input, mediaType) }
+        open(input, EstargzFormat())
+        open(input, ZstdChunkedFormat())
     }
 }
 
-private func open(_ bytes: UnsafeRawBufferPointer, _ mediaType: String) {
+private func open(_ bytes: UnsafeRawBufferPointer, _ format: some LayerFormat) {
     // The tail starts at an offset that the input chooses.
     let before = UInt64(bytes.first ?? 0) << 8
     let range = ByteRange(offset: before, end: before + UInt64(bytes.count))
-    var opener = EstargzOpener(
-        LayerDescription(digest: .of([]), size: range.end, mediaType: mediaType, annotations: [:]),
-        allowUnverifiedTOC: true)
+    var opener = format.opener(
+        for: LayerDescription(digest: .of([]), size: range.end, mediaType: "", annotations: [:]),
+        options: LayerOpenOptions(allowUnverifiedTOC: true))
     do {
         for _ in 0..<4 {
             switch try opener.next() {
@@ -26,7 +27,7 @@ private func open(_ bytes: UnsafeRawBufferPointer, _ mediaType: String) {
                 precondition(wanted.count > 0 && wanted.end <= before)
                 try opener.receive(
                     [UInt8](repeating: 0x1f, count: Int(wanted.count)), range: wanted, blobSize: range.end)
-            case .readExternalTOC: try opener.receiveExternalTOC(Array(bytes))
+            case .readCompanion: try opener.receiveCompanion(Array(bytes))
             case .done: return
             }
         }

@@ -40,8 +40,8 @@ enum FuzzSupport {
                 .file("large", Samples.text(bytes: 9000, seed: 1)),
             ] + (0..<300).map { .file("many/file\($0)", "\($0)") }, options)
         let range = ByteRange(offset: 0, end: UInt64(blob.bytes.count))
-        var opener = EstargzOpener(
-            LayerDescription(digest: blob.digest, size: range.end, mediaType: "", annotations: blob.annotations))
+        var opener = EstargzFormat().opener(
+            for: LayerDescription(digest: blob.digest, size: range.end, mediaType: "", annotations: blob.annotations))
         do {
             _ = try opener.next()
             try opener.receive(blob.bytes, range: range, blobSize: range.end)

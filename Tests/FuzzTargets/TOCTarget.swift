@@ -7,8 +7,8 @@ extension FuzzTarget {
     /// The JSON text of a TOC: the scanner alone, whole and in small pieces, and the opener, whose layer index must open.
     static let toc = FuzzTarget("FuzzTOC") { input in
         let json = Array(input)
-        let whole = try? EstargzTOC.entries(of: json)
-        let pieces = try? EstargzTOC.entries(of: json, pieceSize: 1 + (json.first.map { Int($0) } ?? 0))
+        let whole = try? TableOfContents.entries(of: json)
+        let pieces = try? TableOfContents.entries(of: json, pieceSize: 1 + (json.first.map { Int($0) } ?? 0))
         precondition(whole?.count == pieces?.count)
 
         let payload: UInt64 = 1 << 20
@@ -16,9 +16,9 @@ extension FuzzTarget {
             Compressed.gzip(TarWriter.archive([.file("stargz.index.json", json)]), level: 0)
             + EstargzBlob.footer(tocOffset: payload)
         let range = ByteRange(offset: payload, end: payload + UInt64(tail.count))
-        var opener = EstargzOpener(
-            LayerDescription(digest: .of([]), size: range.end, mediaType: "", annotations: [:]),
-            allowUnverifiedTOC: true)
+        var opener = EstargzFormat().opener(
+            for: LayerDescription(digest: .of([]), size: range.end, mediaType: "", annotations: [:]),
+            options: LayerOpenOptions(allowUnverifiedTOC: true))
         do {
             _ = try opener.next()
             try opener.receive(tail, range: range, blobSize: range.end)

@@ -151,7 +151,7 @@ import Testing
 
     private func openingFails(_ blob: EstargzBlob, _ description: LayerDescription) -> LayerFormatError.Code? {
         failure {
-            var opener = EstargzOpener(description)
+            var opener = EstargzFormat().opener(for: description)
             _ = try opener.next()
             let range = ByteRange(offset: 0, end: UInt64(blob.bytes.count))
             try opener.receive(blob.bytes, range: range, blobSize: range.end)

@@ -198,7 +198,7 @@ import Testing
     /// A member that claims a gigabyte, or has it, ends at the limit and not in our memory.
     @Test func bombs() {
         let blob = EstargzBlob.make(Self.entries, Self.options)
-        var limits = EstargzLimits()
+        var limits = LayerFormatLimits()
         limits.uncompressedTOC = 1 << 20
         let spaces = EstargzBlob.make([]).replacingTOC([UInt8](repeating: 0x20, count: 4 << 20))
         #expect(failure { try spaces.open(limits: limits) } == .limit)
@@ -244,7 +244,7 @@ import Testing
     private static func index(_ bytes: [UInt8], _ blob: EstargzBlob) throws -> LayerIndexBytes {
         var description = blob.description()
         description.size = UInt64(bytes.count)
-        var opener = EstargzOpener(description)
+        var opener = EstargzFormat().opener(for: description)
         _ = try opener.next()
         let range = ByteRange(offset: 0, end: UInt64(bytes.count))
         try opener.receive(bytes, range: range, blobSize: range.end)

@@ -41,11 +41,11 @@ import Testing
             (1 << 40, 1 << 20),
         ] as [(UInt64, UInt64)])
     func firstRequest(blobSize: UInt64, expected: UInt64) {
-        #expect(EstargzOpener.firstRequestSize(blobSize: blobSize) == expected)
+        #expect(TOCOpener.firstRequestSize(blobSize: blobSize) == expected)
     }
 
     @Test func theSameRequestUntilItIsAnswered() throws {
-        var opener = EstargzOpener(EstargzBlob.make(Self.entries).description())
+        var opener = EstargzFormat().opener(for: EstargzBlob.make(Self.entries).description())
         for _ in 0..<3 {
             guard case .read(.suffix(32 << 10)) = try opener.next() else {
                 Issue.record("another request")
@@ -58,7 +58,7 @@ import Testing
         let blob = EstargzBlob.make(Self.entries)
         var description = blob.description()
         description.size = 0
-        var opener = EstargzOpener(description)
+        var opener = EstargzFormat().opener(for: description)
         _ = try opener.next()
         // The registry may send all of it.
         let range = ByteRange(offset: 0, end: UInt64(blob.bytes.count))
@@ -84,7 +84,7 @@ import Testing
     ])
     func refusesOtherAnswers(answer: Answer) throws {
         let blob = EstargzBlob.make(Self.entries)
-        var opener = EstargzOpener(blob.description())
+        var opener = EstargzFormat().opener(for: blob.description())
         _ = try opener.next()
         let start = blob.bytes.count + answer.offset
         let range = ByteRange(
@@ -101,12 +101,12 @@ import Testing
     @Test func bytesThatWereNotAskedForAreRefused() throws {
         let blob = EstargzBlob.make(Self.entries)
         let range = ByteRange(offset: 0, end: UInt64(blob.bytes.count))
-        var opener = EstargzOpener(blob.description())
+        var opener = EstargzFormat().opener(for: blob.description())
         #expect(throws: LayerFormatError.self) {
             try opener.receive(blob.bytes, range: range, blobSize: range.end)
         }
-        var second = EstargzOpener(blob.description())
-        #expect(throws: LayerFormatError.self) { try second.receiveExternalTOC([]) }
+        var second = EstargzFormat().opener(for: blob.description())
+        #expect(throws: LayerFormatError.self) { try second.receiveCompanion([]) }
     }
 
     @Test func anOrdinaryLayerIsNotEstargz() throws {
@@ -114,19 +114,19 @@ import Testing
         options.footer = .none
         let blob = EstargzBlob.make(Self.entries, options)
         #expect(throws: LayerFormatError.self) { try blob.open() }
-        #expect(failure { try blob.open() } == .notEstargz)
+        #expect(failure { try blob.open() } == .otherFormat)
         #expect(failure { try blob.open(annotated: false) } == .unverified)
-        #expect(failure { try blob.open(allowUnverifiedTOC: true, annotated: false) } == .notEstargz)
+        #expect(failure { try blob.open(allowUnverifiedTOC: true, annotated: false) } == .otherFormat)
     }
 
     @Test func gzipIsNotZstd() throws {
         let blob = EstargzBlob.make(Self.entries)
         var description = blob.description()
         description.mediaType = "application/vnd.oci.image.layer.v1.tar+zstd"
-        var opener = EstargzOpener(description)
+        var opener = EstargzFormat().opener(for: description)
         _ = try opener.next()
         let range = ByteRange(offset: 0, end: UInt64(blob.bytes.count))
-        #expect(failure { try opener.receive(blob.bytes, range: range, blobSize: range.end) } == .notEstargz)
+        #expect(failure { try opener.receive(blob.bytes, range: range, blobSize: range.end) } == .otherFormat)
     }
 
     @Test func verificationIsAskedFor() throws {
@@ -136,7 +136,8 @@ import Testing
         // An annotation counts also when none is needed.
         var description = blob.description()
         description.annotations[EstargzBlob.tocDigestAnnotation] = "sha512:00"
-        var opener = EstargzOpener(description, allowUnverifiedTOC: true)
+        var opener = EstargzFormat().opener(
+            for: description, options: LayerOpenOptions(allowUnverifiedTOC: true))
         #expect(failure { try opener.next() } == .unverified)
     }
 
@@ -145,18 +146,18 @@ import Testing
         options.footer = .external
         let blob = EstargzBlob.make(Self.entries)
         let external = EstargzBlob.make(Self.entries, options)
-        var limits = EstargzLimits()
+        var limits = LayerFormatLimits()
         limits.compressedTOC = 100
         #expect(failure { try blob.open(limits: limits) } == .limit)
         #expect(failure { try external.open(limits: limits) } == .limit)
-        limits = EstargzLimits()
+        limits = LayerFormatLimits()
         limits.uncompressedTOC = UInt64(blob.tocJSON.count - 1)
         #expect(failure { try blob.open(limits: limits) } == .limit)
         limits.uncompressedTOC += 1
         #expect(failure { try blob.open(limits: limits) } == nil)
         limits.index.entryCount = 3
         #expect(failure { try blob.open(limits: limits) } == .limit)
-        limits = EstargzLimits()
+        limits = LayerFormatLimits()
         limits.index.chunkLength = 1000
         #expect(failure { try blob.open(limits: limits) } == .badTOC)
     }

@@ -13,11 +13,12 @@ extension EstargzBlob {
 
     /// Opens the blob, answering each request from its bytes.
     func open(
-        allowUnverifiedTOC: Bool = false, annotated: Bool = true, limits: EstargzLimits = .standard,
+        allowUnverifiedTOC: Bool = false, annotated: Bool = true, limits: LayerFormatLimits = .standard,
         requests: (BlobRequest) -> Void = { _ in }
     ) throws -> LayerIndexBytes {
-        var opener = EstargzOpener(
-            description(annotated: annotated), allowUnverifiedTOC: allowUnverifiedTOC, limits: limits)
+        var opener = EstargzFormat().opener(
+            for: description(annotated: annotated),
+            options: LayerOpenOptions(allowUnverifiedTOC: allowUnverifiedTOC, limits: limits))
         while true {
             switch try opener.next() {
             case .read(let request):
@@ -30,7 +31,7 @@ extension EstargzBlob {
                     }
                 try opener.receive(
                     Array(bytes[Int(range.offset)..<Int(range.end)]), range: range, blobSize: UInt64(bytes.count))
-            case .readExternalTOC: try opener.receiveExternalTOC(externalTOC ?? [])
+            case .readCompanion: try opener.receiveCompanion(externalTOC ?? [])
             case .done(let index): return index
             }
         }

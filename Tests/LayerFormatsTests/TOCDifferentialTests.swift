@@ -38,7 +38,7 @@ import Testing
         var writer = RandomTOC(seed: seed)
         let json = writer.document()
         let reference = try JSONDecoder().decode(Reference.self, from: Data(json))
-        let entries = try EstargzTOC.entries(of: json, pieceSize: round % 2 == 0 ? .max : 1 + round * 13)
+        let entries = try TableOfContents.entries(of: json, pieceSize: round % 2 == 0 ? .max : 1 + round * 13)
         try #require(entries.count == reference.entries?.count ?? 0, "seed \(seed)")
         for (entry, expected) in zip(entries, reference.entries ?? []) {
             #expect(Self.differences(entry, expected).isEmpty, "seed \(seed)")
@@ -63,7 +63,7 @@ import Testing
                 default: json.insert(Array(#"{}[]",:\0-.eEnu 1"#.utf8)[Int(random.next() % 17)], at: place)
                 }
             }
-            guard let entries = try? EstargzTOC.entries(of: json) else { continue }
+            guard let entries = try? TableOfContents.entries(of: json) else { continue }
             let text = String(decoding: json, as: UTF8.self)
             let reference = try? JSONDecoder().decode(Reference.self, from: Data(json))
             try #require(reference != nil, "seed \(seed): taken, but it is no JSON: \(text)")
@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    private static func differences(_ entry: EstargzTOC.Entry, _ expected: Reference.Entry) -> [String] {
+    private static func differences(_ entry: TableOfContents.Entry, _ expected: Reference.Entry) -> [String] {
         var differences: [String] = []
         func check(_ name: String, _ same: Bool) {
             if !same { differences.append(name) }

@@ -5,12 +5,12 @@ import Testing
 
 /// What the scanner makes of JSON text, element by element.
 @Suite struct TOCScannerTests {
-    static func entries(_ text: String) throws -> [EstargzTOC.Entry] {
-        try EstargzTOC.entries(of: Array(text.utf8))
+    static func entries(_ text: String) throws -> [TableOfContents.Entry] {
+        try TableOfContents.entries(of: Array(text.utf8))
     }
 
     /// One entry of a TOC.
-    static func entry(_ members: String) throws -> EstargzTOC.Entry {
+    static func entry(_ members: String) throws -> TableOfContents.Entry {
         try #require(try entries(#"{"version":1,"entries":[{\#(members)}]}"#).first)
     }
 
@@ -100,7 +100,7 @@ import Testing
     @Test func bytesThatAreNotUTF8() {
         for bytes in [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xc3], [0xf4, 0x90, 0x80, 0x80]] as [[UInt8]] {
             let json = Array(#"{"version":1,"entries":[{"name":"x"#.utf8) + bytes + Array(#"y"}]}"#.utf8)
-            #expect(failure { try EstargzTOC.entries(of: json) } == .badTOC)
+            #expect(failure { try TableOfContents.entries(of: json) } == .badTOC)
         }
     }
 
@@ -127,7 +127,7 @@ import Testing
     ])
     func goodDocuments(text: String, count: Int) throws {
         #expect(try Self.entries(text).count == count)
-        #expect(try EstargzTOC.entryCount(of: Array(text.utf8)) == count)
+        #expect(try TableOfContents.entryCount(of: Array(text.utf8)) == count)
     }
 
     /// However the text is cut into pieces, the result is the same.
@@ -137,20 +137,21 @@ import Testing
             .directory("dïr/"), .file("dïr/\"quoted\"", "x").withAttribute("user.x", [1, 2, 3]),
             .symlink("l", to: "é\n"),
         ])
-        let whole = try EstargzTOC.entries(of: blob.tocJSON)
-        let pieces = try EstargzTOC.entries(of: blob.tocJSON, pieceSize: size)
+        let whole = try TableOfContents.entries(of: blob.tocJSON)
+        let pieces = try TableOfContents.entries(of: blob.tocJSON, pieceSize: size)
         #expect("\(whole)" == "\(pieces)")
         #expect(whole.count == 3)
         for end in 0..<blob.tocJSON.count {
-            #expect(failure { try EstargzTOC.entries(of: Array(blob.tocJSON[..<end]), pieceSize: size) } == .badTOC)
+            #expect(
+                failure { try TableOfContents.entries(of: Array(blob.tocJSON[..<end]), pieceSize: size) } == .badTOC)
         }
     }
 
     @Test func tooManyAttributes() {
-        var limits = EstargzLimits()
+        var limits = LayerFormatLimits()
         limits.attributesPerEntry = 2
         let json = Array(#"{"version":1,"entries":[{"xattrs":{"a":"","b":"","c":""}}]}"#.utf8)
-        #expect(failure { try EstargzTOC.entries(of: json, limits: limits) } == .badTOC)
-        #expect(failure { try EstargzTOC.entries(of: json) } == nil)
+        #expect(failure { try TableOfContents.entries(of: json, limits: limits) } == .badTOC)
+        #expect(failure { try TableOfContents.entries(of: json) } == nil)
     }
 }

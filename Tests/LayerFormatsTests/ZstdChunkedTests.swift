@@ -88,11 +88,11 @@ import Testing
     }
 
     private func open(_ blob: Blob, first: Int = .max, _ layer: LayerDescription? = nil) throws -> LayerIndexBytes {
-        var opener = EstargzOpener(layer ?? blob.layer)
+        var opener = ZstdChunkedFormat().opener(for: layer ?? blob.layer)
         while true {
             switch try opener.next() {
             case .done(let index): return index
-            case .readExternalTOC: throw OpenedLayer.Failure(reason: "an external TOC is asked for")
+            case .readCompanion: throw OpenedLayer.Failure(reason: "an external TOC is asked for")
             case .read(let request):
                 let count = UInt64(blob.bytes.count)
                 let range =
@@ -130,7 +130,7 @@ import Testing
         layer.annotations = [:]
         #expect(failure { try open(blob, layer) } == .unverified)
         // By its text, as stargz-snapshotter names it, too.
-        layer.annotations = [EstargzOpener.tocDigestAnnotation: "\(Digest.of(blob.toc))"]
+        layer.annotations = [TOCOpener.digestAnnotation: "\(Digest.of(blob.toc))"]
         #expect(try OpenedLayer(open(blob, layer), of: blob.bytes, windows: []).nodes.count == 3)
     }
 
@@ -145,8 +145,8 @@ import Testing
     @Test func aBlobWithoutFooterIsAnOrdinaryLayer() {
         var blob = Self.blob()
         blob.bytes.removeLast(72)
-        #expect(failure { try open(blob) } == .notEstargz)
+        #expect(failure { try open(blob) } == .otherFormat)
         blob.bytes = Array(blob.bytes.prefix(10))
-        #expect(failure { try open(blob) } == .notEstargz)
+        #expect(failure { try open(blob) } == .otherFormat)
     }
 }

@@ -60,7 +60,7 @@ enum LayerBench {
     private static func scan(_ count: Int) throws {
         let json = SampleTOC.json(entries: count)
         let time = try measure(9) {
-            let found = try EstargzTOC.entryCount(of: json)
+            let found = try TableOfContents.entryCount(of: json)
             precondition(found == count)
         }
         let size = Double(json.count) / 1e6
@@ -73,7 +73,7 @@ enum LayerBench {
         print("\(count) entries, TOC \(layer.tail.count) bytes compressed, \(layer.jsonSize) of JSON")
         resetPeak()
         let before = peakMemory()
-        var opener = EstargzOpener(layer.description)
+        var opener = EstargzFormat().opener(for: layer.description)
         _ = try opener.next()
         try opener.receive(layer.tail, range: layer.range, blobSize: layer.range.end)
         guard case .done(let index) = try opener.next() else { preconditionFailure("one request holds it all") }
@@ -81,7 +81,7 @@ enum LayerBench {
             "peak memory \((peakMemory() - before) / 1024) MiB over \(before / 1024) MiB, what is left: tree "
                 + "\(index.tree.count) bytes, tables \(index.chunks.count) bytes")
         let time = try measure(7) {
-            var opener = EstargzOpener(layer.description)
+            var opener = EstargzFormat().opener(for: layer.description)
             _ = try opener.next()
             try opener.receive(layer.tail, range: layer.range, blobSize: layer.range.end)
             _ = try opener.next()

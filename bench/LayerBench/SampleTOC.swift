@@ -54,7 +54,7 @@ enum SampleTOC {
         let range = ByteRange(offset: offset, end: offset + UInt64(tail.count))
         let description = LayerDescription(
             digest: .of(tail), size: range.end, mediaType: "",
-            annotations: [EstargzOpener.tocDigestAnnotation: Digest.of(json).description])
+            annotations: [TOCOpener.digestAnnotation: Digest.of(json).description])
         return Layer(description: description, tail: tail, range: range, jsonSize: json.count)
     }
 }

@@ -6,7 +6,7 @@ extension FallbackReason {
     init(_ error: LayerFormatError) {
         let code: Code =
             switch error.code {
-            case .notEstargz, .unsupported: .notStreamable
+            case .otherFormat, .unsupported: .notStreamable
             case .unverified: .unverified
             case .limit: .limit
             default: .badIndex

@@ -43,16 +43,12 @@ struct LayerFetcher: Sendable {
             try await checkReadable(content, in: image)
             return (content, nil)
         }
-        let index: LayerIndexBytes
-        var end: BlobPart?
+        var known: StreamingArtifact.Layer?
+        if Self.asksArtifact(of: description) { known = await artifact.layer(description.digest) }
+        let (index, end) = try await open(description, image: image, known, artifact)
         var origin: [UInt8]?
-        if Self.asksArtifact(of: description), let known = await artifact.layer(description.digest) {
-            index = try await indexed(description, image, known, artifact)
-            if isAudited, let manifest = await artifact.value?.subject.digest {
-                origin = try? LayerOrigin(repository: image.repository, manifest: manifest).encoded()
-            }
-        } else {
-            (index, end) = try await open(description, image: image)
+        if known != nil, isAudited, let manifest = await artifact.value?.subject.digest {
+            origin = try? LayerOrigin(repository: image.repository, manifest: manifest).encoded()
         }
         do {
             let content = try await workers.runIfActive { [store, origin] in
@@ -77,7 +73,7 @@ struct LayerFetcher: Sendable {
 
     /// Whether nothing says that the layer can be streamed by itself.
     static func asksArtifact(of description: LayerDescription) -> Bool {
-        !EstargzOpener.isAnnounced(description)
+        LayerFormatRegistry.standard.format(of: description) == nil
     }
 
     /// A layer that is streamed from a copy can be read where the copy is: another image that has the layer may lie elsewhere.
@@ -108,59 +104,29 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    // MARK: - Artifacts
-
-    /// The index that a streaming artifact has for the layer, as far as the artifact can be held against the image: it must say
-    /// that it is of this blob and of this size. That the bytes are those of its chunks is checked as they come.
-    private func indexed(
-        _ description: LayerDescription, _ image: ImageReference, _ artifact: StreamingArtifact.Layer,
-        _ source: ArtifactLookup
-    ) async throws(FallbackReason) -> LayerIndexBytes {
-        let bytes: [UInt8]
-        if let early = await source.index(artifact.index.digest) {
-            bytes = early
-        } else {
-            do throws(RegistryError) {
-                bytes = try await registry.index(of: artifact, in: image.repository)
-            } catch {
-                throw FallbackReason(registry: error)
-            }
-        }
-        do {
-            return try await building.withPermit { [workers] in
-                try await workers.runIfActive {
-                    let blob = try LayerIndexBlob(bytes: bytes)
-                    let table = try ChunkTable(bytes: blob.index.chunks)
-                    // Where the layer is read.
-                    let place = (artifact.copy?.digest ?? description.digest, artifact.copy?.size ?? description.size)
-                    guard blob.blobDigest == description.digest, blob.diffID == artifact.diffID,
-                        (table.blobDigest, table.blobSize) == place,
-                        table.windows?.digest == artifact.windows?.digest
-                    else {
-                        throw FallbackReason(
-                            .badIndex,
-                            "layer \(description.digest): the index \(artifact.index.digest) is of another layer")
-                    }
-                    return blob.index
-                }
-            }
-        } catch let reason as FallbackReason {
-            throw reason
-        } catch let error as LayerFormatError {
-            throw FallbackReason(error)
-        } catch {
-            throw FallbackReason(.badIndex, "layer \(description.digest): \(error)")
-        }
-    }
-
     // MARK: - Opening
 
+    /// Makes the layer's index: from `known`, which is what the image's streaming artifact has for the layer, if given.
     private func open(
-        _ description: LayerDescription, image: ImageReference
+        _ description: LayerDescription, image: ImageReference, _ known: StreamingArtifact.Layer?,
+        _ artifact: ArtifactLookup
     ) async throws(FallbackReason) -> (LayerIndexBytes, BlobPart?) {
         let location = BlobLocation(repository: image.repository, digest: description.digest)
+        var description = description
+        description.index = known.map { known in
+            LayerDescription.Index(
+                digest: known.index.digest, diffID: known.diffID,
+                source: (known.copy?.digest ?? description.digest, known.copy?.size ?? description.size),
+                windows: known.windows?.digest)
+        }
         // In a box, so that no step copies what the opener has gathered.
-        let opener = Guarded(EstargzOpener(description, allowUnverifiedTOC: allowUnverifiedTOC))
+        let opener: Guarded<any LayerOpener>
+        do throws(LayerFormatError) {
+            let options = LayerOpenOptions(allowUnverifiedTOC: allowUnverifiedTOC)
+            opener = Guarded(try LayerFormatRegistry.standard.opener(for: description, options: options))
+        } catch {
+            throw FallbackReason(error)
+        }
         var end: BlobPart?
         // An opener asks at most for a tail, a probe and a table of contents; more is a defect, not a reason to loop.
         for _ in 0..<8 {
@@ -172,9 +138,13 @@ struct LayerFetcher: Sendable {
                 try await step(opener) { (opener) throws(LayerFormatError) in
                     try opener.receive(bytes, range: range, blobSize: blobSize)
                 }
-            case .readExternalTOC:
-                let bytes = try await externalTOC(of: description.digest, image: image)
-                try await step(opener) { (opener) throws(LayerFormatError) in try opener.receiveExternalTOC(bytes) }
+            case .readCompanion(let companion):
+                let bytes =
+                    switch companion {
+                    case .externalTOC: try await externalTOC(of: description.digest, image: image)
+                    case .index(let digest): try await index(digest, known, in: image.repository, artifact)
+                    }
+                try await step(opener) { (opener) throws(LayerFormatError) in try opener.receiveCompanion(bytes) }
             }
         }
         throw FallbackReason(.internal, "layer \(description.digest): the opener does not come to an end")
@@ -182,8 +152,8 @@ struct LayerFetcher: Sendable {
 
     /// Runs a step of the opener on a worker thread, one layer at a time.
     private func step<Result: Sendable>(
-        _ opener: Guarded<EstargzOpener>,
-        _ body: @escaping @Sendable (inout EstargzOpener) throws(LayerFormatError) -> Result
+        _ opener: Guarded<any LayerOpener>,
+        _ body: @escaping @Sendable (inout any LayerOpener) throws(LayerFormatError) -> Result
     ) async throws(FallbackReason) -> Result {
         do {
             return try await building.withPermit { [workers] in
@@ -218,6 +188,19 @@ struct LayerFetcher: Sendable {
             return (bytes, stream.range, stream.blobSize)
         } catch let reason as FallbackReason {
             throw reason
+        } catch {
+            throw FallbackReason(registry: error)
+        }
+    }
+
+    /// Returns the index that the image's streaming artifact has for the layer, fetched early or now.
+    private func index(
+        _ digest: Digest, _ known: StreamingArtifact.Layer?, in repository: Repository, _ artifact: ArtifactLookup
+    ) async throws(FallbackReason) -> [UInt8] {
+        if let early = await artifact.index(digest) { return early }
+        guard let known else { throw FallbackReason(.internal, "an index \(digest) without an artifact") }
+        do throws(RegistryError) {
+            return try await registry.index(of: known, in: repository)
         } catch {
             throw FallbackReason(registry: error)
         }

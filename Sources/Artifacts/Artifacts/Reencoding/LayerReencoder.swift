@@ -156,7 +156,7 @@ struct LayerReencoder {
             try state.withLock { state in
                 let toc = try plan.tableOfContents(state.written)
                 let start = state.blob.size
-                var annotations = [EstargzOpener.tocDigestAnnotation: "\(Digest.of(toc))"]
+                var annotations = [TOCOpener.digestAnnotation: "\(Digest.of(toc))"]
                 switch format {
                 case .estargz:
                     let entry = EstargzPlan.tocEntry(toc)

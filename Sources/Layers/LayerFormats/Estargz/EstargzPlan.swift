@@ -42,7 +42,7 @@ public struct EstargzPlan: Sendable {
         let member: Int
     }
 
-    private static let tocName = TOCReader.entryName
+    private static let tocName = TOCNames.toc
     private static let landmark: [UInt8] = [0x0f]
     /// Members that hold nothing but headers end at so many bytes, so that they fit into memory.
     private static let maximumHeaders = 4 << 20
@@ -70,7 +70,7 @@ public struct EstargzPlan: Sendable {
         let (ordered, urgent, found) = try Self.order(archived, first)
         self.found = found
         for item in ordered[..<urgent] { add(item, chunkSize) }
-        addLandmark(urgent > 0 ? TOCLoader.prefetchLandmark : TOCLoader.noPrefetchLandmark)
+        addLandmark(urgent > 0 ? TOCNames.prefetchLandmark : TOCNames.noPrefetchLandmark)
         for item in ordered[urgent...] { add(item, chunkSize) }
         if endsArchive { append(.bytes([UInt8](repeating: 0, count: 1024))) }
     }
@@ -84,7 +84,7 @@ public struct EstargzPlan: Sendable {
         let names = try archived.map { (item) throws(LayerFormatError) in try name(item.entry.path) }
         var last: [[UInt8]: Int] = [:]
         for (index, name) in names.enumerated() { last[name] = index }
-        for name in [TOCLoader.prefetchLandmark, TOCLoader.noPrefetchLandmark, tocName] { last[name] = nil }
+        for name in [TOCNames.prefetchLandmark, TOCNames.noPrefetchLandmark, tocName] { last[name] = nil }
         var order: [Int] = []
         var placed: Set<Int> = []
         func place(_ index: Int) throws(LayerFormatError) {
@@ -116,7 +116,7 @@ public struct EstargzPlan: Sendable {
         guard String(validating: path, as: UTF8.self) != nil else {
             throw LayerFormatError(
                 .unsupported,
-                "\(TarExtensions.printable(path)): a name that is not UTF-8 cannot stand in a table of contents")
+                "\(LayerFormatError.printable(path)): a name that is not UTF-8 cannot stand in a table of contents")
         }
         var cleaned = EntryPath(limits: .standard)
         do throws(LayerIndexError) {
@@ -124,7 +124,7 @@ public struct EstargzPlan: Sendable {
                 try cleaned.clean(UnsafeRawBufferPointer(bytes))
             }
         } catch {
-            throw LayerFormatError(.badArchive, TarExtensions.printable(path), cause: error)
+            throw LayerFormatError(.badArchive, LayerFormatError.printable(path), cause: error)
         }
         return Array(cleaned.names.map { path[$0] }.joined(separator: [UInt8(ascii: "/")]))
     }
@@ -194,7 +194,7 @@ public struct EstargzPlan: Sendable {
         }
         var writer = TOCWriter()
         for (item, pieces) in zip(entries, chunks) {
-            var entry = EstargzTOC.Entry(item.entry)
+            var entry = TableOfContents.Entry(item.entry)
             entry.digest = item.digest
             guard !pieces.isEmpty else {
                 writer.add(entry)
@@ -208,7 +208,7 @@ public struct EstargzPlan: Sendable {
                 entry.chunkDigest = written[piece.member].chunkDigest
                 writer.add(entry)
                 guard number == 0 else { continue }
-                entry = EstargzTOC.Entry()
+                entry = TableOfContents.Entry()
                 entry.type = "chunk"
                 entry.name = item.entry.path
             }

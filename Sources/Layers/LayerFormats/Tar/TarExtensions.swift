@@ -48,7 +48,7 @@ struct TarExtensions {
     func entry(_ header: TarHeader, limits: TarLimits) throws(LayerFormatError) -> (entry: LayerEntry, size: UInt64) {
         let path = entryPath(header)
         func refusal(_ code: LayerFormatError.Code, _ what: String) -> LayerFormatError {
-            LayerFormatError(code, "\(Self.printable(path)): \(what)")
+            LayerFormatError(code, "\(LayerFormatError.printable(path)): \(what)")
         }
         guard !pax.isSparse, header.type != UInt8(ascii: "S") else {
             throw refusal(
@@ -110,10 +110,5 @@ struct TarExtensions {
         case UInt8(ascii: "6"): .fifo
         default: nil
         }
-    }
-
-    /// A path as a message says it.
-    static func printable(_ path: [UInt8]) -> String {
-        String(decoding: path.prefix(300), as: UTF8.self)
     }
 }

@@ -85,12 +85,12 @@ public struct TarReader {
         case .header, .zeroBlock:
             guard block.isEmpty else { throw damaged("ends within the header at \(offset - UInt64(block.count))") }
         case .extended, .content:
-            throw damaged("ends within \(TarExtensions.printable(name)), \(left) bytes before its end")
+            throw damaged("ends within \(LayerFormatError.printable(name)), \(left) bytes before its end")
         case .padding: break
         }
         if case .zeroBlock = state { return }
         guard !extensions.isPending else {
-            throw damaged("ends after the header \(TarExtensions.printable(name)), before the entry that it is for")
+            throw damaged("ends after the header \(LayerFormatError.printable(name)), before the entry that it is for")
         }
     }
 
@@ -157,7 +157,7 @@ public struct TarReader {
         do throws(CodecError) {
             header = try TarHeader(bytes)
         } catch {
-            let place = name.isEmpty ? "" : ", after \(TarExtensions.printable(name))"
+            let place = name.isEmpty ? "" : ", after \(LayerFormatError.printable(name))"
             throw LayerFormatError(
                 .badArchive, "the tar archive is damaged, or none, at byte \(start)\(place)", cause: error)
         }
@@ -167,7 +167,8 @@ public struct TarReader {
         extensions = TarExtensions()
         guard entryCount < limits.entryCount else {
             throw LayerFormatError(
-                .limit, "\(TarExtensions.printable(name)): the tar archive has more than \(limits.entryCount) entries")
+                .limit,
+                "\(LayerFormatError.printable(name)): the tar archive has more than \(limits.entryCount) entries")
         }
         entryCount += 1
         begin(.content, size)
@@ -179,7 +180,7 @@ public struct TarReader {
         name = header.name
         guard header.size <= UInt64(clamping: TarExtensions.maximumSize(header.type, limits)) else {
             throw LayerFormatError(
-                .limit, "\(TarExtensions.printable(name)): a pax header or long name of \(header.size) bytes")
+                .limit, "\(LayerFormatError.printable(name)): a pax header or long name of \(header.size) bytes")
         }
         begin(.extended(header.type), header.size)
         if left == 0 { try endExtension(header.type) }
@@ -193,7 +194,7 @@ public struct TarReader {
                 try extensions.add(UnsafeRawBufferPointer(buffer), type: type, limits: limits)
             }
         } catch {
-            throw LayerFormatError(error.code, "\(TarExtensions.printable(name)): \(error.message)")
+            throw LayerFormatError(error.code, "\(LayerFormatError.printable(name)): \(error.message)")
         }
         full.removeAll(keepingCapacity: true)
         swap(&full, &payload)

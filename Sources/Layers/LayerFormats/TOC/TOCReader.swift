@@ -3,14 +3,12 @@ import Codecs
 
 /// Unpacks a compressed TOC and has it scanned, window by window, so that its JSON text is never in memory as a whole.
 struct TOCReader: ~Copyable {
-    /// The name of the one tar entry.
-    static let entryName = Array("stargz.index.json".utf8)
     /// Text in memory at a time, unless an entry is larger: what the second-level cache holds.
     private static let windowSize = 256 << 10
     /// Zeros after the text: the padding, two blocks, and what some writers add to fill a tape record.
     private static let trailingZeros = 1 << 20
 
-    private let limits: EstargzLimits
+    private let limits: LayerFormatLimits
     private let compressed: [ArraySlice<UInt8>]
     /// Bytes of the text, where it lies bare; `nil` where it is the one entry of a tar archive.
     private let bareSize: UInt64?
@@ -27,7 +25,7 @@ struct TOCReader: ~Copyable {
     ///   - compressed: In pieces that follow one another: a gzip member that holds a tar archive, or a zstd frame that holds
     ///     the text.
     ///   - zstdSize: For a zstd frame, how many bytes the text has.
-    init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: EstargzLimits) {
+    init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: LayerFormatLimits) {
         bareSize = zstdSize
         self.compressed = compressed.filter { !$0.isEmpty }
         self.limits = limits
@@ -89,7 +87,7 @@ struct TOCReader: ~Copyable {
         } catch {
             throw LayerFormatError(.badTOC, "the TOC is no tar archive", cause: error)
         }
-        guard header.name == Self.entryName, header.type == UInt8(ascii: "0") || header.type == 0 else {
+        guard header.name == TOCNames.toc, header.type == UInt8(ascii: "0") || header.type == 0 else {
             throw LayerFormatError(.badTOC, "the TOC's tar entry is not a file called stargz.index.json")
         }
         return header.size

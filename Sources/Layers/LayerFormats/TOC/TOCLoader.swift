@@ -4,11 +4,6 @@ import LayerIndex
 /// Gives the entries of an eStargz TOC to a ``LayerIndexBuilder``: which bytes of the blob each piece of a file is, and
 /// what the landmarks say. Names, links and whiteouts are the builder's business.
 struct TOCLoader: ~Copyable {
-    /// A file of one byte in the root directory: what lies before it in the blob is needed early.
-    static let prefetchLandmark = Array(".prefetch.landmark".utf8)
-    /// A file of one byte in the root directory: nothing in the layer is needed early.
-    static let noPrefetchLandmark = Array(".no.prefetch.landmark".utf8)
-
     /// The regular file whose `chunk` elements may still come.
     private enum Pending {
         case nothing, file
@@ -31,7 +26,7 @@ struct TOCLoader: ~Copyable {
     /// - Parameters:
     ///   - payloadEnd: Where in the blob the TOC, or a footer without one, starts.
     ///   - codec: What the payload is compressed with.
-    init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: EstargzLimits) {
+    init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: LayerFormatLimits) {
         self.blob = blob
         self.payloadEnd = payloadEnd
         self.codec = codec
@@ -165,8 +160,8 @@ struct TOCLoader: ~Copyable {
     /// Whether the entry is one of those that are about the layer, not in it. Only names in the root directory count.
     private mutating func isHidden(_ item: TOCItem) throws(LayerFormatError) -> Bool {
         guard let last = entry.path.last, last == UInt8(ascii: "k") || last == UInt8(ascii: "n") else { return false }
-        let isPrefetch = try isInRoot(Self.prefetchLandmark)
-        let isNoPrefetch = try isInRoot(Self.noPrefetchLandmark)
+        let isPrefetch = try isInRoot(TOCNames.prefetchLandmark)
+        let isNoPrefetch = try isInRoot(TOCNames.noPrefetchLandmark)
         if isNoPrefetch {
             prefetch = .nothing
         } else if isPrefetch, prefetch != .nothing {
@@ -174,7 +169,7 @@ struct TOCLoader: ~Copyable {
             prefetch = .blobPrefix(end: item.offset)
         }
         if isPrefetch || isNoPrefetch { return true }
-        return try isInRoot(TOCReader.entryName)
+        return try isInRoot(TOCNames.toc)
     }
 
     private mutating func isInRoot(_ name: [UInt8]) throws(LayerFormatError) -> Bool {

@@ -29,9 +29,9 @@ struct TOCScanner {
     private var seenVersion = false
     private var seenEntries = false
     private var scratch: [UInt8] = []
-    private let limits: EstargzLimits
+    private let limits: LayerFormatLimits
 
-    init(limits: EstargzLimits) {
+    init(limits: LayerFormatLimits) {
         self.limits = limits
     }
 

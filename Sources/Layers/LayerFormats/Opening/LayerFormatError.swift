@@ -5,9 +5,9 @@ import LayerIndex
 /// Why no layer index could be made from a blob.
 public struct LayerFormatError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// Not an eStargz blob: an ordinary layer, most likely.
-        case notEstargz
-        /// It says that it is eStargz, but its footer contradicts itself or the blob's size.
+        /// The blob is not of the format that was announced: an ordinary layer, most likely.
+        case otherFormat
+        /// The footer contradicts itself or the blob's size.
         case badFooter
         /// The table of contents is not what the format asks for, or contradicts itself.
         case badTOC
@@ -52,7 +52,12 @@ extension LayerFormatError {
 
     /// Why an archive's entries make no index.
     init(index error: LayerIndexError, _ path: [UInt8]? = nil) {
-        let place = path.map { "\(TarExtensions.printable($0)): " } ?? ""
+        let place = path.map { "\(Self.printable($0)): " } ?? ""
         self.init(error.code == .limit ? .limit : .badArchive, place + error.message, cause: error)
+    }
+
+    /// Returns a path as a message shows it.
+    static func printable(_ path: [UInt8]) -> String {
+        String(decoding: path.prefix(300), as: UTF8.self)
     }
 }

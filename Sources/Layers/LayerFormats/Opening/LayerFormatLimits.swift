@@ -1,7 +1,7 @@
 public import LayerIndex
 
 /// How large an eStargz table of contents may be. Checked before memory is taken.
-public struct EstargzLimits: Sendable, Equatable {
+public struct LayerFormatLimits: Sendable, Equatable {
     /// Compressed bytes of the TOC. They are held in memory until the index is made.
     public var compressedTOC: UInt64 = 256 << 20
     /// Bytes of the TOC's JSON text. It is never in memory as a whole.
@@ -16,5 +16,5 @@ public struct EstargzLimits: Sendable, Equatable {
     public init() {}
 
     /// What the daemon uses.
-    public static let standard = EstargzLimits()
+    public static let standard = LayerFormatLimits()
 }

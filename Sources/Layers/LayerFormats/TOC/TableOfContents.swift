@@ -1,8 +1,7 @@
 public import Base
 
-/// The table of contents of an eStargz blob as values, for tools and tests. To make a layer index from one is the work of
-/// ``EstargzOpener``, which never holds all of it.
-public enum EstargzTOC {
+/// A table of contents as values, for tools and tests. ``TOCOpener`` makes a layer index from one without holding all of it.
+public enum TableOfContents {
     /// One element of `entries`. Members that are absent have the value that Go's reader gives them: 0 or nothing.
     public struct Entry: Sendable {
         /// `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty when absent.
@@ -31,7 +30,7 @@ public enum EstargzTOC {
     ///
     /// - Parameter pieceSize: Scans as if the text came in pieces of this many bytes; the result is the same.
     public static func entries(
-        of json: [UInt8], limits: EstargzLimits = .standard, pieceSize: Int = .max
+        of json: [UInt8], limits: LayerFormatLimits = .standard, pieceSize: Int = .max
     ) throws(LayerFormatError) -> [Entry] {
         var entries: [Entry] = []
         try scan(json, limits, pieceSize) { scanner, window in
@@ -64,7 +63,7 @@ public enum EstargzTOC {
 
     /// How many elements a TOC's JSON text has. Scans and checks everything, and keeps nothing.
     public static func entryCount(
-        of json: [UInt8], limits: EstargzLimits = .standard
+        of json: [UInt8], limits: LayerFormatLimits = .standard
     ) throws(LayerFormatError) -> Int {
         var count = 0
         try scan(json, limits, .max) { _, _ in count += 1 }
@@ -72,7 +71,7 @@ public enum EstargzTOC {
     }
 
     private static func scan(
-        _ json: [UInt8], _ limits: EstargzLimits, _ pieceSize: Int,
+        _ json: [UInt8], _ limits: LayerFormatLimits, _ pieceSize: Int,
         _ body: (borrowing TOCScanner, UnsafeBufferPointer<UInt8>) -> Void
     ) throws(LayerFormatError) {
         var scanner = TOCScanner(limits: limits)

@@ -7,7 +7,7 @@ struct TOCWriter {
     private var isFirst = true
 
     /// Names must be UTF-8. What is 0 or nothing is left out.
-    mutating func add(_ entry: EstargzTOC.Entry) {
+    mutating func add(_ entry: TableOfContents.Entry) {
         if !isFirst { text.append(UInt8(ascii: ",")) }
         isFirst = false
         text += Array("{\"name\":".utf8)
@@ -74,7 +74,7 @@ struct TOCWriter {
     }
 }
 
-extension EstargzTOC.Entry {
+extension TableOfContents.Entry {
     /// An entry of an archive, without its content.
     init(_ entry: LayerEntry) {
         self.init()

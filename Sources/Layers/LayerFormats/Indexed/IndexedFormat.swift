@@ -1,0 +1,81 @@
+import Base
+import LayerIndex
+
+/// An ordinary layer whose index the image's streaming artifact has (``LayerIndexBlob``).
+public struct IndexedFormat: LayerFormat {
+    public let name = "artifact index"
+
+    public init() {}
+
+    public func isAnnounced(by layer: LayerDescription) -> Bool { layer.index != nil }
+
+    public func mayBe(_ layer: LayerDescription) -> Bool { false }
+
+    public func opener(for layer: LayerDescription, options: LayerOpenOptions) -> any LayerOpener {
+        IndexedOpener(layer)
+    }
+}
+
+/// Opens a layer with the index of an artifact, as far as the artifact can be compared with the image: the index must say
+/// that it is of this blob and of this size. The chunks' digests vouch for the bytes as they arrive.
+private struct IndexedOpener: LayerOpener {
+    private enum State {
+        case start, waiting
+        case ready([UInt8])
+        case over
+    }
+
+    private let layer: LayerDescription
+    private var state = State.start
+
+    init(_ layer: LayerDescription) {
+        self.layer = layer
+    }
+
+    mutating func next() throws(LayerFormatError) -> OpenStep {
+        guard let announced = layer.index else {
+            throw LayerFormatError(.unverified, "layer \(layer.digest) has no index in an artifact")
+        }
+        switch state {
+        case .start, .waiting:
+            state = .waiting
+            return .readCompanion(.index(announced.digest))
+        case .ready(let bytes):
+            state = .over
+            return .done(try index(bytes, announced))
+        case .over: throw LayerFormatError(.badResponse, "nothing more to do for \(layer.digest)")
+        }
+    }
+
+    mutating func receive(_ bytes: [UInt8], range: ByteRange, blobSize: UInt64) throws(LayerFormatError) {
+        state = .over
+        throw LayerFormatError(.badResponse, "bytes of blob \(layer.digest) that were not asked for")
+    }
+
+    mutating func receiveCompanion(_ bytes: [UInt8]) throws(LayerFormatError) {
+        guard case .waiting = state else {
+            state = .over
+            throw LayerFormatError(.badResponse, "an index of \(layer.digest) that was not asked for")
+        }
+        state = .ready(bytes)
+    }
+
+    private func index(_ bytes: [UInt8], _ announced: LayerDescription.Index) throws(LayerFormatError)
+        -> LayerIndexBytes
+    {
+        let blob = try LayerIndexBlob(bytes: bytes)
+        let table: ChunkTable
+        do throws(LayerIndexError) {
+            table = try ChunkTable(bytes: blob.index.chunks)
+        } catch {
+            throw LayerFormatError(.badTOC, "the index \(announced.digest) of layer \(layer.digest)", cause: error)
+        }
+        guard blob.blobDigest == layer.digest, blob.diffID == announced.diffID,
+            (table.blobDigest, table.blobSize) == announced.source, table.windows?.digest == announced.windows
+        else {
+            throw LayerFormatError(
+                .badTOC, "layer \(layer.digest): the index \(announced.digest) is of another layer")
+        }
+        return blob.index
+    }
+}
