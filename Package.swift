@@ -65,7 +65,9 @@ let lowerHalf: [Target] =
     + module("Layers", "Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
     + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
     + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
-    + module("Store", "ContentStore", ["Base", "Concurrency", "Linux", "LayerIndex", system], tests: ["TestSupport"])
+    + module(
+        "Store", "ContentStore", ["Base", "Concurrency", "Codecs", "Linux", "LayerIndex", system],
+        tests: ["TestSupport"])
     + module("Transfer", "Planner", ["Base", "ContentStore"], tests: ["TestSupport"])
     + module(
         "Node", "LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
@@ -93,10 +95,15 @@ let upperHalf: [Target] =
     + module(
         "Artifacts", "Artifacts",
         [
-            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "Registry",
-            "Streaming", "HTTPAPI", crypto, sqlite, lifecycle, nio, nioPosix, logging, system,
-        ],
-        tests: ["TestSupport", "TestRegistry", "Codecs"])
+            "Base", "Concurrency", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Registry", crypto, nio,
+            nioPosix, logging,
+        ], tests: ["Linux", "TestSupport", "TestRegistry", "Streaming"])
+    + module(
+        "Artifacts", "Conversion",
+        [
+            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Planner",
+            "Registry", "Streaming", "Artifacts", "HTTPAPI", sqlite, lifecycle, nio, nioPosix, logging, system,
+        ], tests: ["TestSupport", "TestRegistry"])
     + module(
         "Node", "NodeDatabase", ["Base", "Concurrency", "Linux", "Registry", "Streaming", sqlite])
     + module(
@@ -126,8 +133,9 @@ let upperHalf: [Target] =
     + module(
         "Apps", "RivuletCommands",
         [
-            "Base", "Linux", "Registry", "Streaming", "Artifacts", "HTTPAPI", "ContainerRuntime", "ContainerdAPI",
-            protobuf, arguments, httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle, signals, system,
+            "Base", "Linux", "Registry", "Streaming", "Artifacts", "Conversion", "HTTPAPI", "ContainerRuntime",
+            "ContainerdAPI", protobuf, arguments, httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle, signals,
+            system,
         ], tests: ["Daemon", "Snapshotter"])
     + [
         .executableTarget(
@@ -140,14 +148,13 @@ let upperHalf: [Target] =
 /// the lower half they build in a few minutes with a sanitizer.
 let parsers: [Target] = [
     .target(
-        name: "Registry", dependencies: ["Base", nio, toml], path: "Sources/Transfer/Registry",
+        name: "Registry", dependencies: ["Base", "Concurrency", nio, toml], path: "Sources/Transfer/Registry",
         sources: [
-            "Blob/ContentRange.swift", "Blob/MultipartParser.swift", "Blob/RangeAnswer.swift",
-            "Blob/RedirectExpiry.swift", "Blob/RedirectTarget.swift", "Credentials/AuthChallenge.swift",
+            "Basics", "Blob/ContentRange.swift", "Blob/MultipartParser.swift", "Blob/RangeAnswer.swift",
+            "Requests/RedirectExpiry.swift", "Transport/RedirectTarget.swift", "Credentials/AuthChallenge.swift",
             "Credentials/CredentialSource.swift", "Credentials/DockerConfig.swift", "Credentials/TokenAnswer.swift",
             "Credentials/TokenCache.swift", "Hosts/HostsFile.swift", "Hosts/RegistryHost.swift",
             "Hosts/RegistryHost+Defaults.swift", "Hosts/TOMLOutline.swift", "Manifest", "Reference", "Referrers",
-            "RegistryError.swift", "Secret.swift", "Transport/HTTPDate.swift",
         ], swiftSettings: settings),
     .target(
         name: "Streaming", dependencies: ["Base", "Registry"], path: "Sources/Transfer/Streaming",

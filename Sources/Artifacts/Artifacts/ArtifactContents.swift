@@ -18,10 +18,8 @@ public struct ArtifactContents: Sendable, Hashable {
     let text: String
 
     /// - Returns: `nil` when there is nothing to say.
-    init?(_ layers: [StreamingArtifact.Layer], pack: Descriptor?) {
-        let indexes = layers.filter { $0.indexBytes == nil }.prefix(Self.maximumIndexes).map {
-            "\($0.blob.hex)/\($0.index.digest.hex)"
-        }
+    init?(indexes: [(layer: Digest, index: Digest)], pack: (digest: Digest, size: UInt64)?) {
+        let indexes = indexes.prefix(Self.maximumIndexes).map { "\($0.layer.hex)/\($0.index.hex)" }
         let packs = pack.map { ["\($0.digest.hex)+\($0.size)"] } ?? []
         self.init(text: (indexes + packs).joined(separator: " "))
     }

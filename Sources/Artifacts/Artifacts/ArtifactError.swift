@@ -1,6 +1,6 @@
 public import Base
-import LayerFormats
-import Registry
+package import LayerFormats
+package import Registry
 
 /// What can go wrong with a streaming artifact. The message names the image and what to do.
 public struct ArtifactError: ModuleError {
@@ -35,11 +35,11 @@ public struct ArtifactError: ModuleError {
         self.cause = cause
     }
 
-    init(registry error: RegistryError, _ what: String) {
+    package init(registry error: RegistryError, _ what: String) {
         self.init(.registry, "\(what): \(error)", cause: error)
     }
 
-    init(layer error: LayerFormatError, _ what: String) {
+    package init(layer error: LayerFormatError, _ what: String) {
         self.init(
             error.code == .unsupported || error.code == .limit ? .unsupportedMediaType : .badLayer,
             "\(what): \(error)", cause: error)

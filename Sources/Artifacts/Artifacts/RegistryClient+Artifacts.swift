@@ -1,4 +1,4 @@
-import Base
+package import Base
 import LayerFormats
 public import Registry
 
@@ -13,7 +13,7 @@ extension RegistryClient {
     ///   - keys: only what one of them has signed can be used; `nil` for whatever the registry has.
     ///   - announced: given what the one that is looked at first says that it holds, before it is here.
     ///   - refused: told why one cannot be used.
-    func artifact(
+    package func artifact(
         _ repository: Repository, of image: Digest, signedBy keys: ArtifactKeys? = nil,
         announced: (ArtifactContents) -> Void = { _ in },
         refused: (ArtifactError) -> Void = { _ in }
@@ -55,7 +55,7 @@ extension RegistryClient {
     }
 
     /// An image's configuration, which names as many archives as the image has layers.
-    func configuration(
+    package func configuration(
         of manifest: Manifest, in repository: Repository
     ) async throws(RegistryError) -> (bytes: [UInt8], diffIDs: [Digest]) {
         let bytes = try await blob(

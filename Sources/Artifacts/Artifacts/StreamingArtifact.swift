@@ -7,11 +7,11 @@ public import Registry
 public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
     /// What has been made of an artifact that is not finished: one layer.
-    static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
-    static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
-    static let windowsType = "application/vnd.rivulet.restart-windows.v1"
-    static let layerCopyType = "application/vnd.rivulet.layer-copy.v1"
-    static let startupPackType = "application/vnd.rivulet.startup-pack.v1"
+    package static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
+    package static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
+    package static let windowsType = "application/vnd.rivulet.restart-windows.v1"
+    package static let layerCopyType = "application/vnd.rivulet.layer-copy.v1"
+    package static let startupPackType = "application/vnd.rivulet.startup-pack.v1"
     static let layerAnnotation = "io.rivulet.layer.digest"
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
     static let signatureAnnotation = "io.rivulet.signature"
@@ -21,7 +21,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     /// More packs than an image ever has: there is room for the next one.
     private static let maximumGeneration: UInt32 = 1 << 30
     /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
-    static let emptyConfig = Array("{}".utf8)
+    package static let emptyConfig = Array("{}".utf8)
 
     /// What there is for one layer of the image.
     public struct Layer: Sendable, Hashable {
@@ -51,7 +51,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         }
 
         /// Bytes of everything that there is for it.
-        var size: UInt64 { index.size + (windows?.size ?? 0) + (copy?.size ?? 0) }
+        package var size: UInt64 { index.size + (windows?.size ?? 0) + (copy?.size ?? 0) }
     }
 
     /// The image's manifest.
@@ -76,7 +76,9 @@ public struct StreamingArtifact: Sendable, Hashable {
     ) {
         self.init(
             subject: subject, layers: layers, pack: pack, isPackPredicted: isPackPredicted, signature: signature,
-            contents: ArtifactContents(layers, pack: pack?.blob))
+            contents: ArtifactContents(
+                indexes: layers.filter { $0.indexBytes == nil }.map { ($0.blob, $0.index.digest) },
+                pack: pack.map { ($0.blob.digest, $0.blob.size) }))
     }
 
     private init(
@@ -105,7 +107,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     }
 
     /// As ``init(_:subject:)``, for a manifest of `type`.
-    init(_ manifest: Manifest, subject: Digest, type: String) throws(ArtifactError) {
+    package init(_ manifest: Manifest, subject: Digest, type: String) throws(ArtifactError) {
         func invalid(_ why: String) -> ArtifactError {
             ArtifactError(.invalid, "manifest \(manifest.digest) is no streaming artifact of \(subject): \(why)")
         }
@@ -148,7 +150,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     }
 
     /// What annotations say of the generation of an artifact's pack; 0 when they say nothing, or nothing sensible.
-    static func generation(_ annotations: [String: String]) -> UInt32 {
+    package static func generation(_ annotations: [String: String]) -> UInt32 {
         let stated = annotations[generationAnnotation].flatMap { UInt32($0) } ?? 0
         return stated <= maximumGeneration ? stated : 0
     }
@@ -184,7 +186,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         try encoded(as: Self.artifactType)
     }
 
-    func encoded(as type: String) throws(ArtifactError) -> [UInt8] {
+    package func encoded(as type: String) throws(ArtifactError) -> [UInt8] {
         let config = Descriptor(
             mediaType: MediaType.ociEmpty, digest: Digest.of(Self.emptyConfig),
             size: UInt64(Self.emptyConfig.count))
@@ -221,7 +223,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         descriptor(of: bytes, as: Self.artifactType)
     }
 
-    func descriptor(of bytes: [UInt8], as type: String) -> Descriptor {
+    package func descriptor(of bytes: [UInt8], as type: String) -> Descriptor {
         Descriptor(
             mediaType: MediaType.ociManifest, digest: Digest.of(bytes), size: UInt64(bytes.count),
             annotations: annotations, artifactType: type)

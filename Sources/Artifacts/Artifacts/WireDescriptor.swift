@@ -1,16 +1,16 @@
 import Base
-import Registry
+package import Registry
 
 /// A descriptor as it is written into manifests and indexes (OCI image-spec descriptor.md).
-struct WireDescriptor: Encodable {
-    let mediaType: String
-    let digest: String
-    let size: UInt64
-    var annotations: [String: String]?
-    var data: String?
-    var platform: Platform?
+package struct WireDescriptor: Encodable {
+    package let mediaType: String
+    package let digest: String
+    package let size: UInt64
+    package var annotations: [String: String]?
+    package var data: String?
+    package var platform: Platform?
 
-    init(
+    package init(
         _ descriptor: Descriptor, annotations: [String: String]? = nil, data: String? = nil, platform: Platform? = nil
     ) {
         mediaType = descriptor.mediaType

@@ -21,7 +21,7 @@ extension Collection where Element: Sendable {
                     }
                 }
             }
-            for _ in 0..<Swift.max(1, limit) { startNext() }
+            for _ in 0..<Swift.min(Swift.max(1, limit), count) { startNext() }
             while let (number, result) = await group.next() {
                 switch result {
                 case .success(let output): outputs[number] = output

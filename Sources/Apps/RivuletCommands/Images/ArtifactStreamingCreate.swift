@@ -1,6 +1,7 @@
 public import ArgumentParser
-public import Artifacts
+import Artifacts
 import Base
+public import Conversion
 import Glibc
 import Logging
 import NIOHTTP1

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Artifacts
+import Conversion
 import Registry
 
 /// `rivulet image import`: copies an image from one repository into another.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Artifacts
 import Base
+import Conversion
 import Registry
 
 /// `rivulet manifest list-referrers`: what refers to an image.

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Artifacts
+import Conversion
 import NIOHTTP1
 
 /// `rivulet artifact-streaming operation show`: how far a conversion is.

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Artifacts
+import Conversion
 import NIOHTTP1
 
 /// `rivulet artifact-streaming update`: has what is pushed to a repository converted, or no longer.

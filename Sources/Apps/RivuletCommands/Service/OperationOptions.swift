@@ -1,5 +1,5 @@
 import ArgumentParser
-import Artifacts
+import Conversion
 import NIOHTTP1
 
 /// Which conversion is meant.

@@ -1,4 +1,4 @@
-import Artifacts
+import Conversion
 
 extension Output {
     /// Prints the conversion settings of repositories.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Artifacts
 import Base
+import Conversion
 import Glibc
 import HTTPAPI
 import Logging
@@ -86,20 +87,20 @@ struct ServeConversion: AsyncParsableCommand {
                 guard !token.isEmpty else { throw CommandFailure(.failed, "\(file) has no token in it") }
                 return token
             }
-            var configuration = ConversionService.Configuration(registry: registry)
-            configuration.pollInterval = UInt64(poll) * 1_000_000_000
-            configuration.acceptsProfiles = acceptProfiles
-            configuration.signer = try signKey.map { file in
+            var settings = ConversionService.Options(registry: registry)
+            settings.pollInterval = .seconds(poll)
+            settings.acceptsProfiles = acceptProfiles
+            settings.signer = try signKey.map { file in
                 try ArtifactSigner(pem: String(decoding: try CommandFile.read(file, limit: 1 << 20), as: UTF8.self))
             }
             let store = try ConversionStore(path: state)
-            try await options.withClient { [configuration] client in
+            try await options.withClient { [settings] client in
                 let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
                 // One more than decode: the database is asked meanwhile.
                 let workers = NIOThreadPool(numberOfThreads: cores + 1)
                 workers.start()
                 let service = ConversionService(
-                    configuration, registry: client, store: store, workers: workers, cores: cores, logger: logger)
+                    settings, registry: client, store: store, workers: workers, cores: cores, logger: logger)
                 do {
                     try await serve(service, token, signals, logger)
                     try await workers.shutdownGracefully()

@@ -6,7 +6,6 @@ import LayerIndex
 import NIOCore
 import NIOPosix
 import Registry
-import Streaming
 
 /// The archive of a complete layer, put together from its content and from what was written down when it was decoded
 /// (`TarSplitLog`). What neither has, such as what a startup pack brought, is read from the blob.

@@ -1,3 +1,4 @@
+import Artifacts
 import Registry
 
 /// One conversion of one image, from the question to the answer. Its JSON is what the service's API gives.

@@ -1,5 +1,6 @@
 import Artifacts
 import Base
+import Conversion
 import Foundation
 import HTTPAPI
 import Linux
@@ -13,7 +14,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ConversionTests {
     private static let logger = Logger.silent
-    private static let never: UInt64 = 1 << 60
+    private static let never = Duration.seconds(1 << 30)
 
     /// A service that runs, and its registry.
     private struct Running {
@@ -63,8 +64,8 @@ import Testing
     }
 
     private static func withService(
-        poll: UInt64 = never, state: String? = nil,
-        configure: (inout ConversionService.Configuration) -> Void = { _ in },
+        poll: Duration = never, state: String? = nil,
+        configure: (inout ConversionService.Options) -> Void = { _ in },
         _ body: (Running) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory { directory in
@@ -72,7 +73,7 @@ import Testing
                 let client = RegistryClient(RegistryConfiguration(), logger: logger)
                 let workers = NIOThreadPool(numberOfThreads: 2)
                 workers.start()
-                var configuration = ConversionService.Configuration(registry: registry.host)
+                var configuration = ConversionService.Options(registry: registry.host)
                 configuration.pollInterval = poll
                 configure(&configuration)
                 let result: Result<Void, any Error>
@@ -201,7 +202,7 @@ import Testing
     }
 
     @Test func whatIsNotToldOfIsFound() async throws {
-        try await Self.withService(poll: 20_000_000) { running in
+        try await Self.withService(poll: .milliseconds(20)) { running in
             _ = try await running.service.setStreaming("team/app", true)
             let digest = running.push("1")
             try await running.wait("it is converted") { await running.hasArtifact(digest) }
@@ -287,7 +288,7 @@ import Testing
     @Test func whatNodesReportBecomesAPack() async throws {
         try await Self.withService(configure: {
             $0.acceptsProfiles = true
-            $0.packInterval = 0
+            $0.packInterval = .zero
         }) { running in
             let image = running.push("1", bytes: 1 << 20)
             let name = "team/app@\(image)"

@@ -1,6 +1,5 @@
 import Base
 public import Codecs
-public import ContentStore
 public import LayerIndex
 
 extension ExtentDecoder {

@@ -1,4 +1,6 @@
+public import Artifacts
 public import Base
+import Concurrency
 import LayerFormats
 public import Logging
 public import NIOPosix
@@ -222,36 +224,17 @@ public struct ArtifactBuilder: Sendable {
                     return progress
                 })
         }
-        do {
-            return try await withThrowingTaskGroup(of: (Int, StreamingArtifact.Layer).self) { group in
-                var results = [StreamingArtifact.Layer?](repeating: nil, count: work.count)
-                var (started, finished) = (0, 0)
-                while finished < work.count {
-                    while started < work.count, started - finished < layersAtOnce {
-                        let index = started
-                        group.addTask {
-                            let (descriptor, diffID) = work[index]
-                            if let layer = made[descriptor.digest], layer.diffID == diffID {
-                                read(Int(clamping: descriptor.size))
-                                return (index, layer)
-                            }
-                            let layer = try await self.layer(repository, descriptor, diffID, read)
-                            if descriptor.size >= keptLayer { await unfinished.keep(layer) }
-                            return (index, layer)
-                        }
-                        started += 1
-                    }
-                    guard let (index, layer) = try await group.next() else { break }
-                    results[index] = layer
-                    finished += 1
-                }
-                return Self.bounded(results.compactMap { $0 })
+        let layers = try await work.concurrentMap(limit: layersAtOnce) { item throws(ArtifactError) in
+            let (descriptor, diffID) = item
+            if let layer = made[descriptor.digest], layer.diffID == diffID {
+                read(Int(clamping: descriptor.size))
+                return layer
             }
-        } catch let error as ArtifactError {
-            throw error
-        } catch {
-            throw ArtifactError(.internal, "\(repository): \(error)", cause: error)
+            let layer = try await self.layer(repository, descriptor, diffID, read)
+            if descriptor.size >= keptLayer { await unfinished.keep(layer) }
+            return layer
         }
+        return Self.bounded(layers)
     }
 
     /// The layers with no more of their indexes in the manifest than there may be.

@@ -1,4 +1,6 @@
+import Artifacts
 import Base
+import Concurrency
 import ContentStore
 import LayerFormats
 import LayerIndex
@@ -151,14 +153,9 @@ struct PackBuilder {
     }
 
     private func compress(_ writer: StartupPackWriter) async throws -> [UInt8] {
-        let frames = try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { group in
-            for number in 0..<writer.frameCount {
-                // The pool runs as many at once as it has threads.
-                group.addTask { try await workers.runIfActive { (number, try writer.frame(number)) } }
-            }
-            var frames = [[UInt8]](repeating: [], count: writer.frameCount)
-            for try await (number, frame) in group { frames[number] = frame }
-            return frames
+        // The pool runs as many at once as it has threads.
+        let frames = try await (0..<writer.frameCount).concurrentMap(limit: .max) { number in
+            try await workers.runIfActive { try writer.frame(number) }
         }
         return writer.pack(frames)
     }
@@ -170,10 +167,9 @@ extension StreamingEngine {
     /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason when they cannot be had.
     fileprivate func bring(_ run: ChunkRun) async throws(ArtifactError) {
         guard run.layer.missing(in: run.chunks) != nil else { return }
-        let outcome = await withCheckedContinuation { continuation in
-            _ = demand(run.layer, chunks: run.chunks) { continuation.resume(returning: $0) }
-        }
-        switch outcome {
+        let outcome = OneShot<ChunkOutcome>()
+        _ = demand(run.layer, chunks: run.chunks) { outcome.fulfill($0) }
+        switch await outcome.value {
         case .available: break
         case .cancelled: throw ArtifactError(.internal, "fetching layer \(run.layer.digest) was cancelled")
         case .failed(let reason): throw ArtifactError(.badLayer, "layer \(run.layer.digest): \(reason)")

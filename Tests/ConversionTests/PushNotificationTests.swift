@@ -1,5 +1,5 @@
-import Artifacts
 import Base
+import Conversion
 import Testing
 
 @Suite struct PushNotificationTests {

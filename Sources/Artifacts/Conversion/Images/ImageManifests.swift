@@ -1,3 +1,4 @@
+public import Artifacts
 public import Registry
 
 /// The manifests that a reference stands for, one for each platform.

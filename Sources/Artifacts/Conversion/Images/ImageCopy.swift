@@ -1,4 +1,6 @@
+public import Artifacts
 public import Base
+import Concurrency
 public import Registry
 
 /// Copies an image from one repository into another, of the same registry or of another: every platform of it, byte for byte, so
@@ -102,22 +104,12 @@ public struct ImageCopy: Sendable {
         _ descriptors: [Descriptor], from source: Repository, to target: Repository,
         _ moved: @escaping @Sendable (Int) -> Void
     ) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var running = 0
-            // What lies elsewhere (Windows' base layers) stays there.
-            for descriptor in descriptors where descriptor.urls.isEmpty {
-                if running >= blobsAtOnce {
-                    try await group.next()
-                    running -= 1
-                }
-                group.addTask {
-                    try await registry.copyBlob(
-                        BlobLocation(repository: source, digest: descriptor.digest), size: descriptor.size,
-                        to: target, moved: moved)
-                }
-                running += 1
-            }
-            try await group.waitForAll()
+        // What lies elsewhere (Windows' base layers) stays there.
+        let own = descriptors.filter(\.urls.isEmpty)
+        _ = try await own.concurrentMap(limit: blobsAtOnce) { descriptor throws(RegistryError) in
+            try await registry.copyBlob(
+                BlobLocation(repository: source, digest: descriptor.digest), size: descriptor.size, to: target,
+                moved: moved)
         }
     }
 }

@@ -1,8 +1,8 @@
 import Base
 import LayerFormats
 import NIOCore
-import NIOPosix
-import Registry
+package import NIOPosix
+package import Registry
 
 extension RegistryClient {
     /// Reads a blob, whole and in order, on a thread of `workers` each piece of it.
@@ -10,7 +10,7 @@ extension RegistryClient {
     /// - Parameters:
     ///   - read: called with bytes of it as they are done with.
     ///   - use: given the pieces, one at a time; their bytes are good during the call only.
-    func readWhole(
+    package func readWhole(
         _ blob: Descriptor, in repository: Repository, _ workers: NIOThreadPool,
         _ read: @Sendable (Int) -> Void = { _ in },
         use: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void
@@ -22,22 +22,6 @@ extension RegistryClient {
             try await workers.runIfActive { try buffer.withUnsafeReadableBytes(use) }
             read(buffer.readableBytes)
         }
-    }
-
-    /// Reads the blob of a layer and makes its index as it comes.
-    ///
-    /// - Parameter read: called with bytes of it as they are done with.
-    /// - Throws: `RegistryError`, or `LayerFormatError` for what is no layer, or not the one that `layer` names.
-    func index(
-        _ layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool,
-        _ read: @Sendable (Int) -> Void = { _ in }
-    ) async throws -> IndexedLayer {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let indexer = Guarded(LayerIndexer(blobDigest: layer.digest, blobSize: layer.size))
-        try await readWhole(layer, in: repository, workers, read) { bytes in
-            try indexer.withLock { try $0.push(bytes) }
-        }
-        return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }
     }
 
     /// Reads the blob of a layer, whatever it is compressed with, and indexes its archive.

@@ -1,3 +1,4 @@
+public import Artifacts
 public import Base
 import FoundationEssentials
 import LayerFormats

@@ -1,5 +1,6 @@
 import Artifacts
 import Base
+import Conversion
 import Logging
 import Registry
 import TestRegistry

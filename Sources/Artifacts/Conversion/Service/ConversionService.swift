@@ -1,5 +1,6 @@
+public import Artifacts
 import Base
-import FoundationEssentials
+public import Concurrency
 public import Logging
 public import NIOPosix
 public import Registry
@@ -11,16 +12,16 @@ public import Streaming
 /// What is done is in the registry, and doing it twice gives the same bytes: any number of services may run behind one
 /// registry. Conversions are run one after the other, as each uses all cores.
 public final class ConversionService: Service {
-    public struct Configuration: Sendable {
+    public struct Options: Sendable {
         /// The registry's host, as it stands in references.
         public var registry: String
-        /// How often the tags of active repositories are looked at for what was pushed and not told of, in nanoseconds.
-        public var pollInterval: UInt64 = 300_000_000_000
+        /// How often the tags of active repositories are looked at for what was pushed and not told of.
+        public var pollInterval: Duration = .seconds(300)
         public var signer: ArtifactSigner?
         /// Make startup packs of what nodes report.
         public var acceptsProfiles = false
-        /// An image gets a new pack no sooner than so long after the one before, in seconds.
-        public var packInterval: Int64 = 3600
+        /// An image gets a new pack no sooner than so long after the one before.
+        public var packInterval: Duration = .seconds(3600)
 
         public init(registry: String) {
             self.registry = registry
@@ -37,11 +38,12 @@ public final class ConversionService: Service {
     /// Tags of one repository that are looked at.
     private static let maximumTags = 10_000
 
-    private let configuration: Configuration
+    private let options: Options
     private let registry: RegistryClient
     private let store: ConversionStore
     private let workers: NIOThreadPool
     private let builder: ArtifactBuilder
+    private let clock: any TimeSource
     private let logger: Logger
     private let running = Guarded<[String: Running]>([:])
     private let waiting: AsyncStream<String>
@@ -51,16 +53,17 @@ public final class ConversionService: Service {
 
     /// - Parameter workers: where layers are decoded and the database is asked; it must be running.
     public init(
-        _ configuration: Configuration, registry: RegistryClient, store: ConversionStore, workers: NIOThreadPool,
-        cores: Int, logger: Logger
+        _ options: Options, registry: RegistryClient, store: ConversionStore, workers: NIOThreadPool,
+        cores: Int, clock: any TimeSource = .system, logger: Logger
     ) {
-        self.configuration = configuration
+        self.options = options
         self.registry = registry
         self.store = store
         self.workers = workers
+        self.clock = clock
         self.logger = logger
         builder = ArtifactBuilder(
-            registry: registry, workers: workers, layersAtOnce: cores, signer: configuration.signer,
+            registry: registry, workers: workers, layersAtOnce: cores, signer: options.signer,
             logger: logger)
         (waiting, queue) = AsyncStream.makeStream(of: String.self)
         (notifications, notify) = AsyncStream.makeStream(
@@ -231,7 +234,7 @@ public final class ConversionService: Service {
     public func learn(
         _ file: ProfileFile, of image: String
     ) async throws(ConversionError) -> ConversionOperation? {
-        guard configuration.acceptsProfiles else {
+        guard options.acceptsProfiles else {
             throw ConversionError(.refused, "this service takes no profiles: it runs without --accept-profiles")
         }
         let reference = try reference(image)
@@ -262,19 +265,19 @@ public final class ConversionService: Service {
         guard let packed = profile.packed?.profile else { return true }
         let known = profile.known.profile
         let changed = known.byteCount(missingIn: packed) &+ packed.byteCount(missingIn: known)
-        let now = Int64(Date().timeIntervalSince1970)
-        return changed * 20 >= max(1, known.byteCount) && now - profile.packedAt >= configuration.packInterval
+        let age = clock.secondsSince1970 - profile.packedAt
+        return changed * 20 >= max(1, known.byteCount) && .seconds(age) >= options.packInterval
     }
 
     /// What a pack of the image is to be made of: what is known of it, or of another image of its repository.
     private func profile(_ repository: Repository, _ manifest: Digest) async throws(ConversionError) -> ProfileFile? {
-        guard configuration.acceptsProfiles else { return nil }
+        guard options.acceptsProfiles else { return nil }
         return try await stored { try $0.profile("\(repository)", of: "\(manifest)") }?.known
     }
 
     /// Has packs made that were not due when their profiles changed.
     private func refreshPacks() async throws(ConversionError) {
-        guard configuration.acceptsProfiles else { return }
+        guard options.acceptsProfiles else { return }
         for (repository, manifest, profile) in try await stored({ try $0.changedProfiles() }) where isDue(profile) {
             _ = try await start("\(repository)@\(manifest)")
         }
@@ -382,7 +385,7 @@ public final class ConversionService: Service {
     }
 
     private func pollAll() async {
-        while (try? await Task.sleep(nanoseconds: configuration.pollInterval)) != nil {
+        while (try? await clock.sleep(for: options.pollInterval)) != nil {
             try? await refreshPacks()
             guard let repositories = try? await stored({ try $0.streaming() }) else { continue }
             for name in repositories {
@@ -407,9 +410,9 @@ public final class ConversionService: Service {
         let reference = ImageReference(repository: repository, tag: tag)
         do {
             var digest = try await digest(reference, mayBeMissing: told != nil)
-            var pause: UInt64 = 50_000_000
-            while let told, digest != told, pause < 2_000_000_000 {
-                try await Task.sleep(nanoseconds: pause)
+            var pause = Duration.milliseconds(50)
+            while let told, digest != told, pause < .seconds(2) {
+                try await clock.sleep(for: pause)
                 pause *= 2
                 digest = try await self.digest(reference, mayBeMissing: true)
             }
@@ -463,12 +466,12 @@ public final class ConversionService: Service {
     }
 
     private func reference(_ name: String) throws(ConversionError) -> ImageReference {
-        let whole = name.hasPrefix(configuration.registry + "/") ? name : "\(configuration.registry)/\(name)"
+        let whole = name.hasPrefix(options.registry + "/") ? name : "\(options.registry)/\(name)"
         do {
             return try ImageReference(parsing: whole)
         } catch {
             throw ConversionError(
-                .invalid, "\(name.prefix(300)) is no image of \(configuration.registry)", cause: error)
+                .invalid, "\(name.prefix(300)) is no image of \(options.registry)", cause: error)
         }
     }
 

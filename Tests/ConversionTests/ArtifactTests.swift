@@ -1,6 +1,7 @@
 import Artifacts
 import Base
 import Codecs
+import Conversion
 import LayerFormats
 import LayerIndex
 import Logging

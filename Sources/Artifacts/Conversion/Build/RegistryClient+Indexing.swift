@@ -1,0 +1,24 @@
+import Artifacts
+import Base
+import LayerFormats
+import NIOCore
+import NIOPosix
+import Registry
+
+extension RegistryClient {
+    /// Reads the blob of a layer and makes its index as it comes.
+    ///
+    /// - Parameter read: called with bytes of it as they are done with.
+    /// - Throws: `RegistryError`, or `LayerFormatError` for what is no layer, or not the one that `layer` names.
+    func index(
+        _ layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool,
+        _ read: @Sendable (Int) -> Void = { _ in }
+    ) async throws -> IndexedLayer {
+        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        let indexer = Guarded(LayerIndexer(blobDigest: layer.digest, blobSize: layer.size))
+        try await readWhole(layer, in: repository, workers, read) { bytes in
+            try indexer.withLock { try $0.push(bytes) }
+        }
+        return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }
+    }
+}
