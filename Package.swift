@@ -64,10 +64,10 @@ let lowerHalf: [Target] =
     + module("Platform", "Linux", ["Base", "CLinux", system])
     + module("Layers", "Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
     + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
-    + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "CLinux"])
+    + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "Linux", "CLinux"])
     + module(
         "Store", "ContentStore", ["Base", "Concurrency", "Codecs", "Linux", "LayerIndex", system],
-        tests: ["TestSupport"])
+        tests: ["TestSupport", "LazyFixtures"])
     + module("Transfer", "Planner", ["Base", "ContentStore"], tests: ["TestSupport"])
     + module(
         "Node", "LazyFileSystem", ["Base", "Linux", "LayerIndex", "ContentStore", system], tests: ["LazyFixtures"])
@@ -85,7 +85,7 @@ let upperHalf: [Target] =
     + module("Platform", "ContainerRuntime", ["Base", "ContainerdAPI", grpc, grpcTransport, grpcProtobuf, protobuf])
     + module(
         "Transfer", "Registry", ["Base", "Concurrency", httpClient, nio, nioPosix, nioHTTP1, nioSSL, logging, toml],
-        tests: ["TestSupport", "TestRegistry", "Lab"])
+        tests: ["TestSupport", "TestRegistry", "Lab", "Linux"])
     + module("Platform", "HTTPAPI", [httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle])
     + module(
         "Transfer", "Streaming",
@@ -198,7 +198,10 @@ let bench: [Target] = [
 
 let sharedByTests: [Target] = [
     .target(
-        name: "LazyFixtures", dependencies: ["Base", "Linux", "LayerIndex", "ContentStore", "LazyFileSystem", system],
+        name: "LazyFixtures",
+        dependencies: [
+            "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "LazyFileSystem", "TestSupport", system,
+        ],
         path: "Tests/LazyFixtures", swiftSettings: settings),
     .target(
         name: "TestSupport", dependencies: ["Base", "Concurrency", "Linux", "Codecs", "CZlib", "CZstd", logging],

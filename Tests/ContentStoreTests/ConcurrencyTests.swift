@@ -1,6 +1,7 @@
 import Base
 import ContentStore
 import LayerIndex
+import LazyFixtures
 import Linux
 import TestSupport
 import Testing
@@ -35,7 +36,7 @@ private struct Leak: Error {
                                     guard layer.isPresent(chunk) else { continue }
                                     // It may be dropped from here on, but its bytes stay right.
                                     reads.add()
-                                    if try layer.bytes(chunk) != sample.bytes(chunk) {
+                                    if try layer.bytes(ofChunk: chunk) != sample.bytes(chunk) {
                                         failures.withLock { $0.append("chunk \(chunk)") }
                                     }
                                 }

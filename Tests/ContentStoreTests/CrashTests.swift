@@ -1,6 +1,7 @@
 import Base
 import ContentStore
 import LayerIndex
+import LazyFixtures
 import Linux
 import SystemPackage
 import TestSupport
@@ -188,7 +189,7 @@ import Testing
                 try layer.makeDurable()
                 let file = try Sys.open(layer.contentPath, .writeOnly)
                 try Sys.ftruncate(file.raw, size: sample.table.chunk(3).content.offset)
-                #expect(code { _ = try layer.bytes(count - 1) } == .damaged)
+                #expect(code { _ = try layer.bytes(ofChunk: count - 1) } == .damaged)
                 #expect(layer.presentSet == [0, 1, 2])
                 // A later chunk comes back first: those between stay missing.
                 try layer.publish([count - 1], of: sample)

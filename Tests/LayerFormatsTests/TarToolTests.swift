@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import LayerFormats
 import LayerIndex
+import Linux
 import TestSupport
 import Testing
 
@@ -13,7 +14,7 @@ import Testing
     static let longer = String(repeating: "c", count: 90) + "/" + String(repeating: "d", count: 150)
 
     @Test(arguments: ["ustar", "gnu", "pax"]) func asTarWrites(format: String) throws {
-        try withDirectory { directory in
+        try withTemporaryDirectory { directory in
             let tree = "\(directory)/tree"
             try makeTree(tree, hasEverything: format != "ustar")
             var command = ["tar", "--format=\(format)", "--sort=name", "-C", tree, "-cf", "\(directory)/archive"]
@@ -43,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: ["gnu", "pax"]) func sparseFilesAreRefused(format: String) throws {
-        try withDirectory { directory in
+        try withTemporaryDirectory { directory in
             try write([], to: "\(directory)/hole")
             try #require(truncate("\(directory)/hole", 1 << 20) == 0)
             let output = ["-C", directory, "-cf", "\(directory)/archive"]
@@ -87,13 +88,6 @@ import Testing
             #expect(try entry.content == [UInt8](Data(contentsOf: URL(fileURLWithPath: path))), "\(entry.name)")
         }
         if kind == .symlink { #expect(entry.target == "d/f") }
-    }
-
-    private func withDirectory(_ body: (String) throws -> Void) throws {
-        let directory = "\(NSTemporaryDirectory())/rivulet-tar-\(UUID().uuidString)"
-        try makeDirectory(directory)
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        try body(directory)
     }
 
     private func makeDirectory(_ path: String) throws {

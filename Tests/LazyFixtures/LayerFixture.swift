@@ -1,16 +1,73 @@
 public import Base
-import ContentStore
+public import Codecs
+public import ContentStore
 public import LayerIndex
+import TestSupport
 
-/// Describes a layer for a test: entries, and a blob in which each chunk lies uncompressed.
+/// A layer for a test: entries, and a blob in which each chunk is an extent of its own unless the file is packed.
+///
+/// The blob holds each entry's path, and noise before each extent, as it would hold tar headers. So no two layers have the
+/// same blob, and a reader that reads too much notices.
 public struct LayerFixture: Sendable {
+    /// The content of a regular file and how it is cut.
+    public struct File: Sendable {
+        public var bytes: [UInt8]
+        /// Where each chunk ends in ``bytes``.
+        public var ends: [Int]
+        /// All chunks lie in one extent.
+        public var isPacked: Bool
+        /// Chunks of zeros, which the blob does not hold.
+        public var zeroChunks: Set<Int>
+
+        public init(bytes: [UInt8], ends: [Int], isPacked: Bool = false, zeroChunks: Set<Int> = []) {
+            self.bytes = bytes
+            self.ends = ends
+            self.isPacked = isPacked
+            self.zeroChunks = zeroChunks
+        }
+
+        /// A file in chunks of `chunkSize` bytes.
+        public init(bytes: [UInt8], chunkSize: Int, isPacked: Bool = false, zeroChunks: Set<Int> = []) {
+            self.init(
+                bytes: bytes,
+                ends: stride(from: 0, to: bytes.count, by: chunkSize).map { min($0 + chunkSize, bytes.count) },
+                isPacked: isPacked, zeroChunks: zeroChunks)
+        }
+    }
+
     public private(set) var blob: [UInt8] = []
+    /// The regular files in the order in which they were added.
+    public private(set) var files: [File] = []
+    /// The numbers of the chunks of each file.
+    public private(set) var chunks: [Range<Int>] = []
+    private let codec: Codec
     private var entries: [LayerEntry] = []
     private var extents: [ByteRange] = []
+    private var prefetchEnd: Int?
 
-    public init() {}
+    public init(codec: Codec = .raw) {
+        self.codec = codec
+    }
 
-    /// Adds any entry without content.
+    /// A layer with `files`, named `file-0` and so on, of which the first `prefetchFiles` lie before the landmark.
+    public init(_ files: [File], codec: Codec = .gzip, prefetchFiles: Int? = nil) {
+        self.init(codec: codec)
+        for (number, file) in files.enumerated() {
+            if number == prefetchFiles { prefetchEnd = blob.count }
+            self.file("file-\(number)", file)
+        }
+    }
+
+    /// A layer with files of one chunk each.
+    public init(sizes: [Int], seed: UInt64, prefetchFiles: Int? = nil) {
+        self.init(
+            sizes.enumerated().map {
+                File(bytes: Samples.text(bytes: $1, seed: seed &+ UInt64($0)), chunkSize: 1 << 20)
+            },
+            prefetchFiles: prefetchFiles)
+    }
+
+    /// Adds an entry without content.
     public mutating func add(
         _ path: String, _ kind: EntryKind, mode: UInt16, uid: UInt32 = 0, gid: UInt32 = 0, link: String = "",
         device: (major: UInt32, minor: UInt32) = (0, 0), xattrs: [(name: String, value: [UInt8])] = [],
@@ -26,49 +83,82 @@ public struct LayerFixture: Sendable {
         entry.attributes.deviceMinor = device.minor
         entry.linkTarget = Array(link.utf8)
         entry.xattrs = xattrs.map { (Array($0.name.utf8), $0.value) }
+        blob += path.utf8
         entries.append(entry)
     }
 
-    /// Adds a regular file of `bytes`, cut into chunks of `chunk` bytes.
+    /// Adds a directory.
+    public mutating func directory(_ path: String, mode: UInt16 = 0o755) {
+        add(path, .directory, mode: mode)
+    }
+
+    /// Adds a regular file in chunks of `chunk` bytes.
     public mutating func file(
         _ path: String, _ bytes: [UInt8] = [], chunk: Int = 4 << 20, mode: UInt16 = 0o644, uid: UInt32 = 0,
         gid: UInt32 = 0, xattrs: [(name: String, value: [UInt8])] = []
+    ) {
+        file(path, File(bytes: bytes, chunkSize: chunk), mode: mode, uid: uid, gid: gid, xattrs: xattrs)
+    }
+
+    /// Adds a regular file.
+    public mutating func file(
+        _ path: String, _ file: File, mode: UInt16 = 0o644, uid: UInt32 = 0, gid: UInt32 = 0,
+        xattrs: [(name: String, value: [UInt8])] = []
     ) {
         var entry = LayerEntry(path: Array(path.utf8), kind: .regular)
         entry.attributes.mode = mode
         entry.attributes.uid = uid
         entry.attributes.gid = gid
-        entry.attributes.size = UInt64(bytes.count)
+        entry.attributes.size = UInt64(file.bytes.count)
         entry.attributes.modifiedSeconds = 1_700_000_000
         entry.xattrs = xattrs.map { (Array($0.name.utf8), $0.value) }
-        var offset = 0
-        while offset < bytes.count {
-            let piece = bytes[offset..<min(offset + chunk, bytes.count)]
+        blob += path.utf8
+        if file.isPacked { appendExtent(file.bytes) }
+        var start = 0
+        for (number, end) in file.ends.enumerated() {
+            let bytes = Array(file.bytes[start..<end])
+            let isZeros = file.zeroChunks.contains(number)
+            if !file.isPacked, !isZeros { appendExtent(bytes) }
             entry.pieces.append(
                 ContentPiece(
-                    fileOffset: UInt64(offset), length: UInt64(piece.count), digest: Digest.of(Array(piece)),
-                    extent: UInt32(extents.count), innerOffset: 0))
-            extents.append(ByteRange(offset: UInt64(blob.count), end: UInt64(blob.count + piece.count)))
-            blob += piece
-            offset += piece.count
+                    fileOffset: UInt64(start), length: UInt64(bytes.count), digest: .of(bytes),
+                    extent: UInt32(max(extents.count, 1) - 1), innerOffset: file.isPacked ? UInt64(start) : 0,
+                    isZeros: isZeros))
+            start = end
         }
+        let first = chunks.last?.upperBound ?? 0
+        chunks.append(first..<first + file.ends.count)
+        files.append(file)
         entries.append(entry)
     }
 
-    public mutating func directory(_ path: String, mode: UInt16 = 0o755) {
-        add(path, .directory, mode: mode)
+    private mutating func appendExtent(_ bytes: [UInt8]) {
+        blob += Samples.noise(bytes: 50, seed: UInt64(blob.count))
+        let member = Compressed.member(bytes, codec: codec)
+        extents.append(ByteRange(offset: UInt64(blob.count), end: UInt64(blob.count + member.count)))
+        blob += member
     }
 
-    /// The blob's digest; that of an empty layer is told apart by its entries.
-    public var digest: Digest {
-        Digest.of(blob + entries.flatMap(\.path))
-    }
+    /// The blob's digest.
+    public var digest: Digest { .of(blob) }
 
-    /// The layer's index, for a blob of this digest; its own when none is given.
-    public func index(boundTo blob: Digest? = nil) throws -> LayerIndexBytes {
-        var builder = LayerIndexBuilder(blobDigest: blob ?? digest, blobSize: UInt64(self.blob.count))
-        for extent in extents { _ = try builder.addExtent(extent, codec: .raw) }
+    /// Returns the layer's index.
+    public func index() throws -> LayerIndexBytes {
+        var builder = LayerIndexBuilder(blobDigest: digest, blobSize: UInt64(blob.count))
+        let stored = ExtentCodec(rawValue: codec.rawValue) ?? .raw
+        for extent in extents { _ = try builder.addExtent(extent, codec: stored) }
         for entry in entries { try builder.add(entry) }
+        if let prefetchEnd { builder.setPrefetch(.blobPrefix(end: UInt64(prefetchEnd))) }
         return try builder.finish()
+    }
+}
+
+extension StoredLayer {
+    /// Returns the bytes of a chunk as a reader gets them; fewer than the chunk has when they are not all present.
+    public func bytes(ofChunk chunk: Int) throws -> [UInt8] {
+        let range = chunks.chunk(chunk).content
+        var bytes = [UInt8](repeating: 0xAA, count: Int(range.count))
+        let count = try bytes.withUnsafeMutableBytes { try read(at: range.offset, into: $0) }
+        return Array(bytes[..<count])
     }
 }

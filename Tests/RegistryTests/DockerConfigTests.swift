@@ -1,4 +1,5 @@
 import Base
+import Linux
 import Registry
 import Testing
 
@@ -8,7 +9,7 @@ struct DockerConfigTests {
     )
         async throws -> Credentials?
     {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             try write(config, to: "\(root)/config.json")
             for (name, script) in helpers {
                 try write("#!/bin/sh\n" + script, to: "\(root)/bin/docker-credential-\(name)", mode: 0o755)

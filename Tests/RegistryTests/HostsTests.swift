@@ -1,33 +1,10 @@
 import Base
 import Glibc
+import Linux
 import Registry
 import TestRegistry
 import TestSupport
 import Testing
-
-/// A directory of its own, removed afterwards.
-func withDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
-    var template = Array("/tmp/rivulet-registry-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw RegistryError(.configuration, "mkdtemp: errno \(errno)") }
-    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    defer { remove(path) }
-    return try await body(path)
-}
-
-private func remove(_ path: String) {
-    if let directory = opendir(path) {
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { remove(path + "/" + name) }
-        }
-        closedir(directory)
-        rmdir(path)
-    } else {
-        unlink(path)
-    }
-}
 
 /// Writes a file, and the directories above it; `age` seconds old, so that rewriting it is seen.
 func write(_ text: String, to path: String, mode: mode_t = 0o644, age: Int = 0) throws {
@@ -46,7 +23,7 @@ func write(_ text: String, to path: String, mode: mode_t = 0o644, age: Int = 0) 
 
 struct HostsTests {
     func hosts(_ toml: String, upstream: String = "ghcr.io", name: String? = nil) async throws -> HostListing {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             try write(toml, to: "\(root)/\(name ?? upstream)/hosts.toml")
             return HostListing.read(roots: ["\(root)/none", root], upstream: upstream)
         }
@@ -137,7 +114,7 @@ struct HostsTests {
     }
 
     @Test func theFirstDirectoryWins() async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             try write("server = \"https://first\"", to: "\(root)/1/_default/hosts.toml")
             try write("server = \"https://second\"", to: "\(root)/2/r.example/hosts.toml")
             let roots = RegistryConfiguration.hostDirectories(configPath: "\(root)/0:\(root)/1:\(root)/2")
@@ -149,7 +126,7 @@ struct HostsTests {
 
     @Test(arguments: ["", "not toml ="])
     func dockersCertificatesAreTheFallback(_ toml: String) async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             for name in ["a.crt", "b.crt", "c.cert", "c.key", "d.cert", "hosts.toml"] {
                 try write(name == "hosts.toml" ? toml : "x", to: "\(root)/r.example/\(name)")
             }
@@ -180,7 +157,7 @@ struct HostsTests {
         capabilities: String = #"["pull", "resolve"]"#,
         _ body: (TestRegistry, TestRegistry, SkippingClock, RegistryClient, String) async throws -> Void
     ) async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             try await TestRegistry.withRegistry { upstream in
                 try await TestRegistry.withRegistry { mirror in
                     let toml = """

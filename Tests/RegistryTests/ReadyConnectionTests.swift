@@ -1,4 +1,5 @@
 import Base
+import Linux
 import Registry
 import TestRegistry
 import TestSupport
@@ -10,7 +11,7 @@ struct ReadyConnectionTests {
     private func withClient(
         ready: Int = 4, _ body: (TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void
     ) async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             try await TestRegistry.withRegistry { registry in
                 try write("server = \"\(registry.url)\"\n", to: "\(root)/r.example/hosts.toml")
                 let clock = SkippingClock()
@@ -66,7 +67,7 @@ struct ReadyConnectionTests {
 
     /// A dead registry is no trouble before somebody asks it.
     @Test func aDeadRegistryIsSilent() async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             try write("server = \"http://127.0.0.1:1\"\n", to: "\(root)/r.example/hosts.toml")
             var settings = configuration()
             settings.hostDirectories = [root]
@@ -90,7 +91,7 @@ struct ReadyConnectionTests {
     }
 
     @Test func directoriesTellTheUpstreams() async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             for name in ["_default", "r.example", "h_5000_", "h.example:5001", "bad name"] {
                 try write("", to: "\(root)/1/\(name)/hosts.toml")
             }

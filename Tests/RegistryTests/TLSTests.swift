@@ -1,4 +1,5 @@
 import Base
+import Linux
 import Registry
 import TestRegistry
 import TestSupport
@@ -12,7 +13,7 @@ struct TLSTests {
         _ tls: (TestCertificates) -> TestTLS, _ lines: (TestCertificates) -> String,
         _ body: (TestRegistry, RegistryClient, BlobLocation, TestCertificates) async throws -> Void
     ) async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             let certificates = try TestCertificates(in: root)
             try await TestRegistry.withRegistry(tls: tls(certificates)) { registry in
                 try write(
@@ -152,7 +153,7 @@ struct TLSTests {
     /// Without a word in any `hosts.toml`, as `localhost:5000/app` in a reference.
     @Test(arguments: [true, false], ["127.0.0.1", "localhost"])
     func aLoopbackRegistryIsWhatItIs(_ isSecure: Bool, _ name: String) async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             let tls = isSecure ? try TestCertificates(in: root).server : nil
             try await TestRegistry.withRegistry(tls: tls) { registry in
                 let digest = registry.addBlob(pattern(1000))
@@ -170,7 +171,7 @@ struct TLSTests {
 
     @Test(arguments: [true, false])
     func aPlainHostWithTLSConfiguredIsTriedWithItFirst(_ isSecure: Bool) async throws {
-        try await withDirectory { root in
+        try await withTemporaryDirectory { root in
             let certificates = try TestCertificates(in: root)
             try await TestRegistry.withRegistry(tls: isSecure ? certificates.server : nil) { registry in
                 try write(

@@ -3,6 +3,7 @@ import Codecs
 import ContentStore
 import LayerIndex
 import LazyFileSystem
+import LazyFixtures
 import Planner
 import Registry
 import Streaming
@@ -21,7 +22,7 @@ import Testing
         let completed = Promise<Digest>()
         try await withBench(Self.configuration) { bench in
             bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
-            let fixture = try LayerFixture(sizes: Array(repeating: 20_000, count: 10), seed: 20, prefetchFiles: 3)
+            let fixture = LayerFixture(sizes: Array(repeating: 20_000, count: 10), seed: 20, prefetchFiles: 3)
             let layer = try bench.attach(fixture)
             bench.engine.prefetch([layer])
             #expect(await bench.engine.fetch(layer, 2..<3) == .available)
@@ -47,7 +48,7 @@ import Testing
         try await withBench(configuration) { bench in
             bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
             let bytes = Samples.noise(bytes: 3_000_000, seed: 21)
-            let fixture = try LayerFixture([.init(bytes: bytes, chunkSize: 64_000)])
+            let fixture = LayerFixture([.init(bytes: bytes, chunkSize: 64_000)])
             let layer = try bench.attach(fixture)
             bench.engine.fill([layer])
             #expect(await completed.value == fixture.digest)
@@ -64,7 +65,7 @@ import Testing
         let completed = Promise<Digest>()
         try await withBench(Self.configuration) { bench in
             bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
-            let fixture = try LayerFixture(sizes: [20_000, 20_000], seed: 22)
+            let fixture = LayerFixture(sizes: [20_000, 20_000], seed: 22)
             let layer = try bench.attach(fixture)
             bench.registry.inject(.status(429, headers: ["Retry-After": "1000"]))
             let gate = bench.registry.hold()
@@ -83,9 +84,9 @@ import Testing
         let completed = Promise<Digest>()
         try await withBench(Self.configuration) { bench in
             bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
-            let fixture = try LayerFixture([.init(bytes: Samples.noise(bytes: 2_000_000, seed: 23), chunkSize: 20_000)])
+            let fixture = LayerFixture([.init(bytes: Samples.noise(bytes: 2_000_000, seed: 23), chunkSize: 20_000)])
             let layer = try bench.attach(fixture)
-            let stuck = try LayerFixture(sizes: [3000], seed: 24)
+            let stuck = LayerFixture(sizes: [3000], seed: 24)
             let other = try bench.attach(stuck)
             bench.registry.inject(.stallHead, digest: stuck.digest)
             let gate = bench.registry.hold()
@@ -119,7 +120,7 @@ import Testing
             var layers: [(fixture: LayerFixture, content: StoredLayer)] = []
             for layer in 0..<3 {
                 let sizes = (0..<60).map { _ in Int.random(in: 1...80_000, using: &random) }
-                let fixture = try LayerFixture(sizes: sizes, seed: seed &+ UInt64(layer * 1000), prefetchFiles: 10)
+                let fixture = LayerFixture(sizes: sizes, seed: seed &+ UInt64(layer * 1000), prefetchFiles: 10)
                 layers.append((fixture, try bench.attach(fixture)))
             }
             for skipped in 0..<30 {

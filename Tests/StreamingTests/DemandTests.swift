@@ -4,6 +4,7 @@ import ContentStore
 import Dispatch
 import LayerIndex
 import LazyFileSystem
+import LazyFixtures
 import Planner
 import Registry
 import Streaming
@@ -14,7 +15,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct EngineDemandTests {
     @Test func manyColdReadersOfOneChunkAreOneRequest() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [50_000, 50_000], seed: 1)
+            let fixture = LayerFixture(sizes: [50_000, 50_000], seed: 1)
             let layer = try bench.attach(fixture)
             let gate = bench.registry.hold()
             let outcomes = Guarded<[ChunkOutcome]>([])
@@ -41,7 +42,7 @@ import Testing
 
     @Test func whatCameWithATableOfContentsIsNotFetchedAgain() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [30_000, 30_000, 30_000, 30_000], seed: 3)
+            let fixture = LayerFixture(sizes: [30_000, 30_000, 30_000, 30_000], seed: 3)
             let layer = try bench.attach(fixture)
             func part(from offset: UInt64, damagedAt place: UInt64? = nil) -> ([UInt8], ByteRange) {
                 var bytes = fixture.blob
@@ -67,7 +68,7 @@ import Testing
 
     @Test func nobodyWaitsForTheEndOfTheRequest() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [30_000, 30_000, 30_000], seed: 2)
+            let fixture = LayerFixture(sizes: [30_000, 30_000, 30_000], seed: 2)
             let layer = try bench.attach(fixture)
             let second = layer.chunks.extent(1).blob
             bench.registry.inject(.stallBody(after: Int(second.end - layer.chunks.extent(0).blob.offset)))
@@ -83,7 +84,7 @@ import Testing
 
     @Test func aRequestThatHangsIsMadeTwice() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: Array(repeating: 3_000, count: 60), seed: 30)
+            let fixture = LayerFixture(sizes: Array(repeating: 3_000, count: 60), seed: 30)
             let layer = try bench.attach(fixture)
             // So that it is known how long an answer takes, and that two in forty may be made twice.
             for chunk in 0..<40 { #expect(await bench.engine.fetch(layer, chunk..<chunk + 1) == .available) }
@@ -100,7 +101,7 @@ import Testing
 
     @Test func aBrokenBodyIsResumedWhereItBroke() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [30_000, 30_000, 30_000], seed: 3)
+            let fixture = LayerFixture(sizes: [30_000, 30_000, 30_000], seed: 3)
             let layer = try bench.attach(fixture)
             let first = layer.chunks.extent(0).blob
             bench.registry.inject(.breakBody(after: Int(first.count) + 300))
@@ -114,7 +115,7 @@ import Testing
 
     @Test func wrongBytesAreFetchedOnceMore() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [30_000], seed: 4)
+            let fixture = LayerFixture(sizes: [30_000], seed: 4)
             let layer = try bench.attach(fixture)
             bench.registry.inject(.corrupt)
             #expect(await bench.engine.fetch(layer, 0..<1) == .available)
@@ -130,7 +131,7 @@ import Testing
         behaviour.corruptsBlobs = true
         try await withBench(registry: behaviour) { bench in
             for codec in [LayerFixture.File(bytes: Samples.text(bytes: 9000, seed: 5), chunkSize: 9000)] {
-                let fixture = try LayerFixture([codec], codec: .raw)
+                let fixture = LayerFixture([codec], codec: .raw)
                 let layer = try bench.attach(fixture)
                 let reason = await bench.engine.fetch(layer, 0..<1).failure
                 #expect(reason?.contains("digest") == true)
@@ -143,7 +144,7 @@ import Testing
 
     @Test func aLaterReadTriesAgain() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [30_000], seed: 6)
+            let fixture = LayerFixture(sizes: [30_000], seed: 6)
             let layer = try bench.attach(fixture)
             bench.registry.removeBlob(fixture.digest)
             #expect(await bench.engine.fetch(layer, 0..<1).failure != nil)
@@ -156,7 +157,7 @@ import Testing
         for status in [401, 403, 404] {
             try await TestRegistry.withRegistry { other in
                 try await withBench { bench in
-                    let fixture = try LayerFixture(sizes: [3000, 3000], seed: 7)
+                    let fixture = LayerFixture(sizes: [3000, 3000], seed: 7)
                     other.inject(.status(status), times: 100)
                     let layer = try bench.attach(fixture, at: [other.location(fixture.digest)])
                     bench.engine.attach(layer, locations: [bench.registry.location(fixture.digest)])
@@ -172,7 +173,7 @@ import Testing
 
     @Test func cancelledBytesStillLand() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [30_000], seed: 8)
+            let fixture = LayerFixture(sizes: [30_000], seed: 8)
             let layer = try bench.attach(fixture)
             let gate = bench.registry.hold()
             let outcome = Promise<ChunkOutcome>()
@@ -189,8 +190,8 @@ import Testing
 
     @Test func aLayerWithoutAPlaceFails() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [3000], seed: 9)
-            let layer = try bench.store.install(fixture.digest, fixture.index)
+            let fixture = LayerFixture(sizes: [3000], seed: 9)
+            let layer = try bench.store.install(fixture.digest, fixture.index())
             #expect(await bench.engine.fetch(layer, 0..<1).failure?.contains("nobody has said where") == true)
             bench.engine.attach(layer, locations: [])
             #expect(await bench.engine.fetch(layer, 0..<1).failure != nil)
@@ -207,7 +208,7 @@ import Testing
         var configuration = StreamingConfiguration.plain
         configuration.planner.demandTimeout = 50_000_000
         try await withBench(configuration) { bench in
-            let fixture = try LayerFixture(sizes: [3000], seed: 10)
+            let fixture = LayerFixture(sizes: [3000], seed: 10)
             let layer = try bench.attach(fixture)
             bench.registry.inject(.stallHead)
             #expect(await bench.engine.fetch(layer, 0..<1).failure?.contains("nothing arrived") == true)
@@ -216,7 +217,7 @@ import Testing
 
     @Test func shutdownFailsThoseWhoWait() async throws {
         try await withBench { bench in
-            let fixture = try LayerFixture(sizes: [3000, 3000], seed: 11)
+            let fixture = LayerFixture(sizes: [3000, 3000], seed: 11)
             let layer = try bench.attach(fixture)
             bench.registry.inject(.stallHead, times: 2)
             let outcomes = [Promise<ChunkOutcome>(), Promise<ChunkOutcome>()]

@@ -85,7 +85,7 @@ import Testing
             for link in links { fixture.add(link.0, .symlink, mode: 0o777, link: link.1) }
             bench.registry.addBlob(fixture.blob)
             layer = try bench.store.install(
-                Digest.of(fixture.blob), try fixture.index(boundTo: Digest.of(fixture.blob)))
+                Digest.of(fixture.blob), try fixture.index())
             bench.engine.attach(layer, locations: [bench.registry.location(layer.digest)])
             self.bench = bench
             chain = layer.digest

@@ -1,6 +1,7 @@
 import Base
 import ContentStore
 import LazyFileSystem
+import LazyFixtures
 import Linux
 import Logging
 import Registry
@@ -23,9 +24,9 @@ import Testing
                 let store = try ContentStore(root: root, options: options)
                 let engine = try StreamingEngine(registry: client, configuration: .plain, logger: logger)
                 let bytes = Samples.noise(bytes: 4 << 20, seed: 30)
-                let fixture = try LayerFixture([.init(bytes: bytes, chunkSize: 128 << 10)])
+                let fixture = LayerFixture([.init(bytes: bytes, chunkSize: 128 << 10)])
                 registry.addBlob(fixture.blob)
-                let layer = try store.install(fixture.digest, fixture.index)
+                let layer = try store.install(fixture.digest, fixture.index())
                 engine.attach(layer, locations: [registry.location(fixture.digest)])
                 var stored = 0
                 var reasons: [String] = []

@@ -3,6 +3,7 @@ import Codecs
 import ContentStore
 import LayerIndex
 import LazyFileSystem
+import LazyFixtures
 import Planner
 import Streaming
 import TestRegistry
@@ -47,7 +48,7 @@ import Testing
     ) async throws {
         let bytes = Samples.text(bytes: fileChunks * Self.chunkSize - 123, seed: seed)
         let other = LayerFixture.File(bytes: Samples.noise(bytes: 500, seed: seed), chunkSize: 500)
-        let fixture = try LayerFixture(
+        let fixture = LayerFixture(
             [other, LayerFixture.File(bytes: bytes, chunkSize: Self.chunkSize), other], codec: codec)
         let layer = try bench.attach(fixture)
         let file = fixture.chunks[1]
@@ -83,7 +84,7 @@ import Testing
     func chunksInOneExtent(_ codec: Codec) async throws {
         try await withBench { bench in
             let bytes = Samples.text(bytes: 70_000, seed: 3)
-            let fixture = try LayerFixture([.init(bytes: bytes, chunkSize: 10_000, isPacked: true)], codec: codec)
+            let fixture = LayerFixture([.init(bytes: bytes, chunkSize: 10_000, isPacked: true)], codec: codec)
             let layer = try bench.attach(fixture)
             #expect(await bench.engine.fetch(layer, 4..<5) == .available)
             #expect(bench.ranges(fixture.digest).count == 1)
@@ -102,7 +103,7 @@ import Testing
         try await withBench { bench in
             var bytes = Samples.text(bytes: 40_000, seed: 5)
             bytes.replaceSubrange(10_000..<30_000, with: repeatElement(0, count: 20_000))
-            let fixture = try LayerFixture([.init(bytes: bytes, chunkSize: 10_000, zeroChunks: [1, 2])])
+            let fixture = LayerFixture([.init(bytes: bytes, chunkSize: 10_000, zeroChunks: [1, 2])])
             let layer = try bench.attach(fixture)
             #expect(await bench.engine.fetch(layer, 1..<3) == .available)
             #expect(bench.registry.requests.isEmpty)

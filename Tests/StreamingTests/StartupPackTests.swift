@@ -2,6 +2,7 @@ import Base
 import ContentStore
 import LayerIndex
 import LazyFileSystem
+import LazyFixtures
 import Registry
 import Streaming
 import TestRegistry
@@ -11,7 +12,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct StartupPackTests {
     /// Files of one chunk each, of which two make a frame.
     private static func fixture(_ seed: UInt64, files: Int = 8) throws -> LayerFixture {
-        try LayerFixture(sizes: Array(repeating: 600_000, count: files), seed: seed)
+        LayerFixture(sizes: Array(repeating: 600_000, count: files), seed: seed)
     }
 
     /// A pack of these chunks of the layer, in this order.

@@ -1,6 +1,7 @@
 import Base
 import ContentStore
 import LazyFileSystem
+import LazyFixtures
 import Linux
 import Logging
 import Planner
@@ -19,7 +20,7 @@ struct Bench {
     /// Puts the layer into the registry and the store, and attaches it.
     func attach(_ fixture: LayerFixture, at locations: [BlobLocation]? = nil) throws -> StoredLayer {
         registry.addBlob(fixture.blob)
-        let layer = try store.install(fixture.digest, fixture.index)
+        let layer = try store.install(fixture.digest, fixture.index())
         engine.attach(layer, locations: locations ?? [registry.location(fixture.digest)])
         return layer
     }

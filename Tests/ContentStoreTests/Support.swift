@@ -1,6 +1,7 @@
 import Base
 import ContentStore
 import LayerIndex
+import LazyFixtures
 import Linux
 import SystemPackage
 import Testing
@@ -38,15 +39,6 @@ extension StoredLayer {
         }
     }
 
-    /// The bytes of a chunk, as a reader gets them.
-    func bytes(_ chunk: Int) throws -> [UInt8] {
-        let range = chunks.chunk(chunk).content
-        var bytes = [UInt8](repeating: 0xAA, count: Int(range.count))
-        let count = try bytes.withUnsafeMutableBytes { try read(at: range.offset, into: $0) }
-        try #require(count == bytes.count)
-        return bytes
-    }
-
     /// Which chunks are present.
     var presentSet: Set<Int> { Set((0..<chunks.chunkCount).filter { isPresent($0) }) }
 
@@ -54,7 +46,7 @@ extension StoredLayer {
     func expectTrue(_ sample: SampleLayer, _ comment: Comment? = nil, _ at: SourceLocation = #_sourceLocation) throws {
         let present = presentSet
         for chunk in present {
-            #expect(try bytes(chunk) == sample.bytes(chunk), comment ?? "chunk \(chunk)", sourceLocation: at)
+            #expect(try bytes(ofChunk: chunk) == sample.bytes(chunk), comment ?? "chunk \(chunk)", sourceLocation: at)
         }
         #expect(presentCount == present.count, comment, sourceLocation: at)
         #expect(
