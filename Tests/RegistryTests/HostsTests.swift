@@ -23,7 +23,7 @@ func write(_ text: String, to path: String, mode: mode_t = 0o644, age: Int = 0) 
 
 struct HostsTests {
     func hosts(_ toml: String, upstream: String = "ghcr.io", name: String? = nil) async throws -> HostListing {
-        try await withTemporaryDirectory { root in
+        try withTemporaryDirectory { root in
             try write(toml, to: "\(root)/\(name ?? upstream)/hosts.toml")
             return HostListing.read(roots: ["\(root)/none", root], upstream: upstream)
         }
@@ -114,7 +114,7 @@ struct HostsTests {
     }
 
     @Test func theFirstDirectoryWins() async throws {
-        try await withTemporaryDirectory { root in
+        try withTemporaryDirectory { root in
             try write("server = \"https://first\"", to: "\(root)/1/_default/hosts.toml")
             try write("server = \"https://second\"", to: "\(root)/2/r.example/hosts.toml")
             let roots = RegistryConfiguration.hostDirectories(configPath: "\(root)/0:\(root)/1:\(root)/2")
@@ -126,7 +126,7 @@ struct HostsTests {
 
     @Test(arguments: ["", "not toml ="])
     func dockersCertificatesAreTheFallback(_ toml: String) async throws {
-        try await withTemporaryDirectory { root in
+        try withTemporaryDirectory { root in
             for name in ["a.crt", "b.crt", "c.cert", "c.key", "d.cert", "hosts.toml"] {
                 try write(name == "hosts.toml" ? toml : "x", to: "\(root)/r.example/\(name)")
             }
