@@ -12,7 +12,7 @@ import Testing
 
 /// What a start without a profile will read is fetched before it is asked for.
 @Suite(.timeLimit(.minutes(1))) struct PredictionTests {
-    typealias Layer = LazyFixtures.LayerFixture
+    typealias Layer = LayerFixture
 
     /// `import os.path`, `from . import core`, `from .lib import helper as h`, and a function that imports `hidden`, compiled by
     /// Python 3.11.

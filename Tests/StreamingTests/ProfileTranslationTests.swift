@@ -9,7 +9,7 @@ import Testing
 
 /// What is read first is written down, and found again in the same chain and in the image's next one.
 @Suite struct ProfileTranslationTests {
-    typealias Layer = LazyFixtures.LayerFixture
+    typealias Layer = LayerFixture
 
     static let chunk: UInt64 = 4096
 
