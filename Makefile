@@ -61,6 +61,7 @@ fuzz: deps-build
 	Tests/Fuzz/run $(SECONDS_EACH)
 
 lint:
+	Tests/Lint/lower-half
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests bench
 	/usr/bin/python3 -B Tests/Lint/english.py
 

@@ -151,10 +151,10 @@ let parsers: [Target] = [
         name: "Registry", dependencies: ["Base", "Concurrency", nio, toml], path: "Sources/Transfer/Registry",
         sources: [
             "Basics", "Blob/ContentRange.swift", "Blob/MultipartParser.swift", "Blob/RangeAnswer.swift",
-            "Requests/RedirectExpiry.swift", "Transport/RedirectTarget.swift", "Credentials/AuthChallenge.swift",
-            "Credentials/CredentialSource.swift", "Credentials/DockerConfig.swift", "Credentials/TokenAnswer.swift",
-            "Credentials/TokenCache.swift", "Hosts/HostsFile.swift", "Hosts/RegistryHost.swift",
-            "Hosts/RegistryHost+Defaults.swift", "Hosts/TOMLOutline.swift", "Manifest", "Reference", "Referrers",
+            "Credentials/AuthChallenge.swift", "Credentials/CredentialSource.swift", "Credentials/DockerConfig.swift",
+            "Credentials/TokenAnswer.swift", "Credentials/TokenCache.swift", "Hosts/HostsFile.swift",
+            "Hosts/RegistryHost.swift", "Hosts/RegistryHost+Defaults.swift", "Hosts/TOMLOutline.swift", "Manifest",
+            "Reference", "Referrers", "Requests/RedirectExpiry.swift", "Transport/RedirectTarget.swift",
         ], swiftSettings: settings),
     .target(
         name: "Streaming", dependencies: ["Base", "Registry"], path: "Sources/Transfer/Streaming",
@@ -162,10 +162,13 @@ let parsers: [Target] = [
             "Pack/StartupPack.swift", "Profile/Profile.swift", "Profile/ProfileFile.swift", "StreamingError.swift",
         ], swiftSettings: settings),
     .target(
-        name: "Snapshotter", dependencies: ["Base"], path: "Sources/Node/Snapshotter",
+        name: "NodeDatabase", dependencies: ["Base"], path: "Sources/Node/NodeDatabase",
+        sources: ["NodeDatabaseError.swift", "SnapshotLabels.swift", "SnapshotRecord.swift"], swiftSettings: settings),
+    .target(
+        name: "Snapshotter", dependencies: ["Base", "NodeDatabase"], path: "Sources/Node/Snapshotter",
         sources: [
             "LinearRegex.swift", "LinearRegexParser.swift", "SnapshotFilter.swift", "SnapshotFilterParser.swift",
-            "SnapshotLabels.swift", "SnapshotRecord.swift", "SnapshotterError.swift",
+            "SnapshotterError.swift",
         ], swiftSettings: settings),
 ]
 

@@ -1,8 +1,8 @@
 import Codecs
 
 extension FuzzTarget {
-    /// A compressed blob. The first byte chooses the codec and the size of the pieces; the scanner and the decoder of one
-    /// extent must neither trap nor stall.
+    /// A compressed blob. The first byte chooses the codec and the size of the pieces; the scanner and the decoder of
+    /// one extent must neither trap nor stall.
     static let codecs = FuzzTarget("FuzzCodecs") { input in
         guard let first = input.first, let codec = Codec(rawValue: first & 3) else { return }
         let blob = UnsafeRawBufferPointer(rebasing: input.dropFirst())

@@ -15,8 +15,8 @@ enum FuzzSupport {
         return state
     }
 
-    /// Writes the checksum of `bytes[start..<end]` at `offset`, so that damage gets past the check. The checksum's own four
-    /// bytes count as 0.
+    /// Writes the checksum of `bytes[start..<end]` at `offset`, so that damage gets past the check. The checksum's own
+    /// four bytes count as 0.
     static func fixChecksum(_ bytes: inout [UInt8], from start: Int, to end: Int, at offset: Int) {
         guard end <= bytes.count, offset + 4 <= end else { return }
         for index in 0..<4 { bytes[offset + index] = 0 }
@@ -52,8 +52,8 @@ enum FuzzSupport {
         }
     }()
 
-    /// Returns the bytes that `input` stands for. An odd first byte: the bytes after it, verbatim. Otherwise `base` with
-    /// damage, three bytes for each change: the place (low byte first) and the new byte.
+    /// Returns the bytes that `input` stands for. An odd first byte: the bytes after it, verbatim. Otherwise `base`
+    /// with damage, three bytes for each change: the place (low byte first) and the new byte.
     static func bytes(_ input: UnsafeRawBufferPointer, damaging base: [UInt8]) -> [UInt8] {
         guard let kind = input.first, kind & 1 == 0 else { return Array(input.dropFirst()) }
         var bytes = base

@@ -21,8 +21,8 @@ extension FuzzTarget {
         precondition(!answer.text.isEmpty && answer.usableFor <= .seconds(30 * 86400))
     }
 
-    /// The head of an answer to a range request: a first byte for status and request, then Content-Range, Content-Type and
-    /// Content-Length, one a line.
+    /// The head of an answer to a range request: a first byte for status and request, then Content-Range, Content-Type
+    /// and Content-Length, one a line.
     static let contentRange = FuzzTarget("FuzzContentRange") { input in
         guard let first = input.first else { return }
         let fields = lines(UnsafeRawBufferPointer(rebasing: input.dropFirst()))

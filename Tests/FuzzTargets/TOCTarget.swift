@@ -4,7 +4,8 @@ import LayerIndex
 import TestSupport
 
 extension FuzzTarget {
-    /// The JSON text of a TOC: the scanner alone, whole and in small pieces, and the opener, whose layer index must open.
+    /// The JSON text of a TOC: the scanner alone, whole and in small pieces, and the opener, whose layer index must
+    /// open.
     static let toc = FuzzTarget("FuzzTOC") { input in
         let json = Array(input)
         let whole = try? TableOfContents.entries(of: json)

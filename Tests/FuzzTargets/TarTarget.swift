@@ -4,8 +4,8 @@ import LayerIndex
 import TestSupport
 
 extension FuzzTarget {
-    /// A tar archive whose headers' checksums are repaired. The reader must report the same for the whole archive and for
-    /// small pieces.
+    /// A tar archive whose headers' checksums are repaired. The reader must report the same for the whole archive and
+    /// for small pieces.
     static let tar = FuzzTarget("FuzzTar") { input in
         var archive = Array(input)
         for start in stride(from: 0, through: archive.count - 512, by: 512) {

@@ -12,7 +12,7 @@ public final class Child: Sendable {
         }
     }
 
-    /// What a finished program left.
+    /// The outcome of a finished program.
     public struct Result: Sendable {
         /// As waitpid(2) gives it.
         public let status: Int32

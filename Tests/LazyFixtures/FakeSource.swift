@@ -6,7 +6,7 @@ import Linux
 
 /// A chunk source that takes chunks from blobs in memory, when and how a test says.
 public final class FakeSource: ChunkSource {
-    /// What happens to a demand.
+    /// The fate of a demand.
     public enum Mode: Sendable {
         /// Answered before `demand` returns.
         case atOnce
@@ -55,7 +55,7 @@ public final class FakeSource: ChunkSource {
 
     /// Demands so far.
     public var requests: [Request] { state.withLock { $0.requests } }
-    /// What readers were said to have read.
+    /// The reads that the file system reported.
     public var notes: [Request] { state.withLock { $0.notes } }
     /// Demands that wait for ``release()``.
     public var pendingCount: Int { state.withLock { $0.pending.count } }

@@ -6,13 +6,13 @@ import TestSupport
 
 /// A layer for a test: entries, and a blob in which each chunk is an extent of its own unless the file is packed.
 ///
-/// The blob holds each entry's path, and noise before each extent, as it would hold tar headers. So no two layers have the
-/// same blob, and a reader that reads too much notices.
+/// The blob holds each entry's path, and noise before each extent, as it would hold tar headers. So no two layers have
+/// the same blob, and a reader that reads too much notices.
 public struct LayerFixture: Sendable {
     /// The content of a regular file and how it is cut.
     public struct File: Sendable {
         public var bytes: [UInt8]
-        /// Where each chunk ends in ``bytes``.
+        /// The end of each chunk in ``bytes``.
         public var ends: [Int]
         /// All chunks lie in one extent.
         public var isPacked: Bool
@@ -49,7 +49,7 @@ public struct LayerFixture: Sendable {
         self.codec = codec
     }
 
-    /// A layer with `files`, named `file-0` and so on, of which the first `prefetchFiles` lie before the landmark.
+    /// A layer with `files`, named `file-0` and so on. The first `prefetchFiles` lie before the landmark.
     public init(_ files: [File], codec: Codec = .gzip, prefetchFiles: Int? = nil) {
         self.init(codec: codec)
         for (number, file) in files.enumerated() {

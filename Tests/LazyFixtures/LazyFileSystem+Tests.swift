@@ -10,7 +10,7 @@ extension LazyFileSystem {
         return try outcome.get()
     }
 
-    /// What `name` stands for, or `nil`.
+    /// Returns the node that `name` names, or `nil`.
     public func find(_ directory: NodeID, _ name: String) throws -> NodeStatus? {
         guard case .found(let status) = try lookup(directory, name) else { return nil }
         return status
@@ -35,7 +35,7 @@ extension LazyFileSystem {
 }
 
 extension StoreFixture {
-    /// What stat(2) would say of a path in the chain of the lowest slot.
+    /// Returns the status that stat(2) reports for a path in the chain of the lowest slot.
     public func status(_ path: String) throws -> NodeStatus {
         var chain: NodeID?
         try fileSystem.list(.root, from: 3) { entry in

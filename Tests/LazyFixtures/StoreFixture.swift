@@ -47,7 +47,7 @@ public final class StoreFixture: Sendable {
 }
 
 extension StoreCapacity {
-    /// What the file system of `directory` has.
+    /// Returns the capacity of the file system that holds `directory`.
     public static func of(directory: String) -> StoreCapacity? {
         guard let status = try? Sys.statfs(directory) else { return nil }
         return StoreCapacity(

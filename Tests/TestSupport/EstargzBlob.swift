@@ -1,6 +1,6 @@
 public import Base
 
-/// How ``EstargzBlob`` is made.
+/// Options of ``EstargzBlob/make(_:_:edit:)``.
 public struct EstargzOptions: Sendable {
     public enum Footer: Sendable, Hashable {
         /// 51 bytes.
@@ -51,17 +51,17 @@ public struct EstargzBlob: Sendable {
     /// The digest of `tocJSON`.
     public let tocDigest: Digest
     public let tocJSON: [UInt8]
-    /// What the TOC lists.
+    /// The entries of the TOC.
     public let toc: [TOCEntry]
-    /// Where the compressed TOC starts; where the footer starts when the TOC is external.
+    /// The offset of the compressed TOC; that of the footer when the TOC is external.
     public let tocOffset: Int
     /// The compressed TOC of an external-TOC blob: the layer blob of the TOC image.
     public let externalTOC: [UInt8]?
-    /// Where each gzip member with payload in it starts.
+    /// The offset of each gzip member with payload.
     public let streamOffsets: [Int]
     /// The tar stream that the blob decompresses to.
     public let tar: [UInt8]
-    /// What the manifest says of this layer.
+    /// The annotations of this layer in a manifest.
     public var annotations: [String: String] { [Self.tocDigestAnnotation: tocDigest.description] }
 
     /// A blob with `entries`, as stargz-snapshotter's writer lays it out.

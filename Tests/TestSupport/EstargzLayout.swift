@@ -7,9 +7,9 @@ struct EstargzLayout {
     private(set) var tar: [UInt8] = []
     private(set) var toc: [TOCEntry] = []
     private(set) var streamOffsets: [Int] = []
-    /// What the open member holds so far. Compressed when it is closed.
+    /// The content of the open member, not yet compressed.
     private var pending: [UInt8] = []
-    /// Where the member of the latest payload starts in the blob, and in the tar stream.
+    /// The start of the latest payload's member in the blob and in the tar stream.
     private var stream = (blob: 0, tar: 0)
     private var namedUsers: Set<UInt32> = []
     private var namedGroups: Set<UInt32> = []

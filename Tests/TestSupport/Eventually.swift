@@ -17,8 +17,8 @@ public func eventually(
     }
 }
 
-/// Waits until `condition` holds and returns whether it did, as ``eventually(within:isolation:_:)`` does, but blocks the
-/// thread: for tests that are not asynchronous.
+/// Waits until `condition` holds and returns whether it did, as ``eventually(within:isolation:_:)`` does, but blocks
+/// the thread: for tests that are not asynchronous.
 public func blockUntil(within limit: Duration = .seconds(30), _ condition: () throws -> Bool) rethrows -> Bool {
     let end = ContinuousClock.now + limit
     var microseconds: UInt32 = 1000

@@ -11,8 +11,8 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
         state = seed
     }
 
-    /// Creates a generator with a new seed and prints the seed under `name`. `RIVULET_TEST_SEED` in the environment sets
-    /// the seed instead, to replay a failure.
+    /// Creates a generator with a new seed and prints the seed under `name`. `RIVULET_TEST_SEED` in the environment
+    /// sets the seed instead, to replay a failure.
     public init(named name: String) {
         let given = getenv("RIVULET_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
         self.init(seed: given ?? .random(in: .min ... .max))

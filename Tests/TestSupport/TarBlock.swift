@@ -1,6 +1,6 @@
 /// A tar header field by field, for what ``TarWriter`` does not write: other formats, and damage.
 public struct TarBlock: Sendable {
-    /// What the bytes from 257 on say.
+    /// The format that the bytes from 257 on name.
     public enum Format: Sendable, CaseIterable {
         case v7, ustar, star, gnu
     }

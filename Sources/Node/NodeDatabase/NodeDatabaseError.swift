@@ -1,5 +1,4 @@
 public import Base
-import GRDB
 
 /// An error of the node's state database.
 public struct NodeDatabaseError: ModuleError {
@@ -26,17 +25,5 @@ public struct NodeDatabaseError: ModuleError {
         self.code = code
         self.message = message
         self.cause = cause
-    }
-
-    /// Returns `error` if it is one of this module, else a ``Code/storage`` error around it.
-    static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> NodeDatabaseError {
-        if let error = error as? NodeDatabaseError { return error }
-        guard let error = error as? DatabaseError else { return NodeDatabaseError(.storage, doing(), cause: error) }
-        // Never the arguments of the statement: GRDB leaves them out by default, and we keep it so.
-        let message = "\(doing()): \(error.message ?? "SQLite error") (\(error.extendedResultCode.rawValue))"
-        switch error.resultCode {
-        case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_INTERRUPT: return NodeDatabaseError(.unavailable, message)
-        default: return NodeDatabaseError(.storage, message)
-        }
     }
 }
