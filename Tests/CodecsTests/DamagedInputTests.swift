@@ -6,7 +6,7 @@ import Testing
 @Suite struct DamagedInputTests {
     static let data = Samples.text(bytes: 20_000, seed: 1)
 
-    /// What decoding all of `stored` gives: `nil` when it throws.
+    /// Decodes all of `stored`; `nil` when that throws.
     private func decode(_ stored: [UInt8], _ codec: Codec) -> (decoded: [UInt8], finished: Bool)? {
         guard
             let result = try? decodeAll(stored, codec: codec, inputPiece: 1000, outputPiece: 3000, limit: 1 << 20)
@@ -83,7 +83,7 @@ import Testing
         #expect(decode(stored + Array("and then this".utf8), codec) == nil)
     }
 
-    /// What was decoded but did not fit comes without more input.
+    /// Decoded bytes that did not fit come without more input.
     @Test(arguments: [Codec.gzip, .zstd])
     func heldBackBytesComeWithoutInput(codec: Codec) throws {
         let stored = Compressed.member(Self.data, codec: codec)

@@ -36,7 +36,7 @@ import Testing
         return scan
     }
 
-    /// Decodes every extent by itself and compares.
+    /// Decodes every extent alone and compares.
     private static func check(_ scan: Scan, of blob: [UInt8], is data: [UInt8]) throws {
         #expect(scan.output == data)
         #expect(scan.boundaries.first?.boundary.offset == 0)
@@ -73,7 +73,7 @@ import Testing
         #expect(scan.boundaries.dropFirst().allSatisfy { $0.boundary.codec == .deflate })
     }
 
-    /// What is not referred to is not kept.
+    /// Bytes that nothing refers to are not kept.
     @Test func windowsHoldOnlyWhatIsNeeded() throws {
         // Nothing repeats: no window is needed at all.
         let random = Samples.noise(bytes: 3 << 20, seed: 5)

@@ -15,7 +15,7 @@ struct ContentClientTests {
     private struct Content: API.ServiceProtocol {
         var bytes: [UInt8] = Array("a manifest".utf8)
         var pieceSize = 4
-        /// What is said of where each piece lies.
+        /// Added to the offset that the answer names for each piece.
         var gap: Int64 = 0
         var isSilent = false
 
@@ -41,7 +41,7 @@ struct ContentClientTests {
 
     private static let digest = Digest.of(Array("a manifest".utf8))
 
-    /// What the client makes of `content`: the bytes, or why there are none.
+    /// Reads `content` with the client: the bytes, or the reason why there are none.
     private static func read(
         _ content: Content, digest: Digest = digest, namespace: String = "k8s.io", maximumSize: Int = 100
     ) async throws -> Result<[UInt8], ContainerRuntimeError> {

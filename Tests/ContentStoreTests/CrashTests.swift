@@ -7,7 +7,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What is trusted after the process or the machine died.
+/// Trust in files after the process or the machine died.
 @Suite struct CrashTests {
     /// The process is killed: what it had published is there, whether or not it said so to the disk.
     @Test func aProcessDies() throws {

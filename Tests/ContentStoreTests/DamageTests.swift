@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// What was done to a file while nobody had it open.
+/// Damage to a file while nobody had it open.
 enum Harm: String, CaseIterable, Sendable {
     case removed, emptied, halved, longer, noise, flippedStart, flippedMiddle, replacedByCopy
     case directory, link, fifo, version

@@ -4,7 +4,7 @@ import LayerIndex
 import Linux
 import Testing
 
-/// What a large layer costs.
+/// The cost of a large layer.
 @Suite(.serialized) struct FootprintTests {
     /// 100,000 files, one chunk each: opening takes milliseconds and no heap per file or chunk beyond one bit.
     @Test func aLargeLayer() async throws {

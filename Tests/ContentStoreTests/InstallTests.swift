@@ -190,8 +190,8 @@ import Testing
         }
     }
 
-    /// What a crash left half made or half removed goes away; what is not ours is set aside, and only so much of it
-    /// is kept.
+    /// Files that a crash left half made or half removed go away. Foreign files are quarantined, and a bounded amount
+    /// of them is kept.
     @Test func startsClean() throws {
         try withTemporaryDirectory { root in
             try withStore(root) { _ in }

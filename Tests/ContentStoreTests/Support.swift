@@ -6,7 +6,7 @@ import Linux
 import SystemPackage
 import Testing
 
-/// What a store set aside.
+/// The files that a store quarantined.
 final class Reports: Sendable {
     private let all = Guarded<[QuarantinedFile]>([])
 

@@ -18,7 +18,7 @@ extension AdminRoutes {
     }
 }
 
-/// What the admin socket answers.
+/// Answers of the admin socket.
 @Suite struct AdminRoutesTests {
     static let chain = Digest.of(Array("chain".utf8))
 

@@ -62,7 +62,7 @@ struct DaemonConfigurationTests {
         #expect(configuration.adminAddress == nil)
     }
 
-    /// The sample that is installed shows the defaults, all commented out: with the comments taken away it must say just them.
+    /// The installed sample shows the defaults as comments. Without the comment marks it must parse to the defaults.
     @Test(arguments: [
         ("rot = \"/x\"", "config.toml:1: there is no option rot (did you mean root?)"),
         ("\n\n[streaming]\nbackground_fil = true", "config.toml:4: there is no option streaming.background_fil"),

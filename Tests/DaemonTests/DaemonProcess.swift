@@ -52,7 +52,7 @@ final class DaemonProcess {
         } && (holds || condition())
     }
 
-    /// What the daemon wrote, once it has ended by itself.
+    /// Waits for the end of the daemon and returns its exit code and output.
     func finish() throws -> (code: Int32, text: String) {
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()

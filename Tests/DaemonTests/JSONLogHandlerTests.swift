@@ -4,7 +4,7 @@ import Logging
 import Testing
 
 struct JSONLogHandlerTests {
-    /// What one event looks like, parsed back by somebody else's JSON.
+    /// Logs one event and parses the line with Foundation's JSON decoder.
     private func logged(_ body: (Logger) -> Void) throws -> [String: Any] {
         let pipe = Pipe()
         let descriptor = pipe.fileHandleForWriting.fileDescriptor

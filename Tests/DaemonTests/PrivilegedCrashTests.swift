@@ -5,7 +5,7 @@ import GRPCNIOTransportHTTP2
 import SwiftProtobuf
 import Testing
 
-/// The daemon is killed in front of each change that a call makes to the disk, and has to come back with its records and
+/// The daemon is killed before each change that a call makes to the disk, and must come back with its records and
 /// directories agreeing, and with containerd able to go on. `Tests/Steps/steps.c` does the killing.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct PrivilegedCrashTests {
     private typealias API = Containerd_Services_Snapshots_V1_Snapshots

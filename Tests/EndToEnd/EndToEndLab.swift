@@ -1,7 +1,7 @@
 import Lab
 import Testing
 
-/// What all the tests here share: a lab, a registry with the test images, built once.
+/// The parts that all end-to-end tests share: a lab and a registry with the test images, built once.
 struct EndToEndLab: Sendable {
     let lab: Lab
     let registry: RegistryServer

@@ -100,7 +100,7 @@ struct PrivilegedConversionTests {
         return host
     }
 
-    /// What the command says of the repository's one operation once it is over.
+    /// Waits for the end of the repository's one operation and returns the command's output.
     private func ended(_ repository: String, _ port: Int) async throws -> String {
         var shown = ""
         _ = try await eventually {

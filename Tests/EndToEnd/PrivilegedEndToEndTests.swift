@@ -154,7 +154,7 @@ struct PrivilegedEndToEndTests {
         #expect(bytes[1] < bytes[0] + spare, "\(bytes)")
     }
 
-    /// What comes over the link until the log has said something of each layer.
+    /// Returns the bytes that cross the link until the log names each layer.
     private func completed(_ withPack: Bool, _ options: String, said: String) async throws -> UInt64 {
         let bytes = Guarded<UInt64>(0)
         try await shared.withNode("audit", snapshotter: .rivulet(options: options)) { node in
@@ -245,7 +245,7 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test("ctr-remote understands the layers that are written anew", arguments: ["estargz", "zstd:chunked"])
+    @Test("ctr-remote understands re-encoded layers", arguments: ["estargz", "zstd:chunked"])
     func peersUnderstand(format: String) async throws {
         let image = try #require(shared.images.reencoded[format])
         try await shared.withNode("peer-\(format.prefix(4))", snapshotter: .overlayfs) { node in
@@ -351,7 +351,7 @@ struct PrivilegedEndToEndTests {
             let pod = try await sleeper("program", on: node)
             node.relay.cut()
             let took = try await timed {
-                // Nothing of the shell's own text was needed so far; runc says what execve(2) said, or it dies of SIGBUS.
+                // Nobody has read the shell's own text so far; runc reports execve(2)'s error, or it dies of SIGBUS.
                 let lost = try? await node.client.execute(
                     ["/bin/busybox", "sh", "-c", "busybox cat \(shared.images.bulk[2].path) > /dev/null"],
                     in: pod.containerID, seconds: 100)
@@ -363,7 +363,7 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    /// How many seconds `body` takes.
+    /// Returns the seconds that `body` takes.
     private func timed(_ body: () async throws -> Void) async throws -> Double {
         let began = MonotonicTime.now()
         try await body()

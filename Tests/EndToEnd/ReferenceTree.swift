@@ -1,7 +1,7 @@
 import Lab
 import Linux
 
-/// What an image's root file system must look like, made without any snapshotter: GNU tar unpacks one layer after the
+/// The expected root file system of an image, made without any snapshotter: GNU tar unpacks one layer after the
 /// other, and the whiteouts of each take away what those below have brought (OCI image-spec, layer.md).
 enum ReferenceTree {
     static func unpack(_ layers: [String], to root: String, in lab: Lab) async throws {

@@ -16,7 +16,7 @@ struct TestImages: Sendable {
     let mainCopied: String
     /// `mainArtifact` by the digest of its manifest.
     let mainPinned: String
-    /// `mainPlain` written anew by `rivulet artifact-streaming create --format`, by the format's name.
+    /// `mainPlain` re-encoded by `rivulet artifact-streaming create --format`, by the format's name.
     let reencoded: [String: String]
     /// `mainPlain` as ctr-remote writes it in its zstd:chunked.
     let peersZstd: String
@@ -75,7 +75,7 @@ struct TestImages: Sendable {
 
         var reencoded: [String: String] = [:]
         for format in ["estargz", "zstd:chunked"] {
-            let made = "test/main:\(format.prefix(4))-anew"
+            let made = "test/main:\(format.prefix(4))-reencoded"
             try await Command.run(
                 [
                     try Repository.product("rivulet"), "artifact-streaming", "create", "--format", format, "--image",
@@ -95,8 +95,8 @@ struct TestImages: Sendable {
             publisher: publisher, in: lab)
     }
 
-    /// ctr-remote 0.12 (Debian 12) has been seen to write a layer whose table of contents names data behind the blob's end, and one
-    /// that is shorter than it says, which cannot be pushed: what comes out twice is taken.
+    /// ctr-remote 0.12 (Debian 12) sometimes writes a layer whose table of contents names data behind the blob's end,
+    /// or one that is shorter than its descriptor and cannot be pushed. A result that comes out twice is taken.
     private static func convertToZstd(
         _ reference: String, to target: String, publisher: ImagePublisher, in lab: Lab, registryPort: Int
     ) async throws {

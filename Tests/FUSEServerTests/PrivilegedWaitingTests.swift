@@ -10,7 +10,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// O_DIRECT, which glibc's module does not show: such a read waits for its own request, one through the cache for a page.
+/// O_DIRECT, which glibc's module does not show. Such a read waits for its own request; a cached read waits for a page.
 private let directFlag: Int32 = 0o40000
 
 /// Reads that wait for the network, on real mounts: need root and /dev/fuse.
@@ -115,8 +115,8 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    /// Programs do not expect EINTR of a file, the Go runtime signals its own threads all the time, and a page fault that
-    /// fails is a SIGBUS.
+    /// Programs do not expect EINTR from a file, the Go runtime signals its own threads all the time, and a page fault
+    /// that fails is a SIGBUS.
     @Test(arguments: [0, directFlag])
     func aSignalThatDoesNotKillDoesNotBreakARead(flags: Int32) throws {
         var layer = LayerFixture()

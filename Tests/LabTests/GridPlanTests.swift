@@ -20,7 +20,7 @@ struct GridPlanTests {
         #expect(plan.samples.count == 72)
     }
 
-    /// What is compared in pairs is measured within minutes.
+    /// Samples that are compared in pairs are taken within minutes of each other.
     @Test func theModesOfAnImageFollowEachOther() {
         let keys = plan(seed: 9).samples
         for start in stride(from: 0, to: keys.count, by: 4) {

@@ -5,8 +5,8 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Samples that fail, on real parts: each is written down with its reason, nothing of it is left, and the next one is as
-/// good as if nothing had happened. Needs root and the packages of `deploy/debian-deps test`.
+/// Failing samples, on real parts: each is recorded with its reason, leaves nothing behind, and does not affect the
+/// next one. Needs root and the packages of `deploy/debian-deps test`.
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct PrivilegedSampleTests {
     private static func recipe(_ probe: ReadyProbe) -> ImageRecipe {

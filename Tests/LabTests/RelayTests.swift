@@ -47,8 +47,8 @@ struct RelayTests {
         (LinkShape(bitsPerSecond: 1_000_000_000, oneWayDelay: 100_000_000), 1000),
     ]
 
-    /// Real time: the rate and the delay are what is being tested. It is never too fast; of a few tries, since the machine
-    /// may be busy with something else, the best one is as slow as it should be to within 5 %.
+    /// Real time, because rate and delay are under test. The relay is never too fast; of a few tries, since the machine
+    /// may be busy, the best one is as slow as it should be to within 5 %.
     @Test(arguments: timed)
     func rateAndDelayAreKept(_ shape: LinkShape, _ bytes: UInt64) async throws {
         var best = Double.infinity

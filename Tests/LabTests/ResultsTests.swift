@@ -3,7 +3,7 @@ import Lab
 import Linux
 import Testing
 
-/// Results files, and what they come to.
+/// Results files and their summaries.
 struct ResultsTests {
     /// A results file that is gone after `body`.
     private func withFile(_ text: String = "", _ body: (String) throws -> Void) throws {

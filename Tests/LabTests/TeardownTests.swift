@@ -3,7 +3,7 @@ import Lab
 import Testing
 
 struct TeardownTests {
-    /// What was undone, in order.
+    /// The undone steps, in order.
     private let done = Guarded<[String]>([])
 
     private func note(_ name: String) -> @Sendable () -> Void {

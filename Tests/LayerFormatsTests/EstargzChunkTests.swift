@@ -4,7 +4,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Where the bytes of files are found.
+/// Places of the bytes of files.
 @Suite struct EstargzChunkTests {
     /// The matrix of stargz-snapshotter: 23 bytes in chunks of 4, read at every place.
     @Test(arguments: EstargzTreeTests.prefixes)
@@ -45,7 +45,7 @@ import Testing
     /// Empty and other files, chunked or not, in streams of their own or shared; links and devices between them.
     @Test(arguments: shapes)
     func everyFileComesBack(shape: Shape) throws {
-        // Shared streams are compressed anew for each chunk when they are made: fewer bytes where chunks are tiny.
+        // The writer recompresses a shared stream for each chunk: fewer bytes where chunks are tiny.
         let scale = shape.chunkSize < 100 ? 1 : 1000
         var entries: [TarEntry] = [.directory("dir/")]
         for index in 0..<11 {

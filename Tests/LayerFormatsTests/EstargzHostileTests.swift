@@ -146,8 +146,8 @@ import Testing
         for count in 0..<blob.bytes.count { #expect(Self.open(Array(blob.bytes[..<count]), blob) != nil) }
     }
 
-    /// What is damaged is refused, unless only bytes were hit that mean nothing (the time in a gzip header): then it is the
-    /// same layer as before.
+    /// A damaged blob is refused, unless the damage hit bytes without a meaning (the time in a gzip header): then it is
+    /// the same layer as before.
     @Test(arguments: 0..<20)
     func randomDamage(round: Int) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
@@ -168,7 +168,7 @@ import Testing
         }
     }
 
-    /// What is around the JSON text in the TOC's archive.
+    /// Variants of the TOC's archive around the JSON text.
     @Test func archivesAroundTheTOC() throws {
         let blob = EstargzBlob.make(Self.entries, Self.options)
         let good = TarEntry.file("stargz.index.json", blob.tocJSON)

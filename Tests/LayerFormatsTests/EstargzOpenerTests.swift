@@ -4,7 +4,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// How an opener asks for bytes, and what it makes of answers.
+/// Requests of an opener, and its use of the answers.
 @Suite struct EstargzOpenerTests {
     static let entries: [TarEntry] = [
         .directory("a/"), .file("a/b", "hello"), .file("a/c", Samples.noise(bytes: 300_000, seed: 1)),

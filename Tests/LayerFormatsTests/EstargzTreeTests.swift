@@ -4,7 +4,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// What stargz-snapshotter's own suite writes and opens, for each way of writing names.
+/// The cases of stargz-snapshotter's own suite, for each way of writing names.
 @Suite struct EstargzTreeTests {
     static let prefixes = ["", "./", "/", "../"]
 

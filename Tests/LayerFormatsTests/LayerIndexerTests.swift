@@ -99,7 +99,7 @@ import Testing
         #expect(read.blobDigest == Digest.of(blob) && read.diffID == indexed.diffID)
     }
 
-    /// What comes from a registry may be anything: an error, or something that is checked when it is opened; never a trap.
+    /// Bytes from a registry may be anything: an error, or an index that is checked when it is opened; never a trap.
     @Test(arguments: [UInt64.random(in: 0...UInt64.max)]) func damagedIndexesAreRefused(seed: UInt64) throws {
         let blob = Self.blob("gzip")
         let indexed = try Self.index(blob)

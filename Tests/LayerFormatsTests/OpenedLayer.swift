@@ -108,7 +108,7 @@ struct OpenedLayer {
 }
 
 extension OpenedLayer {
-    /// What a window of the windows blob holds.
+    /// Returns the content of a window of the windows blob.
     private static func window(_ stored: [UInt8]) throws -> [UInt8] {
         guard !stored.isEmpty else { return [] }
         let decoder = ExtentDecoder()

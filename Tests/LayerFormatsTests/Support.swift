@@ -4,7 +4,7 @@ import LayerIndex
 import TestSupport
 
 extension EstargzBlob {
-    /// What a manifest says of this blob.
+    /// Returns this blob's description in a manifest.
     func description(annotated: Bool = true) -> LayerDescription {
         LayerDescription(
             digest: digest, size: UInt64(bytes.count), mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",

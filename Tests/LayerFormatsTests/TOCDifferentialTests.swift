@@ -6,7 +6,7 @@ import Testing
 
 /// The scanner against `JSONDecoder`: random texts, and random damage to them.
 @Suite struct TOCDifferentialTests {
-    /// What `JSONDecoder` makes of a TOC.
+    /// A TOC as `JSONDecoder` reads it.
     struct Reference: Decodable {
         struct Entry: Decodable {
             var name: String?
@@ -98,7 +98,7 @@ import Testing
         for (name, value) in entry.xattrs { xattrs[String(decoding: name, as: UTF8.self)] = value }
         check("xattrs", xattrs == (expected.xattrs ?? [:]).mapValues { $0.map { Array($0) } ?? [] })
         if let modtime = expected.modtime {
-            // Foundation takes no fractions here, and more than RFC 3339 allows, and counts days before October 1582 in the
+            // Foundation takes no fractions here, more than RFC 3339 allows, and counts days before October 1582 in the
             // Julian calendar: only what is plain is compared.
             let date = try? Date(modtime, strategy: .iso8601)
             if modtime.utf8.count == 20, modtime > "1583", let date {

@@ -3,7 +3,7 @@ import LayerFormats
 import TestSupport
 import Testing
 
-/// What the scanner makes of JSON text, element by element.
+/// The scanner's reading of JSON text, element by element.
 @Suite struct TOCScannerTests {
     static func entries(_ text: String) throws -> [TableOfContents.Entry] {
         try TableOfContents.entries(of: Array(text.utf8))

@@ -7,7 +7,7 @@ import Testing
     struct Damage: Sendable, CustomTestStringConvertible {
         var name: String
         var code: LayerFormatError.Code
-        /// What the message must say.
+        /// A part of the expected message.
         var says: String
         var archive: [UInt8]
         var testDescription: String { name }

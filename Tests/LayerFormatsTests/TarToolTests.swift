@@ -6,7 +6,7 @@ import Linux
 import TestSupport
 import Testing
 
-/// What GNU tar makes of a tree, against what stat(2) says of it.
+/// GNU tar's archive of a tree, compared with stat(2).
 @Suite struct TarToolTests {
     /// A name that needs more than the header's 100 bytes, but fits when a prefix may be split off.
     static let long = String(repeating: "a", count: 90) + "/" + String(repeating: "b", count: 90)

@@ -5,7 +5,8 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// zstd:chunked as containers/storage writes it (podman, buildah, skopeo); that of stargz-snapshotter is tested where it is made.
+/// zstd:chunked as containers/storage writes it (podman, buildah, skopeo). The re-encoding tests cover the form of
+/// stargz-snapshotter.
 @Suite struct ZstdChunkedTests {
     private static let small = Array("small file\n".utf8)
     /// Two pieces of data with zeros between them.
@@ -25,7 +26,7 @@ import Testing
         }
     }
 
-    /// Headers in frames of their own, each piece in one; table of contents, tar-split data and footer in skippable frames.
+    /// Headers and pieces have a frame each; table of contents, tar-split data and footer are in skippable frames.
     private static func blob(zeros: String = "zeros", edit: (inout [UInt8]) -> Void = { _ in }) -> Blob {
         var blob = Blob()
         func frame(_ bytes: [UInt8]) -> Int {
@@ -78,7 +79,7 @@ import Testing
         return frame + payload
     }
 
-    /// Memory that is used again may hold anything, another table of contents for instance: here all of it is opening braces.
+    /// Reused memory may hold anything, another table of contents for instance: here all of it is opening braces.
     @Test func whatWasInMemoryIsNoText() throws {
         let blob = Self.blob()
         _ = mallopt(M_PERTURB, Int32(UInt8(ascii: "{") ^ 0xFF))

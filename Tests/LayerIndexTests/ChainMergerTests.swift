@@ -2,7 +2,7 @@ import Base
 import LayerIndex
 import Testing
 
-/// What `ChainMerger` makes of layers, case by case.
+/// `ChainMerger`, case by case.
 @Suite struct ChainMergerTests {
     @Test func whiteoutsAndOpaqueDirectories() throws {
         let lower: [LayerEntry] = [.file("d/a"), .file("d/b"), .file("e/a"), .file("f")]
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    /// 128 layers, each of which hides a file of the one below and adds to one directory.
+    /// 128 layers: each hides a file of the one below and adds to one directory.
     @Test func manyLayers() throws {
         var layers: [[LayerEntry]] = []
         for number in 0..<128 {

@@ -3,7 +3,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Where files lie in the content space, and the chunk and extent tables.
+/// Places of files in the content space, and the chunk and extent tables.
 @Suite struct ContentLayoutTests {
     @Test func filesLieAsInTheBlob() throws {
         // The tree's order is a, b, c, the archive's c, a, b, and the blob's b, c, a; extents 0 and 4 are not used.

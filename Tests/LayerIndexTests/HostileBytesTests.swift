@@ -3,7 +3,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Indexes with wrong bytes in them: an error or another tree, but never a trap, and never more work than the limits allow.
+/// Indexes with wrong bytes: an error or another tree, but never a trap, and never more work than the limits allow.
 @Suite struct HostileBytesTests {
     static let seeds = (0..<20).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)]
 

@@ -2,8 +2,8 @@ import Base
 import LayerIndex
 import Testing
 
-/// Prints the figures of the index: how long building, opening and merging take, and how large the result is. Holds them
-/// against what a layer of 100,000 entries must reach: built in a second, opened again in 20 ms.
+/// Prints the figures of the index: the time for building, opening and merging, and the size of the result. Compares
+/// them with the goal for a layer of 100,000 entries: built in a second, opened again in 20 ms.
 /// `swift test -c release --filter IndexFigures` shows them.
 @Suite struct IndexFigures {
     /// The entries of a layer of `count` files in directories of 50, like a distribution's `/usr`.
@@ -49,7 +49,7 @@ import Testing
         Double(MonotonicTime.now().since(start)) / 1e6
     }
 
-    /// How long it takes to find a file by its path, and to ask for its attributes.
+    /// Measures finding a file by its path and reading its attributes.
     static func lookups(_ tree: TreeImage, _ entries: [LayerEntry]) throws {
         let paths = stride(from: 1, to: entries.count, by: 7).map { number in
             entries[number].path.split(separator: UInt8(ascii: "/")).map(Array.init)

@@ -61,7 +61,7 @@ enum Layers {
         try TreeImage(bytes: try index(entries, digest: digest).tree)
     }
 
-    /// What a tree holds, one line a name: mode in octal, links, path, and what else there is to say.
+    /// Describes a tree, one line a name: mode in octal, links, path, and the rest.
     static func describe(_ tree: TreeImage) throws -> [String] {
         try Listing(tree).files.map { path, file in
             var line = String(file.attributes.mode, radix: 8) + " \(file.attributes.linkCount) "
@@ -80,7 +80,7 @@ enum Layers {
         try describe(try tree(entries))
     }
 
-    /// What a chain of such layers, bottom first, merges to.
+    /// Merges such layers, bottom first, and describes the result.
     static func merge(_ layers: [[LayerEntry]]) throws -> [String] {
         var trees: [(tree: TreeImage, digest: Digest)] = []
         for (number, entries) in layers.enumerated() {

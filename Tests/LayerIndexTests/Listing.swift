@@ -4,7 +4,7 @@ import Linux
 import SystemPackage
 import Testing
 
-/// What is known of one name in a tree.
+/// One name in a tree.
 struct ListedFile: Equatable {
     /// The size of a directory is taken as 0: each file system has its own.
     var attributes = NodeAttributes()

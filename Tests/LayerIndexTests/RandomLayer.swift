@@ -182,7 +182,7 @@ struct Mismatch: Error, CustomStringConvertible {
 }
 
 extension [UInt8] {
-    /// Whether `text` comes up somewhere.
+    /// Returns whether the bytes contain `text`.
     func contains(sequence text: String) -> Bool {
         let text = Array(text.utf8)
         return indices.contains { self[$0...].starts(with: text) }

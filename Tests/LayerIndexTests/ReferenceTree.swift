@@ -23,7 +23,7 @@ final class ReferenceNode {
     }
 }
 
-/// What the reference finds wrong; the real thing must find something wrong too.
+/// An error that the reference finds; the real implementation must find one too.
 struct ReferenceError: Error {}
 
 /// A layer as containerd would unpack it, or a chain as overlayfs would show it.
@@ -149,7 +149,7 @@ struct ReferenceTree {
         for child in node.children.values { markOpaque(child) }
     }
 
-    /// What overlayfs shows of `layers`, bottom first.
+    /// Merges `layers`, bottom first, as overlayfs shows them.
     static func merge(_ layers: [ReferenceTree]) -> ReferenceTree {
         var copies: [ObjectIdentifier: ReferenceNode] = [:]
         for (number, layer) in layers.enumerated() { setLayer(layer.root, number) }

@@ -4,7 +4,7 @@ import Linux
 import Testing
 
 @Suite struct NamedThreadTests {
-    /// What /proc says of the calling thread.
+    /// Reads a value of the calling thread from /proc.
     private static func status(_ key: String) -> String {
         let text = (try? Sys.readFile("/proc/thread-self/status", limit: 1 << 16)) ?? []
         return String(decoding: text, as: UTF8.self).split(separator: "\n")

@@ -99,7 +99,7 @@ import Testing
         #expect(desk.completed[later] == .available, "its bytes still land, for others")
     }
 
-    /// The kernel asks again, piece by piece, for what it could not read: those demands do not wait the whole outage each.
+    /// The kernel retries a failed read piece by piece: those demands must not each wait for the whole outage.
     @Test func inAnOutageOnlyTheFirstReaderWaitsLong() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100, 100])

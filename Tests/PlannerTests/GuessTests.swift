@@ -5,7 +5,7 @@ import Testing
 
 /// Readahead and neighbourhood: what is fetched before anybody asks.
 @Suite struct GuessTests {
-    /// How many extents one reader has ahead of it after each step, when everything asked for arrives at once.
+    /// Counts the extents ahead of one reader after each step, when everything arrives at once.
     private func windows(_ order: [Int], extents: Int = 600, files: Set<Int> = [0]) -> [Int] {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: extents), files: files)

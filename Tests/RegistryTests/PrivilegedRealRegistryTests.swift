@@ -87,7 +87,7 @@ struct PrivilegedRealRegistryTests {
         }
     }
 
-    /// What it answers to several ranges at once is what the parser of such answers takes apart.
+    /// The multipart parser reads the real registry's answer to several ranges.
     @Test func severalRangesComeAsParts() async throws {
         try await withImage { _, pushed, _ in
             var request = HTTPClientRequest(

@@ -4,7 +4,7 @@ import Registry
 import TestRegistry
 import Testing
 
-/// What servers make of ranges. Who does which: GCS 400 to several ranges; ECR and S3-backed distribution 200; zot no
+/// Servers' answers to ranges: GCS 400 to several ranges; ECR and S3-backed distribution 200; zot no
 /// Content-Type, formerly 416; Azure no suffixes; distribution behind a cold cache 200 first.
 struct RangeTests {
     static let size = 3 << 20

@@ -3,7 +3,7 @@ import Images
 import Linux
 import Snapshotter
 
-/// Remote images of which the test says what becomes of them.
+/// Remote images whose outcome the test chooses.
 final class FakeRemoteImages: RemoteImages {
     struct MountError: Error {}
 
@@ -21,14 +21,14 @@ final class FakeRemoteImages: RemoteImages {
     }
 
     private let state = Guarded(State())
-    /// Where the trees of chains are: each is an empty directory there.
+    /// The directory of the chains' trees: each is an empty directory.
     let directory: String
 
     init(directory: String) {
         self.directory = directory
     }
 
-    /// What every layer that is prepared from now on comes to.
+    /// Sets the outcome of every layer that is prepared from now on.
     func answer(_ outcome: RemoteLayerOutcome) { state.withLock { $0.outcome = outcome } }
     /// Layers asked for from now on wait for ``release()``.
     func hold() { state.withLock { $0.isHeld = true } }
@@ -49,7 +49,7 @@ final class FakeRemoteImages: RemoteImages {
     var forgotten: [Digest] { state.withLock { $0.forgotten } }
     var cancelled: Int { state.withLock { $0.cancelled } }
 
-    /// Waits until so many layers have been asked for.
+    /// Waits until containerd has asked for `count` layers.
     func untilAsked(_ count: Int) async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             let isThere = state.withLock { state -> Bool in
@@ -84,7 +84,7 @@ final class FakeRemoteImages: RemoteImages {
         }
     }
 
-    /// How often an image was expected.
+    /// The number of calls that announced an image.
     var expected: Int { state.withLock { $0.expected } }
 
     func expectImages() { state.withLock { $0.expected += 1 } }

@@ -108,7 +108,7 @@ struct Harness: Sendable {
         }
     }
 
-    /// What containerd does when a layer is there already: it looks the snapshot up.
+    /// Looks the snapshot up, as containerd does when a layer is there already.
     func probe(_ layer: Layer, parent: String = "") async throws -> [Info] {
         try await frames([#"labels."containerd.io/snapshot.ref"==\#(layer.chainID),parent=="\#(parent)""#]).flatMap {
             $0

@@ -168,7 +168,7 @@ struct ListTests {
         }
     }
 
-    /// What takes a backtracking engine years.
+    /// Expressions that take a backtracking engine years.
     @Test(arguments: [
         "^(a+)+$", "^(a|aa)+$", "^(a*)*$", "(.*)(.*)(.*)(.*)(.*)$b", "(a?){300}a{300}$", "((((.*)+)+)+)+x",
     ])

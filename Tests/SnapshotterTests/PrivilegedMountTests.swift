@@ -9,8 +9,8 @@ import Testing
 /// Mounts what the snapshotter says, as containerd would. Needs root, and a state directory that is not on an overlay.
 @Suite(.serialized)
 struct PrivilegedMountTests {
-    /// Mounts as containerd does: what the lower directories have in common is cut off their names, and the call is made
-    /// from there.
+    /// Mounts as containerd does: it cuts the common parent off the names of the lower directories and mounts from
+    /// there.
     private static func mount(_ mounts: [Mount], at target: String) throws {
         for mount in mounts {
             guard mount.type == "overlay" else {

@@ -7,7 +7,7 @@ import Snapshotter
 import SwiftProtobuf
 import Testing
 
-/// What containerd's contract says of each call on ordinary snapshots.
+/// containerd's contract for each call on ordinary snapshots.
 struct RecordTests {
     /// One wrong call, and the status that it must have.
     struct Refusal: Sendable, CustomTestStringConvertible {

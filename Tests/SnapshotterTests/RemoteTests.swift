@@ -13,7 +13,7 @@ struct RemoteTests {
     let bottom = Layer("bottom")
     let top = Layer("top")
 
-    /// What is unpacked is here already; for a container or a sandbox an image may be asked for next.
+    /// An unpacked image is here already; a container or a sandbox may need a remote one next.
     @Test func anImageIsExpectedOfContainersOnly() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             #expect(try await snapshotter.unpack(bottom) == nil)

@@ -1,8 +1,8 @@
 /*
  * Loaded into a daemon with LD_PRELOAD: kills it with SIGKILL in front of its Nth change to the disk.
  *
- * RIVULET_STEPS names a file. Once it is there, changes are counted; it holds N. What the daemon was about to do is written to
- * the same name with ".log" behind it. Nothing of the daemon's own code takes part.
+ * RIVULET_STEPS names a file that holds N. Once it is there, changes are counted. The change that the daemon was about
+ * to make is written to the same name with ".log" behind it. Nothing of the daemon's own code takes part.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 public import Base
 
-/// How a ``TestRegistry`` behaves, lastingly. What goes wrong a number of times is a ``Fault``.
+/// The lasting behavior of a ``TestRegistry``. A failure that happens a number of times is a ``Fault``.
 public struct Behaviour: Sendable {
     public enum Authentication: Sendable {
         case none
@@ -13,17 +13,17 @@ public struct Behaviour: Sendable {
         case honoured
         /// 200 with the whole blob (old proxies; ECR and S3-backed distribution in some cases).
         case ignored
-        /// 200 for so many requests, then honoured (distribution behind a cold cache).
+        /// 200 for this number of requests, then honored (distribution behind a cold cache).
         case ignoredFirst(Int)
-        /// 206 as multipart/byteranges, even for one range, in so many parts.
+        /// 206 as multipart/byteranges in this number of parts, even for one range.
         case multipart(parts: Int)
         /// Suffix ranges are refused with this status (400: Azure; 416: others), explicit ones honoured.
         case suffixRefused(Int)
         /// Suffix ranges are answered with 200, explicit ones honoured.
         case suffixIgnored
-        /// 206, with at most so many bytes of what was asked for.
+        /// 206, with at most this number of the requested bytes.
         case shortened(Int)
-        /// 206 for a range that begins so many bytes later than asked.
+        /// 206 for a range that begins this number of bytes later than requested.
         case shifted(Int)
         /// 206 without Content-Range.
         case unstated
@@ -40,7 +40,7 @@ public struct Behaviour: Sendable {
     /// Blobs are served by another server, by presigned URLs.
     public struct Redirect: Sendable {
         public var target: TestRegistry
-        /// What the URL says about its life, in seconds.
+        /// The lifetime that the URL names, in seconds.
         public var life: Int
         /// The date in the URL, in seconds since 1970.
         public var issued: Int64
@@ -61,13 +61,13 @@ public struct Behaviour: Sendable {
     public var omitsContentLength = false
     /// zot before 3879: 206 without a Content-Type.
     public var omitsContentType = false
-    /// What `expires_in` of a token says; left out when `nil`.
+    /// The `expires_in` of a token; left out when `nil`.
     public var tokenLife: Int? = 300
-    /// What the token endpoint answers to a POST; 200 means that it understands it.
+    /// The token endpoint's answer to a POST; 200 means that it understands it.
     public var tokenPostStatus = 200
     /// HEAD is answered 403, as by presigned URLs of S3.
     public var refusesHead = false
-    /// What stands before the repository in paths.
+    /// The part of a path before the repository.
     public var prefix = "/v2"
     /// Every blob body is wrong in one bit.
     public var corruptsBlobs = false
@@ -76,12 +76,12 @@ public struct Behaviour: Sendable {
     /// Location of redirects, instead of the presigned URL of ``redirect``.
     public var location: String?
 
-    /// Whether it lists referrers itself (OCI distribution-spec 1.1); many registries do not.
+    /// Lists referrers itself (OCI distribution-spec 1.1); many registries do not.
     public var hasReferrers = true
     /// Entries on a page of a list of referrers.
     public var referrersPage = 100
 
-    /// Whether a blob of another repository can be mounted; where not, an upload is begun instead.
+    /// Mounts a blob of another repository; otherwise it begins an upload instead.
     public var mounts = false
 
     public init() {}
@@ -91,9 +91,9 @@ public struct Behaviour: Sendable {
 public enum Fault: Sendable {
     /// Answered with a status, headers and a short body.
     case status(Int, headers: [String: String] = [:])
-    /// The connection is closed after so many bytes of the body.
+    /// The connection is closed after this number of bytes of the body.
     case breakBody(after: Int)
-    /// Nothing more comes after so many bytes of the body, until the registry is stopped.
+    /// The body stalls after this number of bytes, until the registry is stopped.
     case stallBody(after: Int)
     /// Nothing comes at all, until the registry is stopped.
     case stallHead
@@ -103,7 +103,7 @@ public enum Fault: Sendable {
     case corrupt
 }
 
-/// What a request is for.
+/// The purpose of a request.
 public enum RequestKind: Sendable, Hashable {
     case manifest
     /// A blob at the registry.

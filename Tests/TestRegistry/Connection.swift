@@ -70,7 +70,7 @@ struct Connection: Sendable {
     }
 }
 
-/// What to write.
+/// An answer to write.
 struct Answer {
     var status: Int
     var headers: HTTPHeaders

@@ -15,7 +15,7 @@ public final class Gate: Sendable {
         self.kind = kind
     }
 
-    /// How many requests are held now.
+    /// The number of requests that the gate holds now.
     public var heldCount: Int { state.withLock { $0.held.count } }
 
     /// Waits until at least `count` requests are held.

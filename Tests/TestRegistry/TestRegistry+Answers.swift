@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 
 extension TestRegistry {
-    /// What a request path asks for.
+    /// The target of a request path.
     private enum Target {
         case root
         case token

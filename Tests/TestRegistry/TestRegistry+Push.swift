@@ -3,7 +3,7 @@ import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 
-/// What it answers to those who push.
+/// Answers to pushes.
 extension TestRegistry {
     /// Everything that it has under a repository, by tag or digest.
     public func manifest(_ repository: String, _ reference: String) -> [UInt8]? {
@@ -42,7 +42,7 @@ extension TestRegistry {
         }
     }
 
-    /// What has been sent of a blob before and with this request; `nil` when that is not where the last part ended. One
+    /// Returns the bytes of an upload so far, or `nil` when this part does not start where the last one ended. One
     /// upload at a time in each repository.
     private func join(_ request: RecordedRequest, _ repository: String) -> [UInt8]? {
         let before = state.withLock { $0.parts[repository] } ?? []
@@ -115,7 +115,7 @@ extension TestRegistry {
                 + page.joined(separator: ",") + "]}")
     }
 
-    /// The tags in the order of their bytes, so many on a page as lists of referrers have entries.
+    /// Lists the tags in byte order; a page has as many as a page of referrers has entries.
     func tags(_ request: RecordedRequest, _ repository: String, _ behaviour: Behaviour) -> Answer {
         let prefix = "\(repository):"
         let all = state.withLock { state in

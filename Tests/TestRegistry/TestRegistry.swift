@@ -14,7 +14,8 @@ import NIOSSL
 ///     #expect(registry.requests(.blob).count == 1)
 ///     await registry.stop()
 ///
-/// It listens on a port of its own on 127.0.0.1 and speaks HTTP/1.1, plain or over TLS. ``withRegistry(_:_:)`` stops it whatever happens.
+/// It listens on a port of its own on 127.0.0.1 and speaks HTTP/1.1, plain or over TLS. ``withRegistry(_:_:)`` stops it
+/// even when the test fails.
 public final class TestRegistry: Sendable {
     struct State {
         var blobs: [Digest: [UInt8]] = [:]
@@ -31,7 +32,7 @@ public final class TestRegistry: Sendable {
         var issuedSignatures = 0
         var rangesIgnored = 0
         var gates: [Gate] = []
-        /// What has been sent of an upload, by repository.
+        /// The bytes of each upload so far, by repository.
         var parts: [String: [UInt8]] = [:]
     }
 
@@ -87,7 +88,7 @@ public final class TestRegistry: Sendable {
     /// having been used, which would happen to one that comes in while the server stops.
     final class Unserved: Sendable {
         private let channels = Guarded<[ObjectIdentifier: Accepted]>([:])
-        /// So many have come in so far.
+        /// The number of connections so far.
         let count = Counter()
 
         func add(_ channel: Accepted) {
@@ -177,13 +178,13 @@ public final class TestRegistry: Sendable {
         }
     }
 
-    /// How it behaves from now on.
+    /// The behavior from now on.
     public var behaviour: Behaviour {
         get { state.withLock { $0.behaviour } }
         set { state.withLock { $0.behaviour = newValue } }
     }
 
-    /// How many connections have been made to it so far.
+    /// The number of connections that clients have opened so far.
     public var connections: Int { Int(unserved.count.value) }
 
     /// Every request so far, in order of arrival.
@@ -195,8 +196,7 @@ public final class TestRegistry: Sendable {
     /// Forgets the requests so far.
     public func clearRequests() { state.withLock { $0.requests = [] } }
 
-    /// Makes the next `times` requests of a kind go wrong, after `skipping` that do not. Injections are used up in the order
-    /// in which they were made.
+    /// Makes the next `times` requests of a kind fail, after `skipping` that do not. Injections apply in their order.
     public func inject(
         _ fault: Fault, times: Int = 1, into kind: RequestKind = .blob, digest: Digest? = nil, skipping: Int = 0
     ) {

@@ -1,6 +1,6 @@
 import NIOSSL
 
-/// How a ``TestRegistry`` speaks TLS. All are paths of PEM files.
+/// The TLS settings of a ``TestRegistry``. All are paths of PEM files.
 public struct TestTLS: Sendable {
     /// The server's certificate.
     public var certificate: String
