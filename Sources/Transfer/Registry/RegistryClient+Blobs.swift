@@ -3,20 +3,20 @@ import Base
 import NIOHTTP1
 
 extension RegistryClient {
-    /// Largest image configuration that is read.
+    /// The largest accepted image configuration, in bytes.
     public static let maximumConfigSize = 8 << 20
 
-    /// Opens a stream over part of a blob. Returns when the head of the answer has arrived.
+    /// Opens a stream over part of a blob. Returns when the head of the response has arrived.
     ///
     /// - Parameters:
-    ///   - priority: who waits for it.
-    ///   - knownSize: the blob's size if the caller knows it from a descriptor: saves a round trip where a server knows no
-    ///     suffix ranges, and a blob of another size is refused.
+    ///   - priority: the urgency of the request.
+    ///   - knownSize: the blob's size from a descriptor, if the caller has one. It saves a round trip at servers
+    ///     without suffix ranges. A blob of another size is refused.
     public func open(
         _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64? = nil
     ) async throws(RegistryError) -> BlobStream {
         if case .range(let range) = selection, range.isEmpty {
-            throw RegistryError(.rangeNotSatisfiable, "an empty range of \(location) was asked for")
+            throw RegistryError(.rangeNotSatisfiable, "empty range of \(location)")
         }
         let permit = try await requester.permit(location.repository.host, priority)
         let opened = try await BlobAttempt.open(
@@ -28,9 +28,9 @@ extension RegistryClient {
             permit: permit, first: Guarded(opened), isOneByOne: ranges.count > 1 && !opened.reader.isMultipart)
     }
 
-    /// A small blob (an image configuration) in memory, its digest checked.
+    /// Fetches a small blob (an image configuration) into memory and verifies its digest.
     ///
-    /// - Throws: `tooLarge` when it is larger than `maximumSize` bytes, which are all that is ever kept of it.
+    /// - Throws: `tooLarge` if it is larger than `maximumSize` bytes. No more than that is kept in memory.
     public func blob(_ location: BlobLocation, maximumSize: Int) async throws(RegistryError) -> [UInt8] {
         try await requester.withHosts(location.repository, .pull, .demand, blob: location) {
             host throws(RegistryError) in
@@ -44,7 +44,7 @@ extension RegistryClient {
             let bytes = try await response.readBody(limit: maximumSize)
             self.counters.bytes.add(UInt64(bytes.count))
             guard Digest.of(bytes) == location.digest else {
-                throw RegistryError(.digestMismatch, "\(host) gave other bytes for blob \(location)")
+                throw RegistryError(.digestMismatch, "\(host) sent bytes with another digest for blob \(location)")
             }
             return bytes
         }

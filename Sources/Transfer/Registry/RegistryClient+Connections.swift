@@ -1,13 +1,13 @@
 import Base
 import Logging
 
-/// Connections that are there before anybody asks for anything.
+/// Connections opened ahead of demand.
 extension RegistryClient {
-    /// Opens connections to the host that would be asked first for images of `upstream`, and to the storage that it last
-    /// redirected to, unless requests of late have left some open: the first image that is asked for within a minute is spared
-    /// the round trips of connecting, one for TCP and one or two for TLS.
+    /// Opens connections to the first host of `upstream` and to the storage that it last redirected to, unless recent
+    /// requests have left some open. The first image within a minute then saves the round trips of connecting: one for
+    /// TCP, one or two for TLS.
     ///
-    /// Does not wait for them, sends no request, and throws nothing: what is wrong is told to who asks for something.
+    /// Returns without waiting, sends no request, and never throws: a failure shows up in the next real request.
     public func makeReady(_ upstream: String) async {
         let count = configuration.readyConnections
         guard count > 0, let host = await requester.firstHost(of: upstream) else { return }
@@ -18,7 +18,7 @@ extension RegistryClient {
             }
         } catch {
             requester.logger.debug(
-                "no connection is made ready", metadata: ["registry": "\(upstream)", "error": "\(error)"])
+                "failed to open connections ahead", metadata: ["registry": "\(upstream)", "error": "\(error)"])
         }
     }
 }

@@ -2,10 +2,10 @@ import AsyncHTTPClient
 public import Base
 import NIOHTTP1
 
-/// An image as ``RegistryClient/resolve(_:platform:)`` found it.
+/// The result of ``RegistryClient/resolve(_:platform:)``.
 public struct ResolvedImage: Sendable, Hashable {
     public let repository: Repository
-    /// The digest that the reference stood for: of the index if there is one, else of the manifest.
+    /// The digest that the reference resolved to: the index's if there is one, else the manifest's.
     public let digest: Digest
     /// The index from which the manifest was chosen.
     public let index: ImageIndex?
@@ -13,12 +13,12 @@ public struct ResolvedImage: Sendable, Hashable {
 }
 
 extension RegistryClient {
-    /// Deepest nesting of indexes that is followed; the specifications allow indexes in indexes.
+    /// The deepest accepted nesting of indexes. The specifications allow indexes in indexes.
     private static let maximumIndexDepth = 3
 
-    /// The image manifest with this digest. One request, after authentication.
+    /// Fetches the image manifest with this digest. One request, after authentication.
     ///
-    /// - Throws: `unsupportedManifest` when the digest names an index: see ``resolve(_:platform:)``.
+    /// - Throws: `unsupportedManifest` if the digest names an index: see ``resolve(_:platform:)``.
     public func manifest(_ repository: Repository, digest: Digest) async throws(RegistryError) -> Manifest {
         switch try await document(repository, digest: digest) {
         case .image(let manifest): return manifest
@@ -27,19 +27,19 @@ extension RegistryClient {
         }
     }
 
-    /// The manifest or index with this digest; the digest has been checked.
+    /// Fetches the manifest or index with this digest, and verifies the digest.
     public func document(_ repository: Repository, digest: Digest) async throws(RegistryError) -> ManifestDocument {
         try await document(repository, reference: digest.description, digest: digest)
     }
 
-    /// What a reference stands for, by its digest if it has one, else by its tag: an index is not followed.
+    /// Fetches the document of a reference, by its digest if it has one, else by its tag. Does not follow an index.
     public func document(_ reference: ImageReference) async throws(RegistryError) -> ManifestDocument {
         try await rawDocument(reference).document
     }
 
-    /// The image that a reference stands for on a platform: by its digest if it has one, else by its tag.
+    /// Resolves a reference to the image for a platform, by its digest if it has one, else by its tag.
     ///
-    /// - Parameter platform: the configured one when `nil`.
+    /// - Parameter platform: `nil` means the configured one.
     public func resolve(
         _ reference: ImageReference, platform: Platform? = nil
     ) async throws(RegistryError) -> ResolvedImage {
@@ -61,7 +61,7 @@ extension RegistryClient {
         throw RegistryError(.invalidManifest, "\(reference): indexes are nested too deeply")
     }
 
-    /// As ``document(_:)``, with its bytes as they are.
+    /// Fetches the same document as ``document(_:)``, with its raw bytes.
     public func rawDocument(
         _ reference: ImageReference
     ) async throws(RegistryError) -> (bytes: [UInt8], document: ManifestDocument) {
@@ -73,7 +73,7 @@ extension RegistryClient {
         return (found.bytes, document)
     }
 
-    /// The document that a tag or digest stands for; `digest` is what it must have, if that is known.
+    /// Fetches the document of a tag or digest. `digest` is the expected one, if known.
     func document(
         _ repository: Repository, reference: String, digest: Digest?
     ) async throws(RegistryError) -> ManifestDocument {
@@ -82,7 +82,7 @@ extension RegistryClient {
             bytes: found.bytes, digest: Digest.of(found.bytes), contentType: found.contentType)
     }
 
-    /// As ``document(_:reference:digest:)``, not decoded.
+    /// Fetches the same document as ``document(_:reference:digest:)``, undecoded.
     func manifestBytes(
         _ repository: Repository, reference: String, digest: Digest?
     ) async throws(RegistryError) -> (bytes: [UInt8], contentType: String?) {
@@ -100,11 +100,11 @@ extension RegistryClient {
             }
             let bytes = try await response.readBody(limit: ManifestDocument.maximumSize)
             let actual = Digest.of(bytes)
-            // By tag, the header is the only thing to compare with; a digest of another algorithm says nothing to us.
+            // By tag, only the header can be compared; digests of other algorithms are ignored.
             let expected = digest ?? response.headers.first(name: "docker-content-digest").flatMap { Digest($0) }
             guard expected == nil || expected == actual else {
                 throw RegistryError(
-                    .digestMismatch, "\(host) gave bytes with digest \(actual) for manifest \(repository)@\(reference)")
+                    .digestMismatch, "\(host) sent bytes with digest \(actual) for manifest \(repository)@\(reference)")
             }
             return (bytes, response.headers.first(name: "content-type"))
         }

@@ -2,17 +2,17 @@ import AsyncHTTPClient
 import Base
 import NIOHTTP1
 
-/// Lists that come in pages, each with a link to the next (OCI distribution-spec 1.1).
+/// Paginated lists: each page links to the next (OCI distribution-spec 1.1).
 extension RegistryClient {
-    /// Pages of a list that are read.
+    /// The most pages to read.
     private static let maximumPages = 64
 
-    /// All items of a list; `nil` when the registry does not have it.
+    /// Returns all items of a list, or `nil` if the registry does not support it.
     ///
     /// - Parameters:
-    ///   - what: it is, for errors.
-    ///   - limit: items that are taken at most: more is an error.
-    ///   - decode: the items of one page; `nil` when it is none.
+    ///   - what: a name for the list in errors.
+    ///   - limit: the most items; more is an error.
+    ///   - decode: returns the items of one page, or `nil` if it is malformed.
     func pages<Item>(
         _ call: RegistryCall, _ capability: RegistryHost.Capabilities, _ what: String, limit: Int,
         _ decode: ([UInt8]) -> [Item]?
@@ -25,7 +25,7 @@ extension RegistryClient {
                 let response = try await self.requester.send(call, to: host, url: url)
                 guard response.status == .ok else {
                     await response.drain()
-                    // 404 is what the specification asks for; others do not know the path and say so in their way.
+                    // The specification demands 404. Some registries do not know the path and answer otherwise.
                     if [400, 404, 405, 501].contains(response.status.code) { return nil }
                     throw StatusError.make(response, doing: "\(host) for \(what)", clock: self.requester.clock)
                 }
@@ -35,7 +35,7 @@ extension RegistryClient {
                 }
                 all += page
                 guard all.count <= limit else {
-                    throw RegistryError(.tooLarge, "\(what): there are more than \(limit)")
+                    throw RegistryError(.tooLarge, "\(what): more than \(limit)")
                 }
                 guard let next = Self.nextPage(response.headers, after: url) else { return all }
                 url = next
@@ -44,7 +44,7 @@ extension RegistryClient {
         }
     }
 
-    /// `Link: <…>; rel="next"` (RFC 8288), if it leads to the same server.
+    /// Returns the URL of `Link: <…>; rel="next"` (RFC 8288), if it leads to the same server.
     private static func nextPage(_ headers: HTTPHeaders, after url: String) -> String? {
         for link in headers["link"] where link.contains("next") {
             guard let start = link.firstIndex(of: "<"), let end = link.firstIndex(of: ">"), start < end,

@@ -3,16 +3,16 @@ public import Base
 public import NIOCore
 import NIOHTTP1
 
-/// A manifest that a registry has taken.
+/// A manifest that a registry has accepted.
 public struct PushedManifest: Sendable, Hashable {
     public let digest: Digest
-    /// The subject that the registry says it has understood (`OCI-Subject`): it keeps the list of referrers itself.
+    /// The subject that the registry acknowledges (`OCI-Subject`). It then maintains the list of referrers itself.
     public let subject: Digest?
 }
 
-/// Pushing (OCI distribution-spec 1.1, "Push"). Only to hosts that `hosts.toml` allows it to.
+/// Pushes (OCI distribution-spec 1.1, "Push"), only to hosts with that capability in `hosts.toml`.
 extension RegistryClient {
-    /// Whether the repository has a blob.
+    /// Returns true if the repository has the blob.
     public func hasBlob(_ location: BlobLocation) async throws(RegistryError) -> Bool {
         let call = RegistryCall(repository: location.repository, method: .HEAD, path: "/blobs/\(location.digest)")
         return try await requester.withHosts(location.repository, .push, .demand) { host throws(RegistryError) in
@@ -27,7 +27,7 @@ extension RegistryClient {
         }
     }
 
-    /// Puts a blob into a repository, unless it is there. Gives its digest.
+    /// Pushes a blob unless the repository has it, and returns its digest.
     @discardableResult
     public func pushBlob(_ repository: Repository, _ bytes: [UInt8]) async throws(RegistryError) -> Digest {
         let digest = Digest.of(bytes)
@@ -40,10 +40,10 @@ extension RegistryClient {
         return digest
     }
 
-    /// Puts a blob that need not fit into memory into a repository, unless it is there.
+    /// Pushes a blob that may not fit into memory, unless the repository has it.
     ///
-    /// - Parameter part: gives bytes of it; asked for parts of 16 MiB in order, and again from the start when another host is
-    ///   tried.
+    /// - Parameter part: returns bytes of the blob. It is called for parts of 16 MiB in order, and again from the start
+    ///   for another host.
     public func pushBlob(
         _ blob: BlobLocation, size: UInt64, part: @Sendable (ByteRange) async throws(RegistryError) -> ByteBuffer
     ) async throws(RegistryError) {
@@ -61,7 +61,7 @@ extension RegistryClient {
         }
     }
 
-    /// A session, then all of it in one request ("POST then PUT").
+    /// Uploads in two requests: a session, then all of it ("POST then PUT").
     private func upload(_ bytes: ByteBuffer, _ blob: BlobLocation, to host: RegistryHost) async throws(RegistryError) {
         guard let session = try await begin(blob, host) else { return }
         try await end(session, blob, bytes, host)
@@ -69,15 +69,15 @@ extension RegistryClient {
 
     // MARK: - Sessions
 
-    /// Where the next part of an upload goes.
+    /// The target of an upload's next part.
     private struct UploadSession {
         var target: RedirectTarget
-        /// Whether that is the registry itself, which is shown our credentials.
+        /// True if the target is the registry itself, which gets our credentials.
         var isOwn: Bool
     }
 
-    /// Begins an upload, or has the registry take the blob from another of its repositories ("Mounting a blob from another
-    /// repository"): `nil` when it did.
+    /// Starts an upload, or mounts the blob from another repository of the registry ("Mounting a blob from another
+    /// repository"). Returns `nil` if it was mounted.
     private func begin(
         _ blob: BlobLocation, _ host: RegistryHost, from source: Repository? = nil
     ) async throws(RegistryError) -> UploadSession? {
@@ -97,17 +97,17 @@ extension RegistryClient {
     ) throws(RegistryError) -> UploadSession {
         guard let location = response.headers.first(name: "location"),
             let target = RedirectTarget(location, from: url, cacheControl: nil)
-        else { throw RegistryError(.malformedAnswer, "\(host) sends an upload to nowhere") }
+        else { throw RegistryError(.malformedAnswer, "\(host) sent no usable Location for an upload") }
         guard target.isSecure || host.isPlain else {
-            throw RegistryError(.redirectRefused, "\(host) sends an upload from https to http: \(target)")
+            throw RegistryError(.redirectRefused, "\(host) redirects an upload from https to http: \(target)")
         }
         return UploadSession(target: target, isOwn: target.origin == RedirectTarget.origin(of: Self.root(host)))
     }
 
-    /// Any URL of the host.
+    /// Returns a URL of the host.
     private static func root(_ host: RegistryHost) -> String { "\(host.base)/" }
 
-    /// Sends a part to where the session says. Elsewhere our credentials are none of anybody's business.
+    /// Sends a part to the session's target. A target elsewhere does not get our credentials.
     private func send(
         _ call: RegistryCall, _ session: UploadSession, url: String, _ host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -119,7 +119,7 @@ extension RegistryClient {
         return response
     }
 
-    /// Sends a part that is not the last ("Pushing a blob in chunks"); `offset` is where in the blob it lies.
+    /// Sends a part that is not the last ("Pushing a blob in chunks"). `offset` is its position in the blob.
     private func go(
         on session: UploadSession, _ blob: BlobLocation, _ bytes: ByteBuffer, offset: UInt64, _ host: RegistryHost
     ) async throws(RegistryError) -> UploadSession {
@@ -133,7 +133,7 @@ extension RegistryClient {
         return try self.session(response, after: session.target.url, host)
     }
 
-    /// Sends the last part, and says what all of it is.
+    /// Sends the last part with the digest of the blob.
     private func end(
         _ session: UploadSession, _ blob: BlobLocation, _ bytes: ByteBuffer, offset: UInt64? = nil, _ host: RegistryHost
     ) async throws(RegistryError) {
@@ -151,13 +151,13 @@ extension RegistryClient {
 
     // MARK: - Copying
 
-    /// What of a blob is sent in one request, in bytes.
+    /// The size of a part in one request, in bytes.
     private static let partSize = 16 << 20
 
-    /// Brings a blob from one repository into another, which may be in another registry, unless it is there. The registry that
-    /// takes it checks its digest; what is in memory of it is a part of 16 MiB.
+    /// Copies a blob into another repository, also of another registry, unless that has it. The target registry
+    /// verifies the digest. One part of 16 MiB is in memory at a time.
     ///
-    /// - Parameter moved: called with bytes as they go.
+    /// - Parameter moved: called with the number of bytes as they are copied.
     public func copyBlob(
         _ source: BlobLocation, size: UInt64, to repository: Repository, moved: @Sendable (Int) -> Void
     ) async throws(RegistryError) {
@@ -188,7 +188,7 @@ extension RegistryClient {
 
     // MARK: - Manifests
 
-    /// Puts a manifest or index into a repository, by a tag or by its own digest.
+    /// Pushes a manifest or index by a tag or by its own digest.
     public func pushManifest(
         _ repository: Repository, reference: String, mediaType: String, bytes: [UInt8]
     ) async throws(RegistryError) -> PushedManifest {
@@ -209,7 +209,7 @@ extension RegistryClient {
         }
     }
 
-    /// Deletes a manifest by its digest; that there is none is fine.
+    /// Deletes a manifest by its digest. A missing manifest is not an error.
     public func deleteManifest(_ repository: Repository, digest: Digest) async throws(RegistryError) {
         let call = RegistryCall(repository: repository, method: .DELETE, path: "/manifests/\(digest)")
         try await requester.withHosts(repository, .push, .demand) { host throws(RegistryError) in

@@ -1,18 +1,19 @@
 public import Base
 import FoundationEssentials
 
-/// What refers to an image (OCI distribution-spec 1.1, "Listing Referrers").
+/// The referrers of an image (OCI distribution-spec 1.1, "Listing Referrers").
 extension RegistryClient {
-    /// Tries to add to the fallback index while others write it too.
+    /// The most attempts to update the fallback index while others write it.
     private static let maximumTries = 8
 
-    /// The manifests that refer to `subject`, of one artifact type or of all. A registry without the referrers API (404 and its
-    /// like) is asked for the fallback tag: at the same time, as long as it is not known to have the API, since a pod
-    /// waits for the answer. None is not an error.
+    /// Lists the manifests that refer to `subject`, of one artifact type or of all. None is not an error.
+    ///
+    /// For a registry without the referrers API (404 and the like) it reads the fallback tag. It asks for both at once
+    /// until the registry is known to have the API, because a pod waits for the answer.
     public func referrers(
         _ repository: Repository, of subject: Digest, artifactType: String? = nil
     ) async throws(RegistryError) -> [Descriptor] {
-        // Not a child of this task: it would be torn down, and its connection with it, where it is not needed.
+        // Not a child task: an unneeded one would be torn down together with its connection.
         let tagged = hasReferrers(repository) ? nil : Task { await self.tagged(repository, subject) }
         let all: [Descriptor]
         if let listed = try await listed(repository, subject, artifactType) {
@@ -23,11 +24,11 @@ extension RegistryClient {
         } else {
             all = try await self.tagged(repository, subject).get()
         }
-        // A registry need not filter (`OCI-Filters-Applied`), and the tag cannot.
+        // A registry may ignore the filter (`OCI-Filters-Applied`), and the tag cannot filter.
         return artifactType.map { type in all.filter { $0.artifactType == type } } ?? all
     }
 
-    /// What the fallback tag lists.
+    /// Lists the fallback tag's entries.
     private func tagged(_ repository: Repository, _ subject: Digest) async -> Result<[Descriptor], RegistryError> {
         do throws(RegistryError) {
             guard let bytes = try await fallbackIndex(repository, subject) else { return .success([]) }
@@ -40,9 +41,9 @@ extension RegistryClient {
         }
     }
 
-    /// Pushes a manifest that refers to `subject`, so that it is found by ``referrers(_:of:artifactType:)``.
+    /// Pushes a manifest that refers to `subject`, so that ``referrers(_:of:artifactType:)`` finds it.
     ///
-    /// - Parameter descriptor: what a list of referrers says of it; its digest and size are those of `bytes`.
+    /// - Parameter descriptor: its entry in a list of referrers; digest and size are those of `bytes`.
     public func pushReferrer(
         _ repository: Repository, _ bytes: [UInt8], _ descriptor: Descriptor, subject: Digest
     ) async throws(RegistryError) {
@@ -56,7 +57,7 @@ extension RegistryClient {
         }
     }
 
-    /// Deletes a manifest that refers to `subject`, and takes it out of the fallback index if there is one.
+    /// Deletes a manifest that refers to `subject`, and removes it from the fallback index if there is one.
     public func deleteReferrer(
         _ repository: Repository, digest: Digest, subject: Digest
     ) async throws(RegistryError) {
@@ -69,8 +70,8 @@ extension RegistryClient {
         }
     }
 
-    /// Changes the index under the fallback tag until it stays changed: registries have no conditional writes, and who
-    /// writes last wins.
+    /// Updates the index under the fallback tag until the change persists: registries have no conditional writes, so
+    /// the last writer wins.
     private func changeFallback(
         _ repository: Repository, _ subject: Digest, _ change: (inout ReferrersIndex) -> Bool
     ) async throws(RegistryError) {
@@ -83,15 +84,15 @@ extension RegistryClient {
             _ = try await pushManifest(
                 repository, reference: ReferrersIndex.tag(subject), mediaType: MediaType.ociIndex,
                 bytes: try index.encoded())
-            // Somebody who has read the old one may write it back in a moment.
+            // Another client that has read the old index may write it back in a moment.
             try await requester.pause(.milliseconds(20) + .milliseconds(50) * configuration.random())
         }
         throw RegistryError(
             .unexpectedStatus,
-            "the index of referrers \(repository):\(ReferrersIndex.tag(subject)) is written by others all the time")
+            "the index of referrers \(repository):\(ReferrersIndex.tag(subject)) keeps changing: try again later")
     }
 
-    /// The index under the fallback tag; `nil` when there is none.
+    /// Fetches the index under the fallback tag, or `nil` if there is none.
     private func fallbackIndex(_ repository: Repository, _ subject: Digest) async throws(RegistryError) -> [UInt8]? {
         do throws(RegistryError) {
             return try await manifestBytes(repository, reference: ReferrersIndex.tag(subject), digest: nil).bytes
@@ -103,7 +104,7 @@ extension RegistryClient {
 
     // MARK: - The API
 
-    /// What cannot be read of it (a digest of another algorithm) is left out: others may push what they like.
+    /// One page. Entries that cannot be decoded (a digest of another algorithm) are skipped: others may push anything.
     private struct Page: Decodable {
         struct Entry: Decodable {
             let descriptor: Descriptor?
@@ -116,7 +117,7 @@ extension RegistryClient {
         var manifests: [Entry]?
     }
 
-    /// What the API lists; `nil` when the registry does not have it.
+    /// Lists the API's entries, or returns `nil` if the registry does not have the API.
     private func listed(
         _ repository: Repository, _ subject: Digest, _ artifactType: String?
     ) async throws(RegistryError) -> [Descriptor]? {

@@ -1,21 +1,21 @@
 import FoundationEssentials
 
-/// What a repository holds (OCI distribution-spec 1.1, "Listing Tags").
+/// The tags of a repository (OCI distribution-spec 1.1, "Listing Tags").
 extension RegistryClient {
     private struct TagPage: Decodable {
         var tags: [String]?
     }
 
-    /// The tags of a repository, in the registry's order.
+    /// Lists the tags of a repository, in the registry's order.
     ///
-    /// - Throws: `tooLarge` when there are more than `limit`.
+    /// - Throws: `tooLarge` if there are more than `limit`.
     public func tags(_ repository: Repository, limit: Int) async throws(RegistryError) -> [String] {
         let call = RegistryCall(repository: repository, path: "/tags/list?n=1000")
         let what = "the tags of \(repository)"
         let tags = try await pages(call, .resolve, what, limit: limit) { bytes in
             (try? JSONDecoder().decode(TagPage.self, from: Data(bytes))).map { $0.tags ?? [] }
         }
-        guard let tags else { throw RegistryError(.notFound, "\(repository) is not there") }
+        guard let tags else { throw RegistryError(.notFound, "repository \(repository) not found") }
         return tags
     }
 }

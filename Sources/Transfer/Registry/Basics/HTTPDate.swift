@@ -1,13 +1,13 @@
-/// Dates as HTTP and presigned URLs write them, in seconds since 1970 UTC, without Foundation's locales.
+/// Dates of HTTP and presigned URLs, in seconds since 1970 UTC, without Foundation's locales.
 public enum HTTPDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
-    /// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`.
+    /// Parses `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`.
     public static func secondsSince1970(_ text: String) -> Int64? {
         let words = text.split { $0 == " " || $0 == "," || $0 == "-" }.map(String.init)
         if words.count == 6, let day = Int(words[1]) {
             guard let month = month(words[2]), var year = Int(words[3]), let time = time(words[4]) else { return nil }
-            // Two digits: the century that makes it most recent (RFC 850's form).
+            // Two digits (RFC 850's form): choose the most recent century.
             if words[3].utf8.count == 2 { year += year < 70 ? 2000 : 1900 }
             return seconds(year: year, month: month, day: day, time: time)
         }
@@ -19,8 +19,8 @@ public enum HTTPDate {
         return nil
     }
 
-    /// `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure), which may have a fraction, or lack its
-    /// seconds, its time or its zone; always taken as UTC.
+    /// Parses `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure). A fraction is allowed; seconds, time
+    /// and zone are optional. Always UTC.
     public static func secondsSince1970(iso8601 text: String) -> Int64? {
         let halves = text.split(separator: "T", maxSplits: 1)
         guard let first = halves.first else { return nil }
@@ -48,7 +48,7 @@ public enum HTTPDate {
         return (hour, minute, second)
     }
 
-    /// Days by Howard Hinnant's civil-calendar arithmetic: exact for every Gregorian date.
+    /// Converts by Howard Hinnant's civil-calendar arithmetic, which is exact for every Gregorian date.
     private static func seconds(
         year: Int, month: Int, day: Int, time: (hour: Int, minute: Int, second: Int)
     ) -> Int64? {

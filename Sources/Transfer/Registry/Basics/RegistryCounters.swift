@@ -1,6 +1,6 @@
 public import Base
 
-/// What a ``RegistryClient`` has done so far.
+/// Totals of a ``RegistryClient`` since its start.
 public struct RegistryCounters: Sendable {
     /// HTTP requests sent, of every kind.
     public let requests = Counter()
@@ -12,13 +12,13 @@ public struct RegistryCounters: Sendable {
     public let redirectedRequests = Counter()
     /// Of these, requests to token endpoints.
     public let tokenRequests = Counter()
-    /// Body bytes received that were asked for or had to be read anyway.
+    /// Body bytes received that were requested or had to be read anyway.
     public let bytes = Counter()
     /// Requests repeated after a failure.
     public let retries = Counter()
-    /// Bodies that broke and were taken up again.
+    /// Bodies that broke and were resumed.
     public let resumes = Counter()
-    /// Answers that were abandoned because the server sent what was not asked for.
+    /// Responses dropped because the server ignored the request's range.
     public let abandoned = Counter()
 
     init() {}

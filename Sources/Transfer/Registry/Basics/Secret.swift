@@ -1,4 +1,4 @@
-/// A password or token. Printing, interpolating, dumping or encoding it shows nothing: a credential must not reach a
+/// A password or token. Printing, interpolating, dumping or encoding it shows nothing, so a credential cannot reach a
 /// log, an error or a label by accident.
 public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private let text: String
@@ -7,7 +7,7 @@ public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugSt
         self.text = text
     }
 
-    /// The secret itself, to put on the wire and nowhere else.
+    /// Returns the secret, for the wire and nothing else.
     public func reveal() -> String { text }
 
     public var isEmpty: Bool { text.isEmpty }

@@ -1,4 +1,5 @@
-/// `text` in quotation marks, cut and with control characters replaced, so that a hostile name cannot spoil a log.
+/// Returns `text` in quotation marks, truncated and without control characters, so that a hostile name cannot corrupt a
+/// log.
 func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
     var result = "\""
     for scalar in text.unicodeScalars.prefix(limit) {
@@ -10,7 +11,7 @@ func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
 }
 
 extension StringProtocol {
-    /// Without blanks and tabs at both ends.
+    /// A copy without blanks and tabs at both ends.
     var trimmed: String {
         var rest = self[...]
         while rest.first == " " || rest.first == "\t" { rest = rest.dropFirst() }
@@ -18,7 +19,7 @@ extension StringProtocol {
         return String(rest)
     }
 
-    /// A URL without its query, which may be a signature.
+    /// Returns a URL without its query, which may be a signature.
     var withoutQuery: String { String(prefix { $0 != "?" }) }
 
     /// Percent-encoded: every byte but the unreserved characters of RFC 3986.

@@ -2,16 +2,16 @@ import AsyncHTTPClient
 import Base
 import NIOHTTP1
 
-/// Opening part of a blob at one host, whatever that host makes of ranges.
+/// One attempt to open part of a blob at one host. It copes with hosts that ignore or refuse ranges.
 struct BlobAttempt {
-    /// Most requests for one opening: the first, one more when a range was ignored, probing for the size, the explicit
+    /// The most requests for one opening: the first, a repeat after an ignored range, the size probes, and the explicit
     /// range.
     private static let maximumRequests = 6
 
-    /// So many bytes are read and dropped when a server ignores a range, before it is given up.
+    /// The most bytes to read and drop when a server ignores a range, before the response is dropped.
     private static let cheapSkip: UInt64 = 1 << 20
-    /// What lies between two ranges is read and dropped, where a host gives one range a request, up to so many bytes: about
-    /// what a round trip is worth on most links.
+    /// The largest gap, in bytes, to read and drop between two ranges at a host that supports one range a request:
+    /// about what a round trip is worth on most links.
     private static let cheapGap: UInt64 = 256 << 10
 
     let requester: HostRequester
@@ -66,8 +66,8 @@ struct BlobAttempt {
         }
     }
 
-    /// The selection as this host is to be asked for it. A suffix is turned into an explicit range whenever the size is
-    /// known: every server understands that.
+    /// Adapts the selection to what this host supports. Every server understands explicit ranges, so a suffix becomes
+    /// one whenever the size is known.
     private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
         let size = size
         let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
@@ -94,7 +94,7 @@ struct BlobAttempt {
         }
     }
 
-    /// What to ask a host for that gives one range a request.
+    /// The single range to request from a host that does not support multiple ranges.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {
@@ -104,23 +104,25 @@ struct BlobAttempt {
         return ByteRange(offset: ranges.first?.offset ?? 0, end: end)
     }
 
-    /// The host does not take several ranges: that is remembered, and the first of them asked for alone.
+    /// Records that the host does not support multiple ranges, and falls back to the first range alone.
     private func oneByOne(_ ranges: [ByteRange]) -> BlobSelection {
         requester.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
         return .range(Self.firstRun(of: ranges))
     }
 
-    /// The blob's size as far as it is known; a caller's word goes first.
+    /// The blob's size, if known. The caller's value takes precedence.
     private var size: UInt64? { knownSize ?? requester.memory.withLock { $0.size(location) } }
 
     private func outside(_ what: String) -> RegistryError {
-        RegistryError(.rangeNotSatisfiable, "\(what) of \(location) does not lie in it", status: 416)
+        RegistryError(.rangeNotSatisfiable, "\(what) of \(location): out of bounds", status: 416)
     }
 
     private mutating func request(_ asked: BlobSelection) async throws(RegistryError) -> HTTPClientResponse {
         requests += 1
         guard requests <= Self.maximumRequests else {
-            throw RegistryError(.malformedAnswer, "\(host) gives no usable answer for a range of \(location)")
+            throw RegistryError(
+                .malformedAnswer,
+                "\(host) gave no usable response for a range of \(location) in \(Self.maximumRequests) requests")
         }
         return try await requester.request(location, range: asked.header, from: host)
     }
@@ -131,7 +133,7 @@ struct BlobAttempt {
         return error
     }
 
-    /// Makes a body of an answer, or changes `asked` to what is to be asked next and gives `nil`.
+    /// Turns a response into a body. Returns `nil` after changing `asked` to the next request.
     private mutating func use(
         _ answer: RangeAnswer, _ response: HTTPClientResponse, _ asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -157,7 +159,7 @@ struct BlobAttempt {
         }
     }
 
-    /// The whole blob is coming, wanted or not.
+    /// Handles a response that carries the whole blob, although a range may have been requested.
     private mutating func useWhole(
         _ announced: UInt64?, _ response: HTTPClientResponse, _ asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -170,16 +172,16 @@ struct BlobAttempt {
         case .suffix(let count): wanted = size.map { ByteRange(offset: $0 - min(count, $0), end: $0) }
         }
         if let wanted, wanted.offset <= Self.cheapSkip {
-            // A blob of unknown size is found out by another request while this body waits.
+            // If the size of the blob is unknown, a second request finds it while this body waits.
             let reader = BodyReader(
                 response.body, position: wanted.offset, skip: wanted.offset, counters: requester.counters)
             return try await opened(reader, wanted, announced, asked)
         }
-        // Too much to read for nothing: drop the answer, which closes its connection.
+        // Skipping to the range would read too much: drop the response, which closes its connection.
         requester.counters.abandoned.add()
         switch asked {
         case .suffix(let count):
-            // Half of those who do not know suffixes do know explicit ranges.
+            // Half of the servers that do not support suffix ranges support explicit ones.
             asked = try await explicit(suffix: count, size: announced)
             return nil
         case .ranges(let ranges):
@@ -190,11 +192,11 @@ struct BlobAttempt {
             requester.memory.withLock { $0.learn(size: found, of: location) }
             return nil
         case .range:
-            // distribution behind a cold cache answers 200 first and 206 once its storage has warmed up
-            // (distribution#4667): one more chance before the host counts as one without ranges.
+            // distribution with a cold cache answers 200 first, and 206 once its storage is warm (distribution#4667).
+            // The host gets one more chance before it counts as one without ranges.
             guard !wasIgnored else {
                 throw RegistryError(
-                    .rangeIgnored, "\(host) sends all of \(location) where a range was asked for", status: 200)
+                    .rangeIgnored, "\(host) ignored the range and sent all of \(location)", status: 200)
             }
             wasIgnored = true
             return nil
@@ -207,21 +209,21 @@ struct BlobAttempt {
         var size = announced
         if let announced, let known = knownSize, announced != known {
             throw RegistryError(
-                .malformedAnswer, "\(host) has \(announced) bytes of \(location), whose descriptor says \(known)")
+                .malformedAnswer, "\(host) reports \(announced) bytes for \(location), its descriptor \(known)")
         }
-        // `bytes a-b/*`: a suffix ends where the blob ends.
+        // `bytes a-b/*`: a suffix ends at the end of the blob.
         if size == nil, case .suffix = asked { size = range.end }
         if size == nil { size = self.size }
         let total: UInt64
         if let size { total = size } else { total = try await probe() }
         requester.memory.withLock { $0.learn(size: total, of: location) }
         guard range.end <= total else { throw outside("\(range)") }
-        // A server may give the beginning of a range only; the stream asks for the rest.
+        // A server may send only the beginning of a range; the stream requests the rest.
         var end = range.end
         switch asked {
         case .range(let wanted): end = min(wanted.end, total)
         case .ranges(let wanted):
-            // One range of several is all that comes from this host, now and later.
+            // This host sends only one of several ranges, now and later.
             if !reader.isMultipart {
                 requester.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
             } else {
@@ -233,7 +235,7 @@ struct BlobAttempt {
             reader: reader, range: ByteRange(offset: range.offset, end: end), size: total, host: host.base)
     }
 
-    /// The explicit range for the last `count` bytes.
+    /// Returns the explicit range of the last `count` bytes.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil
     ) async throws(RegistryError) -> BlobSelection {
@@ -245,18 +247,18 @@ struct BlobAttempt {
         return .range(ByteRange(offset: found - min(count, found), end: found))
     }
 
-    /// Finds the size out: by a range of one byte, because gcr.io's HEAD lacks Location and presigned URLs of S3 (ghcr.io)
-    /// forbid HEAD; and by HEAD when that says nothing.
+    /// Finds the blob's size with a range of one byte, then with HEAD. HEAD comes second because gcr.io's lacks
+    /// Location, and presigned S3 URLs (ghcr.io) forbid it.
     private mutating func probe() async throws(RegistryError) -> UInt64 {
         for _ in 0..<2 {
-            // Twice, because of servers that ignore the first range and honour the second.
+            // Twice, because some servers ignore the first range and honor the second.
             if let size = try await probeByRange() { return size }
         }
         requests += 1
         let head = try await requester.request(location, range: nil, from: host, method: .HEAD)
         await head.drain()
         guard head.status == .ok, let size = head.headers.first(name: "content-length").flatMap({ UInt64($0) }) else {
-            throw RegistryError(.malformedAnswer, "\(host) does not say how large \(location) is")
+            throw RegistryError(.malformedAnswer, "\(host) does not report the size of \(location)")
         }
         return size
     }

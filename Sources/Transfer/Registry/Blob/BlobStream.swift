@@ -2,17 +2,17 @@ public import Base
 import Concurrency
 public import NIOCore
 
-/// Bytes of a blob as they arrive.
+/// The bytes of a blob as they arrive.
 ///
-/// Backpressured: nothing is read from the network that nobody asks for. A body that breaks is taken up again from its
-/// next byte, on another host if need be, within the client's retry budget; only then does iterating throw. Stopping
-/// early (dropping the iterator, or the stream without iterating) closes the connection. The bytes are not verified.
+/// The stream applies backpressure: it reads from the network only on demand. After a broken body it resumes at the
+/// next byte, on another host if necessary, within the client's retry budget; only then does iteration throw. Dropping
+/// the iterator, or the stream without iterating, closes the connection. The bytes are not verified.
 public struct BlobStream: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
     public typealias Failure = RegistryError
 
-    /// What the body is, in this order: what was asked for, cut at the end of the blob. One range unless several were asked
-    /// for.
+    /// The ranges of the body in order: the requested ones, cut at the end of the blob. A single range unless several
+    /// were requested.
     public let ranges: [ByteRange]
     /// The size of the whole blob.
     public let blobSize: UInt64
@@ -21,17 +21,17 @@ public struct BlobStream: AsyncSequence, Sendable {
     let location: BlobLocation
     let priority: RequestPriority
     let permit: AsyncSemaphore.Permit?
-    /// The answer whose head is already here; taken by the first iterator.
+    /// The response whose head has already arrived; the first iterator takes it.
     let first: Guarded<OpenedBody?>
-    /// Whether several ranges were asked for and the registry gives one a request.
+    /// True if several ranges were requested and the registry supports only one a request.
     public let isOneByOne: Bool
 
-    /// From the first byte of ``ranges`` to the last.
+    /// The span from the first byte of ``ranges`` to the last.
     public var range: ByteRange {
         ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
     }
 
-    /// A second iterator asks the registry again.
+    /// Returns an iterator. A second one sends a new request to the registry.
     public func makeAsyncIterator() -> Iterator {
         let opened = first.withLock { first -> OpenedBody? in
             defer { first = nil }
@@ -40,9 +40,9 @@ public struct BlobStream: AsyncSequence, Sendable {
         return Iterator(stream: self, opened: opened)
     }
 
-    /// All of it in memory.
+    /// Reads all bytes into memory.
     ///
-    /// - Throws: ``RegistryError`` with code `tooLarge` when ``range`` is longer than `maximumSize`.
+    /// - Throws: ``RegistryError`` with code `tooLarge` if ``range`` is longer than `maximumSize`.
     public func collect(maximumSize: Int) async throws(RegistryError) -> [UInt8] {
         guard range.count <= UInt64(Swift.max(0, maximumSize)) else {
             throw RegistryError(.tooLarge, "\(range) of \(location) is longer than \(maximumSize) bytes")
@@ -56,13 +56,13 @@ public struct BlobStream: AsyncSequence, Sendable {
         return bytes
     }
 
-    /// Gives the bytes of ``BlobStream/ranges`` in order, exactly once each; no buffer has bytes of two ranges.
+    /// Yields the bytes of ``BlobStream/ranges`` in order, each exactly once. No buffer has bytes of two ranges.
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: BlobStream
         private var opened: OpenedBody?
-        /// What of a buffer from the network belongs to a later range.
+        /// The part of a network buffer that belongs to a later range.
         private var rest = ByteBuffer()
-        /// What has not been given yet.
+        /// The ranges not yielded yet.
         private var wanted: ArraySlice<ByteRange>
         private var schedule: RetrySchedule
         private var resumes = 0
@@ -94,7 +94,7 @@ public struct BlobStream: AsyncSequence, Sendable {
             return nil
         }
 
-        /// The next bytes of `range`; `nil` when a body has ended or nothing of what came is wanted.
+        /// Returns the next bytes of `range`, or `nil` when a body has ended or nothing in the buffer is wanted.
         private mutating func read(_ range: ByteRange) async throws(RegistryError) -> ByteBuffer? {
             let body = try await currentBody()
             if rest.readableBytes == 0 {
@@ -104,7 +104,7 @@ public struct BlobStream: AsyncSequence, Sendable {
                             .brokenBody,
                             "the body of \(stream.location) ended at \(body.reader.position) of \(body.range.end)")
                     }
-                    // A host that gives one range a request has given this one.
+                    // A host that supports one range a request has sent this one.
                     opened = nil
                     return nil
                 }
@@ -116,15 +116,15 @@ public struct BlobStream: AsyncSequence, Sendable {
                 return nil
             }
             guard start == range.offset else {
-                // RFC 9110 §15.3.7.2 lets a server send the parts in another order. None is known to.
+                // RFC 9110 §15.3.7.2 allows a server to reorder the parts. No known server does.
                 stream.requester.memory.withLock { $0.learn(refusesMultipleRanges: body.host) }
                 throw RegistryError(
-                    .brokenBody, "the body of \(stream.location) goes on at \(start) instead of \(range.offset)")
+                    .brokenBody, "the body of \(stream.location) continues at \(start) instead of \(range.offset)")
             }
             return rest.readSlice(length: Int(Swift.min(range.count, UInt64(rest.readableBytes))))
         }
 
-        /// The body to read from, asked for anew when the last one broke or had no more.
+        /// Returns the current body, or opens a new one after the last broke or ended.
         private mutating func currentBody() async throws(RegistryError) -> OpenedBody {
             if let opened { return opened }
             let first = wanted.first ?? ByteRange(offset: 0, end: 0)
@@ -136,9 +136,9 @@ public struct BlobStream: AsyncSequence, Sendable {
             return next
         }
 
-        /// Waits before the next try, or throws when there is to be none.
+        /// Waits before the next attempt, or throws if there is none.
         private mutating func recover(from error: RegistryError) async throws(RegistryError) {
-            // Opening has its own retries; what it reports is final.
+            // Opening has retries of its own; its error is final.
             guard error.code == .brokenBody || error.code == .timedOut, resumes < stream.requester.maximumResumes else {
                 finish()
                 throw error

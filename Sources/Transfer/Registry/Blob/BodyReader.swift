@@ -2,26 +2,25 @@ import AsyncHTTPClient
 import Base
 import NIOCore
 
-/// The body of one answer, as bytes of the blob from a known offset on: skips what was not asked for, takes multipart
-/// answers apart.
+/// The body of one response as bytes of the blob, from a known offset on. It skips unwanted bytes and parses multipart
+/// responses.
 ///
-/// Not Sendable by nature: its iterator belongs to one task at a time. It is marked so because it is handed over, once,
-/// from the task that opened it to the one that reads it (``BlobStream`` gives it out once, under a lock), and nobody
-/// keeps another reference.
+/// `@unchecked Sendable` is safe: its iterator belongs to one task at a time. ``BlobStream`` hands it over once, under
+/// a lock, from the task that opened it to the one that reads it, and keeps no reference.
 final class BodyReader: @unchecked Sendable {
     private var iterator: HTTPClientResponse.Body.AsyncIterator
     private var multipart: MultipartParser?
     private var skip: UInt64 = 0
-    /// Whether several ranges were asked for, so that a part need not begin where the last one ended.
+    /// True if several ranges were requested, so that a part need not begin at the end of the one before.
     private(set) var mayJump = false
-    /// The offset in the blob of the next byte that ``next()`` gives.
+    /// The offset in the blob of the next byte from ``next()``.
     private(set) var position: UInt64
     private let counters: RegistryCounters
 
-    /// Whether the body says itself which bytes of the blob it holds.
+    /// True if the body itself names the bytes of the blob that it holds.
     var isMultipart: Bool { multipart != nil }
 
-    /// A body that is the blob's bytes from `position` on, after `skip` bytes that nobody wants.
+    /// Creates a reader of the blob's bytes from `position` on, after `skip` unwanted bytes.
     init(_ body: HTTPClientResponse.Body, position: UInt64, skip: UInt64, counters: RegistryCounters) {
         iterator = body.makeAsyncIterator()
         self.position = position
@@ -29,7 +28,7 @@ final class BodyReader: @unchecked Sendable {
         self.counters = counters
     }
 
-    /// A multipart body; ``readPart(asked:)`` must be called first.
+    /// Creates a reader of a multipart body. Call ``readPart(asked:)`` first.
     init(_ body: HTTPClientResponse.Body, boundary: String, counters: RegistryCounters) {
         iterator = body.makeAsyncIterator()
         multipart = MultipartParser(boundary: boundary)
@@ -37,7 +36,7 @@ final class BodyReader: @unchecked Sendable {
         self.counters = counters
     }
 
-    /// Reads up to the first part of a multipart body, and says what it is.
+    /// Reads up to the first part of a multipart body and returns its range and the blob's size.
     func readPart(asked: BlobSelection) async throws(RegistryError) -> (range: ByteRange, size: UInt64?) {
         while true {
             guard var parser = multipart else { throw RegistryError(.malformedAnswer, "not a multipart answer") }
@@ -60,7 +59,7 @@ final class BodyReader: @unchecked Sendable {
         }
     }
 
-    /// The next bytes, never empty; `nil` at the end of the body.
+    /// Returns the next bytes, never empty, or `nil` at the end of the body.
     func next() async throws(RegistryError) -> ByteBuffer? {
         if multipart != nil { return try await nextOfParts() }
         while true {
@@ -86,7 +85,8 @@ final class BodyReader: @unchecked Sendable {
                 position += UInt64(buffer.readableBytes)
                 return buffer
             case .part(let range, _):
-                // A server may cut one range into several parts; anything but the next bytes ends what is of use.
+                // A server may split one range into several parts. A part that does not follow on ends the useful
+                // bytes.
                 guard range.offset == position || mayJump else { return nil }
                 position = range.offset
             case .end:

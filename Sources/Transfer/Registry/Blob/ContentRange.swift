@@ -2,12 +2,12 @@ public import Base
 
 /// A `Content-Range` header (RFC 9110 §14.4).
 public struct ContentRange: Equatable {
-    /// `nil` in an answer of 416 (`bytes */size`).
+    /// `nil` in a 416 response (`bytes */size`).
     public var range: ByteRange?
     /// The whole blob's size; `nil` for `*`.
     public var size: UInt64?
 
-    /// `nil` when `text` is malformed: another unit, a sign, an end before its beginning or after the size.
+    /// Returns `nil` if `text` is malformed: another unit, a sign, an end before the start or beyond the size.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bytes" else { return nil }

@@ -1,9 +1,9 @@
 public import Base
 public import NIOCore
 
-/// Takes a multipart/byteranges body apart as it arrives (RFC 9110 §14.6, RFC 2046 §5.1).
+/// An incremental parser of multipart/byteranges bodies (RFC 9110 §14.6, RFC 2046 §5.1).
 ///
-/// The length of each part is known from its Content-Range, so bodies are counted, never searched for the boundary.
+/// Content-Range gives the length of each part, so the parser counts bytes and never searches for the boundary.
 public struct MultipartParser {
     public enum Event: Equatable {
         /// A part begins.
@@ -12,7 +12,7 @@ public struct MultipartParser {
         case bytes(ByteBuffer)
         /// The closing delimiter was seen.
         case end
-        /// Nothing can be said before more arrives.
+        /// The parser needs more bytes.
         case needMore
     }
 
@@ -23,9 +23,9 @@ public struct MultipartParser {
         case ended
     }
 
-    /// Longest line between parts. Real ones are below 200 bytes.
+    /// The longest line between parts, in bytes. Real ones are below 200.
     private static let maximumLine = 1024
-    /// Most lines between two parts.
+    /// The most lines between two parts.
     private static let maximumLines = 32
 
     private let delimiter: [UInt8]
@@ -37,7 +37,7 @@ public struct MultipartParser {
         delimiter = Array("--\(boundary)".utf8)
     }
 
-    /// More of the body has arrived.
+    /// Appends bytes of the body.
     public mutating func receive(_ buffer: ByteBuffer) {
         var buffer = buffer
         if pending.readableBytes == 0 {
@@ -48,7 +48,7 @@ public struct MultipartParser {
         }
     }
 
-    /// What comes next. Call until it says ``Event/needMore`` or ``Event/end``.
+    /// Returns the next event. Call until it returns ``Event/needMore`` or ``Event/end``.
     public mutating func next() throws(RegistryError) -> Event {
         while true {
             switch state {
@@ -66,7 +66,8 @@ public struct MultipartParser {
                 return .bytes(slice)
             case .delimiter:
                 guard let line = try readLine() else { return .needMore }
-                // Anything before the first delimiter is preamble; the line break before a delimiter belongs to it.
+                // Text before the first delimiter is preamble. The line break before a delimiter is part of the
+                // delimiter.
                 guard line.starts(with: delimiter) else { continue }
                 let rest = line.dropFirst(delimiter.count)
                 if rest.starts(with: [0x2d, 0x2d]) {
@@ -95,7 +96,7 @@ public struct MultipartParser {
         }
     }
 
-    /// A line without its end; `nil` when it is not all there yet.
+    /// Returns a line without its end, or `nil` if it is incomplete.
     private mutating func readLine() throws(RegistryError) -> [UInt8]? {
         let view = pending.readableBytesView
         guard let newline = view.prefix(Self.maximumLine).firstIndex(of: 0x0a) else {

@@ -2,13 +2,13 @@ package import Base
 
 /// The body of an answer to a blob request, as the head of the answer describes it.
 package enum RangeAnswer: Equatable {
-    /// These bytes of the blob; of a size that may be unknown.
+    /// A range of the blob, whose size may be unknown.
     case bytes(ByteRange, size: UInt64?)
-    /// multipart/byteranges: the parts say themselves.
+    /// A multipart/byteranges body; each part names its range.
     case multipart(boundary: String)
-    /// The blob from its beginning, although a range may have been asked for.
+    /// The blob from its start, although a range may have been requested.
     case whole(size: UInt64?)
-    /// 416; the size if the server said it.
+    /// Status 416, with the size if the server sent it.
     case unsatisfiable(size: UInt64?)
 
     /// Reads the head of an answer with status 200, 206 or 416.
@@ -22,11 +22,11 @@ package enum RangeAnswer: Equatable {
         case 200:
             self = .whole(size: header("content-length").flatMap { UInt64($0) })
         case 416:
-            // zot of 2023 answers 416 to what it does not support; the size helps to ask again.
+            // zot of 2023 answers 416 to unsupported ranges. The size helps with the next request.
             self = .unsatisfiable(size: header("content-range").flatMap { ContentRange($0)?.size })
         default:
             if let type = header("content-type"), let boundary = Self.boundary(type) {
-                // Answered to a single range by caches that store what they fetched for others.
+                // Caches that store responses for other clients answer a single range this way.
                 self = .multipart(boundary: boundary)
                 return
             }
@@ -40,12 +40,12 @@ package enum RangeAnswer: Equatable {
         }
     }
 
-    /// Whether `range` is what was asked for, or its beginning.
+    /// Checks that `range` is the requested one or its beginning.
     static func check(_ range: ByteRange, size: UInt64?, asked: BlobSelection) throws(RegistryError) {
         let isRight =
             switch asked {
             case .range(let wanted): range.offset == wanted.offset && range.end <= wanted.end
-            // A server may give the first range only, or make one of several.
+            // A server may send only the first of several ranges, or merge them.
             case .ranges(let wanted):
                 range.offset == wanted.first?.offset && range.end <= wanted.reduce(0) { max($0, $1.end) }
             case .whole: range.offset == 0
@@ -53,7 +53,7 @@ package enum RangeAnswer: Equatable {
                 if let size {
                     range.offset == size - min(count, size) && range.end <= size
                 } else {
-                    // `bytes a-b/*`: as long as asked for, or all of a smaller blob.
+                    // `bytes a-b/*`: the requested length, or all of a smaller blob.
                     range.count == count || (range.offset == 0 && range.count < count)
                 }
             }
@@ -62,7 +62,7 @@ package enum RangeAnswer: Equatable {
         }
     }
 
-    /// The boundary parameter of a multipart/byteranges type; at most 70 bytes by RFC 2046.
+    /// Returns the boundary parameter of a multipart/byteranges type: at most 70 bytes (RFC 2046).
     static func boundary(_ contentType: String) -> String? {
         let parts = contentType.split(separator: ";")
         guard let type = parts.first, type.lowercased().trimmed == "multipart/byteranges" else { return nil }

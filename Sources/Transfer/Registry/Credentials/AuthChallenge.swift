@@ -1,14 +1,14 @@
 /// One challenge of a `WWW-Authenticate` header (RFC 9110 §11.6.1).
 public struct AuthChallenge: Equatable {
-    /// Lower case: `bearer`, `basic`.
+    /// In lower case: `bearer`, `basic`.
     public var scheme: String
     /// Names in lower case.
     public var parameters: [String: String]
 
-    /// Longest header that is looked at.
+    /// The longest accepted header, in bytes.
     private static let maximumLength = 8192
 
-    /// All challenges of all `WWW-Authenticate` headers; what is malformed ends the header it stands in.
+    /// Parses all challenges of all `WWW-Authenticate` headers. Malformed text ends its header.
     public static func parse(_ headers: [String]) -> [AuthChallenge] {
         var found: [AuthChallenge] = []
         for header in headers.prefix(16) where header.utf8.count <= maximumLength {
@@ -54,7 +54,7 @@ public struct AuthChallenge: Equatable {
 
         private mutating func nextValue() -> String? {
             guard peek == 0x22 else {
-                // Some servers leave a URL unquoted: everything up to the comma is the value.
+                // Some servers do not quote a URL: the value extends to the comma.
                 let start = index
                 while let byte = peek, byte != 0x2c, byte != 0x20 { index += 1 }
                 return String(decoding: bytes[start..<index], as: UTF8.self)

@@ -3,8 +3,8 @@ import Concurrency
 import Logging
 import NIOHTTP1
 
-/// Authenticates at one host for everybody who asks it: one token for a repository however many layers need it, and one
-/// request for that token however many ask at once.
+/// Authentication at one host for all requests: one token a repository, and one request for it, however many tasks need
+/// it.
 final class Authorizer: Sendable {
     private let host: RegistryHost
     private let credentials: any CredentialSource
@@ -25,8 +25,8 @@ final class Authorizer: Sendable {
         self.logger = logger
     }
 
-    /// The `Authorization` value to begin with: `nil` while the host has demanded nothing. Where it is known that the host
-    /// wants a token and none is at hand, one is fetched first, which saves a round trip.
+    /// Returns the `Authorization` value to start with, or `nil` while the host has demanded nothing. If the host is
+    /// known to want a token and none is cached, it fetches one first, which saves a round trip.
     func header(for repository: Repository) async throws(RegistryError) -> Secret? {
         let now = clock.now
         let (header, demand) = cache.withLock { ($0.header(repository: repository.name, now: now), $0.demand) }
@@ -35,8 +35,7 @@ final class Authorizer: Sendable {
         return try await renew(repository, isRenewal: false)
     }
 
-    /// The host answered 401 to a request that carried `used`: the value to try again with, or `nil` when there is nothing
-    /// better to show.
+    /// Returns the value to retry with after the host answered 401 to a request with `used`, or `nil` if there is none.
     func header(
         for repository: Repository, afterChallenge challenges: [AuthChallenge], used: Secret?
     ) async throws(RegistryError) -> Secret? {
@@ -46,17 +45,18 @@ final class Authorizer: Sendable {
             let understood = cache.learn(challenges, repository: repository.name)
             return (understood, cache.header(repository: repository.name, now: now))
         }
-        // Somebody else has renewed it meanwhile.
+        // Another task has renewed it in the meantime.
         if let other { return other }
         guard isUnderstood else {
             throw RegistryError(
-                .unauthorized, "\(host) demands an authentication that is not understood", status: 401)
+                .unauthorized, "\(host) demands an unsupported authentication scheme", status: 401)
         }
         return try await renew(repository, isRenewal: used != nil)
     }
 
     private func renew(_ repository: Repository, isRenewal: Bool) async throws(RegistryError) -> Secret? {
-        // Who began it may be cancelled while others wait for the same token. Helpers and requests are bounded, so it ends.
+        // Who began it may be cancelled while others wait for the same token. Helpers and requests are bounded, so it
+        // ends.
         let outcome = await fetches.value(for: repository.name) {
             do throws(RegistryError) {
                 return .success(try await self.fetch(repository, isRenewal: isRenewal))
@@ -77,7 +77,7 @@ final class Authorizer: Sendable {
             found = try await credentials.credentials(for: request)
         } catch {
             logger.warning(
-                "credentials are not available, going on as anonymous",
+                "credentials unavailable, continuing anonymously",
                 metadata: ["registry": "\(host.authority)", "error": "\(error)"])
         }
         guard let demand = cache.withLock({ $0.demand }) else { return nil }

@@ -3,10 +3,10 @@ import FoundationEssentials
 import Glibc
 import NIOPosix
 
-/// Runs `docker-credential-<name> get` (docker/docker-credential-helpers): the server on standard input, JSON on
+/// A client of `docker-credential-<name> get` (docker/docker-credential-helpers): the server on standard input, JSON on
 /// standard output.
 struct CredentialHelper: Sendable {
-    /// Helpers block the thread that waits for them, so they get threads of their own.
+    /// A helper blocks the thread that waits for it, so helpers have threads of their own.
     private static let threads: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
@@ -21,7 +21,7 @@ struct CredentialHelper: Sendable {
         var Secret: String
     }
 
-    /// What the helper knows about `server`; `nil` when it says that it knows nothing.
+    /// Returns the helper's credentials for `server`, or `nil` if it has none.
     func get(_ server: String, from name: String) async throws(RegistryError) -> Credentials? {
         let program = try locate(name)
         let run = HelperRun(program: program, input: server + "\n", timeout: timeout)
@@ -35,17 +35,17 @@ struct CredentialHelper: Sendable {
         }
         let outcome = try result.get()
         guard outcome.succeeded else {
-            // The one message that all helpers share means that there is nothing, not that anything failed.
+            // All helpers share this one message. It means that there are none, not a failure.
             if String(decoding: outcome.output.prefix(256), as: UTF8.self).contains("credentials not found") {
                 return nil
             }
             throw RegistryError(.credentials, "\(program) failed for \(server)")
         }
-        // The output is a secret: neither it nor the decoder's error goes into ours.
+        // The output is a secret: neither it nor the decoder's error may enter ours.
         guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(outcome.output)) else {
-            throw RegistryError(.credentials, "\(program) gave no credentials that can be understood for \(server)")
+            throw RegistryError(.credentials, "\(program) returned malformed credentials for \(server)")
         }
-        // A name that no user can have says that the secret is an identity token.
+        // This impossible user name marks the secret as an identity token.
         if answer.Username == "<token>" { return .refreshToken(Registry.Secret(answer.Secret)) }
         return .password(user: answer.Username, password: Registry.Secret(answer.Secret))
     }
@@ -56,13 +56,13 @@ struct CredentialHelper: Sendable {
                 || byte == 0x2d || byte == 0x5f || byte == 0x2e
         }
         guard !name.isEmpty, name.utf8.count <= 128, name.utf8.allSatisfy(isPlain) else {
-            throw RegistryError(.credentials, "\(quoted(name)) cannot be the name of a credential helper")
+            throw RegistryError(.credentials, "\(quoted(name)) is not a valid name of a credential helper")
         }
         let program = "docker-credential-\(name)"
         for directory in directories where !directory.isEmpty {
             let path = directory + "/" + program
             if access(path, X_OK) == 0 { return path }
         }
-        throw RegistryError(.credentials, "there is no credential helper \(program)")
+        throw RegistryError(.credentials, "credential helper \(program) not found")
     }
 }

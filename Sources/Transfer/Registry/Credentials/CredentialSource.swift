@@ -1,20 +1,23 @@
-/// What to show a registry.
+/// Credentials for a registry.
 public enum Credentials: Sendable, Hashable {
-    /// A user and password (or personal token), for Basic and for fetching Bearer tokens.
+    /// A user and password (or personal access token), for Basic and for fetching Bearer tokens.
     case password(user: String, password: Secret)
-    /// An OAuth2 refresh token ("identity token" in docker's config), traded for Bearer tokens at the token endpoint.
+    /// An OAuth2 refresh token ("identity token" in docker's config), exchanged for Bearer tokens at the token
+    /// endpoint.
     case refreshToken(Secret)
-    /// A Bearer token to use as it is ("registry token").
+    /// A Bearer token that is used unchanged ("registry token").
     case bearer(Secret)
 }
 
-/// For whom credentials are wanted.
+/// The host and repository that need credentials.
 public struct CredentialRequest: Sendable, Hashable {
-    /// The host that will see them, with its port if any: a mirror or the upstream (`registry-1.docker.io` for Docker Hub).
+    /// The host that receives them, with its port if any: a mirror or the upstream (`registry-1.docker.io` for Docker
+    /// Hub).
     public var host: String
-    /// The repository, whose ``Repository/host`` is the upstream.
+    /// The repository. Its ``Repository/host`` is the upstream.
     public var repository: Repository
-    /// The credentials given last were refused, or a token made from them ran out: look anew, do not answer from a cache.
+    /// True if the last credentials were refused, or their token expired: look them up again, do not answer from a
+    /// cache.
     public var isRenewal: Bool
 
     public init(host: String, repository: Repository, isRenewal: Bool = false) {
@@ -24,26 +27,26 @@ public struct CredentialRequest: Sendable, Hashable {
     }
 }
 
-/// Where credentials come from: docker's configuration file, kubelet's providers, what CRI pulls reveal.
+/// A source of credentials: docker's configuration file, kubelet's providers, credentials from CRI pulls.
 ///
-/// This protocol is the one place where they all meet the client. It is asked when a registry demands authentication,
-/// and again when a token has run out; tokens, not credentials, are what the client caches.
+/// The client uses all of them through this protocol. It asks when a registry demands authentication, and again when a
+/// token has expired. The client caches tokens, not credentials.
 public protocol CredentialSource: Sendable {
-    /// Credentials for `request`, or `nil` when this source has none: the client then goes on as anonymous.
+    /// Returns credentials for `request`, or `nil` if this source has none. The client then continues anonymously.
     ///
-    /// - Throws: when the source should have known but failed (a broken helper). The client logs it and goes on as
-    ///   anonymous, because many images are public.
+    /// - Throws: if the source failed (a broken helper). The client logs it and continues anonymously, because many
+    ///   images are public.
     func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials?
 }
 
-/// No credentials at all.
+/// A source without credentials.
 public struct AnonymousCredentials: CredentialSource {
     public init() {}
 
     public func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials? { nil }
 }
 
-/// The first of several sources that has an answer.
+/// The first answer of several sources.
 public struct CredentialChain: CredentialSource {
     private let sources: [any CredentialSource]
 

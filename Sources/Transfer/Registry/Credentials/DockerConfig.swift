@@ -39,8 +39,8 @@ package struct DockerConfig {
         return nil
     }
 
-    /// Returns the names under which clients file a host's credentials. Helpers are asked for the first one. Docker Hub's
-    /// entry is named after its version 1 index.
+    /// Returns the names under which clients file a host's credentials. Helpers are asked for the first one. Docker
+    /// Hub's entry is named after its version 1 index.
     static func names(of host: String) -> [String] {
         switch host {
         case "docker.io", "registry-1.docker.io", "index.docker.io":

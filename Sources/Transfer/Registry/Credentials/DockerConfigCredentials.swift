@@ -4,12 +4,12 @@ import NIOPosix
 
 /// Credentials from docker's `config.json`: `auths`, `credHelpers` and `credsStore`.
 ///
-/// The file is read each time credentials are wanted, so that one that was rotated is used at once.
+/// It reads the file for each request, so that rotated credentials take effect at once.
 public struct DockerConfigCredentials: CredentialSource {
-    /// Largest file that is read.
+    /// The largest accepted file, in bytes.
     private static let maximumSize = 4 << 20
 
-    /// The file.
+    /// The path of `config.json`.
     public let path: String
     private let helper: CredentialHelper
 
@@ -63,7 +63,7 @@ public struct DockerConfigCredentials: CredentialSource {
         case .failure(.missing):
             return nil
         case .failure(let error):
-            throw RegistryError(.configuration, "\(path) cannot be read", cause: error)
+            throw RegistryError(.configuration, "cannot read \(path)", cause: error)
         case .success(let bytes):
             guard let config = DockerConfig(bytes: bytes) else {
                 throw RegistryError(.configuration, "\(path) is not a docker configuration file")

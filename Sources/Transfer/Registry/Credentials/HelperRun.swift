@@ -1,9 +1,9 @@
 import Base
 import Glibc
 
-/// One run of a helper program: bounded in time and in output, and gone afterwards with everything it started.
+/// One run of a helper program, bounded in time and output. Nothing that the helper started outlives it.
 ///
-/// `posix_spawn` and not swift-subprocess: version 1.0 of that traps ("FileDescriptor was not closed") when a program
+/// It uses `posix_spawn`, not swift-subprocess: version 1.0 traps ("FileDescriptor was not closed") when a program
 /// exits without reading its input, and a helper must not be able to end the daemon.
 struct HelperRun: Sendable {
     struct Outcome: Sendable {
@@ -11,21 +11,21 @@ struct HelperRun: Sendable {
         var succeeded: Bool
     }
 
-    /// Most output that is taken.
+    /// The most accepted output, in bytes.
     private static let maximumOutput = 256 << 10
-    /// How often, in milliseconds, it is looked whether a program is gone that has left its output open.
+    /// The interval, in milliseconds, between checks for a program that has exited and left its output open.
     private static let pollInterval: UInt64 = 20
 
     let program: String
     let input: String
     let timeout: Duration
 
-    /// Runs it; blocks the calling thread for at most about ``timeout``.
+    /// Runs the program, and blocks the calling thread for at most about ``timeout``.
     func perform() throws(RegistryError) -> Outcome {
         let source = try inputFile()
         defer { close(source) }
         var ends: [Int32] = [-1, -1]
-        // A socket pair instead of a pipe because it can be made close-on-exec in one step without GNU extensions.
+        // A socket pair instead of a pipe: it can be made close-on-exec in one step without GNU extensions.
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw failed("socketpair", errno) }
         defer { close(ends[0]) }
@@ -37,7 +37,7 @@ struct HelperRun: Sendable {
             throw error
         }
         close(ends[1])
-        // Whatever happens, nothing of the helper's process group outlives this call.
+        // Nothing of the helper's process group may outlive this call.
         var status: Int32?
         defer {
             kill(-child, SIGKILL)
@@ -57,10 +57,10 @@ struct HelperRun: Sendable {
     private var late: RegistryError { RegistryError(.credentials, "\(program) did not finish in time") }
 
     private func failed(_ call: String, _ error: Int32) -> RegistryError {
-        RegistryError(.credentials, "\(program) cannot be run: \(call): errno \(error)")
+        RegistryError(.credentials, "cannot run \(program): \(call): errno \(error)")
     }
 
-    /// A file without a name instead of a pipe: nobody has to write to a program that may not be reading.
+    /// Returns an unnamed file with the input. With a pipe we could block on a program that does not read.
     private func inputFile() throws(RegistryError) -> Int32 {
         let path = "/tmp/.rivulet-helper-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -85,7 +85,7 @@ struct HelperRun: Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // Its own process group, and the signals as a shell would give them: ours may be blocked or ignored.
+        // A process group of its own, and default signals as from a shell: ours may be blocked or ignored.
         var none = sigset_t()
         sigemptyset(&none)
         var all = sigset_t()
@@ -116,7 +116,7 @@ struct HelperRun: Sendable {
             var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             let ready = poll(&waiting, 1, Int32(min(left / 1_000_000 + 1, Self.pollInterval)))
             if ready <= 0 {
-                // Gone, but something that it has started still holds the pipe: what is there is all there will be.
+                // The program has exited, but one of its children holds the socket open. No more output will come.
                 if status != nil { return output }
                 status = Self.wait(child, WNOHANG)
                 continue
@@ -134,13 +134,13 @@ struct HelperRun: Sendable {
         }
     }
 
-    /// The wait status; `nil` when it has not ended.
+    /// Returns the wait status, or `nil` if the child still runs.
     private static func wait(_ child: pid_t, _ options: Int32) -> Int32? {
         var status: Int32 = 0
         while true {
             let result = waitpid(child, &status, options)
             if result == child { return status }
-            // Somebody else has reaped it: its status is lost.
+            // Another part of the process has reaped it: its status is lost.
             if result < 0 && errno != EINTR { return -1 }
             if result == 0 { return nil }
         }

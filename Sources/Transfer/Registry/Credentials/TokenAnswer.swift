@@ -21,8 +21,8 @@ package struct TokenAnswer {
         }
     }
 
-    /// Decodes the body of an answer. Returns `nil` when it holds no token that fits into a header. The decoder's error is
-    /// dropped because it could quote the token.
+    /// Decodes the body of an answer. Returns `nil` when it holds no token that fits into a header. The decoder's error
+    /// is dropped because it could quote the token.
     package init?(bytes: [UInt8]) {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)),
             let text = [wire.token, wire.accessToken].compactMap({ $0 }).first(where: { !$0.isEmpty }),

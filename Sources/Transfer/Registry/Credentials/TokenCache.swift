@@ -3,25 +3,25 @@ import Concurrency
 
 /// The state of an ``Authorizer``: one host's challenge and tokens. Pure.
 package struct TokenCache {
-    /// What the host demands, once it has said so.
+    /// The scheme that the host demands, once it has demanded one.
     enum Demand: Equatable {
         case bearer(realm: String, service: String, scopes: [String: String])
         case basic
     }
 
-    /// Most repositories whose tokens are kept.
+    /// The most repositories with a cached token.
     private static let maximumTokens = 1024
     private(set) var demand: Demand?
     private var tokens = BoundedCache<String, Expiring<Secret>>(capacity: maximumTokens)
 
     package init() {}
 
-    /// The `Authorization` value to use for `repository`, if there is one that is still good.
+    /// Returns a valid `Authorization` value for `repository`, if one is cached.
     mutating func header(repository: String, now: MonotonicTime) -> Secret? {
         tokens.value(of: repository, at: now)
     }
 
-    /// The host has answered 401 with these challenges; Bearer is preferred. `false` when none is understood.
+    /// Records the challenges of a 401 response; Bearer is preferred. Returns `false` if none is supported.
     package mutating func learn(_ challenges: [AuthChallenge], repository: String) -> Bool {
         if let bearer = challenges.first(where: { $0.scheme == "bearer" && $0.parameters["realm"] != nil }) {
             var scopes: [String: String] = [:]
@@ -38,7 +38,7 @@ package struct TokenCache {
         return false
     }
 
-    /// The scope to ask for: what the challenge named, with pulling from the repository always in it.
+    /// Returns the scopes to request: the challenged one, and always pull from the repository.
     package static func scopes(repository: String, challenged: String?) -> [String] {
         let own = "repository:\(repository):pull"
         guard let challenged else { return [own] }
@@ -56,7 +56,7 @@ package struct TokenCache {
         tokens[repository] = Expiring(header, until: expires)
     }
 
-    /// `header` has been refused: never use it again.
+    /// Drops `header` after the host refused it.
     mutating func forget(_ header: Secret, repository: String) {
         if tokens.peek(repository)?.value == header { tokens[repository] = nil }
     }

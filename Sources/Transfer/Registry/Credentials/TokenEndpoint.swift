@@ -4,9 +4,10 @@ import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 
-/// Trades credentials for Bearer tokens (distribution's "token authentication" and "OAuth2" specifications).
+/// A client of a token endpoint, which exchanges credentials for Bearer tokens (distribution's "token authentication"
+/// and "OAuth2" specifications).
 struct TokenEndpoint {
-    /// Largest answer that is read; real ones are a few KiB.
+    /// The largest accepted response, in bytes. Real ones have a few KiB.
     private static let maximumAnswer = 256 << 10
 
     let host: RegistryHost
@@ -14,11 +15,10 @@ struct TokenEndpoint {
     let userAgent: String
     let counters: RegistryCounters
 
-    /// A token for `scopes`; anonymous without credentials.
+    /// Fetches a token for `scopes`, anonymously without credentials.
     ///
-    /// With credentials the OAuth2 POST is tried first and the older GET next, as containerd does it: Docker Hub, ACR and
-    /// Quay know the POST, others answer it with 404, 405, 401 or (ACR for a password that is none of a service principal)
-    /// 400.
+    /// With credentials it tries the OAuth2 POST first, then the older GET, as containerd does. Docker Hub, ACR and
+    /// Quay support POST. Others answer 404, 405, 401 or, for an ACR password that is not a service principal's, 400.
     func fetch(
         realm: String, service: String, scopes: [String], credentials: Credentials?
     ) async throws(RegistryError) -> TokenAnswer {
@@ -34,7 +34,8 @@ struct TokenEndpoint {
         return try await decode(response)
     }
 
-    /// A registry that is reached over TLS must not make us show a password in the clear, nor somewhere that is not HTTP.
+    /// Checks the realm: a registry behind TLS must not make us send a password in the clear, nor to something that is
+    /// not HTTP.
     private func check(_ realm: String) throws(RegistryError) {
         guard realm.hasPrefix("https://") || (realm.hasPrefix("http://") && host.isPlain) else {
             throw RegistryError(
@@ -90,7 +91,7 @@ struct TokenEndpoint {
 
     private func decode(_ response: HTTPClientResponse) async throws(RegistryError) -> TokenAnswer {
         guard let answer = TokenAnswer(bytes: try await response.readBody(limit: Self.maximumAnswer)) else {
-            throw RegistryError(.malformedAnswer, "the token endpoint of \(host) gave no token")
+            throw RegistryError(.malformedAnswer, "the token endpoint of \(host) returned no token")
         }
         return answer
     }
@@ -99,12 +100,12 @@ struct TokenEndpoint {
         let error = StatusError.make(
             response, doing: "the token endpoint of \(host)", clock: nil)
         _ = try? await response.readBody(limit: Self.maximumAnswer)
-        // 400 and 404 here mean "not with these credentials" as well.
+        // At a token endpoint, 400 and 404 also mean that the credentials are refused.
         guard error.code == .unexpectedStatus || error.code == .notFound else { return error }
         return RegistryError(.unauthorized, error.message, status: error.status)
     }
 
-    /// `application/x-www-form-urlencoded`.
+    /// Encodes `application/x-www-form-urlencoded`.
     static func encode(_ pairs: [(String, String)]) -> String {
         pairs.map { $0.0.percentEncoded + "=" + $0.1.percentEncoded }.joined(separator: "&")
     }

@@ -3,12 +3,12 @@ import Concurrency
 import Logging
 import NIOPosix
 
-/// The hosts of each upstream, from containerd's `hosts.toml` directories; read again when something there has changed,
-/// which is looked for at most every few seconds, and only when a request is made.
+/// The hosts of each upstream, from containerd's `hosts.toml` directories. A request makes it check for changes, at
+/// most every few seconds.
 final class HostDirectory: Sendable {
     /// The time for which an answer is given without looking.
     static let lookInterval: Duration = .seconds(3)
-    /// Upstreams that are remembered.
+    /// The most upstreams to remember.
     private static let maximumEntries = 1024
 
     private struct Entry {
@@ -35,7 +35,7 @@ final class HostDirectory: Sendable {
         let roots = roots
         let listing: HostListing
         do {
-            // The disk may take its time; nothing of it may hold up an event loop or the cooperative pool.
+            // The disk may be slow; it must not hold up an event loop or the cooperative pool.
             listing = try await NIOThreadPool.singleton.runIfActive {
                 if let known, known.listing.isCurrent { return known.listing }
                 return HostListing.read(roots: roots, upstream: upstream)
@@ -44,13 +44,13 @@ final class HostDirectory: Sendable {
             return known?.listing.hosts ?? [RegistryHost.upstream(upstream)]
         }
         if let problem = listing.problem, problem.message != known?.listing.problem?.message {
-            logger.error("hosts.toml is not used", metadata: ["registry": "\(upstream)", "error": "\(problem)"])
+            logger.error("ignoring hosts.toml", metadata: ["registry": "\(upstream)", "error": "\(problem)"])
         }
         entries.withLock { $0[upstream] = Entry(listing: listing, looked: now) }
         return listing.hosts
     }
 
-    /// The upstreams that have a directory of their own, by name.
+    /// Returns the names of the upstreams that have a directory.
     func upstreams() async -> [String] {
         let roots = roots
         let found = try? await NIOThreadPool.singleton.runIfActive { HostListing.upstreams(roots: roots) }
@@ -58,28 +58,28 @@ final class HostDirectory: Sendable {
     }
 }
 
-/// What the directories said about one upstream at one time.
+/// The contents of the directories for one upstream at one time.
 public struct HostListing: Sendable {
-    /// In the order in which they are to be tried.
+    /// The hosts in the order to try them.
     public private(set) var hosts: [RegistryHost]
-    /// Why `hosts.toml` could not be used, if it could not; then ``hosts`` is what containerd falls back to.
+    /// The reason why `hosts.toml` is unusable, if it is. ``hosts`` is then containerd's fallback.
     public private(set) var problem: RegistryError?
-    /// Everything that was looked at; an absent file may appear.
+    /// Every path that was read, also absent ones: a file may appear later.
     private var seen: [String: SmallFile.Stamp?] = [:]
 
-    /// Largest `hosts.toml` that is read.
+    /// The largest accepted `hosts.toml`, in bytes.
     private static let maximumSize = 1 << 20
 
-    /// Whether everything is still as it was found.
+    /// True if nothing has changed since.
     var isCurrent: Bool {
         seen.allSatisfy { SmallFile.stamp($0.key) == $0.value }
     }
 
-    /// Looks `upstream` up as containerd does: the first of `roots` that has one of `<host>_<port>_`, `<host>:<port>` and
-    /// `_default` decides. A file that cannot be parsed is reported, and counts as missing.
+    /// Looks `upstream` up as containerd does: the first of `roots` with one of `<host>_<port>_`, `<host>:<port>` and
+    /// `_default` wins. A malformed file is reported, and counts as missing.
     public static func read(roots: [String], upstream: String) -> HostListing {
         var listing = HostListing(hosts: [])
-        // An upstream that is no host name must not become a path.
+        // An upstream that is not a host name must not become a path.
         guard ReferenceGrammar.isDomain(upstream[...]), let directory = listing.find(roots, upstream) else {
             listing.hosts = [RegistryHost.upstream(upstream)]
             return listing
@@ -88,7 +88,7 @@ public struct HostListing: Sendable {
         return listing
     }
 
-    /// The upstreams that have a directory of their own in `roots`, by name.
+    /// Returns the names of the upstreams that have a directory in `roots`.
     static func upstreams(roots: [String]) -> [String] {
         var found: Set<String> = []
         for root in roots {
@@ -100,7 +100,7 @@ public struct HostListing: Sendable {
         return found.sorted()
     }
 
-    /// `host:port` for `host_port_`. `_default` is no domain, nor are `.` and `..`.
+    /// Returns `host:port` for `host_port_`. `_default`, `.` and `..` are not domains.
     private static func upstream(ofDirectory name: String) -> String {
         guard name.hasSuffix("_"), let underscore = name.dropLast().lastIndex(of: "_") else { return name }
         return "\(name[..<underscore]):\(name[name.index(after: underscore)...].dropLast())"
@@ -149,14 +149,14 @@ public struct HostListing: Sendable {
         hosts = [certificates(directory, upstream)]
     }
 
-    /// `nil` when the file is missing or empty.
+    /// Returns `nil` if the file is missing or empty.
     private static func text(_ path: String) throws(RegistryError) -> String? {
         let bytes: [UInt8]
         do throws(SmallFile.Failure) {
             bytes = try SmallFile.read(path, limit: maximumSize)
         } catch {
             if error == .missing { return nil }
-            throw RegistryError(.configuration, "\(path) cannot be read", cause: error)
+            throw RegistryError(.configuration, "cannot read \(path)", cause: error)
         }
         guard !bytes.isEmpty else { return nil }
         guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
@@ -165,7 +165,7 @@ public struct HostListing: Sendable {
         return text
     }
 
-    /// Docker's layout: `*.crt` are authorities, `*.cert` with the `*.key` of the same name client certificates.
+    /// Reads docker's layout: `*.crt` are authorities, `*.cert` with the `*.key` of the same name client certificates.
     private mutating func certificates(_ directory: String, _ upstream: String) -> RegistryHost {
         _ = look(directory)
         var host = RegistryHost.upstream(upstream)

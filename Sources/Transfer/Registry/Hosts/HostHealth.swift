@@ -1,21 +1,21 @@
 import Base
 import Concurrency
 
-/// Which hosts could not be reached lately: they are tried last, so that a dead mirror costs its timeout once and not with
-/// each request. Pure.
+/// The hosts that recently failed. They are tried last, so that a dead mirror costs its timeout once, not with each
+/// request. Pure.
 struct HostHealth {
     private struct Trouble {
         var failures: Int
         var until: MonotonicTime
     }
 
-    /// Passed over for so long after the first failure; doubled with each further one.
+    /// The penalty after the first failure, in nanoseconds. Each further failure doubles it.
     private static let shortest: Duration = .seconds(2)
     private static let longest: Duration = .seconds(60)
 
     private var troubles = BoundedCache<String, Trouble>(capacity: 1024)
 
-    /// No connection to `host`, or no answer from it.
+    /// Records that `host` refused the connection or did not answer.
     mutating func failed(_ host: String, now: MonotonicTime) {
         let failures = min((troubles[host]?.failures ?? 0) + 1, 10)
         let pause = min(Self.shortest * (1 << (failures - 1)), Self.longest)

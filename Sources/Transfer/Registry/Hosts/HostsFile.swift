@@ -2,17 +2,17 @@ import TOMLKit
 
 /// One `hosts.toml` (containerd's docs/hosts.md; core/remotes/docker/config/hosts.go).
 ///
-/// The result has the `[host]` tables in file order and, last, the server: its own address, or the upstream's where the
-/// file does not say.
+/// The result has the `[host]` tables in file order and, last, the server: its own address, or the upstream's if the
+/// file has none.
 package struct HostsFile {
     private let path: String
     private let directory: String
     private let upstream: String
     private let outline: TOMLOutline
-    /// Says when a certificate was last written.
+    /// Returns the time of a certificate's last change.
     private let stamp: (String) -> TLSSettings.File
 
-    /// Parses a file that lies at `path`.
+    /// Parses a file from `path`.
     ///
     /// - Throws: code `configuration`, with the file's name and the line.
     package static func hosts(
@@ -38,13 +38,13 @@ package struct HostsFile {
         } catch let error as TOMLParseError {
             throw RegistryError(.configuration, "\(path):\(error.source.begin.line): \(error.description)")
         } catch {
-            throw RegistryError(.configuration, "\(path) cannot be parsed", cause: error)
+            throw RegistryError(.configuration, "cannot parse \(path)", cause: error)
         }
         var hosts: [RegistryHost] = []
         if let value = root["host"] {
             guard let tables = value.table else { throw wrong(["host"], "must be a table") }
             var keys = outline.keys(below: "host").filter { tables[$0] != nil }
-            // Keys with escapes that the outline reads otherwise come last rather than not at all.
+            // Keys with escapes that the outline reads differently come last, rather than not at all.
             keys += tables.keys.filter { !keys.contains($0) }
             for key in keys {
                 guard let table = tables[key]?.table else { throw wrong(["host", key], "must be a table") }
@@ -65,7 +65,7 @@ package struct HostsFile {
             host = parsed
             host.capabilities = try capabilities(table, at: place)
         } else {
-            // As containerd: the upstream's own entry can do everything, whatever the file says.
+            // As in containerd: the upstream's own entry has every capability, whatever the file says.
             host = .upstream(upstream)
         }
         host.tls.authorities = try strings(table, "ca", at: place).map(file)
@@ -84,7 +84,7 @@ package struct HostsFile {
         return host
     }
 
-    /// `https` unless the URL says otherwise; `/v2` behind its path unless that is overridden.
+    /// Parses a host's URL. The scheme defaults to `https`; `/v2` follows the path unless overridden.
     static func parse(_ text: String, overridePath: Bool) -> RegistryHost? {
         var rest = text[...]
         var scheme = "https"
@@ -122,7 +122,8 @@ package struct HostsFile {
         return result.isEmpty ? .all : result
     }
 
-    /// A string is a PEM file with certificate and key; a list has such strings, or pairs of files.
+    /// Parses client certificates. A string is a PEM file with certificate and key; a list has such strings, or pairs
+    /// of files.
     private func clientCertificates(
         _ table: TOMLTable, at place: [String]
     ) throws(RegistryError) -> [TLSSettings.ClientCertificate] {
@@ -179,7 +180,7 @@ package struct HostsFile {
         return flag
     }
 
-    /// A string, or a list of them.
+    /// Reads a string or a list of strings.
     private func strings(_ table: TOMLTable, _ key: String, at place: [String]) throws(RegistryError) -> [String] {
         guard let value = table[key] else { return [] }
         if let text = value.string { return [text] }
@@ -199,13 +200,13 @@ package struct HostsFile {
     }
 }
 
-/// Go's `time.ParseDuration`: `1h30m`, `1.5s`, `300ms`.
+/// Durations as Go's `time.ParseDuration` reads them: `1h30m`, `1.5s`, `300ms`.
 enum GoDuration {
     private static let units: [(name: String, nanoseconds: Double)] = [
         ("ns", 1), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9),
     ]
 
-    /// `nil` when `text` is malformed, negative, or longer than a day.
+    /// Returns `nil` if `text` is malformed, negative, or longer than a day.
     static func parse(_ text: String) -> Duration? {
         if text == "0" { return .zero }
         var rest = text[...]

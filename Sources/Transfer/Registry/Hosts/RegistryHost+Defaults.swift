@@ -1,9 +1,9 @@
 extension RegistryHost {
-    /// The upstream itself, where no `hosts.toml` says otherwise.
+    /// Returns the upstream itself, for a registry without `hosts.toml`.
     ///
-    /// As containerd does it: `docker.io` is served by `registry-1.docker.io`; loopback is HTTPS on port 443, plain HTTP on
-    /// port 80, on any other whatever it speaks (``RegistryHost/mayBeSecure``), and its certificates are not verified;
-    /// everything else is HTTPS.
+    /// As in containerd, `registry-1.docker.io` serves `docker.io`. A loopback address uses HTTPS on port 443, plain
+    /// HTTP on port 80, and on any other port whichever the server speaks (``RegistryHost/mayBeSecure``), without
+    /// verification of certificates. Everything else uses HTTPS.
     public static func upstream(_ host: String) -> RegistryHost {
         if host == "docker.io" {
             return RegistryHost(scheme: "https", authority: "registry-1.docker.io")
@@ -19,9 +19,9 @@ extension RegistryHost {
     }
 }
 
-/// Host names with ports, as they stand in references and URLs.
+/// Host names with ports, as in references and URLs.
 enum Authority {
-    /// The port after the last colon outside brackets.
+    /// Returns the port after the last colon outside brackets.
     static func port(of authority: String) -> Int? {
         guard let colon = authority.lastIndex(of: ":") else { return nil }
         let after = authority[authority.index(after: colon)...]
@@ -30,7 +30,7 @@ enum Authority {
         return Int(after)
     }
 
-    /// Without the port and the brackets.
+    /// Returns the host without port and brackets.
     static func name(of authority: String) -> Substring {
         if authority.hasPrefix("[") {
             return authority.dropFirst().prefix { $0 != "]" }
@@ -38,7 +38,7 @@ enum Authority {
         return authority.prefix { $0 != ":" }
     }
 
-    /// `localhost`, 127.0.0.0/8 or ::1.
+    /// Returns true for `localhost`, 127.0.0.0/8 and ::1.
     static func isLoopback(_ authority: String) -> Bool {
         let name = name(of: authority)
         if name == "localhost" || name == "::1" { return true }

@@ -1,5 +1,5 @@
-/// One place where a registry's content can be had: the upstream or a mirror, as a `[host]` table of `hosts.toml` or
-/// containerd's defaults describe it.
+/// One host with a registry's content: the upstream or a mirror, from a `[host]` table of `hosts.toml` or containerd's
+/// defaults.
 public struct RegistryHost: Sendable, Hashable {
     public struct Capabilities: OptionSet, Sendable, Hashable {
         public let rawValue: UInt8
@@ -7,7 +7,7 @@ public struct RegistryHost: Sendable, Hashable {
 
         /// Content by digest.
         public static let pull = Capabilities(rawValue: 1)
-        /// Tags to digests: only a host that is trusted to do so.
+        /// Tags to digests; only for a host trusted to resolve them.
         public static let resolve = Capabilities(rawValue: 2)
         public static let push = Capabilities(rawValue: 4)
         public static let referrers = Capabilities(rawValue: 8)
@@ -26,19 +26,19 @@ public struct RegistryHost: Sendable, Hashable {
 
     /// `http` or `https`.
     public var scheme: String
-    /// Host, and port if it is not the scheme's own.
+    /// The host, and its port unless it is the scheme's default.
     public var authority: String
-    /// What stands before the repository name: `/v2` unless overridden.
+    /// The part before the repository name: `/v2` unless overridden.
     public var path: String
     public var capabilities: Capabilities
-    /// Sent with every request to this host and to nobody else. May hold secrets: never logged.
+    /// Sent with every request to this host and to no other. They may be secrets: never log them.
     public var headers: [Header]
     public var tls: TLSSettings
-    /// How long connecting may take, in nanoseconds; `nil` for the client's default.
+    /// The time limit for a connection, in nanoseconds; `nil` for the client's default.
     public var dialTimeout: Duration?
-    /// ``scheme`` is `http`, but TLS is tried first, as containerd does it from 1.7 on: for a loopback address on a port
-    /// that says nothing, and where TLS is configured for a host that is given as `http`. A server that does not answer
-    /// in TLS is spoken to without.
+    /// True if ``scheme`` is `http` but TLS is tried first, as in containerd since 1.7: for a loopback address on an
+    /// arbitrary port, and for an `http` host with a TLS configuration. A server that does not answer in TLS gets plain
+    /// HTTP.
     public var mayBeSecure: Bool
 
     public init(
@@ -56,12 +56,12 @@ public struct RegistryHost: Sendable, Hashable {
         self.mayBeSecure = mayBeSecure
     }
 
-    /// Scheme, host and path: the part of a URL before the repository name. Holds no secret.
+    /// Scheme, host and path: the part of a URL before the repository name. Contains no secret.
     public var base: String { "\(scheme)://\(authority)\(path)" }
 
     var isPlain: Bool { scheme == "http" }
 
-    /// Whether this host stands in for `upstream` and must be told so (`ns=`), as containerd decides it.
+    /// True if this host stands in for `upstream` and must be told so (`ns=`), by containerd's rule.
     func isProxy(for upstream: String) -> Bool {
         guard authority != upstream else { return false }
         return !(upstream == "docker.io" && authority == "registry-1.docker.io")
@@ -72,9 +72,9 @@ extension RegistryHost: CustomStringConvertible {
     public var description: String { base }
 }
 
-/// How a host proves who it is, and we to it.
+/// The trust in a host's certificate, and our own identity.
 public struct TLSSettings: Sendable, Hashable {
-    /// A PEM file and when it was last written: a rotated certificate makes new connections.
+    /// A PEM file and its modification time: a rotated certificate makes new connections.
     public struct File: Sendable, Hashable {
         public var path: String
         /// Nanoseconds since 1970.
@@ -96,11 +96,11 @@ public struct TLSSettings: Sendable, Hashable {
         }
     }
 
-    /// Trusted beside the system's.
+    /// Trusted in addition to the system's.
     public var authorities: [File]
-    /// Shown when asked for one; the first counts.
+    /// Presented on request; only the first is used.
     public var clientCertificates: [ClientCertificate]
-    /// Any certificate will do.
+    /// True if any certificate is accepted.
     public var skipVerify: Bool
 
     public init(
@@ -111,7 +111,7 @@ public struct TLSSettings: Sendable, Hashable {
         self.skipVerify = skipVerify
     }
 
-    /// The same trust, without our own identity: for the targets of redirects.
+    /// The same trust without our identity, for the targets of redirects.
     var withoutIdentity: TLSSettings {
         TLSSettings(authorities: authorities, skipVerify: skipVerify)
     }

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Configuration files: read whole, with a bound, and recognised when they have changed.
+/// Bounded reads of configuration files, with stamps that detect changes.
 enum SmallFile {
-    /// What tells one version of a file from the next.
+    /// The identity of one version of a file.
     struct Stamp: Hashable {
         var inode: UInt64
         var size: Int64
@@ -17,7 +17,7 @@ enum SmallFile {
         case unreadable(errno: Int32)
     }
 
-    /// `nil` when there is nothing there, or nothing that may be looked at.
+    /// Returns `nil` if the path does not exist or is not accessible.
     static func stamp(_ path: String) -> Stamp? {
         var found = stat()
         guard stat(path, &found) == 0 else { return nil }
@@ -27,9 +27,9 @@ enum SmallFile {
             isDirectory: found.st_mode & S_IFMT == S_IFDIR)
     }
 
-    /// The bytes of a regular file of at most `limit` bytes.
+    /// Reads a regular file of at most `limit` bytes.
     static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
-        // Not blocking, in case somebody put a FIFO there.
+        // Non-blocking, in case the path is a FIFO.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let error = errno
@@ -53,7 +53,7 @@ enum SmallFile {
         }
     }
 
-    /// The names in a directory, sorted; none when it cannot be read.
+    /// Returns the sorted names in a directory; none if it is unreadable.
     static func names(in directory: String) -> [String] {
         guard let stream = opendir(directory) else { return [] }
         defer { closedir(stream) }

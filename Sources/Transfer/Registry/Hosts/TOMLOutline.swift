@@ -1,13 +1,13 @@
-/// Where each key of a TOML document stands, in the order of the document.
+/// The line of each key of a TOML document, in document order.
 ///
-/// TOMLKit (toml++) keeps tables sorted by key and does not say where a value stood, but the order of the `[host]` tables
-/// in `hosts.toml` is the order in which hosts are tried, and an error must name its line. The document has been
-/// parsed before: this scan is lenient and only needs to be right for well-formed text.
+/// TOMLKit (toml++) sorts tables by key and drops positions. But the order of the `[host]` tables in `hosts.toml` is
+/// the order in which hosts are tried, and an error must name its line. TOMLKit has parsed the document before, so this
+/// scan is lenient: it only has to be right for well-formed text.
 struct TOMLOutline {
     struct Entry: Equatable {
-        /// The whole dotted path from the root, quotes removed.
+        /// The dotted path from the root, without quotes.
         var path: [String]
-        /// From 1.
+        /// Counted from 1.
         var line: Int
     }
 
@@ -19,7 +19,7 @@ struct TOMLOutline {
         entries = scanner.entries
     }
 
-    /// The line of a key, or of the nearest table around it.
+    /// Returns the line of a key, or of the nearest enclosing table.
     func line(of path: [String]) -> Int? {
         var path = path
         while !path.isEmpty {
@@ -29,7 +29,7 @@ struct TOMLOutline {
         return nil
     }
 
-    /// The keys directly below `table`, in order of first appearance.
+    /// Returns the keys directly below `table`, in order of first appearance.
     func keys(below table: String) -> [String] {
         var seen: Set<String> = []
         return entries.compactMap { entry in
@@ -39,7 +39,7 @@ struct TOMLOutline {
     }
 
     private struct Scanner {
-        /// Deepest nesting of arrays and inline tables that is followed.
+        /// The deepest accepted nesting of arrays and inline tables.
         static let maximumDepth = 64
         let bytes: [UInt8]
         var index = 0
@@ -70,7 +70,7 @@ struct TOMLOutline {
             }
         }
 
-        /// `key = value`
+        /// Parses `key = value`.
         mutating func assignment(in table: [String], depth: Int) {
             let path = table + key()
             entries.append(Entry(path: path, line: line))
@@ -118,7 +118,7 @@ struct TOMLOutline {
             }
         }
 
-        /// A dotted key.
+        /// Parses a dotted key.
         mutating func key() -> [String] {
             var parts: [String] = []
             while true {
@@ -138,7 +138,7 @@ struct TOMLOutline {
             }
         }
 
-        /// Any of the four kinds of string; escapes other than those of quotes and backslashes are kept as they are.
+        /// Parses any of the four kinds of string. Only escaped quotes and backslashes are decoded.
         mutating func string() -> String {
             guard let quote = peek else { return "" }
             let isMultiline = index + 2 < bytes.count && bytes[index + 1] == quote && bytes[index + 2] == quote

@@ -7,13 +7,13 @@ public struct Descriptor: Sendable, Hashable {
     /// In bytes; never negative in a decoded descriptor.
     public var size: UInt64
     public var annotations: [String: String]
-    /// Where else the blob may be had. Never followed: such a layer is reported as ``LayerPacking/foreign``.
+    /// Other locations of the blob. Never followed: such a layer is reported as ``LayerPacking/foreign``.
     public var urls: [String]
-    /// Only in an index.
+    /// Only set in an index.
     public var platform: Platform?
-    /// Only in an index: what kind of artifact it is (OCI 1.1).
+    /// Only set in an index: the kind of artifact (OCI 1.1).
     public var artifactType: String?
-    /// The bytes themselves, in base64, where the author has put them into the manifest. Not checked against ``digest``.
+    /// The bytes themselves, base64-encoded by the author in the manifest. Not checked against ``digest``.
     public var data: String?
 
     public init(
@@ -30,7 +30,7 @@ public struct Descriptor: Sendable, Hashable {
         self.data = data
     }
 
-    /// How the bytes are packed, for a layer.
+    /// The packing of a layer's bytes.
     public var packing: LayerPacking { urls.isEmpty ? LayerPacking(mediaType: mediaType) : .foreign }
 }
 

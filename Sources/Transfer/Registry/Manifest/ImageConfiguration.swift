@@ -1,20 +1,20 @@
 public import Base
 import FoundationEssentials
 
-/// An image's configuration (OCI image-spec, config.md; Docker's is the same here): what Rivulet needs of it. It is what
-/// the author of the image claims, bound to the image by the manifest.
+/// The parts of an image's configuration that Rivulet needs (OCI image-spec, config.md; the same in Docker's). The
+/// author claims them; the manifest binds them to the image.
 public struct ImageConfiguration: Sendable, Equatable {
-    /// What is run: the entrypoint, and the command behind it.
+    /// The entrypoint. ``command`` follows it.
     public var entrypoint: [String]
     public var command: [String]
-    /// `NAME=value`.
+    /// Entries of the form `NAME=value`.
     public var environment: [String]
-    /// Empty when nothing is said: the root then.
+    /// Empty if unset, which means the root.
     public var workingDirectory: String
     /// The digests of the layers' archives, bottom first.
     public var diffIDs: [Digest]
 
-    /// The chain of all layers (OCI image-spec, config.md, "Layer ChainID"); `nil` when there are none.
+    /// The chain ID of all layers (OCI image-spec, config.md, "Layer ChainID"); `nil` without layers.
     public var chainID: Digest? {
         diffIDs.dropFirst().reduce(diffIDs.first) { chain, diffID in
             chain.map { Digest.of(Array("\($0) \(diffID)".utf8)) }
@@ -35,13 +35,13 @@ public struct ImageConfiguration: Sendable, Equatable {
         var rootfs: RootFS?
     }
 
-    /// - Parameter bytes: at most ``RegistryClient/maximumConfigSize``, their digest checked.
+    /// - Parameter bytes: at most ``RegistryClient/maximumConfigSize``, with a verified digest.
     public init(bytes: [UInt8]) throws(RegistryError) {
         let wire: Wire
         do {
             wire = try JSONDecoder().decode(Wire.self, from: Data(bytes))
         } catch {
-            throw RegistryError(.invalidManifest, "an image configuration cannot be decoded", cause: error)
+            throw RegistryError(.invalidManifest, "cannot decode the image configuration", cause: error)
         }
         entrypoint = wire.config?.Entrypoint ?? []
         command = wire.config?.Cmd ?? []

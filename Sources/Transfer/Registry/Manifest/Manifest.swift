@@ -1,35 +1,34 @@
 public import Base
 
-/// An image manifest, OCI or Docker schema 2: what Rivulet needs of it. Unknown fields are ignored.
+/// The parts of an image manifest that Rivulet needs, OCI or Docker schema 2. Unknown fields are ignored.
 public struct Manifest: Sendable, Hashable {
-    /// The digest of its bytes; checked.
+    /// The verified digest of the index's bytes.
     public let digest: Digest
-    /// How many bytes these are: what a descriptor of it says.
+    /// The number of the manifest's bytes, as in a descriptor of it.
     public let size: UInt64
     public let mediaType: String
     /// OCI 1.1; `nil` for an ordinary image.
     public let artifactType: String?
     public let config: Descriptor
-    /// Bottom layer first. Foreign, encrypted and unknown kinds are listed like the others:
-    /// see ``Descriptor/packing``.
+    /// Bottom layer first. Foreign, encrypted and unknown layers are included: see ``Descriptor/packing``.
     public let layers: [Descriptor]
     public let annotations: [String: String]
-    /// What it refers to (OCI 1.1).
+    /// The manifest that it refers to (OCI 1.1).
     public let subject: Descriptor?
 }
 
 /// An image index, OCI or Docker manifest list.
 public struct ImageIndex: Sendable, Hashable {
-    /// The digest of its bytes; checked.
+    /// The verified digest of the index's bytes.
     public let digest: Digest
     public let mediaType: String
     public let manifests: [Descriptor]
     public let annotations: [String: String]
 
-    /// The manifest for `platform`: of those that fit the one that fits best, of equals the first.
+    /// Returns the best manifest for `platform`; among equals, the first.
     ///
-    /// Entries without a platform count only when they are the index's only entry; BuildKit's attestations
-    /// (`unknown/unknown`) never do.
+    /// An entry without a platform counts only if it is the only one. BuildKit's attestations (`unknown/unknown`) never
+    /// count.
     public func manifest(for platform: Platform) throws(RegistryError) -> Descriptor {
         var best: (descriptor: Descriptor, preference: Int)?
         for descriptor in manifests {
@@ -44,11 +43,11 @@ public struct ImageIndex: Sendable, Hashable {
         let offered = manifests.prefix(16).map { $0.platform?.description ?? "none" }.joined(separator: ", ")
         throw RegistryError(
             .noMatchingPlatform,
-            "index \(digest) has no manifest for \(platform), but for \(quoted(offered, limit: 512))")
+            "index \(digest) has no manifest for \(platform), only for \(quoted(offered, limit: 512))")
     }
 }
 
-/// What the bytes behind a manifest URL turned out to be.
+/// The document behind a manifest URL.
 public enum ManifestDocument: Sendable, Hashable {
     case image(Manifest)
     case index(ImageIndex)

@@ -2,10 +2,10 @@ public import Base
 import FoundationEssentials
 
 extension ManifestDocument {
-    /// Largest manifest or index that is read: 8 MiB, twice what the distribution specification obliges registries to
-    /// take.
+    /// The largest accepted manifest or index: 8 MiB, twice the minimum that the distribution specification demands of
+    /// registries.
     public static let maximumSize = 8 << 20
-    /// Most layers in a manifest, and most manifests in an index.
+    /// The most layers in a manifest, and the most manifests in an index.
     static let maximumEntries = 4096
 
     private struct Wire: Decodable {
@@ -17,7 +17,7 @@ extension ManifestDocument {
         var manifests: [Descriptor]?
         var annotations: [String: String]?
         var subject: Descriptor?
-        /// Only Docker schema 1 has it.
+        /// Only present in Docker schema 1.
         var fsLayers: Ignored?
     }
 
@@ -29,9 +29,8 @@ extension ManifestDocument {
     ///
     /// - Parameters:
     ///   - bytes: the document as received.
-    ///   - digest: the digest of `bytes`, which the caller has computed and checked.
-    ///   - contentType: the HTTP Content-Type, used when the document does not say its own media type (OCI made the field
-    ///     optional).
+    ///   - digest: the digest of `bytes`, which the caller has verified.
+    ///   - contentType: the HTTP Content-Type, used if the document does not name its own media type (optional in OCI).
     public init(bytes: [UInt8], digest: Digest, contentType: String?) throws(RegistryError) {
         guard bytes.count <= Self.maximumSize else {
             throw RegistryError(.tooLarge, "manifest \(digest) is larger than \(Self.maximumSize) bytes")
@@ -40,15 +39,15 @@ extension ManifestDocument {
         do {
             wire = try JSONDecoder().decode(Wire.self, from: Data(bytes))
         } catch {
-            throw RegistryError(.invalidManifest, "manifest \(digest) cannot be decoded", cause: error)
+            throw RegistryError(.invalidManifest, "cannot decode manifest \(digest)", cause: error)
         }
         let header = contentType.map { String($0.prefix { $0 != ";" && $0 != " " }) } ?? ""
         let mediaType = wire.mediaType ?? Self.guess(wire, header: header)
         if wire.fsLayers != nil || wire.schemaVersion == 1 {
             throw RegistryError(.unsupportedManifest, "manifest \(digest) is a Docker schema 1 manifest")
         }
-        // A document that can be read both ways would let two readers of one digest see two images
-        // (CVE-2021-41190; OCI image-spec manifest.md, "mediaType").
+        // Two readers of an ambiguous document could see two images under one digest (CVE-2021-41190; OCI image-spec
+        // manifest.md, "mediaType").
         guard wire.manifests == nil || (wire.layers == nil && wire.config == nil) else {
             throw RegistryError(.invalidManifest, "manifest \(digest) has both layers and manifests")
         }
@@ -71,13 +70,13 @@ extension ManifestDocument {
                     config: config, layers: layers, annotations: wire.annotations ?? [:], subject: wire.subject))
         } else {
             throw RegistryError(
-                .unsupportedManifest, "manifest \(digest) has the unknown media type \(quoted(mediaType))")
+                .unsupportedManifest, "manifest \(digest) has the unsupported media type \(quoted(mediaType))")
         }
     }
 
     private static func guess(_ wire: Wire, header: String) -> String {
         if MediaType.isIndex(header) || MediaType.isManifest(header) { return header }
-        // Registries and caches that lose the Content-Type exist: the shape decides.
+        // Some registries and caches lose the Content-Type: the shape decides.
         if wire.manifests != nil { return MediaType.ociIndex }
         if wire.config != nil && wire.layers != nil { return MediaType.ociManifest }
         return header

@@ -2,7 +2,8 @@
 public enum MediaType {
     public static let ociManifest = "application/vnd.oci.image.manifest.v1+json"
     public static let ociIndex = "application/vnd.oci.image.index.v1+json"
-    /// Of the two bytes `{}`, where a manifest has no configuration (OCI image-spec 1.1, "Guidance for an Empty Descriptor").
+    /// The type of the two bytes `{}`, for a manifest without a configuration (OCI image-spec 1.1, "Guidance for an
+    /// Empty Descriptor").
     public static let ociEmpty = "application/vnd.oci.empty.v1+json"
     public static let ociConfig = "application/vnd.oci.image.config.v1+json"
     public static let ociLayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -11,23 +12,23 @@ public enum MediaType {
     public static let dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
     public static let dockerConfig = "application/vnd.docker.container.image.v1+json"
 
-    /// What we ask for when we ask for a manifest.
+    /// The accepted types in a request for a manifest.
     static let acceptedManifests = [ociManifest, ociIndex, dockerManifest, dockerIndex]
 
     static func isIndex(_ type: String) -> Bool { type == ociIndex || type == dockerIndex }
     static func isManifest(_ type: String) -> Bool { type == ociManifest || type == dockerManifest }
 }
 
-/// How the bytes of a layer are packed, as its media type says.
+/// The packing of a layer's bytes, from its media type.
 public enum LayerPacking: Sendable, Hashable {
     case tar
     case gzip
     case zstd
-    /// Lives elsewhere than in the registry (`urls`), or must not be distributed. Not streamed.
+    /// Stored outside the registry (`urls`), or not distributable. Not streamed.
     case foreign
     /// Encrypted (ocicrypt's `+encrypted`). Not streamed.
     case encrypted
-    /// Of a kind that is not a layer of a file system, or is not known here. Not streamed.
+    /// Not a layer of a file system, or an unsupported type. Not streamed.
     case unknown
 
     /// - Parameter mediaType: a layer descriptor's media type, without parameters.

@@ -1,8 +1,8 @@
-/// What an image runs on (OCI image-spec image-index.md, "platform").
+/// The platform of an image (OCI image-spec image-index.md, "platform").
 public struct Platform: Sendable, Hashable {
     public var os: String
     public var architecture: String
-    /// `v6`, `v7`, `v8` for ARM, `v1` to `v4` for amd64; empty when not given.
+    /// `v6`, `v7`, `v8` for ARM, `v1` to `v4` for amd64; empty if unset.
     public var variant: String
 
     public init(os: String = "linux", architecture: String, variant: String = "") {
@@ -11,7 +11,7 @@ public struct Platform: Sendable, Hashable {
         self.variant = variant
     }
 
-    /// The machine that this runs on.
+    /// The platform of this machine.
     public static var current: Platform {
         #if arch(x86_64)
             Platform(architecture: "amd64")
@@ -28,8 +28,8 @@ public struct Platform: Sendable, Hashable {
         #endif
     }
 
-    /// The one spelling of each platform, as containerd's platforms package has it: `aarch64` is arm64/v8, `armhf` is
-    /// arm/v7, `x86_64` is amd64, and the variants that every such machine has are left out.
+    /// The canonical spelling, as in containerd's platforms package: `aarch64` is arm64/v8, `armhf` is arm/v7, `x86_64`
+    /// is amd64. Baseline variants are dropped.
     var normalised: Platform {
         var result = self
         result.os = os.lowercased()
@@ -58,10 +58,10 @@ public struct Platform: Sendable, Hashable {
         return result
     }
 
-    /// How well an image for `offered` runs here: 0 is exactly right, larger is less good, `nil` is not at all.
+    /// Ranks an image for `offered` on this platform: 0 is an exact match, larger is worse, `nil` does not run.
     ///
-    /// An older variant of the same architecture runs on a newer machine; a 64-bit ARM machine is given no 32-bit
-    /// images, because whether it can run them depends on the processor.
+    /// An older variant of the same architecture runs on a newer machine. A 64-bit ARM machine gets no 32-bit images,
+    /// because not every such processor can run them.
     func preference(for offered: Platform) -> Int? {
         let mine = normalised
         let theirs = offered.normalised
@@ -71,7 +71,7 @@ public struct Platform: Sendable, Hashable {
         return own - other
     }
 
-    /// Variants that are ordered: v5 < v6 < v7 < v8 for ARM, v1 (unnamed) < v2 < v3 < v4 for amd64.
+    /// The rank of ordered variants: v5 < v6 < v7 < v8 for ARM, v1 (unnamed) < v2 < v3 < v4 for amd64.
     private static func level(_ platform: Platform) -> Int? {
         switch platform.architecture {
         case "arm", "amd64", "arm64":

@@ -1,11 +1,11 @@
 public import Base
 
-/// The name of an image in the form that containerd stores: the docker short forms are completed
-/// (`debian` is `docker.io/library/debian:latest`).
+/// The name of an image in containerd's form, with docker's short forms completed (`debian` is
+/// `docker.io/library/debian:latest`).
 ///
-/// The grammar is that of distribution's `reference` package, with its normalisation; digests are SHA-256 only.
+/// The grammar and normalization are those of distribution's `reference` package. Digests are SHA-256 only.
 public struct ImageReference: Sendable, Hashable {
-    /// Longest text that is looked at: a name of 255, a tag of 128, a digest of 71, and separators.
+    /// The longest accepted text: a name of 255 bytes, a tag of 128, a digest of 71, and separators.
     public static let maximumLength = 512
     static let maximumNameLength = 255
     static let maximumTagLength = 128
@@ -17,16 +17,16 @@ public struct ImageReference: Sendable, Hashable {
     /// The upstream host, with its port if any.
     public var host: String { repository.host }
 
-    /// A reference from parts that are already known to be well formed.
+    /// Creates a reference from well-formed parts.
     public init(repository: Repository, tag: String? = nil, digest: Digest? = nil) {
         self.repository = repository
         self.tag = digest == nil && tag == nil ? "latest" : tag
         self.digest = digest
     }
 
-    /// Parses and normalises `text`.
+    /// Parses and normalizes `text`.
     ///
-    /// - Throws: ``RegistryError`` with code `invalidReference`, naming the text.
+    /// - Throws: ``RegistryError`` with code `invalidReference`, which quotes the text.
     public init(parsing text: String) throws(RegistryError) {
         guard text.utf8.count <= Self.maximumLength else {
             throw RegistryError(
@@ -59,7 +59,7 @@ public struct ImageReference: Sendable, Hashable {
         }
         var fullName = String(name)
         if domain == "docker.io" && !fullName.contains("/") {
-            // As docker does: 64 hex digits alone would be an image ID, not a name.
+            // As in docker: 64 hex digits alone are an image ID, not a name.
             guard !(fullName.utf8.count == 64 && fullName.utf8.allSatisfy { Hex.value(of: $0) != nil }) else {
                 throw malformed("64 hexadecimal digits are an image ID, not a name")
             }
@@ -74,8 +74,8 @@ public struct ImageReference: Sendable, Hashable {
         self.init(repository: Repository(host: String(domain), name: fullName), tag: tag, digest: digest)
     }
 
-    /// The host part is what stands before the first slash if it looks like a host: a dot, a colon, `localhost`, or an
-    /// upper-case letter (which no repository may have). Everything else lives on docker.io.
+    /// Splits off the host: the part before the first slash, if it has a dot, a colon or an upper-case letter (which no
+    /// repository may have), or is `localhost`. Everything else is on docker.io.
     private static func splitDomain(_ text: Substring) -> (domain: Substring, path: Substring) {
         guard let slash = text.firstIndex(of: "/") else { return ("docker.io", text) }
         let first = text[..<slash]
@@ -88,7 +88,7 @@ public struct ImageReference: Sendable, Hashable {
 }
 
 extension ImageReference: CustomStringConvertible {
-    /// The normalised text: host, name, then tag and digest as far as there are any.
+    /// The normalized text: host, name, then tag and digest if present.
     public var description: String {
         var text = repository.description
         if let tag { text += ":" + tag }

@@ -1,4 +1,4 @@
-/// The character rules of distribution's reference grammar, byte by byte: no regular expressions, no back-tracking.
+/// The character rules of distribution's reference grammar, byte by byte: no regular expressions, no backtracking.
 enum ReferenceGrammar {
     private static func isLower(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte) }
     private static func isUpper(_ byte: UInt8) -> Bool { (0x41...0x5a).contains(byte) }
@@ -13,7 +13,8 @@ enum ReferenceGrammar {
         return bytes.allSatisfy { isLetterOrDigit($0) || $0 == 0x5f || $0 == 0x2e || $0 == 0x2d }
     }
 
-    /// Components joined by `/`; each is runs of lower-case letters and digits joined by `.`, `_`, `__` or dashes.
+    /// Checks a path: components joined by `/`, each of runs of lower-case letters and digits joined by `.`, `_`, `__`
+    /// or dashes.
     static func isPath(_ text: Substring) -> Bool {
         guard !text.isEmpty else { return false }
         return text.utf8.split(separator: 0x2f, omittingEmptySubsequences: false).allSatisfy { isPathComponent($0) }
@@ -45,7 +46,7 @@ enum ReferenceGrammar {
         }
     }
 
-    /// A host name or IPv4 address, or an IPv6 address in brackets, with an optional port.
+    /// Checks a domain: a host name, an IPv4 address, or an IPv6 address in brackets, with an optional port.
     static func isDomain(_ text: Substring) -> Bool {
         guard text.utf8.count <= 255 else { return false }
         var host = text

@@ -1,14 +1,14 @@
 public import Base
 
-/// A repository of a registry, as an image reference names it.
+/// A repository of a registry, as in an image reference.
 public struct Repository: Sendable, Hashable, CustomStringConvertible {
-    /// The upstream host with its port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`. Mirrors stand behind this name
-    /// (`hosts.toml`), so it is not always where the bytes come from.
+    /// The upstream host with its port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`. Mirrors hide behind this name
+    /// (`hosts.toml`), so the bytes may come from elsewhere.
     public let host: String
     /// The path below the host: `library/debian`.
     public let name: String
 
-    /// Takes the parts as they are; ``ImageReference`` is where they are checked.
+    /// Stores the parts unchecked; ``ImageReference`` checks them.
     public init(host: String, name: String) {
         self.host = host
         self.name = name
@@ -17,7 +17,7 @@ public struct Repository: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "\(host)/\(name)" }
 }
 
-/// Where a blob can be had.
+/// A blob in a repository.
 public struct BlobLocation: Sendable, Hashable, CustomStringConvertible {
     public let repository: Repository
     public let digest: Digest
@@ -30,29 +30,29 @@ public struct BlobLocation: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "\(repository)@\(digest)" }
 }
 
-/// Which bytes of a blob.
+/// The requested bytes of a blob.
 public enum BlobSelection: Sendable, Hashable {
-    /// The last so many bytes; all of them when the blob is smaller.
+    /// The last bytes, as many as given; all of a smaller blob.
     case suffix(UInt64)
-    /// These bytes; cut at the end of the blob.
+    /// One range, cut at the end of the blob.
     case range(ByteRange)
-    /// These bytes, in one request where the registry can, in this order: apart from each other, none of them empty, and at
-    /// most ``maximumRanges``. The blob's size must be known.
+    /// Disjoint, nonempty ranges in this order, at most ``maximumRanges``, in one request if the registry supports it.
+    /// The blob's size must be known.
     case ranges([ByteRange])
-    /// All of them.
+    /// The whole blob.
     case whole
 
-    /// Ranges in one request: what keeps its Range header below the 4 KiB that the smallest servers take for a line, and
-    /// below the 200 ranges from which on Apache (`MaxRanges`) sends everything.
+    /// The most ranges in one request. It keeps the Range header below 4 KiB, the line limit of the smallest servers,
+    /// and below 200 ranges, from where on Apache (`MaxRanges`) sends everything.
     public static let maximumRanges = 128
 }
 
-/// Who waits for a request.
+/// The urgency of a request.
 public enum RequestPriority: Sendable, Hashable {
-    /// Somebody is blocked on it. Never waits for a background request; transient failures are retried within the
+    /// A reader is blocked on it. It never waits for a background request. Transient failures are retried within the
     /// retry budget.
     case demand
-    /// Nobody is. At most ``RegistryConfiguration/backgroundStreams`` at once for each registry; "leave me alone"
-    /// (429, 503) is reported at once instead of retried, because the scheduler wants to know.
+    /// No reader is blocked on it. At most ``RegistryConfiguration/backgroundStreams`` run at once for each registry.
+    /// Throttling (429, 503) is reported at once instead of retried, because the scheduler acts on it.
     case background
 }

@@ -1,7 +1,7 @@
 /// Any JSON, so that a document keeps what others wrote into it when it is written again.
 ///
-/// Decoding takes some 2.5 KiB of stack a level, and Foundation's decoder stops only at 512 levels: on a thread with a stack of
-/// 1 MiB that is an overflow. So decoding has its own limit.
+/// Decoding takes some 2.5 KiB of stack a level, and Foundation's decoder stops only at 512 levels: on a thread with a
+/// stack of 1 MiB that is an overflow. So decoding has its own limit.
 public enum JSONValue: Codable, Hashable, Sendable {
     case null
     case bool(Bool)

@@ -1,16 +1,16 @@
 package import Base
 import FoundationEssentials
 
-/// The index under the fallback tag, in which clients keep the list of referrers for registries without the referrers API
-/// (OCI distribution-spec 1.1, "Referrers Tag Schema").
+/// The index under the fallback tag, in which clients keep the list of referrers for registries without the referrers
+/// API (OCI distribution-spec 1.1, "Referrers Tag Schema").
 package struct ReferrersIndex {
-    /// The tag for what refers to `subject`.
+    /// Returns the fallback tag of `subject`.
     static func tag(_ subject: Digest) -> String { "sha256-\(subject.hex)" }
 
     private var document: [String: JSONValue]
     private var manifests: [JSONValue]
 
-    /// An empty one.
+    /// Creates an empty index.
     init() {
         document = ["schemaVersion": .integer(2), "mediaType": .string(MediaType.ociIndex)]
         manifests = []
@@ -21,7 +21,7 @@ package struct ReferrersIndex {
         do {
             document = try JSONDecoder().decode([String: JSONValue].self, from: Data(bytes))
         } catch {
-            throw RegistryError(.invalidManifest, "the index of referrers cannot be decoded", cause: error)
+            throw RegistryError(.invalidManifest, "cannot decode the index of referrers", cause: error)
         }
         guard case .array(let manifests) = document["manifests"] else {
             throw RegistryError(.invalidManifest, "the index of referrers has no manifests")
@@ -63,7 +63,7 @@ package struct ReferrersIndex {
         do {
             return Array(try encoder.encode(document))
         } catch {
-            throw RegistryError(.invalidManifest, "the index of referrers cannot be encoded", cause: error)
+            throw RegistryError(.invalidManifest, "cannot encode the index of referrers", cause: error)
         }
     }
 

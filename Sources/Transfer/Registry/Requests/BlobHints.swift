@@ -1,7 +1,7 @@
 import Base
 import Concurrency
 
-/// What was learnt about blobs and hosts and is worth a round trip next time. Pure; bounded.
+/// Facts learned about blobs and hosts that save a round trip next time. Pure and bounded.
 struct BlobHints {
     struct Redirect: Equatable {
         var url: String
@@ -11,23 +11,23 @@ struct BlobHints {
 
     private struct Entry {
         var size: UInt64?
-        /// By the base of the host that redirected.
+        /// Keyed by the base of the host that redirected.
         var redirects: [String: Redirect] = [:]
-        /// Hosts that do not have it, and until when that is believed.
+        /// The hosts that do not have the blob, each with the time until which we rely on that.
         var missing: [String: MonotonicTime] = [:]
     }
 
     private var entries: BoundedCache<BlobLocation, Entry>
-    /// Hosts whose storage knows no suffix ranges (Azure Blob Storage and what stands in front of it).
+    /// Hosts whose storage does not support suffix ranges: Azure Blob Storage and its front ends.
     private var withoutSuffix: BoundedCache<String, Void>
-    /// Hosts that give one range a request at most: Amazon S3 and Azure Blob Storage, and what stands in front of them.
+    /// Hosts that support only one range a request: Amazon S3, Azure Blob Storage, and their front ends.
     private var withoutMultipleRanges: BoundedCache<String, Void>
-    /// The origin that a host last sent us to for a blob, by its base.
+    /// The origin that a host last redirected to, keyed by the host's base.
     private var targets: BoundedCache<String, String>
 
     init(capacity: Int = 8192) {
         entries = BoundedCache(capacity: capacity)
-        // hosts.toml may change any number of times in the life of a daemon.
+        // Bounded, because hosts.toml can change any number of times while the daemon runs.
         withoutSuffix = BoundedCache(capacity: capacity)
         withoutMultipleRanges = BoundedCache(capacity: capacity)
         targets = BoundedCache(capacity: capacity)
@@ -39,7 +39,7 @@ struct BlobHints {
         update(blob) { $0.size = size }
     }
 
-    /// Where `host` last sent us for `blob`, if that is still good at `now` (seconds since 1970).
+    /// Returns the URL that `host` last redirected to for `blob`, if it is still valid at `now` (seconds since 1970).
     func redirect(_ blob: BlobLocation, host: String, now: Int64) -> String? {
         guard let redirect = entries.peek(blob)?.redirects[host], now < redirect.end else { return nil }
         return redirect.url
@@ -50,7 +50,7 @@ struct BlobHints {
         targets[host] = RedirectTarget.origin(of: redirect.url)
     }
 
-    /// Scheme, host and port that `host` last sent us to for any blob.
+    /// Returns the scheme, host and port that `host` last redirected to for any blob.
     func target(of host: String) -> String? { targets.peek(host) }
 
     mutating func forgetRedirect(_ blob: BlobLocation, host: String) {

@@ -4,7 +4,8 @@ import Concurrency
 import NIOHTTP1
 
 extension HostRequester {
-    /// One request for a blob: at the place where `host` sent us last time, if that is still good, else at `host` itself.
+    /// Sends one request for a blob: to the target of the last redirect from `host` if it is still valid, else to
+    /// `host` itself.
     func request(
         _ location: BlobLocation, range: String?, from host: RegistryHost, method: HTTPMethod = .GET
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -15,8 +16,8 @@ extension HostRequester {
         if let remembered {
             do throws(RegistryError) {
                 let response = try await exchange(call, with: remembered, for: host)
-                // 403 is how S3, Azure and Google say that a signature has run out; S3 says 400 when the session behind it
-                // has; 404 and 410 come from caches that moved on.
+                // S3, Azure and Google answer 403 to an expired signature; S3 answers 400 if the session behind it has
+                // expired. 404 and 410 come from caches that have moved on.
                 let isStale =
                     (300..<500).contains(response.status.code) && ![408, 416, 429].contains(response.status.code)
                 if !isStale { return response }

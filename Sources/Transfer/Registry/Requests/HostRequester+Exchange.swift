@@ -4,11 +4,11 @@ import NIOCore
 import NIOHTTP1
 
 extension HostRequester {
-    /// Most redirects that are followed for one request.
+    /// The most redirects to follow for one request.
     private static let maximumRedirects = 5
 
-    /// Sends `call` to `host`, authenticating as the host demands: when a token is refused a new one is fetched, with
-    /// credentials asked for again, and the request repeated once. Redirects are not followed.
+    /// Sends `call` to `host` with the authentication that it demands. After a refused token it asks for credentials
+    /// again, fetches a new token and repeats the request once. Does not follow redirects.
     func send(
         _ call: RegistryCall, to host: RegistryHost, url: String? = nil
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -35,19 +35,20 @@ extension HostRequester {
                 for: call.repository, afterChallenge: challenges, used: authorization)
             guard let renewed, renewed != authorization else {
                 throw RegistryError(
-                    .unauthorized, "\(host) wants credentials for \(call.repository) and there are none", status: 401)
+                    .unauthorized, "\(host) demands credentials for \(call.repository), and none are configured",
+                    status: 401)
             }
             authorization = renewed
             isRepeated = true
         }
     }
 
-    /// As ``send(_:to:url:)``, then follows redirects.
+    /// Sends a request like ``send(_:to:url:)``, then follows redirects.
     ///
-    /// What is sent to the target of a redirect to elsewhere is the bare request: no Authorization and no configured
-    /// headers, because S3 and Azure refuse a presigned URL with both, and because they are none of its business.
+    /// The target of a redirect to elsewhere gets the bare request without Authorization and configured headers: S3 and
+    /// Azure refuse a presigned URL with both, and they must not learn them.
     ///
-    /// - Returns: the final answer; and the URL and lifetime hints of the last redirect to elsewhere, if there was one.
+    /// - Returns: the final response; and the URL and lifetime hints of the last redirect to elsewhere, if any.
     func sendFollowing(
         _ call: RegistryCall, to host: RegistryHost
     ) async throws(RegistryError) -> (response: HTTPClientResponse, target: RedirectTarget?) {
@@ -64,7 +65,8 @@ extension HostRequester {
                 let next = RedirectTarget(
                     location, from: url, cacheControl: response.headers.first(name: "cache-control"))
             else {
-                throw RegistryError(.malformedAnswer, "\(host) redirects to nowhere", status: Int(response.status.code))
+                throw RegistryError(
+                    .malformedAnswer, "\(host) redirects without a usable Location", status: Int(response.status.code))
             }
             guard next.isSecure || host.isPlain else {
                 throw RegistryError(.redirectRefused, "\(host) redirects from https to http: \(next)")
@@ -74,7 +76,7 @@ extension HostRequester {
             if target == nil && next.origin == RedirectTarget.origin(of: host.base) {
                 response = try await send(call, to: host, url: url)
             } else {
-                // Once away, always away: a stranger cannot send us home with our credentials.
+                // Once elsewhere, always elsewhere: a foreign host cannot redirect us back to use our credentials.
                 target = next
                 response = try await exchange(call, with: next.url, for: host)
             }
@@ -82,7 +84,7 @@ extension HostRequester {
         return (response, target)
     }
 
-    /// Asks the target of a redirect.
+    /// Sends the request to the target of a redirect.
     func exchange(
         _ call: RegistryCall, with url: String, for host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -109,7 +111,7 @@ extension HostRequester {
     static func url(_ call: RegistryCall, _ host: RegistryHost) -> String {
         let plain = "\(host.base)/\(call.repository.name)\(call.path)"
         guard host.isProxy(for: call.repository.host) else { return plain }
-        // containerd's mirrors, Spegel, peerd and AKS's proxy know by this whom they stand for.
+        // The mirrors of containerd, Spegel, peerd and AKS's proxy learn from this which registry they stand in for.
         return plain + (plain.contains("?") ? "&" : "?") + "ns=" + call.repository.host.percentEncoded
     }
 

@@ -7,7 +7,7 @@ import NIOHTTP1
 /// Sends requests to the hosts of a registry: chooses the host, authenticates, follows redirects, tries again.
 final class HostRequester: Sendable {
     private struct State {
-        // hosts.toml may change any number of times in the life of a daemon.
+        // Bounded, because hosts.toml can change any number of times while the daemon runs.
         var authorizers = BoundedCache<AuthorizerKey, Authorizer>(capacity: 1024)
         var turns: [String: AsyncSemaphore] = [:]
         var health = HostHealth()
@@ -27,7 +27,7 @@ final class HostRequester: Sendable {
     private let state = Guarded(State())
 
     var clock: any TimeSource { configuration.clock }
-    /// How often one body may be taken up again, progress or not.
+    /// The most resumes of one body, with or without progress.
     let maximumResumes = 64
 
     init(_ configuration: RegistryConfiguration, logger: Logger) {
@@ -46,8 +46,8 @@ final class HostRequester: Sendable {
         RetrySchedule(configuration.retry, priority: priority, now: clock.now)
     }
 
-    /// Runs `body` with one host after the other until it succeeds: first those that are well and are not known to lack
-    /// `blob`, in the order of `hosts.toml`.
+    /// Runs `body` with one host after another until it succeeds, in the order of `hosts.toml`. Healthy hosts that are
+    /// not known to lack `blob` come first.
     func withHosts<Result>(
         _ repository: Repository, _ capability: RegistryHost.Capabilities, _ priority: RequestPriority,
         blob: BlobLocation? = nil, _ body: (RegistryHost) async throws(RegistryError) -> Result
@@ -57,7 +57,7 @@ final class HostRequester: Sendable {
         var schedule = makeSchedule(priority)
         guard var index = schedule.begin(hosts: hosts.count) else {
             throw RegistryError(
-                .configuration, "no host of \(repository.host) is configured to be used for this request")
+                .configuration, "no host of \(repository.host) has the capability for this request: check hosts.toml")
         }
         while true {
             let host = hosts[index]
@@ -76,7 +76,7 @@ final class HostRequester: Sendable {
                 throw error
             case .tryHost(let next, let delay):
                 logger.debug(
-                    "trying again", metadata: ["after": "\(failure)", "host": "\(hosts[next])", "delay": "\(delay)"])
+                    "retrying", metadata: ["after": "\(failure)", "host": "\(hosts[next])", "delay": "\(delay)"])
                 counters.retries.add()
                 try await pause(delay)
                 index = next
@@ -84,7 +84,7 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// The host that is asked first for what is pulled from `upstream`; `nil` when none may be.
+    /// Returns the first host for pulls from `upstream`, or `nil` if none allows them.
     func firstHost(of upstream: String) async -> RegistryHost? {
         inOrder(await directory.hosts(for: upstream).filter { $0.capabilities.contains(.pull) }, blob: nil).first
     }
@@ -113,19 +113,19 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// Waits by the configured clock.
+    /// Waits on the configured clock.
     func pause(_ duration: Duration) async throws(RegistryError) {
         guard duration > .zero else { return }
         do {
             try await clock.sleep(for: duration)
         } catch {
-            throw RegistryError(.cancelled, "cancelled while waiting to try again")
+            throw RegistryError(.cancelled, "cancelled while waiting to retry")
         }
     }
 
     // MARK: - Shared parts
 
-    /// The one authorizer of `host` for everything behind `upstream`.
+    /// Returns the authorizer of `host` for all requests behind `upstream`.
     func authorizer(_ host: RegistryHost, upstream: String) -> Authorizer {
         let key = AuthorizerKey(host: host, upstream: upstream)
         return state.withLock { state in
@@ -138,7 +138,7 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// A turn for a background body; demand needs none.
+    /// Waits for a permit for a background body. Demand needs none.
     func permit(_ upstream: String, _ priority: RequestPriority) async throws(RegistryError) -> AsyncSemaphore.Permit? {
         guard priority == .background else { return nil }
         let turns = state.withLock { state in
@@ -150,7 +150,7 @@ final class HostRequester: Sendable {
         do throws(CancellationError) {
             return try await turns.acquire()
         } catch {
-            throw RegistryError(.cancelled, "cancelled while waiting for a turn", cause: error)
+            throw RegistryError(.cancelled, "cancelled while waiting for a permit", cause: error)
         }
     }
 }

@@ -1,16 +1,16 @@
-/// For how long the target of a redirect may be used again.
+/// The time for which the target of a redirect can be used again.
 public enum RedirectExpiry {
-    /// What is assumed when nothing says it, in seconds.
+    /// The default lifetime, in seconds.
     static let standard: Int64 = 60
-    /// Never remembered longer than this, whatever the URL says: keys are rotated, buckets move.
+    /// The longest lifetime, whatever the URL says: keys are rotated, buckets move.
     static let longest: Int64 = 6 * 3600
-    /// A target is given up this long before its end, so that no request is on its way when it comes.
+    /// A target is dropped this long before its end, so that no request is in flight when it expires.
     static let margin: Int64 = 10
 
-    /// Seconds since 1970 until when `url` may be used; in the past when not at all.
+    /// Returns the time at which `url` expires, in seconds since 1970. It is in the past if `url` cannot be reused.
     ///
-    /// Understood are the signatures of S3 and those who copy it (`X-Amz-Date` with `X-Amz-Expires`; `Expires` of version
-    /// 2 and of CloudFront), Google (`X-Goog-…`), Azure (`se`), else `Cache-Control` of the redirect itself.
+    /// Understands the signatures of S3 and its imitators (`X-Amz-Date` with `X-Amz-Expires`; `Expires` of version 2
+    /// and of CloudFront), Google (`X-Goog-…`) and Azure (`se`), else the redirect's own `Cache-Control`.
     public static func end(url: String, cacheControl: String?, now: Int64) -> Int64 {
         let end = signedEnd(url) ?? cachedEnd(cacheControl, now: now) ?? now + standard
         return min(end - margin, now + longest)

@@ -1,16 +1,16 @@
 import NIOCore
 import NIOHTTP1
 
-/// One request of the distribution protocol, to whichever host.
+/// One request of the distribution protocol, for any host.
 struct RegistryCall {
     var repository: Repository
     var method: HTTPMethod = .GET
-    /// Below the repository: `/blobs/sha256:…`; may have a query.
+    /// The path below the repository: `/blobs/sha256:…`; may have a query.
     var path: String
     var accept: [String] = []
     var range: String?
-    /// Which part of a blob is sent, in an upload in parts.
+    /// The position of a part, in an upload in parts.
     var contentRange: String?
-    /// What is sent, and its media type.
+    /// The request's body and its media type.
     var body: (bytes: ByteBuffer, type: String)?
 }

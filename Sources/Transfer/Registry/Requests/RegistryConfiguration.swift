@@ -1,26 +1,26 @@
 public import Concurrency
 
-/// How a ``RegistryClient`` behaves.
+/// The behavior of a ``RegistryClient``.
 public struct RegistryConfiguration: Sendable {
-    /// containerd's `config_path`: directories that hold `<host>/hosts.toml`, the first that knows the host wins.
+    /// containerd's `config_path`: directories with `<host>/hosts.toml`. The first that has the host wins.
     public var hostDirectories: [String]
     public var credentials: any CredentialSource
     public var platform: Platform
     public var timeouts: RegistryTimeouts
     public var retry: RetryPolicy
     public var userAgent: String
-    /// Bodies of background priority in flight at once for one upstream; further ones wait for their turn.
+    /// The most background bodies in flight for one upstream; further ones wait.
     public var backgroundStreams: Int
-    /// Connections kept to one host for demand requests, manifests and tokens, beside those for background streams: a
-    /// demand request waits for a connection only when so many others of its kind are in flight.
+    /// The most connections to one host for demand requests, manifests and tokens, in addition to those for background
+    /// streams. A demand request waits for a connection only if this many others are in flight.
     public var demandConnections: Int
-    /// Connections that ``RegistryClient/makeReady(_:)`` opens to one place; none when it is 0.
+    /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one place; 0 disables it.
     public var readyConnections: Int
     public var clock: any TimeSource
     /// Gives a random number in 0..<1, for jitter.
     public var random: @Sendable () -> Double
 
-    /// The pool of one host is ``backgroundStreams`` + ``demandConnections`` = 8 + 24 connections at most by default.
+    /// The pool of one host has at most ``backgroundStreams`` + ``demandConnections`` connections: 8 + 24 by default.
     public init(
         hostDirectories: [String] = [], credentials: any CredentialSource = AnonymousCredentials(),
         platform: Platform = .current, timeouts: RegistryTimeouts = RegistryTimeouts(),
@@ -42,7 +42,7 @@ public struct RegistryConfiguration: Sendable {
         self.random = random
     }
 
-    /// The directories of a colon-separated `config_path`.
+    /// Splits a colon-separated `config_path` into directories.
     public static func hostDirectories(configPath: String) -> [String] {
         configPath.split(separator: ":").map(String.init)
     }

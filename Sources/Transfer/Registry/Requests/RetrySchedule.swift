@@ -1,6 +1,7 @@
 public import Base
 
-/// Decides when a failed request is tried again, and where. Pure: told what happened and when, says what to do.
+/// The retry policy of one request: when to try again, and at which host. Pure: it takes events with their times and
+/// returns decisions.
 public struct RetrySchedule {
     public enum Decision: Equatable {
         /// Try host number `index` (in the order given) after a wait.
@@ -26,7 +27,7 @@ public struct RetrySchedule {
     private let priority: RequestPriority
     private var started: MonotonicTime
     private var round = 0
-    /// Hosts of this round that have not been tried.
+    /// The hosts not yet tried in this round.
     private var untried: ArraySlice<Int> = []
     private var failures: [(host: Int, error: RegistryError)] = []
 
@@ -36,15 +37,16 @@ public struct RetrySchedule {
         started = now
     }
 
-    /// There are so many hosts; the first one is tried first. Every host gets its turn before one gets a second.
+    /// Starts with this number of hosts and returns the first to try. Every host is tried once before one is tried
+    /// again.
     public mutating func begin(hosts: Int) -> Int? {
         untried = Array(0..<hosts)[...]
         failures = []
         return untried.popFirst()
     }
 
-    /// `host` has failed: the next host if there is one left in this round, else another round with those hosts that may
-    /// recover, else the error that tells most.
+    /// Records a failure of `host`. Decides for the next host of this round, else for another round with the hosts that
+    /// may recover, else for the most telling error.
     public mutating func failed(_ error: RegistryError, host: Int, now: MonotonicTime, random: Double) -> Decision {
         failures.append((host, error))
         if error.code == .cancelled || error.code == .shutDown { return .giveUp(error) }
@@ -52,7 +54,7 @@ public struct RetrySchedule {
 
         let told = mostTelling()
         let recovering = failures.filter { $0.error.isTransient }
-        // The scheduler of background work wants to hear "leave me alone" and back off as a whole.
+        // The scheduler of background work wants to know that it is throttled, and backs off as a whole.
         let mayRetry = priority == .demand || told.code != .rateLimited
         guard let first = recovering.first, mayRetry, round + 1 < policy.rounds else { return .giveUp(told) }
         var delay = backOff(random: random)
@@ -68,31 +70,31 @@ public struct RetrySchedule {
         return .tryHost(first.host, after: delay)
     }
 
-    /// A body broke after its head had arrived.
+    /// Records that a body broke after its head had arrived.
     public mutating func bodyBroke(now: MonotonicTime, random: Double) -> BodyDecision {
         guard round + 1 < policy.rounds else { return .giveUp }
-        // The first time at once: nearly always it was this connection, not the server.
+        // The first retry is immediate: nearly always the connection broke, not the server.
         let delay: Duration = round == 0 ? .zero : backOff(random: random)
         guard started.duration(to: now) + delay <= policy.budget else { return .giveUp }
         round += 1
         return .retry(after: delay)
     }
 
-    /// Bytes have arrived: the budget begins anew.
+    /// Restarts the budget because bytes have arrived.
     public mutating func madeProgress(now: MonotonicTime) {
         round = 0
         started = now
     }
 
-    /// Exponential, between half and all of it, so that many clients do not come back together.
+    /// Returns an exponential delay, between half and all of it, so that many clients do not return together.
     private func backOff(random: Double) -> Duration {
         let doubled = policy.baseDelay * (1 << min(round, 20))
         let half = min(doubled, policy.maximumDelay) / 2
         return half + half * random
     }
 
-    /// A throttle first (the caller can act on it), then what the upstream, the last host, said, unless it is only that
-    /// the thing is not there while another host had trouble giving it.
+    /// Returns the most telling error: a throttle first, because the caller can act on it, then the last host's, the
+    /// upstream's. A "not found" yields to another host's failure.
     private func mostTelling() -> RegistryError {
         let errors = failures.map(\.error)
         if let throttled = errors.first(where: { $0.code == .rateLimited }) { return throttled }

@@ -1,7 +1,7 @@
 import Base
 import NIOCore
 
-/// Keeps connections of one pool that have just been made from being used, while somebody holds it.
+/// A gate that keeps new connections of one pool from use while it is held.
 final class ConnectionGate: Sendable {
     private struct Held {
         var holders = 0
@@ -10,7 +10,7 @@ final class ConnectionGate: Sendable {
 
     private let held = Guarded<Held?>(nil)
 
-    /// To be followed by ``release()``, once.
+    /// Closes the gate. Call ``release()`` exactly once afterwards.
     func hold(on loop: any EventLoop) {
         held.withLock { held in
             var now = held ?? Held(opened: loop.makePromise())
@@ -29,7 +29,7 @@ final class ConnectionGate: Sendable {
         opened?.succeed()
     }
 
-    /// Done when nobody holds it any more.
+    /// Returns a future that completes when the gate is open.
     func passed(by channel: any Channel) -> EventLoopFuture<Void> {
         held.withLock { $0?.opened.futureResult } ?? channel.eventLoop.makeSucceededVoidFuture()
     }

@@ -8,30 +8,30 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 
-/// The connections: one HTTP client, hence one pool, for each way of doing TLS, made when first needed.
+/// The connections: one HTTP client, and so one pool, for each TLS configuration. Each is created on first use.
 final class HTTPTransport: Sendable {
-    /// What cannot be shared between two connections of one pool.
+    /// The properties that all connections of one pool share.
     struct Key: Hashable {
         var tls: TLSSettings
         var dialTimeout: Duration?
-        /// A URL with `http` may mean `https`: see ``RegistryHost/mayBeSecure``.
+        /// True if an `http` URL may mean `https`: see ``RegistryHost/mayBeSecure``.
         var mayBeSecure = false
 
-        /// For `host` itself.
+        /// Creates the key for `host` itself.
         init(_ host: RegistryHost) {
             tls = host.tls
             dialTimeout = host.dialTimeout
             mayBeSecure = host.mayBeSecure
         }
 
-        /// For another place that `host` names: where it redirects to, or gives its tokens.
+        /// Creates the key for a place that `host` names: the target of a redirect, or its token endpoint.
         init(targetOf host: RegistryHost) {
             tls = host.tls.withoutIdentity
             dialTimeout = host.dialTimeout
         }
     }
 
-    /// Where the connections of one pool lead.
+    /// The destination of one pool's connections.
     private struct Place: Hashable {
         var key: Key
         var origin: String
@@ -44,9 +44,9 @@ final class HTTPTransport: Sendable {
 
     private struct State {
         var pools: [Key: Pool] = [:]
-        /// When the last request was sent to a place.
+        /// The time of the last request to a place.
         var used = BoundedCache<Place, MonotonicTime>(capacity: maximumPlaces)
-        /// Places that may be secure and have turned out not to be.
+        /// Places that might have been secure and turned out not to be.
         var plain = BoundedCache<String, Void>(capacity: maximumPlaces)
         var isShutDown = false
     }
@@ -69,8 +69,8 @@ final class HTTPTransport: Sendable {
         self.logger = logger
     }
 
-    /// One request, one answer: returns when the head has arrived, leaves the body to be read. `sending` is how many bytes
-    /// the request's own body has: they may take their time, a second for each 256 KiB.
+    /// Sends a request and returns when the head of the response has arrived. The body is left to read. `sending` is
+    /// the size of the request's body in bytes, which gets one second for each 256 KiB.
     func exchange(
         _ request: HTTPClientRequest, key: Key, sending: Int = 0
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -86,23 +86,23 @@ final class HTTPTransport: Sendable {
                 return try await send(secure, key, sending)
             } catch {
                 guard Self.isPlain(error, origin: origin) else { throw error }
-                logger.info("a registry does not speak TLS: going on without", metadata: ["registry": "\(origin)"])
+                logger.info("registry does not speak TLS, using plain HTTP", metadata: ["registry": "\(origin)"])
                 state.withLock { $0.plain[origin] = () }
             }
         }
         do throws(RegistryError) {
             return try await send(request, key, sending)
         } catch {
-            // It may come back as another one.
+            // The server may return as a secure one.
             state.withLock { $0.plain[origin] = nil }
             throw error
         }
     }
 
-    /// Places that are remembered: any number of registries may come and go in the life of a daemon.
+    /// The most places to remember: any number of registries may come and go while the daemon runs.
     private static let maximumPlaces = 1024
 
-    /// Whether `error`, of a try with TLS, says that there is none.
+    /// Returns true if `error`, from an attempt with TLS, means that the server does not speak it.
     private static func isPlain(_ error: RegistryError, origin: String) -> Bool {
         if let cause = error.cause, TLSFailure(cause) == .notTLS { return true }
         // Without a port in the URL the two are different servers.
@@ -124,16 +124,16 @@ final class HTTPTransport: Sendable {
         }
     }
 
-    /// Opens `count` connections to the place of `url` for requests to come, which then find them with their TLS handshake done.
-    /// Returns at once; what fails is silent. Nothing is done where a request was sent of late, which has left its connection
+    /// Opens `count` connections to the place of `url`, so that later requests find them with a finished TLS handshake.
+    /// Returns at once and does not report failures. Does nothing after a recent request, which has left a connection
     /// open.
     ///
-    /// No request is sent: as many are queued as connections are wanted, and taken back before the first of these can be used.
-    /// The HTTP client goes on connecting and keeps an idle connection as any other. Its own `preWarmedHTTP1ConnectionCount`
-    /// (as of 1.37) is of no use here: it begins with a place's first request, begins anew at once and without end where the
-    /// registry refuses, and never lets go.
+    /// It sends no request. It queues one for each connection and cancels them all before the first connection is
+    /// usable; the HTTP client keeps the idle connections. The client's own `preWarmedHTTP1ConnectionCount` (as of
+    /// 1.37) is no substitute: it starts with a place's first request, retries at once and endlessly if the registry
+    /// refuses, and never closes the connections.
     func connect(_ count: Int, to url: String, key: Key) throws(RegistryError) {
-        // Whether such a place speaks TLS only a request tells; it is on this machine.
+        // Only a request can tell if such a place speaks TLS. It is on this machine, so connecting is cheap.
         guard !key.mayBeSecure, claim(url, key) else { return }
         let pool = try pool(for: key)
         let request: HTTPClient.Request
@@ -144,20 +144,20 @@ final class HTTPTransport: Sendable {
         }
         let loop = pool.client.eventLoopGroup.any()
         pool.gate.hold(on: loop)
-        // The pool connects for those that wait: all are queued before the first is taken back.
+        // The pool opens one connection for each queued request: queue all of them before the first is cancelled.
         let queued = (0..<count).map { _ in pool.client.execute(request: request, delegate: Unwanted()) }
         for request in queued { request.cancel() }
         EventLoopFuture.whenAllComplete(queued.map(\.futureResult), on: loop).whenComplete { _ in pool.gate.release() }
     }
 
-    /// The answer to a request that was taken back.
+    /// The delegate of a cancelled request.
     private final class Unwanted: HTTPClientResponseDelegate {
         func didFinishRequest(task: HTTPClient.Task<Void>) {}
     }
 
-    /// Notes that `url` is used now.
+    /// Records that `url` is used now.
     ///
-    /// - Returns: whether it has not been for so long that no idle connection is left.
+    /// - Returns: true if the last use is so long ago that no idle connection is left.
     private func claim(_ url: String, _ key: Key) -> Bool {
         let place = Place(key: key, origin: RedirectTarget.origin(of: url))
         let now = clock.now
@@ -197,8 +197,8 @@ final class HTTPTransport: Sendable {
         let pool: Pool? = state.withLock { state in
             guard !state.isShutDown else { return nil }
             if let other = state.pools[key] { return other }
-            // Made under the lock so that no second one has to be shut down again: it only starts no threads and
-            // opens no sockets yet.
+            // Created under the lock, so that there is never a second one to shut down. It starts no threads and opens
+            // no sockets yet.
             let client = HTTPClient(
                 eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
             let pool = Pool(client: client, gate: gate)
@@ -215,19 +215,19 @@ final class HTTPTransport: Sendable {
             redirectConfiguration: .disallow,
             timeout: .init(
                 connect: TimeAmount(key.dialTimeout ?? timeouts.connect),
-                // Also runs while the reader does not read: a body that is broken off so is simply taken up again.
+                // This timer also runs while the reader does not read. The stream resumes a body that breaks this way.
                 read: TimeAmount(max(timeouts.stall, timeouts.firstByte))),
             decompression: .disabled)
         // HTTP/2 would put every stream through one connection with 64 KiB windows: a fraction of the link.
         made.httpVersion = .http1Only
         made.connectionPool.idleTimeout = TimeAmount(Self.idleTimeout)
         made.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsPerHost
-        // A dead mirror must fail at once: trying again is our own business.
+        // A dead mirror must fail at once: we retry on our own.
         made.connectionPool.retryConnectionEstablishment = false
         return made
     }
 
-    /// Our error for one of the HTTP stack's.
+    /// Translates an error of the HTTP stack.
     static func translate(_ error: any Error, doing what: String) -> RegistryError {
         if let error = error as? RegistryError { return error }
         if Task.isCancelled || error is CancellationError {
@@ -241,7 +241,7 @@ final class HTTPTransport: Sendable {
             .getConnectionFromPoolTimeout:
             return RegistryError(.timedOut, "\(what) made no progress in time", cause: error)
         case .cancelled, .alreadyShutdown:
-            return RegistryError(.shutDown, "\(what) was cut off by the client's shutdown", cause: error)
+            return RegistryError(.shutDown, "\(what) was interrupted by the client's shutdown", cause: error)
         case .invalidURL, .emptyHost, .emptyScheme:
             return RegistryError(.malformedAnswer, "\(what): not a URL", cause: error)
         default:

@@ -5,19 +5,21 @@ package struct RedirectTarget: CustomStringConvertible {
     package var url: String
     package var cacheControl: String?
 
-    /// Longest URL that is followed. Presigned ones with session tokens are around 2 KiB.
+    /// The longest accepted URL, in bytes. Presigned ones with session tokens have around 2 KiB.
     private static let maximumLength = 16 << 10
 
+    /// Returns `nil` if `location` is not a usable URL.
+    ///
     /// - Parameters:
     ///   - location: the Location header, absolute or relative.
-    ///   - base: the URL that was asked.
+    ///   - base: the URL of the request.
     package init?(_ location: String, from base: String, cacheControl: String?) {
         guard location.utf8.count <= Self.maximumLength, let baseURL = URL(string: base),
             let resolved = URL(string: location, relativeTo: baseURL)?.absoluteURL,
             let scheme = resolved.scheme?.lowercased(), scheme == "https" || scheme == "http",
             resolved.host?.isEmpty == false, resolved.user == nil
         else { return nil }
-        // An absolute location is kept byte for byte: a signature covers how it is escaped.
+        // An absolute location is kept byte for byte: the signature covers its escapes.
         url = location.contains("://") ? location : resolved.absoluteString
         self.cacheControl = cacheControl
     }
@@ -26,7 +28,7 @@ package struct RedirectTarget: CustomStringConvertible {
 
     var origin: String { Self.origin(of: url) }
 
-    /// Scheme, host and port.
+    /// Returns the scheme, host and port of a URL.
     static func origin(of url: String) -> String {
         guard let parsed = URL(string: url), let scheme = parsed.scheme?.lowercased() else { return url }
         let port = parsed.port ?? (scheme == "https" ? 443 : 80)

@@ -3,9 +3,11 @@ import Concurrency
 import NIOCore
 import NIOHTTP1
 
-/// What a status that is not success means to us.
+/// The meaning of an HTTP status that is not a success.
 enum StatusError {
-    /// - Parameter clock: for a `Retry-After` that is a date; the system's when `nil`.
+    /// Creates the error for a response.
+    ///
+    /// - Parameter clock: for a `Retry-After` that is a date; `nil` means the system's.
     static func make(_ response: HTTPClientResponse, doing what: String, clock: (any TimeSource)?) -> RegistryError {
         let status = Int(response.status.code)
         let wait = retryAfter(response.headers.first(name: "retry-after"), clock: clock ?? SystemTime())
@@ -32,18 +34,18 @@ enum StatusError {
 }
 
 extension HTTPClientResponse {
-    /// All of the body.
+    /// Reads the whole body.
     ///
-    /// - Throws: `tooLarge` beyond `limit`, without having kept more than that.
+    /// - Throws: `tooLarge` if it has more than `limit` bytes. No more than that is kept in memory.
     func readBody(limit: Int) async throws(RegistryError) -> [UInt8] {
         if let text = headers.first(name: "content-length"), let length = UInt64(text), length > UInt64(limit) {
-            throw RegistryError(.tooLarge, "answer of \(length) bytes is larger than \(limit)")
+            throw RegistryError(.tooLarge, "response of \(length) bytes exceeds \(limit)")
         }
         var bytes: [UInt8] = []
         do {
             for try await buffer in body {
                 guard buffer.readableBytes <= limit - bytes.count else {
-                    throw RegistryError(.tooLarge, "answer is larger than \(limit) bytes")
+                    throw RegistryError(.tooLarge, "response exceeds \(limit) bytes")
                 }
                 bytes.append(contentsOf: buffer.readableBytesView)
             }
@@ -55,7 +57,7 @@ extension HTTPClientResponse {
         return bytes
     }
 
-    /// Reads and drops a body of no interest so that its connection can be used again; a long one is cut off instead.
+    /// Reads and drops a body, so that its connection can be reused. A long body closes the connection instead.
     func drain() async {
         _ = try? await readBody(limit: 64 << 10)
     }

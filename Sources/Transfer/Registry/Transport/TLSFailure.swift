@@ -1,16 +1,16 @@
 import AsyncHTTPClient
 import NIOSSL
 
-/// What went wrong between two ends that could not agree on TLS, as far as trying again will not help.
+/// A TLS failure that a retry cannot fix.
 enum TLSFailure: Equatable {
     /// We do not trust the server's certificate.
     case untrusted
-    /// The server does not take ours, or wants one and there is none.
+    /// The server refuses our certificate, or demands one and none is configured.
     case refused
-    /// The other end does not speak TLS at all.
+    /// The server does not speak TLS.
     case notTLS
 
-    /// BoringSSL's reasons have names and no numbers that NIOSSL hands on.
+    /// NIOSSL exposes BoringSSL's reasons by name only, without numbers.
     init?(_ error: any Error) {
         if let error = error as? HTTPClientError {
             guard error == .tlsHandshakeTimeout else { return nil }
@@ -34,16 +34,16 @@ enum TLSFailure: Equatable {
         }
     }
 
-    /// What a server says when it does not like the certificate of its client (RFC 8446 §6.2).
+    /// The alerts of a server that refuses its client's certificate (RFC 8446 §6.2).
     private static let alerts = [
         "ALERT_CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_CERTIFICATE_UNKNOWN",
         "ALERT_CERTIFICATE_EXPIRED", "ALERT_CERTIFICATE_REVOKED", "ALERT_UNSUPPORTED_CERTIFICATE",
         "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE",
     ]
-    /// The answer of a plain HTTP server begins with what would be the number of a version.
+    /// The response of a plain HTTP server starts with bytes in the place of a version number.
     private static let otherProtocols = ["WRONG_VERSION_NUMBER", "HTTP_REQUEST"]
 
-    /// The error for those who asked, which names the place and the files that decide.
+    /// Returns the error for the caller, which names the place and the files that decide.
     func error(at place: String, tls: TLSSettings, cause: any Error) -> RegistryError {
         switch self {
         case .untrusted:
@@ -51,12 +51,13 @@ enum TLSFailure: Equatable {
             let trusted = files.isEmpty ? "" : " or of \(files.joined(separator: ", "))"
             return RegistryError(
                 .untrusted,
-                "\(place): the server's certificate is not by an authority of the system\(trusted), or not for this host",
+                "\(place): the server's certificate is not signed by an authority of the system\(trusted), or is not for this host",
                 cause: cause)
         case .refused:
             let own = tls.clientCertificates.first.map { "refuses the certificate \($0.certificate.path)" }
             return RegistryError(
-                .untrusted, "\(place): the server \(own ?? "wants a client certificate and none is configured for it")",
+                .untrusted,
+                "\(place): the server \(own ?? "demands a client certificate, and none is configured for it")",
                 cause: cause)
         case .notTLS:
             return RegistryError(.connection, "\(place): the server does not speak TLS", cause: cause)

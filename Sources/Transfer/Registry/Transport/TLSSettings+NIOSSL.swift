@@ -1,7 +1,7 @@
 import NIOSSL
 
 extension TLSSettings {
-    /// For NIOSSL; reads the certificates.
+    /// Reads the certificates and returns the configuration for NIOSSL.
     func makeConfiguration() throws(RegistryError) -> TLSConfiguration {
         var made = TLSConfiguration.makeClientConfiguration()
         if skipVerify { made.certificateVerification = .none }
@@ -10,7 +10,7 @@ extension TLSSettings {
             for file in authorities {
                 let certificates = try NIOSSLCertificate.fromPEMFile(file.path)
                 guard !certificates.isEmpty else {
-                    throw RegistryError(.configuration, "\(file.path) holds no certificate")
+                    throw RegistryError(.configuration, "\(file.path) contains no certificate")
                 }
                 extra += certificates
             }
