@@ -1,18 +1,18 @@
-/// How the bytes of an extent are stored in its blob.
+/// The encoding of an extent's bytes in its blob.
 public enum Codec: UInt8, Hashable, Sendable {
-    /// As they are.
+    /// Not compressed.
     case raw = 0
     /// Gzip members, one after the other (RFC 1952).
     case gzip = 1
     /// Zstandard frames, one after the other (RFC 8878).
     case zstd = 2
-    /// From a block of a DEFLATE stream on (RFC 1951): see ``DeflateRestart``.
+    /// A DEFLATE stream from one of its blocks on (RFC 1951): see ``DeflateRestart``.
     case deflate = 3
 }
 
 extension Codec {
-    /// What a blob that begins so is compressed with; four bytes tell (RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2, skippable
-    /// frames).
+    /// Detects the compression of a blob from its first four bytes (RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2,
+    /// skippable frames).
     public init(startOf bytes: some Collection<UInt8>) {
         var magic: UInt32 = 0
         for (index, byte) in bytes.prefix(4).enumerated() { magic |= UInt32(byte) << UInt32(8 * index) }

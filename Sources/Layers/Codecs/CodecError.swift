@@ -1,17 +1,17 @@
 public import Base
 
-/// Why compressed bytes could not be decoded.
+/// An error while decoding compressed bytes.
 public struct CodecError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// The bytes are not what the codec says, or their checksum is wrong.
+        /// The bytes do not match the codec or their checksum.
         case corrupt
-        /// The bytes end before the data does.
+        /// The compressed stream is truncated.
         case truncated
-        /// Valid, but it needs more memory than is allowed: a zstd window over the limit, or a preset dictionary.
+        /// Valid, but it needs more memory than allowed: a zstd window over the limit, or a preset dictionary.
         case unsupported
-        /// Valid, but in one piece that is too large to be decoded for a part of it.
+        /// Valid, but in one piece that is too large to decode for a part of it.
         case undivided
-        /// The decoder's own memory could not be had.
+        /// Failed to allocate the decoder's own memory.
         case outOfMemory
     }
 

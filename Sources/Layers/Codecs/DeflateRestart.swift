@@ -1,14 +1,14 @@
-/// What decoding from within a DEFLATE stream needs to know, beside the bytes from there on and those before.
+/// The state to decode from within a DEFLATE stream, in addition to the bytes from there on and the window before.
 ///
-/// A block begins at any bit. The byte that holds the end of one block and the beginning of the next lies in front of the place:
-/// its upper bits belong behind it.
+/// A block can begin at any bit. The byte before the restart point contains the end of one block and, in its upper
+/// bits, the beginning of the next.
 public struct DeflateRestart: Sendable, Equatable {
-    /// How many bits of the byte in front begin the block: 0 to 7.
+    /// The number of bits of the byte before that begin the block: 0 to 7.
     public let bitCount: UInt8
-    /// These bits, the first one lowest.
+    /// The value of these bits, the first one lowest.
     public let bits: UInt8
 
-    /// `nil` when there are more than seven bits, or `bits` has more than it may.
+    /// Returns `nil` if there are more than seven bits, or `bits` has more of them than `bitCount`.
     public init?(bitCount: UInt8, bits: UInt8) {
         guard bitCount < 8, UInt16(bits) < 1 << UInt16(bitCount) else { return nil }
         self.bitCount = bitCount
@@ -23,6 +23,6 @@ public struct DeflateRestart: Sendable, Equatable {
     /// The start of a stream.
     static let start = DeflateRestart(bitCount: 0, following: 0)
 
-    /// The furthest that a stream refers back, in bytes (RFC 1951 §2).
+    /// The longest distance of a back-reference, in bytes (RFC 1951 §2).
     public static let windowSize = 32 << 10
 }

@@ -1,8 +1,8 @@
-/// Which of the 32 KiB before a restart point what follows refers to.
+/// Finds the bytes of a restart point's 32 KiB window that the following data refers to.
 ///
-/// Most of a window is never referred to, and what is not need not be kept: zeros in its place compress to nothing. What is
-/// referred to shows by decoding the first 32 KiB behind the point (what comes later refers to them at the furthest) with
-/// windows that do not hold what was there, but say of each byte where it came from.
+/// Most of a window is never referred to and need not be stored: zeros in its place compress to nothing. To find the
+/// rest, decode the first 32 KiB after the point, which bound the reach of the window, with substitute windows whose
+/// bytes identify their positions.
 struct DeflateWindow {
     private let decoder = ExtentDecoder()
     private var low = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
@@ -18,8 +18,8 @@ struct DeflateWindow {
         }
     }
 
-    /// `window` with zeros for what `input`, decoded from `restart` on, does not refer to, and without those at its
-    /// beginning.
+    /// Returns `window` with zeros in place of bytes that `input`, decoded from `restart` on, does not refer to, and
+    /// without leading ones.
     mutating func reduced(
         _ window: [UInt8], _ restart: DeflateRestart, followedBy input: [UInt8]
     ) throws(CodecError) -> [UInt8] {
@@ -30,13 +30,13 @@ struct DeflateWindow {
             try decode(input, restart, Array(high.prefix(count)), into: 2),
         ]
         guard made[0] == made[1], made[0] == made[2] else {
-            throw CodecError(.corrupt, "the same data decodes to different lengths")
+            throw CodecError(.corrupt, "the same data decoded to different lengths")
         }
         var used = [UInt8](repeating: 0, count: count)
         var first = count
         for index in 0..<made[0] where outputs[0][index] != outputs[1][index] {
             let place = Int(outputs[2][index]) << 8 | Int(outputs[0][index])
-            guard place < count else { throw CodecError(.corrupt, "a reference to before the window") }
+            guard place < count else { throw CodecError(.corrupt, "a reference before the window") }
             used[place] = window[place]
             first = min(first, place)
         }

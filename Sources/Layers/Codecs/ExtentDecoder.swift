@@ -1,16 +1,16 @@
-/// Decodes one extent from its start: compressed bytes in as they arrive, decoded bytes out.
+/// A decoder of one extent from its start: compressed bytes in as they arrive, decoded bytes out.
 ///
-/// A worker keeps one and calls ``reset(_:)`` for each extent: the contexts of the libraries are made at their first use
-/// and then live as long as the decoder (gzip 88 KiB; zstd 160 KiB and the window of the largest frame so far). A call
-/// to ``decode(_:into:)`` allocates nothing of its own.
+/// A worker keeps one and calls ``reset(_:)`` for each extent. The libraries' contexts are created on first use and
+/// live as long as the decoder (gzip 88 KiB; zstd 160 KiB and the largest window so far). ``decode(_:into:)`` itself
+/// allocates nothing.
 ///
-/// A caller that wants only the first bytes of an extent stops calling once it has them: what follows them in an
-/// eStargz member (padding, the tar headers of the next entries) need not be fetched nor decoded.
+/// A caller that wants only the first bytes of an extent stops once it has them. The rest of an eStargz member
+/// (padding, the tar headers of the next entries) has to be neither fetched nor decoded.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ExtentDecoder {
-    /// The largest zstd window taken by default, as a power of two: 8 MiB, what RFC 8878 §3.1.1.1.2 asks every decoder to
-    /// support and what no encoder in use for images exceeds without being told to.
+    /// The default limit of a zstd window, as a power of two: 8 MiB. RFC 8878 §3.1.1.1.2 asks every decoder to support
+    /// it, and image encoders exceed it only on request.
     public static let standardWindowLog = 23
 
     private var codec = Codec.raw
@@ -18,14 +18,14 @@ public final class ExtentDecoder {
     private var zstd: ZstdDecoder?
     private let maximumWindowLog: Int
 
-    /// - Parameter maximumWindowLog: zstd frames whose window is larger than two to this power are refused, so that it
-    ///   bounds the memory of the decoder.
+    /// - Parameter maximumWindowLog: the largest accepted zstd window, as a power of two. It bounds the decoder's
+    ///   memory.
     public init(maximumWindowLog: Int = ExtentDecoder.standardWindowLog) {
         self.maximumWindowLog = maximumWindowLog
     }
 
-    /// Forgets everything about the extent before, also after an error, and expects the first byte of one in `codec`.
-    /// ``Codec/deflate`` is expected at the start of a stream; for any other place see ``reset(_:window:)``.
+    /// Resets all state, also after an error, for a new extent in `codec`. A ``Codec/deflate`` extent begins at the
+    /// start of a stream; for any other place see ``reset(_:window:)``.
     public func reset(_ codec: Codec) {
         guard codec != .deflate else { return reset(.start, window: []) }
         self.codec = codec
@@ -33,8 +33,8 @@ public final class ExtentDecoder {
         zstd?.reset()
     }
 
-    /// As ``reset(_:)``, and expects what follows a place within a DEFLATE stream; `window` is what was decoded before it,
-    /// as far as what follows refers to it (its end counts, at most 32 KiB).
+    /// Resets all state for data from within a DEFLATE stream. `window` is the decoded data before it; its last 32 KiB
+    /// count, and bytes without references may be zeros.
     public func reset(_ restart: DeflateRestart, window: [UInt8]) {
         codec = .deflate
         let decoder = gzip ?? GzipDecoder()
@@ -42,14 +42,14 @@ public final class ExtentDecoder {
         decoder.reset(restart, window: window)
     }
 
-    /// Decodes as much of `input` as fits `output`. When the output was full, decoded bytes may have been held back: they
-    /// come with the next call, which may be one without input.
+    /// Decodes as much of `input` as fits `output`. If the output is full, decoded bytes may remain in the decoder; the
+    /// next call returns them, even without input.
     ///
-    /// - Returns: how many bytes of `input` were used up (the caller offers the rest again), how many bytes were written
-    ///   to the start of `output`, and whether a gzip member or zstd frame ends exactly here. After `finished`, more
-    ///   input continues with the next member or frame. An extent that runs out of input before the wanted bytes have
-    ///   come is truncated; a raw extent is never `finished`.
-    /// - Throws: ``CodecError``; the decoder must then be reset before it is used again.
+    /// - Returns: the number of input bytes consumed (the caller passes the rest again), the number of bytes written to
+    ///   the start of `output`, and whether a gzip member or zstd frame ends exactly here. After `finished`, more input
+    ///   continues with the next member or frame. An extent whose input ends before the wanted bytes is truncated; a
+    ///   raw extent is never `finished`.
+    /// - Throws: ``CodecError``. Reset the decoder before further use.
     public func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CodecError) -> (consumed: Int, produced: Int, finished: Bool) {

@@ -1,21 +1,22 @@
 import CISAL
 
-/// Gzip members, and DEFLATE from a restart point, through ISA-L's inflate, the fastest that can stop and go on anywhere.
+/// A decoder of gzip members, and of DEFLATE from a restart point, on ISA-L's inflate, the fastest that can stop and
+/// continue anywhere.
 ///
-/// Members of 64 KiB to 4 MiB of a program, compressed at level 9, on one busy core: ISA-L 340 to 540 MB/s, zlib 130 to 210.
-/// libdeflate comes to 370 to 650, but takes only whole members with room for all that they hold, while an eStargz
-/// member runs on past its chunk into bytes that nobody wants, and arrives in pieces.
+/// Members of 64 KiB to 4 MiB of a program, compressed at level 9, on one busy core: ISA-L 340 to 540 MB/s, zlib 130 to
+/// 210. libdeflate reaches 370 to 650, but takes only whole members with room for all of their output. An eStargz
+/// member continues past its chunk into unwanted bytes, and arrives in pieces.
 final class GzipDecoder {
-    /// One call never hands more than this to the library, whose counts have 32 bits.
+    /// The most bytes in one call: the library's counts have 32 bits.
     private static let callLimit = 1 << 30
 
     private let state: UnsafeMutablePointer<inflate_state>
     private var finished = false
-    /// Whether what comes is bare DEFLATE from a restart point on, so that nothing can follow its end.
+    /// True for bare DEFLATE from a restart point, where nothing can follow the end.
     private var isBare = false
 
     init() {
-        // 88 KiB with large arrays in it: never a Swift value, always behind its pointer.
+        // 88 KiB with large arrays: never a Swift value, always behind its pointer.
         let memory = UnsafeMutableRawPointer.allocate(
             byteCount: MemoryLayout<inflate_state>.size, alignment: MemoryLayout<inflate_state>.alignment)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<inflate_state>.size)
@@ -35,7 +36,7 @@ final class GzipDecoder {
         isBare = false
     }
 
-    /// Expects what follows a restart point, given what lies before it: the last 32 KiB of `window` count.
+    /// Resets for data from a restart point. The last 32 KiB of `window` count.
     func reset(_ restart: DeflateRestart, window: [UInt8]) {
         isal_inflate_reset(state)
         state.pointee.crc_flag = UInt32(ISAL_DEFLATE)
@@ -46,7 +47,7 @@ final class GzipDecoder {
         window.withUnsafeBufferPointer { window in
             let last = UnsafeBufferPointer(rebasing: window.suffix(DeflateRestart.windowSize))
             guard let start = last.baseAddress, !last.isEmpty else { return }
-            // The library copies it, and only reads here. It refuses only in the middle of a stream.
+            // The library copies the dictionary and does not write it. It refuses one only in the middle of a stream.
             _ = isal_inflate_set_dict(state, UnsafeMutablePointer(mutating: start), UInt32(last.count))
         }
     }
@@ -55,17 +56,17 @@ final class GzipDecoder {
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CodecError) -> (consumed: Int, produced: Int, finished: Bool) {
         guard let outputStart = output.baseAddress else { return (0, 0, finished) }
-        // Without input the library still gives what it held back; it then reads nothing through the pointer.
+        // Without input the library still returns bytes that it held back, and does not read through the pointer.
         let inputStart = input.baseAddress ?? UnsafeRawPointer(outputStart)
         var consumed = 0
         var produced = 0
-        // The library may hold decoded bytes back when the output was full, so it is also called without input.
+        // With a full output the library may hold decoded bytes back, so it is also called without input.
         while produced < output.count {
             let offered = min(input.count - consumed, Self.callLimit)
             let room = min(output.count - produced, Self.callLimit)
             if finished {
                 guard offered > 0, !isBare else { break }
-                // Zeros behind a member are padding (GNU gzip, "Output may be padded").
+                // Zeros after a member are padding (GNU gzip, "Output may be padded").
                 let padding = input[consumed...].prefix { $0 == 0 }.count
                 guard padding == 0 else {
                     consumed += padding
@@ -86,7 +87,7 @@ final class GzipDecoder {
             state.pointee.next_out = nil
             guard result >= ISAL_DECOMP_OK else { throw Self.error(result) }
             guard result != ISAL_NEED_DICT else {
-                throw CodecError(.unsupported, "gzip data asks for a preset dictionary")
+                throw CodecError(.unsupported, "gzip data requires a preset dictionary")
             }
             consumed += used
             produced += made

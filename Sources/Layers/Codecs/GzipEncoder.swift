@@ -1,8 +1,8 @@
 import CZlib
 
-/// Makes gzip members.
+/// An encoder of gzip members.
 public enum GzipEncoder {
-    /// `bytes` as one member without a name or time. The same bytes give the same member, with one version of zlib.
+    /// Compresses `bytes` into one member without a name or time. The result is deterministic for one version of zlib.
     ///
     /// - Parameters:
     ///   - bytes: less than 1 GiB.
@@ -15,7 +15,7 @@ public enum GzipEncoder {
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         stream.initialize(to: z_stream())
         defer { stream.deallocate() }
-        // 16 more than the window bits asks for the gzip wrapper.
+        // Window bits plus 16 select the gzip wrapper.
         let result = deflateInit2_(
             stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
             Int32(MemoryLayout<z_stream>.size))
@@ -33,7 +33,7 @@ public enum GzipEncoder {
             isComplete = deflate(stream, Z_FINISH) == Z_STREAM_END
             count = output.count - Int(stream.pointee.avail_out)
         }
-        guard isComplete else { throw CodecError(.outOfMemory, "a gzip member cannot be made") }
+        guard isComplete else { throw CodecError(.outOfMemory, "failed to compress a gzip member") }
         return member
     }
 }

@@ -1,52 +1,53 @@
 import CZlib
 
-/// Decodes a layer's blob from front to back, whatever it is compressed with, and finds places where decoding can begin in
+/// Decodes a layer's blob from front to back, whatever its compression, and finds places where decoding can begin in
 /// the middle: its extents.
 ///
-/// Pulled: the caller gives input and room for output, step by step.
+/// The caller drives it with input and room for output, step by step.
 ///
 ///     let step = try scanner.scan(input, into: output)
-///     // use output[..<step.produced]; then, if step.boundary is set, what comes next lies in a new extent
+///     // use output[..<step.produced]; then, if step.boundary is set, a new extent begins
 ///
-/// Extents are at least ``span`` decoded bytes apart, but that a gzip member within which decoding began ends its extent. The first one
-/// begins at the first byte. Not `Sendable`: it belongs to one thread at a time.
+/// Extents are at least ``span`` decoded bytes apart, except that a gzip member ends an extent that began within it.
+/// The first extent begins at the first byte. Not `Sendable`: it belongs to one thread at a time.
 public final class LayerScanner {
-    /// What one call did.
+    /// The result of one call.
     public struct Step {
-        /// Bytes of the input that were used up; the caller offers the rest again.
+        /// Input bytes consumed; the caller passes the rest again.
         public var consumed = 0
         /// Bytes written to the start of the output.
         public var produced = 0
-        /// What comes after these bytes lies in an extent that begins so.
+        /// Set if a new extent begins after these bytes.
         public var boundary: Boundary?
-        /// Nothing went on: more input is needed, or there is no more.
+        /// True if there was no progress: pass more input, or finish.
         public var isIdle = false
     }
 
-    /// Where an extent begins.
+    /// The beginning of an extent.
     public struct Boundary: Sendable, Equatable {
-        /// In the blob. The extent before ends here.
+        /// The offset in the blob. The previous extent ends here.
         public let offset: UInt64
         public let codec: Codec
-        /// For ``Codec/deflate``: where in the byte before it begins. Its window comes by ``takeWindow()``.
+        /// For ``Codec/deflate``, the bits of the byte before. ``takeWindow()`` returns its window.
         public let restart: DeflateRestart?
     }
 
-    /// What lies before a boundary within a DEFLATE stream, as far as it is referred to.
+    /// The data before a boundary within a DEFLATE stream, as far as it is referred to.
     public struct Window: Sendable, Equatable {
-        /// The boundary's.
+        /// The boundary's offset.
         public let offset: UInt64
-        /// At most 32 KiB; empty when nothing is referred to.
+        /// At most 32 KiB; empty if nothing is referred to.
         public let bytes: [UInt8]
     }
 
-    /// Decoded bytes from one extent to the next, at least.
+    /// The minimum of decoded bytes between extents.
     public static let span: UInt64 = 256 << 10
-    /// What a zstd frame decodes to at most: who wants any of it must fetch all that comes before in it.
+    /// The most decoded bytes of a zstd frame: to get any of them, a reader must fetch everything before them in the
+    /// frame.
     public static let longestFrame: UInt64 = 4 << 20
 
     private enum Inner {
-        /// Before the first bytes, which say what it is.
+        /// Before the first bytes, which identify the codec.
         case unknown
         case raw
         case gzip(GzipScanner)
@@ -54,27 +55,27 @@ public final class LayerScanner {
     }
 
     private var inner = Inner.unknown
-    /// What has been used up of the blob, and decoded from it.
+    /// The number of blob bytes consumed.
     public private(set) var inputOffset: UInt64 = 0
-    /// See ``inputOffset``.
+    /// The number of bytes decoded from them.
     public private(set) var outputOffset: UInt64 = 0
     private var extentStart: UInt64 = 0
     private var isFrameOpen = false
-    /// Where in what is decoded the zstd frame begins.
+    /// The start of the current zstd frame in the decoded data.
     private var frameStart: UInt64 = 0
 
     public init() {}
 
-    /// The next window that is known, in the order of the boundaries. It is known 32 KiB behind its boundary, or when
-    /// ``finish()`` has been called.
+    /// Returns the next known window, in the order of the boundaries. A window is known 32 KiB after its boundary, or
+    /// after ``finish()``.
     public func takeWindow() -> Window? {
         guard case .gzip(let gzip) = inner else { return nil }
         return gzip.takeWindow()
     }
 
-    /// Decodes some of `input`. The first call that has four bytes gives a boundary at 0 and nothing else.
+    /// Decodes some of `input`. The first call with four bytes returns only a boundary at 0.
     ///
-    /// - Throws: `undivided` when a zstd frame is longer than ``longestFrame``.
+    /// - Throws: `undivided` if a zstd frame is longer than ``longestFrame``.
     public func scan(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CodecError) -> Step {
@@ -112,18 +113,18 @@ public final class LayerScanner {
         return step
     }
 
-    /// Says that there is no more input.
+    /// Ends the input.
     ///
-    /// - Throws: `truncated` when the blob ends in the middle of a member or frame.
+    /// - Throws: `truncated` if the blob ends in the middle of a member or frame.
     public func finish() throws(CodecError) {
         switch inner {
         case .unknown, .raw: break
-        case .zstd: if isFrameOpen { throw CodecError(.truncated, "the blob ends within a zstd frame") }
+        case .zstd: if isFrameOpen { throw CodecError(.truncated, "truncated zstd frame") }
         case .gzip(let gzip): try gzip.finish()
         }
     }
 
-    /// Looks at the first four bytes.
+    /// Detects the codec from the first four bytes.
     private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
         guard input.count >= 4 else { return Step(isIdle: true) }
         switch Codec(startOf: input) {
@@ -153,13 +154,14 @@ public final class LayerScanner {
     }
 }
 
-/// Gzip members through zlib, the one library that stops at the end of each block and says at which bit it is.
+/// A scanner of gzip members on zlib, the only library that stops at the end of each block and reports its bit
+/// position.
 private final class GzipScanner {
     enum Place {
         case none
-        /// A member begins here.
+        /// The start of a member.
         case member
-        /// A block begins here.
+        /// The start of a block.
         case block(DeflateRestart)
     }
 
@@ -168,7 +170,7 @@ private final class GzipScanner {
         let offset: UInt64
         let restart: DeflateRestart
         let window: [UInt8]
-        /// What follows it in the blob.
+        /// The blob's data after it.
         var input: [UInt8] = []
         var decoded = 0
     }
@@ -177,7 +179,7 @@ private final class GzipScanner {
     private var offset: UInt64 = 0
     private var lastByte: UInt8 = 0
     private var isMemberOpen = false
-    /// Whether the extent began within the member that is open.
+    /// True if the extent began within the open member.
     private var isWithinMember = false
     private var pending: Pending?
     private var reduction = DeflateWindow()
@@ -186,7 +188,7 @@ private final class GzipScanner {
     init() throws(CodecError) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        // 16 more than the window bits asks for the gzip wrapper, whose checksum is then checked.
+        // Window bits plus 16 select the gzip wrapper, whose checksum zlib then verifies.
         let result = inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard result == Z_OK else {
             stream.deallocate()
@@ -210,7 +212,7 @@ private final class GzipScanner {
         guard !output.isEmpty else { return .none }
         if !isMemberOpen {
             guard !input.isEmpty else { return .none }
-            // Zeros behind the last member are padding (GNU gzip, "Output may be padded").
+            // Zeros after the last member are padding (GNU gzip, "Output may be padded").
             if input.first == 0, offset > 0 {
                 step.consumed = input.prefix { $0 == 0 }.count
                 offset += UInt64(step.consumed)
@@ -243,8 +245,8 @@ private final class GzipScanner {
             try settle()
             return .none
         }
-        // zlib.h, inflate(): 128 says that it stopped at the end of a block (or of the header), 64 that this was the
-        // last one, the rest how many bits of the last byte are unused.
+        // zlib.h, inflate(): bit 128 means that it stopped at the end of a block (or of the header), bit 64 that this
+        // was the last one. The rest is the number of unused bits in the last byte.
         let state = stream.pointee.data_type
         guard state & 128 != 0, state & 64 == 0, inExtent + UInt64(step.produced) >= LayerScanner.span else {
             return .none
@@ -257,7 +259,7 @@ private final class GzipScanner {
     }
 
     func finish() throws(CodecError) {
-        if isMemberOpen { throw CodecError(.truncated, "the blob ends within a gzip member") }
+        if isMemberOpen { throw CodecError(.truncated, "truncated gzip member") }
         try settle()
     }
 
@@ -270,7 +272,7 @@ private final class GzipScanner {
         if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
     }
 
-    /// Enough is known of what follows the last boundary.
+    /// Resolves the last boundary's window: enough of the data after it is known.
     private func settle() throws(CodecError) {
         guard let known = pending else { return }
         pending = nil
@@ -280,7 +282,7 @@ private final class GzipScanner {
                 bytes: try reduction.reduced(known.window, known.restart, followedBy: known.input)))
     }
 
-    /// What was decoded last.
+    /// Returns the most recently decoded bytes.
     private func window() -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: DeflateRestart.windowSize) { buffer, count in
             var length: UInt32 = 0
@@ -292,7 +294,7 @@ private final class GzipScanner {
     private static func error(_ result: Int32, _ offset: UInt64) -> CodecError {
         switch result {
         case Z_MEM_ERROR: CodecError(.outOfMemory, "no memory for a gzip decoder")
-        case Z_NEED_DICT: CodecError(.unsupported, "gzip data asks for a preset dictionary")
+        case Z_NEED_DICT: CodecError(.unsupported, "gzip data requires a preset dictionary")
         default: CodecError(.corrupt, "gzip data is corrupt at about byte \(offset)")
         }
     }

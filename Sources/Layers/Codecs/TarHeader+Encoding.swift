@@ -1,9 +1,10 @@
 extension TarHeader {
-    /// The block of a ustar header for a regular file of user and group 0 without a time.
+    /// Returns the block of a ustar header for a regular file of user and group 0 without a time.
     ///
     /// - Parameters:
-    ///   - name: at most 100 bytes; what is more is cut off.
+    ///   - name: at most 100 bytes; the rest is cut off.
     ///   - size: less than 8 GiB.
+    ///   - mode: the permission bits.
     public static func block(name: [UInt8], size: UInt64, mode: UInt32) -> [UInt8] {
         var block = [UInt8](repeating: 0, count: blockSize)
         func put(_ bytes: some Collection<UInt8>, at offset: Int) {
@@ -22,7 +23,7 @@ extension TarHeader {
         block[156] = UInt8(ascii: "0")
         put("ustar\0".utf8, at: 257)
         put("00".utf8, at: 263)
-        // The sum of all bytes, those of the sum itself being spaces.
+        // The sum of all bytes, with the checksum field as spaces.
         put("        ".utf8, at: 148)
         let sum = block.reduce(0 as UInt64) { $0 + UInt64($1) }
         put(octal(sum, digits: 6) + [0, 0x20], at: 148)

@@ -1,50 +1,52 @@
 /// The 512-byte header of a tar entry (POSIX.1-2017, pax, "ustar Interchange Format"; GNU's base-256 numbers; the older
-/// V7 and star), read as Go's archive/tar reads it, since that unpacks the layers of containerd.
+/// V7 and star). It is read as Go's archive/tar does, because containerd unpacks layers with that.
 public struct TarHeader: Sendable, Equatable {
-    /// Bytes in a header, and the unit to which payloads are padded.
+    /// The size of a header in bytes, and the unit of payload padding.
     public static let blockSize = 512
 
     /// The name field up to its first NUL, without the prefix field.
     public let name: [UInt8]
-    /// The prefix field of a ustar header: what stands before ``name``, without the slash between them. Empty in GNU's
-    /// own format, which has something else there.
+    /// The prefix field of a ustar header: the part before ``name``, without the slash between them. Empty in GNU's own
+    /// format, which uses the field otherwise.
     public let prefix: [UInt8]
-    /// The type flag; NUL in old archives is an ordinary file, like `0`.
+    /// The type flag. NUL in old archives is a regular file, like `0`.
     public let type: UInt8
-    /// Bytes of payload after the header.
+    /// The size of the payload after the header, in bytes.
     public let size: UInt64
     /// The target of a link, up to its first NUL.
     public let linkName: [UInt8]
-    /// Permission bits, set-id bits and sticky bit; some writers add the type of the file.
+    /// Permission bits, set-id bits and sticky bit; some writers add the file type.
     public let mode: UInt64
-    /// The owner's number; base-256 numbers may have more than 32 bits.
+    /// The owner's ID; base-256 numbers may have more than 32 bits.
     public let uid: UInt64
-    /// The group's number; base-256 numbers may have more than 32 bits.
+    /// The group's ID; base-256 numbers may have more than 32 bits.
     public let gid: UInt64
     /// Seconds since 1970; negative before.
     public let modified: Int64
-    /// Of a device; 0 for all else, and in V7 archives, which do not have it.
+    /// A device's minor number; 0 for anything else, and in V7 archives, which lack it.
     public let deviceMajor: UInt64
-    /// Of a device; 0 for all else, and in V7 archives, which do not have it.
+    /// A device's minor number; 0 for anything else, and in V7 archives, which lack it.
     public let deviceMinor: UInt64
 
-    /// - Throws: ``CodecError/Code/truncated`` when there are fewer than 512 bytes, ``CodecError/Code/corrupt`` when
-    ///   they are not a tar header.
+    /// Parses a header.
+    ///
+    /// - Throws: ``CodecError/Code/truncated`` if there are fewer than 512 bytes, ``CodecError/Code/corrupt`` if they
+    ///   are not a tar header.
     public init(_ block: UnsafeRawBufferPointer) throws(CodecError) {
-        guard block.count >= Self.blockSize else { throw CodecError(.truncated, "a tar header is cut short") }
-        guard Self.hasRightChecksum(block) else { throw CodecError(.corrupt, "a tar header has a wrong checksum") }
+        guard block.count >= Self.blockSize else { throw CodecError(.truncated, "truncated tar header") }
+        guard Self.hasRightChecksum(block) else { throw CodecError(.corrupt, "checksum mismatch in a tar header") }
         guard let size = Self.unsigned(block[124..<136]) else {
-            throw CodecError(.corrupt, "a tar header has no valid size")
+            throw CodecError(.corrupt, "invalid size in a tar header")
         }
         guard let mode = Self.unsigned(block[100..<108]), let uid = Self.unsigned(block[108..<116]),
             let gid = Self.unsigned(block[116..<124]), let modified = Self.number(block[136..<148])
-        else { throw CodecError(.corrupt, "a tar header has no valid mode, owner or time") }
+        else { throw CodecError(.corrupt, "invalid mode, owner or time in a tar header") }
         let type = block[156]
         let format = Format(block)
         var device: (major: UInt64, minor: UInt64) = (0, 0)
         if type == UInt8(ascii: "3") || type == UInt8(ascii: "4"), format != .v7 {
             guard let major = Self.unsigned(block[329..<337]), let minor = Self.unsigned(block[337..<345]) else {
-                throw CodecError(.corrupt, "a tar header has no valid device number")
+                throw CodecError(.corrupt, "invalid device number in a tar header")
             }
             device = (major, minor)
         }
@@ -75,7 +77,7 @@ public struct TarHeader: Sendable, Equatable {
                 return
             }
             switch (block[262], block[263], block[264]) {
-            // star has times where the last bytes of the prefix would be.
+            // star stores times in the last bytes of the prefix.
             case (0, _, _): self = block[508..<512].elementsEqual("tar\0".utf8) ? .star : .ustar
             case (0x20, 0x20, 0): self = .gnu
             default: self = .v7
@@ -83,8 +85,8 @@ public struct TarHeader: Sendable, Equatable {
         }
     }
 
-    /// GNU's format has times there. But Go before 1.8, which made many an image, took it for a prefix in GNU's headers
-    /// too: as Go does today, text that is not a number is believed (golang.org/issue/12594).
+    /// Returns the prefix that Go before 1.8 wrote into GNU's headers, where the format has times. Many images come
+    /// from it. As Go does today, we use text that is not a number (golang.org/issue/12594).
     private static func prefixOfOldGo(_ block: UnsafeRawBufferPointer) -> [UInt8] {
         func isNoTime(_ field: Slice<UnsafeRawBufferPointer>) -> Bool { field.first != 0 && number(field) == nil }
         guard isNoTime(block[345..<357]) || isNoTime(block[357..<369]) else { return [] }
@@ -92,7 +94,7 @@ public struct TarHeader: Sendable, Equatable {
         return prefix.allSatisfy({ $0 < 0x80 }) ? prefix : []
     }
 
-    /// The sum of all bytes, those of the field itself counting as spaces. Some old writers took the bytes for signed.
+    /// Verifies the sum of all bytes, with the checksum field as spaces. Some old writers summed signed bytes.
     private static func hasRightChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
         guard let expected = number(block[148..<156]) else { return false }
         var sum: Int64 = 8 * 0x20
@@ -116,8 +118,8 @@ public struct TarHeader: Sendable, Equatable {
         number(field).flatMap { UInt64(exactly: $0) }
     }
 
-    /// Octal digits with spaces or NULs before and after them; or, when the first bit is set, the other bits are a
-    /// big-endian number in two's complement.
+    /// Parses octal digits with spaces or NULs around them. If the first bit is set, the other bits are a big-endian
+    /// number in two's complement.
     private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> Int64? {
         if let first = field.first, first & 0x80 != 0 {
             var value = Int64(first & 0x3f) - Int64(first & 0x40)

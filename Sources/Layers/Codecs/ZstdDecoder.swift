@@ -1,15 +1,15 @@
 import CZstd
 
-/// Zstandard frames through libzstd. Skippable frames are passed over.
+/// A decoder of Zstandard frames on libzstd. Skippable frames are skipped.
 final class ZstdDecoder {
     private let context: OpaquePointer
     private var finished = false
 
-    /// `nil` when there is no memory for the context.
+    /// Returns `nil` if the context cannot be allocated.
     init?(maximumWindowLog: Int) {
         guard let context = ZSTD_createDCtx() else { return nil }
         self.context = context
-        // Out of the library's range is clamped to it, never ignored.
+        // A value outside the library's range is clamped to it, never ignored.
         let bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax)
         let limit = min(max(Int32(clamping: maximumWindowLog), bounds.lowerBound), bounds.upperBound)
         ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, limit)
@@ -24,7 +24,7 @@ final class ZstdDecoder {
         finished = false
     }
 
-    /// `stopsAtFrame`: return at the end of a frame although there is more input.
+    /// Decodes input. `stopsAtFrame` returns at the end of a frame even if there is more input.
     func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, stopsAtFrame: Bool = false
     ) throws(CodecError) -> (consumed: Int, produced: Int, finished: Bool) {

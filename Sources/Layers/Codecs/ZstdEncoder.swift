@@ -1,8 +1,9 @@
 import CZstd
 
-/// Makes zstd frames.
+/// An encoder of zstd frames.
 public enum ZstdEncoder {
-    /// `bytes` as one frame that says how long they are. The same bytes give the same frame, with one version of libzstd.
+    /// Compresses `bytes` into one frame that contains their size. The result is deterministic for one version of
+    /// libzstd.
     ///
     /// - Throws: `outOfMemory`.
     public static func frame(_ bytes: UnsafeRawBufferPointer, level: Int32) throws(CodecError) -> [UInt8] {

@@ -1,8 +1,9 @@
 import Glibc
 
-/// Comparing names: plain bytes, as EROFS orders them.
+/// Comparison of names as plain bytes, in EROFS's order.
 enum Bytes {
-    /// Negative when `left` comes before `right`, 0 when they are the same. A prefix comes before what it is a prefix of.
+    /// Returns a negative number if `left` comes before `right`, 0 if they are equal. A prefix comes before longer
+    /// names.
     @inline(__always)
     static func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
         guard let leftStart = left.baseAddress, let rightStart = right.baseAddress else {

@@ -1,6 +1,6 @@
 import Base
 
-/// CRC-32C (Castagnoli), reflected, eight bytes a step: the checksum of an EROFS superblock, and of our own tables.
+/// CRC-32C (Castagnoli), reflected, eight bytes a step: the checksum of an EROFS superblock and of our own tables.
 public enum CRC32C {
     /// Eight tables of 256 words: `table[k * 256 + b]` is the effect of byte `b` followed by `k` zero bytes.
     private static let table: [UInt32] = {
@@ -21,8 +21,8 @@ public enum CRC32C {
         return table
     }()
 
-    /// Continues `state` over `bytes`. Start with all ones; neither the start nor the end is inverted here, because EROFS
-    /// stores the state as it is.
+    /// Continues `state` over `bytes`. Start with all ones. Neither the start nor the end is inverted, because EROFS
+    /// stores the raw state.
     static func update(_ state: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
         table.withUnsafeBufferPointer { table in
             var state = state
@@ -47,7 +47,7 @@ public enum CRC32C {
         }
     }
 
-    /// Of all of `bytes`, as RFC 3720 (appendix B.4) has it.
+    /// Returns the checksum of `bytes` (RFC 3720, appendix B.4).
     public static func checksum(_ bytes: [UInt8]) -> UInt32 {
         ~bytes.withUnsafeBytes { update(.max, $0) }
     }

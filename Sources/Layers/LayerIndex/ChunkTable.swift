@@ -3,58 +3,58 @@ public import Linux
 
 /// The smallest verified piece of a layer's content.
 public struct Chunk: Sendable, Equatable {
-    /// Where its bytes lie in the layer's content space; never empty.
+    /// Its range in the layer's content space; never empty.
     public var content: ByteRange
-    /// The extent that holds it. For zeros, one nearby, which does not hold it.
+    /// The extent that contains it. A chunk of zeros has a nearby extent that does not contain it.
     public var extent: Int
-    /// Where in the decoded extent it starts; 0 for zeros.
+    /// Its offset in the decoded extent; 0 for zeros.
     public var innerOffset: UInt64
     /// The SHA-256 of its bytes.
     public var digest: Digest
-    /// Whether it is all zeros: nothing needs to be fetched for it.
+    /// True if it is all zeros, so that nothing has to be fetched for it.
     public var isZeros: Bool
 }
 
 /// The smallest decodable piece of a blob.
 public struct Extent: Sendable, Equatable {
-    /// Where its bytes lie in the blob. Empty only in a layer whose files are nothing but zeros.
+    /// Its range in the blob. Empty only in a layer whose files are all zeros.
     public var blob: ByteRange
     public var codec: ExtentCodec
-    /// The chunks in it, ascending in it, zeros among them; never empty.
+    /// The chunks in it, in ascending order and including zeros; never empty.
     public var chunks: Range<Int>
-    /// How many bytes to decode to reach the end of its last chunk; it may decode to more.
+    /// The number of bytes to decode to reach the end of its last chunk. The extent may decode to more.
     public var decodedLength: UInt64
-    /// How to begin, for ``ExtentCodec/deflate``; `nil` for every other codec.
+    /// The restart data of ``ExtentCodec/deflate``; `nil` for every other codec.
     public var restart: ExtentRestart?
 }
 
-/// Where each byte of a layer's content lies in its blob: see the module's `ChunkTableLayout`.
+/// The position of each byte of a layer's content in its blob. `ChunkTableLayout` describes the format.
 ///
-/// Everything is checked when the table is opened, so that the accessors are a few loads and cannot fail.
+/// Opening a table validates all of it, so the accessors are a few loads and cannot fail.
 public final class ChunkTable: Sendable {
     private typealias Layout = ChunkTableLayout
 
     private let table: IndexBytes
-    /// The blob in which the extents lie: the layer's own, or a copy of it that a streaming artifact has.
+    /// The blob that contains the extents: the layer's own, or a copy of it in a streaming artifact.
     public let blobDigest: Digest
     /// Its compressed size in bytes.
     public let blobSize: UInt64
-    /// Bytes in its content space: a multiple of 4096.
+    /// The size of its content space in bytes: a multiple of 4096.
     public let contentSize: UInt64
     public let chunkCount: Int
     public let extentCount: Int
     public let prefetch: PrefetchHint
-    /// The blob that the windows of its extents lie in; `nil` when none needs one.
+    /// The blob with the windows of its extents; `nil` if none needs one.
     public let windows: WindowsBlob?
     private let chunkStart: Int
     private let digestStart: Int
 
-    /// Reads from a copy of `bytes`. The limits are those that hold for a chunk's and an extent's size and for their number.
+    /// Reads a copy of `bytes`. The limits apply to the size and number of chunks and extents.
     public convenience init(bytes: [UInt8], limits: IndexLimits = .standard) throws(LayerIndexError) {
         try self.init(IndexBytes(copying: bytes), limits)
     }
 
-    /// Reads from `mapping`, which is kept.
+    /// Reads `mapping`, and keeps it.
     public convenience init(mapping: MappedFile, limits: IndexLimits = .standard) throws(LayerIndexError) {
         try self.init(IndexBytes(mapping), limits)
     }
@@ -73,16 +73,16 @@ public final class ChunkTable: Sendable {
         chunkStart = header.chunkStart
         digestStart = header.digestStart
         try header.validateRecords(table, limits)
-        // All of it was read, and only what is being fetched will be read again.
+        // Validation read all of it; later reads touch only the chunks that are fetched.
         releaseResidentPages()
     }
 
-    /// Lets go of the memory that reading a mapped table took; reading goes on as before, from the page cache.
+    /// Releases the memory of a mapped table's pages. Reads continue from the page cache.
     public func releaseResidentPages() {
         table.releaseResidentPages()
     }
 
-    /// The chunk numbered `index`, which must be below ``chunkCount``.
+    /// Returns chunk number `index`, which must be below ``chunkCount``.
     public func chunk(_ index: Int) -> Chunk {
         precondition(index >= 0 && index < chunkCount)
         let record = chunkStart + index * Layout.chunkSize
@@ -96,7 +96,7 @@ public final class ChunkTable: Sendable {
             isZeros: length & Layout.zerosBit != 0)
     }
 
-    /// The extent numbered `index`, which must be below ``extentCount``.
+    /// Returns extent number `index`, which must be below ``extentCount``.
     public func extent(_ index: Int) -> Extent {
         precondition(index >= 0 && index < extentCount)
         let record = Layout.headerSize + index * Layout.extentSize
@@ -117,16 +117,16 @@ public final class ChunkTable: Sendable {
             chunks: Int(word(record + 16))..<next, decodedLength: UInt64(word(record + 12)), restart: restart)
     }
 
-    /// The chunks that hold bytes of `range`; empty when there are none.
+    /// Returns the chunks with bytes of `range`; empty if there are none.
     public func chunks(overlapping range: ByteRange) -> Range<Int> {
         guard !range.isEmpty else { return 0..<0 }
-        // The first chunk that ends after the start, and the first that starts at the end or after it.
+        // The first chunk that ends after the start, and the first that starts at or after the end.
         let first = partition { offset, length in offset + length > range.offset }
         let end = partition { offset, _ in offset >= range.end }
         return first..<max(first, end)
     }
 
-    /// The first chunk for which `isAfter` holds; it must hold for all that follow.
+    /// Returns the first chunk for which `isAfter` holds; it must hold for all that follow.
     @inline(__always)
     private func partition(_ isAfter: (_ offset: UInt64, _ length: UInt64) -> Bool) -> Int {
         var low = 0
@@ -148,7 +148,7 @@ public final class ChunkTable: Sendable {
         return start..<start + Layout.digestSize
     }
 
-    // The header's counts were held against the size of the file, so these offsets lie inside.
+    // The header's counts were checked against the size of the file, so these offsets are in bounds.
     @inline(__always)
     private func word(_ offset: Int) -> UInt32 {
         UInt32(littleEndian: table.bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))

@@ -1,6 +1,6 @@
 import Base
 
-/// The head of a chunk table file, and the checks of what follows it.
+/// The header of a chunk table file, and the validation of its records.
 struct ChunkTableHeader {
     private typealias Layout = ChunkTableLayout
 
@@ -48,7 +48,7 @@ struct ChunkTableHeader {
             throw LayerIndexError(.limit, "a chunk table of \(chunkCount) chunks and \(extentCount) extents")
         }
         guard table.count == digestStart + chunkCount * Layout.digestSize else {
-            throw Self.corrupt("its size is not that of its records")
+            throw Self.corrupt("its size does not match its records")
         }
         guard contentSize % UInt64(EROFS.blockSize) == 0,
             contentSize / UInt64(EROFS.blockSize) < UInt64(EROFS.noBlock), end <= blobSize
@@ -59,14 +59,14 @@ struct ChunkTableHeader {
         var state = CRC32C.update(.max, try table.slice(at: 0, count: 12))
         state = withUnsafeBytes(of: UInt32(0)) { CRC32C.update(state, $0) }
         state = CRC32C.update(state, try table.slice(at: 16, count: table.count - 16))
-        guard state == checksum else { throw Self.corrupt("its checksum is wrong") }
+        guard state == checksum else { throw Self.corrupt("checksum mismatch") }
     }
 
     private static func corrupt(_ what: StaticString) -> LayerIndexError {
         LayerIndexError(.corrupt, "the chunk table is corrupt: \(what)")
     }
 
-    /// Checks every record, so that no accessor can fail and no reader of the table needs to check it again.
+    /// Validates every record, so that no accessor can fail and no reader has to check again.
     func validateRecords(_ table: IndexBytes, _ limits: IndexLimits) throws(LayerIndexError) {
         var content: UInt64 = 0
         var blobEnd: UInt64 = 0
@@ -78,7 +78,7 @@ struct ChunkTableHeader {
             next = extent.chunks.upperBound
         }
         guard EROFS.blocks(content) * UInt64(EROFS.blockSize) == contentSize else {
-            throw Self.corrupt("its chunks are not its content")
+            throw Self.corrupt("its chunks do not cover its content")
         }
     }
 
@@ -117,7 +117,7 @@ struct ChunkTableHeader {
         let checksum = try table.load(UInt32.self, at: record + 36)
         guard codec == .deflate else {
             guard bitCount == 0, bits == 0, offset == 0, count == 0, checksum == 0 else {
-                throw Self.corrupt("a restart point in an extent that needs none")
+                throw Self.corrupt("a restart point in an extent of another codec")
             }
             return
         }
@@ -144,7 +144,7 @@ struct ChunkTableHeader {
             guard try table.load(UInt32.self, at: record + 12) == UInt32(truncatingIfNeeded: extent) else {
                 throw Self.corrupt("a chunk of another extent")
             }
-            // Within a file chunks lie end to end; a file starts at the next block.
+            // Chunks of a file are contiguous; a file starts at the next block.
             let boundary = EROFS.blocks(content) * UInt64(EROFS.blockSize)
             guard offset == content || offset == boundary, length > 0, length <= limits.chunkLength,
                 offset <= contentSize, length <= contentSize - offset

@@ -13,11 +13,12 @@
 /// digests  32 bytes a chunk
 /// ```
 ///
-/// Chunks ascend in the content space, lie end to end within a file, and files start on 4 KiB boundaries. Extents ascend in
-/// the blob and do not overlap. An extent's chunks follow each other, and ascend in it. A chunk of zeros is not in
-/// any extent; it counts to that of the chunk before it (or after it, when it is the first), so that every chunk has one.
+/// Chunks ascend in the content space and are contiguous within a file; files start on 4 KiB boundaries. Extents
+/// ascend in the blob and do not overlap. An extent's chunks follow each other, and ascend in it. A chunk of zeros is
+/// not in any extent. It is assigned to that of the chunk before it (or after it, if it is the first), so every chunk
+/// has one.
 ///
-/// Everything from 21 on in an extent is 0 unless its codec is `deflate`: then it says how to begin within a stream
+/// The bytes from 21 on in an extent are 0 unless its codec is `deflate`: then they are its restart data
 /// (``ExtentRestart``). A layer without such extents has no windows blob: size and digest are 0.
 enum ChunkTableLayout {
     static let magic: UInt64 = 0x534B_4E48_4356_4952  // "RIVCHNKS"

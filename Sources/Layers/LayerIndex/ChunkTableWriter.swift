@@ -1,6 +1,6 @@
 import Base
 
-/// Writes the chunk table, chunk by chunk in their order. See ``ChunkTableLayout``.
+/// Writes the chunk table, chunk by chunk in order. See ``ChunkTableLayout``.
 struct ChunkTableWriter {
     private typealias Layout = ChunkTableLayout
 
@@ -9,7 +9,7 @@ struct ChunkTableWriter {
     private var extents: [UInt8] = []
     private var chunkCount: UInt32 = 0
     private var extentCount: UInt32 = 0
-    /// The place of the present extent among all in the blob.
+    /// The position of the current extent among all extents of the blob.
     private var rank: UInt32?
     private var decodedLength: UInt64 = 0
 
@@ -19,7 +19,7 @@ struct ChunkTableWriter {
         extents.reserveCapacity(extentCapacity * Layout.extentSize)
     }
 
-    /// Says that the next chunk lies in the extent that is the `next`th in the blob.
+    /// Starts the extent at position `next` in the blob, unless it is the current one.
     mutating func enter(_ next: UInt32, _ extent: LayerIndexBuilder.ExtentRecord) throws(LayerIndexError) {
         if let rank {
             guard next >= rank else {
@@ -27,7 +27,7 @@ struct ChunkTableWriter {
             }
             if next == rank { return }
         }
-        // Zeros before the first extent count to it.
+        // Zeros before the first extent are assigned to it.
         beginExtent(extent, firstChunk: extentCount == 0 ? 0 : chunkCount)
         rank = next
     }
@@ -48,13 +48,13 @@ struct ChunkTableWriter {
         decodedLength = 0
     }
 
-    /// Fills in how far the present extent has to be decoded.
+    /// Stores the decoded length of the current extent.
     private mutating func closeExtent() {
         guard extentCount > 0 else { return }
         extents.setLittleEndian(UInt32(decodedLength), at: extents.count - Layout.extentSize + 12)
     }
 
-    /// Adds the next chunk.
+    /// Appends the next chunk.
     mutating func append(
         _ piece: LayerIndexBuilder.PieceRecord, at offset: UInt64, decodedLimit: UInt64
     ) throws(LayerIndexError) {
@@ -72,12 +72,12 @@ struct ChunkTableWriter {
         chunkCount += 1
     }
 
-    /// The whole file.
+    /// Returns the whole file.
     consuming func finish(
         blobDigest: Digest, blobSize: UInt64, contentSize: UInt64, prefetch: PrefetchHint, windows: WindowsBlob?
     ) -> [UInt8] {
         if extentCount == 0, chunkCount > 0 {
-            // Nothing but zeros: an extent of no bytes, so that every chunk has one.
+            // All chunks are zeros: add an empty extent, so that every chunk has one.
             beginExtent(
                 LayerIndexBuilder.ExtentRecord(range: ByteRange(offset: 0, end: 0), codec: .raw), firstChunk: 0)
         }

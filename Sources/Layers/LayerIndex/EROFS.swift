@@ -1,9 +1,9 @@
 /// The constants of the EROFS on-disk format that the writer and the reader share: Linux `fs/erofs/erofs_fs.h` and
 /// Documentation/filesystems/erofs.rst.
 ///
-/// Our images use 4 KiB blocks, metadata from block 0 (so an inode's number is its byte offset divided by 32), one device
-/// slot a layer right behind the superblock, chunk-based regular files with a single 8-byte index, and neither shared
-/// extended attributes nor anything compressed.
+/// Our images have 4 KiB blocks and metadata from block 0, so an inode's number is its byte offset divided by 32. The
+/// superblock is followed by one device slot a layer. Regular files are chunk-based with a single 8-byte index.
+/// Extended attributes are never shared, and nothing is compressed.
 enum EROFS {
     static let magic: UInt32 = 0xE0F5_E1E2
     static let superblockOffset = 1024
@@ -30,13 +30,13 @@ enum EROFS {
         static let deviceTable = 88
     }
 
-    /// `SB_CHKSUM` and `MTIME`: the superblock has a checksum, times are times of modification.
+    /// `SB_CHKSUM` and `MTIME`: the superblock has a checksum, times are modification times.
     static let compatibleFeatures: UInt32 = 0x3
     /// `CHUNKED_FILE` and `DEVICE_TABLE`. Linux 5.16 and later mount it.
     static let incompatibleFeatures: UInt32 = 0x4 | 0x8
 
     static let deviceSlotSize = 128
-    /// Behind the superblock, as a multiple of the slot size.
+    /// The slot after the superblock, as a multiple of the slot size.
     static let deviceTableSlot: UInt16 = 9
 
     static let nodeUnit = 32
@@ -57,12 +57,12 @@ enum EROFS {
     static let xattrEntrySize = 4
     static let noBlock: UInt32 = .max
 
-    /// The volume name says who wrote the image, which version of our conventions it keeps, and whether any inode has
-    /// extended attributes: what a reader wants to know before it looks at anything.
+    /// The volume name identifies the writer and the version of our conventions. The second one says that some inode
+    /// has extended attributes. A reader needs both facts first.
     static let volumeName: StaticString = "rivulet-1"
     static let volumeNameWithXattrs: StaticString = "rivulet-1+x"
 
-    /// `file_type` of a directory entry.
+    /// Returns `file_type` of a directory entry.
     static func entryType(_ kind: FileKind) -> UInt8 {
         switch kind {
         case .regular: 1
@@ -75,7 +75,7 @@ enum EROFS {
         }
     }
 
-    /// The kind that a directory entry's `file_type` names.
+    /// Returns the kind of a directory entry's `file_type`.
     static func kind(entryType: UInt8) -> FileKind? {
         switch entryType {
         case 1: .regular
@@ -89,7 +89,7 @@ enum EROFS {
         }
     }
 
-    /// How Linux packs a device number into 32 bits (`new_encode_dev`). Majors have 12 bits, minors 20.
+    /// Encodes a device number in 32 bits as Linux does (`new_encode_dev`): 12 bits of major, 20 of minor.
     static func encodeDevice(major: UInt32, minor: UInt32) -> UInt32 {
         minor & 0xFF | (major & 0xFFF) << 8 | (minor & 0xFFF00) << 12
     }
@@ -98,13 +98,13 @@ enum EROFS {
         (value >> 8 & 0xFFF, value & 0xFF | value >> 12 & 0xFFF00)
     }
 
-    /// `value` rounded up to a multiple of `unit`, a power of two.
+    /// Rounds `value` up to a multiple of `unit`, a power of two.
     @inline(__always)
     static func align(_ value: Int, to unit: Int) -> Int {
         (value + unit - 1) & ~(unit - 1)
     }
 
-    /// How many blocks `size` bytes take.
+    /// Returns the number of blocks for `size` bytes.
     @inline(__always)
     static func blocks(_ size: UInt64) -> UInt64 {
         size / UInt64(blockSize) + (size % UInt64(blockSize) == 0 ? 0 : 1)

@@ -1,7 +1,7 @@
-/// Splits a path as tar-like formats write it into names, the way `path.Clean("/" + name)` of Go does, which the
-/// producers of layers use: empty names and `.` vanish, `..` goes up and stays at the root.
+/// Splits an archive's path into names like Go's `path.Clean("/" + name)`, which the producers of layers use. Empty
+/// names and `.` vanish; `..` goes up and stops at the root.
 public struct EntryPath {
-    /// Where each name lies in the path that was given.
+    /// The range of each name in the given path.
     public private(set) var names: [Range<Int>] = []
     private let limits: IndexLimits
 
@@ -9,7 +9,7 @@ public struct EntryPath {
         self.limits = limits
     }
 
-    /// Sets ``names`` from `path`. Keeps its memory from call to call.
+    /// Sets ``names`` from `path`. Reuses its memory across calls.
     public mutating func clean(_ path: UnsafeRawBufferPointer) throws(LayerIndexError) {
         names.removeAll(keepingCapacity: true)
         var length = 0
@@ -27,7 +27,7 @@ public struct EntryPath {
                 if let last = names.popLast() { length -= last.count + 1 }
                 continue
             }
-            // The longest name can be hidden too.
+            // The longest name can be whited out, too.
             let prefix = path[name].starts(with: LayerIndexBuilder.whiteoutPrefix) ? 4 : 0
             guard name.count <= IndexLimits.nameLength + prefix else {
                 throw LayerIndexError(.invalidPath, "a name of \(name.count) bytes")

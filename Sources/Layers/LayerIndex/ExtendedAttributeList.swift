@@ -1,8 +1,8 @@
 import Base
 
-/// The extended attributes of one node while it is built, and their EROFS encoding: a run of entries, each
-/// `{name length u8, namespace u8, value length u16, name, value}` padded to 4 bytes. Sorted by namespace and name, so
-/// that one set of attributes has one encoding.
+/// The extended attributes of one node under construction, and their EROFS encoding: entries of `{name length u8,
+/// namespace u8, value length u16, name, value}`, each padded to 4 bytes. They are sorted by namespace and name, so
+/// that a set of attributes has one encoding.
 struct ExtendedAttributeList {
     struct Entry {
         var index: UInt8
@@ -14,7 +14,7 @@ struct ExtendedAttributeList {
 
     init() {}
 
-    /// What `encode(to:)` wrote.
+    /// Decodes the result of `encode(to:)`.
     init(encoded: UnsafeRawBufferPointer) {
         var position = 0
         while let nameLength = encoded.littleEndian(UInt8.self, at: position),
@@ -30,12 +30,12 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Adds an attribute. Once ``normalize()`` has been called, the last of several with one name is left.
+    /// Adds an attribute. After ``normalize()``, the last one of each name remains.
     mutating func set(index: UInt8, name: [UInt8], value: [UInt8]) {
         entries.append(Entry(index: index, name: name, value: value))
     }
 
-    /// Sorts the attributes, and leaves the last of those with one name.
+    /// Sorts the attributes and keeps the last one of each name.
     mutating func normalize() {
         guard entries.count > 1 else { return }
         var ordered = entries.enumerated().map { (position: $0.offset, entry: $0.element) }
@@ -53,7 +53,7 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Whether one of the overlay's own attributes says that lower layers do not shine through. Call ``normalize()`` before.
+    /// True if an overlay attribute hides lower layers. Call ``normalize()`` first.
     var saysOpaque: Bool {
         entries.contains {
             $0.index == ExtendedAttributeName.trustedIndex && $0.name == ExtendedAttributeName.opaqueSuffix
@@ -65,15 +65,15 @@ struct ExtendedAttributeList {
         set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.opaqueSuffix, value: [0x79])
     }
 
-    /// Takes out what overlayfs says to itself: the merged tree is a lower directory of another overlay, which would
-    /// believe it.
+    /// Removes overlayfs's own attributes: the merged tree is a lower directory of another overlay, which would obey
+    /// them.
     mutating func removeOverlayNames() {
         entries.removeAll {
             $0.index == ExtendedAttributeName.trustedIndex && $0.name.starts(with: ExtendedAttributeName.overlaySuffix)
         }
     }
 
-    /// Appends the encoding to `bytes`. Call ``normalize()`` before.
+    /// Appends the encoding to `bytes`. Call ``normalize()`` first.
     func encode(to bytes: inout [UInt8]) {
         for entry in entries {
             bytes.append(UInt8(entry.name.count))

@@ -1,6 +1,6 @@
-/// How EROFS splits the name of an extended attribute: a number for the namespace, and the rest.
+/// EROFS's split of an extended attribute's name: a number for the namespace, and the rest.
 enum ExtendedAttributeName {
-    /// The namespaces that Linux serves from EROFS. The two ACLs are whole names: nothing follows them.
+    /// The namespaces that Linux serves from EROFS. The two ACLs are complete names: nothing follows them.
     static let prefixes: [(index: UInt8, text: [UInt8], isWhole: Bool)] = [
         (1, Array("user.".utf8), false),
         (2, Array("system.posix_acl_access".utf8), true),
@@ -10,12 +10,12 @@ enum ExtendedAttributeName {
     ]
 
     static let trustedIndex: UInt8 = 4
-    /// What follows `trusted.` in the names by which overlayfs talks to itself.
+    /// The part after `trusted.` in overlayfs's own names.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
 
-    /// The namespace of `name` and how many bytes of it that is; `nil` for a name that EROFS cannot hold: one of another
-    /// namespace, or with nothing after its prefix.
+    /// Returns the namespace of `name` and the length of its prefix. Returns `nil` for a name that EROFS cannot store:
+    /// of another namespace, or with nothing after its prefix.
     static func split(_ name: UnsafeRawBufferPointer) -> (index: UInt8, prefix: Int)? {
         for candidate in prefixes where name.starts(with: candidate.text) {
             if candidate.isWhole == (name.count == candidate.text.count) {
@@ -25,7 +25,7 @@ enum ExtendedAttributeName {
         return nil
     }
 
-    /// The text of namespace `index`, and whether nothing may follow it.
+    /// Returns the text of namespace `index`. With `isWhole`, nothing may follow it.
     static func prefix(_ index: UInt8) -> (text: [UInt8], isWhole: Bool)? {
         for candidate in prefixes where candidate.index == index {
             return (candidate.text, candidate.isWhole)

@@ -1,17 +1,17 @@
 public import Base
 
-/// How decoding begins within a DEFLATE stream.
+/// The data to start decoding within a DEFLATE stream.
 public struct ExtentRestart: Sendable, Equatable {
-    /// The most bytes that a window takes in the windows blob.
+    /// The largest window in the windows blob, in compressed bytes.
     public static let maximumWindow: UInt64 = 64 << 10
 
-    /// How many bits of the byte before the extent belong to it, 0 to 7, and these bits.
+    /// The number of bits, 0 to 7, of the byte before the extent that belong to it.
     public var bitCount: UInt8
-    /// See ``bitCount``.
+    /// The value of these bits. See ``bitCount``.
     public var bits: UInt8
-    /// Where in the layer's windows blob the window lies, compressed; empty when nothing before the extent is referred to.
+    /// The range of the compressed window in the layer's windows blob; empty if the extent refers to nothing before it.
     public var window: ByteRange
-    /// CRC-32C of these bytes. The bytes of chunks have digests; this tells what is wrong when they do not come out.
+    /// The CRC-32C of these bytes. Chunks have digests; this one tells a bad window from a bad extent.
     public var windowChecksum: UInt32
 
     public init(bitCount: UInt8, bits: UInt8, window: ByteRange, windowChecksum: UInt32) {
@@ -21,23 +21,23 @@ public struct ExtentRestart: Sendable, Equatable {
         self.windowChecksum = windowChecksum
     }
 
-    /// Whether the bits are bits of one byte, and the window is no larger than it may be.
+    /// True if the bits fit ``bitCount`` and the window fits ``maximumWindow``.
     var isInRange: Bool {
         bitCount < 8 && UInt16(bits) < 1 << UInt16(bitCount) && window.count <= Self.maximumWindow
     }
 
-    /// Whether `bytes` are the window, compressed.
+    /// Returns true if `bytes` are the compressed window.
     public func isWindow(_ bytes: [UInt8]) -> Bool {
         UInt64(bytes.count) == window.count && Self.checksum(bytes) == windowChecksum
     }
 
-    /// What ``windowChecksum`` of these bytes is.
+    /// Returns the ``windowChecksum`` of these bytes.
     public static func checksum(_ bytes: [UInt8]) -> UInt32 {
         CRC32C.checksum(bytes)
     }
 }
 
-/// The blob that holds the windows of a layer's restart points.
+/// The blob with the windows of a layer's restart points.
 public struct WindowsBlob: Sendable, Equatable {
     public var digest: Digest
     /// In bytes.

@@ -1,7 +1,7 @@
-/// The bytes of an image while it is written, with checked little-endian stores.
+/// The bytes of an image under construction, with checked little-endian stores.
 ///
-/// The writer computes every offset itself; the checks stay on all the same, because a wrong one would be a write outside
-/// the array.
+/// The writer computes every offset itself. The checks stay on all the same: a wrong offset would write outside the
+/// array.
 struct ImageBuffer {
     let bytes: UnsafeMutableRawBufferPointer
 

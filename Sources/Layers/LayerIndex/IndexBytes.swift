@@ -3,11 +3,11 @@ import Linux
 
 /// The bytes of an index file, in memory or mapped, with bounded little-endian access.
 final class IndexBytes: @unchecked Sendable {
-    // Safe to share: the bytes are never written after `init`, and stay where they are as long as this object lives.
+    // Safe to share: the bytes are never written after `init`, and do not move while this object lives.
     let bytes: UnsafeRawBufferPointer
     private let mapping: MappedFile?
 
-    /// Keeps a copy: an array's bytes have no address that outlives a call.
+    /// Stores a copy, because an array's bytes have no address that outlives a call.
     init(copying array: [UInt8]) {
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: array.count, alignment: 16)
         copy.copyBytes(from: array)
@@ -26,12 +26,12 @@ final class IndexBytes: @unchecked Sendable {
 
     var count: Int { bytes.count }
 
-    /// Gives mapped pages back: they come again from the page cache when they are read.
+    /// Releases mapped pages. A later read gets them from the page cache.
     func releaseResidentPages() {
         mapping?.releaseResidentPages()
     }
 
-    /// The integer at `offset`; the error when it does not lie wholly inside.
+    /// Returns the integer at `offset`, or throws if it is out of bounds.
     @inline(__always)
     func load<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: Value.Type = Value.self, at offset: Int
@@ -40,7 +40,7 @@ final class IndexBytes: @unchecked Sendable {
         return value
     }
 
-    /// `count` bytes from `offset`; the error when they do not lie wholly inside.
+    /// Returns `count` bytes from `offset`, or throws if they are out of bounds.
     @inline(__always)
     func slice(at offset: Int, count: Int) throws(LayerIndexError) -> UnsafeRawBufferPointer {
         guard offset >= 0, count >= 0, offset <= bytes.count, count <= bytes.count - offset else {

@@ -1,9 +1,9 @@
-/// How large a layer or a chain may be. Whatever exceeds a limit is refused with ``LayerIndexError/Code/limit`` before
-/// memory is taken for it.
+/// The size limits of a layer or chain. Anything larger is refused with ``LayerIndexError/Code/limit`` before memory is
+/// allocated for it.
 public struct IndexLimits: Sendable, Equatable {
-    /// Names in a layer or in a merged chain, made-up parent directories among them.
+    /// Names in a layer or in a merged chain, including implied parent directories.
     public var entryCount = 4_000_000
-    /// Bytes in a cleaned path and in a symbolic link's target: what Linux takes, without the final NUL.
+    /// Bytes in a cleaned path and in a symbolic link's target: Linux's limit without the final NUL.
     public var pathLength = 4095
     /// Components in a path.
     public var depth = 1024
@@ -17,16 +17,16 @@ public struct IndexLimits: Sendable, Equatable {
     public var extentLength: UInt64 = 96 << 20
     /// Bytes that one extent decodes to, up to the end of its last chunk.
     public var decodedLength: UInt64 = 128 << 20
-    /// Layers in a chain. The root directory's inode must lie behind the device table and within the first 2 MiB of
-    /// an EROFS image, which leaves room for many more.
+    /// Layers in a chain. The root directory's inode must follow the device table within the first 2 MiB of an EROFS
+    /// image, which leaves room for many more.
     public var layerCount = 4096
 
     public init() {}
 
-    /// What the daemon uses.
+    /// The daemon's limits.
     public static let standard = IndexLimits()
 
-    /// These limits, but none beyond what the formats have room for.
+    /// Returns these limits, clamped to the capacity of the formats.
     func clamped() -> IndexLimits {
         var limits = self
         limits.entryCount = min(entryCount, 1 << 30)
@@ -40,8 +40,8 @@ public struct IndexLimits: Sendable, Equatable {
         return limits
     }
 
-    /// Bytes in a name: what EROFS and Linux take. Not adjustable.
+    /// Bytes in a name: the limit of EROFS and Linux. Not adjustable.
     public static let nameLength = 255
-    /// Bytes in the value of an extended attribute: what an EROFS entry can say (Linux takes one more). Not adjustable.
+    /// Bytes in the value of an extended attribute: the limit of an EROFS entry (Linux's is one more). Not adjustable.
     public static let extendedAttributeLength = 65_535
 }

@@ -1,10 +1,10 @@
 public import Base
 
-/// What a layer's tar archive calls the kind of an entry.
+/// The kind of an entry in a layer's tar archive.
 public enum EntryKind: UInt8, Sendable, CaseIterable {
     case directory, regular, symlink, hardlink, character, block, fifo, socket
 
-    /// The kind of file that the entry makes; `nil` for a hard link, which makes a name only.
+    /// The kind of file that the entry creates; `nil` for a hard link, which creates only a name.
     public var fileKind: FileKind? {
         switch self {
         case .directory: .directory
@@ -21,20 +21,20 @@ public enum EntryKind: UInt8, Sendable, CaseIterable {
 
 /// One entry of a layer, as a tar-like format lists it.
 ///
-/// Which bytes of the path mean what is said at ``LayerIndexBuilder/add(_:)``. A caller with many entries does well to
-/// keep one value and overwrite it, so that its arrays keep their memory.
+/// ``LayerIndexBuilder/add(_:)`` describes how paths are interpreted. A caller with many entries should reuse one
+/// value, so that its arrays keep their memory.
 public struct LayerEntry: Sendable {
     /// The name in the archive: raw bytes, not cleaned.
     public var path: [UInt8]
     public var kind: EntryKind
-    /// Only the permission bits of the mode count: the type comes from ``kind``. The link count is computed. Of the
-    /// size, only that of a regular file counts. Ignored altogether for a hard link.
+    /// Only the permission bits of the mode are used: the type comes from ``kind``. The link count is computed. The
+    /// size is used only for a regular file. Ignored entirely for a hard link.
     public var attributes: NodeAttributes
-    /// A symbolic link's target, taken as it is; a hard link's target, a path in the same layer, cleaned like ``path``.
+    /// A symbolic link's target, unchanged; or a hard link's target, a path in the same layer, cleaned like ``path``.
     public var linkTarget: [UInt8]
-    /// Extended attributes by their full names (`security.capability`), values as the kernel takes them.
+    /// Extended attributes by their full names (`security.capability`), with the kernel's values.
     public var xattrs: [(name: [UInt8], value: [UInt8])]
-    /// Where the bytes of a regular file lie: in file order, covering `[0, size)` exactly.
+    /// The positions of a regular file's bytes: in file order, covering `[0, size)` exactly.
     public var pieces: [ContentPiece]
 
     public init(
@@ -50,19 +50,19 @@ public struct LayerEntry: Sendable {
     }
 }
 
-/// A part of a regular file that is verified as a whole: it becomes one chunk.
+/// A separately verified part of a regular file. It becomes one chunk.
 public struct ContentPiece: Sendable, Equatable {
-    /// Where in the file it starts.
+    /// Its offset in the file.
     public var fileOffset: UInt64
-    /// Its bytes; not 0.
+    /// Its length in bytes; not 0.
     public var length: UInt64
     /// The SHA-256 of its bytes.
     public var digest: Digest
-    /// The extent that holds it: a result of ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored for zeros.
+    /// The extent that contains it: a result of ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored for zeros.
     public var extent: UInt32
-    /// Where in the decoded extent it starts. Ignored for zeros.
+    /// Its offset in the decoded extent. Ignored for zeros.
     public var innerOffset: UInt64
-    /// Whether it is known to be all zeros, so that nothing has to be fetched for it.
+    /// True if it is known to be all zeros, so that nothing has to be fetched for it.
     public var isZeros: Bool
 
     public init(
@@ -77,29 +77,29 @@ public struct ContentPiece: Sendable, Equatable {
     }
 }
 
-/// How an extent is compressed.
+/// The compression of an extent.
 public enum ExtentCodec: UInt8, Sendable, CaseIterable {
-    /// Not at all.
+    /// No compression.
     case raw = 0
     /// One or more gzip members (RFC 1952).
     case gzip = 1
     /// One or more Zstandard frames (RFC 8878).
     case zstd = 2
-    /// A DEFLATE stream (RFC 1951) from a block within it on: see ``ExtentRestart``.
+    /// A DEFLATE stream (RFC 1951) from one of its blocks on: see ``ExtentRestart``.
     case deflate = 3
 }
 
-/// What the producer of a layer said of its first use.
+/// The hint of a layer's producer about its first use.
 public enum PrefetchHint: Sendable, Equatable {
-    /// Nothing was said.
+    /// No hint.
     case unknown
-    /// Nothing in it is needed early.
+    /// A container needs nothing of the layer early.
     case nothing
-    /// What lies in the blob before `end` is needed early.
+    /// A container needs the blob's bytes before `end` early.
     case blobPrefix(end: UInt64)
 }
 
-/// A finished layer index: what ``TreeImage`` and ``ChunkTable`` read, as it is stored.
+/// A finished layer index in its stored form, for ``TreeImage`` and ``ChunkTable``.
 public struct LayerIndexBytes: Sendable {
     /// The tree: an EROFS image without data. Its size is a multiple of 4096.
     public var tree: [UInt8]

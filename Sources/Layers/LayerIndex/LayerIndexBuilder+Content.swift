@@ -1,7 +1,7 @@
 import Base
 
 extension LayerIndexBuilder {
-    /// Gives every file its place in the content space and writes the chunk and extent tables.
+    /// Assigns every file its place in the content space and writes the chunk and extent tables.
     mutating func layOutContent() throws(LayerIndexError) -> (table: [UInt8], blocks: UInt64) {
         let order = try extentsInBlobOrder()
         var rank = [UInt32](repeating: 0, count: extents.count)
@@ -37,7 +37,7 @@ extension LayerIndexBuilder {
         return (table, block)
     }
 
-    /// The numbers of the extents in the order in which they lie in the blob.
+    /// Returns the extents' numbers in the order of the blob.
     private func extentsInBlobOrder() throws(LayerIndexError) -> [UInt32] {
         var order = (0..<UInt32(extents.count)).map { (offset: extents[Int($0)].range.offset, extent: $0) }
         order.sort { $0.offset < $1.offset }
@@ -51,7 +51,8 @@ extension LayerIndexBuilder {
         return order.map { $0.extent }
     }
 
-    /// The files that have bytes, by where in the blob their first bytes lie. Files of nothing but zeros come last.
+    /// Returns the files with content, ordered by the position of their first bytes in the blob. Files of zeros come
+    /// last.
     private func filesInBlobOrder(_ rank: [UInt32]) -> [(key: UInt64, node: UInt32)] {
         var files: [(key: UInt64, node: UInt32)] = []
         for index in arena.nodes.indices {

@@ -1,10 +1,10 @@
 import Base
 
 extension LayerIndexBuilder {
-    /// Makes the index.
+    /// Returns the index.
     ///
-    /// Files lie in the content space in the order in which their first bytes lie in the blob, each from a 4 KiB boundary, so
-    /// that reading the blob once from front to back fills the content space from front to back. A layer whose files are
+    /// Files are ordered in the content space by the position of their first bytes in the blob, each from a 4 KiB
+    /// boundary. So one pass over the blob fills the content space from front to back. A layer whose files are
     /// interleaved in the blob is refused (``LayerIndexError/Code/unordered``).
     public consuming func finish() throws(LayerIndexError) -> LayerIndexBytes {
         markDead()
@@ -22,7 +22,7 @@ extension LayerIndexBuilder {
         return LayerIndexBytes(tree: tree, chunks: content.table)
     }
 
-    /// Leaves out what lies below something replaced.
+    /// Marks everything below a replaced node as dead.
     private mutating func markDead() {
         // A node comes after its parent, so one pass reaches everything.
         for index in arena.nodes.indices where arena.nodes[Int(arena.nodes[index].parent)].flags.contains(.dead) {
@@ -30,10 +30,10 @@ extension LayerIndexBuilder {
         }
     }
 
-    /// Makes each hard link's ``NodeArena/Node/payload`` the node that it names in the end.
+    /// Sets each hard link's ``NodeArena/Node/payload`` to its final target.
     private mutating func resolveHardLinks() throws(LayerIndexError) {
         var path = EntryPath(limits: limits)
-        // A name may have been replaced since, or come up twice.
+        // A name may have been replaced since, or appear twice.
         var pending: [UInt32] = []
         for link in hardLinks where isUnresolvedLink(link) {
             let node = arena.nodes[Int(link)]
@@ -43,20 +43,20 @@ extension LayerIndexBuilder {
             arena.nodes[Int(link)].linkCount = 1
             pending.append(link)
         }
-        // Follow chains; a node on the way of one that is followed is settled with it, so that no link is walked twice.
+        // Follow chains. Nodes on the way are settled with it, so that no link is walked twice.
         var settled = [Bool](repeating: false, count: arena.nodes.count)
         var chain: [UInt32] = []
         for link in pending {
             chain.removeAll(keepingCapacity: true)
             var node = link
             while arena.nodes[Int(node)].flags.contains(.hardLink), !settled[Int(node)] {
-                guard chain.count <= pending.count else { throw badLink(link, "goes in a circle") }
+                guard chain.count <= pending.count else { throw badLink(link, "is part of a cycle") }
                 chain.append(node)
                 node = arena.nodes[Int(node)].payload
             }
             if arena.nodes[Int(node)].flags.contains(.hardLink) { node = arena.nodes[Int(node)].payload }
-            guard !arena.nodes[Int(node)].isDirectory else { throw badLink(link, "names a directory") }
-            guard !arena.nodes[Int(node)].flags.contains(.whiteout) else { throw badLink(link, "names nothing") }
+            guard !arena.nodes[Int(node)].isDirectory else { throw badLink(link, "refers to a directory") }
+            guard !arena.nodes[Int(node)].flags.contains(.whiteout) else { throw badLink(link, "refers to a whiteout") }
             for link in chain {
                 arena.nodes[Int(link)].payload = node
                 settled[Int(link)] = true
@@ -65,13 +65,13 @@ extension LayerIndexBuilder {
         for link in pending { arena.nodes[Int(link)].linkCount = 0 }
     }
 
-    /// Whether `node` is a hard link whose target is still a path. The link count marks those that are done.
+    /// Returns true if `node` is a hard link whose target is still a path. A link count marks the resolved ones.
     private func isUnresolvedLink(_ node: UInt32) -> Bool {
         let node = arena.nodes[Int(node)]
         return node.flags.contains(.hardLink) && !node.flags.contains(.dead) && node.linkCount == 0
     }
 
-    /// The node at the path that lies at `range` of the arena's bytes.
+    /// Returns the node at the path stored in `range` of the arena's bytes.
     private func find(_ range: Range<Int>, _ path: inout EntryPath) throws(LayerIndexError) -> UInt32 {
         try arena.bytes[range].withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32 in
             let bytes = UnsafeRawBufferPointer(buffer)
@@ -82,7 +82,7 @@ extension LayerIndexBuilder {
                 let tag = NameTable.tag(parent: node, name: name)
                 guard let next = table.find(tag, parent: node, name: name, in: arena) else {
                     throw LayerIndexError(
-                        .badHardLink, "a hard link to \(String(decoding: bytes, as: UTF8.self)), which is not there")
+                        .badHardLink, "a hard link to \(String(decoding: bytes, as: UTF8.self)), which does not exist")
                 }
                 node = next
             }

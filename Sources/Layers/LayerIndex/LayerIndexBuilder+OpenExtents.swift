@@ -1,9 +1,9 @@
 import Base
 
-/// Extents of which a format says only where they start: each ends where the next one starts.
+/// Extents for formats that specify only the start of each: an extent ends where the next one starts.
 extension LayerIndexBuilder {
-    /// As ``addExtent(_:codec:)``, for an extent whose end is not known yet. Until ``endExtent(_:at:)`` has said it, the
-    /// extent has one byte.
+    /// Adds an extent with an unknown end, otherwise like ``addExtent(_:codec:)``. It has one byte until
+    /// ``endExtent(_:at:)``.
     public mutating func addExtent(from offset: UInt64, codec: ExtentCodec) throws(LayerIndexError) -> UInt32 {
         guard let range = ByteRange(offset: offset, count: 1) else {
             throw LayerIndexError(.invalidEntry, "an extent at \(offset)")
@@ -11,20 +11,20 @@ extension LayerIndexBuilder {
         return try addExtent(range, codec: codec)
     }
 
-    /// Says where an extent that ``addExtent(from:codec:)`` gave ends.
+    /// Sets the end of an extent from ``addExtent(from:codec:)``.
     public mutating func endExtent(_ extent: UInt32, at end: UInt64) throws(LayerIndexError) {
         guard Int(extent) < extents.count else {
-            throw LayerIndexError(.invalidEntry, "the end of an extent that there is not")
+            throw LayerIndexError(.invalidEntry, "the end of a nonexistent extent")
         }
         let range = ByteRange(offset: extents[Int(extent)].range.offset, end: end)
         try check(range)
         extents[Int(extent)].range = range
     }
 
-    /// Says how decoding begins in an extent of codec ``ExtentCodec/deflate``; until then, as at the start of a stream.
+    /// Sets the restart data of an extent with codec ``ExtentCodec/deflate``. The default is the start of a stream.
     public mutating func setRestart(_ extent: UInt32, _ restart: ExtentRestart) throws(LayerIndexError) {
         guard Int(extent) < extents.count, extents[Int(extent)].codec == .deflate else {
-            throw LayerIndexError(.invalidEntry, "a restart point of an extent that needs none")
+            throw LayerIndexError(.invalidEntry, "a restart point of an extent of another codec")
         }
         guard restart.isInRange else {
             throw LayerIndexError(.invalidEntry, "a restart point with \(restart.bitCount) bits")
@@ -32,7 +32,7 @@ extension LayerIndexBuilder {
         extents[Int(extent)].restart = restart
     }
 
-    /// Says which blob the windows of restart points lie in.
+    /// Sets the blob that contains the windows of restart points.
     public mutating func setWindows(_ windows: WindowsBlob) {
         self.windows = windows.size > 0 ? windows : nil
     }

@@ -1,13 +1,13 @@
 public import Base
 
-/// Makes the index of one layer from its entries, in the order of the archive.
+/// Builds the index of one layer from its entries, in the order of the archive.
 ///
 ///     var builder = LayerIndexBuilder(blobDigest: digest, blobSize: size)
 ///     let extent = try builder.addExtent(range, codec: .gzip)
-///     try builder.add(entry)        // once for each entry, its pieces naming the extents
+///     try builder.add(entry)        // for each entry; its pieces name the extents
 ///     let index = try builder.finish()
 ///
-/// The result depends on nothing but what was added. Memory is that of a few flat arrays, all gone after ``finish()``.
+/// The result depends only on the input. The builder's memory is a few flat arrays, freed by ``finish()``.
 public struct LayerIndexBuilder: ~Copyable {
     struct ExtentRecord {
         var range: ByteRange
@@ -35,17 +35,20 @@ public struct LayerIndexBuilder: ~Copyable {
     var pieces: [PieceRecord] = []
     var hardLinks: [UInt32] = []
     private var path: EntryPath
-    /// The directories of the path before, from the first name down: most entries lie where the one before lay.
+    /// The directories of the previous path, from the first name down: most entries share their predecessor's
+    /// directory.
     private var trail: [UInt32] = []
 
     static let whiteoutPrefix = Array(".wh.".utf8)
     static let whiteoutMetaPrefix = Array(".wh..wh.".utf8)
     static let opaqueMarker = Array(".wh..wh..opq".utf8)
 
+    /// Creates a builder without entries.
+    ///
     /// - Parameters:
-    ///   - layer: Names the layer: the tag of its device in the tree. `nil` when `blobDigest` is what names it.
-    ///   - blobDigest: The blob in which the extents lie.
-    ///   - blobSize: Its compressed size in bytes: no extent ends after it.
+    ///   - layer: the layer's name, which tags its device in the tree; `nil` means `blobDigest`.
+    ///   - blobDigest: the blob that contains the extents.
+    ///   - blobSize: its compressed size in bytes; no extent may end after it.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
         self.layer = layer ?? blobDigest
         self.blobDigest = blobDigest
@@ -56,13 +59,13 @@ public struct LayerIndexBuilder: ~Copyable {
         path = EntryPath(limits: limits)
     }
 
-    /// Says what the producer marked for early use.
+    /// Sets the producer's hint about early use.
     public mutating func setPrefetch(_ hint: PrefetchHint) {
         prefetch = hint
     }
 
-    /// Adds a decodable piece of the blob and gives the number by which ``ContentPiece/extent`` names it.
-    /// An extent that no piece uses does not reach the index. Extents may be added in any order, but must not overlap.
+    /// Adds a decodable piece of the blob and returns its number for ``ContentPiece/extent``. Extents may be added in
+    /// any order, but must not overlap. An extent that no piece uses is not stored.
     public mutating func addExtent(_ range: ByteRange, codec: ExtentCodec) throws(LayerIndexError) -> UInt32 {
         try check(range)
         guard extents.count < limits.chunkCount else {
@@ -86,19 +89,19 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Adds an entry.
     ///
     /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root must be a directory and sets the
-    ///   root's attributes. Directories that no entry names are made, mode 0755, of user and group 0.
-    /// - Of two entries with one name the later wins, as if the archive were unpacked by containerd: a directory over a
-    ///   directory sets its attributes anew and adds to its extended attributes; anything else takes the place of what was
-    ///   there, with all that lay below it. What lower layers have there is then hidden. An entry below
-    ///   something that is not a directory is an error.
-    /// - `.wh.NAME` becomes a character device 0:0 called NAME, unless the layer has a NAME of its own, before or after;
-    ///   when that is a directory, it becomes opaque, since a whiteout hides all of the lower one (OCI image-spec,
-    ///   layer.md, "Whiteouts"). `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`). Other names
-    ///   that begin with `.wh..wh.` are AUFS's own and left out, like whatever lies below a directory called `.wh.*`.
-    /// - Hard links are resolved in ``finish()``: they may be chained and may come before their target.
-    /// - Symbolic links have mode 0777, as on Linux. Extended attributes that Linux could not set (of an unknown
-    ///   namespace) and those by which overlayfs talks to itself (`trusted.overlay.*`) are left out, but
-    ///   `trusted.overlay.opaque` = `y` counts.
+    ///   root's attributes. Implied parent directories have mode 0755, user 0 and group 0.
+    /// - Of two entries with one name the later wins, as when containerd unpacks the archive. A directory over a
+    ///   directory replaces its attributes and adds to its extended attributes. Anything else replaces the old entry
+    ///   with all that is below it, and then hides lower layers there. An entry below something other than a directory
+    ///   is an error.
+    /// - `.wh.NAME` becomes a character device 0:0 called NAME, unless the layer has a NAME of its own, before or
+    ///   after. If that is a directory, it becomes opaque, because a whiteout hides all of the lower one (OCI
+    ///   image-spec, layer.md, "Whiteouts"). `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`).
+    ///   Other names that begin with `.wh..wh.` are AUFS's own and skipped, like everything below a directory called
+    ///   `.wh.*`.
+    /// - ``finish()`` resolves hard links: they may be chained and may precede their target.
+    /// - Symbolic links have mode 0777, as on Linux. Extended attributes of an unknown namespace, which Linux could not
+    ///   set, and overlayfs's own (`trusted.overlay.*`) are skipped, but `trusted.overlay.opaque` = `y` takes effect.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -131,7 +134,7 @@ public struct LayerIndexBuilder: ~Copyable {
         }
     }
 
-    /// The directory that the cleaned path lies in, made if need be.
+    /// Returns the parent directory of the cleaned path, and creates it if necessary.
     private mutating func parentDirectory(_ bytes: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         var node: UInt32 = 0
         for depth in 0..<(path.names.count - 1) {
@@ -147,7 +150,7 @@ public struct LayerIndexBuilder: ~Copyable {
         return node
     }
 
-    /// The directory called `name` in `parent`, made if nothing is there.
+    /// Returns the directory called `name` in `parent`, and creates it if necessary.
     private mutating func directory(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) -> UInt32
     {
         let tag = NameTable.tag(parent: parent, name: name)
@@ -163,8 +166,8 @@ public struct LayerIndexBuilder: ~Copyable {
         return node
     }
 
-    /// The node that an entry called `name` in `parent` is to fill: the directory that is there when the entry is a
-    /// directory too, else an empty one.
+    /// Returns the node for an entry called `name` in `parent`: the existing directory if the entry is one, too; else
+    /// an empty node.
     private mutating func place(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
     ) throws(LayerIndexError) -> UInt32 {
@@ -177,7 +180,7 @@ public struct LayerIndexBuilder: ~Copyable {
         let existing = arena.nodes[Int(old)]
         if existing.isDirectory {
             if isDirectory { return old }
-            // What lies below keeps the old node as its parent and goes with it.
+            // Nodes below keep the old node as their parent and are dropped with it.
             let node = try arena.append(parent: parent, name: name)
             arena.nodes[Int(old)].flags.insert(.dead)
             arena.nodes[Int(node)].flags.formUnion(existing.flags.intersection(.opaque))
@@ -185,7 +188,7 @@ public struct LayerIndexBuilder: ~Copyable {
             trail.removeAll(keepingCapacity: true)
             return node
         }
-        // The same node, emptied. If it becomes a directory, it is not the one that lower layers have.
+        // The same node, emptied. As a directory it replaces the one of lower layers.
         var node = NodeArena.Node()
         node.parent = parent
         node.nameOffset = existing.nameOffset
@@ -195,7 +198,7 @@ public struct LayerIndexBuilder: ~Copyable {
         return old
     }
 
-    /// Hides what lower layers have under `name` in `parent`.
+    /// Hides the entry of lower layers called `name` in `parent`.
     private mutating func whiteOut(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) {
         let tag = NameTable.tag(parent: parent, name: name)
         if let node = table.find(tag, parent: parent, name: name, in: arena) {
@@ -208,7 +211,7 @@ public struct LayerIndexBuilder: ~Copyable {
         table.insert(tag, node)
     }
 
-    /// Gives `node` what `entry` says.
+    /// Fills `node` from `entry`.
     private mutating func fill(_ index: UInt32, from entry: LayerEntry) throws(LayerIndexError) {
         let node = Int(index)
         if entry.kind == .hardlink {
@@ -235,7 +238,7 @@ public struct LayerIndexBuilder: ~Copyable {
             try setContent(node, size: attributes.size, entry.pieces)
         case .symlink:
             guard !entry.linkTarget.isEmpty, !entry.linkTarget.contains(0) else {
-                throw LayerIndexError(.invalidEntry, "a symbolic link to nothing, or with a NUL byte")
+                throw LayerIndexError(.invalidEntry, "a symbolic link with an empty target or a NUL byte")
             }
             arena.nodes[node].size = UInt64(entry.linkTarget.count)
             arena.nodes[node].payload = try store(entry.linkTarget)
@@ -291,7 +294,7 @@ public struct LayerIndexBuilder: ~Copyable {
                     .invalidEntry, "a piece of \(piece.length) bytes at \(piece.fileOffset) of a file, after \(end)")
             }
             guard piece.isZeros || Int(piece.extent) < extents.count else {
-                throw LayerIndexError(.invalidEntry, "a piece in an extent that there is not")
+                throw LayerIndexError(.invalidEntry, "a piece in a nonexistent extent")
             }
             guard
                 piece.isZeros

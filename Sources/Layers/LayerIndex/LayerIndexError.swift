@@ -1,21 +1,21 @@
 public import Base
 
-/// What can be wrong with a layer's description, or with the bytes of an index.
+/// An error in a layer's description, or in the bytes of an index.
 public struct LayerIndexError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// A path has no meaning: a NUL byte, a name that is too long, a whiteout of nothing.
+        /// An invalid path: a NUL byte, an overlong name, a whiteout without a name.
         case invalidPath
-        /// An entry lies below something that is not a directory.
+        /// An entry below something other than a directory.
         case notADirectory
-        /// An entry contradicts itself: pieces that do not cover the file, an impossible time or device number.
+        /// An inconsistent entry: pieces that do not cover the file, an impossible time or device number.
         case invalidEntry
-        /// A hard link to nothing, to a directory, or in a circle.
+        /// A hard link to a missing file, to a directory, or in a cycle.
         case badHardLink
-        /// The content cannot be streamed in one pass: an extent's chunks do not lie together, chunks overlap.
+        /// Content that one pass cannot stream: an extent's chunks are not adjacent, or chunks overlap.
         case unordered
-        /// Larger than the limits allow, or than the format can say.
+        /// Larger than the limits or the format allow.
         case limit
-        /// An index written by something else, or by another version.
+        /// An index of another writer or version.
         case foreign
         /// The bytes of an index contradict themselves or their checksum.
         case corrupt

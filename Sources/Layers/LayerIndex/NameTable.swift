@@ -1,7 +1,7 @@
-/// Finds a node by its parent and its name: open addressing, eight bytes a slot.
+/// A hash table from parent and name to node: open addressing, eight bytes a slot.
 ///
-/// The hash is Swift's own, seeded for each process, so that a hostile layer cannot choose names that collide; nothing
-/// of its order reaches the result.
+/// The hash is Swift's own, seeded for each process, so that a hostile layer cannot choose colliding names. Its order
+/// never reaches the result.
 struct NameTable {
     private struct Slot {
         var tag: UInt32
@@ -23,7 +23,7 @@ struct NameTable {
         return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 
-    /// The node called `name` in `parent`.
+    /// Returns the node called `name` in `parent`.
     func find(_ tag: UInt32, parent: UInt32, name: UnsafeRawBufferPointer, in arena: borrowing NodeArena) -> UInt32? {
         let mask = slots.count - 1
         var position = Int(tag) & mask
@@ -44,7 +44,7 @@ struct NameTable {
         used += 1
     }
 
-    /// Puts `new` where `old` is.
+    /// Replaces `old` with `new`.
     mutating func replace(_ tag: UInt32, _ old: UInt32, with new: UInt32) {
         let mask = slots.count - 1
         var position = Int(tag) & mask

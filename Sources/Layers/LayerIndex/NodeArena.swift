@@ -1,41 +1,41 @@
-/// The tree while it is built: flat arrays, no object and no string a node.
+/// The tree under construction: flat arrays, without an object or string for each node.
 ///
-/// A node is a *name*: a hard link is a node of its own that points to the one it names. Node 0 is the root, and a node
-/// comes after its parent.
+/// A node is a *name*: a hard link is a separate node that points to its target. Node 0 is the root, and a node comes
+/// after its parent.
 struct NodeArena {
     struct Flags: OptionSet {
         let rawValue: UInt8
 
-        /// Replaced, or below something that was replaced: not in the tree.
+        /// Replaced, or below a replaced node: not in the tree.
         static let dead = Flags(rawValue: 1)
-        /// Only a whiteout stands for it so far: an entry of the same name takes its place.
+        /// So far only a whiteout; an entry of the same name replaces it.
         static let whiteout = Flags(rawValue: 2)
-        /// What lower layers have under this name does not shine through.
+        /// Hides the entry of lower layers with this name.
         static let opaque = Flags(rawValue: 4)
-        /// Another name of the node that ``Node/payload`` says, once links are resolved.
+        /// Another name of the node in ``Node/payload``, once links are resolved.
         static let hardLink = Flags(rawValue: 8)
         /// Written as a 32-byte inode.
         static let compact = Flags(rawValue: 16)
-        /// The end of its data lies behind its inode.
+        /// The end of its data follows its inode.
         static let inline = Flags(rawValue: 32)
-        /// A regular file whose bytes lie in a layer's content space.
+        /// A regular file with bytes in a layer's content space.
         static let hasContent = Flags(rawValue: 64)
     }
 
     struct Node {
         var modifiedSeconds: Int64 = 0
-        /// Of a regular file or a link's target; for a directory, set by the writer.
+        /// The size of a regular file or of a link's target; for a directory, set by the writer.
         var size: UInt64 = 0
         var parent: UInt32 = 0
         var nameOffset: UInt32 = 0
         var uid: UInt32 = 0
         var gid: UInt32 = 0
         var modifiedNanoseconds: UInt32 = 0
-        /// Symbolic link: where its target starts in ``NodeArena/bytes``. Hard link: the same, then the node it names.
-        /// Device: its number. Regular file: its first piece, then its first block in the content space. Directory, in the
-        /// writer: its first data block.
+        /// For a symbolic link, the start of its target in ``NodeArena/bytes``. For a hard link the same, then its
+        /// target node. For a device, its number. For a regular file, its first piece, then its first block in the
+        /// content space. For a directory in the writer, its first data block.
         var payload: UInt32 = 0
-        /// Regular file: how many pieces, then its device slot, from 0.
+        /// For a regular file, the number of pieces, then its device slot, counted from 0.
         var extra: UInt32 = 0
         var xattrOffset: UInt32 = 0
         var xattrLength: UInt32 = 0
@@ -57,8 +57,8 @@ struct NodeArena {
     private let metadataLimit: Int
     private let nodeLimit: Int
 
-    /// An arena with a root directory, mode 0755, of user and group 0. The limits are clamped: offsets and numbers have
-    /// 32 bits.
+    /// Creates an arena with a root directory of mode 0755, user 0 and group 0. The limits are clamped: offsets and
+    /// numbers have 32 bits.
     init(limits: IndexLimits) {
         metadataLimit = limits.metadataBytes
         nodeLimit = limits.entryCount
@@ -80,7 +80,7 @@ struct NodeArena {
         return UInt32(nodes.count - 1)
     }
 
-    /// Keeps a copy of `text` and says where.
+    /// Stores a copy of `text` and returns its offset.
     mutating func store(_ text: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         try reserve(text.count)
         let offset = UInt32(bytes.count)
@@ -88,7 +88,7 @@ struct NodeArena {
         return offset
     }
 
-    /// Keeps `list` as the extended attributes of `node`.
+    /// Stores `list` as the extended attributes of `node`.
     mutating func setXattrs(_ list: inout ExtendedAttributeList, of node: UInt32) throws(LayerIndexError) {
         list.normalize()
         guard !list.entries.isEmpty else {
@@ -99,7 +99,7 @@ struct NodeArena {
         for entry in list.entries {
             size += EROFS.align(EROFS.xattrEntrySize + entry.name.count + entry.value.count, to: 4)
         }
-        // The inode counts them in 16 bits, in words, of which the first stands for the header.
+        // The inode counts them in 16 bits, in words, the first of them for the header.
         guard size / 4 < Int(UInt16.max) else {
             throw LayerIndexError(.limit, "a file's extended attributes take \(size) bytes")
         }
@@ -109,7 +109,7 @@ struct NodeArena {
         nodes[Int(node)].xattrLength = UInt32(size)
     }
 
-    /// The extended attributes of `node`.
+    /// Returns the extended attributes of `node`.
     func xattrs(of node: UInt32) -> ExtendedAttributeList {
         let start = Int(nodes[Int(node)].xattrOffset)
         let length = Int(nodes[Int(node)].xattrLength)
@@ -117,7 +117,7 @@ struct NodeArena {
         return xattrs[start..<start + length].withUnsafeBytes { ExtendedAttributeList(encoded: $0) }
     }
 
-    /// Whether `node` has this name.
+    /// Returns true if `node` has this name.
     @inline(__always)
     func name(of node: UInt32, equals name: UnsafeRawBufferPointer) -> Bool {
         let length = Int(nodes[Int(node)].nameLength)
@@ -126,7 +126,7 @@ struct NodeArena {
         return bytes.withUnsafeBytes { Bytes.equal(UnsafeRawBufferPointer(rebasing: $0[start..<start + length]), name) }
     }
 
-    /// Sets every link count: for a directory 2 and its subdirectories, for anything else its names. They must be 0.
+    /// Sets every link count: for a directory 2 plus its subdirectories, for anything else its names. They must be 0.
     mutating func countLinks() {
         for index in nodes.indices where !nodes[index].flags.contains(.dead) {
             if nodes[index].isDirectory {

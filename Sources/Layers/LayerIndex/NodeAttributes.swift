@@ -1,4 +1,4 @@
-/// What stat(2) says of a file.
+/// The stat(2) attributes of a file.
 public struct NodeAttributes: Sendable, Equatable {
     /// File type and permission bits, as in `st_mode`.
     public var mode: UInt16
@@ -8,13 +8,13 @@ public struct NodeAttributes: Sendable, Equatable {
     public var modifiedSeconds: Int64
     /// 0 to 999,999,999, added to the seconds.
     public var modifiedNanoseconds: UInt32
-    /// Names of the file; for a directory, 2 and the number of its subdirectories. A builder computes it itself.
+    /// The number of names; for a directory, 2 plus the number of its subdirectories. A builder computes it.
     public var linkCount: UInt32
     /// Bytes in a regular file or in a symbolic link's target; for a directory, of its entries in the image.
     public var size: UInt64
-    /// Of a character or block device: 12 bits, as Linux has them.
+    /// The major number of a character or block device: 12 bits, as in Linux.
     public var deviceMajor: UInt32
-    /// Of a character or block device: 20 bits, as Linux has them.
+    /// The minor number of a character or block device: 20 bits, as in Linux.
     public var deviceMinor: UInt32
 
     public init(
@@ -32,15 +32,14 @@ public struct NodeAttributes: Sendable, Equatable {
         self.deviceMinor = deviceMinor
     }
 
-    /// What kind of file it is, or `nil` when the type bits say nothing that Linux knows.
+    /// The kind of file, or `nil` if Linux does not know the type bits.
     public var kind: FileKind? { FileKind(mode: mode) }
 
-    /// Whether this is what overlayfs takes for "deleted here": a character device 0:0.
+    /// True for overlayfs's mark of a deleted file: a character device 0:0.
     public var isWhiteout: Bool { kind == .character && deviceMajor == 0 && deviceMinor == 0 }
 }
 
-/// The kinds of files that Linux knows. The raw value is the `d_type` of readdir(3): the type bits of `st_mode`
-/// shifted right by 12.
+/// Linux's kinds of files. The raw value is the `d_type` of readdir(3): the type bits of `st_mode` shifted right by 12.
 public enum FileKind: UInt8, Sendable, CaseIterable {
     case fifo = 1
     case character = 2
@@ -50,7 +49,7 @@ public enum FileKind: UInt8, Sendable, CaseIterable {
     case symlink = 10
     case socket = 12
 
-    /// `nil` when the type bits of `mode` are none of these.
+    /// Returns `nil` if the type bits of `mode` are none of these.
     @inlinable
     public init?(mode: UInt16) {
         self.init(rawValue: UInt8(truncatingIfNeeded: mode >> 12))

@@ -17,7 +17,7 @@ extension TreeImage {
             count = Int(first) / EROFS.direntSize
         }
 
-        /// The name of the entry at `index`, which is below ``count``.
+        /// Returns the name of the entry at `index`, which must be below ``count``.
         @inline(__always)
         func name(_ index: Int) throws(LayerIndexError) -> UnsafeRawBufferPointer {
             let record = index * EROFS.direntSize
@@ -30,11 +30,13 @@ extension TreeImage {
             }
             var end = Int(next)
             if isLast {
-                // The last name of a whole block ends before what fills the block up.
+                // The last name of a full block ends before the padding.
                 while end > Int(start), bytes[end - 1] == 0 { end -= 1 }
             }
             let length = end - Int(start)
-            guard length > 0, length <= IndexLimits.nameLength else { throw TreeImage.corrupt("a name of no length") }
+            guard length > 0, length <= IndexLimits.nameLength else {
+                throw TreeImage.corrupt("an empty or overlong name")
+            }
             return UnsafeRawBufferPointer(rebasing: bytes[Int(start)..<end])
         }
 
@@ -44,13 +46,13 @@ extension TreeImage {
             guard let number = bytes.littleEndian(UInt64.self, at: record),
                 let type = bytes.littleEndian(UInt8.self, at: record + 10), let kind = EROFS.kind(entryType: type)
             else {
-                throw TreeImage.corrupt("an entry of no known kind")
+                throw TreeImage.corrupt("an entry of an unknown kind")
             }
             return (number, kind)
         }
     }
 
-    /// The directory's block `index`; ``size`` says how many there are.
+    /// Returns the directory's block `index`; ``size`` determines their number.
     @inline(__always)
     private func block(_ index: Int, of directory: Inode) throws(LayerIndexError) -> DirectoryBlock {
         let whole = Int(directory.size / UInt64(EROFS.blockSize))
@@ -68,18 +70,18 @@ extension TreeImage {
         guard inode.kind == .directory, inode.size <= UInt64(image.count),
             inode.layout == EROFS.Layout.inline || inode.layout == EROFS.Layout.plain
         else {
-            throw Self.corrupt("a listing of what is not a directory")
+            throw Self.corrupt("a listing of something other than a directory")
         }
         return (inode, Int(EROFS.blocks(inode.size)))
     }
 
-    /// The inode called `name` in a directory, or `nil`.
+    /// Returns the inode called `name` in a directory, or `nil`.
     public func lookup(
         _ directory: UInt64, _ name: UnsafeRawBufferPointer
     ) throws(LayerIndexError) -> UInt64? {
         let (inode, blocks) = try self.directory(directory)
         guard blocks > 0, !name.isEmpty else { return nil }
-        // The last block whose first name is not after the one sought.
+        // The last block whose first name does not come after the sought one.
         var low = 0
         var high = blocks
         while high - low > 1 {
@@ -98,18 +100,18 @@ extension TreeImage {
         return nil
     }
 
-    /// Lists a directory in the order of its names, `.` and `..` among them where their bytes put them.
+    /// Lists a directory in the order of its names, including `.` and `..` at their sorted positions.
     ///
     /// - Parameters:
-    ///   - cookie: 0 for the start, or a `nextCookie` of the same directory, whenever that was.
-    ///   - body: Gets the name, the inode, the kind as in `d_type` (``FileKind``), and the cookie of the entry after this one;
-    ///     ends the listing by answering `false`.
+    ///   - cookie: 0 for the start, or an earlier `nextCookie` of the same directory.
+    ///   - body: receives the name, the inode, the kind as in `d_type` (``FileKind``), and the cookie of the entry
+    ///     after this one. Returns `false` to stop.
     public func forEachEntry(
         _ directory: UInt64, from cookie: UInt64 = 0,
         _ body: (_ name: UnsafeRawBufferPointer, _ inode: UInt64, _ fileType: UInt8, _ nextCookie: UInt64) -> Bool
     ) throws(LayerIndexError) {
         let (inode, blocks) = try self.directory(directory)
-        // A cookie is the byte offset of an entry's record in the directory, as it is in Linux's own EROFS.
+        // A cookie is the byte offset of an entry's record in the directory, as in Linux's own EROFS.
         guard cookie < inode.size else { return }
         var index = Int(cookie) / EROFS.blockSize
         var entry = (Int(cookie) % EROFS.blockSize + EROFS.direntSize - 1) / EROFS.direntSize

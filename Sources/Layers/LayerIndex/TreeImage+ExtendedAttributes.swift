@@ -1,7 +1,7 @@
 import Base
 
 extension TreeImage {
-    /// Runs `body` with each attribute as it is stored; ends when it answers `false`.
+    /// Runs `body` with each stored attribute, until it returns `false`.
     @inline(__always)
     private func forEachStoredAttribute(
         _ number: UInt64,
@@ -31,8 +31,8 @@ extension TreeImage {
         }
     }
 
-    /// Runs `body` with the value of an inode's attribute called `name` in full (`security.capability`); `nil` when it has
-    /// none.
+    /// Runs `body` with the value of an inode's attribute, named in full (`security.capability`). Returns `nil` if
+    /// there is none.
     public func extendedAttribute<Result>(
         _ number: UInt64, name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LayerIndexError) -> Result? {
@@ -47,8 +47,8 @@ extension TreeImage {
         return result
     }
 
-    /// Runs `body` with each of an inode's attributes, by its full name; ends when it answers `false`. Attributes of a
-    /// namespace that Linux does not know are left out.
+    /// Runs `body` with each of an inode's attributes, by its full name, until it returns `false`. Skips namespaces
+    /// that Linux does not know.
     public func forEachExtendedAttribute(
         _ number: UInt64,
         _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
@@ -58,7 +58,7 @@ extension TreeImage {
             guard let prefix = ExtendedAttributeName.prefix(index), prefix.isWhole == stored.isEmpty else {
                 return true
             }
-            // The longest prefix has 24 bytes, and the stored part 255 at most.
+            // The longest prefix has 24 bytes, and the stored part at most 255.
             return withUnsafeTemporaryAllocation(byteCount: 288, alignment: 1) { buffer in
                 let length = prefix.text.count + stored.count
                 guard length <= buffer.count else { return true }

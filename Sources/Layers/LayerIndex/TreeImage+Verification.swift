@@ -1,9 +1,9 @@
 extension TreeImage {
-    /// Reads the whole tree and checks what no single call can see: that every directory has one parent and comes up once,
-    /// that names ascend, that `.` and `..` are there and right, that entries and inodes agree on their kinds, that links
-    /// are counted rightly, and that every accessor can read every inode.
+    /// Reads the whole tree and checks the properties that no single call can see: every directory has one parent and
+    /// appears once, names ascend, `.` and `..` are present and correct, entries and inodes agree on kinds, link counts
+    /// are correct, and every accessor can read every inode.
     ///
-    /// For images that are not known to be whole, and for fuzzing. Work and memory are bounded by `limits`.
+    /// For untrusted images and for fuzzing. `limits` bound its work and memory.
     public func verify(limits: IndexLimits = .standard) throws(LayerIndexError) {
         var verifier = TreeVerifier(tree: self, limits: limits)
         try verifier.run()
@@ -22,7 +22,7 @@ private struct TreeVerifier {
     let limits: IndexLimits
     var pending: [Directory] = []
     var seen: Set<UInt64> = []
-    /// Of files that say they have several names: how many came up.
+    /// The number of appearances of each file with several names.
     var names: [UInt64: UInt32] = [:]
     var entryCount = 0
 
@@ -64,13 +64,13 @@ private struct TreeVerifier {
             return isSorted && children.count <= room
         }
         guard children.count <= room else { throw LayerIndexError(.limit, "more than \(limits.entryCount) files") }
-        guard isSorted, dots == 2 else { throw TreeImage.corrupt("a directory that is not in order") }
+        guard isSorted, dots == 2 else { throw TreeImage.corrupt("an unsorted directory") }
         entryCount += children.count
         var subdirectories: UInt32 = 0
         for child in children {
             let attributes = try tree.attributes(child.inode)
             guard let kind = attributes.kind, kind.rawValue == child.type else {
-                throw TreeImage.corrupt("an entry and its inode of two kinds")
+                throw TreeImage.corrupt("an entry whose inode has another kind")
             }
             switch kind {
             case .directory:

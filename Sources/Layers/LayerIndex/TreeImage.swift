@@ -1,43 +1,41 @@
 public import Base
 public import Linux
 
-/// Reads a tree that ``LayerIndexBuilder`` or ``ChainMerger`` wrote: an EROFS image of our conventions, see the module's
-/// `EROFS`.
+/// A tree written by ``LayerIndexBuilder`` or ``ChainMerger``: an EROFS image with the conventions in `EROFS`.
 ///
-/// Inodes are named by their EROFS number, which stays the same for the same image. Nothing is parsed ahead and nothing is
-/// kept: every call reads the image's bytes, checks each offset it follows, and takes no memory. Any bytes may be given:
-/// what makes no sense is ``LayerIndexError/Code/corrupt``, and the work of one call is bounded by the size of the directory or
-/// attribute list it reads, which lies wholly inside the image. Whoever walks the whole tree must bound the depth: a
-/// hostile image can contain itself.
+/// Inodes have their EROFS numbers, which are stable for the same image. Nothing is parsed ahead or cached: every call
+/// reads the image's bytes, checks each offset that it follows, and allocates nothing. Arbitrary bytes are safe:
+/// invalid ones throw ``LayerIndexError/Code/corrupt``, and the size of the directory or attribute list bounds the work
+/// of one call. A caller that walks the whole tree must bound the depth: a hostile image can contain itself.
 public final class TreeImage: Sendable {
     let image: IndexBytes
     /// The root directory's number.
     public let rootInode: UInt64
-    /// The blob digests of the layers in whose content spaces the files lie, in the order of the device slots.
+    /// The blob digests of the layers whose content spaces contain the files, in the order of the device slots.
     public let deviceTags: [Digest]
-    /// Bytes of each layer's content space as the tree knows it, in the order of the device slots.
+    /// The size of each layer's content space in bytes according to the tree, in the order of the device slots.
     public let deviceSizes: [UInt64]
-    /// How many inodes the image says that it has. For reports: nothing is sized by it.
+    /// The image's own count of inodes. Only for reports: never allocate by it.
     public let inodeCount: UInt64
-    /// Whether any inode has extended attributes.
+    /// True if any inode has extended attributes.
     public let hasExtendedAttributes: Bool
     private let epochSeconds: Int64
     private let epochNanoseconds: UInt32
 
-    /// Bytes in the image.
+    /// The size of the image in bytes.
     public var byteCount: Int { image.count }
 
-    /// Whether the image consists of these bytes.
+    /// Returns true if the image consists of these bytes.
     public func isEqual(to bytes: [UInt8]) -> Bool {
         bytes.withUnsafeBytes { $0.elementsEqual(image.bytes) }
     }
 
-    /// Reads from a copy of `bytes`.
+    /// Reads a copy of `bytes`.
     public convenience init(bytes: [UInt8]) throws(LayerIndexError) {
         try self.init(IndexBytes(copying: bytes))
     }
 
-    /// Reads from `mapping`, which is kept.
+    /// Reads `mapping`, and keeps it.
     public convenience init(mapping: MappedFile) throws(LayerIndexError) {
         try self.init(IndexBytes(mapping))
     }
@@ -48,12 +46,12 @@ public final class TreeImage: Sendable {
         guard image.count >= EROFS.blockSize, try image.load(UInt32.self, at: base) == EROFS.magic else {
             throw LayerIndexError(.foreign, "not an EROFS image")
         }
-        // The checksum is part of what it covers, as 0.
+        // The checksum covers itself as 0.
         let checksum = try image.load(UInt32.self, at: base + EROFS.Field.checksum)
         var state = CRC32C.update(.max, try image.slice(at: base, count: EROFS.Field.checksum))
         state = withUnsafeBytes(of: UInt32(0)) { CRC32C.update(state, $0) }
         state = CRC32C.update(state, try image.slice(at: base + 8, count: EROFS.blockSize - base - 8))
-        guard state == checksum else { throw LayerIndexError(.corrupt, "the superblock's checksum is wrong") }
+        guard state == checksum else { throw LayerIndexError(.corrupt, "checksum mismatch in the superblock") }
         let name = try image.slice(at: base + EROFS.Field.volumeName, count: 16)
         hasExtendedAttributes = Self.isNamed(name, EROFS.volumeNameWithXattrs)
         guard hasExtendedAttributes || Self.isNamed(name, EROFS.volumeName),
@@ -65,7 +63,7 @@ public final class TreeImage: Sendable {
         }
         let blocks = try image.load(UInt32.self, at: base + EROFS.Field.blocks)
         guard Int(blocks) * EROFS.blockSize == image.count else {
-            throw LayerIndexError(.corrupt, "the image has \(image.count) bytes and says \(blocks) blocks")
+            throw LayerIndexError(.corrupt, "the image has \(image.count) bytes, its superblock \(blocks) blocks")
         }
         rootInode = UInt64(try image.load(UInt16.self, at: base + EROFS.Field.rootNode))
         inodeCount = try image.load(UInt64.self, at: base + EROFS.Field.inodeCount)
@@ -79,7 +77,7 @@ public final class TreeImage: Sendable {
         var sizes: [UInt64] = []
         for _ in 0..<deviceCount {
             guard let tag = Digest(hex: try image.slice(at: slot, count: 64)) else {
-                throw LayerIndexError(.corrupt, "a device is not named by a digest")
+                throw LayerIndexError(.corrupt, "a device without a digest")
             }
             tags.append(tag)
             sizes.append(UInt64(try image.load(UInt32.self, at: slot + 64)) * UInt64(EROFS.blockSize))
@@ -92,8 +90,8 @@ public final class TreeImage: Sendable {
         }
     }
 
-    /// Lets go of the memory that reading a mapped image took; reading goes on as before, from the page cache. For a tree
-    /// that has just been read from end to end and is not soon read again.
+    /// Releases the memory of a mapped image's pages; reads continue from the page cache. For a tree that was just read
+    /// from end to end and is not read again soon.
     public func releaseResidentPages() {
         image.releaseResidentPages()
     }
@@ -102,21 +100,21 @@ public final class TreeImage: Sendable {
         name.withUTF8Buffer { field.starts(with: $0) && field.dropFirst($0.count).allSatisfy { $0 == 0 } }
     }
 
-    /// An inode's fixed part, taken apart.
+    /// The decoded fixed part of an inode.
     struct Inode {
         var start: Int
         var layout: UInt16
         var mode: UInt16
         var kind: FileKind
         var size: UInt64
-        /// Block, device number or chunk format, by layout and kind.
+        /// The block, device number or chunk format, depending on layout and kind.
         var detail: UInt32
         var isCompact: Bool
-        /// Bytes of the extended attributes behind the fixed part.
+        /// The size in bytes of the extended attributes after the fixed part.
         var xattrSize: Int
 
         var xattrStart: Int { start + (isCompact ? EROFS.compactInodeSize : EROFS.extendedInodeSize) }
-        /// Where the chunk index or the inline data starts.
+        /// The start of the chunk index or the inline data.
         var end: Int { xattrStart + xattrSize }
     }
 
@@ -128,7 +126,7 @@ public final class TreeImage: Sendable {
         let isCompact = format & 1 == 0
         let mode = try image.load(UInt16.self, at: start + 4)
         guard format & ~0xF == 0, let kind = FileKind(mode: mode) else {
-            throw Self.corrupt("an inode of no known kind")
+            throw Self.corrupt("an inode of an unknown kind")
         }
         let words = Int(try image.load(UInt16.self, at: start + 2))
         let size =
@@ -145,7 +143,7 @@ public final class TreeImage: Sendable {
         LayerIndexError(.corrupt, "the tree is corrupt: \(what)")
     }
 
-    /// What stat(2) says of an inode.
+    /// Returns the stat(2) attributes of an inode.
     public func attributes(_ number: UInt64) throws(LayerIndexError) -> NodeAttributes {
         let inode = try inode(number)
         let start = inode.start
@@ -171,11 +169,11 @@ public final class TreeImage: Sendable {
         return result
     }
 
-    /// Where a regular file's bytes lie: the layer, as its 0-based device slot, and the range of that layer's content
-    /// space. `nil` for an empty file.
+    /// Returns the position of a regular file's bytes: the layer, as its 0-based device slot, and the range in that
+    /// layer's content space. Returns `nil` for an empty file.
     public func content(_ number: UInt64) throws(LayerIndexError) -> (device: Int, range: ByteRange)? {
         let inode = try inode(number)
-        guard inode.kind == .regular else { throw Self.corrupt("content of what is not a regular file") }
+        guard inode.kind == .regular else { throw Self.corrupt("content of something other than a regular file") }
         guard inode.size > 0 else { return nil }
         let format = UInt16(truncatingIfNeeded: inode.detail)
         let bits = UInt64(format & EROFS.chunkBitsMask)
@@ -196,16 +194,16 @@ public final class TreeImage: Sendable {
         return (device, range)
     }
 
-    /// Bytes in the longest link target: Linux's `PATH_MAX` without the final NUL.
+    /// The size in bytes of the longest link target: Linux's `PATH_MAX` without the final NUL.
     public static let longestLink = 4095
 
-    /// Runs `body` with a symbolic link's target, which lies in the image.
+    /// Runs `body` with a symbolic link's target, which points into the image.
     public func withSymbolicLink<Result>(
         _ number: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LayerIndexError) -> Result {
         let inode = try inode(number)
         guard inode.kind == .symlink, inode.size > 0, inode.size <= UInt64(Self.longestLink) else {
-            throw Self.corrupt("a symbolic link to nothing, or what is none")
+            throw Self.corrupt("an empty symbolic link, or something else")
         }
         let start: Int
         switch inode.layout {
@@ -216,8 +214,8 @@ public final class TreeImage: Sendable {
         return body(try image.slice(at: start, count: Int(inode.size)))
     }
 
-    /// Copies a symbolic link's target and says how long it is. `buffer` gets no more than it can hold: one of
-    /// ``longestLink`` bytes holds any.
+    /// Copies a symbolic link's target and returns its length. `buffer` receives only as much as fits; ``longestLink``
+    /// bytes are enough for any.
     public func readLink(
         _ number: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LayerIndexError) -> Int {

@@ -8,19 +8,19 @@ struct TreeMerge {
         var inode: UInt64
     }
 
-    /// A directory of the result that is still to be filled. What it is merged from lies in ``sources``, upper first, at its
-    /// end when the directory's turn comes.
+    /// A directory of the result that is still to fill. Its inputs are in ``sources``, upper first, at the end when its
+    /// turn comes.
     private struct Pending {
         var node: UInt32
         var sourceCount: Int
         var depth: Int
     }
 
-    /// One layer's entry in the directory that is being merged.
+    /// One layer's entry in the directory being merged.
     private struct Candidate {
         /// The first eight bytes of the name, first byte highest.
         var key: UInt64
-        /// Lies in the layer's image, which `layers` keeps.
+        /// Points into the layer's image, which `layers` keeps alive.
         var name: UnsafeRawBufferPointer
         var source: Source
     }
@@ -32,10 +32,10 @@ struct TreeMerge {
     private var sources: [Source] = []
     /// The nodes of inodes with several names, by layer and inode.
     private var linked: [UInt64: UInt32] = [:]
-    /// How many entries may still be read: bounds the work that a tree which contains itself can cause.
+    /// The number of entries that may still be read. It bounds the work for a tree that contains itself.
     private var budget: Int
 
-    /// The arena of what `layers`, bottom first, merge to.
+    /// Returns the arena of the merged `layers`, bottom first.
     static func run(_ layers: [TreeImage], _ limits: IndexLimits) throws(LayerIndexError) -> NodeArena {
         var merge = TreeMerge(layers, limits)
         try merge.run()
@@ -46,7 +46,7 @@ struct TreeMerge {
         self.layers = layers
         self.limits = limits
         arena = NodeArena(limits: limits)
-        // Names that are hidden by upper layers are read too.
+        // Entries that upper layers hide are read, too.
         budget = limits.entryCount.multipliedReportingOverflow(by: 4).partialValue
     }
 
@@ -63,7 +63,7 @@ struct TreeMerge {
         arena.countLinks()
     }
 
-    /// Lists the entries of all `directories`, by name, those of the upper first.
+    /// Lists the entries of all `directories`, sorted by name, those of the upper layer first.
     private mutating func gather(
         _ directories: ArraySlice<Source>, _ candidates: inout [Candidate]
     ) throws(LayerIndexError) {
@@ -121,7 +121,7 @@ struct TreeMerge {
         }
     }
 
-    /// Adds what the layers have under `name`, upper first, to `directory`.
+    /// Adds the layers' entries called `name`, upper first, to `directory`.
     private mutating func add(
         _ name: UnsafeRawBufferPointer, _ found: [Source], to directory: Pending
     ) throws(LayerIndexError) {
@@ -135,7 +135,7 @@ struct TreeMerge {
         try addDirectory(node, of: found[...], depth: directory.depth + 1)
     }
 
-    /// Makes `node` the directory that `found` merge to: the first of them and those below that shine through.
+    /// Makes `node` the merged directory of `found`: the first one and the lower ones that it does not hide.
     private mutating func addDirectory(
         _ node: UInt32, of found: ArraySlice<Source>, depth: Int
     ) throws(LayerIndexError) {
@@ -195,7 +195,7 @@ struct TreeMerge {
         }
     }
 
-    /// Copies attributes and extended attributes, but what overlayfs says to itself.
+    /// Copies attributes and extended attributes, except overlayfs's own.
     private mutating func fill(
         _ node: UInt32, _ source: Source, _ attributes: NodeAttributes
     ) throws(LayerIndexError) {

@@ -1,7 +1,7 @@
 import Base
 
 extension TreeWriter {
-    /// Writes everything, now that it has its place.
+    /// Writes everything at its assigned place and returns the image.
     func image() throws(LayerIndexError) -> [UInt8] {
         let blocks = dataStart + dataBlocks
         var image = [UInt8](repeating: 0, count: blocks * EROFS.blockSize)
@@ -86,7 +86,7 @@ extension TreeWriter {
         }
     }
 
-    /// Writes a directory's entries: whole blocks from `first`, and the rest at `tail` if there is one.
+    /// Writes a directory's entries: full blocks from `first`, and the rest at `tail` if there is one.
     private func writeDirectory(
         _ index: UInt32, first: UInt32, tail: Int?, _ names: UnsafeRawBufferPointer, to buffer: ImageBuffer
     ) {
@@ -94,7 +94,7 @@ extension TreeWriter {
         var block = dataStart + Int(first)
         var position = range.lowerBound
         while position < range.upperBound {
-            // The entries of one block, as ``measureDirectories()`` cut them.
+            // The entries of one block, as ``measureDirectories()`` divided them.
             var used = 0
             var end = position
             while end < range.upperBound {
@@ -136,7 +136,7 @@ extension TreeWriter {
         }
     }
 
-    /// Where each device starts in the one address space of a reader that is given no devices (`flatdev`, Linux 6.4).
+    /// Returns the start of each device in the single address space of a reader without devices (`flatdev`, Linux 6.4).
     private func deviceAddresses(after blocks: UInt64) throws(LayerIndexError) -> [UInt32] {
         var addresses: [UInt32] = []
         var next = blocks
@@ -184,7 +184,7 @@ extension TreeWriter {
         uuid().withBytes { digest in
             for offset in 0..<16 {
                 var byte = digest[offset]
-                // RFC 9562: version 8 (made by our own rule), variant 10.
+                // RFC 9562: version 8 (a custom scheme), variant 10.
                 if offset == 6 { byte = byte & 0x0F | 0x80 }
                 if offset == 8 { byte = byte & 0x3F | 0x80 }
                 buffer.store(byte, at: base + EROFS.Field.uuid + offset)
@@ -194,7 +194,7 @@ extension TreeWriter {
         buffer.store(CRC32C.update(.max, checked), at: base + EROFS.Field.checksum)
     }
 
-    /// Of the layers that the tree was made of: one image, one UUID.
+    /// Returns a UUID derived from the tree's layers: equal images have equal UUIDs.
     private func uuid() -> Digest {
         var hasher = DigestHasher()
         Array("rivulet tree 1\n".utf8).withUnsafeBytes { hasher.update($0) }

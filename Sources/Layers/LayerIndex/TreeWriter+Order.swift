@@ -1,5 +1,5 @@
 extension TreeWriter {
-    /// Sorts the children of every directory as EROFS wants them: by bytes, a prefix before what it is a prefix of.
+    /// Sorts the children of every directory in EROFS's order: by bytes, a prefix before longer names.
     mutating func sortChildren() {
         var keyed: [(key: UInt64, child: UInt32)] = []
         for index in arena.nodes.indices where isLiveDirectory(index) {
@@ -17,8 +17,8 @@ extension TreeWriter {
         }
     }
 
-    /// The first eight bytes of the name, filled up with zeros (which no name has), first byte highest: where two keys
-    /// differ, they order the names.
+    /// Returns the first eight bytes of the name, padded with zeros (which no name has), first byte highest. Different
+    /// keys order the names.
     private func sortKey(_ child: UInt32) -> UInt64 {
         switch child {
         case Self.selfMarker: return 0x2E00_0000_0000_0000
@@ -35,9 +35,9 @@ extension TreeWriter {
         return count == 0 ? 0 : key << UInt64(8 * (8 - count))
     }
 
-    /// Compares names whose keys are equal; then both have eight bytes or more, or are the same.
+    /// Compares names with equal keys: both have eight bytes or more, or are equal.
     private func precedes(_ left: UInt32, _ right: UInt32) -> Bool {
-        // No name equals that of a marker, which is always below eight bytes.
+        // No name has the key of a marker, which is always shorter than eight bytes.
         guard left < Self.parentMarker, right < Self.parentMarker else { return false }
         let leftNode = arena.nodes[Int(left)]
         let rightNode = arena.nodes[Int(right)]

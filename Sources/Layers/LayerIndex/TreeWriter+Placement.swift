@@ -1,12 +1,12 @@
 extension TreeWriter {
-    /// Where the next inode goes. An inode may lie anywhere on a 32-byte boundary, but its inline data must not cross a
+    /// The position of the next inode. An inode may start on any 32-byte boundary, but its inline data must not cross a
     /// block (Linux fs/erofs/inode.c and data.c, "inline data cross block boundary"); we keep the inode with it.
     struct Cursor {
         var position: Int
-        /// What was left of the block before, when an inode with inline data did not fit there.
+        /// The rest of the previous block, when an inode with inline data did not fit there.
         var gap: Range<Int> = 0..<0
 
-        /// Room for `size` bytes, all in one block if `together`.
+        /// Reserves `size` bytes, all in one block if `together`.
         mutating func take(_ size: Int, together: Bool) -> Int {
             let size = EROFS.align(size, to: EROFS.nodeUnit)
             if size <= gap.count {
@@ -25,7 +25,7 @@ extension TreeWriter {
         }
     }
 
-    /// Gives every inode its number, and every directory and long link its blocks.
+    /// Assigns every inode its number, and every directory and long link its blocks.
     mutating func placeInodes() throws(LayerIndexError) {
         slots = [UInt32](repeating: 0, count: arena.nodes.count)
         let tableEnd = (Int(EROFS.deviceTableSlot) + devices.count) * EROFS.deviceSlotSize
@@ -84,7 +84,7 @@ extension TreeWriter {
         slots[Int(index)] = slot
     }
 
-    /// Bytes of the inode and its extended attributes.
+    /// Returns the size in bytes of the inode and its extended attributes.
     func headerSize(_ node: NodeArena.Node) -> Int {
         let inode = node.flags.contains(.compact) ? EROFS.compactInodeSize : EROFS.extendedInodeSize
         return inode + (node.xattrLength == 0 ? 0 : EROFS.xattrHeaderSize + Int(node.xattrLength))

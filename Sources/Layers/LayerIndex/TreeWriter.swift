@@ -2,41 +2,41 @@ import Base
 
 /// Writes a tree as an EROFS image. See ``EROFS`` for the conventions.
 ///
-/// Inodes come first, directory by directory: the children of a directory lie together in the order of their names, which
-/// is the order in which a listing asks for their attributes. Whole blocks of large directories follow behind all inodes.
+/// Inodes come first, directory by directory: a directory's children are adjacent in the order of their names, the
+/// order in which a listing reads their attributes. The full blocks of large directories follow all inodes.
 struct TreeWriter {
-    /// A layer that regular files can lie in.
+    /// A layer that can contain regular files.
     struct Device {
         var digest: Digest
-        /// Of its content space.
+        /// The size of its content space, in blocks.
         var blocks: UInt64
     }
 
-    /// Stand for `.` and `..` among a directory's children.
+    /// The entries `.` and `..` among a directory's children.
     static let selfMarker = UInt32.max
     static let parentMarker = UInt32.max - 1
 
     var arena: NodeArena
     let devices: [Device]
-    /// Where each node's children start in ``children``; one more than there are nodes.
+    /// The start of each node's children in ``children``, with one more element than there are nodes.
     var childStart: [UInt32] = []
     var children: [UInt32] = []
-    /// Each node's inode number, its byte offset divided by 32; 0 until it has a place.
+    /// Each node's inode number, its byte offset divided by 32; 0 before it has a place.
     var slots: [UInt32] = []
     var epoch: Epoch = Epoch(seconds: 0, nanoseconds: 0)
     var inodeCount: UInt64 = 0
     var hasXattrs = false
-    /// Where the whole blocks of directories and links start, in blocks, and how many they are.
+    /// The start and number of the full blocks of directories and links, in blocks.
     var dataStart = 0
     var dataBlocks = 0
 
-    /// The time that compact inodes have.
+    /// The time of all compact inodes.
     struct Epoch: Hashable {
         var seconds: Int64
         var nanoseconds: UInt32
     }
 
-    /// The image of the tree in `arena`, whose hard links are resolved and whose links are counted.
+    /// Returns the image of the tree in `arena`, whose hard links are resolved and counted.
     static func write(_ arena: consuming NodeArena, devices: [Device]) throws(LayerIndexError) -> [UInt8] {
         var writer = TreeWriter(arena: arena, devices: devices)
         writer.collectChildren()
@@ -52,19 +52,19 @@ struct TreeWriter {
         self.devices = devices
     }
 
-    /// The node that a directory entry leads to.
+    /// Returns the node that a directory entry refers to.
     @inline(__always)
     func target(_ node: UInt32) -> UInt32 {
         arena.nodes[Int(node)].flags.contains(.hardLink) ? arena.nodes[Int(node)].payload : node
     }
 
-    /// The children of a directory, with the markers, in the order of their names.
+    /// Returns the children of a directory, with the markers, in the order of their names.
     @inline(__always)
     func childRange(_ directory: UInt32) -> Range<Int> {
         Int(childStart[Int(directory)])..<Int(childStart[Int(directory) + 1])
     }
 
-    /// Fills ``childStart`` and ``children``, by counting.
+    /// Fills ``childStart`` and ``children`` by counting.
     private mutating func collectChildren() {
         let count = arena.nodes.count
         childStart = [UInt32](repeating: 0, count: count + 1)
@@ -95,7 +95,7 @@ struct TreeWriter {
         }
     }
 
-    /// How many bytes the entries of each directory take, as EROFS cuts them into blocks.
+    /// Computes the size of each directory's entries, divided into blocks as EROFS does.
     private mutating func measureDirectories() {
         for index in arena.nodes.indices where isLiveDirectory(index) {
             var blocks = 0
@@ -125,12 +125,12 @@ struct TreeWriter {
         }
     }
 
-    /// Takes the time that most files have for the compact inodes: where a layer was made with one time for all, that is
-    /// a third of the image.
+    /// Chooses the most common time for the compact inodes. If all files of a layer have one time, that saves a third
+    /// of the image.
     private mutating func chooseEpoch() {
         var counts: [Epoch: Int] = [:]
         for node in arena.nodes where isInode(node) && node.modifiedSeconds >= 0 {
-            // Bounded: a layer of a million different times has no good one anyway.
+            // Bounded: no single time helps a layer with a million different ones.
             let time = Epoch(seconds: node.modifiedSeconds, nanoseconds: node.modifiedNanoseconds)
             if counts.count < 65_536 || counts[time] != nil { counts[time, default: 0] += 1 }
         }

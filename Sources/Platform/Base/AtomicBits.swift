@@ -1,16 +1,16 @@
 public import Synchronization
 
-/// A fixed number of bits, read and written by any number of threads without a lock.
+/// A fixed number of bits that any number of threads read and write without a lock.
 public final class AtomicBits: @unchecked Sendable {
     // Safe to share: `words` is allocated once, every word is an atomic, and the memory lives as long as this object.
     @usableFromInline
     let words: UnsafeMutablePointer<Atomic<UInt64>>
-    /// How many bits there are.
+    /// The number of bits.
     public let count: Int
-    /// How many words hold them.
+    /// The number of words that store them.
     public let wordCount: Int
 
-    /// `count` bits, taken from `initial` and clear behind it; what lies beyond `count` is dropped.
+    /// Creates `count` bits from `initial`; missing ones are clear, excess ones are dropped.
     public init(count: Int, initial: [UInt64] = []) {
         self.count = count
         wordCount = Self.wordCount(for: count)
@@ -27,36 +27,37 @@ public final class AtomicBits: @unchecked Sendable {
         words.deallocate()
     }
 
-    /// How many words hold `count` bits.
+    /// Returns the number of words for `count` bits.
     public static func wordCount(for count: Int) -> Int { count / 64 + (count % 64 == 0 ? 0 : 1) }
 
-    /// Whether the bit is set; what the thread that set it did before is then visible. `false` out of range.
+    /// Returns true if the bit is set. The earlier writes of the thread that set it are then visible. `false` out of
+    /// range.
     @inlinable
     public func contains(_ index: Int) -> Bool {
         guard index >= 0, index < count else { return false }
         return words[index >> 6].load(ordering: .acquiring) & (1 << UInt64(index & 63)) != 0
     }
 
-    /// Sets the bit: whether it was clear before.
+    /// Sets the bit, and returns true if it was clear.
     public func set(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseOr(mask, ordering: .sequentiallyConsistent).oldValue & mask == 0
     }
 
-    /// Clears the bit: whether it was set before.
+    /// Clears the bit, and returns true if it was set.
     public func clear(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseAnd(~mask, ordering: .sequentiallyConsistent).oldValue & mask != 0
     }
 
-    /// Sixty-four bits at once.
+    /// Returns 64 bits at once.
     @inlinable
     public func word(_ index: Int) -> UInt64 { words[index].load(ordering: .sequentiallyConsistent) }
 
-    /// All words, each as it was at some moment of this call.
+    /// Returns all words, each with its value at some moment of the call.
     public func snapshot() -> [UInt64] { (0..<wordCount).map { word($0) } }
 
-    /// The first index in `range` whose bit is `value`. Looks at 64 bits a step.
+    /// Returns the first index in `range` whose bit is `value`. Checks 64 bits a step.
     public func first(in range: Range<Int>, where value: Bool) -> Int? {
         let range = range.clamped(to: 0..<count)
         guard !range.isEmpty else { return nil }

@@ -1,15 +1,15 @@
-/// A range of bytes in a blob or in a content space: an offset and a count that never overflow together.
+/// A range of bytes in a blob or content space. The sum of offset and count never overflows.
 public struct ByteRange: Hashable, Sendable {
     /// The first byte.
     public let offset: UInt64
-    /// How many bytes; may be 0.
+    /// The number of bytes; may be 0.
     public let count: UInt64
 
     /// The byte after the last one.
     @inlinable
     public var end: UInt64 { offset &+ count }
 
-    /// `nil` when `offset + count` does not fit 64 bits.
+    /// Returns `nil` if `offset + count` does not fit 64 bits.
     @inlinable
     public init?(offset: UInt64, count: UInt64) {
         guard !offset.addingReportingOverflow(count).overflow else { return nil }
@@ -17,7 +17,7 @@ public struct ByteRange: Hashable, Sendable {
         self.count = count
     }
 
-    /// The bytes from `offset` up to and without `end`; empty when `end` is not after `offset`.
+    /// Creates the half-open range from `offset` to `end`; empty if `end` is not after `offset`.
     @inlinable
     public init(offset: UInt64, end: UInt64) {
         self.offset = offset
@@ -27,19 +27,19 @@ public struct ByteRange: Hashable, Sendable {
     @inlinable
     public var isEmpty: Bool { count == 0 }
 
-    /// Whether `position` lies inside.
+    /// Returns true if `position` lies inside.
     @inlinable
     public func contains(_ position: UInt64) -> Bool {
         position >= offset && position < end
     }
 
-    /// Whether all of `other` lies inside.
+    /// Returns true if all of `other` lies inside.
     @inlinable
     public func contains(_ other: ByteRange) -> Bool {
         other.offset >= offset && other.end <= end
     }
 
-    /// Whether the two share a byte.
+    /// Returns true if the two share a byte.
     @inlinable
     public func overlaps(_ other: ByteRange) -> Bool {
         offset < other.end && other.offset < end && !isEmpty && !other.isEmpty

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A number that many threads add to and a metrics page reads. Relaxed: it orders nothing.
+/// A counter for metrics that many threads increment. Its operations are relaxed: they order nothing.
 public final class Counter: Sendable {
     private let storage = Atomic<UInt64>(0)
 
@@ -12,6 +12,6 @@ public final class Counter: Sendable {
         storage.wrappingAdd(amount, ordering: .relaxed)
     }
 
-    /// What has been added so far.
+    /// The sum so far.
     public var value: UInt64 { storage.load(ordering: .relaxed) }
 }

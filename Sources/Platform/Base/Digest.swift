@@ -1,17 +1,17 @@
 import Crypto
 
-/// A SHA-256 content digest: how blobs, chunks, chains and manifests are named everywhere.
+/// A SHA-256 content digest: the name of blobs, chunks, chains and manifests.
 ///
-/// The text form is `sha256:` and 64 lower-case hexadecimal digits (OCI image-spec, descriptor.md, "Digests").
-/// Other algorithms that the specification registers are not understood: an image that uses them is not streamed.
+/// The text form is `sha256:` and 64 lower-case hexadecimal digits (OCI image-spec, descriptor.md, "Digests"). The
+/// other registered algorithms are not supported: an image that uses them is not streamed.
 public struct Digest: Hashable, Sendable {
-    /// Bytes in a digest.
+    /// The size of a digest in bytes.
     public static let byteCount = 32
 
-    // Four words instead of a byte array: copied and compared without touching the heap.
+    // Four words instead of a byte array: copied and compared without heap access.
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
-    /// The digest held in the first 32 bytes of `bytes`, or `nil` when there are fewer.
+    /// Creates a digest from the first 32 bytes of `bytes`, or returns `nil` if there are fewer.
     public init?(bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= Self.byteCount else { return nil }
         words = (
@@ -22,8 +22,8 @@ public struct Digest: Hashable, Sendable {
         )
     }
 
-    /// The digest that 64 hexadecimal digits name, or `nil` when `hex` is anything else.
-    /// Upper-case digits are refused: the specification writes lower case, and one digest must have one spelling.
+    /// Parses 64 hexadecimal digits, or returns `nil`. Upper-case digits are refused: the specification demands lower
+    /// case, and a digest must have one spelling.
     public init?(hex: some Collection<UInt8>) {
         guard hex.count == 2 * Self.byteCount else { return nil }
         var words = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))
@@ -40,12 +40,12 @@ public struct Digest: Hashable, Sendable {
         self.words = words
     }
 
-    /// The digest that `text` (`sha256:…`) names, or `nil` when it is malformed or of another algorithm.
+    /// Parses `sha256:…`, or returns `nil` if `text` is malformed or of another algorithm.
     public init?(_ text: some StringProtocol) {
         self.init(utf8: text.utf8)
     }
 
-    /// As ``init(_:)``, from the UTF-8 bytes of the text.
+    /// Parses the UTF-8 bytes of `sha256:…`, like ``init(_:)``.
     public init?(utf8: some Collection<UInt8>) {
         guard utf8.starts(with: "sha256:".utf8) else { return nil }
         self.init(hex: utf8.dropFirst(7))
@@ -56,21 +56,21 @@ public struct Digest: Hashable, Sendable {
         withBytes { Hex.encode($0) }
     }
 
-    /// The 32 bytes, valid during `body`.
+    /// Runs `body` with the 32 bytes, which are valid during the call.
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try withUnsafeBytes(of: words, body)
     }
 
-    /// The SHA-256 digest of `bytes`.
+    /// Returns the SHA-256 digest of `bytes`.
     public static func of(_ bytes: UnsafeRawBufferPointer) -> Digest {
         var hasher = DigestHasher()
         hasher.update(bytes)
         return hasher.finish()
     }
 
-    /// The SHA-256 digest of `bytes`.
+    /// Returns the SHA-256 digest of `bytes`.
     public static func of(_ bytes: [UInt8]) -> Digest {
         bytes.withUnsafeBytes { of($0) }
     }
@@ -80,7 +80,7 @@ public struct Digest: Hashable, Sendable {
     }
 
     public func hash(into hasher: inout Hasher) {
-        // The bytes are already uniform: one word decides.
+        // The bytes are already uniform: one word is enough.
         hasher.combine(words.0)
     }
 }
@@ -118,15 +118,15 @@ public struct DigestHasher: Sendable {
 
     public init() {}
 
-    /// Adds `bytes` to what is hashed.
+    /// Appends `bytes` to the hashed data.
     public mutating func update(_ bytes: UnsafeRawBufferPointer) {
         state.update(bufferPointer: bytes)
     }
 
-    /// The digest of everything added so far.
+    /// Returns the digest of everything so far.
     public func finish() -> Digest {
         state.finalize().withUnsafeBytes { bytes in
-            // SHA-256 always gives 32 bytes, so the failing initialiser cannot fail here.
+            // SHA-256 always has 32 bytes, so the failable initializer cannot fail here.
             guard let digest = Digest(bytes: bytes) else { preconditionFailure("SHA-256 is 32 bytes") }
             return digest
         }

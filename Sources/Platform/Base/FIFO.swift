@@ -1,4 +1,4 @@
-/// First in, first out, over an array: both ends in constant time on average.
+/// A first-in, first-out queue over an array: both ends in amortized constant time.
 public struct FIFO<Element> {
     private var elements: [Element?] = []
     private var head = 0
@@ -8,14 +8,14 @@ public struct FIFO<Element> {
     public var count: Int { elements.count - head }
     public var isEmpty: Bool { head == elements.count }
 
-    /// The element that has waited longest.
+    /// The oldest element.
     public var first: Element? { head < elements.count ? elements[head] : nil }
 
     public mutating func append(_ element: Element) {
         elements.append(element)
     }
 
-    /// Takes the element that has waited longest.
+    /// Removes and returns the oldest element.
     public mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         let element = elements[head]
@@ -28,20 +28,20 @@ public struct FIFO<Element> {
         return element
     }
 
-    /// Puts `elements` before all that wait, in their order.
+    /// Inserts `elements` before all others, in their order.
     public mutating func prepend(_ elements: [Element]) {
         guard !elements.isEmpty else { return }
         self.elements.replaceSubrange(..<head, with: elements)
         head = 0
     }
 
-    /// Takes out what does not fulfil `condition`.
+    /// Removes the elements that do not satisfy `condition`.
     public mutating func keep(where condition: (Element) -> Bool) {
         elements = elements[head...].filter { $0.map(condition) ?? false }
         head = 0
     }
 
-    /// Takes the first element for which `condition` holds, wherever it stands.
+    /// Removes and returns the first element that satisfies `condition`, at any position.
     public mutating func remove(where condition: (Element) -> Bool) -> Element? {
         for index in head..<elements.count {
             guard let element = elements[index], condition(element) else { continue }
@@ -51,7 +51,7 @@ public struct FIFO<Element> {
         return nil
     }
 
-    /// Takes all that wait, in order.
+    /// Removes and returns all elements, in order.
     public mutating func removeAll() -> [Element] {
         defer {
             elements = []

@@ -1,17 +1,17 @@
 import Glibc
 
-/// A value behind a lock: the one lock type of Rivulet.
+/// A value behind a lock: Rivulet's only lock type.
 ///
-/// It is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux that falls
-/// to a fortieth of this one's throughput under contention (swiftlang/swift#88440) and confuses ThreadSanitizer; when the
-/// toolchain has the plain futex, this file is the one place to change.
+/// It is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux, which has
+/// a fortieth of this lock's throughput under contention (swiftlang/swift#88440) and confuses ThreadSanitizer. When the
+/// toolchain has a plain futex, change only this file.
 ///
-/// Critical sections are short: no system call that can wait, no allocation on a hot path, no call to foreign code.
+/// Critical sections are short: no blocking system call, no allocation on a hot path, no call to foreign code.
 public final class Guarded<Value>: @unchecked Sendable {
-    // Safe to share: `value` is only touched between lock and unlock of `mutex`, and `withLock` lets nothing of it
-    // escape that is not Sendable (the result is `sending`).
+    // Safe to share: `value` is only accessed between lock and unlock of `mutex`, and `withLock` returns nothing of it
+    // that is not Sendable (the result is `sending`).
     private var value: Value
-    // On the heap with a fixed address: passing `&property` to C costs an exclusivity check a call.
+    // On the heap at a fixed address: passing `&property` to C costs an exclusivity check for each call.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
@@ -36,7 +36,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Runs `body` with the value while no other thread has it.
+    /// Runs `body` with exclusive access to the value.
     @inline(__always)
     public func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> sending Result
@@ -46,7 +46,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         return try body(&value)
     }
 
-    /// As ``withLock(_:)``, then wakes one thread that waits in ``waitUntil(_:)``.
+    /// Runs `body` like ``withLock(_:)``, then wakes one thread in ``waitUntil(_:)``.
     public func withLockSignalling<Result>(_ body: (inout Value) -> sending Result) -> sending Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -56,7 +56,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         return body(&value)
     }
 
-    /// As ``withLock(_:)``, then wakes every thread that waits in ``waitUntil(_:)``.
+    /// Runs `body` like ``withLock(_:)``, then wakes every thread in ``waitUntil(_:)``.
     public func withLockBroadcasting<Result>(_ body: (inout Value) -> sending Result) -> sending Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -66,8 +66,8 @@ public final class Guarded<Value>: @unchecked Sendable {
         return body(&value)
     }
 
-    /// Blocks the calling thread until `body` gives a result. Only for threads of our own: never on an event loop or
-    /// in the cooperative pool.
+    /// Blocks the calling thread until `body` returns a result. Only for our own threads: never on an event loop or in
+    /// the cooperative pool.
     public func waitUntil<Result>(_ body: (inout Value) -> sending Result?) -> sending Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -77,7 +77,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         }
     }
 
-    /// As ``waitUntil(_:)``, but gives `nil` once `timeout` nanoseconds have passed.
+    /// Blocks like ``waitUntil(_:)``, but returns `nil` after `timeout` nanoseconds.
     public func waitUntil<Result>(
         timeout: UInt64, _ body: (inout Value) -> sending Result?
     ) -> sending Result? {

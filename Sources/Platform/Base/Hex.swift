@@ -1,6 +1,6 @@
 /// Lower-case hexadecimal, without Foundation.
 public enum Hex {
-    /// The value of one hexadecimal digit (lower case only), or `nil`.
+    /// Returns the value of a lower-case hexadecimal digit, or `nil`.
     @inlinable
     public static func value(of character: UInt8) -> UInt8? {
         switch character {
@@ -10,7 +10,7 @@ public enum Hex {
         }
     }
 
-    /// Two lower-case digits a byte.
+    /// Returns two lower-case digits for each byte.
     public static func encode(_ bytes: some Collection<UInt8>) -> String {
         let digits = Array("0123456789abcdef".utf8)
         var text: [UInt8] = []

@@ -12,7 +12,7 @@ public struct JSONString: Sendable {
     public var offset: Int
     public var count: Int
     public var isUnescaped: Bool
-    /// Whether it holds anything but ASCII; the cursor has then checked that it is UTF-8.
+    /// True if it has anything but ASCII; the cursor has then checked that it is UTF-8.
     public var hasMultibyte: Bool
 
     @inlinable
@@ -26,9 +26,9 @@ public struct JSONString: Sendable {
 
 /// Reads JSON (RFC 8259) from a window of text without building a document.
 ///
-/// It reads through a pointer with no bounds check per byte. The window's owner makes that safe: it promises ``padding`` zero
-/// bytes after the window's end. No token continues across a zero byte, so every loop here stops at the first of them, and the
-/// eight-byte loads stay within the padding. ``skipValue(depth:)`` limits nesting.
+/// It reads through a pointer with no bounds check per byte. The window's owner makes that safe: it promises
+/// ``padding`` zero bytes after the window's end. No token continues across a zero byte, so every loop here stops at
+/// the first of them, and the eight-byte loads stay within the padding. ``skipValue(depth:)`` limits nesting.
 public struct JSONCursor {
     /// Readable zero bytes that must follow a window.
     public static let padding = 16

@@ -1,7 +1,7 @@
-/// Bounded little-endian access: every format that Rivulet reads or writes is little-endian, and nothing that was read
-/// from a file or a socket is indexed without a check.
+/// Bounded little-endian access. Every format that Rivulet reads or writes is little-endian, and data from a file or
+/// socket is never indexed without a check.
 extension RawSpan {
-    /// The integer at `offset`, or `nil` when it does not lie wholly inside.
+    /// Returns the integer at `offset`, or `nil` if it is out of bounds.
     @inlinable
     public func littleEndian<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: Value.Type = Value.self, at offset: Int
@@ -12,7 +12,7 @@ extension RawSpan {
 }
 
 extension UnsafeRawBufferPointer {
-    /// The integer at `offset`, or `nil` when it does not lie wholly inside.
+    /// Returns the integer at `offset`, or `nil` if it is out of bounds.
     @inlinable
     public func littleEndian<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: Value.Type = Value.self, at offset: Int

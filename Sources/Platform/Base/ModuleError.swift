@@ -1,16 +1,15 @@
-/// What every module's error type offers: which thing went wrong, for a machine; what to do about it, for a person; and
-/// what lay beneath.
+/// The common interface of all modules' error types: a code for the program, a message for the operator, and the cause.
 ///
-/// Each module has one such type, a struct whose `Code` is an enum of that module, and throws it typed. The gRPC status
-/// is chosen in one place (`Snapshotter`), the errno in another (`LazyFileSystem`).
+/// Each module has one such type, a struct whose `Code` is an enum of that module, and throws it typed. One place maps
+/// errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
 public protocol ModuleError: Error, CustomStringConvertible {
     associatedtype Code: Hashable, Sendable
 
-    /// What went wrong, to branch on.
+    /// The kind of failure, to branch on.
     var code: Code { get }
-    /// What went wrong, for a person: names the file, key, image or digest, never a credential.
+    /// A description for the operator: it names the file, key, image or digest, never a credential.
     var message: String { get }
-    /// The error beneath, if there was one.
+    /// The underlying error, if any.
     var cause: (any Error)? { get }
 }
 

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A point on `CLOCK_MONOTONIC`, in nanoseconds. Never goes back, says nothing of the date.
+/// A point on `CLOCK_MONOTONIC`, in nanoseconds. It never goes back and is unrelated to the date.
 public struct MonotonicTime: Hashable, Comparable, Sendable {
     public let nanoseconds: UInt64
 
@@ -8,20 +8,20 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
-    /// This moment.
+    /// Returns the current time.
     public static func now() -> MonotonicTime {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return MonotonicTime(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
     }
 
-    /// The moment `nanoseconds` later; the end of time when that does not fit.
+    /// Returns the time `nanoseconds` later, or the largest one on overflow.
     public func advanced(by nanoseconds: UInt64) -> MonotonicTime {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return MonotonicTime(nanoseconds: overflow ? .max : sum)
     }
 
-    /// Nanoseconds since `earlier`; 0 when `earlier` is later.
+    /// Returns the nanoseconds since `earlier`, or 0 if `earlier` is later.
     public func since(_ earlier: MonotonicTime) -> UInt64 {
         nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0
     }

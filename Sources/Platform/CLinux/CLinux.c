@@ -17,7 +17,7 @@ int rv_openat(int directory, const char *path, int flags, mode_t mode) {
     return openat(directory, path, flags, mode);
 }
 
-// Layout and values of linux/openat2.h, which the oldest kernel headers that we build with may not have.
+// Layout and values of linux/openat2.h, which the oldest supported kernel headers may lack.
 struct rv_open_how {
     uint64_t flags;
     uint64_t mode;

@@ -22,7 +22,7 @@ public final class AsyncSemaphore: Sendable {
         state = Guarded(State(available: max(1, count)))
     }
 
-    /// Tasks that wait now.
+    /// The number of waiting tasks.
     public var waiterCount: Int { state.withLock { $0.waiters.count } }
 
     /// Waits for a permit.
@@ -57,7 +57,7 @@ public final class AsyncSemaphore: Sendable {
 
     /// Runs `body` with a permit.
     ///
-    /// - Throws: what `body` throws, and `CancellationError` when the task is cancelled while it waits.
+    /// - Throws: the error of `body`, or `CancellationError` if the task is cancelled while it waits.
     public func withPermit<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
         let permit = try await acquire()
         defer { permit.release() }

@@ -49,7 +49,7 @@ public final class OneShot<Value: Sendable>: Sendable {
     /// The value, if it is here.
     public var current: Value? { state.withLock { $0.value } }
 
-    /// Tasks that wait now.
+    /// The number of waiting tasks.
     public var waiterCount: Int { state.withLock { $0.waiters.count } }
 
     /// The value. As with `Task.value`, cancelling the waiting task does not end the wait.

@@ -14,7 +14,8 @@ public struct TimeoutError: Error, Hashable, CustomStringConvertible {
 /// After the limit, or when the caller is cancelled, the task of `body` is cancelled but not waited for: a body that
 /// ignores its cancellation does not hold up the caller.
 ///
-/// - Throws: what `body` throws; ``TimeoutError`` after `limit`; `CancellationError` as soon as the caller is cancelled.
+/// - Throws: what `body` throws; ``TimeoutError`` after `limit`; `CancellationError` as soon as the caller is
+///   cancelled.
 public func withTimeout<Value: Sendable>(
     _ limit: Duration, clock: any TimeSource = .system, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {

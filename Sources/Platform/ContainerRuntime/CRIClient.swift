@@ -6,7 +6,8 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// What kubelet asks of a container runtime, over its unix socket. Every call has a time limit.
+/// A client of a container runtime's CRI, with the calls that kubelet makes, over a unix socket. Every call has a time
+/// limit.
 public final class CRIClient: Sendable {
     private typealias Transport = HTTP2ClientTransport.Posix
 
@@ -15,19 +16,19 @@ public final class CRIClient: Sendable {
     private let runtime: Runtime_V1_RuntimeService.Client<Transport>
     private let images: Runtime_V1_ImageService.Client<Transport>
 
-    /// Connects when the first call is made.
+    /// Creates a client, which connects on the first call.
     public init(socket: String) throws(ContainerRuntimeError) {
         do {
             client = GRPCClient(transport: try Transport(containerRuntime: socket))
         } catch {
-            throw ContainerRuntimeError(.unreachable, "no CRI client for \(socket)", cause: error)
+            throw ContainerRuntimeError(.unreachable, "cannot create a CRI client for \(socket)", cause: error)
         }
         connections = Task { [client] in try await client.runConnections() }
         runtime = Runtime_V1_RuntimeService.Client(wrapping: client)
         images = Runtime_V1_ImageService.Client(wrapping: client)
     }
 
-    /// Closes the connection once the calls in flight are through.
+    /// Closes the connection after the calls in flight.
     public func close() async {
         client.beginGracefulShutdown()
         _ = await connections.result
@@ -35,7 +36,7 @@ public final class CRIClient: Sendable {
 
     // MARK: - Images
 
-    /// The ID of an image that is there, `nil` when it is not.
+    /// Returns the ID of a local image, or `nil` if it is not present.
     public func image(_ reference: String) async throws(ContainerRuntimeError) -> String? {
         try await call("ImageStatus \(reference)") { options in
             let status = try await self.images.imageStatus(
@@ -44,7 +45,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// The chain ID of an image that is there, as containerd tells it; `nil` when it is not there, or the runtime is another.
+    /// Returns the chain ID of a local image from containerd, or `nil` if it is not present or the runtime is another.
     public func chainID(ofImage reference: String) async throws(ContainerRuntimeError) -> Digest? {
         let information = try await call("ImageStatus \(reference)") { options in
             try await self.images.imageStatus(
@@ -58,9 +59,9 @@ public final class CRIClient: Sendable {
         return information.flatMap { try? JSONDecoder().decode(Information.self, from: Data($0.utf8)).chainID }
     }
 
-    /// Pulls `reference` with the default snapshotter and gives the image's ID.
+    /// Pulls `reference` with the default snapshotter and returns the image's ID.
     ///
-    /// - Parameter credentials: for its registry, beside those that the runtime has itself.
+    /// - Parameter credentials: for its registry, in addition to the runtime's own.
     public func pull(
         _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(),
         credentials: Runtime_V1_AuthConfig? = nil, seconds: Int64 = 600
@@ -76,7 +77,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Forgets an image, with all its names.
+    /// Removes an image with all its names.
     public func removeImage(_ reference: String) async throws(ContainerRuntimeError) {
         try await call("RemoveImage \(reference)") { options in
             _ = try await self.images.removeImage(.with { $0.image.image = reference }, options: options)
@@ -85,7 +86,7 @@ public final class CRIClient: Sendable {
 
     // MARK: - Pods
 
-    /// Whether the runtime itself says that it is ready.
+    /// Returns true if the runtime reports that it is ready.
     public func runtimeIsReady() async throws(ContainerRuntimeError) -> Bool {
         try await call("Status") { options in
             try await self.runtime.status(.init(), options: options).status.conditions
@@ -93,9 +94,9 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Starts a sandbox and gives its ID.
+    /// Starts a sandbox and returns its ID.
     ///
-    /// - Parameter handler: the runtime's name for the kind of sandbox; empty for its own choice.
+    /// - Parameter handler: the runtime's name for the kind of sandbox; empty for its default.
     public func runSandbox(
         _ sandbox: Runtime_V1_PodSandboxConfig, handler: String = ""
     ) async throws(ContainerRuntimeError) -> String {
@@ -109,7 +110,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Makes a container in a sandbox and gives its ID.
+    /// Creates a container in a sandbox and returns its ID.
     public func createContainer(
         _ container: Runtime_V1_ContainerConfig, in sandboxID: String, of sandbox: Runtime_V1_PodSandboxConfig
     ) async throws(ContainerRuntimeError) -> String {
@@ -124,21 +125,21 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Starts a container that was made.
+    /// Starts a created container.
     public func startContainer(_ id: String) async throws(ContainerRuntimeError) {
         try await call("StartContainer \(id)") { options in
             _ = try await self.runtime.startContainer(.with { $0.containerID = id }, options: options)
         }
     }
 
-    /// What has become of a container.
+    /// Returns the status of a container.
     public func status(ofContainer id: String) async throws(ContainerRuntimeError) -> Runtime_V1_ContainerStatus {
         try await repeatedCall("ContainerStatus \(id)") { options in
             try await self.runtime.containerStatus(.with { $0.containerID = id }, options: options).status
         }
     }
 
-    /// Runs a command in a container: its output and its exit code.
+    /// Runs a command in a container and returns its output and exit code.
     public func execute(
         _ command: [String], in id: String, seconds: Int64 = 60
     ) async throws(ContainerRuntimeError) -> (output: String, exitCode: Int32) {
@@ -155,7 +156,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Stops and removes a sandbox with all its containers. One that is gone already is no error.
+    /// Stops and removes a sandbox with all its containers. A missing one is not an error.
     public func removeSandbox(_ id: String) async throws(ContainerRuntimeError) {
         try await repeatedCall("StopPodSandbox \(id)") { options in
             _ = try await self.runtime.stopPodSandbox(.with { $0.podSandboxID = id }, options: options)
@@ -165,11 +166,11 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// A call that may be made twice: it is repeated when its connection closes.
+    /// Makes an idempotent call, and repeats it if its connection closes.
     ///
-    /// After some hundred calls in a few seconds that happens now and then although containerd 1.6 goes on. The likely reason: swift-nio-http2 (1.46)
-    /// closes a connection on which 200 streams have been reset within ten seconds, and Go's gRPC servers reset the stream of a
-    /// call that they answer before they have seen the request's end.
+    /// After some hundred calls in a few seconds this happens although containerd 1.6 keeps running. The likely reason:
+    /// swift-nio-http2 (1.46) closes a connection on which 200 streams have been reset within ten seconds, and Go's
+    /// gRPC servers reset the stream of a call that they answer before the end of the request.
     private func repeatedCall<Result: Sendable>(
         _ what: String, _ body: (CallOptions) async throws -> Result
     ) async throws(ContainerRuntimeError) -> Result {

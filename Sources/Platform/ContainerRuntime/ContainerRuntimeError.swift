@@ -1,13 +1,13 @@
 public import Base
 
-/// What a container runtime refused, or could not do. The message names the call and what it was about.
+/// A failed call to a container runtime. The message names the call and its subject.
 public struct ContainerRuntimeError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// Nobody answers at the socket.
+        /// Nothing answers at the socket.
         case unreachable
-        /// The runtime says no.
+        /// The runtime refused the call.
         case failed
-        /// What came is not what was asked for.
+        /// The response does not have the requested content.
         case badContent
     }
 

@@ -5,20 +5,23 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// Reads containerd's content store: what it has fetched of an image need not be fetched once more.
+/// A reader of containerd's content store. It saves a second fetch of the parts of an image that containerd has.
 public struct ContentClient: Sendable {
     private let socket: String
     private let patience: Duration
 
+    /// Creates a reader.
+    ///
     /// - Parameters:
-    ///   - socket: containerd's own. It is connected for each blob, so that containerd may be restarted, or start later.
-    ///   - patience: a blob that has not come by then is not worth the wait: a registry is faster.
+    ///   - socket: containerd's own. It is connected for each blob, so that containerd may restart, or start later.
+    ///   - patience: the time limit for a blob. Beyond it a registry is faster.
     public init(socket: String, patience: Duration = .seconds(1)) {
         self.socket = socket
         self.patience = patience
     }
 
-    /// The bytes of a blob, of which the digest has been checked. containerd shows each namespace what it has fetched itself.
+    /// Returns the bytes of a blob, after verifying their digest. containerd shows a namespace only the content that it
+    /// fetched itself.
     public func blob(
         _ digest: Digest, namespace: String, maximumSize: Int
     ) async throws(ContainerRuntimeError) -> [UInt8] {
@@ -33,7 +36,8 @@ public struct ContentClient: Sendable {
                 isAway ? .unreachable : .failed, "blob \(digest) from containerd at \(socket)", cause: error)
         }
         guard Digest.of(bytes) == digest else {
-            throw ContainerRuntimeError(.badContent, "containerd at \(socket) gave other bytes for blob \(digest)")
+            throw ContainerRuntimeError(
+                .badContent, "containerd at \(socket) sent bytes with another digest for blob \(digest)")
         }
         return bytes
     }

@@ -3,23 +3,25 @@ import NIOCore
 public import NIOHTTP1
 import NIOPosix
 
-/// One request to a service of ours, with a connection of its own: who asks makes few.
+/// A single request to one of our own services, on its own connection: callers make few.
 public enum HTTPCall {
-    /// What came back, whatever the status.
+    /// The response, whatever its status.
     public struct Answer: Sendable {
         public let status: UInt
         public let body: [UInt8]
 
-        /// The first line of its text, as it came: it must not reach a terminal like that.
+        /// The first line of its text, unfiltered: do not print it to a terminal.
         public var firstLine: String {
             String(decoding: body.prefix(1000).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         }
     }
 
-    /// Until the head of an answer, and again from one piece of its body to the next.
+    /// The time limit until the head of the response, and again between two pieces of its body.
     private static let patience = TimeAmount.seconds(30)
 
-    /// - Throws: what the client throws; `NIOTooManyBytesError` for an answer of more than `maximum` bytes.
+    /// Sends a request and reads the response.
+    ///
+    /// - Throws: the client's error; `NIOTooManyBytesError` for a response of more than `maximum` bytes.
     public static func exchange(
         _ method: HTTPMethod, _ url: String, headers: HTTPHeaders, body: [UInt8]? = nil, maximum: Int
     ) async throws -> Answer {
@@ -31,7 +33,7 @@ public enum HTTPCall {
         configuration.redirectConfiguration = .disallow
         configuration.timeout = .init(connect: .seconds(5), read: patience)
         configuration.httpVersion = .http1Only
-        // One that is not there is to be reported at once.
+        // Report an absent service at once.
         configuration.connectionPool.retryConnectionEstablishment = false
         let client = HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
         let outcome: Result<Answer, any Error>
@@ -46,7 +48,7 @@ public enum HTTPCall {
         return try outcome.get()
     }
 
-    /// Whether the other side took too long.
+    /// Returns true if `error` is a timeout.
     public static func isTimeout(_ error: any Error) -> Bool {
         guard let error = error as? HTTPClientError else { return false }
         return error == .deadlineExceeded || error == .readTimeout || error == .connectTimeout

@@ -1,15 +1,16 @@
-/// A request that has arrived as a whole.
+/// A complete request.
 public struct HTTPRequest: Sendable {
     public let method: String
-    /// The parts of the path, percent-decoded: `/v1/a%2Fb` has `v1` and `a/b`. A path that cannot be decoded has none.
+    /// The components of the path, percent-decoded: `/v1/a%2Fb` has `v1` and `a/b`. Empty if the path cannot be
+    /// decoded.
     public let path: [String]
-    /// What stands behind the question mark, decoded; of several values of one name the last.
+    /// The decoded query; the last of several values with one name.
     public let query: [String: String]
-    /// By name in lower case; of several with one name the first.
+    /// Keyed by name in lower case; the first of several with one name.
     public let headers: [String: String]
     public let body: [UInt8]
 
-    /// - Parameter target: as it stands in the request line.
+    /// - Parameter target: the target of the request line.
     public init(method: String, target: String, headers: [String: String] = [:], body: [UInt8] = []) {
         self.method = method
         let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -27,10 +28,10 @@ public struct HTTPRequest: Sendable {
         self.body = body
     }
 
-    /// `GET`, or `HEAD`, which is answered in the same way.
+    /// True for `GET`, and for `HEAD`, which is answered in the same way.
     public var isRead: Bool { method == "GET" || method == "HEAD" }
 
-    /// `text` with each `%XX` made the byte that it stands for; `nil` when it is not UTF-8 then, or a `%` has no digits.
+    /// Decodes each `%XX`. Returns `nil` if the result is not UTF-8, or a `%` lacks digits.
     private static func decode(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
@@ -47,10 +48,10 @@ public struct HTTPRequest: Sendable {
     }
 }
 
-/// What goes back to the client.
+/// A response to the client.
 public struct HTTPAnswer: Sendable, Equatable {
     public let status: Int
-    /// Of the body, as a media type.
+    /// The media type of the body.
     public let type: String
     public let body: [UInt8]
 
@@ -60,7 +61,7 @@ public struct HTTPAnswer: Sendable, Equatable {
         self.body = body
     }
 
-    /// A line for a person.
+    /// Returns a one-line plain-text response.
     public static func text(_ status: Int, _ line: String) -> HTTPAnswer {
         HTTPAnswer(status, "text/plain", Array((line + "\n").utf8))
     }

@@ -4,13 +4,14 @@ import NIOHTTP1
 import NIOPosix
 public import ServiceLifecycle
 
-/// HTTP/1.1 for small bodies, on a unix socket or a TCP port: one request after the other on each connection.
+/// An HTTP/1.1 server for small bodies, on a unix socket or a TCP port. It answers the requests of a connection one
+/// after another.
 public final class HTTPListener: Service {
-    /// Where it listens.
+    /// The listening address.
     public enum Address: Sendable, CustomStringConvertible {
-        /// The path of a unix socket, which is replaced if it is there already.
+        /// The path of a unix socket, which is replaced if it exists.
         case unix(String)
-        /// An address of this machine, and a port; 0 for one that the kernel chooses.
+        /// An address of this machine, and a port; the kernel chooses one for 0.
         case tcp(String, Int)
 
         public var description: String {
@@ -21,7 +22,7 @@ public final class HTTPListener: Service {
         }
     }
 
-    /// A connection on which nothing has come for so long is closed.
+    /// The time after which an idle connection is closed.
     private static let idleTime = TimeAmount.seconds(60)
 
     private let address: Address
@@ -31,9 +32,11 @@ public final class HTTPListener: Service {
     private let answer: @Sendable (HTTPRequest) async -> HTTPAnswer
 
     /// - Parameters:
-    ///   - maximumBody: larger bodies are refused, in bytes.
-    ///   - started: told once that it listens, with the port if it has one.
-    ///   - answer: must not block.
+    ///   - address: the listening address.
+    ///   - maximumBody: the largest accepted body, in bytes.
+    ///   - logger: receives one line at the start.
+    ///   - started: called once when it listens, with the port if there is one.
+    ///   - answer: returns the response to a request; must not block.
     public init(
         _ address: Address, maximumBody: Int, logger: Logger, started: @escaping @Sendable (Int?) -> Void = { _ in },
         answer: @escaping @Sendable (HTTPRequest) async -> HTTPAnswer
@@ -79,7 +82,7 @@ public final class HTTPListener: Service {
     }
 }
 
-/// Answers one request after the other on one connection.
+/// Answers the requests of one connection, one after another.
 private final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -113,7 +116,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // Nothing has come for long; while an answer is being made, nothing need.
+        // The connection is idle. While a response is in preparation, that is expected.
         if event is IdleStateHandler.IdleStateEvent, !isAnswering { context.close(promise: nil) }
     }
 
@@ -151,7 +154,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
         }
         let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
         guard !head.isKeepAlive else { return }
-        // Not before: what the socket has not taken yet would be dropped.
+        // Not earlier: closing would drop bytes that the socket has not taken yet.
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         written.whenComplete { _ in bound.value.close(promise: nil) }
     }

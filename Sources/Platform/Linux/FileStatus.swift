@@ -1,14 +1,14 @@
 import CLinux
 import Glibc
 
-/// What stat(2) says of a file.
+/// The stat(2) status of a file.
 public struct FileStatus: Sendable, Equatable {
-    /// The type of a file, as the top bits of its mode say it.
+    /// The type of a file, from the top bits of its mode.
     public enum Kind: Sendable, Equatable {
         case regular, directory, symlink, character, block, fifo, socket, unknown
     }
 
-    /// The device that the file lies on; with ``inode`` it names the file.
+    /// The device of the file's file system; together with ``inode`` it identifies the file.
     public let device: UInt64
     public let inode: UInt64
     /// `st_mode`: type and permission bits.
@@ -16,12 +16,12 @@ public struct FileStatus: Sendable, Equatable {
     public let linkCount: UInt64
     public let uid: UInt32
     public let gid: UInt32
-    /// Major and minor of the device that a device node stands for.
+    /// The device number of a device node.
     public let deviceMajor: UInt32
     public let deviceMinor: UInt32
     /// Length in bytes.
     public let size: UInt64
-    /// Bytes that the file takes on the disk: holes take none.
+    /// The bytes allocated on the disk: holes have none.
     public let allocatedBytes: UInt64
     public let modifiedSeconds: Int64
     public let modifiedNanoseconds: UInt32
@@ -36,7 +36,7 @@ public struct FileStatus: Sendable, Equatable {
         deviceMajor = rv_major(UInt64(status.st_rdev))
         deviceMinor = rv_minor(UInt64(status.st_rdev))
         size = UInt64(max(0, status.st_size))
-        // st_blocks counts 512-byte units whatever the block size of the file system is.
+        // st_blocks counts units of 512 bytes, whatever the file system's block size.
         allocatedBytes = UInt64(max(0, status.st_blocks)) &* 512
         modifiedSeconds = Int64(status.st_mtim.tv_sec)
         modifiedNanoseconds = UInt32(truncatingIfNeeded: status.st_mtim.tv_nsec)
@@ -56,7 +56,7 @@ public struct FileStatus: Sendable, Equatable {
     }
 }
 
-/// What statfs(2) says of the file system that a file lies on.
+/// The statfs(2) status of a file's file system.
 public struct FileSystemStatus: Sendable, Equatable {
     /// A file system's magic number (linux/magic.h).
     public struct Kind: RawRepresentable, Hashable, Sendable {
@@ -79,11 +79,11 @@ public struct FileSystemStatus: Sendable, Equatable {
     }
 
     public let kind: Kind
-    /// Bytes in one of the blocks counted below.
+    /// The size of a block below, in bytes.
     public let blockSize: UInt64
     public let blocks: UInt64
     public let freeBlocks: UInt64
-    /// What of ``freeBlocks`` is not kept for root.
+    /// The free blocks that are not reserved for root.
     public let availableBlocks: UInt64
     public let files: UInt64
     public let freeFiles: UInt64

@@ -1,11 +1,11 @@
 import Glibc
 
 extension MappedFile {
-    /// Gives back the memory that the mapping's pages take in this process (`MADV_DONTNEED`). Their bytes come again from
-    /// the page cache when they are read; readers in other threads notice nothing.
+    /// Releases the memory of the mapping's pages in this process (`MADV_DONTNEED`). Later reads get them from the page
+    /// cache; concurrent readers are not affected.
     public func releaseResidentPages() {
         guard let start = bytes.baseAddress else { return }
-        // It is advice: when the kernel does not take it, only memory is lost.
+        // It is advice: if the kernel refuses it, only memory is wasted.
         _ = madvise(UnsafeMutableRawPointer(mutating: start), bytes.count, MADV_DONTNEED)
     }
 }

@@ -1,18 +1,18 @@
 import Glibc
 public import SystemPackage
 
-/// A whole regular file, mapped read-only and private, unmapped when the last reference goes.
+/// A regular file, mapped whole, read-only and private. The last reference unmaps it.
 ///
-/// Only for files that nobody shortens while they are mapped (ours are installed by rename and never written again):
-/// touching a page past the end of a file that shrank is a SIGBUS.
+/// Only for files that are not truncated while they are mapped: access to a page past the end of a shrunk file raises
+/// SIGBUS. Ours are installed by rename and never written again.
 public final class MappedFile: @unchecked Sendable {
-    // Safe to share: the mapping is read-only, never moved, and lives exactly as long as this object.
-    /// The bytes of the file. Valid for as long as this object lives: hold it while you use them.
+    // Safe to share: the mapping is read-only, never moves, and lives exactly as long as this object.
+    /// The bytes of the file, valid while this object lives: keep a reference while you use them.
     public let bytes: UnsafeRawBufferPointer
 
-    /// Maps the file at `path`. A file that is not regular is `EINVAL`; a symbolic link `ELOOP`.
+    /// Maps the file at `path`. Throws `EINVAL` if it is not regular, `ELOOP` if it is a symbolic link.
     public convenience init(path: some PathName, at directory: Int32 = Sys.currentDirectory) throws(Errno) {
-        // O_NONBLOCK: opening a fifo by mistake must not wait for its other end.
+        // O_NONBLOCK: opening a FIFO by mistake must not wait for its other end.
         let file = try Sys.open(path, [.readOnly, .noFollow, .nonBlocking], at: directory)
         try self.init(descriptor: file.raw)
     }
@@ -28,7 +28,7 @@ public final class MappedFile: @unchecked Sendable {
         }
         let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
         let code = errno
-        // MAP_FAILED is a cast macro that Swift does not see: all bits set.
+        // MAP_FAILED is a cast macro that Swift does not import: all bits set.
         guard let address, address != UnsafeMutableRawPointer(bitPattern: -1) else { throw Errno(rawValue: code) }
         bytes = UnsafeRawBufferPointer(start: address, count: size)
     }

@@ -1,8 +1,8 @@
 import CLinux
 
 extension Sys {
-    /// Gives memory that was freed back to the kernel (`malloc_trim`(3)): for after work that took much of it for a moment.
-    /// glibc keeps what lies below something that is still used, in each of its arenas. It takes a millisecond or two.
+    /// Returns freed memory to the kernel (`malloc_trim`(3)), after work with a short peak. Otherwise glibc keeps the
+    /// memory below the last used block of each arena. Takes one or two milliseconds.
     public static func releaseFreedMemory() {
         _ = malloc_trim(0)
     }

@@ -6,7 +6,7 @@ public struct MountEntry: Sendable, Equatable {
     public let parent: UInt64
     /// `major:minor` of the file system.
     public let device: String
-    /// Which directory of the file system is mounted.
+    /// The mounted directory of the file system.
     public let root: String
     public let mountPoint: String
     public let fileSystem: String
@@ -14,7 +14,7 @@ public struct MountEntry: Sendable, Equatable {
     public let options: String
     public let superOptions: String
 
-    /// The entry that one line describes, or `nil` when it is not of the documented form.
+    /// Parses one line, or returns `nil` if it does not have the documented form.
     public init?(line: some StringProtocol) {
         // id parent major:minor root point options [optional…] - type source super-options
         let fields = line.split(separator: " ", omittingEmptySubsequences: true)
@@ -32,7 +32,7 @@ public struct MountEntry: Sendable, Equatable {
         superOptions = fields.count > separator + 3 ? String(fields[separator + 3]) : ""
     }
 
-    /// Spaces, tabs, newlines and backslashes are written as a backslash and three octal digits.
+    /// Decodes spaces, tabs, newlines and backslashes, which are escaped as a backslash and three octal digits.
     private static func unescape(_ text: some StringProtocol) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
@@ -52,13 +52,13 @@ public struct MountEntry: Sendable, Equatable {
 }
 
 extension Sys {
-    /// What is mounted in this process's mount namespace, in the order of mounting. Bounded: 64 MiB of table.
+    /// Returns the mounts of this process's mount namespace, in the order of mounting. Bounded to 64 MiB of table.
     public static func mounts() throws(Errno) -> [MountEntry] {
         let text = String(decoding: try readFile("/proc/self/mountinfo", limit: 64 << 20), as: UTF8.self)
         return text.split(separator: "\n").compactMap { MountEntry(line: $0) }
     }
 
-    /// Whether something is mounted at exactly `path` (absolute, without links).
+    /// Returns true if `path` (absolute, without links) is a mount point.
     public static func isMountPoint(_ path: String) throws(Errno) -> Bool {
         try mounts().contains { $0.mountPoint == path }
     }

@@ -3,10 +3,10 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// A thread of our own, with a name that `top -H` and a core dump show, and every signal blocked: signals belong to the
+/// A thread of our own, with a name for `top -H` and core dumps, and every signal blocked: signals belong to the
 /// daemon's service group.
 ///
-/// The thread does not keep this object alive. Without ``join()`` it goes on by itself and is cleaned up at its end.
+/// The thread does not keep this object alive. Without ``join()`` it runs on and is cleaned up at its end.
 public final class NamedThread: Sendable {
     private struct Body {
         let name: String
@@ -27,8 +27,8 @@ public final class NamedThread: Sendable {
     private let finished: Guarded<Bool>
     private let joined = Guarded(false)
 
-    /// Starts a thread that runs `body`. `name` is cut to the kernel's 15 bytes. `EAGAIN` when the system is out of
-    /// threads.
+    /// Starts a thread that runs `body`. `name` is cut to the kernel's 15 bytes. Throws `EAGAIN` if the system is out
+    /// of threads.
     public init(
         name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void
     ) throws(Errno) {
@@ -38,7 +38,7 @@ public final class NamedThread: Sendable {
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setstacksize(&attributes, max(stackBytes, 64 << 10))
-        // A thread inherits the mask of the one that starts it: block here, so that no signal can slip in between.
+        // A thread inherits its creator's mask: block here, so that no signal can arrive in between.
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
@@ -54,7 +54,7 @@ public final class NamedThread: Sendable {
         self.finished = finished
     }
 
-    // A static function's closure is isolated to nothing, wherever the thread is started from.
+    // A static function's closure is not isolated, wherever the thread is started.
     private static let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
         guard let argument else { return nil }
         let body = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body
@@ -68,9 +68,9 @@ public final class NamedThread: Sendable {
         if !joined.withLock({ $0 }) { pthread_detach(thread) }
     }
 
-    /// Waits until the thread's body has returned. Any number of threads may wait, but not the thread itself.
+    /// Waits until the thread's body has returned. Any number of threads may wait, except the thread itself.
     public func join() {
-        precondition(pthread_equal(thread, pthread_self()) == 0, "a thread cannot wait for its own end")
+        precondition(pthread_equal(thread, pthread_self()) == 0, "a thread cannot join itself")
         finished.waitUntil { $0 ? () : nil }
         let first = joined.withLock { joined in
             defer { joined = true }
@@ -79,7 +79,7 @@ public final class NamedThread: Sendable {
         if first { pthread_join(thread, nil) }
     }
 
-    /// Whether the body has returned.
+    /// True once the body has returned.
     public var isFinished: Bool { finished.withLock { $0 } }
 
     private static func setName(_ name: String) {

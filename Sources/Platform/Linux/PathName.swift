@@ -1,11 +1,11 @@
 public import SystemPackage
 
-/// Something that names a file to the kernel: bytes without NUL.
+/// A file name for the kernel: bytes without NUL.
 ///
-/// `String` for the paths that Rivulet chooses itself; `[UInt8]` for names that came from a directory, a layer or a
-/// snapshot and need not be UTF-8; `FilePath` where one is at hand.
+/// Use `String` for paths that Rivulet chooses; `[UInt8]` for names from a directory, a layer or a snapshot, which may
+/// not be UTF-8; `FilePath` where one is at hand.
 public protocol PathName {
-    /// Runs `body` with the name as a C string, or gives `nil` when the name has a NUL inside.
+    /// Runs `body` with the name as a C string, or returns `nil` if the name contains a NUL.
     func withPathName<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result?
 }
 

@@ -2,12 +2,12 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// Removes `path` and everything below it. Nothing at `path` is no error.
+/// Removes `path` and everything below it. A missing `path` is not an error.
 ///
-/// Symbolic links are removed, never followed, and no mount point is crossed, a bind mount of the same file system
-/// included: it is `EBUSY`, and what was not yet removed stays. Names may be any bytes, and the tree may be of any
-/// depth: what lies deeper than 32 levels is first moved to the top, so that neither the stack nor the number of open
-/// descriptors grows with it.
+/// Symbolic links are removed, never followed. No mount point is crossed, not even a bind mount of the same file
+/// system: it throws `EBUSY` and leaves the rest in place. Names may be any bytes, and the tree may have any depth:
+/// anything deeper than 32 levels is first moved to the top, so that neither the stack nor the number of open
+/// descriptors grows.
 public func removeTree(_ path: String) throws(Errno) {
     var parts = path.split(separator: "/", omittingEmptySubsequences: true)
     guard let name = parts.popLast(), name != ".", name != ".." else { throw .invalidArgument }
@@ -24,7 +24,7 @@ public func removeTree(_ path: String) throws(Errno) {
 
 /// The state of one removal.
 struct TreeRemover {
-    /// How many directories are open at once at most.
+    /// The most directories open at once.
     static let deepest = 32
 
     private var moved: UInt64 = 0
@@ -46,8 +46,8 @@ struct TreeRemover {
 
     private mutating func empty(_ directory: Int32, top: Int32, depth: Int) throws(Errno) {
         var reader = DirectoryReader()
-        // Something may be moved into the top directory behind the position of the listing: read it until a whole
-        // pass finds nothing.
+        // An entry may be moved into the top directory behind the position of the listing: read it until a whole pass
+        // finds nothing.
         var found = true
         while found {
             found = false
@@ -71,7 +71,7 @@ struct TreeRemover {
                 try Sys.unlink(entry.name, at: directory)
                 return
             } catch .isDirectory {
-                // The file system does not say types in its listings.
+                // The file system does not report types in listings.
             } catch .noSuchFileOrDirectory {
                 return
             }
@@ -118,7 +118,7 @@ struct TreeRemover {
         return child
     }
 
-    /// The mount that a descriptor lies in, as /proc/self/fdinfo says it (Linux 3.15).
+    /// Returns the mount ID of a descriptor, from /proc/self/fdinfo (Linux 3.15).
     private func mountIdentifier(of descriptor: Int32) throws(Errno) -> Substring {
         let text = String(decoding: try Sys.readFile("/proc/self/fdinfo/\(descriptor)", limit: 4096), as: UTF8.self)
         for line in text.split(separator: "\n") where line.hasPrefix("mnt_id:") {

@@ -4,13 +4,13 @@ public import SystemPackage
 
 /// One name in a directory.
 public struct DirectoryEntry: Sendable, Equatable {
-    /// The raw bytes of the name: Linux does not say that it is UTF-8.
+    /// The raw bytes of the name: Linux does not require UTF-8.
     public let name: [UInt8]
     public let inode: UInt64
-    /// `.unknown` where the file system does not say it in a listing.
+    /// `.unknown` if the file system does not report it in listings.
     public let kind: FileStatus.Kind
 
-    /// The name as text, with what is not UTF-8 replaced: for messages, and for names of our own.
+    /// The name as text, with invalid UTF-8 replaced: for messages, and for names of our own.
     public var text: String { String(decoding: name, as: UTF8.self) }
 }
 
@@ -22,7 +22,7 @@ extension Sys {
         _ = try call(path) { mkdirat(directory, $0, permissions) }
     }
 
-    /// Makes `path` and the directories above it that are missing. One that is there already is left as it is.
+    /// Creates `path` and its missing parent directories. An existing one is left unchanged.
     public static func makeDirectories(_ path: String, permissions: UInt32 = 0o700) throws(Errno) {
         var sofar = path.utf8.first == UInt8(ascii: "/") ? "/" : ""
         for part in path.split(separator: "/", omittingEmptySubsequences: true) {
@@ -46,7 +46,7 @@ extension Sys {
         _ = try call(path) { unlinkat(directory, $0, AT_REMOVEDIR) }
     }
 
-    /// renameat2(2). Atomic. With `replacing: false` it is `EEXIST` when there is something at `target`.
+    /// renameat2(2). Atomic. With `replacing: false` it throws `EEXIST` if `target` exists.
     public static func rename(
         _ source: some PathName, to target: some PathName, replacing: Bool = true,
         at directory: Int32 = currentDirectory, targetAt: Int32 = currentDirectory
@@ -54,14 +54,14 @@ extension Sys {
         try call(source, target) { rv_renameat(directory, $0, targetAt, $1, replacing ? 0 : 1) }
     }
 
-    /// symlinkat(2): a link at `path` that says `target`.
+    /// symlinkat(2): creates a link at `path` to `target`.
     public static func symlink(
         _ target: some PathName, path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) {
         try call(target, path) { symlinkat($0, directory, $1) }
     }
 
-    /// linkat(2): one more name for the file at `existing`, of the link itself when it is one.
+    /// linkat(2): adds a name to the file at `existing`; if that is a symbolic link, to the link itself.
     public static func link(_ existing: some PathName, path: some PathName) throws(Errno) {
         try call(existing, path) { linkat(currentDirectory, $0, currentDirectory, $1, 0) }
     }
@@ -70,7 +70,7 @@ extension Sys {
     public static func readLink(
         _ path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) -> [UInt8] {
-        // The kernel gives at most PATH_MAX bytes.
+        // The kernel returns at most PATH_MAX bytes.
         var bytes = [UInt8](repeating: 0, count: 4096)
         let count = try bytes.withUnsafeMutableBytesTyped { (buffer) throws(Errno) in
             let target = buffer.assumingMemoryBound(to: CChar.self)
@@ -81,7 +81,7 @@ extension Sys {
         return bytes
     }
 
-    /// Everything in the directory `path` but `.` and `..`, in the order in which the file system gives it.
+    /// Lists the directory `path` without `.` and `..`, in the file system's order.
     public static func list(
         _ path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) -> [DirectoryEntry] {
@@ -97,18 +97,18 @@ extension Sys {
 }
 
 extension DirectoryEntry {
-    /// `.` or `..`.
+    /// True for `.` and `..`.
     var isSelfOrParent: Bool {
         name == [UInt8(ascii: ".")] || name == [UInt8(ascii: "."), UInt8(ascii: ".")]
     }
 }
 
-/// Reads a directory batch by batch, so that a huge one takes no more memory than one batch.
+/// Reads a directory in batches, so that a huge one needs the memory of one batch.
 struct DirectoryReader {
     // A long name takes 280 bytes, so this holds at least a hundred.
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
 
-    /// The next entries, `.` and `..` included; none at the end.
+    /// Returns the next entries, including `.` and `..`; none at the end.
     mutating func next(_ descriptor: Int32) throws(Errno) -> [DirectoryEntry] {
         let count = try buffer.withUnsafeMutableBytesTyped { (bytes) throws(Errno) in
             try Sys.call { rv_getdents(descriptor, bytes.baseAddress, bytes.count) }

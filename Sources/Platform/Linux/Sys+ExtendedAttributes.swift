@@ -1,12 +1,12 @@
 import CLinux
 public import SystemPackage
 
-/// Extended attributes (xattr(7)), of a symbolic link itself when the path is one.
+/// Extended attributes (xattr(7)); for a symbolic link, those of the link itself.
 extension Sys {
     // XATTR_SIZE_MAX and XATTR_LIST_MAX (linux/limits.h): nothing is ever longer.
     private static let attributeLimit = 65536
 
-    /// lgetxattr(2): the value, or `nil` when the file has no attribute of that name.
+    /// lgetxattr(2): returns the value, or `nil` if the file has no such attribute.
     public static func extendedAttribute(_ path: some PathName, _ name: some PathName) throws(Errno) -> [UInt8]? {
         do {
             return try filled { (buffer) throws(Errno) in
@@ -17,7 +17,7 @@ extension Sys {
         }
     }
 
-    /// lsetxattr(2): makes or replaces the attribute.
+    /// lsetxattr(2): creates or replaces the attribute.
     public static func setExtendedAttribute(
         _ path: some PathName, _ name: some PathName, _ value: [UInt8]
     ) throws(Errno) {
@@ -26,12 +26,12 @@ extension Sys {
         }
     }
 
-    /// lremovexattr(2): `ENODATA` when there is none of that name.
+    /// lremovexattr(2): throws `ENODATA` if there is no such attribute.
     public static func removeExtendedAttribute(_ path: some PathName, _ name: some PathName) throws(Errno) {
         _ = try pair(path, name) { Int(lremovexattr($0, $1)) }
     }
 
-    /// llistxattr(2): the names, in the order in which the file system gives them.
+    /// llistxattr(2): returns the names in the file system's order.
     public static func extendedAttributeNames(_ path: some PathName) throws(Errno) -> [[UInt8]] {
         let names = try filled { (buffer) throws(Errno) in
             try call(path) { llistxattr($0, buffer.assumingMemoryBound(to: CChar.self).baseAddress, buffer.count) }

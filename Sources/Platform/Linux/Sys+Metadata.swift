@@ -12,7 +12,7 @@ extension Sys {
         return FileStatus(status)
     }
 
-    /// lstat(2): the link itself.
+    /// lstat(2): the status of a link itself.
     public static func lstat(
         _ path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) -> FileStatus {
@@ -28,13 +28,13 @@ extension Sys {
         return FileStatus(status)
     }
 
-    /// When the file was made, in nanoseconds since 1970: never changes, and with the inode number tells a file from
-    /// the one that had its number before. 0 where the file system does not keep it.
+    /// Returns the file's creation time in nanoseconds since 1970. It never changes, and together with the inode number
+    /// it tells a file from an earlier one with the same number. 0 if the file system does not record it.
     public static func birthTime(_ descriptor: Int32) throws(Errno) -> UInt64 {
         UInt64(try call { rv_birth_time(descriptor) })
     }
 
-    /// Whether there is something at `path`, a dangling link included. Anything but `ENOENT` and `ENOTDIR` is thrown.
+    /// Returns true if `path` exists, also as a dangling link. Throws any error but `ENOENT` and `ENOTDIR`.
     public static func exists(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) -> Bool {
         do {
             _ = try lstat(path, at: directory)
@@ -46,14 +46,14 @@ extension Sys {
         }
     }
 
-    /// statfs(2) of the file system that `path` lies on.
+    /// statfs(2) of the file system of `path`.
     public static func statfs(_ path: some PathName) throws(Errno) -> FileSystemStatus {
         var status = CLinux.statfs()
         _ = try call(path) { rv_statfs($0, &status) }
         return FileSystemStatus(status)
     }
 
-    /// fchownat(2), of the link itself when it is one.
+    /// fchownat(2); for a symbolic link, of the link itself.
     public static func chown(
         _ path: some PathName, uid: UInt32, gid: UInt32, at directory: Int32 = currentDirectory
     ) throws(Errno) {
@@ -67,7 +67,8 @@ extension Sys {
         _ = try call(path) { fchmodat(directory, $0, mode, 0) }
     }
 
-    /// utimensat(2) of the modification time, of the link itself when it is one; the access time stays.
+    /// utimensat(2) of the modification time; for a symbolic link, of the link itself. Leaves the access time
+    /// unchanged.
     public static func setModificationTime(
         _ path: some PathName, seconds: Int64, nanoseconds: UInt32, at directory: Int32 = currentDirectory
     ) throws(Errno) {
@@ -79,7 +80,7 @@ extension Sys {
         _ = try call(path) { utimensat(directory, $0, times, AT_SYMLINK_NOFOLLOW) }
     }
 
-    /// mknodat(2): a device node, fifo, socket or empty file, as the type bits of `mode` say.
+    /// mknodat(2): creates a device node, FIFO, socket or empty file, depending on the type bits of `mode`.
     public static func makeNode(
         _ path: some PathName, mode: UInt32, major: UInt32 = 0, minor: UInt32 = 0,
         at directory: Int32 = currentDirectory

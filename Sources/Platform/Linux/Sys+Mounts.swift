@@ -9,7 +9,7 @@ public struct MountFlags: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    // The values of linux/mount.h; glibc declares them as an enum that is awkward to use from Swift.
+    // The values of linux/mount.h; glibc declares them as an enum that is awkward in Swift.
     public static let readOnly = MountFlags(rawValue: 1)
     public static let noSetuid = MountFlags(rawValue: 2)
     public static let noDevices = MountFlags(rawValue: 4)
@@ -30,11 +30,11 @@ public struct UnmountFlags: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    /// `MNT_FORCE`: a FUSE connection is aborted.
+    /// `MNT_FORCE`: aborts a FUSE connection.
     public static let force = UnmountFlags(rawValue: 1)
-    /// `MNT_DETACH`: out of the tree now, gone when the last user leaves.
+    /// `MNT_DETACH`: removes the mount from the tree now, and frees it after its last use.
     public static let detach = UnmountFlags(rawValue: 2)
-    /// `UMOUNT_NOFOLLOW`: not through a symbolic link.
+    /// `UMOUNT_NOFOLLOW`: does not follow a symbolic link.
     public static let noFollow = UnmountFlags(rawValue: 8)
 }
 

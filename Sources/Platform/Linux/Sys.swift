@@ -2,13 +2,13 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// System calls: thin, typed, `EINTR` retried, the failure thrown as an `Errno`.
+/// Thin, typed system calls. `EINTR` is retried; a failure throws its `Errno`.
 ///
-/// `errno` is read as the first thing after the call, before any Swift object can be released (a deallocation may
-/// itself make a call that overwrites it). A path with a NUL inside is `EINVAL` and never reaches the kernel truncated.
-/// Every descriptor is opened with `O_CLOEXEC`. `at` is the directory that a relative path starts from.
+/// `errno` is read first after the call, before any Swift object can be released: a deallocation may itself make a call
+/// that overwrites it. A path with a NUL throws `EINVAL` and never reaches the kernel truncated. Every descriptor is
+/// opened with `O_CLOEXEC`. `at` is the directory for relative paths.
 public enum Sys {
-    /// The value of `at` that stands for the process's working directory (`AT_FDCWD`).
+    /// The value of `at` for the process's working directory (`AT_FDCWD`).
     public static let currentDirectory: Int32 = AT_FDCWD
 
     /// Repeats `body` until it is not interrupted.
@@ -22,7 +22,7 @@ public enum Sys {
         }
     }
 
-    /// As ``call(_:)``, with `path` as a C string.
+    /// Repeats `body` like ``call(_:)``, with `path` as a C string.
     @inline(__always)
     static func call<Value: FixedWidthInteger & SignedInteger>(
         _ path: some PathName, _ body: (UnsafePointer<CChar>) -> Value
@@ -40,7 +40,7 @@ public enum Sys {
         return value
     }
 
-    /// As ``call(_:_:)``, for calls that take two paths.
+    /// Repeats `body` like ``call(_:_:)``, with two paths.
     static func call(
         _ first: some PathName, _ second: some PathName,
         _ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32

@@ -2,7 +2,8 @@ import Glibc
 public import SystemPackage
 
 extension Sys {
-    /// mkdtemp(3): a new directory of mode 0700 whose name starts with `prefix`, in `parent`. The caller removes it.
+    /// mkdtemp(3): creates a directory of mode 0700 in `parent`, with a name that starts with `prefix`. The caller
+    /// removes it.
     public static func makeTemporaryDirectory(in parent: String = "/tmp", prefix: String = "rivulet-") throws(Errno)
         -> String
     {
@@ -18,8 +19,8 @@ extension Sys {
     }
 }
 
-/// Runs `body` with a new directory below `parent`, which is removed with all that is in it when `body` is left,
-/// whether it returns or throws.
+/// Runs `body` with a new directory in `parent`, and removes the directory with its contents when `body` returns or
+/// throws.
 public func withTemporaryDirectory<Result>(
     in parent: String = "/tmp", prefix: String = "rivulet-", _ body: (String) throws -> Result
 ) throws -> Result {
@@ -28,14 +29,14 @@ public func withTemporaryDirectory<Result>(
     do {
         try removeTree(path)
     } catch {
-        // What `body` threw says more than what became of the directory.
+        // The error of `body` is more telling than that of the removal.
         _ = try result.get()
         throw error
     }
     return try result.get()
 }
 
-/// As above, for a `body` that suspends.
+/// Runs a suspending `body` with a new directory in `parent`, and removes the directory with its contents afterwards.
 public func withTemporaryDirectory<Result>(
     in parent: String = "/tmp", prefix: String = "rivulet-", isolation: isolated (any Actor)? = #isolation,
     _ body: (String) async throws -> sending Result

@@ -1,25 +1,25 @@
 import Glibc
 import SystemPackage
 
-/// What signals wait for a thread, as proc(5) tells it.
+/// The pending signals of a thread, from proc(5).
 public struct ThreadSignals: Sendable, Equatable {
-    /// One bit a signal, the first for signal 1.
+    /// One bit for each signal, the lowest for signal 1.
     private var pending: UInt64 = 0
     private var blocked: UInt64 = 0
     private var ignored: UInt64 = 0
     private var caught: UInt64 = 0
 
-    /// Those whose default is to do nothing, or to stop or go on.
+    /// Signals whose default is to be ignored, or to stop or continue the process.
     private static let harmless = [SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]
         .reduce(into: UInt64(0)) { $0 |= 1 << UInt64($1 - 1) }
 
-    /// Reads `/proc/<thread>/status`; `nil` when the thread has gone.
+    /// Reads `/proc/<thread>/status`, or returns `nil` if the thread has ended.
     public init?(thread: Int32) {
         guard let bytes = try? Sys.readFile("/proc/\(thread)/status", limit: 64 << 10) else { return nil }
         self.init(status: String(decoding: bytes, as: UTF8.self))
     }
 
-    /// Takes the text of a status file apart; what is not in it counts as no signal.
+    /// Parses the text of a status file; a missing line counts as no signal.
     public init(status: String) {
         for line in status.split(separator: "\n") {
             let pair = line.split(separator: ":", maxSplits: 1)
@@ -36,6 +36,6 @@ public struct ThreadSignals: Sendable, Equatable {
         }
     }
 
-    /// Whether a signal waits that ends the process.
+    /// True if a signal is pending that ends the process.
     public var areFatal: Bool { pending & ~blocked & ~ignored & ~caught & ~Self.harmless != 0 }
 }

@@ -15,6 +15,6 @@ public struct LayerFormatLimits: Sendable, Equatable {
 
     public init() {}
 
-    /// What the daemon uses.
+    /// The daemon's limits.
     public static let standard = LayerFormatLimits()
 }

@@ -14,6 +14,6 @@ public struct TarLimits: Sendable, Equatable {
 
     public init() {}
 
-    /// What the daemon uses.
+    /// The daemon's limits.
     public static let standard = TarLimits()
 }

@@ -25,23 +25,23 @@ uint32_t rv_major(uint64_t device);
 uint32_t rv_minor(uint64_t device);
 uint64_t rv_makedev(uint32_t major, uint32_t minor);
 
-// The kernel's id of the calling thread.
+// The kernel's ID of the calling thread.
 pid_t rv_gettid(void);
 
-// The name of the calling thread, at most 15 bytes: an extension of glibc's, which Swift does not import.
+// The name of the calling thread, at most 15 bytes: a glibc extension that Swift does not import.
 int rv_set_thread_name(const char *name);
 
-// Extensions of glibc's, which Swift does not import. renameat2(2): `keep` is RENAME_NOREPLACE.
+// glibc extensions that Swift does not import. renameat2(2): `keep` is RENAME_NOREPLACE.
 int rv_renameat(int from_directory, const char *from, int to_directory, const char *to, int keep);
 int rv_memfd_create(const char *name);
 int rv_punch_hole(int descriptor, off_t offset, off_t count);
 
-// Where glibc has a struct of the same name, Swift cannot call the function.
+// glibc has a struct of the same name, so Swift cannot call the function.
 int rv_flock(int descriptor, int operation);
 int rv_statfs(const char *path, struct statfs *status);
 
-// statx(2)'s time of birth in nanoseconds since 1970; 0 where the file system does not keep it. -1 on failure.
+// statx(2)'s birth time in nanoseconds since 1970; 0 if the file system does not record it. -1 on failure.
 int64_t rv_birth_time(int descriptor);
 
-/// `O_DIRECT`, whose value differs between architectures and which glibc shows to GNU sources only.
+/// `O_DIRECT`, whose value differs between architectures. glibc declares it for GNU sources only.
 int rv_open_direct(void);
