@@ -1,16 +1,16 @@
 import Base
 import Glibc
 
-/// Page-aligned buffers of one size, used over and over: a fresh one of this size for each request would be mapped,
-/// faulted in and unmapped every time, which costs more than the read (glibc maps everything from 128 KiB up).
+/// A pool of page-aligned buffers of one size. A new buffer of this size for each request would be mapped, faulted in
+/// and unmapped each time, which costs more than the read: glibc maps everything from 128 KiB up.
 final class BufferPool: Sendable {
     /// Memory with one user. Not a buffer pointer, which cannot be sent to another thread.
     fileprivate struct Memory: @unchecked Sendable {
-        // Safe: a pool entry or a live Buffer is its only holder.
+        // Safe: its only holder is a pool entry or a live Buffer.
         let address: UnsafeMutableRawPointer
     }
 
-    /// A buffer on loan: goes back to its pool when it is dropped.
+    /// A borrowed buffer. It returns to its pool when it is dropped.
     struct Buffer: ~Copyable {
         private let memory: Memory
         private let pool: BufferPool
@@ -20,12 +20,12 @@ final class BufferPool: Sendable {
             self.pool = pool
         }
 
-        /// Valid for as long as the buffer lives.
+        /// The memory, valid while the buffer lives.
         var bytes: UnsafeMutableRawBufferPointer {
             UnsafeMutableRawBufferPointer(start: memory.address, count: pool.size)
         }
 
-        /// At most the first `count` bytes.
+        /// Returns at most the first `count` bytes.
         func prefix(_ count: Int) -> UnsafeMutableRawBufferPointer {
             UnsafeMutableRawBufferPointer(start: memory.address, count: min(count, pool.size))
         }
@@ -39,9 +39,11 @@ final class BufferPool: Sendable {
     private let kept: Int
     private let free: Guarded<[Memory]>
 
+    /// Creates an empty pool.
+    ///
     /// - Parameters:
-    ///   - size: bytes in each buffer.
-    ///   - kept: how many are kept when nobody uses them; more are made while more are in use.
+    ///   - size: the size of each buffer in bytes.
+    ///   - kept: the most unused buffers to keep. While more are in use, more exist.
     init(size: Int, kept: Int) {
         self.size = size
         self.kept = kept
@@ -54,7 +56,7 @@ final class BufferPool: Sendable {
         for memory in free.withLock({ $0 }) { memory.address.deallocate() }
     }
 
-    /// The buffer that was used last, for it is still in the processor's cache.
+    /// Returns the most recently used buffer, which is still in the processor's cache.
     func take() -> Buffer {
         let memory = free.withLock { $0.popLast() }
         return Buffer(memory ?? Memory(address: .allocate(byteCount: size, alignment: 4096)), self)

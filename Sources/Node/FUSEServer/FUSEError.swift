@@ -1,17 +1,17 @@
 public import Base
 
-/// Why the file system could not be mounted.
+/// A failure to mount or serve the file system.
 public struct FUSEError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// There is no /dev/fuse, or the kernel has no FUSE.
+        /// /dev/fuse is missing, or the kernel lacks FUSE.
         case noDevice
-        /// The process may not open /dev/fuse or may not mount.
+        /// The process lacks the permission to open /dev/fuse or to mount.
         case notPermitted
-        /// The mount point does not exist, is not a directory, or cannot be reached.
+        /// The mount point does not exist, is not a directory, or is not accessible.
         case badMountPoint
-        /// Something is in the directory of the mount point, or mounted there.
+        /// The mount point's directory is not empty, or a mount covers it.
         case mountPointInUse
-        /// The kernel and libfuse did not come to terms.
+        /// The INIT exchange between the kernel and libfuse failed.
         case handshakeFailed
         /// Another system call failed.
         case system

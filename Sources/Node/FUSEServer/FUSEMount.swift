@@ -2,8 +2,8 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Mounting and unmounting: mount(2) by ourselves, with the descriptor in our hands, so that every failure has its own
-/// name and no helper program is run.
+/// Mounts and unmounts with our own mount(2) call and descriptor. So each failure has its own error, and no helper
+/// program runs.
 enum FUSEMount {
     /// Opens /dev/fuse and mounts it on `path`.
     static func mount(on path: String, options: FUSEOptions) throws(FUSEError) -> OwnedDescriptor {
@@ -12,12 +12,12 @@ enum FUSEMount {
         do {
             device = try Sys.open("/dev/fuse", .readWrite)
         } catch Errno.permissionDenied, Errno.notPermitted {
-            throw FUSEError(.notPermitted, "/dev/fuse may not be opened: Rivulet needs to be root")
+            throw FUSEError(.notPermitted, "cannot open /dev/fuse: run Rivulet as root")
         } catch {
-            throw FUSEError(.noDevice, "/dev/fuse cannot be opened: is the kernel module fuse loaded?", cause: error)
+            throw FUSEError(.noDevice, "cannot open /dev/fuse: is the kernel module fuse loaded?", cause: error)
         }
-        // Read-only, as the trees are. Not nosuid and not nodev: a bind mount of a chain (a container without a layer of
-        // its own) would inherit them, and the root's mode keeps everybody else out.
+        // Read-only, like the trees. Not nosuid and not nodev: a bind mount of a chain (a container without a layer of
+        // its own) would inherit them. The root's mode excludes all other users.
         let data = """
             fd=\(device.raw),rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,\
             max_read=\(FUSEOptions.maximumRead)
@@ -27,16 +27,16 @@ enum FUSEMount {
         } catch Errno.notPermitted {
             throw FUSEError(.notPermitted, "mounting on \(path) needs CAP_SYS_ADMIN")
         } catch Errno(rawValue: ENODEV) {
-            throw FUSEError(.noDevice, "the kernel has no file system fuse: is its module loaded?")
+            throw FUSEError(.noDevice, "the kernel does not know the file system fuse: is its module loaded?")
         } catch {
             throw FUSEError(.system, "mounting on \(path) failed", cause: error)
         }
         return device
     }
 
-    /// Makes sure that `path` is an empty directory that nothing is mounted on. A mount whose server died is taken away.
+    /// Checks that `path` is an empty directory without a mount. Removes a mount whose server died.
     private static func clear(_ path: String) throws(FUSEError) {
-        // A server that died again and again may have left several, one on the other.
+        // A server that died repeatedly may have left several, one on another.
         for _ in 0..<64 {
             do {
                 let status = try Sys.stat(path)
@@ -54,10 +54,10 @@ enum FUSEMount {
                 do {
                     try Sys.unmount(path, .detach)
                 } catch {
-                    throw FUSEError(.mountPointInUse, "the dead mount on \(path) cannot be removed", cause: error)
+                    throw FUSEError(.mountPointInUse, "cannot remove the dead mount on \(path)", cause: error)
                 }
             } catch {
-                throw FUSEError(.badMountPoint, "the mount point \(path) cannot be used", cause: error)
+                throw FUSEError(.badMountPoint, "cannot use the mount point \(path)", cause: error)
             }
         }
         throw FUSEError(.mountPointInUse, "\(path) has more than 64 dead mounts on it")

@@ -1,19 +1,19 @@
 import Glibc
 
-/// How the file system is served.
+/// The options of a ``FUSEServer``.
 public struct FUSEOptions: Sendable {
-    /// Threads that read requests, at least 1. None of them ever waits for the network; more than the processors only help
-    /// while the disk is slow.
+    /// The number of threads that read requests, at least 1. None of them waits for the network. More threads than
+    /// processors help only while the disk is slow.
     public var threads: Int
-    /// What `mount` and `df` show as the source.
+    /// The source in the output of `mount` and `df`.
     public var sourceName: String
-    /// How long ``FUSEServer/stop()`` waits for requests in hand and for its threads, in nanoseconds.
+    /// The time that ``FUSEServer/stop()`` waits for open requests and for its threads, in nanoseconds.
     public var stopTimeout: UInt64
-    /// How far the kernel reads ahead of a sequential reader, in bytes; `nil` leaves the kernel's default (128 KiB).
+    /// The kernel's read-ahead for a sequential reader, in bytes; `nil` keeps the kernel's default (128 KiB).
     public var readAhead: Int?
-    /// Told of failures: at most one line a second, with the number of those that were left out. Any thread.
+    /// Receives failures on any thread: at most one line a second, with the number of omitted ones.
     public var log: @Sendable (String) -> Void
-    /// Told once when the connection ended though ``FUSEServer/stop()`` was not called: somebody unmounted or aborted it.
+    /// Called once if the connection ends without ``FUSEServer/stop()``: it was unmounted or aborted.
     public var connectionLost: @Sendable () -> Void
 
     public init(
@@ -29,10 +29,10 @@ public struct FUSEOptions: Sendable {
         self.connectionLost = connectionLost
     }
 
-    /// The processors, but no fewer than four: a worker may wait for the disk.
+    /// The number of processors, at least four: a worker may wait for the disk.
     public static var defaultThreads: Int { max(4, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
-    /// The largest read that the kernel is asked to send, in bytes: 256 pages is its own limit by default
+    /// The largest read that we ask the kernel to send, in bytes. 256 pages is the kernel's default limit
     /// (`fs.fuse.max_pages_limit`).
     static let maximumRead = 1 << 20
 }

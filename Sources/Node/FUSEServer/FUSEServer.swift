@@ -4,16 +4,16 @@ public import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// Serves a ``LazyFileSystem`` at a mount point: one connection, one descriptor, several threads that never wait for the
-/// network.
+/// Serves a ``LazyFileSystem`` at a mount point: one connection, one descriptor, and several threads that never wait
+/// for the network.
 ///
-/// Starts once and stops once. Nothing here blocks but ``start()`` and ``stop()``, both for a bounded time; neither may
-/// be called on an event loop or in the cooperative pool.
+/// It starts once and stops once. Only ``start()`` and ``stop()`` block, both for a bounded time. Call neither on an
+/// event loop or in the cooperative pool.
 public final class FUSEServer: Sendable {
     private struct Running: Sendable {
         let session: Session
         let workers: Workers
-        /// `st_dev` of the mount: names its connection.
+        /// `st_dev` of the mount, which identifies its connection.
         let device: UInt64
     }
 
@@ -25,11 +25,11 @@ public final class FUSEServer: Sendable {
     }
 
     private let fileSystem: LazyFileSystem
-    /// Where the file system is mounted. The directory must exist and be empty.
+    /// The mount point. The directory must exist and be empty.
     public let mountPoint: String
     private let options: FUSEOptions
     private let state = Guarded(State.idle)
-    /// Lives on after the server has stopped.
+    /// Remains readable after the server has stopped.
     public let statistics = FUSEStatistics()
 
     public init(fileSystem: LazyFileSystem, mountPoint: String, options: FUSEOptions = FUSEOptions()) {
@@ -42,15 +42,15 @@ public final class FUSEServer: Sendable {
         stop()
     }
 
-    /// Mounts, and returns when the kernel and we have come to terms: from then on every path below the mount point works.
-    /// A mount that an earlier process left behind when it died is taken away first. Bounded: ten seconds.
+    /// Mounts, and returns after the INIT exchange: from then on every path below the mount point works. A mount left
+    /// by a dead process is removed first. Bounded to ten seconds.
     public func start() throws(FUSEError) {
         let first = state.withLock { state in
             guard case .idle = state else { return false }
             state = .starting
             return true
         }
-        guard first else { throw FUSEError(.alreadyStarted, "the file system has been started before") }
+        guard first else { throw FUSEError(.alreadyStarted, "the file system was started before") }
         do throws(FUSEError) {
             let running = try launch()
             state.withLock { $0 = .running(running) }
@@ -90,7 +90,7 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// The kernel takes the smaller of its own limit and ours in the INIT exchange; only this raises its own.
+    /// The INIT exchange takes the smaller of the kernel's limit and ours. Only this raises the kernel's.
     private func setReadAhead(_ bytes: Int, device: UInt64) {
         let name = "0:\((device & 0xff) | ((device >> 12) & 0xfff00))"
         do {
@@ -98,11 +98,11 @@ public final class FUSEServer: Sendable {
             let text = Array("\(bytes >> 10)".utf8)
             try text.withUnsafeBytes { try Sys.writeAll(file.raw, $0) }
         } catch {
-            options.log("the kernel's read-ahead could not be set: \(error)")
+            options.log("failed to set the kernel's read-ahead: \(error)")
         }
     }
 
-    /// Whether the file system is mounted and served.
+    /// True while the file system is mounted and served.
     public var isMounted: Bool {
         state.withLock { state in
             guard case .running(let running) = state else { return false }
@@ -110,7 +110,7 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// Reads that wait for chunks at this moment.
+    /// The number of reads that wait for chunks.
     public var parkedReads: Int {
         state.withLock { state in
             guard case .running(let running) = state else { return 0 }
@@ -118,8 +118,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// Unmounts and ends. Every read that waits is answered with EIO; whoever still uses the mount gets errors; when a thread
-    /// hangs in the disk, it is left behind. Bounded by ``FUSEOptions/stopTimeout``, about twice. Calling it again, or
+    /// Unmounts and stops. Every waiting read gets EIO, and every other user of the mount gets errors. A thread that
+    /// hangs in the disk is left behind. Bounded to about twice ``FUSEOptions/stopTimeout``. A further call, or one
     /// without a start, does nothing.
     public func stop() {
         let running: Running? = state.withLock { state in
@@ -131,12 +131,12 @@ public final class FUSEServer: Sendable {
         fileSystem.onChange(nil)
         running.workers.expectEnd()
         let answered = running.session.stopParking(timeout: options.stopTimeout)
-        // Out of the tree at once, and the connection aborted: also when a container holds files open, or when
-        // another mount namespace has a copy.
+        // Detach at once and abort the connection, even if a container has open files or another mount namespace has a
+        // copy.
         do {
             try Sys.unmount(mountPoint, [.force, .detach])
         } catch {
-            // Somebody else unmounted it, or it was never ours alone: the connection itself can still be ended.
+            // It was already unmounted, or never ours alone; the connection itself can still be aborted.
             try? FUSEConnection.abort(device: running.device)
         }
         if !running.workers.join(timeout: options.stopTimeout / 4) {

@@ -1,19 +1,19 @@
 public import Base
 
-/// What has been asked and answered since the server was made.
+/// Counters of requests and replies since the server was created.
 public final class FUSEStatistics: Sendable {
     public let lookups = Counter()
     public let attributes = Counter()
     public let links = Counter()
     public let listings = Counter()
     public let extendedAttributes = Counter()
-    /// READ requests, those that waited among them.
+    /// READ requests, including those that waited.
     public let reads = Counter()
     public let readBytes = Counter()
-    /// Reads that found something missing and waited for it.
+    /// Reads that missed and waited.
     public let parked = Counter()
-    /// Reads that were given up while they waited, because the reader was killed.
+    /// Waiting reads that were dropped because the reader was killed.
     public let interrupted = Counter()
-    /// Requests that were answered with EIO.
+    /// Requests that got EIO.
     public let failures = Counter()
 }

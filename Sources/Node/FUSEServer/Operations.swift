@@ -3,9 +3,9 @@ import CFUSE
 import SystemPackage
 
 extension Session {
-    /// What libfuse calls for each request. What is not here libfuse answers with ENOSYS, which the kernel remembers
-    /// (access: `default_permissions` checks; lseek, flush, release: nothing to do) or with EROFS before it gets here.
-    /// Forgets need no answer and no accounting: node ids are computed.
+    /// Returns the functions that libfuse calls for requests. libfuse answers all others: with ENOSYS, which the kernel
+    /// remembers (access: `default_permissions` checks; lseek, flush, release: nothing to do), or with EROFS before
+    /// they arrive. Forgets need no reply and no accounting, because node IDs are computed.
     static func operations() -> fuse_lowlevel_ops {
         var operations = fuse_lowlevel_ops()
         operations.`init` = { data, connection in

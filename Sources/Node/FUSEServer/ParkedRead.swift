@@ -1,18 +1,18 @@
 import LazyFileSystem
 
-/// A read that waits for chunks: what is needed to try it again, and the request that it will answer.
+/// A read that waits for chunks: the data to retry it, and the request to answer.
 ///
-/// A class because the token cannot be copied and a dictionary can only hold what can.
+/// A class, because the token cannot be copied and a dictionary can only hold copyable values.
 final class ParkedRead: @unchecked Sendable {
-    // Safe: `ParkedReads` is only used behind a lock and gives each out once; whoever got it is its only user.
+    // Safe: `ParkedReads` is only used behind a lock and returns each read once; its receiver is its only user.
     private var token: RequestToken?
     let node: NodeID
     let offset: UInt64
     let count: Int
     let miss: Miss
-    /// How often its chunks were asked for before.
+    /// The number of earlier attempts to get its chunks.
     let attempt: Int
-    /// The thread that reads; 0 when it is none that we can see.
+    /// The reading thread; 0 if it is not visible to us.
     let reader: Int32
 
     init(_ token: consuming RequestToken, node: NodeID, offset: UInt64, count: Int, miss: Miss, attempt: Int) {
@@ -25,7 +25,7 @@ final class ParkedRead: @unchecked Sendable {
         self.attempt = attempt
     }
 
-    /// The request, once.
+    /// Returns the request, once.
     func takeToken() -> RequestToken? {
         token.take()
     }

@@ -1,6 +1,6 @@
 import Base
 
-/// Passes on at most one line a second, and says how many it left out: a broken registry fails thousands of reads.
+/// Forwards at most one line a second, with the number of omitted ones: a broken registry fails thousands of reads.
 final class RateLimitedLog: Sendable {
     private struct State {
         var next = MonotonicTime(nanoseconds: 0)

@@ -2,12 +2,13 @@ import CFUSE
 import Glibc
 import SystemPackage
 
-/// A request of the kernel that has not been answered.
+/// An unanswered request of the kernel.
 ///
-/// Exactly one reply, by construction: every reply consumes the token, and a token that is dropped answers EIO, so that no
-/// process can hang on it. A reply fails only when the reader or the connection has gone, which is nobody's business.
+/// It gets exactly one reply, by construction: every reply consumes the token, and a dropped token answers EIO, so that
+/// no process hangs on it. A reply fails only if the reader or the connection is gone; that is ignored.
 struct RequestToken: ~Copyable, @unchecked Sendable {
-    // Safe to move between threads: libfuse locks what a request shares with its session, and the token has one owner.
+    // Safe to move between threads: libfuse locks the state that a request shares with its session, and the token has
+    // one owner.
     private let request: fuse_req_t
 
     init(_ request: fuse_req_t) {
@@ -18,7 +19,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         _ = fuse_reply_err(request, EIO)
     }
 
-    /// The thread that asks, by its number in our process namespace; 0 when it has none there.
+    /// The requesting thread, by its number in our PID namespace; 0 if it has none there.
     var thread: Int32 { fuse_req_ctx(request)?.pointee.pid ?? 0 }
 
     consuming func fail(_ error: Errno) {
@@ -26,13 +27,13 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// The bytes are copied before this returns.
+    /// Replies with bytes, which are copied before this returns.
     consuming func reply(_ bytes: UnsafeRawBufferPointer) {
         _ = fuse_reply_buf(request, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
         discard self
     }
 
-    /// The length of an extended attribute, or of the list of names.
+    /// Replies with the length of an extended attribute, or of the list of names.
     consuming func reply(attributeLength: Int) {
         _ = fuse_reply_xattr(request, attributeLength)
         discard self
@@ -58,17 +59,17 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// Has `handler` called with `identifier` when the reader is interrupted, on the worker that receives the news; at once,
-    /// from in here, when it was interrupted before. In that case only, the handler must not answer this request: libfuse
-    /// still holds its lock.
+    /// Registers `handler`, which is called with `identifier` on the worker that receives an interrupt of the reader.
+    /// After an earlier interrupt it is called at once, from in here; only then it must not answer this request,
+    /// because libfuse still holds its lock.
     ///
-    /// The handler gets a number, not an object: it may come when the request has just been answered.
+    /// The handler gets a number, not an object: the request may just have been answered.
     borrowing func onInterrupt(_ identifier: UInt64, _ handler: fuse_interrupt_func_t) {
         fuse_req_interrupt_func(request, handler, UnsafeMutableRawPointer(bitPattern: UInt(identifier)))
     }
 
     /// Appends an entry to the listing in `buffer`.
-    /// - Returns: the bytes that it takes; nothing was written when they are more than `buffer` has.
+    /// - Returns: the size of the entry in bytes; if it exceeds `buffer`, nothing was written.
     borrowing func add(
         _ name: UnsafePointer<CChar>, _ attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
@@ -79,7 +80,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// As ``add(_:_:next:to:)``, for a listing with attributes.
+    /// Appends an entry with attributes, otherwise like ``add(_:_:next:to:)``.
     borrowing func add(
         _ name: UnsafePointer<CChar>, _ entry: fuse_entry_param, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {

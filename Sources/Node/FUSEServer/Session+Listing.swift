@@ -17,7 +17,7 @@ extension Session {
 
     func readdirplus(_ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t) {
         list(token, node, size: size, offset: offset) { token, name, entry, buffer in
-            // The kernel knows `.` and `..`, and looks up by itself what comes without a node.
+            // The kernel knows `.` and `..`, and looks up entries without a node itself.
             let isDots = entry.name.elementsEqual(".".utf8) || entry.name.elementsEqual("..".utf8)
             let result: fuse_entry_param
             if !isDots, let status = try? fileSystem.status(entry.node) {
@@ -32,7 +32,7 @@ extension Session {
         }
     }
 
-    /// Fills a buffer with as many entries as fit. `append` gives the bytes that an entry takes, whether it fitted or not.
+    /// Fills a buffer with as many entries as fit. `append` returns the size of an entry, whether it fit or not.
     private func list(
         _ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t,
         _ append: (
@@ -44,7 +44,7 @@ extension Session {
         let buffer = pooled.prefix(size)
         var used = 0
         do {
-            // The kernel takes names with a NUL at their end only.
+            // The kernel requires names with a final NUL.
             try withUnsafeTemporaryAllocation(byteCount: 256, alignment: 1) { name throws(LazyFileSystemError) in
                 try fileSystem.list(NodeID(rawValue: node), from: UInt64(bitPattern: Int64(offset))) { entry in
                     guard entry.name.count < name.count, let start = name.baseAddress else { return true }

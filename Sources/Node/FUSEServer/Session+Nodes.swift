@@ -6,7 +6,7 @@ import SystemPackage
 
 /// Names, attributes and capacity.
 extension Session {
-    /// How long the kernel may keep what it was told, in seconds: nothing changes, so for ever.
+    /// The time for which the kernel may cache answers, in seconds. Nothing changes, so it is unlimited.
     static let forever = 4_294_967_296.0
 
     func lookup(_ token: consuming RequestToken, _ parent: fuse_ino_t, _ name: UnsafePointer<CChar>) {
@@ -17,7 +17,7 @@ extension Session {
             case .found(let status):
                 token.reply(entry: Self.entry(status))
             case .absent(forever: true):
-                // Node 0 with a time to live: the kernel remembers that there is nothing.
+                // Node 0 with a time to live: the kernel caches that the name does not exist.
                 var entry = fuse_entry_param()
                 entry.entry_timeout = Self.forever
                 token.reply(entry: entry)
@@ -67,7 +67,7 @@ extension Session {
     }
 
     func open(_ token: consuming RequestToken, _ file: fuse_file_info) {
-        // ENOSYS once: the kernel opens by itself from then on, and keeps its cache.
+        // After one ENOSYS the kernel opens files on its own and keeps its cache.
         guard handshake.withLock({ $0?.zeroMessageOpen }) != true else { return token.fail(.noFunction) }
         var file = file
         file.keep_cache = 1
@@ -82,11 +82,11 @@ extension Session {
         token.reply(opened: file)
     }
 
-    /// Answers with the error; those that mean that something is broken are logged and counted.
+    /// Answers with the error. Errors that mean damage are logged and counted.
     func fail(_ token: consuming RequestToken, _ error: LazyFileSystemError) {
         if error.errno == .ioError {
             statistics.failures.add()
-            log.report("a request was answered with an I/O error: \(error)")
+            log.report("answered a request with an I/O error: \(error)")
         }
         token.fail(error.errno)
     }
@@ -116,7 +116,7 @@ extension Session {
         result.st_size = off_t(truncatingIfNeeded: status.size)
         result.st_blksize = 4096
         result.st_blocks = blkcnt_t(truncatingIfNeeded: status.size.addingReportingOverflow(511).partialValue / 512)
-        // A layer says only when a file was modified.
+        // A layer records only modification times.
         result.st_mtim = timespec(
             tv_sec: Int(status.modifiedSeconds), tv_nsec: Int(status.modifiedNanoseconds))
         result.st_ctim = result.st_mtim

@@ -5,9 +5,9 @@ import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// Reads, and those that wait.
+/// Reads, including those that wait.
 extension Session {
-    /// How often a read asks for chunks before it gives up: what arrived may be gone again by the time that it is read.
+    /// The number of attempts to get a read's chunks. Chunks may be evicted between their arrival and the read.
     private static let attempts = 4
 
     func read(_ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t) {
@@ -25,7 +25,7 @@ extension Session {
             fail(token, error)
         case .missing(let miss):
             let count = target.count
-            // Not kept while the read waits.
+            // Not held while the read waits.
             _ = consume buffer
             park(token, node: node, offset: offset, count: count, miss: miss)
         }
@@ -42,12 +42,12 @@ extension Session {
             id, ParkedRead(token, node: node, offset: offset, count: count, miss: miss, attempt: 1))
     }
 
-    /// Lets a read wait and asks for what it lacks.
+    /// Lets a read wait, and demands its missing chunks.
     private func wait(_ id: UInt64, _ read: ParkedRead) {
         guard parked.withLock({ $0.wait(id, read, attempt: read.attempt) }) == .waiting else {
             return answer(id, read) { $0.fail(.ioError) }
         }
-        // From here on the read may be answered by anybody at any moment.
+        // From here on any thread may answer the read at any moment.
         let attempt = read.attempt
         let demand = fileSystem.demand(read.miss) { outcome in
             self.completed(id, attempt: attempt, outcome)
@@ -55,7 +55,7 @@ extension Session {
         if !parked.withLock({ $0.demanded(id, demand, attempt: attempt) }) { fileSystem.cancel(demand) }
     }
 
-    /// Runs on the thread that brought the chunks: reads them again and answers, or waits once more.
+    /// Runs on the thread that delivered the chunks: reads again and answers, or waits once more.
     private func completed(_ id: UInt64, attempt: Int, _ outcome: ChunkOutcome) {
         guard let read = parked.withLock({ $0.complete(id, attempt: attempt) }) else { return }
         switch outcome {
@@ -81,7 +81,7 @@ extension Session {
             _ = consume buffer
             guard read.attempt < Self.attempts, let token = read.takeToken() else {
                 return refuse(
-                    id, read, LazyFileSystemError(.unavailable, "\(miss) arrived and were gone again, repeatedly"))
+                    id, read, LazyFileSystemError(.unavailable, "\(miss) arrived and were evicted again, repeatedly"))
             }
             wait(
                 id,
@@ -91,24 +91,25 @@ extension Session {
         }
     }
 
-    /// A signal waits for the reader of a parked read. Comes from libfuse, for a read that may just have been answered.
+    /// Handles a pending signal for the reader of a parked read. libfuse calls this even for a read that may just have
+    /// been answered.
     private func interrupted(_ id: UInt64) {
         guard parked.withLock({ $0.interrupt(id) }) else { return }
         do {
-            // Lives for as long as an interrupted read waits: the kernel tells of the first signal only, and the one that
-            // kills may come later.
+            // Runs while any interrupted read waits: the kernel reports only the first signal, and a fatal one may come
+            // later.
             _ = try NamedThread(name: "fuse-signals") { self.watchInterrupted() }
         } catch {
-            // They end with their demands, whose time is bounded.
+            // These reads end with their demands, whose time is bounded.
             parked.withLock { $0.abandonWatch() }
-            log.report("no thread to watch interrupted reads: \(error)")
+            log.report("failed to start a thread to watch interrupted reads: \(error)")
         }
     }
 
-    /// How often the readers of interrupted reads are looked at, in nanoseconds: how long one that was killed may linger.
+    /// The interval between checks of interrupted reads, in nanoseconds: the longest delay of a killed reader.
     private static let watchInterval: UInt64 = 50_000_000
 
-    /// Lets go of interrupted reads whose readers die, until there are none left.
+    /// Drops interrupted reads whose readers die, until none is left.
     private func watchInterrupted() {
         let pause = Guarded(())
         while let reads = parked.withLock({ $0.interrupted() }) {
@@ -131,15 +132,14 @@ extension Session {
         answer(id, read) { token in fail(token, error) }
     }
 
-    /// Answers a read that this thread has in hand, and forgets it.
+    /// Answers a read that this thread has taken, and closes it.
     private func answer(_ id: UInt64, _ read: ParkedRead, _ reply: (consuming RequestToken) -> Void) {
         if let token = read.takeToken() { reply(token) }
         parked.withLockBroadcasting { $0.close(id) }
     }
 
-    /// Answers every read that waits, lets no further one wait, and gives those in somebody's hand up to `timeout`
-    /// nanoseconds.
-    /// - Returns: whether none is left.
+    /// Answers every waiting read, refuses further ones, and waits up to `timeout` nanoseconds for those already taken.
+    /// - Returns: true if none is left.
     func stopParking(timeout: UInt64) -> Bool {
         for (id, read, demand) in parked.withLock({ $0.stop() }) {
             answer(id, read) { $0.fail(.ioError) }

@@ -4,20 +4,20 @@ import Glibc
 import LazyFileSystem
 import Linux
 
-/// One libfuse session over one /dev/fuse descriptor: what all its workers share.
+/// One libfuse session over one /dev/fuse descriptor, shared by all its workers.
 ///
-/// Workers, completions of parked reads and notifications hold it; the last of them to go destroys libfuse's side, so
-/// that a request token never outlives it.
+/// Workers, completions of parked reads and notifications hold references. The last one destroys libfuse's session, so
+/// a request token never outlives it.
 final class Session: @unchecked Sendable {
-    /// What the kernel and libfuse agreed on.
+    /// The result of the INIT exchange.
     struct Handshake: Sendable {
         var zeroMessageOpen = false
         var zeroMessageOpendir = false
     }
 
-    // Safe: libfuse's session functions used here lock inside; everything else is immutable or locks itself.
+    // Safe: the libfuse session functions used here lock internally; everything else is immutable or has its own lock.
     private let handle: OpaquePointer
-    /// libfuse's user data: made before there is a session to point to.
+    /// libfuse's user data, created before there is a session to point to.
     private let cell: UnsafeMutablePointer<Unmanaged<Session>?>
 
     let fileSystem: LazyFileSystem
@@ -28,7 +28,7 @@ final class Session: @unchecked Sendable {
     /// `nil` until the INIT exchange is over.
     let handshake = Guarded<Handshake?>(nil)
 
-    /// Takes over `device`, an open /dev/fuse that has been mounted.
+    /// Takes ownership of `device`, an open and mounted /dev/fuse.
     init(
         device: consuming OwnedDescriptor, fileSystem: LazyFileSystem, statistics: FUSEStatistics, options: FUSEOptions
     ) throws(FUSEError) {
@@ -36,9 +36,9 @@ final class Session: @unchecked Sendable {
         cell.initialize(to: nil)
         guard let handle = Self.makeHandle(userData: cell) else {
             cell.deallocate()
-            throw FUSEError(.handshakeFailed, "libfuse refused to make a session")
+            throw FUSEError(.handshakeFailed, "libfuse failed to create a session")
         }
-        // libfuse understands this form of mount point: a descriptor that is mounted already.
+        // libfuse accepts this form of mount point for a descriptor that is already mounted.
         guard fuse_session_mount(handle, "/dev/fd/\(device.raw)") == 0 else {
             fuse_session_destroy(handle)
             cell.deallocate()
@@ -55,7 +55,7 @@ final class Session: @unchecked Sendable {
     }
 
     deinit {
-        // Closes the descriptor too.
+        // Closes the descriptor, too.
         fuse_session_destroy(handle)
         cell.deallocate()
     }
@@ -71,7 +71,7 @@ final class Session: @unchecked Sendable {
         }
     }
 
-    /// The session that a request came in on. A worker or a completion holds it for as long as the request is open.
+    /// Returns the session of a request. A worker or a completion holds it while the request is open.
     static func of(_ request: fuse_req_t) -> Session? {
         fuse_req_userdata(request).flatMap { of(userData: $0) }
     }
@@ -80,22 +80,22 @@ final class Session: @unchecked Sendable {
         userData.assumingMemoryBound(to: Unmanaged<Session>?.self).pointee?.takeUnretainedValue()
     }
 
-    /// Reads and answers requests until the connection ends. Any number of threads do this with one descriptor: a clone of
-    /// it would take its requests in flight with it when it is closed.
+    /// Reads and answers requests until the connection ends. Any number of threads share one descriptor: closing a
+    /// clone would drop its requests in flight.
     func serve() {
         var buffer = fuse_buf()
         defer { free(buffer.mem) }
         while fuse_session_exited(handle) == 0 {
             let count = fuse_session_receive_buf(handle, &buffer)
             if count == -EINTR || count == -EAGAIN { continue }
-            // 0: unmounted. Negative: aborted, or a descriptor that cannot be read any more.
+            // 0: unmounted. Negative: aborted, or an unreadable descriptor.
             guard count > 0 else { break }
             fuse_session_process_buf(handle, &buffer)
         }
         fuse_session_exit(handle)
     }
 
-    /// Tells the kernel what it may hold in its caches and is no longer true. Not to be called from a request.
+    /// Tells the kernel to drop cached entries that are no longer true. Do not call it from a request.
     func invalidate(_ change: LazyFileSystem.Change) {
         if !change.appeared {
             change.name.withUnsafeBytes { name in
@@ -103,7 +103,7 @@ final class Session: @unchecked Sendable {
                     handle, change.directory.rawValue, name.bindMemory(to: CChar.self).baseAddress, name.count)
             }
         }
-        // The cached listing, and the number of links.
+        // The cached listing, and the link count.
         _ = fuse_lowlevel_notify_inval_inode(handle, change.directory.rawValue, 0, 0)
     }
 }

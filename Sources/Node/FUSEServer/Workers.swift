@@ -11,7 +11,7 @@ final class Workers: Sendable {
     private let state: Guarded<State>
     private let threads: [NamedThread]
 
-    /// Starts `count` threads. `lost` is called by the last of them to leave, unless ``expectEnd()`` was called before.
+    /// Starts `count` threads. The last one to leave calls `lost`, unless ``expectEnd()`` was called before.
     init(_ session: Session, count: Int, lost: @escaping @Sendable () -> Void) throws(FUSEError) {
         let state = Guarded(State(running: count))
         self.state = state
@@ -28,9 +28,9 @@ final class Workers: Sendable {
                         if isLast { lost() }
                     })
             } catch {
-                // Those that run end with the connection, which the caller aborts.
+                // The running ones end with the connection, which the caller aborts.
                 state.withLock { $0.expected = true }
-                throw FUSEError(.system, "a thread could not be started", cause: error)
+                throw FUSEError(.system, "failed to start a thread", cause: error)
             }
         }
         self.threads = threads
@@ -38,13 +38,13 @@ final class Workers: Sendable {
 
     var areRunning: Bool { state.withLock { $0.running == threads.count } }
 
-    /// The connection is about to be ended on purpose.
+    /// Announces that the connection is about to be ended on purpose.
     func expectEnd() {
         state.withLock { $0.expected = true }
     }
 
     /// Waits until every thread has left, for at most `timeout` nanoseconds.
-    /// - Returns: whether they have.
+    /// - Returns: true if they have.
     func join(timeout: UInt64) -> Bool {
         guard state.waitUntil(timeout: timeout, { $0.running == 0 ? true : nil }) == true else { return false }
         for thread in threads { thread.join() }

@@ -30,7 +30,7 @@ public final class ImageResolver: RemoteImages {
         public var usesArtifacts = true
         /// Whose artifacts are believed; `nil` for everybody's who may push to the image's repository.
         public var artifactKeys: ArtifactKeys?
-        /// Hold complete layers that were streamed through an artifact against their image.
+        /// True if complete layers that were streamed through an artifact are verified against their image.
         public var auditsArtifacts = true
         /// Whether what a container reads first is recorded and replayed.
         public var profiles = ProfilePolicy()

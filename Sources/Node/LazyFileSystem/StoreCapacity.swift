@@ -1,10 +1,10 @@
 /// What `df` is told: the file system that the store lies on.
 public struct StoreCapacity: Hashable, Sendable {
-    /// Bytes in one of the blocks counted below.
+    /// The size of a block below, in bytes.
     public var blockSize: UInt32
     public var blocks: UInt64
     public var freeBlocks: UInt64
-    /// What of ``freeBlocks`` is not kept for root.
+    /// The free blocks that are not reserved for root.
     public var availableBlocks: UInt64
     /// Inodes in all, and how many are left.
     public var files: UInt64
