@@ -18,7 +18,7 @@ extension AdminRoutes {
     }
 }
 
-/// Answers of the admin socket.
+/// The routes of the admin socket.
 @Suite struct AdminRoutesTests {
     static let chain = Digest.of(Array("chain".utf8))
 
@@ -42,13 +42,15 @@ extension AdminRoutes {
 
     static func text(_ answer: HTTPAnswer) -> String { String(decoding: answer.body, as: UTF8.self) }
 
-    @Test(arguments: [true, false]) func healthIsThatOfTheMount(_ isHealthy: Bool) throws {
+    @Test("reports the health of the mount", arguments: [true, false]) func reportsHealthOfMount(_ isHealthy: Bool)
+        throws
+    {
         try Self.withRoutes(isHealthy: isHealthy) { routes in
             #expect(routes.answer("GET", "/healthz", []).status == (isHealthy ? 200 : 503))
         }
     }
 
-    @Test func metricsAreAPrometheusPage() throws {
+    @Test("serves a Prometheus page") func servesPrometheusPage() throws {
         try withTemporaryDirectory { directory in
             let state = try StateDatabase(root: directory)
             let page = MetricsPage()
@@ -62,7 +64,7 @@ extension AdminRoutes {
         }
     }
 
-    @Test func aProfileIsKeptListedAndGivenBack() throws {
+    @Test("stores, lists and returns a profile") func storesListsAndReturnsProfile() throws {
         try Self.withRoutes { routes in
             #expect(Self.text(routes.answer("GET", "/profiles", [])) == "[]")
             let file = try Self.profile()
@@ -80,32 +82,38 @@ extension AdminRoutes {
         }
     }
 
-    @Test(arguments: [
-        "", "/", "metrics", "/nothing", "/metrics/", "/profiles/", "/profiles/abc", "/profiles/\(chain.hex)",
-        "/profiles/\(chain.hex)/more", "/profiles/../metrics",
-    ])
-    func whatIsNotThereIsNotFound(_ target: String) throws {
+    @Test(
+        "answers 404 to unknown paths",
+        arguments: [
+            "", "/", "metrics", "/nothing", "/metrics/", "/profiles/", "/profiles/abc", "/profiles/\(chain.hex)",
+            "/profiles/\(chain.hex)/more", "/profiles/../metrics",
+        ])
+    func answers404ToUnknownPaths(_ target: String) throws {
         try Self.withRoutes { #expect($0.answer("GET", target, []).status == 404) }
     }
 
-    @Test(arguments: [
-        ("POST", "/metrics"), ("PUT", "/healthz"), ("DELETE", "/profiles"), ("POST", "/profiles"),
-        ("PUT", "/profiles/\(chain.hex)"), ("DELETE", "/profiles/\(chain.hex)"),
-    ])
-    func otherMethodsAreRefused(_ method: String, _ target: String) throws {
+    @Test(
+        "answers 405 to other methods",
+        arguments: [
+            ("POST", "/metrics"), ("PUT", "/healthz"), ("DELETE", "/profiles"), ("POST", "/profiles"),
+            ("PUT", "/profiles/\(chain.hex)"), ("DELETE", "/profiles/\(chain.hex)"),
+        ])
+    func answers405ToOtherMethods(_ method: String, _ target: String) throws {
         try Self.withRoutes { #expect($0.answer(method, target, []).status == 405) }
     }
 
-    @Test(arguments: ["", "{}", #"{"rivuletProfile":1,"repository":"x","entries":[["/etc",0,1,0,0]]}"#])
-    func aBadProfileIsRefusedAndNotKept(_ body: String) throws {
+    @Test(
+        "rejects a bad profile",
+        arguments: ["", "{}", #"{"rivuletProfile":1,"repository":"x","entries":[["/etc",0,1,0,0]]}"#])
+    func rejectsBadProfile(_ body: String) throws {
         try Self.withRoutes { routes in
             #expect(routes.answer("PUT", "/profiles", Array(body.utf8)).status == 400)
             #expect(Self.text(routes.answer("GET", "/profiles", [])) == "[]")
         }
     }
 
-    /// A body that is too large is not held in memory but read to its end, and the connection then goes on.
-    @Test(.timeLimit(.minutes(1))) func theServerRefusesABodyThatIsTooLarge() async throws {
+    /// The server reads an oversized body to its end without storing it, and then continues the connection.
+    @Test("rejects an oversized body", .timeLimit(.minutes(1))) func rejectsOversizedBody() async throws {
         try await withTemporaryDirectory { directory in
             let state = try StateDatabase(root: directory)
             let routes = AdminRoutes(page: MetricsPage(), profiles: ProfileRecords(state)) { true }
@@ -126,7 +134,7 @@ extension AdminRoutes {
         }
     }
 
-    /// Puts `bodies` one after the other on one connection; the last asks for its end. Gives the status lines.
+    /// Sends `bodies` one after another on one connection; the last asks to close it. Returns the status lines.
     static func exchange(_ socket: String, _ bodies: [[UInt8]]) async throws -> [String] {
         var connected: NIOAsyncChannel<ByteBuffer, ByteBuffer>?
         // The server creates its socket when it is ready.

@@ -12,14 +12,14 @@ struct DaemonConfigurationTests {
         }
     }
 
-    @Test func hasADefaultForEverything() throws {
+    @Test("has a default for each option") func hasDefaultForEachOption() throws {
         let configuration = try DaemonConfiguration(text: "", path: "config.toml")
         #expect(configuration.root == "/var/lib/rivulet")
         #expect(configuration.address == "/run/rivulet/rivulet.sock")
         #expect(!configuration.allowsUnverifiedTOC)
     }
 
-    @Test func takesWhatIsGiven() throws {
+    @Test("reads each option") func readsEachOption() throws {
         let configuration = try DaemonConfiguration(
             text: """
                 root = "/data"
@@ -62,40 +62,44 @@ struct DaemonConfigurationTests {
         #expect(configuration.adminAddress == nil)
     }
 
-    /// The installed sample shows the defaults as comments. Without the comment marks it must parse to the defaults.
-    @Test(arguments: [
-        ("rot = \"/x\"", "config.toml:1: there is no option rot (did you mean root?)"),
-        ("\n\n[streaming]\nbackground_fil = true", "config.toml:4: there is no option streaming.background_fil"),
-        ("[stream]\nprefetch = true", "config.toml:2: there is no option stream.prefetch"),
-        ("[nothing]", "config.toml:1: there is no option nothing"),
-    ])
-    func namesAnUnknownKeyAndItsLine(_ text: String, _ message: String) throws {
+    /// The installed sample shows the defaults, commented out: uncommented, it must equal them.
+    @Test(
+        "names an unknown key and its line",
+        arguments: [
+            ("rot = \"/x\"", "config.toml:1: unknown option rot (did you mean root?)"),
+            ("\n\n[streaming]\nbackground_fil = true", "config.toml:4: unknown option streaming.background_fil"),
+            ("[stream]\nprefetch = true", "config.toml:2: unknown option stream.prefetch"),
+            ("[nothing]", "config.toml:1: unknown option nothing"),
+        ])
+    func namesUnknownKeyAndItsLine(_ text: String, _ message: String) throws {
         let error = try #require(refusal(of: text))
         #expect(error.code == .unknownKey)
         #expect(error.message.hasPrefix(message))
     }
 
-    @Test(arguments: [
-        ("root = 3", "config.toml:1: root must be a string"),
-        ("root = \"var\"", "config.toml:1: root must be an absolute path"),
-        ("[log]\nlevel = \"loud\"", "config.toml:2: log.level must be one of"),
-        ("[fuse]\n\nthreads = -1", "config.toml:3: fuse.threads must be a whole number from 0 to 256"),
-        ("[conversion]\nservice = \"conversion:7090\"", "config.toml:2: conversion.service must be a URL"),
-        ("[streaming]\nprefetch = 1", "config.toml:2: streaming.prefetch must be true or false"),
-        ("log = 3", "config.toml"),
-    ])
-    func namesABadValueAndItsLine(_ text: String, _ message: String) throws {
+    @Test(
+        "names a bad value and its line",
+        arguments: [
+            ("root = 3", "config.toml:1: root must be a string"),
+            ("root = \"var\"", "config.toml:1: root must be an absolute path"),
+            ("[log]\nlevel = \"loud\"", "config.toml:2: log.level must be one of"),
+            ("[fuse]\n\nthreads = -1", "config.toml:3: fuse.threads must be a whole number from 0 to 256"),
+            ("[conversion]\nservice = \"conversion:7090\"", "config.toml:2: conversion.service must be a URL"),
+            ("[streaming]\nprefetch = 1", "config.toml:2: streaming.prefetch must be true or false"),
+            ("log = 3", "config.toml"),
+        ])
+    func namesBadValueAndItsLine(_ text: String, _ message: String) throws {
         let error = try #require(refusal(of: text))
         #expect(error.message.hasPrefix(message))
     }
 
-    @Test func namesTheLineOfASyntaxError() throws {
+    @Test("names the line of a syntax error") func namesLineOfSyntaxError() throws {
         let error = try #require(refusal(of: "root = \"/x\"\n[log\n"))
         #expect(error.code == .syntax)
         #expect(error.message.hasPrefix("config.toml:2"))
     }
 
-    @Test func saysThatAFileIsMissing() {
+    @Test("reports a missing file") func reportsMissingFile() {
         #expect(throws: ConfigurationError.self) { try DaemonConfiguration(path: "/nonexistent/config.toml") }
     }
 }

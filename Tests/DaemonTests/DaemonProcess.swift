@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A `rivuletd` that a test has started, with a directory of its own. ``stop()`` leaves nothing behind.
+/// A `rivuletd` started by a test, with its own directory. ``stop()`` removes everything.
 final class DaemonProcess {
     let directory: String
     let process = Process()
@@ -10,7 +10,7 @@ final class DaemonProcess {
     var address: String { directory + "/rivulet.sock" }
     var mountPoint: String { directory + "/root/fuse" }
 
-    /// The daemon that was built with this test: it lies beside the test's own executable.
+    /// The daemon that was built with this test, beside the test's own executable.
     static var executable: String {
         get throws {
             let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
@@ -18,7 +18,7 @@ final class DaemonProcess {
         }
     }
 
-    /// Writes a configuration into a new directory; nothing runs yet.
+    /// Writes a configuration into a new directory. Starts nothing.
     init(root: String? = nil, extra: String = "") throws {
         directory = "/tmp/rivulet-daemon-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
@@ -32,7 +32,7 @@ final class DaemonProcess {
         try configuration.write(toFile: directory + "/config.toml", atomically: false, encoding: .utf8)
     }
 
-    /// Starts the daemon, or `command` with the daemon's command line after it.
+    /// Starts the daemon, or `command` followed by the daemon's command line.
     func start(_ command: [String] = [], environment: [String: String] = [:]) throws {
         let line = command + [try Self.executable, "--config", directory + "/config.toml"]
         process.executableURL = URL(fileURLWithPath: line[0])
@@ -52,14 +52,14 @@ final class DaemonProcess {
         } && (holds || condition())
     }
 
-    /// Waits for the end of the daemon and returns its exit code and output.
+    /// Waits for the daemon's own exit and returns its output.
     func finish() throws -> (code: Int32, text: String) {
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         return (process.terminationStatus, String(decoding: data, as: UTF8.self))
     }
 
-    /// Ends the daemon, unmounts what it left, and deletes its directory.
+    /// Stops the daemon, unmounts its mounts, and deletes its directory.
     func stop() {
         if process.isRunning {
             process.terminate()

@@ -4,7 +4,7 @@ import Logging
 import Testing
 
 struct JSONLogHandlerTests {
-    /// Logs one event and parses the line with Foundation's JSON decoder.
+    /// Logs one event and parses it with Foundation's JSON.
     private func logged(_ body: (Logger) -> Void) throws -> [String: Any] {
         let pipe = Pipe()
         let descriptor = pipe.fileHandleForWriting.fileDescriptor
@@ -17,7 +17,7 @@ struct JSONLogHandlerTests {
         return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     }
 
-    @Test func writesOneObjectALine() throws {
+    @Test("writes one object a line") func writesOneObjectLine() throws {
         let object = try logged { logger in
             logger.warning("two\nlines \"quoted\" \\ \u{1}", metadata: ["image": "a/b:c", "list": ["1", "2"]])
         }

@@ -3,7 +3,7 @@ import Daemon
 import Testing
 
 struct MetricsPageTests {
-    @Test func rendersWhatWasCounted() {
+    @Test("renders counters and summaries") func rendersCountersAndSummaries() {
         let page = MetricsPage()
         page.makeCounter(label: "fallback", dimensions: [("reason", "a\"b\n")]).increment(by: 2)
         page.makeCounter(label: "fallback", dimensions: [("reason", "a\"b\n")]).increment(by: 1)
@@ -22,7 +22,7 @@ struct MetricsPageTests {
                 """)
     }
 
-    @Test func aHistogramIsOneFamilyInTheOrderOfItsBounds() {
+    @Test("renders a histogram in the order of its bounds") func rendersHistogramInOrderOfItsBounds() {
         let page = MetricsPage()
         page.addSource {
             [

@@ -5,13 +5,13 @@ import GRPCNIOTransportHTTP2
 import SwiftProtobuf
 import Testing
 
-/// The daemon is killed before each change that a call makes to the disk, and must come back with its records and
-/// directories agreeing, and with containerd able to go on. `Tests/Steps/steps.c` does the killing.
+/// Kills the daemon before each change that a call makes to the disk. After a restart its records and directories must
+/// agree, and containerd must be able to continue. `Tests/Steps/steps.c` does the killing.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct PrivilegedCrashTests {
     private typealias API = Containerd_Services_Snapshots_V1_Snapshots
     private typealias Client = API.Client<HTTP2ClientTransport.Posix>
 
-    /// Calls that are killed somewhere.
+    /// The calls in which the daemon is killed.
     enum Call: String, CaseIterable, Sendable {
         case prepare, prepareOnParent, view, commit, removeAndCleanup
     }
@@ -19,8 +19,8 @@ import Testing
     /// More steps than any of the calls has.
     private static let most = 200
 
-    @Test(arguments: Call.allCases)
-    func isWholeAfterADeathAtEachStep(_ call: Call) async throws {
+    @Test("is consistent after a crash at each step", arguments: Call.allCases)
+    func isConsistentAfterCrashAtEachStep(_ call: Call) async throws {
         let base = try DaemonProcess()
         let root = base.directory + "/root"
         defer { base.stop() }
@@ -94,9 +94,9 @@ import Testing
         _ = try await client.commit(request, options: Self.options)
     }
 
-    // MARK: - What must hold
+    // MARK: - Invariants
 
-    /// Starts the daemon on what the killed one left.
+    /// Starts the daemon on the state of the killed one.
     private func check(_ call: Call, _ number: Int, root: String, after step: String) async throws {
         let daemon = try DaemonProcess(root: root)
         defer {
@@ -120,14 +120,14 @@ import Testing
                 #expect(!own.isEmpty)
                 for path in own { #expect(FileManager.default.fileExists(atPath: path), "killed before \(step)") }
             }
-            // The call is made again, as after an answer that was lost: it works, or was done.
+            // Repeat the call, as after a lost response: it succeeds or has been done.
             let again = await self.error { try await self.make(call, number, client) }
             switch call {
             case .prepare, .prepareOnParent, .view: #expect([nil, .alreadyExists].contains(again?.code))
             case .commit: #expect([nil, .alreadyExists, .notFound].contains(again?.code))
             case .removeAndCleanup: #expect([nil, .notFound].contains(again?.code))
             }
-            // And containerd's next pull and next container work.
+            // containerd's next pull and next container work.
             try await self.prepare("next-\(number)", "base", client)
             _ = try await client.remove(.with { $0.key = "next-\(number)" }, options: Self.options)
             _ = try await client.cleanup(.init(), options: Self.options)

@@ -2,13 +2,13 @@ import Daemon
 import Foundation
 import Testing
 
-/// The daemon as a process: what it says and how it ends when something is wrong, and what it tells systemd.
+/// The daemon as a process: its errors and exit codes, and its notifications to systemd.
 @Suite(.serialized) struct PrivilegedDaemonTests {
     private func isListening(_ daemon: DaemonProcess) -> Bool {
         FileManager.default.fileExists(atPath: daemon.address)
     }
 
-    @Test func startsMountsAndLeavesNothing() throws {
+    @Test("starts, mounts and leaves nothing behind") func startsMountsAndLeavesNothingBehind() throws {
         let daemon = try DaemonProcess()
         defer { daemon.stop() }
         try daemon.start()
@@ -22,7 +22,7 @@ import Testing
         #expect(!isListening(daemon))
     }
 
-    @Test func refusesASecondInstance() throws {
+    @Test("refuses a second instance") func refusesSecondInstance() throws {
         let first = try DaemonProcess()
         defer { first.stop() }
         try first.start()
@@ -35,7 +35,7 @@ import Testing
         #expect(text.contains(first.directory + "/root"), "\(text)")
     }
 
-    @Test func refusesASocketThatIsInUse() throws {
+    @Test("refuses a socket in use") func refusesSocketInUse() throws {
         let first = try DaemonProcess()
         defer { first.stop() }
         try first.start()
@@ -50,26 +50,26 @@ import Testing
         #expect(text.contains(first.address), "\(text)")
     }
 
-    @Test func refusesAConfigurationWithAnUnknownKey() throws {
+    @Test("rejects a configuration with an unknown key") func rejectsConfigurationWithUnknownKey() throws {
         let daemon = try DaemonProcess(extra: "rot = 1")
         defer { daemon.stop() }
         try daemon.start()
         let (code, text) = try daemon.finish()
         #expect(code == StartupError.Code.configuration.rawValue)
-        #expect(text.contains("config.toml:3: there is no option rot"), "\(text)")
+        #expect(text.contains("config.toml:3: unknown option rot"), "\(text)")
     }
 
-    @Test func refusesToRunWithoutRoot() throws {
+    @Test("refuses to run without root") func refusesToRunWithoutRoot() throws {
         let daemon = try DaemonProcess()
         defer { daemon.stop() }
-        // Where nobody may look: the build directory need not be open to all.
+        // A readable place: the build directory may be closed to other users.
         let copy = "/tmp/rivuletd-\(UUID().uuidString.prefix(8))"
         try FileManager.default.copyItem(atPath: try DaemonProcess.executable, toPath: copy)
         defer { try? FileManager.default.removeItem(atPath: copy) }
         chmod(copy, 0o755)
         chmod(daemon.directory, 0o755)
         chmod(daemon.directory + "/config.toml", 0o644)
-        // What follows `--` are arguments that the shell's script does not look at.
+        // The arguments after `--` are ignored by the shell's script.
         try daemon.start([
             "/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "sh", "-c",
             "exec \(copy) --config \(daemon.directory)/config.toml", "--",
@@ -79,7 +79,7 @@ import Testing
         #expect(text.contains("root"), "\(text)")
     }
 
-    @Test func refusesADirectoryOnAnOverlay() throws {
+    @Test("refuses a directory on an overlay") func refusesDirectoryOnOverlay() throws {
         let daemon = try DaemonProcess()
         let base = daemon.directory
         defer { daemon.stop() }
@@ -97,7 +97,7 @@ import Testing
         #expect(text.contains("overlay"), "\(text)")
     }
 
-    @Test func tellsSystemdWhenItIsReady() throws {
+    @Test("notifies systemd when it is ready") func notifiesSystemdWhenItIsReady() throws {
         let daemon = try DaemonProcess()
         defer { daemon.stop() }
         let path = daemon.directory + "/notify"
@@ -123,10 +123,10 @@ import Testing
         #expect(isListening(daemon))
     }
 
-    @Test func takesASocketFromSystemd() throws {
+    @Test("accepts a socket from systemd") func acceptsSocketFromSystemd() throws {
         let daemon = try DaemonProcess()
         defer { daemon.stop() }
-        // It starts the daemon, with the socket, at the first connection.
+        // It starts the daemon with the socket at the first connection.
         try daemon.start(["/usr/bin/systemd-socket-activate", "--listen=\(daemon.address)"])
         try #require(daemon.wait { isListening(daemon) })
         let client = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -140,7 +140,7 @@ import Testing
             }
         }
         try #require(connected == 0)
-        // An HTTP/2 server greets a client with its settings: the daemon serves the socket that it was given.
+        // An HTTP/2 server greets a client with its settings: the daemon serves the inherited socket.
         let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 0, 4, 0, 0, 0, 0, 0]
         #expect(send(client, preface, preface.count, 0) == preface.count)
         var limit = timeval(tv_sec: 10, tv_usec: 0)
@@ -150,7 +150,7 @@ import Testing
         #expect(answer[3] == 4, "not a SETTINGS frame: \(answer)")
     }
 
-    @Test func hasUnitsThatSystemdAccepts() throws {
+    @Test("systemd accepts the units") func systemdAcceptsUnits() throws {
         let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("systemd").path
         let directory = "/tmp/rivulet-units-\(UUID().uuidString.prefix(8))"

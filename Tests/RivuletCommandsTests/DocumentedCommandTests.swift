@@ -9,7 +9,7 @@ import RivuletCommands
 import Streaming
 import Testing
 
-/// Every command line that README.md, docs and the help texts show works as it is written.
+/// Every command line in README.md, docs and the help texts works as written.
 @Suite(.timeLimit(.minutes(2))) struct DocumentedCommandTests {
     private static let commands = DocumentedCommand.fenced + CommandTree.examples
 
@@ -31,8 +31,8 @@ import Testing
         }
     }
 
-    /// Needs no registry, service or daemon: stubs of them say that they have nothing. `serve-conversion` is left out,
-    /// which runs until a signal ends it.
+    /// Runs the command against stubs of registry, service and daemon that have no content. Leaves out
+    /// `serve-conversion`, which runs until a signal ends it.
     @Test("a documented command line reaches its server", arguments: commands.filter { isRunnable($0) })
     func runs(_ command: DocumentedCommand) async throws {
         try await withTemporaryDirectory { directory in
@@ -47,7 +47,7 @@ import Testing
                         directory: directory)
                 }
             }
-            // Done, not there, or no containerd to reach.
+            // Success, not found, or no containerd to reach.
             #expect([0, 66, 69].contains(run.code), "exit code \(run.code): \(run.errors)")
             #expect(!run.errors.contains("argument definition") && !run.errors.contains("Usage"), "\(run.errors)")
             if run.code == 69 { #expect(run.errors.contains("containerd")) }
@@ -58,7 +58,7 @@ import Testing
     func inlineCommands() throws {
         var count = 0
         for (name, text) in DocumentedCommand.documents {
-            // Paragraphs are broken anywhere, also within a command.
+            // Line breaks in a paragraph may split a command.
             let flat = text.replacingOccurrences(of: "\n", with: " ")
             for span in flat.split(separator: "`", omittingEmptySubsequences: false) where span.hasPrefix("rivulet ") {
                 let words = span.split(separator: " ").dropFirst().map(String.init)
@@ -75,13 +75,13 @@ import Testing
         #expect(count >= 5)
     }
 
-    // MARK: - Surroundings
+    // MARK: - Stubs
 
     private static func isRunnable(_ command: DocumentedCommand) -> Bool {
         command.program == "rivulet" && command.arguments.first != "serve-conversion"
     }
 
-    /// `command`'s words, with the options that lead to the stubs behind the subcommand's name.
+    /// Returns `command`'s words, with the options for the stubs after the subcommand's name.
     private static func arguments(of command: DocumentedCommand, _ directory: String) -> [String] {
         let (type, depth) = CommandTree.find(command.arguments)
         let help = Rivulet.helpMessage(for: type)
@@ -108,7 +108,7 @@ import Testing
         ).encoded()
     }
 
-    /// Writes the files that the documented command lines name.
+    /// Writes the files named in the documented command lines.
     private static func writeFiles(in directory: String) throws {
         for name in ["app.profile", "web.profile"] { try Sys.writeFile("\(directory)/\(name)", try profile()) }
         // PKCS #8 of an Ed25519 key of zeros (RFC 8410, section 7).

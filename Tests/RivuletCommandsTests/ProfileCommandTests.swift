@@ -34,7 +34,7 @@ import Testing
         ).encoded()
     }
 
-    /// Runs `body` with an admin server: its socket, what it keeps, and a directory.
+    /// Runs `body` with an admin server: its socket, its records, and a directory.
     static func withServer(
         _ body: @Sendable (_ socket: String, _ records: ProfileRecords, _ directory: String) async throws -> Void
     ) async throws {
@@ -131,8 +131,10 @@ import Testing
         let entries: [Entry]
     }
 
-    /// A client that takes its time, and that wants the connection closed, gets all of it.
-    @Test func aLargeAnswerIsWholeAlthoughTheConnectionIsClosed() async throws {
+    /// A slow client that asks to close the connection receives all of it.
+    @Test("sends a large response completely before closing") func sendsLargeResponseCompletelyBeforeClosing()
+        async throws
+    {
         try await Self.withServer { socket, records, _ in
             let entries = (0..<30_000).map { number in
                 Profile.Entry(
@@ -149,7 +151,7 @@ import Testing
         }
     }
 
-    @Test func profilesAreListedTheNewestFirst() async throws {
+    @Test("lists profiles newest first") func listsProfilesNewestFirst() async throws {
         try await Self.withServer { socket, records, _ in
             let show = ["profile", "show", "--socket", socket]
             let none = try await RivuletProcess.run(show + ["--output", "json"])
@@ -182,8 +184,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [third, "sha256:" + third, String(third.prefix(8)), "sha256:" + third.prefix(20)])
-    func theEntriesOfOneAreShown(_ chain: String) async throws {
+    @Test(
+        "shows the entries of a profile",
+        arguments: [third, "sha256:" + third, String(third.prefix(8)), "sha256:" + third.prefix(20)])
+    func showsEntriesOfProfile(_ chain: String) async throws {
         try await Self.withServer { socket, records, _ in
             try records.keep(file: Self.file(Self.first))
             try records.keep(file: Self.file(Self.third, Self.debian))
@@ -207,7 +211,7 @@ import Testing
         }
     }
 
-    @Test func aHostilePathDoesNotDriveTheTerminal() async throws {
+    @Test("a hostile path does not control the terminal") func hostilePathDoesNotControlTerminal() async throws {
         try await Self.withServer { socket, records, _ in
             try records.keep(file: Self.file(Self.first, path: "a\u{1B}[2J\nb"))
             let table = try await RivuletProcess.run(["profile", "show", Self.first, "--socket", socket])
@@ -220,8 +224,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [String(repeating: "4", count: 64), "44444444"], ["show", "export"])
-    func aChainThatHasNoneIsNamed(_ chain: String, _ command: String) async throws {
+    @Test(
+        "names a chain without a profile", arguments: [String(repeating: "4", count: 64), "44444444"],
+        ["show", "export"])
+    func namesChainWithoutProfile(_ chain: String, _ command: String) async throws {
         try await Self.withServer { socket, records, _ in
             try records.keep(file: Self.file(Self.first))
             let run = try await RivuletProcess.run(["profile", command, chain, "--socket", socket])
@@ -230,7 +236,7 @@ import Testing
         }
     }
 
-    @Test func aPrefixMustBeOfOneChain() async throws {
+    @Test("rejects an ambiguous prefix") func rejectsAmbiguousPrefix() async throws {
         try await Self.withServer { socket, records, _ in
             try records.keep(file: Self.file(Self.first))
             try records.keep(file: Self.file(Self.second))
@@ -243,7 +249,7 @@ import Testing
         }
     }
 
-    @Test func whatIsExportedIsImportedOnAnotherNode() async throws {
+    @Test("imports an exported profile on another node") func importsExportedProfileOnAnotherNode() async throws {
         let (older, newer) = (try Self.file(Self.first), try Self.file(Self.third))
         try await Self.withServer { source, records, directory in
             try records.keep(file: older)
@@ -281,7 +287,7 @@ import Testing
         }
     }
 
-    @Test func aProfileForAWholeRepositoryHasNoChain() async throws {
+    @Test("a profile of a whole repository has no chain") func profileOfWholeRepositoryHasNoChain() async throws {
         try await Self.withServer { socket, records, _ in
             let import_ = try await RivuletProcess.run(
                 ["profile", "import", "-", "--socket", socket, "--output", "json"], input: try Self.file(nil))
@@ -291,8 +297,10 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "{}", #"{"rivuletProfile":2,"repository":"x","entries":[]}"#])
-    func nothingIsImportedWhenOneFileIsNoProfile(_ text: String) async throws {
+    @Test(
+        "imports nothing if one file is not a profile",
+        arguments: ["", "{}", #"{"rivuletProfile":2,"repository":"x","entries":[]}"#])
+    func importsNothingIfOneFileIsNotProfile(_ text: String) async throws {
         try await Self.withServer { socket, records, directory in
             let (good, bad) = (directory + "/good", directory + "/bad")
             try Sys.writeFile(good, try Self.file(Self.first))
@@ -305,7 +313,7 @@ import Testing
         }
     }
 
-    @Test func aFileThatCannotBeReadOrWrittenIsNamed() async throws {
+    @Test("names an inaccessible file") func namesInaccessibleFile() async throws {
         try await Self.withServer { socket, records, directory in
             let missing = directory + "/missing/file"
             let read = try await RivuletProcess.run(["profile", "import", missing, "--socket", socket])
@@ -318,8 +326,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [["show"], ["show", third], ["export", third], ["import", "-"]])
-    func aDaemonThatIsNotThereIsToldAtOnce(_ command: [String]) throws {
+    @Test(
+        "reports a missing daemon at once",
+        arguments: [["show"], ["show", third], ["export", third], ["import", "-"]])
+    func reportsMissingDaemonAtOnce(_ command: [String]) throws {
         try withTemporaryDirectory { directory in
             let socket = directory + "/admin.sock"
             let began = ContinuousClock.now
@@ -333,26 +343,28 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ["show", "abc"], ["show", String(repeating: "g", count: 64)], ["show", third + "3"],
-        ["show", third, "--repository", "debian"], ["show", "--repository", "debian:12"],
-        ["show", "--repository", "debian@sha256:" + third], ["show", "--output", "yaml"], ["show", "--socket", ""],
-        ["show", "--socket", String(repeating: "x", count: 108)], ["export"],
-        ["export", third, "--repository", "debian"], ["import"], ["import", "-", "-"], ["unknown"],
-    ])
-    func aWrongCommandLineIs64(_ arguments: [String]) throws {
+    @Test(
+        "a wrong command line exits with 64",
+        arguments: [
+            ["show", "abc"], ["show", String(repeating: "g", count: 64)], ["show", third + "3"],
+            ["show", third, "--repository", "debian"], ["show", "--repository", "debian:12"],
+            ["show", "--repository", "debian@sha256:" + third], ["show", "--output", "yaml"], ["show", "--socket", ""],
+            ["show", "--socket", String(repeating: "x", count: 108)], ["export"],
+            ["export", third, "--repository", "debian"], ["import"], ["import", "-", "-"], ["unknown"],
+        ])
+    func wrongCommandLineExitsWith64(_ arguments: [String]) throws {
         let run = try RivuletProcess(["profile"] + arguments)
         #expect(run.code == 64 && run.output == [])
         #expect(!run.errors.isEmpty)
     }
 
-    @Test(arguments: ["show", "export", "import"]) func helpTeachesByExample(_ command: String) throws {
+    @Test("help has examples", arguments: ["show", "export", "import"]) func helpHasExamples(_ command: String) throws {
         let run = try RivuletProcess(["profile", command, "--help"])
         #expect(run.code == 0 && run.errors == "")
         #expect(run.text.contains("rivulet profile \(command) ") && run.text.contains("Exit codes"))
-        // Both are written down twice: the command does without the daemon's module.
+        // Both values exist twice, because the command does not link the daemon's module.
         let address = try #require(DaemonConfiguration().adminAddress)
-        // Lines are broken to the width of a terminal.
+        // Lines are wrapped to the width of a terminal.
         #expect(run.text.split(whereSeparator: \.isWhitespace).joined(separator: " ").contains("default: \(address)"))
         #expect(try RivuletProcess(["--version"]).text == DaemonVersion.current + "\n")
     }

@@ -1,7 +1,7 @@
 import Foundation
 import NIOPosix
 
-/// One run of the `rivulet` executable that was built with this test.
+/// One run of the `rivulet` executable built with this test.
 struct RivuletProcess: Sendable {
     let code: Int32
     let output: [UInt8]
@@ -21,8 +21,8 @@ struct RivuletProcess: Sendable {
         }
     }
 
-    /// Runs it to its end on a thread of its own. A server in this test process can answer it meanwhile: a test that
-    /// blocked its thread could take the last one of the cooperative pool.
+    /// Runs it to its end on another thread, so that a server in this process can answer it. A test that blocked its
+    /// own thread could block the last one of the cooperative pool.
     static func run(
         _ arguments: [String], input: [UInt8]? = nil, environment: [String: String] = [:], directory: String? = nil
     ) async throws -> RivuletProcess {
@@ -63,7 +63,7 @@ struct RivuletProcess: Sendable {
         code = process.terminationStatus
     }
 
-    /// Decodes the JSON that it printed.
+    /// Decodes the printed JSON.
     func decoded<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
         try JSONDecoder().decode(type, from: Data(output))
     }

@@ -17,9 +17,9 @@ import Snapshotter
 import Streaming
 import UnixSignals
 
-/// Puts the parts together, in the order in which they need each other, and takes them down in reverse.
+/// Assembles the parts in the order of their dependencies, and stops them in reverse.
 struct Daemon: Sendable {
-    /// Longest that a stop may take before what is left is cancelled.
+    /// The time limit for a stop, before the rest is cancelled.
     private static let shutdownBound = Duration.seconds(20)
     /// Threads for blocking work of the control path: index building, SQLite, mounts. Each mostly waits for the disk.
     private static let workerThreads = 4
@@ -31,7 +31,7 @@ struct Daemon: Sendable {
     func run() async throws(StartupError) {
         let logger = Logger(label: "rivuletd")
         signal(SIGPIPE, SIG_IGN)
-        // From here on a signal is kept until the parts run: one that comes while they start must still unmount.
+        // From here on signals are queued until the parts run: one that arrives during the start must still unmount.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try Preflight.check()
         try Preflight.makeDirectory(configuration.root, for: "the data directory (root)")
@@ -206,7 +206,7 @@ struct Daemon: Sendable {
         }
     }
 
-    /// What the modules count themselves, for the metrics page.
+    /// The modules' own counters, for the metrics page.
     private static func figures(
         registry: RegistryClient, engine: StreamingEngine, mount: MountService
     ) -> [(name: String, labels: [(String, String)], value: Double)] {
@@ -265,7 +265,7 @@ struct Daemon: Sendable {
         }
     }
 
-    /// How long readers waited, as a Prometheus histogram.
+    /// The readers' waiting times as a Prometheus histogram.
     private static func stalls(
         _ planner: PlannerStatistics
     ) -> [(name: String, labels: [(String, String)], value: Double)] {
@@ -287,6 +287,6 @@ struct Daemon: Sendable {
 }
 
 extension String {
-    /// Where the last component of a path begins; the start when there is no slash but the first.
+    /// The start of a path's last component; the start of the path if it has only the first slash.
     fileprivate var lastSlash: String.Index { lastIndex(of: "/") ?? startIndex }
 }

@@ -13,12 +13,13 @@ public func runDaemon() async {
 public struct DaemonCommand: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "rivuletd",
-        abstract: "Rivulet's snapshotter daemon: containers start before their image has been downloaded.",
+        abstract: "Run Rivulet's snapshotter daemon.",
         discussion: """
-            containerd reaches it over a unix socket, as a proxy plugin of type "snapshot". It runs as root, in the \
-            foreground, and logs JSON to standard error; systemd starts it from rivuletd.service.
+            Containers start before their image has been downloaded. containerd connects over a unix socket, as to a \
+            proxy plugin of type "snapshot". The daemon runs as root in the foreground and logs JSON to standard error; \
+            systemd starts it from rivuletd.service.
 
-            Exit codes: 64 wrong command line, 69 no FUSE, 70 unforeseen, 73 unusable directory, 75 already running, \
+            Exit codes: 64 wrong command line, 69 no FUSE, 70 internal error, 73 unusable directory, 75 already running, \
             77 not root, 78 bad configuration.
             """,
         version: DaemonVersion.current)
@@ -29,11 +30,11 @@ public struct DaemonCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The configuration file.",
-            discussion: "Without this, \(Self.defaultConfiguration) if it is there, else the defaults.",
+            discussion: "Default: \(Self.defaultConfiguration) if it exists, else built-in defaults.",
             valueName: "file"))
     var config: String?
 
-    @Flag(help: "Check the configuration, say whether it is good, and exit.")
+    @Flag(help: "Check the configuration and exit.")
     var check = false
 
     /// Required by `ParsableCommand`.
@@ -43,7 +44,7 @@ public struct DaemonCommand: AsyncParsableCommand {
         do throws(StartupError) {
             let configuration = try configuration()
             if check {
-                print("the configuration is good")
+                print("configuration valid")
                 return
             }
             let level = configuration.logLevel

@@ -3,29 +3,29 @@ import Logging
 import NIOPosix
 import ServiceLifecycle
 
-/// Keeps the mount for as long as the daemon runs, and unmounts it at the end.
+/// Owns the mount while the daemon runs, and unmounts it at the end.
 final class MountService: Service {
     let mountPoint: String
     private let server: FUSEServer
     private let logger: Logger
 
-    /// `server` has been started.
+    /// Creates the service of a started `server`.
     init(server: FUSEServer, mountPoint: String, logger: Logger) {
         self.server = server
         self.mountPoint = mountPoint
         self.logger = logger
     }
 
-    /// Whether the kernel still has the mount.
+    /// True while the kernel has the mount.
     var isHealthy: Bool { server.isMounted }
 
-    /// Reads that wait for chunks.
+    /// The number of reads that wait for chunks.
     var parkedReads: Int { server.parkedReads }
 
     func run() async throws {
         try? await gracefulShutdown()
-        // Stopping joins threads: not on the cooperative pool. A task of its own, because it must be done even when this
-        // one has been cancelled.
+        // Stopping joins threads, so it must not run on the cooperative pool. A separate task, because it must finish
+        // even if this one is cancelled.
         let unmounting = Task { [server] in try? await NIOThreadPool.singleton.runIfActive { server.stop() } }
         await unmounting.value
         logger.info("unmounted", metadata: ["path": "\(mountPoint)"])

@@ -3,9 +3,11 @@ import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// What must be so before anything is started: each thing that is not gives an error that says what to do.
+/// The conditions to check before anything starts. Each failure has an error with advice.
 enum Preflight {
-    /// - Parameter device: /dev/fuse, elsewhere in tests.
+    /// Checks privileges and FUSE.
+    ///
+    /// - Parameter device: /dev/fuse, or a substitute in tests.
     static func check(device: String = "/dev/fuse") throws(StartupError) {
         guard geteuid() == 0 else {
             throw StartupError(
@@ -16,22 +18,22 @@ enum Preflight {
         } catch .noSuchFileOrDirectory {
             throw StartupError(.noFUSE, "\(device) is missing: load the kernel module with 'modprobe fuse'")
         } catch {
-            throw StartupError(.noFUSE, "\(device) cannot be opened", cause: error)
+            throw StartupError(.noFUSE, "cannot open \(device)", cause: error)
         }
     }
 
-    /// Makes the directory `path` and those above it.
+    /// Creates the directory `path` and its parents.
     static func makeDirectory(_ path: String, for purpose: String) throws(StartupError) {
         do {
             try Sys.makeDirectories(path)
         } catch {
-            throw StartupError(.unusableDirectory, "cannot make \(path), \(purpose)", cause: error)
+            throw StartupError(.unusableDirectory, "cannot create \(path), \(purpose)", cause: error)
         }
     }
 }
 
 extension StoreCapacity {
-    /// What the file system that holds `path` has; `nil` when it does not answer.
+    /// Reads the capacity of the file system of `path`, or returns `nil` on failure.
     init?(of path: String) {
         guard let status = try? Sys.statfs(path) else { return nil }
         self.init(

@@ -6,12 +6,12 @@ import NIOHTTP1
 import ServiceLifecycle
 import Streaming
 
-/// Tells the conversion service what containers have read first, so that it can make startup packs of that. That it cannot be
-/// reached costs nothing but the report.
+/// Reports the first reads of containers to the conversion service, which makes startup packs of them. If the service
+/// is unreachable, only the report is lost.
 struct ProfileReporter: Service {
-    /// Reports that wait; of more the oldest are forgotten.
+    /// The most reports that wait; beyond it the oldest is dropped.
     private static let maximumWaiting = 64
-    /// In bytes, of an answer.
+    /// The largest accepted response, in bytes.
     private static let maximumAnswer = 64 << 10
 
     private let service: String
@@ -20,9 +20,12 @@ struct ProfileReporter: Service {
     private let waiting: AsyncStream<ReportedProfile>
     private let queue: AsyncStream<ReportedProfile>.Continuation
 
+    /// Creates a reporter.
+    ///
     /// - Parameters:
-    ///   - service: its URL.
-    ///   - tokenFile: read for each report, as tokens change.
+    ///   - service: the service's URL.
+    ///   - tokenFile: read for each report, because tokens change.
+    ///   - logger: receives one line for each report.
     init(service: String, tokenFile: String?, logger: Logger) {
         self.service = service
         self.tokenFile = tokenFile
@@ -31,7 +34,7 @@ struct ProfileReporter: Service {
             of: ReportedProfile.self, bufferingPolicy: .bufferingNewest(Self.maximumWaiting))
     }
 
-    /// Has it sent soon.
+    /// Queues a report.
     func report(_ profile: ReportedProfile) {
         queue.yield(profile)
     }
@@ -57,14 +60,14 @@ struct ProfileReporter: Service {
                 maximum: Self.maximumAnswer)
             let isTaken = (200..<300).contains(answer.status)
             logger.log(
-                level: isTaken ? .info : .warning, isTaken ? "profile is reported" : "a profile is not taken",
+                level: isTaken ? .info : .warning, isTaken ? "profile reported" : "profile report refused",
                 metadata: [
                     "image": "\(image)", "service": "\(service)", "status": "\(answer.status)",
                     "answer": "\(answer.firstLine)",
                 ])
         } catch {
             logger.warning(
-                "a profile cannot be reported",
+                "failed to report a profile",
                 metadata: ["image": "\(image)", "service": "\(service)", "error": "\(error)"])
         }
     }

@@ -1,19 +1,19 @@
 public import Base
 
-/// Why the daemon does not start: a message that says what to do, and the exit code by which a script can tell.
+/// The reason why the daemon does not start: a message with advice, and an exit code for scripts.
 ///
 /// The exit codes are those of sysexits.h, which systemd prints by name.
 public struct StartupError: ModuleError {
     public enum Code: Int32, Hashable, Sendable, CaseIterable {
-        /// The configuration cannot be used (EX_CONFIG).
+        /// The configuration is unusable (EX_CONFIG).
         case configuration = 78
         /// Not root (EX_NOPERM).
         case notPermitted = 77
-        /// Another instance has the directory, or something listens on the socket (EX_TEMPFAIL).
+        /// Another instance owns the directory, or another process listens on the socket (EX_TEMPFAIL).
         case alreadyRunning = 75
-        /// The data directory cannot be made, or its file system cannot hold it (EX_CANTCREAT).
+        /// The data directory cannot be created, or its file system is unsuitable (EX_CANTCREAT).
         case unusableDirectory = 73
-        /// /dev/fuse is missing or cannot be opened, or the mount failed (EX_UNAVAILABLE).
+        /// /dev/fuse is missing or not accessible, or the mount failed (EX_UNAVAILABLE).
         case noFUSE = 69
         /// Anything else (EX_SOFTWARE).
         case unexpected = 70

@@ -5,8 +5,8 @@ import Registry
 import ServiceLifecycle
 import Streaming
 
-/// What lies below everything else: first in the group, so taken down last. Ends the fetching, then makes durable what has
-/// been fetched.
+/// The service below all others: first in the group, so it stops last. It ends all fetching, then makes the fetched
+/// content durable.
 struct StoreService: Service {
     let store: ContentStore
     let engine: StreamingEngine
@@ -16,7 +16,7 @@ struct StoreService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        // A task of its own: it must be done even when this one has been cancelled.
+        // A separate task: it must finish even if this one is cancelled.
         await Task { await finish() }.value
     }
 
@@ -26,7 +26,7 @@ struct StoreService: Service {
         do {
             try await workers.runIfActive { [store] in try store.makeAllDurable() }
         } catch {
-            logger.warning("not all that was fetched is durable", metadata: ["error": "\(error)"])
+            logger.warning("failed to flush fetched content to disk", metadata: ["error": "\(error)"])
         }
         try? await workers.shutdownGracefully()
     }

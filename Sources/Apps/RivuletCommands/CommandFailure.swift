@@ -2,16 +2,16 @@ import ArgumentParser
 import Artifacts
 import Registry
 
-/// Why a command failed, and the code that it exits with (sysexits.h, but for 1).
+/// The reason why a command failed, with its exit code (sysexits.h, except 1).
 struct CommandFailure: Error {
     enum Code: Int32 {
         case failed = 1
         case usage = 64
         /// No such image, profile or file.
         case missing = 66
-        /// The daemon or the registry cannot be reached.
+        /// The daemon or the registry is unreachable.
         case unreachable = 69
-        /// The registry does not let us in.
+        /// The registry refuses the credentials.
         case denied = 77
     }
 
@@ -23,12 +23,12 @@ struct CommandFailure: Error {
         self.message = message
     }
 
-    /// With what lay beneath.
+    /// Creates a failure with an underlying error.
     init(_ code: Code, _ message: String, cause: any Error) {
         self.init(code, "\(message): \(cause)".printable)
     }
 
-    /// For an error of any of our modules.
+    /// Creates a failure from an error of any of our modules.
     init(_ error: any Error) {
         if let failure = error as? CommandFailure {
             self = failure
@@ -47,7 +47,7 @@ struct CommandFailure: Error {
     }
 }
 
-/// Runs the body of a command; what it throws is told on standard error in one line.
+/// Runs the body of a command, and reports its error in one line on standard error.
 func reporting(_ body: () async throws -> Void) async throws {
     do {
         try await body()

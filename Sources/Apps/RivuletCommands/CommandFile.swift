@@ -2,17 +2,17 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Files that are named on the command line.
+/// Files named on the command line.
 enum CommandFile {
-    /// The name of standard input and of standard output.
+    /// The name of standard input and standard output.
     static let standard = "-"
 
-    /// What messages call the file that is to be read.
+    /// Returns the name of an input file for messages.
     static func title(_ name: String) -> String {
         name == standard ? "standard input" : name
     }
 
-    /// The whole of a file, at most `limit` bytes.
+    /// Reads a whole file of at most `limit` bytes.
     static func read(_ name: String, limit: Int) throws(CommandFailure) -> [UInt8] {
         do throws(Errno) {
             return try name == standard ? readStandardInput(limit: limit) : Sys.readFile(name, limit: limit)
@@ -23,7 +23,7 @@ enum CommandFile {
         }
     }
 
-    /// Creates or overwrites a file. In place: the name may be that of a device or a pipe.
+    /// Creates or overwrites a file in place: it may be a device or a pipe.
     static func write(_ name: String, _ bytes: [UInt8]) throws(CommandFailure) {
         do throws(Errno) {
             try name == standard ? writeStandardOutput(bytes) : Sys.writeFile(name, bytes, permissions: 0o644)
@@ -34,7 +34,7 @@ enum CommandFile {
     }
 
     private static func writeStandardOutput(_ bytes: [UInt8]) throws(Errno) {
-        // NIO ignores SIGPIPE; but a reader that has seen enough (`| head`) must end this program without a word.
+        // NIO ignores SIGPIPE. But when a reader such as `| head` closes the pipe, this program must end silently.
         signal(SIGPIPE, SIG_DFL)
         let outcome = bytes.withUnsafeBytes { buffer -> Result<Void, Errno> in
             Result { () throws(Errno) in try Sys.writeAll(STDOUT_FILENO, buffer) }

@@ -3,38 +3,38 @@ import FoundationEssentials
 import Glibc
 import Linux
 
-/// How results are printed.
+/// The format of results.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case table, json
 }
 
-/// What every command has that prints a result of a registry.
+/// The options of every subcommand that prints a registry's result.
 struct OutputOptions: ParsableArguments {
-    @Option(name: .customLong("output"), help: "How results are printed: table or json.")
+    @Option(name: .customLong("output"), help: "Format of the result.")
     var format = OutputFormat.table
 }
 
-/// What a command prints: results on standard output, everything else on standard error.
+/// The output of commands: results on standard output, everything else on standard error.
 enum Output {
-    /// One line to standard error.
+    /// Writes one line to standard error.
     static func error(_ line: String) {
         note(line + "\n")
     }
 
-    /// Text to standard error, where nobody need be reading.
+    /// Writes text to standard error. It ignores a closed pipe.
     static func note(_ text: String) {
         var text = text
         text.withUTF8 { try? Sys.writeAll(STDERR_FILENO, UnsafeRawBufferPointer($0)) }
     }
 
-    /// `value` as JSON, keys in order.
+    /// Prints `value` as JSON with sorted keys.
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
         print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
-    /// Columns as wide as what is in them.
+    /// Prints columns as wide as their contents.
     static func table(_ header: [String], _ rows: [[String]]) {
         let widths = header.indices.map { column in
             ([header] + rows).map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
@@ -47,7 +47,7 @@ enum Output {
         }
     }
 
-    /// Bytes as people read them.
+    /// Returns a human-readable size.
     static func size(_ bytes: UInt64) -> String {
         let units = ["B", "KB", "MB", "GB", "TB"]
         var value = Double(bytes)
@@ -60,7 +60,7 @@ enum Output {
     }
 }
 
-/// A line that says how far something is, on a terminal; nothing elsewhere.
+/// A progress line on a terminal; nothing elsewhere.
 struct ProgressBar {
     private let isTerminal = isatty(STDERR_FILENO) == 1
     private let title: String
@@ -69,7 +69,7 @@ struct ProgressBar {
         self.title = title
     }
 
-    /// - Parameter total: 0 when nobody knows it.
+    /// - Parameter total: 0 if it is unknown.
     func show(_ done: UInt64, of total: UInt64) {
         guard isTerminal else { return }
         guard total > 0 else { return Output.note("\r\(title) \(Output.size(done))  ") }

@@ -12,13 +12,13 @@ public struct Rivulet: AsyncParsableCommand {
 
     public static let configuration = CommandConfiguration(
         commandName: "rivulet",
-        abstract: "Makes images streamable, and looks after what the node's daemon knows of them.",
+        abstract: "Make images streamable and manage profiles of their starts.",
         discussion: """
-            Registries are found, trusted and logged in to as containerd and docker do it: hosts.toml below \
+            Registry hosts, trust and credentials are configured as for containerd and docker: hosts.toml below \
             /etc/containerd/certs.d, credentials in docker's config.json.
 
-            Exit codes: 0 done, 1 failed, 64 wrong command line, 66 there is no such image, profile or file, \
-            69 the daemon or the registry cannot be reached, 77 the registry does not let us in.
+            Exit codes: 0 success, 1 failure, 64 wrong command line, 66 image, profile or file not found, 69 daemon or \
+            registry unreachable, 77 credentials refused by the registry.
 
             Examples:
               rivulet artifact-streaming create --image registry.example/team/app:1.2

@@ -1,7 +1,7 @@
 import HTTPAPI
 
 extension String {
-    /// With control and formatting characters replaced: paths come from images, and must not drive a terminal.
+    /// A copy with control and formatting characters replaced: paths come from images and must not control a terminal.
     var printable: String {
         var result = ""
         for scalar in unicodeScalars {
@@ -20,6 +20,6 @@ extension String {
 }
 
 extension HTTPCall.Answer {
-    /// The first line of its text, for a person.
+    /// The first line of its text, safe to print.
     var line: String { firstLine.printable }
 }

@@ -1,13 +1,13 @@
 public import Base
 
-/// A configuration file that cannot be used: which file, which line, which key, and what is wrong with it.
+/// An unusable configuration file. The message names the file, the line, the key and the problem.
 public struct ConfigurationError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// The file is missing or cannot be read.
+        /// The file is missing or unreadable.
         case unreadable
-        /// It is not TOML.
+        /// The file is not valid TOML.
         case syntax
-        /// A key that no option has.
+        /// A key that is not an option.
         case unknownKey
         /// A value of the wrong type or out of bounds.
         case badValue

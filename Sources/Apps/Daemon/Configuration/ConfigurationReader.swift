@@ -1,16 +1,16 @@
 import TOMLKit
 
-/// Takes options out of a TOML document and, at the end, refuses whatever nobody took.
+/// Reads options from a TOML document and rejects the keys that were not read.
 ///
-/// A misspelt key is an error and not a silent default: the error names the key and its line. TOMLKit gives lines for
-/// syntax errors only, so the line of a key is looked up in the text.
+/// So a misspelled key is an error, not a silent default, and the error names the key and its line. TOMLKit reports
+/// lines only for syntax errors, so the line of a key is searched in the text.
 struct ConfigurationReader {
     private let path: String
     private let text: String
     private let document: TOMLTable
     private var taken: Set<String> = []
 
-    /// Parses `text`; `path` is for messages only.
+    /// Parses `text`. Messages name `path`.
     init(text: String, path: String) throws(ConfigurationError) {
         self.path = path
         self.text = text
@@ -23,21 +23,21 @@ struct ConfigurationReader {
         }
     }
 
-    /// The string at `key` (`table.name` or `name`), or `fallback` when it is not given.
+    /// Returns the string at `key` (`table.name` or `name`), or `fallback` if it is not set.
     mutating func string(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
         guard let value = take(key) else { return fallback }
         guard let string = value.string else { throw mismatch(key, "a string in quotes") }
         return string
     }
 
-    /// As ``string(_:default:)``; the value must be an absolute path.
+    /// Returns the string at `key`, which must be an absolute path.
     mutating func path(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
         let value = try string(key, default: fallback)
         guard value.hasPrefix("/"), !value.utf8.contains(0) else { throw mismatch(key, "an absolute path") }
         return value
     }
 
-    /// The `http` or `https` URL at `key`, without a slash at its end; `nil` when it is not given, or empty.
+    /// Returns the `http` or `https` URL at `key` without a trailing slash, or `nil` if it is not set or empty.
     mutating func url(_ key: String) throws(ConfigurationError) -> String? {
         let value = try string(key, default: "")
         guard !value.isEmpty else { return nil }
@@ -47,7 +47,7 @@ struct ConfigurationReader {
         return value.hasSuffix("/") ? String(value.dropLast()) : value
     }
 
-    /// One of `choices` at `key`.
+    /// Returns one of `choices` at `key`.
     mutating func choice<Choice: RawRepresentable & CaseIterable>(
         _ key: String, default fallback: Choice
     ) throws(ConfigurationError) -> Choice where Choice.RawValue == String {
@@ -58,14 +58,14 @@ struct ConfigurationReader {
         return choice
     }
 
-    /// The boolean at `key`.
+    /// Returns the boolean at `key`.
     mutating func bool(_ key: String, default fallback: Bool) throws(ConfigurationError) -> Bool {
         guard let value = take(key) else { return fallback }
         guard let bool = value.bool else { throw mismatch(key, "true or false") }
         return bool
     }
 
-    /// The integer at `key`, which must lie in `bounds`.
+    /// Returns the integer at `key`, which must be in `bounds`.
     mutating func integer(
         _ key: String, default fallback: Int, in bounds: ClosedRange<Int>
     ) throws(ConfigurationError) -> Int {
@@ -76,14 +76,14 @@ struct ConfigurationReader {
         return integer
     }
 
-    /// Refuses the first key that no call has taken.
+    /// Throws for the first key that was not read.
     func finish() throws(ConfigurationError) {
         for name in document.keys.sorted() {
             if let table = document[name]?.table {
                 for inner in table.keys.sorted() where !taken.contains("\(name).\(inner)") {
                     throw unknown("\(name).\(inner)")
                 }
-                // An empty table of an unknown name is a misspelling too.
+                // An empty table with an unknown name is a misspelling, too.
                 if table.isEmpty, !taken.contains(where: { $0.hasPrefix("\(name).") }) { throw unknown(name) }
             } else if !taken.contains(name) {
                 throw unknown(name)
@@ -107,10 +107,10 @@ struct ConfigurationReader {
     private func unknown(_ key: String) -> ConfigurationError {
         let known = taken.min { distance($0, key) < distance($1, key) }
         let hint = known.flatMap { distance($0, key) <= 3 ? " (did you mean \($0)?)" : nil } ?? ""
-        return ConfigurationError(.unknownKey, "\(location(of: key)): there is no option \(key)\(hint)")
+        return ConfigurationError(.unknownKey, "\(location(of: key)): unknown option \(key)\(hint)")
     }
 
-    /// `file:line` of `key`, or just the file when the text spells the key in a way that the search does not see.
+    /// Returns `file:line` of `key`, or just the file if the search does not recognize the key's spelling.
     private func location(of key: String) -> String {
         var table = ""
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
@@ -127,7 +127,7 @@ struct ConfigurationReader {
         return path
     }
 
-    /// How many letters must change to make one key the other.
+    /// Returns the number of letters to change to turn one key into the other.
     private func distance(_ left: String, _ right: String) -> Int {
         let left = Array(left.utf8)
         let right = Array(right.utf8)

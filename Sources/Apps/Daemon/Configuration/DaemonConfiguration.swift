@@ -1,7 +1,7 @@
 import Linux
 public import Logging
 
-/// Everything that a node's operator may choose: what `config.toml` holds. `deploy/config.toml` explains each option.
+/// The options of a node's operator, from `config.toml`. `deploy/config.toml` explains each.
 public struct DaemonConfiguration: Sendable {
     public var root = "/var/lib/rivulet"
     public var address = "/run/rivulet/rivulet.sock"
@@ -9,44 +9,44 @@ public struct DaemonConfiguration: Sendable {
     public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
     /// The directory of docker's `config.json`; `nil` for docker's own rule.
     public var dockerConfig: String?
-    /// Connections to one registry for what readers wait for, and requests to it for everything else at once.
+    /// The most connections to one registry for readers' requests.
     public var registryConnections = 24
-    /// See ``registryConnections``.
+    /// The most concurrent requests to one registry for everything else.
     public var registryBackgroundRequests = 16
-    /// Connections that are opened to a registry when a pod is made; none when it is 0.
+    /// The number of connections to open to a registry when a pod is created; 0 disables it.
     public var registryReadyConnections = 8
     /// containerd's own socket; `nil` for none.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
     public var profiles = true
-    /// Seconds.
+    /// In seconds.
     public var profileQuiet = 10
     public var readsAhead = true
     public var predicts = true
     public var usesArtifacts = true
     public var fillsInBackground = true
-    /// Megabytes (10^6) a second; 0 means no ceiling.
+    /// In megabytes (10^6) a second; 0 means unlimited.
     public var fillRate = 0
-    /// 0 means one a core, at least four.
+    /// 0 means one for each core, at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
-    /// A file of public keys; `nil` for no demand.
+    /// A file of public keys; `nil` accepts unsigned artifacts.
     public var artifactKeys: String?
-    /// Hold complete layers that were streamed through an artifact against their image.
+    /// True if complete layers that were streamed through an artifact are verified against their image.
     public var auditsArtifacts = true
-    /// The URL of the conversion service that is told what containers read first; `nil` for none.
+    /// The URL of the conversion service that receives reports of start reads; `nil` for none.
     public var conversionService: String?
-    /// A file with the token that it wants; `nil` when it wants none.
+    /// A file with the service's token; `nil` if it requires none.
     public var conversionToken: String?
-    /// Seconds.
+    /// In seconds.
     public var prepareTimeout = 30
-    /// `nil` for none.
+    /// `nil` disables the admin socket.
     public var adminAddress: String? = "/run/rivulet/admin.sock"
 
-    /// The defaults.
+    /// Creates the defaults.
     public init() {}
 
-    /// What `text` says; `path` is for messages. An option that does not exist is an error.
+    /// Parses `text`; messages name `path`. An unknown option is an error.
     public init(text: String, path: String) throws(ConfigurationError) {
         var reader = try ConfigurationReader(text: text, path: path)
         root = try reader.path("root", default: root)
@@ -84,7 +84,7 @@ public struct DaemonConfiguration: Sendable {
         try reader.finish()
     }
 
-    /// What the file at `path` says.
+    /// Reads the file at `path`.
     public init(path: String) throws(ConfigurationError) {
         let bytes: [UInt8]
         do {

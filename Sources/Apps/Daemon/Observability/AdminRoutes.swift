@@ -4,15 +4,15 @@ public import HTTPAPI
 public import NodeDatabase
 import Streaming
 
-/// What the admin socket answers:
+/// The routes of the admin socket:
 ///
 /// - `GET /metrics`: the Prometheus page
-/// - `GET /healthz`: 200 while the daemon's mount answers
-/// - `GET /profiles`: JSON, the profiles that are kept, the newest first: `chain`, `repository`, `entries`, `bytes`
+/// - `GET /healthz`: 200 while the kernel has the daemon's mount
+/// - `GET /profiles`: JSON, the stored profiles, the newest first: `chain`, `repository`, `entries`, `bytes`
 /// - `GET /profiles/<chain ID>`: one of them as a file (`docs/profiles.md`)
-/// - `PUT /profiles`: keeps the profile in the body, such a file
+/// - `PUT /profiles`: stores the profile file in the body
 public struct AdminRoutes: Sendable {
-    /// Larger bodies are refused.
+    /// The largest accepted body, in bytes.
     public static let maximumBody = ProfileFile.maximumSize
 
     private let page: MetricsPage
@@ -25,7 +25,7 @@ public struct AdminRoutes: Sendable {
         self.isHealthy = isHealthy
     }
 
-    /// What a request is answered with. Blocks on the disk.
+    /// Returns the response to a request. Blocks on the disk.
     public func answer(_ request: HTTPRequest) -> HTTPAnswer {
         let (parts, isRead) = (request.path, request.isRead)
         do {
@@ -41,12 +41,12 @@ public struct AdminRoutes: Sendable {
                 return .text(201, "kept")
             case _ where parts.count == 2 && parts[0] == "profiles" && isRead:
                 guard let chain = Digest(hex: parts[1].utf8), let file = try profiles.file(of: chain) else {
-                    return .text(404, "there is no profile of chain \(parts[1].prefix(100)): see /profiles")
+                    return .text(404, "no profile of chain \(parts[1].prefix(100)): see /profiles")
                 }
                 return HTTPAnswer(200, "application/json", file)
             case ["metrics"], ["healthz"], ["profiles"],
                 _ where parts.count == 2 && parts[0] == "profiles":
-                return .text(405, "\(request.method) is not answered here")
+                return .text(405, "method \(request.method) not allowed")
             default: return .text(404, "try /metrics, /healthz or /profiles")
             }
         } catch let error as StreamingError {

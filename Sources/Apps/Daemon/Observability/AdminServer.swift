@@ -3,16 +3,16 @@ public import Logging
 import NIOPosix
 public import ServiceLifecycle
 
-/// The admin socket: HTTP/1.1 on a unix socket that only root can open. ``AdminRoutes`` says what it answers.
+/// The admin socket: HTTP/1.1 on a unix socket that only root can open. ``AdminRoutes`` has the routes.
 public final class AdminServer: Service {
     private let listener: HTTPListener
 
-    /// A server on the socket `path`, which is replaced if it is there already.
+    /// Creates a server on the socket `path`, which is replaced if it exists.
     public init(path: String, routes: AdminRoutes, logger: Logger) {
         listener = HTTPListener(.unix(path), maximumBody: AdminRoutes.maximumBody, logger: logger) { request in
-            // The routes may look into the database: never on the cooperative pool.
+            // The routes may query the database: never on the cooperative pool.
             let answer = try? await NIOThreadPool.singleton.runIfActive { routes.answer(request) }
-            return answer ?? .text(503, "the daemon is going down")
+            return answer ?? .text(503, "the daemon is shutting down")
         }
     }
 

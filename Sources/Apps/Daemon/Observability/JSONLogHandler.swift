@@ -2,10 +2,11 @@ import Base
 import Glibc
 public import Logging
 
-/// Writes each log event as one line of JSON to a file descriptor (standard error, which systemd's journal reads).
+/// A log handler that writes each event as one line of JSON to a file descriptor (standard error, which systemd's
+/// journal reads).
 ///
-/// Fields: `time` (RFC 3339, UTC, microseconds), `level`, `logger`, `message`, then the metadata. One `write` call a line,
-/// so lines of different threads never mix.
+/// Fields: `time` (RFC 3339, UTC, microseconds), `level`, `logger`, `message`, then the metadata. Each line is one
+/// `write` call, so lines of different threads never mix.
 public struct JSONLogHandler: LogHandler {
     public var metadata: Logger.Metadata = [:]
     public var logLevel: Logger.Level
@@ -13,7 +14,7 @@ public struct JSONLogHandler: LogHandler {
     private let label: String
     private let descriptor: Int32
 
-    /// A handler for the logger `label`. `descriptor` stays the caller's.
+    /// Creates a handler for the logger `label`. `descriptor` stays the caller's.
     public init(label: String, level: Logger.Level, descriptor: Int32 = 2) {
         self.label = label
         self.logLevel = level
@@ -45,7 +46,7 @@ public struct JSONLogHandler: LogHandler {
         }
         line.append(contentsOf: "}\n".utf8)
         line.withUnsafeBytes { bytes in
-            // A log that cannot be written has nobody to tell.
+            // A failure to write the log cannot be logged.
             _ = write(descriptor, bytes.baseAddress, bytes.count)
         }
     }
@@ -90,7 +91,7 @@ public struct JSONLogHandler: LogHandler {
         }
     }
 
-    /// A JSON string (RFC 8259, section 7).
+    /// Appends a JSON string (RFC 8259, section 7).
     private static func appendString(_ text: String, to line: inout [UInt8]) {
         line.append(UInt8(ascii: "\""))
         for byte in text.utf8 {

@@ -1,12 +1,12 @@
 import Base
 public import CoreMetrics
 
-/// All metrics of the daemon, kept in memory and written out as Prometheus text (exposition format 0.0.4).
+/// All metrics of the daemon, in memory, rendered as Prometheus text (exposition format 0.0.4).
 ///
-/// Labels come from fixed sets (classes, reasons), never from digests or image names: a node that runs for a year must not
-/// grow a series for every layer it has seen. Should a caller get that wrong, `seriesLimit` bounds the harm.
+/// Labels come from fixed sets (classes, reasons), never from digests or image names: a node that runs for a year must
+/// not gain a series for every layer. `seriesLimit` bounds the damage of a caller that gets it wrong.
 public final class MetricsPage: MetricsFactory, Sendable {
-    /// Gives values that a module keeps itself.
+    /// Returns values that a module counts itself.
     public typealias Source = @Sendable () -> [(name: String, labels: [(String, String)], value: Double)]
 
     private struct Series: Hashable {
@@ -21,14 +21,14 @@ public final class MetricsPage: MetricsFactory, Sendable {
         case histogram
     }
 
-    /// What one series has seen. For a summary `value` is the sum.
+    /// The state of one series. For a summary `value` is the sum.
     private struct Sample {
         let kind: Kind
         var value: Double = 0
         var count: UInt64 = 0
     }
 
-    /// Most series that are kept; further ones are counted in none.
+    /// The most series; further ones are not recorded.
     private static let seriesLimit = 10_000
 
     private let samples = Guarded<[Series: Sample]>([:])
@@ -36,12 +36,12 @@ public final class MetricsPage: MetricsFactory, Sendable {
 
     public init() {}
 
-    /// Adds values that are read when the page is: counters that a module keeps itself.
+    /// Adds counters that a module keeps itself. They are read when the page is rendered.
     public func addSource(_ source: @escaping Source) {
         sources.withLock { $0.append(source) }
     }
 
-    /// The page.
+    /// Renders the page.
     public func render() -> String {
         var byName: [String: (kind: Kind, lines: [String])] = [:]
         for (series, sample) in samples.withLock({ $0 }) {
@@ -65,7 +65,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         var page = ""
         for (name, entry) in byName.sorted(by: { $0.key < $1.key }) {
             page += "# TYPE \(name) \(entry.kind.rawValue)\n"
-            // A histogram's buckets come in the order of their bounds.
+            // A histogram's buckets are in the order of their bounds.
             let lines = entry.kind == .histogram ? entry.lines : entry.lines.sorted()
             page += lines.joined(separator: "\n") + "\n"
         }
@@ -92,7 +92,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         handler(label, dimensions, .summary)
     }
 
-    // Series outlive their handles: a counter that somebody makes again goes on where it was.
+    // Series outlive their handles: a new handle on a series continues its count.
     public func destroyCounter(_ handler: any CounterHandler) {}
     public func destroyMeter(_ handler: any MeterHandler) {}
     public func destroyRecorder(_ handler: any RecorderHandler) {}
@@ -113,7 +113,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         }
     }
 
-    /// What a source's series belongs to: one name for a histogram's buckets, sum and count.
+    /// Returns the metric of a source's series: a histogram's buckets, sum and count share one.
     private static func family(of name: String) -> (name: String, kind: Kind) {
         for suffix in ["_bucket", "_sum", "_count"] where name.hasSuffix(suffix) {
             return (String(name.dropLast(suffix.count)), .histogram)
@@ -148,7 +148,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         return "\(Int64(value))"
     }
 
-    /// One handle on one series, for every kind of metric.
+    /// A handle on one series, for every kind of metric.
     private final class Handler: CounterHandler, MeterHandler, RecorderHandler, TimerHandler, Sendable {
         private let page: MetricsPage
         private let series: Series

@@ -2,18 +2,18 @@ import Glibc
 
 /// Listening sockets that systemd opened before it started the service (sd_listen_fds(3)).
 ///
-/// With socket activation a request that arrives while the daemon restarts waits in the socket's queue instead of being
-/// refused, so containerd never sees the restart.
+/// With socket activation a request during a restart of the daemon waits in the socket's queue instead of being
+/// refused, so containerd never notices the restart.
 public enum InheritedSockets {
     /// The first descriptor that systemd passes.
     private static let first: Int32 = 3
 
-    /// The descriptor of the one listening socket that was passed, or `nil` when there is none.
+    /// Returns the descriptor of the one passed listening socket, or `nil` if there is none.
     ///
     /// - Parameter environment: looks up an environment variable.
-    /// - Returns: a descriptor that the caller owns from now on; it is marked close-on-exec.
+    /// - Returns: a close-on-exec descriptor, which the caller now owns.
     public static func listening(environment: (String) -> String?) -> Int32? {
-        // LISTEN_PID guards against a parent's variables that were inherited by mistake.
+        // LISTEN_PID guards against variables inherited from a parent by mistake.
         guard environment("LISTEN_PID").flatMap({ Int32($0) }) == getpid(),
             let count = environment("LISTEN_FDS").flatMap({ Int32($0) }), count > 0, count < 100
         else { return nil }

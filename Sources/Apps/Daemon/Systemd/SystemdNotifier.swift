@@ -1,25 +1,25 @@
 import Glibc
 public import Logging
 
-/// Tells systemd how the service is doing (sd_notify(3)): datagrams to the socket that `$NOTIFY_SOCKET` names.
+/// Reports the service's state to systemd (sd_notify(3)) with datagrams to the socket in `$NOTIFY_SOCKET`.
 ///
-/// Outside systemd there is no such socket and everything here does nothing.
+/// Outside systemd there is no such socket, and all methods do nothing.
 public struct SystemdNotifier: Sendable {
     private let path: String?
     private let logger: Logger
 
-    /// `path` is the value of `$NOTIFY_SOCKET`; a leading `@` stands for the abstract namespace.
+    /// Creates a notifier. `path` is the value of `$NOTIFY_SOCKET`; a leading `@` means the abstract namespace.
     public init(path: String?, logger: Logger) {
         self.path = path.flatMap { $0.isEmpty ? nil : $0 }
         self.logger = logger
     }
 
-    /// The service is up: its socket accepts.
+    /// Reports that the service accepts requests.
     public func ready(status: String) {
         send("READY=1\nSTATUS=\(status)")
     }
 
-    /// The service has begun to stop.
+    /// Reports that the service has begun to stop.
     public func stopping() {
         send("STOPPING=1\nSTATUS=stopping")
     }
@@ -31,18 +31,18 @@ public struct SystemdNotifier: Sendable {
         var name = Array(path.utf8)
         let capacity = MemoryLayout.size(ofValue: address.sun_path)
         guard name.count < capacity else {
-            logger.warning("NOTIFY_SOCKET is longer than a socket path can be", metadata: ["path": "\(path)"])
+            logger.warning("NOTIFY_SOCKET is too long for a socket path", metadata: ["path": "\(path)"])
             return
         }
         if name.first == UInt8(ascii: "@") { name[0] = 0 }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else {
-            logger.warning("cannot tell systemd", metadata: ["errno": "\(errno)"])
+            logger.warning("failed to notify systemd", metadata: ["errno": "\(errno)"])
             return
         }
         defer { close(descriptor) }
-        // The length counts the family and the name only: an abstract name must not carry trailing zeros.
+        // The length covers only the family and the name: an abstract name must not have trailing zeros.
         let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
         let bytes = Array(message.utf8)
         let sent = withUnsafePointer(to: &address) { pointer in
@@ -52,7 +52,7 @@ public struct SystemdNotifier: Sendable {
         }
         if sent < 0 {
             let code = errno
-            logger.warning("cannot tell systemd", metadata: ["errno": "\(code)", "path": "\(path)"])
+            logger.warning("failed to notify systemd", metadata: ["errno": "\(code)", "path": "\(path)"])
         }
     }
 }

@@ -5,14 +5,14 @@ import NIOHTTP1
 import Registry
 import Streaming
 
-/// A profile that the daemon keeps, without its entries.
+/// A profile stored by the daemon, without its entries.
 struct ProfileSummary: Codable, Sendable {
-    /// Written as `sha256:…`; the daemon's listing has the digits alone.
+    /// Written as `sha256:…`; the daemon's listing has only the digits.
     let chain: Digest
     let repository: String
-    /// How many.
+    /// The number of entries.
     let entries: Int
-    /// Of file content that it names.
+    /// The bytes of file content in it.
     let bytes: UInt64
 
     init(from decoder: any Decoder) throws {
@@ -30,7 +30,7 @@ struct ProfileSummary: Codable, Sendable {
 }
 
 extension AdminSocket {
-    /// The profiles that the daemon keeps, the newest first.
+    /// Returns the daemon's profiles, the newest first.
     func profiles() async throws(CommandFailure) -> [ProfileSummary] {
         let answer = try await exchange(.GET, "/profiles")
         guard answer.status == 200 else { throw refusal(of: "GET /profiles", answer) }
@@ -38,12 +38,12 @@ extension AdminSocket {
             return try JSONDecoder().decode([ProfileSummary].self, from: Data(answer.body))
         } catch {
             throw CommandFailure(
-                .failed, "the daemon at \(path) gives a list of profiles that this rivulet does not understand",
+                .failed, "cannot decode the list of profiles from the daemon at \(path)",
                 cause: error)
         }
     }
 
-    /// The profiles of `repository`, the newest first and at least one.
+    /// Returns the profiles of `repository`, the newest first. Throws if there is none.
     func profiles(of repository: Repository) async throws(CommandFailure) -> [ProfileSummary] {
         let name = "\(repository)"
         let found = try await profiles().filter { $0.repository == name }
@@ -54,7 +54,7 @@ extension AdminSocket {
         return found
     }
 
-    /// The one chain that `prefix` names. That of a whole ID may have no profile.
+    /// Resolves `prefix` to the one chain that it names. The chain of a complete ID may have no profile.
     func chain(_ prefix: ChainPrefix) async throws(CommandFailure) -> Digest {
         if let whole = prefix.whole { return whole }
         let found = try await profiles().map(\.chain).filter(prefix.matches)
@@ -67,13 +67,13 @@ extension AdminSocket {
         guard found.count == 1 else {
             throw CommandFailure(
                 .failed,
-                "\(found.count) chains begin with \(prefix.digits): give more digits, of \(found[0].hex) or "
+                "\(found.count) chains begin with \(prefix.digits): give more digits of \(found[0].hex) or "
                     + "\(found[1].hex)")
         }
         return chain
     }
 
-    /// The profile of `chain`, as a file.
+    /// Returns the profile of `chain` as a file.
     func profile(of chain: Digest) async throws(CommandFailure) -> [UInt8] {
         let target = "/profiles/\(chain.hex)"
         let answer = try await exchange(.GET, target)
@@ -86,19 +86,19 @@ extension AdminSocket {
         }
     }
 
-    /// What is in a profile file that the daemon gave.
+    /// Decodes a profile file from the daemon.
     func contents(of file: [UInt8], _ chain: Digest) throws(CommandFailure) -> ProfileFile {
         do throws(StreamingError) {
             return try ProfileFile(bytes: file)
         } catch {
             throw CommandFailure(
                 .failed,
-                "the daemon at \(path) gives a profile of chain \(chain.hex) that this rivulet does not understand",
+                "cannot decode the profile of chain \(chain.hex) from the daemon at \(path)",
                 cause: error)
         }
     }
 
-    /// Has the daemon keep the profile that is in `file`.
+    /// Stores the profile in `file` at the daemon.
     func keep(_ file: [UInt8]) async throws(CommandFailure) {
         let answer = try await exchange(.PUT, "/profiles", body: file)
         guard answer.status == 201 else { throw refusal(of: "PUT /profiles", answer) }

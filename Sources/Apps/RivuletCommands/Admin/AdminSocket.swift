@@ -6,21 +6,20 @@ import NIOHTTP1
 import Streaming
 import SystemPackage
 
-/// The daemon's admin socket from the other side: HTTP/1.1 over a unix socket. `AdminRoutes` in `Daemon` says what it
-/// answers.
+/// A client of the daemon's admin socket: HTTP/1.1 over a unix socket. `AdminRoutes` in `Daemon` is the other side.
 struct AdminSocket: Sendable {
-    /// Where the daemon listens unless its configuration says otherwise (`[admin] address`).
+    /// The daemon's default (`[admin] address`).
     static let defaultPath = "/run/rivulet/admin.sock"
-    /// In bytes, of a body. The longest that the daemon gives is a profile.
+    /// The largest accepted body in bytes. The longest from the daemon is a profile.
     static let maximumAnswer = ProfileFile.maximumSize
     let path: String
 
-    /// One request for `target` (`/profiles`) and its answer.
+    /// Sends one request for `target` (`/profiles`) and returns the response.
     func exchange(
         _ method: HTTPMethod, _ target: String, body: [UInt8]? = nil
     ) async throws(CommandFailure) -> HTTPCall.Answer {
         guard let url = URL(httpURLWithSocketPath: path, uri: target) else {
-            throw CommandFailure(.unreachable, "cannot reach the daemon at \(path): no socket can have this name")
+            throw CommandFailure(.unreachable, "cannot reach the daemon at \(path): not a valid name of a socket")
         }
         do {
             return try await HTTPCall.exchange(
@@ -30,7 +29,7 @@ struct AdminSocket: Sendable {
         }
     }
 
-    /// For an answer that is not the one that `what` should have had.
+    /// Returns the error for an unexpected response to `what`.
     func refusal(of what: String, _ answer: HTTPCall.Answer) -> CommandFailure {
         CommandFailure(.failed, "the daemon at \(path) answered \(what) with \(answer.status): \(answer.line)")
     }
@@ -45,19 +44,19 @@ struct AdminSocket: Sendable {
         case let error where HTTPCall.isTimeout(error):
             return CommandFailure(
                 .unreachable,
-                "the daemon at \(path) does not answer in time: look at systemctl status rivuletd and at its log")
+                "the daemon at \(path) does not answer in time: check systemctl status rivuletd and its log")
         default:
-            return CommandFailure(.unreachable, "no sensible answer from the daemon at \(path)", cause: error)
+            return CommandFailure(.unreachable, "invalid response from the daemon at \(path)", cause: error)
         }
     }
 
     private func unreachable(_ reason: Errno) -> CommandFailure {
         let advice =
             switch reason {
-            case .permissionDenied, .notPermitted: "the socket is root's: try it with sudo"
+            case .permissionDenied, .notPermitted: "the socket belongs to root: try sudo"
             default:
-                "is rivuletd running (systemctl status rivuletd)? If its configuration has another address under "
-                    + "[admin], name that with --socket"
+                "check that rivuletd is running (systemctl status rivuletd). If its configuration has another "
+                    + "[admin] address, set --socket to it"
             }
         return CommandFailure(.unreachable, "cannot reach the daemon at \(path): \(reason): \(advice)")
     }

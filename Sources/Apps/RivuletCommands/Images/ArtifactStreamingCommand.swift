@@ -1,9 +1,9 @@
 import ArgumentParser
 
-/// `rivulet artifact-streaming`: streaming artifacts, image by image.
+/// `rivulet artifact-streaming`: streaming artifacts of images.
 struct ArtifactStreamingCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "artifact-streaming", abstract: "Streaming artifacts: what makes an ordinary image streamable.",
+        commandName: "artifact-streaming", abstract: "Create and manage streaming artifacts of images.",
         subcommands: [
             ArtifactStreamingCreate.self, ArtifactStreamingShow.self, ArtifactStreamingUpdate.self,
             ArtifactStreamingOperation.self,

@@ -9,30 +9,31 @@ import NIOPosix
 import Registry
 import Streaming
 
-/// `rivulet artifact-streaming create`: an image's streaming artifact.
+/// `rivulet artifact-streaming create`: creates an image's streaming artifact.
 struct ArtifactStreamingCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create",
-        abstract: "Makes the streaming artifact of an image, and pushes it beside the image.",
+        abstract: "Create and push the streaming artifact of an image.",
         discussion: """
-            Each layer is read once, from the registry. The image itself is not changed: it keeps its digest and its \
-            signatures, and nodes without Rivulet pull it as ever. Of an image for several platforms each gets its own \
-            artifact. An image that has one is left alone.
+            Reads each layer once from the registry. The image does not change: it keeps its digest and signatures, and nodes \
+            without Rivulet pull it unchanged. Each platform of the image gets its own artifact. An image that has an artifact \
+            is skipped.
 
-            The artifact has a startup pack, too: what a container of the image reads until it is ready, in one piece, so \
-            that a node starts it with one request. What that is is predicted from what the image runs and from the files \
-            that it names; with --profile it is what a start was seen to read, which is better. An image that has an \
-            artifact then gets a second one, which nodes prefer; its layers are not read again.
+            The artifact includes a startup pack: the data that a container reads until it is ready, in one piece, so that a \
+            node needs one request to start it. The default pack is predicted from the image's command and files. --profile \
+            uses the recorded reads of a start, which is more accurate. An image with an artifact then gets a second one, which \
+            nodes prefer; its layers are not read again.
 
-            With --format the image itself is written anew, under a tag of its own, in a format that nodes with other \
-            snapshotters stream: estargz, or the zstd:chunked of stargz-snapshotter. That is another image, as large as the \
-            first and with another digest. --profile puts the files first that a start needs.
+            With --format the command converts the image itself to a format that other snapshotters stream: eStargz, or the \
+            zstd:chunked of stargz-snapshotter. The result is a separate image with its own tag and digest, as large as the \
+            original. --profile moves the files of a start to the front.
 
             Examples:
               rivulet artifact-streaming create --image registry.example/team/app:1.2
               rivulet artifact-streaming create --image registry.example/team/app:1.2 --format estargz
               rivulet profile export --repository registry.example/team/app -o app.profile
               rivulet artifact-streaming create --image registry.example/team/app:1.2 --profile app.profile
+              rivulet artifact-streaming create --image registry.example/team/app:1.2 --no-wait
             """)
 
     @Option(help: ArgumentHelp("The image, by tag or digest.", valueName: "reference"))
@@ -40,50 +41,55 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Write the image anew in a format of others: \(ReencodedFormat.allCases.map(\.rawValue).joined(separator: " or ")).",
+            "Convert the image itself to this format.",
+            discussion: "Default: do not convert. Formats: "
+                + ReencodedFormat.allCases.map(\.rawValue).joined(separator: ", ") + ".",
             valueName: "format"))
     var format: ReencodedFormat?
 
     @Option(
         help: ArgumentHelp(
-            "Where to, for --format.",
-            discussion: "By default the image's own tag with "
-                + ReencodedFormat.allCases.map(\.tagSuffix).joined(separator: " or ") + " behind it.",
+            "The converted image, for --format.",
+            discussion: "Default: the image's own tag with the suffix "
+                + ReencodedFormat.allCases.map(\.tagSuffix).joined(separator: " or ") + ".",
             valueName: "reference"))
     var target: String?
 
-    @Flag(help: "Make it anew although the image has one.")
+    @Flag(help: "Replace an existing artifact.")
     var force = false
 
     @Option(
         help: ArgumentHelp(
-            "Sign it with this Ed25519 key.", discussion: "A file as openssl genpkey -algorithm ed25519 makes it.",
+            "Sign the artifact with this Ed25519 key.",
+            discussion: "A PEM file from openssl genpkey -algorithm ed25519. Default: no signature.",
             valueName: "file"))
     var signKey: String?
 
     @Option(
         help: ArgumentHelp(
-            "Put what this profile names into a startup pack.",
-            discussion: "A file as rivulet profile export writes it; - is standard input.", valueName: "file"))
+            "Build the startup pack from this profile.",
+            discussion: "A file from rivulet profile export; - is standard input. Default: predict the pack.",
+            valueName: "file"))
     var profile: String?
 
-    @Flag(help: "Without a profile, make no startup pack.")
+    @Flag(help: "Do not create a predicted startup pack.")
     var noPack = false
 
     @Flag(
         help: ArgumentHelp(
-            "Have the conversion service make it, and do not wait.",
-            discussion: "The service is the one at $RIVULET_SERVICE, or at \(ServiceClient.defaultURL)."))
+            "Let the conversion service create it, and return at once.",
+            discussion: "The service is at $RIVULET_SERVICE, by default \(ServiceClient.defaultURL)."))
     var noWait = false
 
     @Option(
-        help: ArgumentHelp("The token that the service wants, if it wants one, for --no-wait.", valueName: "file"))
+        help: ArgumentHelp(
+            "A file with the service's bearer token, for --no-wait. Default: no token.", valueName: "file"))
     var tokenFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "Where what a startup pack, or with --format a layer, is made of is put meanwhile.",
-            discussion: "A pack takes as many bytes as a start reads, a layer those of its archive.",
+            "The directory for temporary files.",
+            discussion: "A startup pack needs the bytes that a start reads; --format needs those of a layer's archive.",
             valueName: "directory"))
     var scratch = "/var/tmp"
 
@@ -102,19 +108,19 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     }
 
     func validate() throws {
-        guard format != nil || target == nil else { throw ValidationError("--target is for --format") }
+        guard format != nil || target == nil else { throw ValidationError("--target requires --format") }
         guard format == nil || (!noWait && !force && signKey == nil) else {
-            throw ValidationError("--no-wait, --force and --sign-key are for streaming artifacts, not for --format")
+            throw ValidationError("--format cannot be combined with --no-wait, --force or --sign-key")
         }
         guard noWait || tokenFile == nil else {
-            throw ValidationError("--token-file is for the service: give --no-wait, or leave it out")
+            throw ValidationError("--token-file requires --no-wait")
         }
         guard !noWait || (!force && signKey == nil && profile == nil && !noPack) else {
             throw ValidationError(
-                "--no-wait has the service make it: --force, --sign-key, --profile and --no-pack are not for it")
+                "--no-wait cannot be combined with --force, --sign-key, --profile or --no-pack")
         }
         guard !noPack || (profile == nil && format == nil) else {
-            throw ValidationError("--no-pack is not for --profile or --format")
+            throw ValidationError("--no-pack cannot be combined with --profile or --format")
         }
     }
 
@@ -187,7 +193,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
         try show(results)
     }
 
-    // MARK: - In a format of others
+    // MARK: - Other formats
 
     private struct Reencoded: Encodable {
         let image: String
@@ -226,12 +232,12 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
         if let target {
             let reference = try ImageReference(parsing: target)
             guard reference.digest == nil else {
-                throw CommandFailure(.usage, "\(target): what is written is named by a tag, not by a digest")
+                throw CommandFailure(.usage, "--target \(target): the target needs a tag, not a digest")
             }
             return reference
         }
         guard let tag = image.tag else {
-            throw CommandFailure(.usage, "\(image) has no tag: say with --target what the new image is called")
+            throw CommandFailure(.usage, "\(image) has no tag: set --target to the name of the new image")
         }
         return ImageReference(repository: image.repository, tag: tag + format.tagSuffix)
     }
@@ -239,12 +245,12 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     private func show(_ results: [Result]) throws {
         guard output.format == .table else { return try Output.json(results) }
         Output.table(
-            ["MANIFEST", "ARTIFACT", "LAYERS", "SIZE", "OF WHICH PACK", "OF IMAGE", ""],
+            ["MANIFEST", "ARTIFACT", "LAYERS", "SIZE", "PACK", "OF IMAGE", ""],
             results.map {
                 [
                     $0.manifest, $0.artifact, "\($0.layers)", Output.size($0.bytes), Output.size($0.packBytes),
                     Output.size($0.imageBytes),
-                    $0.wasThere ? "was there" : "",
+                    $0.wasThere ? "existed" : "",
                 ]
             })
     }

@@ -2,15 +2,14 @@ import ArgumentParser
 import Conversion
 import Registry
 
-/// `rivulet image import`: copies an image from one repository into another.
+/// `rivulet image import`: copies an image into another repository.
 struct ImageImport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Copies an image from one registry or repository into another.",
+        abstract: "Copy an image into another registry or repository.",
         discussion: """
-            Every platform of it, byte for byte: its digest and its signatures stay good. Blobs that the target has are not \
-            sent again; within a registry none is. What refers to the image (signatures, streaming artifacts) is not \
-            copied.
+            Copies every platform byte for byte, so digests and signatures remain valid. Blobs that the target has are not sent \
+            again; within a registry none is. Referrers of the image (signatures, streaming artifacts) are not copied.
 
             Example:
               rivulet image import --source docker.io/library/python:3.12 --target registry.example/base/python:3.12
@@ -21,7 +20,7 @@ struct ImageImport: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The image, by tag or digest.", valueName: "reference"))
     var source: String
 
-    @Option(help: ArgumentHelp("Where to, with a tag.", valueName: "reference"))
+    @Option(help: ArgumentHelp("The target, with a tag.", valueName: "reference"))
     var target: String
 
     @OptionGroup var registry: RegistryOptions
@@ -39,7 +38,7 @@ struct ImageImport: AsyncParsableCommand {
         try await reporting {
             let (from, to) = (try ImageReference(parsing: source), try ImageReference(parsing: target))
             guard to.digest == nil else {
-                throw CommandFailure(.usage, "\(target): what it is copied to is named by a tag, not by a digest")
+                throw CommandFailure(.usage, "--target \(target): the target needs a tag, not a digest")
             }
             try await registry.withClient { client in
                 let bar = ProgressBar("copying")

@@ -1,8 +1,8 @@
 import ArgumentParser
 
-/// `rivulet manifest`: manifests, and what refers to them.
+/// `rivulet manifest`: manifests and their referrers.
 struct ManifestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "manifest", abstract: "Manifests, and what refers to them.",
+        commandName: "manifest", abstract: "Inspect manifests and their referrers.",
         subcommands: [ManifestListReferrers.self])
 }

@@ -4,20 +4,23 @@ import Base
 import Conversion
 import Registry
 
-/// `rivulet manifest list-referrers`: what refers to an image.
+/// `rivulet manifest list-referrers`: lists the referrers of an image.
 struct ManifestListReferrers: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list-referrers",
-        abstract: "Lists what refers to an image: streaming artifacts, signatures, SBOMs.",
+        abstract: "List an image's referrers: artifacts, signatures, SBOMs.",
         discussion: """
-            By the registry's referrers API, or by the fallback tag where it has none. Of an image for several platforms \
-            what refers to each of them.
+            Uses the registry's referrers API, or the fallback tag if it has none. For an image with several platforms it lists \
+            the referrers of each.
+
+            Example:
+              rivulet manifest list-referrers registry.example/team/app:1.2
             """)
 
     @Argument(help: ArgumentHelp("The image, by tag or digest.", valueName: "reference"))
     var image: String
 
-    @Option(help: ArgumentHelp("Only artifacts of this type.", valueName: "type"))
+    @Option(help: ArgumentHelp("List only artifacts of this type. Default: all.", valueName: "type"))
     var artifactType: String?
 
     @OptionGroup var registry: RegistryOptions
@@ -26,7 +29,7 @@ struct ManifestListReferrers: AsyncParsableCommand {
     private struct Row: Encodable {
         let subject: String
         let artifactType: String
-        /// What is known of the type.
+        /// A title for a known artifact type; empty for others.
         let kind: String
         let digest: String
         let size: UInt64

@@ -2,20 +2,20 @@ import ArgumentParser
 import Logging
 import Registry
 
-/// How registries are found and logged in to; shared by all commands that speak to one.
+/// The options of every subcommand that talks to a registry: hosts and credentials.
 struct RegistryOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Directories of containerd's hosts.toml files, separated by colons.", valueName: "directories"))
+            "Colon-separated directories of containerd's hosts.toml files.", valueName: "directories"))
     var hosts = "/etc/containerd/certs.d:/etc/docker/certs.d"
 
     @Option(
         help: ArgumentHelp(
-            "The directory of docker's config.json.", discussion: "By default $DOCKER_CONFIG, or ~/.docker.",
+            "The directory of docker's config.json.", discussion: "Default: $DOCKER_CONFIG, or ~/.docker.",
             valueName: "directory"))
     var dockerConfig: String?
 
-    /// Runs `body` with a client that is shut down afterwards.
+    /// Runs `body` with a client, which is shut down afterwards.
     func withClient(_ body: (RegistryClient) async throws -> Void) async throws {
         let logger = Logger(label: "rivulet") { label in
             var handler = StreamLogHandler.standardError(label: label)

@@ -1,15 +1,14 @@
 import ArgumentParser
 
-/// `rivulet profile`: what is known of how images start.
+/// `rivulet profile`: profiles of image starts.
 struct ProfileCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profile",
-        abstract: "Records the profiles of images, shows them, and carries them from node to node.",
+        abstract: "Record, show and transfer profiles of image starts.",
         discussion: """
-            A profile says which pieces of an image's files a container reads until it is ready, in the order of their \
-            first use. The daemon records one whenever it mounts an image for the first time, and starts the image, and \
-            other tags of its repository, with it. A node that is given one starts the image as fast as one that has \
-            run it before.
+            A profile lists the pieces of an image's files that a container reads until it is ready, in the order of their first \
+            use. The daemon records one on an image's first start. It prefetches the image, and other tags of its repository, \
+            with it. A node with an imported profile starts the image as fast as a node that has run it before.
 
             Examples:
               rivulet profile record --image registry.example/team/app:1.2 -o app.profile

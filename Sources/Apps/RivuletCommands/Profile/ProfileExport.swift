@@ -2,37 +2,37 @@ import ArgumentParser
 import Base
 import Registry
 
-/// `rivulet profile export`: a profile as a file.
+/// `rivulet profile export`: writes a profile to a file.
 struct ProfileExport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Writes a profile as a file that another node can import.",
+        abstract: "Write a profile to a file for another node.",
         discussion: """
-            The file goes to standard output, or with -o into a file; then the answer says what was written, with \
-            --output json as an array of one: file, chain, repository, entries, bytes.
+            The profile goes to standard output, or with -o to a file. With -o the command prints a result; with --output json \
+            an array of one: file, chain, repository, entries, bytes.
 
             Examples:
               rivulet profile export 83b8a1f0 -o app.profile
               rivulet profile export --repository registry.example/team/app -o app.profile
               rivulet profile export 83b8a1f0 | ssh node2 rivulet profile import -
 
-            Exit codes: 66 there is no such profile; the others as rivulet --help says.
+            Exit codes: 66 profile not found; the others are in rivulet --help.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "The chain ID of an image's root file system, or its first digits, 8 at least.", valueName: "chain"),
+            "The chain ID of an image's root file system, or at least its first 8 digits.", valueName: "chain"),
         transform: { try ChainPrefix(parsing: $0) })
     var chain: ChainPrefix?
 
     @Option(
-        help: ArgumentHelp("Instead of a chain: the newest profile of this repository.", valueName: "host/name"),
+        help: ArgumentHelp("The newest profile of this repository, instead of a chain.", valueName: "host/name"),
         transform: { try Repository(argument: $0) })
     var repository: Repository?
 
     @Option(
         name: [.customShort("o"), .customLong("file")],
-        help: ArgumentHelp("Where to; - is standard output.", valueName: "file"))
+        help: ArgumentHelp("The output file; - is standard output.", valueName: "file"))
     var file = CommandFile.standard
 
     @OptionGroup var admin: AdminOptions
@@ -55,7 +55,7 @@ struct ProfileExport: AsyncParsableCommand {
         }
     }
 
-    /// Never `nil`: ``validate()`` sees to that.
+    /// Never `nil` after ``validate()``.
     private func wanted(_ client: AdminSocket) async throws -> Digest? {
         if let chain { return try await client.chain(chain) }
         guard let repository else { return nil }

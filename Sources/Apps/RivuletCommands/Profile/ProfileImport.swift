@@ -1,21 +1,21 @@
 import ArgumentParser
 import Streaming
 
-/// `rivulet profile import`: has the daemon keep profiles from files.
+/// `rivulet profile import`: stores profiles from files at the daemon.
 struct ProfileImport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Has the daemon keep profiles from files.",
+        abstract: "Import profiles from files into the daemon.",
         discussion: """
-            A profile replaces the one that its chain has. All files are read before the first is sent: if one of them \
-            is no profile, nothing is imported. The answer says what was imported, with --output json as an array: file, \
-            chain (not for a profile that is one for all images of its repository), repository, entries, bytes.
+            A profile replaces the existing one of its chain. The command reads all files before it sends the first: if one of \
+            them is not a profile, it imports nothing. It prints the imported profiles; with --output json an array of: file, \
+            chain (absent for a profile of a whole repository), repository, entries, bytes.
 
             Examples:
               rivulet profile import app.profile web.profile
               ssh node1 rivulet profile export 83b8a1f0 | rivulet profile import -
 
-            Exit codes: 66 a file cannot be read; the others as rivulet --help says.
+            Exit codes: 66 file not readable; the others are in rivulet --help.
             """)
 
     @Argument(help: ArgumentHelp("Profile files; - is standard input.", valueName: "file"))
@@ -25,7 +25,7 @@ struct ProfileImport: AsyncParsableCommand {
 
     func validate() throws {
         guard files.filter({ $0 == CommandFile.standard }).count <= 1 else {
-            throw ValidationError("standard input (-) can be read once only")
+            throw ValidationError("standard input (-) can be read only once")
         }
     }
 
@@ -48,7 +48,7 @@ struct ProfileImport: AsyncParsableCommand {
             } catch {
                 throw CommandFailure(
                     error.code,
-                    "\(CommandFile.title(name)) was not imported, \(imported.count) of \(files.count) were: "
+                    "failed to import \(CommandFile.title(name)) after \(imported.count) of \(files.count) files: "
                         + error.message)
             }
             imported.append(TransferredProfile(name, contents))

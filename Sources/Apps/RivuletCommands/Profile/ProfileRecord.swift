@@ -7,15 +7,16 @@ import Registry
 import SwiftProtobuf
 import UnixSignals
 
-/// `rivulet profile record`: starts an image once, and keeps what it reads.
+/// `rivulet profile record`: starts an image once and records its reads.
 struct ProfileRecord: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "record",
-        abstract: "Starts an image once on this node, and keeps what it reads until it is ready.",
+        abstract: "Start an image once on this node and record its profile.",
         discussion: """
-            A pod of the image is run through the node's containerd, as kubelet would run it, until the daemon has seen it read \
-            nothing new for a while ([streaming] profile_quiet in its configuration); then the pod is removed. The profile is kept by the daemon, and with -o written into a file too. The image must stream on \
-            this node. One that has been started here before has its profile already: nothing is run then.
+            Runs a pod of the image through the node's containerd, as kubelet would, until the daemon has seen no new reads for \
+            a while ([streaming] profile_quiet in its configuration). Then it removes the pod. The daemon stores the profile; \
+            with -o the command also writes it to a file. The image must stream on this node. An image that was started here \
+            before already has a profile, and the command runs nothing.
 
             With --output json an array of one: file, chain, repository, entries, bytes.
 
@@ -23,7 +24,7 @@ struct ProfileRecord: AsyncParsableCommand {
               rivulet profile record --image registry.example/team/app:1.2
               rivulet profile record --image registry.example/team/app:1.2 -o app.profile --env MODE=test -- /app --once
 
-            Exit codes: 69 containerd or the daemon cannot be reached; the others as rivulet --help says.
+            Exit codes: 69 containerd or daemon unreachable; the others are in rivulet --help.
             """)
 
     @Option(help: ArgumentHelp("The image, by tag or digest.", valueName: "reference"))
@@ -31,7 +32,8 @@ struct ProfileRecord: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("o"), .customLong("file")],
-        help: ArgumentHelp("Write the profile into this file too; - is standard output.", valueName: "file"))
+        help: ArgumentHelp(
+            "Also write the profile to this file; - is standard output. Default: none.", valueName: "file"))
     var file: String?
 
     @Option(help: ArgumentHelp("containerd's socket.", valueName: "path"))
@@ -39,41 +41,45 @@ struct ProfileRecord: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The directory of docker's config.json, for an image that is not here and not everybody's.",
-            discussion: "By default $DOCKER_CONFIG, or ~/.docker.", valueName: "directory"))
+            "The directory of docker's config.json, for pulls of private images.",
+            discussion: "Default: $DOCKER_CONFIG, or ~/.docker.", valueName: "directory"))
     var dockerConfig: String?
 
-    @Option(help: ArgumentHelp("containerd's name for the kind of pod, as in a RuntimeClass.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "containerd's runtime handler, as in a RuntimeClass. Default: its own default.", valueName: "name"))
     var runtimeHandler = ""
 
-    @Option(help: ArgumentHelp("A variable of the container's environment.", valueName: "name=value"))
+    @Option(
+        help: ArgumentHelp(
+            "A variable of the container's environment. Repeatable. Default: none.", valueName: "name=value"))
     var env: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "The control group that the pod's is made in; by default the runtime's choice.", valueName: "path"))
+            "The parent cgroup of the pod. Default: the runtime's choice.", valueName: "path"))
     var cgroupParent = ""
 
-    @Flag(help: "On the node's network: for nodes where pods get none of their own, and for images that need none.")
+    @Flag(help: "Use the node's network, for nodes without a pod network.")
     var hostNetwork = false
 
-    @Option(help: ArgumentHelp("How long all of it may take.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("The time limit for the whole command, in seconds.", valueName: "seconds"))
     var timeout = 600
 
-    @Argument(help: "What to run instead of what the image says.")
+    @Argument(help: "The command to run. Default: the image's own.")
     var command: [String] = []
 
     @OptionGroup var admin: AdminOptions
 
     func validate() throws {
-        guard (1...86400).contains(timeout) else { throw ValidationError("--timeout is 1 to 86400 seconds") }
+        guard (1...86400).contains(timeout) else { throw ValidationError("--timeout must be 1 to 86400 seconds") }
         guard env.allSatisfy({ $0.contains("=") && !$0.hasPrefix("=") }) else {
-            throw ValidationError("--env is NAME=VALUE")
+            throw ValidationError("--env must be NAME=VALUE")
         }
     }
 
     func run() async throws {
-        // Whatever ends it, the pod must go.
+        // The pod must be removed, whatever ends this command.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await reporting {
             let work = Task { try await record() }
@@ -84,7 +90,7 @@ struct ProfileRecord: AsyncParsableCommand {
             } catch let error as ContainerRuntimeError {
                 let advice =
                     error.code == .unreachable
-                    ? ": is containerd running, and is \(containerd) its socket (--containerd)? It is root's: try it with sudo"
+                    ? ": check that containerd is running and --containerd names its socket, or try sudo"
                     : ""
                 throw CommandFailure(error.code == .unreachable ? .unreachable : .failed, "\(error)\(advice)".printable)
             } catch is CancellationError {
@@ -113,11 +119,11 @@ struct ProfileRecord: AsyncParsableCommand {
         try TransferredProfile.report([TransferredProfile(file, contents)], admin.output)
     }
 
-    /// Runs the image, unless its profile is known; gives its chain.
+    /// Runs the image, unless its profile is known, and returns its chain.
     private func run(_ runtime: CRIClient, _ client: AdminSocket, _ known: Set<Digest>) async throws -> Digest {
         let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
         if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {
-            Output.note("\(image.printable) has been started here before: this is its profile from then\n")
+            Output.note("\(image.printable) was started here before: using the profile of that start\n")
             return chain
         }
         let sandbox = sandbox
@@ -129,7 +135,7 @@ struct ProfileRecord: AsyncParsableCommand {
         } catch {
             outcome = .failure(error)
         }
-        // A task of its own: it must be done even when this one has been cancelled.
+        // A separate task: it must finish even if this one is cancelled.
         await Task { try? await runtime.removeSandbox(id) }.value
         return try outcome.get()
     }
@@ -147,12 +153,12 @@ struct ProfileRecord: AsyncParsableCommand {
         }
         guard let chain = try await runtime.chainID(ofImage: pulled) else {
             throw CommandFailure(
-                .failed, "the runtime at \(containerd) does not say which chain \(image) is: no containerd?")
+                .failed, "the runtime at \(containerd) does not report the chain of \(image): is it containerd?")
         }
         guard !known.contains(chain) else { return chain }
         let container = try await runtime.createContainer(container(pulled), in: id, of: sandbox)
         try await runtime.startContainer(container)
-        Output.note("it runs: waiting until it reads nothing new\n")
+        Output.note("container started, waiting until it reads nothing new\n")
         var hasEnded = false
         while MonotonicTime.now() < deadline {
             try await Task.sleep(for: .milliseconds(500))
@@ -161,16 +167,16 @@ struct ProfileRecord: AsyncParsableCommand {
             let status = try await runtime.status(ofContainer: container)
             hasEnded = status.state == .containerExited
             if hasEnded, status.exitCode != 0 {
-                Output.note("it has ended with \(status.exitCode): what it has read until then is its profile\n")
+                Output.note("container exited with \(status.exitCode): recording its reads until then\n")
             }
         }
         throw CommandFailure(
             .failed,
-            "the daemon at \(client.path) has recorded nothing within \(timeout) s: does the image stream on this node? Its log "
-                + "says why not (fallback), and rivulet artifact-streaming create makes an image streamable")
+            "the daemon at \(client.path) recorded nothing within \(timeout) s: check that the image streams on this node. The "
+                + "daemon's log has the reason (fallback); rivulet artifact-streaming create makes an image streamable")
     }
 
-    /// As kubelet gives them with a pull, out of docker's configuration.
+    /// Returns the credentials that kubelet would pass with a pull, from docker's configuration.
     private func credentials() async throws -> Runtime_V1_AuthConfig? {
         let repository = try ImageReference(parsing: image).repository
         let source = DockerConfigCredentials(path: dockerConfig.map { $0 + "/config.json" })
@@ -190,7 +196,7 @@ struct ProfileRecord: AsyncParsableCommand {
     private var sandbox: Runtime_V1_PodSandboxConfig {
         .with {
             $0.metadata.name = "rivulet-profile-record"
-            // containerd wants a name that nothing else has.
+            // containerd requires a unique name.
             $0.metadata.uid = "\(getpid())-\(MonotonicTime.now())"
             $0.metadata.namespace = "rivulet"
             $0.linux.cgroupParent = cgroupParent

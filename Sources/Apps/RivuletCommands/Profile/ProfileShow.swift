@@ -3,19 +3,19 @@ import Base
 import Registry
 import Streaming
 
-/// `rivulet profile show`: which profiles there are, or what is in one of them.
+/// `rivulet profile show`: lists profiles, or the entries of one.
 struct ProfileShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Lists the profiles that the daemon keeps, or the entries of one of them.",
+        abstract: "List the daemon's profiles, or the entries of one.",
         discussion: """
-            Without a chain: chain, repository, number of entries and bytes of file content, the newest profile first. \
-            With one: its entries in the order of first use, each with the milliseconds from the first read of all, \
-            where the piece begins in the file and how long it is in bytes, in how many starts in a row it was not read, \
-            and the file's path. A table shows the first 12 digits of a chain, which are enough to name it.
+            Without a chain: chain, repository, number of entries and bytes of file content, the newest profile first. With a \
+            chain: its entries in the order of first use. Each has the milliseconds since the first read, the piece's offset and \
+            length in bytes, the number of consecutive starts that did not read it, and the file's path. Tables show the first \
+            12 digits of a chain, which are enough to name it.
 
-            --output json gives, of each profile: chain, repository, entries, bytes; of one: chain, repository, bytes, \
-            and as entries an array of path, offset, length, milliseconds, misses.
+            --output json prints for each profile: chain, repository, entries, bytes; for a single one: chain, repository, \
+            bytes, and entries as an array of path, offset, length, milliseconds, misses.
 
             Examples:
               rivulet profile show
@@ -23,17 +23,17 @@ struct ProfileShow: AsyncParsableCommand {
               rivulet profile show 83b8a1f0
               rivulet profile show 83b8a1f0 --output json | jq -r '.entries[].path'
 
-            Exit codes: 66 there is no such profile; the others as rivulet --help says.
+            Exit codes: 66 profile not found; the others are in rivulet --help.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "The chain ID of an image's root file system, or its first digits, 8 at least.", valueName: "chain"),
+            "The chain ID of an image's root file system, or at least its first 8 digits.", valueName: "chain"),
         transform: { try ChainPrefix(parsing: $0) })
     var chain: ChainPrefix?
 
     @Option(
-        help: ArgumentHelp("List the profiles of this repository only.", valueName: "host/name"),
+        help: ArgumentHelp("List only profiles of this repository. Default: all.", valueName: "host/name"),
         transform: { try Repository(argument: $0) })
     var repository: Repository?
 
@@ -82,7 +82,7 @@ struct ProfileShow: AsyncParsableCommand {
     }
 }
 
-/// One profile as `--output json` gives it: `docs/profiles.md`.
+/// One profile in the form of `--output json`: see `docs/profiles.md`.
 private struct ShownProfile: Encodable {
     struct Entry: Encodable {
         let path: String

@@ -2,12 +2,12 @@ import ArgumentParser
 import Registry
 
 extension Repository {
-    /// From the command line: host and name, docker's short forms completed. Profiles are kept for a repository, not
-    /// for one of its tags, so a tag or a digest is refused.
+    /// Parses an argument: host and name, with docker's short forms completed. Profiles belong to a repository, not to
+    /// a tag, so a tag or digest is refused.
     init(argument text: String) throws {
         let last = text.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         guard !text.contains("@"), !last.contains(":") else {
-            throw ValidationError("a repository is HOST/NAME, without a tag or a digest")
+            throw ValidationError("a repository must be HOST/NAME, without a tag or digest")
         }
         do throws(RegistryError) {
             self = try ImageReference(parsing: text).repository

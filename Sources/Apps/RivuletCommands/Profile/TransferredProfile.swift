@@ -2,15 +2,15 @@ import Base
 import Registry
 import Streaming
 
-/// A profile that was exported or imported, as the answer names it.
+/// An exported or imported profile in a command's result.
 struct TransferredProfile: Encodable {
     let file: String
-    /// `nil`, and not there in JSON, for a profile that is one for all images of the repository.
+    /// `nil`, and absent in JSON, for a profile that applies to all images of the repository.
     let chain: Digest?
     let repository: String
-    /// How many.
+    /// The number of entries.
     let entries: Int
-    /// Of file content that it names.
+    /// The bytes of file content in it.
     let bytes: UInt64
 
     init(_ file: String, _ contents: ProfileFile) {
@@ -21,7 +21,7 @@ struct TransferredProfile: Encodable {
         bytes = contents.profile.byteCount
     }
 
-    /// Writes what was done.
+    /// Prints the result.
     static func report(_ profiles: [TransferredProfile], _ format: OutputFormat) throws {
         switch format {
         case .json: try Output.json(profiles)

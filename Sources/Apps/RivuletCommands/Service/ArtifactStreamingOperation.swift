@@ -1,8 +1,8 @@
 import ArgumentParser
 
-/// `rivulet artifact-streaming operation`: conversions.
+/// `rivulet artifact-streaming operation`: conversions of the service.
 struct ArtifactStreamingOperation: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "operation", abstract: "Conversions that the conversion service makes or has made.",
+        commandName: "operation", abstract: "Show and cancel conversions of the conversion service.",
         subcommands: [ArtifactStreamingOperationShow.self, ArtifactStreamingOperationCancel.self])
 }

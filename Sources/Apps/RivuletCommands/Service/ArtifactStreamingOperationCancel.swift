@@ -5,9 +5,12 @@ import NIOHTTP1
 /// `rivulet artifact-streaming operation cancel`: stops a conversion.
 struct ArtifactStreamingOperationCancel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cancel", abstract: "Stops a conversion.",
+        commandName: "cancel", abstract: "Cancel a conversion.",
         discussion: """
-            Exit codes: 1 the operation is over, 66 there is none; the others as rivulet --help says.
+            Example:
+              rivulet artifact-streaming operation cancel --image team/app:1.2
+
+            Exit codes: 1 the operation has ended, 66 operation not found; the others are in rivulet --help.
             """)
 
     @OptionGroup var operation: OperationOptions

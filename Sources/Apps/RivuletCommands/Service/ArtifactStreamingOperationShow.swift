@@ -2,13 +2,13 @@ import ArgumentParser
 import Conversion
 import NIOHTTP1
 
-/// `rivulet artifact-streaming operation show`: how far a conversion is.
+/// `rivulet artifact-streaming operation show`: shows the state of conversions.
 struct ArtifactStreamingOperationShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Shows how far a conversion is, and what became of it.",
+        abstract: "Show the state and progress of conversions.",
         discussion: """
-            States: NotStarted, Running, Succeeded, Failed, Canceled. With --repository alone all of the repository, the \
+            States: NotStarted, Running, Succeeded, Failed, Canceled. With --repository alone it lists all of the repository, the \
             newest first. With --output json an array of: id, repository, image, state, progress, artifacts, error, created, \
             changed.
 

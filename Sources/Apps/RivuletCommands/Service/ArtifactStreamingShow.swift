@@ -2,17 +2,20 @@ import ArgumentParser
 import Conversion
 import NIOHTTP1
 
-/// `rivulet artifact-streaming show`: whether what is pushed to a repository is converted.
+/// `rivulet artifact-streaming show`: shows the repositories with automatic conversion.
 struct ArtifactStreamingShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Says whether images that are pushed to a repository are converted.",
+        abstract: "Show which repositories have automatic conversion.",
         discussion: """
-            The conversion service (rivulet serve-conversion) is asked. Without --repository it lists the repositories that \
-            are switched on. With --output json an array of: repository, streaming.
+            Asks the conversion service (rivulet serve-conversion). Without --repository it lists the repositories with automatic \
+            conversion. With --output json an array of: repository, streaming.
+
+            Example:
+              rivulet artifact-streaming show --repository team/app
             """)
 
-    @Option(help: ArgumentHelp("With or without the registry's host.", valueName: "name"))
+    @Option(help: ArgumentHelp("The repository, with or without the registry's host. Default: all.", valueName: "name"))
     var repository: String?
 
     @OptionGroup var service: ServiceOptions

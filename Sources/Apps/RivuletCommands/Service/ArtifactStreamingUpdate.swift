@@ -2,24 +2,23 @@ import ArgumentParser
 import Conversion
 import NIOHTTP1
 
-/// `rivulet artifact-streaming update`: has what is pushed to a repository converted, or no longer.
+/// `rivulet artifact-streaming update`: enables or disables automatic conversion for a repository.
 struct ArtifactStreamingUpdate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "update",
-        abstract: "Has images converted that are pushed to a repository, or no longer.",
+        abstract: "Enable or disable automatic conversion of a repository.",
         discussion: """
-            The conversion service (rivulet serve-conversion) does it, for images that are pushed from now on: those that are \
-            there are not converted (rivulet artifact-streaming create does that). Switched off, images and artifacts stay \
-            as they are.
+            The conversion service (rivulet serve-conversion) converts images that are pushed from now on. Use rivulet \
+            artifact-streaming create for existing images. Disabling it leaves images and artifacts unchanged.
 
             Example:
               rivulet artifact-streaming update --repository team/app --enable-streaming true
             """)
 
-    @Option(help: ArgumentHelp("With or without the registry's host.", valueName: "name"))
+    @Option(help: ArgumentHelp("The repository, with or without the registry's host.", valueName: "name"))
     var repository: String
 
-    @Option(help: "true or false.")
+    @Option(help: "Convert pushed images: true or false.")
     var enableStreaming: Bool
 
     @OptionGroup var service: ServiceOptions

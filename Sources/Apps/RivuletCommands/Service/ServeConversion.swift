@@ -14,21 +14,21 @@ import UnixSignals
 struct ServeConversion: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve-conversion",
-        abstract: "Runs the conversion service of a registry: an HTTP API, and conversion of what is pushed.",
+        abstract: "Run the conversion service of a registry.",
         discussion: """
-            Nothing is converted by itself at first. A repository is switched on with rivulet artifact-streaming update; \
-            from then on images that are pushed to it are converted. The registry tells of them by notifications to \
-            /v1/notifications (distribution's, Harbor's or Azure Container Registry's format); what it does not tell of is \
-            found by looking at the tags now and then. When an image is deleted and the registry tells of it, its artifact \
-            is deleted too.
+            The service has an HTTP API and converts pushed images. Initially it converts nothing: rivulet artifact-streaming \
+            update enables a repository, and from then on images pushed to it are converted. The registry announces them by \
+            notifications to /v1/notifications (in the format of distribution, Harbor or Azure Container Registry). The service \
+            also polls the tags, for pushes without a notification. When an image is deleted with a notification, its artifact is \
+            deleted, too.
 
-            What is done is in the registry: any number of services may run behind one. /v1/openapi.json describes the API.
+            All results are in the registry, so any number of services may run for one. /v1/openapi.json describes the API.
 
             Example:
               rivulet serve-conversion --registry registry.example --state /var/lib/rivulet-conversion/state.db
             """)
 
-    @Option(help: ArgumentHelp("The registry, as it stands in references.", valueName: "host"))
+    @Option(help: ArgumentHelp("The registry's host, as in image references.", valueName: "host"))
     var registry: String
 
     @Option(help: ArgumentHelp("The database of operations and repositories.", valueName: "file"))
@@ -36,25 +36,25 @@ struct ServeConversion: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Where to listen; without --token-file only on the loopback device.", valueName: "address:port"))
+            "The listening address; without --token-file only on loopback.", valueName: "address:port"))
     var listen = "127.0.0.1:7090"
 
     @Option(
         help: ArgumentHelp(
-            "A file with a token that requests have to show.", discussion: "As Authorization: Bearer TOKEN.",
+            "A file with the bearer token that requests must carry.", discussion: "Default: no token.",
             valueName: "file"))
     var tokenFile: String?
 
-    @Option(help: ArgumentHelp("How often tags are looked at, in seconds.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("The interval between polls of the tags, in seconds.", valueName: "seconds"))
     var poll = 300
 
-    @Option(help: ArgumentHelp("Sign artifacts with this Ed25519 key.", valueName: "file"))
+    @Option(help: ArgumentHelp("Sign artifacts with this Ed25519 key. Default: no signatures.", valueName: "file"))
     var signKey: String?
 
     @Flag(
         help: ArgumentHelp(
-            "Make startup packs of what nodes report that containers read first.",
-            discussion: "Nodes do that with [conversion] service in their configuration."))
+            "Build startup packs from the nodes' reports of first reads.",
+            discussion: "Nodes report with [conversion] service in their configuration."))
     var acceptProfiles = false
 
     @OptionGroup var options: RegistryOptions
@@ -69,12 +69,12 @@ struct ServeConversion: AsyncParsableCommand {
 
     func validate() throws {
         guard let address, !address.host.isEmpty else {
-            throw ValidationError("--listen is ADDRESS:PORT, such as 127.0.0.1:7090")
+            throw ValidationError("--listen must be ADDRESS:PORT, such as 127.0.0.1:7090")
         }
         guard tokenFile != nil || ["127.0.0.1", "::1", "localhost"].contains(address.host) else {
-            throw ValidationError("anybody could have images converted at \(listen): give a --token-file")
+            throw ValidationError("anybody could start conversions at \(listen): set --token-file")
         }
-        guard (1...86400).contains(poll) else { throw ValidationError("--poll is 1 to 86400 seconds") }
+        guard (1...86400).contains(poll) else { throw ValidationError("--poll must be 1 to 86400 seconds") }
     }
 
     func run() async throws {
@@ -84,7 +84,7 @@ struct ServeConversion: AsyncParsableCommand {
             let logger = Logger(label: "rivulet") { StreamLogHandler.standardError(label: $0) }
             let token = try tokenFile.map { file throws -> String in
                 let token = String(decoding: try CommandFile.read(file, limit: 4096), as: UTF8.self).trimmed
-                guard !token.isEmpty else { throw CommandFailure(.failed, "\(file) has no token in it") }
+                guard !token.isEmpty else { throw CommandFailure(.failed, "\(file) contains no token") }
                 return token
             }
             var settings = ConversionService.Options(registry: registry)
@@ -96,7 +96,7 @@ struct ServeConversion: AsyncParsableCommand {
             let store = try ConversionStore(path: state)
             try await options.withClient { [settings] client in
                 let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-                // One more than decode: the database is asked meanwhile.
+                // One more than decode, because the database is queried at the same time.
                 let workers = NIOThreadPool(numberOfThreads: cores + 1)
                 workers.start()
                 let service = ConversionService(
