@@ -2,12 +2,12 @@ import Base
 import Testing
 
 struct ByteRangeTests {
-    @Test func refusesOverflow() {
+    @Test("rejects an overflowing range") func rejectsOverflowingRange() {
         #expect(ByteRange(offset: .max, count: 1) == nil)
         #expect(ByteRange(offset: .max, count: 0)?.end == .max)
     }
 
-    @Test func knowsWhatItHolds() {
+    @Test("contains and overlaps compare ranges") func containsAndOverlapsCompareRanges() {
         let range = ByteRange(offset: 10, end: 20)
         #expect(range.contains(10) && range.contains(19) && !range.contains(20) && !range.contains(9))
         #expect(range.contains(ByteRange(offset: 10, end: 20)) && !range.contains(ByteRange(offset: 10, end: 21)))
@@ -18,7 +18,9 @@ struct ByteRangeTests {
 }
 
 struct LittleEndianTests {
-    @Test(arguments: [-1, 1, 5, Int.max, Int.min]) func givesNothingOutside(_ offset: Int) {
+    @Test("returns nil out of bounds", arguments: [-1, 1, 5, Int.max, Int.min]) func returnsNilOutOfBounds(
+        _ offset: Int
+    ) {
         let bytes: [UInt8] = [1, 2, 3, 4]
         bytes.withUnsafeBytes { #expect($0.littleEndian(UInt32.self, at: offset) == nil) }
         let span = bytes.span.bytes
@@ -26,7 +28,7 @@ struct LittleEndianTests {
         #expect(value == nil)
     }
 
-    @Test func readsWhatItWrote() {
+    @Test("reads back written integers") func readsBackWrittenIntegers() {
         var bytes: [UInt8] = []
         bytes.appendLittleEndian(UInt16(0x0102))
         bytes.appendLittleEndian(UInt64(0x1122_3344_5566_7788))

@@ -5,12 +5,12 @@ import Testing
 struct DigestTests {
     private let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-    @Test func knowsTheDigestOfNothing() {
+    @Test("hashes empty input") func hashesEmptyInput() {
         #expect(Digest.of([]).description == empty)
         #expect(Digest(empty) == Digest.of([]))
     }
 
-    @Test func hashesInPieces() {
+    @Test("hashes input in pieces") func hashesInputInPieces() {
         let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0) }
         var hasher = DigestHasher()
         for start in stride(from: 0, to: bytes.count, by: 777) {
@@ -19,25 +19,27 @@ struct DigestTests {
         #expect(hasher.finish() == Digest.of(bytes))
     }
 
-    @Test(arguments: [
-        "", "sha256:", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-        "sha512:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-        "sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
-        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85",
-        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8555",
-        "sha256:g3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    ])
-    func refuses(_ text: String) {
+    @Test(
+        "rejects malformed digests",
+        arguments: [
+            "", "sha256:", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "sha512:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85",
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8555",
+            "sha256:g3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ])
+    func rejectsMalformedDigests(_ text: String) {
         #expect(Digest(text) == nil)
     }
 
-    @Test func ordersAsItsText() throws {
+    @Test("sorts like its text") func sortsLikeItsText() throws {
         var digests = (0..<50).map { Digest.of([UInt8($0)]) }
         digests.sort()
         #expect(digests.map(\.description) == digests.map(\.description).sorted())
     }
 
-    @Test func survivesCoding() throws {
+    @Test("encodes and decodes as JSON") func encodesAndDecodesAsJSON() throws {
         let coded = try JSONEncoder().encode([Digest.of([1])])
         #expect(try JSONDecoder().decode([Digest].self, from: coded) == [Digest.of([1])])
         #expect(throws: DecodingError.self) {

@@ -2,11 +2,11 @@ import Codecs
 import TestSupport
 import Testing
 
-/// Input that is cut short, damaged, or made to fill memory.
+/// Truncated and damaged input, and input that tries to exhaust memory.
 @Suite struct DamagedInputTests {
     static let data = Samples.text(bytes: 20_000, seed: 1)
 
-    /// Decodes all of `stored`; `nil` when that throws.
+    /// Decodes all of `stored`; `nil` if it throws.
     private func decode(_ stored: [UInt8], _ codec: Codec) -> (decoded: [UInt8], finished: Bool)? {
         guard
             let result = try? decodeAll(stored, codec: codec, inputPiece: 1000, outputPiece: 3000, limit: 1 << 20)
@@ -14,34 +14,34 @@ import Testing
         return (result.decoded, result.finished)
     }
 
-    @Test(arguments: [Codec.gzip, .zstd])
-    func everyLength(codec: Codec) {
+    @Test("a truncated stream yields a prefix and no end", arguments: [Codec.gzip, .zstd])
+    func truncatedStreamYieldsPrefixAndNoEnd(codec: Codec) {
         let stored = Compressed.member(Self.data, codec: codec)
         for count in 1..<stored.count {
-            // What comes is the data's beginning, and the end is not claimed.
+            // The output is a prefix of the data, and the end is not reported.
             guard let result = decode(Array(stored[..<count]), codec) else { continue }
             #expect(!result.finished)
             #expect(Self.data.starts(with: result.decoded))
         }
     }
 
-    @Test(arguments: [Codec.gzip, .zstd])
-    func flippedBits(codec: Codec) {
+    @Test("a flipped bit never yields wrong data", arguments: [Codec.gzip, .zstd])
+    func flippedBitNeverYieldsWrongData(codec: Codec) {
         let stored = Compressed.member(Self.data, codec: codec)
         let seed = UInt64.random(in: 0...UInt64.max)
         var random = SeededRandom(seed: seed)
         for place in stored.indices {
             var damaged = stored
             damaged[place] ^= 1 << UInt8(random.next() % 8)
-            // The checksum covers the data: what finishes is right.
+            // The checksum covers the data: output that finishes is correct.
             if let result = decode(damaged, codec), result.finished {
                 #expect(result.decoded == Self.data, "seed \(seed), byte \(place)")
             }
         }
     }
 
-    @Test(arguments: [Codec.gzip, .zstd])
-    func noise(codec: Codec) throws {
+    @Test("noise fails and a reset decoder recovers", arguments: [Codec.gzip, .zstd])
+    func noiseFailsAndResetDecoderRecovers(codec: Codec) throws {
         let decoder = ExtentDecoder()
         decoder.reset(codec)
         let error = #expect(throws: CodecError.self) {
@@ -51,15 +51,15 @@ import Testing
             }
         }
         #expect(error?.code == .corrupt)
-        // After an error, reset makes it as good as new.
+        // After an error, a reset decoder works like a new one.
         let stored = Compressed.member(Self.data, codec: codec)
         let again = try decodeAll(stored, codec: codec, decoder: decoder, inputPiece: 100, outputPiece: 100)
         #expect(again.decoded == Self.data)
     }
 
-    /// Many megabytes of zeros in a few bytes: no more is written than there is room for.
-    @Test(arguments: [Codec.gzip, .zstd])
-    func bombs(codec: Codec) throws {
+    /// Many megabytes of zeros in a few bytes: the decoder writes no more than fits.
+    @Test("a decompression bomb writes no more than fits", arguments: [Codec.gzip, .zstd])
+    func decompressionBombWritesNoMoreThanFits(codec: Codec) throws {
         let stored = Compressed.member([UInt8](repeating: 0, count: 64 << 20), codec: codec)
         let decoder = ExtentDecoder()
         decoder.reset(codec)
@@ -71,8 +71,8 @@ import Testing
         #expect(output[989] == 0 && output[990...].allSatisfy { $0 == 0xaa })
     }
 
-    @Test(arguments: [Codec.gzip, .zstd])
-    func membersFollowEachOther(codec: Codec) throws {
+    @Test("decodes consecutive members", arguments: [Codec.gzip, .zstd])
+    func decodesConsecutiveMembers(codec: Codec) throws {
         let parts = [Samples.text(bytes: 5000, seed: 3), [], Samples.noise(bytes: 5000, seed: 4), Self.data]
         let stored = parts.flatMap { Compressed.member($0, codec: codec) }
         for piece in [1, 100, 1 << 20] {
@@ -83,9 +83,9 @@ import Testing
         #expect(decode(stored + Array("and then this".utf8), codec) == nil)
     }
 
-    /// Decoded bytes that did not fit come without more input.
-    @Test(arguments: [Codec.gzip, .zstd])
-    func heldBackBytesComeWithoutInput(codec: Codec) throws {
+    /// Decoded bytes that did not fit arrive without more input.
+    @Test("returns held-back bytes without input", arguments: [Codec.gzip, .zstd])
+    func returnsHeldBackBytesWithoutInput(codec: Codec) throws {
         let stored = Compressed.member(Self.data, codec: codec)
         let decoder = ExtentDecoder()
         decoder.reset(codec)
@@ -106,8 +106,8 @@ import Testing
         #expect(nothing.consumed == 0 && nothing.produced == 0)
     }
 
-    /// Zstd frames name the memory that they need: more than the limit is refused before it is taken.
-    @Test func zstdWindows() throws {
+    /// A zstd frame declares its window: one over the limit is refused before memory is allocated.
+    @Test("rejects a zstd window over the limit") func rejectsZstdWindowOverLimit() throws {
         func decode(_ log: Int32, _ decoder: ExtentDecoder) throws -> [UInt8] {
             let stored = Compressed.zstd(Self.data, windowLog: log)
             return try decodeAll(stored, codec: .zstd, decoder: decoder, inputPiece: 1000, outputPiece: 1000).decoded
@@ -120,7 +120,7 @@ import Testing
         #expect(throws: CodecError.self) { try decode(21, ExtentDecoder(maximumWindowLog: 20)) }
     }
 
-    @Test func aDecoderGoesFromCodecToCodec() throws {
+    @Test("a decoder switches between codecs") func decoderSwitchesBetweenCodecs() throws {
         let decoder = ExtentDecoder()
         for codec in [Codec.gzip, .raw, .zstd, .gzip, .zstd, .raw] {
             let stored = Compressed.member(Self.data, codec: codec)

@@ -3,7 +3,7 @@ import Codecs
 import TestSupport
 import Testing
 
-/// The blobs that all tests build on are what their TOC says, member by member.
+/// The blobs of the other tests match their TOC, member by member.
 @Suite struct EstargzMembersTests {
     static let entries: [TarEntry] = [
         .directory("etc/"), .file("etc/empty", ""), .file("etc/hosts", "127.0.0.1 localhost\n"),
@@ -11,8 +11,8 @@ import Testing
         .file("bigger", Samples.noise(bytes: 20_001, seed: 4)), .hardlink("hard", to: "big"),
     ]
 
-    @Test(arguments: [3000, 4096, 1 << 20], [0, 2000])
-    func everyChunkDecodesFromItsStream(chunkSize: Int, minimumChunkSize: Int) throws {
+    @Test("decodes every chunk from its stream", arguments: [3000, 4096, 1 << 20], [0, 2000])
+    func decodesEveryChunkFromItsStream(chunkSize: Int, minimumChunkSize: Int) throws {
         var options = EstargzOptions()
         options.chunkSize = chunkSize
         options.minimumChunkSize = minimumChunkSize
@@ -32,8 +32,8 @@ import Testing
         if minimumChunkSize > 0 { #expect(Set(blob.streamOffsets).count < blob.toc.count) }
     }
 
-    /// All members one after the other, footer included, are one valid gzip file with one valid tar stream in it.
-    @Test func theWholeBlobIsOneGzipFile() throws {
+    /// All members together, footer included, are one valid gzip file with one valid tar stream.
+    @Test("the whole blob is one gzip file") func wholeBlobIsOneGzipFile() throws {
         let blob = EstargzBlob.make(Self.entries)
         let all = try decodeAll(blob.bytes, codec: .gzip, inputPiece: 1000, outputPiece: 700)
         #expect(all.decoded == blob.tar)

@@ -3,8 +3,8 @@ import TestSupport
 import Testing
 
 @Suite struct ExtentDecoderTests {
-    @Test(arguments: [Codec.raw, .gzip, .zstd], [1, 7, 4096, 1 << 20])
-    func decodesInPieces(codec: Codec, piece: Int) throws {
+    @Test("decodes input in pieces", arguments: [Codec.raw, .gzip, .zstd], [1, 7, 4096, 1 << 20])
+    func decodesInputInPieces(codec: Codec, piece: Int) throws {
         let data = Samples.text(bytes: 300_000, seed: 7)
         let stored = Compressed.member(data, codec: codec)
         let (decoded, consumed, finished) = try decodeAll(stored, codec: codec, inputPiece: piece, outputPiece: 5000)
@@ -14,7 +14,7 @@ import Testing
     }
 }
 
-/// Feeds `stored` in pieces until it is used up and nothing more comes.
+/// Feeds `stored` in pieces until it is consumed and no output is left.
 func decodeAll(
     _ stored: [UInt8], codec: Codec, decoder: ExtentDecoder = ExtentDecoder(), inputPiece: Int, outputPiece: Int,
     limit: Int = .max

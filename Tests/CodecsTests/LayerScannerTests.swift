@@ -36,7 +36,7 @@ import Testing
         return scan
     }
 
-    /// Decodes every extent alone and compares.
+    /// Decodes every extent separately and compares.
     private static func check(_ scan: Scan, of blob: [UInt8], is data: [UInt8]) throws {
         #expect(scan.output == data)
         #expect(scan.boundaries.first?.boundary.offset == 0)
@@ -61,21 +61,21 @@ import Testing
         }
     }
 
-    @Test(arguments: [Int32(1), 6, 9], [5000, 1 << 20])
-    func everyExtentOfAGzipMemberDecodesByItself(level: Int32, piece: Int) throws {
+    @Test("decodes every extent of a gzip member separately", arguments: [Int32(1), 6, 9], [5000, 1 << 20])
+    func decodesEveryExtentOfGzipMemberSeparately(level: Int32, piece: Int) throws {
         let data = Samples.text(bytes: 7 << 20, seed: 3)
         let blob = Compressed.gzip(data, level: level)
         let scan = try Self.scan(blob, inputPiece: piece, outputPiece: piece)
         try Self.check(scan, of: blob, is: data)
-        // A block ends somewhere behind each span.
+        // A block ends somewhere after each span.
         let spans = data.count / Int(LayerScanner.span)
         #expect((spans * 2 / 3...spans + 1).contains(scan.boundaries.count), "\(scan.boundaries.count) of \(spans)")
         #expect(scan.boundaries.dropFirst().allSatisfy { $0.boundary.codec == .deflate })
     }
 
-    /// Bytes that nothing refers to are not kept.
-    @Test func windowsHoldOnlyWhatIsNeeded() throws {
-        // Nothing repeats: no window is needed at all.
+    /// Bytes without references are not stored.
+    @Test("windows contain only referenced bytes") func windowsContainOnlyReferencedBytes() throws {
+        // Nothing repeats, so no window is needed.
         let random = Samples.noise(bytes: 3 << 20, seed: 5)
         let blob = Compressed.gzip(random)
         let scan = try Self.scan(blob)
@@ -86,14 +86,14 @@ import Testing
         #expect(windows.contains { window in window.contains(0) && window.contains { $0 != 0 } })
     }
 
-    @Test func membersFramesAndBytesAreExtents() throws {
+    @Test("members, frames and raw spans become extents") func membersFramesAndRawSpansBecomeExtents() throws {
         let parts = (0..<40).map { Samples.text(bytes: 20_000 + $0 * 5000, seed: UInt64($0)) }
         let data = parts.flatMap { $0 }
         for codec in [Codec.gzip, .zstd, .raw] {
             let blob = parts.flatMap { Compressed.member($0, codec: codec) }
             let scan = try Self.scan(blob, inputPiece: 10_000, outputPiece: 30_000)
             try Self.check(scan, of: blob, is: data)
-            // Where a member is in the way of the span, it is entered, and then ends its extent.
+            // The scanner enters a member that covers a whole span; that member then ends its extent.
             #expect(
                 scan.boundaries.allSatisfy {
                     $0.boundary.codec == codec || codec == .gzip && $0.boundary.codec == .deflate
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    @Test func aLongFrameIsRefused() throws {
+    @Test("rejects a zstd frame over the limit") func rejectsZstdFrameOverLimit() throws {
         let short = Compressed.zstd(Samples.text(bytes: Int(LayerScanner.longestFrame), seed: 1))
         try Self.check(
             try Self.scan(short + short), of: short + short,
@@ -114,8 +114,8 @@ import Testing
         #expect(error?.code == .undivided)
     }
 
-    /// A long member among short ones: after an extent that began within it the next member begins another.
-    @Test func longAndShortMembersTogether() throws {
+    /// A long member among short ones: an extent that began within it ends where the next member begins.
+    @Test("separates long and short members") func separatesLongAndShortMembers() throws {
         let parts = [100, 3 << 20, 100, 100, 3 << 20, 50].enumerated().map {
             Samples.text(bytes: $1, seed: UInt64($0))
         }
@@ -125,19 +125,19 @@ import Testing
         #expect(scan.boundaries.contains { $0.boundary.codec == .gzip && $0.output == 100 + (3 << 20) })
     }
 
-    @Test(arguments: [Codec.gzip, .zstd]) func whatIsCutShortIsNotAccepted(codec: Codec) throws {
+    @Test("rejects a truncated blob", arguments: [Codec.gzip, .zstd]) func rejectsTruncatedBlob(codec: Codec) throws {
         let blob = Compressed.member(Samples.text(bytes: 100_000, seed: 1), codec: codec)
         #expect(throws: CodecError.self) { try Self.scan(Array(blob.dropLast(12))) }
     }
 
-    @Test func damageIsAnErrorOrOtherBytes() throws {
+    @Test("detects damage by checksum") func detectsDamageByChecksum() throws {
         let data = Samples.text(bytes: 3 << 20, seed: 9)
         let blob = Compressed.gzip(data)
         for _ in 0..<30 {
             let seed = UInt64.random(in: 0 ... .max)
             var damaged = blob
             damaged[Int(seed % UInt64(blob.count))] ^= UInt8(1 << (seed >> 60 & 7))
-            // A header's time and name may change without harm; everything else has a checksum.
+            // A header's time and name may change without effect; everything else has a checksum.
             if let scan = try? Self.scan(damaged) {
                 #expect(scan.output == data || seed % UInt64(blob.count) < 10, "seed \(seed)")
             }

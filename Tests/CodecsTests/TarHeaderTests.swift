@@ -7,12 +7,12 @@ import Testing
         try block.withUnsafeBufferPointer { (bytes) throws(CodecError) in try TarHeader(UnsafeRawBufferPointer(bytes)) }
     }
 
-    @Test func readsWhatWasWritten() throws {
+    @Test("reads back a written header") func readsBackWrittenHeader() throws {
         let header = try parse(TarWriter.header(.file("dir/name", [UInt8](repeating: 1, count: 12_345))))
         #expect(header.name == Array("dir/name".utf8) && header.type == UInt8(ascii: "0") && header.size == 12_345)
     }
 
-    @Test func everyByteIsInTheChecksum() {
+    @Test("the checksum covers every byte") func checksumCoversEveryByte() {
         let good = TarWriter.header(.file("name", "contents"))
         for place in good.indices where !(148..<156).contains(place) {
             var block = good
@@ -24,7 +24,7 @@ import Testing
     }
 
     /// GNU writes sizes of 8 GiB and more as a binary number.
-    @Test func largeNumbers() throws {
+    @Test("reads binary sizes") func readsBinarySizes() throws {
         func header(size: [UInt8]) -> [UInt8] {
             var block = TarWriter.header(.file("name", ""))
             block.replaceSubrange(124..<136, with: size)
@@ -39,7 +39,7 @@ import Testing
         #expect(throws: CodecError.self) { try parse(header(size: Array("00000000089\0".utf8))) }
     }
 
-    @Test func readsEveryField() throws {
+    @Test("reads every field") func readsEveryField() throws {
         let entry = TarEntry.node(.character, "dev/name", 4, 64).owned(by: 1000, 2000).modified(at: 1_234_567_890)
         let device = try parse(TarWriter.header(entry))
         #expect(device.type == UInt8(ascii: "3") && device.mode == 0o600 && device.modified == 1_234_567_890)
@@ -48,7 +48,7 @@ import Testing
         #expect(link.linkName == Array("some/target".utf8) && link.deviceMajor == 0)
     }
 
-    @Test func negativeNumbers() throws {
+    @Test("reads negative numbers") func readsNegativeNumbers() throws {
         for value in [-1, -256, Int64.min, Int64.max, 1 << 33] {
             let block = TarBlock("0", "name", format: .gnu).with { $0.binary(value, at: 136, 12) }
             #expect(try parse(block.sealed()).modified == value)
@@ -62,13 +62,13 @@ import Testing
     }
 
     /// Some writers put spaces or NULs before the digits, and nothing after them.
-    @Test(arguments: ["  644 \0", "0000644 ", "00000644", "\0\0\0644\0", "644"])
-    func octalNumbers(text: String) throws {
+    @Test("reads padded octal numbers", arguments: ["  644 \0", "0000644 ", "00000644", "\0\0\0644\0", "644"])
+    func readsPaddedOctalNumbers(text: String) throws {
         let block = TarBlock("0", "name").with { $0.put(text.utf8, at: 100, 8) }
         #expect(try parse(block.sealed()).mode == 0o644)
     }
 
-    @Test func emptyNumbersAreZero() throws {
+    @Test("reads an empty number as zero") func readsEmptyNumberAsZero() throws {
         let block = TarBlock("0", "name").with {
             for offset in 100..<148 { $0.bytes[offset] = 0 }
         }
@@ -76,20 +76,20 @@ import Testing
         #expect(header.mode == 0 && header.uid == 0 && header.gid == 0 && header.size == 0 && header.modified == 0)
     }
 
-    @Test func signedChecksums() throws {
+    @Test("accepts a signed checksum") func acceptsSignedChecksum() throws {
         let block = TarBlock("0", "n\u{e4}me")
         #expect(block.sealed() != block.sealed(signed: true))
         #expect(try parse(block.sealed(signed: true)).name == parse(block.sealed()).name)
     }
 
-    @Test func prefixesByFormat() throws {
+    @Test("reads prefixes by format") func readsPrefixesByFormat() throws {
         let prefix = String(repeating: "p", count: 155)
         let lengths: [(TarBlock.Format, Int)] = [(.v7, 0), (.ustar, 155), (.star, 131), (.gnu, 155)]
         for (format, length) in lengths {
             let block = TarBlock("0", "name", format: format).with { $0.put(prefix.utf8, at: 345, 155) }
             #expect(try parse(block.sealed()).prefix.count == length, "\(format)")
         }
-        // Times, as GNU tar has them there; and no text.
+        // Times, where GNU tar has them, and no text.
         let times = TarBlock("0", "name", format: .gnu).with {
             $0.octal(0o14_000_000_000, at: 345, 12)
             $0.octal(0o14_000_000_000, at: 357, 12)
@@ -99,8 +99,8 @@ import Testing
         #expect(try parse(noise.sealed()).prefix.isEmpty)
     }
 
-    /// V7 has other things, or nothing, where the device would be.
-    @Test func devicesByFormat() throws {
+    /// V7 has other data, or none, in the place of the device.
+    @Test("reads devices by format") func readsDevicesByFormat() throws {
         for format in TarBlock.Format.allCases {
             let block = TarBlock("4", "name", format: format).with {
                 $0.octal(8, at: 329, 8)

@@ -110,8 +110,8 @@ func TestSuite(t *testing.T) {
 	testsuite.SnapshotterSuite(t, suiteName, start)
 }
 
-// TestRename does what the suite of containerd 1.6 has for renaming but always skips: it renames files of a lower
-// layer, and renames over them. A directory of a lower layer must be refused, not lost.
+// TestRename runs the renames that containerd 1.6's suite contains but always skips: files of a lower layer are renamed
+// and replaced by renames. A rename of a lower layer's directory must be refused, not lost.
 func TestRename(t *testing.T) {
 	work := t.TempDir()
 	ctx := context.Background()

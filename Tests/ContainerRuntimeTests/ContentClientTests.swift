@@ -7,7 +7,7 @@ import GRPCNIOTransportHTTP2
 import SwiftProtobuf
 import Testing
 
-/// Blobs of containerd's content store, from a server that gives them as the test says.
+/// Blobs of containerd's content store, from a scripted server.
 struct ContentClientTests {
     private typealias API = Containerd_Services_Content_V1_Content
 
@@ -15,7 +15,7 @@ struct ContentClientTests {
     private struct Content: API.ServiceProtocol {
         var bytes: [UInt8] = Array("a manifest".utf8)
         var pieceSize = 4
-        /// Added to the offset that the answer names for each piece.
+        /// Added to the reported offset of each piece.
         var gap: Int64 = 0
         var isSilent = false
 
@@ -41,7 +41,7 @@ struct ContentClientTests {
 
     private static let digest = Digest.of(Array("a manifest".utf8))
 
-    /// Reads `content` with the client: the bytes, or the reason why there are none.
+    /// Reads `content` with the client: the bytes, or the error.
     private static func read(
         _ content: Content, digest: Digest = digest, namespace: String = "k8s.io", maximumSize: Int = 100
     ) async throws -> Result<[UInt8], ContainerRuntimeError> {
@@ -64,25 +64,25 @@ struct ContentClientTests {
         }
     }
 
-    @Test func givesABlobThatComesInPieces() async throws {
+    @Test("reads a blob in pieces") func readsBlobInPieces() async throws {
         #expect(try await Self.read(Content()).get() == Array("a manifest".utf8))
         #expect(try await Self.read(Content(), maximumSize: 10).get() == Array("a manifest".utf8))
     }
 
-    @Test func anotherNamespaceHasItNot() async throws {
+    @Test("finds nothing in another namespace") func findsNothingInAnotherNamespace() async throws {
         let error = try await #require(Self.read(Content(), namespace: "default").failure)
         #expect(error.code == .failed)
         #expect("\(error)".contains("\(Self.digest)"))
     }
 
-    @Test func doesNotBelieveWhatComes() async throws {
+    @Test("rejects wrong, missing and misplaced bytes") func rejectsWrongMissingAndMisplacedBytes() async throws {
         for content in [Content(bytes: Array("a manifesT".utf8)), Content(bytes: []), Content(gap: 1)] {
             #expect(try await Self.read(content).failure?.code == .badContent)
         }
         #expect(try await Self.read(Content(), maximumSize: 9).failure?.code == .badContent)
     }
 
-    @Test func doesNotWaitForLong() async throws {
+    @Test("times out on a silent server") func timesOutOnSilentServer() async throws {
         #expect(try await Self.read(Content(isSilent: true)).failure?.code == .failed)
         let started = ContinuousClock.now
         await #expect {

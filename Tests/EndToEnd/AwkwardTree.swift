@@ -2,9 +2,9 @@ import Lab
 import Linux
 import TestSupport
 
-/// Files of every kind that a layer can hold, with values at the edges of what formats can say.
+/// Files of every kind that a layer can contain, with extreme values.
 enum AwkwardTree {
-    /// Makes the tree at `root`. Times are whole seconds: eStargz keeps no fractions.
+    /// Creates the tree at `root`. Times are whole seconds: eStargz has no fractions.
     static func make(at root: String) throws {
         try Files.makeDirectory("\(root)/odd/gone/deep")
         try Files.makeDirectory("\(root)/odd/opaque/below")
@@ -28,7 +28,7 @@ enum AwkwardTree {
         try file(String(repeating: "n", count: 255), "a name as long as a name can be\n")
         try file("größe-漢字", "a name in UTF-8\n")
         try file("space and \"quotes\"\\", "x")
-        // More than one chunk of four megabytes, with runs that compress and runs of zeros.
+        // More than one chunk of four megabytes, with compressible runs and runs of zeros.
         try Sys.writeFile("\(root)/odd/large", large(), permissions: 0o644)
         try Sys.makeDirectory("\(root)/odd/sticky", permissions: 0o777)
         try Sys.chmod("\(root)/odd/sticky", 0o1777)
@@ -67,7 +67,7 @@ enum AwkwardTree {
         try wholeSeconds(below: root)
     }
 
-    /// Makes the layer above at `root`: whiteouts (OCI image-spec, layer.md), an opaque directory, replaced types.
+    /// Creates the next layer at `root`: whiteouts (OCI image-spec, layer.md), an opaque directory, replaced types.
     static func makeWhiteouts(at root: String) throws {
         try Files.makeDirectory("\(root)/odd/opaque")
         try Files.makeDirectory("\(root)/odd/becomes-directory")

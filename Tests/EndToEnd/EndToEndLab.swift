@@ -1,29 +1,29 @@
 import Lab
 import Testing
 
-/// The parts that all end-to-end tests share: a lab and a registry with the test images, built once.
+/// The fixture of all tests here: a lab and a registry with the test images, built once.
 struct EndToEndLab: Sendable {
     let lab: Lab
     let registry: RegistryServer
     let pauseArchive: String
     let images: TestImages
 
-    /// The lab of the suite that runs.
+    /// The lab of the running suite.
     @TaskLocal static var shared: EndToEndLab?
 
-    /// The lab, or a failed test where there is none.
+    /// Returns the lab, or fails the test if there is none.
     static func current() throws -> EndToEndLab {
         try #require(shared, "the suite's lab has not been set up")
     }
 
-    /// Rivulet, fetching nothing that nobody asked for, so that counts are exact.
+    /// Rivulet with demand requests only, so that counts are exact.
     static let quietRivulet = quietRivulet(readsContainerd: true)
 
     static func quietRivulet(readsContainerd: Bool) -> Node.Snapshotter {
         .rivulet(options: "[streaming]\nbackground_fill = false\n", readsContainerd: readsContainerd)
     }
 
-    /// Runs `body` with a node, which is taken down afterwards.
+    /// Runs `body` with a node, which is removed afterwards.
     func withNode(
         _ name: String, snapshotter: Node.Snapshotter = quietRivulet,
         _ body: @Sendable (Node) async throws -> Void
@@ -33,7 +33,7 @@ struct EndToEndLab: Sendable {
     }
 }
 
-/// Sets the lab up before a suite's first test and takes it down after the last, whatever happened between.
+/// Sets the lab up before a suite's first test and removes it after the last in any case.
 struct EndToEndTrait: SuiteTrait, TestScoping {
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void

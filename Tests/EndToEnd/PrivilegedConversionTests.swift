@@ -4,7 +4,7 @@ import Linux
 import TestSupport
 import Testing
 
-/// The conversion service behind a real registry, with the command line before it.
+/// The conversion service behind a real registry, driven by the command line.
 @Suite(.serialized, .realParts, .timeLimit(.minutes(10)))
 struct PrivilegedConversionTests {
     private let shared: EndToEndLab
@@ -22,8 +22,8 @@ struct PrivilegedConversionTests {
             [try Repository.product("rivulet")] + arguments, in: lab, environment: environment, timeout: 60)
     }
 
-    @Test("What is pushed to a repository that is switched on streams; deleted, it leaves nothing behind")
-    func convertsWhatIsPushed() async throws {
+    @Test("converts pushed images of an enabled repository and deletes their artifacts with them")
+    func convertsPushedImagesOfEnabledRepositoryAndDeletesTheirArtifactsWithThem() async throws {
         let converting = try await ConvertingRegistry(in: lab, storage: "\(lab.directory)/converted")
         let registry = converting.registry
         let host = try await importImage(converting)
@@ -54,8 +54,8 @@ struct PrivilegedConversionTests {
         #expect(await eventually { await !isThere("test/auto", artifact, registry) })
     }
 
-    @Test("What a node reports of a start becomes the image's startup pack")
-    func packsOfReports() async throws {
+    @Test("builds a startup pack from a node's report")
+    func buildsStartupPackFromNodesReport() async throws {
         let converting = try await ConvertingRegistry(
             in: lab, storage: "\(lab.directory)/reported", options: ["--accept-profiles"])
         let (registry, servicePort) = (converting.registry, converting.servicePort)
@@ -87,7 +87,7 @@ struct PrivilegedConversionTests {
         }
     }
 
-    /// Switches a repository on and pushes an image to it, which is converted then; gives the registry's host.
+    /// Enables a repository and pushes an image to it, which is then converted. Returns the registry's host.
     private func importImage(_ converting: ConvertingRegistry) async throws -> String {
         let (host, servicePort) = ("127.0.0.1:\(converting.registry.port)", converting.servicePort)
         try await rivulet(
@@ -100,7 +100,7 @@ struct PrivilegedConversionTests {
         return host
     }
 
-    /// Waits for the end of the repository's one operation and returns the command's output.
+    /// Waits for the repository's one operation to end and returns the command's output.
     private func ended(_ repository: String, _ port: Int) async throws -> String {
         var shown = ""
         _ = try await eventually {

@@ -6,8 +6,8 @@ import Linux
 import TestSupport
 import Testing
 
-/// Real containerd, runc and registry around rivuletd. Needs root, /dev/fuse and the packages of
-/// `deploy/debian-deps test`; fails where it cannot run.
+/// rivuletd with real containerd, runc and registry. Needs root, /dev/fuse and the packages of `deploy/debian-deps
+/// test`; fails without them.
 @Suite(.serialized, .realParts, .timeLimit(.minutes(10)))
 struct PrivilegedEndToEndTests {
     private let shared: EndToEndLab
@@ -21,9 +21,9 @@ struct PrivilegedEndToEndTests {
     // MARK: Starting
 
     @Test(
-        "A pod starts while most of its image is still in the registry, and reads the right bytes",
+        "a pod starts before its image is fetched and reads the right bytes",
         arguments: [true, false])
-    func startsBeforeThePull(readsContainerd: Bool) async throws {
+    func podStartsBeforeItsImageIsFetchedAndReadsRightBytes(readsContainerd: Bool) async throws {
         let file = shared.images.bulk[0]
         let name = readsContainerd ? "lazy" : "lazy-apart"
         let snapshotter = EndToEndLab.quietRivulet(readsContainerd: readsContainerd)
@@ -40,18 +40,19 @@ struct PrivilegedEndToEndTests {
             let whole = UInt64(shared.images.bulk.count * TestImages.bulkFileSize)
             #expect(record.bytes < whole / 2, "\(record.bytes) of more than \(whole) bytes were fetched")
             #expect(record.bytes >= UInt64(TestImages.bulkFileSize))
-            // On a new node connections are opened to the registry that hosts.toml names: more than so few layers need.
+            // On a new node the daemon opens connections to the registry in hosts.toml: more than these few layers
+            // need.
             #expect(record.connections >= 8)
             let own = record.requests.filter { $0.agent?.hasPrefix("containerd/") != true }
-            // containerd has fetched it, and is asked for it where that is allowed.
+            // containerd has fetched it, and supplies it where that is allowed.
             #expect(own.count { $0.kind == .manifest } == (readsContainerd ? 0 : 1))
-            // The rest is read as well, and all of it is right.
+            // The rest is read, too, and all of it is right.
             try await expectBulk(in: pod, on: node)
             try await pod.remove()
         }
     }
 
-    /// Every file of random bytes is read in the pod, and right.
+    /// Reads every file of random bytes in the pod and compares it.
     private func expectBulk(in pod: Pod, on node: Node) async throws {
         for file in shared.images.bulk {
             let (output, code) = try await node.client.execute(
@@ -61,8 +62,8 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test("An image of ordinary gzip layers is unpacked and runs on the same snapshotter")
-    func ordinaryImage() async throws {
+    @Test("unpacks and runs an ordinary gzip image")
+    func unpacksAndRunsOrdinaryGzipImage() async throws {
         try await shared.withNode("plain") { node in
             let pod = try await Pod(
                 .init(
@@ -76,8 +77,8 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test("An image of 128 layers")
-    func manyLayers() async throws {
+    @Test("runs an image of 128 layers")
+    func runsImageOf128Layers() async throws {
         try await shared.withNode("deep") { node in
             let pod = try await Pod(
                 .init(
@@ -88,16 +89,16 @@ struct PrivilegedEndToEndTests {
             #expect(code == 0)
             #expect(pod.output() == ["1", "64", "127", "layer 127"])
             let own = node.relay.record.requests.filter { $0.agent?.hasPrefix("containerd/") != true }
-            // Two requests a layer at most, and one for each file that was read.
+            // At most two requests a layer, and one for each file that was read.
             #expect(own.count <= 2 * TestImages.deepLayers + 5)
             try await pod.remove()
         }
     }
 
-    // MARK: Being right
+    // MARK: Correctness
 
-    @Test("An ordinary image with a streaming artifact streams, by tag and by digest", arguments: [false, true])
-    func artifact(byDigest: Bool) async throws {
+    @Test("streams an ordinary image with an artifact by tag and by digest", arguments: [false, true])
+    func streamsOrdinaryImageWithArtifactByTagAndByDigest(byDigest: Bool) async throws {
         let file = shared.images.bulk[0]
         let name = byDigest ? "artifact-digest" : "artifact-tag"
         try await shared.withNode(name) { node in
@@ -117,8 +118,8 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test("What a startup pack holds comes in one request")
-    func startupPack() async throws {
+    @Test("fetches a startup pack in one request")
+    func fetchesStartupPackInOneRequest() async throws {
         let file = shared.images.bulk[0]
         try await shared.withNode("pack", snapshotter: EndToEndLab.quietRivulet) { node in
             let daemon = try #require(node.daemon as? RivuletDaemon)
@@ -133,7 +134,7 @@ struct PrivilegedEndToEndTests {
             let metrics = try await daemon.metrics()
             #expect(metrics["rivulet_startup_packs_total"] == 1)
             #expect(metrics["rivulet_startup_packs_given_up_total"] == 0)
-            // It is random bytes, and so are those of the others: nobody has fetched it from its layer.
+            // Its bytes are random, like those of the others: it was not fetched from its layer.
             let ranges = node.relay.record.requests.filter { $0.range != nil }
             #expect(ranges.reduce(0) { $0 + $1.bytes } < UInt64(TestImages.bulkFileSize) / 4)
             try await expectBulk(in: pod, on: node)
@@ -141,20 +142,19 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test(
-        "Complete layers are held against their image, for what a startup pack has brought", arguments: [false, true])
-    func audit(withPack: Bool) async throws {
+    @Test("verifies complete layers against their image", arguments: [false, true])
+    func verifiesCompleteLayersAgainstTheirImage(withPack: Bool) async throws {
         var bytes: [UInt64] = []
         for isAudited in [false, true] {
             let said = isAudited ? "layer is audited" : "layer is complete"
             bytes.append(try await completed(withPack, "[trust]\naudit_artifacts = \(isAudited)\n", said: said))
         }
-        // The pack has one of the files, which is read for the audit.
+        // The pack contains one of the files, which is read for the audit.
         let spare = UInt64(withPack ? TestImages.bulkFileSize : 0) + bytes[0] / 20
         #expect(bytes[1] < bytes[0] + spare, "\(bytes)")
     }
 
-    /// Returns the bytes that cross the link until the log names each layer.
+    /// Returns the bytes on the link until the log has an entry for each layer.
     private func completed(_ withPack: Bool, _ options: String, said: String) async throws -> UInt64 {
         let bytes = Guarded<UInt64>(0)
         try await shared.withNode("audit", snapshotter: .rivulet(options: options)) { node in
@@ -177,8 +177,8 @@ struct PrivilegedEndToEndTests {
         return bytes.withLock { $0 }
     }
 
-    @Test("A start that is run to be recorded gives a profile, and leaves no pod")
-    func profileRecord() async throws {
+    @Test("profile record writes a profile and leaves no pod")
+    func profileRecordWritesProfileAndLeavesNoPod() async throws {
         let file = shared.images.bulk[1]
         try await shared.withNode(
             "record", snapshotter: .rivulet(options: "[streaming]\nbackground_fill = false\nprofile_quiet = 1\n")
@@ -197,7 +197,7 @@ struct PrivilegedEndToEndTests {
             #expect(shown.contains("test/artifact"), "\(shown)")
             let profile = try Files.text(written)
             #expect(profile.contains("\"bin/busybox\"") && profile.contains("\"\(file.path.dropFirst())\""))
-            // Nothing is run where it is known.
+            // Runs nothing for a known image.
             node.relay.forget()
             #expect(try await record([]).contains("test/artifact"))
             #expect(node.relay.record.requests.isEmpty)
@@ -206,11 +206,11 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    enum TreeOf: String, CaseIterable { case overlay, tree, artifact, copied, estargzAnew, zstdAnew, peersZstd }
+    enum TreeOf: String, CaseIterable { case overlay, tree, artifact, copied, estargzConverted, zstdConverted, peersZstd }
 
-    /// With overlayfs it is the test that is tested.
-    @Test("The whole tree is what tar unpacks of the same layers", arguments: TreeOf.allCases)
-    func treeEquality(_ tree: TreeOf) async throws {
+    /// With overlayfs it tests the test itself.
+    @Test("the tree equals tar's unpacking of the same layers", arguments: TreeOf.allCases)
+    func treeEqualsTarsUnpackingOfSameLayers(_ tree: TreeOf) async throws {
         let (name, rivulet) = (tree.rawValue, tree != .overlay)
         let image =
             switch tree {
@@ -218,8 +218,8 @@ struct PrivilegedEndToEndTests {
             case .tree: shared.images.main
             case .artifact: shared.images.mainArtifact
             case .copied: shared.images.mainCopied
-            case .estargzAnew: try #require(shared.images.reencoded["estargz"])
-            case .zstdAnew: try #require(shared.images.reencoded["zstd:chunked"])
+            case .estargzConverted: try #require(shared.images.reencoded["estargz"])
+            case .zstdConverted: try #require(shared.images.reencoded["zstd:chunked"])
             case .peersZstd: shared.images.peersZstd
             }
         let reference = "\(lab.directory)/\(name)-reference"
@@ -231,7 +231,7 @@ struct PrivilegedEndToEndTests {
                     (try TreeListing(of: reference), try TreeListing(of: root))
                 }
                 #expect(expected.files.count > 1900)
-                // The root is the container's own new directory, and containerd's unpacking knows no time before 1970.
+                // The root is the container's own new directory, and containerd's unpacking has no times before 1970.
                 let excepted: Set = rivulet ? ["/"] : ["/", "/odd/old"]
                 let differences = seen.differences(from: expected, excepting: excepted)
                 #expect(
@@ -245,8 +245,8 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test("ctr-remote understands re-encoded layers", arguments: ["estargz", "zstd:chunked"])
-    func peersUnderstand(format: String) async throws {
+    @Test("ctr-remote reads converted layers", arguments: ["estargz", "zstd:chunked"])
+    func ctrRemoteReadsConvertedLayers(format: String) async throws {
         let image = try #require(shared.images.reencoded[format])
         try await shared.withNode("peer-\(format.prefix(4))", snapshotter: .overlayfs) { node in
             _ = try await node.client.pull(image)
@@ -278,8 +278,8 @@ struct PrivilegedEndToEndTests {
 
     // MARK: Namespaces
 
-    @Test("Two namespaces, one of them through ctr-remote's own labels, share what was fetched")
-    func namespaces() async throws {
+    @Test("two namespaces share fetched content")
+    func twoNamespacesShareFetchedContent() async throws {
         let file = shared.images.bulk[1]
         try await shared.withNode("spaces") { node in
             func run(_ namespace: String) async throws -> String {
@@ -306,13 +306,13 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    // MARK: When things go wrong
+    // MARK: Failures
 
-    /// The bounds that docs/operations.md promises.
+    /// The bounds in docs/operations.md.
     @Test(
-        "Without its registry a read fails in bounded time, and works again when the registry is back",
+        "a read without its registry fails in bounded time and recovers",
         arguments: Relay.Outage.allCases)
-    func registryGone(outage: Relay.Outage) async throws {
+    func readWithoutItsRegistryFailsInBoundedTimeAndRecovers(outage: Relay.Outage) async throws {
         let file = shared.images.bulk[2]
         let read = ["/bin/busybox", "sh", "-c", "busybox sha256sum \(file.path)"]
         try await shared.withNode("\(outage)") { node in
@@ -322,7 +322,7 @@ struct PrivilegedEndToEndTests {
             #expect(try await node.client.execute(warm, in: pod.containerID).exitCode == 0)
             node.relay.cut(outage)
 
-            // A reader that is killed is gone long before its read would have ended.
+            // A killed reader ends long before its read would have.
             let killed = try await timed {
                 let script = "busybox sha256sum \(file.path) & busybox sleep 1; kill -9 $!; wait $!; echo killed"
                 let result = try await node.client.execute(
@@ -345,13 +345,14 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    @Test("A program that cannot be read fails to start, and does not wait for ever")
-    func programGone() async throws {
+    @Test("an unreadable program fails to start in bounded time")
+    func unreadableProgramFailsToStartInBoundedTime() async throws {
         try await shared.withNode("program") { node in
             let pod = try await sleeper("program", on: node)
             node.relay.cut()
             let took = try await timed {
-                // Nobody has read the shell's own text so far; runc reports execve(2)'s error, or it dies of SIGBUS.
+                // None of the shell's own text was needed so far. runc reports the error of execve(2), or it dies of
+                // SIGBUS.
                 let lost = try? await node.client.execute(
                     ["/bin/busybox", "sh", "-c", "busybox cat \(shared.images.bulk[2].path) > /dev/null"],
                     in: pod.containerID, seconds: 100)
@@ -370,8 +371,8 @@ struct PrivilegedEndToEndTests {
         return Double(MonotonicTime.now().since(began)) / 1e9
     }
 
-    @Test("After a restart what was fetched is still there, and new containers start", arguments: [false, true])
-    func restart(killed: Bool) async throws {
+    @Test("keeps fetched content across a restart", arguments: [false, true])
+    func keepsFetchedContentAcrossRestart(killed: Bool) async throws {
         let file = shared.images.bulk[3]
         let name = killed ? "killed" : "restarted"
         try await shared.withNode(name) { node in
@@ -386,14 +387,14 @@ struct PrivilegedEndToEndTests {
             try await node.waitForSnapshotter()
             node.relay.forget()
             let second = try await sleeper("\(name)-again", on: node)
-            // The making of the pod has had them opened to the registry that its image is from.
+            // The creation of the pod opened them to its image's registry.
             #expect(node.relay.record.connections == 8)
             #expect(node.relay.record.requests.isEmpty)
             let after = try await node.client.execute(read, in: second.containerID)
             #expect(after.output == expected)
             let blobs = node.relay.record.requests.filter { $0.range != nil }
             #expect(blobs.isEmpty, "fetched again: \(blobs.map { "\($0.path) \($0.range ?? "")" })")
-            // What had not been fetched still can be.
+            // Missing content can still be fetched.
             let other = shared.images.bulk[4]
             let fresh = try await node.client.execute(
                 ["/bin/busybox", "sha256sum", other.path], in: second.containerID)

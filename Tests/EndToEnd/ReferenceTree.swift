@@ -1,8 +1,8 @@
 import Lab
 import Linux
 
-/// The expected root file system of an image, made without any snapshotter: GNU tar unpacks one layer after the
-/// other, and the whiteouts of each take away what those below have brought (OCI image-spec, layer.md).
+/// The expected root file system of an image, made without a snapshotter: GNU tar unpacks one layer after another, and
+/// the whiteouts of each remove entries of those below (OCI image-spec, layer.md).
 enum ReferenceTree {
     static func unpack(_ layers: [String], to root: String, in lab: Lab) async throws {
         try Files.makeDirectory(root)
@@ -13,7 +13,7 @@ enum ReferenceTree {
                 let parts = path.split(separator: "/")
                 guard let last = parts.last else { continue }
                 guard last.hasPrefix(".wh.") else {
-                    // A file takes the place of a whole directory, which tar would not do of its own.
+                    // A file replaces a whole directory, which tar does not do on its own.
                     let existing = "\(root)/\(parts.joined(separator: "/"))"
                     if !name.hasSuffix("/"), try Sys.exists(existing), try Sys.lstat(existing).kind == .directory {
                         try removeTree(existing)

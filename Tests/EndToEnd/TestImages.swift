@@ -3,28 +3,28 @@ import Lab
 import Linux
 import TestSupport
 
-/// The images that the tests run, small but with everything in them that an image can hold.
+/// The images of the tests: small, but with every feature of an image.
 struct TestImages: Sendable {
-    /// Debian's busybox, awkward files, whiteouts, and `bulk` on top; in both forms.
+    /// Debian's busybox, awkward files, whiteouts, and `bulk` on top, in both forms.
     let main: String
     let mainPlain: String
-    /// `mainPlain` in another repository, where it has a streaming artifact.
+    /// `mainPlain` in another repository, with a streaming artifact.
     let mainArtifact: String
-    /// The same, where the artifact has a startup pack of the first file in ``bulk``.
+    /// The same, with a startup pack of the first file in ``bulk``.
     let mainPack: String
     /// The same layers, each one zstd frame, with a streaming artifact.
     let mainCopied: String
     /// `mainArtifact` by the digest of its manifest.
     let mainPinned: String
-    /// `mainPlain` re-encoded by `rivulet artifact-streaming create --format`, by the format's name.
+    /// `mainPlain` converted by `rivulet artifact-streaming create --format`, keyed by the format's name.
     let reencoded: [String: String]
-    /// `mainPlain` as ctr-remote writes it in its zstd:chunked.
+    /// `mainPlain` converted by ctr-remote to its zstd:chunked.
     let peersZstd: String
     /// The layers of `main`, uncompressed, bottom first.
     let layers: [String]
-    /// 128 layers, each with one file of its own and one that hides the one below.
+    /// 128 layers, each with its own file and a whiteout of the one below.
     let deep: String
-    /// The files of random bytes in the top layer, and their digests.
+    /// The files of random bytes in the top layer, with their digests.
     let bulk: [(path: String, digest: Digest)]
 
     static let bulkFileSize = 6 << 20
@@ -64,7 +64,7 @@ struct TestImages: Sendable {
         try await publisher.addArtifact(to: mainPack, profile: Array(profile.utf8))
         try await Self.publish(layers, plain: mainCopied, compression: .zstd, publisher: publisher, in: lab)
         try await publisher.addArtifact(to: mainCopied, predicts: true)
-        // What the artifact refers to is the manifest's digest.
+        // The artifact refers to the manifest's digest.
         let referrers = try await Command.run(
             [
                 try Repository.product("rivulet"), "manifest", "list-referrers", "--output", "json",
@@ -75,7 +75,7 @@ struct TestImages: Sendable {
 
         var reencoded: [String: String] = [:]
         for format in ["estargz", "zstd:chunked"] {
-            let made = "test/main:\(format.prefix(4))-reencoded"
+            let made = "test/main:\(format.prefix(4))-converted"
             try await Command.run(
                 [
                     try Repository.product("rivulet"), "artifact-streaming", "create", "--format", format, "--image",
@@ -95,8 +95,8 @@ struct TestImages: Sendable {
             publisher: publisher, in: lab)
     }
 
-    /// ctr-remote 0.12 (Debian 12) sometimes writes a layer whose table of contents names data behind the blob's end,
-    /// or one that is shorter than its descriptor and cannot be pushed. A result that comes out twice is taken.
+    /// Converts an image with ctr-remote until two results agree. Version 0.12 (Debian 12) occasionally writes a layer
+    /// whose table of contents refers to data after the blob's end, or one shorter than stated, which cannot be pushed.
     private static func convertToZstd(
         _ reference: String, to target: String, publisher: ImagePublisher, in lab: Lab, registryPort: Int
     ) async throws {
@@ -129,7 +129,7 @@ struct TestImages: Sendable {
         try await publisher.publish(archive: archive, reference: plain, estargz: estargz)
     }
 
-    /// A layer as it is: with ids, times and attributes of the files.
+    /// Packs a layer with the files' IDs, times and attributes.
     private static func pack(_ tree: String, to tar: String, in lab: Lab) async throws {
         try await Command.run(
             [
@@ -138,7 +138,7 @@ struct TestImages: Sendable {
             ], in: lab)
     }
 
-    /// Files of bytes that no compression makes smaller, so that most of the image has to be fetched when it is read.
+    /// Creates files of incompressible bytes, so that reading them fetches most of the image.
     private static func makeBulk(at tree: String) throws -> [(path: String, digest: Digest)] {
         try Files.makeDirectory("\(tree)/bulk")
         var generator = SeededRandom(seed: 20_260_401)
@@ -150,7 +150,7 @@ struct TestImages: Sendable {
                 withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) }
             }
             try Sys.writeFile("\(tree)/bulk/\(number)", bytes, permissions: 0o644)
-            // Whole seconds: eStargz keeps no fractions.
+            // Whole seconds: eStargz has no fractions.
             try Sys.setModificationTime("\(tree)/bulk/\(number)", seconds: 1_700_000_000, nanoseconds: 0)
             return ("/bulk/\(number)", Digest.of(bytes))
         }

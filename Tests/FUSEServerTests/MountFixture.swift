@@ -6,8 +6,8 @@ import Linux
 import SystemPackage
 import Testing
 
-/// A file system that is mounted for one test, and gone after it whatever happens: a test that hangs has its connection
-/// aborted, which frees everybody who waits for it.
+/// A mounted file system for one test, removed afterwards in any case: the fixture aborts the connection of a test that
+/// hangs, which frees its readers.
 final class MountFixture: Sendable {
     let fixture: StoreFixture
     let server: FUSEServer
@@ -48,7 +48,7 @@ final class MountFixture: Sendable {
                 ended.withLockBroadcasting { $0 = true }
                 watchdog.join()
                 mount.server.stop()
-                // Only when stop failed: nothing may stay mounted, for the directory is removed next.
+                // Only if stop failed: the directory is removed next, so nothing may stay mounted.
                 try? Sys.unmount(mount.mountPoint, [.force, .detach])
             }
             try body(mount, path)

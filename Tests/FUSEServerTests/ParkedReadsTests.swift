@@ -2,9 +2,9 @@ import ContentStore
 import FUSEServer
 import Testing
 
-/// The rules of waiting, event by event: no lock, no request, no thread.
+/// The rules for waiting reads, event by event: no lock, no request, no thread.
 @Suite struct ParkedReadsTests {
-    @Test func aCompletedReadIsGivenOutOnce() throws {
+    @Test("returns a completed read once") func returnsCompletedReadOnce() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         #expect(parked.wait(id, "read", attempt: 1) == .waiting)
@@ -17,7 +17,7 @@ import Testing
         #expect(parked.count == 0)
     }
 
-    @Test func aReaderThatDiesLeavesItsReadAndDemand() throws {
+    @Test("returns the read and demand of a dead reader") func returnsReadAndDemandOfDeadReader() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         _ = parked.wait(id, "read", attempt: 1)
@@ -29,7 +29,7 @@ import Testing
         #expect(parked.take(id)?.read == nil)
     }
 
-    @Test func anInterruptedReadWaitsOnAndIsWatched() throws {
+    @Test("an interrupted read keeps waiting and is watched") func interruptedReadKeepsWaitingAndIsWatched() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         _ = parked.wait(id, "read", attempt: 1)
@@ -45,7 +45,7 @@ import Testing
         #expect(!parked.interrupt(id), "a read that is answered is of no concern")
     }
 
-    @Test func anInterruptWhileTheReadIsInHandIsNotLost() throws {
+    @Test("keeps an interrupt of a taken read") func keepsInterruptOfTakenRead() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         #expect(parked.interrupt(id))
@@ -56,7 +56,8 @@ import Testing
         #expect(parked.interrupted() == ["second"])
     }
 
-    @Test func aDeathBeforeTheDemandIsKnownLeavesItToTheDemander() throws {
+    @Test("a death before the demand is known leaves cancellation to the caller")
+    func deathBeforeDemandIsKnownLeavesCancellationToCaller() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         _ = parked.wait(id, "read", attempt: 1)
@@ -65,20 +66,20 @@ import Testing
         #expect(!parked.demanded(id, DemandID(value: 7), attempt: 1))
     }
 
-    @Test func aCompletionBeforeTheDemandIsKnownDoesNotMixUpAttempts() throws {
+    @Test("an early completion does not confuse attempts") func earlyCompletionDoesNotConfuseAttempts() throws {
         let parked = Rules()
         let id = try #require(parked.open())
         _ = parked.wait(id, "first", attempt: 1)
         #expect(parked.complete(id, attempt: 1) == "first")
         #expect(parked.wait(id, "second", attempt: 2) == .waiting)
         #expect(parked.demanded(id, DemandID(value: 8), attempt: 2))
-        // The first call of demand only returns now.
+        // The first call of demand returns only now.
         #expect(!parked.demanded(id, DemandID(value: 7), attempt: 1))
         #expect(parked.complete(id, attempt: 1) == nil)
         #expect(try #require(parked.take(id)).demand == DemandID(value: 8))
     }
 
-    @Test func stoppingTakesWhatWaitsAndAdmitsNothing() throws {
+    @Test("stopping takes waiting reads and admits none") func stoppingTakesWaitingReadsAndAdmitsNone() throws {
         let parked = Rules()
         let waiting = try #require(parked.open())
         let inHand = try #require(parked.open())
@@ -96,7 +97,7 @@ import Testing
     }
 }
 
-/// The table behind a reference, for the test macros cannot call what changes a value.
+/// The table behind a reference, because the test macros cannot call mutating methods.
 private final class Rules {
     private var reads = ParkedReads<String>()
 

@@ -8,7 +8,7 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Starting, stopping and stacking, on real mounts: need root and /dev/fuse.
+/// Starting, stopping and stacking, on real mounts. Needs root and /dev/fuse.
 @Suite(.serialized) struct PrivilegedLifecycleTests {
     private func server(_ directory: String, _ options: FUSEOptions = FUSEOptions()) throws -> FUSEServer {
         let fixture = try StoreFixture(root: directory)
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func aBadMountPointHasItsOwnError() throws {
+    @Test("each bad mount point has its own error") func eachBadMountPointHasItsOwnError() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             func start() throws {
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func itStartsOnceAndStopsOnce() throws {
+    @Test("starts once and stops once") func startsOnceAndStopsOnce() throws {
         try withTemporaryDirectory { directory in
             try Sys.makeDirectory(directory + "/mnt")
             let server = try server(directory)
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func aLiveMountIsNotTakenAway() throws {
+    @Test("refuses a live mount") func refusesLiveMount() throws {
         try MountFixture.with { mount, _ in
             let second = FUSEServer(fileSystem: mount.fixture.fileSystem, mountPoint: mount.mountPoint)
             #expect(code { try second.start() } == .mountPointInUse)
@@ -64,9 +64,9 @@ import Testing
         }
     }
 
-    @Test func aDeadMountIsTakenAway() throws {
+    @Test("replaces a dead mount") func replacesDeadMount() throws {
         try MountFixture.with { mount, _ in
-            // What a crash leaves: a mount without a server.
+            // The state after a crash: a mount without a server.
             let device = try Sys.stat(mount.mountPoint).device
             try FUSEConnection.abort(device: device)
             #expect(throws: Errno.socketNotConnected) { _ = try Sys.list(mount.mountPoint) }
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func aLostConnectionIsTold() throws {
+    @Test("reports a lost connection") func reportsLostConnection() throws {
         try withTemporaryDirectory { directory in
             try Sys.makeDirectory(directory + "/mnt")
             let lost = Guarded(0)
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test func anOverlayOnTopWorks() throws {
+    @Test("supports an overlay on top") func supportsOverlayOnTop() throws {
         let bytes = pattern(200_000)
         var layer = LayerFixture()
         layer.file("app/data", bytes, chunk: 65_536, mode: 0o640, uid: 10)
@@ -106,7 +106,7 @@ import Testing
                 options: "lowerdir=\(path),upperdir=\(place)/upper,workdir=\(place)/work")
             defer { try? Sys.unmount(merged, .detach) }
             #expect(try Child.shell("sha256sum < \(merged)/app/data").text.hasPrefix(Digest.of(bytes).hex))
-            // Copy-up, removal, a new file, a renamed directory's content.
+            // Copy-up, removal, a new file, and the contents of a recreated directory.
             let script = """
                 set -e
                 cd \(merged)
@@ -126,7 +126,7 @@ import Testing
         }
     }
 
-    @Test func inodeNumbersAreTheSameAfterARestart() throws {
+    @Test("keeps inode numbers across a restart") func keepsInodeNumbersAcrossRestart() throws {
         var layer = LayerFixture()
         layer.file("a/b/c", [1])
         layer.add("a/d", .hardlink, mode: 0, link: "a/b/c")
@@ -139,7 +139,7 @@ import Testing
         #expect(seen[0] == seen[1] && seen[0][3] == seen[0][4])
     }
 
-    @Test func openFilesSurviveTheEndOfTheServer() throws {
+    @Test("open files fail cleanly after the server stops") func openFilesFailCleanlyAfterServerStops() throws {
         var layer = LayerFixture()
         layer.file("file", pattern(500_000))
         try MountFixture.with([layer]) { mount, path in

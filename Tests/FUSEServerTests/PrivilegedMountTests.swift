@@ -8,9 +8,9 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Real mounts: need root and /dev/fuse.
+/// Real mounts. Needs root and /dev/fuse.
 @Suite(.serialized) struct PrivilegedMountTests {
-    @Test func theTreeIsTheLayersTree() throws {
+    @Test("serves the layer's tree") func servesLayersTree() throws {
         let capability: [UInt8] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         var layer = LayerFixture()
         layer.directory("bin", mode: 0o1777)
@@ -41,14 +41,14 @@ import Testing
             #expect(try Sys.readFile(path + "/bin/hard", limit: 1 << 20) == pattern(300_000))
             #expect(
                 Set(try Sys.list(path).map(\.text)) == ["bin", "link", "null", "disk", "pipe", "old"])
-            // The inode of a listing is that of stat(2), and the parent of a chain is the mount's root.
+            // A listing has stat(2)'s inode, and the parent of a chain is the mount's root.
             let listed = try Sys.list(path + "/bin").first { $0.text == "tool" }
             #expect(listed?.inode == tool.inode && listed?.kind == .regular)
             #expect(try Sys.stat(path + "/..").inode == 1)
         }
     }
 
-    @Test func aMergedChainShowsNoWhiteout() throws {
+    @Test("a merged chain hides whiteouts") func mergedChainHidesWhiteouts() throws {
         var lower = LayerFixture()
         lower.file("etc/gone", [1])
         lower.file("etc/kept", [2])
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test func hundredThousandEntriesAreListedAndCookiesHold() throws {
+    @Test("lists 100,000 entries with stable cookies") func lists100000EntriesWithStableCookies() throws {
         var layer = LayerFixture()
         for index in 0..<100_000 { layer.file("d/entry-\(index)") }
         try MountFixture.with([layer]) { mount, path in
@@ -77,7 +77,7 @@ import Testing
                 let count = Int(try Child.shell(command).text.filter(\.isNumber))
                 #expect(count == (command.hasPrefix("ls") ? 100_002 : 100_000))
             }
-            // seekdir(3) to places that an earlier listing gave.
+            // seekdir(3) to positions of an earlier listing.
             let script = """
                 import ctypes, os, sys
                 c = ctypes.CDLL(None, use_errno=True)
@@ -106,7 +106,7 @@ import Testing
         }
     }
 
-    @Test func whatIsCachedIsNotAskedForAgain() throws {
+    @Test("the kernel does not repeat cached requests") func kernelDoesNotRepeatCachedRequests() throws {
         var layer = LayerFixture()
         layer.directory("d")
         layer.file("d/file", pattern(1 << 20), chunk: 1 << 18)
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test func readsOfEveryKindGiveTheSameBytes() throws {
+    @Test("all kinds of reads return the same bytes") func allKindsOfReadsReturnSameBytes() throws {
         let bytes = pattern(3_000_001)
         var layer = LayerFixture()
         layer.file("file", bytes, chunk: 1 << 20)
@@ -167,7 +167,7 @@ import Testing
         }
     }
 
-    @Test func aColdProgramRuns() throws {
+    @Test("runs a cold program") func runsColdProgram() throws {
         var layer = LayerFixture()
         let program = try Sys.readFile("/bin/true", limit: 1 << 24)
         layer.file("bin/true", program, chunk: 4096, mode: 0o755)
@@ -178,12 +178,12 @@ import Testing
         }
     }
 
-    @Test func accessIsCheckedByTheKernel() throws {
+    @Test("the kernel checks access") func kernelChecksAccess() throws {
         var layer = LayerFixture()
         layer.file("secret", [1], mode: 0o600)
         layer.file("public", [2], mode: 0o644)
         try MountFixture.with([layer]) { mount, path in
-            // Nobody but root gets through the mount's root; a container comes in through an overlay or a bind mount.
+            // Only root passes the mount's root; a container enters through an overlay or a bind mount.
             let outside = try Child.run(["/usr/bin/setpriv", "--reuid=1234", "--clear-groups", "cat", path + "/public"])
             #expect(outside.exitCode == 1)
             let bound = mount.directory + "/bound"
@@ -201,7 +201,7 @@ import Testing
         }
     }
 
-    @Test func statfsTellsOfTheStore() throws {
+    @Test("statfs reports the store's capacity") func statfsReportsStoresCapacity() throws {
         var layer = LayerFixture()
         layer.file("f", [1])
         try MountFixture.with([layer]) { mount, path in
@@ -212,7 +212,7 @@ import Testing
         }
     }
 
-    @Test func chainsAppearAndDisappearWhileMounted() throws {
+    @Test("chains appear and disappear while mounted") func chainsAppearAndDisappearWhileMounted() throws {
         var layer = LayerFixture()
         layer.file("f", Array("hello".utf8))
         try MountFixture.with { mount, _ in
@@ -221,7 +221,7 @@ import Testing
             let id = Digest.of(contents.flatMap { Array($0.digest.description.utf8) })
             let path = "\(mount.mountPoint)/\(id.hex)"
             let content = "\(mount.mountPoint)/content/\(layer.digest.hex)"
-            // Its absence is seen, and must not be remembered.
+            // The kernel sees that it is absent, and must not cache that.
             #expect(try !Sys.exists(path))
             #expect(try !Sys.exists(content))
             #expect(try Sys.list(mount.mountPoint).map(\.text) == ["content"])
@@ -242,7 +242,7 @@ import Testing
         }
     }
 
-    @Test func removedNodesAreStaleAndNothingWorse() throws {
+    @Test("removed nodes are stale") func removedNodesAreStale() throws {
         var layer = LayerFixture()
         layer.file("f", pattern(100_000))
         try MountFixture.with([layer]) { mount, path in

@@ -10,18 +10,19 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// O_DIRECT, which glibc's module does not show. Such a read waits for its own request; a cached read waits for a page.
+/// O_DIRECT, which glibc's module does not export. Such a read waits for its own request; one through the cache waits
+/// for a page.
 private let directFlag: Int32 = 0o40000
 
-/// Reads that wait for the network, on real mounts: need root and /dev/fuse.
+/// Reads that wait for the network, on real mounts. Needs root and /dev/fuse.
 @Suite(.serialized) struct PrivilegedWaitingTests {
-    @Test func manyReadersOfOneChunkAskForItOnce() throws {
+    @Test("many readers of one chunk demand it once") func manyReadersOfOneChunkDemandItOnce() throws {
         var layer = LayerFixture()
         layer.file("file", pattern(4096))
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
             let children = try (0..<64).map { _ in try Child(["/bin/cat", path + "/file"]) }
             #expect(mount.waitForParked(1))
-            // All 64 are inside their read before the chunk comes.
+            // All 64 are inside their read before the chunk arrives.
             try waitUntilBlocked(children)
             mount.source.release()
             for child in children {
@@ -32,7 +33,7 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    /// Waits until every child sleeps in the kernel, where reads wait without being killable by SIGINT only.
+    /// Waits until every child sleeps in the kernel.
     private func waitUntilBlocked(_ children: [Child]) throws {
         for child in children {
             let isBlocked = try blockUntil {
@@ -43,8 +44,8 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    @Test(arguments: [0, 1])
-    func noWorkerIsHeldUpByReadsThatWait(kind: Int) throws {
+    @Test("waiting reads block no worker", arguments: [0, 1])
+    func waitingReadsBlockNoWorker(kind: Int) throws {
         var layer = LayerFixture()
         for index in 0..<200 { layer.file("cold/\(index)", pattern(5000, seed: index)) }
         layer.file("warm", pattern(100_000))
@@ -59,7 +60,7 @@ private let directFlag: Int32 = 0o40000
             let readers = try (0..<200).map { try Child(["/bin/cat", "\(path)/cold/\($0)"]) }
             #expect(mount.waitForParked(200))
             #expect(mount.server.parkedReads == 200)
-            // Everything else goes on.
+            // Everything else continues.
             let others = try Child.shell(
                 "cat \(path)/warm | sha256sum; stat -c %s \(path)/cold/7; ls \(path)/cold | wc -l; df \(path) | wc -l",
                 seconds: 10)
@@ -77,8 +78,8 @@ private let directFlag: Int32 = 0o40000
         return buffer.withUnsafeMutableBytes { files.read(node, at: 0, into: $0) }
     }
 
-    @Test(arguments: [SIGKILL, SIGTERM])
-    func aReaderThatIsKilledIsLetGo(signal: Int32) throws {
+    @Test("frees a killed reader", arguments: [SIGKILL, SIGTERM])
+    func freesKilledReader(signal: Int32) throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
@@ -97,7 +98,7 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    /// A program that is sent SIGUSR1 while it reads through `flags`, handles it, and says what it read.
+    /// A program that handles SIGUSR1 while it reads with the given flags, and prints the digest of its data.
     private static let handling = """
         import hashlib, mmap, os, signal, sys
         signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
@@ -115,10 +116,10 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    /// Programs do not expect EINTR from a file, the Go runtime signals its own threads all the time, and a page fault
-    /// that fails is a SIGBUS.
-    @Test(arguments: [0, directFlag])
-    func aSignalThatDoesNotKillDoesNotBreakARead(flags: Int32) throws {
+    /// Programs do not expect EINTR from a file, the Go runtime signals its own threads all the time, and a failing
+    /// page fault is a SIGBUS.
+    @Test("a nonfatal signal does not interrupt a read", arguments: [0, directFlag])
+    func nonfatalSignalDoesNotInterruptRead(flags: Int32) throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
@@ -135,7 +136,7 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    @Test func aReaderThatIsKilledAfterAnotherSignalIsLetGoToo() throws {
+    @Test("frees a reader killed after a nonfatal signal") func freesReaderKilledAfterNonfatalSignal() throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
@@ -153,7 +154,7 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    @Test func aKilledReaderOfAPageLetsOthersHaveIt() throws {
+    @Test("a killed reader of a page does not fail the others") func killedReaderOfPageDoesNotFailOthers() throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
@@ -168,7 +169,7 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    @Test func aFailureIsAnIOErrorWithAReason() throws {
+    @Test("a failure is an I/O error with a logged reason") func failureIsIOErrorWithLoggedReason() throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         layer.file("other", pattern(5000, seed: 1))
@@ -176,7 +177,7 @@ private let directFlag: Int32 = 0o40000
             #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/file", limit: 1 << 20) }
             #expect(mount.log.withLock { $0 }.contains { $0.contains("the registry is on fire") })
             #expect(mount.server.statistics.failures.value >= 1)
-            // Told once a second, not for each.
+            // Logged once a second, not for each.
             for _ in 0..<20 { #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/other", limit: 1 << 20) } }
             #expect(mount.log.withLock { $0.count } < 20)
             mount.source.setMode(.atOnce)
@@ -185,17 +186,18 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    @Test func aSourceThatSaysWhatIsNotTrueEndsInAnError() throws {
+    @Test("a source that reports missing chunks as present causes an error")
+    func sourceThatReportsMissingChunksAsPresentCausesError() throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         try MountFixture.with([layer], source: FakeSource(.lying)) { mount, path in
             #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/file", limit: 1 << 20) }
-            // Each request of the kernel asks a bounded number of times.
+            // Each kernel request makes a bounded number of demands.
             #expect(mount.source.requests.count <= 4 * Int(mount.server.statistics.reads.value))
         }
     }
 
-    @Test func stoppingAnswersThoseWhoWait() throws {
+    @Test("stopping answers waiting reads") func stoppingAnswersWaitingReads() throws {
         var layer = LayerFixture()
         for index in 0..<20 { layer.file("\(index)", pattern(5000)) }
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
@@ -208,20 +210,20 @@ private let directFlag: Int32 = 0o40000
             #expect(!mount.server.isMounted)
             #expect(mount.source.cancelledCount == 20 && mount.source.pendingCount == 0)
             #expect(try !Sys.isMountPoint(mount.mountPoint))
-            // What comes too late finds nobody.
+            // A late answer finds no reader.
             mount.source.release()
             mount.server.stop()
         }
     }
 
-    @Test func unmountingWithReadersInsideEndsTheConnection() throws {
+    @Test("unmounting with open reads ends the connection") func unmountingWithOpenReadsEndsConnection() throws {
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
             let reader = try Child(["/bin/cat", path + "/file"])
             #expect(mount.waitForParked(1))
             #expect(throws: Errno.resourceBusy) { try Sys.unmount(mount.mountPoint) }
-            // Out of the tree, but alive for as long as it is read.
+            // Detached from the tree, but alive while it is read.
             try Sys.unmount(mount.mountPoint, .detach)
             mount.source.release()
             #expect(try reader.wait().output == pattern(5000))

@@ -9,7 +9,7 @@ struct GridPlanTests {
             modes: ["overlayfs", "rivulet", "local", "stream"], blocks: blocks, seed: seed, complete: false)
     }
 
-    @Test func everyBlockIsComplete() {
+    @Test("every block is complete") func everyBlockIsComplete() {
         let plan = plan(seed: 5)
         for block in 0..<3 {
             let keys = plan.samples(ofBlock: block)
@@ -20,8 +20,8 @@ struct GridPlanTests {
         #expect(plan.samples.count == 72)
     }
 
-    /// Samples that are compared in pairs are taken within minutes of each other.
-    @Test func theModesOfAnImageFollowEachOther() {
+    /// Compared pairs are measured within minutes of each other.
+    @Test("measures the modes of an image together") func measuresModesOfImageTogether() {
         let keys = plan(seed: 9).samples
         for start in stride(from: 0, to: keys.count, by: 4) {
             let group = keys[start..<start + 4]
@@ -30,15 +30,15 @@ struct GridPlanTests {
         }
     }
 
-    @Test func theSeedDecidesTheOrder() {
+    @Test("the seed determines the order") func seedDeterminesOrder() {
         #expect(plan(seed: 5).samples == plan(seed: 5).samples)
         #expect(plan(seed: 5).samples != plan(seed: 6).samples)
         let modes = (0..<3).map { block in plan(seed: 5).samples(ofBlock: block).map(\.mode) }
         #expect(Set(modes).count == 3)
     }
 
-    /// So that a run that was interrupted, or is to have more blocks, goes on in the same order.
-    @Test func furtherBlocksDoNotChangeTheFirst() {
+    /// An interrupted or extended run continues in the same order.
+    @Test("further blocks do not change the first") func furtherBlocksDoNotChangeFirst() {
         #expect(Array(plan(seed: 5, blocks: 9).samples.prefix(72)) == plan(seed: 5).samples)
     }
 }

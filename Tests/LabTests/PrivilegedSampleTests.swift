@@ -5,8 +5,8 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Failing samples, on real parts: each is recorded with its reason, leaves nothing behind, and does not affect the
-/// next one. Needs root and the packages of `deploy/debian-deps test`.
+/// Failing samples on real parts: each is recorded with its reason, leaves nothing behind, and does not affect the
+/// next. Needs root and the packages of `deploy/debian-deps test`.
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct PrivilegedSampleTests {
     private static func recipe(_ probe: ReadyProbe) -> ImageRecipe {
@@ -28,12 +28,12 @@ struct PrivilegedSampleTests {
         return SampleRunner(lab: lab, image: image, link: .unshaped, programs: programs, progress: ProgressDisplay())
     }
 
-    /// Mounts below the lab's directory.
+    /// Returns the mounts below the lab's directory.
     private static func mounts(in lab: Lab) throws -> [String] {
         try Sys.mounts().map(\.mountPoint).filter { $0.hasPrefix(lab.directory) }
     }
 
-    @Test func failuresAreRecordedAndTheRunGoesOn() async throws {
+    @Test("records failures and continues") func recordsFailuresAndContinues() async throws {
         try await Lab.with { lab in
             // A pod that never becomes ready.
             var never = try await Self.runner(.line("ready"), in: lab)
@@ -41,7 +41,7 @@ struct PrivilegedSampleTests {
             let late = try await never.record(RivuletMode(), as: Self.key(RivuletMode()))
             #expect(late.ready == nil)
             #expect(late.error?.contains("within 2 s") == true)
-            // What the container and the daemon said last.
+            // The last output of the container and the daemon.
             #expect(late.error?.contains("up") == true)
             #expect(late.error?.contains("\"level\":\"info\"") == true)
             #expect(try Self.mounts(in: lab).isEmpty)
@@ -54,7 +54,7 @@ struct PrivilegedSampleTests {
             #expect(failed.error?.contains("stargz ended") == true)
             #expect(try Self.mounts(in: lab).isEmpty)
 
-            // And one that is as it should be.
+            // And a good one.
             let good = try await Self.runner(.line("up"), in: lab)
             let record = try await good.record(OverlayfsMode(), as: Self.key(OverlayfsMode()))
             #expect(record.error == nil)
@@ -63,8 +63,8 @@ struct PrivilegedSampleTests {
         }
     }
 
-    /// runc freezes a container before it kills what runs in it.
-    @Test func whatIsFrozenEndsWithItsLab() async throws {
+    /// runc freezes a container before it kills its processes.
+    @Test("a frozen container ends with its lab") func frozenContainerEndsWithItsLab() async throws {
         let frozen = try await Lab.with { lab in
             let isUnified = !Files.exists("/sys/fs/cgroup/freezer")
             let group = "/sys/fs/cgroup" + (isUnified ? "" : "/freezer") + lab.controlGroup
@@ -78,7 +78,7 @@ struct PrivilegedSampleTests {
         #expect(frozen.wait(timeout: 10_000_000_000) == .signal(SIGKILL))
     }
 
-    /// containerd's overlayfs on a disk that has no room for the image.
+    /// containerd's overlayfs on a disk without room for the image.
     private struct FullDiskMode: Mode {
         let name = "full-disk"
         let form = ImageForm.plain
@@ -100,7 +100,7 @@ struct PrivilegedSampleTests {
         }
     }
 
-    @Test func aFullDiskIsRecordedAndTheRunGoesOn() async throws {
+    @Test("records a full disk and continues") func recordsFullDiskAndContinues() async throws {
         try await Lab.with { lab in
             let runner = try await Self.runner(.line("up"), in: lab)
             let disk = "\(lab.directory)/full-disk/c"
@@ -109,7 +109,7 @@ struct PrivilegedSampleTests {
             let full = try await runner.record(FullDiskMode(), as: Self.key(FullDiskMode()))
             #expect(full.ready == nil)
             #expect(full.error?.contains("no space left on device") == true, "\(full.error ?? "no error")")
-            // The end of containerd's log comes with it.
+            // The error includes the end of containerd's log.
             #expect(full.error?.contains("level=") == true)
             #expect(try Self.mounts(in: lab).isEmpty)
 

@@ -6,9 +6,9 @@ import NIOPosix
 import TestSupport
 import Testing
 
-/// The relay between a small server that answers each request with as many bytes as its path says, and a raw client.
+/// The relay between a raw client and a small server that answers with as many bytes as the request's path says.
 struct RelayTests {
-    @Test func countsRequestsAndBytes() async throws {
+    @Test("counts requests and bytes") func countsRequestsAndBytes() async throws {
         try await withRelay(.unshaped) { relay in
             let first = try await Self.get("/v2/a/b/manifests/1", range: nil, port: relay.port)
             let second = try await Self.get("/v2/a/b/blobs/200000", range: "bytes=0-199999", port: relay.port)
@@ -26,7 +26,7 @@ struct RelayTests {
         }
     }
 
-    @Test func aCutLinkGivesNothingUntilItIsRestored() async throws {
+    @Test("a cut link passes nothing until it is restored") func cutLinkPassesNothingUntilItIsRestored() async throws {
         try await withRelay(.unshaped) { relay in
             relay.cut()
             let nothing = try? await Self.get("/10", range: nil, port: relay.port)
@@ -41,16 +41,16 @@ struct RelayTests {
     static let timed: [(LinkShape, UInt64)] = [
         // 400 ms of bytes, 40 ms for handshake and request, 30 ms for the first byte.
         (LinkShape(bitsPerSecond: 80_000_000, oneWayDelay: 10_000_000, firstByteDelay: 30_000_000), 4_000_000),
-        // A share that is less than the link.
+        // A share below the link's rate.
         (LinkShape(bitsPerSecond: 800_000_000, oneWayDelay: 0, bitsPerSecondOfConnection: 80_000_000), 4_000_000),
-        // Nothing but delay.
+        // Only delay.
         (LinkShape(bitsPerSecond: 1_000_000_000, oneWayDelay: 100_000_000), 1000),
     ]
 
-    /// Real time, because rate and delay are under test. The relay is never too fast; of a few tries, since the machine
-    /// may be busy, the best one is as slow as it should be to within 5 %.
-    @Test(arguments: timed)
-    func rateAndDelayAreKept(_ shape: LinkShape, _ bytes: UInt64) async throws {
+    /// Real time, because rate and delay are under test. A transfer is never too fast. The machine may be busy, so the
+    /// best of a few attempts must be within 5 % of the expected time.
+    @Test("keeps rate and delay", arguments: timed)
+    func keepsRateAndDelay(_ shape: LinkShape, _ bytes: UInt64) async throws {
         var best = Double.infinity
         for _ in 0..<5 where best > 1.05 {
             let figure = try await RelayCeiling.measure(shape, bytes: bytes)
@@ -62,7 +62,7 @@ struct RelayTests {
         #expect(best <= 1.05)
     }
 
-    @Test func aConnectionIsResetAfterSoManyBytes() async throws {
+    @Test("resets a connection after a number of bytes") func resetsConnectionAfterNumberOfBytes() async throws {
         try await withRelay(.unshaped) { relay in
             try await relay.begin(Link("none/reset=50000"))
             await #expect(throws: (any Error).self) {
@@ -75,7 +75,7 @@ struct RelayTests {
         }
     }
 
-    @Test func lossTakesSomeAnswersAndTheSameOnesAgain() async throws {
+    @Test("loses the same responses for the same seed") func losesSameResponsesForSameSeed() async throws {
         var lost: [[Bool]] = []
         for _ in 0..<2 {
             try await withRelay(.unshaped) { relay in
@@ -91,7 +91,7 @@ struct RelayTests {
         #expect((3...13).contains(lost[0].count { $0 }))
     }
 
-    @Test func anOutageBeginsAndEnds() async throws {
+    @Test("an outage begins and ends") func outageBeginsAndEnds() async throws {
         try await withRelay(.unshaped) { relay in
             try await relay.begin(Link("none/outage=0:0.3"))
             let began = MonotonicTime.now()
@@ -107,7 +107,7 @@ struct RelayTests {
         }
     }
 
-    @Test func links() throws {
+    @Test("parses links") func parsesLinks() throws {
         let link = try Link("wan/loss=0.02/outage=2:6/cap=20/reset=1000000/seed=7")
         #expect(link.shape.bitsPerSecond == 100_000_000)
         #expect(link.shape.bitsPerSecondOfConnection == 20_000_000)
@@ -117,10 +117,12 @@ struct RelayTests {
         #expect(link.faults.outage == .init(after: 2_000_000_000, lasting: 6_000_000_000))
     }
 
-    @Test(arguments: [
-        "", "moon", "wan/", "wan/loss", "wan/loss=2", "wan/cap=0", "wan/cap=-1", "wan/outage=1", "wan/x=1",
-    ])
-    func linksThatThereAreNot(_ name: String) throws {
+    @Test(
+        "rejects unknown links",
+        arguments: [
+            "", "moon", "wan/", "wan/loss", "wan/loss=2", "wan/cap=0", "wan/cap=-1", "wan/outage=1", "wan/x=1",
+        ])
+    func rejectsUnknownLinks(_ name: String) throws {
         let error = #expect(throws: LabError.self) { try Link(name) }
         #expect(error?.code == .usage)
     }
@@ -149,7 +151,7 @@ struct RelayTests {
         try outcome.get()
     }
 
-    /// Sends one request and gives the number of bytes that came until the server closed.
+    /// Sends one request and returns the number of bytes until the server closed.
     private static func get(_ path: String, range: String?, port: Int) async throws -> Int {
         let group = MultiThreadedEventLoopGroup.singleton
         let channel = try await ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port) { channel in
@@ -169,7 +171,7 @@ struct RelayTests {
     }
 }
 
-/// Answers each request with as many bytes as the last part of its path says, then closes.
+/// Answers each request with as many bytes as the last component of its path says, then closes.
 private final class ByteServer: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -5,7 +5,7 @@ import Testing
 
 /// Results files and their summaries.
 struct ResultsTests {
-    /// A results file that is gone after `body`.
+    /// Runs `body` with a results file, which is removed afterwards.
     private func withFile(_ text: String = "", _ body: (String) throws -> Void) throws {
         let directory = try Sys.makeTemporaryDirectory(in: "/tmp", prefix: "results-")
         defer { try? removeTree(directory) }
@@ -23,7 +23,7 @@ struct ResultsTests {
             + "\"mode\":\"\(mode)\",\"block\":\(block),\"took_s\":9,\"error\":\(failure),\(figures)}\n"
     }
 
-    @Test func whatIsWrittenIsRead() throws {
+    @Test("reads back written samples") func readsBackWrittenSamples() throws {
         try withFile(Self.line(mode: "rivulet", block: 3, ready: 2.5)) { path in
             let sample = try #require(try ResultsFile.read(path).samples.first)
             let file = try ResultsFile(path)
@@ -31,7 +31,7 @@ struct ResultsTests {
             let content = try ResultsFile.read(path)
             #expect(content.samples == [sample, sample])
             #expect(sample.key == .init(image: "a", edition: "small", network: "wan", mode: "rivulet", block: 3))
-            // A reader may count on every name.
+            // A reader may rely on every name.
             let text = try Files.text(path).split(separator: "\n")[1]
             for name in ["sandbox_s", "pull_s", "create_s", "start_s", "complete_s", "requests_to_ready", "error"] {
                 #expect(text.contains("\"\(name)\":null"))
@@ -39,7 +39,7 @@ struct ResultsTests {
         }
     }
 
-    @Test func aLineThatWasNotFinishedIsCutOff() throws {
+    @Test("truncates an unfinished line") func truncatesUnfinishedLine() throws {
         let whole = Self.line(mode: "rivulet", block: 0, ready: 2)
         try withFile(whole + whole.prefix(40)) { path in
             #expect(try ResultsFile.read(path).samples.count == 1)
@@ -49,22 +49,22 @@ struct ResultsTests {
         }
     }
 
-    @Test func aLineThatIsNotUnderstoodIsNamed() throws {
+    @Test("names a malformed line") func namesMalformedLine() throws {
         try withFile(Self.line(mode: "rivulet", block: 0, ready: 2) + "{\"record\":\"other\"}\n") { path in
             let error = #expect(throws: LabError.self) { try ResultsFile.read(path) }
             #expect(error?.message.contains("x.jsonl:2") == true)
         }
     }
 
-    @Test func whatIsNotThereIsEmpty() throws {
+    @Test("a missing file has no samples") func missingFileHasNoSamples() throws {
         let content = try ResultsFile.read("/nonexistent/x.jsonl")
         #expect(content.header == nil && content.samples.isEmpty)
     }
 
     // MARK: - Summaries
 
-    /// Of image a, rivulet takes 2 s everywhere and overlayfs 8 to 20 s, but for the block where it failed; of image b,
-    /// 3 s and 2 s.
+    /// For image a, rivulet takes 2 s everywhere and overlayfs 8 to 20 s, except for a failed block; for image b, 3 s
+    /// and 2 s.
     private static let compared: String = {
         var text = line(mode: "rivulet", block: 7, ready: 2)
         text += line(mode: "overlayfs", block: 7, ready: nil, error: "no room")
@@ -77,7 +77,7 @@ struct ResultsTests {
         return text
     }()
 
-    @Test func cellsCountFailures() throws {
+    @Test("cells count failures") func cellsCountFailures() throws {
         try withFile(Self.compared) { path in
             let summary = Summary(try ResultsFile.read(path))
             #expect(summary.cells.count == 4)
@@ -90,7 +90,7 @@ struct ResultsTests {
         }
     }
 
-    @Test func ratiosAreOfPairs() throws {
+    @Test("ratios compare pairs") func ratiosComparePairs() throws {
         try withFile(Self.compared) { path in
             let ratios = Summary(try ResultsFile.read(path)).ratios
             let win = try #require(ratios.first { $0.image == "a" })
@@ -109,7 +109,7 @@ struct ResultsTests {
         }
     }
 
-    @Test func fewBlocksSayNothing() throws {
+    @Test("few blocks give no verdict") func fewBlocksGiveNoVerdict() throws {
         let few = Self.compared.split(separator: "\n").filter { $0.contains("\"block\":0") }.joined(separator: "\n")
         try withFile(few + "\n") { path in
             let ratios = Summary(try ResultsFile.read(path)).ratios
@@ -118,7 +118,7 @@ struct ResultsTests {
         }
     }
 
-    @Test func summariesAreWrittenAndShown() throws {
+    @Test("writes and prints summaries") func writesAndPrintsSummaries() throws {
         try withFile(Self.compared) { path in
             let summary = Summary(try ResultsFile.read(path))
             try summary.write(beside: path)
@@ -128,7 +128,7 @@ struct ResultsTests {
         }
     }
 
-    @Test func durationsComeFromEarlierSamples() throws {
+    @Test("estimates durations from earlier samples") func estimatesDurationsFromEarlierSamples() throws {
         try withFile(Self.line(mode: "rivulet", block: 0, ready: 2)) { path in
             let directory = String(path.dropLast(8))
             let durations = Durations(from: directory)

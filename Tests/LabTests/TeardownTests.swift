@@ -3,14 +3,14 @@ import Lab
 import Testing
 
 struct TeardownTests {
-    /// The undone steps, in order.
+    /// The undone actions, in order.
     private let done = Guarded<[String]>([])
 
     private func note(_ name: String) -> @Sendable () -> Void {
         { [done] in done.withLock { $0.append(name) } }
     }
 
-    @Test func undoesInReverse() throws {
+    @Test("undoes in reverse order") func undoesInReverseOrder() throws {
         let teardown = Teardown()
         try teardown.add("a", note("a"))
         let part = try teardown.nested("part")
@@ -23,7 +23,7 @@ struct TeardownTests {
         #expect(done.withLock { $0.count } == 4)
     }
 
-    @Test func partsCanGoEarlier() throws {
+    @Test("parts can be undone earlier") func partsCanBeUndoneEarlier() throws {
         let teardown = Teardown()
         try teardown.add("a", note("a"))
         let part = try teardown.nested("part")
@@ -34,7 +34,7 @@ struct TeardownTests {
         #expect(done.withLock { $0 } == ["b", "a"])
     }
 
-    @Test func whatComesTooLateIsUndoneAtOnce() throws {
+    @Test("undoes late additions at once") func undoesLateAdditionsAtOnce() throws {
         let teardown = Teardown()
         teardown.run()
         let error = try #require(throws: LabError.self) { try teardown.add("late", note("late")) }

@@ -4,13 +4,15 @@ import Testing
 
 /// The rules of `LayerIndexBuilder.add`, one by one.
 @Suite struct BuilderRulesTests {
-    @Test(arguments: ["a/b", "./a/b", "/a/b", "../a/b", "../../a//b/", "x/../a/./b", "a/c/../b", "////a/b///"])
-    func everySpellingOfAPath(path: String) throws {
+    @Test(
+        "cleans every spelling of a path",
+        arguments: ["a/b", "./a/b", "/a/b", "../a/b", "../../a//b/", "x/../a/./b", "a/c/../b", "////a/b///"])
+    func cleansEverySpellingOfPath(path: String) throws {
         let expected = ["40755 3 /", "40755 2 /a", "100600 1 /a/b"]
         #expect(try Layers.describe([.file(path, mode: 0o600)]) == expected)
     }
 
-    @Test func anEmptyLayer() throws {
+    @Test("an empty layer has a root") func emptyLayerHasRoot() throws {
         let index = try Layers.index([])
         let tree = try TreeImage(bytes: index.tree)
         #expect(try Layers.describe(tree) == ["40755 2 /"])
@@ -22,20 +24,20 @@ import Testing
         #expect(table.chunkCount == 0 && table.extentCount == 0 && table.contentSize == 0)
     }
 
-    @Test(arguments: ["", "/", "./", ".", "..", "a/.."])
-    func theRootEntry(path: String) throws {
+    @Test("accepts an entry for the root", arguments: ["", "/", "./", ".", "..", "a/.."])
+    func acceptsEntryForRoot(path: String) throws {
         #expect(try Layers.describe([.directory(path, mode: 0o1777)]) == ["41777 2 /"])
     }
 
-    @Test func missingParentsAreMadeAndFilledLater() throws {
+    @Test("creates missing parents and fills them later") func createsMissingParentsAndFillsThemLater() throws {
         let entries: [LayerEntry] = [.file("a/b/c"), .directory("a/b", mode: 0o700), .directory("a", mode: 0o2750)]
         #expect(try Layers.describe(entries) == ["40755 3 /", "42750 3 /a", "40700 2 /a/b", "100644 1 /a/b/c"])
     }
 
-    @Test func theLaterOfTwoEntriesWins() throws {
+    @Test("the later of two entries wins") func laterOfTwoEntriesWins() throws {
         #expect(
             try Layers.describe([.file("a", mode: 0o600), .symlink("a", to: "b")]) == ["40755 2 /", "120777 1 /a -> b"])
-        // A directory replaced by a file goes with what is below it, and does not come back with another directory.
+        // A directory that a file replaces is dropped with its contents, and does not return with a later directory.
         let replaced: [LayerEntry] = [.file("d/below"), .file("d"), .directory("d")]
         #expect(
             try Layers.describe(replaced) == ["40755 3 /", "40755 2 /d trusted.overlay.opaque=y"])
@@ -46,9 +48,9 @@ import Testing
         #expect(try Layers.describe(merged) == ["40755 3 /", "40711 2 /d user.a=1 user.b=2", "100644 1 /d/f"])
     }
 
-    @Test func whiteouts() throws {
+    @Test("converts whiteouts") func convertsWhiteouts() throws {
         #expect(try Layers.describe([.file("d/.wh.gone")]) == ["40755 3 /", "40755 2 /d", "20000 1 /d/gone"])
-        // An entry of the same name wins, whichever comes first; a directory then hides the lower one.
+        // An entry of the same name wins in either order; a directory then hides the lower one.
         for entries in [[LayerEntry.file(".wh.f"), .file("f")], [.file("f"), .file(".wh.f")]] {
             #expect(try Layers.describe(entries) == ["40755 2 /", "100644 1 /f"])
         }
@@ -60,7 +62,7 @@ import Testing
             try Layers.describe([.file("d/.wh..wh..opq"), .file("d/f")])
                 == ["40755 3 /", "40755 2 /d trusted.overlay.opaque=y", "100644 1 /d/f"])
         #expect(try Layers.describe([.file(".wh..wh..opq")]) == ["40755 2 / trusted.overlay.opaque=y"])
-        // What AUFS keeps for itself, and what lies below names that nobody may see.
+        // AUFS's own names, and everything below hidden names.
         #expect(
             try Layers.describe([.directory(".wh..wh.plnk"), .file(".wh..wh.plnk/12.3"), .file(".wh.x/y")])
                 == ["40755 2 /"])
@@ -68,7 +70,7 @@ import Testing
         #expect(try Layers.describe([.file(".wh." + longest)]) == ["40755 2 /", "20000 1 /" + longest])
     }
 
-    @Test func overlayAttributesCount() throws {
+    @Test("interprets overlay attributes") func interpretsOverlayAttributes() throws {
         #expect(
             try Layers.describe([
                 .directory("d", xattrs: [("trusted.overlay.opaque", "y"), ("trusted.overlay.redirect", "/etc")]),
@@ -76,7 +78,7 @@ import Testing
             ]) == ["40755 4 /", "40755 2 /d trusted.overlay.opaque=y", "40755 2 /e trusted.other=1"])
     }
 
-    @Test func attributesThatLinuxWouldNotTakeAreLeftOut() throws {
+    @Test("drops attributes that Linux rejects") func dropsAttributesThatLinuxRejects() throws {
         let entries: [LayerEntry] = [
             .file(
                 "f",
@@ -88,7 +90,7 @@ import Testing
         #expect(try Layers.describe(entries) == ["40755 2 /", "100644 1 /f user.kept="])
     }
 
-    @Test func hardLinks() throws {
+    @Test("resolves hard links") func resolvesHardLinks() throws {
         let forwardAndChained: [LayerEntry] = [
             .link("a", to: "b"), .link("b", to: "./d/c"), .file("d/c", mode: 0o751), .link("d/e", to: "/a"),
             .symlink("s", to: "nowhere"), .link("t", to: "s"),
@@ -98,24 +100,26 @@ import Testing
                 "40755 3 /", "100751 4 /a", "100751 4 /b = /a", "40755 2 /d", "100751 4 /d/c = /a",
                 "100751 4 /d/e = /a", "120777 2 /s -> nowhere", "120777 2 /t = /s -> nowhere",
             ])
-        // A link whose name is taken by something else afterwards, and one that came to replace a file.
+        // A link whose name another entry takes later, and one that replaces a file.
         #expect(
             try Layers.describe([
                 .file("a"), .link("b", to: "a"), .file("b", mode: 0o600), .file("c"), .link("c", to: "a"),
             ])
                 == ["40755 2 /", "100644 2 /a", "100600 1 /b", "100644 2 /c = /a"])
-        // A link below something that was replaced needs no target any more.
+        // A link below a replaced directory needs no target.
         #expect(
             try Layers.describe([.link("d/x", to: "nowhere"), .file("d")]) == ["40755 2 /", "100644 1 /d"])
     }
 
-    @Test(arguments: [
-        [LayerEntry.link("a", to: "missing")], [.link("a", to: "a")], [.link("a", to: "b"), .link("b", to: "a")],
-        [.directory("d"), .link("a", to: "d")], [.link("a", to: "/")], [.link("a", to: "")],
-        [.file(".wh.gone"), .link("a", to: "gone")], [.file(".wh.gone"), .link("a", to: ".wh.gone")],
-        [.file("d/f"), .link("d/g", to: "d/f/h")], [.file("d/f"), .link("a", to: "d/f"), .link("d", to: "a")],
-    ])
-    func badHardLinks(entries: [LayerEntry]) throws {
+    @Test(
+        "rejects bad hard links",
+        arguments: [
+            [LayerEntry.link("a", to: "missing")], [.link("a", to: "a")], [.link("a", to: "b"), .link("b", to: "a")],
+            [.directory("d"), .link("a", to: "d")], [.link("a", to: "/")], [.link("a", to: "")],
+            [.file(".wh.gone"), .link("a", to: "gone")], [.file(".wh.gone"), .link("a", to: ".wh.gone")],
+            [.file("d/f"), .link("d/g", to: "d/f/h")], [.file("d/f"), .link("a", to: "d/f"), .link("d", to: "a")],
+        ])
+    func rejectsBadHardLinks(entries: [LayerEntry]) throws {
         let error = #expect(throws: LayerIndexError.self) { try Layers.index(entries) }
         #expect(error?.code == .badHardLink)
     }
@@ -142,13 +146,13 @@ import Testing
         (.invalidEntry, [LayerEntry(path: [97], attributes: NodeAttributes(size: 1))]),
     ]
 
-    @Test(arguments: badEntries.indices) func badEntry(number: Int) throws {
+    @Test("rejects a bad entry", arguments: badEntries.indices) func rejectsBadEntry(number: Int) throws {
         let (code, entries) = Self.badEntries[number]
         let error = #expect(throws: LayerIndexError.self) { try Layers.index(entries) }
         #expect(error?.code == code, "\(error?.message ?? "")")
     }
 
-    @Test func limits() throws {
+    @Test("enforces limits") func enforcesLimits() throws {
         var limits = IndexLimits.standard
         limits.entryCount = 10
         let nine = (1..<10).map { LayerEntry.file("f\($0)") }
@@ -169,7 +173,7 @@ import Testing
         #expect(error?.code == .limit)
         error = #expect(throws: LayerIndexError.self) { try Layers.index([], extents: 3, limits: limits) }
         #expect(error?.code == .limit)
-        // Limits beyond what the formats can say are cut to that, not believed.
+        // Limits beyond the capacity of the formats are clamped.
         limits.chunkLength = .max
         limits.extentLength = .max
         limits.decodedLength = .max
@@ -181,7 +185,7 @@ import Testing
         #expect(error?.code == .invalidEntry)
     }
 
-    @Test func attributesAreKept() throws {
+    @Test("preserves attributes") func preservesAttributes() throws {
         var entries: [LayerEntry] = []
         var expected: [String: NodeAttributes] = [:]
         for (number, seconds) in [Int64.min, -1, 0, 1, 1 << 33, Int64.max].enumerated() {
@@ -199,7 +203,7 @@ import Testing
         }
     }
 
-    @Test func theSameBytesEveryTime() throws {
+    @Test("builds the same bytes each time") func buildsSameBytesEachTime() throws {
         var random = RandomLayer(seed: 1)
         var first: LayerIndexBytes?
         for _ in 0..<3 {
@@ -210,7 +214,7 @@ import Testing
             }
             first = layer.index
         }
-        // The order of the entries does not show, where it does not matter.
+        // The order of the entries does not matter here.
         let entries: [LayerEntry] = [.directory("a"), .file("a/b"), .file("c"), .symlink("d", to: "e")]
         #expect(try Layers.index(entries).tree == Layers.index(entries.reversed()).tree)
     }

@@ -2,14 +2,14 @@ import Base
 import LayerIndex
 import Testing
 
-/// `ChainMerger`, case by case.
+/// The rules of `ChainMerger`, case by case.
 @Suite struct ChainMergerTests {
-    @Test func whiteoutsAndOpaqueDirectories() throws {
+    @Test("applies whiteouts and opaque directories") func appliesWhiteoutsAndOpaqueDirectories() throws {
         let lower: [LayerEntry] = [.file("d/a"), .file("d/b"), .file("e/a"), .file("f")]
         #expect(
             try Layers.merge([lower, [.file("d/.wh.a"), .file("e/.wh..wh..opq"), .file("e/c"), .file(".wh.f")]])
                 == ["40755 4 /", "40755 2 /d", "100644 1 /d/b", "40755 2 /e", "100644 1 /e/c"])
-        // Hidden once, made again above, hidden again.
+        // Hidden, recreated above, and hidden again.
         #expect(
             try Layers.merge([lower, [.file(".wh.d")], [.file("d/new")]])
                 == [
@@ -20,14 +20,14 @@ import Testing
                 lower, [.file(".wh.d"), .file(".wh.e")], [.file("d/x"), .file(".wh.f")], [.file(".wh.d")],
             ]) == ["40755 2 /"])
         #expect(try Layers.merge([lower, [.file(".wh..wh..opq")]]) == ["40755 2 /"])
-        // A whiteout of nothing, and an opaque directory over nothing.
+        // A whiteout without a target, and an opaque directory over nothing.
         #expect(
             try Layers.merge([[.file("d/.wh.x"), .file("o/.wh..wh..opq")]]) == [
                 "40755 4 /", "40755 2 /d", "40755 2 /o",
             ])
     }
 
-    @Test func replacedKinds() throws {
+    @Test("an upper entry of another kind replaces the lower") func upperEntryOfAnotherKindReplacesLower() throws {
         #expect(
             try Layers.merge([[.file("d/below")], [.file("d", mode: 0o600)]]) == ["40755 2 /", "100600 1 /d"])
         #expect(
@@ -36,7 +36,7 @@ import Testing
         #expect(try Layers.merge([[.file("x")], [.symlink("x", to: "y")]]) == ["40755 2 /", "120777 1 /x -> y"])
     }
 
-    @Test func directoriesTakeTheUpperAttributes() throws {
+    @Test("directories take the upper attributes") func directoriesTakeUpperAttributes() throws {
         #expect(
             try Layers.merge([
                 [
@@ -49,7 +49,7 @@ import Testing
             ])
     }
 
-    @Test func linksAreCountedAnew() throws {
+    @Test("recounts links") func recountsLinks() throws {
         #expect(
             try Layers.merge([
                 [.file("a"), .link("b", to: "a"), .link("d/c", to: "a"), .file("s/x"), .file("s/y/z")],
@@ -61,7 +61,7 @@ import Testing
             ])
     }
 
-    @Test func filesKeepTheirLayer() throws {
+    @Test("files keep their layer") func filesKeepTheirLayer() throws {
         var layers: [(tree: TreeImage, digest: Digest)] = []
         for number in 0..<3 {
             let digest = Digest.of([UInt8(number)])
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func refusals() throws {
+    @Test("rejects invalid chains") func rejectsInvalidChains() throws {
         var error = #expect(throws: LayerIndexError.self) { try ChainMerger.merge([]) }
         #expect(error?.code == .invalidEntry)
         let tree = try Layers.tree([.file("a/b/c")])
@@ -102,8 +102,8 @@ import Testing
         }
     }
 
-    /// 128 layers: each hides a file of the one below and adds to one directory.
-    @Test func manyLayers() throws {
+    /// 128 layers, each hiding a file of the one below and adding to one directory.
+    @Test("merges 128 layers") func merges128Layers() throws {
         var layers: [[LayerEntry]] = []
         for number in 0..<128 {
             layers.append([.file("d/f\(number)"), .file("d/.wh.f\(number - 1)"), .directory("own\(number)/sub")])

@@ -3,10 +3,10 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Places of files in the content space, and the chunk and extent tables.
+/// The positions of files in the content space, and the chunk and extent tables.
 @Suite struct ContentLayoutTests {
-    @Test func filesLieAsInTheBlob() throws {
-        // The tree's order is a, b, c, the archive's c, a, b, and the blob's b, c, a; extents 0 and 4 are not used.
+    @Test("orders files as in the blob") func ordersFilesAsInBlob() throws {
+        // The tree's order is a, b, c, the archive's c, a, b, and the blob's b, c, a; extents 0 and 4 are unused.
         let entries: [LayerEntry] = [
             .file("c", pieces: [(2, 512, 100), (3, 0, 5000)]), .file("a", pieces: [(3, 6000, 1)]),
             .file("b", pieces: [(1, 0, 4096), (2, 0, 10)]), .file("empty"),
@@ -31,7 +31,7 @@ import Testing
         #expect(table.chunk(3).digest == .of(Array("c 100".utf8)))
     }
 
-    @Test func extentsMayBeAddedInAnyOrder() throws {
+    @Test("accepts extents in any order") func acceptsExtentsInAnyOrder() throws {
         var builder = LayerIndexBuilder(blobDigest: Layers.digest, blobSize: 100)
         let last = try builder.addExtent(ByteRange(offset: 50, end: 100), codec: .raw)
         let first = try builder.addExtent(ByteRange(offset: 0, end: 50), codec: .gzip)
@@ -67,13 +67,13 @@ import Testing
         #expect(table.extent(0).decodedLength == 7)
         #expect((0..<4).map { table.chunk($0).isZeros } == [true, false, true, true])
         #expect((0..<4).map { table.chunk($0).extent } == [0, 0, 0, 0])
-        // Files of nothing but zeros come last.
+        // Files of zeros come last.
         let files = try Listing(try TreeImage(bytes: index.tree)).files
         #expect(files[Array("/a".utf8)]?.content.offset == 4096)
     }
 
     static let refused: [(LayerIndexError.Code, [LayerEntry])] = [
-        // Interleaved: each file comes back to an extent before the other's last.
+        // Interleaved: each file returns to an extent before the other's last.
         (.unordered, [.file("a", pieces: [(0, 0, 1), (2, 0, 1)]), .file("b", pieces: [(1, 0, 1), (3, 0, 1)])]),
         (.unordered, [.file("a", pieces: [(1, 0, 1), (0, 0, 1)])]),
         (.unordered, [.file("a", pieces: [(0, 5, 1), (0, 0, 1)])]),
@@ -87,13 +87,14 @@ import Testing
         (.limit, [.file("a", pieces: [(0, .max, 1)])]),
     ]
 
-    @Test(arguments: refused.indices) func isRefused(number: Int) throws {
+    @Test("rejects interleaved and overlapping pieces", arguments: refused.indices)
+    func rejectsInterleavedAndOverlappingPieces(number: Int) throws {
         let (code, entries) = Self.refused[number]
         let error = #expect(throws: LayerIndexError.self) { try Layers.index(entries, extents: 4) }
         #expect(error?.code == code, "\(error?.message ?? "")")
     }
 
-    @Test func badExtents() throws {
+    @Test("rejects bad extents") func rejectsBadExtents() throws {
         func refusal(_ ranges: ByteRange...) -> LayerIndexError.Code? {
             do throws(LayerIndexError) {
                 var builder = LayerIndexBuilder(blobDigest: Layers.digest, blobSize: 1 << 30)
@@ -112,7 +113,7 @@ import Testing
         #expect(refusal(ByteRange(offset: 10, end: 20), ByteRange(offset: 0, end: 10)) == nil)
     }
 
-    @Test func piecesMustCoverTheFile() throws {
+    @Test("pieces must cover the file") func piecesMustCoverFile() throws {
         for (offset, length, size) in [(0, 9, 10), (1, 9, 10), (0, 11, 10), (1, 10, 10)] as [(UInt64, UInt64, UInt64)] {
             var entry = LayerEntry.file("a", pieces: [(0, 0, length)])
             entry.pieces[0].fileOffset = offset
@@ -122,7 +123,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [UInt64(1), 2, .random(in: 0...UInt64.max)]) func chunksOfARange(seed: UInt64) throws {
+    @Test("finds the chunks of a range", arguments: [UInt64(1), 2, .random(in: 0...UInt64.max)])
+    func findsChunksOfRange(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         var entries: [LayerEntry] = []
         for number in 0..<UInt32(40) {
@@ -146,7 +148,7 @@ import Testing
         #expect(table.chunks(overlapping: ByteRange(offset: 0, end: .max)) == 0..<table.chunkCount)
     }
 
-    /// A file of `size` bytes in pieces of 64 MiB, one an extent.
+    /// A file of `size` bytes in pieces of 64 MiB, one for each extent.
     static func huge(_ path: String, size: UInt64) throws -> LayerIndexBytes {
         var builder = LayerIndexBuilder(blobDigest: Layers.digest, blobSize: .max)
         var pieces: [(extent: UInt32, inner: UInt64, length: UInt64)] = []
@@ -163,7 +165,7 @@ import Testing
         return try builder.finish()
     }
 
-    @Test func hugeFiles() throws {
+    @Test("supports huge files") func supportsHugeFiles() throws {
         let size: UInt64 = 8 << 40
         let index = try Self.huge("huge", size: size)
         let tree = try TreeImage(bytes: index.tree)

@@ -3,11 +3,11 @@ import Foundation
 import LayerIndex
 import Testing
 
-/// The seeds of FuzzTree and FuzzChunks: our own writer's output for small layers, behind the byte that tells those
-/// targets to take the rest verbatim.
+/// The seeds of the fuzzers of trees and chunk tables: what our own writer makes of small layers, behind the byte by
+/// which those fuzzers know bytes to be taken as they are.
 ///
-/// The seeds are committed because the fuzzer starts from files. `RIVULET_WRITE_FUZZ_SEEDS=1` in the environment of
-/// this test rewrites them after a change of the layout.
+/// They are committed, as the fuzzers start from files. `RIVULET_WRITE_FUZZ_SEEDS=1` in the environment of this test
+/// rewrites them after a change of the layout.
 struct FuzzSeedTests {
     private static let verbatim: UInt8 = 1
 
@@ -73,7 +73,7 @@ struct FuzzSeedTests {
                 try wanted.write(to: file)
             }
             let found = try Data(contentsOf: file)
-            #expect(found == wanted, "\(seed.fuzzer)/\(seed.name) has another layout: rewrite the seeds")
+            #expect(found == wanted, "\(seed.fuzzer)/\(seed.name) has another layout: write the seeds again")
         }
     }
 

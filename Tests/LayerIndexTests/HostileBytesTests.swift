@@ -3,7 +3,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Indexes with wrong bytes: an error or another tree, but never a trap, and never more work than the limits allow.
+/// Damaged indexes: they give an error or another tree, but never a trap, and never more work than the limits allow.
 @Suite struct HostileBytesTests {
     static let seeds = (0..<20).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)]
 
@@ -17,7 +17,7 @@ import Testing
         return state
     }
 
-    /// Makes the checksum of a tree's superblock right.
+    /// Recomputes the checksum of a tree's superblock.
     static func repairTree(_ tree: inout [UInt8]) {
         guard tree.count >= 4096 else { return }
         tree.setLittleEndian(UInt32(0), at: 1028)
@@ -30,7 +30,7 @@ import Testing
         table.setLittleEndian(checksum(table), at: 12)
     }
 
-    /// Changes a few bytes, anywhere or in the first `head` bytes; now and then cuts the end off.
+    /// Changes a few bytes, anywhere or in the first `head` bytes; occasionally truncates.
     static func damage(_ bytes: inout [UInt8], head: Int, _ random: inout SeededRandom) {
         if random.next() % 10 == 0 { bytes.removeLast(Int.random(in: 0...bytes.count, using: &random)) }
         guard !bytes.isEmpty else { return }
@@ -41,7 +41,7 @@ import Testing
             case 0: bytes[position] ^= 1 << UInt8.random(in: 0..<8, using: &random)
             case 1: bytes[position] = [0, 1, 0x7F, 0x80, 0xFF].randomElement(using: &random) ?? 0
             default:
-                // A run copied from elsewhere: valid records in wrong places.
+                // Copies a run from elsewhere: valid records in wrong places.
                 let source = Int.random(in: 0..<bytes.count, using: &random)
                 let count = min(Int.random(in: 1...64, using: &random), bytes.count - max(source, position))
                 bytes.replaceSubrange(position..<position + count, with: Array(bytes[source..<source + count]))
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    /// Reads everything that can be reached, by every accessor. Gives whether all of it made sense.
+    /// Reads everything reachable through every accessor. Returns true if all of it was valid.
     static func readAll(_ bytes: [UInt8]) -> Bool {
         var limits = IndexLimits.standard
         limits.entryCount = 20_000
@@ -57,7 +57,7 @@ import Testing
         do throws(LayerIndexError) {
             let tree = try TreeImage(bytes: bytes)
             let whole = Result { () throws(LayerIndexError) in try tree.verify(limits: limits) }
-            // And without the order that verification keeps.
+            // Also without the order that verification imposes.
             for inode in stride(from: 0, to: UInt64(bytes.count / 32 + 10), by: bytes.count / 8192 + 1) {
                 _ = try? tree.attributes(inode)
                 _ = try? tree.content(inode)
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test(arguments: seeds) func trees(seed: UInt64) throws {
+    @Test("survives damaged trees", arguments: seeds) func survivesDamagedTrees(seed: UInt64) throws {
         var random = RandomLayer(seed: seed)
         guard let layer = try random.layer(60, salt: 1) else { return }
         #expect(Self.readAll(layer.index.tree))
@@ -92,7 +92,7 @@ import Testing
         #expect(refused > 10, "seed \(seed)")
     }
 
-    @Test(arguments: seeds) func tables(seed: UInt64) throws {
+    @Test("survives damaged tables", arguments: seeds) func survivesDamagedTables(seed: UInt64) throws {
         var random = RandomLayer(seed: seed)
         guard let layer = try random.layer(60, salt: 1) else { return }
         var damage = SeededRandom(seed: seed)
@@ -101,7 +101,7 @@ import Testing
             Self.damage(&bytes, head: 400, &damage)
             Self.repairTable(&bytes)
             guard let table = try? ChunkTable(bytes: bytes) else { continue }
-            // What was let in keeps every promise.
+            // An accepted table keeps every promise.
             var end: UInt64 = 0
             for number in 0..<table.chunkCount {
                 let chunk = table.chunk(number)
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func everyTruncation() throws {
+    @Test("rejects every truncation") func rejectsEveryTruncation() throws {
         let index = try Layers.index([.file("d/f", pieces: [(0, 0, 10)]), .symlink("s", to: "t")], extents: 1)
         for count in stride(from: 0, to: index.tree.count, by: 61) {
             var bytes = Array(index.tree[..<count])
@@ -129,8 +129,8 @@ import Testing
         }
     }
 
-    /// Without a repaired checksum not one bit goes unnoticed in a chunk table, nor in a superblock.
-    @Test func everyBit() throws {
+    /// Without a repaired checksum, every flipped bit in a chunk table or superblock is detected.
+    @Test("detects every flipped bit") func detectsEveryFlippedBit() throws {
         let index = try Layers.index([.file("f", pieces: [(0, 0, 10)])], extents: 1)
         for bit in 0..<index.chunks.count * 8 {
             var bytes = index.chunks
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func indexesOfOthersAreForeign() throws {
+    @Test("rejects foreign indexes") func rejectsForeignIndexes() throws {
         let index = try Layers.index([.file("f")])
         for bytes in [[], [UInt8](repeating: 0, count: 8192), index.chunks] {
             #expect(throws: LayerIndexError.self) { try TreeImage(bytes: bytes) }
@@ -161,13 +161,13 @@ import Testing
         #expect(error?.code == .foreign)
     }
 
-    /// A directory that contains itself, many times over.
-    @Test func aTreeWithinItself() throws {
+    /// A directory that contains itself, many times.
+    @Test("bounds a tree that contains itself") func boundsTreeThatContainsItself() throws {
         let index = try Layers.index((0..<8).map { .directory("d/e\($0)") } + [.directory("x", mode: 0o700)])
         let tree = try TreeImage(bytes: index.tree)
         let child = try #require(try [UInt8]("d".utf8).withUnsafeBytes { try tree.lookup(tree.rootInode, $0) })
         var bytes = index.tree
-        // Every entry that leads to one of d's directories leads to d.
+        // Every entry that refers to one of d's directories refers to d.
         for number in 0..<8 {
             let inode = try #require(
                 try [UInt8]("e\(number)".utf8).withUnsafeBytes { try tree.lookup(child, $0) })

@@ -3,10 +3,10 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Trees at the ends of what there is.
+/// Trees of extreme shapes.
 @Suite struct LargeTreeTests {
-    /// 60,000 names in one directory: hundreds of blocks, found by their names and listed from every cookie.
-    @Test func aLargeDirectory() throws {
+    /// 60,000 names in one directory: hundreds of blocks, searched by name and listed from every cookie.
+    @Test("searches and lists a large directory") func searchesAndListsLargeDirectory() throws {
         var random = SeededRandom(seed: 7)
         var names = Set<String>()
         while names.count < 60_000 {
@@ -44,7 +44,7 @@ import Testing
         try Tools.expectSound(index.tree, devices: [0], "a large directory")
     }
 
-    @Test func aDeepTree() throws {
+    @Test("supports a deep tree") func supportsDeepTree() throws {
         let path = (0..<1000).map { "d\($0 % 10)" }.joined(separator: "/") + "/f"
         let tree = try Layers.tree([.file(path)])
         try tree.verify()
@@ -54,8 +54,9 @@ import Testing
         #expect(merged.inodeCount == 1002)
     }
 
-    /// Chains of links forwards and backwards, which take quadratic time when each is followed to its end.
-    @Test(arguments: [false, true]) func aLongChainOfLinks(forward: Bool) throws {
+    /// Chains of links in both directions, which take quadratic time if each is followed to its end.
+    @Test("resolves a long chain of links in linear time", arguments: [false, true])
+    func resolvesLongChainOfLinksInLinearTime(forward: Bool) throws {
         let count = 60_000
         var entries = [LayerEntry.file("l0")]
         for number in 1..<count { entries.append(.link("l\(number)", to: "l\(number - 1)")) }
@@ -67,8 +68,8 @@ import Testing
         try tree.verify()
     }
 
-    /// As many attributes as fit, all of one file, and each given twice.
-    @Test func manyAttributes() throws {
+    /// As many attributes as fit, all on one file, each given twice.
+    @Test("stores as many attributes as fit") func storesAsManyAttributesAsFit() throws {
         let xattrs = (0..<20_000).map { ("user.\($0)", "") }
         let tree = try Layers.tree([.file("f", xattrs: xattrs + xattrs.map { ($0.0, "2") })])
         let inode = try #require(try [UInt8]("f".utf8).withUnsafeBytes { try tree.lookup(tree.rootInode, $0) })
@@ -81,7 +82,7 @@ import Testing
     }
 
     /// More layers than the device table of an image can hold before the root's inode.
-    @Test func manyDevices() throws {
+    @Test("rejects too many devices") func rejectsTooManyDevices() throws {
         var layers: [(tree: TreeImage, digest: Digest)] = []
         for number in 0..<1000 {
             let digest = Digest.of(Array("\(number)".utf8))

@@ -9,7 +9,7 @@ extension LayerEntry {
             xattrs: xattrs.map { (Array($0.0.utf8), Array($0.1.utf8)) })
     }
 
-    /// An empty file; the mode tells it from others.
+    /// An empty file, identified by its mode.
     static func file(_ path: String, mode: UInt16 = 0o644, xattrs: [(String, String)] = []) -> LayerEntry {
         LayerEntry(
             path: Array(path.utf8), kind: .regular, attributes: NodeAttributes(mode: mode),
@@ -24,7 +24,7 @@ extension LayerEntry {
         LayerEntry(path: Array(path.utf8), kind: .symlink, linkTarget: Array(target.utf8))
     }
 
-    /// A file whose bytes lie in the extents given, in pieces of the lengths given.
+    /// A file with pieces in the given extents.
     static func file(_ path: String, pieces: [(extent: UInt32, inner: UInt64, length: UInt64)]) -> LayerEntry {
         var entry = LayerEntry(path: Array(path.utf8), attributes: NodeAttributes(mode: 0o644))
         for piece in pieces {
@@ -42,7 +42,7 @@ extension LayerEntry {
 enum Layers {
     static let digest = Digest.of(Array("layer".utf8))
 
-    /// The index of a layer with `extents` of 1000 bytes each, end to end.
+    /// The index of a layer with `extents` contiguous extents of 1000 bytes each.
     static func index(
         _ entries: [LayerEntry], extents: Int = 0, digest: Digest = digest, limits: IndexLimits = .standard,
         prefetch: PrefetchHint = .unknown
@@ -61,7 +61,7 @@ enum Layers {
         try TreeImage(bytes: try index(entries, digest: digest).tree)
     }
 
-    /// Describes a tree, one line a name: mode in octal, links, path, and the rest.
+    /// Describes a tree, one line for each name: mode in octal, links, path, and attributes.
     static func describe(_ tree: TreeImage) throws -> [String] {
         try Listing(tree).files.map { path, file in
             var line = String(file.attributes.mode, radix: 8) + " \(file.attributes.linkCount) "
@@ -80,7 +80,7 @@ enum Layers {
         try describe(try tree(entries))
     }
 
-    /// Merges such layers, bottom first, and describes the result.
+    /// Describes the chain of such layers, bottom first.
     static func merge(_ layers: [[LayerEntry]]) throws -> [String] {
         var trees: [(tree: TreeImage, digest: Digest)] = []
         for (number, entries) in layers.enumerated() {

@@ -4,27 +4,27 @@ import Linux
 import SystemPackage
 import Testing
 
-/// One name in a tree.
+/// The facts about one name in a tree.
 struct ListedFile: Equatable {
-    /// The size of a directory is taken as 0: each file system has its own.
+    /// The size of a directory counts as 0: each file system has its own.
     var attributes = NodeAttributes()
-    /// The first of the names of its inode: tells hard links apart from copies.
+    /// The first name of its inode, which tells hard links from copies.
     var firstName: [UInt8] = []
     var xattrs: [[UInt8]: [UInt8]] = [:]
     var target: [UInt8] = []
-    /// Known to the reference only.
+    /// Known only to the reference.
     var pieces: [ContentPiece] = []
-    /// Known to the reference and to the image only, for files that have bytes.
+    /// Known only to the reference and to the image, for files with bytes.
     var layer = 0
-    /// Known to the image only.
+    /// Known only to the image.
     var content = ByteRange(offset: 0, end: 0)
 }
 
-/// A whole tree by path, the root's being empty.
+/// A whole tree by path; the root's is empty.
 struct Listing {
     var files: [[UInt8]: ListedFile]
 
-    /// Finds `firstName` for inodes known by number.
+    /// Finds `firstName` for inodes with known numbers.
     init(files: [[UInt8]: ListedFile], inodes: [[UInt8]: UInt64]) {
         var first: [UInt64: [UInt8]] = [:]
         for (path, inode) in inodes {
@@ -39,7 +39,7 @@ struct Listing {
         self.files = files
     }
 
-    /// All of `tree`, checking on the way that a lookup finds what a listing shows.
+    /// Lists `tree`, and checks that lookups find the listed entries.
     init(_ tree: TreeImage) throws {
         var files: [[UInt8]: ListedFile] = [:]
         var inodes: [[UInt8]: UInt64] = [:]
@@ -89,7 +89,7 @@ struct Listing {
         self.init(files: files, inodes: inodes)
     }
 
-    /// All that the kernel shows below `root`.
+    /// Lists everything that the kernel shows below `root`.
     init(directory root: String) throws {
         var files: [[UInt8]: ListedFile] = [:]
         var inodes: [[UInt8]: UInt64] = [:]
@@ -119,7 +119,7 @@ struct Listing {
         self.init(files: files, inodes: inodes)
     }
 
-    /// Records an issue for each difference; what only one side can know is left out.
+    /// Records an issue for each difference, except in facts that only one side knows.
     func expectSame(as other: Listing, _ comment: Comment, layers: Bool = false) {
         for path in Set(files.keys).union(other.files.keys) {
             guard var left = files[path], var right = other.files[path] else {

@@ -5,7 +5,7 @@ import Testing
 
 /// Indexes in files, mapped.
 @Suite struct MappingTests {
-    /// The first random layer in which every hard link has its target.
+    /// Returns the first random layer in which every hard link has a target.
     static func goodLayer() throws -> BuiltLayer? {
         for seed in UInt64(3)..<60 {
             var random = RandomLayer(seed: seed)
@@ -14,7 +14,7 @@ import Testing
         return nil
     }
 
-    @Test func aMappedIndexReadsLikeOneInMemory() throws {
+    @Test("a mapped index reads like one in memory") func mappedIndexReadsLikeOneInMemory() throws {
         let layer = try #require(try Self.goodLayer())
         try withTemporaryDirectory { directory in
             try Tools.write(layer.index.tree, to: "\(directory)/tree.erofs")
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    @Test func anEmptyFileIsForeign() throws {
+    @Test("rejects an empty file") func rejectsEmptyFile() throws {
         try withTemporaryDirectory { directory in
             try Tools.write([], to: "\(directory)/empty")
             let mapping = try MappedFile(path: "\(directory)/empty")

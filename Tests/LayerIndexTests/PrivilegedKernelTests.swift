@@ -4,10 +4,12 @@ import Linux
 import TestSupport
 import Testing
 
-/// The kernel's own EROFS reads what we write. Needs root, and a kernel with file-backed EROFS mounts (6.12).
+/// The kernel's own EROFS reads our images. Needs root, and a kernel with file-backed EROFS mounts (6.12).
 @Suite(.serialized) struct PrivilegedKernelTests {
-    @Test(arguments: (0..<12).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)])
-    func layer(seed: UInt64) throws {
+    @Test(
+        "the kernel reads a random layer",
+        arguments: (0..<12).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)])
+    func kernelReadsRandomLayer(seed: UInt64) throws {
         let comment: Comment = "seed \(seed)"
         var random = RandomLayer(seed: seed &+ 100)
         guard let layer = try random.layer(300, salt: 1) else { return }
@@ -19,8 +21,10 @@ import Testing
         }
     }
 
-    @Test(arguments: (0..<8).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)])
-    func chain(seed: UInt64) throws {
+    @Test(
+        "the kernel reads a random chain",
+        arguments: (0..<8).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)])
+    func kernelReadsRandomChain(seed: UInt64) throws {
         var random = RandomLayer(seed: seed &+ 200)
         var layers: [BuiltLayer] = []
         for number in 0..<4 {
@@ -37,8 +41,8 @@ import Testing
         }
     }
 
-    /// The same image with its layers' content behind it, in one file, and no devices: "flat" addressing, Linux 6.4.
-    @Test func oneFlatFile() throws {
+    /// The same image followed by its layers' content in one file, without devices: "flat" addressing, Linux 6.4.
+    @Test("the kernel reads a flat file") func kernelReadsFlatFile() throws {
         var random = RandomLayer(seed: 11)
         var layers: [BuiltLayer] = []
         for number in UInt8(0)..<6 {
@@ -57,8 +61,8 @@ import Testing
         }
     }
 
-    /// A file of 8 TiB, the largest that one chunk index can say, to its last byte.
-    @Test func aHugeFile() throws {
+    /// A file of 8 TiB, the largest for one chunk index, to its last byte.
+    @Test("the kernel reads a file of 8 TiB") func kernelReadsFileOf8TiB() throws {
         let size: UInt64 = 8 << 40
         let index = try ContentLayoutTests.huge("huge", size: size)
         try Tools.withMounted(index.tree, devices: [size]) { point, devices in

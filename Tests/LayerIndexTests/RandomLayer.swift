@@ -3,12 +3,12 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Layers of random entries: few names, so that they meet, among them the ones that are hard to sort or to write.
+/// Layers of random entries. The names are few, so that they collide, and some are hard to sort or to write.
 struct RandomLayer {
     var random: SeededRandom
-    /// Paths that hard links may name: now and then one is a directory by then, or gone.
+    /// Candidates for targets of hard links; some have become directories or are gone.
     private var linkable: [[UInt8]] = []
-    /// Set towards the end of a layer: what is linked to is seldom replaced by then.
+    /// Set towards the end of a layer, when targets are rarely replaced.
     private var allowsLinks = false
     private static let names: [[UInt8]] =
         ["a", "b", "c", "dd", "!", "-", "+x", ".a", "..b", ".wh", "a.b", "aaaaaaaa", "aaaaaaaab", "aaaaaaaaa"].map {
@@ -33,13 +33,13 @@ struct RandomLayer {
         return path
     }
 
-    /// An access ACL as the kernel takes it: version 2, then tag, permissions and id of each entry.
+    /// An access ACL in the kernel's format: version 2, then tag, permissions and ID of each entry.
     static let accessList: [UInt8] = [
         2, 0, 0, 0, 1, 0, 6, 0, 0xFF, 0xFF, 0xFF, 0xFF, 2, 0, 4, 0, 0xE8, 3, 0, 0, 4, 0, 4, 0, 0xFF, 0xFF, 0xFF, 0xFF,
         0x10, 0, 4, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x20, 0, 4, 0, 0xFF, 0xFF, 0xFF, 0xFF,
     ]
 
-    /// `cap_net_raw+ep` as the kernel takes it: `VFS_CAP_REVISION_2` with the effective bit, permitted, inheritable.
+    /// `cap_net_raw+ep` in the kernel's format: `VFS_CAP_REVISION_2` with the effective bit, permitted, inheritable.
     static let capability: [UInt8] = [1, 0, 0, 2, 0, 0x20, 0, 0] + [UInt8](repeating: 0, count: 12)
 
     mutating func attributes() -> NodeAttributes {
@@ -62,7 +62,7 @@ struct RandomLayer {
             if name.hasPrefix("user."), kind != .regular, kind != .directory { continue }
             if name.hasPrefix("system."), kind == .symlink { continue }
             var value = [UInt8](repeating: UInt8(length & 255), count: length)
-            // The kernel looks into these two.
+            // The kernel interprets these two.
             if name.hasPrefix("system.") { value = Self.accessList }
             if name == "security.capability" { value = Self.capability }
             result.append((Array(name.utf8), value))
@@ -70,7 +70,7 @@ struct RandomLayer {
         return result
     }
 
-    /// An entry; files with bytes get one extent each, of `builder`.
+    /// Returns an entry; files with bytes get one extent each, from `builder`.
     mutating func entry(_ addExtent: (UInt64) throws -> UInt32) rethrows -> LayerEntry {
         var entry = LayerEntry(path: path(Int.random(in: 1...4, using: &random)))
         entry.attributes = attributes()
@@ -98,7 +98,7 @@ struct RandomLayer {
             entry.linkTarget = (0..<length).map { _ in UInt8.random(in: 1...255, using: &random) }
         case 28..<31 where allowsLinks:
             entry.kind = .hardlink
-            // A name that nothing else takes; the target may come later or not be there.
+            // A unique name; the target may come later or not exist.
             entry.path += Array("/link\(Int.random(in: 0..<10_000, using: &random))".utf8)
             entry.linkTarget = linkable.isEmpty ? path(1) : pick(linkable)
         case 31:
@@ -124,9 +124,9 @@ struct RandomLayer {
         return entry
     }
 
-    /// A layer of `count` entries by both the builder and the reference; `nil` when both refuse it.
+    /// Builds a layer of `count` entries with both the builder and the reference; `nil` if both refuse it.
     ///
-    /// An entry that makes no sense is left out of both: the builder must refuse it when the reference does.
+    /// An entry that the reference refuses is left out of both; the builder must refuse it, too.
     mutating func layer(_ count: Int, salt: UInt8) throws -> BuiltLayer? {
         let digest = Digest.of([salt])
         var builder = LayerIndexBuilder(blobDigest: digest, blobSize: 1 << 40)
@@ -171,7 +171,7 @@ struct BuiltLayer {
     var reference: ReferenceTree
 }
 
-/// The two disagree.
+/// A disagreement between the two.
 struct Mismatch: Error, CustomStringConvertible {
     var description: String
 
@@ -182,7 +182,7 @@ struct Mismatch: Error, CustomStringConvertible {
 }
 
 extension [UInt8] {
-    /// Returns whether the bytes contain `text`.
+    /// Returns true if `text` occurs.
     func contains(sequence text: String) -> Bool {
         let text = Array(text.utf8)
         return indices.contains { self[$0...].starts(with: text) }

@@ -6,8 +6,8 @@ import Testing
 @Suite struct RandomTreeTests {
     static let seeds = (0..<40).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)]
 
-    /// A good part of the random layers is good, so that the tests below see something.
-    @Test func enoughLayersAreGood() throws {
+    /// Enough of the random layers are valid for the tests below to be meaningful.
+    @Test("enough random layers are valid") func enoughRandomLayersAreValid() throws {
         let good = try Self.seeds.count { seed in
             var random = RandomLayer(seed: seed)
             return try random.layer(200, salt: 1) != nil
@@ -16,7 +16,7 @@ import Testing
         print("\(good) of \(Self.seeds.count) layers are good")
     }
 
-    /// Every chunk that a file's pieces ask for lies where the tree says.
+    /// Checks that the tree places every chunk of a file's pieces correctly.
     static func expectContent(_ layer: BuiltLayer, _ tree: Listing, _ comment: Comment) throws {
         let table = try ChunkTable(bytes: layer.index.chunks)
         for (path, file) in layer.reference.listing().files where !file.pieces.isEmpty {
@@ -36,7 +36,8 @@ import Testing
         }
     }
 
-    @Test(arguments: seeds) func layer(seed: UInt64) throws {
+    @Test("a random layer equals the reference", arguments: seeds) func randomLayerEqualsReference(seed: UInt64) throws
+    {
         let comment: Comment = "seed \(seed)"
         var random = RandomLayer(seed: seed)
         guard let layer = try random.layer(Int(seed % 7) * 60 + 5, salt: 1) else { return }
@@ -47,7 +48,8 @@ import Testing
         try Tools.expectSound(layer.index.tree, devices: tree.deviceSizes, comment)
     }
 
-    @Test(arguments: seeds) func chain(seed: UInt64) throws {
+    @Test("a random chain equals the reference", arguments: seeds) func randomChainEqualsReference(seed: UInt64) throws
+    {
         let comment: Comment = "seed \(seed)"
         var random = RandomLayer(seed: seed &+ 5000)
         var layers: [BuiltLayer] = []

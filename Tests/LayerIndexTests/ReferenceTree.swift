@@ -1,7 +1,7 @@
 import Base
 import LayerIndex
 
-/// The slow and obvious form of a tree, to hold the real one against: one object a node, children in dictionaries.
+/// A slow and obvious tree to compare the real one with: one object for each node, children in dictionaries.
 final class ReferenceNode {
     var kind: FileKind
     var attributes = NodeAttributes()
@@ -11,10 +11,10 @@ final class ReferenceNode {
     var children: [[UInt8]: ReferenceNode] = [:]
     /// Set while a hard link waits for its target.
     var hardLink: [[UInt8]]?
-    /// Lower layers do not shine through.
+    /// Hides lower layers.
     var hidesLower = false
     var isWhiteout = false
-    /// The layer whose content it has.
+    /// The layer that contains its content.
     var layer = 0
 
     init(_ kind: FileKind) {
@@ -23,7 +23,7 @@ final class ReferenceNode {
     }
 }
 
-/// An error that the reference finds; the real implementation must find one too.
+/// An error that the reference found; the real tree must find one, too.
 struct ReferenceError: Error {}
 
 /// A layer as containerd would unpack it, or a chain as overlayfs would show it.
@@ -110,7 +110,7 @@ struct ReferenceTree {
         }
     }
 
-    /// Resolves the hard links; in a layer, also writes the opaque marks down.
+    /// Resolves the hard links; in a layer, also writes the opaque marks.
     mutating func settle() throws {
         try resolve(root)
         markOpaque(root)
@@ -149,7 +149,7 @@ struct ReferenceTree {
         for child in node.children.values { markOpaque(child) }
     }
 
-    /// Merges `layers`, bottom first, as overlayfs shows them.
+    /// Returns overlayfs's view of `layers`, bottom first.
     static func merge(_ layers: [ReferenceTree]) -> ReferenceTree {
         var copies: [ObjectIdentifier: ReferenceNode] = [:]
         for (number, layer) in layers.enumerated() { setLayer(layer.root, number) }
@@ -164,7 +164,7 @@ struct ReferenceTree {
             copies[ObjectIdentifier(node)] = copy
             return copy
         }
-        // `stack` is one directory in each layer that has it, uppermost first.
+        // `stack` is the directory in each layer that has it, uppermost first.
         func merge(_ stack: [ReferenceNode]) -> ReferenceNode {
             let result = copy(stack[0])
             for name in Set(stack.flatMap { $0.children.keys }) {
@@ -197,7 +197,7 @@ struct ReferenceTree {
         for child in node.children.values { setLayer(child, layer) }
     }
 
-    /// Everything that a listing shows.
+    /// Lists everything that a listing of the real tree shows.
     func listing() -> Listing {
         var names: [ObjectIdentifier: [[UInt8]]] = [:]
         func count(_ node: ReferenceNode, _ path: [UInt8]) {

@@ -2,9 +2,9 @@ import Glibc
 import Linux
 import Testing
 
-/// Programs and files that the tests need.
+/// Programs and files for the tests.
 enum Tools {
-    /// Runs a program to its end, its output in the file `log`; gives its exit status.
+    /// Runs a program to its end, with its output in the file `log`. Returns its exit status.
     static func run(_ arguments: [String], log: String) throws -> Int32 {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -28,13 +28,13 @@ enum Tools {
         try bytes.withUnsafeBytes { try Sys.writeAll(file.raw, $0) }
     }
 
-    /// A file of `size` bytes, all hole.
+    /// Creates a file of `size` bytes that is one hole.
     static func makeSparse(_ path: String, size: UInt64) throws {
         let file = try Sys.open(path, [.writeOnly, .create, .truncate])
         try Sys.ftruncate(file.raw, size: size)
     }
 
-    /// Lets `fsck.erofs` (package erofs-utils) look at an image.
+    /// Checks an image with `fsck.erofs` (package erofs-utils).
     static func expectSound(_ image: [UInt8], devices: [UInt64], _ comment: Comment) throws {
         try withTemporaryDirectory { directory in
             try write(image, to: "\(directory)/tree.erofs")

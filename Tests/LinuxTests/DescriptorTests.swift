@@ -3,22 +3,22 @@ import Linux
 import SystemPackage
 import Testing
 
-/// The files below `directory` that this process has open.
+/// Returns the open files of this process below `directory`.
 func openFiles(in directory: String) throws -> [String] {
     try Sys.list("/proc/self/fd").compactMap { entry in
-        // The descriptor of the listing is gone by now.
+        // The listing's own descriptor is closed by now.
         (try? Sys.readLink("/proc/self/fd/\(entry.text)")).map { String(decoding: $0, as: UTF8.self) }
     }.filter { $0.hasPrefix(directory) }
 }
 
-/// Thrown in a process of its own, which then fails.
+/// Thrown in a separate process, which then fails.
 struct Leak: Error {
     let files: [String]
 }
 
 @Suite struct DescriptorTests {
-    /// In a process of its own: elsewhere another test may be given the number at once.
-    @Test func closesOnce() async {
+    /// In a separate process: here another test could get the same number at once.
+    @Test("closes exactly once") func closesExactlyOnce() async {
         await #expect(processExitsWith: .success) {
             let raw: Int32
             do {
@@ -37,7 +37,7 @@ struct Leak: Error {
         }
     }
 
-    @Test func everyDescriptorClosesOnExec() throws {
+    @Test("every descriptor closes on exec") func everyDescriptorClosesOnExec() throws {
         let file = try Sys.open("/dev/null", .readOnly)
         let memory = try Sys.memoryFile("probe")
         for raw in [file.raw, memory.raw] {
@@ -48,8 +48,8 @@ struct Leak: Error {
         }
     }
 
-    /// In a process of its own: other tests open and close descriptors meanwhile.
-    @Test func nothingLeaks() async throws {
+    /// In a separate process: other tests open and close descriptors at the same time.
+    @Test("leaks no descriptor") func leaksNoDescriptor() async throws {
         await #expect(processExitsWith: .success) {
             try withTemporaryDirectory { directory in
                 for round in 0..<50 {
@@ -70,7 +70,7 @@ struct Leak: Error {
         }
     }
 
-    @Test func flockIsExclusive() throws {
+    @Test("flock is exclusive") func flockIsExclusive() throws {
         try withTemporaryDirectory { directory in
             let path = directory + "/lock"
             let first = try Sys.open(path, [.readWrite, .create])

@@ -3,14 +3,14 @@ import SystemPackage
 import Testing
 
 @Suite struct FileTests {
-    @Test func pathsWithNULNeverReachTheKernel() {
+    @Test("rejects paths with NUL") func rejectsPathsWithNUL() {
         #expect(throws: Errno.invalidArgument) { try Sys.stat("/dev/null\0/more") }
         #expect(throws: Errno.invalidArgument) { try Sys.stat(Array("/dev/null\0".utf8)) }
         #expect(throws: Errno.invalidArgument) { try Sys.rename("/tmp/a\0", to: "/tmp/b") }
         #expect(throws: Errno.invalidArgument) { try Sys.makeTemporaryDirectory(prefix: "a\0") }
     }
 
-    @Test func readsAndWritesAtOffsets() throws {
+    @Test("reads and writes at offsets") func readsAndWritesAtOffsets() throws {
         try withTemporaryDirectory { directory in
             let file = try Sys.open(directory + "/f", [.readWrite, .create])
             try Sys.ftruncate(file.raw, size: 1 << 20)
@@ -30,20 +30,20 @@ import Testing
         }
     }
 
-    @Test func wholeFilesAreBounded() throws {
+    @Test("bounds reads of whole files") func boundsReadsOfWholeFiles() throws {
         try withTemporaryDirectory { directory in
             let path = directory + "/f"
             let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0) }
             try Sys.writeFile(path, bytes)
             #expect(try Sys.readFile(path, limit: 10_000) == bytes)
             #expect(throws: Errno.fileTooLarge) { try Sys.readFile(path, limit: 9_999) }
-            // Files of /proc say that they are empty.
+            // Files of /proc report a size of 0.
             #expect(try Sys.readFile("/proc/self/mountinfo", limit: 1 << 20).count > 10)
             #expect(throws: Errno.fileTooLarge) { try Sys.readFile("/proc/self/mountinfo", limit: 10) }
         }
     }
 
-    @Test func mapsWholeFiles() throws {
+    @Test("maps whole files") func mapsWholeFiles() throws {
         try withTemporaryDirectory { directory in
             let path = directory + "/f"
             let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func metadata() throws {
+    @Test("reads and changes metadata") func readsAndChangesMetadata() throws {
         try withTemporaryDirectory { directory in
             let path = directory + "/f"
             try Sys.writeFile(path, [1], permissions: 0o644)
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test func namesAreBytes() throws {
+    @Test("names are bytes") func namesAreBytes() throws {
         try withTemporaryDirectory { directory in
             let names: Set<[UInt8]> = [[0xFF, 0xFE], Array("ä".utf8), [0x0A], Array(repeating: 0x78, count: 255)]
             let prefix = Array((directory + "/").utf8)
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func extendedAttributes() throws {
+    @Test("reads and changes extended attributes") func readsAndChangesExtendedAttributes() throws {
         try withTemporaryDirectory { directory in
             let path = directory + "/f"
             try Sys.writeFile(path, [])
@@ -120,26 +120,26 @@ import Testing
             try Sys.removeExtendedAttribute(path, "user.a")
             #expect(try Sys.extendedAttribute(path, "user.a") == nil)
             #expect(throws: Errno.noData) { try Sys.removeExtendedAttribute(path, "user.a") }
-            // Of the link, not of what it points to (which Linux refuses for user attributes).
+            // On the link, not on its target (Linux refuses user attributes on links).
             try Sys.symlink("f", path: directory + "/l")
             #expect(throws: Errno.notPermitted) { try Sys.setExtendedAttribute(directory + "/l", "user.a", [1]) }
         }
     }
 
-    @Test func bootIdentifierIsStable() throws {
+    @Test("the boot identifier is stable") func bootIdentifierIsStable() throws {
         let boot = try bootIdentifier()
         #expect(boot.utf8.count == 36)
         #expect(try bootIdentifier() == boot)
     }
 
-    @Test func mountTable() throws {
+    @Test("reads the mount table") func readsMountTable() throws {
         let mounts = try Sys.mounts()
         #expect(mounts.contains { $0.mountPoint == "/proc" && $0.fileSystem == "proc" })
         #expect(try Sys.isMountPoint("/proc"))
         #expect(try !Sys.isMountPoint("/proc/self"))
     }
 
-    @Test func mountLines() throws {
+    @Test("parses mount lines") func parsesMountLines() throws {
         let line = #"36 35 98:0 /a\040b /mnt\134x\011y rw,noatime shared:1 master:2 - fuse.x src\040name rw,user_id=0"#
         let entry = try #require(MountEntry(line: line))
         #expect(entry.id == 36 && entry.parent == 35 && entry.device == "98:0")
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    @Test func temporaryDirectoriesGo() throws {
+    @Test("removes temporary directories") func removesTemporaryDirectories() throws {
         struct Stop: Error {}
         var path = ""
         #expect(throws: Stop.self) {

@@ -4,7 +4,7 @@ import Linux
 import Testing
 
 @Suite struct NamedThreadTests {
-    /// Reads a value of the calling thread from /proc.
+    /// A field of /proc's status of the calling thread.
     private static func status(_ key: String) -> String {
         let text = (try? Sys.readFile("/proc/thread-self/status", limit: 1 << 16)) ?? []
         return String(decoding: text, as: UTF8.self).split(separator: "\n")
@@ -12,10 +12,12 @@ import Testing
             .map { String($0.drop { $0 != "\t" }.dropFirst()) } ?? ""
     }
 
-    @Test(arguments: [
-        ("rivulet-worker", "rivulet-worker"), ("a name that is far too long", "a name that is "), ("", ""),
-    ])
-    func nameAndSignals(name: String, shown: String) throws {
+    @Test(
+        "sets the name and blocks signals",
+        arguments: [
+            ("rivulet-worker", "rivulet-worker"), ("a name that is far too long", "a name that is "), ("", ""),
+        ])
+    func setsNameAndBlocksSignals(name: String, shown: String) throws {
         let seen = Guarded(("", ""))
         let thread = try NamedThread(name: name) {
             let values = (Self.status("Name"), Self.status("SigBlk"))
@@ -25,19 +27,19 @@ import Testing
         let (found, blocked) = seen.withLock { $0 }
         if !name.isEmpty { #expect(found == shown) }
         let mask = try #require(UInt64(blocked, radix: 16))
-        // All but SIGKILL and SIGSTOP, which cannot be, and the two that glibc keeps for itself (32 and 33).
+        // All but SIGKILL and SIGSTOP, which cannot be blocked, and glibc's own two (32 and 33).
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, SIGALRM, SIGPIPE] {
             #expect(mask & (1 << UInt64(signal - 1)) != 0, "signal \(signal)")
         }
     }
 
-    @Test func theStarterKeepsItsMask() throws {
+    @Test("the creator keeps its signal mask") func creatorKeepsItsSignalMask() throws {
         let before = Self.status("SigBlk")
         try NamedThread(name: "x") {}.join()
         #expect(Self.status("SigBlk") == before)
     }
 
-    @Test func manyMayWait() throws {
+    @Test("many threads may join") func manyThreadsMayJoin() throws {
         let release = Guarded(false)
         let joined = Counter()
         let thread = try NamedThread(name: "target") { release.waitUntil { $0 ? () : nil } }
@@ -55,8 +57,8 @@ import Testing
         #expect(thread.isFinished)
     }
 
-    /// The thread goes on after its handle is gone, and what it captured is let go of at its end.
-    @Test func runsWithoutItsHandle() throws {
+    /// The thread outlives its handle, and its captures are released at its end.
+    @Test("outlives its handle") func outlivesItsHandle() throws {
         final class Token: Sendable {}
         let done = Guarded(false)
         weak var left: Token?

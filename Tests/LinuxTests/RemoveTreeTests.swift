@@ -3,7 +3,7 @@ import SystemPackage
 import Testing
 
 @Suite struct RemoveTreeTests {
-    @Test func removesEverything() throws {
+    @Test("removes everything") func removesEverything() throws {
         try withTemporaryDirectory { directory in
             let top = directory + "/top"
             try Sys.makeDirectories(top + "/a/b/c")
@@ -12,13 +12,13 @@ import Testing
             try Sys.makeNode(top + "/fifo", mode: 0o010600)
             try removeTree(top)
             #expect(try Sys.list(directory).isEmpty)
-            // Again: nothing there is no error, neither here nor further up.
+            // Again: a missing path is not an error, neither here nor below.
             try removeTree(top)
             try removeTree(top + "/x/y")
         }
     }
 
-    @Test func followsNoLinks() throws {
+    @Test("follows no links") func followsNoLinks() throws {
         try withTemporaryDirectory { directory in
             try Sys.makeDirectories(directory + "/outside/kept")
             try Sys.makeDirectories(directory + "/top/a")
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test func single() throws {
+    @Test("removes a single file") func removesSingleFile() throws {
         try withTemporaryDirectory { directory in
             try Sys.writeFile(directory + "/f", [1])
             try removeTree(directory + "/f")
@@ -44,12 +44,12 @@ import Testing
         }
     }
 
-    /// Deeper than any path may be long, in a process that may open few descriptors.
-    @Test func anyDepth() throws {
+    /// Deeper than the longest path, in a process that may open few descriptors.
+    @Test("removes a tree of any depth") func removesTreeOfAnyDepth() throws {
         try withTemporaryDirectory { directory in
             let top = directory + "/top"
             try Sys.makeDirectory(top)
-            // A name that the remover would like to use is taken.
+            // A name that the remover would choose is taken.
             try Sys.writeFile(top + "/.deep-1", [1])
             var here = try Sys.open(top, [.readOnly, .directory])
             let name = String(repeating: "d", count: 100)
@@ -66,7 +66,7 @@ import Testing
 
 /// Needs CAP_SYS_ADMIN.
 @Suite(.serialized) struct PrivilegedMountTests {
-    @Test(arguments: [false, true]) func crossesNoMount(bind: Bool) throws {
+    @Test("crosses no mount", arguments: [false, true]) func crossesNoMount(bind: Bool) throws {
         try withTemporaryDirectory { directory in
             let kept = directory + "/kept"
             let point = directory + "/top/a/point"
@@ -74,7 +74,7 @@ import Testing
             try Sys.makeDirectories(point)
             try Sys.writeFile(kept + "/file", [1])
             if bind {
-                // The same file system, so the device number does not tell.
+                // The same file system, so the device number cannot tell.
                 try Sys.mount(kept, on: point, flags: .bind)
             } else {
                 try Sys.mount("none", on: point, type: "tmpfs")
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test func devicesAndOwners() throws {
+    @Test("removes devices and files of other owners") func removesDevicesAndFilesOfOtherOwners() throws {
         try withTemporaryDirectory { directory in
             try Sys.makeNode(directory + "/whiteout", mode: 0o020600)
             try Sys.makeNode(directory + "/device", mode: 0o060600, major: 259, minor: 70_000)

@@ -4,7 +4,7 @@ import Testing
 
 struct ThreadSignalsTests {
     private func status(_ pairs: [(String, Int32)]) -> ThreadSignals {
-        // As Linux writes it: a name, a tab, sixteen digits.
+        // In Linux's format: a name, a tab, sixteen digits.
         let lines = pairs.map { name, signal in
             let digits = String(UInt64(1) << UInt64(signal - 1), radix: 16)
             return "\(name):\t" + String(repeating: "0", count: 16 - digits.count) + digits
@@ -12,7 +12,7 @@ struct ThreadSignalsTests {
         return ThreadSignals(status: "Name:\treader\nState:\tD (disk sleep)\n" + lines.joined(separator: "\n") + "\n")
     }
 
-    @Test func whatKillsIsToldFromWhatDoesNot() {
+    @Test("tells fatal from nonfatal signals") func tellsFatalFromNonfatalSignals() {
         #expect(status([("SigPnd", SIGKILL)]).areFatal)
         #expect(status([("ShdPnd", SIGTERM)]).areFatal)
         #expect(status([("ShdPnd", SIGQUIT), ("SigCgt", SIGTERM)]).areFatal)
@@ -25,7 +25,7 @@ struct ThreadSignalsTests {
         #expect(!ThreadSignals(status: "SigPnd\nSigPnd: x\n:\n").areFatal)
     }
 
-    @Test func theSystemIsAsked() {
+    @Test("reads the status of a thread") func readsStatusOfThread() {
         #expect(ThreadSignals(thread: getpid())?.areFatal == false)
         #expect(ThreadSignals(thread: .max) == nil)
     }

@@ -18,7 +18,7 @@ struct AuthenticationTests {
         _ = try await client.open(registry.location(digest), .suffix(1), priority: .demand).collect(maximumSize: 1)
     }
 
-    @Test func basic() async throws {
+    @Test("authenticates with Basic") func authenticatesWithBasic() async throws {
         var behaviour = Behaviour()
         behaviour.authentication = .basic(user: "user", password: "secret")
         try await TestRegistry.withRegistry(behaviour) { registry in
@@ -26,7 +26,7 @@ struct AuthenticationTests {
             try await withClient(configuration(credentials: FakeCredentials(Self.password))) { client in
                 try await read(client, registry, digest)
                 try await read(client, registry, digest)
-                // The second one shows its credentials unasked.
+                // The second request sends its credentials unasked.
                 #expect(client.requestCount == 3)
             }
             try await withClient(configuration()) { client in
@@ -36,8 +36,8 @@ struct AuthenticationTests {
         }
     }
 
-    @Test(arguments: [200, 400, 401, 404, 405])
-    func tokenByPostOrGet(_ postStatus: Int) async throws {
+    @Test("fetches a token by POST or GET", arguments: [200, 400, 401, 404, 405])
+    func fetchesTokenByPOSTOrGET(_ postStatus: Int) async throws {
         try await TestRegistry.withRegistry(bearer { $0.tokenPostStatus = postStatus }) { registry in
             let digest = registry.addBlob([1, 2, 3])
             try await withClient(configuration(credentials: FakeCredentials(Self.password))) { client in
@@ -51,7 +51,7 @@ struct AuthenticationTests {
         }
     }
 
-    @Test func refreshToken() async throws {
+    @Test("exchanges a refresh token") func exchangesRefreshToken() async throws {
         try await TestRegistry.withRegistry(bearer()) { registry in
             let digest = registry.addBlob([1, 2, 3])
             let source = FakeCredentials(.refreshToken(Secret("secret")))
@@ -60,7 +60,7 @@ struct AuthenticationTests {
         }
     }
 
-    @Test func anonymousToken() async throws {
+    @Test("fetches an anonymous token") func fetchesAnonymousToken() async throws {
         try await TestRegistry.withRegistry(bearer { $0.authentication = .bearer(user: nil, password: "") }) {
             registry in
             let digest = registry.addBlob([1, 2, 3])
@@ -69,7 +69,9 @@ struct AuthenticationTests {
         }
     }
 
-    @Test func wrongCredentialsAreReportedWithoutShowingThem() async throws {
+    @Test("reports wrong credentials without revealing them") func reportsWrongCredentialsWithoutRevealingThem()
+        async throws
+    {
         try await TestRegistry.withRegistry(bearer()) { registry in
             let digest = registry.addBlob([1, 2, 3])
             let source = FakeCredentials(.password(user: "user", password: Secret("hunter2")))
@@ -81,7 +83,7 @@ struct AuthenticationTests {
         }
     }
 
-    @Test func oneTokenForAllLayersAndAllWhoAsk() async throws {
+    @Test("all requests share one token") func allRequestsShareOneToken() async throws {
         try await TestRegistry.withRegistry(bearer()) { registry in
             let digests = (1...8).map { registry.addBlob([UInt8($0)]) }
             let gate = registry.hold(.token)
@@ -97,7 +99,7 @@ struct AuthenticationTests {
         }
     }
 
-    @Test func aTokenThatRanOutIsRenewedWithFreshCredentials() async throws {
+    @Test("renews an expired token with fresh credentials") func renewsExpiredTokenWithFreshCredentials() async throws {
         try await TestRegistry.withRegistry(bearer()) { registry in
             let digest = registry.addBlob([1, 2, 3])
             let source = FakeCredentials(Self.password)
@@ -112,8 +114,8 @@ struct AuthenticationTests {
         }
     }
 
-    @Test(arguments: [(nil, 53), (300, 269)] as [(Int?, UInt64)])
-    func aTokenIsUsedForMostOfItsLife(_ life: Int?, _ usable: UInt64) async throws {
+    @Test("uses a token for most of its lifetime", arguments: [(nil, 53), (300, 269)] as [(Int?, UInt64)])
+    func usesTokenForMostOfItsLifetime(_ life: Int?, _ usable: UInt64) async throws {
         try await TestRegistry.withRegistry(bearer { $0.tokenLife = life }) { registry in
             let digest = registry.addBlob([1, 2, 3])
             let clock = SkippingClock()
@@ -125,13 +127,14 @@ struct AuthenticationTests {
                 clock.advance(by: .seconds(2))
                 try await read(client, registry, digest)
                 #expect(client.counters.tokenRequests.value == 2)
-                // Fetched beforehand: nobody had to be refused for it.
+                // Fetched ahead, without another refusal.
                 #expect(registry.requests(.blob).count == 4)
             }
         }
     }
 
     @Test(
+        "parses challenges",
         arguments: [
             (
                 #"Bearer realm="https://a/t",service="s, t",scope="repository:x:pull""#,
@@ -144,13 +147,13 @@ struct AuthenticationTests {
             ("Negotiate, BASIC", [("negotiate", [:]), ("basic", [:])]),
             (#"Bearer realm="unterminated"#, [("bearer", [:])]), ("", []), ("=,=", []),
         ] as [(String, [(String, [String: String])])])
-    func readsChallenges(_ header: String, _ expected: [(String, [String: String])]) {
+    func parsesChallenges(_ header: String, _ expected: [(String, [String: String])]) {
         let found = AuthChallenge.parse([header])
         #expect(found.map(\.scheme) == expected.map(\.0))
         #expect(found.map(\.parameters) == expected.map(\.1))
     }
 
-    @Test func secretsShowNothing() {
+    @Test("secrets print nothing") func secretsPrintNothing() {
         let secret = Secret("hunter2")
         var dumped = ""
         dump(Self.password, to: &dumped)

@@ -26,6 +26,7 @@ struct DockerConfigTests {
     static let auth = #"{"auth":"dXNlcjpwYTpzcw=="}"#
 
     @Test(
+        "reads auths",
         arguments: [
             (#"{"auths":{"r.example:5000":\#(auth)}}"#, "r.example:5000", user),
             (#"{"auths":{"https://r.example/v1/":\#(auth)}}"#, "r.example", user),
@@ -45,15 +46,17 @@ struct DockerConfigTests {
         #expect(try await credentials(config, host) == expected)
     }
 
-    @Test(arguments: ["", "[]", #"{"auths":{"r.example":{"auth":"%secret%"}}}"#, #"{"auths":"secret"}"#])
-    func anUnusableFileIsNamedButNotQuoted(_ config: String) async throws {
+    @Test(
+        "names an unusable file without quoting it",
+        arguments: ["", "[]", #"{"auths":{"r.example":{"auth":"%secret%"}}}"#, #"{"auths":"secret"}"#])
+    func namesUnusableFileWithoutQuotingIt(_ config: String) async throws {
         let error = await failure { _ = try await credentials(config, "r.example") }
         #expect(error?.code == .configuration)
         #expect(error?.message.contains("/config.json") == true)
         #expect(error.map { "\($0)".contains("secret") } == false)
     }
 
-    @Test func aMissingFileIsNoCredentials() async throws {
+    @Test("a missing file has no credentials") func missingFileHasNoCredentials() async throws {
         let source = DockerConfigCredentials(path: "/nonexistent/config.json")
         let request = CredentialRequest(host: "a", repository: Repository(host: "a", name: "b"))
         #expect(try await source.credentials(for: request) == nil)
@@ -61,7 +64,7 @@ struct DockerConfigTests {
 
     static let answer = #"echo '{"ServerURL":"x","Username":"user","Secret":"pa:ss"}'"#
 
-    @Test func helpersAreAskedBeforeTheFile() async throws {
+    @Test("asks helpers before the file") func asksHelpersBeforeFile() async throws {
         let config = #"{"auths":{"r.example":{"auth":"eDp5"}},"credHelpers":{"r.example":"one"},"credsStore":"two"}"#
         let helpers = [
             "one": #"[ "$1" = get ] && [ "$(cat)" = r.example ] && \#(Self.answer)"#,
@@ -71,24 +74,26 @@ struct DockerConfigTests {
         #expect(try await credentials(config, "other.example", helpers: helpers) == .refreshToken(Secret("tok")))
     }
 
-    @Test func dockerHubIsAskedForByItsOldName() async throws {
+    @Test("asks for Docker Hub by its old name") func asksForDockerHubByItsOldName() async throws {
         let helpers = ["one": #"[ "$(cat)" = https://index.docker.io/v1/ ] && \#(Self.answer)"#]
         #expect(
             try await credentials(#"{"credsStore":"one"}"#, "registry-1.docker.io", helpers: helpers) == Self.user)
     }
 
-    @Test func whatAHelperDoesNotKnowMayBeInTheFile() async throws {
+    @Test("falls back from a helper to the file") func fallsBackFromHelperToFile() async throws {
         let config = #"{"auths":{"r.example":\#(Self.auth)},"credsStore":"one"}"#
         let helpers = ["one": "echo credentials not found in native keychain; exit 1"]
         #expect(try await credentials(config, "r.example", helpers: helpers) == Self.user)
     }
 
-    @Test(arguments: [
-        "exit 3", "echo nonsense", #"echo '{"Username":"u"}'"#, "head -c 1000000 /dev/zero", "sleep 600",
-        "sleep 600 & wait",
-        "kill -9 $$",
-    ])
-    func aHelperThatFailsIsBounded(_ script: String) async throws {
+    @Test(
+        "bounds a failing helper",
+        arguments: [
+            "exit 3", "echo nonsense", #"echo '{"Username":"u"}'"#, "head -c 1000000 /dev/zero", "sleep 600",
+            "sleep 600 & wait",
+            "kill -9 $$",
+        ])
+    func boundsFailingHelper(_ script: String) async throws {
         let isSlow = script.hasPrefix("sleep")
         let error = await failure {
             _ = try await credentials(
@@ -99,8 +104,10 @@ struct DockerConfigTests {
         #expect(error?.message.contains("docker-credential-one") == true)
     }
 
-    @Test(arguments: ["../../bin/sh", "", "a b", "missing", String(repeating: "a", count: 200)])
-    func aHelperIsAProgramOfThatName(_ name: String) async throws {
+    @Test(
+        "rejects invalid helper names",
+        arguments: ["../../bin/sh", "", "a b", "missing", String(repeating: "a", count: 200)])
+    func rejectsInvalidHelperNames(_ name: String) async throws {
         guard !name.isEmpty else {
             #expect(try await credentials(#"{"credsStore":""}"#, "r.example") == nil)
             return
@@ -109,7 +116,7 @@ struct DockerConfigTests {
         #expect(error?.code == .credentials)
     }
 
-    @Test func aChainTakesTheFirstAnswer() async throws {
+    @Test("a chain takes the first answer") func chainTakesFirstAnswer() async throws {
         let request = CredentialRequest(host: "a", repository: Repository(host: "a", name: "b"))
         let chain = CredentialChain([
             DockerConfigCredentials(path: "/dev/null"), FakeCredentials(nil), FakeCredentials(Self.user),

@@ -6,7 +6,31 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Writes a file, and the directories above it; `age` seconds old, so that rewriting it is seen.
+/// Runs `body` with a new directory, which is removed afterwards.
+func withDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
+    var template = Array("/tmp/rivulet-registry-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw RegistryError(.configuration, "mkdtemp: errno \(errno)") }
+    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer { remove(path) }
+    return try await body(path)
+}
+
+private func remove(_ path: String) {
+    if let directory = opendir(path) {
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { remove(path + "/" + name) }
+        }
+        closedir(directory)
+        rmdir(path)
+    } else {
+        unlink(path)
+    }
+}
+
+/// Writes a file and its parent directories, with a modification time `age` seconds ago, so that a rewrite is noticed.
 func write(_ text: String, to path: String, mode: mode_t = 0o644, age: Int = 0) throws {
     var directory = ""
     for part in path.split(separator: "/").dropLast() {
@@ -29,7 +53,7 @@ struct HostsTests {
         }
     }
 
-    @Test func everythingInFileOrder() async throws {
+    @Test("reads all settings in file order") func readsAllSettingsInFileOrder() async throws {
         let listing = try await hosts(
             #"""
             # comment with [host."http://no"]
@@ -75,27 +99,31 @@ struct HostsTests {
         #expect(listing.hosts[4].tls.authorities.map(\.path) == ["/etc/root.pem"])
     }
 
-    @Test(arguments: [
-        #"host = { "https://b" = { capabilities = ["pull"] }, "https://a" = {} }"#,
-        "[host]\n\"https://b\".capabilities = [ # x\n 'pull',\n]\n'https://a'.skip_verify = false",
-        "host.\"https://b\".skip_verify = true\nhost.\"https://a\".skip_verify = true",
-    ])
-    func orderHoldsHoweverItIsWritten(_ toml: String) async throws {
+    @Test(
+        "keeps the order in every spelling",
+        arguments: [
+            #"host = { "https://b" = { capabilities = ["pull"] }, "https://a" = {} }"#,
+            "[host]\n\"https://b\".capabilities = [ # x\n 'pull',\n]\n'https://a'.skip_verify = false",
+            "host.\"https://b\".skip_verify = true\nhost.\"https://a\".skip_verify = true",
+        ])
+    func keepsOrderInEverySpelling(_ toml: String) async throws {
         let listing = try await hosts(toml)
         #expect(listing.problem == nil)
         #expect(listing.hosts.map(\.base) == ["https://b/v2", "https://a/v2", "https://ghcr.io/v2"])
     }
 
-    @Test(arguments: [
-        ("server = \n", ":1"), ("\n[host.\"https://a\"]\ncapabilities = [\"pull\", \"fly\"]\n", ":3"),
-        ("server = 5", ":1"), ("\n\n[host.\"ftp://a\"]", ":3"),
-        ("[host.\"https://a\"]\n\n skip_verify = \"yes\"", ":3"),
-        ("[host.\"https://a\"]\nca = [1]", ":2"), ("[host.\"https://a\"]\nclient = [[\"a\",\"b\",\"c\"]]", ":2"),
-        ("[host.\"https://a\".header]\n\"a b\" = \"x\"", ":1"), ("dial_timeout = \"soon\"", ":1"),
-        ("host = 5", ":1"), ("[host.\"https://a/../b\"]", ":1"), ("\u{0}", ""),
-        ("[host.\"https://a\"]\ncapabilities = \"pull\"", ":2"),
-    ])
-    func anUnusableFileIsNamedAndTheUpstreamUsed(_ toml: String, _ line: String) async throws {
+    @Test(
+        "reports an unusable file and uses the upstream",
+        arguments: [
+            ("server = \n", ":1"), ("\n[host.\"https://a\"]\ncapabilities = [\"pull\", \"fly\"]\n", ":3"),
+            ("server = 5", ":1"), ("\n\n[host.\"ftp://a\"]", ":3"),
+            ("[host.\"https://a\"]\n\n skip_verify = \"yes\"", ":3"),
+            ("[host.\"https://a\"]\nca = [1]", ":2"), ("[host.\"https://a\"]\nclient = [[\"a\",\"b\",\"c\"]]", ":2"),
+            ("[host.\"https://a\".header]\n\"a b\" = \"x\"", ":1"), ("dial_timeout = \"soon\"", ":1"),
+            ("host = 5", ":1"), ("[host.\"https://a/../b\"]", ":1"), ("\u{0}", ""),
+            ("[host.\"https://a\"]\ncapabilities = \"pull\"", ":2"),
+        ])
+    func reportsUnusableFileAndUsesUpstream(_ toml: String, _ line: String) async throws {
         let listing = try await hosts(toml)
         #expect(listing.hosts == [RegistryHost.upstream("ghcr.io")])
         let problem = try #require(listing.problem)
@@ -103,18 +131,20 @@ struct HostsTests {
         #expect(problem.message.contains("/ghcr.io/hosts.toml" + line), "\(problem)")
     }
 
-    @Test(arguments: [
-        ("r.example:5000", "r.example_5000_"), ("r.example:5000", "r.example:5000"), ("r.example", "r.example"),
-        ("r.example", "_default"), ("docker.io", "docker.io"),
-    ])
-    func directoriesAreFoundAsContainerdFindsThem(_ upstream: String, _ name: String) async throws {
+    @Test(
+        "finds directories as containerd does",
+        arguments: [
+            ("r.example:5000", "r.example_5000_"), ("r.example:5000", "r.example:5000"), ("r.example", "r.example"),
+            ("r.example", "_default"), ("docker.io", "docker.io"),
+        ])
+    func findsDirectoriesAsContainerdDoes(_ upstream: String, _ name: String) async throws {
         let listing = try await hosts("[host.\"https://mirror\"]", upstream: upstream, name: name)
         let own = upstream == "docker.io" ? "registry-1.docker.io" : upstream
         #expect(listing.hosts.map(\.base) == ["https://mirror/v2", "https://\(own)/v2"])
     }
 
-    @Test func theFirstDirectoryWins() async throws {
-        try withTemporaryDirectory { root in
+    @Test("the first directory wins") func firstDirectoryWins() async throws {
+        try await withTemporaryDirectory { root in
             try write("server = \"https://first\"", to: "\(root)/1/_default/hosts.toml")
             try write("server = \"https://second\"", to: "\(root)/2/r.example/hosts.toml")
             let roots = RegistryConfiguration.hostDirectories(configPath: "\(root)/0:\(root)/1:\(root)/2")
@@ -124,9 +154,9 @@ struct HostsTests {
         }
     }
 
-    @Test(arguments: ["", "not toml ="])
-    func dockersCertificatesAreTheFallback(_ toml: String) async throws {
-        try withTemporaryDirectory { root in
+    @Test("falls back to docker's certificates", arguments: ["", "not toml ="])
+    func fallsBackToDockersCertificates(_ toml: String) async throws {
+        try await withTemporaryDirectory { root in
             for name in ["a.crt", "b.crt", "c.cert", "c.key", "d.cert", "hosts.toml"] {
                 try write(name == "hosts.toml" ? toml : "x", to: "\(root)/r.example/\(name)")
             }
@@ -138,13 +168,15 @@ struct HostsTests {
         }
     }
 
-    @Test(arguments: [
-        ("localhost", "https", true), ("localhost:443", "https", true), ("localhost:5000", "http", true),
-        ("localhost:80", "http", false), ("127.1.2.3:5000", "http", true), ("[::1]:5000", "http", true),
-        ("[::1]", "https", true), ("128.0.0.1:5000", "https", false), ("127.0.0.1.example:5000", "https", false),
-        ("r.example:80", "https", false),
-    ])
-    func loopbackIsGuessedAsInContainerd(_ host: String, _ scheme: String, _ skip: Bool) {
+    @Test(
+        "guesses loopback as containerd does",
+        arguments: [
+            ("localhost", "https", true), ("localhost:443", "https", true), ("localhost:5000", "http", true),
+            ("localhost:80", "http", false), ("127.1.2.3:5000", "http", true), ("[::1]:5000", "http", true),
+            ("[::1]", "https", true), ("128.0.0.1:5000", "https", false), ("127.0.0.1.example:5000", "https", false),
+            ("r.example:80", "https", false),
+        ])
+    func guessesLoopbackAsContainerdDoes(_ host: String, _ scheme: String, _ skip: Bool) {
         let upstream = RegistryHost.upstream(host)
         #expect(upstream.scheme == scheme)
         #expect(upstream.tls.skipVerify == skip)
@@ -152,7 +184,8 @@ struct HostsTests {
         #expect(upstream.authority == host)
     }
 
-    /// A mirror in front of an upstream, both in this process, and a client that knows of them by hosts.toml.
+    /// Runs a test with a mirror in front of an upstream, both in this process, and a client that knows them from
+    /// hosts.toml.
     func withMirror(
         capabilities: String = #"["pull", "resolve"]"#,
         _ body: (TestRegistry, TestRegistry, SkippingClock, RegistryClient, String) async throws -> Void
@@ -182,7 +215,7 @@ struct HostsTests {
         _ = try await client.open(location, .whole, priority: .demand).collect(maximumSize: 1 << 20)
     }
 
-    @Test func theMirrorComesFirstAndIsToldForWhom() async throws {
+    @Test("asks the mirror first and names the upstream") func asksMirrorFirstAndNamesUpstream() async throws {
         try await withMirror { mirror, upstream, _, client, _ in
             let digest = mirror.addBlob([1])
             try await read(client, digest)
@@ -192,11 +225,11 @@ struct HostsTests {
         }
     }
 
-    @Test func whatTheMirrorLacksComesFromUpstream() async throws {
+    @Test("falls back to the upstream") func fallsBackToUpstream() async throws {
         try await withMirror { mirror, upstream, clock, client, _ in
             let digest = upstream.addBlob([1])
             for _ in 0..<3 { try await read(client, digest) }
-            // Asked once: its word is taken for a minute.
+            // Asked once: its answer is trusted for a minute.
             #expect(mirror.requests.count == 1)
             #expect(upstream.requests.count == 3)
             #expect(upstream.requests.allSatisfy { $0.header("x-secret") == nil })
@@ -208,7 +241,7 @@ struct HostsTests {
         }
     }
 
-    @Test func aBodyThatBreaksAtTheMirrorGoesOnUpstream() async throws {
+    @Test("resumes a mirror's broken body at the upstream") func resumesMirrorsBrokenBodyAtUpstream() async throws {
         try await withMirror { mirror, upstream, _, client, _ in
             let digest = mirror.addBlob(pattern(500_000))
             upstream.addBlob(pattern(500_000))
@@ -222,7 +255,7 @@ struct HostsTests {
         }
     }
 
-    @Test func aDeadMirrorIsPassedOver() async throws {
+    @Test("skips a dead mirror") func skipsDeadMirror() async throws {
         try await withMirror { mirror, upstream, clock, client, _ in
             let digest = upstream.addBlob([1])
             await mirror.stop()
@@ -233,7 +266,7 @@ struct HostsTests {
         }
     }
 
-    @Test func aMirrorThatMayNotResolveIsNotAskedForTags() async throws {
+    @Test("does not resolve tags at a pull-only mirror") func doesNotResolveTagsAtPullOnlyMirror() async throws {
         try await withMirror(capabilities: #"["pull"]"#) { mirror, upstream, _, client, _ in
             for registry in [mirror, upstream] { registry.addImage(repository: "a/b", layers: [TestLayer([1])]) }
             _ = try await client.resolve(try ImageReference(parsing: "r.example/a/b"))
@@ -241,7 +274,7 @@ struct HostsTests {
         }
     }
 
-    @Test func changesAreSeenAfterAFewSeconds() async throws {
+    @Test("notices changes after a few seconds") func noticesChangesAfterFewSeconds() async throws {
         try await withMirror { mirror, upstream, clock, client, root in
             #expect(await client.hosts(for: "r.example").count == 2)
             try write(

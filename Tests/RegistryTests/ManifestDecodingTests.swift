@@ -12,10 +12,12 @@ struct ManifestDecodingTests {
         return try ManifestDocument(bytes: bytes, digest: Digest.of(bytes), contentType: contentType)
     }
 
-    @Test(arguments: [
-        oci, "application/vnd.docker.distribution.manifest.v2+json",
-    ])
-    func readsImagesAndIgnoresWhatItDoesNotKnow(_ type: String) throws {
+    @Test(
+        "reads images and ignores unknown fields",
+        arguments: [
+            oci, "application/vnd.docker.distribution.manifest.v2+json",
+        ])
+    func readsImagesAndIgnoresUnknownFields(_ type: String) throws {
         let text =
             #"{"schemaVersion":2,"mediaType":"\#(type)","new":[{"x":1}],"config":\#(Self.descriptor),"layers":[\#(Self.descriptor)],"subject":\#(Self.descriptor)}"#
         guard case .image(let manifest) = try decode(text) else {
@@ -28,7 +30,8 @@ struct ManifestDecodingTests {
         #expect(manifest.subject != nil)
     }
 
-    @Test func takesTheContentTypeOrTheShapeWhereTheDocumentIsSilent() throws {
+    @Test("derives a missing media type from content type or shape")
+    func derivesMissingMediaTypeFromContentTypeOrShape() throws {
         let image = #"{"schemaVersion":2,"config":\#(Self.descriptor),"layers":[]}"#
         guard case .image = try decode(image, contentType: Self.oci + "; charset=utf-8") else {
             Issue.record("not an image")
@@ -40,32 +43,34 @@ struct ManifestDecodingTests {
         }
     }
 
-    @Test(arguments: [
-        ("", RegistryError.Code.invalidManifest), ("null", .invalidManifest), ("[]", .invalidManifest),
-        (#"{"schemaVersion":1,"fsLayers":[]}"#, .unsupportedManifest),
-        (#"{"mediaType":"text/plain"}"#, .unsupportedManifest),
-        (#"{"mediaType":"\#(oci)"}"#, .invalidManifest),
-        (
-            #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:12","size":1}]}"#,
-            .invalidManifest
-        ),
-        (
-            #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":-1}]}"#,
-            .invalidManifest
-        ),
-        (
-            #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":1e300}]}"#,
-            .invalidManifest
-        ),
-        (#"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[],"manifests":[]}"#, .invalidManifest),
-        (String(repeating: "[", count: 100_000), .invalidManifest),
-        (
-            #"{"layers":[\#(Array(repeating: descriptor, count: 4097).joined(separator: ","))],"config":\#(descriptor)}"#,
-            .tooLarge
-        ),
-        (String(repeating: " ", count: (8 << 20) + 1), .tooLarge),
-    ])
-    func refuses(_ text: String, _ code: RegistryError.Code) {
+    @Test(
+        "rejects malformed manifests",
+        arguments: [
+            ("", RegistryError.Code.invalidManifest), ("null", .invalidManifest), ("[]", .invalidManifest),
+            (#"{"schemaVersion":1,"fsLayers":[]}"#, .unsupportedManifest),
+            (#"{"mediaType":"text/plain"}"#, .unsupportedManifest),
+            (#"{"mediaType":"\#(oci)"}"#, .invalidManifest),
+            (
+                #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:12","size":1}]}"#,
+                .invalidManifest
+            ),
+            (
+                #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":-1}]}"#,
+                .invalidManifest
+            ),
+            (
+                #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":1e300}]}"#,
+                .invalidManifest
+            ),
+            (#"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[],"manifests":[]}"#, .invalidManifest),
+            (String(repeating: "[", count: 100_000), .invalidManifest),
+            (
+                #"{"layers":[\#(Array(repeating: descriptor, count: 4097).joined(separator: ","))],"config":\#(descriptor)}"#,
+                .tooLarge
+            ),
+            (String(repeating: " ", count: (8 << 20) + 1), .tooLarge),
+        ])
+    func rejectsMalformedManifests(_ text: String, _ code: RegistryError.Code) {
         do throws(RegistryError) {
             _ = try decode(text)
             Issue.record("accepted")
@@ -74,42 +79,48 @@ struct ManifestDecodingTests {
         }
     }
 
-    @Test(arguments: [
-        ("application/vnd.oci.image.layer.v1.tar", LayerPacking.tar),
-        ("application/vnd.oci.image.layer.v1.tar+gzip", .gzip), ("application/vnd.oci.image.layer.v1.tar+zstd", .zstd),
-        ("application/vnd.docker.image.rootfs.diff.tar.gzip", .gzip),
-        ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", .foreign),
-        ("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", .foreign),
-        ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", .encrypted),
-        ("application/vnd.oci.image.layer.v1.tar+lzma", .unknown), ("", .unknown), ("+", .unknown),
-    ])
-    func tellsHowLayersArePacked(_ type: String, _ expected: LayerPacking) {
+    @Test(
+        "derives packing from media types",
+        arguments: [
+            ("application/vnd.oci.image.layer.v1.tar", LayerPacking.tar),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", .gzip),
+            ("application/vnd.oci.image.layer.v1.tar+zstd", .zstd),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", .gzip),
+            ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", .foreign),
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", .foreign),
+            ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", .encrypted),
+            ("application/vnd.oci.image.layer.v1.tar+lzma", .unknown), ("", .unknown), ("+", .unknown),
+        ])
+    func derivesPackingFromMediaTypes(_ type: String, _ expected: LayerPacking) {
         #expect(LayerPacking(mediaType: type) == expected)
     }
 
-    @Test(arguments: [
-        ("linux/amd64", ["linux/arm64", "linux/amd64"], 1),
-        ("linux/amd64", ["linux/amd64/v3", "linux/amd64"], 1),
-        ("linux/arm64/v8", ["linux/arm/v7", "linux/arm64"], 1),
-        ("linux/aarch64", ["linux/arm64/v8"], 0),
-        ("linux/arm/v7", ["linux/arm/v5", "linux/arm/v6", "linux/arm/v8"], 1),
-        ("linux/arm/v6", ["linux/arm/v7", "linux/arm/v5"], 1),
-        ("linux/arm", ["linux/arm/v6", "linux/arm/v7"], 1),
-        ("linux/amd64", ["unknown/unknown", "linux/x86_64"], 1),
-        ("linux/amd64", [nil], 0),
-        ("linux/amd64", ["linux/amd64", "linux/amd64"], 0),
-    ])
-    func choosesTheManifestOfThePlatform(_ wanted: String, _ offered: [String?], _ expected: Int) throws {
+    @Test(
+        "chooses the platform's manifest",
+        arguments: [
+            ("linux/amd64", ["linux/arm64", "linux/amd64"], 1),
+            ("linux/amd64", ["linux/amd64/v3", "linux/amd64"], 1),
+            ("linux/arm64/v8", ["linux/arm/v7", "linux/arm64"], 1),
+            ("linux/aarch64", ["linux/arm64/v8"], 0),
+            ("linux/arm/v7", ["linux/arm/v5", "linux/arm/v6", "linux/arm/v8"], 1),
+            ("linux/arm/v6", ["linux/arm/v7", "linux/arm/v5"], 1),
+            ("linux/arm", ["linux/arm/v6", "linux/arm/v7"], 1),
+            ("linux/amd64", ["unknown/unknown", "linux/x86_64"], 1),
+            ("linux/amd64", [nil], 0),
+            ("linux/amd64", ["linux/amd64", "linux/amd64"], 0),
+        ])
+    func choosesPlatformsManifest(_ wanted: String, _ offered: [String?], _ expected: Int) throws {
         let index = try makeIndex(offered)
         #expect(try index.manifest(for: platform(wanted)) == index.manifests[expected])
     }
 
     @Test(
+        "reports a missing platform",
         arguments: [
             ("linux/amd64", ["windows/amd64"]), ("linux/arm/v6", ["linux/arm/v7"]), ("linux/arm64", ["linux/arm/v7"]),
             ("linux/amd64", [nil, "linux/arm64"]), ("linux/amd64", []),
         ] as [(String, [String?])])
-    func saysWhenThereIsNone(_ wanted: String, _ offered: [String?]) throws {
+    func reportsMissingPlatform(_ wanted: String, _ offered: [String?]) throws {
         let index = try makeIndex(offered)
         do throws(RegistryError) {
             _ = try index.manifest(for: platform(wanted))

@@ -4,7 +4,7 @@ import TestRegistry
 import Testing
 
 struct ManifestTests {
-    @Test func fetchesAnImageByDigestAndByTag() async throws {
+    @Test("fetches an image by digest and by tag") func fetchesImageByDigestAndByTag() async throws {
         try await TestRegistry.withRegistry { registry in
             let image = registry.addImage(
                 repository: "test/app", tag: "v1",

@@ -6,7 +6,7 @@ import NIOHTTP1
 import Registry
 import Testing
 
-/// Debian's docker-registry (distribution) instead of the one in the test process. Fails where it is not installed.
+/// Debian's docker-registry (distribution) in place of the in-process registry. Fails if it is not installed.
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct PrivilegedRealRegistryTests {
     private struct Pushed: Sendable {
@@ -16,8 +16,8 @@ struct PrivilegedRealRegistryTests {
         var manifest: Digest
     }
 
-    /// A registry with one image of one layer in it, and a client that finds it as containerd would find a loopback
-    /// registry.
+    /// Runs a test with a registry that has one image of one layer, and a client that finds it as containerd finds a
+    /// loopback registry.
     private func withImage(_ body: @Sendable (RegistryClient, Pushed, BlobLocation) async throws -> Void) async throws {
         try await Lab.with { lab in
             let server = try await RegistryServer(in: lab, storage: "\(lab.directory)/registry")
@@ -44,7 +44,7 @@ struct PrivilegedRealRegistryTests {
         }
     }
 
-    @Test func manifestsByTagAndByDigest() async throws {
+    @Test("fetches manifests by tag and digest") func fetchesManifestsByTagAndDigest() async throws {
         try await withImage { client, pushed, _ in
             let image = try await client.resolve(ImageReference(parsing: "\(pushed.repository.host)/test/app:latest"))
             #expect(image.digest == pushed.manifest)
@@ -56,7 +56,7 @@ struct PrivilegedRealRegistryTests {
         }
     }
 
-    @Test func rangesOfABlob() async throws {
+    @Test("fetches ranges of a blob") func fetchesRangesOfBlob() async throws {
         try await withImage { client, pushed, location in
             let size = UInt64(pushed.bytes.count)
             let selections: [(BlobSelection, Range<Int>)] = [
@@ -74,10 +74,10 @@ struct PrivilegedRealRegistryTests {
         }
     }
 
-    @Test func aRangePastTheEndIsRefused() async throws {
+    @Test("rejects a range past the end") func rejectsRangePastEnd() async throws {
         try await withImage { client, pushed, location in
             let past = ByteRange(offset: UInt64(pushed.bytes.count), end: UInt64(pushed.bytes.count) + 5)
-            // The client does not know the size: it is the registry that says 416.
+            // The client does not know the size, so the registry answers 416.
             let error = await failure { _ = try await client.open(location, .range(past), priority: .demand) }
             #expect(error?.code == .rangeNotSatisfiable)
             #expect(error?.status == 416)
@@ -87,8 +87,8 @@ struct PrivilegedRealRegistryTests {
         }
     }
 
-    /// The multipart parser reads the real registry's answer to several ranges.
-    @Test func severalRangesComeAsParts() async throws {
+    /// The parser of multipart responses accepts the registry's response to several ranges.
+    @Test("parses several ranges as parts") func parsesSeveralRangesAsParts() async throws {
         try await withImage { _, pushed, _ in
             var request = HTTPClientRequest(
                 url: "http://\(pushed.repository.host)/v2/test/app/blobs/\(pushed.blob)")
@@ -121,7 +121,7 @@ struct PrivilegedRealRegistryTests {
     }
 }
 
-/// The least of pushing that fills a registry for a test.
+/// A minimal push that fills a registry for a test.
 private struct Push {
     let base: String
 

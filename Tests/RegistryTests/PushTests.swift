@@ -3,7 +3,7 @@ import Registry
 import TestRegistry
 import Testing
 
-/// Pushing, and what refers to an image.
+/// Pushes and referrers.
 @Suite(.timeLimit(.minutes(1))) struct PushTests {
     private static let type = "application/vnd.example.thing.v1"
 
@@ -24,7 +24,7 @@ import Testing
         )
     }
 
-    @Test func blobsArePushedOnceAndWithATokenThatAllowsIt() async throws {
+    @Test("pushes blobs once with a push token") func pushesBlobsOnceWithPushToken() async throws {
         var behaviour = Behaviour()
         behaviour.authentication = .bearer(user: nil, password: "")
         try await TestRegistry.withRegistry(behaviour) { registry in
@@ -36,7 +36,7 @@ import Testing
                 #expect(registry.requests(.token).last.map { $0.query + $0.body }?.contains("push") == true)
                 _ = try await client.pushBlob(repository, bytes)
                 #expect(registry.requests(.upload).filter { $0.method == "PUT" && $0.authorization != nil }.count == 1)
-                // The same token pulls.
+                // The same token allows pulls.
                 let tokens = registry.requests(.token).count
                 _ = try await client.blob(BlobLocation(repository: repository, digest: digest), maximumSize: 1 << 20)
                 #expect(registry.requests(.token).count == tokens)
@@ -44,7 +44,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func referrersAreFoundWithTheAPIAndWithout(hasReferrers: Bool) async throws {
+    @Test("finds referrers with and without the API", arguments: [true, false]) func findsReferrersWithAndWithoutAPI(
+        hasReferrers: Bool
+    ) async throws {
         var behaviour = Behaviour()
         behaviour.hasReferrers = hasReferrers
         behaviour.referrersPage = 2
@@ -65,13 +67,13 @@ import Testing
                 let found = try await client.referrers(repository, of: subject, artifactType: Self.type)
                 #expect(Set(found.map(\.digest)) == pushed)
                 #expect(try await client.referrers(repository, of: subject).count == 6)
-                // Who has the API is not asked for the tag again.
+                // A registry with the API gets no further request for the tag.
                 let tagged = registry.requests.count {
                     $0.method == "GET" && $0.path.hasSuffix("sha256-\(subject.hex)")
                 }
                 #expect(!hasReferrers || tagged <= 1)
                 if !hasReferrers { #expect(found.allSatisfy { $0.annotations["number"] != nil }) }
-                // Once more changes nothing.
+                // A second push changes nothing.
                 let index = registry.manifest("team/app", "sha256-\(subject.hex)")
                 #expect((index == nil) == hasReferrers)
                 let (again, descriptor) = Self.referrer(0, of: subject)
@@ -83,8 +85,9 @@ import Testing
         }
     }
 
-    /// Others write the index under the fallback tag at the same time: everybody's entry is in it in the end.
-    @Test func nobodyIsLostInTheFallbackIndex() async throws {
+    /// Concurrent writers of the fallback index: every entry survives.
+    @Test("concurrent writers keep all entries of the fallback index")
+    func concurrentWritersKeepAllEntriesOfFallbackIndex() async throws {
         var behaviour = Behaviour()
         behaviour.hasReferrers = false
         try await TestRegistry.withRegistry(behaviour) { registry in
@@ -106,7 +109,7 @@ import Testing
         }
     }
 
-    @Test func aListThatIsNoneIsAnError() async throws {
+    @Test("rejects a malformed list") func rejectsMalformedList() async throws {
         try await TestRegistry.withRegistry { registry in
             try await withClient(RegistryConfiguration()) { client in
                 let repository = Repository(host: registry.host, name: "team/app")

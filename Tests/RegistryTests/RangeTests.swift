@@ -4,8 +4,8 @@ import Registry
 import TestRegistry
 import Testing
 
-/// Servers' answers to ranges: GCS 400 to several ranges; ECR and S3-backed distribution 200; zot no
-/// Content-Type, formerly 416; Azure no suffixes; distribution behind a cold cache 200 first.
+/// Servers' treatment of ranges. GCS answers 400 to several ranges; ECR and S3-backed distribution 200; zot omits
+/// Content-Type, and answered 416 formerly; Azure lacks suffixes; distribution with a cold cache answers 200 first.
 struct RangeTests {
     static let size = 3 << 20
     static let modes: [Behaviour.Ranges] = [
@@ -20,8 +20,8 @@ struct RangeTests {
         (.range(ByteRange(offset: UInt64(size) - 1, end: UInt64(size) + 500)), size - 1..<size), (.whole, 0..<size),
     ]
 
-    @Test(arguments: modes, [false, true])
-    func givesTheBytesWhateverTheServerDoes(_ mode: Behaviour.Ranges, _ isBare: Bool) async throws {
+    @Test("returns the right bytes for every server behavior", arguments: modes, [false, true])
+    func returnsRightBytesForEveryServerBehavior(_ mode: Behaviour.Ranges, _ isBare: Bool) async throws {
         let bytes = pattern(Self.size)
         var behaviour = Behaviour()
         behaviour.ranges = mode
@@ -29,7 +29,7 @@ struct RangeTests {
             behaviour.omitsContentLength = true
             if case .multipart = mode {} else { behaviour.omitsContentType = true }
         }
-        // A server that never says how large a blob is needs somebody who knows.
+        // A server that never reports a blob's size needs a caller that knows it.
         let known = mode == .sizeless && isBare ? UInt64(Self.size) : nil
         for (selection, expected) in Self.selections {
             try await TestRegistry.withRegistry(behaviour) { registry in
@@ -50,13 +50,16 @@ struct RangeTests {
 
     static let several: [Range<Int>] = [10..<5000, 6000..<6001, 900_000..<1_200_000, 2_999_000..<3 << 20]
 
-    /// Whatever a server makes of several ranges, each byte of them comes once and nothing else does; and a server that
-    /// gave one range is not asked for several again.
-    @Test(arguments: [
-        Behaviour.Ranges.honoured, .severalRefused(400), .severalRefused(416), .severalRefused(501), .severalIgnored,
-        .firstOfSeveral, .ignoredFirst(1),
-    ])
-    func severalRangesComeInOrder(_ mode: Behaviour.Ranges) async throws {
+    /// Whatever a server does with several ranges, each of their bytes arrives once and nothing else does. A server
+    /// that sent one range is not asked for several again.
+    @Test(
+        "returns several ranges in order",
+        arguments: [
+            Behaviour.Ranges.honoured, .severalRefused(400), .severalRefused(416), .severalRefused(501),
+            .severalIgnored,
+            .firstOfSeveral, .ignoredFirst(1),
+        ])
+    func returnsSeveralRangesInOrder(_ mode: Behaviour.Ranges) async throws {
         let bytes = pattern(Self.size)
         var behaviour = Behaviour()
         behaviour.ranges = mode
@@ -79,7 +82,7 @@ struct RangeTests {
                     if mode == .honoured || mode == .ignoredFirst(1) {
                         #expect(asked.count { $0.contains(",") } == 1)
                     } else {
-                        // The first two lie so close that one request brings both.
+                        // The first two are so close that one request brings both.
                         #expect(asked.filter { !$0.contains(",") }.count == 3, "\(asked)")
                         #expect(asked.count { $0.contains(",") } == (round == 0 ? 1 : 0))
                     }
@@ -88,7 +91,7 @@ struct RangeTests {
         }
     }
 
-    @Test func severalRangesAreTakenUpWhereTheyBroke() async throws {
+    @Test("resumes several ranges where they broke") func resumesSeveralRangesWhereTheyBroke() async throws {
         let bytes = pattern(Self.size)
         try await TestRegistry.withRegistry { registry in
             let digest = registry.addBlob(bytes)
@@ -105,13 +108,15 @@ struct RangeTests {
         }
     }
 
-    @Test(arguments: [
-        [], [ByteRange(offset: 5, end: 9), ByteRange(offset: 9, end: 9)],
-        [ByteRange(offset: 50, end: 90), ByteRange(offset: 9, end: 51)],
-        [ByteRange(offset: 0, end: 4), ByteRange(offset: 8, end: UInt64(size) + 1)],
-        (0...UInt64(BlobSelection.maximumRanges)).map { ByteRange(offset: $0 * 10, end: $0 * 10 + 5) },
-    ])
-    func severalRangesThatMakeNoSenseAreRefused(_ ranges: [ByteRange]) async throws {
+    @Test(
+        "rejects invalid sets of ranges",
+        arguments: [
+            [], [ByteRange(offset: 5, end: 9), ByteRange(offset: 9, end: 9)],
+            [ByteRange(offset: 50, end: 90), ByteRange(offset: 9, end: 51)],
+            [ByteRange(offset: 0, end: 4), ByteRange(offset: 8, end: UInt64(size) + 1)],
+            (0...UInt64(BlobSelection.maximumRanges)).map { ByteRange(offset: $0 * 10, end: $0 * 10 + 5) },
+        ])
+    func rejectsInvalidSetsOfRanges(_ ranges: [ByteRange]) async throws {
         try await TestRegistry.withRegistry { registry in
             let digest = registry.addBlob(pattern(Self.size))
             try await withClient(configuration()) { client in
@@ -124,7 +129,8 @@ struct RangeTests {
         }
     }
 
-    @Test func rangeIgnoredIsFoundOutWithoutReading() async throws {
+    @Test("detects an ignored range without reading the body") func detectsIgnoredRangeWithoutReadingBody() async throws
+    {
         var behaviour = Behaviour()
         behaviour.ranges = .ignored
         try await TestRegistry.withRegistry(behaviour) { registry in
@@ -137,7 +143,7 @@ struct RangeTests {
                 #expect(error?.code == .rangeIgnored)
                 #expect(client.bytesReceived == 0)
                 #expect(client.counters.abandoned.value == 2)
-                // A beginning that is near is read up to, and no further than it is wanted.
+                // A near beginning is skipped to, and the rest is read only on demand.
                 let near = try await client.open(
                     registry.location(digest), .range(ByteRange(offset: 1 << 20, end: (1 << 20) + 10)),
                     priority: .demand)
@@ -147,7 +153,7 @@ struct RangeTests {
         }
     }
 
-    @Test func suffixRangesAreTriedOnceAHost() async throws {
+    @Test("tries suffix ranges once per host") func triesSuffixRangesOncePerHost() async throws {
         var behaviour = Behaviour()
         behaviour.ranges = .suffixRefused(400)
         try await TestRegistry.withRegistry(behaviour) { registry in
@@ -164,7 +170,7 @@ struct RangeTests {
         }
     }
 
-    @Test func knownSizeNeedsNoSuffix() async throws {
+    @Test("a known size needs no suffix") func knownSizeNeedsNoSuffix() async throws {
         try await TestRegistry.withRegistry { registry in
             let bytes = pattern(10_000)
             let digest = registry.addBlob(bytes)
@@ -182,8 +188,8 @@ struct RangeTests {
         }
     }
 
-    @Test(arguments: [Behaviour.Ranges.shifted(5), .unstated])
-    func wrongAnswersAreRefused(_ mode: Behaviour.Ranges) async throws {
+    @Test("rejects a wrong response", arguments: [Behaviour.Ranges.shifted(5), .unstated])
+    func rejectsWrongResponse(_ mode: Behaviour.Ranges) async throws {
         var behaviour = Behaviour()
         behaviour.ranges = mode
         try await TestRegistry.withRegistry(behaviour) { registry in
@@ -198,7 +204,7 @@ struct RangeTests {
         }
     }
 
-    @Test func beyondTheEndIsNotSatisfiable() async throws {
+    @Test("a range beyond the end is not satisfiable") func rangeBeyondEndIsNotSatisfiable() async throws {
         try await TestRegistry.withRegistry { registry in
             let digest = registry.addBlob(pattern(100))
             try await withClient(configuration()) { client in
@@ -212,28 +218,32 @@ struct RangeTests {
         }
     }
 
-    @Test(arguments: [
-        ("bytes 0-9/10", ByteRange(offset: 0, end: 10) as ByteRange?, 10 as UInt64?),
-        ("bytes 5-5/*", ByteRange(offset: 5, end: 6), nil),
-        ("Bytes  1-2/ 3", ByteRange(offset: 1, end: 3), 3), ("bytes */77", nil, 77),
-    ])
-    func readsContentRanges(_ text: String, _ range: ByteRange?, _ size: UInt64?) {
+    @Test(
+        "parses Content-Range",
+        arguments: [
+            ("bytes 0-9/10", ByteRange(offset: 0, end: 10) as ByteRange?, 10 as UInt64?),
+            ("bytes 5-5/*", ByteRange(offset: 5, end: 6), nil),
+            ("Bytes  1-2/ 3", ByteRange(offset: 1, end: 3), 3), ("bytes */77", nil, 77),
+        ])
+    func parsesContentRange(_ text: String, _ range: ByteRange?, _ size: UInt64?) {
         let value = ContentRange(text)
         #expect(value?.range == range)
         #expect(value?.size == size)
         #expect(value != nil)
     }
 
-    @Test(arguments: [
-        "", "bytes", "bytes 1-2", "items 0-1/2", "bytes 2-1/9", "bytes 0-9/9", "bytes -1-2/9", "bytes 0-1/-2",
-        "bytes */*",
-        "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999999/*", "bytes 0-1/2/3", "bytes +0-1/2",
-    ])
-    func refusesContentRanges(_ text: String) {
+    @Test(
+        "rejects malformed Content-Range",
+        arguments: [
+            "", "bytes", "bytes 1-2", "items 0-1/2", "bytes 2-1/9", "bytes 0-9/9", "bytes -1-2/9", "bytes 0-1/-2",
+            "bytes */*",
+            "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999999/*", "bytes 0-1/2/3", "bytes +0-1/2",
+        ])
+    func rejectsMalformedContentRange(_ text: String) {
         #expect(ContentRange(text) == nil)
     }
 
-    @Test func multipartIsReadByteByByte() throws {
+    @Test("parses multipart byte by byte") func parsesMultipartByteByByte() throws {
         let body =
             "preamble\r\n--B\r\nContent-Type: a/b\r\ncontent-range: bytes 3-6/20\r\n\r\n--B\n\r\n--B  \r\n"
             + "Content-Range: bytes 7-8/20\r\n\r\nxy\r\n--B--\r\n"
@@ -261,11 +271,13 @@ struct RangeTests {
         #expect(ended)
     }
 
-    @Test(arguments: [
-        "--B\r\n\r\n", "--B\r\nContent-Range: bytes 9-1/2\r\n\r\n", String(repeating: "x", count: 5000),
-        String(repeating: "x\n", count: 500),
-    ])
-    func multipartNonsenseIsRefused(_ body: String) {
+    @Test(
+        "rejects malformed multipart",
+        arguments: [
+            "--B\r\n\r\n", "--B\r\nContent-Range: bytes 9-1/2\r\n\r\n", String(repeating: "x", count: 5000),
+            String(repeating: "x\n", count: 500),
+        ])
+    func rejectsMalformedMultipart(_ body: String) {
         #expect(throws: RegistryError.self) {
             var parser = MultipartParser(boundary: "B")
             parser.receive(ByteBuffer(string: body))

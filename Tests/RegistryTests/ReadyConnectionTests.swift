@@ -5,9 +5,9 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Connections that are opened before anything is asked for.
+/// Connections opened ahead of demand.
 struct ReadyConnectionTests {
-    /// A registry, and a client that knows it as `r.example`.
+    /// Runs a test with a registry, and a client that knows it as `r.example`.
     private func withClient(
         ready: Int = 4, _ body: (TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void
     ) async throws {
@@ -32,12 +32,12 @@ struct ReadyConnectionTests {
         #expect(try await stream.collect(maximumSize: 10) == Array(pattern(1000)[1..<11]))
     }
 
-    @Test func requestsFindThem() async throws {
+    @Test("requests use open connections") func requestsUseOpenConnections() async throws {
         try await withClient { registry, _, client, location in
             await client.makeReady("r.example")
             #expect(await registry.reaches(connections: 4))
             #expect(registry.requests.isEmpty)
-            // Others are opened only when these are gone.
+            // New ones are opened only after these are gone.
             await client.makeReady("r.example")
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<4 { group.addTask { try await read(client, location) } }
@@ -48,7 +48,7 @@ struct ReadyConnectionTests {
         }
     }
 
-    @Test func aRegistryInUseGetsNone() async throws {
+    @Test("opens none to a registry in use") func opensNoneToRegistryInUse() async throws {
         try await withClient { registry, _, client, location in
             try await read(client, location)
             await client.makeReady("r.example")
@@ -57,7 +57,7 @@ struct ReadyConnectionTests {
         }
     }
 
-    @Test func zeroIsNone() async throws {
+    @Test("zero disables them") func zeroDisablesThem() async throws {
         try await withClient(ready: 0) { registry, _, client, location in
             await client.makeReady("r.example")
             try await read(client, location)
@@ -65,8 +65,8 @@ struct ReadyConnectionTests {
         }
     }
 
-    /// A dead registry is no trouble before somebody asks it.
-    @Test func aDeadRegistryIsSilent() async throws {
+    /// A dead registry causes no error until a request.
+    @Test("ignores a dead registry") func ignoresDeadRegistry() async throws {
         try await withTemporaryDirectory { root in
             try write("server = \"http://127.0.0.1:1\"\n", to: "\(root)/r.example/hosts.toml")
             var settings = configuration()
@@ -79,18 +79,18 @@ struct ReadyConnectionTests {
         }
     }
 
-    @Test func theStorageBehindGetsThemToo() async throws {
+    @Test("opens connections to the storage behind") func opensConnectionsToStorageBehind() async throws {
         try await RedirectTests().withStorage { registry, storage, clock, client, location in
             try await RedirectTests().read(client, location)
             let before = storage.connections
             clock.advance(by: .seconds(61))
             await client.makeReady(registry.host)
-            // One that the read has left is still open: the test's clock is ahead.
+            // The read's own connection is still open: the test's clock is ahead.
             #expect(await storage.reaches(connections: before + 3))
         }
     }
 
-    @Test func directoriesTellTheUpstreams() async throws {
+    @Test("lists upstreams from directories") func listsUpstreamsFromDirectories() async throws {
         try await withTemporaryDirectory { root in
             for name in ["_default", "r.example", "h_5000_", "h.example:5001", "bad name"] {
                 try write("", to: "\(root)/1/\(name)/hosts.toml")

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 struct RedirectTests {
-    /// A registry with Bearer tokens that sends blobs to a storage server by presigned URLs.
+    /// Runs a test with a registry that uses Bearer tokens and redirects blobs to a storage server by presigned URLs.
     func withStorage(
         life: Int = 1200,
         _ body: (TestRegistry, TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void
@@ -30,7 +30,8 @@ struct RedirectTests {
         #expect(try await stream.collect(maximumSize: 10) == Array(pattern(10_000)[5..<15]))
     }
 
-    @Test func theTargetIsRememberedAndGetsNoCredentials() async throws {
+    @Test("remembers the target and sends it no credentials") func remembersTargetAndSendsItNoCredentials() async throws
+    {
         try await withStorage { registry, storage, _, client, location in
             for _ in 0..<3 { try await read(client, location) }
             #expect(registry.requests(.blob).count == 2)
@@ -41,7 +42,7 @@ struct RedirectTests {
         }
     }
 
-    @Test func aSignatureThatRanOutIsRenewed() async throws {
+    @Test("renews an expired signature") func renewsExpiredSignature() async throws {
         try await withStorage { registry, storage, _, client, location in
             try await read(client, location)
             storage.expireSignatures()
@@ -52,7 +53,7 @@ struct RedirectTests {
         }
     }
 
-    @Test func aSignatureIsNotUsedUntilItsLastSecond() async throws {
+    @Test("stops using a signature before it expires") func stopsUsingSignatureBeforeItExpires() async throws {
         try await withStorage(life: 60) { registry, storage, clock, client, location in
             try await read(client, location)
             clock.advance(by: .seconds(49))
@@ -64,7 +65,7 @@ struct RedirectTests {
         }
     }
 
-    @Test func aTargetThatIsGoneIsResolvedAnew() async throws {
+    @Test("resolves a vanished target again") func resolvesVanishedTargetAgain() async throws {
         try await withStorage { registry, storage, clock, client, location in
             try await read(client, location)
             storage.inject(.close, into: .storage)
@@ -73,7 +74,7 @@ struct RedirectTests {
         }
     }
 
-    @Test func aTargetThatRefusesAtOnceIsAnError() async throws {
+    @Test("a target that refuses at once is an error") func targetThatRefusesAtOnceIsError() async throws {
         try await withStorage { registry, storage, clock, client, location in
             storage.inject(.status(403), times: 100, into: .storage)
             let error = await failure { try await read(client, location) }
@@ -81,8 +82,10 @@ struct RedirectTests {
         }
     }
 
-    @Test(arguments: ["/v2/test/app/blobs/loop", "ftp://host/x", "http://", "::", "http://user:pw@127.0.0.1/x"])
-    func badTargetsAreRefused(_ target: String) async throws {
+    @Test(
+        "rejects bad targets",
+        arguments: ["/v2/test/app/blobs/loop", "ftp://host/x", "http://", "::", "http://user:pw@127.0.0.1/x"])
+    func rejectsBadTargets(_ target: String) async throws {
         var behaviour = Behaviour()
         behaviour.location = target
         try await TestRegistry.withRegistry(behaviour) { registry in
@@ -104,6 +107,7 @@ struct RedirectTests {
 
     static let now: Int64 = 1_704_067_200
     @Test(
+        "computes the lifetime of a target",
         arguments: [
             ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=900", nil, 890),
             ("https://g/x?X-Goog-Date=20240101T000000Z&X-Goog-Expires=300", nil, 290),
@@ -116,16 +120,19 @@ struct RedirectTests {
             ("https://s3/x?X-Amz-Date=20240101T000000Z&X-Amz-Expires=-1", nil, 50),
             ("https://a/x?se=2024-13-41T99:99:99Z&sig=1", "max-age=9999999999999999999", 50),
         ] as [(String, String?, Int64)])
-    func knowsHowLongATargetLives(_ url: String, _ cacheControl: String?, _ expected: Int64) {
+    func computesLifetimeOfTarget(_ url: String, _ cacheControl: String?, _ expected: Int64) {
         #expect(RedirectExpiry.end(url: url, cacheControl: cacheControl, now: Self.now) - Self.now == expected)
     }
 
-    @Test(arguments: [
-        ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777 as Int64?), ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
-        ("Sun Nov  6 08:49:37 1994", 784_111_777), ("Thu, 29 Feb 2024 00:00:00 GMT", 1_709_164_800),
-        ("yesterday", nil), ("Sun, 99 Nov 1994 08:49:37 GMT", nil), ("Sun, 06 Nov 1994 25:49:37 GMT", nil), ("", nil),
-    ])
-    func readsDates(_ text: String, _ expected: Int64?) {
+    @Test(
+        "parses dates",
+        arguments: [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777 as Int64?), ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
+            ("Sun Nov  6 08:49:37 1994", 784_111_777), ("Thu, 29 Feb 2024 00:00:00 GMT", 1_709_164_800),
+            ("yesterday", nil), ("Sun, 99 Nov 1994 08:49:37 GMT", nil), ("Sun, 06 Nov 1994 25:49:37 GMT", nil),
+            ("", nil),
+        ])
+    func parsesDates(_ text: String, _ expected: Int64?) {
         #expect(HTTPDate.secondsSince1970(text) == expected)
     }
 }

@@ -28,11 +28,12 @@ struct RetryTests {
     }
 
     @Test(
+        "obeys Retry-After",
         arguments: [
             (429, "3", [second * 3]), (503, "Mon, 01 Jan 2024 00:00:07 GMT", [second * 7]), (500, nil, [second / 10]),
             (502, "nonsense", [second / 10]), (408, nil, [second / 10]),
         ] as [(Int, String?, [Duration])])
-    func waitsAsLongAsTheServerSays(_ status: Int, _ wait: String?, _ sleeps: [Duration]) async throws {
+    func obeysRetryAfter(_ status: Int, _ wait: String?, _ sleeps: [Duration]) async throws {
         try await withBlob { registry, clock, client, location in
             registry.inject(.status(status, headers: wait.map { ["Retry-After": $0] } ?? [:]))
             let bytes = try await read(client, location)
@@ -41,7 +42,7 @@ struct RetryTests {
         }
     }
 
-    @Test func backOffDoublesAndEnds() async throws {
+    @Test("back-off doubles and ends") func backOffDoublesAndEnds() async throws {
         try await withBlob { registry, clock, client, location in
             registry.inject(.status(500), times: 100)
             let error = await failure { _ = try await read(client, location) }
@@ -52,7 +53,7 @@ struct RetryTests {
         }
     }
 
-    @Test func aWaitThatIsTooLongIsReported() async throws {
+    @Test("reports an excessive Retry-After") func reportsExcessiveRetryAfter() async throws {
         try await withBlob { registry, clock, client, location in
             registry.inject(.status(429, headers: ["Retry-After": "3600"]))
             let error = await failure { _ = try await read(client, location) }
@@ -62,7 +63,7 @@ struct RetryTests {
         }
     }
 
-    @Test func backgroundIsToldToStayAwayAtOnce() async throws {
+    @Test("reports throttling to background work at once") func reportsThrottlingToBackgroundWorkAtOnce() async throws {
         try await withBlob { registry, clock, client, location in
             registry.inject(.status(429, headers: ["Retry-After": "2"]))
             let error = await failure { _ = try await read(client, location, .background) }
@@ -72,13 +73,13 @@ struct RetryTests {
         }
     }
 
-    @Test(arguments: [[0], [1], [100_000], [299_999], [100_000, 50_000, 10]])
-    func aBrokenBodyGoesOnWhereItBroke(_ breaks: [Int]) async throws {
+    @Test("resumes a broken body where it broke", arguments: [[0], [1], [100_000], [299_999], [100_000, 50_000, 10]])
+    func resumesBrokenBodyWhereItBroke(_ breaks: [Int]) async throws {
         try await withBlob { registry, clock, client, location in
             for count in breaks { registry.inject(.breakBody(after: count)) }
             let bytes = try await read(client, location)
             #expect(bytes == Self.bytes)
-            // What had arrived but not been read when the connection broke may be asked for again, but nothing else.
+            // Bytes that had arrived unread when the connection broke may be requested again, but nothing else.
             let begins = registry.requests.dropFirst().map { request in
                 let text = request.range ?? ""
                 return text.hasSuffix("-299999") ? Int(text.dropFirst(6).dropLast(7)) ?? -1 : -1
@@ -89,7 +90,7 @@ struct RetryTests {
         }
     }
 
-    @Test func aBodyThatKeepsBreakingIsGivenUp() async throws {
+    @Test("gives up on a body that keeps breaking") func givesUpOnBodyThatKeepsBreaking() async throws {
         try await withBlob { registry, clock, client, location in
             registry.inject(.breakBody(after: 0), times: 1000)
             let error = await failure { _ = try await read(client, location) }
@@ -104,8 +105,8 @@ struct RetryTests {
         }
     }
 
-    @Test(arguments: [Fault.stallBody(after: 1000), .stallHead, .close])
-    func silenceIsNotWaitedForForever(_ fault: Fault) async throws {
+    @Test("times out on silence", arguments: [Fault.stallBody(after: 1000), .stallHead, .close])
+    func timesOutOnSilence(_ fault: Fault) async throws {
         try await withBlob {
             $0.timeouts.firstByte = .milliseconds(300)
             $0.timeouts.stall = .milliseconds(300)
@@ -114,12 +115,12 @@ struct RetryTests {
             registry.inject(fault)
             let bytes = try await read(client, location)
             #expect(bytes == Self.bytes)
-            // More on a machine so slow that good answers come too late.
+            // More on a machine so slow that good responses come too late.
             #expect(registry.requests.count >= 2)
         }
     }
 
-    @Test func wrongBytesAreRefused() async throws {
+    @Test("rejects wrong bytes") func rejectsWrongBytes() async throws {
         try await withBlob { registry, clock, client, location in
             registry.inject(.corrupt, times: 100)
             let error = await failure { _ = try await client.blob(location, maximumSize: 1 << 20) }
@@ -129,7 +130,7 @@ struct RetryTests {
         }
     }
 
-    @Test func manifestsAreCheckedToo() async throws {
+    @Test("verifies manifests") func verifiesManifests() async throws {
         try await TestRegistry.withRegistry { registry in
             let image = registry.addImage(repository: "test/app", layers: [TestLayer([1])])
             let repository = Repository(host: registry.host, name: "test/app")
@@ -151,7 +152,7 @@ struct RetryTests {
         }
     }
 
-    @Test func indexesLeadToTheImageOfThePlatform() async throws {
+    @Test("resolves an index to the platform's image") func resolvesIndexToPlatformsImage() async throws {
         try await TestRegistry.withRegistry { registry in
             let arm = registry.addImage(repository: "test/app", tag: "arm", layers: [TestLayer([1])])
             let amd = registry.addImage(repository: "test/app", tag: "amd", layers: [TestLayer([2])])
@@ -175,7 +176,7 @@ struct RetryTests {
         }
     }
 
-    @Test func stoppingEarlyCostsNothing() async throws {
+    @Test("stopping early releases everything") func stoppingEarlyReleasesEverything() async throws {
         try await TestRegistry.withRegistry { registry in
             let digest = registry.addBlob(pattern(8 << 20))
             try await withClient(configuration()) { client in
@@ -184,7 +185,7 @@ struct RetryTests {
                     for try await _ in stream { break }
                 }
                 #expect(client.bytesReceived < 4 << 20)
-                // All turns are free again.
+                // All permits are free again.
                 for _ in 0..<20 {
                     let stream = try await client.open(registry.location(digest), .suffix(1), priority: .background)
                     #expect(stream.range.count == 1)
@@ -193,7 +194,7 @@ struct RetryTests {
         }
     }
 
-    @Test func demandDoesNotWaitForBackground() async throws {
+    @Test("demand does not wait for background") func demandDoesNotWaitForBackground() async throws {
         try await TestRegistry.withRegistry { registry in
             let slow = registry.addBlob(pattern(1000))
             let fast = registry.addImage(repository: "test/app", layers: [TestLayer([1, 2, 3])])
@@ -207,7 +208,7 @@ struct RetryTests {
                         }
                     }
                     await gate.waitUntilHeld(8)
-                    // Everything that may run in the background is held; these get through, or wait at the gate.
+                    // All background requests are held; these get through, or wait at the gate.
                     _ = try await client.manifest(
                         Repository(host: registry.host, name: "test/app"), digest: fast.manifestDigest)
                     for _ in 0..<16 {
@@ -227,7 +228,7 @@ struct RetryTests {
         }
     }
 
-    @Test func cancellationAndShutdownAreTold() async throws {
+    @Test("reports cancellation and shutdown") func reportsCancellationAndShutdown() async throws {
         try await TestRegistry.withRegistry { registry in
             let location = registry.location(registry.addBlob(Self.bytes))
             try await withClient(configuration()) { client in
@@ -244,7 +245,7 @@ struct RetryTests {
         }
     }
 
-    @Test func oneScheduleTriesEveryHostBeforeAnyTwice() {
+    @Test("tries every host before any twice") func triesEveryHostBeforeAnyTwice() {
         let policy = RetryPolicy()
         let now = MonotonicTime(nanoseconds: 0)
         var schedule = RetrySchedule(policy, priority: .demand, now: now)
@@ -255,7 +256,7 @@ struct RetryTests {
         #expect(schedule.failed(broken, host: 0, now: now, random: 0) == .tryHost(1, after: .zero))
         #expect(schedule.failed(gone, host: 1, now: now, random: 0) == .tryHost(2, after: .zero))
         #expect(schedule.failed(broken, host: 2, now: now, random: 0) == .tryHost(0, after: .milliseconds(50)))
-        // Number 1 said that it does not have it: asking again helps nobody.
+        // Host 1 does not have it: no point in asking again.
         #expect(schedule.failed(broken, host: 0, now: now, random: 1) == .tryHost(2, after: .zero))
         #expect(schedule.failed(gone, host: 2, now: now, random: 1) == .tryHost(0, after: .milliseconds(200)))
         #expect(schedule.failed(gone, host: 0, now: now, random: 1) == .giveUp(gone))

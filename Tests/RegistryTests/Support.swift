@@ -4,7 +4,7 @@ import Registry
 import TestRegistry
 import TestSupport
 
-/// A client for tests, shut down whatever happens.
+/// Runs `body` with a client, which is shut down afterwards in any case.
 func withClient<Result>(
     _ configuration: RegistryConfiguration = RegistryConfiguration(), _ body: (RegistryClient) async throws -> Result
 ) async throws -> Result {
@@ -40,14 +40,14 @@ extension TestRegistry {
     }
 }
 
-/// A configuration whose waits take no time.
+/// Returns a configuration whose waits take no time.
 func configuration(_ clock: SkippingClock = SkippingClock(), credentials: any CredentialSource = AnonymousCredentials())
     -> RegistryConfiguration
 {
     RegistryConfiguration(credentials: credentials, clock: clock, random: { 1 })
 }
 
-/// The code of the error that `body` throws; `nil` when it throws none of ours.
+/// Returns the error that `body` throws, or `nil` if it throws none of ours.
 func failure(_ body: () async throws -> Void) async -> RegistryError? {
     do {
         try await body()
@@ -57,7 +57,7 @@ func failure(_ body: () async throws -> Void) async -> RegistryError? {
     }
 }
 
-/// Answers with what it is given, and remembers what it was asked.
+/// A source with fixed credentials that records its requests.
 final class FakeCredentials: CredentialSource {
     private let answer: Credentials?
     private let state = Guarded<[CredentialRequest]>([])

@@ -5,10 +5,10 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Registries over TLS, as `hosts.toml` describes them and as containerd guesses them.
+/// Registries over TLS, configured by `hosts.toml` or guessed as in containerd.
 @Suite(.serialized)
 struct TLSTests {
-    /// A registry over TLS, and a client that knows of it by a `hosts.toml` with `lines`.
+    /// Runs a test with a registry over TLS, and a client with a `hosts.toml` of `lines`.
     private func withSecure(
         _ tls: (TestCertificates) -> TestTLS, _ lines: (TestCertificates) -> String,
         _ body: (TestRegistry, RegistryClient, BlobLocation, TestCertificates) async throws -> Void
@@ -35,7 +35,7 @@ struct TLSTests {
         #expect(try await stream.collect(maximumSize: 10) == Array(pattern(1000)[1..<11]))
     }
 
-    @Test func anAuthorityOfHostsTomlIsTrusted() async throws {
+    @Test("trusts an authority of hosts.toml") func trustsAuthorityOfHostsToml() async throws {
         try await withSecure({ $0.server }, { "ca = \"\($0.authority)\"" }) { registry, client, location, _ in
             for _ in 0..<2 { try await read(client, location) }
             #expect(registry.requests(.blob).count == 2)
@@ -43,7 +43,7 @@ struct TLSTests {
         }
     }
 
-    @Test func connectionsAreMadeReady() async throws {
+    @Test("opens TLS connections ahead") func opensTLSConnectionsAhead() async throws {
         try await withSecure({ $0.server }, { "ca = \"\($0.authority)\"" }) { registry, client, location, _ in
             await client.makeReady("r.example")
             #expect(await registry.reaches(connections: 8))
@@ -53,7 +53,7 @@ struct TLSTests {
         }
     }
 
-    @Test func skipVerifyTakesAnyCertificate() async throws {
+    @Test("skip_verify accepts any certificate") func skipVerifyAcceptsAnyCertificate() async throws {
         for server in [{ (made: TestCertificates) in made.server }, { $0.strangeServer }] {
             try await withSecure(server, { _ in "skip_verify = true" }) { _, client, location, _ in
                 try await read(client, location)
@@ -61,8 +61,8 @@ struct TLSTests {
         }
     }
 
-    @Test(arguments: ["another authority", "none", "another name"])
-    func whoIsNotTrustedIsRefusedAndNamed(_ what: String) async throws {
+    @Test("rejects an untrusted server and names the files", arguments: ["another authority", "none", "another name"])
+    func rejectsUntrustedServerAndNamesFiles(_ what: String) async throws {
         try await withSecure(
             { what == "another name" ? $0.strangeServer : $0.server },
             { made in
@@ -83,7 +83,7 @@ struct TLSTests {
             })
     }
 
-    @Test func aClientCertificateOpensTheDoor() async throws {
+    @Test("presents a client certificate") func presentsClientCertificate() async throws {
         try await withSecure(
             { $0.choosyServer },
             { "ca = \"\($0.authority)\"\nclient = [[\"\($0.client.certificate)\", \"\($0.client.key)\"]]" },
@@ -93,9 +93,9 @@ struct TLSTests {
             })
     }
 
-    @Test(arguments: [true, false])
-    func withoutTheRightClientCertificateItStaysShut(_ hasOne: Bool) async throws {
-        // What another authority has signed: itself.
+    @Test("reports a missing or wrong client certificate", arguments: [true, false])
+    func reportsMissingOrWrongClientCertificate(_ hasOne: Bool) async throws {
+        // Signed by another authority: itself.
         let lines = { (made: TestCertificates) in
             let own = made.otherAuthority.replacing(".pem", with: "")
             return "ca = \"\(made.authority)\"" + (hasOne ? "\nclient = [[\"\(own).pem\", \"\(own).key\"]]" : "")
@@ -109,8 +109,8 @@ struct TLSTests {
         }
     }
 
-    @Test(arguments: ["missing.pem", "hosts/r.example/hosts.toml"])
-    func anAuthorityThatIsNoCertificateIsNamed(_ name: String) async throws {
+    @Test("names an unusable authority file", arguments: ["missing.pem", "hosts/r.example/hosts.toml"])
+    func namesUnusableAuthorityFile(_ name: String) async throws {
         try await withSecure({ $0.server }, { "ca = \"\($0.directory)/\(name)\"" }) { _, client, location, made in
             let error = try #require(await failure { try await read(client, location) })
             #expect(error.code == .configuration)
@@ -118,8 +118,8 @@ struct TLSTests {
         }
     }
 
-    @Test func aTargetOverTLSGetsNoClientCertificateOfOurs() async throws {
-        // The storage would refuse a request without one: nothing of ours is for it, but for the trust.
+    @Test("sends a redirect target no client certificate") func sendsRedirectTargetNoClientCertificate() async throws {
+        // The storage would refuse a request without one: it gets nothing of ours but the trust.
         for (isChoosy, code) in [(false, nil), (true, RegistryError.Code.untrusted)] {
             try await withSecure(
                 { $0.choosyServer },
@@ -135,7 +135,7 @@ struct TLSTests {
         }
     }
 
-    @Test func aRedirectFromTLSIntoTheClearIsRefused() async throws {
+    @Test("rejects a redirect from https to http") func rejectsRedirectFromHttpsToHttp() async throws {
         try await withSecure({ $0.server }, { "ca = \"\($0.authority)\"" }) { registry, client, location, _ in
             try await TestRegistry.withRegistry { storage in
                 registry.behaviour.redirect = .init(to: storage, issued: SkippingClock.startDate)
@@ -150,9 +150,9 @@ struct TLSTests {
 
     // MARK: - containerd's guess
 
-    /// Without a word in any `hosts.toml`, as `localhost:5000/app` in a reference.
-    @Test(arguments: [true, false], ["127.0.0.1", "localhost"])
-    func aLoopbackRegistryIsWhatItIs(_ isSecure: Bool, _ name: String) async throws {
+    /// Without any `hosts.toml`, like `localhost:5000/app` in a reference.
+    @Test("detects TLS on a loopback registry", arguments: [true, false], ["127.0.0.1", "localhost"])
+    func detectsTLSOnLoopbackRegistry(_ isSecure: Bool, _ name: String) async throws {
         try await withTemporaryDirectory { root in
             let tls = isSecure ? try TestCertificates(in: root).server : nil
             try await TestRegistry.withRegistry(tls: tls) { registry in
@@ -169,8 +169,8 @@ struct TLSTests {
         }
     }
 
-    @Test(arguments: [true, false])
-    func aPlainHostWithTLSConfiguredIsTriedWithItFirst(_ isSecure: Bool) async throws {
+    @Test("tries TLS first on a plain host with TLS settings", arguments: [true, false])
+    func triesTLSFirstOnPlainHostWithTLSSettings(_ isSecure: Bool) async throws {
         try await withTemporaryDirectory { root in
             let certificates = try TestCertificates(in: root)
             try await TestRegistry.withRegistry(tls: isSecure ? certificates.server : nil) { registry in
@@ -189,12 +189,14 @@ struct TLSTests {
         }
     }
 
-    @Test(arguments: [
-        ("[host.\"http://a:5000\"]", false), ("[host.\"http://a:5000\"]\nskip_verify = false", true),
-        ("[host.\"http://a:80\"]\nskip_verify = true", false), ("[host.\"http://a\"]\nca = \"/x\"", true),
-        ("[host.\"https://a:5000\"]\nskip_verify = true", false),
-    ])
-    func whereTLSIsConfiguredItIsTried(_ toml: String, _ expected: Bool) async throws {
+    @Test(
+        "derives TLS attempts from hosts.toml",
+        arguments: [
+            ("[host.\"http://a:5000\"]", false), ("[host.\"http://a:5000\"]\nskip_verify = false", true),
+            ("[host.\"http://a:80\"]\nskip_verify = true", false), ("[host.\"http://a\"]\nca = \"/x\"", true),
+            ("[host.\"https://a:5000\"]\nskip_verify = true", false),
+        ])
+    func derivesTLSAttemptsFromHostsToml(_ toml: String, _ expected: Bool) async throws {
         let listing = try await HostsTests().hosts(toml)
         #expect(listing.problem == nil)
         #expect(listing.hosts.first?.mayBeSecure == expected)

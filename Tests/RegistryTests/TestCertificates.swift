@@ -3,7 +3,7 @@ import Registry
 import TestRegistry
 import Testing
 
-/// Certificates for one test, made with openssl in the test's directory: an authority, what it has signed, and another
+/// Certificates for one test, made with openssl in the test's directory: an authority, its certificates, and another
 /// authority that has signed nothing.
 struct TestCertificates {
     let directory: String
@@ -12,7 +12,7 @@ struct TestCertificates {
     var otherAuthority: String { path("other.pem") }
     /// For 127.0.0.1 and localhost.
     var server: TestTLS { TestTLS(certificate: path("server.pem"), key: path("server.key")) }
-    /// The same, for clients that show a certificate of the authority.
+    /// The same, for clients with a certificate of the authority.
     var choosyServer: TestTLS {
         TestTLS(certificate: path("server.pem"), key: path("server.key"), clientAuthority: authority)
     }

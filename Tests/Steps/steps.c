@@ -1,8 +1,8 @@
 /*
- * Loaded into a daemon with LD_PRELOAD: kills it with SIGKILL in front of its Nth change to the disk.
+ * Loaded into a daemon with LD_PRELOAD: kills it with SIGKILL before its Nth change to the disk.
  *
- * RIVULET_STEPS names a file that holds N. Once it is there, changes are counted. The change that the daemon was about
- * to make is written to the same name with ".log" behind it. Nothing of the daemon's own code takes part.
+ * RIVULET_STEPS names a file that contains N. Changes are counted once it exists. The change that the daemon was about
+ * to make is written to the same name with the suffix ".log". None of the daemon's own code is involved.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

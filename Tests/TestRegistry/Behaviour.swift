@@ -1,11 +1,11 @@
 public import Base
 
-/// The lasting behavior of a ``TestRegistry``. A failure that happens a number of times is a ``Fault``.
+/// The permanent behavior of a ``TestRegistry``. A ``Fault`` happens a limited number of times.
 public struct Behaviour: Sendable {
     public enum Authentication: Sendable {
         case none
         case basic(user: String, password: String)
-        /// Tokens from `/token` of the same server; anonymous ones when `user` is `nil`.
+        /// Tokens from `/token` of the same server; anonymous ones if `user` is `nil`.
         case bearer(user: String?, password: String)
     }
 
@@ -13,15 +13,15 @@ public struct Behaviour: Sendable {
         case honoured
         /// 200 with the whole blob (old proxies; ECR and S3-backed distribution in some cases).
         case ignored
-        /// 200 for this number of requests, then honored (distribution behind a cold cache).
+        /// 200 for this number of requests, then honored (distribution with a cold cache).
         case ignoredFirst(Int)
-        /// 206 as multipart/byteranges in this number of parts, even for one range.
+        /// 206 as multipart/byteranges with this number of parts, even for one range.
         case multipart(parts: Int)
-        /// Suffix ranges are refused with this status (400: Azure; 416: others), explicit ones honoured.
+        /// Suffix ranges are refused with this status (400: Azure; 416: others), explicit ones honored.
         case suffixRefused(Int)
-        /// Suffix ranges are answered with 200, explicit ones honoured.
+        /// Suffix ranges get 200, explicit ones are honored.
         case suffixIgnored
-        /// 206, with at most this number of the requested bytes.
+        /// 206 with at most this number of the requested bytes.
         case shortened(Int)
         /// 206 for a range that begins this number of bytes later than requested.
         case shifted(Int)
@@ -31,16 +31,16 @@ public struct Behaviour: Sendable {
         case sizeless
         /// Several ranges in one request are refused with this status (Google Cloud Storage: 400).
         case severalRefused(Int)
-        /// Several ranges are answered with 200 and everything (Amazon S3).
+        /// Several ranges get 200 and everything (Amazon S3).
         case severalIgnored
-        /// Of several ranges the first is given.
+        /// Only the first of several ranges is returned.
         case firstOfSeveral
     }
 
-    /// Blobs are served by another server, by presigned URLs.
+    /// Another server serves the blobs through presigned URLs.
     public struct Redirect: Sendable {
         public var target: TestRegistry
-        /// The lifetime that the URL names, in seconds.
+        /// The URL's stated lifetime in seconds.
         public var life: Int
         /// The date in the URL, in seconds since 1970.
         public var issued: Int64
@@ -57,53 +57,53 @@ public struct Behaviour: Sendable {
     public var authentication = Authentication.none
     public var ranges = Ranges.honoured
     public var redirect: Redirect?
-    /// Answers are chunked instead of carrying a Content-Length.
+    /// Responses are chunked and have no Content-Length.
     public var omitsContentLength = false
     /// zot before 3879: 206 without a Content-Type.
     public var omitsContentType = false
-    /// The `expires_in` of a token; left out when `nil`.
+    /// A token's `expires_in`; absent if `nil`.
     public var tokenLife: Int? = 300
-    /// The token endpoint's answer to a POST; 200 means that it understands it.
+    /// The token endpoint's status for a POST; 200 means that it is supported.
     public var tokenPostStatus = 200
-    /// HEAD is answered 403, as by presigned URLs of S3.
+    /// HEAD gets 403, as with presigned URLs of S3.
     public var refusesHead = false
-    /// The part of a path before the repository.
+    /// The part of paths before the repository.
     public var prefix = "/v2"
-    /// Every blob body is wrong in one bit.
+    /// Every blob body has one flipped bit.
     public var corruptsBlobs = false
-    /// Docker-Content-Digest of manifests says this instead of the truth.
+    /// The false Docker-Content-Digest of manifests.
     public var statedDigest: Digest?
-    /// Location of redirects, instead of the presigned URL of ``redirect``.
+    /// The Location of redirects, in place of the presigned URL of ``redirect``.
     public var location: String?
 
-    /// Lists referrers itself (OCI distribution-spec 1.1); many registries do not.
+    /// True if it has the referrers API (OCI distribution-spec 1.1); many registries do not.
     public var hasReferrers = true
-    /// Entries on a page of a list of referrers.
+    /// The number of entries on a page of a list of referrers.
     public var referrersPage = 100
 
-    /// Mounts a blob of another repository; otherwise it begins an upload instead.
+    /// True if a blob of another repository can be mounted; otherwise an upload starts.
     public var mounts = false
 
     public init() {}
 }
 
-/// Something that goes wrong with one request.
+/// A failure of one request.
 public enum Fault: Sendable {
-    /// Answered with a status, headers and a short body.
+    /// A response with a status, headers and a short body.
     case status(Int, headers: [String: String] = [:])
-    /// The connection is closed after this number of bytes of the body.
+    /// The connection closes after this number of body bytes.
     case breakBody(after: Int)
-    /// The body stalls after this number of bytes, until the registry is stopped.
+    /// No more bytes come after this number of body bytes, until the registry stops.
     case stallBody(after: Int)
-    /// Nothing comes at all, until the registry is stopped.
+    /// No bytes come at all, until the registry stops.
     case stallHead
-    /// The connection is closed without an answer.
+    /// The connection closes without a response.
     case close
-    /// One bit of the body is wrong.
+    /// One bit of the body is flipped.
     case corrupt
 }
 
-/// The purpose of a request.
+/// The kind of a request.
 public enum RequestKind: Sendable, Hashable {
     case manifest
     /// A blob at the registry.
@@ -111,9 +111,9 @@ public enum RequestKind: Sendable, Hashable {
     /// A blob by presigned URL, at the target of a redirect.
     case storage
     case token
-    /// The list of what refers to an image.
+    /// The list of an image's referrers.
     case referrers
-    /// A session of an upload: begun by POST, ended by PUT.
+    /// An upload session: begun by POST, ended by PUT.
     case upload
     case other
 }
@@ -122,17 +122,17 @@ public enum RequestKind: Sendable, Hashable {
 public struct RecordedRequest: Sendable {
     public var kind: RequestKind
     public var method: String
-    /// Without the query.
+    /// The path without the query.
     public var path: String
-    /// Without the question mark; empty when there is none.
+    /// The query without the question mark; empty if there is none.
     public var query: String
     public var headers: [(name: String, value: String)]
     public var bytes: [UInt8]
     public var body: String { String(decoding: bytes, as: UTF8.self) }
-    /// Numbers the connections of the registry in order of their first request.
+    /// Identifies the connection.
     public var connection: ObjectIdentifier
 
-    /// The first header of that name, in any case.
+    /// Returns the first header with that name, in any case.
     public func header(_ name: String) -> String? {
         headers.first { $0.name.lowercased() == name.lowercased() }?.value
     }

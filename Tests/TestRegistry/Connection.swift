@@ -2,7 +2,7 @@ import Base
 import NIOCore
 import NIOHTTP1
 
-/// Serves one connection: reads a request, lets the registry decide, writes the answer.
+/// Serves one connection: reads a request, lets the registry answer, writes the response.
 struct Connection: Sendable {
     typealias AsyncChannel = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
     typealias Writer = NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
@@ -64,13 +64,13 @@ struct Connection: Sendable {
         try await outbound.write(.end(nil))
     }
 
-    /// Until the registry is stopped, which cancels this task.
+    /// Waits until the registry stops, which cancels this task.
     private func stall() async throws {
         while true { try await Task.sleep(for: .seconds(3600)) }
     }
 }
 
-/// An answer to write.
+/// A response to write.
 struct Answer {
     var status: Int
     var headers: HTTPHeaders

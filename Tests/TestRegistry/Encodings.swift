@@ -21,7 +21,7 @@ enum Base64 {
 
 /// Dates of presigned URLs.
 enum Calendar {
-    /// `20240131T235959Z`
+    /// Returns `20240131T235959Z`.
     static func basic(_ secondsSince1970: Int64) -> String {
         var day = secondsSince1970 / 86400
         let second = secondsSince1970 % 86400

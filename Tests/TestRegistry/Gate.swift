@@ -1,6 +1,6 @@
 import Base
 
-/// Holds requests back until it is opened: shows what is in flight at the same time, without a clock.
+/// Holds requests until it is opened. It shows concurrent requests without a clock.
 public final class Gate: Sendable {
     private struct State {
         var isOpen = false
@@ -15,7 +15,7 @@ public final class Gate: Sendable {
         self.kind = kind
     }
 
-    /// The number of requests that the gate holds now.
+    /// The number of held requests.
     public var heldCount: Int { state.withLock { $0.held.count } }
 
     /// Waits until at least `count` requests are held.
@@ -30,7 +30,7 @@ public final class Gate: Sendable {
         }
     }
 
-    /// Lets everything pass, now and later.
+    /// Releases all requests, now and later.
     public func open() {
         let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
             state.isOpen = true
@@ -43,7 +43,7 @@ public final class Gate: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Waits for the gate; called by the server.
+    /// Waits for the gate. The server calls this.
     func pass() async {
         await withCheckedContinuation { continuation in
             let (passes, reached) = state.withLock { state -> (Bool, [CheckedContinuation<Void, Never>]) in

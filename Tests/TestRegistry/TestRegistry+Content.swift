@@ -5,9 +5,9 @@ public struct TestLayer: Sendable {
     public var bytes: [UInt8]
     public var mediaType: String
     public var annotations: [String: String]
-    /// The digest of the unpacked layer, for the configuration; that of `bytes` when `nil`.
+    /// The digest of the unpacked layer, for the configuration; `nil` means that of `bytes`.
     public var diffID: Digest?
-    /// The size that the descriptor states; the true one when `nil`.
+    /// The size in the descriptor; `nil` means the true one.
     public var statedSize: Int?
 
     public init(
@@ -22,7 +22,7 @@ public struct TestLayer: Sendable {
     }
 }
 
-/// An image that a ``TestRegistry`` serves.
+/// An image served by a ``TestRegistry``.
 public struct PublishedImage: Sendable {
     public var repository: String
     public var tag: String
@@ -35,7 +35,7 @@ public struct PublishedImage: Sendable {
 }
 
 extension TestRegistry {
-    /// Serves `bytes` as a blob, in every repository.
+    /// Adds `bytes` as a blob of every repository.
     @discardableResult
     public func addBlob(_ bytes: [UInt8]) -> Digest {
         let digest = Digest.of(bytes)
@@ -47,7 +47,7 @@ extension TestRegistry {
         state.withLock { $0.blobs[digest] = nil }
     }
 
-    /// Serves `bytes` as a manifest or index by its digest, and by `tag` if there is one.
+    /// Adds `bytes` as a manifest or index by its digest, and by `tag` if given.
     @discardableResult
     public func addManifest(
         _ bytes: [UInt8], mediaType: String = "application/vnd.oci.image.manifest.v1+json", repository: String,
@@ -62,9 +62,9 @@ extension TestRegistry {
         return digest
     }
 
-    /// Publishes an image: its layers (bottom first), a configuration, and a manifest that refers to them.
+    /// Publishes an image: its layers (bottom first), a configuration, and a manifest.
     ///
-    /// - Parameter config: the configuration's bytes; a minimal one for linux/amd64 when `nil`.
+    /// - Parameter config: the configuration's bytes; `nil` means a minimal one for linux/amd64.
     @discardableResult
     public func addImage(
         repository: String, tag: String = "latest", layers: [TestLayer], config: [UInt8]? = nil,
@@ -94,7 +94,7 @@ extension TestRegistry {
             layerDigests: digests, reference: "\(host)/\(repository):\(tag)")
     }
 
-    /// Publishes an index over manifests, with a platform (`os/architecture/variant`, or nothing) for each.
+    /// Publishes an index of manifests, with a platform (`os/architecture/variant`, or none) for each.
     @discardableResult
     public func addIndex(
         repository: String, tag: String? = nil, manifests: [(digest: Digest, platform: String?)]
@@ -112,7 +112,7 @@ extension TestRegistry {
     }
 }
 
-/// Just enough JSON to write manifests.
+/// A minimal JSON writer for manifests.
 enum JSON {
     static func string(_ text: String) -> String {
         var result = "\""

@@ -3,9 +3,9 @@ import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 
-/// Answers to pushes.
+/// Pushes to the registry.
 extension TestRegistry {
-    /// Everything that it has under a repository, by tag or digest.
+    /// Returns a manifest of a repository by tag or digest.
     public func manifest(_ repository: String, _ reference: String) -> [UInt8]? {
         state.withLock { $0.manifests["\(repository):\(reference)"]?.bytes }
     }
@@ -23,7 +23,7 @@ extension TestRegistry {
             guard let digest, behaviour.mounts, hasBlob(digest) else { fallthrough }
             return Answer(201, ["location": "\(behaviour.prefix)/\(repository)/blobs/\(digest)"])
         case "POST":
-            // Relative, and with a query of its own, as some registries have it.
+            // Relative, and with a query of its own, as in some registries.
             return Answer(202, ["location": "\(behaviour.prefix)/\(repository)/blobs/uploads/1?state=x"])
         case "PUT":
             guard
@@ -42,8 +42,8 @@ extension TestRegistry {
         }
     }
 
-    /// Returns the bytes of an upload so far, or `nil` when this part does not start where the last one ended. One
-    /// upload at a time in each repository.
+    /// Appends this request's part to the earlier ones of the blob, or returns `nil` if it does not continue them. A
+    /// repository has one upload at a time.
     private func join(_ request: RecordedRequest, _ repository: String) -> [UInt8]? {
         let before = state.withLock { $0.parts[repository] } ?? []
         if let range = request.header("content-range") {
@@ -52,7 +52,7 @@ extension TestRegistry {
         return before + request.bytes
     }
 
-    /// A manifest: everything that it names must be there.
+    /// Accepts a manifest if everything that it names exists.
     func take(
         _ request: RecordedRequest, _ repository: String, _ reference: String, _ behaviour: Behaviour
     ) -> Answer {
@@ -115,7 +115,7 @@ extension TestRegistry {
                 + page.joined(separator: ",") + "]}")
     }
 
-    /// Lists the tags in byte order; a page has as many as a page of referrers has entries.
+    /// Lists the tags in byte order, with pages as long as those of referrers.
     func tags(_ request: RecordedRequest, _ repository: String, _ behaviour: Behaviour) -> Answer {
         let prefix = "\(repository):"
         let all = state.withLock { state in

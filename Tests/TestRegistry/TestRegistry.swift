@@ -4,8 +4,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 
-/// A registry in the test process that serves what it is given from memory, remembers every request, and misbehaves on
-/// purpose.
+/// A registry in the test process that serves content from memory, records every request, and fails on demand.
 ///
 ///     let registry = try await TestRegistry.start()
 ///     let image = registry.addImage(repository: "test/app", layers: [TestLayer(bytes)])
@@ -14,25 +13,25 @@ import NIOSSL
 ///     #expect(registry.requests(.blob).count == 1)
 ///     await registry.stop()
 ///
-/// It listens on a port of its own on 127.0.0.1 and speaks HTTP/1.1, plain or over TLS. ``withRegistry(_:_:)`` stops it
-/// even when the test fails.
+/// It listens on its own port of 127.0.0.1 and speaks HTTP/1.1, plain or over TLS. ``withRegistry(_:_:)`` stops it in
+/// any case.
 public final class TestRegistry: Sendable {
     struct State {
         var blobs: [Digest: [UInt8]] = [:]
-        /// By `repository:reference`, where the reference is a tag or a digest.
+        /// Keyed by `repository:reference`, where the reference is a tag or a digest.
         var manifests: [String: StoredManifest] = [:]
         var behaviour = Behaviour()
         var requests: [RecordedRequest] = []
         var injections: [Injection] = []
         var tokens: Set<String> = []
-        /// Those of them that allow pushing.
+        /// The tokens that allow pushing.
         var pushTokens: Set<String> = []
         var issuedTokens = 0
         var signatures: Set<String> = []
         var issuedSignatures = 0
         var rangesIgnored = 0
         var gates: [Gate] = []
-        /// The bytes of each upload so far, by repository.
+        /// The parts of an upload so far, by repository.
         var parts: [String: [UInt8]] = [:]
     }
 
@@ -57,7 +56,7 @@ public final class TestRegistry: Sendable {
     private let server: Task<Void, Never>
     private let unserved: Unserved
 
-    /// Host and port, as it stands in a reference.
+    /// Host and port, as in a reference.
     public var host: String { "127.0.0.1:\(port)" }
     public var url: String { "\(scheme)://127.0.0.1:\(port)" }
 
@@ -84,8 +83,8 @@ public final class TestRegistry: Sendable {
 
     typealias Accepted = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
 
-    /// Connections that were accepted and not yet served. NIO ends the process when such a channel is let go of without
-    /// having been used, which would happen to one that comes in while the server stops.
+    /// Accepted connections that are not served yet. NIO ends the process if such a channel is dropped unused, which
+    /// would happen to a connection that arrives while the server stops.
     final class Unserved: Sendable {
         private let channels = Guarded<[ObjectIdentifier: Accepted]>([:])
         /// The number of connections so far.
@@ -100,7 +99,7 @@ public final class TestRegistry: Sendable {
             channels.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel.channel)) }
         }
 
-        /// Uses up those that nobody will serve any more.
+        /// Consumes the connections that will not be served.
         func close() async {
             let left = channels.withLock { channels in
                 defer { channels = [:] }
@@ -110,7 +109,7 @@ public final class TestRegistry: Sendable {
         }
     }
 
-    /// Starts one on a free port.
+    /// Starts a registry on a free port.
     public static func start(
         _ behaviour: Behaviour = Behaviour(), tls: TestTLS? = nil
     ) async throws -> TestRegistry {
@@ -139,7 +138,7 @@ public final class TestRegistry: Sendable {
                     for try await connection in connections {
                         unserved.remove(connection)
                         group.addTask {
-                            // A connection that its client closes is no failure of the server's.
+                            // A connection closed by its client is not a failure of the server.
                             try? await Connection(connection, box).serve()
                         }
                     }
@@ -153,7 +152,7 @@ public final class TestRegistry: Sendable {
         return registry
     }
 
-    /// Stops listening and closes every connection, held and stalled ones too.
+    /// Stops listening and closes every connection, also held and stalled ones.
     public func stop() async {
         let gates = state.withLock { $0.gates }
         for gate in gates { gate.open() }
@@ -163,7 +162,7 @@ public final class TestRegistry: Sendable {
         await unserved.close()
     }
 
-    /// Runs `body` with a registry that is stopped afterwards, also when `body` throws.
+    /// Runs `body` with a registry, which is stopped afterwards even if `body` throws.
     public static func withRegistry<Result>(
         _ behaviour: Behaviour = Behaviour(), tls: TestTLS? = nil, _ body: (TestRegistry) async throws -> Result
     ) async throws -> Result {
@@ -184,7 +183,7 @@ public final class TestRegistry: Sendable {
         set { state.withLock { $0.behaviour = newValue } }
     }
 
-    /// The number of connections that clients have opened so far.
+    /// The number of connections so far.
     public var connections: Int { Int(unserved.count.value) }
 
     /// Every request so far, in order of arrival.
@@ -193,10 +192,11 @@ public final class TestRegistry: Sendable {
     /// The requests of one kind.
     public func requests(_ kind: RequestKind) -> [RecordedRequest] { requests.filter { $0.kind == kind } }
 
-    /// Forgets the requests so far.
+    /// Drops the recorded requests.
     public func clearRequests() { state.withLock { $0.requests = [] } }
 
-    /// Makes the next `times` requests of a kind fail, after `skipping` that do not. Injections apply in their order.
+    /// Makes the next `times` requests of a kind fail, after `skipping` that succeed. Injections are used in the order
+    /// of their creation.
     public func inject(
         _ fault: Fault, times: Int = 1, into kind: RequestKind = .blob, digest: Digest? = nil, skipping: Int = 0
     ) {
@@ -206,16 +206,16 @@ public final class TestRegistry: Sendable {
         }
     }
 
-    /// Holds every request of a kind, before it is answered, until the gate is opened.
+    /// Holds every request of a kind before its response, until the gate is opened.
     public func hold(_ kind: RequestKind = .blob) -> Gate {
         let gate = Gate(kind)
         state.withLock { $0.gates.append(gate) }
         return gate
     }
 
-    /// Makes every Bearer token given out so far worthless.
+    /// Expires every Bearer token issued so far.
     public func expireTokens() { state.withLock { $0.tokens = [] } }
 
-    /// Makes every presigned URL of this server (as the target of redirects) answer 403.
+    /// Makes every presigned URL of this server (as the target of redirects) get 403.
     public func expireSignatures() { state.withLock { $0.signatures = [] } }
 }

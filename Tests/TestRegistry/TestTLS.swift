@@ -1,11 +1,11 @@
 import NIOSSL
 
-/// The TLS settings of a ``TestRegistry``. All are paths of PEM files.
+/// The TLS setup of a ``TestRegistry``. All values are paths of PEM files.
 public struct TestTLS: Sendable {
     /// The server's certificate.
     public var certificate: String
     public var key: String
-    /// Clients must show a certificate of this authority.
+    /// The authority of the certificates that clients must present.
     public var clientAuthority: String?
 
     public init(certificate: String, key: String, clientAuthority: String? = nil) {
