@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// How all of our own targets are compiled.
+/// The compiler settings of all our own targets.
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
@@ -9,7 +9,7 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-// MARK: - Libraries of others
+// MARK: - External libraries
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
@@ -77,7 +77,7 @@ let lowerHalf: [Target] =
 
 let upperHalf: [Target] =
     [
-        // Generated code: warnings in it are not ours.
+        // Generated code: its warnings are not ours.
         .target(
             name: "ContainerdAPI", dependencies: [grpc, grpcProtobuf, protobuf], path: "Sources/Platform/ContainerdAPI",
             exclude: ["Protos", "generate"])
@@ -144,8 +144,8 @@ let upperHalf: [Target] =
             name: "rivulet", dependencies: ["RivuletCommands"], path: "Sources/Apps/rivulet", swiftSettings: settings),
     ]
 
-/// The parsers of the upper half that need neither a network nor a database, under their modules' own names. Together with
-/// the lower half they build in a few minutes with a sanitizer.
+/// The parsers of the upper half that need neither a network nor a database, under their modules' own names. Together
+/// with the lower half they build in a few minutes with a sanitizer.
 let parsers: [Target] = [
     .target(
         name: "Registry", dependencies: ["Base", "Concurrency", nio, toml], path: "Sources/Transfer/Registry",
@@ -179,7 +179,7 @@ let bench: [Target] = [
             "Base", "Linux", "ContainerdAPI", "ContainerRuntime", protobuf, nio, nioPosix, system,
         ],
         path: "bench/Lab", swiftSettings: settings),
-    // Modes, samples, results and what they come to: all of PodReady but its commands.
+    // Modes, samples, results and their summaries: all of PodReady but its commands.
     .target(
         name: "Harness",
         dependencies: ["Lab", "Base", "Linux", "LayerIndex", "ContainerRuntime", nio, nioPosix, system],
@@ -209,7 +209,8 @@ let sharedByTests: [Target] = [
     .target(
         name: "TestSupport", dependencies: ["Base", "Concurrency", "Linux", "Codecs", "CZlib", "CZstd", logging],
         path: "Tests/TestSupport", swiftSettings: settings),
-    // One function a parser of outside bytes: Tests/Fuzz runs them with a fuzzer, FuzzReplayTests over the committed corpora.
+    // One function a parser of outside bytes: Tests/Fuzz runs them with a fuzzer, FuzzReplayTests over the committed
+    // corpora.
     .target(
         name: "FuzzTargets",
         dependencies: [

@@ -6,7 +6,7 @@ import Linux
 import TestSupport
 import Testing
 
-/// Thrown in a process of its own, which then fails.
+/// Thrown in a separate process, which then fails.
 private struct Leak: Error {
     let what: String
 }
@@ -113,7 +113,7 @@ private struct Leak: Error {
                     try Sys.writeFile("\(layerDirectory(root, samples[2]))/\(names[round % 4])", [1, 2, 3])
                 }
                 let files = try Sys.list("/proc/self/fd").compactMap { entry in
-                    // The descriptor of the listing is gone by now.
+                    // The listing's own descriptor is closed by now.
                     (try? Sys.readLink("/proc/self/fd/\(entry.text)")).map { String(decoding: $0, as: UTF8.self) }
                 }.filter { $0.hasPrefix(root) }
                 guard files.isEmpty else { throw Leak(what: "\(files)") }

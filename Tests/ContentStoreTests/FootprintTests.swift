@@ -66,7 +66,7 @@ import Testing
     }
 }
 
-/// Thrown in a process of its own, which then fails.
+/// Thrown in a separate process, which then fails.
 private struct Costly: Error {
     let what: String
 }

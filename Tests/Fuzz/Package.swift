@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The fuzzer of everything that reads bytes from outside. A package of its own because all of it is built with the
-// sanitizers, dependencies included. `run` sets RIVULET_LOWER_HALF=1: the build then needs no gRPC, HTTP client or
+// The fuzzer of everything that reads bytes from outside. A package of its own because all of it, dependencies
+// included, is built with the sanitizers. `run` sets RIVULET_LOWER_HALF=1: the build then needs no gRPC, HTTP client or
 // database.
 
 let package = Package(

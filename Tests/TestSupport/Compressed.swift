@@ -61,7 +61,7 @@ struct GzipStream: ~Copyable {
     init(level: Int32) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        // 16 more than the window bits asks for the gzip wrapper.
+        // Window bits plus 16 select the gzip wrapper.
         let result = deflateInit2_(
             stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
             Int32(MemoryLayout<z_stream>.size))

@@ -58,8 +58,8 @@ func sources(hosts source.RegistryHosts) source.GetSources {
 	}
 }
 
-// completions passes on what the library logs above the level debug, and of the rest only that a layer has become complete: it
-// says so nowhere else.
+// completions passes on what the library logs above the level debug, and of the rest only that a layer has become
+// complete: it says so nowhere else.
 type completions struct{ to io.Writer }
 
 func (c completions) Write(line []byte) (int, error) {
