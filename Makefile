@@ -1,4 +1,4 @@
-# Rivulet's two commands are `make demo` and `make test`; each target installs what it misses from Debian.
+# Rivulet's two commands are `make demo` and `make test`; each target installs its missing Debian packages.
 
 CONFIGURATION := release
 SWIFT_BUILD := swift build -c $(CONFIGURATION)
@@ -38,7 +38,7 @@ demo: deps-build
 bench: deps-build
 	@bench/grid $(CONFIGURATION)
 
-# Always afresh: it shows that the bench works, not how fast something is.
+# Always a new run: it shows that the bench works, not how fast anything is.
 bench-smoke: export NAME ?= smoke
 bench-smoke: export IMAGES ?= nginx,numpy
 bench-smoke: export EDITION = small

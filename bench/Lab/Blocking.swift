@@ -1,7 +1,7 @@
 import Linux
 
-/// Runs `body`, which may block, on a thread of its own, and gives its result without holding up the cooperative pool.
-/// When the system has no thread to give, it runs on the caller's.
+/// Runs `body`, which may block, on its own thread and returns its result without blocking the cooperative pool.
+/// Without a free thread in the system, it runs on the caller's.
 public func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
     await withCheckedContinuation { continuation in
         do {
@@ -12,7 +12,7 @@ public func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) a
     }
 }
 
-/// As ``blocking(_:)``, for work that can fail.
+/// Runs a throwing `body`, otherwise like ``blocking(_:)``.
 public func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     let result: Result<Value, any Error> = await blocking { Result { try body() } }
     return try result.get()

@@ -3,10 +3,10 @@ public import Glibc
 import Linux
 import SystemPackage
 
-/// A program that runs beside us, in a process group of its own (so that Ctrl-C reaches it through its teardown and not
-/// before), with its output in a file.
+/// A child program in its own process group, with its output in a file. The group keeps Ctrl-C away from it, so that
+/// its teardown ends it.
 public final class ChildProcess: Sendable {
-    /// How a program ended.
+    /// The exit of a program.
     public enum Exit: Equatable, Sendable {
         case code(Int32)
         case signal(Int32)
@@ -14,7 +14,7 @@ public final class ChildProcess: Sendable {
 
     public let name: String
     public let pid: pid_t
-    /// Where its standard error goes, and its standard output unless another file was given for that.
+    /// The file with its standard error, and with its standard output unless that has a file of its own.
     public let logPath: String
 
     private let exit = Guarded<Exit?>(nil)
@@ -42,7 +42,7 @@ public final class ChildProcess: Sendable {
             }
         }
         guard code == 0 else {
-            throw LabError(.cannotStart, "\(arguments.first ?? name) cannot be started", cause: Errno(rawValue: code))
+            throw LabError(.cannotStart, "cannot start \(arguments.first ?? name)", cause: Errno(rawValue: code))
         }
         self.pid = pid
         do {
@@ -54,8 +54,8 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// Waits for the end of `pid` and notes it. The pid is given back to the system under the lock, so whoever sees no
-    /// exit under the lock may still signal it.
+    /// Waits for the exit of `pid` and records it. The PID is reaped under the lock, so a caller that sees no exit
+    /// under the lock may still signal it.
     private static func reap(_ pid: pid_t, into exit: Guarded<Exit?>) {
         var information = siginfo_t()
         while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
@@ -66,20 +66,20 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// How it ended, `nil` while it runs.
+    /// Its exit, or `nil` while it runs.
     public var ended: Exit? { exit.withLock { $0 } }
 
-    /// Blocks until it has ended, or gives `nil` after `timeout` nanoseconds. For threads of our own.
+    /// Blocks until it has exited, or returns `nil` after `timeout` nanoseconds. Only for our own threads.
     public func wait(timeout: UInt64) -> Exit? {
         exit.waitUntil(timeout: timeout) { $0 }
     }
 
-    /// As ``wait(timeout:)``, without holding up the caller's thread.
+    /// Waits like ``wait(timeout:)``, without blocking the caller's thread.
     public func ending(timeout: UInt64) async -> Exit? {
         await blocking { self.wait(timeout: timeout) }
     }
 
-    /// Sends `number` to it if it still runs; to its whole process group with `group`.
+    /// Sends signal `number` to it if it still runs; with `group` to its whole process group.
     public func signal(_ number: Int32, group: Bool = false) {
         exit.withLock { exit in
             guard exit == nil else { return }
@@ -87,7 +87,7 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// Asks it to end, and after `grace` nanoseconds makes it and its group end. Blocks.
+    /// Asks it to exit, and kills it and its group after `grace` nanoseconds. Blocks.
     public func terminate(grace: UInt64 = 5_000_000_000) {
         signal(SIGTERM)
         if wait(timeout: grace) != nil { return }
@@ -95,7 +95,7 @@ public final class ChildProcess: Sendable {
         _ = wait(timeout: 5_000_000_000)
     }
 
-    /// The last `lines` lines that it wrote, for error messages.
+    /// Returns its last `lines` lines of output, for error messages.
     public func logTail(lines: Int = 15) -> String {
         Files.tail(logPath, lines: lines)
     }
@@ -114,7 +114,7 @@ public final class ChildProcess: Sendable {
     }
 }
 
-/// The C side of posix_spawn(3): both objects, set up as every child here wants them.
+/// The C objects of posix_spawn(3), set up for the children here.
 private struct SpawnSettings {
     var actions = posix_spawn_file_actions_t()
     var attributes = posix_spawnattr_t()
@@ -146,7 +146,7 @@ private struct SpawnSettings {
     }
 }
 
-/// Calls `body` with a NULL-terminated array of C strings that lives as long as the call.
+/// Calls `body` with a NULL-terminated array of C strings that lives during the call.
 private func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
@@ -154,7 +154,7 @@ private func withCStrings<Result>(
     defer { copies.forEach { free($0) } }
     let terminated = copies + [nil]
     return terminated.withUnsafeBufferPointer { buffer in
-        // The array is never empty: it holds at least the terminator.
+        // The array is never empty: it has at least the terminator.
         body(buffer.baseAddress.unsafelyUnwrapped)
     }
 }

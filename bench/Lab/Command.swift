@@ -3,9 +3,9 @@ import Glibc
 
 /// A program run to its end.
 public enum Command {
-    /// Runs `arguments` and gives what it wrote on standard output. Output files lie in the lab's log directory; the
-    /// program is killed when the lab is taken down, or after `timeout` seconds.
-    /// - Throws: `failed` with the end of its standard error when it exits with anything but 0, `timedOut`.
+    /// Runs `arguments` and returns the standard output. Output files are in the lab's log directory. The teardown of
+    /// the lab kills the program, as does the end of `timeout` seconds.
+    /// - Throws: `failed` with the end of its standard error if it exits with anything but 0; `timedOut`.
     @discardableResult
     public static func run(
         _ arguments: [String], in lab: Lab, environment: [String: String] = [:], timeout: UInt64 = 300
@@ -20,7 +20,7 @@ public enum Command {
         return try Files.text(output)
     }
 
-    /// As ``run(_:in:environment:timeout:)``, but any way of ending is fine.
+    /// Runs `arguments` like ``run(_:in:environment:timeout:)``, but accepts any exit.
     public static func attempt(
         _ arguments: [String], in lab: Lab, environment: [String: String] = [:], timeout: UInt64 = 300
     ) async throws(LabError) -> (exit: ChildProcess.Exit, outputPath: String, logPath: String) {
@@ -29,7 +29,7 @@ public enum Command {
         let child = try ChildProcess(
             name, arguments, log: "\(base).err", standardOutput: "\(base).out", environment: environment)
         try lab.teardown.add(name) {
-            // mmdebstrap, for one, has mounts to undo.
+            // mmdebstrap, for example, has mounts to remove.
             child.signal(SIGTERM, group: true)
             if child.wait(timeout: 5_000_000_000) == nil { child.signal(SIGKILL, group: true) }
         }

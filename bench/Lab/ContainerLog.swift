@@ -1,6 +1,6 @@
 import Linux
 
-/// The growing log file of a container, read from where the last look ended.
+/// An incremental reader of a container's growing log file.
 struct ContainerLog {
     let path: String
     private var offset: UInt64 = 0
@@ -10,8 +10,8 @@ struct ContainerLog {
         self.path = path
     }
 
-    /// The whole lines written since the last call. A line is `<time> <stream> <F or P> <text>` (the CRI log format of
-    /// Kubernetes); one that was split (P) is given in its parts.
+    /// Returns the complete lines since the last call. A line is `<time> <stream> <F or P> <text>` (the CRI log format
+    /// of Kubernetes); the parts of a split line (P) are returned separately.
     mutating func newLines() -> [String] {
         guard let file = try? Sys.open(path, .readOnly) else { return [] }
         var buffer = [UInt8](repeating: 0, count: 65536)

@@ -2,25 +2,25 @@ import Base
 public import ContainerRuntime
 import Linux
 
-/// A private containerd with CRI, its sockets, root, state and runc all in one directory of the lab.
+/// A private containerd with CRI. Its sockets, root, state and runc are all in one directory of the lab.
 public final class Containerd: Sendable {
     public let socket: String
-    /// containerd's root; `state` beside it.
+    /// containerd's root; `state` is beside it.
     public let root: String
-    /// The snapshotter that CRI uses.
+    /// The snapshotter of CRI.
     public let snapshotter: String
     public let process: ChildProcess
     private let lab: Lab
 
-    /// The socket of the one that is, or will be, in `<lab>/<name>`.
+    /// Returns the socket of a present or future instance in `<lab>/<name>`.
     public static func socket(in lab: Lab, name: String) -> String { "\(lab.directory)/\(name)/containerd.sock" }
 
-    /// Starts one in `<lab>/<name>`.
+    /// Starts an instance in `<lab>/<name>`.
     /// - Parameters:
-    ///   - snapshotter: what CRI unpacks into: `overlayfs`, or a name in `plugins`.
-    ///   - plugins: proxy snapshotters: name and socket.
+    ///   - snapshotter: the snapshotter of CRI: `overlayfs`, or a name in `plugins`.
+    ///   - plugins: the proxy snapshotters, by name and socket.
     ///   - hosts: a directory of `hosts.toml` files.
-    ///   - sandboxImage: must be imported before the first pod is run.
+    ///   - sandboxImage: must be imported before the first pod runs.
     public init(
         in lab: Lab, name: String = "c", snapshotter: String, plugins: [String: String] = [:], hosts: String,
         sandboxImage: String = PauseImage.reference, teardown: Teardown? = nil
@@ -90,11 +90,11 @@ public final class Containerd: Sendable {
         }
         try await Readiness.socket(socket, of: process)
         if let failure = Self.failedPlugin(in: log) {
-            throw LabError(.failed, "containerd has not started all that is needed: \(failure)")
+            throw LabError(.failed, "containerd did not start all required plugins: \(failure)")
         }
     }
 
-    /// containerd goes on without a plugin that fails; the log line tells.
+    /// Returns the log line of a failed plugin: containerd continues without it.
     private static func failedPlugin(in log: String) -> Substring? {
         let text = (try? Files.text(log)) ?? ""
         return text.split(separator: "\n").first {
@@ -111,7 +111,7 @@ public final class Containerd: Sendable {
             [program, "--address", socket, "--namespace", namespace] + arguments, in: lab, timeout: timeout)
     }
 
-    /// Loads an OCI archive into the image store, unpacked into `snapshotter` (the one that CRI uses by default).
+    /// Imports an OCI archive into the image store, unpacked into `snapshotter` (by default CRI's).
     public func importImage(
         _ archive: String, snapshotter: String? = nil, namespace: String = "k8s.io"
     ) async throws(LabError) {
@@ -119,7 +119,7 @@ public final class Containerd: Sendable {
             ["images", "import", "--snapshotter", snapshotter ?? self.snapshotter, archive], namespace: namespace)
     }
 
-    /// A client of its CRI. The caller closes it.
+    /// Returns a client of its CRI. The caller closes it.
     public func connect() throws(LabError) -> CRIClient {
         do {
             return try CRIClient(socket: socket)

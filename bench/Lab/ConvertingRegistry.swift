@@ -1,12 +1,12 @@
-/// A registry with a conversion service behind it, which it tells what is pushed and deleted.
+/// A registry with a conversion service, which it notifies of pushes and deletions.
 public final class ConvertingRegistry: Sendable {
     public let registry: RegistryServer
-    /// The service's, on 127.0.0.1.
+    /// The service's port on 127.0.0.1.
     public let servicePort: Int
     private let service: ChildProcess
 
-    /// Starts both; the registry over `storage`.
-    /// - Parameter options: further ones of the service.
+    /// Starts both; the registry serves `storage`.
+    /// - Parameter options: further options of the service.
     public init(in lab: Lab, storage: String, options: [String] = []) async throws(LabError) {
         servicePort = try Sockets.freePort()
         registry = try await RegistryServer(

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Small file helpers whose errors name the file.
 public enum Files {
-    /// Writes `text`, replacing what was there, and makes the directories on the way.
+    /// Writes `text`, replacing an existing file, and creates missing directories.
     public static func write(_ path: String, _ text: String) throws(LabError) {
         do {
             if let slash = path.lastIndex(of: "/") {
@@ -12,11 +12,11 @@ public enum Files {
             }
             try Sys.writeFile(path, Array(text.utf8))
         } catch {
-            throw LabError(.files, "\(path) cannot be written", cause: error)
+            throw LabError(.files, "cannot write \(path)", cause: error)
         }
     }
 
-    /// The whole of a file of at most `limit` bytes.
+    /// Reads a whole file of at most `limit` bytes.
     public static func read(_ path: String, limit: Int = 64 << 20) throws(LabError) -> [UInt8] {
         do {
             return try Sys.readFile(path, limit: limit)
@@ -25,26 +25,26 @@ public enum Files {
         }
     }
 
-    /// As ``read(_:limit:)``, as text; invalid UTF-8 is repaired.
+    /// Reads a file as text like ``read(_:limit:)``, with invalid UTF-8 repaired.
     public static func text(_ path: String, limit: Int = 64 << 20) throws(LabError) -> String {
         String(decoding: try read(path, limit: limit), as: UTF8.self)
     }
 
-    /// Makes a directory and those above it.
+    /// Creates a directory and its parents.
     public static func makeDirectory(_ path: String) throws(LabError) {
         do {
             try Sys.makeDirectories(path, permissions: 0o755)
         } catch {
-            throw LabError(.files, "\(path) cannot be made", cause: error)
+            throw LabError(.files, "cannot create \(path)", cause: error)
         }
     }
 
-    /// Whether anything is at `path`.
+    /// Returns true if `path` exists.
     public static func exists(_ path: String) -> Bool {
         (try? Sys.exists(path)) ?? false
     }
 
-    /// The last lines of a log; what is wrong with it when it cannot be read.
+    /// Returns the last lines of a log, or the error if it cannot be read.
     public static func tail(_ path: String, lines: Int) -> String {
         do throws(LabError) {
             return try text(path).split(separator: "\n").suffix(lines).joined(separator: "\n")
@@ -53,7 +53,7 @@ public enum Files {
         }
     }
 
-    /// Digest and size of a file of any size.
+    /// Returns the digest and size of a file of any size.
     public static func digest(_ path: String) throws(LabError) -> (digest: Digest, size: UInt64) {
         do {
             let file = try Sys.open(path, .readOnly)

@@ -1,19 +1,19 @@
-/// Numbers for people.
+/// Human-readable numbers.
 public enum Format {
-    /// Two decimals.
+    /// Formats seconds with two decimals.
     public static func seconds(_ value: Double) -> String {
         let hundredths = Int((value * 100).rounded())
         let rest = hundredths % 100
         return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)"
     }
 
-    /// Megabytes (10^6) with one decimal.
+    /// Formats megabytes (10^6) with one decimal.
     public static func megabytes(_ bytes: UInt64) -> String {
         let tenths = (bytes + 50_000) / 100_000
         return "\(tenths / 10).\(tenths % 10) MB"
     }
 
-    /// Hours, minutes or seconds, whichever suits.
+    /// Formats hours, minutes or seconds.
     public static func duration(_ seconds: Double) -> String {
         let whole = Int(max(0, seconds).rounded())
         if whole < 100 { return "\(whole) s" }
@@ -21,12 +21,12 @@ public enum Format {
         return minutes < 100 ? "\(minutes) min" : "\(minutes / 60) h \(minutes % 60) min"
     }
 
-    /// `text` with spaces before it, up to `width`.
+    /// Pads `text` on the left to `width`.
     public static func right(_ text: String, _ width: Int) -> String {
         String(repeating: " ", count: max(0, width - text.count)) + text
     }
 
-    /// `text` with spaces after it, up to `width`.
+    /// Pads `text` on the right to `width`.
     public static func left(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(0, width - text.count))
     }

@@ -1,9 +1,9 @@
-/// The `hosts.toml` directory that containerd and the snapshotters of a lab read.
+/// The `hosts.toml` directory of a lab's containerd and snapshotters.
 public enum HostsDirectory {
-    /// The registry name in all references of a lab. It resolves nowhere: `hosts.toml` says where it is.
+    /// The registry name in all references of a lab. It does not resolve: `hosts.toml` maps it.
     public static let registry = "registry.lab"
 
-    /// Writes `directory` so that ``registry`` stands for `port` on 127.0.0.1.
+    /// Writes `directory` so that ``registry`` maps to `port` on 127.0.0.1.
     public static func write(_ directory: String, port: Int) throws(LabError) {
         try Files.write(
             "\(directory)/\(registry)/hosts.toml",

@@ -13,7 +13,7 @@ public struct ImageBuilder: Sendable {
         self.progress = progress
     }
 
-    /// Builds the image in `work`, a directory that is not there before nor afterwards, and pushes its plain form.
+    /// Builds the image in `work`, a temporary directory that must not exist, and pushes its plain form.
     func build(_ recipe: ImageRecipe, work: String, registryStorage: String) async throws(LabError) {
         let archive = "\(work)/image.tar"
         try await write(recipe, to: archive, work: work)
@@ -25,7 +25,7 @@ public struct ImageBuilder: Sendable {
         try await Command.run(["rm", "-r", work], in: lab)
     }
 
-    /// Adds forms of an image whose plain form is there.
+    /// Adds forms of an image whose plain form exists.
     func add(
         _ forms: [ImageForm], of recipe: ImageRecipe, registryStorage: String, pauseArchive: String
     ) async throws(LabError) {
@@ -37,20 +37,20 @@ public struct ImageBuilder: Sendable {
         }
     }
 
-    /// Gives the artifact of an image a startup pack of what the image reads when it is run here.
+    /// Gives an image's artifact a startup pack of the reads that it makes when it runs here.
     private func addPack(
         to recipe: ImageRecipe, _ form: ImageForm, _ registry: RegistryServer, _ publisher: ImagePublisher,
         _ pauseArchive: String
     ) async throws(LabError) {
-        progress("\(recipe.name): finding out what it reads")
+        progress("\(recipe.name): recording its reads")
         let profile: [UInt8]
         do {
             profile = try await ProfileRecorder.record(
                 recipe, form, in: lab, registry: registry, pauseArchive: pauseArchive, seconds: 300)
         } catch {
-            throw LabError(.failed, "the profile of \(recipe.name) was not recorded: \(error)", cause: error)
+            throw LabError(.failed, "failed to record the profile of \(recipe.name): \(error)", cause: error)
         }
-        progress("\(recipe.name): making its startup pack")
+        progress("\(recipe.name): creating its startup pack")
         try await publisher.addArtifact(to: recipe.reference(form), profile: profile)
     }
 
@@ -68,7 +68,7 @@ public struct ImageBuilder: Sendable {
         await blocking { part.run() }
     }
 
-    /// The image's layers, uncompressed and bottom first, as files in `work`.
+    /// Builds the image's layers, uncompressed and bottom first, as files in `work`.
     public func layers(of recipe: ImageRecipe, work: String) async throws(LabError) -> [String] {
         try Files.makeDirectory(work)
         progress("\(recipe.name): building \(recipe.stages.count + 1) layers")
@@ -95,9 +95,10 @@ public struct ImageBuilder: Sendable {
         try await image.write(to: archive, in: lab)
     }
 
-    // MARK: - What an image was made from
+    // MARK: - Keys
 
-    /// Changes when anything that goes into the image does. Debian's own updates are not seen: remove the directory.
+    /// Returns a key that changes with every input of the image. Debian's own updates are not noticed: remove the
+    /// directory.
     static func key(of recipe: ImageRecipe) throws(LabError) -> String {
         var files = ["debian.sh", "debian-layers.sh"]
         for recipe in recipe.predecessors + [recipe] {
@@ -106,7 +107,7 @@ public struct ImageBuilder: Sendable {
                 case .packages: break
                 case .application(let directory): files += try below(directory)
                 case .script(let path, let arguments):
-                    // A script may use everything beside it; one for all images names what it uses.
+                    // A script may use everything beside it; a shared script declares its inputs.
                     let parts = ([path] + arguments).flatMap { $0.split(separator: "/").dropLast() }
                     for directory in Set(parts) { files += try below(String(directory)) }
                     if !path.contains("/") { files.append(path) }
@@ -117,7 +118,7 @@ public struct ImageBuilder: Sendable {
         return try key(files: Set(files).sorted(), texts: texts)
     }
 
-    /// A name for the content of some files below ``scripts``.
+    /// Returns a key of the contents of files below ``scripts``.
     static func key(files: [String], texts: [String] = []) throws(LabError) -> String {
         var text = "2 \(texts)"
         for file in files { text += "\n\(file) \(try Files.digest("\(scripts)/\(file)").digest)" }

@@ -3,11 +3,11 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Images that were built once, each with a registry's storage that holds all its forms.
+/// A cache of built images, each with the storage of a registry that has all its forms.
 ///
-/// An image is named by what it was made from: another recipe, script or application is another directory.
+/// An image is named by a key of its inputs: another recipe, script or application gets another directory.
 public struct ImageCache: Sendable {
-    /// Where the cached images are.
+    /// The directory of the cached images.
     public let directory: String
 
     public init(directory: String) {
@@ -17,16 +17,16 @@ public struct ImageCache: Sendable {
     /// A built image.
     public struct Entry: Sendable {
         public let recipe: ImageRecipe
-        /// For ``RegistryServer``. Holds the predecessors of the image too, in the same forms.
+        /// For ``RegistryServer``. It also has the image's predecessors in the same forms.
         public let registryStorage: String
         /// The OCI archive of the sandbox image.
         public let pauseArchive: String
-        /// Those in which the image is there.
+        /// The forms that exist.
         public let forms: Set<ImageForm>
     }
 
-    /// The image of `recipe` in at least `forms`, with what of it is not there made now. `progress` is told what is
-    /// being done.
+    /// Returns the image of `recipe` in at least `forms`, and builds the missing ones. `progress` receives the current
+    /// step.
     public func image(
         _ recipe: ImageRecipe, forms: Set<ImageForm> = [.plain, .estargz], in lab: Lab,
         progress: @escaping @Sendable (String) -> Void
@@ -51,7 +51,7 @@ public struct ImageCache: Sendable {
             forms: Self.forms(of: recipe, in: storage))
     }
 
-    /// The OCI archive of the sandbox image, built if it is not there.
+    /// Returns the OCI archive of the sandbox image, built if it is missing.
     public func pauseArchive(in lab: Lab) async throws(LabError) -> String {
         let path = try await entry("pause-\(try ImageBuilder.key(files: ["pause.c"]))", in: lab) {
             path throws(LabError) in
@@ -61,8 +61,8 @@ public struct ImageCache: Sendable {
         return "\(path)/pause.tar"
     }
 
-    /// The directory called `name`, made by `build` if it is not there: `build` fills one of another name, which becomes
-    /// this one when it is complete.
+    /// Returns the directory called `name`. If it is missing, `build` fills a temporary one, which is renamed when it
+    /// is complete.
     public func entry(
         _ name: String, in lab: Lab, build: (String) async throws(LabError) -> Void
     ) async throws(LabError) -> String {
@@ -75,10 +75,10 @@ public struct ImageCache: Sendable {
         do {
             try Sys.rename(building, to: path, replacing: false)
         } catch .fileExists {
-            // Somebody else has built the same meanwhile.
+            // Another process has built the same image in the meantime.
             try? removeTree(building)
         } catch {
-            throw LabError(.files, "\(path) cannot be put in place", cause: error)
+            throw LabError(.files, "cannot rename the build to \(path)", cause: error)
         }
         return path
     }

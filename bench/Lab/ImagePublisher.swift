@@ -1,10 +1,10 @@
-/// Turns images into what a registry serves: as they are, and in the forms that can be streamed.
+/// Pushes images to a registry: the plain form, and the streamable forms.
 public struct ImagePublisher: Sendable {
     private let lab: Lab
     private let containerd: Containerd
     private let registryPort: Int
 
-    /// Starts a containerd for it.
+    /// Starts a containerd for the publisher.
     public init(in lab: Lab, registryPort: Int, teardown: Teardown? = nil) async throws(LabError) {
         self.lab = lab
         self.registryPort = registryPort
@@ -12,8 +12,8 @@ public struct ImagePublisher: Sendable {
             in: lab, name: "publisher", snapshotter: "overlayfs", hosts: "\(lab.directory)/none", teardown: teardown)
     }
 
-    /// Imports and pushes `archive`, whose image is called `reference`, and with `estargz` converts it and pushes that
-    /// too. References are of ``HostsDirectory/registry``.
+    /// Imports and pushes `archive`, whose image is called `reference`; with `estargz` also converts and pushes that
+    /// form. References name ``HostsDirectory/registry``.
     public func publish(
         archive: String, reference: String, estargz: String? = nil,
         progress: @Sendable (String) -> Void = { _ in }
@@ -27,12 +27,12 @@ public struct ImagePublisher: Sendable {
         try await convert(reference, to: estargz, ["--estargz"])
     }
 
-    /// Makes a further form of an image whose plain form is in the registry, and pushes it.
+    /// Creates and pushes a further form of an image whose plain form is in the registry.
     public func add(
         _ form: ImageForm, of recipe: ImageRecipe, progress: @Sendable (String) -> Void = { _ in }
     ) async throws(LabError) {
         guard form != .plain else { return }
-        // In the store under the name by which it is fetched, which is not that of the lab.
+        // Stored under the name for fetching, which is not the lab's.
         let plain = "127.0.0.1:\(registryPort)/\(recipe.path(.plain))"
         let target = recipe.reference(form)
         try await containerd.ctr(["content", "fetch", "--plain-http", plain])
@@ -42,7 +42,7 @@ public struct ImagePublisher: Sendable {
         case .estargz: try await convert(["convert", "--oci", "--estargz", plain, target])
         case .zstdChunked: try await convert(["convert", "--oci", "--zstdchunked", plain, target])
         case .estargzOptimised:
-            // Runs the image and looks at what it reads; the servers among them need the loopback device.
+            // Runs the image and observes its reads; servers need the loopback device.
             try await convert(
                 ["optimize", "--oci", "--net-host", "--period", "\(Self.optimisingSeconds)", plain, target])
         case .artifact, .artifactPredicted, .artifactPack:
@@ -51,18 +51,18 @@ public struct ImagePublisher: Sendable {
         progress("\(recipe.name): pushing \(form.rawValue)")
         try await push(target)
         guard form.hasArtifact else { return }
-        progress("\(recipe.name): making its streaming artifact")
+        progress("\(recipe.name): creating its streaming artifact")
         try await addArtifact(to: target, predicts: form == .artifactPredicted)
     }
 
-    /// Converts an image that has been published with ctr-remote, and pushes that too.
+    /// Converts a published image with ctr-remote, and pushes the result.
     public func convert(_ reference: String, to target: String, _ options: [String]) async throws(LabError) {
         try await convert(["convert", "--oci"] + options + [reference, target])
         try await push(target)
     }
 
-    /// Makes the streaming artifact of an image that has been pushed, with a startup pack of `profile`, or, when it `predicts`, of
-    /// what a start is likely to read.
+    /// Creates the streaming artifact of a pushed image, with a startup pack of `profile`, or with a predicted one if
+    /// `predicts`.
     public func addArtifact(
         to reference: String, profile: [UInt8]? = nil, predicts: Bool = false
     ) async throws(LabError) {
@@ -81,14 +81,14 @@ public struct ImagePublisher: Sendable {
         try await Command.run(arguments, in: lab, timeout: 1200)
     }
 
-    /// Pushes an image of `archive` under another name than the one that it has there.
+    /// Pushes an image of `archive` under another name.
     public func publish(archive: String, reference: String, as name: String) async throws(LabError) {
         try await containerd.ctr(["images", "import", "--no-unpack", archive])
         try await containerd.ctr(["images", "tag", name, reference])
         try await push(reference)
     }
 
-    /// How long `optimize` watches an image. Everything is local then: each is ready long before.
+    /// The seconds that `optimize` observes an image. Everything is local then, so each is ready long before.
     private static let optimisingSeconds = 20
 
     private func convert(_ arguments: [String]) async throws(LabError) {

@@ -1,6 +1,6 @@
 /// The images of the bench.
 extension ImageRecipe {
-    /// All of them, in an order in which the quickly built ones come first.
+    /// All images, the quickly built ones first.
     public static func all(_ edition: ImageEdition) -> [ImageRecipe] {
         [
             nginx(edition), numpy, pythonSci(edition), pythonWeb(edition), postgres(edition), jupyter(edition),
@@ -9,21 +9,21 @@ extension ImageRecipe {
         ]
     }
 
-    /// Debian, Python and numpy, with an application that imports it and writes `ready`: the image of the demonstration,
-    /// the same in both editions.
+    /// Debian, Python and numpy, with an application that imports it and writes `ready`: the image of the
+    /// demonstration, the same in both editions.
     public static let numpy = ImageRecipe(
         "numpy", .full, repository: "demo/numpy",
         stages: [.packages("python3"), .packages("python3-numpy"), .application("numpy")],
         command: ["python3", "/app/app.py"], probe: .line("ready"))
 
-    /// A web server; the configuration holds the port.
+    /// A web server; its configuration contains the port.
     static func nginx(_ edition: ImageEdition) -> ImageRecipe {
         ImageRecipe(
             "nginx", edition, stages: [.packages("nginx-light"), .application("nginx")],
             command: ["nginx", "-e", "stderr", "-c", "/app/nginx.conf"], probe: .http(port: 18001, path: "/"))
     }
 
-    /// What data science imports, from PyPI.
+    /// The usual imports of data science, from PyPI.
     static func pythonSci(_ edition: ImageEdition) -> ImageRecipe {
         ImageRecipe(
             "python-sci", edition,
@@ -44,7 +44,7 @@ extension ImageRecipe {
         return recipe
     }
 
-    /// A database whose data directory is in the image.
+    /// A database with its data directory in the image.
     static func postgres(_ edition: ImageEdition) -> ImageRecipe {
         ImageRecipe(
             "postgres", edition,
@@ -56,7 +56,7 @@ extension ImageRecipe {
                 "setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups",
                 "/usr/lib/postgresql/15/bin/postgres", "-D", "/data",
             ],
-            // The port is open sooner than a query is answered.
+            // The port is open before the first query is answered.
             probe: .line("LOG:  database system is ready to accept connections"))
     }
 
@@ -73,7 +73,7 @@ extension ImageRecipe {
         return recipe
     }
 
-    /// A great many small files, of which the application reads some hundreds.
+    /// Many small files; the application reads some hundreds of them.
     static func smallFiles(_ edition: ImageEdition) -> ImageRecipe {
         ImageRecipe(
             "small-files", edition,
@@ -84,7 +84,7 @@ extension ImageRecipe {
             command: ["python3", "/app/app.py"], probe: .line("ready"))
     }
 
-    /// One file that cannot be compressed and is read from start to end.
+    /// One incompressible file that is read from start to end.
     static func bigFile(_ edition: ImageEdition) -> ImageRecipe {
         ImageRecipe(
             "big-file", edition, base: .files("busybox-static"),

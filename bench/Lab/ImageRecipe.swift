@@ -1,13 +1,13 @@
-/// What an image is made of, and how one sees that what runs in it is ready.
+/// The inputs of an image, and a probe for the readiness of its application.
 public struct ImageRecipe: Sendable, Hashable {
-    /// As on the command line of a bench.
+    /// The name on the command line of a bench.
     public var name: String
     public var edition: ImageEdition
     /// The repository in the registry.
     public var repository: String
-    /// What tags begin with, where a repository holds several versions of an image; with the hyphen that ends it.
+    /// The prefix of tags, including the hyphen, if a repository has several versions of an image.
     public var tagPrefix = ""
-    /// The layers that all others lie on.
+    /// The layers below all others.
     public var base: Base
     /// One layer each, bottom first.
     public var stages: [Stage]
@@ -15,22 +15,22 @@ public struct ImageRecipe: Sendable, Hashable {
     /// In addition to PATH: `NAME=value`.
     public var environment: [String] = []
     public var probe: ReadyProbe
-    /// Older versions, oldest first: they are in the same registry as this one.
+    /// Older versions, oldest first: they are in the same registry.
     public var predecessors: [ImageRecipe] = []
 
     /// The bottom layer.
     public enum Base: Sendable, Hashable {
         /// A minimal Debian.
         case debian
-        /// The files of these packages (names separated by spaces), unpacked and not set up.
+        /// The files of these packages (names separated by spaces), unpacked but not configured.
         case files(String)
     }
 
-    /// How a layer comes about. Paths are below `bench/images`.
+    /// The source of a layer. Paths are below `bench/images`.
     public enum Stage: Sendable, Hashable {
-        /// What installing Debian packages changes: names separated by spaces.
+        /// The changes by an installation of Debian packages: names separated by spaces.
         case packages(String)
-        /// What a script, called with the tree and further arguments, changes.
+        /// The changes by a script, called with the tree and further arguments.
         case script(String, [String] = [])
         /// A directory as `/app`.
         case application(String)
@@ -49,17 +49,18 @@ public struct ImageRecipe: Sendable, Hashable {
         self.probe = probe
     }
 
-    /// The image's full name in one of its forms.
+    /// Returns the image's full name in a form.
     public func reference(_ form: ImageForm) -> String {
         "\(HostsDirectory.registry)/\(path(form))"
     }
 
-    /// Repository and tag.
+    /// Returns repository and tag of a form.
     func path(_ form: ImageForm) -> String {
         "\(repository(form)):\(tag(form))"
     }
 
-    /// The repository that holds one of its forms: what refers to an image is shared by all tags that name it.
+    /// Returns the repository of a form. Tags of the same manifest share its referrers, so some forms need a separate
+    /// one.
     public func repository(_ form: ImageForm) -> String {
         switch form {
         case .artifactPack: repository + "-pack"
@@ -68,20 +69,20 @@ public struct ImageRecipe: Sendable, Hashable {
         }
     }
 
-    /// What the registry knows it by in one of its forms.
+    /// Returns the tag of a form in the registry.
     public func tag(_ form: ImageForm) -> String {
         tagPrefix + form.rawValue
     }
 
-    /// Everything that the image's bytes depend on, but for the files below `bench/images`.
+    /// All inputs of the image's bytes, except the files below `bench/images`.
     var ingredients: String {
         "\(repository) \(tagPrefix) \(base) \(stages) \(command) \(environment)"
     }
 }
 
 extension ImageRecipe {
-    /// The recipe called `name`.
-    /// - Throws: `usage` with the names that there are.
+    /// Returns the recipe called `name`.
+    /// - Throws: `usage` with the known names.
     public static func named(_ name: String, _ edition: ImageEdition) throws(LabError) -> ImageRecipe {
         let recipes = all(edition)
         guard let recipe = recipes.first(where: { $0.name == name }) else {

@@ -4,25 +4,24 @@ import Linux
 import Synchronization
 import SystemPackage
 
-/// One scratch directory with everything that is started in it: sockets, roots, states, logs. Nothing of the machine's
-/// own containerd or registry is touched.
+/// A scratch directory with everything that runs in it: sockets, roots, states, logs. The machine's own containerd and
+/// registry are not touched.
 ///
-/// Whatever happens, ``Teardown/run()`` on ``teardown`` leaves nothing behind: no process, no mount (hung ones neither),
-/// no control group, no directory. A lab whose process was killed outright is cleared away by the next one.
+/// ``Teardown/run()`` on ``teardown`` leaves nothing behind in any case: no process, no mount (not even a hung one), no
+/// control group, no directory. The next lab removes one whose process was killed.
 public final class Lab: Sendable {
-    /// The scratch directory. Short, since unix socket paths are at most 107 bytes long.
+    /// The scratch directory. It is short, because unix socket paths have at most 107 bytes.
     public let directory: String
     public let teardown: Teardown
-    /// Every pod's control group lies below this one, which tells the lab's processes from all others.
+    /// The parent of every pod's control group, which identifies the lab's processes.
     public let controlGroup: String
-    /// Kept when the work failed, for a person to read.
+    /// The logs, kept after a failure.
     public let logDirectory: String
 
     private let logs = Atomic<Int>(0)
     private let pods = Atomic<Int>(0)
 
-    /// Makes a scratch directory in `parent`, which must lie on a file system that overlayfs can write to.
-    /// Needs root.
+    /// Creates a scratch directory in `parent`, which must be on a file system that overlayfs can write to. Needs root.
     public init(parent: String = "/var/tmp") throws(LabError) {
         Self.keepInheritedFiles()
         do {
@@ -30,7 +29,7 @@ public final class Lab: Sendable {
         } catch let error as LabError {
             throw error
         } catch {
-            throw LabError(.files, "no scratch directory can be made in \(parent)", cause: error)
+            throw LabError(.files, "cannot create a scratch directory in \(parent)", cause: error)
         }
         teardown = Teardown()
         let name = directory.split(separator: "/").last.map(String.init) ?? ""
@@ -41,7 +40,7 @@ public final class Lab: Sendable {
         try Files.makeDirectory(logDirectory)
     }
 
-    /// Runs `body` with a lab and takes the lab down whatever happens.
+    /// Runs `body` with a lab, and removes the lab in any case.
     public static func with<Result: Sendable>(
         parent: String = "/var/tmp", _ body: @Sendable (Lab) async throws -> Result
     ) async throws -> Result {
@@ -56,19 +55,19 @@ public final class Lab: Sendable {
         return try outcome.get()
     }
 
-    /// Where the output of the next command goes, without extension.
+    /// Returns the output file of the next command, without extension.
     func nextLogName(_ name: String) -> String {
         let number = logs.wrappingAdd(1, ordering: .relaxed).newValue
         return "\(logDirectory)/\(number)-\(name)"
     }
 
-    /// A name that no pod of this lab has had.
+    /// Returns a new name for a pod of this lab.
     public func nextPodName() -> String {
         "pod-\(pods.wrappingAdd(1, ordering: .relaxed).newValue)"
     }
 
-    /// What we were started with is not handed on: a lock, say, that would outlive us in a daemon. Whatever is opened here
-    /// is not handed on anyway.
+    /// Marks inherited descriptors close-on-exec: a lock, for example, would outlive us in a daemon. Our own
+    /// descriptors are close-on-exec anyway.
     private static func keepInheritedFiles() {
         for entry in (try? Sys.list("/proc/self/fd")) ?? [] {
             if let descriptor = Int32(entry.text), descriptor > 2 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
@@ -83,7 +82,7 @@ public final class Lab: Sendable {
             Sweep.abandoned("\(parent)/\(entry.text)", controlGroup: "/\(entry.text)")
         }
         let directory = try Sys.makeTemporaryDirectory(in: parent, prefix: prefix)
-        // Held until this process ends, however it ends: the sign that the directory is in use.
+        // Held until this process exits in any way: it marks the directory as in use.
         let lock = try Sys.open("\(directory)/lock", [.readWrite, .create], permissions: 0o600)
         guard try Sys.tryLock(lock.raw) else { throw LabError(.files, "\(directory) is in use") }
         _ = lock.release()

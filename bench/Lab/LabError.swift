@@ -1,22 +1,22 @@
 public import Base
 import ContainerRuntime
 
-/// What went wrong while real parts were being started, used or taken down.
+/// An error while starting, using or stopping real parts.
 public struct LabError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// A program is not installed or cannot be started.
+        /// A program is not installed or failed to start.
         case cannotStart
-        /// A program ended with an error, or ended at all where it should have run on.
+        /// A program exited with an error, or exited although it should keep running.
         case failed
-        /// Something did not happen within its time.
+        /// An expected event did not happen in time.
         case timedOut
-        /// A file, directory or socket of the lab cannot be used.
+        /// A file, directory or socket of the lab is unusable.
         case files
-        /// The lab is being taken down, so nothing new may begin.
+        /// The teardown has begun, so nothing new may start.
         case closing
-        /// A pod or container did not do what was expected of it.
+        /// A pod or container did not behave as expected.
         case pod
-        /// What was given on the command line or in the environment makes no sense.
+        /// An invalid argument or environment variable.
         case usage
     }
 
@@ -30,7 +30,7 @@ public struct LabError: ModuleError {
         self.cause = cause
     }
 
-    /// What the container runtime says is wrong.
+    /// Creates an error from the container runtime's.
     init(runtime error: ContainerRuntimeError) {
         self.init(.pod, error.message, cause: error)
     }

@@ -1,29 +1,29 @@
 import Base
 public import ContainerRuntime
 
-/// A node of a cluster, as far as an image is concerned: containerd with a snapshotter, and a counted link to the
-/// registry. Nothing is shared between two of them but the registry.
+/// A cluster node from an image's point of view: containerd with a snapshotter, and a counted link to the registry. Two
+/// nodes share only the registry.
 public final class Node: Sendable {
     public let relay: Relay
     public let containerd: Containerd
-    /// `nil` where containerd's own overlayfs is used.
+    /// `nil` for containerd's own overlayfs.
     public let daemon: (any SnapshotterDaemon)?
     /// The `hosts.toml` directory of all parts.
     public let hosts: String
     public let client: CRIClient
     private let teardown: Teardown
 
-    /// Who unpacks a node's images.
+    /// The snapshotter that unpacks a node's images.
     public enum Snapshotter: Sendable {
         /// containerd itself.
         case overlayfs
-        /// rivuletd, with further lines of configuration, and whether it may read what containerd has.
+        /// rivuletd, with further lines of configuration. `readsContainerd` allows it to read containerd's content.
         case rivulet(options: String, readsContainerd: Bool = true)
         /// stargz-snapshotter's daemon, at this path.
         case stargz(program: String)
     }
 
-    /// Starts one in directories of `lab` that begin with `name`.
+    /// Starts a node in directories of `lab` that begin with `name`.
     public init(
         _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
         pauseArchive: String
@@ -66,13 +66,13 @@ public final class Node: Sendable {
         }
     }
 
-    /// Takes it down, with all that it holds.
+    /// Stops the node with all its parts.
     public func stop() async {
         await client.close()
         await blocking { [teardown] in teardown.run() }
     }
 
-    /// Runs `body` with a node and takes it down whatever happens. An error tells the end of the daemon's log.
+    /// Runs `body` with a node, and stops it in any case. An error includes the end of the daemon's log.
     public static func with<Result: Sendable>(
         _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
         pauseArchive: String, _ body: @Sendable (Node) async throws -> Result
@@ -92,8 +92,7 @@ public final class Node: Sendable {
 }
 
 extension Node {
-    /// Waits until containerd has found the snapshotter again after it was restarted: its client waits longer from one
-    /// try to the next.
+    /// Waits until containerd has reconnected to a restarted snapshotter: its client backs off between attempts.
     public func waitForSnapshotter(seconds: UInt64 = 30) async throws(LabError) {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         while true {
@@ -103,13 +102,13 @@ extension Node {
             } catch {
                 guard MonotonicTime.now() < deadline else { throw error }
             }
-            // Each try has started a program already: no need to wait long.
+            // Each attempt has started a program already, so a short wait is enough.
             try? await Task.sleep(for: .milliseconds(100))
         }
     }
 
-    /// Mounts the root file system of a container of `image`, which must have been pulled, as containerd would for the
-    /// container, and runs `body` with the directory.
+    /// Mounts the root file system of a container of `image`, which must have been pulled, as containerd would, and
+    /// runs `body` with the directory.
     public func withRootFileSystem(
         of image: String, in lab: Lab, namespace: String = "k8s.io", _ body: @Sendable (String) async throws -> Void
     ) async throws {

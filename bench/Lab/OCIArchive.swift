@@ -1,22 +1,22 @@
 import Base
 import FoundationEssentials
 
-/// An OCI image made of layer tars, written as an archive that containerd imports (OCI image-spec, image-layout.md).
-/// The same layers and settings give the same digests every time.
+/// An OCI image of layer tars, written as an archive that containerd imports (OCI image-spec, image-layout.md). The
+/// same layers and settings always give the same digests.
 public struct OCIArchive: Sendable {
-    /// Full name with registry and tag.
+    /// The full name with registry and tag.
     public var reference: String
     /// Uncompressed tars, bottom first.
     public var layers: [String] = []
-    /// What is run: the image's entry point.
+    /// The image's entry point.
     public var command: [String] = []
-    /// How the layers are compressed.
+    /// The compression of the layers.
     public var compression = Compression.gzip
     public var environment: [String] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
 
     public enum Compression: String, Sendable {
         case gzip
-        /// One frame a layer, as BuildKit and podman make it.
+        /// One frame for each layer, as from BuildKit and podman.
         case zstd
 
         var command: String { self == .gzip ? "gzip -n -6" : "zstd -q -3" }
@@ -26,7 +26,7 @@ public struct OCIArchive: Sendable {
         self.reference = reference
     }
 
-    /// GNU tar's options for layers that come out the same every time.
+    /// GNU tar's options for reproducible layers.
     public static let tarOptions = [
         "--format=posix", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@1735689600",
         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
@@ -40,7 +40,7 @@ public struct OCIArchive: Sendable {
         var diffIDs: [String] = []
         for (number, layer) in layers.enumerated() {
             diffIDs.append(try Files.digest(layer).digest.description)
-            // Through the shell for the redirection; the paths are arguments, so nothing in them is interpreted.
+            // Through the shell, for the redirection. The paths are arguments, so they are not interpreted.
             let compressed = "\(work)/\(number).compressed"
             try await Command.run(
                 ["sh", "-c", #"exec \#(compression.command) < "$1" > "$2""#, "sh", layer, compressed], in: lab)
@@ -83,7 +83,7 @@ public struct OCIArchive: Sendable {
         do {
             return String(decoding: try encoder.encode(value), as: UTF8.self)
         } catch {
-            throw LabError(.failed, "image metadata cannot be written", cause: error)
+            throw LabError(.failed, "cannot write image metadata", cause: error)
         }
     }
 

@@ -1,4 +1,4 @@
-/// The image of pod sandboxes: one static program that waits. Built here, since no registry but our own is used.
+/// The image of pod sandboxes: one static program that waits. It is built here, because no other registry is used.
 public enum PauseImage {
     public static let reference = "registry.lab/pause:1"
 

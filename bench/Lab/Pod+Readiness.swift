@@ -3,8 +3,8 @@ import ContainerdAPI
 import Linux
 
 extension Pod {
-    /// Waits until what runs in the pod is ready, looking every 5 ms, and gives the moment at which it was seen to be.
-    /// - Throws: `pod` with the container's output when it ends before that, `timedOut`.
+    /// Waits until the pod's application is ready, with a probe every 5 ms. Returns the moment of the first success.
+    /// - Throws: `pod` with the container's output if it exits before; `timedOut`.
     public func waitUntilReady(_ probe: ReadyProbe, seconds: UInt64 = 300) async throws(LabError) -> MonotonicTime {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         var log = ContainerLog(path: logPath)
@@ -22,7 +22,7 @@ extension Pod {
                 let now = MonotonicTime.now()
                 if status.state == .containerExited {
                     if probe == .exit, status.exitCode == 0 { return now }
-                    // What it wrote last may have come between the two looks.
+                    // Its last output may have come between the two probes.
                     if case .line(let line) = probe, log.newLines().contains(line) { return now }
                     throw LabError(
                         .pod,
@@ -39,8 +39,7 @@ extension Pod {
         throw LabError(.timedOut, "not ready (\(probe)) within \(seconds) s\n\(Files.tail(logPath, lines: 20))")
     }
 
-    /// Whether GET is answered with 200, however long that takes within reason: the answer itself may be what is being
-    /// fetched.
+    /// Returns true if GET gets status 200, within a generous time: the response itself may have to be fetched.
     private static func answers(_ path: String, port: Int) async -> Bool {
         await blocking {
             guard var connection = try? PlainHTTP(port: port, timeout: 10_000_000_000) else { return false }

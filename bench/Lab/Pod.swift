@@ -3,14 +3,14 @@ public import ContainerRuntime
 import ContainerdAPI
 import SwiftProtobuf
 
-/// A pod of one container on the host's network, as kubelet would run it: sandbox, pull, create, start. How long each
-/// took is kept.
+/// A pod of one container on the host's network, run as by kubelet: sandbox, pull, create, start. It records the time
+/// of each step.
 public final class Pod: Sendable {
-    /// What is to run.
+    /// The container to run.
     public struct Specification: Sendable {
         public var name: String
         public var image: String
-        /// Replaces the image's own command when not empty.
+        /// Replaces the image's own command if not empty.
         public var command: [String]
         /// Host directories: path in the container, path on the host.
         public var mounts: [(container: String, host: String)]
@@ -25,7 +25,7 @@ public final class Pod: Sendable {
         }
     }
 
-    /// When what was asked for was there. Each is a moment; the times between them are what a bench reports.
+    /// The moments at which the steps completed. A bench reports the times between them.
     public struct Marks: Sendable {
         public internal(set) var asked: MonotonicTime
         public internal(set) var sandbox: MonotonicTime
@@ -37,15 +37,15 @@ public final class Pod: Sendable {
     public let sandboxID: String
     public let containerID: String
     public let marks: Marks
-    /// The container's output, one line a line, in CRI's form.
+    /// The file of the container's output, in CRI's log format.
     public let logPath: String
     let client: CRIClient
 
-    /// Runs a pod up to its container's start. An image that is there already is not asked for again, which is what kubelet
-    /// does where the policy is IfNotPresent. On an error the sandbox is removed again.
+    /// Runs a pod up to its container's start. Does not pull a present image, like kubelet with IfNotPresent. After an
+    /// error the sandbox is removed.
     /// - Parameters:
-    ///   - pullSeconds: how long the pull may take.
-    ///   - progress: told what is being waited for.
+    ///   - pullSeconds: the time limit for the pull.
+    ///   - progress: receives the current step.
     public init(
         _ specification: Specification, in lab: Lab, client: CRIClient, pullSeconds: Int64 = 600,
         progress: @Sendable (String) -> Void = { _ in }
@@ -83,12 +83,12 @@ public final class Pod: Sendable {
         logPath = "\(sandbox.logDirectory)/\(Self.logName)"
     }
 
-    /// Waits until the container has written `line`; see ``waitUntilReady(_:seconds:)``.
+    /// Waits for a line of the container's output; see ``waitUntilReady(_:seconds:)``.
     public func waitForLine(_ line: String, seconds: UInt64 = 300) async throws(LabError) -> MonotonicTime {
         try await waitUntilReady(.line(line), seconds: seconds)
     }
 
-    /// Waits until the container has ended, and gives its exit code.
+    /// Waits for the container's exit and returns its exit code.
     public func waitForExit(seconds: UInt64 = 300) async throws(LabError) -> Int32 {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         while MonotonicTime.now() < deadline {
@@ -100,10 +100,10 @@ public final class Pod: Sendable {
                 throw LabError(.closing, "given up waiting for the container's end", cause: error)
             }
         }
-        throw LabError(.timedOut, "the container has not ended within \(seconds) s")
+        throw LabError(.timedOut, "the container did not exit within \(seconds) s")
     }
 
-    /// What the container has written so far, without CRI's prefixes.
+    /// Returns the container's output so far, without CRI's prefixes.
     public func output() -> [String] {
         var log = ContainerLog(path: logPath)
         return log.newLines()
@@ -118,7 +118,7 @@ public final class Pod: Sendable {
         }
     }
 
-    /// What has become of its container.
+    /// Returns the status of its container.
     func status() async throws(LabError) -> Runtime_V1_ContainerStatus {
         do {
             return try await client.status(ofContainer: containerID)

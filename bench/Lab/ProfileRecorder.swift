@@ -1,10 +1,10 @@
 import Base
 
-/// Finds out what an image reads until it is ready, as a node's daemon records it.
+/// Records an image's reads until it is ready, with a node's daemon.
 public enum ProfileRecorder {
-    /// Runs the image on a node of its own until its daemon has kept a profile; gives that, as the daemon exports it.
+    /// Runs the image on a separate node until its daemon has stored a profile. Returns the exported profile.
     ///
-    /// - Parameter seconds: how long the image may take to be ready.
+    /// - Parameter seconds: the time limit for the image to be ready.
     public static func record(
         _ recipe: ImageRecipe, _ form: ImageForm, in lab: Lab, registry: RegistryServer, pauseArchive: String,
         seconds: UInt64
@@ -30,7 +30,7 @@ public enum ProfileRecorder {
         while MonotonicTime.now() < deadline {
             let found = try await blocking { () throws -> [UInt8]? in
                 let list = String(decoding: try PlainHTTP.get("/profiles", socketPath: socket), as: UTF8.self)
-                // The one image that this node has run.
+                // The only image that this node has run.
                 guard let mark = list.firstRange(of: "\"chain\":\"") else { return nil }
                 let chain = list[mark.upperBound...].prefix { $0 != "\"" }
                 return try PlainHTTP.get("/profiles/\(chain)", socketPath: socket)

@@ -1,7 +1,7 @@
 import Base
 import Glibc
 
-/// One line on standard error that says what is going on; when that is no terminal, a line for each new thing.
+/// A status line on standard error; without a terminal, one line for each step.
 public final class ProgressDisplay: Sendable {
     private struct State {
         var text = ""
@@ -15,13 +15,13 @@ public final class ProgressDisplay: Sendable {
 
     public init() {}
 
-    /// From now on `text` is what is being done; `figures` are asked for as it goes on.
+    /// Starts the step `text`; `figures` are read while it runs.
     public func step(_ text: String, figures: (@Sendable () -> String)? = nil) {
         state.withLock { $0 = State(text: text, figures: figures ?? $0.figures) }
         if isTerminal { draw() } else { write("\(text)\n") }
     }
 
-    /// Begins to redraw the line as time passes.
+    /// Starts to redraw the line periodically.
     public func start() {
         guard isTerminal else { return }
         ticker.withLock { ticker in
@@ -41,13 +41,13 @@ public final class ProgressDisplay: Sendable {
         if isTerminal { write("\r\u{1B}[K") }
     }
 
-    /// Writes a line that stays.
+    /// Writes a permanent line.
     public func note(_ text: String) {
         write(isTerminal ? "\r\u{1B}[K\(text)\n" : "\(text)\n")
         if isTerminal { draw() }
     }
 
-    /// Figures no longer apply.
+    /// Removes the figures.
     public func clearFigures() {
         state.withLock { $0.figures = nil }
     }

@@ -1,14 +1,14 @@
 import Base
 import Linux
 
-/// Waits until a server that was just started takes connections.
+/// Waits for a started server to accept connections.
 enum Readiness {
-    /// Until a unix stream socket at `path` accepts.
+    /// Waits until a unix stream socket at `path` accepts.
     static func socket(_ path: String, of child: ChildProcess, seconds: UInt64 = 30) async throws(LabError) {
         try await until(child, seconds: seconds, what: path) { (try? Sockets.connect(path: path).raw) != nil }
     }
 
-    /// Until `port` on 127.0.0.1 accepts.
+    /// Waits until `port` on 127.0.0.1 accepts.
     static func port(_ port: Int, of child: ChildProcess, seconds: UInt64 = 30) async throws(LabError) {
         try await until(child, seconds: seconds, what: "port \(port)") { (try? Sockets.connect(port: port).raw) != nil }
     }

@@ -5,9 +5,9 @@ public final class RegistryServer: Sendable {
     public let port: Int
     private let process: ChildProcess
 
-    /// Starts one over `storage`, a directory that need not exist and outlives the server.
+    /// Starts a server of `storage`, a directory that may not exist yet and outlives the server.
     ///
-    /// - Parameter notifications: where it tells what is pushed and deleted.
+    /// - Parameter notifications: the URL to notify of pushes and deletions.
     public init(
         in lab: Lab, storage: String, notifications: String? = nil, teardown: Teardown? = nil
     ) async throws(LabError) {
@@ -52,7 +52,7 @@ public final class RegistryServer: Sendable {
         """
     }
 
-    /// Ends it, as if the machine it runs on had gone. Blocks.
+    /// Stops it, as if its machine were gone. Blocks.
     public func stop() {
         process.terminate()
     }

@@ -1,6 +1,6 @@
 import Linux
 
-/// Where things are in the source tree that this was built from.
+/// Paths in the source tree of this build.
 public enum Repository {
     /// The directory of `Package.swift`.
     public static let root: String = {
@@ -8,18 +8,18 @@ public enum Repository {
         return "/" + parts.joined(separator: "/")
     }()
 
-    /// An executable of the package, which lies beside the one that runs.
+    /// Returns the path of an executable of the package, beside the running one.
     public static func product(_ name: String) throws(LabError) -> String {
         let own: [UInt8]
         do {
             own = try Sys.readLink("/proc/self/exe")
         } catch {
-            throw LabError(.files, "the running program cannot be found", cause: error)
+            throw LabError(.files, "cannot find the running program", cause: error)
         }
         let directory = String(decoding: own, as: UTF8.self).split(separator: "/").dropLast().joined(separator: "/")
         let path = "/\(directory)/\(name)"
         guard Files.exists(path) else {
-            throw LabError(.cannotStart, "\(path) is not there: build it first (swift build --product \(name))")
+            throw LabError(.cannotStart, "\(path) does not exist: build it first (swift build --product \(name))")
         }
         return path
     }

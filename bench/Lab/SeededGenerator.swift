@@ -1,4 +1,4 @@
-/// Random numbers that a seed decides, so that a run can be repeated (SplitMix64).
+/// A seeded random number generator for reproducible runs (SplitMix64).
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

@@ -2,12 +2,12 @@ import Base
 import Glibc
 import Linux
 
-/// Takes a lab down when the process is asked to end.
+/// Removes a lab when a signal asks the process to end.
 public enum SignalGuard {
     private static let numbers = [SIGINT, SIGTERM, SIGHUP]
 
-    /// Holds SIGINT, SIGTERM and SIGHUP back until ``install(_:)`` takes them up. Must be the first thing that main
-    /// does: a thread that exists already would go on taking them.
+    /// Blocks SIGINT, SIGTERM and SIGHUP until ``install(_:)`` handles them. Call it first in main: an existing thread
+    /// would still receive them.
     public static func block() {
         signal(SIGPIPE, SIG_IGN)
         var held = sigset_t()
@@ -16,7 +16,7 @@ public enum SignalGuard {
         pthread_sigmask(SIG_BLOCK, &held, nil)
     }
 
-    /// From now on each of these signals runs `teardown` and then ends the process with 128 + its number.
+    /// Makes each of these signals run `teardown` and then end the process with 128 + its number.
     public static func install(_ teardown: Teardown) throws(LabError) {
         do {
             _ = try NamedThread(name: "signals") {

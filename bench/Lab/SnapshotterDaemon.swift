@@ -3,7 +3,7 @@ public import Glibc
 
 /// A snapshotter beside containerd, reached over a unix socket.
 public protocol SnapshotterDaemon: Sendable {
-    /// The name that containerd knows it by.
+    /// Its name in containerd.
     var name: String { get }
     var socket: String { get }
     var process: ChildProcess { get }
@@ -13,9 +13,9 @@ public protocol SnapshotterDaemon: Sendable {
 public final class RivuletDaemon: SnapshotterDaemon {
     public let name = "rivulet"
     public let socket: String
-    /// Its `root`: everything that it keeps.
+    /// Its `root` with all its data.
     public let root: String
-    /// HTTP on a unix socket: metrics.
+    /// HTTP on a unix socket, with the metrics.
     public let adminSocket: String
     private let lab: Lab
     private let configuration: String
@@ -23,9 +23,9 @@ public final class RivuletDaemon: SnapshotterDaemon {
 
     public var process: ChildProcess { running.withLock { $0 } }
 
-    /// Starts one in `<lab>/<directory>`.
+    /// Starts a daemon in `<lab>/<directory>`.
     /// - Parameters:
-    ///   - containerd: the socket of the containerd that it serves; `nil` where it is not to ask that for anything.
+    ///   - containerd: the socket of its containerd; `nil` disables requests to it.
     ///   - hosts: a directory of `hosts.toml` files.
     ///   - options: further lines of its configuration file: whole tables.
     public init(
@@ -63,7 +63,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
         try await Readiness.socket(socket, of: process)
     }
 
-    /// Ends it, with SIGKILL or as a service manager would, and starts it again on what it has left.
+    /// Stops it, with SIGKILL or like a service manager, and restarts it on its data.
     public func restart(killing: Bool) async throws(LabError) {
         let old = process
         if killing { old.signal(SIGKILL) }
@@ -73,7 +73,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
         try await Readiness.socket(socket, of: new)
     }
 
-    /// The values of its metrics page by name, labels included.
+    /// Returns the values of its metrics page, keyed by name with labels.
     public func metrics() async throws(LabError) -> [String: Double] {
         let socket = adminSocket
         let page: Result<[UInt8], LabError> = await blocking {
@@ -94,7 +94,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
     }
 }
 
-/// stargz-snapshotter's daemon, as `bench/peers/stargz` builds it.
+/// stargz-snapshotter's daemon, built by `bench/peers/stargz`.
 public final class StargzDaemon: SnapshotterDaemon {
     public let name = "stargz"
     public let socket: String
@@ -120,16 +120,16 @@ public final class StargzDaemon: SnapshotterDaemon {
     }
 }
 
-/// What a process has used so far, as /proc tells it.
+/// The resource usage of a process, from /proc.
 public struct ProcessUsage: Sendable {
     /// User and system time.
     public private(set) var cpuSeconds: Double
     public let peakResidentBytes: UInt64
 
-    /// Of a process that runs; `nil` when it is gone.
+    /// Reads the usage of a running process; `nil` if it has exited.
     public init?(of pid: pid_t) {
         guard let stat = try? Files.text("/proc/\(pid)/stat"), let status = try? Files.text("/proc/\(pid)/status"),
-            // The name in parentheses may hold anything; utime and stime are fields 14 and 15 (proc(5)).
+            // The name in parentheses may contain anything; utime and stime are fields 14 and 15 (proc(5)).
             let fields = stat.split(separator: ")").last?.split(separator: " "), fields.count > 12,
             let user = Double(fields[11]), let system = Double(fields[12])
         else { return nil }
@@ -138,7 +138,7 @@ public struct ProcessUsage: Sendable {
         guard let peak, peak.count > 1, let kibibytes = UInt64(peak[1].drop { $0 == "\t" }) else { return nil }
         peakResidentBytes = kibibytes << 10
     }
-    /// The same without the CPU time that had been used at an earlier look.
+    /// Returns the usage without the CPU time of an earlier reading.
     public func since(_ earlier: ProcessUsage?) -> ProcessUsage {
         var usage = self
         usage.cpuSeconds -= earlier?.cpuSeconds ?? 0

@@ -3,13 +3,13 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Removes every trace of a scratch directory: the processes that were started in it, its mounts, its control groups and
-/// itself. It assumes nothing about what state all that is in.
+/// Removes every trace of a scratch directory: its processes, mounts, control groups, and itself. It makes no
+/// assumption about their state.
 struct Sweep: Sendable {
     let directory: String
     let controlGroup: String
 
-    /// Clears away what a process that was killed has left. Does nothing when the directory is in use.
+    /// Removes the remains of a killed process. Does nothing if the directory is in use.
     static func abandoned(_ directory: String, controlGroup: String) {
         guard let lock = try? Sys.open("\(directory)/lock", .readWrite), (try? Sys.tryLock(lock.raw)) == true else {
             return
@@ -18,7 +18,7 @@ struct Sweep: Sendable {
     }
 
     func run() {
-        // A process that waits for a FUSE server which is gone does not even die: its connection goes first.
+        // A process that waits for a dead FUSE server cannot even be killed: abort its connection first.
         abortFUSE()
         killProcesses()
         unmountAll()
@@ -26,7 +26,7 @@ struct Sweep: Sendable {
         try? removeTree(directory)
     }
 
-    /// Ends what runs in the lab's control groups, and leaves all else.
+    /// Kills the processes in the lab's control groups, and nothing else.
     func killContainers() {
         for group in controlGroups {
             let text = (try? Files.text("\(group)/cgroup.procs")) ?? ""
@@ -36,7 +36,7 @@ struct Sweep: Sendable {
 
     // MARK: - FUSE
 
-    /// Mounts in and below the directory, last mounted first.
+    /// Mounts in and below the directory, the last mounted first.
     private var mounts: [MountEntry] {
         let all = (try? Sys.mounts()) ?? []
         return all.reversed().filter { $0.mountPoint == directory || $0.mountPoint.hasPrefix("\(directory)/") }
@@ -50,7 +50,7 @@ struct Sweep: Sendable {
             try? Sys.mount("fusectl", on: control, type: "fusectl")
         }
         for connection in connections {
-            // The connection is named by the device's minor number.
+            // The minor device number names the connection.
             guard let minor = connection.device.split(separator: ":").last else { continue }
             try? Sys.writeFile("\(control)/\(minor)/abort", Array("1".utf8))
         }
@@ -75,7 +75,8 @@ struct Sweep: Sendable {
         }
     }
 
-    /// runc freezes a container whose processes it kills; when it is killed in between, they stay frozen, and do not die.
+    /// Thaws the control groups. runc freezes a container while it kills its processes; if runc is killed in between,
+    /// they remain frozen and cannot die.
     private func thaw() {
         for group in controlGroups {
             for (file, state) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")]
@@ -85,8 +86,8 @@ struct Sweep: Sendable {
         }
     }
 
-    /// What runs in the lab's control groups, and what was started with a path of the lab on its command line (as the
-    /// shims of containerd are).
+    /// Returns the processes in the lab's control groups, and those with a path of the lab on their command line (such
+    /// as containerd's shims).
     private func processes() -> Set<pid_t> {
         var result = Set<pid_t>()
         for group in controlGroups {
@@ -98,7 +99,7 @@ struct Sweep: Sendable {
             guard let pid = pid_t(entry.text), pid != own,
                 let line = try? Sys.readFile("/proc/\(pid)/cmdline", limit: 1 << 20),
                 String(decoding: line, as: UTF8.self).contains("\(directory)/"),
-                // One that is dead and waits for its parent cannot be killed again.
+                // A zombie cannot be killed again.
                 (try? Files.text("/proc/\(pid)/stat"))?.split(separator: ")").last?.hasPrefix(" Z") == false
             else { continue }
             result.insert(pid)

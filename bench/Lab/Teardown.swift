@@ -1,10 +1,10 @@
 import Base
 
-/// What has to be undone, in the reverse order of how it was done.
+/// The actions to undo, in reverse order.
 ///
-/// Everything that a lab starts or mounts is added here before it can fail, and ``run()`` undoes it all exactly once,
-/// whoever calls it first: the end of the work, an error, or a signal. Once that has begun, whatever is added is undone
-/// on the spot and its adder told so.
+/// Everything that a lab starts or mounts is added here before it can fail. ``run()`` undoes all of it exactly once,
+/// whoever calls it first: the end of the work, an error, or a signal. After that, an addition is undone at once and
+/// refused.
 public final class Teardown: Sendable {
     private enum Phase {
         case open, running, done
@@ -24,9 +24,9 @@ public final class Teardown: Sendable {
 
     public init() {}
 
-    /// Remembers how to undo something. `undo` runs on the thread that takes down, may block for a bounded time, and
-    /// must bear that what it undoes is gone already.
-    /// - Throws: `closing`, after having called `undo`, when the teardown has begun.
+    /// Registers an action. `undo` runs on the thread of the teardown, may block for a bounded time, and must tolerate
+    /// that its subject is gone.
+    /// - Throws: `closing`, after calling `undo`, if the teardown has begun.
     public func add(_ name: String, _ undo: @escaping @Sendable () -> Void) throws(LabError) {
         let added = state.withLock { state in
             guard state.phase == .open else { return false }
@@ -38,17 +38,17 @@ public final class Teardown: Sendable {
         throw LabError(.closing, "\(name): everything is being taken down")
     }
 
-    /// A part of this one that can be undone earlier by itself.
+    /// Returns a part of this one that can be undone earlier.
     public func nested(_ name: String) throws(LabError) -> Teardown {
         let part = Teardown()
         try add(name) { part.run() }
         return part
     }
 
-    /// Whether it has begun: what fails from then on fails because of it.
+    /// True once it has begun: later failures are caused by it.
     public var hasBegun: Bool { state.withLock { $0.phase != .open } }
 
-    /// Undoes everything, last first. A second caller waits until the first is through.
+    /// Undoes everything, last first. A second caller waits for the first.
     public func run() {
         let first = state.withLock { state in
             guard state.phase == .open else { return false }

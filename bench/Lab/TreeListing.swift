@@ -2,18 +2,18 @@ import Base
 import Linux
 import SystemPackage
 
-/// A file tree in words, one line a file, so that two trees can be compared: type, mode, ids, times, extended attributes,
-/// links, and the content of every file.
+/// A textual description of a file tree, one line for each file, to compare two trees: type, mode, IDs, times, extended
+/// attributes, links, and the content of every file.
 ///
-/// Left out is what belongs to the file system and not to the tree: inode numbers (but not which names share one), sizes
-/// and link counts of directories, and change and access times.
+/// It omits properties of the file system: inode numbers (but not hard links), sizes and link counts of directories,
+/// and change and access times.
 public struct TreeListing: Sendable {
-    /// What is known of each path, which is relative to the root; bytes that are not UTF-8 are escaped.
+    /// The description of each path, which is relative to the root; invalid UTF-8 is escaped.
     public private(set) var files: [String: String] = [:]
-    /// Names of one file: its first name in order of reading, by device and inode.
+    /// The names of each file by device and inode, the first read first.
     private var names: [[UInt64]: [String]] = [:]
 
-    /// Reads the tree below `root`, content and all. Blocks.
+    /// Reads the tree below `root` with all content. Blocks.
     public init(of root: String) throws(LabError) {
         try add(Array(root.utf8), name: "/")
         try walk(Array(root.utf8), name: "")
@@ -23,7 +23,8 @@ public struct TreeListing: Sendable {
         }
     }
 
-    /// Where this tree and `other` differ, but for the paths in `excepting`: at most `limit` of them.
+    /// Returns the differences between this tree and `other`, except for the paths in `excepting`: at most `limit` of
+    /// them.
     public func differences(
         from other: TreeListing, excepting: Set<String> = [], limit: Int = 20
     ) -> [String] {

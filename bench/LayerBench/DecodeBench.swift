@@ -3,8 +3,8 @@ import Codecs
 import Glibc
 import TestSupport
 
-/// Gzip members as eStargz has them and zstd frames as zstd:chunked has them, decoded by the decoder of `Codecs` on one
-/// core; gzip also by zlib.
+/// Decodes gzip members of eStargz and zstd frames of zstd:chunked with the decoder of `Codecs` on one core; gzip also
+/// with zlib.
 enum DecodeBench {
     private struct Member {
         var stored: [UInt8]
@@ -15,7 +15,7 @@ enum DecodeBench {
         let files = paths.isEmpty ? [Samples.text(bytes: 32 << 20, seed: 1)] : paths.map(read)
         for size in [4 << 10, 64 << 10, 1 << 20, 4 << 20] {
             let gzip = members(of: files, size: size) {
-                // What follows a chunk in its member: padding and a tar header.
+                // The rest of a chunk's member: padding and a tar header.
                 Compressed.gzip($0 + [UInt8](repeating: 0, count: 1024), level: 9)
             }
             var output = [UInt8](repeating: 0, count: size)
@@ -27,7 +27,7 @@ enum DecodeBench {
         }
     }
 
-    /// Pieces of `files`, 64 MiB at most, each made smaller by itself.
+    /// Returns pieces of `files`, at most 64 MiB in total, each compressed separately.
     private static func members(of files: [[UInt8]], size: Int, _ compress: ([UInt8]) -> [UInt8]) -> [Member] {
         var members: [Member] = []
         var total = 0

@@ -4,7 +4,7 @@ import LayerFormats
 import LayerIndex
 import TestSupport
 
-/// How fast a layer is opened and its members are decoded:
+/// Measures the speed of opening a layer and decoding its members:
 ///
 ///     LayerBench scan [entries]       the TOC scanner alone
 ///     LayerBench open [entries]       compressed TOC to layer index
@@ -27,7 +27,7 @@ enum LayerBench {
         }
     }
 
-    /// Best and median of some runs, in seconds.
+    /// Returns the best and median time of several runs, in seconds.
     static func measure(_ runs: Int, _ body: () throws -> Void) rethrows -> (best: Double, median: Double) {
         var times: [Double] = []
         for _ in 0..<runs {
@@ -39,7 +39,7 @@ enum LayerBench {
         return (times.first ?? 0, times[times.count / 2])
     }
 
-    /// The most memory that the process has held, in KiB, since ``resetPeak()``.
+    /// Returns the peak memory of the process since ``resetPeak()``, in KiB.
     static func peakMemory() -> Int {
         guard let file = fopen("/proc/self/status", "r") else { return 0 }
         defer { fclose(file) }

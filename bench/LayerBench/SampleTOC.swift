@@ -2,7 +2,7 @@ import Base
 import LayerFormats
 import TestSupport
 
-/// Tables of contents as large layers have them, without the layers.
+/// Tables of contents of large layers, without the layers.
 enum SampleTOC {
     struct Layer {
         var description: LayerDescription
@@ -12,7 +12,7 @@ enum SampleTOC {
         var jsonSize: Int
     }
 
-    /// `count` regular files of ten members each, 20 a directory, tab-indented as Go writes it.
+    /// Returns a TOC of `count` regular files, ten members each, 20 in a directory, tab-indented as Go writes it.
     static func json(entries count: Int) -> [UInt8] {
         var random = SeededRandom(seed: 1)
         func digest() -> String {
@@ -44,7 +44,7 @@ enum SampleTOC {
         return text
     }
 
-    /// The end of a blob with ``json(entries:)`` in it, and what its manifest says.
+    /// Returns the end of a blob with ``json(entries:)``, and its manifest entry.
     static func layer(entries count: Int) -> Layer {
         let json = json(entries: count)
         let offset = UInt64(count * 3000 + 4000)

@@ -6,10 +6,10 @@ import LazyFileSystem
 import LazyFixtures
 import Linux
 
-/// Warm reads, stat and readdir through a mount beside the same files on the file system of the store, each bare and below an
-/// overlay; and what a request costs the daemon.
+/// Compares warm reads, stat and readdir through a mount with the same files on the store's file system, each bare and
+/// below an overlay. Also measures the daemon's cost of a request.
 ///
-/// `MountBench [DIRECTORY]`: DIRECTORY (on ext4, xfs or btrfs; default /var/tmp) gets about 600 MiB for the time of the run.
+/// `MountBench [DIRECTORY]`: DIRECTORY (on ext4, xfs or btrfs; default /var/tmp) receives about 600 MiB during the run.
 /// Needs root.
 enum MountBench {
     static let directories = 200
@@ -131,7 +131,7 @@ enum MountBench {
         try daemonCost("lookup", names.count, statistics.lookups) { try statAll(chain, names) }
     }
 
-    /// Nanoseconds of one of `count` operations: the best of `rounds` runs.
+    /// Returns the nanoseconds of one of `count` operations: the best of `rounds` runs.
     private static func cost(
         _ count: Int, rounds: Int = 1, warm: Bool = false, _ body: @escaping (String) throws -> Void
     ) -> (String) throws -> Double {
@@ -147,7 +147,7 @@ enum MountBench {
         }
     }
 
-    /// Runs `body`, which makes `count` requests, and prints what each took, and what of it the daemon's threads used.
+    /// Runs `body`, which makes `count` requests, and prints the time of each, and the daemon threads' share of it.
     private static func daemonCost(_ title: String, _ count: Int, _ counter: Counter, _ body: () throws -> Void) throws
     {
         let requests = counter.value
@@ -162,7 +162,7 @@ enum MountBench {
             "request (\(Int(made)) requests for \(count))")
     }
 
-    /// Nanoseconds that all threads of this process but this one have used: the daemon's side.
+    /// Returns the CPU nanoseconds of all threads of this process except this one: the daemon's side.
     private static func processorTime() -> Int {
         var whole = timespec()
         var own = timespec()

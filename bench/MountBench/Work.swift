@@ -2,7 +2,7 @@ import Glibc
 import LazyFixtures
 import Linux
 
-/// The operations that are timed.
+/// The timed operations.
 extension MountBench {
     static func statAll(_ root: String, _ names: [String]) throws {
         for name in names { _ = try Sys.stat("\(root)/\(name)") }
@@ -36,13 +36,13 @@ extension MountBench {
         }
     }
 
-    /// Each read is one request: nothing is cached, nothing is read ahead.
+    /// Each read is one request: no caching, no read-ahead.
     static func readDirect(_ path: String, size: Int, count: Int) throws {
         let file = try Sys.open(path, .direct)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4096)
         defer { buffer.deallocate() }
         for index in 0..<count {
-            // Not in order, so that nobody guesses the next one.
+            // Out of order, so that the next one cannot be predicted.
             let place = UInt64(index &* 7919 % (bigBytes / size)) * UInt64(size)
             guard try Sys.pread(file.raw, into: buffer, at: place) == size else {
                 throw Child.Failure(what: "\(path) is short")
@@ -55,13 +55,13 @@ extension MountBench {
         _ = posix_fadvise(file.raw, 0, 0, Int32(POSIX_FADV_DONTNEED))
     }
 
-    /// Names and attributes out of the kernel's caches, the content of files not.
+    /// Drops names and attributes from the kernel's caches, but not file content.
     static func dropCaches() throws {
         let file = try Sys.open("/proc/sys/vm/drop_caches", .writeOnly)
         try Array("2\n".utf8).withUnsafeBytes { try Sys.writeAll(file.raw, $0) }
     }
 
-    /// Rows of figures beside each other.
+    /// A table of figures.
     struct Table {
         private var lines: [String]
 

@@ -1,5 +1,5 @@
 import Base
 import Glibc
 
-// The work is done on a thread: what is written here belongs to the main actor.
+// The work runs on a thread: code in this file is isolated to the main actor.
 exit(MountBench.main(CommandLine.arguments))

@@ -3,17 +3,17 @@ import Base
 import FoundationEssentials
 import Lab
 
-/// `PodReady artifacts`: how long it takes to make the streaming artifacts of the bench's images, and how large they are.
+/// `PodReady artifacts`: measures the creation and size of streaming artifacts.
 struct ArtifactsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "artifacts",
-        abstract: "Makes the streaming artifact of each image anew, and says how long that takes and how large it is.",
+        abstract: "Measure the creation and size of streaming artifacts.",
         discussion: """
-            The registry is on this machine and the link to it has no limit: what is measured is reading, decoding and \
+            The registry is on this machine, and its link is unlimited: the time is that of reading, decoding and \
             indexing all layers once, on all cores. The table is Markdown.
             """)
 
-    @Argument(help: "Their names; all when none is given.")
+    @Argument(help: "Names of images. Default: all.")
     var names: [String] = []
 
     @Option(help: "full or small.")
@@ -45,7 +45,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
                 let image = try await ImageCache(directory: cache).image(recipe, forms: [.plain], in: lab) {
                     progress.step($0)
                 }
-                progress.step("\(recipe.name): making its streaming artifact")
+                progress.step("\(recipe.name): creating its streaming artifact")
                 let line = try await measure(image, in: lab)
                 progress.stop()
                 print(line)
@@ -66,7 +66,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
         let seconds = Double(MonotonicTime.now().since(began)) / 1e9
         await blocking { registry.stop() }
         guard let made = try JSONDecoder().decode([Made].self, from: Data(output.utf8)).first else {
-            throw LabError(.failed, "rivulet says nothing of \(reference)")
+            throw LabError(.failed, "rivulet printed no result for \(reference)")
         }
         let (bytes, whole) = (Double(made.bytes - made.packBytes), Double(made.imageBytes))
         return "| \(image.recipe.name) | \(Self.number(whole / 1e6)) | \(made.layers) | \(Self.number(bytes / 1e6)) | "

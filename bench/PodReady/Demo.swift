@@ -1,7 +1,7 @@
 import Harness
 import Lab
 
-/// Starts everything, runs the pod in each mode from cold, reports, and takes everything down.
+/// The demonstration: starts everything, runs the pod in each mode from cold, reports, and removes everything.
 struct Demo: Sendable {
     let modes: [any Mode]
     let link: Link
@@ -14,7 +14,7 @@ struct Demo: Sendable {
     private let progress = ProgressDisplay()
     private let recipe: ImageRecipe
 
-    /// Makes the scratch directory and sees to it that signals take everything down.
+    /// Creates the scratch directory and installs the signal handlers that remove everything.
     init(
         recipe: ImageRecipe, modes: [any Mode], link: Link, cache: ImageCache, scratch: String, stargz: String?,
         output: String?,

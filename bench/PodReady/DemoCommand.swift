@@ -2,12 +2,12 @@ import ArgumentParser
 import Harness
 import Lab
 
-/// `PodReady demo`: one image, the ordinary way and through Rivulet, side by side.
+/// `PodReady demo`: one image in an ordinary pull and through Rivulet, side by side.
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "demo", abstract: "Runs one image as a pod from cold in each mode, and compares.")
+        commandName: "demo", abstract: "Run one image as a pod from cold in each mode.")
 
-    @Option(help: "\(Modes.all.map(\.name).joined(separator: ", ")); separated by commas.")
+    @Option(help: "Comma-separated modes: \(Modes.all.map(\.name).joined(separator: ", ")).")
     var modes = "overlayfs,rivulet"
 
     @Option(help: "The image: \(ImageRecipe.all(.full).map(\.name).joined(separator: ", ")).")
@@ -22,16 +22,16 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Where the scratch directory is made; not on an overlay.")
     var scratch = "/var/tmp"
 
-    @Option(help: "The stargz-snapshotter daemon, for the mode stargz.")
+    @Option(help: "The stargz-snapshotter daemon, required for the mode stargz.")
     var stargz: String?
 
-    @Option(help: "Where the figures are written as JSON.")
+    @Option(help: "The output file for the figures, as JSON. Default: none.")
     var output: String?
 
-    @Flag(help: "Lists every request until ready.")
+    @Flag(help: "List every request until ready.")
     var trace = false
 
-    @Flag(help: "Keeps the logs of all parts beside the figures.")
+    @Flag(help: "Keep the logs of all parts beside the figures.")
     var keepLogs = false
 
     func run() async throws {

@@ -3,7 +3,7 @@ import FoundationEssentials
 import Harness
 import Lab
 
-/// The figures of all modes, for people and for programs.
+/// The figures of all modes, as text and as JSON.
 struct DemoReport {
     private let image: String
     private let link: String
@@ -18,9 +18,9 @@ struct DemoReport {
         samples.append((mode, sample))
     }
 
-    // MARK: For people
+    // MARK: Text
 
-    /// A line for each mode, and what it comes to.
+    /// Returns a line for each mode, and a summary.
     func table() -> String {
         var lines = [
             "",
@@ -48,12 +48,12 @@ struct DemoReport {
         return lines.joined(separator: "\n")
     }
 
-    /// How many requests there were of each kind until ready.
+    /// Returns the number of requests of each kind until ready.
     private static func breakdown(_ sample: Sample) -> String {
         var manifests = 0
         var blobs: [String: Int] = [:]
         var others = 0
-        // containerd itself resolves the tag and reads manifest and configuration, with any snapshotter.
+        // With any snapshotter, containerd itself resolves the tag and reads manifest and configuration.
         let own = sample.record.requests.filter { $0.agent?.hasPrefix("containerd/") != true }
         for request in own {
             switch request.kind {
@@ -67,7 +67,7 @@ struct DemoReport {
             + "\(each) for \(blobs.count) blobs" + (others > 0 ? ", \(others) others" : "")
     }
 
-    /// Every request until ready, with times in milliseconds from asking for the pod.
+    /// Returns every request until ready, with times in milliseconds since the pod was requested.
     static func trace(_ sample: Sample, of mode: String) -> String {
         var lines = ["", "\(mode): requests until ready (ms since the pod was asked for)"]
         for request in sample.record.requests {
@@ -87,9 +87,9 @@ struct DemoReport {
         }
         if let foreseen = sample.foreseen {
             lines.append(
-                "fetched for a profile \(Format.megabytes(foreseen.profiled)), of which "
-                    + "\(Format.megabytes(foreseen.profiledRead)) were read; predicted "
-                    + "\(Format.megabytes(foreseen.predicted)), of which \(Format.megabytes(foreseen.predictedRead)) were"
+                "fetched for a profile \(Format.megabytes(foreseen.profiled)), "
+                    + "\(Format.megabytes(foreseen.profiledRead)) of it read; predicted "
+                    + "\(Format.megabytes(foreseen.predicted)), \(Format.megabytes(foreseen.predictedRead)) of it read"
             )
         }
         return lines.joined(separator: "\n")
@@ -100,7 +100,7 @@ struct DemoReport {
         return "\(tenths / 10).\(tenths % 10)"
     }
 
-    // MARK: For programs
+    // MARK: JSON
 
     private struct Figures: Encodable {
         let sandbox_s: Double
@@ -118,7 +118,7 @@ struct DemoReport {
         let modes: [String: Figures]
     }
 
-    /// The figures as they go to `bench/results/demo.json`.
+    /// Returns the figures for `bench/results/demo.json`.
     func json() throws -> String {
         var modes: [String: Figures] = [:]
         for (mode, sample) in samples {

@@ -2,17 +2,17 @@ import ArgumentParser
 import Harness
 import Lab
 
-/// `PodReady grid`: images × networks × modes, in randomised complete blocks.
+/// `PodReady grid`: images × networks × modes, in randomized complete blocks.
 struct GridCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "grid",
         abstract:
-            "Measures images on networks in modes, and goes on where an earlier run of the same name was interrupted.")
+            "Measure images on networks in modes, or resume a run.")
 
-    @Option(help: "The results go to NAME.jsonl.")
+    @Option(help: "The name of the run: results go to NAME.jsonl.")
     var name: String
 
-    @Option(help: "Images, separated by commas; all of them when not given.")
+    @Option(help: "Comma-separated images. Default: all.")
     var images: String?
 
     @Option(help: "full or small.")
@@ -20,30 +20,30 @@ struct GridCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Links, separated by commas: \(LinkShape.named.keys.sorted().joined(separator: ", ")); with /cap=MBIT, \
-            /loss=PROBABILITY, /reset=BYTES, /outage=AFTER:SECONDS, /seed=NUMBER behind them.
+            Comma-separated links: \(LinkShape.named.keys.sorted().joined(separator: ", ")); with suffixes /cap=MBIT, \
+            /loss=PROBABILITY, /reset=BYTES, /outage=AFTER:SECONDS, /seed=NUMBER.
             """)
     var networks = "lan,region,shaped,wan,edge"
 
-    @Option(help: "Modes, separated by commas: \(Modes.all.map(\.name).joined(separator: ", ")).")
+    @Option(help: "Comma-separated modes: \(Modes.all.map(\.name).joined(separator: ", ")).")
     var modes = Modes.usual.joined(separator: ",")
 
-    @Option(help: "How often each is measured.")
+    @Option(help: "The number of samples of each combination.")
     var blocks = 10
 
-    @Flag(help: "Also measures rivulet under the name rivulet-aa, to see how much is chance.")
+    @Flag(help: "Also measure rivulet as rivulet-aa, to show the effect of chance.")
     var aa = false
 
-    @Option(help: "Decides the order; chosen and written down when not given.")
+    @Option(help: "The seed of the order. Default: random, and recorded.")
     var seed: UInt64?
 
-    @Flag(help: "Does not wait, after the application is ready, until all of the image is local.")
+    @Flag(help: "Do not wait until all of the image is local.")
     var noComplete = false
 
-    @Option(help: "How many seconds a pod may take until it is ready; by default what suits the link.")
+    @Option(help: "The time limit for a pod to be ready, in seconds. Default: by the link.")
     var limit: UInt64?
 
-    @Option(help: "Where results are.")
+    @Option(help: "The directory of results.")
     var results = "bench/results"
 
     @Option(help: "Where built images are kept.")
@@ -52,21 +52,21 @@ struct GridCommand: AsyncParsableCommand {
     @Option(help: "Where the scratch directory is made; not on an overlay.")
     var scratch = "/var/tmp"
 
-    @Option(help: "The stargz-snapshotter daemon, for the modes of stargz.")
+    @Option(help: "The stargz-snapshotter daemon, required for the modes of stargz.")
     var stargz: String?
 
     func validate() throws {
-        guard blocks > 0 else { throw ValidationError("there must be a block at least") }
-        guard !name.isEmpty, !name.contains("/") else { throw ValidationError("the name is that of a file") }
+        guard blocks > 0 else { throw ValidationError("--blocks must be at least 1") }
+        guard !name.isEmpty, !name.contains("/") else { throw ValidationError("--name must be a file name") }
     }
 
     func run() async throws {
         guard let edition = ImageEdition(rawValue: edition) else {
-            throw ValidationError("there is no edition '\(edition)'; there are full and small")
+            throw ValidationError("unknown edition '\(edition)': use full or small")
         }
         let path = "\(results)/\(name).jsonl"
         let content = try ResultsFile.read(path)
-        // A file without a sample decides nothing.
+        // A file without a sample does not bind a new run.
         let earlier = content.samples.isEmpty ? nil : content.header
         if earlier == nil, Files.exists(path) { try Files.write(path, "") }
         var modes = try Modes.list(modes).map(\.name)
@@ -100,14 +100,14 @@ struct GridCommand: AsyncParsableCommand {
         if let earlier,
             let difference = earlier.difference(from: try await HeaderRecord(name: name, grid: plan, in: lab))
         {
-            throw LabError(.usage, "\(path) holds results of something else (\(difference)): choose another name")
+            throw LabError(.usage, "\(path) has results of another setup (\(difference)): choose another name")
         }
         let grid = try Grid(
             plan, in: lab, cache: ImageCache(directory: cache), programs: Programs(stargz: stargz),
             results: try ResultsFile(path), progress: progress, limit: limit)
         return try await grid.run(learning: Durations(from: results)) { forecast in
             progress.note(
-                "\(forecast.left) samples to take, \(forecast.done) are there; about "
+                "\(forecast.left) samples to take, \(forecast.done) done; about "
                     + "\(Format.duration(forecast.seconds)); seed \(plan.seed)")
         }
     }

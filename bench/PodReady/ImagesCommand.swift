@@ -3,18 +3,18 @@ import Base
 public import Lab
 import Linux
 
-/// `PodReady images`: builds the images of the bench, and says what they are.
+/// `PodReady images`: builds the images of the bench and describes them.
 struct ImagesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "images", abstract: "Builds the bench's images and pushes their forms, each once.")
+        commandName: "images", abstract: "Build the bench's images and push their forms, each once.")
 
-    @Argument(help: "Their names; all when none is given.")
+    @Argument(help: "Names of images. Default: all.")
     var names: [String] = []
 
     @Option(help: "full or small.")
     var edition = ImageEdition.full
 
-    @Option(parsing: .upToNextOption, help: "plain, estargz, zstd-chunked, estargz-optimised.")
+    @Option(parsing: .upToNextOption, help: "Forms: plain, estargz, zstd-chunked, estargz-optimised.")
     var forms = ImageForm.allCases
 
     @Option(help: "Where built images are kept.")
@@ -23,10 +23,10 @@ struct ImagesCommand: AsyncParsableCommand {
     @Option(help: "Where the scratch directory is made; not on an overlay.")
     var scratch = "/var/tmp"
 
-    @Flag(help: "Builds the layers twice, elsewhere, and compares them.")
+    @Flag(help: "Build the layers twice in a temporary place and compare them.")
     var twice = false
 
-    @Flag(help: "Starts each image as a pod through containerd's overlayfs, until it is ready.")
+    @Flag(help: "Start each image as a pod through overlayfs, until it is ready.")
     var check = false
 
     func run() async throws {
@@ -59,7 +59,7 @@ struct ImagesCommand: AsyncParsableCommand {
         print(line)
     }
 
-    /// How long the pod takes until it is ready: seconds.
+    /// Returns the seconds until the pod is ready.
     private func start(_ image: ImageCache.Entry, in lab: Lab, _ progress: ProgressDisplay) async throws -> Double {
         let recipe = image.recipe
         progress.step("\(recipe.name): starting")

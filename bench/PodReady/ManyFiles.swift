@@ -1,18 +1,18 @@
 import Lab
 import Linux
 
-/// An image of one layer with a great many small files, like a tree of JavaScript packages.
+/// An image of one layer with many small files, like a tree of JavaScript packages.
 struct ManyFiles: Sendable {
-    /// Regular files; directories of 100 files each come on top.
+    /// The number of regular files, in directories of 100 each.
     let files: Int
-    /// Tells images of the same size apart: no two share a layer.
+    /// Distinguishes images of the same size: no two share a layer.
     let variant: Int
 
     private var repository: String { "micro/files-\(files)-\(variant)" }
     var reference: String { "\(HostsDirectory.registry)/\(repository):\(ImageForm.estargz.rawValue)" }
     private var plainReference: String { "\(HostsDirectory.registry)/\(repository):\(ImageForm.plain.rawValue)" }
 
-    /// Whether ``publish(with:work:in:)`` has put it there.
+    /// Returns true if ``publish(with:work:in:)`` has pushed it there.
     func isIn(_ registryStorage: String) -> Bool {
         RegistryStorage.holds(ImageForm.estargz.rawValue, of: repository, in: registryStorage)
     }
@@ -23,7 +23,7 @@ struct ManyFiles: Sendable {
         do {
             try await blocking { try make(tree) }
         } catch {
-            throw LabError(.files, "\(tree) cannot be made", cause: error)
+            throw LabError(.files, "cannot create \(tree)", cause: error)
         }
         try await Command.run(
             ["tar", "--create", "--file", "\(work)/layer.tar"] + OCIArchive.tarOptions + ["--directory", tree, "."],

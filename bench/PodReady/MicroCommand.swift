@@ -2,18 +2,18 @@ import ArgumentParser
 import ContainerRuntime
 import Lab
 
-/// `PodReady micro`: what the daemon costs by itself, on real images.
+/// `PodReady micro`: the daemon's own costs, on real images.
 struct MicroCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "micro",
-        abstract: "Measures memory with many files, and walks and reads through Rivulet beside overlayfs.")
+        abstract: "Measure memory, walks and reads beside overlayfs.")
 
-    /// What can be measured by itself.
+    /// The independent measurements.
     enum Part: String, CaseIterable, ExpressibleByArgument {
         case memory, walk, fio
     }
 
-    @Option(parsing: .upToNextOption, help: "What to measure: memory, walk, fio.")
+    @Option(parsing: .upToNextOption, help: "Measurements: memory, walk, fio.")
     var parts = Part.allCases
 
     @Option(help: "Where built images are kept.")
@@ -22,19 +22,19 @@ struct MicroCommand: AsyncParsableCommand {
     @Option(help: "Where the scratch directory is made; not on an overlay.")
     var scratch = "/var/tmp"
 
-    @Option(help: "memory: images that are mounted at once.")
+    @Option(help: "memory: the number of images mounted at once.")
     var images = 5
 
-    @Option(help: "memory: files in each of them.")
+    @Option(help: "memory: the number of files in each image.")
     var files = 50_000
 
-    @Option(help: "memory: files in one large layer whose pull is timed.")
+    @Option(help: "memory: the number of files in one large layer, whose pull is timed.")
     var layer = 100_000
 
-    @Option(help: "fio: seconds for each figure.")
+    @Option(help: "fio: the seconds for each figure.")
     var seconds = 5
 
-    @Flag(help: "fio: reads the big-file image of the small edition.")
+    @Flag(help: "fio: read the big-file image of the small edition.")
     var small = false
 
     func run() async throws {
@@ -54,13 +54,13 @@ struct MicroCommand: AsyncParsableCommand {
     }
 }
 
-/// Where the micro-benchmarks run.
+/// The environment of the micro-benchmarks.
 struct MicroLab: Sendable {
     let lab: Lab
     let cache: ImageCache
 
     /// Runs `body` with the root file system of a container of `recipe`, once through containerd's overlayfs and once
-    /// through Rivulet, each on a node of its own.
+    /// through Rivulet, each on its own node.
     func roots(
         of recipe: ImageRecipe, _ body: @escaping @Sendable (_ name: String, _ root: String) async throws -> Void
     ) async throws {
@@ -81,7 +81,7 @@ struct MicroLab: Sendable {
         await blocking { registry.stop() }
     }
 
-    /// A row of a table.
+    /// Prints a row of a table.
     static func printRow(_ title: String, _ cells: [String]) {
         print(Format.left(title, 32) + cells.map { Format.right($0, 12) }.joined())
     }

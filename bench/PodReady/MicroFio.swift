@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Lab
 
-/// Sequential and random reads of a large file by fio, once it is local.
+/// Sequential and random reads of a large local file by fio.
 struct MicroFio: Sendable {
     let micro: MicroLab
     let edition: ImageEdition
@@ -27,7 +27,7 @@ struct MicroFio: Sendable {
         MicroLab.printRow("large file, local", ["MB/s", "reads/s", "mean µs", "p99 µs"])
         try await micro.roots(of: try .named("big-file", edition)) { name, root in
             let path = "\(root)/data/weights"
-            // Everything is local from here on: what this has read is in the content store.
+            // Everything is local from here on: this read has filled the content store.
             _ = try await blocking { try Files.digest(path) }
             for job in Self.jobs {
                 try await blocking { try PageCache.drop() }

@@ -3,7 +3,7 @@ import ContainerRuntime
 import Glibc
 import Lab
 
-/// How long a large layer takes to pull, and how much memory the daemon holds with many files.
+/// The pull time of a large layer, and the daemon's memory with many files.
 struct MicroMemory: Sendable {
     let micro: MicroLab
     let images: [ManyFiles]
@@ -41,7 +41,7 @@ struct MicroMemory: Sendable {
         await blocking { registry.stop() }
     }
 
-    /// A registry's storage with all of them, each built if it is not there.
+    /// Returns a registry's storage with all images, each built if it is missing.
     private func publish() async throws -> String {
         let storage = "\(micro.cache.directory)/many-files"
         let missing = (images + [layer]).filter { !$0.isIn(storage) }
@@ -70,16 +70,16 @@ struct MicroMemory: Sendable {
     }
 }
 
-/// What a process holds in memory, by where it comes from: bytes.
+/// The memory of a process by origin, in bytes.
 private struct MemoryUse {
-    /// Heap, stacks, and everything that was written to.
+    /// Heap, stacks, and all written memory.
     var anonymous: UInt64 = 0
-    /// Pages of the files that the daemon keeps; the kernel takes them back when it needs memory.
+    /// Pages of the daemon's files; the kernel reclaims them under memory pressure.
     var kept: UInt64 = 0
     /// Pages of programs and libraries.
     var programs: UInt64 = 0
 
-    /// Of a process that runs and keeps its files below `directory`; `nil` when it is gone. proc_pid_smaps(5).
+    /// Reads the memory of a running process with files below `directory`; `nil` if it has exited. proc_pid_smaps(5).
     init?(of pid: pid_t, kept directory: String) {
         guard let maps = try? Files.text("/proc/\(pid)/smaps") else { return nil }
         var isKept = false
@@ -91,7 +91,7 @@ private struct MemoryUse {
                 isKept = words.count > 5 && words[5].drop { $0 == " " }.hasPrefix("\(directory)/")
             } else if words.count > 1, let bytes = UInt64(words[1]).map({ $0 << 10 }) {
                 if first == "Rss:" { resident = bytes }
-                // Comes after Rss.
+                // Follows Rss.
                 if first == "Anonymous:" {
                     anonymous += bytes
                     if isKept { kept += resident - bytes } else { programs += resident - bytes }

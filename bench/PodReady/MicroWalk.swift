@@ -1,6 +1,6 @@
 import Lab
 
-/// How long it takes to go through a complete image: names, attributes, bytes.
+/// The time to walk a complete image: names, attributes, bytes.
 struct MicroWalk: Sendable {
     let micro: MicroLab
 

@@ -16,11 +16,11 @@ enum Main {
     }
 }
 
-/// How long from asking for a pod until its application is ready.
+/// Measures the time from the request for a pod until its application is ready.
 struct PodReady: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "PodReady",
-        abstract: "Measures how long a pod takes from being asked for until its application is ready.",
+        abstract: "Measure the time until a pod's application is ready.",
         subcommands: [
             DemoCommand.self, GridCommand.self, SummaryCommand.self, RelayCeilingCommand.self, ImagesCommand.self,
             MicroCommand.self, TogetherCommand.self, ArtifactsCommand.self,

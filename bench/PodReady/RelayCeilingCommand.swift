@@ -2,11 +2,11 @@ import ArgumentParser
 import Harness
 import Lab
 
-/// `PodReady relay-ceiling`: what the link that all figures are measured over can do, and what it costs.
+/// `PodReady relay-ceiling`: the limits and costs of the link of all figures.
 struct RelayCeilingCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "relay-ceiling",
-        abstract: "Measures the link itself: its ceiling, its CPU time, and how true its shapes are.")
+        abstract: "Measure the link's ceiling, CPU time and accuracy.")
 
     @Option(help: "Megabytes for the ceiling.")
     var megabytes: UInt64 = 4000

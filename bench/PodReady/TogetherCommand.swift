@@ -7,13 +7,13 @@ import Lab
 struct TogetherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "together",
-        abstract: "Starts a pod of each image at the same moment on one node, and waits until all are ready.",
+        abstract: "Start a pod of each image on one node at the same time.",
         discussion: """
-            What they need is taken from a results file. The link cannot bring what all need \
-            sooner than it has bytes a second for; how many times as long it took is the figure.
+            Waits until all are ready. Their needs come from a results file. The needed bytes divided by the link's rate \
+            are the least time; the result is the ratio of the measured time to it.
             """)
 
-    @Option(help: "Images, separated by commas.")
+    @Option(help: "Comma-separated images.")
     var images = "nginx,postgres,python-web,numpy,python-sci,jupyter,jvm,layers-30,upgrade-v1,node"
 
     @Option(help: "The form of the images: \(ImageForm.allCases.map(\.rawValue).joined(separator: ", ")).")
@@ -22,10 +22,10 @@ struct TogetherCommand: AsyncParsableCommand {
     @Option(help: "The link to the registry: \(LinkShape.named.keys.sorted().joined(separator: ", ")).")
     var link = "shaped"
 
-    @Option(help: "A results file that says what the images need.")
+    @Option(help: "A results file with the images' needs.")
     var needs = "bench/results/grid.jsonl"
 
-    @Option(help: "How many seconds they may take until all are ready.")
+    @Option(help: "The time limit until all are ready, in seconds.")
     var limit: UInt64 = 300
 
     @Option(help: "Where built images are kept.")
@@ -35,13 +35,13 @@ struct TogetherCommand: AsyncParsableCommand {
     var scratch = "/var/tmp"
 
     func run() async throws {
-        guard let form = ImageForm(rawValue: form) else { throw ValidationError("there is no form '\(form)'") }
+        guard let form = ImageForm(rawValue: form) else { throw ValidationError("unknown form '\(form)'") }
         let link = try Link(link)
         let recipes = try images.split(separator: ",").map { try ImageRecipe.named(String($0), .full) }
         let known = try ResultsFile.read(needs).needs
         let bytes = try recipes.map { recipe -> UInt64 in
             guard let record = known.first(where: { $0.image == recipe.name && $0.edition == "full" }) else {
-                throw ValidationError("\(needs) does not say what \(recipe.name) needs: run PodReady grid with it")
+                throw ValidationError("\(needs) has no needs of \(recipe.name): run PodReady grid with it")
             }
             return record.neededBytes
         }
@@ -51,7 +51,7 @@ struct TogetherCommand: AsyncParsableCommand {
             let (ready, received) = try await Node.with(
                 "together", in: lab, snapshotter: .rivulet(options: ""), registry: registry, pauseArchive: pause
             ) { node in
-                // The registry is another machine in real life, and has served these images before.
+                // A real registry is another machine and has served these images before.
                 try await blocking {
                     try PageCache.drop()
                     try PageCache.warm("\(lab.directory)/together")
@@ -76,7 +76,7 @@ struct TogetherCommand: AsyncParsableCommand {
         }
     }
 
-    /// All images in one registry.
+    /// Serves all images from one registry.
     private static func serve(
         _ recipes: [ImageRecipe], _ form: ImageForm, _ cache: ImageCache, in lab: Lab
     ) async throws -> (RegistryServer, pauseArchive: String) {
@@ -84,7 +84,7 @@ struct TogetherCommand: AsyncParsableCommand {
         try Files.makeDirectory("\(storage)/docker")
         for recipe in recipes {
             let entry = try await cache.image(recipe, forms: [form], in: lab) { print($0) }
-            // A registry's directory is blobs by digest and repositories by name: of two, one is made by putting them together.
+            // A registry's directory has blobs by digest and repositories by name, so two of them can be merged.
             try await Command.run(
                 ["cp", "-rT", "--update", "\(entry.registryStorage)/docker", "\(storage)/docker"], in: lab)
         }

@@ -2,7 +2,7 @@ import Base
 import Lab
 import Linux
 
-/// How long it takes to go through a tree: its names, its attributes, its bytes.
+/// The time to walk a tree: its names, its attributes, its bytes.
 struct TreeWalk: Sendable {
     var entries = 0
     var bytes: UInt64 = 0
@@ -10,8 +10,8 @@ struct TreeWalk: Sendable {
     var statSeconds = 0.0
     var readSeconds = 0.0
 
-    /// Goes through the tree at `root`, thrice: listing directories, lstat of every entry, and with `reading`, reading
-    /// every regular file in pieces of 128 KiB. Blocks.
+    /// Walks the tree at `root` in up to three passes: listing directories, lstat of every entry, and with `reading`,
+    /// reading every regular file in pieces of 128 KiB. Blocks.
     init(_ root: String, reading: Bool) throws {
         var files: [[UInt8]] = []
         var others: [[UInt8]] = []

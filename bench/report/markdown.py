@@ -15,7 +15,7 @@ def text(results, plots):
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-# MARK: - What is shown first
+# MARK: - The first section
 
 
 def _head(results):
@@ -96,7 +96,7 @@ def _shape(network):
 
 # MARK: - Comparisons
 
-# What the summary says of a comparison of too few rounds.
+# The summary's verdict on a comparison with too few rounds.
 UNTOLD = "too few blocks to tell"
 
 
@@ -106,7 +106,7 @@ def _blocks(results):
 
 def _ratios(results):
     ratios = [ratio for ratio in results.ratios if ratio["mode"] != "rivulet-aa" and ratio["mode"] not in ORACLES]
-    # Like with like: what has content on the node already is no match for a cold start.
+    # Like with like: a mode with content on the node is not compared with a cold start.
     others = [ratio for ratio in ratios if not ratio["mode"].startswith("rivulet") and ratio["than"] not in WARM]
     if not others:
         return ""
@@ -263,11 +263,11 @@ def _setting(results):
         + table(["part", "version"], rows))
 
 
-# MARK: - Forms
+# MARK: - Formats
 
 
 def table(heads, rows):
-    """A Markdown table: the first columns of words to the left, figures to the right."""
+    """Returns a Markdown table with words on the left and figures on the right."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in [heads] + rows]
     right = [all(_figure(row[column]) for row in cells[1:]) for column in range(len(heads))]
     lines = ["| " + " | ".join(row) + " |" for row in cells]
@@ -297,7 +297,7 @@ def _gib(value):
 
 
 def _usable(mode):
-    """Whether it is a cold start that one can have."""
+    """Returns true for a cold start that is possible in practice."""
     return mode not in ORACLES | WARM
 
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter  # noqa: E402
 
 from results import WARM  # noqa: E402
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
+# Okabe and Ito's colors, which are distinguishable with any color vision.
 COLOURS = {
     "overlayfs": "#000000", "stargz": "#E69F00", "stargz-optimised": "#D55E00", "rivulet": "#0072B2",
     "rivulet-aa": "#56B4E9", "rivulet-profile": "#009E73", "rivulet-warm": "#56B4E9",
@@ -26,7 +26,7 @@ MARKERS = {
 
 
 def draw(results):
-    """Draws everything beside the results; gives titles and file names."""
+    """Draws all plots beside the results and returns their titles and file names."""
     pyplot.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "1"})
     modes = [mode for mode in results.modes if mode != "rivulet-aa"]
     cold = [mode for mode in modes if mode not in WARM]
@@ -40,7 +40,7 @@ def draw(results):
 
 
 def _panels(results, width):
-    """One panel a network, images below each other, the first one on top."""
+    """Draws one panel for each network, with the images below each other."""
     count = len(results.networks)
     height = 1.2 + 0.42 * len(results.images)
     figure, axes = pyplot.subplots(1, count, figsize=(2 + width * count, height + 0.6), sharey=True, squeeze=False)
@@ -65,7 +65,7 @@ def _marker(mode):
 
 
 def _finish(figure, axes, modes, path):
-    """The legend above, and the file."""
+    """Adds the legend and writes the file."""
     handles = [
         pyplot.Line2D([], [], color=COLOURS.get(mode, "#666666"), linestyle="", label=mode, **_marker(mode))
         for mode in modes
@@ -100,7 +100,7 @@ def _ready(results, modes):
 
 
 def _minor(axis):
-    """Labels between the powers of ten, where there is room for them."""
+    """Labels ticks between the powers of ten if there is room."""
 
     def label(value, _):
         low, high = axis.get_xlim()

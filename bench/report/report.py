@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes a report of a results file: Markdown and pictures beside it.
+"""Writes a report of a results file: Markdown and plots beside it.
 
     report.py RESULTS.jsonl
 
@@ -9,7 +9,7 @@ RESULTS.summary.json, which PodReady summary writes, must be there. The figures 
 import os
 import sys
 
-# Nothing is left in the source tree.
+# Leave no files in the source tree.
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 

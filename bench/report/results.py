@@ -1,24 +1,24 @@
-"""What a results file and its summary hold, as `PodReady grid` and `PodReady summary` write them."""
+"""The contents of a results file and its summary, from `PodReady grid` and `PodReady summary`."""
 
 import json
 import os
 
 
 class ResultsError(Exception):
-    """The files are not there, or not what they should be."""
+    """A missing or malformed results file."""
 
 
 # From fast to slow.
 NETWORKS = ["none", "lan", "region", "shaped", "wan", "edge"]
-# In the order in which they are shown. Others come after these.
+# In the order of the report. Others follow.
 MODES = [
     "overlayfs", "stargz", "stargz-optimised", "rivulet", "rivulet-aa", "rivulet-unpredicted", "rivulet-profile",
     "rivulet-warm", "rivulet-artifact", "rivulet-artifact-profile", "rivulet-artifact-pack",
     "local", "stream",
 ]
-# Nobody can use these: they say what is possible.
+# These are bounds, not usable in practice.
 ORACLES = {"local", "stream"}
-# These have content on the node before the pod is asked for; what is said of cold starts is not said of them.
+# These have content on the node before the pod is requested. Statements about cold starts exclude them.
 WARM = {"local", "rivulet-warm"}
 
 
@@ -52,25 +52,25 @@ class Results:
 
     @property
     def images(self):
-        """In the order in which they were asked for, as far as that is known."""
+        """Returns them in the requested order, as far as it is known."""
         return _ordered({cell["image"] for cell in self.cells}, self.header.get("grid", {}).get("images", []))
 
     def cell(self, network, image, mode):
-        """The summary of some samples, or None where there are none."""
+        """Returns the summary of some samples, or None without samples."""
         for cell in self.cells:
             if (cell["network"], cell["image"], cell["mode"]) == (network, image, mode):
                 return cell
         return None
 
     def of(self, network, image, mode):
-        """The samples that went well."""
+        """Returns the successful samples."""
         return [
             sample for sample in self.samples
             if (sample["network"], sample["image"], sample["mode"]) == (network, image, mode) and not sample["error"]
         ]
 
     def typical(self, network, image, mode):
-        """The sample whose time until ready is the median, the lower one of two; None where there is none."""
+        """Returns the sample with the median time until ready, the lower of two; None without samples."""
         samples = sorted(self.of(network, image, mode), key=lambda sample: sample["ready_s"])
         return samples[(len(samples) - 1) // 2] if samples else None
 
@@ -91,7 +91,7 @@ def _lines(path):
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            # The last line of a run that was interrupted may be half of one.
+            # The last line of an interrupted run may be incomplete.
             if number == len(lines):
                 continue
             raise ResultsError(f"{path}, line {number}: {error}") from error
@@ -112,5 +112,5 @@ def _summary(path):
 
 def _ordered(names, order):
     known = {name: place for place, name in enumerate(order)}
-    # A network may carry what was changed about it: "shaped/loss".
+    # A network's name may have suffixes with changes: "shaped/loss".
     return sorted(names, key=lambda name: (known.get(name, known.get(name.split("/")[0], len(known))), name))

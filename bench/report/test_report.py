@@ -27,7 +27,7 @@ READY = {
 
 
 def make(directory):
-    """Results of a grid, and the summary of them, as the bench writes them; gives the path."""
+    """Writes a grid's results and summary in the format of the bench and returns the path."""
     header = {
         "record": "header", "name": "test", "commit": "0123456789abcdef", "began": "2026-01-01T00:00:00Z",
         "kernel": "6.1", "system": "Debian", "machine": {"cpu": "A processor", "cores": 2, "memory_bytes": 8 << 30},
@@ -83,7 +83,7 @@ class ReportTests(unittest.TestCase):
         return markdown.text(Results(self.path), [])
 
     def line(self, *parts):
-        """The only line of the report that holds all parts."""
+        """Returns the only line of the report that contains all parts."""
         found = [line for line in self.text().split("\n") if all(part in line for part in parts)]
         self.assertEqual(len(found), 1, f"{parts}: {found}")
         return found[0]

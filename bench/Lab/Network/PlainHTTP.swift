@@ -3,21 +3,21 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// One HTTP/1.1 connection within this machine, for probing and measuring: no TLS, no redirects, nothing shared.
+/// One HTTP/1.1 connection within this machine, for probing and measuring: no TLS, no redirects, no sharing.
 ///
-/// Every call blocks, for as long as `timeout` at most with nothing happening.
+/// Every call blocks, but at most `timeout` without progress.
 public struct PlainHTTP: ~Copyable {
-    /// What stands before an answer's body.
+    /// The head of a response.
     public struct Head: Sendable {
         public var status: Int
-        /// `nil` where the server does not say.
+        /// `nil` if the server does not report it.
         public var length: UInt64?
     }
 
     private static let longestHead = 64 << 10
     private let socket: OwnedDescriptor
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
-    /// What of `buffer` has been received and not yet been given out.
+    /// The received bytes in `buffer` that were not returned yet.
     private var held = 0..<0
 
     /// Connects to `port` on 127.0.0.1.
@@ -47,38 +47,38 @@ public struct PlainHTTP: ~Copyable {
         setsockopt(socket.raw, SOL_SOCKET, SO_SNDTIMEO, &time, size)
     }
 
-    /// The head of a GET request; several may be sent before the first answer is read.
+    /// Returns the head of a GET request. Several may be sent before the first response is read.
     public static func request(_ path: String, range: ByteRange? = nil, headers: [String] = []) -> String {
         var lines = ["GET \(path) HTTP/1.1", "Host: 127.0.0.1", "User-Agent: PodReady"] + headers
         if let range { lines.append("Range: bytes=\(range.offset)-\(range.end - 1)") }
         return lines.joined(separator: "\r\n") + "\r\n\r\n"
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     public func send(_ text: String) throws(LabError) {
         var text = text
         let raw = socket.raw
         do {
             try text.withUTF8 { try Sys.writeAll(raw, UnsafeRawBufferPointer($0)) }
         } catch {
-            throw LabError(.failed, "nothing can be sent", cause: error)
+            throw LabError(.failed, "cannot send", cause: error)
         }
     }
 
-    /// The next answer's head.
+    /// Reads the head of the next response.
     public mutating func head() throws(LabError) -> Head {
         var bytes: [UInt8] = []
         while !bytes.suffix(4).elementsEqual([13, 10, 13, 10]) {
             if held.isEmpty { try fill() }
             guard let byte = held.first, bytes.count < Self.longestHead else {
-                throw LabError(.failed, "the answer ends in its head, or its head does not")
+                throw LabError(.failed, "truncated or endless head of a response")
             }
             bytes.append(buffer[byte])
             held.removeFirst()
         }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\r\n")
         guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
-            throw LabError(.failed, "not an HTTP answer")
+            throw LabError(.failed, "not an HTTP response")
         }
         var head = Head(status: status)
         for line in lines.dropFirst() where line.lowercased().hasPrefix("content-length:") {
@@ -87,12 +87,12 @@ public struct PlainHTTP: ~Copyable {
         return head
     }
 
-    /// Reads `count` bytes of a body and gives them to `body` piece by piece.
+    /// Reads `count` bytes of a body and passes them to `body` in pieces.
     public mutating func read(_ count: UInt64, _ body: (ArraySlice<UInt8>) -> Void = { _ in }) throws(LabError) {
         var left = count
         while left > 0 {
             if held.isEmpty { try fill() }
-            guard !held.isEmpty else { throw LabError(.failed, "the answer ends \(left) bytes too early") }
+            guard !held.isEmpty else { throw LabError(.failed, "the response ends \(left) bytes too early") }
             let size = Int(min(left, UInt64(held.count)))
             body(buffer[held.prefix(size)])
             held = held.dropFirst(size)
@@ -100,7 +100,7 @@ public struct PlainHTTP: ~Copyable {
         }
     }
 
-    /// What comes until the other end closes, at most `limit` bytes.
+    /// Reads until the server closes, at most `limit` bytes.
     public mutating func rest(limit: Int) throws(LabError) -> [UInt8] {
         var bytes: [UInt8] = []
         while true {
@@ -108,11 +108,11 @@ public struct PlainHTTP: ~Copyable {
             if held.isEmpty { return bytes }
             bytes += buffer[held]
             held = 0..<0
-            guard bytes.count <= limit else { throw LabError(.failed, "the answer is longer than \(limit) bytes") }
+            guard bytes.count <= limit else { throw LabError(.failed, "the response is longer than \(limit) bytes") }
         }
     }
 
-    /// One request, answered with status 200, and its whole answer.
+    /// Sends one request, expects status 200, and returns the whole body.
     public static func get(
         _ path: String, port: Int, headers: [String] = [], limit: Int = 8 << 20
     ) throws(LabError) -> [UInt8] {
@@ -120,7 +120,7 @@ public struct PlainHTTP: ~Copyable {
         return try connection.get(path, headers: headers, limit: limit)
     }
 
-    /// As ``get(_:port:headers:limit:)``, over a unix socket.
+    /// Sends one request over a unix socket, otherwise like ``get(_:port:headers:limit:)``.
     public static func get(
         _ path: String, socketPath: String, limit: Int = 8 << 20
     ) throws(LabError) -> [UInt8] {
@@ -128,7 +128,7 @@ public struct PlainHTTP: ~Copyable {
         return try connection.get(path, headers: [], limit: limit)
     }
 
-    /// Sends `body`, which is answered with 201.
+    /// Sends `body` and expects status 201.
     public static func put(_ path: String, _ body: [UInt8], socketPath: String) throws(LabError) {
         var connection = try PlainHTTP(socketPath: socketPath)
         let head = [
@@ -139,7 +139,7 @@ public struct PlainHTTP: ~Copyable {
         guard answer.status == 201 else { throw LabError(.failed, "PUT \(path) is answered with \(answer.status)") }
     }
 
-    /// Deletes something, which is answered with 202.
+    /// Deletes a resource and expects status 202.
     public static func delete(_ path: String, port: Int) throws(LabError) {
         var connection = try PlainHTTP(port: port)
         try connection.send(
@@ -159,14 +159,14 @@ public struct PlainHTTP: ~Copyable {
         return bytes
     }
 
-    /// Receives what is there; nothing when the other end has closed.
+    /// Receives available bytes; none if the server has closed.
     private mutating func fill() throws(LabError) {
         let raw = socket.raw
         do {
             let count = try buffer.withUnsafeMutableBytes { try Sys.read(raw, into: $0) }
             held = 0..<count
         } catch {
-            throw LabError(error as? Errno == .wouldBlock ? .timedOut : .failed, "nothing is received", cause: error)
+            throw LabError(error as? Errno == .wouldBlock ? .timedOut : .failed, "cannot receive", cause: error)
         }
     }
 }

@@ -3,9 +3,9 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Stream sockets of this machine.
+/// Stream sockets within this machine.
 enum Sockets {
-    /// A connection to the unix socket at `path`.
+    /// Connects to the unix socket at `path`.
     static func connect(path: String) throws(Errno) -> OwnedDescriptor {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -15,12 +15,12 @@ enum Sockets {
         return try connect(address, domain: AF_UNIX)
     }
 
-    /// A connection to `port` on 127.0.0.1.
+    /// Connects to `port` on 127.0.0.1.
     static func connect(port: Int) throws(Errno) -> OwnedDescriptor {
         try connect(loopback(port), domain: AF_INET)
     }
 
-    /// A TCP port of 127.0.0.1 that nobody used a moment ago.
+    /// Returns a TCP port of 127.0.0.1 that was free a moment ago.
     static func freePort() throws(LabError) -> Int {
         let socket = OwnedDescriptor(taking: Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0))
         var address = loopback(0)

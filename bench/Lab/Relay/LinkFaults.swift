@@ -1,10 +1,10 @@
 import Base
 
-/// What goes wrong on a link.
+/// The faults of a link.
 public struct LinkFaults: Sendable, Hashable {
-    /// A time during which nothing goes through: connections are reset, and new ones as soon as they are made.
+    /// An outage: connections are reset, new ones as soon as they are made.
     public struct Outage: Sendable, Hashable {
-        /// Nanoseconds from ``Relay/begin(_:)``, which is when the pod is asked for.
+        /// Nanoseconds after ``Relay/begin(_:)``, which is when the pod is requested.
         public var after: UInt64
         public var lasting: UInt64
 
@@ -14,11 +14,11 @@ public struct LinkFaults: Sendable, Hashable {
         }
     }
 
-    /// Each connection is reset when it has carried so many bytes to the node; 0: never.
+    /// Each connection is reset after this number of bytes to the node; 0: never.
     public var resetAfter: UInt64
-    /// How probable it is that an answer ends in a reset of its connection, within its first 256 KiB.
+    /// The probability that a response ends in a reset of its connection, within its first 256 KiB.
     public var loss: Double
-    /// Decides which answers those are.
+    /// The seed that selects these responses.
     public var seed: UInt64
     public var outage: Outage?
 
@@ -32,17 +32,17 @@ public struct LinkFaults: Sendable, Hashable {
     public static let none = LinkFaults()
 }
 
-/// A link by its name: a shape, and what is to go wrong on it.
+/// A link by its name: a shape and faults.
 ///
-/// `shaped` is the shape alone; `wan/loss=0.02/outage=2:6/cap=20/reset=1000000/seed=7` resets the connections of two answers
-/// in a hundred, lets nothing through from second 2 for 6 seconds, gives each connection 20 Mbit/s at most, and
-/// resets each after a million bytes.
+/// `shaped` is only the shape. `wan/loss=0.02/outage=2:6/cap=20/reset=1000000/seed=7` resets the connections of two in
+/// a hundred responses, has an outage from second 2 for 6 seconds, limits each connection to 20 Mbit/s, and resets each
+/// after a million bytes.
 public struct Link: Sendable, Hashable {
     public let name: String
     public let shape: LinkShape
     public let faults: LinkFaults
 
-    /// Loopback as it is.
+    /// Loopback without changes.
     public static let unshaped = Link(name: "none", shape: .unshaped, faults: .none)
 
     init(name: String, shape: LinkShape, faults: LinkFaults) {
@@ -51,12 +51,12 @@ public struct Link: Sendable, Hashable {
         self.faults = faults
     }
 
-    /// - Throws: `usage`, with what there is.
+    /// - Throws: `usage`, with the known names.
     public init(_ name: String) throws(LabError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         guard var shape = parts.first.flatMap({ LinkShape.named[String($0)] }) else {
             let names = LinkShape.named.keys.sorted().joined(separator: ", ")
-            throw LabError(.usage, "there is no link '\(name)'; there are \(names)")
+            throw LabError(.usage, "unknown link '\(name)'; known: \(names)")
         }
         var faults = LinkFaults()
         for part in parts.dropFirst() {
@@ -73,7 +73,7 @@ public struct Link: Sendable, Hashable {
         self.faults = faults
     }
 
-    /// Names separated by commas.
+    /// Parses names separated by commas.
     public static func list(_ names: String) throws(LabError) -> [Link] {
         var links: [Link] = []
         for name in names.split(separator: ",") { links.append(try Link(String(name))) }

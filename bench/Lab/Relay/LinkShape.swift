@@ -1,14 +1,14 @@
 import Base
 
-/// What the link between a node and its registry is like.
+/// The rate and delays of the link between a node and its registry.
 public struct LinkShape: Sendable, Hashable {
-    /// Bits a second from the registry to the node, shared by all connections; 0: as fast as the machine.
+    /// The bits a second from the registry to the node, shared by all connections; 0: unlimited.
     public var bitsPerSecond: UInt64
-    /// Nanoseconds for a byte to the other end; half of a round trip.
+    /// The nanoseconds of one direction: half of a round trip.
     public var oneWayDelay: UInt64
-    /// Nanoseconds that the registry's store takes before the first byte of each answer.
+    /// The nanoseconds that the registry's store takes before the first byte of each response.
     public var firstByteDelay: UInt64
-    /// Bits a second that one connection gets at most, as object stores give them; 0: all that the link has.
+    /// The bits a second of one connection, limited as by object stores; 0: unlimited.
     public var bitsPerSecondOfConnection: UInt64
 
     public init(
@@ -21,7 +21,7 @@ public struct LinkShape: Sendable, Hashable {
         self.bitsPerSecondOfConnection = bitsPerSecondOfConnection
     }
 
-    /// Loopback as it is.
+    /// Loopback without changes.
     public static let unshaped = LinkShape()
 
     /// The named shapes: round-trip time, rate, first-byte delay.
@@ -34,15 +34,15 @@ public struct LinkShape: Sendable, Hashable {
         "edge": .init(bitsPerSecond: 25_000_000, oneWayDelay: 50_000_000),
     ]
 
-    /// Seconds that `bytes` take on it at least, without any delay.
+    /// Returns the least time for `bytes` in seconds, without any delay.
     public func seconds(for bytes: UInt64) -> Double {
         bitsPerSecond == 0 ? 0 : Double(bytes) * 8 / Double(bitsPerSecond)
     }
 
-    /// Seconds from one end to the other and back.
+    /// The round trip in seconds.
     public var roundTrip: Double { Double(2 * oneWayDelay) / 1e9 }
 
-    /// Bytes that one connection may have on the way: twice what fills the link, and never little.
+    /// The bytes in flight of one connection: twice the bandwidth-delay product, with a minimum.
     var window: Int {
         let roundTrip = 2 * oneWayDelay + firstByteDelay
         let product = Double(bitsPerSecond) / 8 * Double(roundTrip) / 1e9
@@ -50,7 +50,7 @@ public struct LinkShape: Sendable, Hashable {
     }
 }
 
-/// The moments at which bytes leave the link, decided without a clock of its own: a rate shared in order of arrival.
+/// The delivery times on a link, without a clock of its own: a rate shared in order of arrival.
 struct LinkSchedule {
     var shape: LinkShape
     private var free = MonotonicTime(nanoseconds: 0)
@@ -59,8 +59,9 @@ struct LinkSchedule {
         self.shape = shape
     }
 
-    /// When `bytes` that the registry's side hands over at `now` have reached the node, if they may not start before
-    /// `earliest`. `connectionFree` is when the connection's own share lets the next ones go, which this moves on.
+    /// Returns the arrival time at the node of `bytes` that the registry's side delivers at `now`, if they may not
+    /// start before `earliest`. `connectionFree` is the time when the connection's own share allows the next bytes; it
+    /// is advanced.
     mutating func delivery(
         of bytes: Int, at now: MonotonicTime, notBefore earliest: MonotonicTime,
         connectionFree: inout MonotonicTime

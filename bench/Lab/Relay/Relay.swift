@@ -3,19 +3,19 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// A TCP relay between a node and its registry that counts requests and bytes, gives the link a rate and a delay, and lets
-/// it fail.
+/// A TCP relay between a node and its registry. It counts requests and bytes, shapes rate and delay, and injects
+/// faults.
 ///
-/// It speaks plain HTTP/1.1 on 127.0.0.1. All connections share one event loop, which is also where the link's rate is
-/// handed out, so that the relay as a whole behaves like one wire.
+/// It speaks plain HTTP/1.1 on 127.0.0.1. All connections share one event loop, which also distributes the link's rate,
+/// so the relay as a whole behaves like one wire.
 public final class Relay: Sendable {
-    /// Where the node finds it.
+    /// The port for the node.
     public let port: Int
     private let group: MultiThreadedEventLoopGroup
     private let server: any Channel
     private let shared: RelayState
 
-    /// Starts relaying to `upstream` on 127.0.0.1.
+    /// Starts to relay to `upstream` on 127.0.0.1.
     public init(to upstream: Int, shape: LinkShape = .unshaped, teardown: Teardown) async throws(LabError) {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let shared = RelayState(upstream: upstream, shape: shape, loop: group.next())
@@ -41,21 +41,20 @@ public final class Relay: Sendable {
         try teardown.add("relay") { try? group.syncShutdownGracefully() }
     }
 
-    /// What has gone through so far.
+    /// The record so far.
     public var record: RelayRecord { shared.record.withLock { $0 } }
 
-    /// Requests and bytes so far: cheap enough to ask often.
+    /// Requests and bytes so far: cheap to read often.
     public var counts: (requests: Int, bytes: UInt64) {
         shared.record.withLock { ($0.requests.count, $0.bytes) }
     }
 
-    /// Starts counting afresh.
+    /// Resets the record.
     public func forget() {
         shared.forget()
     }
 
-    /// From now on the link is like `link`: connections that are open are closed, counting starts afresh, and the times of
-    /// what is to go wrong run from here.
+    /// Applies `link`: open connections are closed, the record is reset, and the faults' times start now.
     public func begin(_ link: Link) async throws(LabError) {
         do {
             try await shared.loop.submit { [shared] in shared.begin(link) }.get()
@@ -64,7 +63,7 @@ public final class Relay: Sendable {
         }
     }
 
-    /// CPU time that relaying has taken so far, in seconds.
+    /// Returns the CPU time of relaying so far, in seconds.
     public func cpuSeconds() async throws(LabError) -> Double {
         do {
             return try await shared.loop.submit {
@@ -77,21 +76,21 @@ public final class Relay: Sendable {
         }
     }
 
-    /// What a link does that is not there.
+    /// The behavior of a cut link.
     public enum Outage: Sendable, CaseIterable {
         /// New connections end as soon as they are made.
         case refusing
-        /// New connections are made, and nothing ever comes of them.
+        /// New connections are made and never answered.
         case silent
     }
 
-    /// Cuts the link: every connection is reset, and new ones fare as `outage` says, until it is restored.
+    /// Cuts the link: every connection is reset, and new ones behave as `outage` until it is restored.
     public func cut(_ outage: Outage = .refusing) {
         shared.outage.withLock { $0 = outage }
         shared.loop.execute { [shared] in shared.connections.value.resetAll() }
     }
 
-    /// Mends what ``cut(_:)`` cut; connections that nothing came of are reset.
+    /// Undoes ``cut(_:)``; unanswered connections are reset.
     public func restore() {
         shared.outage.withLock { $0 = nil }
         shared.loop.execute { [shared] in shared.connections.value.resetAll() }

@@ -2,11 +2,11 @@ import Base
 import NIOCore
 import NIOPosix
 
-/// Bytes on their way to one end of a connection, each with the moment at which it arrives.
+/// Bytes in flight to one end of a connection, each with its arrival time.
 private struct Pipe {
     private var queue = CircularBuffer<(at: MonotonicTime, bytes: ByteBuffer)>()
     private(set) var size = 0
-    /// No more will come: the end is told once all that is here has arrived.
+    /// True if no more will come: the end is passed on after all bytes here have arrived.
     var isFinished = false
 
     mutating func add(_ bytes: ByteBuffer, at moment: MonotonicTime) {
@@ -14,7 +14,7 @@ private struct Pipe {
         queue.append((moment, bytes))
     }
 
-    /// The next bytes that have arrived by `now`.
+    /// Returns the next bytes that have arrived by `now`.
     mutating func next(at now: MonotonicTime) -> ByteBuffer? {
         guard let first = queue.first, first.at <= now else { return nil }
         queue.removeFirst()
@@ -26,7 +26,7 @@ private struct Pipe {
     var isDrained: Bool { isFinished && queue.isEmpty }
 }
 
-/// The node's end of one relayed connection; owns the registry's end and both pipes. Confined to the relay's loop.
+/// The node's end of a relayed connection. It owns the registry's end and both pipes. Confined to the relay's loop.
 final class NodeSide: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -38,15 +38,16 @@ final class NodeSide: ChannelInboundHandler {
     private var toNode = Pipe()
     private var timers: (registry: Bool, node: Bool) = (false, false)
     private var scanner = RequestScanner()
-    /// Where the request that is being answered stands in the record.
+    /// The position of the request in progress in the record.
     private var request: (index: Int, generation: Int)?
-    /// The answer to the latest request does not start before this.
+    /// The earliest start of the latest request's response.
     private var firstByte = MonotonicTime(nanoseconds: 0)
-    /// When the connection stands at the node's end: TCP's handshake takes a round trip, and then its bytes may go.
+    /// The time when the connection is established at the node's end: TCP's handshake takes a round trip before any
+    /// bytes.
     private var established = MonotonicTime(nanoseconds: 0)
-    /// When the connection's own share of the link lets the next bytes go.
+    /// The time when the connection's own share of the link allows the next bytes.
     private var free = MonotonicTime(nanoseconds: 0)
-    /// Bytes that the node has been given, and how many it gets at most before the connection is reset.
+    /// The bytes delivered to the node, and the number after which the connection is reset.
     private var delivered: UInt64 = 0
     private var deliverable = UInt64.max
 
@@ -64,7 +65,7 @@ final class NodeSide: ChannelInboundHandler {
         node = context.channel
         established = MonotonicTime.now().advanced(by: 2 * shape.oneWayDelay)
         state.connections.value.add(context.channel)
-        // Without being read from: what it sends stays with the kernel.
+        // Not read from: its bytes stay in the kernel.
         if outage == .silent { return }
         state.record.withLock { $0.connections += 1 }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -123,7 +124,7 @@ final class NodeSide: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
         deliverToNode()
-        // The registry's end may have stopped reading with nothing left here to deliver.
+        // The registry's end may have stopped reading while nothing here is left to deliver.
         registryReadComplete()
     }
 
@@ -226,7 +227,7 @@ final class NodeSide: ChannelInboundHandler {
     }
 }
 
-/// The registry's end: hands everything to the node's.
+/// The registry's end: passes everything to the node's.
 private final class RegistrySide: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

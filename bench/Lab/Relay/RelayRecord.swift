@@ -1,29 +1,29 @@
 public import Base
 
-/// One HTTP request that went through a relay.
+/// One HTTP request through a relay.
 public struct RelayRequest: Sendable {
-    /// When its head was complete at the relay.
+    /// The time when its head was complete at the relay.
     public let at: MonotonicTime
     public let method: String
-    /// Path with query.
+    /// The path with its query.
     public let path: String
     /// The Range header's value.
     public let range: String?
-    /// The User-Agent header's value: containerd's own requests and the snapshotter's are told apart by it.
+    /// The User-Agent header's value, which distinguishes containerd's own requests from the snapshotter's.
     public let agent: String?
-    /// What has been delivered to the node for it, response head included.
+    /// The bytes delivered to the node, including the response's head.
     public internal(set) var bytes: UInt64 = 0
-    /// When the last of these was delivered.
+    /// The time of the last delivered byte.
     public internal(set) var lastByte: MonotonicTime?
 
-    /// What it asks for.
+    /// The kind of a request.
     public enum Kind: Sendable, Equatable {
         case manifest
         case blob(String)
         case other
     }
 
-    /// The distribution-spec's end point that the path belongs to.
+    /// The distribution-spec's endpoint of the path.
     public var kind: Kind {
         let parts = path.prefix { $0 != "?" }.split(separator: "/")
         guard parts.first == "v2", parts.count >= 4 else { return .other }
@@ -35,22 +35,22 @@ public struct RelayRequest: Sendable {
     }
 }
 
-/// Everything that went through a relay since it was last asked to forget.
+/// Everything that passed a relay since its last reset.
 public struct RelayRecord: Sendable {
-    /// In the order of their arrival.
+    /// In order of arrival.
     public internal(set) var requests: [RelayRequest] = []
-    /// Delivered to the node, on all connections.
+    /// The bytes delivered to the node on all connections.
     public internal(set) var bytes: UInt64 = 0
     /// Connections that the node has opened.
     public internal(set) var connections = 0
-    /// How ``bytes`` grew: moments, ten milliseconds or more apart, and what it was then.
+    /// The growth of ``bytes``: its value at moments ten milliseconds or more apart.
     public private(set) var timeline: [(at: MonotonicTime, bytes: UInt64)] = []
 
     private static let grain: UInt64 = 10_000_000
 
     mutating func add(_ count: UInt64, at now: MonotonicTime) {
         bytes += count
-        // The last one moves on until it is a grain after the one before it.
+        // The last entry moves until it is one grain after the one before.
         if timeline.count > 1, now.since(timeline[timeline.count - 2].at) < Self.grain { timeline.removeLast() }
         timeline.append((now, bytes))
     }

@@ -3,15 +3,15 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// What all connections of a relay share.
+/// The state shared by all connections of a relay.
 final class RelayState: Sendable {
     let upstream: Int
     let loop: any EventLoop
     let record = Guarded(RelayRecord())
     let outage = Guarded<Relay.Outage?>(nil)
-    /// Goes up when the record is emptied, so that indexes into it are not used any more.
+    /// Incremented when the record is reset, so that old indexes into it are not used.
     let generation = Guarded(0)
-    // Only touched on the loop.
+    // Only accessed on the loop.
     let schedule: NIOLoopBoundBox<LinkSchedule>
     let faults: NIOLoopBoundBox<FaultState>
     let connections: NIOLoopBoundBox<OpenConnections>
@@ -29,7 +29,7 @@ final class RelayState: Sendable {
         generation.withLock { $0 += 1 }
     }
 
-    /// On the loop.
+    /// Applies a link. Call on the loop.
     func begin(_ link: Link) {
         connections.value.resetAll()
         schedule.value = LinkSchedule(shape: link.shape)
@@ -50,7 +50,7 @@ final class RelayState: Sendable {
     }
 }
 
-/// What is to go wrong, and the random numbers that decide it.
+/// The pending faults, and the random numbers that select them.
 struct FaultState {
     let faults: LinkFaults
     var timers: [Scheduled<Void>] = []
@@ -65,14 +65,14 @@ struct FaultState {
         timers.forEach { $0.cancel() }
     }
 
-    /// Whether the next answer ends in a reset, and after how many bytes.
+    /// Returns the number of bytes after which the next response ends in a reset, or `nil` if it does not.
     mutating func resetOfNextAnswer() -> UInt64? {
         guard faults.loss > 0, Double.random(in: 0..<1, using: &generator) < faults.loss else { return nil }
         return UInt64.random(in: 1...(256 << 10), using: &generator)
     }
 }
 
-/// The node's connections that are open.
+/// The node's open connections.
 struct OpenConnections {
     private var channels: [ObjectIdentifier: any Channel] = [:]
 
@@ -88,7 +88,7 @@ struct OpenConnections {
         channels.values.forEach(Self.reset)
     }
 
-    /// Ends a connection with RST instead of FIN, as a middlebox does or a machine that has gone.
+    /// Ends a connection with RST instead of FIN, like a middlebox or a crashed machine.
     static func reset(_ channel: any Channel) {
         let closed = linger(l_onoff: 1, l_linger: 0)
         if let provider = channel as? any SocketOptionProvider {

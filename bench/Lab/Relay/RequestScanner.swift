@@ -1,6 +1,6 @@
-/// Finds the heads of HTTP/1.1 requests in what a client sends (RFC 9112), skipping bodies of known length.
+/// Finds the heads of HTTP/1.1 requests in a client's bytes (RFC 9112), and skips bodies of known length.
 ///
-/// Only reading matters here: a request whose body has no Content-Length makes the rest of its connection opaque.
+/// It only needs reads: a request whose body has no Content-Length makes the rest of its connection opaque.
 struct RequestScanner {
     struct Head: Equatable {
         var method: String
@@ -14,7 +14,7 @@ struct RequestScanner {
     private var bodyLeft: UInt64 = 0
     private var opaque = false
 
-    /// The heads that `bytes`, which follow what was given before, complete.
+    /// Returns the heads completed by `bytes`, which follow the earlier ones.
     mutating func scan(_ bytes: some Sequence<UInt8>) -> [Head] {
         var heads: [Head] = []
         for byte in bytes where !opaque {

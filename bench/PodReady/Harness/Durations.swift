@@ -2,7 +2,7 @@ import Base
 import Lab
 import Linux
 
-/// How long samples take: from earlier ones where there are any, else from rough figures.
+/// Estimated durations of samples: from earlier ones, else from rough figures.
 public struct Durations: Sendable {
     private struct Place: Hashable {
         var image: String
@@ -15,7 +15,7 @@ public struct Durations: Sendable {
 
     public init() {}
 
-    /// Learns from every results file in `directory`. Files that are not understood are passed over.
+    /// Learns from every results file in `directory`. Malformed files are skipped.
     public init(from directory: String) {
         for entry in (try? Sys.list(directory)) ?? [] where entry.text.hasSuffix(".jsonl") {
             let content = try? ResultsFile.read("\(directory)/\(entry.text)")
@@ -27,11 +27,11 @@ public struct Durations: Sendable {
         seen[Self.place(sample.key), default: []].append(sample.took)
     }
 
-    /// Seconds that a sample will take, with all that comes before and after it. `bytes` is the size of the image.
+    /// Returns the seconds of a sample, including its setup and teardown. `bytes` is the size of the image.
     public func seconds(_ key: SampleRecord.Key, bytes: UInt64) -> Double {
         if let known = seen[Self.place(key)].flatMap(Statistics.median) { return known }
-        // Starting and stopping the parts, warming the registry; unpacking at some 30 MB/s; the transfer itself, which each
-        // mode ends with where it is waited for.
+        // Starting and stopping the parts and warming the registry; unpacking at some 30 MB/s; and the transfer, which
+        // each mode ends with if it waits for it.
         let megabytes = Double(bytes) / 1e6
         let transfer = (try? Link(key.network))?.shape.seconds(for: bytes) ?? 0
         return 5 + megabytes / 30 + 1.2 * transfer

@@ -1,6 +1,6 @@
 public import Lab
 
-/// Runs a grid: prepares its images, takes every sample that its results file does not have yet, and writes each down.
+/// Runs a grid: prepares its images, takes every sample that its results file lacks, and records each.
 public struct Grid: Sendable {
     public let plan: GridPlan
     public let lab: Lab
@@ -8,15 +8,15 @@ public struct Grid: Sendable {
     public let programs: Programs
     public let results: ResultsFile
     public let progress: ProgressDisplay
-    /// How long a pod may take until it is ready, in seconds; `nil` for what suits the link.
+    /// The time limit for a pod to be ready, in seconds; `nil` chooses by the link.
     public let limit: UInt64?
     private let links: [String: Link]
     private let modes: [String: any Mode]
     private let recipes: [ImageRecipe]
 
-    /// Starts with a pod of each image that is there already, to see how soon the application can be ready.
+    /// The number of starts of each local image, which measure how soon its application can be ready.
     private static let localStarts = 3
-    /// The form whose chunks are counted as needed.
+    /// The form whose chunks count as needed.
     private static let needsForm = ImageForm.estargz
 
     public init(
@@ -36,22 +36,22 @@ public struct Grid: Sendable {
         var modes: [String: any Mode] = [:]
         for mode in try Modes.list(plan.modes.joined(separator: ",")) { modes[mode.name] = mode }
         self.modes = modes
-        // A program that is missing shows now and not in every sample.
+        // A missing program fails here and not in every sample.
         for mode in modes.values { _ = try mode.snapshotter(programs) }
         var recipes: [ImageRecipe] = []
         for name in plan.images { recipes.append(try ImageRecipe.named(name, plan.edition)) }
         self.recipes = recipes
     }
 
-    /// What there is to do, and how long it will take.
+    /// The samples to take, and an estimate of their time.
     public struct Forecast: Sendable {
         public let done: Int
         public let left: Int
         public let seconds: Double
     }
 
-    /// Prepares and runs. `announce` is told what is to come, once that is known.
-    /// - Returns: how many samples failed.
+    /// Prepares and runs. `announce` receives the forecast once it is known.
+    /// - Returns: the number of failed samples.
     @discardableResult
     public func run(learning durations: Durations, announce: (Forecast) -> Void) async throws -> Int {
         let content = try ResultsFile.read(results.path)
@@ -76,7 +76,7 @@ public struct Grid: Sendable {
                 needs[image.recipe.name] = record
             } catch {
                 if lab.teardown.hasBegun { throw error }
-                progress.note("what \(image.recipe.name) needs cannot be found out, so it has no floor: \(error)")
+                progress.note("cannot record the needs of \(image.recipe.name), so it has no floor: \(error)")
             }
         }
         var failures = 0
@@ -110,10 +110,10 @@ public struct Grid: Sendable {
         return images
     }
 
-    /// What the image needs, and how soon it starts when it is there.
+    /// Records the image's needs, and its start when it is local.
     private func record(_ image: ServedImage) async throws -> NeedsRecord {
         let needs = try await Needs.record(of: image, Self.needsForm, in: lab, progress: progress)
-        progress.step("\(image.recipe.name): starting it where it is local")
+        progress.step("\(image.recipe.name): starting the local image")
         let local = LocalMode()
         let times = try await Node.with(
             "floor", in: lab, snapshotter: try local.snapshotter(programs), registry: image.registry,

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 public import Lab
 
-/// The first line of a results file: what was measured, where, and with what.
+/// The first line of a results file: the subject, machine and setup of the measurement.
 public struct HeaderRecord: Sendable, Codable, Equatable {
     public struct Machine: Sendable, Codable, Equatable {
         public var cpu: String
@@ -16,12 +16,12 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
     }
 
     public var record = "header"
-    /// Goes up when the file's form changes.
+    /// Incremented when the file's format changes.
     public var version = 1
     public var name: String
     /// ISO 8601.
     public var began: String
-    /// The source's; with `-dirty` when it had been changed.
+    /// The commit of the source, with `-dirty` if it was modified.
     public var commit: String
     public var machine: Machine
     public var kernel: String
@@ -29,7 +29,7 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
     public var versions: [String: String]
     public var grid: GridPlan
 
-    /// Looks at the machine.
+    /// Reads the machine's properties.
     public init(name: String, grid: GridPlan, in lab: Lab) async throws(LabError) {
         self.name = name
         self.grid = grid
@@ -62,7 +62,7 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
         "ctr-remote": ["dpkg-query", "-W", "-f", "${Version}", "stargz-snapshotter"],
     ]
 
-    /// What results must not change while a file grows; `nil` when `other` may go on with this file.
+    /// Returns the first difference that forbids adding to the file, or `nil` if `other` may continue it.
     public func difference(from other: HeaderRecord) -> String? {
         let pairs = [
             ("commit", commit, other.commit), ("kernel", kernel, other.kernel),
@@ -88,7 +88,7 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
     }
 
     private static func commit(in lab: Lab) async -> String {
-        // The directory may belong to somebody else than root.
+        // The directory may belong to another user than root.
         let git = ["git", "-c", "safe.directory=*", "-C", Repository.root]
         guard let hash = await line(of: git + ["rev-parse", "HEAD"], in: lab) else { return "unknown" }
         let changes = await line(

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Lab
 
-/// What the registry says an image consists of.
+/// The contents of an image according to the registry.
 public struct ImageManifest: Sendable {
     /// A piece of content: a blob.
     public struct Blob: Sendable, Hashable, Decodable {
@@ -13,7 +13,7 @@ public struct ImageManifest: Sendable {
     /// Bottom first.
     public let layers: [Blob]
 
-    /// Compressed bytes of all layers, each counted once.
+    /// The compressed bytes of all layers, each counted once.
     public var size: UInt64 { Set(layers).reduce(0) { $0 + $1.size } }
 
     private init(config: Blob, layers: [Blob]) {
@@ -21,7 +21,7 @@ public struct ImageManifest: Sendable {
         self.layers = layers
     }
 
-    /// Asks the registry at `port` for `tag` of `repository`. Blocks.
+    /// Fetches the manifest of `tag` in `repository` from the registry at `port`. Blocks.
     init(repository: String, tag: String, port: Int) throws(LabError) {
         try self.init(repository: repository, reference: tag, port: port, depth: 0)
     }
@@ -38,13 +38,13 @@ public struct ImageManifest: Sendable {
         do {
             document = try JSONDecoder().decode(Document.self, from: Data(bytes))
         } catch {
-            throw LabError(.failed, "the manifest of \(repository):\(reference) is not understood", cause: error)
+            throw LabError(.failed, "cannot decode the manifest of \(repository):\(reference)", cause: error)
         }
         if let config = document.config, let layers = document.layers {
             self = ImageManifest(config: config, layers: layers)
             return
         }
-        // An index: all our images are of one platform.
+        // An index: all our images have one platform.
         guard let entry = document.manifests?.first, depth < 2 else {
             throw LabError(.failed, "\(repository):\(reference) names no image")
         }

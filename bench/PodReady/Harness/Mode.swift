@@ -1,23 +1,24 @@
 public import Base
 public import Lab
 
-/// One way to run an image. To add one: a file in `Modes`, and its line in ``Modes``.
+/// A way to run an image. To add one, add a file in `Modes` and a line in ``Modes``.
 ///
-/// A sample goes so: a node is started with ``snapshotter(_:)``; ``prepare(_:)`` runs on an unshaped link; the page cache is
-/// dropped, every connection closed and the link shaped; the clock starts; ``lead(_:)`` runs, and then the pod.
+/// The steps of a sample: a node starts with ``snapshotter(_:)``; ``prepare(_:)`` runs on an unshaped link; the page
+/// cache is dropped, every connection closed and the link shaped; the clock starts; ``lead(_:)`` runs, and then the
+/// pod.
 public protocol Mode: Sendable {
-    /// As on the command line and in the results.
+    /// The name on the command line and in the results.
     var name: String { get }
-    /// Which form of the image it pulls.
+    /// The form of the image that it pulls.
     var form: ImageForm { get }
-    /// What unpacks images on its node.
+    /// Returns the snapshotter of its node.
     func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter
-    /// What is to have happened before the clock starts; nothing for a mode that starts cold. Further nodes may be
-    /// started here, and what they give be carried to this one.
+    /// Runs before the clock starts; nothing for a cold mode. It may start further nodes and transfer their results to
+    /// this one.
     func prepare(_ setting: Setting) async throws
-    /// What the time counts before the pod is asked for.
+    /// Runs after the clock starts and before the pod is requested.
     func lead(_ setting: Setting) async throws
-    /// Waits until every byte of the image is local and gives the moment; `nil` where that cannot be told.
+    /// Waits until every byte of the image is local and returns the moment, or `nil` if it cannot be determined.
     func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime?
 }
 
@@ -27,9 +28,9 @@ extension Mode {
     public func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime? { nil }
 }
 
-/// Programs that are not ours and lie nowhere in particular.
+/// External programs without a fixed path.
 public struct Programs: Sendable {
-    /// stargz-snapshotter's daemon, as `bench/peers/stargz` builds it.
+    /// stargz-snapshotter's daemon, built by `bench/peers/stargz`.
     public var stargz: String?
 
     public init(stargz: String? = nil) {
@@ -37,19 +38,19 @@ public struct Programs: Sendable {
     }
 }
 
-/// Where a mode runs: one node, one image, one link.
+/// The environment of a mode: one node, one image, one link.
 public struct Setting: Sendable {
     public let lab: Lab
     public let node: Node
     public let image: ServedImage
     public let form: ImageForm
     public let link: Link
-    /// What the application reads until it is ready, where that is known.
+    /// The application's reads until it is ready, if known.
     public let needs: Needs?
-    /// How long anything may take.
+    /// The time limit for each step, in seconds.
     public let seconds: UInt64
 
-    /// Runs a pod of the image until it is ready, and removes it again.
+    /// Runs a pod of the image until it is ready, and removes it.
     @discardableResult
     public func runPod() async throws -> Double {
         let pod = try await startPod()
@@ -58,7 +59,7 @@ public struct Setting: Sendable {
         return Double(ready.since(pod.marks.asked)) / 1e9
     }
 
-    /// Looks until `isThere` or everything has taken as long as it may, and gives the moment; `nil` for the latter.
+    /// Polls until `isThere` or the time limit. Returns the moment, or `nil` after the limit.
     func moment(when isThere: () async throws -> Bool) async throws -> MonotonicTime? {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         while MonotonicTime.now() < deadline {

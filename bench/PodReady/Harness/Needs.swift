@@ -2,17 +2,16 @@ import Base
 public import Lab
 import LayerIndex
 
-/// What an application reads of its image until it is ready: ranges of the layers' blobs, in the order in which they were
-/// asked for.
+/// The reads of an application until it is ready: ranges of the layers' blobs, in the order of the requests.
 ///
-/// It is found by running the pod once on a node whose daemon fetches nothing but what is read: no prefetch, no
-/// predictions, no readahead, no neighbours, no fill. Each request that the link then sees until ready is a run of chunks that somebody was
-/// waiting for. What the kernel reads ahead in a file on its own account is in it, because no file system can
-/// tell it from reading; tables of contents and manifests are not.
+/// They are recorded by one run of the pod on a node whose daemon fetches only what is read: no prefetch, prediction,
+/// read-ahead, neighbors or fill. Each request on the link until ready is then a run of chunks that a reader waited
+/// for. The kernel's own read-ahead within a file is included, because no file system can tell it from reads. Tables of
+/// contents and manifests are not included.
 public struct Needs: Sendable, Codable, Equatable {
     /// A piece of one layer.
     public struct Piece: Sendable, Equatable {
-        /// Which of ``Needs/layers``.
+        /// An index of ``Needs/layers``.
         public var layer: Int
         public var offset: UInt64
         public var count: UInt64
@@ -27,14 +26,14 @@ public struct Needs: Sendable, Codable, Equatable {
         self.pieces = pieces
     }
 
-    /// Compressed bytes. No byte is in two pieces.
+    /// The compressed bytes. No byte is in two pieces.
     public var bytes: UInt64 { pieces.reduce(0) { $0 + $1.count } }
 
-    /// Adds what of a layer's extents `range` covers and is not in it yet.
+    /// Adds the parts of a layer's extents that `range` covers and that are missing.
     mutating func add(_ range: ByteRange, of layer: String, _ chunks: ChunkTable) {
         let number = layers.firstIndex(of: layer) ?? layers.count
         if number == layers.count { layers.append(layer) }
-        // The extents lie in the order of their offsets.
+        // The extents are in the order of their offsets.
         for index in 0..<chunks.extentCount {
             let blob = chunks.extent(index).blob
             guard range.contains(blob), !blob.isEmpty,
@@ -50,11 +49,11 @@ public struct Needs: Sendable, Codable, Equatable {
         }
     }
 
-    /// Runs the pod of `image` in `form` once and watches.
+    /// Runs the pod of `image` in `form` once and records its requests.
     public static func record(
         of image: ServedImage, _ form: ImageForm, in lab: Lab, progress: ProgressDisplay
     ) async throws -> Needs {
-        progress.step("\(image.recipe.name): finding out what is needed")
+        progress.step("\(image.recipe.name): recording its needs")
         let options = """
             [streaming]
             prefetch = false
@@ -80,7 +79,7 @@ public struct Needs: Sendable, Codable, Equatable {
         }
     }
 
-    /// What `requests` fetched of the layers whose tables lie in the daemon's directory `root`.
+    /// Creates the needs from `requests` and the layers' tables in the daemon's directory `root`.
     private init(_ requests: [RelayRequest], root: String) throws(LabError) {
         self.init()
         var tables: [String: ChunkTable] = [:]
@@ -93,14 +92,14 @@ public struct Needs: Sendable, Codable, Equatable {
                 do {
                     tables[name] = try ChunkTable(bytes: try Files.read(path, limit: 1 << 30))
                 } catch {
-                    throw LabError(.files, "\(path) is not understood", cause: error)
+                    throw LabError(.files, "cannot decode \(path)", cause: error)
                 }
             }
             if let table = tables[name] { add(range, of: name, table) }
         }
     }
 
-    /// `bytes=a-b`; no other form is used for chunks.
+    /// Parses `bytes=a-b`; chunks use no other form.
     private static func range(_ header: String) -> ByteRange? {
         guard header.hasPrefix("bytes=") else { return nil }
         let ends = header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)

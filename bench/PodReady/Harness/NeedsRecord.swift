@@ -1,16 +1,16 @@
 public import Lab
 
-/// A line of a results file: what an image needs, and how fast it starts when it is there. Measured once for each image, before
-/// the blocks; the floor of every sample comes from it.
+/// A line of a results file: an image's needs, and its start times when it is local. Measured once for each image
+/// before the blocks; the floor of every sample derives from it.
 public struct NeedsRecord: Sendable, Codable, Equatable {
     public var record = "needs"
     public var image: String
     public var edition: String
-    /// Compressed bytes that the application reads until it is ready.
+    /// The compressed bytes that the application reads until it is ready.
     public var neededBytes: UInt64
-    /// Compressed bytes of the whole image, in the form that the needs are of.
+    /// The compressed bytes of the whole image, in the form of the needs.
     public var totalBytes: UInt64
-    /// Seconds of each start with all of the image local.
+    /// The seconds of each start with all of the image local.
     public var local: [Double]
     public var needs: Needs
 
@@ -32,8 +32,8 @@ public struct NeedsRecord: Sendable, Codable, Equatable {
         case local = "local_s"
     }
 
-    /// The least time in which the application can be ready over `link`: the median of the local starts, the needed bytes
-    /// at the link's rate, and two round trips. A store's delay before the first byte is not in it.
+    /// Returns the least time in which the application can be ready over `link`: the median of the local starts, the
+    /// needed bytes at the link's rate, and two round trips. It excludes a store's delay before the first byte.
     public func floor(over link: Link) -> Double? {
         Statistics.median(local).map { $0 + link.shape.seconds(for: neededBytes) + 2 * link.shape.roundTrip }
     }

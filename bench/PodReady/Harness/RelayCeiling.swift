@@ -3,20 +3,20 @@ public import Lab
 import NIOCore
 import NIOPosix
 
-/// What the link itself can do and costs: how fast it is when nothing holds it back, and how true its shapes are.
+/// The limits and costs of the link itself: its unshaped speed, and the accuracy of its shapes.
 public struct RelayCeiling: Sendable {
     /// One shape's figures.
     public struct Figure: Sendable {
         public var bytes: UInt64
         public var seconds: Double
-        /// Of one core, for relaying.
+        /// The CPU seconds of relaying, on one core.
         public var cpuSeconds: Double
-        /// The time that the shape promises, `nil` where it promises none.
+        /// The time that the shape promises; `nil` without a shape.
         public var promised: Double?
         public var bitsPerSecond: Double { Double(bytes) * 8 / seconds }
     }
 
-    /// Transfers `bytes` over a relay of `shape` on `connections` connections at once, from a server that does nothing else.
+    /// Transfers `bytes` over a relay of `shape` on `connections` concurrent connections, from a dedicated server.
     public static func measure(
         _ shape: LinkShape, bytes: UInt64, connections: Int = 1
     ) async throws -> Figure {
@@ -57,7 +57,7 @@ public struct RelayCeiling: Sendable {
     }
 }
 
-/// An HTTP server of zeros: `GET /N` gives N of them.
+/// An HTTP server of zeros: `GET /N` returns N of them.
 private final class ByteSource: Sendable {
     let port: Int
 

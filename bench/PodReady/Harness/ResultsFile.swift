@@ -3,10 +3,10 @@ public import Lab
 import Linux
 import SystemPackage
 
-/// A results file: one JSON object a line, the header first. Each line is on the disk before the next sample begins, so a
-/// run that is interrupted loses one sample at most.
+/// A results file: one JSON object a line, the header first. Each line is on the disk before the next sample begins, so
+/// an interrupted run loses at most one sample.
 public final class ResultsFile: Sendable {
-    /// What a file holds.
+    /// The contents of a file.
     public struct Content: Sendable {
         public var header: HeaderRecord?
         public var needs: [NeedsRecord] = []
@@ -16,7 +16,7 @@ public final class ResultsFile: Sendable {
     public let path: String
     private let file: OwnedDescriptor
 
-    /// Opens or makes the file at `path` for adding to it. A last line that was not written to its end is cut off.
+    /// Opens or creates the file at `path` for appending. An incomplete last line is cut off.
     public init(_ path: String) throws(LabError) {
         self.path = path
         do {
@@ -28,14 +28,14 @@ public final class ResultsFile: Sendable {
             let whole = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
             if whole < bytes.count { try Sys.ftruncate(file.raw, size: UInt64(whole)) }
         } catch {
-            throw LabError(.files, "\(path) cannot be added to", cause: error)
+            throw LabError(.files, "cannot append to \(path)", cause: error)
         }
     }
 
     private static let limit = 1 << 30
 
-    /// Everything in the file at `path`; nothing where there is none.
-    /// - Throws: `files` with the number of a line that is not understood.
+    /// Reads everything in the file at `path`; nothing if it does not exist.
+    /// - Throws: `files` with the number of a malformed line.
     public static func read(_ path: String) throws(LabError) -> Content {
         var content = Content()
         guard Files.exists(path) else { return content }
@@ -49,10 +49,10 @@ public final class ResultsFile: Sendable {
                 case "header": content.header = try decoder.decode(HeaderRecord.self, from: data)
                 case "needs": content.needs.append(try decoder.decode(NeedsRecord.self, from: data))
                 case "sample": content.samples.append(try decoder.decode(SampleRecord.self, from: data))
-                case let other: throw LabError(.files, "there are no records '\(other)'")
+                case let other: throw LabError(.files, "unknown record '\(other)'")
                 }
             } catch {
-                throw LabError(.files, "\(path):\(number + 1) is not understood", cause: error)
+                throw LabError(.files, "\(path):\(number + 1): malformed line", cause: error)
             }
         }
         return content
@@ -62,7 +62,7 @@ public final class ResultsFile: Sendable {
         let record: String
     }
 
-    /// Adds a line, and returns when it is on the disk.
+    /// Appends a line, and returns when it is on the disk.
     public func append(_ record: some Encodable) throws(LabError) {
         do {
             let encoder = JSONEncoder()
@@ -71,7 +71,7 @@ public final class ResultsFile: Sendable {
             try line.withUnsafeBytes { try Sys.writeAll(file.raw, $0) }
             try Sys.fdatasync(file.raw)
         } catch {
-            throw LabError(.files, "\(path) cannot be added to", cause: error)
+            throw LabError(.files, "cannot append to \(path)", cause: error)
         }
     }
 }

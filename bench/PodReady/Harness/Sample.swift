@@ -1,41 +1,42 @@
 public import Base
 public import Lab
 
-/// What one start of a pod gave. Times in seconds: of one call, or from asking for the pod.
+/// The result of one start of a pod. Times are in seconds: of one call, or since the pod was requested.
 public struct Sample: Sendable {
     public let sandbox: Double
-    /// With what led to the pod in the mode `stream`.
+    /// Includes the lead in the mode `stream`.
     public let pull: Double
     public let create: Double
     public let start: Double
-    /// From asking for the pod until its application was ready.
+    /// From the request for the pod until its application was ready.
     public let ready: Double
-    /// From asking for the pod until every byte of the image was local; `nil` where nobody waited or could tell.
+    /// From the request for the pod until every byte of the image was local; `nil` if that was not awaited or
+    /// determined.
     public let complete: Double?
-    /// When the pod was asked for.
+    /// The moment of the request for the pod.
     public let began: MonotonicTime
-    /// What the node had asked for and received when it was ready.
+    /// The node's requests and received bytes until it was ready.
     public let record: RelayRecord
-    /// Moments, and bytes that the node had received by then, until nobody looked any more.
+    /// Moments, and the bytes received by then, until the end of the observation.
     public let timeline: [(seconds: Double, bytes: UInt64)]
-    /// What unpacking and serving has used until ready: the snapshotter's daemon, or containerd where it has none.
+    /// The usage of unpacking and serving until ready: of the snapshotter's daemon, or of containerd without one.
     public let usage: ProcessUsage?
-    /// CPU time of the link itself until ready.
+    /// The link's own CPU time until ready.
     public let relayCPU: Double
-    /// What was fetched before anybody had asked for it, as far as the daemon counts that.
+    /// The bytes fetched before any demand, if the daemon counts them.
     public let foreseen: Foreseen?
 
     public var bytes: UInt64 { record.bytes }
     public var requests: Int { record.requests.count }
 }
 
-/// What a daemon has fetched until ready because a profile named it or because it was predicted, and what of that was read: bytes of
-/// extents. What a startup pack brings is in neither.
+/// The bytes of extents that a daemon fetched until ready because of a profile or prediction, and the read part of
+/// them. Startup packs are in neither.
 public struct Foreseen: Sendable {
     public let profiled, profiledRead: UInt64
     public let predicted, predictedRead: UInt64
 
-    /// - Parameter metrics: as the daemon gives them.
+    /// - Parameter metrics: the daemon's metrics.
     init(_ metrics: [String: Double]) {
         func bytes(_ name: String) -> UInt64 { UInt64(metrics["rivulet_\(name)_total"] ?? 0) }
         (profiled, profiledRead) = (bytes("profiled_bytes"), bytes("profiled_bytes_read"))

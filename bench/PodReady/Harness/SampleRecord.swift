@@ -1,14 +1,14 @@
 import Lab
 
-/// One sample as a line of a results file. Names in the file are those of ``CodingKeys``; what is not known is `null`.
+/// One sample as a line of a results file. ``CodingKeys`` has the names in the file; an unknown value is `null`.
 public struct SampleRecord: Sendable, Equatable {
-    /// What tells one sample from all others of its file.
+    /// The identity of a sample in its file.
     public struct Key: Sendable, Hashable {
         public var image: String
         public var edition: String
         public var network: String
         public var mode: String
-        /// From 0.
+        /// Counted from 0.
         public var block: Int
 
         public init(image: String, edition: String, network: String, mode: String, block: Int) {
@@ -27,7 +27,7 @@ public struct SampleRecord: Sendable, Equatable {
     public var start: Double?
     public var ready: Double?
     public var complete: Double?
-    /// The least time that is physically possible; see ``Floor``.
+    /// The least physically possible time; see ``NeedsRecord/floor(over:)``.
     public var floor: Double?
     public var bytesToReady: UInt64?
     public var bytesTotal: UInt64?
@@ -35,17 +35,17 @@ public struct SampleRecord: Sendable, Equatable {
     public var daemonCPU: Double?
     public var daemonPeakBytes: UInt64?
     public var relayCPU: Double?
-    /// Seconds that the sample took with all that comes before and after.
+    /// The seconds of the sample, including its setup and teardown.
     public var took: Double
-    /// Why there are no figures, with the end of the logs.
+    /// The reason for missing figures, with the end of the logs.
     public var error: String?
-    /// Seconds and bytes that had arrived by then: at most ``timelineLength`` pairs.
+    /// Seconds and the bytes that had arrived by then: at most ``timelineLength`` pairs.
     public var timeline: [[Double]] = []
 
     public static let timelineLength = 200
     private static let longestError = 4000
 
-    /// A sample that went well.
+    /// Creates the record of a successful sample.
     public init(_ key: Key, _ sample: Sample, total: UInt64, floor: Double?, took: Double) {
         self.key = key
         sandbox = Self.micro(sample.sandbox)
@@ -65,13 +65,13 @@ public struct SampleRecord: Sendable, Equatable {
         timeline = Self.thin(sample.timeline.map { [Self.micro($0.seconds), Double($0.bytes)] })
     }
 
-    /// One that failed.
+    /// Creates the record of a failed sample.
     public init(_ key: Key, failure: any Error, total: UInt64, floor: Double?, took: Double) {
         self.key = key
         self.floor = floor.map(Self.micro)
         bytesTotal = total
         self.took = Self.micro(took)
-        // The reason stands at the beginning, the end of the logs at the end.
+        // The reason is at the beginning, the end of the logs at the end.
         let text = "\(failure)"
         error =
             text.count <= Self.longestError
@@ -80,7 +80,7 @@ public struct SampleRecord: Sendable, Equatable {
 
     private static func micro(_ seconds: Double) -> Double { (seconds * 1e6).rounded() / 1e6 }
 
-    /// Points at even distances, the last one always among them.
+    /// Returns evenly spaced points, always including the last one.
     static func thin(_ points: [[Double]]) -> [[Double]] {
         guard points.count > timelineLength, let last = points.last else { return points }
         let kept = timelineLength - 1
@@ -141,7 +141,7 @@ extension SampleRecord: Codable {
         try values.encode(key.network, forKey: .network)
         try values.encode(key.mode, forKey: .mode)
         try values.encode(key.block, forKey: .block)
-        // Not encodeIfPresent: a reader may count on every name.
+        // Not encodeIfPresent: a reader may rely on every name.
         try values.encode(sandbox, forKey: .sandbox)
         try values.encode(pull, forKey: .pull)
         try values.encode(create, forKey: .create)

@@ -1,22 +1,22 @@
 import Base
 public import Lab
 
-/// Takes one sample: the one way in which anything here is measured.
+/// Takes one sample: the only way in which anything here is measured.
 public struct SampleRunner: Sendable {
     public let lab: Lab
     public let image: ServedImage
     public let link: Link
     public let programs: Programs
-    /// For modes that stream exactly this.
+    /// For modes that stream exactly these.
     public var needs: Needs?
-    /// Whether to wait, after the application is ready, until all of the image is local.
+    /// True to wait after readiness until all of the image is local.
     public var waitsForComplete = false
-    /// Told what is going on.
+    /// Receives the current step.
     public var progress: ProgressDisplay
-    /// What progress begins with.
+    /// The prefix of progress messages.
     public var label = ""
-    /// How long a pod may take until it is ready: seconds. By default two minutes, and on a slow link five times as long as
-    /// the image takes.
+    /// The time limit for a pod to be ready, in seconds. Default: two minutes, and on a slow link five times the
+    /// image's transfer time.
     public var limit: UInt64?
 
     public init(lab: Lab, image: ServedImage, link: Link, programs: Programs, progress: ProgressDisplay) {
@@ -27,7 +27,7 @@ public struct SampleRunner: Sendable {
         self.progress = progress
     }
 
-    /// Runs the pod from cold and takes everything down again, whatever happens.
+    /// Runs the pod from cold and removes everything in any case.
     public func run(_ mode: any Mode) async throws -> Sample {
         step(mode, "starting")
         return try await Node.with(
@@ -47,8 +47,8 @@ public struct SampleRunner: Sendable {
         }
     }
 
-    /// As ``run(_:)``, as a line of a results file: a sample that fails is one too.
-    /// - Throws: only when everything is being taken down, so that what has failed is not what is measured.
+    /// Runs the pod like ``run(_:)`` and returns a line of a results file; a failed sample is one, too.
+    /// - Throws: only during a teardown, whose failures are not results.
     public func record(
         _ mode: any Mode, as key: SampleRecord.Key, floor: Double? = nil
     ) async throws -> SampleRecord {

@@ -1,6 +1,6 @@
 public import Lab
 
-/// An image that is in a registry of its own, ready to be pulled.
+/// An image in its own registry, ready to pull.
 public struct ServedImage: Sendable {
     public let recipe: ImageRecipe
     public let registry: RegistryServer
@@ -9,7 +9,7 @@ public struct ServedImage: Sendable {
     public let manifests: [ImageForm: ImageManifest]
     private let storage: String
 
-    /// Starts a registry over what was built.
+    /// Starts a registry of the built image.
     public init(_ entry: ImageCache.Entry, forms: Set<ImageForm>, in lab: Lab) async throws {
         recipe = entry.recipe
         pauseArchive = entry.pauseArchive
@@ -27,11 +27,11 @@ public struct ServedImage: Sendable {
         }
     }
 
-    /// Compressed bytes of the image in one of its forms; 0 where it is not served in that form.
+    /// Returns the compressed bytes of the image in a form; 0 if it is not served in that form.
     public func size(_ form: ImageForm) -> UInt64 { manifests[form]?.size ?? 0 }
 
-    /// Reads what the registry serves for `form` into the page cache: a registry is another machine in real life, and has
-    /// served this image before. Blocks.
+    /// Reads the registry's content of `form` into the page cache: a real registry is another machine and has served
+    /// this image before. Blocks.
     func warm(_ form: ImageForm) throws(LabError) {
         try PageCache.warm("\(storage)/docker/registry/v2/repositories")
         guard let manifest = manifests[form] else { return }

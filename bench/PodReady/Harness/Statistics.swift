@@ -1,9 +1,9 @@
 import Glibc
 import Lab
 
-/// Figures from few measurements, without assuming how they are distributed.
+/// Figures from few measurements, without assumptions about their distribution.
 public enum Statistics {
-    /// An interval that holds the true value with 95 % confidence.
+    /// An interval that contains the true value with 95 % confidence.
     public struct Interval: Sendable, Codable, Equatable {
         public var low: Double
         public var high: Double
@@ -14,8 +14,8 @@ public enum Statistics {
         }
     }
 
-    /// The value below which the share `fraction` of `values` lies, interpolated between neighbours (type 7 of Hyndman and
-    /// Fan, what R and numpy do); `nil` of nothing.
+    /// Returns the value below which the share `fraction` of `values` lies, interpolated between neighbors (type 7 of
+    /// Hyndman and Fan, as in R and numpy); `nil` without values.
     public static func quantile(_ fraction: Double, of values: [Double]) -> Double? {
         let sorted = values.sorted()
         guard let last = sorted.indices.last else { return nil }
@@ -29,14 +29,14 @@ public enum Statistics {
         quantile(0.5, of: values)
     }
 
-    /// `nil` of nothing, and where a value is not positive.
+    /// Returns `nil` without values, and if a value is not positive.
     public static func geometricMean(_ values: [Double]) -> Double? {
         guard !values.isEmpty, values.allSatisfy({ $0 > 0 }) else { return nil }
         return exp(values.reduce(0) { $0 + log($1) } / Double(values.count))
     }
 
-    /// The percentile bootstrap of any figure: `figure` of as many values drawn with replacement from each group as it has,
-    /// `rounds` times; the middle 95 % of what comes out.
+    /// Computes a figure's interval by percentile bootstrap: draws as many values with replacement from each group as
+    /// it has, `rounds` times, and returns the middle 95 % of the results.
     public static func bootstrap(
         _ groups: [[Double]], seed: UInt64 = 1, rounds: Int = 10_000, _ figure: ([[Double]]) -> Double?
     ) -> Interval? {
@@ -57,7 +57,7 @@ public enum Statistics {
         return Interval(low: low, high: high)
     }
 
-    /// The interval of the median.
+    /// Returns the interval of the median.
     public static func medianInterval(_ values: [Double], seed: UInt64 = 1) -> Interval? {
         bootstrap([values], seed: seed) { median($0[0]) }
     }

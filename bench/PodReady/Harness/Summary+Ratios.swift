@@ -1,4 +1,4 @@
-/// Comparing modes in pairs of samples of the same block.
+/// Comparisons of modes in pairs of samples of the same block.
 extension Summary {
     static func ratios(_ order: [Group], _ groups: [Group: [SampleRecord]]) -> [Ratio] {
         var perImage: [Ratio] = []
@@ -44,7 +44,7 @@ extension Summary {
         }
     }
 
-    /// Everybody is compared with each mode of Rivulet, and these with `rivulet` alone.
+    /// Returns true for a comparison with a mode of Rivulet; these themselves are compared only with `rivulet`.
     private static func isCompared(_ group: Group, with baseline: Group) -> Bool {
         guard group.image == baseline.image, group.edition == baseline.edition, group.network == baseline.network,
             group.mode != baseline.mode, baseline.mode.hasPrefix("rivulet"), baseline.mode != "rivulet-aa"
@@ -52,7 +52,7 @@ extension Summary {
         return !group.mode.hasPrefix("rivulet") || baseline.mode == "rivulet"
     }
 
-    /// One ratio for each block in which both went well.
+    /// Returns one ratio for each block in which both succeeded.
     static func pairs(_ samples: [SampleRecord], _ baseline: [SampleRecord]) -> [Double] {
         samples.compactMap { sample in
             guard sample.error == nil, let ready = sample.ready,

@@ -1,6 +1,6 @@
 import Lab
 
-/// The summary for people.
+/// The summary as text.
 extension Summary {
     public func table() -> String {
         var lines: [String] = []

@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Lab
 
-/// What the samples of a results file come to. Nothing is left out: a failed sample counts as failed, and what is slower is
-/// shown as plainly as what is faster.
+/// The summary of a results file's samples. It omits nothing: a failed sample counts as failed, and slower is shown as
+/// plainly as faster.
 public struct Summary: Sendable, Encodable {
     /// Median, 95th percentile and largest of a figure.
     public struct Spread: Sendable, Codable, Equatable {
@@ -31,7 +31,7 @@ public struct Summary: Sendable, Encodable {
         public var mode: String
         public var samples: Int
         public var failed: Int
-        /// Seconds.
+        /// In seconds.
         public var ready: Spread?
         /// Medians.
         public var pull: Double?
@@ -61,27 +61,28 @@ public struct Summary: Sendable, Encodable {
         }
     }
 
-    /// How many times as long one mode takes as another: above 1, the other is sooner.
+    /// The ratio of one mode's time to another's: above 1, the other is faster.
     public struct Ratio: Sendable, Encodable {
         /// `nil` for all images together.
         public var image: String?
         public var edition: String
         public var network: String
         public var mode: String
-        /// The mode that it is compared with.
+        /// The mode of the denominator.
         public var than: String
-        /// Blocks in which both went well; images, for all of them together.
+        /// The blocks in which both succeeded; for all images together, the number of images.
         public var pairs: Int
-        /// Blocks of the image that has the fewest.
+        /// The blocks of the image with the fewest.
         public var blocks: Int
-        /// The median of the blocks' ratios; the geometric mean of these, for all images together.
+        /// The median of the blocks' ratios; for all images together, their geometric mean.
         public var ratio: Double
         public var interval: Statistics.Interval
 
-        /// With fewer, all values on one side of 1 are no 95 % yet: that happens by chance once in 2 to the power of blocks - 1.
+        /// With fewer blocks, all values on one side of 1 are no 95 % yet: by chance that happens once in 2 to the
+        /// power of blocks - 1.
         static let fewestBlocks = 6
 
-        /// What can be said of it.
+        /// The conclusion.
         public var verdict: String {
             if blocks < Self.fewestBlocks { return "too few blocks to tell" }
             return interval.low > 1
@@ -126,7 +127,7 @@ public struct Summary: Sendable, Encodable {
         ratios = Self.ratios(order, groups)
     }
 
-    /// What a cell is of.
+    /// The identity of a cell.
     struct Group: Hashable {
         var image: String
         var edition: String
@@ -140,7 +141,7 @@ public struct Summary: Sendable, Encodable {
             mode = key.mode
         }
 
-        /// Networks from fast to slow, modes as they are listed.
+        /// Networks from fast to slow, modes in the order of their list.
         var sortKey: (String, Int, String, String, Int) {
             let networks = ["none", "lan", "region", "shaped", "wan", "edge"]
             let base = String(network.prefix { $0 != "/" })
@@ -170,7 +171,7 @@ public struct Summary: Sendable, Encodable {
             floor: Statistics.median(samples.compactMap(\.floor)), floorEfficiency: Statistics.median(efficiencies))
     }
 
-    /// Writes it as `<name>.summary.json` beside `<name>.jsonl`.
+    /// Writes it to `<name>.summary.json` beside `<name>.jsonl`.
     public func write(beside results: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -1,8 +1,8 @@
 import ContainerRuntime
 public import Lab
 
-/// The image is there already, unpacked by containerd into overlayfs; only the page cache is empty. No way of getting an
-/// image to a node can start it sooner than this.
+/// The image is local, unpacked by containerd into overlayfs; only the page cache is cold. No other way of getting an
+/// image to a node can start it sooner.
 public struct LocalMode: Mode {
     public let name = "local"
     public let form = ImageForm.plain

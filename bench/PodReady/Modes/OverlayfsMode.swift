@@ -1,7 +1,7 @@
 public import Base
 public import Lab
 
-/// What everybody has: containerd downloads all layers, unpacks them into overlayfs, and then starts the container.
+/// The ordinary way: containerd downloads all layers, unpacks them into overlayfs, and then starts the container.
 public struct OverlayfsMode: Mode {
     public let name = "overlayfs"
     public let form = ImageForm.plain

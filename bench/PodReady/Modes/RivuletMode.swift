@@ -1,9 +1,9 @@
 public import Base
 public import Lab
 
-/// Rivulet on a node that has never seen the image, with no profile of it.
+/// Rivulet on a node that has never seen the image and has no profile of it.
 public struct RivuletMode: Mode {
-    /// `rivulet`, or another name for the same: two names of one thing show how much chance there is in the figures.
+    /// `rivulet`, or another name for the same: two names of one mode show the effect of chance.
     public let name: String
     public let form: ImageForm
 
@@ -22,7 +22,7 @@ public struct RivuletMode: Mode {
         try await Self.complete(setting)
     }
 
-    /// The daemon says how many layers it has, and how many of them are complete.
+    /// Waits until the daemon's metrics report all layers as complete.
     static func complete(_ setting: Setting) async throws -> MonotonicTime? {
         guard let daemon = setting.node.daemon as? RivuletDaemon else { return nil }
         return try await setting.moment {

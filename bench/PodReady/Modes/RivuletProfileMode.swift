@@ -1,11 +1,11 @@
 public import Base
 public import Lab
 
-/// Rivulet on a node that has never seen the image but has its profile, from another node that has run it once.
+/// Rivulet on a node that has never seen the image but has its profile from another node.
 public final class RivuletProfileMode: Mode {
     public let name: String
     public let form: ImageForm
-    /// By image: recorded once in a run of the bench.
+    /// Keyed by image: recorded once in a run of the bench.
     private let profiles = Guarded<[String: [UInt8]]>([:])
 
     public init(name: String = "rivulet-profile", form: ImageForm = .estargz) {

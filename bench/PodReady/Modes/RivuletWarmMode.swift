@@ -1,7 +1,7 @@
 public import Lab
 
-/// Rivulet on a node that has run the image before and has all of it by now: daemon and content store are those of that
-/// time, the page cache is empty.
+/// Rivulet on a node that has run the image before and has all of it: daemon and content store are kept, the page cache
+/// is cold.
 public struct RivuletWarmMode: Mode {
     public let name = "rivulet-warm"
     public let form = ImageForm.estargz
@@ -13,7 +13,7 @@ public struct RivuletWarmMode: Mode {
     public func prepare(_ setting: Setting) async throws {
         try await setting.runPod()
         guard try await RivuletMode.complete(setting) != nil else {
-            throw LabError(.timedOut, "the image has not become local within \(setting.seconds) s")
+            throw LabError(.timedOut, "the image did not become local within \(setting.seconds) s")
         }
     }
 }

@@ -1,7 +1,7 @@
 public import Base
 public import Lab
 
-/// stargz-snapshotter as it is shipped, with prefetch and background fetch, on an image that nobody has optimised.
+/// stargz-snapshotter with its defaults, prefetch and background fetch, on an image without optimization.
 public struct StargzMode: Mode {
     public let name = "stargz"
     public let form = ImageForm.estargz
@@ -10,7 +10,7 @@ public struct StargzMode: Mode {
 
     public func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter {
         guard let stargz = programs.stargz else {
-            throw LabError(.usage, "the modes of stargz-snapshotter need --stargz, its daemon's program")
+            throw LabError(.usage, "the modes of stargz-snapshotter require --stargz, the path of its daemon")
         }
         return .stargz(program: stargz)
     }
@@ -19,7 +19,7 @@ public struct StargzMode: Mode {
         try await Self.complete(setting)
     }
 
-    /// The daemon logs a line for each layer that it has fetched to its end.
+    /// Waits for the daemon's log lines of complete layers, one for each.
     static func complete(_ setting: Setting) async throws -> MonotonicTime? {
         guard let daemon = setting.node.daemon as? StargzDaemon, let manifest = setting.image.manifests[setting.form]
         else { return nil }

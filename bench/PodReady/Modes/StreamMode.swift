@@ -1,15 +1,15 @@
 import Base
 public import Lab
 
-/// The best that streaming can do: one connection fetches exactly the bytes that the application needs, in the order in
-/// which it needs them, and then the pod is started from the image that is there already.
+/// The bound of streaming: one connection fetches exactly the bytes that the application needs, in the order of need;
+/// then the pod starts from the local image.
 ///
-/// All requests are sent ahead of their answers, so that there is one round trip in all and then nothing but the link's
-/// rate. A real one can hide some of the transfer behind the application's own work; this one hides nothing.
+/// All requests are sent ahead of their responses, so there is one round trip in total and then only the link's rate. A
+/// real implementation can overlap some of the transfer with the application's own work; this one overlaps nothing.
 public struct StreamMode: Mode {
     public let name = "stream"
     public let form = ImageForm.plain
-    /// Requests that are sent before their turn to be answered.
+    /// The number of requests in flight.
     private static let ahead = 128
 
     public init() {}
@@ -22,7 +22,7 @@ public struct StreamMode: Mode {
 
     public func lead(_ setting: Setting) async throws {
         guard let needs = setting.needs else {
-            throw LabError(.usage, "what \(setting.image.recipe.name) needs is not known")
+            throw LabError(.usage, "the needs of \(setting.image.recipe.name) are unknown")
         }
         let (port, repository) = (setting.node.relay.port, setting.image.recipe.repository)
         try await blocking { try Self.fetch(needs, of: repository, port: port) }
