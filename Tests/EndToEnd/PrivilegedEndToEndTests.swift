@@ -206,7 +206,9 @@ struct PrivilegedEndToEndTests {
         }
     }
 
-    enum TreeOf: String, CaseIterable { case overlay, tree, artifact, copied, estargzConverted, zstdConverted, peersZstd }
+    enum TreeOf: String, CaseIterable {
+        case overlay, tree, artifact, copied, estargzConverted, zstdConverted, peersZstd
+    }
 
     /// With overlayfs it tests the test itself.
     @Test("the tree equals tar's unpacking of the same layers", arguments: TreeOf.allCases)
