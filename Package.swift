@@ -67,6 +67,9 @@ let lowerHalf: [Target] =
     + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "Linux", "CLinux"])
     + module(
         "Store", "ContentStore", ["Base", "Concurrency", "Codecs", "Linux", "LayerIndex", system],
+        tests: ["TestSupport"])
+    + module(
+        "Transfer", "Prediction", ["Base", "Linux", "LayerIndex", "ContentStore", system],
         tests: ["TestSupport", "LazyFixtures"])
     + module("Transfer", "Planner", ["Base", "ContentStore"], tests: ["TestSupport"])
     + module(
@@ -90,7 +93,8 @@ let upperHalf: [Target] =
     + module(
         "Transfer", "Streaming",
         [
-            "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Planner", "Registry", nio, logging, system,
+            "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Prediction", "Planner", "Registry", nio, logging,
+            system,
         ], tests: ["TestSupport", "TestRegistry", "LazyFileSystem", "LazyFixtures"])
     + module(
         "Artifacts", "Artifacts",
@@ -101,7 +105,7 @@ let upperHalf: [Target] =
     + module(
         "Artifacts", "Conversion",
         [
-            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Planner",
+            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Prediction", "Planner",
             "Registry", "Streaming", "Artifacts", "HTTPAPI", sqlite, lifecycle, nio, nioPosix, logging, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
@@ -109,8 +113,8 @@ let upperHalf: [Target] =
     + module(
         "Node", "Images",
         [
-            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Planner", "LazyFileSystem",
-            "Registry",
+            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Prediction", "Planner",
+            "LazyFileSystem", "Registry",
             "Streaming", "Artifacts", "NodeDatabase", "ContainerRuntime", logging, nio, nioPosix,
         ], tests: ["TestSupport", "TestRegistry", "Codecs"])
     + module(
@@ -123,8 +127,8 @@ let upperHalf: [Target] =
     + module(
         "Apps", "Daemon",
         [
-            "Base", "Linux", "LayerIndex", "ContentStore", "Planner", "LazyFileSystem", "FUSEServer", "Registry",
-            "Streaming", "Artifacts", "NodeDatabase", "Images", "Snapshotter", "HTTPAPI", "ContainerdAPI",
+            "Base", "Linux", "LayerIndex", "ContentStore", "Prediction", "Planner", "LazyFileSystem", "FUSEServer",
+            "Registry", "Streaming", "Artifacts", "NodeDatabase", "Images", "Snapshotter", "HTTPAPI", "ContainerdAPI",
             "ContainerRuntime",
             grpc,
             grpcTransport, logging, metrics, metricsCore, lifecycle, signals, arguments, toml, nio, nioPosix, nioHTTP1,
@@ -139,9 +143,11 @@ let upperHalf: [Target] =
         ], tests: ["Daemon", "Snapshotter"])
     + [
         .executableTarget(
-            name: "rivuletd", dependencies: ["Daemon"], path: "Sources/Apps/rivuletd", swiftSettings: settings),
+            name: "rivuletd", dependencies: ["Daemon", "Prediction"], path: "Sources/Apps/rivuletd",
+            swiftSettings: settings),
         .executableTarget(
-            name: "rivulet", dependencies: ["RivuletCommands"], path: "Sources/Apps/rivulet", swiftSettings: settings),
+            name: "rivulet", dependencies: ["RivuletCommands", "Prediction"], path: "Sources/Apps/rivulet",
+            swiftSettings: settings),
     ]
 
 /// The parsers of the upper half that need neither a network nor a database, under their modules' own names. Together
@@ -214,7 +220,8 @@ let sharedByTests: [Target] = [
     .target(
         name: "FuzzTargets",
         dependencies: [
-            "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContentStore", "Registry", "Streaming",
+            "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContentStore", "Prediction", "Registry",
+            "Streaming",
             "NodeDatabase", "Snapshotter", "TestSupport", nio,
         ], path: "Tests/FuzzTargets", swiftSettings: settings),
     .testTarget(
@@ -226,6 +233,10 @@ let testOnly: [Target] = [
     .target(
         name: "TestRegistry", dependencies: ["Base", nio, nioPosix, nioHTTP1, nioSSL], path: "Tests/TestRegistry",
         swiftSettings: settings),
+    // A daemon whose analyzer traps, loops, takes memory and recurses when a file says so.
+    .executableTarget(
+        name: "HostileAnalyzer", dependencies: ["Base", "Linux", "CLinux", "Prediction", "Daemon", system],
+        path: "Tests/HostileAnalyzer", swiftSettings: settings),
     .testTarget(
         name: "LabTests",
         dependencies: ["Lab", "Harness", "Base", "Linux", "ContainerRuntime", "TestSupport", nio, nioPosix, system],

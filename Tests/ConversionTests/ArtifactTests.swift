@@ -67,7 +67,8 @@ import Testing
                             registry: registry, client: client, repository: repository,
                             manifest: try await client.manifest(repository, digest: image.manifestDigest),
                             builder: ArtifactBuilder(
-                                registry: client, workers: workers, layersAtOnce: 2, logger: logger)))
+                                registry: client, workers: workers, layersAtOnce: 2, analyzer: try .built(),
+                                logger: logger)))
                 } catch {
                     await client.shutdown()
                     throw error
@@ -385,6 +386,29 @@ import Testing
         try await Self.withImage(command: "") { image in
             let published = try await image.builder.publish(image.repository, image.manifest)
             #expect(published.artifact.pack == nil)
+        }
+    }
+
+    /// The program of the image is a file that makes the analyzer trap, loop, take memory, recurse or lie.
+    @Test(
+        "makes an artifact without a startup pack when the analyzer fails, and says so",
+        arguments: ["trap", "loop", "hog", "recurse", "lie", ""])
+    func analyzerFails(_ behavior: String) async throws {
+        let archive = TarWriter.archive([.directory("dir"), .file("dir/app.evil", behavior + " ")])
+        let layer = TestLayer(Compressed.gzip(archive), diffID: Digest.of(archive))
+        try await Self.withImage(layers: [layer], command: "/dir/app.evil") { image in
+            let workers = NIOThreadPool(numberOfThreads: 1)
+            workers.start()
+            let messages = RecordedMessages()
+            // Without a behavior there is no program to start.
+            let published = try await ArtifactBuilder(
+                registry: image.client, workers: workers, layersAtOnce: 1,
+                analyzer: try .built(behavior.isEmpty ? "missing" : "HostileAnalyzer"), logger: messages.logger
+            ).publish(image.repository, image.manifest)
+            try await workers.shutdownGracefully()
+            #expect(published.artifact.layers.count == 1)
+            #expect(published.artifact.pack == nil)
+            #expect(messages.all.filter { $0 == "made no predicted startup pack" }.count == 1, "\(messages.all)")
         }
     }
 

@@ -10,7 +10,7 @@ import Testing
 /// test`; fails without them.
 @Suite(.serialized, .realParts, .timeLimit(.minutes(10)))
 struct PrivilegedEndToEndTests {
-    private let shared: EndToEndLab
+    let shared: EndToEndLab
 
     init() throws {
         shared = try EndToEndLab.current()
@@ -53,7 +53,7 @@ struct PrivilegedEndToEndTests {
     }
 
     /// Reads every file of random bytes in the pod and compares it.
-    private func expectBulk(in pod: Pod, on node: Node) async throws {
+    func expectBulk(in pod: Pod, on node: Node) async throws {
         for file in shared.images.bulk {
             let (output, code) = try await node.client.execute(
                 ["/bin/busybox", "sha256sum", file.path], in: pod.containerID)

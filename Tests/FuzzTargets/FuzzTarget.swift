@@ -19,6 +19,8 @@ public struct FuzzTarget: Sendable {
         imageReference, hosts, dockerConfig,
         // Start-up files.
         startupPack, profileFile,
+        // Files of images that predictions read, and what their process says.
+        pythonSource, pythonCompiled, pythonExtension, nodeSource, packageManifest, elf, settings, analyzerPacket,
         // containerd's requests.
         snapshotFilter, linearRegex,
         // Our own files, as a disk may return them.

@@ -17,8 +17,9 @@ public final class Node: Sendable {
     public enum Snapshotter: Sendable {
         /// containerd itself.
         case overlayfs
-        /// rivuletd, with further lines of configuration. `readsContainerd` allows it to read containerd's content.
-        case rivulet(options: String, readsContainerd: Bool = true)
+        /// rivuletd, or another program of this package that behaves like it, with further lines of configuration.
+        /// `readsContainerd` allows it to read containerd's content.
+        case rivulet(options: String, readsContainerd: Bool = true, program: String = "rivuletd")
         /// stargz-snapshotter's daemon, at this path.
         case stargz(program: String)
     }
@@ -36,11 +37,11 @@ public final class Node: Sendable {
             switch snapshotter {
             case .overlayfs:
                 daemon = nil
-            case .rivulet(let options, let readsContainerd):
+            case .rivulet(let options, let readsContainerd, let program):
                 daemon = try await RivuletDaemon(
                     in: lab, directory: "\(name)/r",
                     containerd: readsContainerd ? Containerd.socket(in: lab, name: "\(name)/c") : nil, hosts: hosts,
-                    options: options, teardown: teardown)
+                    options: options, program: program, teardown: teardown)
             case .stargz(let program):
                 daemon = try await StargzDaemon(
                     program: program, in: lab, directory: "\(name)/s", hosts: hosts, teardown: teardown)

@@ -19,6 +19,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
     public let adminSocket: String
     private let lab: Lab
     private let configuration: String
+    private let program: String
     private let running: Guarded<ChildProcess>
 
     public var process: ChildProcess { running.withLock { $0 } }
@@ -28,12 +29,14 @@ public final class RivuletDaemon: SnapshotterDaemon {
     ///   - containerd: the socket of its containerd; `nil` disables requests to it.
     ///   - hosts: a directory of `hosts.toml` files.
     ///   - options: further lines of its configuration file: whole tables.
+    ///   - program: the program of this package that is started.
     public init(
         in lab: Lab, directory: String = "rivulet", containerd: String?, hosts: String, options: String = "",
-        teardown: Teardown? = nil
+        program: String = "rivuletd", teardown: Teardown? = nil
     ) async throws(LabError) {
         let base = "\(lab.directory)/\(directory)"
         self.lab = lab
+        self.program = program
         root = "\(base)/root"
         socket = "\(base)/rivulet.sock"
         adminSocket = "\(base)/admin.sock"
@@ -53,7 +56,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
             address = "\(adminSocket)"
             \(options)
             """)
-        let running = Guarded(try Self.start(configuration, in: lab))
+        let running = Guarded(try Self.start(program, configuration, in: lab))
         self.running = running
         let sweep = Sweep(directory: base, controlGroup: lab.controlGroup)
         try (teardown ?? lab.teardown).add("rivuletd") {
@@ -68,7 +71,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
         let old = process
         if killing { old.signal(SIGKILL) }
         await blocking { old.terminate(grace: 20_000_000_000) }
-        let new = try Self.start(configuration, in: lab)
+        let new = try Self.start(program, configuration, in: lab)
         running.withLock { $0 = new }
         try await Readiness.socket(socket, of: new)
     }
@@ -87,9 +90,11 @@ public final class RivuletDaemon: SnapshotterDaemon {
         return values
     }
 
-    private static func start(_ configuration: String, in lab: Lab) throws(LabError) -> ChildProcess {
+    private static func start(
+        _ program: String, _ configuration: String, in lab: Lab
+    ) throws(LabError) -> ChildProcess {
         try ChildProcess(
-            "rivuletd", [try Repository.product("rivuletd"), "--config", configuration],
+            "rivuletd", [try Repository.product(program), "--config", configuration],
             log: "\(lab.nextLogName("rivuletd")).log")
     }
 }

@@ -11,10 +11,12 @@ import Logging
 import NIOPosix
 import NodeDatabase
 import Planner
+import Prediction
 import Registry
 import ServiceLifecycle
 import Snapshotter
 import Streaming
+import SystemPackage
 import UnixSignals
 
 /// Assembles the parts in the order of their dependencies, and stops them in reverse.
@@ -47,6 +49,8 @@ struct Daemon: Sendable {
         let state = try openState()
         let registry = makeRegistry(logger)
         let engine = try makeEngine(registry, logger)
+        let predictor = try makePredictor(engine, logger)
+        defer { predictor?.close() }
         let root = configuration.root
         let fileSystem = LazyFileSystem(source: engine) { StoreCapacity(of: root) }
         let mount = try mount(fileSystem, logger)
@@ -54,9 +58,10 @@ struct Daemon: Sendable {
         workers.start()
         let resolver = ImageResolver(
             registry: registry, content: configuration.containerdAddress.map { ContentClient(socket: $0) },
-            store: store, fileSystem: fileSystem, engine: engine, state: state, workers: workers,
-            mountPoint: mount.mountPoint, policy: policy, logger: logger)
+            store: store, fileSystem: fileSystem, engine: engine, predictor: predictor, state: state,
+            workers: workers, mountPoint: mount.mountPoint, policy: policy, logger: logger)
         page.addSource { Self.figures(registry: registry, engine: engine, mount: mount) }
+        if let predictor { page.addSource { Self.figures(predictor.statistics) } }
 
         let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
         let server = try makeServer(state, resolver, logger)
@@ -108,7 +113,6 @@ struct Daemon: Sendable {
         policy.profiles.replays = configuration.profiles
         policy.profiles.records = configuration.profiles
         policy.profiles.quiet = UInt64(configuration.profileQuiet) * 1_000_000_000
-        policy.predicts = configuration.predicts
         policy.usesArtifacts = configuration.usesArtifacts
         if let path = configuration.artifactKeys { policy.artifactKeys = try artifactKeys(path) }
         policy.auditsArtifacts = configuration.auditsArtifacts
@@ -175,6 +179,41 @@ struct Daemon: Sendable {
         } catch {
             throw StartupError(.unexpected, error.description)
         }
+    }
+
+    /// Starts the analyzer's client; `nil` when predictions are switched off.
+    private func makePredictor(_ engine: StreamingEngine, _ logger: Logger) throws(StartupError) -> Predictor? {
+        guard configuration.predicts else { return nil }
+        var options = PredictorOptions()
+        options.startsEarly = true
+        do throws(Errno) {
+            let predictor = try Predictor(options) { failure in
+                logger.warning(
+                    "analyzer failed",
+                    metadata: [
+                        "reason": "\(failure.reason.rawValue)", "details": "\(failure.details)",
+                        "loses_prediction": "\(failure.losesStart)",
+                    ])
+            }
+            engine.onChunksArrived { [weak predictor] in predictor?.wake() }
+            return predictor
+        } catch {
+            throw StartupError(.unexpected, "cannot start the thread that predicts: \(error)")
+        }
+    }
+
+    private static func figures(
+        _ predictor: PredictorStatistics
+    ) -> [(name: String, labels: [(String, String)], value: Double)] {
+        [
+            ("predictions_total", [], Double(predictor.starts)),
+            ("predictions_running", [], Double(predictor.following)),
+            ("analyzer_running", [], predictor.isRunning ? 1 : 0),
+            ("analyzer_failures_total", [], Double(predictor.failures)),
+        ]
+            + PredictionLoss.allCases.map {
+                ("predictions_lost_total", [("reason", $0.rawValue)], Double(predictor.lost[$0] ?? 0))
+            }
     }
 
     private func makeServer(

@@ -1,3 +1,5 @@
+import Prediction
 import RivuletCommands
 
+Analyzer.runIfRequested()
 await runRivulet()

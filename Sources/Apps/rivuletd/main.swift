@@ -1,3 +1,5 @@
 import Daemon
+import Prediction
 
+Analyzer.runIfRequested()
 await runDaemon()

@@ -7,6 +7,7 @@ import Linux
 import Logging
 import NIOPosix
 import NodeDatabase
+import Prediction
 import Registry
 import Streaming
 
@@ -29,14 +30,14 @@ final class ChainMounts: Sendable {
     private let building: AsyncSemaphore
     private let mountPoint: String
     private let auditor: LayerAuditor?
-    private let predicts: Bool
+    private let predictor: Predictor?
     private let fillsInBackground: Bool
     private let logger: Logger
 
     init(
         records: ChainRecords, store: ContentStore, fileSystem: LazyFileSystem, engine: StreamingEngine,
         profiles: ProfileKeeper, workers: NIOThreadPool, building: AsyncSemaphore, mountPoint: String,
-        auditor: LayerAuditor?, predicts: Bool, fillsInBackground: Bool, logger: Logger
+        auditor: LayerAuditor?, predictor: Predictor?, fillsInBackground: Bool, logger: Logger
     ) {
         self.records = records
         self.store = store
@@ -47,7 +48,7 @@ final class ChainMounts: Sendable {
         self.building = building
         self.mountPoint = mountPoint
         self.auditor = auditor
-        self.predicts = predicts
+        self.predictor = predictor
         self.fillsInBackground = fillsInBackground
         self.logger = logger
     }
@@ -107,7 +108,7 @@ final class ChainMounts: Sendable {
         let task = state.withLock { $0.bringing.removeValue(forKey: chain) }
         _ = try? await task?.value
         profiles.end(chain)
-        engine.predictor.end(chain)
+        predictor?.end(.chain(chain))
         fileSystem.removeChain(chain)
         do {
             try await workers.runIfActive { [records, store, engine] in
@@ -152,8 +153,9 @@ final class ChainMounts: Sendable {
             let isKnown = profiles.begin(
                 ProfileKeeper.Subject(
                     chain: chain, repository: top.repository, tree: tree, layers: contents, touches: touches))
-            if !isKnown, predicts {
-                engine.predictor.begin(chain, tree: tree, layers: contents, touches: touches)
+            if !isKnown {
+                let subject = PredictionSubject(layers: contents) { [store] in try store.openTree(ofChain: chain) }
+                predictor?.follow(.chain(chain), subject, touches: touches, engine: engine)
             }
         }
         logger.info("chain is mounted", metadata: ["chain": "\(chain)", "layers": "\(contents.count)"])

@@ -9,6 +9,7 @@ public import LazyFileSystem
 public import Logging
 public import NIOPosix
 public import NodeDatabase
+public import Prediction
 public import Registry
 public import Streaming
 
@@ -24,8 +25,6 @@ public final class ImageResolver: RemoteImages {
         public var allowUnverifiedTOC = false
         /// Stream what the image's author marked for prefetching as soon as the image is resolved.
         public var prefetches = true
-        /// Follow what a starting container reads, when no profile says it, and fetch what it is likely to read next.
-        public var predicts = true
         /// Look for the streaming artifact of an image whose layers cannot be streamed by themselves.
         public var usesArtifacts = true
         /// Whose artifacts are believed; `nil` for everybody's who may push to the image's repository.
@@ -82,20 +81,23 @@ public final class ImageResolver: RemoteImages {
     private let chains: ChainMounts
     private let profiles: ProfileKeeper
     private let policy: Policy
+    private let predictor: Predictor?
     private let workers: NIOThreadPool
     private let logger: Logger
 
     /// A resolver over the parts that do the work. `content` is where containerd keeps what it pulls; `state` is where it keeps
     /// which layers a chain has; `workers` is the pool for blocking work; `mountPoint` is where `fileSystem` is served.
+    /// `predictor` follows the starts of containers without a profile; without it nothing is predicted.
     public init(
         registry: RegistryClient, content: ContentClient?, store: ContentStore, fileSystem: LazyFileSystem,
-        engine: StreamingEngine, state: StateDatabase, workers: NIOThreadPool, mountPoint: String, policy: Policy,
-        logger: Logger
+        engine: StreamingEngine, predictor: Predictor? = nil, state: StateDatabase, workers: NIOThreadPool,
+        mountPoint: String, policy: Policy, logger: Logger
     ) {
         self.registry = registry
         self.content = content
         self.engine = engine
         self.policy = policy
+        self.predictor = predictor
         self.workers = workers
         self.logger = logger
         let building = AsyncSemaphore(1)
@@ -113,7 +115,7 @@ public final class ImageResolver: RemoteImages {
         chains = ChainMounts(
             records: ChainRecords(state), store: store, fileSystem: fileSystem, engine: engine,
             profiles: profiles, workers: workers, building: building, mountPoint: mountPoint,
-            auditor: auditor, predicts: policy.predicts, fillsInBackground: policy.fillsInBackground, logger: logger)
+            auditor: auditor, predictor: predictor, fillsInBackground: policy.fillsInBackground, logger: logger)
     }
 
     // MARK: - RemoteImages
@@ -136,7 +138,9 @@ public final class ImageResolver: RemoteImages {
                 if let manifest = request.manifestDigest { profiles.note(request.chainID, isOf: manifest) }
                 Task {
                     _ = try? await self.chains.bringUp(request.chainID)
-                    if let start = await image.start.value { self.engine.predictor.configure(request.chainID, start) }
+                    if let start = await image.start.value {
+                        self.predictor?.configure(.chain(request.chainID), start)
+                    }
                 }
             }
             // What the layer takes once it is complete: containerd asks once, while next to nothing is here.
@@ -368,8 +372,7 @@ public final class ImageResolver: RemoteImages {
     private func begin(_ content: StoredLayer, _ beginning: Task<Beginning?, Never>) async {
         switch await beginning.value {
         case .profile(let profile): await profiles.start(profile, of: content)
-        case .start(let start):
-            try? await workers.runIfActive { [engine] in engine.prefetch(start, in: content) }
+        case .start(let start): predictor?.predict(start, in: content, engine: engine)
         case nil: break
         }
     }
@@ -386,7 +389,7 @@ public final class ImageResolver: RemoteImages {
         _ configuration: Descriptor?, _ known: ImageConfiguration?, _ repository: Repository,
         _ artifact: ArtifactLookup?
     ) async -> ContainerStart? {
-        guard policy.predicts, let configuration, await !profiles.hasProfile(of: repository),
+        guard predictor != nil, let configuration, await !profiles.hasProfile(of: repository),
             await artifact?.value?.pack == nil
         else { return nil }
         if let known { return ContainerStart(known) }

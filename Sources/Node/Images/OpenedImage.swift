@@ -1,5 +1,6 @@
 import Base
 import ContentStore
+import Prediction
 import Streaming
 
 /// What became of an image when it was resolved: its layers from the bottom, each either ready or not.

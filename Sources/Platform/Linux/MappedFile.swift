@@ -18,10 +18,16 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     /// Maps the file open at `descriptor`, which may be closed afterwards.
-    public init(descriptor: Int32) throws(Errno) {
+    public convenience init(descriptor: Int32) throws(Errno) {
         let status = try Sys.fstat(descriptor)
         guard status.kind == .regular else { throw .invalidArgument }
-        guard let size = Int(exactly: status.size) else { throw .fileTooLarge }
+        try self.init(descriptor: descriptor, size: status.size)
+    }
+
+    /// Maps the first `size` bytes of the regular file open at `descriptor`, which may be closed afterwards. It asks
+    /// the kernel nothing else about the file: a confined process cannot.
+    public init(descriptor: Int32, size: UInt64) throws(Errno) {
+        guard let size = Int(exactly: size) else { throw .fileTooLarge }
         guard size > 0 else {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return

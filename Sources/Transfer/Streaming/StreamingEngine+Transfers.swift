@@ -241,7 +241,7 @@ extension StreamingEngine {
             let job = DecodeJob(work: .extent(layer, extent), pieces: [piece], byteCount: piece.readableBytes)
             guard case .available = worker.run(job) else { break }
         }
-        predictor.wake()
+        chunksArrived.withLock { $0 }?()
         if layer.becameComplete() { upkeep.append(layer) }
     }
 
@@ -256,7 +256,7 @@ extension StreamingEngine {
             report(layer, "the content store does not take bytes", reason)
         }
         apply { $0.planner.extentDone(layer.id, extent: extent, outcome: outcome, now: $1) }
-        predictor.wake()
+        chunksArrived.withLock { $0 }?()
         if layer.becameComplete() { upkeep.append(layer) }
     }
 

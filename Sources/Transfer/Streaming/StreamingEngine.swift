@@ -47,11 +47,10 @@ public final class StreamingEngine: ChunkSource {
     let queue: DecodeQueue
     let alarm = Alarm()
     let upkeep = CompletionQueue()
-    /// Guesses what containers without a profile read next.
-    public let predictor = Predictor()
     let counters = StreamingCounters()
     let hedging = Guarded(Hedging())
     let layerCompleted = Guarded<(@Sendable (StoredLayer) -> Void)?>(nil)
+    let chunksArrived = Guarded<(@Sendable () -> Void)?>(nil)
     private let lastDemand = Atomic<UInt64>(0)
     let orders: AsyncStream<Errand>.Continuation
     private let crew: Guarded<Crew>
@@ -92,15 +91,10 @@ public final class StreamingEngine: ChunkSource {
                 try NamedThread(name: "rv-upkeep") { [weak self, upkeep] in
                     upkeep.run { self?.finishLayer($0) }
                 })
-            threads.append(
-                try NamedThread(name: "rv-predict") { [weak self, predictor] in
-                    predictor.run { self?.prefetch($0, isPredicted: true) }
-                })
         } catch {
             queue.close()
             alarm.close()
             upkeep.close()
-            predictor.close()
             throw StreamingError(.noThread, "cannot start a thread", cause: error)
         }
         let transfers = Task { [self] in
@@ -179,14 +173,6 @@ public final class StreamingEngine: ChunkSource {
             if !isPredicted { state.planner.knowsStart(of: Set(wanted.map { $0.0 }), now: now) }
             return state.planner.prefetch(wanted, isPredicted: isPredicted, now: now)
         }
-    }
-
-    /// Fetches what a container that runs `start` reads first, as far as one layer tells: the others are not open yet, and the link
-    /// has nothing else to do. What another layer covers up comes in vain.
-    public func prefetch(_ start: ContainerStart, in layer: StoredLayer) {
-        var prediction = StartPrediction(tree: layer.tree, layers: [layer])
-        prediction.start(start)
-        prefetch(prediction.takeWave().map(\.piece), isPredicted: true)
     }
 
     /// Fetches everything that is missing of the layers of an image, in their order: when nobody needs the link for something else,
@@ -294,7 +280,6 @@ public final class StreamingEngine: ChunkSource {
         queue.close()
         alarm.close()
         upkeep.close()
-        predictor.close()
         for gate in state.withLock({ Array($0.gates.values) }) { gate.close() }
         let crew = crew.withLock { crew in
             defer { crew = Crew() }

@@ -4,6 +4,7 @@ import Concurrency
 import LayerFormats
 public import Logging
 public import NIOPosix
+public import Prediction
 public import Registry
 public import Streaming
 
@@ -51,6 +52,7 @@ public struct ArtifactBuilder: Sendable {
     private let layersAtOnce: Int
     private let signer: ArtifactSigner?
     private let scratch: String
+    private let analyzer: PredictorOptions
     private let keptLayer: UInt64
     private let logger: Logger
 
@@ -61,11 +63,14 @@ public struct ArtifactBuilder: Sendable {
     ///   - keptLayer: what has been made of a layer of so many compressed bytes or more is kept if the rest fails, and not
     ///     made again. A smaller one takes a few seconds.
     ///   - scratch: where what a startup pack is made of is put meanwhile: as many bytes as it names of the image's files.
+    ///   - analyzer: the process that predicts a start.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
-        scratch: String = "/var/tmp", keptLayer: UInt64 = 256 << 20, logger: Logger
+        scratch: String = "/var/tmp", keptLayer: UInt64 = 256 << 20,
+        analyzer: PredictorOptions = PredictorOptions(), logger: Logger
     ) {
         self.scratch = scratch
+        self.analyzer = analyzer
         self.keptLayer = keptLayer
         self.signer = signer
         self.registry = registry
@@ -148,7 +153,8 @@ public struct ArtifactBuilder: Sendable {
         _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
         _ source: PackBuilder.Source, _ report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> Descriptor? {
-        let builder = PackBuilder(registry: registry, workers: workers, scratch: scratch, logger: logger)
+        let builder = PackBuilder(
+            registry: registry, workers: workers, scratch: scratch, analyzer: analyzer, logger: logger)
         var total: UInt64 = 0
         if case .profile(let profile) = source { total = profile.byteCount }
         let progress = Guarded(Progress(totalBytes: total, step: .pack))
@@ -163,9 +169,9 @@ public struct ArtifactBuilder: Sendable {
             }
         } catch {
             guard case .prediction = source, !Task.isCancelled else { throw error }
-            // Nobody has asked for it, and nodes do without.
+            // Nobody has asked for one, and nodes do without.
             logger.warning(
-                "no startup pack is made",
+                "made no predicted startup pack",
                 metadata: ["image": "\(repository)@\(manifest.digest)", "error": "\(error)"])
             return nil
         }

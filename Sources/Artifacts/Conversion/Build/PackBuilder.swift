@@ -8,11 +8,12 @@ import Linux
 import Logging
 import NIOPosix
 import Planner
+import Prediction
 import Registry
 import Streaming
 
-/// Makes the startup pack of an image: fetches the chunks that a start reads as a node would, through the image's own streaming
-/// artifact, and compresses them anew. So it costs what a start costs, however large the image is.
+/// Makes the startup pack of an image: fetches the chunks that a start reads as a node would, through the image's own
+/// streaming artifact, and compresses them anew. So it costs what a start costs, however large the image is.
 struct PackBuilder {
     /// What says what a start reads.
     enum Source {
@@ -26,6 +27,8 @@ struct PackBuilder {
     let workers: NIOThreadPool
     /// Where a directory is made for what is fetched, and removed again.
     let scratch: String
+    /// The process that predicts a start.
+    let analyzer: PredictorOptions
     let logger: Logger
 
     /// The pack; `nil` when the image has none of the files that the source names.
@@ -67,7 +70,8 @@ struct PackBuilder {
             throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) has not all of its layers")
         }
         let tree = try await workers.runIfActive {
-            try TreeImage(bytes: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
+            try store.installChain(
+                manifest.digest, tree: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
         }
         let writer = try await withEngine(Array(contents.values), repository) { engine in
             switch source {
@@ -76,41 +80,54 @@ struct PackBuilder {
                 try await bring(writer.runs, engine, read)
                 return writer
             case .prediction(let start):
-                let pieces = try await predict(start, tree, chain, engine, read)
+                let subject = PredictionSubject(layers: chain, includesPresent: true) {
+                    try store.openTree(ofChain: manifest.digest)
+                }
+                let pieces = try await predict(start, subject, engine, read)
                 return try await workers.runIfActive { StartupPackWriter(pieces) }
             }
         }
         return writer.frameCount > 0 ? try await compress(writer) : nil
     }
 
-    /// What is likely to be read, all of it in the store, in the order of its expected use. What each wave of files names is the
-    /// next one.
+    /// Returns the chunks that are likely to be read, in the order of their expected use, once all of them are in the
+    /// store. Each wave of files names the next one.
+    ///
+    /// - Throws: an ``ArtifactError`` also when the analyzer fails.
     private func predict(
-        _ start: ContainerStart, _ tree: TreeImage, _ chain: [StoredLayer], _ engine: StreamingEngine,
+        _ start: ContainerStart, _ subject: PredictionSubject, _ engine: StreamingEngine,
         _ read: @Sendable (Int) -> Void
     ) async throws -> [ChunkRun] {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
-        let prediction = Guarded(StartPrediction(tree: tree, layers: chain, givesPresent: true))
-        var all: [PredictedPiece] = []
-        var wave = try await workers.runIfActive {
-            prediction.withLock { prediction in
-                prediction.start(start)
-                return prediction.takeWave()
-            }
-        }
-        while !wave.isEmpty {
-            all += wave
-            try await bring(wave.map(\.piece), engine, read)
-            wave = try await workers.runIfActive {
-                prediction.withLock { prediction in
-                    prediction.proceed()
-                    return prediction.takeWave()
+        let failure = Guarded<AnalyzerFailure?>(nil)
+        let predictor = try Predictor(analyzer) { found in failure.withLock { $0 = found } }
+        defer { predictor.close() }
+        let (events, continuation) = AsyncStream.makeStream(of: PredictionEvent.self)
+        let key = PredictionKey.unique()
+        predictor.begin(key, of: subject) { continuation.yield($0) }
+        predictor.configure(key, start)
+        var all: [PredictedRun] = []
+        var wave: [PredictedRun] = []
+        for await event in events {
+            switch event {
+            case .runs(let runs): wave += runs
+            case .settled where wave.isEmpty: predictor.requestOrder(key)
+            case .settled:
+                all += wave
+                try await bring(wave.map { ChunkRun(layer: $0.layer, chunks: $0.chunks) }, engine, read)
+                wave = []
+                predictor.proceed(key)
+            case .order(let files):
+                let runs = Dictionary(grouping: all, by: \.inode)
+                return files.flatMap { file in
+                    runs[file]?.map { ChunkRun(layer: $0.layer, chunks: $0.chunks) } ?? []
                 }
+            case .lost(let reason):
+                let details = failure.withLock { $0 }.map { ": the analyzer \($0.details)" } ?? ""
+                throw ArtifactError(.internal, "the prediction failed (\(reason.rawValue))\(details)")
             }
         }
-        let files = prediction.withLock { $0.order() }
-        let pieces = Dictionary(grouping: all, by: \.inode)
-        return files.flatMap { pieces[$0]?.map(\.piece) ?? [] }
+        // The stream ends only with the task.
+        throw CancellationError()
     }
 
     private func content(

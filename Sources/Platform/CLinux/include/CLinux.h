@@ -45,3 +45,34 @@ int64_t rv_birth_time(int descriptor);
 
 /// `O_DIRECT`, whose value differs between architectures. glibc declares it for GNU sources only.
 int rv_open_direct(void);
+
+// MARK: - A process that is confined
+
+// Takes from the calling process all that reading from open descriptors and answering on a socket does not need: every
+// descriptor but 0, 1 and 2, privileges and capabilities, and by a seccomp filter every other system call, which then
+// fails with EPERM. As root the process becomes the user 65534. The limits are RLIMIT_DATA, RLIMIT_AS, RLIMIT_NOFILE
+// and RLIMIT_CPU. The process dies with the thread that started it. To be called before there is a second thread. On
+// failure the process must end: it may be confined in part.
+int rv_confine(uint64_t memory, uint64_t address_space, uint64_t descriptors, uint64_t processor_seconds);
+
+// Starts `program` under the name `role` in a process group of its own, with `socket` as descriptor 0 and /dev/null as
+// 1 and 2. Returns 0 or the error.
+int rv_spawn_role(const char *program, const char *role, int socket, pid_t *child);
+
+// Nanoseconds of processor time that a process has taken.
+int64_t rv_processor_time(pid_t process);
+
+// The most descriptors in one packet.
+#define RV_PACKET_DESCRIPTORS 4
+
+// Two connected sockets for packets (SOCK_SEQPACKET), both close-on-exec.
+int rv_packet_pair(int ends[2]);
+
+// Sends one packet. Without `wait` it fails with EAGAIN while the other end does not read. Never raises SIGPIPE.
+ssize_t rv_send_packet(
+    int socket, const void *bytes, size_t count, const int *descriptors, size_t descriptor_count, int wait);
+
+// Receives one packet and its descriptors, which are close-on-exec and at most RV_PACKET_DESCRIPTORS. 0 is the end. A
+// packet that does not fit is EMSGSIZE and lost.
+ssize_t rv_receive_packet(
+    int socket, void *bytes, size_t size, int *descriptors, size_t *descriptor_count, int wait);

@@ -1,0 +1,34 @@
+public import Base
+public import Linux
+import SystemPackage
+
+// What another process needs to read a layer or a chain by itself: descriptors that cannot be written to.
+
+extension StoredLayer {
+    /// Opens the layer's tree for reading.
+    public func openTree() throws(ContentStoreError) -> OwnedDescriptor {
+        try Self.open(directory + "/tree.erofs")
+    }
+
+    /// Opens the content for reading. Whoever reads it must know which chunks are present: the rest are holes.
+    public func openContent() throws(ContentStoreError) -> OwnedDescriptor {
+        try Self.open(contentPath)
+    }
+
+    private var directory: String { String(contentPath.dropLast("/content".count)) }
+
+    fileprivate static func open(_ path: String) throws(ContentStoreError) -> OwnedDescriptor {
+        do throws(Errno) {
+            return try Sys.open(path, [.readOnly, .noFollow, .nonBlocking])
+        } catch {
+            throw ContentStoreError(errno: error, "cannot open \(path)")
+        }
+    }
+}
+
+extension ContentStore {
+    /// Opens the merged tree of the chain `id` for reading.
+    public func openTree(ofChain id: Digest) throws(ContentStoreError) -> OwnedDescriptor {
+        try StoredLayer.open("\(root)/chains/\(id.hex)/tree.erofs")
+    }
+}

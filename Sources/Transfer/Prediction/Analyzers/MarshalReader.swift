@@ -1,0 +1,182 @@
+/// Reads the names at the top level of a marshalled code object (Python/marshal.c, `r_object`).
+struct MarshalReader {
+    private enum Value {
+        case text(String)
+        case tuple([Value])
+        case integer(Int)
+        case bytes(Range<Int>)
+        case other
+    }
+
+    // Instructions of Python 3.8 to 3.12 (Lib/opcode.py): two bytes each, the second one its argument.
+    private static let loadConstant: UInt8 = 100
+    private static let importName: UInt8 = 108
+    private static let extendedArgument: UInt8 = 144
+
+    private struct Damaged: Error {}
+
+    /// The reader recurses, so the depth has a limit.
+    private static let maximumDepth = 64
+    /// A file of a mebibyte could mark each of its bytes as an object to refer to.
+    private static let maximumReferences = 1 << 17
+
+    private let bytes: [UInt8]
+    private var position: Int
+    private let hasLocalsPlus: Bool
+    private var references: [Value] = []
+
+    init(_ bytes: [UInt8], at position: Int, hasLocalsPlus: Bool) {
+        self.bytes = bytes
+        self.position = position
+        self.hasLocalsPlus = hasLocalsPlus
+    }
+
+    /// Returns the imports of the code object; `nil` when it is corrupt.
+    ///
+    /// - Parameter hasKnownInstructions: whether the code can be read; otherwise each name that it uses may be
+    ///   imported.
+    mutating func imports(hasKnownInstructions: Bool) -> [PythonImport]? {
+        do throws(Damaged) {
+            let type = try byte()
+            guard type & 0x7F == UInt8(ascii: "c") else { return nil }
+            if type & 0x80 != 0 { references.append(.other) }
+            try skip(codeHeader)
+            let code = try object(1)
+            guard case .tuple(let constants) = try object(1), case .tuple(let names) = try object(1) else { return nil }
+            let texts = names.map { if case .text(let name) = $0 { name } else { "" } }
+            guard hasKnownInstructions, case .bytes(let range) = code else {
+                return texts.filter { !$0.isEmpty }.prefix(PythonImports.maximumImports).map {
+                    PythonImport(module: $0)
+                }
+            }
+            return imports(in: range, constants, texts)
+        } catch {
+            return nil
+        }
+    }
+
+    /// `LOAD_CONST level; LOAD_CONST names; IMPORT_NAME module` is what the compiler makes of an import
+    /// (Python/compile.c).
+    private func imports(in code: Range<Int>, _ constants: [Value], _ names: [String]) -> [PythonImport] {
+        var imports: [PythonImport] = []
+        var argument = 0
+        // The constants that were loaded last.
+        var loaded: (Value, Value) = (.other, .other)
+        for position in stride(from: code.lowerBound, to: code.upperBound - 1, by: 2)
+        where imports.count < PythonImports.maximumImports {
+            argument = (argument & 0xFF_FFFF) << 8 | Int(bytes[position + 1])
+            switch bytes[position] {
+            case Self.extendedArgument: continue
+            case Self.loadConstant:
+                loaded = (loaded.1, constants.indices.contains(argument) ? constants[argument] : .other)
+            case Self.importName where names.indices.contains(argument):
+                var found = PythonImport(module: names[argument])
+                if case .integer(let level) = loaded.0 { found.level = level }
+                if case .tuple(let list) = loaded.1 {
+                    // Any number of imports may refer to one long list.
+                    found.names = list.prefix(PythonImports.maximumNames).compactMap {
+                        if case .text(let name) = $0, name != "*" { name } else { nil }
+                    }
+                }
+                imports.append(found)
+            default: break
+            }
+            argument = 0
+        }
+        return imports
+    }
+
+    /// Bytes of the numbers that a code object begins with.
+    private var codeHeader: Int { hasLocalsPlus ? 20 : 24 }
+
+    private mutating func object(_ depth: Int) throws(Damaged) -> Value {
+        guard depth < Self.maximumDepth else { throw Damaged() }
+        let type = try byte()
+        // A reference is numbered before what it holds.
+        let reference = type & 0x80 != 0 ? references.count : nil
+        if reference != nil {
+            guard references.count < Self.maximumReferences else { throw Damaged() }
+            references.append(.other)
+        }
+        let value = try body(type & 0x7F, depth)
+        if let reference { references[reference] = value }
+        return value
+    }
+
+    private mutating func body(_ type: UInt8, _ depth: Int) throws(Damaged) -> Value {
+        switch UnicodeScalar(type) {
+        case "0", "N", "F", "T", "S", ".": break
+        case "i": return .integer(Int(Int32(truncatingIfNeeded: try number())))
+        case "I", "g": try skip(8)
+        case "y": try skip(16)
+        case "f": try skip(Int(try byte()))
+        case "x":
+            try skip(Int(try byte()))
+            try skip(Int(try byte()))
+        case "l": try skip(2 * abs(Int(Int32(truncatingIfNeeded: try number()))))
+        case "s":
+            let count = try number()
+            let start = position
+            try skip(count)
+            return .bytes(start..<position)
+        case "t", "u", "a", "A": return .text(try text(try number()))
+        case "z", "Z": return .text(try text(Int(try byte())))
+        case "(": return .tuple(try items(try number(), depth))
+        case ")": return .tuple(try items(Int(try byte()), depth))
+        case "[", "<", ">": _ = try items(try number(), depth)
+        case "{":
+            while true {
+                guard position < bytes.count else { throw Damaged() }
+                if bytes[position] == UInt8(ascii: "0") {
+                    position += 1
+                    break
+                }
+                _ = try object(depth + 1)
+                _ = try object(depth + 1)
+            }
+        case ":": _ = try items(3, depth)
+        case "r":
+            let index = try number()
+            guard references.indices.contains(index) else { throw Damaged() }
+            return references[index]
+        case "c":
+            try skip(codeHeader)
+            _ = try items(8, depth)
+            try skip(4)
+            _ = try items(hasLocalsPlus ? 2 : 1, depth)
+        default: throw Damaged()
+        }
+        return .other
+    }
+
+    private mutating func items(_ count: Int, _ depth: Int) throws(Damaged) -> [Value] {
+        // Each takes a byte at least.
+        guard count <= bytes.count - position else { throw Damaged() }
+        var items: [Value] = []
+        for _ in 0..<count { items.append(try object(depth + 1)) }
+        return items
+    }
+
+    private mutating func text(_ count: Int) throws(Damaged) -> String {
+        let start = position
+        try skip(count)
+        return count <= 256 ? String(decoding: bytes[start..<position], as: UTF8.self) : ""
+    }
+
+    private mutating func byte() throws(Damaged) -> UInt8 {
+        guard position < bytes.count else { throw Damaged() }
+        defer { position += 1 }
+        return bytes[position]
+    }
+
+    private mutating func number() throws(Damaged) -> Int {
+        let start = position
+        try skip(4)
+        return bytes[start..<position].reversed().reduce(0) { $0 << 8 | Int($1) }
+    }
+
+    private mutating func skip(_ count: Int) throws(Damaged) {
+        guard count >= 0, count <= bytes.count - position else { throw Damaged() }
+        position += count
+    }
+}

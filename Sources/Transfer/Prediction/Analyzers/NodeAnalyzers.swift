@@ -1,0 +1,78 @@
+public import Base
+
+/// Node.js itself: from here on JavaScript files are followed.
+public struct NodeRuntimeAnalyzer: FileAnalyzer {
+    public init() {}
+
+    public func note(_ file: ImageFile, calledAs path: String, in start: inout StartPrediction) {
+        guard start.node == nil, file.name == "node" || file.name == "nodejs" else { return }
+        start.node = NodeModules(start.files, path: start.configuration.variable("NODE_PATH"))
+    }
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
+}
+
+/// A JavaScript file: the packages and files that its top level names.
+public struct NodeSourceAnalyzer: FileAnalyzer {
+    /// A larger file is data, not a program.
+    static let largest: UInt64 = 1 << 20
+
+    public init() {}
+
+    static func isNamed(_ name: Substring) -> Bool {
+        name.hasSuffix(".js") || name.hasSuffix(".cjs") || name.hasSuffix(".mjs")
+    }
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? {
+        start.node != nil && Self.isNamed(file.name) && file.size <= Self.largest ? file.whole : nil
+    }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        start.loadModules(NodeImports.imports(inSource: bytes), from: file)
+    }
+}
+
+/// A package's description: the file that the package is.
+private struct NodePackageAnalyzer: FileAnalyzer {
+    let package: NodePackage
+    let isImport: Bool
+
+    func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
+
+    func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        start.take(start.node?.module(package, describedBy: bytes, isImport: isImport), isImport: isImport)
+    }
+}
+
+extension StartPrediction {
+    /// Reports the modules that a JavaScript file loads.
+    mutating func loadModules(_ imports: [NodeImport], from file: ImageFile) {
+        // The description of the package that a file lies in says whether it is a module of the newer kind.
+        if let description = files.file(file.directory + "/package.json") { want(description) }
+        for item in imports { loadModule(item, from: file.directory) }
+    }
+
+    /// Reports the module that a file in `directory` means by a name.
+    mutating func loadModule(_ item: NodeImport, from directory: String) {
+        take(node?.find(item.name, from: directory), isImport: item.isImport)
+    }
+
+    fileprivate mutating func take(_ found: NodeModules.Found?, isImport: Bool) {
+        switch found {
+        case .module(let file): want(file)
+        case .package(let package):
+            want(package.description)
+            // Most packages are what they are without being told: nothing waits for the description.
+            if let index = node?.index(of: package) { want(index) }
+            guard package.description.size <= NodeSourceAnalyzer.largest, node?.describe(package) == true else {
+                return
+            }
+            wait(
+                for: package.description.whole, of: package.description,
+                then: NodePackageAnalyzer(package: package, isImport: isImport))
+        case nil: break
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import Base
+
+/// The entry points that a `package.json` names (Node.js documentation, "Modules: Packages", "Package entry points").
+///
+/// Reads the text in place: depth, alternatives and lengths are bounded, and nothing is built for what nobody asks for.
+public struct PackageManifest: Sendable {
+    private static let maximumDepth = 8
+    private static let maximumAlternatives = 16
+    private static let longestPath = 1024
+
+    /// The text and ``JSONCursor/padding`` zero bytes.
+    private let text: [UInt8]
+    private var main: String?
+    /// The position of the value of `exports`.
+    private var exports: Int?
+
+    /// Reads the text of a `package.json`; `nil` when it is not a JSON object, or nests values too deeply.
+    public init?(_ bytes: [UInt8]) {
+        text = bytes + [UInt8](repeating: 0, count: JSONCursor.padding)
+        var found: (main: String?, exports: Int?)
+        let isValid: Bool? = read(at: 0) { cursor throws(JSONStop) in
+            try Self.forEachMember(&cursor) { key, cursor throws(JSONStop) in
+                if Self.isEqual(key, "exports", cursor) {
+                    found.exports = cursor.position
+                } else if Self.isEqual(key, "main", cursor), cursor.next == UInt8(ascii: "\"") {
+                    found.main = Self.string(try cursor.string(), cursor)
+                    return
+                }
+                try cursor.skipValue()
+            }
+            cursor.skipSpace()
+            return cursor.position == bytes.count
+        }
+        guard isValid == true else { return nil }
+        (main, exports) = found
+    }
+
+    /// Returns the path from the package's directory of the file that `rest` means: what `exports` says, else `main`,
+    /// else `index`.
+    ///
+    /// - Parameter rest: what follows the package's name; empty for the package itself.
+    public func target(of rest: String, isImport: Bool) -> String {
+        if let exports, let path = exported(rest, from: exports, isImport: isImport) { return path }
+        if !rest.isEmpty { return rest }
+        if let main, !main.isEmpty { return main }
+        return "index"
+    }
+
+    private func exported(_ rest: String, from exports: Int, isImport: Bool) -> String? {
+        let wanted = rest.isEmpty ? "." : "./" + rest
+        var entry: Int?
+        var hasPaths = false
+        let isObject: Bool? = read(at: exports) { cursor throws(JSONStop) in
+            guard cursor.next == UInt8(ascii: "{") else { return false }
+            try Self.forEachMember(&cursor) { key, cursor throws(JSONStop) in
+                if cursor.withBytes(of: key, { $0.first == UInt8(ascii: ".") }) { hasPaths = true }
+                if Self.isEqual(key, wanted, cursor) { entry = cursor.position }
+                try cursor.skipValue()
+            }
+            return true
+        }
+        if isObject == true, hasPaths { return entry.flatMap { choose(at: $0, isImport: isImport, depth: 0) } }
+        return rest.isEmpty ? choose(at: exports, isImport: isImport, depth: 0) : nil
+    }
+
+    /// Returns the first path that is meant for Node.js, of the value at `position`.
+    private func choose(at position: Int, isImport: Bool, depth: Int) -> String? {
+        guard depth < Self.maximumDepth else { return nil }
+        var path: String?
+        var alternatives: [Int] = []
+        var conditions: (node: Int?, kind: Int?, otherwise: Int?)
+        let kind = isImport ? "import" : "require"
+        let isRead: Bool? = read(at: position) { cursor throws(JSONStop) in
+            switch cursor.next {
+            case UInt8(ascii: "\""): path = Self.string(try cursor.string(), cursor)
+            case UInt8(ascii: "["):
+                try Self.forEachElement(&cursor) { cursor throws(JSONStop) in
+                    if alternatives.count < Self.maximumAlternatives { alternatives.append(cursor.position) }
+                    try cursor.skipValue()
+                }
+            case UInt8(ascii: "{"):
+                try Self.forEachMember(&cursor) { key, cursor throws(JSONStop) in
+                    if Self.isEqual(key, "node", cursor) { conditions.node = cursor.position }
+                    if Self.isEqual(key, kind, cursor) { conditions.kind = cursor.position }
+                    if Self.isEqual(key, "default", cursor) { conditions.otherwise = cursor.position }
+                    try cursor.skipValue()
+                }
+                alternatives = [conditions.node, conditions.kind, conditions.otherwise].compactMap { $0 }
+            default: break
+            }
+            return true
+        }
+        guard isRead == true else { return nil }
+        if let path { return path }
+        for alternative in alternatives {
+            if let path = choose(at: alternative, isImport: isImport, depth: depth + 1) { return path }
+        }
+        return nil
+    }
+
+    // MARK: - Text
+
+    /// Runs `body` with a cursor at `position`; `nil` when the text is malformed.
+    private func read<Result>(
+        at position: Int, _ body: (inout JSONCursor) throws(JSONStop) -> Result
+    ) -> Result? {
+        text.withUnsafeBufferPointer { text in
+            guard let start = text.baseAddress else { return nil }
+            // The padding follows the text, as the cursor requires; the position is one that the cursor gave.
+            var cursor = JSONCursor(start: start, count: text.count - JSONCursor.padding, at: position, scratch: [])
+            cursor.skipSpace()
+            do throws(JSONStop) {
+                return try body(&cursor)
+            } catch {
+                return nil
+            }
+        }
+    }
+
+    private static func forEachMember(
+        _ cursor: inout JSONCursor, _ body: (JSONString, inout JSONCursor) throws(JSONStop) -> Void
+    ) throws(JSONStop) {
+        try cursor.expect(UInt8(ascii: "{"), "no object")
+        cursor.skipSpace()
+        if cursor.take(UInt8(ascii: "}")) { return }
+        while true {
+            cursor.scratch.removeAll(keepingCapacity: true)
+            cursor.skipSpace()
+            let key = try cursor.string()
+            cursor.skipSpace()
+            try cursor.expect(UInt8(ascii: ":"), "a key without a value")
+            cursor.skipSpace()
+            try body(key, &cursor)
+            cursor.skipSpace()
+            if cursor.take(UInt8(ascii: "}")) { return }
+            try cursor.expect(UInt8(ascii: ","), "an object that does not end")
+        }
+    }
+
+    private static func forEachElement(
+        _ cursor: inout JSONCursor, _ body: (inout JSONCursor) throws(JSONStop) -> Void
+    ) throws(JSONStop) {
+        try cursor.expect(UInt8(ascii: "["), "no array")
+        cursor.skipSpace()
+        if cursor.take(UInt8(ascii: "]")) { return }
+        while true {
+            cursor.scratch.removeAll(keepingCapacity: true)
+            cursor.skipSpace()
+            try body(&cursor)
+            cursor.skipSpace()
+            if cursor.take(UInt8(ascii: "]")) { return }
+            try cursor.expect(UInt8(ascii: ","), "an array that does not end")
+        }
+    }
+
+    private static func isEqual(_ text: JSONString, _ name: String, _ cursor: JSONCursor) -> Bool {
+        cursor.withBytes(of: text) { $0.elementsEqual(name.utf8) }
+    }
+
+    private static func string(_ text: JSONString, _ cursor: JSONCursor) -> String? {
+        guard text.count <= longestPath else { return nil }
+        return cursor.withBytes(of: text) { String(validating: $0, as: UTF8.self) }
+    }
+}

@@ -1,0 +1,124 @@
+public import Base
+
+/// Programs and libraries: an ELF file's interpreter and the libraries that it is linked with, and the interpreter of a
+/// script (execve(2), "Interpreter scripts").
+public struct ProgramAnalyzer: FileAnalyzer {
+    /// A script larger than this is data.
+    private static let largestScript: UInt64 = 1 << 20
+
+    public init() {}
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? {
+        let name = file.name
+        guard !PythonSourceAnalyzer.isNamed(name), !PythonCompiledAnalyzer.isNamed(name), !SettingsFile.isNamed(name),
+            start.node == nil || !NodeSourceAnalyzer.isNamed(name)
+        else { return nil }
+        return file.start(ELFImage.headSize)
+    }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        if bytes.starts(with: "#!".utf8) {
+            let line = String(decoding: bytes.dropFirst(2).prefix { $0 != 0x0A }.prefix(256), as: UTF8.self)
+            let words = line.split(separator: " ").map(String.init)
+            interpreter(words, in: &start)
+            if file.size <= Self.largestScript {
+                start.wait(for: file.whole, of: file, then: ScriptAnalyzer(words: words))
+            }
+        } else if let elf = ELFImage(head: bytes, fileSize: file.size) {
+            start.linking { start in
+                for part in elf.readByLoader { start.fetch(file, part) }
+            }
+            if let range = elf.interpreter { start.wait(for: range, of: file, then: ELFInterpreterAnalyzer()) }
+            ELFLinksAnalyzer(elf: elf).links(of: file, in: &start)
+        }
+    }
+
+    private func interpreter(_ words: [String], in start: inout StartPrediction) {
+        guard let interpreter = words.first else { return }
+        start.run(interpreter)
+        guard interpreter.hasSuffix("/env"), words.count > 1 else { return }
+        for directory in ["/usr/local/bin", "/usr/bin", "/bin"] where start.run("\(directory)/\(words[1])") { break }
+    }
+}
+
+/// The modules that a script without an ending names.
+private struct ScriptAnalyzer: FileAnalyzer {
+    /// The words of the script's first line.
+    let words: [String]
+
+    func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
+
+    func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        if words.contains(where: { $0.contains("python") }) {
+            start.importModules(ofSource: bytes, file)
+        } else if words.contains(where: { $0.hasSuffix("node") }) {
+            start.loadModules(NodeImports.imports(inSource: bytes), from: file)
+        }
+    }
+}
+
+/// The program interpreter (`PT_INTERP`).
+private struct ELFInterpreterAnalyzer: FileAnalyzer {
+    func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
+
+    func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        start.linking { $0.load(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)) }
+    }
+}
+
+/// The libraries that an ELF file is linked with: waits for each part that names them.
+private struct ELFLinksAnalyzer: FileAnalyzer {
+    let elf: ELFImage
+
+    func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
+
+    func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        links(of: file, in: &start)
+    }
+
+    func links(of file: ImageFile, in start: inout StartPrediction) {
+        start.linking { start in
+            var missing: ByteRange?
+            let links = elf.links { range in
+                let bytes = start.bytes(of: file, range)
+                if bytes == nil { missing = range }
+                return bytes
+            }
+            if let missing {
+                start.fetch(file, missing)
+                start.wait(for: missing, of: file, then: self)
+                return
+            }
+            load(links, of: file, in: &start)
+        }
+    }
+
+    private func load(_ links: ELFImage.Links, of file: ImageFile, in start: inout StartPrediction) {
+        let own = links.searchPath.map { path in
+            for origin in ["$ORIGIN", "${ORIGIN}"] where path.hasPrefix(origin) {
+                return file.directory + path.dropFirst(origin.count)
+            }
+            return path
+        }
+        let directories = own + start.libraryDirectories + Self.standardDirectories(elf.machine)
+        for name in links.needed {
+            if name.contains("/") {
+                start.load(name)
+                continue
+            }
+            for directory in directories where start.load(ImagePath.joined(directory, name)) { break }
+        }
+    }
+
+    /// The loader's own (ld.so(8)), with Debian's triplets, and those that distributions put into `ld.so.conf`.
+    private static func standardDirectories(_ machine: UInt16) -> [String] {
+        let triplet =
+            switch machine {
+            case 62: "x86_64-linux-gnu"
+            case 183: "aarch64-linux-gnu"
+            default: ""
+            }
+        let multiarch = triplet.isEmpty ? [] : ["/lib/\(triplet)", "/usr/lib/\(triplet)"]
+        return multiarch + ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"]
+    }
+}

@@ -1,0 +1,115 @@
+public import Base
+
+/// The interpreter of a Python installation: what every start of it reads.
+public struct PythonRuntimeAnalyzer: FileAnalyzer {
+    public init() {}
+
+    public func note(_ file: ImageFile, calledAs path: String, in start: inout StartPrediction) {
+        guard file.name.hasPrefix("python3"), start.python == nil,
+            let found = PythonModules(executable: file, calledAs: path, in: start.files)
+        else { return }
+        start.python = found
+        for file in start.python?.startup() ?? [] { start.want(file) }
+    }
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
+}
+
+/// A Python source file: the modules that it names.
+public struct PythonSourceAnalyzer: FileAnalyzer {
+    /// A larger file is data, not a program.
+    static let largest: UInt64 = 1 << 20
+
+    public init() {}
+
+    static func isNamed(_ name: Substring) -> Bool { name.hasSuffix(".py") }
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? {
+        Self.isNamed(file.name) && file.size <= Self.largest ? file.whole : nil
+    }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        start.importModules(ofSource: bytes, file)
+    }
+}
+
+/// A compiled Python file: the modules that its top level imports.
+public struct PythonCompiledAnalyzer: FileAnalyzer {
+    public init() {}
+
+    static func isNamed(_ name: Substring) -> Bool { name.hasSuffix(".pyc") }
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? {
+        Self.isNamed(file.name) && file.size <= PythonSourceAnalyzer.largest ? file.whole : nil
+    }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        start.importModules(PythonImports.imports(inCompiled: bytes) ?? [], from: file)
+    }
+}
+
+/// A Python extension module: the modules whose names stand in it.
+public struct PythonExtensionAnalyzer: FileAnalyzer {
+    public init() {}
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? {
+        // `name.cpython-311-x86_64-linux-gnu.so`, `name.abi3.so`
+        guard start.python != nil, file.name.hasSuffix(".so"), file.size <= StartPrediction.wholeFile,
+            file.name.contains(".cpython-") || file.name.contains(".abi3.")
+        else { return nil }
+        return file.whole
+    }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        start.importModules(PythonImports.imports(inExtension: bytes), from: file)
+    }
+}
+
+extension StartPrediction {
+    /// Modules of a package that come along with the first of them, in bytes.
+    private static let smallPackage: UInt64 = 1 << 20
+
+    /// Reports the modules that a Python source file imports.
+    mutating func importModules(ofSource bytes: [UInt8], _ file: ImageFile) {
+        python?.add(root: file.directory)
+        importModules(PythonImports.imports(inSource: bytes), from: file)
+    }
+
+    /// Reports modules that a Python file imports; `nil` stands for the command line.
+    mutating func importModules(_ imports: [PythonImport], from file: ImageFile?) {
+        guard python != nil else { return }
+        var package: String?
+        if let file {
+            package = python?.package(of: file)
+            if let root = python?.root(of: file) { python?.add(root: root) }
+        }
+        for item in imports.prefix(PythonImports.maximumImports) {
+            for module in python?.modules(item, from: package) ?? [] {
+                want(module)
+                if speculates { takeAlong(besides: module) }
+            }
+        }
+    }
+
+    /// Reports the other modules of the package that `module` is in, if they are small. Most will be imported, each by
+    /// one that has to come first: this saves a round trip for each step between them.
+    private mutating func takeAlong(besides module: ImageFile) {
+        // Where an extent holds parts of many files, a reader takes along more than that (``Planner``): jupyter was a
+        // second later with both.
+        guard !sharesExtents(module), module.name.hasSuffix(".pyc"),
+            python?.takePackage(module.directory) == true
+        else { return }
+        let directory = module.directory
+        var modules: [ImageFile] = []
+        var bytes: UInt64 = 0
+        for name in files.names(in: directory, beginningWith: "", limit: 512) where name.hasSuffix(".pyc") {
+            guard let file = files.file("\(directory)/\(name)"), isNew(file) else { continue }
+            bytes &+= file.size
+            guard bytes <= Self.smallPackage else { return }
+            modules.append(file)
+        }
+        for module in modules { wantLater(module) }
+    }
+}

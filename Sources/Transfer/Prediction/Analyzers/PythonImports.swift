@@ -1,0 +1,150 @@
+import Base
+
+/// The name of a module that a Python file may import when it is loaded.
+public struct PythonImport: Equatable, Sendable {
+    /// The dots before the name: 0 for none, `nil` where the number is unknown.
+    public var level: Int?
+    /// `package.module`; empty in `from . import name`.
+    public var module: String
+    /// Imported names, which may be modules.
+    public var names: [String]
+
+    public init(level: Int? = nil, module: String, names: [String] = []) {
+        self.level = level
+        self.module = module
+        self.names = names
+    }
+}
+
+/// The modules that a Python file may import when it is loaded.
+public enum PythonImports {
+    /// Returns the imports at the top level of a compiled file (`.pyc`); functions, whose imports come later or never,
+    /// have their own code. For versions with unknown instructions these are all names that the top level uses.
+    ///
+    /// Versions 3.8 to 3.14 (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). `nil` for other
+    /// versions and for a corrupt file.
+    public static func imports(inCompiled bytes: [UInt8]) -> [PythonImport]? {
+        guard bytes.count > 16, bytes[2] == 0x0D, bytes[3] == 0x0A else { return nil }
+        let magic = Int(bytes[0]) | Int(bytes[1]) << 8
+        guard (3400..<3700).contains(magic) else { return nil }
+        var reader = MarshalReader(bytes, at: 16, hasLocalsPlus: magic >= 3450)
+        // 3.13 has other numbers for its instructions.
+        return reader.imports(hasKnownInstructions: magic < 3550)
+    }
+
+    /// Returns the dotted names in an extension module (`.so`). Cython and pybind11 import by C strings; a name that is
+    /// not a module's is found nowhere.
+    public static func imports(inExtension bytes: [UInt8]) -> [PythonImport] {
+        names(inExtension: bytes).map { PythonImport(module: $0) }
+    }
+
+    private static func names(inExtension bytes: [UInt8]) -> [String] {
+        var names: Set<String> = []
+        bytes.withUnsafeBufferPointer { bytes in
+            var start = 0
+            var dots = 0
+            for index in bytes.indices {
+                let byte = bytes[index]
+                if isNameByte[Int(byte)] { continue }
+                if byte == UInt8(ascii: "."), index > start, index + 1 < bytes.count, isNameByte[Int(bytes[index + 1])]
+                {
+                    dots += 1
+                    continue
+                }
+                if dots > 0, byte == 0, index - start <= 128, names.count < 512 {
+                    names.insert(String(decoding: bytes[start..<index], as: UTF8.self))
+                }
+                start = index + 1
+                dots = 0
+            }
+        }
+        return names.sorted()
+    }
+
+    private static let isNameByte = (0...255).map { (byte: Int) -> Bool in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
+    }
+
+    /// The most imports of one file.
+    public static let maximumImports = 512
+    /// The most names of one import.
+    public static let maximumNames = 64
+    private static let maximumLines = 20_000
+    private static let longestName = 256
+
+    /// Returns the names in the `import` lines of a source file, also inside of `try` and of functions.
+    public static func imports(inSource bytes: [UInt8]) -> [PythonImport] {
+        var statements = PythonStatements()
+        let lines = bytes.split(maxSplits: maximumLines) { $0 == 0x0A || $0 == 0x0D }
+        for line in lines.prefix(maximumLines) {
+            guard statements.imports.count < maximumImports else { break }
+            statements.append(line)
+        }
+        return Array(statements.imports.prefix(maximumImports))
+    }
+
+    /// Returns a name that may be a module's; `nil` when it is longer than any.
+    fileprivate static func name(_ bytes: ArraySlice<UInt8>) -> String? {
+        bytes.count <= longestName ? String(decoding: bytes, as: UTF8.self) : nil
+    }
+}
+
+/// The `import` statements of a Python source file, line by line.
+private struct PythonStatements {
+    private static let (importing, from, infix) = (Array("import ".utf8), Array("from ".utf8), Array(" import".utf8))
+    /// A list of names in parentheses that is longer is cut.
+    private static let longestList = 16_384
+
+    private(set) var imports: [PythonImport] = []
+    /// The package behind `from` of the statement that is open; `nil` in an `import` statement.
+    private var package: PythonImport?
+    private var list: [UInt8] = []
+    private var isOpen = false
+
+    mutating func append(_ line: ArraySlice<UInt8>) {
+        let code = line.prefix { $0 != UInt8(ascii: "#") }.drop { $0 == 0x20 || $0 == 0x09 }
+        if isOpen {
+            list.append(0x20)
+            list += code.prefix(Self.longestList)
+            isOpen = !code.contains(UInt8(ascii: ")"))
+        } else if code.starts(with: Self.importing) {
+            package = nil
+            open(code.dropFirst(Self.importing.count))
+        } else if code.starts(with: Self.from) {
+            let rest = code.dropFirst(Self.from.count)
+            guard let end = Self.position(of: Self.infix, in: rest) else { return }
+            let name = rest[..<end].drop { $0 == 0x20 }
+            let module = name.drop { $0 == UInt8(ascii: ".") }
+            guard !name.isEmpty, let text = PythonImports.name(module.prefix { $0 != 0x20 }) else { return }
+            package = PythonImport(level: name.count - module.count, module: text)
+            open(rest[end...].dropFirst(Self.infix.count))
+        } else {
+            return
+        }
+        if isOpen, list.count < Self.longestList { return }
+        close()
+    }
+
+    private mutating func open(_ rest: ArraySlice<UInt8>) {
+        list = Array(rest.prefix(Self.longestList))
+        isOpen = list.contains(UInt8(ascii: "(")) && !list.contains(UInt8(ascii: ")"))
+    }
+
+    private mutating func close() {
+        let separators = Array(",();".utf8)
+        let names = list.split { separators.contains($0) }.lazy
+            .compactMap { $0.split(separator: 0x20, maxSplits: 1).first.flatMap(PythonImports.name) }
+            .filter { $0 != "*" }
+        if var package {
+            package.names = Array(names.prefix(PythonImports.maximumNames))
+            imports.append(package)
+        } else {
+            imports += names.prefix(PythonImports.maximumImports).map { PythonImport(level: 0, module: $0) }
+        }
+        (list, isOpen) = ([], false)
+    }
+
+    private static func position(of word: [UInt8], in bytes: ArraySlice<UInt8>) -> Int? {
+        bytes.indices.first { bytes[$0...].starts(with: word) }
+    }
+}

@@ -1,0 +1,16 @@
+public import Base
+
+/// A file of settings: the files that it names.
+public struct SettingsAnalyzer: FileAnalyzer {
+    public init() {}
+
+    public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? {
+        SettingsFile.isNamed(file.name) && file.size <= SettingsFile.largest ? file.whole : nil
+    }
+
+    public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {
+        for path in SettingsFile.paths(in: bytes) {
+            for file in start.files.matching(path) where file.size <= SettingsFile.largest { start.want(file) }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+/// The absolute paths that a file of settings names: files that it includes, certificates, tables of types.
+///
+/// One notation serves them all, since all programs write paths alike: a word that begins with a slash.
+public enum SettingsFile {
+    /// Endings of the names of such files.
+    private static let endings = [".conf", ".cnf", ".cfg", ".ini", ".toml", ".yaml", ".yml", ".properties", ".xml"]
+    /// A larger file is data, in bytes.
+    static let largest: UInt64 = 256 << 10
+    /// The most paths of one file.
+    private static let maximumPaths = 64
+    private static let longestPath = 1024
+
+    static func isNamed(_ name: Substring) -> Bool { endings.contains { name.hasSuffix($0) } }
+
+    /// Returns the paths in the order of the file, without those in comments. The last name of a path may hold a `*`.
+    public static func paths(in bytes: [UInt8]) -> [String] {
+        var paths: [String] = []
+        for line in bytes.split(separator: UInt8(ascii: "\n")) {
+            guard let first = line.first(where: { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }),
+                first != UInt8(ascii: "#"), first != UInt8(ascii: ";")
+            else { continue }
+            for word in line.split(whereSeparator: { !isInPath($0) }) {
+                guard word.first == UInt8(ascii: "/"), word.count > 1, word.count <= longestPath else { continue }
+                paths.append(String(decoding: word, as: UTF8.self))
+                guard paths.count < maximumPaths else { return paths }
+            }
+        }
+        return paths
+    }
+
+    private static func isInPath(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "/._-+@%*~".utf8.contains(byte)
+        }
+    }
+}

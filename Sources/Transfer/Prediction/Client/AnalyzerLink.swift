@@ -1,0 +1,58 @@
+import Base
+import Glibc
+import Linux
+import SystemPackage
+
+/// An analyzer process and this process's end of its socket.
+struct AnalyzerLink: ~Copyable {
+    private let socket: PacketSocket
+    private let process: ConfinedProcess
+
+    /// Starts `program` as an analyzer. It dies with the calling thread.
+    init(program: String) throws(Errno) {
+        let ends = try PacketSocket.pair()
+        let own = PacketSocket(OwnedDescriptor(taking: ends.0))
+        let child = PacketSocket(OwnedDescriptor(taking: ends.1))
+        let started = try ConfinedProcess(program: program, role: Analyzer.role, socket: child)
+        socket = own
+        process = started
+    }
+
+    /// The number that poll(2) takes.
+    var raw: Int32 { socket.raw }
+    var processorTime: UInt64 { process.processorTime ?? 0 }
+    var pid: Int32 { process.pid }
+
+    /// Sends a command, and waits up to `timeout` nanoseconds while the analyzer does not read.
+    func send(_ command: AnalyzerCommand, _ file: Int32? = nil, timeout: UInt64) throws(Errno) {
+        let bytes = command.encoded
+        let deadline = MonotonicTime.now().advanced(by: timeout)
+        while true {
+            do throws(Errno) {
+                return try socket.send(bytes, descriptors: file.map { [$0] } ?? [], waits: false)
+            } catch {
+                guard error == .resourceTemporarilyUnavailable, MonotonicTime.now() < deadline else { throw error }
+                var waiting = pollfd(fd: socket.raw, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&waiting, 1, 20)
+            }
+        }
+    }
+
+    /// Receives a packet into `buffer`: its length, 0 at the end, or `nil` when there is none now. Descriptors are
+    /// closed.
+    func receive(into buffer: inout [UInt8]) throws(Errno) -> Int? {
+        let outcome: Result<Int?, Errno> = buffer.withUnsafeMutableBytes { buffer in
+            do throws(Errno) {
+                let (count, descriptors) = try socket.receive(into: buffer, waits: false)
+                for number in descriptors { _ = OwnedDescriptor(taking: number) }
+                return .success(count)
+            } catch {
+                return error == .resourceTemporarilyUnavailable ? .success(nil) : .failure(error)
+            }
+        }
+        return try outcome.get()
+    }
+
+    /// Kills the process and returns how it ended.
+    consuming func end() -> ConfinedProcess.End { process.end() }
+}

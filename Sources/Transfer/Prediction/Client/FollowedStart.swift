@@ -1,0 +1,204 @@
+import Base
+import ContentStore
+import LayerIndex
+
+/// One start as the client sees it: what the analyzer has been told, what it waits for, and the bounds of what it may
+/// ask for. A new analyzer is told everything again.
+struct FollowedStart {
+    /// The most parts that an analyzer may wait for at the same time.
+    private static let maximumWaits = 1 << 14
+    /// The most files of the container's reads that are passed on.
+    private static let maximumTouches = 4096
+    /// The most chunks that are looked at for one start, and the longest order.
+    private static let maximumChunks = 1 << 22
+    private static let maximumOrder = 1 << 16
+
+    let subject: PredictionSubject
+    /// The reads of the container, if there is one.
+    let reads: TouchLog?
+    let handler: @Sendable (PredictionEvent) -> Void
+    /// Over after its first turn.
+    let isBrief: Bool
+    /// The start's number in the analyzer at hand; `nil` when it does not know the start.
+    var number: UInt32?
+
+    private var configuration: ContainerStart?
+    private var isConfigured = false
+    private var touches: [UInt64] = []
+    private var touched: Set<UInt64> = []
+    private var touchesSent = 0
+    private var readsSeen = 0
+    private var waits: [UInt32: (layer: Int, chunks: Range<Int>)] = [:]
+    private var present: [UInt32] = []
+    private var wantsOrder = false
+    private var wantsSettled = false
+    private var order: [UInt64] = []
+
+    private var bytesLeft: UInt64
+    private var chunksLeft = maximumChunks
+    private let began: MonotonicTime
+    private var lastSeen: MonotonicTime
+
+    init(
+        subject: PredictionSubject, reads: TouchLog?, isBrief: Bool, maximumBytes: UInt64, now: MonotonicTime,
+        handler: @escaping @Sendable (PredictionEvent) -> Void
+    ) {
+        self.subject = subject
+        self.reads = reads
+        self.isBrief = isBrief
+        self.handler = handler
+        bytesLeft = maximumBytes
+        began = now
+        lastSeen = now
+    }
+
+    // MARK: - Events
+
+    mutating func configure(_ start: ContainerStart) {
+        configuration = start.bounded
+        isConfigured = false
+        wantsSettled = true
+    }
+
+    mutating func requestOrder() {
+        wantsOrder = true
+    }
+
+    mutating func requestSettled() {
+        wantsSettled = true
+    }
+
+    /// Looks at what the container has read and what has come.
+    mutating func observe(_ now: MonotonicTime) {
+        let new = reads?.touches(from: readsSeen) ?? []
+        if !new.isEmpty { lastSeen = now }
+        readsSeen += new.count
+        for touch in new where touched.count < Self.maximumTouches && touched.insert(touch.inode).inserted {
+            touches.append(touch.inode)
+        }
+        let come = waits.filter { subject.layers[$1.layer].missing(in: $1.chunks) == nil }.keys.sorted()
+        for token in come { waits[token] = nil }
+        present += come
+    }
+
+    /// Returns whether the container's start is over. One that nobody runs has no end of its own.
+    func isOver(_ now: MonotonicTime, quiet: UInt64, longest: UInt64) -> Bool {
+        guard !subject.includesPresent else { return false }
+        return now.since(began) >= longest || reads != nil && now.since(lastSeen) >= quiet
+    }
+
+    /// Forgets the analyzer: the next one is told everything again.
+    mutating func forgetAnalyzer() {
+        number = nil
+        isConfigured = false
+        touchesSent = 0
+        waits = [:]
+        present = []
+        order = []
+    }
+
+    // MARK: - Turns
+
+    /// Returns the command of the next turn; `nil` when there is nothing to tell.
+    mutating func nextCommand(_ number: UInt32) -> AnalyzerCommand? {
+        if let configuration, !isConfigured {
+            isConfigured = true
+            return .configure(start: number, configuration)
+        }
+        if touchesSent < touches.count {
+            let next = touches[touchesSent...].prefix(Self.itemsPerTurn)
+            touchesSent += next.count
+            return .touched(start: number, Array(next))
+        }
+        if !present.isEmpty {
+            let next = present.prefix(Self.itemsPerTurn)
+            present.removeFirst(next.count)
+            return .present(start: number, Array(next))
+        }
+        guard wantsOrder else { return nil }
+        wantsOrder = false
+        order = []
+        return .order(start: number)
+    }
+
+    /// Files and parts of one turn: other starts wait for that many at most.
+    private static let itemsPerTurn = 16
+
+    /// True while there is something to tell the analyzer.
+    var hasWork: Bool {
+        configuration != nil && !isConfigured || touchesSent < touches.count || !present.isEmpty || wantsOrder
+    }
+
+    /// Ends a turn: events that were promised for its end are sent.
+    mutating func endTurn(_ command: AnalyzerCommand) {
+        if case .order = command { handler(.order(order)) }
+        if wantsSettled, !hasWork {
+            wantsSettled = false
+            handler(.settled)
+        }
+    }
+
+    /// Sends ``PredictionEvent/settled`` when nothing is left to do.
+    mutating func settleIfIdle() {
+        guard wantsSettled, configuration != nil, !hasWork else { return }
+        wantsSettled = false
+        handler(.settled)
+    }
+
+    // MARK: - Answers
+
+    /// Takes runs from the analyzer. Those that are on the node, or beyond the bytes of a start, are left out.
+    ///
+    /// - Throws: when a run lies outside its layer.
+    mutating func accept(_ runs: [StartPrediction.Run]) throws(MalformedPacket) {
+        var accepted: [PredictedRun] = []
+        for run in runs {
+            let (layer, chunks) = try chunks(run.layer, run.content)
+            guard let run = trimmed(layer, chunks, run.inode) else { continue }
+            accepted.append(run)
+        }
+        if !accepted.isEmpty { handler(.runs(accepted)) }
+    }
+
+    /// Takes parts that the analyzer waits for.
+    ///
+    /// - Throws: when a part lies outside its layer, or too many are waited for.
+    mutating func accept(_ waits: [StartPrediction.Wait]) throws(MalformedPacket) {
+        for wait in waits {
+            let (_, chunks) = try chunks(wait.layer, wait.content)
+            guard self.waits.count < Self.maximumWaits else { throw MalformedPacket() }
+            self.waits[wait.token] = (wait.layer, chunks)
+        }
+    }
+
+    mutating func accept(order inodes: [UInt64]) throws(MalformedPacket) {
+        guard order.count + inodes.count <= Self.maximumOrder else { throw MalformedPacket() }
+        order += inodes
+    }
+
+    private func chunks(
+        _ layer: Int, _ content: ByteRange
+    ) throws(MalformedPacket) -> (StoredLayer, Range<Int>) {
+        guard subject.layers.indices.contains(layer) else { throw MalformedPacket() }
+        let stored = subject.layers[layer]
+        guard !content.isEmpty, content.end <= stored.chunks.contentSize else { throw MalformedPacket() }
+        return (stored, stored.chunks.chunks(overlapping: content))
+    }
+
+    /// Returns the part of a run that is still to be fetched within the bounds of the start.
+    private mutating func trimmed(_ layer: StoredLayer, _ chunks: Range<Int>, _ inode: UInt64) -> PredictedRun? {
+        guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
+        let table = layer.chunks
+        var extent: Int?
+        var end = first
+        // A run may be as long as a layer: it ends where the bytes do.
+        while end < chunks.upperBound, bytesLeft > 0, chunksLeft > 0 {
+            let next = table.chunk(end).extent
+            if next != extent { bytesLeft -= min(bytesLeft, table.extent(next).blob.count) }
+            extent = next
+            end += 1
+            chunksLeft -= 1
+        }
+        return end > first ? PredictedRun(layer: layer, chunks: first..<end, inode: inode) : nil
+    }
+}

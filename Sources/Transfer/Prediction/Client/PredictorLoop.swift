@@ -1,0 +1,355 @@
+import Base
+import ContentStore
+import Glibc
+import LayerIndex
+import Linux
+import SystemPackage
+
+/// The thread of a ``Predictor``: gives starts their turns in rotation, one command to the analyzer at a time, so that
+/// the start whose file ends or stops the process is known.
+struct PredictorLoop: ~Copyable {
+    /// The most starts of one layer that are followed at the same time.
+    private static let maximumBrief = 256
+    /// Packets of one turn.
+    private static let maximumReplies = 256
+
+    /// The command that the analyzer works at.
+    private struct Turn {
+        let key: PredictionKey
+        let command: AnalyzerCommand
+        let began: MonotonicTime
+        let processorTime: UInt64
+        var replies = 0
+    }
+
+    private enum Phase {
+        /// The process has not spoken yet.
+        case starting(MonotonicTime)
+        case idle
+        case working(Turn)
+    }
+
+    private let options: PredictorOptions
+    private let mail: Guarded<Predictor.Mail>
+    private let bell: Predictor.Bell
+    private let report: @Sendable (AnalyzerFailure) -> Void
+    private var throttle: RestartThrottle
+    private var link: AnalyzerLink?
+    private var phase = Phase.idle
+    private var starts: [PredictionKey: FollowedStart] = [:]
+    /// The order of turns.
+    private var rotation: [PredictionKey] = []
+    private var lastNumber: UInt32 = 0
+    private var buffer = [UInt8](repeating: 0, count: AnalyzerPacket.maximumSize)
+
+    init(
+        _ options: PredictorOptions, _ mail: Guarded<Predictor.Mail>, _ bell: Predictor.Bell,
+        _ report: @escaping @Sendable (AnalyzerFailure) -> Void
+    ) {
+        self.options = options
+        self.mail = mail
+        self.bell = bell
+        self.report = report
+        throttle = RestartThrottle(
+            first: options.firstDelay, longest: options.longestDelay, soundAfter: options.soundAfter)
+    }
+
+    mutating func run() {
+        while true {
+            bell.silence()
+            let (events, isChanged, isClosed) = mail.withLock { mail in
+                defer { (mail.events, mail.isChanged, mail.isSignalled) = ([], false, false) }
+                return (mail.events, mail.isChanged, mail.isClosed)
+            }
+            if isClosed { break }
+            let now = MonotonicTime.now()
+            for event in events { apply(event, now) }
+            if isChanged { for key in starts.keys { starts[key]?.observe(now) } }
+            expire(now)
+            startAnalyzer(now)
+            startTurn()
+            publish()
+            wait()
+            receive()
+            watch()
+        }
+        _ = link.take()?.end()
+        starts = [:]
+        publish()
+    }
+
+    // MARK: - Events
+
+    private mutating func apply(_ event: Predictor.Event, _ now: MonotonicTime) {
+        switch event {
+        case .begin(let key, let subject, let reads, let isBrief, let handler):
+            drop(key)
+            let others = starts.values.count { $0.isBrief == isBrief }
+            guard others < (isBrief ? Self.maximumBrief : options.maximumStarts) else { return }
+            guard options.program != nil else { return lose(.unavailable, handler) }
+            starts[key] = FollowedStart(
+                subject: subject, reads: reads, isBrief: isBrief, maximumBytes: options.maximumBytes, now: now,
+                handler: handler)
+            rotation.append(key)
+            mail.withLock { $0.statistics.starts += isBrief ? 0 : 1 }
+            starts[key]?.observe(now)
+        case .configure(let key, let start): starts[key]?.configure(start)
+        case .order(let key): starts[key]?.requestOrder()
+        case .proceed(let key):
+            starts[key]?.requestSettled()
+            starts[key]?.observe(now)
+            if !isWorking(at: key) { starts[key]?.settleIfIdle() }
+        case .end(let key): drop(key)
+        }
+    }
+
+    private func isWorking(at key: PredictionKey) -> Bool {
+        if case .working(let turn) = phase { turn.key == key } else { false }
+    }
+
+    private mutating func expire(_ now: MonotonicTime) {
+        let (quiet, longest) = (options.quiet.wholeNanoseconds, options.longest.wholeNanoseconds)
+        for (key, start) in starts where start.isOver(now, quiet: quiet, longest: longest) { drop(key) }
+    }
+
+    /// Forgets a start here and in the analyzer.
+    private mutating func drop(_ key: PredictionKey) {
+        guard let start = starts.removeValue(forKey: key) else { return }
+        rotation.removeAll { $0 == key }
+        start.reads?.onTouch(nil)
+        guard let number = start.number, link != nil else { return }
+        do throws(Errno) {
+            try link?.send(.end(start: number), timeout: 0)
+        } catch {
+            // An analyzer that does not read is dealt with at its turn; then everything in it goes.
+        }
+    }
+
+    private func lose(_ reason: PredictionLoss, _ handler: Predictor.Handler) {
+        mail.withLock { $0.statistics.lost[reason, default: 0] += 1 }
+        handler(.lost(reason))
+    }
+
+    private func publish() {
+        let (count, isRunning, failures) = (starts.count, link != nil, throttle.failures)
+        mail.withLock { mail in
+            mail.statistics.following = count
+            mail.statistics.isRunning = isRunning
+            mail.statistics.failures = failures
+            mail.isFollowing = count > 0 || !mail.events.isEmpty
+        }
+    }
+
+    // MARK: - The process
+
+    private mutating func startAnalyzer(_ now: MonotonicTime) {
+        guard link == nil, options.startsEarly || !starts.isEmpty, let program = options.program,
+            now >= throttle.allowedAt
+        else { return }
+        throttle.started(at: now)
+        do throws(Errno) {
+            link = try AnalyzerLink(program: program)
+            phase = .starting(now)
+        } catch {
+            fail(.unavailable, "cannot start \(program): \(error)")
+        }
+    }
+
+    /// Ends the analyzer. The start at hand loses its prediction, the others wait for the next analyzer.
+    ///
+    /// - Parameter reason: `nil` when the way in which it ended says it.
+    private mutating func fail(_ reason: PredictionLoss?, _ what: String) {
+        let now = MonotonicTime.now()
+        var details = what
+        var reason = reason ?? .crash
+        if let end = link.take()?.end() {
+            switch end {
+            case .exited(let code): details += ", exit code \(code)"
+            case .killed(let signal):
+                if reason == .crash, signal == SIGKILL || signal == SIGXCPU { reason = .limit }
+                if reason == .crash { details += ", signal \(signal)" }
+            }
+        }
+        var (lost, isUnusable) = (nil as PredictionKey?, true)
+        switch phase {
+        case .working(let turn): (lost, isUnusable) = (turn.key, false)
+        case .idle: isUnusable = reason == .unavailable
+        case .starting: break
+        }
+        phase = .idle
+        throttle.failed(at: now)
+        for key in starts.keys { starts[key]?.forgetAnalyzer() }
+        report(AnalyzerFailure(reason: reason, details: details, losesStart: lost.map { starts[$0] != nil } ?? false))
+        if let lost, let start = starts[lost] {
+            drop(lost)
+            lose(reason, start.handler)
+        } else if isUnusable {
+            // Nobody waits for an analyzer that may never start; containers may still find one.
+            for (key, start) in starts where start.subject.includesPresent || start.isBrief {
+                drop(key)
+                lose(.unavailable, start.handler)
+            }
+        }
+    }
+
+    // MARK: - Turns
+
+    private mutating func startTurn() {
+        guard link != nil, case .idle = phase else { return }
+        for _ in 0..<rotation.count {
+            // The first in the rotation goes to its end, whether it has something to say or not.
+            guard let key = rotation.first else { return }
+            rotation.removeFirst()
+            rotation.append(key)
+            guard starts[key]?.hasWork == true, let number = open(key) else { continue }
+            guard let command = starts[key]?.nextCommand(number) else { continue }
+            let turn = Turn(
+                key: key, command: command, began: .now(), processorTime: link?.processorTime ?? 0)
+            phase = .working(turn)
+            send(command)
+            return
+        }
+    }
+
+    /// Tells the analyzer of a start, and returns the number of the start there.
+    private mutating func open(_ key: PredictionKey) -> UInt32? {
+        guard let start = starts[key] else { return nil }
+        if let number = start.number { return number }
+        lastNumber &+= 1
+        let number = lastNumber
+        do {
+            let tree = try start.subject.openTree()
+            let begin = AnalyzerCommand.begin(
+                start: number, layers: start.subject.layers.count, treeSize: try Sys.fstat(tree.raw).size,
+                speculates: !start.subject.includesPresent)
+            try link?.send(begin, tree.raw, timeout: options.turnTime.wholeNanoseconds)
+            for layer in start.subject.layers {
+                let content = try layer.openContent()
+                try link?.send(
+                    .layer(start: number, extentsSpanFiles: layer.chunks.windows != nil), content.raw,
+                    timeout: options.turnTime.wholeNanoseconds)
+            }
+        } catch {
+            drop(key)
+            lose(.unavailable, start.handler)
+            return nil
+        }
+        starts[key]?.number = number
+        return number
+    }
+
+    private mutating func send(_ command: AnalyzerCommand) {
+        do throws(Errno) {
+            try link?.send(command, timeout: options.turnTime.wholeNanoseconds)
+        } catch {
+            fail(nil, "cannot send: \(error)")
+        }
+    }
+
+    private mutating func receive() {
+        while link != nil {
+            do {
+                guard let count = try link?.receive(into: &buffer) else { return }
+                guard count > 0 else { return fail(nil, "ended") }
+                try take(try AnalyzerReply(decoding: buffer[..<count]))
+            } catch {
+                return fail(error is MalformedPacket ? .violation : nil, "cannot receive: \(error)")
+            }
+            // One turn at a time, so that other events are seen between them.
+            if case .idle = phase { return }
+        }
+    }
+
+    private mutating func take(_ reply: AnalyzerReply) throws {
+        switch (phase, reply) {
+        case (.starting, .ready):
+            phase = .idle
+            return
+        case (.starting, .unconfined(let code)):
+            return fail(.unavailable, "cannot be confined: \(Errno(rawValue: code))")
+        case (.working(var turn), _):
+            turn.replies += 1
+            guard turn.replies <= Self.maximumReplies else { throw MalformedPacket() }
+            phase = .working(turn)
+            try take(reply, in: turn)
+        default: throw MalformedPacket()
+        }
+    }
+
+    private mutating func take(_ reply: AnalyzerReply, in turn: Turn) throws(MalformedPacket) {
+        // A start that has ended meanwhile is answered in vain.
+        let number = turn.command.start
+        switch reply {
+        case .runs(number, let runs): try starts[turn.key]?.accept(runs)
+        case .waits(number, let waits): try starts[turn.key]?.accept(waits)
+        case .order(number, let inodes): try starts[turn.key]?.accept(order: inodes)
+        case .done(number):
+            phase = .idle
+            guard let start = starts[turn.key], start.number == number else { return }
+            if start.isBrief {
+                start.handler(.settled)
+                return drop(turn.key)
+            }
+            starts[turn.key]?.observe(.now())
+            starts[turn.key]?.endTurn(turn.command)
+        default: throw MalformedPacket()
+        }
+    }
+
+    // MARK: - Time
+
+    /// Ends an analyzer that takes too long.
+    private mutating func watch() {
+        guard link != nil else { return }
+        let now = MonotonicTime.now()
+        switch phase {
+        case .idle: break
+        case .starting(let began):
+            if now.since(began) >= options.startTime.wholeNanoseconds { fail(.unavailable, "did not answer") }
+        case .working(let turn):
+            let taken = link?.processorTime ?? 0
+            let processorTime = taken - min(taken, turn.processorTime)
+            if processorTime >= options.turnProcessorTime.wholeNanoseconds
+                || now.since(turn.began) >= options.turnTime.wholeNanoseconds
+            {
+                fail(.hang, "took \(processorTime / 1_000_000) ms of processor time")
+            }
+        }
+    }
+
+    /// Waits for a packet, the bell, or the time of the next look.
+    private mutating func wait() {
+        let socket = link?.raw
+        let timeout: Int32
+        if case .idle = phase {
+            timeout = idleTimeout(isRunning: socket != nil)
+        } else {
+            // The watchdog looks now and then.
+            timeout = 50
+        }
+        var ends = [pollfd(fd: bell.raw, events: Int16(POLLIN), revents: 0)]
+        if let socket { ends.append(pollfd(fd: socket, events: Int16(POLLIN), revents: 0)) }
+        _ = poll(&ends, nfds_t(ends.count), timeout)
+    }
+
+    /// Milliseconds that the thread may sleep when no turn is under way.
+    private func idleTimeout(isRunning: Bool) -> Int32 {
+        if isRunning, starts.values.contains(where: { $0.hasWork }) { return 0 }
+        if !isRunning, options.program != nil, options.startsEarly || !starts.isEmpty {
+            return Int32(clamping: min(throttle.allowedAt.since(.now()) / 1_000_000 + 1, 1000))
+        }
+        // Once a second it looks for starts that are over.
+        return starts.isEmpty ? -1 : 1000
+    }
+}
+
+extension AnalyzerCommand {
+    /// The start that the command is about.
+    var start: UInt32 {
+        switch self {
+        case .begin(let start, _, _, _), .layer(let start, _), .configure(let start, _), .touched(let start, _),
+            .present(let start, _), .order(let start), .end(let start):
+            start
+        }
+    }
+}

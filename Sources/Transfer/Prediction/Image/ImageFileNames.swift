@@ -1,0 +1,67 @@
+import Base
+import LayerIndex
+
+/// The paths of a tree's regular files by their numbers. One walk notes the directory of each file; the names are read
+/// on demand.
+struct ImageFileNames {
+    /// The bound on files and on directories.
+    private static let maximum = 1 << 20
+
+    private let tree: TreeImage
+    private let budget: WorkBudget
+    private var directories: [(parent: Int32, inode: UInt64)] = []
+    private var files: [UInt64: Int32] = [:]
+
+    /// Walks the tree. Files beyond the bound have no path.
+    init(_ image: ImageFiles) {
+        tree = image.tree
+        budget = image.budget
+        directories.append((0, tree.rootInode))
+        // A tree whose directories contain themselves would never end.
+        var seen: Set<UInt64> = [tree.rootInode]
+        var index = 0
+        while index < directories.count, files.count < Self.maximum, !budget.isSpent {
+            let directory = directories[index].inode
+            try? tree.forEachEntry(directory) { name, child, type, _ in
+                guard budget.spend() else { return false }
+                if type == FileKind.directory.rawValue {
+                    let isLink = name.count <= 2 && name.allSatisfy { $0 == UInt8(ascii: ".") }
+                    if !isLink, directories.count < Self.maximum, seen.insert(child).inserted {
+                        directories.append((Int32(index), child))
+                    }
+                } else if type == FileKind.regular.rawValue, files[child] == nil {
+                    files[child] = Int32(index)
+                }
+                return files.count < Self.maximum
+            }
+            index += 1
+        }
+    }
+
+    /// Returns the path of the file `inode`, with a leading slash.
+    func path(of inode: UInt64) -> String? {
+        guard var index = files[inode].map(Int.init) else { return nil }
+        var (child, names, length) = (inode, [String](), 0)
+        // A directory stands behind its parent in the list, so this ends at the root.
+        while let name = name(of: child, in: directories[index].inode), length <= ImagePath.longest {
+            names.append(name)
+            length += name.utf8.count + 1
+            guard index > 0 else { return "/" + names.reversed().joined(separator: "/") }
+            child = directories[index].inode
+            index = Int(directories[index].parent)
+        }
+        return nil
+    }
+
+    private func name(of child: UInt64, in directory: UInt64) -> String? {
+        var found: String?
+        try? tree.forEachEntry(directory) { name, inode, _, _ in
+            guard budget.spend() else { return false }
+            guard inode == child else { return true }
+            found = String(validating: name, as: UTF8.self)
+            if found == "." || found == ".." { found = nil }
+            return found == nil
+        }
+        return found
+    }
+}

@@ -1,0 +1,39 @@
+import Base
+import Glibc
+import Linux
+import Synchronization
+import SystemPackage
+
+/// The role in which a program analyzes files of images for another process.
+public enum Analyzer {
+    /// The first argument of a process in this role.
+    static let role = "rivulet-analyzer"
+
+    /// The bounds of an analyzer. A start takes some megabytes; trees are mapped files, which count as address space
+    /// only.
+    static let limits = ConfinedProcess.Limits(
+        memory: 384 << 20, addressSpace: 16 << 30, descriptors: 16_384, processorSeconds: 3600)
+
+    private static let isReady = Atomic(false)
+
+    /// True when this program can take the role if it is started again.
+    static var isAvailable: Bool { isReady.load(ordering: .relaxed) }
+
+    /// Runs as an analyzer and does not return, when this process was started as one. To be called first thing in
+    /// `main`: before there is a second thread, and before the process holds anything that an analyzer must not have.
+    ///
+    /// - Parameter extra: analyzers beside the standard ones.
+    public static func runIfRequested(adding extra: [any FileAnalyzer] = []) {
+        isReady.store(true, ordering: .relaxed)
+        guard CommandLine.arguments.first == role else { return }
+        let socket = PacketSocket(OwnedDescriptor(taking: 0))
+        do throws(Errno) {
+            try ConfinedProcess.confine(limits)
+        } catch {
+            try? socket.send(AnalyzerReply.unconfined(error.rawValue).encoded, waits: true)
+            _exit(71)
+        }
+        var server = AnalyzerServer(socket, FileAnalyzers.standard + extra)
+        _exit(server.run())
+    }
+}

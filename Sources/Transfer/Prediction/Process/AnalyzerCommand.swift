@@ -1,0 +1,98 @@
+import Base
+
+/// A packet from the client to the analyzer.
+public enum AnalyzerCommand: Equatable, Sendable {
+    /// Opens a start; the packet brings the tree. Its layers follow, each with its own packet. Not answered.
+    case begin(start: UInt32, layers: Int, treeSize: UInt64, speculates: Bool)
+    /// The next layer of a start, from the bottom; the packet brings its content. Not answered.
+    case layer(start: UInt32, extentsSpanFiles: Bool)
+    case configure(start: UInt32, ContainerStart)
+    /// The process has read from these files for the first time.
+    case touched(start: UInt32, [UInt64])
+    /// The parts with these tokens have come.
+    case present(start: UInt32, [UInt32])
+    /// Asks for the order of the files.
+    case order(start: UInt32)
+    /// Forgets a start. Not answered.
+    case end(start: UInt32)
+
+    /// The packet.
+    public var encoded: [UInt8] {
+        switch self {
+        case .begin(let start, let layers, let treeSize, let speculates):
+            AnalyzerPacket.writing(1, start) { bytes in
+                bytes.appendLittleEndian(UInt16(truncatingIfNeeded: layers))
+                bytes.appendLittleEndian(treeSize)
+                bytes.append(speculates ? 1 : 0)
+            }
+        case .layer(let start, let extentsSpanFiles):
+            AnalyzerPacket.writing(2, start) { $0.append(extentsSpanFiles ? 1 : 0) }
+        case .configure(let start, let configuration):
+            AnalyzerPacket.writing(3, start) { bytes in
+                bytes.append(list: configuration.arguments) { $0.append(text: $1) }
+                bytes.append(list: configuration.environment) { $0.append(text: $1) }
+                bytes.append(text: configuration.workingDirectory)
+            }
+        case .touched(let start, let inodes):
+            AnalyzerPacket.writing(4, start) { $0.append(list: inodes) { $0.appendLittleEndian($1) } }
+        case .present(let start, let tokens):
+            AnalyzerPacket.writing(5, start) { $0.append(list: tokens) { $0.appendLittleEndian($1) } }
+        case .order(let start): AnalyzerPacket.writing(6, start)
+        case .end(let start): AnalyzerPacket.writing(7, start)
+        }
+    }
+
+    /// Reads a packet.
+    public init(decoding bytes: ArraySlice<UInt8>) throws(MalformedPacket) {
+        var reader = AnalyzerPacket.Reader(bytes)
+        let kind = try reader.integer(UInt8.self)
+        let start = try reader.integer(UInt32.self)
+        switch kind {
+        case 1:
+            self = .begin(
+                start: start, layers: Int(try reader.integer(UInt16.self)), treeSize: try reader.integer(),
+                speculates: try reader.flag())
+        case 2: self = .layer(start: start, extentsSpanFiles: try reader.flag())
+        case 3:
+            let arguments = try reader.list { (reader) throws(MalformedPacket) in try reader.text() }
+            let environment = try reader.list { (reader) throws(MalformedPacket) in try reader.text() }
+            self = .configure(
+                start: start,
+                ContainerStart(
+                    arguments: arguments, environment: environment, workingDirectory: try reader.text()))
+        case 4:
+            self = .touched(
+                start: start, try reader.list { (reader) throws(MalformedPacket) in try reader.integer(UInt64.self) })
+        case 5:
+            self = .present(
+                start: start, try reader.list { (reader) throws(MalformedPacket) in try reader.integer(UInt32.self) })
+        case 6: self = .order(start: start)
+        case 7: self = .end(start: start)
+        default: throw MalformedPacket()
+        }
+        try reader.end()
+    }
+}
+
+extension ContainerStart {
+    /// Bytes of all texts in a packet, and of one variable.
+    private static let maximumBytes = 40 << 10
+    private static let maximumVariable = 8 << 10
+    private static let maximumArguments = 65
+
+    /// The part that predictions use, small enough for one packet.
+    var bounded: ContainerStart {
+        var left = Self.maximumBytes
+        func cut(_ text: some StringProtocol, _ limit: Int) -> String {
+            let text = String(decoding: text.utf8.prefix(min(limit, left)), as: UTF8.self)
+            left -= min(left, text.utf8.count)
+            return text
+        }
+        let workingDirectory = cut(workingDirectory, ImagePath.longest)
+        let variables = ["PATH", "LD_LIBRARY_PATH", "NODE_PATH"].compactMap { name in
+            variable(name).map { "\(name)=\(cut($0, Self.maximumVariable))" }
+        }
+        let arguments = arguments.prefix(Self.maximumArguments).map { cut($0, .max) }
+        return ContainerStart(arguments: arguments, environment: variables, workingDirectory: workingDirectory)
+    }
+}

@@ -1,0 +1,105 @@
+import Base
+
+/// A packet that no analyzer or client of this version sends.
+public struct MalformedPacket: Error {}
+
+/// The fields of packets between a client and an analyzer.
+///
+/// A packet is little-endian: a byte for the kind, four for the start, then the fields of the kind. Lists begin with
+/// their count in two bytes, texts with their length in four. Both ends take the other for hostile.
+enum AnalyzerPacket {
+    /// Bytes in the largest packet. Both ends have a buffer of this size.
+    static let maximumSize = 60 << 10
+    /// Items in one packet; the largest item has 26 bytes.
+    static let maximumItems = 2048
+
+    /// Reads the fields of a packet, each checked against its end.
+    struct Reader {
+        private let bytes: ArraySlice<UInt8>
+        private var position: Int
+
+        init(_ bytes: ArraySlice<UInt8>) {
+            self.bytes = bytes
+            position = bytes.startIndex
+        }
+
+        mutating func integer<Value: FixedWidthInteger & UnsignedInteger>(
+            _ type: Value.Type = Value.self
+        ) throws(MalformedPacket) -> Value {
+            var value: Value = 0
+            for (index, byte) in try take(MemoryLayout<Value>.size).enumerated() {
+                value |= Value(truncatingIfNeeded: byte) << Value(truncatingIfNeeded: 8 * index)
+            }
+            return value
+        }
+
+        mutating func flag() throws(MalformedPacket) -> Bool {
+            switch try integer(UInt8.self) {
+            case 0: false
+            case 1: true
+            default: throw MalformedPacket()
+            }
+        }
+
+        mutating func text() throws(MalformedPacket) -> String {
+            let bytes = try take(Int(try integer(UInt32.self)))
+            guard let text = String(validating: bytes, as: UTF8.self) else { throw MalformedPacket() }
+            return text
+        }
+
+        /// A range whose end is not before its start.
+        mutating func range() throws(MalformedPacket) -> ByteRange {
+            let offset = try integer(UInt64.self)
+            let end = try integer(UInt64.self)
+            guard end >= offset else { throw MalformedPacket() }
+            return ByteRange(offset: offset, end: end)
+        }
+
+        mutating func list<Item>(
+            _ item: (inout Reader) throws(MalformedPacket) -> Item
+        ) throws(MalformedPacket) -> [Item] {
+            let count = Int(try integer(UInt16.self))
+            guard count <= maximumItems else { throw MalformedPacket() }
+            var items: [Item] = []
+            for _ in 0..<count { items.append(try item(&self)) }
+            return items
+        }
+
+        func end() throws(MalformedPacket) {
+            guard position == bytes.endIndex else { throw MalformedPacket() }
+        }
+
+        private mutating func take(_ count: Int) throws(MalformedPacket) -> ArraySlice<UInt8> {
+            guard count <= bytes.endIndex - position else { throw MalformedPacket() }
+            defer { position += count }
+            return bytes[position..<position + count]
+        }
+    }
+
+    /// Returns the bytes of a packet whose fields `body` appends.
+    static func writing(_ kind: UInt8, _ start: UInt32, _ body: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
+        var bytes = [kind]
+        bytes.appendLittleEndian(start)
+        body(&bytes)
+        return bytes
+    }
+}
+
+extension [UInt8] {
+    mutating func append(text: String) {
+        appendLittleEndian(UInt32(truncatingIfNeeded: text.utf8.count))
+        append(contentsOf: text.utf8)
+    }
+
+    mutating func append(_ range: ByteRange) {
+        appendLittleEndian(range.offset)
+        appendLittleEndian(range.end)
+    }
+
+    /// Appends a list of at most ``AnalyzerPacket/maximumItems`` items.
+    mutating func append<Item>(list: [Item], _ item: (inout [UInt8], Item) -> Void) {
+        let list = list.prefix(AnalyzerPacket.maximumItems)
+        appendLittleEndian(UInt16(truncatingIfNeeded: list.count))
+        for element in list { item(&self, element) }
+    }
+}

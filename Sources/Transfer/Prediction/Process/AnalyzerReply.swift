@@ -1,0 +1,74 @@
+import Base
+
+/// A packet from the analyzer to the client. A command is answered by any number of findings, then by ``done(start:)``.
+public enum AnalyzerReply: Equatable, Sendable {
+    /// The process is confined and waits for commands.
+    case ready
+    /// The process could not be confined: errno.
+    case unconfined(Int32)
+    case runs(start: UInt32, [StartPrediction.Run])
+    case waits(start: UInt32, [StartPrediction.Wait])
+    case order(start: UInt32, [UInt64])
+    case done(start: UInt32)
+
+    /// The packet.
+    public var encoded: [UInt8] {
+        switch self {
+        case .ready: AnalyzerPacket.writing(1, 0)
+        case .unconfined(let code):
+            AnalyzerPacket.writing(2, 0) { $0.appendLittleEndian(UInt32(truncatingIfNeeded: code)) }
+        case .runs(let start, let runs):
+            AnalyzerPacket.writing(3, start) { bytes in
+                bytes.append(list: runs) { bytes, run in
+                    bytes.appendLittleEndian(UInt16(truncatingIfNeeded: run.layer))
+                    bytes.append(run.content)
+                    bytes.appendLittleEndian(run.inode)
+                }
+            }
+        case .waits(let start, let waits):
+            AnalyzerPacket.writing(4, start) { bytes in
+                bytes.append(list: waits) { bytes, wait in
+                    bytes.appendLittleEndian(wait.token)
+                    bytes.appendLittleEndian(UInt16(truncatingIfNeeded: wait.layer))
+                    bytes.append(wait.content)
+                }
+            }
+        case .order(let start, let inodes):
+            AnalyzerPacket.writing(5, start) { $0.append(list: inodes) { $0.appendLittleEndian($1) } }
+        case .done(let start): AnalyzerPacket.writing(6, start)
+        }
+    }
+
+    /// Reads a packet.
+    public init(decoding bytes: ArraySlice<UInt8>) throws(MalformedPacket) {
+        var reader = AnalyzerPacket.Reader(bytes)
+        let kind = try reader.integer(UInt8.self)
+        let start = try reader.integer(UInt32.self)
+        switch kind {
+        case 1: self = .ready
+        case 2: self = .unconfined(Int32(truncatingIfNeeded: try reader.integer(UInt32.self)))
+        case 3:
+            self = .runs(
+                start: start,
+                try reader.list { (reader) throws(MalformedPacket) in
+                    StartPrediction.Run(
+                        layer: Int(try reader.integer(UInt16.self)), content: try reader.range(),
+                        inode: try reader.integer())
+                })
+        case 4:
+            self = .waits(
+                start: start,
+                try reader.list { (reader) throws(MalformedPacket) in
+                    StartPrediction.Wait(
+                        token: try reader.integer(), layer: Int(try reader.integer(UInt16.self)),
+                        content: try reader.range())
+                })
+        case 5:
+            self = .order(
+                start: start, try reader.list { (reader) throws(MalformedPacket) in try reader.integer(UInt64.self) })
+        case 6: self = .done(start: start)
+        default: throw MalformedPacket()
+        }
+        try reader.end()
+    }
+}

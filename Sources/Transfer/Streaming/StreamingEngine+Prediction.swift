@@ -1,0 +1,54 @@
+import Base
+public import ContentStore
+public import Prediction
+public import Registry
+
+extension StreamingEngine {
+    /// Fetches chunks that a start is likely to read, in the order of their expected use.
+    public func prefetch(predicted runs: [PredictedRun]) {
+        prefetch(runs.map { ChunkRun(layer: $0.layer, chunks: $0.chunks) }, isPredicted: true)
+    }
+
+    /// Sets the one observer of new chunks. It runs on a decoding thread after chunks have been published, and must not
+    /// wait.
+    public func onChunksArrived(_ observer: @escaping @Sendable () -> Void) {
+        chunksArrived.withLock { $0 = observer }
+    }
+}
+
+extension Predictor {
+    /// Follows the start of a container of a chain: `engine` fetches what it is likely to read next.
+    ///
+    /// - Parameters:
+    ///   - chain: names the prediction.
+    ///   - subject: the chain's layers and tree.
+    ///   - touches: the container's reads.
+    public func follow(
+        _ chain: PredictionKey, _ subject: PredictionSubject, touches: TouchLog, engine: StreamingEngine
+    ) {
+        begin(chain, of: subject, reads: touches) { [weak engine] event in
+            if case .runs(let runs) = event { engine?.prefetch(predicted: runs) }
+        }
+        // It runs in a reader's way, and only wakes the predictor's thread.
+        touches.onTouch { [weak self] in self?.wake() }
+    }
+
+    /// Fetches what a container that runs `start` reads first, as far as one layer tells: the others are not open yet,
+    /// and the link has nothing else to do. Files that another layer covers come in vain.
+    public func predict(_ start: ContainerStart, in layer: StoredLayer, engine: StreamingEngine) {
+        let key = PredictionKey.unique()
+        begin(key, of: PredictionSubject(layer: layer), isBrief: true) { [weak engine] event in
+            if case .runs(let runs) = event { engine?.prefetch(predicted: runs) }
+        }
+        configure(key, start)
+    }
+}
+
+extension ContainerStart {
+    /// The process that an image's configuration names.
+    public init(_ configuration: ImageConfiguration) {
+        self.init(
+            arguments: configuration.entrypoint + configuration.command, environment: configuration.environment,
+            workingDirectory: configuration.workingDirectory.isEmpty ? "/" : configuration.workingDirectory)
+    }
+}

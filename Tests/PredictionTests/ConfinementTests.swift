@@ -1,0 +1,25 @@
+import LazyFixtures
+import Testing
+
+struct ConfinementTests {
+    /// EPERM from the filter, EMFILE from nowhere: the kernel must not kill the process either.
+    @Test("denies every call but reading and answering, with an error")
+    func deniesCalls() throws {
+        let result = try Child.run([try BuiltProgram.path("HostileAnalyzer"), "probe"])
+        #expect(result.exitCode == 0, "\(result.text)")
+        #expect(
+            result.text == """
+                open 1
+                create 1
+                socket 1
+                execve 1
+                spawn 1
+                kill 1
+                chmod 1
+                executable 1
+                memory 12
+                write 0
+
+                """)
+    }
+}
