@@ -93,7 +93,8 @@ let upperHalf: [Target] =
     + module(
         "Transfer", "Streaming",
         [
-            "Base", "Linux", "Codecs", "LayerIndex", "ContentStore", "Prediction", "Planner", "Registry", nio, logging,
+            "Base", "Linux", "Concurrency", "Codecs", "LayerIndex", "ContentStore", "Prediction", "Planner", "Registry",
+            nio, logging,
             system,
         ], tests: ["TestSupport", "TestRegistry", "LazyFileSystem", "LazyFixtures"])
     + module(
@@ -105,7 +106,8 @@ let upperHalf: [Target] =
     + module(
         "Artifacts", "Conversion",
         [
-            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Prediction", "Planner",
+            "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Prediction",
+            "Planner",
             "Registry", "Streaming", "Artifacts", "HTTPAPI", sqlite, lifecycle, nio, nioPosix, logging, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
@@ -165,7 +167,8 @@ let parsers: [Target] = [
     .target(
         name: "Streaming", dependencies: ["Base", "Registry"], path: "Sources/Transfer/Streaming",
         sources: [
-            "Pack/StartupPack.swift", "Profile/Profile.swift", "Profile/ProfileFile.swift", "StreamingError.swift",
+            "Pack/StartupPack.swift", "Profile/Profile.swift", "Profile/ProfileFile.swift",
+            "Common/StreamingError.swift",
         ], swiftSettings: settings),
     .target(
         name: "NodeDatabase", dependencies: ["Base"], path: "Sources/Node/NodeDatabase",

@@ -210,7 +210,7 @@ import Testing
     /// Does not wait for readers.
     private static let eager = {
         var configuration = StreamingConfiguration()
-        configuration.planner.fillDelay = 0
+        configuration.planner.fillDelay = .zero
         return configuration
     }()
 

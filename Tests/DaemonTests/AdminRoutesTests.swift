@@ -54,7 +54,7 @@ extension AdminRoutes {
         try withTemporaryDirectory { directory in
             let state = try StateDatabase(root: directory)
             let page = MetricsPage()
-            page.addSource { [("bytes_total", [], 42)] }
+            page.addSource { [.counter("bytes_total", 42, help: "Bytes.")] }
             let routes = AdminRoutes(page: page, profiles: ProfileRecords(state)) { true }
             let answer = routes.answer("GET", "/metrics", [])
             #expect(answer.status == 200)

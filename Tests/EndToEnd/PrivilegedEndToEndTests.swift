@@ -133,7 +133,7 @@ struct PrivilegedEndToEndTests {
             #expect(pod.output().contains("\(file.digest.hex)  \(file.path)"))
             let metrics = try await daemon.metrics()
             #expect(metrics["rivulet_startup_packs_total"] == 1)
-            #expect(metrics["rivulet_startup_packs_given_up_total"] == 0)
+            #expect(metrics["rivulet_startup_packs_abandoned_total"] == 0)
             // Its bytes are random, like those of the others: it was not fetched from its layer.
             let ranges = node.relay.record.requests.filter { $0.range != nil }
             #expect(ranges.reduce(0) { $0 + $1.bytes } < UInt64(TestImages.bulkFileSize) / 4)
@@ -146,7 +146,7 @@ struct PrivilegedEndToEndTests {
     func verifiesCompleteLayersAgainstTheirImage(withPack: Bool) async throws {
         var bytes: [UInt64] = []
         for isAudited in [false, true] {
-            let said = isAudited ? "layer is audited" : "layer is complete"
+            let said = isAudited ? "layer is audited" : "layer complete"
             bytes.append(try await completed(withPack, "[trust]\naudit_artifacts = \(isAudited)\n", said: said))
         }
         // The pack contains one of the files, which is read for the audit.

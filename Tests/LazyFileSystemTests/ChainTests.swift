@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 @Suite struct ChainTests {
-    @Test func slotsBelongToOneChainForEver() throws {
+    @Test func neverReusesASlot() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var one = LayerFixture()
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func aMergedChainHasNoWhiteouts() throws {
+    @Test func hidesWhiteouts() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var lower = LayerFixture()
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func capacityIsTheStoresOwn() throws {
+    @Test func reportsTheStoresCapacity() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()

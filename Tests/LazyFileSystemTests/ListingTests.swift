@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ListingTests {
     @Test(arguments: [1, 2, 7, Int.max])
-    func everyNameComesOnceWhateverThePieces(step: Int) throws {
+    func listsEachNameOnce(step: Int) throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func cookiesStayGood() throws {
+    @Test func keepsCookiesValid() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    @Test func rootListsChainsAndContentFilesOfTheirLayers() throws {
+    @Test func listsChainsAndContentFiles() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var shared = LayerFixture()
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func aListingGoesOnWhileChainsComeAndGo() throws {
+    @Test func continuesAListingWhileChainsChange() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var ids: [UInt32: Digest] = [:]
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func changesAreTold() throws {
+    @Test func reportsChanges() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let seen = Guarded<[String]>([])
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func extendedAttributesFollowTheSystemCalls() throws {
+    @Test func followsTheSystemCallsForExtendedAttributes() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let capability: [UInt8] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]

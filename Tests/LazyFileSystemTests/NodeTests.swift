@@ -11,13 +11,13 @@ import Testing
     static let pairs: [(UInt32, UInt64)] = [(0, 1), (1, 36), (1 << 24 - 1, 1 << 40 - 1), (7, 0)]
 
     @Test(arguments: pairs)
-    func idsArePairsOfSlotAndInode(slot: UInt32, nid: UInt64) throws {
+    func composesIDsOfSlotAndInode(slot: UInt32, nid: UInt64) throws {
         let node = try #require(NodeID(slot: slot, nid: nid))
         #expect(node.slot == slot && node.nid == nid)
         #expect(NodeID(rawValue: node.rawValue) == node)
     }
 
-    @Test func idsThatDoNotFitAreRefused() {
+    @Test func refusesOversizedIDs() {
         #expect(NodeID(slot: 1 << 24, nid: 1) == nil)
         #expect(NodeID(slot: 1, nid: 1 << 40) == nil)
     }
@@ -35,7 +35,7 @@ import Testing
         return layer
     }
 
-    @Test func statusesAreThoseOfTheTree() throws {
+    @Test func reportsTheTreesAttributes() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             try fixture.mount([Self.sample()], slot: 5)
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func idsAndGenerationsSurviveARestart() throws {
+    @Test func keepsIDsAndGenerationsOverARestart() throws {
         let ids = try (0..<2).map { _ in
             try withTemporaryDirectory { directory in
                 let fixture = try StoreFixture(root: directory)
@@ -71,7 +71,7 @@ import Testing
         #expect(ids[0][2] != 0)
     }
 
-    @Test func absenceInATreeIsForEverAndInTheRootIsNot() throws {
+    @Test func cachesAbsenceInTreesOnly() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let (id, _) = try fixture.mount([Self.sample()])
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func dotsAreFoundForFileHandles() throws {
+    @Test func findsDotsForFileHandles() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let (id, _) = try fixture.mount([Self.sample()])
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func wrongKindsGiveTheirOwnErrors() throws {
+    @Test func reportsWrongKinds() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let (id, _) = try fixture.mount([Self.sample()])

@@ -8,7 +8,7 @@ import SystemPackage
 import Testing
 
 @Suite struct ReadTests {
-    /// Bytes that differ from place to place.
+    /// Returns bytes that depend on their position.
     static func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761 + seed) >> 7) }
     }
@@ -50,7 +50,7 @@ import Testing
         }
 
     @Test(arguments: matrix)
-    func everyRangeGivesItsBytesAndAsksForItsChunksOnly(size: Int, inner: Int, base: Base, file: Int) throws {
+    func readsEveryRangeWithItsChunksOnly(size: Int, inner: Int, base: Base, file: Int) throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func aReadThatIsPartlyThereIsAMissFromTheFirstGap() throws {
+    @Test func missesFromTheFirstGap() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test(arguments: [UInt64(10), 11, 4096, .max, .max - 3])
-    func pastTheEndThereIsNothing(offset: UInt64) throws {
+    func readsNothingPastTheEnd(offset: UInt64) throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func contentFilesAreTheContentSpace() throws {
+    @Test func servesTheContentSpaceAsFiles() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    @Test func readersAreNotedWhenTheirChunksChange() throws {
+    @Test func reportsReadsOfOtherChunks() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -149,7 +149,7 @@ import Testing
         }
     }
 
-    @Test func lostBytesAreFetchedAgainOnce() throws {
+    @Test func refetchesUnreadableBytesOnce() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -167,7 +167,7 @@ import Testing
         }
     }
 
-    @Test func bytesThatStayLostAreAnError() throws {
+    @Test func failsWhenBytesStayUnreadable() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()
@@ -196,7 +196,7 @@ import Testing
         }
     }
 
-    @Test func aLayerOutlivesItsChainWhileAReadWaits() throws {
+    @Test func keepsALayerAliveWhileAReadWaits() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             var layer = LayerFixture()

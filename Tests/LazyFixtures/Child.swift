@@ -14,7 +14,7 @@ public final class Child: Sendable {
 
     /// The outcome of a finished program.
     public struct Result: Sendable {
-        /// As waitpid(2) gives it.
+        /// The status, as waitpid(2) returns it.
         public let status: Int32
         /// Standard output and error.
         public let output: [UInt8]
@@ -27,7 +27,7 @@ public final class Child: Sendable {
     public let pid: Int32
     private let output: OwnedDescriptor
 
-    /// Starts `arguments`; the first is looked up in PATH.
+    /// Starts a program, which is looked up in PATH.
     public init(_ arguments: [String]) throws {
         var ends: [Int32] = [-1, -1]
         // A socket pair, for it can be made with close-on-exec at once: other tests start programs too.
@@ -59,7 +59,7 @@ public final class Child: Sendable {
         self.pid = pid
     }
 
-    /// Waits for the end of the program and its output; after `seconds` it is killed.
+    /// Waits for the end of the program and of its output; kills it after `seconds`.
     public func wait(seconds: UInt64 = 30) throws -> Result {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         var bytes: [UInt8] = []

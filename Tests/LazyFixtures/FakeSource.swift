@@ -4,18 +4,18 @@ import LayerIndex
 import LazyFileSystem
 import Linux
 
-/// A chunk source that takes chunks from blobs in memory, when and how a test says.
+/// A chunk source that publishes chunks from blobs in memory when the test says so.
 public final class FakeSource: ChunkSource {
     /// The fate of a demand.
     public enum Mode: Sendable {
-        /// Answered before `demand` returns.
+        /// Complete before `demand` returns.
         case atOnce
-        /// Kept until ``release()``.
+        /// Hold until ``release()``.
         case held
         case failing(String)
-        /// Says that the chunks are there, and publishes nothing.
+        /// Report success without publishing anything.
         case lying
-        /// Answered by a thread of the source's own.
+        /// Complete on the source's own thread.
         case later
     }
 
@@ -53,17 +53,18 @@ public final class FakeSource: ChunkSource {
         state.withLock { $0.blobs[digest] = blob }
     }
 
-    /// Demands so far.
+    /// The demands so far.
     public var requests: [Request] { state.withLock { $0.requests } }
     /// The reads that the file system reported.
     public var notes: [Request] { state.withLock { $0.notes } }
-    /// Demands that wait for ``release()``.
+    /// The demands that wait for ``release()``.
     public var pendingCount: Int { state.withLock { $0.pending.count } }
     public var cancelledCount: Int { state.withLock { $0.cancelled } }
-    /// Chunks that were written to the store.
+    /// The number of chunks written to the store.
     public var publishedCount: Int { state.withLock { $0.published } }
 
     /// Waits until `count` demands are held.
+    ///
     /// - Returns: false after ten seconds.
     public func waitForPending(_ count: Int) -> Bool {
         state.waitUntil(timeout: 10_000_000_000) { $0.pending.count >= count ? true : nil } ?? false
@@ -106,7 +107,7 @@ public final class FakeSource: ChunkSource {
         state.withLock { $0.notes.append(Request(layer: layer.digest, chunks: chunks)) }
     }
 
-    /// Answers everything that is held, the way `mode` says.
+    /// Completes everything that is held, as `mode` says.
     public func release(_ mode: Mode = .atOnce) {
         for id in state.withLock({ $0.pending.keys.sorted() }) { finish(id, mode) }
     }
@@ -126,7 +127,7 @@ public final class FakeSource: ChunkSource {
         }
     }
 
-    /// Writes those of `chunks` that are missing.
+    /// Writes the missing chunks of `chunks`.
     public func publish(_ layer: StoredLayer, _ chunks: Range<Int>) throws {
         let blob = state.withLock { $0.blobs[layer.digest] ?? [] }
         for index in chunks where !layer.isPresent(index) {

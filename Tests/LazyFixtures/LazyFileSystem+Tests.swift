@@ -1,7 +1,7 @@
 public import LazyFileSystem
 
 extension LazyFileSystem {
-    /// As ``lookup(_:_:)``, by a name of the test's.
+    /// Looks a name up, as ``lookup(_:_:)`` does.
     public func lookup(_ directory: NodeID, _ name: String) throws(LazyFileSystemError) -> LookupResult {
         let bytes = Array(name.utf8)
         let outcome = bytes.withUnsafeBytes { bytes in
@@ -16,7 +16,7 @@ extension LazyFileSystem {
         return status
     }
 
-    /// All names of a directory, listed from `cookie` in pieces of `step` entries.
+    /// Returns all names of a directory, listed from `cookie` in pieces of `step` entries.
     public func names(_ directory: NodeID, from cookie: UInt64 = 0, step: Int = .max) throws -> [String] {
         var names: [String] = []
         var cookie = cookie

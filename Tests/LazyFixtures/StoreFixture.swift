@@ -4,7 +4,7 @@ import LayerIndex
 public import LazyFileSystem
 import Linux
 
-/// A content store in a directory of its own, a fake source, and a file system on both.
+/// A content store in its own directory, a fake source, and a file system on both.
 public final class StoreFixture: Sendable {
     public let root: String
     public let store: ContentStore
@@ -30,6 +30,7 @@ public final class StoreFixture: Sendable {
     }
 
     /// Mounts the chain of `layers`, bottom first.
+    ///
     /// - Returns: the chain's name and its layers.
     @discardableResult
     public func mount(_ layers: [LayerFixture], slot: UInt32 = 1) throws -> (id: Digest, layers: [StoredLayer]) {
@@ -40,7 +41,7 @@ public final class StoreFixture: Sendable {
         return (id, contents)
     }
 
-    /// Brings everything.
+    /// Publishes every chunk.
     public func complete(_ layers: [StoredLayer]) throws {
         for layer in layers { try source.publish(layer, 0..<layer.chunks.chunkCount) }
     }

@@ -4,7 +4,7 @@ import Planner
 import Testing
 
 @Suite struct BackgroundTests {
-    @Test func classesGoInOrderAndFillLast() throws {
+    @Test func startsClassesInOrder() throws {
         var desk = Desk()
         let fakes = [FakeLayer(sizes: [100, 100]), FakeLayer(sizes: [100, 100])]
         let layers = fakes.map { desk.attach($0) }
@@ -12,7 +12,7 @@ import Testing
         desk.fill(layers[0])
         desk.fill(layers[1])
         let profile = desk.newRequests()
-        #expect(profile.map(\.fetchClass) == [.profile], "fill waits for what is known to be needed")
+        #expect(profile.map(\.fetchClass) == [.hint], "fill waits for what is known to be needed")
         desk.carryOut(try #require(profile.first), layers[0], fakes[0])
         let fill = desk.newRequests()
         #expect(fill.map(\.fetchClass) == [.fill, .fill])
@@ -23,7 +23,7 @@ import Testing
         #expect(!desk.planner.isFilling(layers[0]) && !desk.planner.isFilling(layers[1]))
     }
 
-    @Test func fillWaitsForTheFirstDemandAndThenOnlyForQuiet() throws {
+    @Test func startsFillAfterTheFirstDemandIsQuiet() throws {
         var configuration = PlannerConfiguration()
         configuration.eagerSmallest = 0
         var desk = Desk(configuration)
@@ -41,7 +41,7 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill])
     }
 
-    @Test func aSmallImageIsFetchedAtOnce() throws {
+    @Test func fillsASmallImageAtOnce() throws {
         var desk = Desk(PlannerConfiguration())
         let fakes = (0..<2).map { _ in
             FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 10), gap: 100 * kibibyte)
@@ -58,14 +58,14 @@ import Testing
         #expect(desk.newRequests().allSatisfy { $0.layer != layer })
     }
 
-    @Test func whatAProfileNamesMostOfIsFetchedAtOnce() throws {
+    @Test func fillsAMostlyHintedImageAtOnce() throws {
         for (named, isEager) in [(15, true), (5, false)] {
             var desk = Desk(PlannerConfiguration())
             let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 20), gap: 1)
             let layer = desk.attach(fake)
             desk.prefetch(layer, 0..<named)
             desk.fill(layer)
-            while let request = desk.started.first(where: { $0.fetchClass == .profile }) {
+            while let request = desk.started.first(where: { $0.fetchClass == .hint }) {
                 desk.started.removeAll { $0.id == request.id }
                 desk.carryOut(request, layer, fake)
             }
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func fillHasLessRoomWhileDemandIsAnsweredLate() throws {
+    @Test func throttlesFillWhileDemandIsLate() throws {
         var desk = Desk()
         let fakes = [20, 20, 400].map { FakeLayer(sizes: Array(repeating: mebibyte, count: $0)) }
         let layers = fakes.map { desk.attach($0) }
@@ -87,9 +87,9 @@ import Testing
             desk.carryOut(request, layers[2], fakes[2])
         }
         for number in 0..<4 { try read(number, after: 20 * millisecond) }
-        #expect(desk.planner.statistics.backOffs == 0)
+        #expect(desk.planner.statistics.throttled == 0)
         for number in 4..<9 { try read(number, after: 100 * millisecond) }
-        #expect(desk.planner.statistics.backOffs > 2)
+        #expect(desk.planner.statistics.throttled > 2)
         desk.fill(layers[0])
         desk.fill(layers[1])
         desk.pass(600 * millisecond)
@@ -97,12 +97,12 @@ import Testing
         desk.pass(600 * millisecond)
         #expect(desk.newRequests().map(\.fetchClass) == [.fill], "nobody has been kept waiting for a second")
         // Answers are as quick as they were: the room is what it was.
-        let before = desk.planner.statistics.backOffs
+        let before = desk.planner.statistics.throttled
         for number in 9..<17 { try read(number, after: 20 * millisecond) }
-        #expect(desk.planner.statistics.backOffs == before)
+        #expect(desk.planner.statistics.throttled == before)
     }
 
-    @Test func howLongReadersWaitedIsKnownByLayer() throws {
+    @Test func countsStallsPerLayer() throws {
         var desk = Desk()
         let fakes = [FakeLayer(sizes: [100]), FakeLayer(sizes: [100])]
         let layers = fakes.map { desk.attach($0) }
@@ -123,7 +123,7 @@ import Testing
         #expect(desk.planner.statistics.stalls.counts.reduce(0, +) == 1)
     }
 
-    @Test func profileComesInGrowingBatchesInOrder() {
+    @Test func fetchesHintsInGrowingBatches() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 20))
         let layer = desk.attach(fake)
@@ -139,7 +139,7 @@ import Testing
         #expect(fake.missing == 0)
     }
 
-    @Test func demandPromotesWhatIsUnderWay() throws {
+    @Test func promotesARequestThatAReaderHits() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 100, count: 4))
         let layer = desk.attach(fake)
@@ -148,17 +148,17 @@ import Testing
         let ticket = desk.demand(layer, 2..<3)
         #expect(desk.newRequests().isEmpty)
         #expect(desk.planner.statistics.promoted == 1)
-        #expect(desk.advance(request) == .take(0, awaited: false))
-        #expect(desk.advance(request) == .take(1, awaited: false))
-        #expect(desk.advance(request) == .take(2, awaited: true))
+        #expect(desk.nextStep(of: request) == .take(0, awaited: false))
+        #expect(desk.nextStep(of: request) == .take(1, awaited: false))
+        #expect(desk.nextStep(of: request) == .take(2, awaited: true))
         desk.arrive(layer, fake, [0, 1, 2])
         #expect(desk.completed[ticket] == .available)
     }
 
-    @Test func demandFarBehindCutsTheRequestAndTheRestIsNotForgotten() throws {
+    @Test func cutsARequestForAFarDemandAndFetchesTheRest() throws {
         var configuration = PlannerConfiguration.plain
-        configuration.profileFirstBatch = 8 * mebibyte
-        configuration.joinDistanceInProfile = 2 * mebibyte
+        configuration.hintFirstBatch = 8 * mebibyte
+        configuration.joinDistanceInHint = 2 * mebibyte
         var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 8))
         let layer = desk.attach(fake)
@@ -172,7 +172,7 @@ import Testing
         #expect(desk.take(profile) == [1, 2, 3, 4], "what was asked for twice is not read twice")
         desk.arrive(layer, fake, Array(0..<5))
         let rest = desk.newRequests()
-        #expect(rest.map(\.fetchClass) == [.profile])
+        #expect(rest.map(\.fetchClass) == [.hint])
         #expect(rest.map(\.blob) == [ByteRange(offset: 6 * mebibyte, end: 8 * mebibyte)])
         desk.end(profile)
         for request in requests + rest { desk.carryOut(request, layer, fake) }
@@ -181,7 +181,7 @@ import Testing
         #expect(desk.planner.statistics.cut == 1)
     }
 
-    @Test func aReaderBehindOtherReadersJoinsThem() {
+    @Test func joinsDemandedExtentsHoweverFar() {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: Array(repeating: mebibyte, count: 8)))
         desk.demand(layer, 0..<7)
@@ -190,7 +190,7 @@ import Testing
         #expect(desk.newRequests().isEmpty, "bytes that somebody waits for are no reason to go around them")
     }
 
-    @Test func fillYieldsToDemandAndComesBackWhenItIsQuiet() throws {
+    @Test func resumesFillWhenDemandIsQuiet() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 32))
         let layer = desk.attach(fake)
@@ -208,9 +208,9 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill, .fill])
     }
 
-    @Test func fillLetsTheContainerStartFirst() {
+    @Test func delaysTheFirstFill() {
         var configuration = PlannerConfiguration.plain
-        configuration.fillDelay = 3 * second
+        configuration.fillDelay = .seconds(3)
         var desk = Desk(configuration)
         let layer = desk.attach(FakeLayer(sizes: [100, 100]))
         desk.fill(layer)
@@ -220,7 +220,7 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill])
     }
 
-    @Test func fillAsksForAllHolesInOneRequest() throws {
+    @Test func fillsAllHolesInOneRequest() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
         let layer = desk.attach(fake)
@@ -233,13 +233,13 @@ import Testing
         #expect(!desk.planner.isFilling(layer))
     }
 
-    @Test func fillAsksForHolesOneByOneWhereTheHostWantsIt() {
+    @Test func fillsHolesOneByOneForSingleRangeHosts() {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.fill = 1
         var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 20))
         let layer = desk.attach(fake)
-        desk.planner.givesSingleRanges(layer)
+        desk.planner.noteSingleRanges(layer)
         fake.setPresent([1, 2, 4, 5, 6, 7])
         desk.fill(layer)
         #expect(
@@ -247,10 +247,10 @@ import Testing
             "two extents between are fetched again rather than a request made for each hole; four are not")
     }
 
-    /// A planner that has seen an answer take `delay` nanoseconds, where a reader has read extent 50 of 100 of 100 KiB.
+    /// Returns a planner whose link answered after `delay` nanoseconds, and a reader at extent 50 of 100, 100 KiB each.
     private static func starting(delay: UInt64) throws -> (desk: Desk, fake: FakeLayer, layer: LayerID) {
         var configuration = PlannerConfiguration.plain
-        configuration.surroundings = 512 * kibibyte
+        configuration.nearbyFillDistance = 512 * kibibyte
         var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
         let layer = desk.attach(fake)
@@ -262,7 +262,7 @@ import Testing
         return (desk, fake, layer)
     }
 
-    @Test func fillBeginsAroundWhatWasReadWhileAContainerStarts() throws {
+    @Test func fillsNearbyWhileAContainerStarts() throws {
         var (desk, fake, layer) = try Self.starting(delay: 50 * millisecond)
         desk.pass(25 * millisecond)
         var taken: [Int] = []
@@ -278,7 +278,7 @@ import Testing
         #expect(desk.newRequests().first?.ranges.first?.offset == 0, "then the layer from its start")
     }
 
-    @Test func fillAroundReadsIsNotForFastLinksNorWhileAReaderWaits() throws {
+    @Test func fillsNearbyOnlyOnSlowIdleLinks() throws {
         var (desk, _, _) = try Self.starting(delay: 5 * millisecond)
         desk.pass(400 * millisecond)
         #expect(desk.newRequests().isEmpty, "a reader is served as soon")
@@ -290,18 +290,18 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.demand])
     }
 
-    @Test func fillIsNotAroundReadsOfAStartThatIsKnown() throws {
+    @Test func doesNotFillNearbyInAKnownStart() throws {
         var (desk, _, layer) = try Self.starting(delay: 50 * millisecond)
-        desk.planner.knowsStart(of: [layer], now: desk.now)
+        desk.beginStart(of: layer)
         desk.pass(499 * millisecond)
         #expect(desk.newRequests().isEmpty)
         desk.pass(1 * millisecond)
         #expect(desk.newRequests().first?.ranges.first?.offset == 0)
     }
 
-    @Test func fillWaitsWhileAStartReadsWhatIsHere() {
+    @Test func pausesFillDuringCacheHits() {
         var configuration = PlannerConfiguration.plain
-        configuration.fillDelay = 3 * second
+        configuration.fillDelay = .seconds(3)
         var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
         let layer = desk.attach(fake)
@@ -315,7 +315,7 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill], "the first read ends the delay")
     }
 
-    @Test func whoeverReadsWhatIsHereForLongDoesNotHoldFillUp() {
+    @Test func fillsDespiteLongCacheHits() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 100))
         let layer = desk.attach(fake)
@@ -331,7 +331,7 @@ import Testing
         #expect(waited == 10 * second)
     }
 
-    @Test func fillUnderWayPausesForDemandAndIsNotTornDown() throws {
+    @Test func pausesRunningFillForDemand() throws {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.fill = 1
         var desk = Desk(configuration)
@@ -341,7 +341,7 @@ import Testing
         let fill = try #require(desk.newRequests().first)
         #expect(desk.take(fill, 1) == [0])
         desk.demand(layer, 15..<16)
-        #expect(desk.advance(fill) == .pause)
+        #expect(desk.nextStep(of: fill) == .pause)
         desk.arrive(layer, fake, [0])
         desk.carryOut(try #require(desk.newRequests().first), layer, fake)
         #expect(desk.resumed.isEmpty)
@@ -350,22 +350,22 @@ import Testing
         #expect(desk.take(fill) == Array(1..<8))
     }
 
-    @Test func aReaderThatHitsPausedFillGetsItGoing() throws {
+    @Test func resumesPausedFillForItsReader() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 16)))
         let busy = desk.attach(FakeLayer(sizes: [100]))
         desk.fill(layer)
         let fill = try #require(desk.newRequests().first)
         desk.demand(busy, 0..<1)
-        #expect(desk.advance(fill) == .pause)
+        #expect(desk.nextStep(of: fill) == .pause)
         desk.demand(layer, 1..<2)
         #expect(desk.resumed == [fill.id])
-        #expect(desk.advance(fill) == .take(0, awaited: false))
+        #expect(desk.nextStep(of: fill) == .take(0, awaited: false))
     }
 
-    @Test func fillIsNotStarvedForEver() throws {
+    @Test func continuesStarvedFill() throws {
         var configuration = PlannerConfiguration.plain
-        configuration.demandTimeout = 1000 * second
+        configuration.demandTimeout = .seconds(1000)
         var desk = Desk(configuration)
         let layer = desk.attach(FakeLayer(sizes: Array(repeating: 512 * kibibyte, count: 8)))
         let busy = desk.attach(FakeLayer(sizes: [100]))
@@ -374,7 +374,7 @@ import Testing
         desk.demand(busy, 0..<1)
         var taken: [Int] = []
         for round in 1...4 {
-            #expect(desk.advance(fill) == .pause)
+            #expect(desk.nextStep(of: fill) == .pause)
             desk.pass(5 * second)
             #expect(desk.resumed.count == round)
             taken += desk.take(fill)
@@ -382,7 +382,7 @@ import Testing
         }
     }
 
-    @Test func fillKeepsItsCeiling() throws {
+    @Test func keepsTheFillCeiling() throws {
         var configuration = PlannerConfiguration.plain
         configuration.fillBytesPerSecond = mebibyte
         configuration.runLimit.fill = 4 * mebibyte
@@ -402,7 +402,7 @@ import Testing
         #expect(seconds > 54 && seconds < 64, "\(seconds) s for 64 MiB at 1 MiB/s with a burst of one run")
     }
 
-    @Test func throttlingStopsTheHostsBackgroundAndNotItsDemand() throws {
+    @Test func throttlesOnlyTheHostsBackground() throws {
         var desk = Desk()
         let fakes = (0..<3).map { _ in FakeLayer(sizes: Array(repeating: mebibyte, count: 2)) }
         let layers = [
@@ -426,7 +426,7 @@ import Testing
         #expect(desk.newRequests().map(\.layer) == [layers[0], layers[1]])
     }
 
-    @Test func fullDiskPausesTheBackground() throws {
+    @Test func pausesTheBackgroundOnAFullDisk() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 32))
         let layer = desk.attach(fake)

@@ -4,7 +4,7 @@ import Planner
 import Testing
 
 @Suite struct DemandTests {
-    @Test func oneRequestHoweverManyReaders() throws {
+    @Test func sendsOneRequestForManyReaders() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [10, 20, 30])
         let layer = desk.attach(fake)
@@ -19,7 +19,7 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func presentDataNeedsNoRequest() {
+    @Test func completesPresentDataAtOnce() {
         var desk = Desk()
         let fake = FakeLayer(sizes: [10, 20])
         fake.setPresent([0, 1])
@@ -29,7 +29,7 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func adjacentExtentsAndSmallGapsAreOneRequest() {
+    @Test func mergesAdjacentExtentsAndSmallGaps() {
         var configuration = PlannerConfiguration.plain
         configuration.mergeGap = 100
         for (gap, requests) in [(UInt64(0), 1), (100, 1), (101, 3)] {
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func whatIsPresentInBetweenSplitsOnlyWhenLarge() {
+    @Test func splitsAtLargePresentExtents() {
         for (size, ranges) in [
             (kibibyte, [ByteRange(offset: 0, end: 3 * kibibyte)]),
             (mebibyte, [ByteRange(offset: 0, end: mebibyte), ByteRange(offset: 2 * mebibyte, end: 3 * mebibyte)]),
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func completesWhenItsLastExtentHasArrivedNotWhenTheRequestEnds() throws {
+    @Test func completesWithTheLastExtent() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 100, count: 4))
         let layer = desk.attach(fake)
@@ -76,7 +76,7 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func moreDemandsThanRoomWaitInOrder() throws {
+    @Test func queuesDemandsInOrder() throws {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.demand = 2
         configuration.mergeGap = 0
@@ -90,7 +90,7 @@ import Testing
         #expect(desk.newRequests().map(\.blob.offset) == [0])
     }
 
-    @Test func bytesUnderWayAreBounded() throws {
+    @Test func boundsBytesInFlight() throws {
         var configuration = PlannerConfiguration.plain
         configuration.byteLimit.demand = 3 * mebibyte
         configuration.mergeGap = 0
@@ -104,17 +104,17 @@ import Testing
         #expect(desk.newRequests().count == 1)
     }
 
-    @Test func demandIsNotHeldUpByFullBackgroundClasses() {
+    @Test func startsDemandWhileBackgroundIsFull() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 8 * mebibyte, count: 64))
         let layer = desk.attach(fake)
         desk.prefetch(layer, 0..<64)
-        #expect(desk.newRequests().map(\.fetchClass) == [.profile], "the next batch waits for this one")
+        #expect(desk.newRequests().map(\.fetchClass) == [.hint], "the next batch waits for this one")
         desk.demand(layer, 40..<41)
         #expect(desk.newRequests().map(\.fetchClass) == [.demand])
     }
 
-    @Test func cancelledDemandIsToldAndItsBytesStillLand() throws {
+    @Test func completesACancelledDemandAndKeepsItsBytes() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100, 100])
         let layer = desk.attach(fake)
@@ -130,7 +130,7 @@ import Testing
         #expect(desk.completed[second] == .available, "cancelling what is done changes nothing")
     }
 
-    @Test func cancelledBeforeItsTurnIsNeverRequested() throws {
+    @Test func neverRequestsACancelledDemand() throws {
         var configuration = PlannerConfiguration.plain
         configuration.requestLimit.demand = 1
         configuration.mergeGap = 0
@@ -145,7 +145,7 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func unknownLayersAndExtentsFail() {
+    @Test func failsUnknownLayersAndExtents() {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [1]))
         let tickets = [
@@ -157,7 +157,7 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func detachFailsDemandsAndEndsRequests() throws {
+    @Test func failsDemandsOfADetachedLayer() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100, 100]))
         let ticket = desk.demand(layer, 0..<2)
@@ -165,13 +165,13 @@ import Testing
         #expect(desk.take(request, 1) == [0])
         desk.apply(desk.planner.detach(layer, now: desk.now))
         #expect(desk.completed[ticket] == .failed(reason: "the layer is no longer in use"))
-        #expect(desk.advance(request) == .end)
+        #expect(desk.nextStep(of: request) == .end)
         desk.end(request)
         desk.done(layer, 0, .available)
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func stopFailsEveryDemandNowAndLater() throws {
+    @Test func failsDemandsAfterStop() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100, 100]))
         let before = desk.demand(layer, 0..<1)
@@ -180,7 +180,7 @@ import Testing
         let after = desk.demand(layer, 1..<2)
         #expect(desk.completed[before] == .failed(reason: "over"))
         #expect(desk.completed[after] == .failed(reason: "over"))
-        #expect(desk.advance(request) == .end)
+        #expect(desk.nextStep(of: request) == .end)
         #expect(desk.newRequests().isEmpty)
     }
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct FailureTests {
     private let broken = RequestFailure(.retryable, reason: "connection reset")
 
-    @Test func triesAgainWithGrowingPausesThenFails() throws {
+    @Test func retriesWithGrowingPausesThenFails() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100]))
         let ticket = desk.demand(layer, 0..<1)
@@ -27,7 +27,7 @@ import Testing
         #expect(desk.completed[again] == nil)
     }
 
-    @Test func onlyWhatDidNotArriveIsAskedForAgain() throws {
+    @Test func retriesOnlyMissingExtents() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 100, count: 5))
         let layer = desk.attach(fake)
@@ -44,7 +44,7 @@ import Testing
         #expect(desk.completed[ticket] == .available)
     }
 
-    @Test func permanentFailureEndsAtOnce() throws {
+    @Test func doesNotRetryPermanentFailures() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100]))
         let ticket = desk.demand(layer, 0..<1)
@@ -54,7 +54,7 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test func retryAfterHoldsForDemandToo() throws {
+    @Test func honorsRetryAfterForDemand() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100]))
         desk.demand(layer, 0..<1)
@@ -66,7 +66,7 @@ import Testing
         #expect(desk.newRequests().count == 1)
     }
 
-    @Test func aReaderThatJoinedTheBackgroundGetsARequestOfItsOwnWhenThatFails() throws {
+    @Test func givesAReaderItsOwnRequestWhenTheBackgroundFails() throws {
         for kind in [RequestFailure.Kind.retryable, .throttled(retryAfter: 1000 * second), .permanent] {
             var desk = Desk()
             let fake = FakeLayer(sizes: [100])
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func noDemandOutlivesItsDeadline() throws {
+    @Test func failsDemandsAtTheirDeadline() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100])
         let layer = desk.attach(fake)
@@ -100,7 +100,7 @@ import Testing
     }
 
     /// The kernel retries a failed read piece by piece: those demands must not each wait for the whole outage.
-    @Test func inAnOutageOnlyTheFirstReaderWaitsLong() throws {
+    @Test func shortensWaitsInAnOutage() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100, 100])
         let layer = desk.attach(fake)
@@ -118,7 +118,7 @@ import Testing
         #expect(desk.completed[third] == nil)
     }
 
-    @Test func wrongBytesAreFetchedOnceMoreThenTheReaderIsTold() throws {
+    @Test func refetchesWrongBytesOnceThenFails() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100, 100]))
         let ticket = desk.demand(layer, 0..<1)
@@ -136,7 +136,7 @@ import Testing
         #expect(desk.planner.statistics.corrupt == 2)
     }
 
-    @Test func backgroundLeavesWrongBytesAlone() throws {
+    @Test func doesNotRetryWrongBytesInTheBackground() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100, 100, 100])
         let layer = desk.attach(fake)
@@ -155,7 +155,7 @@ import Testing
         #expect(fake.missing == 0)
     }
 
-    @Test func fillTriesAgainLaterAndLater() throws {
+    @Test func retriesFillWithGrowingPauses() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100, 100])
         let layer = desk.attach(fake)
@@ -174,7 +174,7 @@ import Testing
         #expect(!desk.planner.isFilling(layer))
     }
 
-    @Test func profileIsTriedThreeTimes() throws {
+    @Test func triesHintsThreeTimes() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100, 100]))
         desk.prefetch(layer, 0..<2)

@@ -2,15 +2,15 @@ import Base
 import ContentStore
 import Planner
 
-/// A layer made of extents whose sizes, gaps and file starts a test chooses; presence is set by the test.
+/// A layer of extents with given sizes, gaps and file starts, whose presence the test sets.
 final class FakeLayer: ExtentMap {
     private let ranges: [ByteRange]
     private let starts: [Bool]
     private let present: Guarded<[Bool]>
     let extentsSpanFiles: Bool
 
-    /// `sizes` one after the other, each `gap` bytes behind the one before. `files` are the extents that begin a file;
-    /// `nil` for all.
+    /// Creates a layer of extents with these sizes, each `gap` bytes behind the previous one. `files` are the extents
+    /// that begin a file; `nil` for all.
     init(sizes: [UInt64], gap: UInt64 = 0, files: Set<Int>? = nil, spansFiles: Bool = false) {
         extentsSpanFiles = spansFiles
         var ranges: [ByteRange] = []
@@ -42,33 +42,33 @@ let kibibyte: UInt64 = 1 << 10
 let mebibyte: UInt64 = 1 << 20
 
 extension PlannerConfiguration {
-    /// Without what depends on guesses, for tests of everything else.
+    /// A configuration without speculation.
     static var plain: PlannerConfiguration {
         var configuration = PlannerConfiguration()
-        configuration.fillDelay = 0
-        configuration.fillQuiet = 500 * millisecond
-        configuration.fillQuietAfterRead = 500 * millisecond
+        configuration.fillDelay = .zero
+        configuration.fillQuiet = .milliseconds(500)
+        configuration.fillQuietAfterRead = .milliseconds(500)
         configuration.eagerSmallest = 0
         configuration.eagerSeconds = 0
         configuration.eagerLargest = 0
-        configuration.neighbourhood.first = 0
-        configuration.neighbourhood.smallest = 0
-        configuration.neighbourhood.largest = 0
-        configuration.surroundings = 0
+        configuration.readAround.first = 0
+        configuration.readAround.smallest = 0
+        configuration.readAround.largest = 0
+        configuration.nearbyFillDistance = 0
         return configuration
     }
 
-    /// With guesses of sizes that these tests can count, whatever the defaults are.
+    /// A configuration with speculation in sizes that tests can count, whatever the defaults are.
     static var guessing: PlannerConfiguration {
         var configuration = PlannerConfiguration()
-        configuration.neighbourhood.first = 128 * kibibyte
-        configuration.neighbourhood.smallest = 32 * kibibyte
-        configuration.neighbourhood.largest = 512 * kibibyte
+        configuration.readAround.first = 128 * kibibyte
+        configuration.readAround.smallest = 32 * kibibyte
+        configuration.readAround.largest = 512 * kibibyte
         return configuration
     }
 }
 
-/// A planner and what it has asked for, driven by a test.
+/// A planner driven by a test, with its orders.
 struct Desk {
     var planner: Planner
     var now = MonotonicTime(nanoseconds: 1_000 * second)
@@ -115,13 +115,20 @@ struct Desk {
     }
 
     mutating func prefetch(_ layer: LayerID, _ extents: Range<Int>) {
-        apply(planner.prefetch([(layer, extents)], now: now))
+        prefetch([(layer, extents)])
     }
 
-    /// A profile: pieces in the order of first use.
-    mutating func prefetch(_ pieces: [(layer: LayerID, extents: Range<Int>)], isPredicted: Bool = false) {
-        apply(planner.prefetch(pieces, isPredicted: isPredicted, now: now))
+    /// Gives a hint of runs in the order of first use.
+    mutating func prefetch(_ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource = .landmark) {
+        apply(planner.prefetch(runs, source: source, now: now))
     }
+
+    /// Begins a recorded start with nothing missing in this layer, without the pause of speculation after a hint.
+    mutating func beginStart(of layer: LayerID) {
+        apply(planner.prefetch([(layer, 0..<0)], source: .recordedProfile, now: now))
+    }
+
+    func isKnown(_ layer: LayerID) -> Bool { planner.knownStart(of: layer, now: now) != nil }
 
     mutating func fill(_ layer: LayerID) {
         apply(planner.fill([layer], now: now))
@@ -132,20 +139,20 @@ struct Desk {
         apply(planner.tick(now: now))
     }
 
-    /// The requests started since the last call.
+    /// Returns the requests started since the last call.
     mutating func newRequests() -> [FetchRequest] {
         defer { started = [] }
         return started
     }
 
-    mutating func advance(_ request: FetchRequest) -> Advance {
-        planner.advance(request.id, now: now)
+    mutating func nextStep(of request: FetchRequest) -> RequestStep {
+        planner.nextStep(of: request.id, now: now)
     }
 
-    /// Takes up to `limit` extents of a request; gives them.
+    /// Takes up to `limit` extents of a request, and returns them.
     mutating func take(_ request: FetchRequest, _ limit: Int = .max) -> [Int] {
         var taken: [Int] = []
-        while taken.count < limit, case .take(let extent, _) = advance(request) { taken.append(extent) }
+        while taken.count < limit, case .take(let extent, _) = nextStep(of: request) { taken.append(extent) }
         return taken
     }
 
@@ -164,7 +171,7 @@ struct Desk {
         apply(planner.requestEnded(request.id, failure: failure, now: now))
     }
 
-    /// Carries a request out to its end.
+    /// Performs a request to its end, and returns its extents.
     @discardableResult
     mutating func carryOut(_ request: FetchRequest, _ layer: LayerID, _ fake: FakeLayer) -> [Int] {
         let taken = take(request)

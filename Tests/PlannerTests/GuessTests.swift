@@ -3,7 +3,7 @@ import ContentStore
 import Planner
 import Testing
 
-/// Readahead and neighbourhood: what is fetched before anybody asks.
+/// Speculation: read-ahead and read-around.
 @Suite struct GuessTests {
     /// Counts the extents ahead of one reader after each step, when everything arrives at once.
     private func windows(_ order: [Int], extents: Int = 600, files: Set<Int> = [0]) -> [Int] {
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test func windowDoublesWhileReadingIsSequential() {
+    @Test func doublesTheWindowOfSequentialReads() {
         let windows = windows(Array(0..<120))
         #expect(windows[0] == 0, "one read is not a sequence")
         #expect(windows[1] == 4, "256 KiB")
@@ -32,7 +32,7 @@ import Testing
         #expect(windows.max() == 256, "16 MiB and no more")
     }
 
-    @Test func nothingUnreadIsFetchedWhereThatIsTurnedOff() {
+    @Test func fetchesNothingUnreadWhenTurnedOff() {
         var configuration = PlannerConfiguration()
         configuration.fetchNothingUnread()
         var desk = Desk(configuration)
@@ -49,12 +49,12 @@ import Testing
         #expect(desk.newRequests().isEmpty)
     }
 
-    @Test(arguments: [true, false]) func whereAStartIsKnownNothingIsReadAheadOfWhatItHas(isOver: Bool) throws {
+    @Test(arguments: [true, false]) func readsNothingAheadInAKnownStart(isOver: Bool) throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 600))
         let layer = desk.attach(fake)
         fake.setPresent(Array(0..<8))
-        desk.planner.knowsStart(of: [layer], now: desk.now)
+        desk.beginStart(of: layer)
         if isOver { desk.pass(10 * second) }
         for extent in 0..<8 { desk.noteRead(layer, extent..<extent + 1) }
         let ahead = desk.newRequests()
@@ -65,29 +65,29 @@ import Testing
         #expect(bytes > 256 * kibibyte, "what it does not have is read on")
     }
 
-    @Test func aStartIsNotKnownAnyLongerWhenItIsAnother() {
+    @Test func forgetsAStartAfterUnexpectedReads() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 600))
         let layer = desk.attach(fake)
-        desk.planner.knowsStart(of: [layer], now: desk.now)
+        desk.beginStart(of: layer)
         for step in 0..<15 { desk.demand(layer, 30 * step..<30 * step + 1) }
-        #expect(desk.planner.isKnown(layer, now: desk.now))
+        #expect(desk.isKnown(layer))
         desk.demand(layer, 500..<501)
-        #expect(!desk.planner.isKnown(layer, now: desk.now))
-        desk.planner.knowsStart(of: [layer], now: desk.now)
-        #expect(!desk.planner.isKnown(layer, now: desk.now), "the same start")
+        #expect(!desk.isKnown(layer))
+        desk.beginStart(of: layer)
+        #expect(!desk.isKnown(layer), "the same start")
         desk.pass(10 * second)
-        desk.planner.knowsStart(of: [layer], now: desk.now)
-        #expect(desk.planner.isKnown(layer, now: desk.now), "the next one")
+        desk.beginStart(of: layer)
+        #expect(desk.isKnown(layer), "the next one")
     }
 
-    @Test func wherePredictionsForeseeMostLessIsGuessed() throws {
+    @Test func limitsReadAroundWhilePredictionsHit() throws {
         var desk = Desk(PlannerConfiguration())
         let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 1000), gap: 1)
         let layer = desk.attach(fake)
-        desk.prefetch([(layer, 10..<11), (layer, 500..<501)], isPredicted: true)
+        desk.prefetch([(layer, 10..<11), (layer, 500..<501)], source: .prediction)
         for request in desk.newRequests() {
-            #expect(request.fetchClass == .profile)
+            #expect(request.fetchClass == .hint)
             desk.carryOut(request, layer, fake)
         }
         #expect(desk.planner.statistics.predictedBytes == 16 * kibibyte)
@@ -107,7 +107,7 @@ import Testing
     }
 
     /// Extents of streaming artifacts hold parts of many files.
-    @Test func whatTheLinkCarriesAnywayComesAlong() throws {
+    @Test func fetchesSpareBytesAlong() throws {
         var desk = Desk(PlannerConfiguration())
         let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 1000), spansFiles: true)
         let layer = desk.attach(fake)
@@ -120,7 +120,7 @@ import Testing
         desk.prefetch(layer, 100..<130)
         for request in desk.newRequests() {
             desk.pass(50 * millisecond)
-            while case .take(let extent, _) = desk.advance(request) {
+            while case .take(let extent, _) = desk.nextStep(of: request) {
                 desk.pass(5 * millisecond)
                 desk.arrive(layer, fake, [extent])
             }
@@ -134,39 +134,39 @@ import Testing
         #expect(try #require(desk.newRequests().first).blob.count < 200 * kibibyte, "the link is in use")
     }
 
-    @Test func randomReadingHasNoWindow() {
+    @Test func readsNothingAheadOfRandomReads() {
         #expect(windows([0, 50, 10, 90, 30, 70]).allSatisfy { $0 == 0 })
     }
 
-    @Test func aJumpStartsAgain() {
+    @Test func resetsTheWindowAfterAJump() {
         let windows = windows([0, 1, 2, 3, 300, 301])
         #expect(windows[4] == 0)
         #expect(windows[5] == 4)
     }
 
-    @Test func readaheadStopsAtTheEndOfTheFile() {
+    @Test func stopsReadaheadAtTheEndOfTheFile() {
         let windows = windows(Array(0..<20), files: [0, 20])
         #expect(windows[19] == 0, "the next file has not been asked for")
         #expect(windows[10] == 9)
     }
 
-    @Test func readingFilesOneAfterTheOtherEarnsAWindowAcrossThem() {
+    @Test func growsTheWindowAcrossFiles() {
         let windows = windows(Array(0..<100), files: Set(0..<600))
         #expect(windows[1] == 4)
         #expect(windows.max() == 64, "4 MiB across files")
     }
 
-    @Test func twoReadersAreToldApart() {
+    @Test func tellsTwoReadersApart() {
         let windows = windows((0..<6).flatMap { [$0, 200 + $0] })
         #expect(windows[2] == 4 && windows[3] == 4)
         #expect(windows[10] >= 8 && windows[11] >= 8)
     }
 
-    @Test func readsThatOvertakeEachOtherAreOneReader() throws {
+    @Test func toleratesReorderedReads() throws {
         #expect(try #require(windows([0, 1, 3, 2, 4, 6, 5, 8, 7]).last) >= 8)
     }
 
-    @Test func demandAndItsReadaheadAreOneRequest() {
+    @Test func mergesADemandWithItsReadahead() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 100), files: [0])
         let layer = desk.attach(fake)
@@ -178,7 +178,7 @@ import Testing
         #expect(requests.map(\.fetchClass) == [.demand])
     }
 
-    @Test func aSmallDemandTakesItsNeighboursAlong() {
+    @Test func fetchesNeighborsWithASmallDemand() {
         var desk = Desk(.guessing)
         let fake = FakeLayer(sizes: Array(repeating: 10 * kibibyte, count: 100), gap: 200)
         fake.setPresent([52])
@@ -192,14 +192,14 @@ import Testing
         #expect(desk.completed[ticket] == .available, "and nobody waits for them")
     }
 
-    @Test func largeDemandsTakeNoNeighbours() {
+    @Test func fetchesNoNeighborsWithALargeDemand() {
         var desk = Desk(.guessing)
         let layer = desk.attach(FakeLayer(sizes: [mebibyte, kibibyte, kibibyte]))
         desk.demand(layer, 0..<1)
         #expect(desk.newRequests().map(\.blob.count) == [mebibyte])
     }
 
-    /// Requests made by a reader that opens every third file of some directories, in no order.
+    /// Returns the number of requests of a reader that opens every third file of some directories, in random order.
     private func requests(_ configuration: PlannerConfiguration) -> Int {
         var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 16_000))
@@ -219,13 +219,13 @@ import Testing
         return count
     }
 
-    @Test func theNeighbourhoodGrowsWhereItPays() {
+    @Test func growsReadAroundWhileItPays() {
         let near = requests(.guessing)
         let none = requests(.plain)
         #expect(near * 4 < none, "\(near) against \(none) requests")
     }
 
-    @Test func theNeighbourhoodShrinksWhereItDoesNotPay() {
+    @Test func shrinksReadAroundWhenItDoesNotPay() {
         var desk = Desk(.guessing)
         let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 40_000))
         let layer = desk.attach(fake)
@@ -242,8 +242,8 @@ import Testing
         #expect(sizes.last == 40 * kibibyte, "down to 32 KiB beside the 8 KiB that were asked for")
     }
 
-    /// An application that reads a little of each of many layers.
-    @Test func aLayerBeginsWithWhatTheOthersHaveLearned() {
+    /// The reads of an application that reads a little of each of many layers.
+    @Test func startsANewLayerWithTheSharedSize() {
         var desk = Desk(.guessing)
         var sizes: [UInt64] = []
         for _ in 0..<20 {

@@ -3,9 +3,9 @@ import Planner
 import TestSupport
 import Testing
 
-/// A profile is fetched in the order of first use, with few requests, and guesses keep out of its way.
+/// Hints: fetched in the order of first use, in few requests, without speculation beside them.
 @Suite struct ProfileTests {
-    @Test func oneRequestALayerHasWhatABatchWantsOfItInOrder() throws {
+    @Test func requestsABatchPerLayerInOrder() throws {
         var desk = Desk()
         let fakes = [
             FakeLayer(sizes: Array(repeating: 1000, count: 100), gap: mebibyte),
@@ -17,21 +17,21 @@ import Testing
         ])
         let requests = desk.newRequests()
         #expect(requests.map(\.layer) == layers)
-        #expect(requests.map(\.fetchClass) == [.profile, .profile])
+        #expect(requests.map(\.fetchClass) == [.hint, .hint])
         #expect(requests.map(\.ranges) == [[50, 3, 4].map(fakes[0].blobRange), [7, 2].map(fakes[1].blobRange)])
         #expect(desk.carryOut(try #require(requests.first), layers[0], fakes[0]) == [50, 3, 4])
         #expect(desk.carryOut(try #require(requests.last), layers[1], fakes[1]) == [7, 2])
         #expect(desk.newRequests().isEmpty)
-        #expect(desk.planner.statistics.profiledBytes == 5000)
+        #expect(desk.planner.statistics.hintedBytes == 5000)
         desk.noteRead(layers[0], 3..<5)
         desk.noteRead(layers[0], 3..<5)
-        #expect(desk.planner.statistics.profiledBytesRead == 2000, "what is read twice counts once")
+        #expect(desk.planner.statistics.hintedBytesRead == 2000, "what is read twice counts once")
     }
 
-    @Test func whatLittleIsLeftOfALayerComesAlong() throws {
+    @Test func fetchesASmallRestAlong() throws {
         var configuration = PlannerConfiguration.plain
-        configuration.profileFirstBatch = 3200
-        configuration.runLimit.profile = 3200
+        configuration.hintFirstBatch = 3200
+        configuration.runLimit.hint = 3200
         var desk = Desk(configuration)
         let fakes = (0..<2).map { _ in FakeLayer(sizes: Array(repeating: 100, count: 100), gap: mebibyte) }
         let layers = fakes.map { desk.attach($0) }
@@ -47,7 +47,7 @@ import Testing
         #expect(extents == [[9, 50], Array(0..<31), Array(31..<60) + [90, 91]])
     }
 
-    @Test func whatLiesCloseTogetherIsOneRange() {
+    @Test func mergesCloseExtentsIntoOneRange() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 1000, count: 10), gap: 500)
         let layer = desk.attach(fake)
@@ -58,15 +58,15 @@ import Testing
             ])
     }
 
-    /// Pieces in any order make ranges that do not overlap, and each extent lies in its turn in one of them.
-    @Test(arguments: 0..<20) func rangesNeverOverlap(_ round: Int) {
+    /// Runs in any order make ranges that do not overlap, and each extent is in one of them.
+    @Test(arguments: 0..<20) func neverOverlapsRanges(_ round: Int) {
         var random = SeededRandom(named: "ProfileTests round \(round)")
         var desk = Desk()
         let fake = FakeLayer(
             sizes: (0..<300).map { _ in UInt64.random(in: 1...9000, using: &random) },
             gap: UInt64.random(in: 0...9000, using: &random))
         let layer = desk.attach(fake)
-        if Bool.random(using: &random) { desk.planner.givesSingleRanges(layer) }
+        if Bool.random(using: &random) { desk.planner.noteSingleRanges(layer) }
         var wanted: Set<Int> = []
         desk.prefetch(
             (0..<200).map { _ in
@@ -90,16 +90,16 @@ import Testing
         #expect(Set(taken) == wanted)
     }
 
-    @Test func aHostThatGivesOneRangeIsAskedForOneARequest() {
+    @Test func requestsOneRangeFromHostsWithoutMultipart() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 1000, count: 100), gap: mebibyte)
         let layer = desk.attach(fake)
-        desk.planner.givesSingleRanges(layer)
+        desk.planner.noteSingleRanges(layer)
         desk.prefetch([(layer, 9..<10), (layer, 1..<2), (layer, 5..<6)])
         #expect(desk.newRequests().map(\.ranges) == [1, 5, 9].map { [fake.blobRange(of: $0)] })
     }
 
-    @Test func noRequestHasMoreRangesThanTheRegistryTakes() {
+    @Test func boundsRangesPerRequest() {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 10, count: 1000), gap: mebibyte)
         let layer = desk.attach(fake)
@@ -108,8 +108,8 @@ import Testing
         #expect(requests.map(\.ranges.count) == [128, 128, 44])
     }
 
-    /// The next batch is asked for before the one before has come, and no sooner.
-    @Test func theNextBatchFollowsWhileLittleIsLeft() throws {
+    /// The next batch starts shortly before the previous one has arrived.
+    @Test func startsTheNextBatchBeforeTheLastEnds() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 512 * kibibyte, count: 16))
         let layer = desk.attach(fake)
@@ -124,9 +124,9 @@ import Testing
         #expect(desk.newRequests().map(\.blob.count) == [6 * mebibyte])
     }
 
-    @Test func readersOfAProfiledLayerDragNothingAlong() {
+    @Test func fetchesNoNeighborsInAHintedLayer() {
         var configuration = PlannerConfiguration.guessing
-        configuration.fillDelay = 0
+        configuration.fillDelay = .zero
         var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: 10 * kibibyte, count: 100))
         let layer = desk.attach(fake)
@@ -139,7 +139,7 @@ import Testing
         #expect(desk.newRequests().contains { $0.blob.count > 100 * kibibyte }, "later, it is guessed again")
     }
 
-    @Test func whatFailedComesAgainBeforeTheRest() throws {
+    @Test func retriesBeforeTheRest() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: mebibyte, count: 8), gap: mebibyte)
         let layer = desk.attach(fake)

@@ -4,7 +4,7 @@ import Planner
 import TestSupport
 import Testing
 
-/// Any order of events, with readers that come, go and overlap, and a registry that fails: what must always hold.
+/// Invariants under random orders of events, with overlapping readers and a failing registry.
 @Suite struct RandomScheduleTests {
     @Test(arguments: 0..<24)
     func invariantsHold(_ round: Int) throws {
@@ -28,7 +28,7 @@ import Testing
     }
 }
 
-/// A registry and readers that do anything, out of one seed.
+/// A registry and readers that act at random, from one seed.
 private struct World {
     struct Running {
         let request: FetchRequest
@@ -44,7 +44,7 @@ private struct World {
     var layers: [LayerID] = []
     var running: [Running] = []
     var decoding: [(layer: Int, extent: Int)] = []
-    /// Extents that some request has taken and that have not been dealt with, by layer.
+    /// The extents that a request has taken and that are not decoded yet, by layer.
     var held: [Set<Int>] = []
     var open: Set<UInt64> = []
     var tickets = 0
@@ -53,11 +53,11 @@ private struct World {
         var random = random
         var configuration = PlannerConfiguration()
         configuration.requestLimit.demand = Int.random(in: 1...6, using: &random)
-        configuration.runLimit = PerClass(demand: 4096, profile: 2048, readahead: 2048, fill: 2048)
+        configuration.runLimit = PerClass(demand: 4096, hint: 2048, readahead: 2048, fill: 2048)
         configuration.joinDistance = UInt64.random(in: 0...2000, using: &random)
         configuration.mergeGap = UInt64.random(in: 0...64, using: &random)
         configuration.readaheadFirst = 256
-        configuration.neighbourhood.first = UInt64.random(in: 0...1000, using: &random)
+        configuration.readAround.first = UInt64.random(in: 0...1000, using: &random)
         self.configuration = configuration
         desk = Desk(configuration)
         for _ in 0..<3 {
@@ -75,7 +75,7 @@ private struct World {
         self.random = random
     }
 
-    /// One event out of all that can happen.
+    /// Performs one random event.
     mutating func chance() throws {
         let layer = Int.random(in: 0..<layers.count, using: &random)
         let extent = Int.random(in: 0..<fakes[layer].extentCount, using: &random)
@@ -118,7 +118,7 @@ private struct World {
         }
     }
 
-    /// A running request goes on by one extent, or fails.
+    /// Advances a running request by one extent, or fails it.
     mutating func step(_ index: Int) throws {
         let (request, layer) = (running[index].request, running[index].layer)
         if Int.random(in: 0..<20, using: &random) == 0 {
@@ -133,7 +133,7 @@ private struct World {
         guard !running[index].paused else { return }
         if let current = running[index].current { decoding.append((layer, current)) }
         running[index].current = nil
-        switch desk.advance(request) {
+        switch desk.nextStep(of: request) {
         case .take(let extent, _):
             try #require(held[layer].insert(extent).inserted, "extent \(extent) is in two requests")
             running[index].current = extent

@@ -18,13 +18,13 @@ import Testing
         return configuration
     }
 
-    @Test func landmarksFirstThenTheRest() async throws {
+    @Test func fetchesLandmarksBeforeTheRest() async throws {
         let completed = Promise<Digest>()
         try await withBench(Self.configuration) { bench in
             bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
             let fixture = LayerFixture(sizes: Array(repeating: 20_000, count: 10), seed: 20, prefetchFiles: 3)
             let layer = try bench.attach(fixture)
-            bench.engine.prefetch([layer])
+            bench.engine.prefetch(StartHint(landmarksOf: [layer]))
             #expect(await bench.engine.fetch(layer, 2..<3) == .available)
             bench.engine.fill([layer])
             #expect(await completed.value == fixture.digest)
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func largeLayersAreFilledAlthoughDecodingHasLittleRoom() async throws {
+    @Test func fillsLargeLayersThroughASmallDecodeQueue() async throws {
         let completed = Promise<Digest>()
         var configuration = Self.configuration
         configuration.decodeQueueBytes = 1000
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func throttlingStopsFillAndNotReaders() async throws {
+    @Test func throttlesFillButNotReaders() async throws {
         let completed = Promise<Digest>()
         try await withBench(Self.configuration) { bench in
             bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test func fillStandsBackWhileAReaderWaits() async throws {
+    @Test func pausesFillWhileAReaderWaits() async throws {
         let completed = Promise<Digest>()
         try await withBench(Self.configuration) { bench in
             bench.engine.onLayerCompleted { completed.fulfil($0.digest) }
@@ -104,15 +104,15 @@ import Testing
         }
     }
 
-    @Test func everythingAtOnceWithAFlakyRegistry() async throws {
+    @Test func survivesAFlakyRegistryUnderLoad() async throws {
         let seeded = SeededRandom(named: "everythingAtOnceWithAFlakyRegistry")
         let seed = seeded.seed
         var configuration = StreamingConfiguration.plain
         configuration.planner = .init()
-        configuration.planner.retryFirst = 1_000_000
-        configuration.planner.fillQuiet = 1_000_000
-        configuration.planner.fillQuietAfterRead = 1_000_000
-        configuration.planner.fillDelay = 0
+        configuration.planner.retryFirst = .milliseconds(1)
+        configuration.planner.fillQuiet = .milliseconds(1)
+        configuration.planner.fillQuietAfterRead = .milliseconds(1)
+        configuration.planner.fillDelay = .zero
         configuration.planner.joinDistance = 100_000
         configuration.planner.demandAttempts = 10
         try await withBench(configuration) { bench in
@@ -130,7 +130,7 @@ import Testing
                 ]
                 bench.registry.inject(faults[skipped % faults.count], skipping: Int.random(in: 0...4, using: &random))
             }
-            bench.engine.prefetch(layers.map(\.content))
+            bench.engine.prefetch(StartHint(landmarksOf: layers.map(\.content)))
             bench.engine.fill(layers.map(\.content))
             let engine = bench.engine
             var failures = 0

@@ -557,7 +557,7 @@ import Testing
     }
 
     @Test(arguments: [UInt64.random(in: 0...UInt64.max)])
-    func damageIsNotFollowed(seed: UInt64) async throws {
+    func rejectsADamagedTree(seed: UInt64) async throws {
         try await withBench { bench in
             let good = [Self.elf(needed: ["liba.so", "libb.so"], runPath: "/x:/y"), Self.bytes(hex: Self.compiled)]
             var files: [(path: String, bytes: [UInt8])] = [

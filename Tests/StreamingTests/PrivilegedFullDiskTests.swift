@@ -10,9 +10,9 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Needs to be root: mounts a file system that is too small.
+/// Needs root: mounts a file system that is too small.
 @Suite(.timeLimit(.minutes(1))) struct PrivilegedFullDiskTests {
-    @Test func aFullDiskIsAFailureWithAReasonAndNeverWrongBytes() async throws {
+    @Test func failsWithAReasonOnAFullDisk() async throws {
         let logger = Logger.silent
         try await withTemporaryDirectory(in: "/var/tmp") { root in
             try Sys.mount("tmpfs", on: root, type: "tmpfs", options: "size=600k")

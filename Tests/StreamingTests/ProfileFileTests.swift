@@ -3,7 +3,7 @@ import Registry
 import Streaming
 import Testing
 
-/// What is written is read again, and what others wrote is believed only when it is a profile.
+/// Profile files: the round trip, and hostile input.
 @Suite struct ProfileFileTests {
     static let repository = Repository(host: "registry.example:5000", name: "group/app")
     static let chain = Digest.of(Array("chain".utf8))
@@ -23,7 +23,7 @@ import Testing
         "{\"rivuletProfile\":\(version),\"repository\":\"\(repository)\",\"chain\":\(chain),\"entries\":\(entries)}"
     }
 
-    @Test(arguments: [chain, nil]) func whatIsWrittenIsReadAgain(_ chain: Digest?) throws {
+    @Test(arguments: [chain, nil]) func readsWhatItWrites(_ chain: Digest?) throws {
         let file = ProfileFile(
             repository: Self.repository, chain: chain,
             profile: Profile(entries: [
@@ -33,7 +33,7 @@ import Testing
         #expect(try ProfileFile(bytes: file.encoded()) == file)
     }
 
-    @Test func theFormIsThatOfTheDocumentation() throws {
+    @Test func writesTheDocumentedFormat() throws {
         let file = ProfileFile(
             repository: Repository(host: "docker.io", name: "library/debian"), chain: nil,
             profile: Profile(entries: [Self.entry("usr/bin/env", 4096, 100, time: 5, unread: 1)]))
@@ -62,17 +62,17 @@ import Testing
             "1e300,1,0,0", "0,1,4294967296,0", "0,1,0,256", "null,1,0,0", "\"0\",1,0,0",
         ].map { document(entries: "[[\"a\",\($0)]]") }
 
-    @Test(arguments: bad) func whatIsNoProfileIsRefused(_ text: String) {
+    @Test(arguments: bad) func refusesWhatIsNoProfile(_ text: String) {
         let error = #expect(throws: StreamingError.self) { try ProfileFile(bytes: Array(text.utf8)) }
         #expect(error?.code == .badProfile)
     }
 
-    @Test func bytesThatAreNotTextAreRefused() {
+    @Test func refusesNonUTF8() {
         let error = #expect(throws: StreamingError.self) { try ProfileFile(bytes: [0xFF, 0xFE, 0x00, 0x80]) }
         #expect(error?.code == .badProfile)
     }
 
-    @Test func tooManyEntriesAndTooManyBytesAreRefused() {
+    @Test func refusesOversizedFiles() {
         let entries = Array(repeating: #"["a",0,1,0,0]"#, count: Profile.maximumEntries + 1).joined(separator: ",")
         let many = Array(Self.document(entries: "[\(entries)]").utf8)
         let padding = [UInt8](repeating: UInt8(ascii: " "), count: ProfileFile.maximumSize)
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func whatAFileCannotHoldIsLeftOut() throws {
+    @Test func omitsEntriesThatAFileCannotHold() throws {
         var nameless = Self.entry("x")
         nameless.path = Array("bin/".utf8) + [0xFF, 0xFE]
         let long = Self.entry(String(repeating: "ab/", count: 1400) + "c")
@@ -95,8 +95,8 @@ import Testing
             try ProfileFile(bytes: file.encoded()).profile.entries == [Self.entry("first"), Self.entry("last")])
     }
 
-    /// A profile as large as can be recorded gives a file that can be read.
-    @Test func aFileIsNeverTooLargeToBeReadAgain() throws {
+    /// The largest profile that can be recorded still makes a readable file.
+    @Test func writesOnlyFilesThatItCanRead() throws {
         let name = String(repeating: String(repeating: "\u{1}", count: 250) + "/", count: 8) + "f"
         for path in ["a", name] {
             let entries = (0...UInt64(path == "a" ? Profile.maximumEntries : 2000)).map { Self.entry(path, $0, 1) }
@@ -110,7 +110,7 @@ import Testing
     }
 }
 
-/// What a profile becomes with each start.
+/// The merging of profiles with further starts.
 @Suite struct ProfileMergeTests {
     static func names(_ profile: Profile) -> [String] {
         profile.entries.map { String(decoding: $0.path, as: UTF8.self) }
@@ -120,35 +120,35 @@ import Testing
         Profile(entries: names.map { ProfileFileTests.entry($0) })
     }
 
-    @Test func whatWasReadLastComesFirstInItsOrder() {
+    @Test func putsTheLatestStartFirst() {
         let merged = Self.profile("a", "b", "c").merged(with: Self.profile("c", "d", "a"))
         #expect(Self.names(merged) == ["c", "d", "a", "b"])
         #expect(merged.entries.map(\.unread) == [0, 0, 0, 1])
     }
 
-    @Test func whatIsUnreadTwiceGoes() {
+    @Test func dropsEntriesUnreadTwice() {
         let once = Self.profile("a", "b").merged(with: Self.profile("a"))
         #expect(Self.names(once) == ["a", "b"])
         #expect(Self.names(once.merged(with: Self.profile("a"))) == ["a"])
         #expect(once.merged(with: Self.profile("b")).entries.map(\.unread) == [0, 1], "what is read again is as new")
     }
 
-    @Test func anotherPieceOfTheSameFileIsAnother() {
+    @Test func tellsPiecesOfAFileApart() {
         let first = Profile(entries: [ProfileFileTests.entry("a", 0), ProfileFileTests.entry("a", 10)])
         let merged = first.merged(with: Profile(entries: [ProfileFileTests.entry("a", 10, time: 7)]))
         #expect(
             merged.entries == [ProfileFileTests.entry("a", 10, time: 7), ProfileFileTests.entry("a", 0, unread: 1)])
     }
 
-    @Test func aStartThatReadNextToNothingChangesNothing() {
+    @Test func ignoresAStartThatReadNothing() {
         let known = Profile(entries: (0..<20).map { ProfileFileTests.entry("\($0)") })
         #expect(known.merged(with: Self.profile("new")) == known)
         #expect(known.merged(with: Profile(entries: [])) == known)
         #expect(Self.names(known.merged(with: Self.profile("new", "too"))).prefix(2) == ["new", "too"])
     }
 
-    /// Others' files may say anything of how often.
-    @Test func anyCountOfStartsIsTaken() {
+    /// Foreign files may hold any count.
+    @Test func acceptsAnyTolerance() {
         let known = Profile(entries: [ProfileFileTests.entry("a", unread: .max)])
         #expect(Self.names(known.merged(with: Self.profile("b"))) == ["b"])
     }

@@ -7,13 +7,13 @@ import Linux
 import Streaming
 import Testing
 
-/// What is read first is written down, and found again in the same chain and in the image's next one.
+/// First touches become a profile, which translates to the same chain and to the image's next one.
 @Suite struct ProfileTranslationTests {
     typealias Layer = LayerFixture
 
     static let chunk: UInt64 = 4096
 
-    /// Bytes that differ from `seed` to `seed`.
+    /// Returns bytes that depend on `seed`.
     static func bytes(_ chunks: Int, _ seed: Int) -> [UInt8] {
         (0..<chunks * Int(chunk)).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761 &+ seed &* 977) >> 7) }
     }
@@ -32,7 +32,7 @@ import Testing
         Profile.Entry(path: Array(path.utf8), range: range(chunks), milliseconds: 0)
     }
 
-    /// Reads `count` bytes as a server does, and gives the number of misses.
+    /// Reads `count` bytes as a server does, and returns the number of misses.
     @discardableResult
     static func read(_ fixture: StoreFixture, _ node: NodeID, _ offset: UInt64, _ count: Int) throws -> Int {
         var miss: Miss?
@@ -49,12 +49,12 @@ import Testing
         throw Child.Failure(what: "the read never ended")
     }
 
-    /// What `pieces` name, by layer and chunk.
+    /// Returns the chunks of `pieces`, by layer.
     static func chunks(_ pieces: [ChunkRun]) -> [[Int]] {
         pieces.map { Array($0.chunks) }
     }
 
-    @Test func firstTouchesAreWrittenDownOnceInTheirOrder() throws {
+    @Test func recordsFirstTouchesInOrder() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let mounted = try fixture.mount([Self.layer([("a", Self.bytes(4, 1)), ("b", Self.bytes(2, 2))])])
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func contentFilesAndClosedLogsNoteNothing() throws {
+    @Test func recordsNoTouchesOfContentFilesOrInClosedLogs() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let mounted = try fixture.mount([Self.layer([("a", Self.bytes(4, 1))])])
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test func whatWasReadIsFoundAgainInTheSameChain() throws {
+    @Test func translatesToTheSameChain() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let lower = Self.layer([("dir/sub/a", Self.bytes(3, 1)), ("top", Self.bytes(2, 2))])
@@ -116,8 +116,8 @@ import Testing
         }
     }
 
-    /// The next tag of an image: its files lie in other layers, have grown, shrunk or gone.
-    @Test func theNextImageIsServedByPath() throws {
+    /// The next tag of an image has its files in other layers; some have grown, shrunk or gone.
+    @Test func translatesToAnotherImageByPath() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)
             let lower = Self.layer([
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    /// The number of a file's chunk in its layer.
+    /// Returns the number of a file's chunk in its layer.
     static func place(_ path: String, _ chunk: UInt64, _ tree: TreeImage, _ layers: [StoredLayer]) throws -> Int {
         var inode = tree.rootInode
         for name in path.split(separator: "/") {

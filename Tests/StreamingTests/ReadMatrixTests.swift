@@ -10,7 +10,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Every read against every state of the store: the right bytes, nothing fetched that was there, everything kept.
+/// Every read against every state of the store: the right bytes, no fetch of present chunks, everything stored.
 @Suite(.timeLimit(.minutes(2))) struct ReadMatrixTests {
     enum Store: CaseIterable {
         case clean, edges, sparse
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test func zerosAreNotFetched() async throws {
+    @Test func fetchesNoZeros() async throws {
         try await withBench { bench in
             var bytes = Samples.text(bytes: 40_000, seed: 5)
             bytes.replaceSubrange(10_000..<30_000, with: repeatElement(0, count: 20_000))

@@ -3,6 +3,7 @@ import ContentStore
 import LayerIndex
 import LazyFileSystem
 import LazyFixtures
+import Planner
 import Registry
 import Streaming
 import TestRegistry
@@ -10,12 +11,12 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct StartupPackTests {
-    /// Files of one chunk each, of which two make a frame.
+    /// Creates a layer of one-chunk files, two of which fill a frame.
     private static func fixture(_ seed: UInt64, files: Int = 8) throws -> LayerFixture {
         LayerFixture(sizes: Array(repeating: 600_000, count: files), seed: seed)
     }
 
-    /// A pack of these chunks of the layer, in this order.
+    /// Returns a pack of these chunks of the layer, in this order.
     private static func pack(_ fixture: LayerFixture, _ chunks: [Int]) async throws -> [UInt8] {
         let result = Promise<[UInt8]>()
         try await withBench { bench in
@@ -27,24 +28,17 @@ import Testing
         return await result.value
     }
 
-    private static func replay(
-        _ pack: [UInt8], _ layers: [StoredLayer], on bench: Bench, digests: Set<Digest>? = nil
-    ) {
-        let digest = bench.registry.addBlob(pack)
-        let (stream, continuation) = AsyncStream.makeStream(of: [StoredLayer].self)
-        continuation.yield(layers)
-        continuation.finish()
-        bench.engine.replay(
-            PackOrder(
-                location: bench.registry.location(digest), size: UInt64(pack.count),
-                digests: digests ?? Set(layers.map(\.digest)), layers: stream))
+    private static func replay(_ pack: [UInt8], _ layers: [StoredLayer], on bench: Bench) {
+        let location = bench.registry.location(bench.registry.addBlob(pack))
+        let request = PackRequest(location, size: UInt64(pack.count), from: bench.client)
+        bench.engine.prefetch(StartHint(.recordedPack, pack: request, layers: layers))
     }
 
     private static func wait(_ what: Comment, until isTrue: () -> Bool) async throws {
         #expect(await eventually { isTrue() }, what)
     }
 
-    @Test func allThatItHoldsComesInOneRequest() async throws {
+    @Test func fetchesAPackInOneRequest() async throws {
         let fixture = try Self.fixture(1)
         let order = [5, 1, 0, 7, 2]
         let pack = try await Self.pack(fixture, order)
@@ -55,13 +49,13 @@ import Testing
             for chunk in order { #expect(try layer.bytes(ofChunk: chunk) == fixture.files[chunk].bytes) }
             #expect(![3, 4, 6].contains { layer.isPresent($0) })
             #expect(bench.registry.requests(.blob).count == 1)
-            try await Self.wait("it is over") { !bench.engine.isDelivering([layer]) }
+            try await Self.wait("it is over") { bench.engine.snapshot().runningPacks == 0 }
             let figures = bench.engine.snapshot()
             #expect(figures.packs == 1 && figures.packsAbandoned == 0 && figures.packBytes == UInt64(pack.count))
         }
     }
 
-    @Test func readersWaitForItAndAreLetGoOfWhenItStandsStill() async throws {
+    @Test func parksReadersUntilAPackStalls() async throws {
         let fixture = try Self.fixture(2)
         let pack = try await Self.pack(fixture, Array(0..<8))
         try await withBench { bench in
@@ -81,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func whoWaitsForItIsToldWhenTheEngineEnds() async throws {
+    @Test func failsReadersOfAPackAtShutdown() async throws {
         let fixture = try Self.fixture(3)
         let pack = try await Self.pack(fixture, Array(0..<8))
         try await withBench { bench in
@@ -96,7 +90,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [0.3, 0.6, 0.999]) func wrongBytesInItAreNotBelieved(place: Double) async throws {
+    @Test(arguments: [0.3, 0.6, 0.999]) func rejectsWrongBytesInAPack(place: Double) async throws {
         let fixture = try Self.fixture(4)
         var pack = try await Self.pack(fixture, Array(0..<8))
         pack[Int(Double(pack.count) * place)] ^= 0x10
@@ -110,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func oneThatIsMostlyHereIsAProfile() async throws {
+    @Test func fetchesTheRestOfAMostlyPresentPackFromItsLayers() async throws {
         let fixture = try Self.fixture(5)
         let pack = try await Self.pack(fixture, Array(0..<8))
         try await withBench { bench in
@@ -123,34 +117,30 @@ import Testing
         }
     }
 
-    @Test func oneForOtherLayersIsPassedOver() async throws {
+    @Test func ignoresAPackOfOtherLayers() async throws {
         let (fixture, other) = (try Self.fixture(6), try Self.fixture(7, files: 2))
         let pack = try await Self.pack(fixture, Array(0..<8))
         try await withBench { bench in
             let layer = try bench.attach(other)
-            Self.replay(pack, [layer], on: bench, digests: [other.digest])
-            try await Self.wait("it is over") { !bench.engine.isDelivering([layer]) }
+            Self.replay(pack, [layer], on: bench)
+            try await Self.wait("it is over") { bench.engine.snapshot().runningPacks == 0 }
             #expect(layer.presentCount == 0)
             #expect(await bench.engine.fetch(layer, 0..<2) == .available)
         }
     }
 
-    @Test func oneThatIsNotThereHarmsNothing() async throws {
+    @Test func survivesAMissingPack() async throws {
         let fixture = try Self.fixture(8, files: 2)
         try await withBench { bench in
             let layer = try bench.attach(fixture)
-            let (stream, continuation) = AsyncStream.makeStream(of: [StoredLayer].self)
-            continuation.finish()
-            bench.engine.replay(
-                PackOrder(
-                    location: bench.registry.location(Digest.of([1])), size: 1000, digests: [layer.digest],
-                    layers: stream))
+            let request = PackRequest(bench.registry.location(Digest.of([1])), size: 1000, from: bench.client)
+            bench.engine.prefetch(StartHint(.recordedPack, pack: request, layers: [layer]))
             #expect(await bench.engine.fetch(layer, 0..<2) == .available)
-            try await Self.wait("it is over") { !bench.engine.isDelivering([layer]) }
+            try await Self.wait("it is over") { bench.engine.snapshot().runningPacks == 0 }
         }
     }
 
-    @Test func tablesThatContradictThemselvesAreRefused() async throws {
+    @Test func rejectsInconsistentTables() async throws {
         let fixture = try Self.fixture(9, files: 4)
         let pack = try await Self.pack(fixture, [0, 2, 1])
         let size = UInt64(pack.count)

@@ -14,10 +14,11 @@ import Testing
 /// A registry, a store and an engine between them.
 struct Bench {
     let registry: TestRegistry
+    let client: RegistryClient
     let store: ContentStore
     let engine: StreamingEngine
 
-    /// Puts the layer into the registry and the store, and attaches it.
+    /// Adds the layer to the registry and the store, and attaches it.
     func attach(_ fixture: LayerFixture, at locations: [BlobLocation]? = nil) throws -> StoredLayer {
         registry.addBlob(fixture.blob)
         let layer = try store.install(fixture.digest, fixture.index())
@@ -25,7 +26,7 @@ struct Bench {
         return layer
     }
 
-    /// The ranges of the blob that were asked for, in order.
+    /// Returns the requested ranges of the blob, in order.
     func ranges(_ digest: Digest) -> [ByteRange] {
         registry.requests(.blob).filter { $0.path.hasSuffix(digest.description) }.compactMap { request in
             let ends = request.range?.dropFirst("bytes=".count).split(separator: "-").compactMap { UInt64($0) } ?? []
@@ -41,17 +42,17 @@ extension TestRegistry {
 }
 
 extension StreamingConfiguration {
-    /// Nothing is guessed, so that a test knows what is asked for.
+    /// A configuration without speculation, so that requests are predictable.
     static var plain: StreamingConfiguration {
         var configuration = StreamingConfiguration()
-        configuration.planner.neighbourhood.first = 0
-        configuration.planner.neighbourhood.smallest = 0
-        configuration.planner.neighbourhood.largest = 0
+        configuration.planner.readAround.first = 0
+        configuration.planner.readAround.smallest = 0
+        configuration.planner.readAround.largest = 0
         configuration.planner.mergeGap = 100
-        configuration.planner.retryFirst = 1_000_000
-        configuration.planner.fillQuiet = 1_000_000
-        configuration.planner.fillQuietAfterRead = 1_000_000
-        configuration.planner.fillDelay = 0
+        configuration.planner.retryFirst = .milliseconds(1)
+        configuration.planner.fillQuiet = .milliseconds(1)
+        configuration.planner.fillQuietAfterRead = .milliseconds(1)
+        configuration.planner.fillDelay = .zero
         configuration.planner.eagerSmallest = 0
         configuration.planner.eagerSeconds = 0
         configuration.planner.eagerLargest = 0
@@ -60,7 +61,7 @@ extension StreamingConfiguration {
     }
 }
 
-/// Runs `body` with everything up, and takes it down whatever happens.
+/// Runs `body` with a registry, a store and an engine, and always takes them down.
 func withBench(
     _ configuration: StreamingConfiguration = .plain, registry behaviour: Behaviour = Behaviour(),
     _ body: (Bench) async throws -> Void
@@ -75,7 +76,7 @@ func withBench(
             let engine = try StreamingEngine(registry: client, configuration: configuration, logger: logger)
             let result: Result<Void, any Error>
             do {
-                try await body(Bench(registry: registry, store: store, engine: engine))
+                try await body(Bench(registry: registry, client: client, store: store, engine: engine))
                 result = .success(())
             } catch {
                 result = .failure(error)
@@ -88,7 +89,7 @@ func withBench(
 }
 
 extension StreamingEngine {
-    /// Waits for `chunks`.
+    /// Demands `chunks`, and returns the outcome.
     func fetch(_ layer: StoredLayer, _ chunks: Range<Int>) async -> ChunkOutcome {
         await withCheckedContinuation { continuation in
             _ = demand(layer, chunks: chunks) { continuation.resume(returning: $0) }
@@ -96,7 +97,7 @@ extension StreamingEngine {
     }
 }
 
-/// A value that another thread will give.
+/// A value that another thread gives.
 final class Promise<Value: Sendable>: Sendable {
     private struct State {
         var value: Value?

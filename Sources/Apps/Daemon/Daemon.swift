@@ -60,8 +60,8 @@ struct Daemon: Sendable {
             registry: registry, content: configuration.containerdAddress.map { ContentClient(socket: $0) },
             store: store, fileSystem: fileSystem, engine: engine, predictor: predictor, state: state,
             workers: workers, mountPoint: mount.mountPoint, policy: policy, logger: logger)
-        page.addSource { Self.figures(registry: registry, engine: engine, mount: mount) }
-        if let predictor { page.addSource { Self.figures(predictor.statistics) } }
+        page.addSource { registry.metrics + engine.snapshot().metrics + mount.metrics }
+        if let predictor { page.addSource { predictor.statistics.metrics } }
 
         let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
         let server = try makeServer(state, resolver, logger)
@@ -202,20 +202,6 @@ struct Daemon: Sendable {
         }
     }
 
-    private static func figures(
-        _ predictor: PredictorStatistics
-    ) -> [(name: String, labels: [(String, String)], value: Double)] {
-        [
-            ("predictions_total", [], Double(predictor.starts)),
-            ("predictions_running", [], Double(predictor.following)),
-            ("analyzer_running", [], predictor.isRunning ? 1 : 0),
-            ("analyzer_failures_total", [], Double(predictor.failures)),
-        ]
-            + PredictionLoss.allCases.map {
-                ("predictions_lost_total", [("reason", $0.rawValue)], Double(predictor.lost[$0] ?? 0))
-            }
-    }
-
     private func makeServer(
         _ state: StateDatabase, _ resolver: ImageResolver, _ logger: Logger
     ) throws(StartupError) -> SnapshotterServer {
@@ -243,81 +229,6 @@ struct Daemon: Sendable {
         } catch {
             throw StartupError(.noFUSE, error.description)
         }
-    }
-
-    /// The modules' own counters, for the metrics page.
-    private static func figures(
-        registry: RegistryClient, engine: StreamingEngine, mount: MountService
-    ) -> [(name: String, labels: [(String, String)], value: Double)] {
-        let streaming = engine.snapshot()
-        return [
-            ("registry_requests_total", [], Double(registry.requestCount)),
-            ("registry_bytes_total", [], Double(registry.bytesReceived)),
-            ("skipped_bytes_total", [], Double(streaming.skipped)),
-            ("decoded_bytes_total", [], Double(streaming.decodedBytes)),
-            ("decode_seconds_total", [], Double(streaming.decodeNanoseconds) / 1e9),
-            ("digest_failures_total", [], Double(streaming.digestFailures)),
-            ("store_failures_total", [], Double(streaming.storeFailures)),
-            ("profiled_bytes_total", [], Double(streaming.planner.profiledBytes)),
-            ("profiled_bytes_read_total", [], Double(streaming.planner.profiledBytesRead)),
-            ("predicted_bytes_total", [], Double(streaming.planner.predictedBytes)),
-            ("predicted_bytes_read_total", [], Double(streaming.planner.predictedBytesRead)),
-            ("demands_total", [], Double(streaming.planner.demands)),
-            ("demands_joined_total", [], Double(streaming.planner.joined)),
-            ("demands_failed_total", [], Double(streaming.planner.failed)),
-            ("demands_cancelled_total", [], Double(streaming.planner.cancelled)),
-            ("requests_promoted_total", [], Double(streaming.planner.promoted)),
-            ("back_offs_total", [], Double(streaming.planner.backOffs)),
-            ("requests_cut_total", [], Double(streaming.planner.cut)),
-            ("requests_failed_total", [], Double(streaming.planner.requestsFailed)),
-            ("guessed_extents_total", [], Double(streaming.planner.speculated)),
-            ("guessed_extents_read_total", [], Double(streaming.planner.speculatedRead)),
-            ("corrupt_extents_total", [], Double(streaming.planner.corrupt)),
-            ("decode_back_pressure_total", [], Double(streaming.backPressure)),
-            ("hedged_requests_total", [], Double(streaming.hedged)),
-            ("startup_packs_total", [], Double(streaming.packs)),
-            ("startup_packs_given_up_total", [], Double(streaming.packsAbandoned)),
-            ("startup_pack_received_bytes_total", [], Double(streaming.packBytes)),
-            ("decode_queue_bytes", [], Double(streaming.decodeQueueBytes)),
-            ("link_bytes_per_second", [], streaming.bytesPerSecond),
-            ("link_answer_seconds", [], streaming.answerDelay / 1e9),
-            ("paused_requests", [], Double(streaming.pausedRequests)),
-            ("waiting_demands", [], Double(streaming.waitingDemands)),
-            ("running_requests", [], Double(streaming.runningRequests)),
-            ("attached_layers", [], Double(streaming.layers)),
-            ("complete_layers", [], Double(streaming.completeLayers)),
-            ("parked_reads", [], Double(mount.parkedReads)),
-        ] + byClass(streaming) + stalls(streaming.planner)
-    }
-
-    private static func byClass(
-        _ streaming: StreamingSnapshot
-    ) -> [(name: String, labels: [(String, String)], value: Double)] {
-        FetchClass.allCases.flatMap { fetchClass -> [(name: String, labels: [(String, String)], value: Double)] in
-            let label = [("class", "\(fetchClass)")]
-            return [
-                ("received_bytes_total", label, Double(streaming.received[fetchClass])),
-                ("requested_bytes_total", label, Double(streaming.planner.bytes[fetchClass])),
-                ("requests_total", label, Double(streaming.planner.requests[fetchClass])),
-                ("queued", label, Double(streaming.queued[fetchClass])),
-            ]
-        }
-    }
-
-    /// The readers' waiting times as a Prometheus histogram.
-    private static func stalls(
-        _ planner: PlannerStatistics
-    ) -> [(name: String, labels: [(String, String)], value: Double)] {
-        var sum: UInt64 = 0
-        var lines: [(name: String, labels: [(String, String)], value: Double)] = []
-        for (index, count) in planner.stalls.counts.enumerated() {
-            sum += count
-            let bound = index < StallHistogram.bounds.count ? "\(Double(StallHistogram.bounds[index]) / 1e9)" : "+Inf"
-            lines.append(("stall_seconds_bucket", [("le", bound)], Double(sum)))
-        }
-        lines.append(("stall_seconds_sum", [], Double(planner.stalled) / 1e9))
-        lines.append(("stall_seconds_count", [], Double(sum)))
-        return lines
     }
 
     private static func environment(_ name: String) -> String? {

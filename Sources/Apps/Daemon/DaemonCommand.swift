@@ -3,6 +3,7 @@ import Base
 import Glibc
 import Logging
 import Metrics
+import Snapshotter
 
 /// Parses the process's command line, runs the daemon until a signal stops it, and exits.
 public func runDaemon() async {
@@ -49,7 +50,7 @@ public struct DaemonCommand: AsyncParsableCommand {
             }
             let level = configuration.logLevel
             LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
-            let page = MetricsPage()
+            let page = MetricsPage(definitions: SnapshotterMetrics.definitions)
             MetricsSystem.bootstrap(page)
             try await Daemon(configuration: configuration, page: page).run()
         } catch {

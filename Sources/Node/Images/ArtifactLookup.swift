@@ -1,6 +1,7 @@
 import Artifacts
 import Base
 import Registry
+import Streaming
 
 /// The streaming artifact of one image: looked for when the first layer needs it or somebody asks for it early, once for all of them.
 final class ArtifactLookup: Sendable {
@@ -10,7 +11,7 @@ final class ArtifactLookup: Sendable {
         static let maximumIndex = 2 << 20
 
         var indexes: [Digest: Task<[UInt8], any Error>] = [:]
-        var pack: (digest: Digest, opening: Task<BlobStream, any Error>)?
+        var pack: Task<PackRequest?, Never>?
     }
 
     private let looking = Guarded<Task<StreamingArtifact?, Never>?>(nil)
@@ -81,14 +82,12 @@ final class ArtifactLookup: Sendable {
                 }
             }
             guard let pack = contents.pack else { return }
-            let opening = Task {
-                guard await wantsPack() else { throw CancellationError() }
-                if !contents.indexes.isEmpty, await missing.value.isEmpty { throw CancellationError() }
-                return try await registry.open(
-                    BlobLocation(repository: repository, digest: pack.digest), .whole, priority: .demand,
-                    knownSize: pack.size)
+            early.pack = Task {
+                guard await wantsPack() else { return nil }
+                if !contents.indexes.isEmpty, await missing.value.isEmpty { return nil }
+                return PackRequest(
+                    BlobLocation(repository: repository, digest: pack.digest), size: pack.size, from: registry)
             }
-            early.pack = (pack.digest, opening)
         }
     }
 
@@ -100,8 +99,7 @@ final class ArtifactLookup: Sendable {
                 task.cancel()
                 early.indexes[digest] = nil
             }
-            // What the engine has been given is no longer here.
-            early.pack?.opening.cancel()
+            // A request that nobody took is cancelled.
             early.pack = nil
         }
     }
@@ -112,11 +110,13 @@ final class ArtifactLookup: Sendable {
         return try? await task.value
     }
 
-    /// The startup pack, if it was asked for early.
-    func pack(_ digest: Digest) -> Task<BlobStream, any Error>? {
-        early.withLock { early in
+    /// Returns the request for the startup pack, if it was sent early.
+    func pack(_ location: BlobLocation, size: UInt64) async -> PackRequest? {
+        let task = early.withLock { early in
             defer { early.pack = nil }
-            return early.pack?.digest == digest ? early.pack?.opening : nil
+            return early.pack
         }
+        guard let request = await task?.value, request.location == location, request.size == size else { return nil }
+        return request
     }
 }

@@ -9,6 +9,7 @@ public import LazyFileSystem
 public import Logging
 public import NIOPosix
 public import NodeDatabase
+import Planner
 public import Prediction
 public import Registry
 public import Streaming
@@ -261,7 +262,7 @@ public final class ImageResolver: RemoteImages {
             }, start: containerStart)
         if !isEarly { for content in image.contents { await begin(content, beginning) } }
         opening.yield(image.contents)
-        if policy.prefetches { engine.prefetch(image.contents) }
+        if policy.prefetches { engine.prefetch(StartHint(landmarksOf: image.contents)) }
         let hasArtifact = await artifact.isFound
         logger.info(
             "image is resolved",
@@ -304,19 +305,23 @@ public final class ImageResolver: RemoteImages {
         }
     }
 
-    /// Has the artifact's startup pack fetched, if it has one: asked for at once, and used when the layers are there.
+    /// Requests the artifact's startup pack, if it has one, and hands it to the engine when the layers are attached.
     private func replay(
         _ found: StreamingArtifact, _ artifact: ArtifactLookup, _ repository: Repository,
         _ layers: AsyncStream<[StoredLayer]>
     ) async {
         guard policy.profiles.replays, let pack = found.pack else { return }
-        // What has been seen here is better than what somebody has guessed.
-        if found.isPackPredicted, await profiles.hasProfile(of: repository) { return }
-        engine.replay(
-            PackOrder(
-                location: BlobLocation(repository: repository, digest: pack.digest), size: pack.size,
-                opening: artifact.pack(pack.digest), isPredicted: found.isPackPredicted,
-                digests: Set(found.layers.map(\.blob)), layers: layers))
+        let source: HintSource = found.isPackPredicted ? .predictedPack : .recordedPack
+        if source < .recordedProfile, await profiles.hasProfile(of: repository) { return }
+        let location = BlobLocation(repository: repository, digest: pack.digest)
+        let early = await artifact.pack(location, size: pack.size)
+        let request = early ?? PackRequest(location, size: pack.size, from: registry)
+        Task { [engine] in
+            for await opened in layers {
+                engine.prefetch(StartHint(source, pack: request, layers: opened))
+                return
+            }
+        }
     }
 
     /// Opens all layers, so many side by side; the results are in the order of `descriptions`.
@@ -359,7 +364,7 @@ public final class ImageResolver: RemoteImages {
             let (content, end) = try await layers.layer(description, image: image, artifact: artifact)
             engine.attach(content, locations: [BlobLocation(repository: image.repository, digest: content.digest)])
             if let end {
-                try? await workers.runIfActive { [engine] in engine.take(end.bytes, at: end.range, of: content) }
+                try? await workers.runIfActive { [engine] in engine.publish(end.bytes, at: end.range, of: content) }
             }
             if let beginning { await begin(content, beginning) }
             return .success(content)

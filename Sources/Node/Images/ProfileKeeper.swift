@@ -53,8 +53,7 @@ final class ProfileKeeper: Sendable {
             if policy.replays, let found = try records.find(subject.chain, subject.repository) {
                 known = found.profile
                 replayed = found.profile.pieces(in: subject.tree, subject.layers)
-                // A startup pack brings the same, and what is not yet known of it would come twice.
-                if !engine.isDelivering(subject.layers) { engine.prefetch(replayed) }
+                engine.prefetch(StartHint(.recordedProfile, runs: replayed))
                 logger.info(
                     "profile is replayed",
                     metadata: [
@@ -90,7 +89,9 @@ final class ProfileKeeper: Sendable {
     /// Has fetched what `beginning` names of a layer that is open, before the other layers are: the link has nothing else to do.
     /// What another layer covers up comes in vain, so it must not be much.
     func start(_ beginning: Profile, of layer: StoredLayer) async {
-        try? await workers.runIfActive { [engine] in engine.prefetch(beginning.pieces(in: layer.tree, [layer])) }
+        try? await workers.runIfActive { [engine] in
+            engine.prefetch(StartHint(.recordedProfile, runs: beginning.pieces(in: layer.tree, [layer])))
+        }
     }
 
     /// Says which image a chain is the root file system of.

@@ -3,14 +3,14 @@ import ContentStore
 import LayerIndex
 import Synchronization
 
-/// A chain that is mounted: one directory below the root.
+/// A mounted chain: one directory below the root.
 final class Chain: Sendable {
     let id: Digest
     let slot: UInt32
-    /// See ``NodeStatus/generation``: the first four bytes of the digest, so that it survives a restart.
+    /// The first four bytes of the digest, which survive a restart; see ``NodeStatus/generation``.
     let generation: UInt32
     let tree: TreeImage
-    /// By device number of the tree.
+    /// The layers in the order of the tree's device numbers.
     let layers: [ReadLayer]
     let touches: TouchLog
 
@@ -30,10 +30,10 @@ final class Chain: Sendable {
     /// The directory's own node.
     var root: NodeID { NodeID(rawValue: UInt64(slot) << 40 | tree.rootInode) }
 
-    /// The node of an inode of this tree.
+    /// Returns the node of an inode in this tree.
     func node(_ nid: UInt64) throws(LazyFileSystemError) -> NodeID {
         guard let node = NodeID(slot: slot, nid: nid) else {
-            throw LazyFileSystemError(.corrupt, "chain \(id) has an inode number of more than 40 bits")
+            throw LazyFileSystemError(.corrupt, "chain \(id) has an inode number above 40 bits")
         }
         return node
     }
@@ -50,23 +50,23 @@ final class Chain: Sendable {
         }
     }
 
-    /// What an error of the tree is to whoever asked.
+    /// Wraps an error of the tree.
     func corrupt(_ error: LayerIndexError) -> LazyFileSystemError {
-        LazyFileSystemError(.corrupt, "the tree of chain \(id) cannot be read", cause: error)
+        LazyFileSystemError(.corrupt, "failed to read the tree of chain \(id)", cause: error)
     }
 }
 
-/// A layer as one chain, or the `content` directory, reads it.
+/// A layer as one reader sees it: a chain, or the `content` directory.
 final class ReadLayer: Sendable {
     let content: StoredLayer
-    // The chunks that the last reads had, by file: two files read in turns do not push each other out, most of the time.
+    // The chunks of the latest reads by file. Two files that are read in turns rarely evict each other.
     private let last = InlineArray<8, Atomic<UInt64>> { _ in Atomic(.max) }
 
     init(_ content: StoredLayer) {
         self.content = content
     }
 
-    /// Whether `chunks` differ from what was read last from the same file.
+    /// Returns whether `chunks` differ from the last ones read from the same file.
     func changes(_ chunks: Range<Int>, file: UInt64) -> Bool {
         let value =
             UInt64(truncatingIfNeeded: chunks.lowerBound) << 32

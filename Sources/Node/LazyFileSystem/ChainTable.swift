@@ -2,10 +2,10 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// Which chains and layers are mounted. Policy only: `LazyFileSystem` holds it behind a lock for the length of one call.
+/// The table of mounted chains and layers. A pure value that `LazyFileSystem` keeps behind a lock.
 struct ChainTable {
-    /// What the slot's chain was called, for ever: the kernel may still hold nodes of a chain that is gone, and must never
-    /// get another chain's bytes for them.
+    /// A slot and its permanent owner: the kernel may hold nodes of a removed chain, and must never get another chain's
+    /// bytes for them.
     private struct Slot {
         var owner: Digest?
         var chain: Chain?
@@ -15,9 +15,9 @@ struct ChainTable {
     private var byID: [Digest: UInt32] = [:]
     private(set) var content = ContentDirectory()
 
-    /// How many chains there are.
+    /// The number of mounted chains.
     var count: Int { byID.count }
-    /// Inodes of all chains together.
+    /// The number of inodes in all chains.
     private(set) var inodeCount: UInt64 = 0
 
     func chain(inSlot slot: UInt32) -> Chain? {
@@ -29,7 +29,7 @@ struct ChainTable {
         byID[id].flatMap { chain(inSlot: $0) }
     }
 
-    /// The chain with the lowest slot after `slot`.
+    /// Returns the chain with the lowest slot after `slot`.
     func chain(afterSlot slot: UInt32) -> Chain? {
         var index = Int(slot) + 1
         while index < slots.count {
@@ -39,7 +39,8 @@ struct ChainTable {
         return nil
     }
 
-    /// Adds `chain`, or says why not. Adding what is there already, in the same slot, changes nothing.
+    /// Adds `chain`. Adding it again in the same slot changes nothing.
+    ///
     /// - Returns: the layers that no chain had before; `nil` when nothing changed.
     mutating func add(_ chain: Chain) throws(LazyFileSystemError) -> [Digest]? {
         guard chain.slot > 0, chain.slot <= NodeID.maximumSlot else {
@@ -63,8 +64,9 @@ struct ChainTable {
         return chain.layers.filter { content.add($0.content) }.map(\.content.digest)
     }
 
-    /// Takes `id` out.
-    /// - Returns: the layers that no chain has any more; `nil` when it was not there.
+    /// Removes a chain.
+    ///
+    /// - Returns: the layers that no chain has any more; `nil` when there was no such chain.
     mutating func remove(_ id: Digest) -> [Digest]? {
         guard let slot = byID.removeValue(forKey: id), let chain = chain(inSlot: slot) else { return nil }
         slots[Int(slot)].chain = nil

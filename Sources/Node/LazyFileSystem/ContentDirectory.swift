@@ -1,10 +1,10 @@
 import Base
 import ContentStore
 
-/// The directory `content`: one file a layer that some chain has, sorted by node.
+/// The directory `content`: one file per layer of a mounted chain, sorted by node.
 ///
-/// A file's inode number is 39 bits of its blob digest, so it is the same after a restart; the next free number when two
-/// layers meet.
+/// A file's inode number is 39 bits of its blob digest, so it survives a restart. On a collision it is the next free
+/// number.
 struct ContentDirectory {
     struct Entry {
         let nid: UInt64
@@ -12,7 +12,7 @@ struct ContentDirectory {
         var references: Int
     }
 
-    /// Set in the inode number of each file, which keeps them apart from the directories of slot 0.
+    /// The bit that is set in each file's inode number, which keeps files apart from the directories of slot 0.
     private static let mark: UInt64 = 1 << 39
 
     private var entries: [Entry] = []
@@ -24,7 +24,7 @@ struct ContentDirectory {
         return mark | (bits & (mark - 1))
     }
 
-    /// Where `nid` is or belongs.
+    /// Returns the index at which `nid` is or would be inserted.
     private func position(of nid: UInt64) -> Int {
         var low = 0
         var high = entries.count
@@ -36,7 +36,7 @@ struct ContentDirectory {
     }
 
     private func index(of digest: Digest) -> Int? {
-        // Those that met lie one after the other; one of them may have gone since, so the search goes on past a gap.
+        // Colliding entries are adjacent. One of them may have been removed, so the search continues past a gap.
         var index = position(of: Self.firstNid(of: digest))
         while index < entries.count {
             if entries[index].layer.content.digest == digest { return index }
@@ -55,20 +55,22 @@ struct ContentDirectory {
         index(of: digest).map { entries[$0] }
     }
 
-    /// The first entry whose inode number is not below `nid`.
+    /// Returns the first entry with an inode number of at least `nid`.
     func entry(from nid: UInt64) -> Entry? {
         let index = position(of: max(nid, Self.mark))
         return index < entries.count ? entries[index] : nil
     }
 
+    /// Adds a reference to a layer.
+    ///
     /// - Returns: whether a file appeared.
     mutating func add(_ content: StoredLayer) -> Bool {
         if let index = index(of: content.digest) {
             entries[index].references += 1
             return false
         }
-        // 64 layers whose digests share 39 bits do not happen by accident: the 65th has no file here, and is read
-        // through its chain as ever.
+        // 64 layers whose digests share 39 bits are no accident: the 65th has no file here, and is only read through
+        // its chain.
         var nid = Self.firstNid(of: content.digest)
         let end = nid &+ 64
         var index = position(of: nid)
@@ -81,6 +83,8 @@ struct ContentDirectory {
         return true
     }
 
+    /// Removes a reference to a layer.
+    ///
     /// - Returns: whether a file disappeared.
     mutating func remove(_ digest: Digest) -> Bool {
         guard let index = index(of: digest) else { return false }

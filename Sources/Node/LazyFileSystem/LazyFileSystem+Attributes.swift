@@ -3,7 +3,8 @@ import LayerIndex
 
 /// Extended attributes.
 extension LazyFileSystem {
-    /// Runs `body` with the value of one attribute: the bytes are valid during the call. `nil` when there is none.
+    /// Passes the value of an attribute to `body`; the bytes are only valid during the call. Returns `nil` when there
+    /// is no such attribute.
     public func withExtendedAttribute<Result>(
         _ node: NodeID, _ name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LazyFileSystemError) -> Result? {
@@ -17,7 +18,9 @@ extension LazyFileSystem {
         }
     }
 
-    /// Copies the value of one attribute into `buffer`, or tells its length when `buffer` is empty, as getxattr(2) does.
+    /// Copies the value of an attribute into `buffer`. If `buffer` is empty it only returns the length, as getxattr(2)
+    /// does.
+    ///
     /// - Returns: the length; `nil` when there is no such attribute.
     public func extendedAttribute(
         _ node: NodeID, _ name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
@@ -31,8 +34,8 @@ extension LazyFileSystem {
         return count
     }
 
-    /// Copies the names of all attributes into `buffer`, each ended by a NUL, or tells their length when `buffer` is
-    /// empty, as listxattr(2) does.
+    /// Copies the names of all attributes into `buffer`, each ended by a NUL. If `buffer` is empty it only returns
+    /// their length, as listxattr(2) does.
     public func extendedAttributeNames(
         _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int {

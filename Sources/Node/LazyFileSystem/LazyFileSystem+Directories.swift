@@ -4,9 +4,9 @@ import LayerIndex
 
 /// Listing.
 extension LazyFileSystem {
-    /// Lists `directory` from `cookie` on: 0 is the beginning, any other a ``ListedNode/next`` of the same directory.
-    /// A cookie stays good for as long as the directory lives, whatever is added or removed meanwhile. `.` and `..` are
-    /// among the entries. `body` returns false to stop: the entry that it was called with counts as not listed.
+    /// Lists `directory` from `cookie` on: 0 is the beginning, any other a ``ListedNode/next`` of the same directory. A
+    /// cookie stays valid for as long as the directory exists, whatever is added or removed. `.` and `..` are listed
+    /// too. `body` returns false to stop: its entry then counts as not listed.
     public func list(
         _ directory: NodeID, from cookie: UInt64, _ body: (ListedNode) -> Bool
     ) throws(LazyFileSystemError) {
@@ -28,7 +28,7 @@ extension LazyFileSystem {
             try chain.tree.forEachEntry(directory, from: cookie) { name, nid, type, next in
                 let isParentOfRoot = directory == chain.tree.rootInode && name.elementsEqual("..".utf8)
                 guard let node = isParentOfRoot ? .root : NodeID(slot: chain.slot, nid: nid) else {
-                    failure = LazyFileSystemError(.corrupt, "chain \(chain.id) has an inode number of over 40 bits")
+                    failure = LazyFileSystemError(.corrupt, "chain \(chain.id) has an inode number above 40 bits")
                     return false
                 }
                 return body(ListedNode(name: name, node: node, type: type, next: next))

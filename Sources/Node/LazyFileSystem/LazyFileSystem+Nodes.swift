@@ -6,7 +6,7 @@ import LayerIndex
 extension LazyFileSystem {
     private static let contentName = StaticString("content")
 
-    /// What stat(2) says of `node`.
+    /// Returns the attributes of `node`, as stat(2) reports them.
     public func status(_ node: NodeID) throws(LazyFileSystemError) -> NodeStatus {
         guard node.slot == 0 else { return try chain(of: node).status(node.nid) }
         switch node {
@@ -27,8 +27,8 @@ extension LazyFileSystem {
             size: entry.layer.content.chunks.contentSize)
     }
 
-    /// What `name` stands for in `directory`. Understands `.` (of any node) and `..`, which the kernel asks for when it
-    /// turns a file handle back into a path (open_by_handle_at(2), which overlayfs uses).
+    /// Looks `name` up in `directory`. It may be `.` (of any node) or `..`, which the kernel asks for when it turns a
+    /// file handle back into a path (open_by_handle_at(2), which overlayfs uses).
     public func lookup(
         _ directory: NodeID, _ name: UnsafeRawBufferPointer
     ) throws(LazyFileSystemError) -> LookupResult {
@@ -69,6 +69,7 @@ extension LazyFileSystem {
     }
 
     /// Copies the target of the link `node` into `buffer`, without a final NUL.
+    ///
     /// - Returns: its length, at most 4095 bytes.
     public func readLink(
         _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer

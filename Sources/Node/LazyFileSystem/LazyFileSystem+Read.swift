@@ -4,10 +4,10 @@ import LayerIndex
 
 /// Content.
 extension LazyFileSystem {
-    /// Reads the bytes of `node` from `offset` on into `buffer`: all that fit up to the end of the file, or none. A read
-    /// that is partly there is a miss, for the kernel takes a short answer for the end of the file.
+    /// Reads the bytes of `node` from `offset` on into `buffer`: all that fit up to the end of the file, or none. A
+    /// partly missing read is a miss, because the kernel takes a short answer for the end of the file.
     ///
-    /// - Parameter previous: the miss that this read had before, when it is tried again.
+    /// - Parameter previous: the read's previous miss, when it is tried again.
     public func read(
         _ node: NodeID, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, after previous: Miss? = nil
     ) -> ReadResult {
@@ -23,18 +23,18 @@ extension LazyFileSystem {
         }
     }
 
-    /// Asks for what `miss` lacks. As ``ChunkSource/demand(_:chunks:completion:)``.
+    /// Demands the missing chunks of `miss`, as ``ChunkSource/demand(_:chunks:completion:)`` does.
     public func demand(_ miss: Miss, completion: @escaping @Sendable (ChunkOutcome) -> Void) -> DemandID {
         source.demand(miss.layer, chunks: miss.chunks, completion: completion)
     }
 
-    /// The reader went away. As ``ChunkSource/cancel(_:)``.
+    /// Cancels a demand, as ``ChunkSource/cancel(_:)`` does.
     public func cancel(_ demand: DemandID) {
         source.cancel(demand)
     }
 
-    /// Where in which layer's content space `count` bytes of `node` lie, cut at the end of the file; `nil` past it. A read
-    /// that is not tried again counts as a touch.
+    /// Returns the layer and the range of its content space that hold `count` bytes of `node`, cut at the end of the
+    /// file; `nil` past it. The first try of a read counts as a touch.
     private func place(
         _ node: NodeID, offset: UInt64, count: UInt64, isFirst: Bool
     ) throws(LazyFileSystemError) -> (ReadLayer, ByteRange)? {
@@ -88,7 +88,7 @@ extension LazyFileSystem {
         do {
             try fill(buffer, from: content, at: range.offset)
         } catch {
-            // Fetching again helps only when the bytes on the disk are lost.
+            // Fetching again only helps if the bytes on the disk are lost.
             guard (error.cause as? ContentStoreError)?.code == .damaged, previous?.afterReadError != true else {
                 return .failed(error)
             }
@@ -110,7 +110,7 @@ extension LazyFileSystem {
                 count = try content.read(at: offset + UInt64(filled), into: rest)
             } catch {
                 throw LazyFileSystemError(
-                    .unreadable, "the content of layer \(content.digest) cannot be read", cause: error)
+                    .unreadable, "failed to read the content of layer \(content.digest)", cause: error)
             }
             guard count > 0 else {
                 throw LazyFileSystemError(.unreadable, "the content file of layer \(content.digest) is too short")
@@ -119,9 +119,10 @@ extension LazyFileSystem {
         }
     }
 
-    /// Forgets those of `chunks` that the disk does not give back, or all of them when each can be read by itself, so
-    /// that they are fetched again.
-    /// - Returns: from the first to the last of them.
+    /// Drops the unreadable chunks of `chunks`, or all of them if each is readable on its own, so that they are fetched
+    /// again.
+    ///
+    /// - Returns: the range from the first to the last of them.
     private func drop(
         _ chunks: Range<Int>, of content: StoredLayer, buffer: UnsafeMutableRawBufferPointer
     ) -> Range<Int> {

@@ -1,7 +1,7 @@
 public import Base
 public import SystemPackage
 
-/// Why an operation on the file system failed, or a chain could not be added.
+/// A failure of a file system operation, or of adding a chain.
 public struct LazyFileSystemError: ModuleError {
     public enum Code: Hashable, Sendable {
         /// The node's chain has been removed.
@@ -10,19 +10,19 @@ public struct LazyFileSystemError: ModuleError {
         case isDirectory
         case notSymlink
         case noSuchAttribute
-        /// The buffer is too small for the answer.
+        /// The buffer is too small for the result.
         case tooSmall
-        /// The tree contradicts itself: it was checked when it was made, so the disk or a bug changed it.
+        /// The tree is inconsistent. It was checked when it was built, so the disk or a bug has damaged it.
         case corrupt
-        /// The content cannot be read from the disk, and fetching it again did not help.
+        /// The content is unreadable on disk, even after it was fetched again.
         case unreadable
-        /// The content cannot be fetched.
+        /// The content could not be fetched.
         case unavailable
-        /// The read was given up before its content arrived.
+        /// The read was cancelled before its content arrived.
         case interrupted
-        /// The slot of a new chain is 0, too high, or another chain's.
+        /// The slot of a new chain is 0, too high, or belongs to another chain.
         case badSlot
-        /// The tree's devices are not the layers that were given with it.
+        /// The tree's devices do not match its layers.
         case layersDoNotMatch
     }
 
@@ -36,7 +36,7 @@ public struct LazyFileSystemError: ModuleError {
         self.cause = cause
     }
 
-    /// What the kernel is told: the one map from our errors to errno.
+    /// The errno for the kernel: the one map from our errors to errno.
     public var errno: Errno {
         switch code {
         case .stale: .staleNFSFileHandle

@@ -1,8 +1,8 @@
-/// What names a file, directory or link to the kernel: computed, never stored.
+/// The kernel's name for a file, directory or link. It is computed, never stored.
 ///
-/// The high 24 bits are the slot of a chain, the low 40 the inode number (nid) in that chain's tree, so the same file has the
-/// same number before and after a restart as long as chains keep their slots. Slot 0 is ours: the root of the mount,
-/// the `content` directory and its files.
+/// The high 24 bits are the slot of a chain, the low 40 the inode number (nid) in that chain's tree, so a file
+/// keeps its number over a restart as long as chains keep their slots. Slot 0 is reserved for the mount's root, the
+/// `content` directory and its files.
 public struct NodeID: RawRepresentable, Hashable, Sendable {
     public let rawValue: UInt64
 
@@ -11,14 +11,14 @@ public struct NodeID: RawRepresentable, Hashable, Sendable {
         self.rawValue = rawValue
     }
 
-    /// The node `nid` of the chain in `slot`, or `nil` when one of them does not fit.
+    /// Creates the node `nid` of the chain in `slot`; `nil` when one of them is too large.
     @inlinable
     public init?(slot: UInt32, nid: UInt64) {
         guard slot < 1 << 24, nid < 1 << 40 else { return nil }
         rawValue = UInt64(slot) << 40 | nid
     }
 
-    /// The slot of the chain; 0 for what belongs to none.
+    /// The slot of the chain; 0 for nodes without one.
     @inlinable
     public var slot: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 40) }
 
@@ -31,6 +31,6 @@ public struct NodeID: RawRepresentable, Hashable, Sendable {
     /// The directory `content`.
     public static let content = NodeID(rawValue: 2)
 
-    /// The highest slot that a chain may have. Lower than the layout allows: the table of slots is an array.
+    /// The highest slot of a chain. It is lower than the layout allows, because the table of slots is an array.
     public static let maximumSlot: UInt32 = 1 << 20 - 1
 }

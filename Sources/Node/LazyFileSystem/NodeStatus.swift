@@ -1,22 +1,22 @@
 import LayerIndex
 
-/// What stat(2) says of a node.
+/// The attributes of a node, as stat(2) reports them.
 public struct NodeStatus: Hashable, Sendable {
-    /// The node; also its `st_ino`.
+    /// The node, which is also its `st_ino`.
     public let id: NodeID
-    /// Tells the nodes of one chain from those of another that had the same slot before it. The kernel makes a new inode
-    /// when it differs.
+    /// A number that tells the nodes of chains apart that had the same slot. The kernel creates a new inode when it
+    /// differs.
     public let generation: UInt32
-    /// Type and permission bits.
+    /// The type and permission bits.
     public let mode: UInt32
     public let uid: UInt32
     public let gid: UInt32
     public let linkCount: UInt32
-    /// Bytes.
+    /// The size in bytes.
     public let size: UInt64
     public let modifiedSeconds: Int64
     public let modifiedNanoseconds: UInt32
-    /// The device that a device node stands for.
+    /// The device number of a device node.
     public let deviceMajor: UInt32
     public let deviceMinor: UInt32
 
@@ -34,7 +34,7 @@ public struct NodeStatus: Hashable, Sendable {
         deviceMinor = attributes.deviceMinor
     }
 
-    /// A directory or a file of our own: root's, without a date.
+    /// Creates the status of a synthetic directory or file: owned by root, without a date.
     init(id: NodeID, mode: UInt32, linkCount: UInt32, size: UInt64) {
         self.id = id
         generation = 0
@@ -56,20 +56,19 @@ public struct NodeStatus: Hashable, Sendable {
     public var isSymlink: Bool { fileType == 0o120000 }
 }
 
-/// What a name in a directory stands for.
+/// The result of a lookup.
 public enum LookupResult: Hashable, Sendable {
     case found(NodeStatus)
-    /// There is nothing of that name. `forever` is false where something of that name may appear later: the kernel must
-    /// ask again.
+    /// The name does not exist. If `forever` is false it may appear later, and the kernel must ask again.
     case absent(forever: Bool)
 }
 
-/// One entry while a directory is listed. The name is valid during the call that it is passed to.
+/// An entry of a directory that is being listed. The name is only valid during the call that receives it.
 public struct ListedNode {
     public let name: UnsafeRawBufferPointer
     public let node: NodeID
-    /// `DT_DIR` and so on: the type bits of the mode, shifted right by 12.
+    /// The entry's `DT_` constant: the type bits of the mode, shifted right by 12.
     public let type: UInt8
-    /// Where a listing that stops after this entry goes on.
+    /// The cookie with which a listing continues after this entry.
     public let next: UInt64
 }

@@ -1,21 +1,21 @@
 public import ContentStore
 
-/// How a read ended.
+/// The result of a read.
 public enum ReadResult: Sendable {
-    /// So many bytes of the buffer are filled; fewer than asked only at the end of the file.
+    /// The number of bytes in the buffer, less than requested only at the end of the file.
     case bytes(Int)
-    /// Something of it is not in the store: hand this to ``LazyFileSystem/demand(_:completion:)``, then read again.
+    /// Chunks are missing: pass this to ``LazyFileSystem/demand(_:completion:)``, then read again.
     case missing(Miss)
     case failed(LazyFileSystemError)
 }
 
 /// The chunks that a read lacks.
 public struct Miss: Sendable {
-    /// The layer, kept alive for as long as the read waits.
+    /// The layer, which stays alive while the read waits.
     public let layer: StoredLayer
-    /// From the first missing chunk to the last chunk that the read needs; some between may be present.
+    /// The range from the first missing chunk to the last chunk that the read needs. Some in between may be present.
     public let chunks: Range<Int>
-    /// Whether they were present, but the disk did not give them back: a second time is a failure.
+    /// True if the chunks were present but unreadable on disk: a second time is a failure.
     let afterReadError: Bool
 }
 

@@ -1,12 +1,12 @@
-/// What `df` is told: the file system that the store lies on.
+/// The capacity of the store's own file system, as `df` shows it.
 public struct StoreCapacity: Hashable, Sendable {
-    /// The size of a block below, in bytes.
+    /// The size of a block in bytes.
     public var blockSize: UInt32
     public var blocks: UInt64
     public var freeBlocks: UInt64
-    /// The free blocks that are not reserved for root.
+    /// The part of ``freeBlocks`` that is not reserved for root.
     public var availableBlocks: UInt64
-    /// Inodes in all, and how many are left.
+    /// The number of inodes.
     public var files: UInt64
     public var freeFiles: UInt64
 

@@ -1,14 +1,29 @@
+public import Base
 import Images
 import Metrics
 
-/// The metric `fallback`: layers that containerd downloads although it was asked for a remote one, by reason.
+/// The snapshotter's metrics, counted through swift-metrics.
+public enum SnapshotterMetrics {
+    /// The layers that containerd downloads because they cannot be streamed.
+    static let fallback = MetricDefinition(
+        "fallback_total", .counter, help: "Layers that containerd downloads because they cannot be streamed, by reason."
+    )
+
+    /// The table of the snapshotter's metrics.
+    public static let definitions = [fallback]
+}
+
+/// The counters of ``SnapshotterMetrics/fallback``, one per reason.
 struct FallbackCounters: Sendable {
-    private let counters: [FallbackReason.Code: Counter]
+    private let counters: [FallbackReason.Code: Metrics.Counter]
 
     init() {
         counters = Dictionary(
             uniqueKeysWithValues: FallbackReason.Code.allCases.map { code in
-                (code, Counter(label: "fallback", dimensions: [("reason", code.rawValue)]))
+                (
+                    code,
+                    Metrics.Counter(label: SnapshotterMetrics.fallback.name, dimensions: [("reason", code.rawValue)])
+                )
             })
     }
 

@@ -1,30 +1,30 @@
 import Base
 
-/// How much of their room readahead and fill have: less as long as demand is answered later than it could be.
+/// The share of their limits that read-ahead and fill may use: less while demand is answered late.
 ///
-/// What is in flight for them lies before a reader's bytes in the queues of the link, which shows in how
-/// long the head of a demand's answer takes. When that grows past one and a half times the least that was seen of late, the room is halved,
-/// once in a round trip; otherwise it grows back by an eighth with each demand.
+/// Their bytes in flight queue on the link in front of a reader's, which shows in the time to the head of a demand's
+/// answer. When that time exceeds one and a half times the shortest recent one, the share is halved, at most once a
+/// round trip; otherwise each demand adds an eighth.
 ///
-/// Profiles and predictions keep their room: what they bring are the demands to come, and a reader who is served before them makes the
-/// next one wait. With them, too, cut back, numpy's start on wan took 2.86 s instead of 2.77 s.
+/// Hints keep their limits. Their bytes are the next demands, and serving one reader first makes the next one wait:
+/// throttling hints too slowed numpy's start on wan from 2.77 s to 2.86 s.
 struct BackgroundThrottle: Sendable {
-    /// The room never becomes less than this part of itself.
-    private static let least = 1.0 / 8
-    /// Nanoseconds that an answer may take longer in any case: less is chance.
+    /// The smallest share, and the step by which it grows.
+    private static let step = 1.0 / 8
+    /// A delay that is attributed to chance, in nanoseconds.
     private static let slack = 5_000_000.0
-    /// Nanoseconds after which it is forgotten: nobody has been kept waiting.
+    /// The time after which the throttle is lifted, in nanoseconds: no reader has waited.
     private static let memory: UInt64 = 1_000_000_000
 
     private var share = 1.0
-    /// What the last answers have taken, in nanoseconds.
+    /// The recent answer time, in nanoseconds.
     private var recent = 0.0
     private var last = MonotonicTime(nanoseconds: 0)
     private var lastCut = MonotonicTime(nanoseconds: 0)
-    /// The least that an answer has taken of late, in nanoseconds.
+    /// The shortest recent answer time, in nanoseconds.
     private var shortest = RecentExtreme(isMaximum: false)
 
-    /// The head of a demand's answer has come. Gives whether the room was halved.
+    /// Records the head of a demand's answer, and returns whether the share was halved.
     mutating func answered(after nanoseconds: UInt64, _ now: MonotonicTime) -> Bool {
         if now.since(last) >= Self.memory { (share, recent) = (1, 0) }
         last = now
@@ -32,16 +32,16 @@ struct BackgroundThrottle: Sendable {
         recent = recent == 0 ? Double(nanoseconds) : (recent + Double(nanoseconds)) / 2
         let least = shortest.value ?? 0
         guard recent > least * 1.5 + Self.slack else {
-            share = min(1, share + Self.least)
+            share = min(1, share + Self.step)
             return false
         }
         guard Double(now.since(lastCut)) >= least else { return false }
-        share = max(Self.least, share / 2)
+        share = max(Self.step, share / 2)
         lastCut = now
         return true
     }
 
-    /// The part of their room that they have now, from an eighth to 1.
+    /// Returns the share now, from an eighth to 1.
     func share(_ now: MonotonicTime) -> Double {
         now.since(last) >= Self.memory ? 1 : share
     }

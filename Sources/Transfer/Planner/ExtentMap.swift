@@ -1,25 +1,25 @@
 public import Base
 
-/// What the planner has to know of a layer: where its extents lie in the blob, and which are local already.
+/// The planner's view of a layer: its extents' places in the blob, and which of them are local.
 ///
-/// Extents are numbered from 0 in ascending order of their place in the blob and do not overlap. The calls are cheap
-/// (a look into a mapped table), never block, and are made with the planner's lock held.
+/// Extents are numbered from 0 in the order of their places in the blob and do not overlap. Calls are cheap (a look
+/// into a mapped table) and never block; the planner makes them with its lock held.
 public protocol ExtentMap: Sendable {
-    /// How many extents the layer has.
+    /// The number of extents in the layer.
     var extentCount: Int { get }
 
-    /// Where extent `extent` (less than ``extentCount``) lies in the blob.
+    /// Returns the place in the blob of extent `extent`, which is less than ``extentCount``.
     func blobRange(of extent: Int) -> ByteRange
 
-    /// Whether nothing of the extent has to be fetched: every chunk in it is in the store, or is zeros.
+    /// Returns whether every chunk of the extent is in the store or is zeros.
     func isPresent(_ extent: Int) -> Bool
 
-    /// Whether an extent holds what lies side by side in the archive, however many files that are: what is beside a read then
-    /// comes with it, and need not be guessed.
+    /// True if an extent holds several files that lie side by side in the archive. A read then brings its surroundings
+    /// along without speculation.
     var extentsSpanFiles: Bool { get }
 
-    /// Whether a file begins in the extent, as far as the table tells. Readahead is careful past
-    /// such a point; a wrong answer only costs bytes.
+    /// Returns whether a file begins in the extent, as far as the table tells. Read-ahead is cautious past such a
+    /// point; a wrong answer only costs bytes.
     func beginsFile(_ extent: Int) -> Bool
 }
 

@@ -1,12 +1,12 @@
-/// Why bytes are fetched, most urgent first. Each class has its own room, so that none waits behind another.
+/// The reason for a fetch, most urgent first. Each class has its own limits, so none waits behind another.
 public enum FetchClass: UInt8, CaseIterable, Comparable, Sendable {
     /// A reader is blocked on it.
     case demand
-    /// Known to be needed before the container is ready: a profile, or an eStargz prefetch landmark.
-    case profile
-    /// Sequential reading was seen, and this comes next.
+    /// A start hint names it; see ``HintSource``.
+    case hint
+    /// A sequential reader will read it next.
     case readahead
-    /// The rest of a layer, so that it ends up local.
+    /// The rest of a layer.
     case fill
 
     public static func < (left: FetchClass, right: FetchClass) -> Bool {
@@ -14,28 +14,28 @@ public enum FetchClass: UInt8, CaseIterable, Comparable, Sendable {
     }
 }
 
-/// One value for each ``FetchClass``, without a dictionary.
+/// One value per ``FetchClass``, without a dictionary.
 public struct PerClass<Value: Sendable>: Sendable {
     /// The value of each class.
-    public var demand, profile, readahead, fill: Value
+    public var demand, hint, readahead, fill: Value
 
-    public init(demand: Value, profile: Value, readahead: Value, fill: Value) {
+    public init(demand: Value, hint: Value, readahead: Value, fill: Value) {
         self.demand = demand
-        self.profile = profile
+        self.hint = hint
         self.readahead = readahead
         self.fill = fill
     }
 
-    /// The same value for every class.
+    /// Creates the same value for every class.
     public init(repeating value: Value) {
-        self.init(demand: value, profile: value, readahead: value, fill: value)
+        self.init(demand: value, hint: value, readahead: value, fill: value)
     }
 
     public subscript(_ fetchClass: FetchClass) -> Value {
         get {
             switch fetchClass {
             case .demand: demand
-            case .profile: profile
+            case .hint: hint
             case .readahead: readahead
             case .fill: fill
             }
@@ -43,7 +43,7 @@ public struct PerClass<Value: Sendable>: Sendable {
         set {
             switch fetchClass {
             case .demand: demand = newValue
-            case .profile: profile = newValue
+            case .hint: hint = newValue
             case .readahead: readahead = newValue
             case .fill: fill = newValue
             }

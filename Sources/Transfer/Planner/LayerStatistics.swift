@@ -1,18 +1,18 @@
-/// What happened to one layer's readers, and what was fetched for them: sums since the layer was attached.
+/// The stalls and fetches of one layer since it was attached.
 public struct LayerStatistics: Hashable, Sendable {
-    /// Reads that waited for the registry, and how many nanoseconds all together.
+    /// The number of reads that waited for the registry.
     public var stalls: UInt64 = 0
-    /// See ``stalls``.
+    /// The total time of ``stalls``, in nanoseconds.
     public var stalled: UInt64 = 0
-    /// The longest of them, in nanoseconds.
+    /// The longest of ``stalls``, in nanoseconds.
     public var longestStall: UInt64 = 0
-    /// Reads that failed.
+    /// The number of reads that failed.
     public var failed: UInt64 = 0
-    /// Extents that a reader wanted before anybody had asked for them.
+    /// The number of extents that a reader demanded before any class had requested them.
     public var surprises: UInt64 = 0
-    /// Requests, and bytes asked for, by the class that they were started in.
+    /// Requests, by the class in which they started.
     public var requests = PerClass<UInt64>(repeating: 0)
-    /// See ``requests``.
+    /// Requested bytes, by the class in which their request started.
     public var bytes = PerClass<UInt64>(repeating: 0)
 
     public init() {}
@@ -23,7 +23,7 @@ public struct LayerStatistics: Hashable, Sendable {
         longestStall = max(longestStall, nanoseconds)
     }
 
-    /// Both together.
+    /// Returns the statistics of both layers together.
     public static func + (left: LayerStatistics, right: LayerStatistics) -> LayerStatistics {
         var sum = left
         sum.stalls += right.stalls
@@ -39,15 +39,15 @@ public struct LayerStatistics: Hashable, Sendable {
     }
 }
 
-/// How long readers waited: a histogram with fixed bounds.
+/// A histogram of stalls with fixed bounds.
 public struct StallHistogram: Hashable, Sendable {
-    /// The upper bounds of all buckets but the last, in nanoseconds: from what a disk takes to what an outage does.
+    /// The upper bounds of all buckets but the last, in nanoseconds: from a disk read to an outage.
     public static let bounds: [UInt64] = [
         1_000_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000, 500_000_000, 1_000_000_000,
         2_500_000_000, 5_000_000_000, 10_000_000_000, 30_000_000_000,
     ]
 
-    /// One for each bound, and one for what is above them.
+    /// One count per bound, and one for longer stalls.
     public private(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
 
     public init() {}

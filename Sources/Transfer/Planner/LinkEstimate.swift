@@ -1,35 +1,35 @@
 import Base
 
-/// How fast the link is, from what requests tell about it: bytes a second, and how long an answer takes.
+/// The link's rate and answer time, estimated from the progress of requests.
 ///
-/// Both follow what was seen last: a link's rate changes within an hour by two orders of magnitude.
+/// Both follow the latest measurements: a link's rate changes by two orders of magnitude within an hour.
 struct LinkEstimate: Sendable {
-    /// Bytes are added up over at least this many nanoseconds; a longer silence begins a new sum.
+    /// The shortest time over which bytes are summed, in nanoseconds; a longer silence begins a new sum.
     private static let window: UInt64 = 50_000_000
 
-    /// Bytes a second; 0 when nothing has been measured yet.
+    /// Bytes a second; 0 before the first measurement.
     private(set) var rate: Double = 0
-    /// Nanoseconds from a request to the head of its answer; 0 when none has been seen.
+    /// Nanoseconds from a request to the head of its answer; 0 before the first answer.
     private(set) var delay: Double = 0
-    /// The most that the link has carried of late, in bytes a second: ``rate`` is also low when little is asked for.
+    /// The highest recent rate. ``rate`` is also low when little is requested.
     private var highest = RecentExtreme(isMaximum: true)
-    /// The least that an answer has taken of late, in nanoseconds: ``delay`` is also high when others are in the way.
+    /// The shortest recent answer time. ``delay`` is also high when requests queue behind each other.
     private var shortest = RecentExtreme(isMaximum: false)
     private var since: MonotonicTime?
     private var last = MonotonicTime(nanoseconds: 0)
     private var bytes: UInt64 = 0
 
-    /// The head of an answer has come.
+    /// Records the head of an answer, `nanoseconds` after its request.
     mutating func answered(after nanoseconds: UInt64, _ now: MonotonicTime) {
         delay = delay == 0 ? Double(nanoseconds) : delay * 0.75 + Double(nanoseconds) * 0.25
         shortest.note(Double(nanoseconds), now)
         if since == nil { restart(now) }
     }
 
-    /// Bytes of bodies have come, on whatever connection.
+    /// Records bytes of bodies, from any connection.
     mutating func arrived(_ count: UInt64, _ now: MonotonicTime) {
         defer { last = now }
-        // Between bursts of requests the link is idle, which says nothing about it.
+        // An idle link between bursts of requests says nothing about its rate.
         guard let since, now.since(last) < 4 * Self.window else {
             restart(now)
             return
@@ -49,16 +49,16 @@ struct LinkEstimate: Sendable {
         bytes = 0
     }
 
-    /// What the link carries while a request is answered, with something to spare.
+    /// The bytes that the link carries while a request is answered, plus half of that.
     var bytesWhileAnswering: UInt64 { Self.bytes(rate * delay * 1.5) }
 
-    /// What the link carries while a request is answered that has it for itself.
+    /// The bytes that an otherwise idle link carries in one round trip.
     var bytesInRoundTrip: UInt64 { Self.bytes(highestRate * shortestDelay) }
 
-    /// The least that an answer has taken of late, in nanoseconds; 0 when none has been seen.
+    /// The shortest recent answer time, in nanoseconds; 0 before the first answer.
     var shortestDelay: Double { shortest.value ?? 0 }
 
-    /// The most that the link has carried of late, in bytes a second; 0 when nothing has been measured yet.
+    /// The highest recent rate, in bytes a second; 0 before the first measurement.
     var highestRate: Double { highest.value ?? 0 }
 
     private static func bytes(_ product: Double) -> UInt64 {
@@ -67,7 +67,7 @@ struct LinkEstimate: Sendable {
     }
 }
 
-/// The largest or smallest of the values of the last half to whole minute.
+/// The largest or smallest value of the last 30 to 60 seconds.
 struct RecentExtreme: Sendable {
     private static let period: UInt64 = 30_000_000_000
 
@@ -90,7 +90,7 @@ struct RecentExtreme: Sendable {
         current = current.map { better($0, value) } ?? value
     }
 
-    /// `nil` before the first one.
+    /// The extreme; `nil` before the first value.
     var value: Double? {
         guard let current else { return before }
         return before.map { better($0, current) } ?? current

@@ -1,44 +1,44 @@
 import Base
 import ContentStore
 
-/// Who waits for what, and what becomes of them.
+/// Waiting readers.
 extension Planner {
-    /// `ticket` waits for a missing extent.
-    mutating func want(_ key: ExtentKey, _ ticket: DemandID) {
-        if wants[key] != nil {
-            wants[key]?.waiters.append(ticket)
+    /// Makes `demand` wait for a missing extent.
+    mutating func add(_ demand: DemandID, to key: ExtentKey) {
+        if awaited[key] != nil {
+            awaited[key]?.waiters.append(demand)
             if layers[key.layer]?.marks[key.extent].contains(.inFlight) == true { statistics.joined += 1 }
-            // It may have moved into the distance of a request since: look again.
-            if wants[key]?.phase == .inFlight { _ = promote(key) }
+            // Its request may have fallen behind since: look again.
+            if awaited[key]?.phase == .inFlight { _ = promote(key) }
             return
         }
-        var want = Want(phase: .queued)
-        want.waiters.append(ticket)
+        var extent = AwaitedExtent(phase: .queued)
+        extent.waiters.append(demand)
         if layers[key.layer]?.marks[key.extent].contains(.inFlight) == true {
             statistics.joined += 1
-            if promote(key) { want.phase = .inFlight }
+            if promote(key) { extent.phase = .inFlight }
         }
-        wants[key] = want
-        if want.phase == .queued {
+        awaited[key] = extent
+        if extent.phase == .queued {
             layers[key.layer]?.statistics.surprises += 1
             enqueue(key)
         }
     }
 
-    /// Puts a wanted extent into the demand queue.
+    /// Puts an awaited extent into the demand queue.
     mutating func enqueue(_ key: ExtentKey) {
-        layers[key.layer]?.marks[key.extent].insert(.wanted)
-        wants[key]?.phase = .queued
+        layers[key.layer]?.marks[key.extent].insert(.demanded)
+        awaited[key]?.phase = .queued
         demandQueue.append(key)
     }
 
-    /// Makes what carries the extent a demand. False when the extent was cut out of its request and is idle now.
+    /// Promotes the extent's request to demand. Returns false when it cut the extent out of the request instead.
     mutating func promote(_ key: ExtentKey) -> Bool {
         guard
             let id = requests.first(where: { $0.value.layer == key.layer && $0.value.contains(key.extent) })?.key,
             let request = requests[id]
         else {
-            // It has arrived, and is in decoding.
+            // It has arrived and is in decoding.
             actions.append(.expedite(key.layer, key.extent))
             return true
         }
@@ -57,19 +57,18 @@ extension Planner {
         return true
     }
 
-    /// Whether more than the join distance of bytes that nobody waits for would come before `extent`.
+    /// Returns whether the bytes in front of `extent` that nobody waits for exceed the join distance.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
         guard extent != request.current, let map = layers[request.layer]?.map else { return false }
-        let distance =
-            request.startedAs == .profile ? configuration.joinDistanceInProfile : configuration.joinDistance
+        let distance = request.startedAs == .hint ? configuration.joinDistanceInHint : configuration.joinDistance
         var idle: UInt64 = 0
-        if let current = request.current, wants[ExtentKey(layer: request.layer, extent: current)] == nil {
+        if let current = request.current, awaited[ExtentKey(layer: request.layer, extent: current)] == nil {
             idle = map.blobRange(of: current).count
         }
         for segment in request.rest {
             for other in segment {
                 if other == extent { return false }
-                if wants[ExtentKey(layer: request.layer, extent: other)] == nil {
+                if awaited[ExtentKey(layer: request.layer, extent: other)] == nil {
                     idle &+= map.blobRange(of: other).count
                     if idle > distance { return true }
                 }
@@ -78,7 +77,7 @@ extension Planner {
         return false
     }
 
-    /// Takes everything from `extent` on out of a request.
+    /// Cuts everything from `extent` on out of a request.
     private mutating func cut(_ id: RequestID, at extent: Int) {
         guard let request = requests[id] else { return }
         statistics.cut += 1
@@ -92,89 +91,88 @@ extension Planner {
         let bytes = released.joined().reduce(0) { $0 &+ (map?.blobRange(of: $1).count ?? 0) }
         requests[id]?.bytesLeft -= min(bytes, request.bytesLeft)
         release(released, of: request)
-        // A profile still wants the rest, and before what comes after it.
+        // A hint still needs the rest, and before its later parts.
         let entries = released.map {
-            BackgroundEntry(
-                layer: request.layer, extents: $0, isPredicted: request.isPredicted, attempts: request.attempts)
+            BackgroundEntry(layer: request.layer, extents: $0, source: request.source, attempts: request.attempts)
         }
         switch request.startedAs {
-        case .profile: profileQueue.prepend(entries)
+        case .hint: hintQueue.prepend(entries)
         case .readahead: entries.forEach { plan($0) }
         case .demand, .fill: break
         }
     }
 
-    /// Extents of a request that it will not fetch are idle again; those that somebody waits for are queued.
+    /// Releases extents that a request will not fetch: they are idle, or queued if somebody waits for them.
     mutating func release(_ segments: [Range<Int>], of request: Request) {
         for segment in segments {
             for extent in segment {
                 layers[request.layer]?.finish(extent, arrived: false)
                 let key = ExtentKey(layer: request.layer, extent: extent)
-                if wants[key] != nil { enqueue(key) }
+                if awaited[key] != nil { enqueue(key) }
             }
         }
         if !segments.isEmpty { markHoles(request.layer) }
     }
 
     /// Ends a demand, whatever it still waits for.
-    mutating func end(_ ticket: DemandID, _ outcome: ChunkOutcome, _ now: MonotonicTime) {
-        guard let demand = demands.removeValue(forKey: ticket) else { return }
-        for extent in demand.extents {
-            let key = ExtentKey(layer: demand.layer, extent: extent)
-            guard let want = wants[key] else { continue }
-            let others = want.waiters.filter { $0 != ticket }
+    mutating func end(_ demand: DemandID, _ outcome: ChunkOutcome, _ now: MonotonicTime) {
+        guard let ended = demands.removeValue(forKey: demand) else { return }
+        for extent in ended.extents {
+            let key = ExtentKey(layer: ended.layer, extent: extent)
+            guard let waiters = awaited[key]?.waiters else { continue }
+            let others = waiters.filter { $0 != demand }
             if others.isEmpty {
-                wants[key] = nil
-                layers[key.layer]?.marks[extent].remove(.wanted)
-            } else if others.count != want.waiters.count {
-                wants[key]?.waiters = others
+                awaited[key] = nil
+                layers[key.layer]?.marks[extent].remove(.demanded)
+            } else if others.count != waiters.count {
+                awaited[key]?.waiters = others
             }
         }
-        let waited = now.since(demand.since)
+        let waited = now.since(ended.since)
         statistics.stalled &+= waited
         statistics.stalls.add(waited)
-        layers[demand.layer]?.statistics.add(stall: waited)
+        layers[ended.layer]?.statistics.add(stall: waited)
         switch outcome {
         case .available: break
         case .cancelled: statistics.cancelled += 1
         case .failed:
             statistics.failed += 1
-            layers[demand.layer]?.statistics.failed += 1
+            layers[ended.layer]?.statistics.failed += 1
         }
         lastDemand = now
-        actions.append(.complete(ticket, outcome))
+        actions.append(.complete(demand, outcome))
     }
 
-    /// The extent is in the store: those who waited for nothing else are done.
+    /// Records that the extent is in the store, and completes the demands that waited for nothing else.
     mutating func satisfy(_ key: ExtentKey, _ now: MonotonicTime) {
         layers[key.layer]?.lastFailure = nil
-        guard let want = wants.removeValue(forKey: key) else { return }
-        layers[key.layer]?.marks[key.extent].remove(.wanted)
-        for ticket in want.waiters {
-            demands[ticket]?.missing -= 1
-            if demands[ticket]?.missing == 0 { end(ticket, .available, now) }
+        guard let extent = awaited.removeValue(forKey: key) else { return }
+        layers[key.layer]?.marks[key.extent].remove(.demanded)
+        for demand in extent.waiters {
+            demands[demand]?.missing -= 1
+            if demands[demand]?.missing == 0 { end(demand, .available, now) }
         }
     }
 
-    /// The extent cannot be had: everybody who waits for it is told why.
+    /// Fails every demand that waits for the extent.
     mutating func fail(_ key: ExtentKey, _ reason: String, _ now: MonotonicTime) {
-        guard let want = wants[key] else { return }
-        if !want.waiters.isEmpty { layers[key.layer]?.lastFailure = now }
-        for ticket in want.waiters { end(ticket, .failed(reason: reason), now) }
+        guard let extent = awaited[key] else { return }
+        if !extent.waiters.isEmpty { layers[key.layer]?.lastFailure = now }
+        for demand in extent.waiters { end(demand, .failed(reason: reason), now) }
     }
 
-    /// How long a demand on `layer` may wait, in nanoseconds.
+    /// Returns the longest wait of a demand on `layer`, in nanoseconds.
     func demandTimeout(_ layer: LayerID, _ now: MonotonicTime) -> UInt64 {
-        guard let failure = layers[layer]?.lastFailure, now.since(failure) < configuration.outageMemory else {
-            return configuration.demandTimeout
+        guard let failure = layers[layer]?.lastFailure, now.since(failure) < times.outageMemory else {
+            return times.demandTimeout
         }
-        return min(configuration.demandTimeoutInOutage, configuration.demandTimeout)
+        return min(times.demandTimeoutInOutage, times.demandTimeout)
     }
 
-    /// Fails the demands whose time has come.
+    /// Fails the demands whose deadline has passed.
     mutating func expireDemands(_ now: MonotonicTime) {
         while let next = deadlines.first {
-            guard demands[next.ticket] != nil else {
+            guard let demand = demands[next.demand] else {
                 _ = deadlines.popFirst()
                 continue
             }
@@ -183,44 +181,47 @@ extension Planner {
                 return
             }
             _ = deadlines.popFirst()
-            let waited = demands[next.ticket].map { now.since($0.since) / 1_000_000_000 } ?? 0
-            if let layer = demands[next.ticket]?.layer { layers[layer]?.lastFailure = now }
-            end(next.ticket, .failed(reason: "nothing arrived within \(waited) s"), now)
+            layers[demand.layer]?.lastFailure = now
+            let waited = now.since(demand.since) / 1_000_000_000
+            end(next.demand, .failed(reason: "nothing arrived within \(waited) s"), now)
         }
     }
 
-    /// Takes note of reading, from the store or not: it feeds readahead and tells which guesses were good. Where a start is known,
-    /// only what it does not have is read ahead of.
+    // MARK: - Access patterns
+
+    /// Learns from a read, local or not: it feeds read-ahead and tells which speculation paid off. In a known start,
+    /// read-ahead only follows reads of missing extents.
     mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>, isLocal: Bool, _ now: MonotonicTime) {
-        if let last = extents.last { surroundings.note(ExtentKey(layer: id, extent: last)) }
-        for extent in extents {
-            guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .profiled, .predicted])
-            else {
-                continue
-            }
-            layers[id]?.marks[extent].subtract([.speculative, .neighbour, .profiled, .predicted])
-            if marks.contains(.profiled) {
-                statistics.profiledBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
-            } else if marks.contains(.predicted) {
-                layers[id]?.foresight.foreseen()
-                statistics.predictedBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
-            }
-            guard marks.contains(.speculative) else { continue }
-            statistics.speculatedRead += 1
-            guard marks.contains(.neighbour), let bytes = layers[id]?.map.blobRange(of: extent).count else { continue }
-            layers[id]?.neighbourhood?.wasRead(bytes)
-            neighbourhood.wasRead(bytes)
-        }
+        if let last = extents.last { nearbyFill.note(ExtentKey(layer: id, extent: last)) }
+        for extent in extents { noteFirstRead(extent, of: id) }
         guard let map = layers[id]?.map,
             let stream = layers[id]?.streams.access(extents, map, configuration),
-            now >= layers[id]?.profiledUntil ?? now, !isLocal || !isKnown(id, now: now),
-            let isForeseen = layers[id]?.foresight.isGood,
-            let ahead = layers[id]?.streams.ahead(stream, map, isWithinFile: isForeseen)
+            now >= layers[id]?.hintedUntil ?? now, !isLocal || knownStart(of: id, now: now) == nil,
+            let isAccurate = layers[id]?.accuracy.isHigh,
+            let ahead = layers[id]?.streams.ahead(stream, map, isWithinFile: isAccurate)
         else { return }
         plan(BackgroundEntry(layer: id, extents: ahead))
     }
 
-    /// Queues a piece of readahead.
+    /// Counts an extent that was fetched ahead as read.
+    private mutating func noteFirstRead(_ extent: Int, of id: LayerID) {
+        guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .hinted, .predicted])
+        else { return }
+        layers[id]?.marks[extent].subtract([.speculative, .neighbor, .hinted, .predicted])
+        if marks.contains(.hinted) {
+            statistics.hintedBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
+        } else if marks.contains(.predicted) {
+            layers[id]?.accuracy.recordHit()
+            statistics.predictedBytesRead += layers[id]?.map.blobRange(of: extent).count ?? 0
+        }
+        guard marks.contains(.speculative) else { return }
+        statistics.speculativeRead += 1
+        guard marks.contains(.neighbor), let bytes = layers[id]?.map.blobRange(of: extent).count else { return }
+        layers[id]?.readAround?.wasRead(bytes)
+        readAround.wasRead(bytes)
+    }
+
+    /// Queues read-ahead.
     private mutating func plan(_ entry: BackgroundEntry) {
         layers[entry.layer]?.mark(entry.extents, .planned)
         readaheadQueue.append(entry)
@@ -228,7 +229,7 @@ extension Planner {
         if readaheadQueue.count > 64 { unplan(readaheadQueue.removeFirst()) }
     }
 
-    /// A piece of readahead is no longer planned.
+    /// Removes the mark of queued read-ahead.
     mutating func unplan(_ entry: BackgroundEntry) {
         layers[entry.layer]?.unmark(entry.extents, .planned)
     }

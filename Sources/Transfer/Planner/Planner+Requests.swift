@@ -1,15 +1,15 @@
 public import Base
 
-/// What requests report.
+/// The reports of requests.
 extension Planner {
-    /// The request has all bytes of the extent that it took last (it hands them to decoding), and asks what to read next.
-    public mutating func advance(_ id: RequestID, now: MonotonicTime) -> Advance {
+    /// Returns the next step of a request. All bytes of the extent that it took last are in decoding.
+    public mutating func nextStep(of id: RequestID, now: MonotonicTime) -> RequestStep {
         guard let request = requests[id], layers[request.layer] != nil, stoppedReason == nil else { return .end }
         requests[id]?.current = nil
         note(request, now)
         if mustPause(request, now) {
             if requests[id]?.pausedSince == nil { requests[id]?.pausedSince = now }
-            wake(at: now.advanced(by: configuration.fillStarvation))
+            wake(at: now.advanced(by: times.fillStarvation))
             return .pause
         }
         guard let extent = requests[id]?.take() else { return .end }
@@ -19,10 +19,10 @@ extension Planner {
         if request.trickle > 0 {
             requests[id]?.trickle = request.trickle > count ? request.trickle - count : 0
         }
-        return .take(extent, awaited: wants[ExtentKey(layer: request.layer, extent: extent)] != nil)
+        return .take(extent, awaited: awaited[ExtentKey(layer: request.layer, extent: extent)] != nil)
     }
 
-    /// The request is over: `failure` is `nil` when everything that it was told to take has been handed to decoding.
+    /// Ends a request. `failure` is `nil` when all extents that it took are in decoding.
     public mutating func requestEnded(
         _ id: RequestID, failure: RequestFailure?, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -40,31 +40,31 @@ extension Planner {
         var after: UInt64?
         if case .throttled(let retryAfter) = failure.kind {
             after = retryAfter
-            throttle(request.layer, retryAfter, now)
+            throttle(request.layer, retryAfter: retryAfter, now)
         }
         for segment in undone {
             for extent in segment {
                 let key = ExtentKey(layer: request.layer, extent: extent)
                 layers[key.layer]?.finish(extent, arrived: false)
-                guard wants[key] != nil else { continue }
+                guard awaited[key] != nil else { continue }
                 if request.startedAs == .demand {
-                    failed(key, failure, after, now)
+                    failed(key, failure, retryAfter: after, now)
                 } else {
-                    // What was refused to the background is not refused to a reader who happened to join it.
+                    // A refusal of the background is no refusal of the reader that happened to join it.
                     enqueue(key)
                 }
             }
         }
         if !undone.isEmpty { markHoles(request.layer) }
         switch request.startedAs {
-        case .profile: retryProfile(request, undone, failure, now)
+        case .hint: retryHint(request, undone, failure, now)
         case .fill: noteFill(request.layer, failed: true, after: after, now)
         case .demand, .readahead: break
         }
         return finish(now)
     }
 
-    /// An extent whose bytes had arrived has been dealt with.
+    /// Records the fate of an extent whose bytes had arrived.
     public mutating func extentDone(
         _ id: LayerID, extent: Int, outcome: ExtentOutcome, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -78,71 +78,71 @@ extension Planner {
         case .corrupt(let reason):
             statistics.corrupt += 1
             layers[id]?.marks[extent].insert(.avoid)
-            guard let want = wants[key] else { break }
-            wants[key]?.corrupt = want.corrupt + 1
-            if want.corrupt + 1 >= configuration.corruptAttempts {
+            guard let corrupt = awaited[key]?.corrupt else { break }
+            awaited[key]?.corrupt = corrupt + 1
+            if corrupt + 1 >= configuration.corruptAttempts {
                 fail(key, reason, now)
             } else {
                 enqueue(key)
             }
         case .unstorable(let reason):
-            backgroundPausedUntil = now.advanced(by: configuration.storageFullPause)
+            backgroundPausedUntil = now.advanced(by: times.storageFullPause)
             markHoles(id)
             fail(key, reason, now)
         }
         return finish(now)
     }
 
-    /// What the progress of a request tells about the link.
+    /// Learns about the link from the progress of a request.
     private mutating func note(_ request: Request, _ now: MonotonicTime) {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true
-            pace.answered(after: now.since(request.startedAt), now)
+            linkEstimate.answered(after: now.since(request.startedAt), now)
             if request.startedAs == .demand, let host = layers[request.layer]?.host {
-                let isCut = backOffs[host, default: BackgroundThrottle()].answered(
+                let isHalved = throttles[host, default: BackgroundThrottle()].answered(
                     after: now.since(request.startedAt), now)
-                if isCut { statistics.backOffs += 1 }
+                if isHalved { statistics.throttled += 1 }
             }
         }
-        if request.startedAs == .profile, !request.isPredicted { profileGoesOn(now) }
+        if request.startedAs == .hint, request.source?.isGuess == false { extendHints(now) }
         if let current = request.current, let map = layers[request.layer]?.map {
-            pace.arrived(map.blobRange(of: current).count, now)
+            linkEstimate.arrived(map.blobRange(of: current).count, now)
         }
     }
 
     // MARK: - Failure
 
     private mutating func failed(
-        _ key: ExtentKey, _ failure: RequestFailure, _ retryAfter: UInt64?, _ now: MonotonicTime
+        _ key: ExtentKey, _ failure: RequestFailure, retryAfter: UInt64?, _ now: MonotonicTime
     ) {
-        guard let want = wants[key] else { return }
-        let attempts = want.attempts + 1
-        wants[key]?.attempts = attempts
+        guard let extent = awaited[key] else { return }
+        let attempts = extent.attempts + 1
+        awaited[key]?.attempts = attempts
         guard failure.kind != .permanent, attempts < configuration.demandAttempts else {
             fail(key, failure.reason, now)
             return
         }
-        let pause = self.pause(attempts, longest: configuration.retryLongest)
-        let time = now.advanced(by: max(pause, min(retryAfter ?? 0, configuration.retryLongest)))
-        wants[key]?.phase = .paused
-        retries.append(Retry(key: key, time: time))
+        let pause = self.pause(attempts, longest: times.retryLongest)
+        let time = now.advanced(by: max(pause, min(retryAfter ?? 0, times.retryLongest)))
+        awaited[key]?.phase = .paused
+        retries.append(ExtentRetry(key: key, time: time))
     }
 
-    private mutating func throttle(_ id: LayerID, _ retryAfter: UInt64?, _ now: MonotonicTime) {
+    private mutating func throttle(_ id: LayerID, retryAfter: UInt64?, _ now: MonotonicTime) {
         guard let host = layers[id]?.host else { return }
-        let pause = min(retryAfter ?? 1_000_000_000, configuration.backgroundRetryLongest)
+        let pause = min(retryAfter ?? 1_000_000_000, times.backgroundRetryLongest)
         throttledHosts[host] = max(throttledHosts[host] ?? now, now.advanced(by: pause))
     }
 
-    private mutating func retryProfile(
+    private mutating func retryHint(
         _ request: Request, _ undone: [Range<Int>], _ failure: RequestFailure, _ now: MonotonicTime
     ) {
-        guard failure.kind != .permanent, request.attempts + 1 < configuration.profileAttempts else { return }
-        let pause = self.pause(request.attempts + 1, longest: configuration.retryLongest)
-        profileQueue.prepend(
+        guard failure.kind != .permanent, request.attempts + 1 < configuration.hintAttempts else { return }
+        let pause = self.pause(request.attempts + 1, longest: times.retryLongest)
+        hintQueue.prepend(
             undone.map {
                 BackgroundEntry(
-                    layer: request.layer, extents: $0, isPredicted: request.isPredicted, attempts: request.attempts + 1,
+                    layer: request.layer, extents: $0, source: request.source, attempts: request.attempts + 1,
                     notBefore: now.advanced(by: pause))
             })
     }
@@ -155,13 +155,13 @@ extension Planner {
         }
         fillQueue[index].failures += 1
         let pause = max(
-            self.pause(fillQueue[index].failures, longest: configuration.backgroundRetryLongest), after ?? 0)
-        fillQueue[index].notBefore = now.advanced(by: min(pause, configuration.backgroundRetryLongest))
+            self.pause(fillQueue[index].failures, longest: times.backgroundRetryLongest), after ?? 0)
+        fillQueue[index].notBefore = now.advanced(by: min(pause, times.backgroundRetryLongest))
     }
 
-    /// The pause before try number `attempts` + 1.
+    /// Returns the pause before try number `attempts` + 1.
     private func pause(_ attempts: Int, longest: UInt64) -> UInt64 {
         let doublings = min(max(attempts - 1, 0), 30)
-        return min(configuration.retryFirst &<< UInt64(doublings), longest)
+        return min(times.retryFirst &<< UInt64(doublings), longest)
     }
 }

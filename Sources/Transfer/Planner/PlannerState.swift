@@ -7,105 +7,105 @@ struct ExtentKey: Hashable, Sendable {
     let extent: Int
 }
 
-/// A reader that waits.
+/// A waiting reader.
 struct Demand: Sendable {
     let layer: LayerID
     let extents: Range<Int>
-    /// Extents that it still waits for.
+    /// The number of extents that it still waits for.
     var missing: Int
     let since: MonotonicTime
 }
 
 /// An extent that readers wait for.
-struct Want: Sendable {
+struct AwaitedExtent: Sendable {
     enum Phase: Hashable, Sendable {
         /// In the demand queue.
         case queued
         /// In a request or in decoding.
         case inFlight
-        /// Waiting for the next try.
+        /// Waiting for its next try.
         case paused
     }
 
     var waiters: [DemandID] = []
     var phase: Phase
-    /// Requests that failed.
+    /// The number of requests that failed.
     var attempts = 0
-    /// Times that its bytes were wrong.
+    /// The number of times that its bytes were wrong.
     var corrupt = 0
 }
 
-struct Deadline: Sendable {
-    let ticket: DemandID
+/// The end of a demand's patience.
+struct DemandDeadline: Sendable {
+    let demand: DemandID
     let time: MonotonicTime
 }
 
-struct Retry: Sendable {
+/// The next try of a demanded extent.
+struct ExtentRetry: Sendable {
     let key: ExtentKey
     let time: MonotonicTime
 }
 
-/// Extents that a background class is to fetch.
+/// Extents that hints or read-ahead will fetch.
 struct BackgroundEntry: Sendable {
     let layer: LayerID
     var extents: Range<Int>
-    /// Whether it is a guess, and not known from an earlier start.
-    var isPredicted = false
-    /// Requests for them that failed.
+    /// The hint that names them; `nil` for read-ahead.
+    var source: HintSource?
+    /// The number of requests for them that failed.
     var attempts = 0
     var notBefore = MonotonicTime(nanoseconds: 0)
 }
 
-/// A layer that is to become complete.
+/// A layer that fill completes.
 struct FillEntry: Sendable {
     let layer: LayerID
-    /// Everything before was present, in flight or given up when fill went over it.
+    /// The extents before it were present, in flight or given up when fill passed them.
     var cursor = 0
-    /// Whether something that fill went over has come back since, so that it has to go over the layer again.
+    /// True if an extent that fill passed was released since, so that fill must pass over the layer again.
     var hasHoles = false
     var failures = 0
-    /// Whether it waits for no reader: the image is here before waiting would have paid.
+    /// True if it yields to no reader: the image arrives sooner than yielding would pay off.
     let isEager: Bool
-    /// When it was asked for, and until when it waits for a first demand.
+    /// The time when fill was asked for.
     let since: MonotonicTime
+    /// The end of its wait for a first demand.
     let delayedUntil: MonotonicTime
     var notBefore = MonotonicTime(nanoseconds: 0)
 
-    /// The earliest time of its next request, if a reader was last served then.
+    /// Returns the earliest time of its next request, given the time when a reader was last served.
     func earliest(_ lastServed: MonotonicTime?) -> MonotonicTime {
         if let lastServed, lastServed > since { return notBefore }
         return max(notBefore, delayedUntil)
     }
 }
 
-/// A request under way.
+/// A running request.
 struct Request: Sendable {
     let id: RequestID
     let layer: LayerID
     let startedAs: FetchClass
     var fetchClass: FetchClass
-    /// What has not been taken yet, in the order in which it comes.
+    /// The extents that have not been taken yet, in the order of their bytes.
     var rest: [Range<Int>]
-    /// Taken, its bytes arriving.
+    /// The extent whose bytes are arriving.
     var current: Int?
-    /// Bytes that were asked for; held against the limit of the class until the request ends.
+    /// The requested bytes; they count against the class's limit until the request ends.
     let bytes: UInt64
-    /// Of them, those whose extents have not been taken.
+    /// The bytes of extents that have not been taken.
     var bytesLeft: UInt64
     let startedAt: MonotonicTime
-    /// Whether anything of the answer has been seen.
+    /// True if the answer has begun.
     var isAnswered = false
     let attempts: Int
-    /// Whether what it brings is a guess; see ``BackgroundEntry/isPredicted``.
-    let isPredicted: Bool
-    /// Whether it stands back for readers, if it is of class fill.
+    /// The hint that it fetches; `nil` for other classes.
+    let source: HintSource?
+    /// True if it pauses for readers, if its class is fill.
     let mayPause: Bool
     var pausedSince: MonotonicTime?
-    /// What a starving fill may still take before it pauses again.
+    /// The bytes that a starved fill may take before it pauses again.
     var trickle: UInt64 = 0
-
-    /// The next extent, or `nil` when all have been taken.
-    var next: Int? { rest.first?.lowerBound }
 
     mutating func take() -> Int? {
         guard let segment = rest.first else { return nil }

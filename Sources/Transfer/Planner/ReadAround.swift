@@ -1,54 +1,60 @@
-/// How much to fetch behind a small demand in the same request.
+import Base
+
+/// The number of bytes behind a small demand that its request fetches along.
 ///
-/// A starting process reads many small files one after the other, and waits a round trip for each. Those that it reads
-/// together were often packed together (a package's directory), so the bytes behind a demand are worth fetching when they
-/// save more round trips than they take time on the link. How often they pay depends on the image, and what they cost on the link, so both are
-/// watched: each neighbour that is read later is one round trip saved, each that is not is time on the link. Where they win, the size
-/// doubles; where they lose four times what they win, it halves. The bytes follow the demanded extent, so the reader that asked does not wait for them.
+/// A starting process reads many small files one after the other and waits a round trip for each. Files that are read
+/// together were often packed together (a package's directory), so the bytes behind a demand are worth fetching when
+/// they save more round trips than they cost link time. Both depend on image and link, so both are measured: each
+/// neighbor that is read later saved a round trip, each that is not cost link time. The size doubles while neighbors
+/// pay, and halves when they cost four times what they save. The bytes follow the demanded extent, so its reader does
+/// not wait for them.
 struct ReadAround: Sendable {
-    private let limits: NeighbourhoodLimits
+    private let limits: ReadAroundLimits
+    private let requestCost: Double
     private(set) var size: UInt64
-    /// Since the size was last thought about: requests that took neighbours along, and those that had none small enough.
+    /// Since the last adjustment: requests with neighbors, and requests that had no neighbors small enough.
     private var requests = 0
     private var requestsAlone = 0
     private var hits = 0
     private var bytes: UInt64 = 0
     private var bytesRead: UInt64 = 0
 
-    init(_ limits: NeighbourhoodLimits) {
+    init(_ limits: ReadAroundLimits) {
         self.limits = limits
+        requestCost = Double(limits.requestCost.wholeNanoseconds)
         size = limits.first
     }
 
-    /// Begins with what others have learned, and no more than the link carries in a round trip.
-    init(after others: ReadAround, _ pace: LinkEstimate) {
+    /// Creates a layer's own from the experience of all layers, with no more than the link carries in a round trip.
+    init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
-        let carried = pace.highestRate * (pace.shortestDelay + limits.effort) / 1e9
+        requestCost = others.requestCost
+        let carried = link.highestRate * (link.shortestDelay + requestCost) / 1e9
         size = carried > 0 && carried < Double(others.size) ? max(limits.smallest, UInt64(carried)) : others.size
     }
 
-    /// Bytes to take along with a demand of `demand`, at most `limit`.
+    /// Returns the bytes to fetch along with a demand of `demand` bytes, at most `limit`.
     func allowance(forDemandOf demand: UInt64, limit: UInt64 = .max) -> UInt64 {
         demand >= limits.smallDemand ? 0 : min(size, limit)
     }
 
-    /// A small demand took neighbours of so many bytes along, or none.
-    mutating func requested(with count: UInt64, _ pace: LinkEstimate) {
+    /// Records the request of a small demand with `count` bytes of neighbors; 0 for none.
+    mutating func requested(with count: UInt64, _ link: LinkEstimate) {
         guard count > 0 else {
             requestsAlone += 1
-            // What was not worth it then may be now.
+            // A larger size may pay by now.
             if requestsAlone >= 2 * limits.period { restart(max(size, min(size &* 2, limits.first))) }
             return
         }
         requests += 1
         bytes &+= count
         guard requests >= limits.period else { return }
-        let roundTrip = pace.shortestDelay + limits.effort
+        let roundTrip = link.shortestDelay + requestCost
         let saved = Double(hits) * roundTrip
-        let lost = Double(bytes - min(bytes, bytesRead)) / pace.highestRate * 1e9
-        // Nothing known of the link: as if it carried the size in a round trip.
-        let gain = pace.highestRate > 0 ? saved / max(lost, 1) : Double(hits) / Double(requests)
-        // Those of the last requests have hardly had the time to be read.
+        let lost = Double(bytes - min(bytes, bytesRead)) / link.highestRate * 1e9
+        // On an unmeasured link, assume that it carries the size in a round trip.
+        let gain = link.highestRate > 0 ? saved / max(lost, 1) : Double(hits) / Double(requests)
+        // The latest neighbors have hardly had time to be read, so a moderate loss changes nothing.
         restart(gain >= 1 ? size &* 2 : gain < 0.25 ? size / 2 : size)
     }
 
@@ -57,7 +63,7 @@ struct ReadAround: Sendable {
         (requests, requestsAlone, hits, bytes, bytesRead) = (0, 0, 0, 0, 0)
     }
 
-    /// A neighbour of so many bytes was read for the first time.
+    /// Records the first read of a neighbor of `count` bytes.
     mutating func wasRead(_ count: UInt64) {
         hits += 1
         bytesRead &+= count

@@ -1,16 +1,15 @@
 import Base
 
-/// Sequential readers of one layer, told apart by where they are.
+/// The sequential readers of one layer, told apart by their positions.
 ///
-/// A reader that goes from one extent to the next gets a window that doubles with each step, as a kernel does it; one that
-/// jumps starts again. The window counts bytes of the blob ahead of the reader. What of it lies behind the end of the file
-/// being read has to be earned by going over such ends: a large file read to its end must not drag 16 MiB of its
-/// neighbours along.
+/// A reader that moves from one extent to the next gets a window that doubles with each step, as in the kernel; a jump
+/// resets it. The window counts bytes of the blob ahead of the reader. The part behind the end of the current file must
+/// be earned by crossing such ends: a large file read to its end must not fetch 16 MiB of its neighbors.
 struct SequentialStreams: Sendable {
     struct Stream: Sendable {
         /// The last extent read.
         var last: Int
-        /// Where what has been scheduled for it ends.
+        /// The end of the scheduled extents.
         var scheduledEnd: Int
         var window: UInt64 = 0
         var acrossFiles: UInt64 = 0
@@ -20,15 +19,14 @@ struct SequentialStreams: Sendable {
     private var streams: [Stream] = []
     private var uses: UInt64 = 0
 
-    /// A reader read `extents`. Gives the stream that it belongs to when that is sequential and moved on.
+    /// Records a read of `extents`, and returns its stream's index if the read moved that stream forward.
     mutating func access(
         _ extents: Range<Int>, _ map: any ExtentMap, _ configuration: PlannerConfiguration
     ) -> Int? {
         uses += 1
         let first = extents.lowerBound
         let last = extents.upperBound - 1
-        // Kernel readahead makes reads overtake each other: a step back, or a jump inside of what is scheduled, is
-        // still the same reader.
+        // Kernel read-ahead reorders reads: a step back, or a jump within the scheduled part, is the same reader.
         let found = streams.firstIndex { stream in
             first >= stream.last - 1 && first <= max(stream.last + 1, stream.scheduledEnd)
         }
@@ -47,18 +45,19 @@ struct SequentialStreams: Sendable {
         streams[index].last = last
         streams[index].scheduledEnd = max(streams[index].scheduledEnd, extents.upperBound)
         streams[index].window = Self.grown(
-            streams[index].window, configuration.readaheadFirst, configuration.readaheadLargest)
-        // A read of many extents is one step; whether it went over the end of a file is told by its last extents.
+            streams[index].window, first: configuration.readaheadFirst, largest: configuration.readaheadLargest)
+        // A read of many extents is one step; its last extents tell whether it crossed the end of a file.
         if (max(previous + 1, last - 15)...last).contains(where: map.beginsFile) {
             streams[index].acrossFiles = Self.grown(
-                streams[index].acrossFiles, configuration.readaheadFirst, configuration.readaheadAcrossFiles)
+                streams[index].acrossFiles, first: configuration.readaheadFirst,
+                largest: configuration.readaheadAcrossFiles)
         }
         return index
     }
 
-    /// What to schedule for a stream now: nothing while more than half of its window is scheduled already.
+    /// Returns the extents to schedule for a stream now; `nil` while more than half of its window is scheduled.
     ///
-    /// - Parameter isWithinFile: nothing of what lies behind the end of the file.
+    /// - Parameter isWithinFile: whether to stop at the end of the current file.
     mutating func ahead(_ index: Int, _ map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {
         let stream = streams[index]
         let start = stream.last + 1
@@ -80,7 +79,7 @@ struct SequentialStreams: Sendable {
         return max(start, stream.scheduledEnd)..<end
     }
 
-    private static func grown(_ window: UInt64, _ first: UInt64, _ largest: UInt64) -> UInt64 {
+    private static func grown(_ window: UInt64, first: UInt64, largest: UInt64) -> UInt64 {
         window == 0 ? min(first, largest) : min(window &* 2, largest)
     }
 }

@@ -1,13 +1,13 @@
 public import Planner
 
-/// How the transfer engine behaves.
+/// The options of the streaming engine.
 public struct StreamingConfiguration: Sendable {
-    /// What is fetched when.
+    /// The planner's options.
     public var planner = PlannerConfiguration()
-    /// Threads that decode and verify; `nil` for one a core.
-    public var workers: Int?
-    /// Compressed bytes that may wait for decoding, for readers and for everything else each. A connection whose bytes find
-    /// no room is not read from.
+    /// The number of threads that decode and verify; `nil` for one per core.
+    public var decodeThreads: Int?
+    /// The most compressed bytes that wait for decoding, for readers and for everything else each. A connection whose
+    /// bytes find no room is not read.
     public var decodeQueueBytes = 16 << 20
 
     public init() {}

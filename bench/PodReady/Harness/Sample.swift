@@ -39,7 +39,7 @@ public struct Foreseen: Sendable {
     /// - Parameter metrics: the daemon's metrics.
     init(_ metrics: [String: Double]) {
         func bytes(_ name: String) -> UInt64 { UInt64(metrics["rivulet_\(name)_total"] ?? 0) }
-        (profiled, profiledRead) = (bytes("profiled_bytes"), bytes("profiled_bytes_read"))
+        (profiled, profiledRead) = (bytes("hinted_bytes"), bytes("hinted_bytes_read"))
         (predicted, predictedRead) = (bytes("predicted_bytes"), bytes("predicted_bytes_read"))
     }
 }

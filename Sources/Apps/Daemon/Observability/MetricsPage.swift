@@ -1,24 +1,21 @@
-import Base
+public import Base
 public import CoreMetrics
 
-/// All metrics of the daemon, in memory, rendered as Prometheus text (exposition format 0.0.4).
+/// All metrics of the daemon, rendered as Prometheus text (exposition format 0.0.4).
 ///
-/// Labels come from fixed sets (classes, reasons), never from digests or image names: a node that runs for a year must
-/// not gain a series for every layer. `seriesLimit` bounds the damage of a caller that gets it wrong.
+/// Modules either keep their values and give them as a ``Source``, or count through swift-metrics. Labels come from
+/// fixed sets (classes, reasons), never from digests or image names: a node that runs for a year must not grow a series
+/// per layer. `seriesLimit` bounds the harm of a caller that gets this wrong.
 public final class MetricsPage: MetricsFactory, Sendable {
-    /// Returns values that a module counts itself.
-    public typealias Source = @Sendable () -> [(name: String, labels: [(String, String)], value: Double)]
+    /// Returns the metrics of a module that keeps its own values.
+    public typealias Source = @Sendable () -> [MetricFamily]
+
+    /// The type of a metric.
+    private typealias Kind = MetricDefinition.Kind
 
     private struct Series: Hashable {
         let name: String
         let labels: String
-    }
-
-    private enum Kind: String {
-        case counter
-        case gauge
-        case summary
-        case histogram
     }
 
     /// The state of one series. For a summary `value` is the sum.
@@ -28,48 +25,58 @@ public final class MetricsPage: MetricsFactory, Sendable {
         var count: UInt64 = 0
     }
 
-    /// The most series; further ones are not recorded.
+    /// The most series; further ones are not counted.
     private static let seriesLimit = 10_000
 
     private let samples = Guarded<[Series: Sample]>([:])
     private let sources = Guarded<[Source]>([])
+    /// The help texts of the metrics that modules count through swift-metrics, by full name.
+    private let help: [String: String]
 
-    public init() {}
+    /// Creates a page. `definitions` are the metrics that modules count through swift-metrics.
+    public init(definitions: [MetricDefinition] = []) {
+        help = Dictionary(definitions.map { (Self.fullName($0.name), $0.help) }) { first, _ in first }
+    }
 
-    /// Adds counters that a module keeps itself. They are read when the page is rendered.
+    /// Adds metrics whose values are read when the page is rendered.
     public func addSource(_ source: @escaping Source) {
         sources.withLock { $0.append(source) }
     }
 
-    /// Renders the page.
+    /// Returns the page.
     public func render() -> String {
-        var byName: [String: (kind: Kind, lines: [String])] = [:]
+        var byName: [String: Entry] = [:]
         for (series, sample) in samples.withLock({ $0 }) {
-            var lines = byName[series.name]?.lines ?? []
+            var entry = byName[series.name] ?? Entry(kind: sample.kind, help: help[series.name])
             if sample.kind == .summary {
-                lines.append("\(series.name)_sum\(series.labels) \(Self.number(sample.value))")
-                lines.append("\(series.name)_count\(series.labels) \(sample.count)")
+                entry.lines.append("\(series.name)_sum\(series.labels) \(Self.number(sample.value))")
+                entry.lines.append("\(series.name)_count\(series.labels) \(sample.count)")
             } else {
-                lines.append("\(series.name)\(series.labels) \(Self.number(sample.value))")
+                entry.lines.append("\(series.name)\(series.labels) \(Self.number(sample.value))")
             }
-            byName[series.name] = (sample.kind, lines)
+            byName[series.name] = entry
         }
-        for source in sources.withLock({ $0 }) {
-            for (name, labels, value) in source() {
-                let full = Self.fullName(name)
-                let (family, kind) = Self.family(of: full)
-                byName[family, default: (kind, [])].lines.append(
-                    "\(full)\(Self.labels(labels)) \(Self.number(value))")
-            }
-        }
-        var page = ""
-        for (name, entry) in byName.sorted(by: { $0.key < $1.key }) {
-            page += "# TYPE \(name) \(entry.kind.rawValue)\n"
+        for entry in byName.keys { byName[entry]?.lines.sort() }
+        for family in sources.withLock({ $0 }).flatMap({ $0() }) {
+            let name = Self.fullName(family.definition.name)
+            var entry = byName[name] ?? Entry(kind: family.definition.kind, help: family.definition.help)
             // A histogram's buckets are in the order of their bounds.
-            let lines = entry.kind == .histogram ? entry.lines : entry.lines.sorted()
-            page += lines.joined(separator: "\n") + "\n"
+            entry.lines += family.samples.map { sample in
+                "\(name)\(sample.suffix)\(Self.labels(sample.labels)) \(Self.number(sample.value))"
+            }
+            byName[name] = entry
         }
-        return page
+        return byName.sorted { $0.key < $1.key }.map { name, entry in
+            (entry.help.map { "# HELP \(name) \(Self.escaped($0))\n" } ?? "")
+                + "# TYPE \(name) \(entry.kind.rawValue)\n" + entry.lines.joined(separator: "\n") + "\n"
+        }.joined()
+    }
+
+    /// A metric's part of the page.
+    private struct Entry {
+        let kind: Kind
+        let help: String?
+        var lines: [String] = []
     }
 
     // MARK: - MetricsFactory
@@ -92,7 +99,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         handler(label, dimensions, .summary)
     }
 
-    // Series outlive their handles: a new handle on a series continues its count.
+    // Series outlive their handles: a counter that is created again continues.
     public func destroyCounter(_ handler: any CounterHandler) {}
     public func destroyMeter(_ handler: any MeterHandler) {}
     public func destroyRecorder(_ handler: any RecorderHandler) {}
@@ -113,34 +120,29 @@ public final class MetricsPage: MetricsFactory, Sendable {
         }
     }
 
-    /// Returns the metric of a source's series: a histogram's buckets, sum and count share one.
-    private static func family(of name: String) -> (name: String, kind: Kind) {
-        for suffix in ["_bucket", "_sum", "_count"] where name.hasSuffix(suffix) {
-            return (String(name.dropLast(suffix.count)), .histogram)
-        }
-        return (name, name.hasSuffix("_total") ? .counter : .gauge)
-    }
-
     private static func fullName(_ label: String) -> String {
         let clean = String(label.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
         return clean.hasPrefix("rivulet_") ? clean : "rivulet_\(clean)"
     }
 
-    private static func labels(_ dimensions: [(String, String)]) -> String {
+    private static func labels(_ dimensions: [(name: String, value: String)]) -> String {
         guard !dimensions.isEmpty else { return "" }
-        let pairs = dimensions.map { name, value in
-            var escaped = ""
-            for character in value.prefix(200) {
-                switch character {
-                case "\\": escaped += "\\\\"
-                case "\"": escaped += "\\\""
-                case "\n": escaped += "\\n"
-                default: escaped.append(character)
-                }
-            }
-            return "\(name)=\"\(escaped)\""
-        }
+        let pairs = dimensions.map { "\($0.name)=\"\(escaped(String($0.value.prefix(200)), quotes: true))\"" }
         return "{" + pairs.joined(separator: ",") + "}"
+    }
+
+    /// Escapes a label's value, or a help text, in which quotes stand for themselves.
+    private static func escaped(_ text: String, quotes: Bool = false) -> String {
+        var escaped = ""
+        for character in text {
+            switch character {
+            case "\\": escaped += "\\\\"
+            case "\"" where quotes: escaped += "\\\""
+            case "\n": escaped += "\\n"
+            default: escaped.append(character)
+            }
+        }
+        return escaped
     }
 
     private static func number(_ value: Double) -> String {
@@ -148,7 +150,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         return "\(Int64(value))"
     }
 
-    /// A handle on one series, for every kind of metric.
+    /// One handle on one series, for every kind of metric.
     private final class Handler: CounterHandler, MeterHandler, RecorderHandler, TimerHandler, Sendable {
         private let page: MetricsPage
         private let series: Series

@@ -162,7 +162,7 @@ struct PackBuilder {
     private func bring(
         _ runs: [ChunkRun], _ engine: StreamingEngine, _ read: @Sendable (Int) -> Void
     ) async throws {
-        engine.prefetch(runs)
+        engine.prefetch(StartHint(.recordedProfile, runs: runs))
         for run in runs {
             try await engine.bring(run)
             read(run.chunks.reduce(0) { $0 + Int(run.layer.chunks.chunk($1).content.count) })

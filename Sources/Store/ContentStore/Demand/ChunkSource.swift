@@ -17,3 +17,24 @@ public protocol ChunkSource: AnyObject, Sendable {
     /// wait.
     func noteRead(_ layer: StoredLayer, chunks: Range<Int>)
 }
+
+/// The identity of one call of ``ChunkSource/demand(_:chunks:completion:)`` until its completion has run.
+public struct DemandID: Hashable, Sendable {
+    /// A number that the source chooses and never uses twice.
+    public let value: UInt64
+
+    public init(value: UInt64) {
+        self.value = value
+    }
+}
+
+/// The end of a demand for chunks.
+public enum ChunkOutcome: Sendable, Hashable {
+    /// Every requested chunk was verified and published. Eviction may have dropped it again by the time it is read.
+    case available
+    /// The reader called ``ChunkSource/cancel(_:)``, or the source shut down.
+    case cancelled
+    /// At least one chunk cannot be fetched now; a later demand tries again. `reason` is for the log and never holds a
+    /// credential.
+    case failed(reason: String)
+}

@@ -1,26 +1,26 @@
 public import Base
 
-/// What a startup pack says of itself: which chunks it holds, in the order of their first use, and where its frames lie.
+/// The tables of a startup pack: its chunks in the order of their first use, and the places of its frames.
 ///
-/// Version 1; all numbers are little-endian, and `docs/streaming-artifact.md` has it too:
+/// Version 1. All numbers are little-endian; `docs/streaming-artifact.md` describes the format:
 ///
 /// ```
 ///  0  magic "RIVSPACK"       8  version u32    12  layers u32    16  frames u32    20  chunks u32
 /// 24  of each layer: its blob's digest, 32
 ///     of each frame: compressed size u32, decoded size u32, chunks u32
 ///     of each chunk: layer u32, number in the layer's chunk table u32, length u32
-///     the frames: zstd, each by itself, of the bytes of its chunks one after the other
+///     the frames: each a zstd frame of its chunks' bytes, one after the other
 /// ```
 ///
-/// It vouches for nothing: each chunk is held against its digest in the layer's own table.
+/// A pack vouches for nothing: each chunk is checked against its digest in the layer's own table.
 public struct StartupPack: Sendable, Equatable {
     /// One chunk of one layer.
     public struct Piece: Sendable, Equatable {
-        /// Its place in ``StartupPack/layers``.
+        /// The index of its layer in ``StartupPack/layers``.
         public let layer: Int
-        /// Its number in the layer's chunk table.
+        /// The number in the layer's chunk table.
         public let chunk: Int
-        /// In bytes, decoded.
+        /// The decoded size in bytes.
         public let length: Int
 
         package init(layer: Int, chunk: Int, length: Int) {
@@ -32,19 +32,19 @@ public struct StartupPack: Sendable, Equatable {
 
     /// Chunks that are compressed together.
     public struct Frame: Sendable, Equatable {
-        /// In the pack.
+        /// The place in the pack.
         public let range: ByteRange
-        /// In bytes.
+        /// The decoded size in bytes.
         public let decodedLength: Int
-        /// In ``StartupPack/pieces``; not empty.
+        /// The indexes in ``StartupPack/pieces``; not empty.
         public let pieces: Range<Int>
     }
 
-    /// What is fetched first of a pack.
+    /// The bytes at a pack's start that tell the size of its tables.
     public static let headSize = 24
-    /// The largest pack that is believed, in bytes.
+    /// The largest accepted pack, in bytes.
     public static let maximumSize: UInt64 = 1 << 30
-    /// What a frame decodes to at most. Compressed, it is not larger by more than a hundredth.
+    /// The largest decoded frame, in bytes. A compressed one is at most a hundredth larger.
     static let maximumFrame = 16 << 20
     static let maximumLayers = 1 << 12
     static let maximumFrames = 1 << 16
@@ -54,16 +54,16 @@ public struct StartupPack: Sendable, Equatable {
     private static let version: UInt32 = 1
     private static let (frameSize, pieceSize) = (12, 12)
 
-    /// Blobs' digests.
+    /// The digests of the layers' blobs.
     public let layers: [Digest]
-    /// In the order in which they lie in the pack, one after the other.
+    /// The frames, which lie in the pack one after the other.
     public let frames: [Frame]
-    /// In the order of first use.
+    /// The chunks in the order of first use.
     public let pieces: [Piece]
 
-    /// How long what stands before the first frame is, from the first ``headSize`` bytes.
+    /// Returns the size of the tables, which is where the first frame begins, from the first ``headSize`` bytes.
     ///
-    /// - Throws: `badPack` when these are not those of a pack.
+    /// - Throws: `badPack` when these are no pack's.
     public static func tableEnd(_ head: [UInt8]) throws(StreamingError) -> Int {
         let counts = try counts(head)
         return headSize + counts.layers * Digest.byteCount + counts.frames * frameSize + counts.pieces * pieceSize
@@ -77,24 +77,26 @@ public struct StartupPack: Sendable, Equatable {
             return [8, 12, 16, 20].compactMap { raw.littleEndian(UInt32.self, at: $0) }
         }
         guard let words, words.count == 4 else { throw StreamingError(.badPack, "not a startup pack") }
-        guard words[0] == version else { throw StreamingError(.badPack, "a startup pack of version \(words[0])") }
+        guard words[0] == version else {
+            throw StreamingError(.badPack, "unsupported startup pack version \(words[0])")
+        }
         guard words[1] <= maximumLayers, words[2] <= maximumFrames, words[3] <= maximumPieces else {
             throw StreamingError(
-                .badPack, "a startup pack of \(words[1]) layers, \(words[2]) frames and \(words[3]) chunks")
+                .badPack, "startup pack too large: \(words[1]) layers, \(words[2]) frames, \(words[3]) chunks")
         }
         return (Int(words[1]), Int(words[2]), Int(words[3]))
     }
 
-    /// Reads what stands before the first frame.
+    /// Reads the tables.
     ///
     /// - Parameters:
     ///   - tables: ``tableEnd(_:)`` bytes.
     ///   - size: of the whole pack.
-    /// - Throws: `badPack` when it contradicts itself.
+    /// - Throws: `badPack` when they are malformed.
     public init(tables: [UInt8], size: UInt64) throws(StreamingError) {
         let counts = try Self.counts(tables)
         guard tables.count == (try Self.tableEnd(tables)) else {
-            throw StreamingError(.badPack, "the tables of a startup pack are cut off")
+            throw StreamingError(.badPack, "truncated startup pack tables")
         }
         var position = Self.headSize
         func next() -> Int {
@@ -116,26 +118,27 @@ public struct StartupPack: Sendable, Equatable {
             guard (1...Self.maximumFrame + Self.maximumFrame / 128).contains(header.compressed), header.pieces > 0,
                 header.pieces <= pieces.count - piece,
                 (1...Self.maximumFrame).contains(header.decoded)
-            else { throw StreamingError(.badPack, "frame \(frames.count) of a startup pack is out of range") }
+            else { throw StreamingError(.badPack, "startup pack frame \(frames.count) is out of range") }
             let own = piece..<piece + header.pieces
             // Each length is below 2^32 and there are at most 2^20 of them.
             guard pieces[own].reduce(0, { $0 + $1.length }) == header.decoded,
                 pieces[own].allSatisfy({ $0.length > 0 && $0.layer < counts.layers })
-            else { throw StreamingError(.badPack, "the chunks of frame \(frames.count) of a startup pack do not fit") }
+            else { throw StreamingError(.badPack, "the chunks of startup pack frame \(frames.count) do not fit") }
             let end = offset + UInt64(header.compressed)
             frames.append(
                 Frame(range: ByteRange(offset: offset, end: end), decodedLength: header.decoded, pieces: own))
             (offset, piece) = (end, own.upperBound)
         }
         guard offset == size, piece == pieces.count else {
-            throw StreamingError(.badPack, "a startup pack of \(size) bytes says that it has \(offset)")
+            throw StreamingError(.badPack, "startup pack of \(size) bytes, but its tables say \(offset)")
         }
         self.frames = frames
         self.pieces = pieces
     }
 
-    /// The bytes of a pack of these chunks: `frames` are compressed, with how long each is decoded and how many of `pieces` it
-    /// holds.
+    /// Encodes a pack.
+    ///
+    /// - Parameter frames: the compressed frames, the decoded size of each, and its number of `pieces`.
     package static func encode(
         layers: [Digest], pieces: [Piece], frames: [(bytes: [UInt8], decodedLength: Int, pieces: Int)]
     ) -> [UInt8] {

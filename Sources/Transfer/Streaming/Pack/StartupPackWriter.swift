@@ -3,30 +3,30 @@ import Codecs
 public import ContentStore
 import LayerIndex
 
-/// Makes a startup pack of chunks that are in a content store. A plan is made first; its frames can then be compressed side by
-/// side.
+/// A writer of startup packs from chunks in a content store. It plans the frames first, so that they can be compressed
+/// in parallel.
 public struct StartupPackWriter: Sendable {
-    /// A frame is closed when it decodes to this much: small enough to be of use soon on a slow link (0.15 s of 25 Mbit/s), large
-    /// enough that compressing the next one without it costs little.
+    /// The decoded size at which a frame is closed: small enough to arrive soon on a slow link (0.15 s at 25 Mbit/s),
+    /// large enough that separate compression costs little.
     private static let frameLength = 1 << 20
-    /// What a pack holds at most, decoded: more than any start that is worth one.
+    /// The largest decoded pack: more than any start that is worth one.
     private static let maximumLength: UInt64 = 512 << 20
-    /// Made once and fetched often.
+    /// The zstd level: a pack is made once and fetched often.
     private static let level: Int32 = 19
 
     private let layers: [StoredLayer]
     private let pieces: [StartupPack.Piece]
     private let plan: [Range<Int>]
 
-    /// Plans a pack of what `wanted` names, in its order, each chunk once. Holes are left out, and what does not fit.
-    public init(_ wanted: [ChunkRun]) {
+    /// Plans a pack of `runs` in their order, each chunk once, without zero chunks and chunks that do not fit.
+    public init(_ runs: [ChunkRun]) {
         var layers: [StoredLayer] = []
         var places: [Digest: Int] = [:]
         var pieces: [StartupPack.Piece] = []
         var plan: [Range<Int>] = []
         var seen: [Set<Int>] = []
         var (start, frame, total) = (0, 0, 0 as UInt64)
-        for run in wanted {
+        for run in runs {
             let layer = places[run.layer.digest] ?? layers.count
             if layer == layers.count {
                 guard layers.count < StartupPack.maximumLayers else { continue }
@@ -56,16 +56,17 @@ public struct StartupPackWriter: Sendable {
         self.plan = plan
     }
 
+    /// The number of planned frames.
     public var frameCount: Int { plan.count }
 
-    /// The chunks, one by one, so that they can be fetched.
+    /// The planned chunks, one by one, so that they can be fetched.
     public var runs: [ChunkRun] {
         pieces.map { ChunkRun(layer: layers[$0.layer], chunks: $0.chunk..<$0.chunk + 1) }
     }
 
-    /// One frame, compressed. Its chunks must be present. May be called from several threads at once; reads from the disk.
+    /// Returns a compressed frame. Its chunks must be present. Safe to call from several threads; reads from the disk.
     ///
-    /// - Throws: what the store throws, or `CodecError`.
+    /// - Throws: the store's errors, and `CodecError`.
     public func frame(_ number: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []
         for piece in pieces[plan[number]] {
@@ -77,13 +78,13 @@ public struct StartupPackWriter: Sendable {
                 try layer.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
             }
             guard count == piece.length else {
-                throw StreamingError(.badPack, "chunk \(piece.chunk) of layer \(layer.digest) cannot be read")
+                throw StreamingError(.badPack, "failed to read chunk \(piece.chunk) of layer \(layer.digest)")
             }
         }
         return try bytes.withUnsafeBytes { try ZstdEncoder.frame($0, level: Self.level) }
     }
 
-    /// The pack, of all its frames in their order.
+    /// Returns the pack of all frames, in order.
     public func pack(_ frames: [[UInt8]]) -> [UInt8] {
         StartupPack.encode(
             layers: layers.map(\.digest), pieces: pieces,

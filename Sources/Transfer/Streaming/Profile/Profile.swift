@@ -1,19 +1,19 @@
 public import Base
 
-/// Which pieces of an image's files a container reads until it is ready, in the order of their first use.
+/// The pieces of an image's files that a container reads until it is ready, in the order of their first use.
 ///
-/// Pieces are named by path, so that a profile serves every image that has these files: another tag of the same
-/// repository whose layers are all new, too.
+/// Pieces are named by path, so a profile serves every image with these files, such as another tag of the same
+/// repository whose layers are all new.
 public struct Profile: Sendable, Equatable {
     /// One piece of one file.
     public struct Entry: Sendable, Equatable {
-        /// From the root of the image, without the leading slash; not empty, no `.` or `..` in it.
+        /// The path from the image's root, without a leading slash. It is not empty and has no `.` or `..`.
         public var path: [UInt8]
-        /// In bytes of the file. What lies behind the file's end is ignored.
+        /// The range in bytes of the file. The part behind the file's end is ignored.
         public var range: ByteRange
-        /// Milliseconds from the first read of all to the first read of this piece.
+        /// Milliseconds from the start's first read to the first read of this piece.
         public var milliseconds: UInt32
-        /// In how many starts in a row it was fetched and not read.
+        /// The number of consecutive starts that did not read it.
         public var unread: UInt8
 
         public init(path: [UInt8], range: ByteRange, milliseconds: UInt32, unread: UInt8 = 0) {
@@ -24,26 +24,26 @@ public struct Profile: Sendable, Equatable {
         }
     }
 
-    /// More entries than this are neither kept nor believed.
+    /// The most entries that are stored or accepted.
     public static let maximumEntries = 1 << 16
-    /// An entry that was not read in this many starts in a row is dropped.
+    /// The number of consecutive starts without a read after which an entry is dropped.
     public static let toleratedUnread: UInt8 = 2
 
-    /// In the order of first use.
+    /// The entries in the order of first use.
     public var entries: [Entry]
 
     public init(entries: [Entry]) {
         self.entries = entries
     }
 
-    /// Bytes of file content that it names.
+    /// The named bytes of file content.
     public var byteCount: UInt64 { entries.reduce(0) { $0 &+ $1.range.count } }
 
-    /// This profile after one more start, which has read what `recorded` says: that comes first, in its order, then what
-    /// was not read this time and has not been left unread too often. A start that read next to nothing (a container that
-    /// failed at once) changes nothing.
+    /// Returns this profile after one more start, recorded as `recorded`: its entries come first, then those that it
+    /// did not read and that have not been unread too often. A start that read next to nothing (a container that failed
+    /// at once) changes nothing.
     ///
-    /// - Parameter tolerated: an entry that was not read in this many starts in a row is dropped.
+    /// - Parameter tolerated: the number of consecutive starts without a read after which an entry is dropped.
     public func merged(with recorded: Profile, tolerating tolerated: UInt8 = toleratedUnread) -> Profile {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))
@@ -57,7 +57,7 @@ public struct Profile: Sendable, Equatable {
         return result
     }
 
-    /// The first entries, with `bytes` of file content or a little more.
+    /// Returns the first entries, with `bytes` of file content or a little more.
     public func beginning(bytes: UInt64) -> Profile {
         var left = bytes
         return Profile(
@@ -68,7 +68,7 @@ public struct Profile: Sendable, Equatable {
                 }))
     }
 
-    /// Bytes of this profile that `other` does not name.
+    /// Returns the number of bytes in this profile that `other` does not name.
     public func byteCount(missingIn other: Profile) -> UInt64 {
         let known = Set(other.entries.map(Piece.init))
         return entries.reduce(0) { known.contains(Piece($1)) ? $0 : $0 &+ $1.range.count }

@@ -2,16 +2,15 @@ public import Base
 import FoundationEssentials
 public import Registry
 
-/// The file form of a profile, as `docs/profiles.md` describes it: JSON, an object with `rivuletProfile` (the version, 1),
-/// `repository`, `chain` and `entries`, each of them an array of path, offset, length, milliseconds and how often it was left
-/// unread.
+/// The file form of a profile, as `docs/profiles.md` describes it: a JSON object with `rivuletProfile` (the version,
+/// 1), `repository`, `chain` and `entries`. Each entry is an array of path, offset, length, milliseconds and the number
+/// of consecutive starts that did not read it.
 ///
 /// A path is text, so a file whose name is not UTF-8 has no entry.
 public struct ProfileFile: Sendable, Equatable {
-    /// Where the image is that it was recorded from.
+    /// The repository of the recorded image.
     public var repository: Repository
-    /// The chain ID of that image's root file system; `nil` for a profile that somebody wrote for all images of the
-    /// repository.
+    /// The chain ID of the recorded image; `nil` for a profile that was written for all images of the repository.
     public var chain: Digest?
     public var profile: Profile
 
@@ -21,10 +20,10 @@ public struct ProfileFile: Sendable, Equatable {
         self.profile = profile
     }
 
-    /// Larger files are not read.
+    /// The largest accepted file, in bytes.
     public static let maximumSize = 16 << 20
     private static let version = 1
-    /// At most what the file has besides its entries, and an entry besides its path.
+    /// The most bytes of the file besides its entries, and of an entry besides its path.
     private static let headSize = 1 << 10
     private static let numbersSize = 64
 
@@ -53,7 +52,7 @@ public struct ProfileFile: Sendable, Equatable {
                 ProfilePath.isValid(Array(path.utf8))
             else {
                 throw DecodingError.dataCorruptedError(
-                    in: values, debugDescription: "not a piece of a file: \(path.prefix(200)) \(offset) \(length)")
+                    in: values, debugDescription: "invalid entry: \(path.prefix(200)) \(offset) \(length)")
             }
             entry = Profile.Entry(
                 path: Array(path.utf8), range: range, milliseconds: milliseconds, unread: unread)
@@ -69,10 +68,12 @@ public struct ProfileFile: Sendable, Equatable {
         }
     }
 
-    /// - Throws: ``StreamingError`` with code `badProfile` when these bytes are none.
+    /// Decodes a profile file.
+    ///
+    /// - Throws: ``StreamingError`` with code `badProfile`.
     public init(bytes: [UInt8]) throws(StreamingError) {
         guard bytes.count <= Self.maximumSize else {
-            throw StreamingError(.badProfile, "a profile of \(bytes.count) bytes is larger than \(Self.maximumSize)")
+            throw StreamingError(.badProfile, "profile of \(bytes.count) bytes exceeds \(Self.maximumSize)")
         }
         let document: Document
         do {
@@ -81,25 +82,26 @@ public struct ProfileFile: Sendable, Equatable {
             throw StreamingError(.badProfile, "not a profile: \(error)")
         }
         guard document.rivuletProfile == Self.version else {
-            throw StreamingError(.badProfile, "a profile of version \(document.rivuletProfile), not \(Self.version)")
+            throw StreamingError(
+                .badProfile, "unsupported profile version \(document.rivuletProfile), expected \(Self.version)")
         }
         guard document.entries.count <= Profile.maximumEntries else {
-            throw StreamingError(.badProfile, "a profile of more than \(Profile.maximumEntries) entries")
+            throw StreamingError(.badProfile, "profile with more than \(Profile.maximumEntries) entries")
         }
         do {
             repository = try ImageReference(parsing: document.repository).repository
         } catch {
-            throw StreamingError(.badProfile, "a profile of \(document.repository.prefix(300))", cause: error)
+            throw StreamingError(
+                .badProfile, "profile with an invalid repository: \(document.repository.prefix(300))", cause: error)
         }
         chain = document.chain.flatMap { Digest($0) }
         guard (chain == nil) == (document.chain == nil) else {
-            throw StreamingError(.badProfile, "a profile whose chain is no digest")
+            throw StreamingError(.badProfile, "profile with a malformed chain ID")
         }
         profile = Profile(entries: document.entries.map(\.entry))
     }
 
-    /// The file's bytes. What a file cannot hold is left out, and what would make it too large to be read again is cut off
-    /// its end.
+    /// Encodes the file. Entries that a file cannot hold are left out, and the end is cut off at ``maximumSize``.
     public func encoded() throws(StreamingError) -> [UInt8] {
         var room = Self.maximumSize - Self.headSize
         var items: [Item] = []
@@ -120,14 +122,14 @@ public struct ProfileFile: Sendable, Equatable {
                         rivuletProfile: Self.version, repository: "\(repository)", chain: chain?.description,
                         entries: items)))
         } catch {
-            throw StreamingError(.badProfile, "the profile of \(repository) cannot be written: \(error)")
+            throw StreamingError(.badProfile, "failed to encode the profile of \(repository): \(error)")
         }
     }
 }
 
-/// What a path in a profile may be.
+/// The rules for paths in profiles.
 enum ProfilePath {
-    /// Relative, of names that are neither empty nor `.` nor `..`, and no longer than the kernel takes.
+    /// Returns whether a path is relative, consists of names other than `.` and `..`, and fits the kernel's limits.
     static func isValid(_ path: [UInt8]) -> Bool {
         guard !path.isEmpty, path.count < 4096, !path.contains(0) else { return false }
         return path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy { name in
@@ -135,7 +137,7 @@ enum ProfilePath {
         }
     }
 
-    /// At most what it takes in JSON, with the quotes.
+    /// Returns an upper bound of the path's size in JSON, with the quotes.
     static func encodedSize(_ path: [UInt8]) -> Int {
         path.reduce(2) { size, byte in
             switch byte {

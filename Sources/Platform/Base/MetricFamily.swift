@@ -1,0 +1,96 @@
+/// The definition of a metric: its name, type and help text on the metrics page.
+public struct MetricDefinition: Sendable, Hashable {
+    /// A Prometheus metric type.
+    public enum Kind: String, Sendable {
+        case counter
+        case gauge
+        case summary
+        case histogram
+    }
+
+    /// The name without the prefix `rivulet_`. A counter's ends in `_total`, a unit is spelled out.
+    public let name: String
+    public let kind: Kind
+    /// One sentence for operators.
+    public let help: String
+
+    public init(_ name: String, _ kind: Kind, help: String) {
+        self.name = name
+        self.kind = kind
+        self.help = help
+    }
+}
+
+/// A metric and its values at one moment.
+///
+/// Each module lists its metrics in one table of these. Labels come from fixed sets, never from digests or image names.
+public struct MetricFamily: Sendable {
+    /// One line of the metrics page.
+    public struct Sample: Sendable {
+        /// The rest of the line's name: `_bucket`, `_sum` or `_count` of a histogram, otherwise empty.
+        public let suffix: String
+        public let labels: [(name: String, value: String)]
+        public let value: Double
+    }
+
+    public let definition: MetricDefinition
+    /// In the order of the page.
+    public let samples: [Sample]
+
+    /// Creates a counter with one value.
+    public static func counter(_ name: String, _ value: some BinaryInteger, help: String) -> MetricFamily {
+        MetricFamily(MetricDefinition(name, .counter, help: help), Double(value))
+    }
+
+    /// Creates a counter of seconds from a sum of nanoseconds.
+    public static func seconds(_ name: String, nanoseconds: UInt64, help: String) -> MetricFamily {
+        MetricFamily(MetricDefinition(name, .counter, help: help), Double(nanoseconds) / 1e9)
+    }
+
+    /// Creates a gauge with one value.
+    public static func gauge(_ name: String, _ value: Double, help: String) -> MetricFamily {
+        MetricFamily(MetricDefinition(name, .gauge, help: help), value)
+    }
+
+    /// Creates a gauge with one value.
+    public static func gauge(_ name: String, _ value: Int, help: String) -> MetricFamily {
+        gauge(name, Double(value), help: help)
+    }
+
+    /// Creates a histogram of seconds.
+    ///
+    /// - Parameters:
+    ///   - bounds: the upper bounds of the buckets, in nanoseconds, ascending.
+    ///   - counts: one count per bound, and one for larger values.
+    ///   - nanoseconds: the sum of all values.
+    public static func histogram(
+        _ name: String, bounds: [UInt64], counts: [UInt64], nanoseconds: UInt64, help: String
+    ) -> MetricFamily {
+        var total: UInt64 = 0
+        var samples: [Sample] = []
+        for (index, count) in counts.enumerated() {
+            total += count
+            let bound = index < bounds.count ? "\(Double(bounds[index]) / 1e9)" : "+Inf"
+            samples.append(Sample(suffix: "_bucket", labels: [("le", bound)], value: Double(total)))
+        }
+        samples.append(Sample(suffix: "_sum", labels: [], value: Double(nanoseconds) / 1e9))
+        samples.append(Sample(suffix: "_count", labels: [], value: Double(total)))
+        return MetricFamily(definition: MetricDefinition(name, .histogram, help: help), samples: samples)
+    }
+
+    /// Creates a metric with one value per value of a label.
+    public init(_ definition: MetricDefinition, by label: String, _ values: [(label: String, value: Double)]) {
+        self.init(
+            definition: definition,
+            samples: values.map { Sample(suffix: "", labels: [(label, $0.label)], value: $0.value) })
+    }
+
+    private init(_ definition: MetricDefinition, _ value: Double) {
+        self.init(definition: definition, samples: [Sample(suffix: "", labels: [], value: value)])
+    }
+
+    private init(definition: MetricDefinition, samples: [Sample]) {
+        self.definition = definition
+        self.samples = samples
+    }
+}

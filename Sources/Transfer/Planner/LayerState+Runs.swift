@@ -1,0 +1,97 @@
+import Base
+
+/// The contents of requests.
+extension LayerState {
+    /// The most extents in one request.
+    static let extentsPerRun = 16384
+
+    private static let extentsNearby = 2048
+
+    /// Returns a run of open extents from `range`, starting at its first open one.
+    ///
+    /// - Parameters:
+    ///   - limit: the most bytes of the blob; one larger extent is allowed.
+    ///   - gap: the largest gap within a range.
+    ///   - ranges: the most ranges.
+    func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64, ranges: Int = 1) -> ExtentRun {
+        var run = ExtentRun()
+        var count = 0
+        for extent in range where isOpen(extent) {
+            let blob = map.blobRange(of: extent)
+            if !run.isEmpty {
+                let isApart = run.needsNewRange(for: blob, gap: gap)
+                let bytes = isApart ? blob.count : blob.end - run.blob.end
+                guard blob.offset >= run.blob.end, bytes <= limit - min(run.byteCount, limit),
+                    !isApart || run.ranges.count < ranges, count < Self.extentsPerRun
+                else { break }
+            }
+            run.append(extent, at: blob, gap: gap)
+            count += 1
+        }
+        return run
+    }
+
+    /// Returns the run for the demanded extent `start`: the demanded extents from there on, planned read-ahead, and
+    /// neighbors. Anything else ends it.
+    ///
+    /// - Parameter spare: bytes of neighbors that delay nobody.
+    func demandRun(
+        from start: Int, _ configuration: PlannerConfiguration, spare: UInt64, now: MonotonicTime
+    ) -> (run: ExtentRun, neighbors: [Int]) {
+        var run = ExtentRun()
+        var neighbors: [Int] = []
+        var demanded: UInt64 = 0
+        var ahead: UInt64 = 0
+        var beside: UInt64 = 0
+        var count = 0
+        for extent in start..<marks.count {
+            let blob = map.blobRange(of: extent)
+            if !run.isEmpty {
+                guard blob.offset >= run.blob.end, blob.offset - run.blob.end <= configuration.mergeGap,
+                    blob.end - run.blob.offset <= configuration.runLimit.demand, count < Self.extentsPerRun
+                else { break }
+            }
+            let mark = marks[extent]
+            guard !mark.contains(.inFlight), !map.isPresent(extent) else { continue }
+            if mark.contains(.demanded) {
+                demanded &+= blob.count
+            } else if mark.contains(.avoid) {
+                continue
+            } else if mark.contains(.planned) {
+                guard ahead &+ blob.count <= configuration.demandAhead else { break }
+                ahead &+= blob.count
+            } else {
+                let limit = accuracy.isHigh ? configuration.readAround.predicted : .max
+                let allowance =
+                    readAround?.allowance(
+                        forDemandOf: demanded, limit: map.extentsSpanFiles ? min(spare, limit) : limit) ?? 0
+                guard now >= hintedUntil, beside &+ blob.count <= allowance else { break }
+                beside &+= blob.count
+                neighbors.append(extent)
+            }
+            run.append(extent, at: blob, gap: configuration.mergeGap)
+            count += 1
+        }
+        return (run, neighbors)
+    }
+
+    /// Returns a run of open extents around `place`, the ones behind it first: up to `limit` bytes, no further away
+    /// than `distance` bytes of the blob.
+    func run(around place: Int, within distance: UInt64, limit: UInt64, gap: UInt64, ranges: Int) -> ExtentRun {
+        guard marks.indices.contains(place) else { return ExtentRun() }
+        let blob = map.blobRange(of: place)
+        var end = place + 1
+        while end < marks.count, end - place < Self.extentsNearby, map.blobRange(of: end).end <= blob.end &+ distance {
+            end += 1
+        }
+        let behind = backgroundRun(in: place..<end, limit: limit, gap: gap, ranges: ranges)
+        guard behind.isEmpty else { return behind }
+        var start = place
+        while start > 0, place - start < Self.extentsNearby,
+            map.blobRange(of: start - 1).offset &+ distance >= blob.offset
+        {
+            start -= 1
+        }
+        return backgroundRun(in: start..<place, limit: limit, gap: gap, ranges: ranges)
+    }
+}

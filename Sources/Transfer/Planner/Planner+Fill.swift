@@ -1,0 +1,208 @@
+public import Base
+
+/// Fill: the rest of layers, when there is time.
+extension Planner {
+    private static let extentsExamined = 100_000
+
+    /// Completes the layers of an image: in the order of these calls when there is time, or at once if that fetches no
+    /// more than needed or takes no longer than a few round trips.
+    public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
+        guard stoppedReason == nil else { return [] }
+        let isEager = isSoonComplete(ids)
+        for id in ids where layers[id] != nil && !fillQueue.contains(where: { $0.layer == id }) {
+            fillQueue.append(
+                FillEntry(
+                    layer: id, isEager: isEager, since: now, delayedUntil: now.advanced(by: times.fillDelay)))
+        }
+        return finish(now)
+    }
+
+    /// Returns whether fill still has work in this layer.
+    public func isFilling(_ id: LayerID) -> Bool {
+        fillQueue.contains { $0.layer == id }
+    }
+
+    /// Returns whether the missing bytes of the layers arrive in no time, or are mostly hinted.
+    private func isSoonComplete(_ ids: [LayerID]) -> Bool {
+        let carried = UInt64(
+            min(linkEstimate.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
+        let hinted = ids.reduce(0) { $0 &+ (layers[$1]?.hintedBytes ?? 0) }
+        let most = max(configuration.eagerSmallest, carried, min(hinted &* 2, configuration.eagerLargest))
+        var missing: UInt64 = 0
+        var examined = 0
+        for layer in ids.compactMap({ layers[$0] }) {
+            for extent in layer.marks.indices {
+                examined += 1
+                // Bounded: an image has up to millions of extents, and readers wait for the lock.
+                guard examined <= Self.extentsExamined else { return false }
+                guard !layer.map.isPresent(extent) else { continue }
+                missing &+= layer.map.blobRange(of: extent).count
+                if missing > most { return false }
+            }
+        }
+        return true
+    }
+
+    // MARK: - Requests
+
+    mutating func startFill(_ now: MonotonicTime) {
+        guard !fillQueue.isEmpty, hasRoom(.fill, now) else { return }
+        guard running.hint == 0, hintQueue.isEmpty, running.readahead == 0 else { return }
+        fillNearby(now)
+        let mustYield = mustFillYield(now)
+        guard !mustYield || fillQueue.contains(where: \.isEager) else { return }
+        let lastServed = [lastDemand, lastRead].compactMap { $0 }.max()
+        var index = 0
+        while index < fillQueue.count, hasRoom(.fill, now), mayFillTake(now) {
+            let entry = fillQueue[index]
+            // A startup pack may be bringing the same bytes.
+            let earliest =
+                entry.isEager
+                ? max(entry.notBefore, layers[entry.layer]?.hintedUntil ?? now) : entry.earliest(lastServed)
+            guard entry.isEager || !mustYield, mayFetch(entry.layer, notBefore: earliest, now) else {
+                index += 1
+                continue
+            }
+            guard let count = layers[entry.layer]?.marks.count, let run = fillRun(of: entry, now) else {
+                fillQueue.remove(at: index)
+                continue
+            }
+            if let last = run.segments.last {
+                fillQueue[index].cursor = last.upperBound
+                start(run, entry.layer, .fill, attempts: entry.failures, now)
+            } else if entry.hasHoles {
+                // Pass over the layer again. Extents in flight now become holes if they fail.
+                fillQueue[index].cursor = 0
+                fillQueue[index].hasHoles = false
+            } else if layers[entry.layer]?.inFlight != 0 {
+                fillQueue[index].cursor = count
+                index += 1
+            } else {
+                fillQueue.remove(at: index)
+            }
+        }
+    }
+
+    /// Returns the next request for the missing extents of a layer. Earlier requests did not follow the order of the
+    /// blob and left holes everywhere, so it may have many ranges.
+    private func fillRun(of entry: FillEntry, _ now: MonotonicTime) -> ExtentRun? {
+        guard let layer = layers[entry.layer] else { return nil }
+        let (gap, ranges) = rangesApart(for: layer.host)
+        return layer.backgroundRun(
+            in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
+    }
+
+    /// Returns whether fill has to leave the link to readers. A starting container that only has cache hits still needs
+    /// the processors, from which decoding would take them.
+    private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
+        if hasDemand { return true }
+        var quietAt = lastDemand?.advanced(by: times.fillQuiet) ?? now
+        if let lastRead, let newest = fillQueue.last?.since {
+            let startsUntil = newest.advanced(by: times.startQuiet)
+            quietAt = max(quietAt, min(lastRead.advanced(by: times.fillQuietAfterRead), startsUntil))
+        }
+        guard now < quietAt else { return false }
+        wake(at: quietAt)
+        return true
+    }
+
+    /// Returns whether the ceiling in bytes a second leaves room.
+    mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
+        guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
+        if let at = fillTokensAt {
+            let earned = Double(now.since(at)) / 1e9 * Double(rate)
+            fillTokens = min(fillTokens + earned, Double(configuration.runLimit.fill))
+        }
+        fillTokensAt = now
+        guard fillTokens <= 0 else { return true }
+        // A millisecond on top, so that rounding does not cause early wake-ups.
+        wake(at: now.advanced(by: UInt64(-fillTokens / Double(rate) * 1e9) &+ 1_000_000))
+        return false
+    }
+
+    /// Makes fill pass over the layer again.
+    mutating func markHoles(_ id: LayerID) {
+        guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
+        fillQueue[index].hasHoles = true
+    }
+
+    /// Returns the most bytes of one fill request: what the link carries in a tenth of a second while a container
+    /// starts, because a running request is not torn down for a reader.
+    func fillLimit(_ now: MonotonicTime) -> UInt64 {
+        let limit = configuration.runLimit.fill
+        guard isStarting(now), linkEstimate.highestRate > 0, linkEstimate.highestRate < Double(limit) * 10 else {
+            return limit
+        }
+        return max(min(limit, 512 << 10), UInt64(linkEstimate.highestRate / 10))
+    }
+
+    /// Returns whether readers have waited recently, and so may wait again.
+    func isStarting(_ now: MonotonicTime) -> Bool {
+        lastDemand.map { now.since($0) < times.startQuiet } ?? false
+    }
+
+    // MARK: - Pausing
+
+    /// Returns whether a running fill request has to stop reading.
+    mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
+        guard request.fetchClass == .fill, request.mayPause, request.trickle == 0 else { return false }
+        return !fillQueue.contains { $0.layer == request.layer && $0.isEager } && mustFillYield(now)
+    }
+
+    /// Resumes paused requests that need not pause any more, or have starved.
+    mutating func resumePaused(_ now: MonotonicTime) {
+        guard requests.contains(where: { $0.value.pausedSince != nil }) else { return }
+        for request in requests.values.sorted(by: { $0.id.value < $1.id.value }) {
+            guard let since = request.pausedSince else { continue }
+            let starvedAt = since.advanced(by: times.fillStarvation)
+            let isGone = layers[request.layer] == nil || stoppedReason != nil
+            if isGone || !mustPause(request, now) {
+                requests[request.id]?.pausedSince = nil
+            } else if starvedAt <= now {
+                requests[request.id]?.pausedSince = nil
+                requests[request.id]?.trickle = configuration.fillTrickle
+            } else {
+                wake(at: starvedAt)
+                continue
+            }
+            actions.append(.resume(request.id))
+        }
+    }
+
+    // MARK: - Nearby
+
+    /// Starts requests around the latest reads, so small that no reader waits for one longer than a round trip. On
+    /// links with short round trips a reader's own request is answered as soon.
+    private mutating func fillNearby(_ now: MonotonicTime) {
+        guard configuration.nearbyFillDistance > 0, let lastDemand, !hasDemand, nearbyFill.latest != nil,
+            !fillQueue.isEmpty, hasRoom(.fill, now), isStarting(now),
+            linkEstimate.shortestDelay >= times.nearbyFillDelay
+        else { return }
+        let quietAt = lastDemand.advanced(by: times.nearbyFillQuiet)
+        guard now >= quietAt else {
+            wake(at: quietAt)
+            return
+        }
+        while hasRoom(.fill, now), mayFillTake(now), let place = nearbyFill.latest {
+            guard let quietUntil = layers[place.layer]?.hintedUntil, now >= quietUntil,
+                knownStart(of: place.layer, now: now) == nil,
+                let entry = fillQueue.first(where: { $0.layer == place.layer }),
+                mayFetch(place.layer, notBefore: entry.notBefore, now), let run = run(around: place)
+            else {
+                nearbyFill.removeLatest()
+                continue
+            }
+            start(run, place.layer, .fill, attempts: entry.failures, mayPause: false, now)
+        }
+    }
+
+    /// Returns the next request around `place`; `nil` when everything around it is present or in flight.
+    private func run(around place: ExtentKey) -> ExtentRun? {
+        guard let layer = layers[place.layer] else { return nil }
+        let (gap, ranges) = rangesApart(for: layer.host)
+        let run = layer.run(
+            around: place.extent, within: configuration.nearbyFillDistance, limit: linkEstimate.bytesInRoundTrip,
+            gap: gap, ranges: ranges)
+        return run.isEmpty ? nil : run
+    }
+}

@@ -1,0 +1,218 @@
+public import Base
+
+/// Start hints, fetched in the order of first use with few requests.
+extension Planner {
+    /// The most ranges in one ``FetchRequest``.
+    public static let maximumRanges = 128
+
+    /// Queues `runs`, which will be needed soon: in the order of these calls, and within a call in the order of the
+    /// runs.
+    public mutating func prefetch(
+        _ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource, now: MonotonicTime
+    ) -> [PlannerAction] {
+        guard stoppedReason == nil else { return [] }
+        var named: [LayerID: UInt64] = [:]
+        // Two runs may lie in one extent.
+        var seen: Set<ExtentKey> = []
+        for (layer, extents) in runs {
+            guard let extents = layers[layer]?.clamped(extents), !extents.isEmpty else { continue }
+            hintQueue.append(BackgroundEntry(layer: layer, extents: extents, source: source))
+            guard !source.isGuess else { continue }
+            layers[layer]?.hintedUntil = now.advanced(by: times.hintQuiet)
+            for extent in extents where seen.insert(ExtentKey(layer: layer, extent: extent)).inserted {
+                named[layer, default: 0] &+= layers[layer]?.map.blobRange(of: extent).count ?? 0
+            }
+        }
+        for (layer, bytes) in named { layers[layer]?.hintedBytes = bytes }
+        if source.isRecorded { beginStart(of: Set(runs.map(\.layer)), source, now) }
+        return finish(now)
+    }
+
+    /// Records that a delivery other than a request is bringing what `source` names of the layers: speculation and fill
+    /// pause meanwhile.
+    public mutating func noteDelivery(of ids: some Sequence<LayerID>, source: HintSource, now: MonotonicTime) {
+        // A guess is not all that will be read: when it has arrived, speculation begins at once.
+        let quiet = source.isGuess ? times.predictedPackQuiet : times.hintQuiet
+        for id in ids {
+            let until = layers[id]?.hintedUntil ?? now
+            layers[id]?.hintedUntil = max(until, now.advanced(by: quiet))
+            if source.isGuess { layers[id]?.accuracy.beginTrusted() }
+        }
+        if source.isRecorded { beginStart(of: ids, source, now) }
+        lastDemand = now
+    }
+
+    /// Returns the source of the recorded start that the layer is repeating, if its reads have not proved otherwise.
+    public func knownStart(of id: LayerID, now: MonotonicTime) -> HintSource? {
+        layers[id]?.knownStart.source(now)
+    }
+
+    private mutating func beginStart(of ids: some Sequence<LayerID>, _ source: HintSource, _ now: MonotonicTime) {
+        for id in ids { layers[id]?.knownStart.begin(source, until: now.advanced(by: times.startQuiet), now) }
+    }
+
+    // MARK: - Batches
+
+    /// Starts the next batch when little of the previous ones is still to come.
+    mutating func startHints(_ now: MonotonicTime) {
+        while !hintQueue.isEmpty, hasRoom(.hint, now), hintBytesLeft <= hintLead {
+            let batch = takeBatch(now)
+            guard !batch.isEmpty else { return }
+            for part in batch {
+                for run in runs(of: part) {
+                    for extent in run.segments.joined() { note(extent, part) }
+                    start(run, part.layer, .hint, attempts: part.attempts, source: part.source, now)
+                }
+            }
+            hintBatch = min(hintBatch &* configuration.hintBatchGrowth, configuration.runLimit.hint)
+            if batch.contains(where: { !$0.source.isGuess }) { extendHints(now) }
+        }
+        // While some of it is in flight, more of the same start may follow.
+        if hintQueue.isEmpty, hintBytesLeft == 0 { hintBatch = configuration.hintFirstBatch }
+    }
+
+    /// Accounts for an extent that is fetched for a hint.
+    private mutating func note(_ extent: Int, _ part: Part) {
+        let bytes = layers[part.layer]?.map.blobRange(of: extent).count ?? 0
+        if part.source.isGuess {
+            layers[part.layer]?.marks[extent].insert(.predicted)
+            layers[part.layer]?.accuracy.begin()
+            statistics.predictedBytes += bytes
+        } else {
+            layers[part.layer]?.marks[extent].insert(.hinted)
+            statistics.hintedBytes += bytes
+        }
+    }
+
+    /// Prolongs the time for which hints tell what is read.
+    mutating func extendHints(_ now: MonotonicTime) {
+        // Called for each extent, on nodes with hundreds of layers: a few times per period suffice.
+        guard now.since(hintsExtended) >= times.hintQuiet / 8 else { return }
+        hintsExtended = now
+        for id in Array(layers.keys) where layers[id]?.hintedUntil ?? now > now {
+            layers[id]?.hintedUntil = now.advanced(by: times.hintQuiet)
+            if let source = knownStart(of: id, now: now) { beginStart(of: [id], source, now) }
+        }
+    }
+
+    /// The bytes that requests for hints still have to bring.
+    private var hintBytesLeft: UInt64 {
+        requests.values.reduce(0) { $1.startedAs == .hint ? $0 &+ $1.bytesLeft : $0 }
+    }
+
+    private var hintLead: UInt64 {
+        min(max(configuration.hintAhead, linkEstimate.bytesWhileAnswering), configuration.byteLimit.hint)
+    }
+
+    /// A batch's extents of one layer, in the order of first use.
+    private struct Part {
+        let layer: LayerID
+        let attempts: Int
+        let source: HintSource
+        var extents: [Int] = []
+
+        func takes(_ entry: BackgroundEntry) -> Bool {
+            layer == entry.layer && attempts == entry.attempts && source.isGuess == entry.source?.isGuess
+        }
+    }
+
+    /// Takes the next open extents of the queue, up to a batch.
+    private mutating func takeBatch(_ now: MonotonicTime) -> [Part] {
+        var batch: [Part] = []
+        var later: [BackgroundEntry] = []
+        var bytes: UInt64 = 0
+        // Two entries may name the same extent.
+        var taken: Set<ExtentKey> = []
+        while bytes < hintBatch, let entry = hintQueue.popFirst() {
+            guard let layer = layers[entry.layer], let source = entry.source else { continue }
+            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+                later.append(entry)
+                continue
+            }
+            for extent in entry.extents where layer.isOpen(extent) {
+                guard bytes < hintBatch else {
+                    var rest = entry
+                    rest.extents = extent..<entry.extents.upperBound
+                    later.append(rest)
+                    break
+                }
+                guard taken.insert(ExtentKey(layer: entry.layer, extent: extent)).inserted else { continue }
+                bytes &+= layer.map.blobRange(of: extent).count
+                if let index = batch.firstIndex(where: { $0.takes(entry) }) {
+                    batch[index].extents.append(extent)
+                } else {
+                    batch.append(
+                        Part(layer: entry.layer, attempts: entry.attempts, source: source, extents: [extent]))
+                }
+            }
+        }
+        hintQueue.prepend(later)
+        takeAlong(&batch, &taken, now)
+        return batch
+    }
+
+    /// Adds the rest of a layer's queue to its part if it is small: a request of its own costs more than waiting for
+    /// it.
+    private mutating func takeAlong(_ batch: inout [Part], _ taken: inout Set<ExtentKey>, _ now: MonotonicTime) {
+        let queue = hintQueue.removeAll()
+        var left: [LayerID: UInt64] = [:]
+        for entry in queue where batch.contains(where: { $0.layer == entry.layer }) {
+            guard let layer = layers[entry.layer] else { continue }
+            for extent in entry.extents where layer.isOpen(extent) {
+                left[entry.layer, default: 0] &+= layer.map.blobRange(of: extent).count
+            }
+        }
+        let rest = queue.filter { entry in
+            guard let layer = layers[entry.layer], left[entry.layer] ?? .max <= hintBatch / 32,
+                entry.notBefore <= now, let index = batch.firstIndex(where: { $0.takes(entry) })
+            else { return true }
+            for extent in entry.extents where layer.isOpen(extent) {
+                guard taken.insert(ExtentKey(layer: entry.layer, extent: extent)).inserted else { continue }
+                batch[index].extents.append(extent)
+            }
+            return false
+        }
+        hintQueue.prepend(rest)
+    }
+
+    /// Returns the requests for a part: one if the host answers several ranges and they are few enough, in the order of
+    /// first use unless that order makes them too many.
+    private func runs(of part: Part) -> [ExtentRun] {
+        guard let layer = layers[part.layer] else { return [] }
+        let (gap, limit) = rangesApart(for: layer.host)
+        let inOrder = runs(of: part.extents, layer, gap: gap, ranges: limit)
+        // In ascending order, more of them are adjacent.
+        return inOrder.count <= 1 ? inOrder : runs(of: part.extents.sorted(), layer, gap: gap, ranges: limit)
+    }
+
+    private func runs(of extents: [Int], _ layer: LayerState, gap: UInt64, ranges: Int) -> [ExtentRun] {
+        var runs: [ExtentRun] = []
+        var run = ExtentRun()
+        let named = Set(extents)
+        var left = named
+        for extent in extents where left.contains(extent) {
+            let range = layer.map.blobRange(of: extent)
+            var gap = gap
+            if let last = run.segments.last, !run.needsNewRange(for: range, gap: gap) {
+                let between = last.upperBound..<extent
+                if between.contains(where: { named.contains($0) && !left.contains($0) }) {
+                    // An extent in the gap has had its turn, and must not come twice.
+                    gap = 0
+                } else {
+                    // The gap is fetched anyway, so its extents have their turn now.
+                    for other in between where left.remove(other) != nil {
+                        run.append(other, at: layer.map.blobRange(of: other), gap: gap)
+                    }
+                }
+            }
+            if run.ranges.count >= ranges, run.needsNewRange(for: range, gap: gap) {
+                runs.append(run)
+                run = ExtentRun()
+            }
+            run.append(extent, at: range, gap: gap)
+            left.remove(extent)
+        }
+        if !run.isEmpty { runs.append(run) }
+        return runs
+    }
+}

@@ -1,0 +1,102 @@
+import Base
+import ContentStore
+import Glibc
+import Linux
+import Logging
+import NIOCore
+import Planner
+import SystemPackage
+
+/// The threads that decode, verify and publish chunks, and the one that flushes complete layers.
+final class DecodePool: Sendable {
+    private let queue: DecodeQueue
+    private let counters: StreamingCounters
+    private let completions: LayerCompletions
+    private let threads = Guarded<[NamedThread]>([])
+    private let arrivalObserver = Guarded<(@Sendable () -> Void)?>(nil)
+
+    /// Creates a pool and starts its threads.
+    ///
+    /// - Parameters:
+    ///   - threadCount: the number of decoding threads; `nil` for one per core.
+    ///   - report: receives each job's outcome on the thread that decoded it. It must not wait.
+    /// - Throws: when the system has no thread left.
+    init(
+        _ queue: DecodeQueue, threadCount: Int?, counters: StreamingCounters, logger: Logger,
+        report: @escaping @Sendable (DecodeJob, ExtentOutcome) -> Void
+    ) throws(Errno) {
+        self.queue = queue
+        self.counters = counters
+        completions = LayerCompletions(logger: logger)
+        do throws(Errno) {
+            for index in 0..<max(1, threadCount ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) {
+                try start("rv-decode-\(index)") { [self] in decode(report) }
+            }
+            try start("rv-complete") { [completions] in completions.run() }
+        } catch {
+            _ = close()
+            throw error
+        }
+    }
+
+    private func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(Errno) {
+        let thread = try NamedThread(name: name, body)
+        threads.withLock { $0.append(thread) }
+    }
+
+    /// The compressed bytes that wait for decoding.
+    var queuedBytes: Int { queue.byteCount }
+
+    /// Sets the observer of complete layers, which are then durable. It may wait.
+    func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
+        completions.observe(observer)
+    }
+
+    /// Sets the observer of arrivals: it is told after chunks were published, on a decoding thread. It must not wait.
+    func onArrival(_ observer: @escaping @Sendable () -> Void) {
+        arrivalObserver.withLock { $0 = observer }
+    }
+
+    /// Publishes the extents in a part of a layer's blob that arrived in another way. Blocks while they are decoded.
+    /// Wrong bytes are left to the first read.
+    func publish(_ bytes: [UInt8], at range: ByteRange, of layer: AttachedLayer) {
+        guard UInt64(bytes.count) == range.count else { return }
+        let map = layer.map
+        var worker = DecodeWorker(counters)
+        for extent in map.extents(before: range.offset).upperBound..<map.extents(before: range.end).upperBound {
+            let blob = map.blobRange(of: extent)
+            guard blob.offset >= range.offset, blob.end <= range.end, !map.isPresent(extent) else { continue }
+            let start = Int(blob.offset - range.offset)
+            let piece = ByteBuffer(bytes: bytes[start..<start + Int(blob.count)])
+            let job = DecodeJob(work: .extent(layer, extent), pieces: [piece], byteCount: piece.readableBytes)
+            guard case .available = worker.run(job) else { break }
+        }
+        arrived([layer])
+    }
+
+    /// Drops all jobs. Returns the threads to join.
+    func close() -> [NamedThread] {
+        queue.close()
+        completions.close()
+        return threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+    }
+
+    /// Decodes until closed: the body of a decoding thread.
+    private func decode(_ report: (DecodeJob, ExtentOutcome) -> Void) {
+        var worker = DecodeWorker(counters)
+        while let job = queue.take() {
+            let outcome = worker.run(job)
+            worker.trim()
+            report(job, outcome)
+            arrived(job.layers)
+        }
+    }
+
+    private func arrived(_ layers: [AttachedLayer]) {
+        arrivalObserver.withLock { $0 }?()
+        completions.check(layers)
+    }
+}

@@ -1,0 +1,99 @@
+import Base
+import Concurrency
+import Planner
+
+/// The queue between connections and decoding threads: two lanes, readers' first, each bounded in bytes.
+final class DecodeQueue: Sendable {
+    private struct Lane {
+        var jobs = FIFO<DecodeJob>()
+        var bytes = 0
+        /// Connections that are not read until there is room.
+        var waiting = FIFO<OneShot<Void>>()
+
+        mutating func append(_ job: DecodeJob) {
+            jobs.append(job)
+            bytes += job.byteCount
+        }
+
+        mutating func take() -> DecodeJob? {
+            guard let job = jobs.popFirst() else { return nil }
+            bytes -= job.byteCount
+            return job
+        }
+    }
+
+    private struct State {
+        var awaited = Lane()
+        var other = Lane()
+        var isClosed = false
+    }
+
+    private let state = Guarded(State())
+    private let limit: Int
+
+    /// Creates a queue whose lanes hold `limit` bytes each. A larger job passes when its lane is empty.
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Appends a job, and returns once the lane has room for more: true if that took waiting. A closed queue drops the
+    /// job.
+    func append(_ job: DecodeJob, awaited: Bool) async -> Bool {
+        let lane = awaited ? \State.awaited : \State.other
+        let isFull = state.withLockSignalling { state -> Bool in
+            guard !state.isClosed else { return false }
+            state[keyPath: lane].append(job)
+            return state[keyPath: lane].bytes > limit
+        }
+        guard isFull else { return false }
+        let room = OneShot<Void>()
+        state.withLock { state in
+            guard !state.isClosed, state[keyPath: lane].bytes > limit else {
+                room.fulfill()
+                return
+            }
+            state[keyPath: lane].waiting.append(room)
+        }
+        await room.value
+        return true
+    }
+
+    /// Blocks the calling thread until there is a job; returns `nil` when the queue is closed.
+    func take() -> DecodeJob? {
+        let (job, waiting) = state.waitUntil { state -> (DecodeJob?, [OneShot<Void>])? in
+            guard !state.isClosed else { return (nil, []) }
+            guard let job = state.awaited.take() ?? state.other.take() else { return nil }
+            var waiting: [OneShot<Void>] = []
+            if state.awaited.bytes <= limit { waiting += state.awaited.waiting.removeAll() }
+            if state.other.bytes <= limit { waiting += state.other.waiting.removeAll() }
+            return (job, waiting)
+        }
+        for room in waiting { room.fulfill() }
+        return job
+    }
+
+    /// The bytes that wait.
+    var byteCount: Int { state.withLock { $0.awaited.bytes + $0.other.bytes } }
+
+    /// Moves an extent that a reader now waits for to the readers' lane, if it is still queued.
+    func expedite(_ layer: LayerID, _ extent: Int) {
+        state.withLock { state in
+            guard let job = state.other.jobs.remove(where: { $0.isExtent(extent, of: layer) }) else {
+                return
+            }
+            state.other.bytes -= job.byteCount
+            state.awaited.append(job)
+        }
+    }
+
+    /// Drops all jobs and releases all waiters.
+    func close() {
+        let waiting = state.withLockBroadcasting { state -> [OneShot<Void>] in
+            state.isClosed = true
+            _ = state.awaited.jobs.removeAll()
+            _ = state.other.jobs.removeAll()
+            return state.awaited.waiting.removeAll() + state.other.waiting.removeAll()
+        }
+        for room in waiting { room.fulfill() }
+    }
+}

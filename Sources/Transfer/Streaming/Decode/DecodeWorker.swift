@@ -1,0 +1,193 @@
+import Base
+import Codecs
+import ContentStore
+import LayerIndex
+import Planner
+
+/// A decoding thread's worker: decodes, verifies and stores extents, and frames of startup packs.
+///
+/// Compressed bytes are decoded where the network put them. A decoded chunk goes into the worker's buffer, is hashed
+/// there while it is warm in the cache, and is written to the store from there.
+struct DecodeWorker: ~Copyable {
+    /// The largest buffer that is kept after the extent that needed it.
+    private static let keptBytes = 8 << 20
+    /// The compression level of gaps: headers shrink to a tenth at any level, and a reader waits meanwhile.
+    private static let gapLevel: Int32 = 1
+
+    private let decoder = ExtentDecoder()
+    private let counters: StreamingCounters
+    private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// The decoded bytes outside of the extent's chunks, if they are logged.
+    private var gaps: [UInt8] = []
+
+    init(_ counters: StreamingCounters) {
+        self.counters = counters
+    }
+
+    deinit {
+        buffer.deallocate()
+    }
+
+    /// Stores the job's missing chunks. Good chunks are stored even if a later one is bad.
+    mutating func run(_ job: borrowing DecodeJob) -> ExtentOutcome {
+        let start = MonotonicTime.now()
+        defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
+        switch job.work {
+        case .extent(let layer, let extent): return run(extent, of: layer.content, PieceCursor(job.pieces))
+        case .frame(let frame): return run(frame, PieceCursor(job.pieces))
+        }
+    }
+
+    private mutating func run(_ frame: PackFrame, _ pieces: consuming PieceCursor) -> ExtentOutcome {
+        var input = pieces
+        decoder.reset(.zstd)
+        for item in frame.items {
+            do throws(CodecError) {
+                guard let content = item.layer?.content, !content.isPresent(item.chunk) else {
+                    try skip(UInt64(item.length), &input)
+                    continue
+                }
+                try fill(UInt64(item.length), &input)
+                if let problem = store(content, item.chunk, content.chunks.chunk(item.chunk)) { return problem }
+            } catch {
+                counters.decodeFailures.add()
+                return .corrupt(reason: "frame of a startup pack: \(error)")
+            }
+        }
+        return .available
+    }
+
+    private mutating func run(
+        _ number: Int, of content: StoredLayer, _ pieces: consuming PieceCursor
+    ) -> ExtentOutcome {
+        let extent = content.chunks.extent(number)
+        var input = pieces
+        do throws(CodecError) {
+            try decoder.begin(extent, content.windows)
+        } catch {
+            counters.decodeFailures.add()
+            return .corrupt(reason: "extent \(number): \(error)")
+        }
+        let log = content.gaps?.wants(number) == true ? content.gaps : nil
+        gaps.removeAll(keepingCapacity: true)
+        var position: UInt64 = 0
+        for index in extent.chunks {
+            let chunk = content.chunks.chunk(index)
+            // Without the log, present chunks need not be decoded.
+            if chunk.isZeros || log == nil && content.isPresent(index) { continue }
+            guard chunk.innerOffset >= position else {
+                return .corrupt(reason: "chunk \(index) overlaps the previous one")
+            }
+            do throws(CodecError) {
+                try skip(chunk.innerOffset - position, &input, isKept: log != nil)
+                try fill(chunk.content.count, &input)
+            } catch {
+                counters.decodeFailures.add()
+                return .corrupt(reason: "extent \(number): \(error)")
+            }
+            position = chunk.innerOffset + chunk.content.count
+            if !content.isPresent(index), let problem = store(content, index, chunk) { return problem }
+        }
+        counters.decodedExtents.add()
+        if let log { keepGaps(number, log, &input) }
+        return .available
+    }
+
+    /// Logs the decoded bytes outside of the extent's chunks. A failure only costs the layer its audit.
+    private mutating func keepGaps(_ number: Int, _ log: TarSplitLog, _ input: inout PieceCursor) {
+        do throws(CodecError) {
+            try grow(64 << 10)
+            while gaps.count <= TarSplitLog.maximumGaps {
+                let (consumed, produced) = try input.withPiece { bytes throws(CodecError) in
+                    let result = try decoder.decode(bytes, into: buffer)
+                    return (result.consumed, result.produced)
+                }
+                gaps += UnsafeRawBufferPointer(rebasing: buffer[..<produced])
+                // A stream's checksum and size follow its end; nobody consumes them.
+                if consumed == 0, produced == 0, input.isAtEnd || !input.isEmptyPiece { break }
+            }
+            guard gaps.count <= TarSplitLog.maximumGaps else { return }
+            let stored = try gaps.withUnsafeBufferPointer { (gaps) throws(CodecError) in
+                try ZstdEncoder.frame(UnsafeRawBufferPointer(gaps), level: Self.gapLevel)
+            }
+            log.append(number, byteCount: gaps.count, stored: stored)
+        } catch {}
+        if gaps.capacity > Self.keptBytes { gaps = [] }
+    }
+
+    /// Verifies and publishes the chunk at the start of the buffer. Returns the problem, if any.
+    private func store(_ content: StoredLayer, _ index: Int, _ chunk: Chunk) -> ExtentOutcome? {
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
+        guard Digest.of(bytes) == chunk.digest else {
+            counters.digestFailures.add()
+            return .corrupt(reason: "chunk \(index) does not match digest \(chunk.digest)")
+        }
+        do throws(ContentStoreError) {
+            try content.publish(index, bytes)
+        } catch {
+            counters.storeFailures.add()
+            return .unstorable(reason: "\(error)")
+        }
+        counters.decodedBytes.add(chunk.content.count)
+        return nil
+    }
+
+    /// Releases a buffer that only a large extent needed.
+    mutating func trim() {
+        guard buffer.count > Self.keptBytes else { return }
+        buffer.deallocate()
+        buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// Decodes the next `count` bytes into the buffer.
+    private mutating func fill(_ count: UInt64, _ input: inout PieceCursor) throws(CodecError) {
+        try grow(Int(count))
+        try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)]), &input)
+    }
+
+    /// Decodes `count` bytes that belong to no chunk.
+    private mutating func skip(
+        _ count: UInt64, _ input: inout PieceCursor, isKept: Bool = false
+    ) throws(CodecError) {
+        guard count > 0 else { return }
+        try grow(Int(min(count, 64 << 10)))
+        var rest = count
+        while rest > 0 {
+            let step = Int(min(rest, UInt64(buffer.count)))
+            try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<step]), &input)
+            if isKept, gaps.count <= TarSplitLog.maximumGaps {
+                gaps += UnsafeRawBufferPointer(rebasing: buffer[..<step])
+            }
+            rest -= UInt64(step)
+        }
+    }
+
+    private func decode(
+        _ output: UnsafeMutableRawBufferPointer, _ input: inout PieceCursor
+    ) throws(CodecError) {
+        var filled = 0
+        while filled < output.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: output[filled...])
+            let (consumed, produced) = try input.withPiece { bytes throws(CodecError) in
+                let result = try decoder.decode(bytes, into: rest)
+                return (result.consumed, result.produced)
+            }
+            filled += produced
+            if consumed == 0, produced == 0, input.isAtEnd {
+                throw CodecError(.truncated, "truncated after \(filled) of \(output.count) bytes")
+            }
+            if consumed == 0, produced == 0, !input.isEmptyPiece {
+                throw CodecError(.corrupt, "the decoder makes no progress")
+            }
+        }
+    }
+
+    private mutating func grow(_ count: Int) throws(CodecError) {
+        guard buffer.count < count else { return }
+        buffer.deallocate()
+        // Powers of two, so that growing chunks do not each allocate.
+        var size = 64 << 10
+        while size < count { size <<= 1 }
+        buffer = .allocate(byteCount: size, alignment: 4096)
+    }
+}

@@ -1,0 +1,62 @@
+import Base
+import ContentStore
+import Logging
+
+/// The queue of layers that have become complete. One thread flushes them to disk, so that no reader waits behind it.
+final class LayerCompletions: Sendable {
+    private struct State {
+        var layers = FIFO<AttachedLayer>()
+        var isClosed = false
+        var observer: (@Sendable (StoredLayer) -> Void)?
+    }
+
+    private let state = Guarded(State())
+    private let logger: Logger
+
+    init(logger: Logger) {
+        self.logger = logger
+    }
+
+    /// Sets the observer of complete layers. It runs on the flushing thread, which may wait.
+    func observe(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
+        state.withLock { $0.observer = observer }
+    }
+
+    /// Queues those of `layers` that have just become complete.
+    func check(_ layers: [AttachedLayer]) {
+        for layer in layers where layer.becameComplete() {
+            state.withLockSignalling { if !$0.isClosed { $0.layers.append(layer) } }
+        }
+    }
+
+    /// Ends the thread; what has not begun is left.
+    func close() {
+        state.withLockBroadcasting { $0.isClosed = true }
+    }
+
+    /// Flushes layers until closed: the body of the thread.
+    func run() {
+        while let layer = next() { finish(layer.content) }
+    }
+
+    private func next() -> AttachedLayer? {
+        let (layer, _) = state.waitUntil { state -> (AttachedLayer?, Bool)? in
+            if state.isClosed { return (nil, true) }
+            return state.layers.popFirst().map { ($0, false) }
+        }
+        return layer
+    }
+
+    /// Makes a complete layer survive a crash of the machine.
+    private func finish(_ layer: StoredLayer) {
+        do throws(ContentStoreError) {
+            try layer.makeDurable()
+            logger.info("layer complete", metadata: ["layer": "\(layer.digest)"])
+        } catch {
+            logger.error(
+                "failed to flush a complete layer to disk",
+                metadata: ["layer": "\(layer.digest)", "reason": "\(error)"])
+        }
+        state.withLock { $0.observer }?(layer)
+    }
+}

@@ -1,0 +1,36 @@
+import Codecs
+import NIOCore
+
+/// A cursor over the pieces of an extent.
+struct PieceCursor {
+    private let pieces: [ByteBuffer]
+    private var index = 0
+    private var offset = 0
+
+    init(_ pieces: [ByteBuffer]) {
+        self.pieces = pieces
+    }
+
+    /// True if there are no more pieces.
+    var isAtEnd: Bool { index >= pieces.count }
+    /// True if the next call gets no bytes.
+    var isEmptyPiece: Bool { index >= pieces.count || pieces[index].readableBytes == offset }
+
+    /// Passes the rest of the current piece to `body`, and advances by the bytes that it consumed. At the end `body`
+    /// gets no bytes: the decoder may still have output.
+    mutating func withPiece(
+        _ body: (UnsafeRawBufferPointer) throws(CodecError) -> (consumed: Int, produced: Int)
+    ) throws(CodecError) -> (consumed: Int, produced: Int) {
+        guard index < pieces.count else { return try body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        let result = pieces[index].withUnsafeReadableBytes { bytes in
+            Result { () throws(CodecError) in try body(UnsafeRawBufferPointer(rebasing: bytes[offset...])) }
+        }
+        let (consumed, produced) = try result.get()
+        offset += consumed
+        if offset >= pieces[index].readableBytes {
+            index += 1
+            offset = 0
+        }
+        return (consumed, produced)
+    }
+}

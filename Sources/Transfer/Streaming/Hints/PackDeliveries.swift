@@ -1,0 +1,160 @@
+package import Base
+package import ContentStore
+package import Planner
+
+/// The startup packs on their way, and the hints and readers that they make superfluous.
+///
+/// A reader waits for a pack that brings its chunks soon, and costs no request. All other readers, and those of a pack
+/// that breaks or stalls, belong to the planner.
+package struct PackDeliveries: Sendable {
+    private struct Delivery {
+        /// The attached layers that it may be about.
+        let layers: Set<LayerID>
+        /// The best hint that relies on it.
+        var source: HintSource
+        /// True if its tables have arrived, so that its contents are known.
+        var isOpen = false
+        /// The chunks still to come by layer, with the end of each one's frame in the pack.
+        var coming: [LayerID: [Int: UInt64]] = [:]
+        /// All chunks that it brings, in its order.
+        var runs: [ChunkRun] = []
+        var framesLeft = 0
+        /// The bytes of the pack that have arrived, and the time of the last ones.
+        var position: UInt64 = 0
+        var moved: MonotonicTime
+    }
+
+    /// The longest wait of a reader for a pack, in nanoseconds.
+    private static let patience: UInt64 = 3_000_000_000
+    /// The time without bytes after which a pack counts as stalled, in nanoseconds.
+    private static let stall: UInt64 = 1_000_000_000
+
+    private var deliveries: [DeliveryID: Delivery] = [:]
+    private var readers = WaitingReaders()
+    private var last: UInt64 = 0
+
+    package init() {}
+
+    /// The number of packs on their way.
+    package var count: Int { deliveries.count }
+
+    // MARK: - Progress
+
+    /// Begins the delivery of a pack for these layers.
+    package mutating func begin(_ layers: Set<LayerID>, source: HintSource, now: MonotonicTime) -> DeliveryID {
+        last += 1
+        let id = DeliveryID(value: last)
+        deliveries[id] = Delivery(layers: layers, source: source, moved: now)
+        return id
+    }
+
+    /// Records the contents of a pack, from its tables.
+    ///
+    /// - Parameter coming: by layer, its missing chunks and the end of each one's frame in the pack.
+    package mutating func open(
+        _ id: DeliveryID, coming: [LayerID: [Int: UInt64]], runs: [ChunkRun], frames: Int
+    ) {
+        deliveries[id]?.isOpen = true
+        deliveries[id]?.coming = coming
+        deliveries[id]?.runs = runs
+        deliveries[id]?.framesLeft = frames
+    }
+
+    /// Records that the pack's bytes have arrived up to `position`. Returns the source of the hint and the layers that
+    /// it brings chunks of; `nil` when the pack was abandoned.
+    package mutating func moved(
+        _ id: DeliveryID, to position: UInt64, now: MonotonicTime
+    ) -> (source: HintSource, layers: [LayerID])? {
+        deliveries[id]?.position = position
+        deliveries[id]?.moved = now
+        return deliveries[id].map { ($0.source, Array($0.coming.keys)) }
+    }
+
+    /// Records that a frame with these chunks is in the store, and returns the readers that need not wait any longer.
+    package mutating func published(
+        _ id: DeliveryID, _ chunks: [(layer: LayerID, chunk: Int)], isPresent: (LayerID, Int) -> Bool
+    ) -> [WaitingReaders.Reader] {
+        guard var delivery = deliveries.removeValue(forKey: id) else { return [] }
+        for (layer, chunk) in chunks { delivery.coming[layer]?[chunk] = nil }
+        delivery.framesLeft -= 1
+        let isLast = delivery.framesLeft <= 0
+        if !isLast { deliveries[id] = delivery }
+        return readers.take(from: id) { reader in
+            let coming = delivery.coming[reader.layer]
+            return isLast || reader.chunks.allSatisfy { coming?[$0] == nil || isPresent(reader.layer, $0) }
+        }
+    }
+
+    /// Ends a pack that will bring nothing more. Returns its readers, and the hint that is left of it.
+    package mutating func end(_ id: DeliveryID) -> (
+        readers: [WaitingReaders.Reader], rest: [ChunkRun], source: HintSource
+    )? {
+        guard let delivery = deliveries.removeValue(forKey: id) else { return nil }
+        return (readers.takeAll(from: id), delivery.runs, delivery.source)
+    }
+
+    // MARK: - Hints
+
+    /// Returns the best source among packs that cover the whole start of the layer's image. A recorded pack does; a
+    /// predicted one may, as long as its contents are unknown.
+    package func coverage(of layer: LayerID, except id: DeliveryID? = nil) -> HintSource? {
+        deliveries.filter { other, delivery in
+            other != id && delivery.layers.contains(layer) && (!delivery.isOpen || delivery.source.isRecorded)
+        }.map(\.value.source).max()
+    }
+
+    /// Returns whether a pack brings everything that is missing of `chunks`. A hint of `source` then relies on that
+    /// pack.
+    package mutating func brings(
+        _ layer: LayerID, _ chunks: Range<Int>, to source: HintSource, isPresent: (Int) -> Bool
+    ) -> Bool {
+        let found = deliveries.first { _, delivery in
+            guard let coming = delivery.coming[layer] else { return false }
+            return chunks.allSatisfy { coming[$0] != nil || isPresent($0) }
+        }
+        guard let (id, delivery) = found else { return false }
+        deliveries[id]?.source = max(delivery.source, source)
+        return true
+    }
+
+    // MARK: - Readers
+
+    /// Makes a reader wait for a pack, if one brings everything that it lacks within `distance` bytes.
+    package mutating func park(
+        _ reader: WaitingReaders.Reader, distance: UInt64, isPresent: (Int) -> Bool
+    ) -> Bool {
+        for (id, delivery) in deliveries {
+            guard let coming = delivery.coming[reader.layer], reader.since.since(delivery.moved) < Self.stall,
+                reader.chunks.allSatisfy({ chunk in
+                    if let end = coming[chunk] { return end <= delivery.position + distance }
+                    return isPresent(chunk)
+                })
+            else { continue }
+            readers.add(reader, to: id)
+            return true
+        }
+        return false
+    }
+
+    /// Takes out the readers that have waited too long for a pack.
+    package mutating func overdue(_ id: DeliveryID, now: MonotonicTime) -> [WaitingReaders.Reader] {
+        guard let delivery = deliveries[id] else { return [] }
+        let isStalled = now.since(delivery.moved) >= Self.stall
+        return readers.take(from: id) { isStalled || now.since($0.since) >= Self.patience }
+    }
+
+    /// Takes out a demand, and returns whether it was waiting for a pack.
+    package mutating func cancel(_ demand: DemandID) -> Bool { readers.remove(demand) }
+
+    /// Forgets a layer, and returns its readers.
+    package mutating func drop(_ layer: LayerID) -> [WaitingReaders.Reader] {
+        for id in Array(deliveries.keys) { deliveries[id]?.coming[layer] = nil }
+        return readers.takeAll(of: layer)
+    }
+
+    /// Forgets everything, and returns all readers.
+    package mutating func dropAll() -> [WaitingReaders.Reader] {
+        deliveries = [:]
+        return readers.takeAll()
+    }
+}

@@ -1,0 +1,68 @@
+package import Base
+package import ContentStore
+package import Planner
+
+/// The identity of a delivery: bytes that reach the store in another way than by the planner's requests.
+package struct DeliveryID: Hashable, Sendable {
+    package let value: UInt64
+
+    package init(value: UInt64) {
+        self.value = value
+    }
+}
+
+/// The table of readers that wait for a delivery instead of a request of their own.
+package struct WaitingReaders: Sendable {
+    /// A reader's demand.
+    package struct Reader: Sendable, Hashable {
+        package let demand: DemandID
+        package let layer: LayerID
+        package let chunks: Range<Int>
+        package let since: MonotonicTime
+
+        package init(demand: DemandID, layer: LayerID, chunks: Range<Int>, since: MonotonicTime) {
+            self.demand = demand
+            self.layer = layer
+            self.chunks = chunks
+            self.since = since
+        }
+    }
+
+    /// In the order in which they began to wait.
+    private var readers: [DeliveryID: [Reader]] = [:]
+
+    package init() {}
+
+    /// The number of readers that wait.
+    package var count: Int { readers.values.reduce(0) { $0 + $1.count } }
+
+    /// Makes a reader wait for a delivery.
+    package mutating func add(_ reader: Reader, to delivery: DeliveryID) {
+        readers[delivery, default: []].append(reader)
+    }
+
+    /// Takes out the readers of a delivery that `isDue` selects.
+    package mutating func take(from delivery: DeliveryID, where isDue: (Reader) -> Bool) -> [Reader] {
+        guard let all = readers[delivery] else { return [] }
+        let due = all.filter(isDue)
+        guard !due.isEmpty else { return [] }
+        let rest = all.filter { !isDue($0) }
+        readers[delivery] = rest.isEmpty ? nil : rest
+        return due
+    }
+
+    /// Takes out all readers of a delivery.
+    package mutating func takeAll(from delivery: DeliveryID) -> [Reader] {
+        readers.removeValue(forKey: delivery) ?? []
+    }
+
+    /// Takes out the readers of a layer, or of every layer.
+    package mutating func takeAll(of layer: LayerID? = nil) -> [Reader] {
+        Array(readers.keys).flatMap { take(from: $0) { layer == nil || $0.layer == layer } }
+    }
+
+    /// Takes out a demand, and returns whether it was waiting here.
+    package mutating func remove(_ demand: DemandID) -> Bool {
+        Array(readers.keys).contains { !take(from: $0) { $0.demand == demand }.isEmpty }
+    }
+}

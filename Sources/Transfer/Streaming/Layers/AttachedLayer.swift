@@ -1,0 +1,113 @@
+import Base
+import ContentStore
+import Planner
+import Registry
+
+/// A layer that the engine fetches, and the places of its blob.
+final class AttachedLayer: Sendable {
+    private struct State {
+        var locations: [BlobLocation]
+        /// The index of the location that worked last.
+        var preferred = 0
+        var lastReport: MonotonicTime?
+        var unreported = 0
+        var isCompletionReported = false
+        /// The blocks of the windows blob that are being fetched.
+        var fetching: [UInt64: Task<Result<Void, RegistryError>, Never>] = [:]
+    }
+
+    let id: LayerID
+    let content: StoredLayer
+    private let state: Guarded<State>
+
+    init(_ id: LayerID, _ content: StoredLayer, _ locations: [BlobLocation]) {
+        self.id = id
+        self.content = content
+        state = Guarded(State(locations: locations))
+    }
+
+    var map: LayerMap { LayerMap(content: content) }
+
+    /// Adds places of the same blob.
+    func add(_ locations: [BlobLocation]) {
+        state.withLock { state in
+            for location in locations where !state.locations.contains(location) { state.locations.append(location) }
+        }
+    }
+
+    /// The places, the one that worked last first.
+    var locations: [BlobLocation] {
+        state.withLock { state in
+            let count = state.locations.count
+            return (0..<count).map { state.locations[(state.preferred + $0) % count] }
+        }
+    }
+
+    /// Makes `location` the first to be asked.
+    func prefer(_ location: BlobLocation) {
+        state.withLock { state in
+            if let index = state.locations.firstIndex(of: location) { state.preferred = index }
+        }
+    }
+
+    /// Moves on to another place after wrong bytes.
+    func distrust() {
+        state.withLock { state in
+            if !state.locations.isEmpty { state.preferred = (state.preferred + 1) % state.locations.count }
+        }
+    }
+
+    /// Returns the tasks that fetch these blocks of the windows blob: the running ones, and a new one with `body` for
+    /// each run of blocks that nobody fetches yet.
+    func fetching(
+        _ blocks: Range<UInt64>, _ body: @escaping @Sendable (Range<UInt64>) async -> Result<Void, RegistryError>
+    ) -> [Task<Result<Void, RegistryError>, Never>] {
+        state.withLock { state in
+            var tasks: [Task<Result<Void, RegistryError>, Never>] = []
+            var next = blocks.lowerBound
+            while next < blocks.upperBound {
+                if let task = state.fetching[next] {
+                    tasks.append(task)
+                    next += 1
+                    continue
+                }
+                let begin = next
+                while next < blocks.upperBound, state.fetching[next] == nil { next += 1 }
+                let run = begin..<next
+                let task = Task {
+                    let result = await body(run)
+                    self.state.withLock { state in run.forEach { state.fetching[$0] = nil } }
+                    return result
+                }
+                run.forEach { state.fetching[$0] = task }
+                tasks.append(task)
+            }
+            return tasks
+        }
+    }
+
+    /// Returns the number of problems that were not logged since the last one, if this one is to be logged: one line a
+    /// minute per layer, however many extents are wrong.
+    func shouldReport(now: MonotonicTime) -> Int? {
+        state.withLock { state in
+            if let last = state.lastReport, now.since(last) < 60_000_000_000 {
+                state.unreported += 1
+                return nil
+            }
+            defer {
+                state.lastReport = now
+                state.unreported = 0
+            }
+            return state.unreported
+        }
+    }
+
+    /// Returns true once, when the layer is complete.
+    func becameComplete() -> Bool {
+        guard content.isComplete else { return false }
+        return state.withLock { state in
+            defer { state.isCompletionReported = true }
+            return !state.isCompletionReported
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import Base
+import ContentStore
+import LayerIndex
+import Planner
+
+/// The planner's view of a stored layer.
+struct LayerMap: ExtentMap {
+    let content: StoredLayer
+
+    var extentCount: Int { content.chunks.extentCount }
+
+    var extentsSpanFiles: Bool { content.chunks.windows != nil }
+
+    func blobRange(of extent: Int) -> ByteRange { content.chunks.extent(extent).blob }
+
+    func isPresent(_ extent: Int) -> Bool { content.missing(in: content.chunks.extent(extent).chunks) == nil }
+
+    /// Files start on 4 KiB boundaries of the content space, so a hole in front of a chunk means that a file begins
+    /// there; and in an archive a header lies between two files. A file is overlooked if its predecessor fills its last
+    /// block and ends with its extent.
+    func beginsFile(_ extent: Int) -> Bool {
+        let chunks = content.chunks.extent(extent).chunks
+        guard chunks.lowerBound > 0 else { return true }
+        var end = content.chunks.chunk(chunks.lowerBound - 1).content.end
+        var inner: UInt64?
+        for index in chunks {
+            let chunk = content.chunks.chunk(index)
+            if chunk.content.offset != end { return true }
+            end = chunk.content.end
+            guard !chunk.isZeros else { continue }
+            if let inner, chunk.innerOffset >= inner + 512 { return true }
+            inner = chunk.innerOffset + chunk.content.count
+        }
+        return false
+    }
+
+    /// Returns the extents from the first to the last that bring missing chunks of `chunks`; `nil` when none is
+    /// missing.
+    func extents(missingIn chunks: Range<Int>) -> Range<Int>? {
+        let table = content.chunks
+        let chunks = chunks.clamped(to: 0..<table.chunkCount)
+        guard let first = content.missing(in: chunks) else { return nil }
+        var last = chunks.upperBound - 1
+        while last > first, content.isPresent(last) { last -= 1 }
+        let (lower, upper) = (table.chunk(first).extent, table.chunk(last).extent)
+        return lower..<max(lower, upper) + 1
+    }
+
+    /// Returns the extents that hold `chunks`.
+    func extents(holding chunks: Range<Int>) -> Range<Int>? {
+        let table = content.chunks
+        let chunks = chunks.clamped(to: 0..<table.chunkCount)
+        guard !chunks.isEmpty else { return nil }
+        let (lower, upper) = (table.chunk(chunks.lowerBound).extent, table.chunk(chunks.upperBound - 1).extent)
+        return lower..<max(lower, upper) + 1
+    }
+
+    /// Returns the extents that begin before `end` in the blob.
+    func extents(before end: UInt64) -> Range<Int> {
+        var (low, high) = (0, extentCount)
+        while low < high {
+            let middle = (low + high) / 2
+            if blobRange(of: middle).offset < end { low = middle + 1 } else { high = middle }
+        }
+        return 0..<low
+    }
+}

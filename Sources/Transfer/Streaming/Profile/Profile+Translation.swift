@@ -1,0 +1,82 @@
+import Base
+public import ContentStore
+public import LayerIndex
+
+/// The translation between a profile, which names files, and a chain, which has chunks.
+extension Profile {
+    /// Returns the chunks of a chain that this profile names, in its order. Files that the chain lacks are left out.
+    ///
+    /// - Parameter layers: in the order of the tree's device numbers.
+    public func pieces(in tree: TreeImage, _ layers: [StoredLayer]) -> [ChunkRun] {
+        var runs: [ChunkRun] = []
+        runs.reserveCapacity(entries.count)
+        // Neighbors in a profile are often neighbors in the tree: the last directory saves most of the walk.
+        var directory: (path: ArraySlice<UInt8>, inode: UInt64)?
+        for entry in entries {
+            let slash = entry.path.lastIndex(of: UInt8(ascii: "/"))
+            let parent = slash.map { entry.path[..<$0] } ?? []
+            if directory?.path != parent {
+                directory = Self.find(parent, in: tree).map { (parent, $0) }
+            }
+            let name = entry.path[(slash.map { $0 + 1 } ?? 0)...]
+            guard let inode = directory?.inode, let file = Self.lookup(name, in: inode, of: tree),
+                let content = try? tree.content(file), layers.indices.contains(content.device),
+                entry.range.offset < content.range.count
+            else { continue }
+            let bytes = ByteRange(
+                offset: content.range.offset + entry.range.offset,
+                end: content.range.offset + min(entry.range.end, content.range.count))
+            let layer = layers[content.device]
+            let chunks = layer.chunks.chunks(overlapping: bytes)
+            if !chunks.isEmpty { runs.append(ChunkRun(layer: layer, chunks: chunks)) }
+        }
+        return runs
+    }
+
+    /// Creates a profile from the touches of a chain.
+    public init(_ touches: [TouchLog.Touch], of tree: TreeImage) {
+        let paths = Self.paths(of: Set(touches.map(\.inode)), in: tree)
+        entries = touches.compactMap { touch in
+            guard let path = paths[touch.inode], !touch.range.isEmpty else { return nil }
+            return Entry(
+                path: path, range: touch.range, milliseconds: UInt32(clamping: touch.time / 1_000_000))
+        }
+    }
+
+    private static func find(_ path: ArraySlice<UInt8>, in tree: TreeImage) -> UInt64? {
+        var inode = tree.rootInode
+        for name in path.split(separator: UInt8(ascii: "/")) {
+            guard let next = lookup(name, in: inode, of: tree) else { return nil }
+            inode = next
+        }
+        return inode
+    }
+
+    private static func lookup(_ name: ArraySlice<UInt8>, in directory: UInt64, of tree: TreeImage) -> UInt64? {
+        // A file has no entries: a path through a symbolic link was recorded by the link's target.
+        name.withUnsafeBytes { name in (try? tree.lookup(directory, name)) ?? nil }
+    }
+
+    /// Returns a path for each of `inodes`, in one walk over the tree that ends when all are found.
+    private static func paths(of inodes: Set<UInt64>, in tree: TreeImage) -> [UInt64: [UInt8]] {
+        var found: [UInt64: [UInt8]] = [:]
+        var directories: [(inode: UInt64, path: [UInt8])] = [(tree.rootInode, [])]
+        // Guards against directories that contain themselves.
+        var seen: Set<UInt64> = [tree.rootInode]
+        while let (inode, path) = directories.popLast(), found.count < inodes.count {
+            try? tree.forEachEntry(inode) { name, child, type, _ in
+                guard !name.elementsEqual([0x2E]), !name.elementsEqual([0x2E, 0x2E]) else { return true }
+                let isDirectory = type == FileKind.directory.rawValue
+                guard isDirectory || inodes.contains(child) else { return true }
+                let whole = path.isEmpty ? Array(name) : path + [UInt8(ascii: "/")] + name
+                if isDirectory {
+                    if whole.count < 4096, seen.insert(child).inserted { directories.append((child, whole)) }
+                } else if found[child] == nil {
+                    found[child] = whole
+                }
+                return true
+            }
+        }
+        return found
+    }
+}

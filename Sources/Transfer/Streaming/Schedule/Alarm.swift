@@ -1,0 +1,46 @@
+import Base
+
+/// The planner's wake-up times, and the body of the thread that waits for them.
+final class Alarm: Sendable {
+    private struct State {
+        var time: MonotonicTime?
+        var isChanged = false
+        var isClosed = false
+    }
+
+    private let state = Guarded(State())
+
+    /// Asks for a call at `time` or earlier.
+    func set(_ time: MonotonicTime) {
+        state.withLockSignalling { state in
+            if let set = state.time, set <= time { return }
+            state.time = time
+            state.isChanged = true
+        }
+    }
+
+    func close() {
+        state.withLockBroadcasting { $0.isClosed = true }
+    }
+
+    /// Calls `ring` at the requested times, until closed.
+    func run(_ ring: () -> Void) {
+        while true {
+            let (time, isClosed) = state.withLock { state in
+                state.isChanged = false
+                return (state.time, state.isClosed)
+            }
+            if isClosed { return }
+            let now = MonotonicTime.now()
+            if let time, time <= now {
+                state.withLock { $0.time = nil }
+                ring()
+                continue
+            }
+            // Without a time, sleep until there is one; an hour is as good as forever.
+            _ = state.waitUntil(timeout: time?.since(now) ?? 3_600_000_000_000) { state in
+                state.isClosed || state.isChanged ? true : nil
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Base
+import ContentStore
+import LayerIndex
+import Logging
+import Planner
+
+/// Start hints and the startup packs that bring them.
+extension Scheduler {
+    /// Follows a hint as far as no better one covers the same start.
+    func prefetch(_ hint: StartHint) {
+        switch hint.content {
+        case .runs(let runs): prefetch(runs, hint.source)
+        case .pack(let request, let layers): receive(request, hint.source, layers)
+        }
+    }
+
+    private func prefetch(_ runs: [ChunkRun], _ source: HintSource) {
+        // There may be tens of thousands: look them up before taking the lock that readers need.
+        let missing = runs.compactMap { run in
+            LayerMap(content: run.layer).extents(missingIn: run.chunks).map { (run, $0) }
+        }
+        apply { state, now in
+            var admitted: [LayerID: Bool] = [:]
+            var wanted: [(layer: LayerID, extents: Range<Int>)] = []
+            for (run, extents) in missing {
+                guard let known = state.byDigest[run.layer.digest] else { continue }
+                let isAdmitted = admitted[known.id] ?? state.admits(source, on: known.id, now: now)
+                admitted[known.id] = isAdmitted
+                guard isAdmitted,
+                    !state.deliveries.brings(known.id, run.chunks, to: source, isPresent: known.content.isPresent)
+                else { continue }
+                wanted.append((known.id, extents))
+            }
+            return state.planner.prefetch(wanted, source: source, now: now)
+        }
+    }
+
+    /// Orders the delivery of a startup pack, unless better hints cover all of its layers.
+    private func receive(_ request: PackRequest, _ source: HintSource, _ layers: [StoredLayer]) {
+        let order = state.withLock { state -> PackOrder? in
+            let now = MonotonicTime.now()
+            let ids = Set(layers.compactMap { state.byDigest[$0.digest]?.id })
+            guard ids.contains(where: { state.admits(source, on: $0, now: now) }) else { return nil }
+            let id = state.deliveries.begin(ids, source: source, now: now)
+            return PackOrder(id: id, source: source, request: request, layers: ids)
+        }
+        if let order { orders.yield(.pack(order)) }
+    }
+
+    // MARK: - Packs
+
+    /// Matches the chunks of a pack with its layers, and makes readers wait for them.
+    ///
+    /// - Returns: the pack's chunks in its order; `nil` if too many of them are present for the pack to be worth its
+    ///   bytes. The missing ones are then fetched from their layers.
+    func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
+        let layers = state.withLock { state in
+            let now = MonotonicTime.now()
+            return pack.layers.map { digest -> AttachedLayer? in
+                guard let layer = state.byDigest[digest], order.layers.contains(layer.id),
+                    state.admits(order.source, on: layer.id, except: order.id, now: now)
+                else { return nil }
+                return layer
+            }
+        }
+        let items = pack.pieces.map { piece in
+            var layer = layers[piece.layer]
+            if let content = layer?.content,
+                piece.chunk >= content.chunks.chunkCount
+                    || content.chunks.chunk(piece.chunk).content.count != UInt64(piece.length)
+            {
+                layer = nil
+            }
+            return PackFrame.Item(layer: layer, chunk: piece.chunk, length: piece.length)
+        }
+        var coming: [LayerID: [Int: UInt64]] = [:]
+        var missing: [ChunkRun] = []
+        var bytes: UInt64 = 0
+        for frame in pack.frames {
+            for item in items[frame.pieces] {
+                guard let layer = item.layer, !layer.content.isPresent(item.chunk) else { continue }
+                coming[layer.id, default: [:]][item.chunk] = frame.range.end
+                missing.append(ChunkRun(layer: layer.content, chunks: item.chunk..<item.chunk + 1))
+                bytes += UInt64(item.length)
+            }
+        }
+        let all = pack.pieces.reduce(0) { $0 + UInt64($1.length) }
+        guard bytes > 0, bytes >= all / 2 else {
+            _ = end(order.id)
+            prefetch(missing, order.source)
+            return nil
+        }
+        apply { [coming, missing] state, now in
+            state.deliveries.open(order.id, coming: coming, runs: missing, frames: pack.frames.count)
+            state.planner.noteDelivery(of: coming.keys, source: order.source, now: now)
+            return []
+        }
+        return items
+    }
+
+    /// Records that a pack's bytes have arrived up to `position`. Returns false when the pack was abandoned.
+    func moved(_ id: DeliveryID, to position: UInt64) -> Bool {
+        state.withLock { state in
+            let now = MonotonicTime.now()
+            guard let delivery = state.deliveries.moved(id, to: position, now: now) else { return false }
+            // Nothing is fetched beside a pack: the link is its own.
+            state.planner.noteDelivery(of: delivery.layers, source: delivery.source, now: now)
+            return true
+        }
+    }
+
+    /// Records the outcome of a decoded frame.
+    func decoded(_ frame: PackFrame, _ outcome: ExtentOutcome) {
+        switch outcome {
+        case .available: break
+        case .corrupt(let reason), .unstorable(let reason): return abandon(frame.delivery, reason)
+        }
+        apply { state, now in
+            let chunks = frame.items.compactMap { item in item.layer.map { (layer: $0.id, chunk: item.chunk) } }
+            let layers = state.layers
+            let readers = state.deliveries.published(frame.delivery, chunks) { layer, chunk in
+                layers[layer]?.content.isPresent(chunk) ?? true
+            }
+            return Self.release(readers, &state, now)
+        }
+    }
+
+    /// Hands readers that have waited too long for a pack to the planner.
+    func releaseOverdue(_ id: DeliveryID) {
+        apply { state, now in Self.release(state.deliveries.overdue(id, now: now), &state, now) }
+    }
+
+    /// Gives a pack up: its readers go to the planner, and its chunks are fetched from their layers.
+    func abandon(_ id: DeliveryID, _ reason: String) {
+        let (rest, source) = end(id)
+        // When the engine ends, nothing is left of the pack, and nobody needs to know.
+        if rest.isEmpty, Task.isCancelled { return }
+        counters.packsAbandoned.add()
+        logger.warning("startup pack abandoned", metadata: ["reason": "\(reason)", "left": "\(rest.count)"])
+        prefetch(rest, source)
+    }
+
+    private func end(_ id: DeliveryID) -> (rest: [ChunkRun], source: HintSource) {
+        var left: (rest: [ChunkRun], source: HintSource) = ([], .prediction)
+        apply { state, now in
+            guard let ended = state.deliveries.end(id) else { return [] }
+            left = (ended.rest, ended.source)
+            return Self.release(ended.readers, &state, now)
+        }
+        return left
+    }
+
+    /// Completes readers that lack nothing any more, and hands the others to the planner.
+    private static func release(
+        _ readers: [WaitingReaders.Reader], _ state: inout State, _ now: MonotonicTime
+    ) -> [PlannerAction] {
+        readers.flatMap { reader -> [PlannerAction] in
+            if let extents = state.layers[reader.layer]?.map.extents(missingIn: reader.chunks) {
+                return state.planner.demand(reader.demand, layer: reader.layer, extents: extents, now: now)
+            }
+            state.planner.noteDelivered(reader.layer, since: reader.since, now: now)
+            return [.complete(reader.demand, .available)]
+        }
+    }
+}
+
+extension Scheduler.State {
+    /// Returns whether a hint of `source` may fetch chunks of the layer now.
+    fileprivate func admits(
+        _ source: HintSource, on layer: LayerID, except id: DeliveryID? = nil, now: MonotonicTime
+    ) -> Bool {
+        deliveries.admits(source, on: layer, known: planner.knownStart(of: layer, now: now), except: id)
+    }
+}

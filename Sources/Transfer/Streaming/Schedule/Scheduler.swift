@@ -1,0 +1,255 @@
+import Base
+import ContentStore
+import Linux
+import Logging
+import Planner
+import Registry
+import Synchronization
+import SystemPackage
+
+/// The planner behind its lock: applies events, and passes the actions on once the lock is released.
+///
+/// It knows the attached layers, the readers' completions and the startup packs on their way. It performs no transfer:
+/// orders go into a stream, and decoding reports back.
+final class Scheduler: Sendable {
+    struct State {
+        var planner: Planner
+        var layers: [LayerID: AttachedLayer] = [:]
+        var byDigest: [Digest: AttachedLayer] = [:]
+        var completions: [DemandID: @Sendable (ChunkOutcome) -> Void] = [:]
+        var gates: [RequestID: RequestGate] = [:]
+        var deliveries = PackDeliveries()
+    }
+
+    /// An action whose parts have been looked up, to be performed without the lock.
+    private enum Effect {
+        case order(RangeOrder)
+        case resume(RequestGate)
+        case expedite(LayerID, Int)
+        case complete(@Sendable (ChunkOutcome) -> Void, ChunkOutcome)
+    }
+
+    let state: Guarded<State>
+    let counters: StreamingCounters
+    let logger: Logger
+    let orders: AsyncStream<TransferOrder>.Continuation
+    /// The distance within which a reader waits for a startup pack, in bytes of the pack.
+    let packDistance: UInt64
+    private let queue: DecodeQueue
+    private let alarm = Alarm()
+    private let thread = Guarded<NamedThread?>(nil)
+    private let lastDemand = Atomic<UInt64>(0)
+
+    /// Creates a scheduler and starts its alarm thread.
+    ///
+    /// - Throws: when the system has no thread left.
+    init(
+        _ configuration: PlannerConfiguration, orders: AsyncStream<TransferOrder>.Continuation, queue: DecodeQueue,
+        counters: StreamingCounters, logger: Logger
+    ) throws(Errno) {
+        state = Guarded(State(planner: Planner(configuration)))
+        packDistance = configuration.joinDistanceInHint
+        self.orders = orders
+        self.queue = queue
+        self.counters = counters
+        self.logger = logger
+        let started = try NamedThread(name: "rv-alarm") { [weak self, alarm] in
+            alarm.run { self?.apply { $0.planner.tick(now: $1) } }
+        }
+        thread.withLock { $0 = started }
+    }
+
+    /// Applies an event to the planner and performs its actions: the only way to the planner.
+    func apply(_ event: (inout State, MonotonicTime) -> [PlannerAction]) {
+        let now = MonotonicTime.now()
+        let (effects, wake) = state.withLock { state -> ([Effect], MonotonicTime?) in
+            let actions = event(&state, now)
+            return (actions.compactMap { Self.effect(of: $0, &state) }, state.planner.wakeTime)
+        }
+        if let wake { alarm.set(wake) }
+        for effect in effects {
+            switch effect {
+            case .order(let order): orders.yield(.ranges(order))
+            case .resume(let gate): gate.open()
+            case .expedite(let layer, let extent): queue.expedite(layer, extent)
+            case .complete(let completion, let outcome): completion(outcome)
+            }
+        }
+    }
+
+    private static func effect(of action: PlannerAction, _ state: inout State) -> Effect? {
+        switch action {
+        case .start(let request):
+            guard let layer = state.layers[request.layer] else { return nil }
+            let gate = RequestGate()
+            state.gates[request.id] = gate
+            return .order(RangeOrder(request: request, layer: layer, gate: gate))
+        case .resume(let id):
+            return state.gates[id].map { .resume($0) }
+        case .expedite(let layer, let extent):
+            return .expedite(layer, extent)
+        case .complete(let demand, let outcome):
+            return state.completions.removeValue(forKey: demand).map { .complete($0, outcome) }
+        }
+    }
+
+    // MARK: - Layers
+
+    /// Adds a layer, or further locations of one.
+    func attach(_ layer: StoredLayer, _ locations: [BlobLocation]) {
+        state.withLock { state in
+            if let known = state.byDigest[layer.digest] {
+                known.add(locations)
+                return
+            }
+            let id = state.planner.attach(
+                LayerMap(content: layer), host: locations.first?.repository.host ?? "")
+            let attached = AttachedLayer(id, layer, locations)
+            state.layers[id] = attached
+            state.byDigest[layer.digest] = attached
+        }
+    }
+
+    /// Removes a layer; its demands fail.
+    func detach(_ layer: StoredLayer) {
+        apply { state, now in
+            guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
+            state.layers[known.id] = nil
+            let waiting = state.deliveries.drop(known.id)
+            return waiting.map { .complete($0.demand, .failed(reason: "the layer is no longer in use")) }
+                + state.planner.detach(known.id, now: now)
+        }
+    }
+
+    /// Returns the attached layer with this digest.
+    func layer(_ digest: Digest) -> AttachedLayer? {
+        state.withLock { $0.byDigest[digest] }
+    }
+
+    /// Completes the layers in the background.
+    func fill(_ layers: [StoredLayer]) {
+        apply { state, now in
+            let missing = layers.compactMap { layer -> LayerID? in
+                guard let known = state.byDigest[layer.digest], !known.content.isComplete else { return nil }
+                return known.id
+            }
+            return state.planner.fill(missing, now: now)
+        }
+    }
+
+    // MARK: - Readers
+
+    func demand(
+        _ layer: StoredLayer, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
+    ) -> DemandID {
+        let id = DemandID(value: lastDemand.wrappingAdd(1, ordering: .relaxed).newValue)
+        apply { state, now in
+            state.completions[id] = completion
+            guard let known = state.byDigest[layer.digest] else {
+                return [.complete(id, .failed(reason: "layer \(layer.digest) has no known location"))]
+            }
+            guard let extents = known.map.extents(missingIn: chunks) else { return [.complete(id, .available)] }
+            let reader = WaitingReaders.Reader(demand: id, layer: known.id, chunks: chunks, since: now)
+            let isParked = state.deliveries.park(reader, distance: packDistance) { known.content.isPresent($0) }
+            return isParked ? [] : state.planner.demand(id, layer: known.id, extents: extents, now: now)
+        }
+        return id
+    }
+
+    func cancel(_ demand: DemandID) {
+        apply { state, now in
+            state.deliveries.cancel(demand)
+                ? [.complete(demand, .cancelled)] : state.planner.cancel(demand, now: now)
+        }
+    }
+
+    func noteRead(_ layer: StoredLayer, chunks: Range<Int>) {
+        apply { state, now in
+            guard let known = state.byDigest[layer.digest], let extents = known.map.extents(holding: chunks) else {
+                return []
+            }
+            return state.planner.noteRead(known.id, extents: extents, now: now)
+        }
+    }
+
+    // MARK: - Requests
+
+    /// Returns the next extent that a request reads, and whether a reader is blocked on it; `nil` at its end. Waits
+    /// while the planner pauses the request.
+    func nextExtent(of order: RangeOrder) async -> (extent: Int, isAwaited: Bool)? {
+        while !Task.isCancelled {
+            let now = MonotonicTime.now()
+            let (step, wake) = state.withLock { state in
+                (state.planner.nextStep(of: order.request.id, now: now), state.planner.wakeTime)
+            }
+            switch step {
+            case .take(let extent, let isAwaited): return (extent, isAwaited)
+            case .end: return nil
+            case .pause:
+                if let wake { alarm.set(wake) }
+                await order.gate.wait()
+            }
+        }
+        return nil
+    }
+
+    /// Ends a request; `failure` is `nil` after a success.
+    func requestEnded(_ order: RangeOrder, failure: RequestFailure?) {
+        apply { state, now in
+            state.gates[order.request.id] = nil
+            return state.planner.requestEnded(order.request.id, failure: failure, now: now)
+        }
+    }
+
+    /// Records that the layer's host answers one range per request.
+    func noteSingleRanges(_ layer: AttachedLayer) {
+        state.withLock { $0.planner.noteSingleRanges(layer.id) }
+    }
+
+    // MARK: - Decoding
+
+    /// Records the outcome of a decoded job.
+    func decoded(_ job: DecodeJob, _ outcome: ExtentOutcome) {
+        switch job.work {
+        case .extent(let layer, let extent):
+            switch outcome {
+            case .available: break
+            case .corrupt(let reason):
+                // The same place would answer the same bytes.
+                layer.distrust()
+                report(layer, "wrong bytes from the registry", reason)
+            case .unstorable(let reason):
+                report(layer, "the content store refused bytes", reason)
+            }
+            apply { $0.planner.extentDone(layer.id, extent: extent, outcome: outcome, now: $1) }
+        case .frame(let frame): decoded(frame, outcome)
+        }
+    }
+
+    /// Logs a problem with a layer, at most one a minute.
+    func report(_ layer: AttachedLayer, _ problem: Logger.Message, _ reason: String) {
+        guard let unreported = layer.shouldReport(now: .now()) else { return }
+        logger.error(
+            problem,
+            metadata: [
+                "layer": "\(layer.content.digest)", "reason": "\(reason)", "unreported": "\(unreported)",
+            ])
+    }
+
+    // MARK: - End
+
+    /// Fails every demand, now and later, and ends every request. Returns the threads to join.
+    func stop(reason: String) -> [NamedThread] {
+        apply { state, now in
+            state.deliveries.dropAll().map { .complete($0.demand, .failed(reason: reason)) }
+                + state.planner.stop(reason: reason, now: now)
+        }
+        orders.finish()
+        alarm.close()
+        for gate in state.withLock({ Array($0.gates.values) }) { gate.close() }
+        return thread.withLock { thread in
+            defer { thread = nil }
+            return thread.map { [$0] } ?? []
+        }
+    }
+}

@@ -1,0 +1,66 @@
+import Base
+import Concurrency
+import Linux
+import Logging
+import Registry
+import SystemPackage
+
+/// The engine's parts, put together: the scheduler, the transfers that it orders, and decoding.
+final class StreamingPipeline: Sendable {
+    let scheduler: Scheduler
+    let decoding: DecodePool
+    private let transfers: TransferRunner
+
+    /// Creates the parts and starts their threads.
+    ///
+    /// - Throws: when the system has no thread left.
+    init(
+        registry: RegistryClient, configuration: StreamingConfiguration, logger: Logger
+    ) throws(StreamingError) {
+        let counters = StreamingCounters()
+        let queue = DecodeQueue(limit: configuration.decodeQueueBytes)
+        let (orders, continuation) = AsyncStream.makeStream(of: TransferOrder.self)
+        var started: Scheduler?
+        do throws(Errno) {
+            let scheduler = try Scheduler(
+                configuration.planner, orders: continuation, queue: queue, counters: counters, logger: logger)
+            started = scheduler
+            let decoding = try DecodePool(
+                queue, threadCount: configuration.decodeThreads, counters: counters, logger: logger
+            ) { scheduler.decoded($0, $1) }
+            self.scheduler = scheduler
+            self.decoding = decoding
+        } catch {
+            _ = started?.stop(reason: "the engine did not start")
+            throw StreamingError(.noThread, "failed to start a thread", cause: error)
+        }
+        transfers = TransferRunner(
+            orders,
+            RangeReceiver(
+                scheduler: scheduler, opener: BlobOpener(registry: registry, counters: counters), queue: queue,
+                counters: counters, logger: logger),
+            PackReceiver(scheduler: scheduler, queue: queue, counters: counters))
+    }
+
+    /// Ends everything, and returns when transfers and threads have ended, after `limit` at the latest.
+    func shutdown(limit: Duration) async {
+        let threads = scheduler.stop(reason: "the streaming engine shuts down") + decoding.close()
+        _ = try? await withTimeout(limit) { [transfers] in
+            await transfers.shutdown()
+            await NamedThread.join(threads)
+        }
+    }
+}
+
+extension NamedThread {
+    /// Waits for the end of `threads` without blocking the caller's thread.
+    fileprivate static func join(_ threads: [NamedThread]) async {
+        let done = OneShot<Void>()
+        // Joining blocks, so it has a thread of its own.
+        let joiner = try? NamedThread(name: "rv-join") {
+            for thread in threads { thread.join() }
+            done.fulfill()
+        }
+        if joiner != nil { await done.value }
+    }
+}

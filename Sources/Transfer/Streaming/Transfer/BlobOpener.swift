@@ -1,0 +1,108 @@
+import Base
+import ContentStore
+import LayerIndex
+import Planner
+import Registry
+
+/// Opens ranges of a layer's blob at the first place that answers, and hedges readers' requests.
+final class BlobOpener: Sendable {
+    private let registry: RegistryClient
+    private let counters: StreamingCounters
+    private let hedging = Guarded(HedgingPolicy())
+
+    init(registry: RegistryClient, counters: StreamingCounters) {
+        self.registry = registry
+        self.counters = counters
+    }
+
+    /// Opens the order's ranges of the layer's own blob.
+    func open(_ order: RangeOrder) async throws(RegistryError) -> BlobStream {
+        let chunks = order.layer.content.chunks
+        let open: @Sendable () async -> Result<BlobStream, RegistryError> = { [self] in
+            do throws(RegistryError) {
+                return .success(
+                    try await self.open(
+                        order.request.ranges, of: chunks.blobDigest, size: chunks.blobSize, for: order))
+            } catch {
+                return .failure(error)
+            }
+        }
+        // Only a reader's request is worth a second one.
+        return order.request.fetchClass == .demand ? try await hedged(open) : try await open().get()
+    }
+
+    /// Opens ranges of a blob that lies where the order's layer does. The registry client tries mirrors and retries;
+    /// here the next repository is asked when one does not have the blob or denies access.
+    func open(
+        _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
+    ) async throws(RegistryError) -> BlobStream {
+        let priority: RequestPriority = order.request.fetchClass == .demand ? .demand : .background
+        let hull = ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
+        let selection: BlobSelection = ranges.count > 1 ? .ranges(ranges) : .range(hull)
+        var last = RegistryError(.notFound, "the layer has no known location")
+        for location in order.layer.locations {
+            do throws(RegistryError) {
+                let stream = try await registry.open(
+                    BlobLocation(repository: location.repository, digest: blob), selection, priority: priority,
+                    knownSize: size)
+                order.layer.prefer(location)
+                return stream
+            } catch {
+                switch error.code {
+                case .cancelled, .shutDown: throw error
+                default: last = error
+                }
+            }
+        }
+        throw last
+    }
+
+    /// Returns the result of `open`, or of a second call when the first is late and the second is sooner. The other one
+    /// is cancelled.
+    private func hedged(
+        _ open: @escaping @Sendable () async -> Result<BlobStream, RegistryError>
+    ) async throws(RegistryError) -> BlobStream {
+        let patience = hedging.withLock { hedging -> UInt64? in
+            hedging.requested()
+            return hedging.patience
+        }
+        let timed: @Sendable () async -> Result<BlobStream, RegistryError>? = { [self] in
+            let begun = MonotonicTime.now()
+            let result = await open()
+            if case .success = result { hedging.withLock { $0.answered(after: MonotonicTime.now().since(begun)) } }
+            return result
+        }
+        guard let patience else { return try await Self.unwrapped(timed()).get() }
+        let result = await withTaskGroup(of: Result<BlobStream, RegistryError>?.self) { group in
+            group.addTask { await timed() }
+            group.addTask {
+                try? await Task.sleep(nanoseconds: patience)
+                return nil
+            }
+            var running = 1
+            var last: Result<BlobStream, RegistryError>?
+            while running > 0, let next = await group.next() {
+                guard let result = next else {
+                    // Late: an answer in the meantime would have ended the loop.
+                    guard !Task.isCancelled, hedging.withLock({ $0.mayRepeat() }) else { continue }
+                    counters.hedged.add()
+                    running += 1
+                    group.addTask { await timed() }
+                    continue
+                }
+                running -= 1
+                last = result
+                if case .success = result { break }
+            }
+            group.cancelAll()
+            return last
+        }
+        return try Self.unwrapped(result).get()
+    }
+
+    private static func unwrapped(
+        _ result: Result<BlobStream, RegistryError>?
+    ) -> Result<BlobStream, RegistryError> {
+        result ?? .failure(RegistryError(.cancelled, "the request was cancelled"))
+    }
+}

@@ -1,0 +1,65 @@
+import Base
+import NIOCore
+import Registry
+
+/// A cursor that cuts a body into extents as it arrives.
+struct BodyCursor {
+    private var iterator: BlobStream.Iterator
+    private var buffer = ByteBuffer()
+    /// The ranges that have not been taken: the first byte of `buffer` is the first of these.
+    private var rest: ArraySlice<ByteRange>
+    private let received: Counter
+    private let skipped: Counter
+
+    init(_ stream: BlobStream, received: Counter, skipped: Counter) {
+        iterator = stream.makeAsyncIterator()
+        rest = stream.ranges[...]
+        self.received = received
+        self.skipped = skipped
+    }
+
+    /// Returns the bytes of `range`, which has not been taken yet. Bytes in front of it are dropped.
+    mutating func take(_ range: ByteRange) async throws(RegistryError) -> [ByteBuffer] {
+        while let first = rest.first, !first.contains(range) || first.offset < range.offset {
+            let end = first.contains(range) ? range.offset : first.end
+            try await advance(end - first.offset) { _ in }
+            skipped.add(end - first.offset)
+        }
+        guard !rest.isEmpty else {
+            throw RegistryError(.brokenBody, "\(range) was requested after the body had passed it")
+        }
+        var pieces: [ByteBuffer] = []
+        try await advance(range.count) { pieces.append($0) }
+        return pieces
+    }
+
+    /// Returns the bytes of `range` as ``take(_:)`` does, copied together.
+    mutating func bytes(_ range: ByteRange) async throws(RegistryError) -> [UInt8] {
+        try await take(range).reduce(into: []) { $0 += $1.readableBytesView }
+    }
+
+    /// Takes the next `count` bytes, all of them in the first range.
+    private mutating func advance(_ count: UInt64, _ body: (ByteBuffer) -> Void) async throws(RegistryError) {
+        var left = count
+        while left > 0 {
+            try await fillBuffer()
+            let step = min(UInt64(buffer.readableBytes), left)
+            if let slice = buffer.readSlice(length: Int(step)) { body(slice) }
+            left -= step
+        }
+        guard let first = rest.first else { return }
+        let after = ByteRange(offset: first.offset + count, end: first.end)
+        if after.isEmpty { rest.removeFirst() } else { rest[rest.startIndex] = after }
+    }
+
+    /// Waits until the buffer has at least one byte.
+    private mutating func fillBuffer() async throws(RegistryError) {
+        while buffer.readableBytes == 0 {
+            guard let next = try await iterator.next() else {
+                throw RegistryError(.brokenBody, "the blob ends before the extents of its index")
+            }
+            received.add(UInt64(next.readableBytes))
+            buffer = next
+        }
+    }
+}

@@ -1,0 +1,26 @@
+/// Runs the scheduler's orders as child tasks of one task.
+final class TransferRunner: Sendable {
+    private let task: Task<Void, Never>
+
+    init(_ orders: AsyncStream<TransferOrder>, _ ranges: RangeReceiver, _ packs: PackReceiver) {
+        task = Task {
+            await withDiscardingTaskGroup { group in
+                for await order in orders {
+                    group.addTask {
+                        switch order {
+                        case .ranges(let order): await ranges.receive(order)
+                        case .pack(let order): await packs.receive(order)
+                        }
+                    }
+                }
+                group.cancelAll()
+            }
+        }
+    }
+
+    /// Cancels all transfers, and returns when they have ended.
+    func shutdown() async {
+        task.cancel()
+        await task.value
+    }
+}
