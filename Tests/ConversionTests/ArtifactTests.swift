@@ -31,9 +31,9 @@ import Testing
         ])
     }
 
-    /// An image of two layers, one of gzip and one of zstd, or of what is said.
+    /// Runs a test with an image of two layers, one gzip and one zstd, or of the given ones.
     ///
-    /// - Parameter command: what it runs.
+    /// - Parameter command: its command.
     private static func withImage(
         _ behaviour: Behaviour = Behaviour(), layers: [TestLayer]? = nil, command: String? = nil,
         _ body: (Image) async throws -> Void
@@ -82,7 +82,9 @@ import Testing
         try await workers.shutdownGracefully()
     }
 
-    @Test(arguments: [true, false]) func whatIsPublishedIsFound(hasReferrers: Bool) async throws {
+    @Test("finds a published artifact", arguments: [true, false]) func findsPublishedArtifact(hasReferrers: Bool)
+        async throws
+    {
         var behaviour = Behaviour()
         behaviour.hasReferrers = hasReferrers
         try await Self.withImage(behaviour) { image in
@@ -100,16 +102,18 @@ import Testing
             #expect(found.layers.allSatisfy { $0.copy == nil })
             // Such small indexes are in the manifest.
             #expect(found.layers.allSatisfy { layer in layer.indexBytes.map { Digest.of($0) } == layer.index.digest })
-            // The image is as it was, and a second time nothing is done.
+            // The image is unchanged, and a second run does nothing.
             let again = try await image.builder.publish(image.repository, image.manifest)
             #expect(again.wasThere && again.digest == published.digest)
-            // Built anew, it is the same to the last byte.
-            let anew = try await image.builder.publish(image.repository, image.manifest, force: true)
-            #expect(anew.digest == published.digest)
+            // A new build gives the same bytes.
+            let rebuilt = try await image.builder.publish(image.repository, image.manifest, force: true)
+            #expect(rebuilt.digest == published.digest)
         }
     }
 
-    @Test(arguments: [true, false]) func whatHasBeenMadeOfLargeLayersIsNotMadeAgain(hasReferrers: Bool) async throws {
+    @Test("resumes with finished large layers", arguments: [true, false]) func resumesWithFinishedLargeLayers(
+        hasReferrers: Bool
+    ) async throws {
         var behaviour = Behaviour()
         behaviour.hasReferrers = hasReferrers
         try await Self.withImage(behaviour) { image in
@@ -126,11 +130,11 @@ import Testing
             let published = try await builder.publish(image.repository, image.manifest)
             #expect(image.registry.requests.count { $0.path.hasSuffix("\(layers[0])") } == before)
             try await workers.shutdownGracefully()
-            // It is the same as made in one go, and nothing is left of the first try.
+            // The result equals that of one run, and nothing of the first attempt is left.
             let left = try await image.client.referrers(image.repository, of: image.manifest.digest)
             #expect(left.map(\.digest) == [published.digest])
-            let anew = try await image.builder.publish(image.repository, image.manifest, force: true)
-            #expect(anew.digest == published.digest)
+            let rebuilt = try await image.builder.publish(image.repository, image.manifest, force: true)
+            #expect(rebuilt.digest == published.digest)
         }
     }
 
@@ -145,8 +149,9 @@ import Testing
             indexBytes: bytes)
     }
 
-    /// Lists of referrers say what there is to ask for while the manifest comes.
-    @Test(arguments: [true, false]) func contentsAreAnnounced(hasReferrers: Bool) async throws {
+    /// Lists of referrers announce the content to fetch while the manifest arrives.
+    @Test("referrers announce an artifact's contents", arguments: [true, false])
+    func referrersAnnounceArtifactsContents(hasReferrers: Bool) async throws {
         var behaviour = Behaviour()
         behaviour.hasReferrers = hasReferrers
         try await Self.withImage(behaviour) { image in
@@ -170,23 +175,25 @@ import Testing
             }
             #expect(found == artifact)
             let contents = try #require(told.withLock { $0 })
-            // The one that is in the manifest is not named, and not all of so many.
+            // The one in the manifest is not listed, and the list is limited.
             #expect(contents.indexes.map(\.layer) == ([1] + (3..<14)).map { Self.digest("blob \($0)") })
             #expect(contents.indexes.map(\.index) == ([1] + (3..<14)).map { Self.digest("index \($0)") })
             #expect(contents.pack?.digest == pack.digest && contents.pack?.size == 1234)
         }
     }
 
-    @Test(arguments: [
-        "", " ", "x", "+", "/", "00+1", "\(Digest.of([1]).hex)+", "\(Digest.of([1]).hex)+-1",
-        "\(Digest.of([1]).hex)/\(Digest.of([2]).hex)/", "\(Digest.of([1]).hex)+1 \(Digest.of([1]).hex)+1",
-        String(repeating: "\(Digest.of([1]).hex)/\(Digest.of([2]).hex) ", count: 40),
-    ])
-    func contentsThatAreNoneAreNone(_ text: String) {
+    @Test(
+        "ignores malformed contents",
+        arguments: [
+            "", " ", "x", "+", "/", "00+1", "\(Digest.of([1]).hex)+", "\(Digest.of([1]).hex)+-1",
+            "\(Digest.of([1]).hex)/\(Digest.of([2]).hex)/", "\(Digest.of([1]).hex)+1 \(Digest.of([1]).hex)+1",
+            String(repeating: "\(Digest.of([1]).hex)/\(Digest.of([2]).hex) ", count: 40),
+        ])
+    func ignoresMalformedContents(_ text: String) {
         #expect(ArtifactContents(text: text) == nil, "\(text)")
     }
 
-    @Test func anIndexInTheManifestThatIsAnotherIsRefused() throws {
+    @Test("rejects a wrong index in the manifest") func rejectsWrongIndexInManifest() throws {
         let subject = Descriptor(mediaType: MediaType.ociManifest, digest: Digest.of([9]), size: 1)
         let artifact = StreamingArtifact(subject: subject, layers: [Self.index(1, bytes: [1, 2, 3])])
         let text = String(decoding: try artifact.encoded(), as: UTF8.self)
@@ -200,8 +207,8 @@ import Testing
         }
     }
 
-    /// What BuildKit and `podman push --compression-format zstd` make of a layer.
-    @Test func aLayerOfOneLargeFrameIsCopied() async throws {
+    /// The layers of BuildKit and `podman push --compression-format zstd`.
+    @Test("copies a layer of one large frame") func copiesLayerOfOneLargeFrame() async throws {
         let archive = TarWriter.archive([
             .directory("dir"), .file("dir/text", Samples.text(bytes: 6 << 20, seed: 1)), .file("dir/small", "small"),
         ])
@@ -220,7 +227,7 @@ import Testing
             let made = try #require(found.layers.first)
             let copy = try #require(made.copy)
             #expect(published.size == made.index.size + copy.size)
-            // The index is of the layer, and its extents are frames of the copy.
+            // The index describes the layer, and its extents are frames of the copy.
             let fetch = { (digest: Digest) in
                 try await image.client.blob(
                     BlobLocation(repository: image.repository, digest: digest), maximumSize: 1 << 26)
@@ -248,13 +255,13 @@ import Testing
                 let start = Int(chunk.innerOffset)
                 #expect(Digest.of(Array(output[start..<start + Int(chunk.content.count)])) == chunk.digest)
             }
-            // The same to the last byte, and not made where it is there.
-            let anew = try await image.builder.publish(image.repository, image.manifest, force: true)
-            #expect(anew.digest == published.digest)
+            // The same bytes, and not built again if it exists.
+            let rebuilt = try await image.builder.publish(image.repository, image.manifest, force: true)
+            #expect(rebuilt.digest == published.digest)
         }
     }
 
-    @Test func thatThereIsNoneIsRemembered() async throws {
+    @Test("remembers a missing artifact") func remembersMissingArtifact() async throws {
         try await Self.withImage { image in
             let finder = ArtifactFinder(registry: image.client, logger: Self.logger)
             for _ in 0..<3 { #expect(await finder.artifact(image.repository, of: image.manifest.digest) == nil) }
@@ -262,7 +269,7 @@ import Testing
         }
     }
 
-    @Test func whatCannotBeStreamedIsSaid() async throws {
+    @Test("reports layers that cannot be streamed") func reportsLayersThatCannotBeStreamed() async throws {
         let archive = Self.archive(1)
         let cases: [(TestLayer, ArtifactError.Code)] = [
             (TestLayer(Compressed.gzip(archive), diffID: Digest.of([1])), .badLayer),
@@ -282,7 +289,7 @@ import Testing
         }
     }
 
-    @Test func anArtifactOfAnotherImageIsNotUsed() async throws {
+    @Test("ignores an artifact of another image") func ignoresArtifactOfAnotherImage() async throws {
         try await Self.withImage { image in
             let published = try await image.builder.publish(image.repository, image.manifest)
             let document = try await image.client.manifest(image.repository, digest: published.digest)
@@ -293,7 +300,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func theNewestStartupPackIsPreferred(hasReferrers: Bool) async throws {
+    @Test("prefers the newest startup pack", arguments: [true, false]) func prefersNewestStartupPack(hasReferrers: Bool)
+        async throws
+    {
         var behaviour = Behaviour()
         behaviour.hasReferrers = hasReferrers
         try await Self.withImage(behaviour) { image in
@@ -316,7 +325,7 @@ import Testing
                 request.method == "GET" && request.range == nil && whole.contains { request.path.hasSuffix($0) }
             }
             #expect(again.count <= layerReads, "layers are not read whole again")
-            // The same pack is there; another is newer.
+            // The same pack exists; another one is newer.
             #expect(try await publish(1000).wasThere)
             let second = try await publish(3 << 20)
             #expect(!second.wasThere && second.artifact.generation == 2)
@@ -325,14 +334,14 @@ import Testing
             let found = await ArtifactFinder(registry: image.client, logger: Self.logger)
                 .artifact(image.repository, of: image.manifest.digest)
             #expect(found == second.artifact)
-            // Nobody who has no profile makes one without a pack instead.
+            // A run without a profile does not replace it with one without a pack.
             #expect(try await image.builder.publish(image.repository, image.manifest).digest == second.digest)
-            // A profile of nothing that is there gives no pack.
+            // A profile of missing files gives no pack.
             let other = Profile(
                 entries: [Profile.Entry(path: [1], range: ByteRange(offset: 0, end: 9), milliseconds: 0)])
             let without = try await image.builder.publish(image.repository, image.manifest, profile: other)
             #expect(without.artifact.pack == nil)
-            // A pack that is not the one that was signed is not signed.
+            // The signature does not cover another pack than the signed one.
             let signer = try ArtifactSigner(pem: Self.privateKey)
             let keys = try ArtifactKeys(pem: Self.publicKey)
             let signed = try signer.sign(second.artifact)
@@ -343,8 +352,8 @@ import Testing
         }
     }
 
-    /// What an image runs says what a start is likely to read.
-    @Test func withoutAProfileAStartIsPredicted() async throws {
+    /// The image's command predicts the reads of a start.
+    @Test("predicts a start without a profile") func predictsStartWithoutProfile() async throws {
         try await Self.withImage(command: "/dir1/text") { image in
             func publish(
                 _ profile: Profile? = nil, predicts: Bool = true, force: Bool = false
@@ -355,7 +364,7 @@ import Testing
             }
             let bare = try await publish(predicts: false)
             #expect(bare.pack == nil)
-            // An image that has an artifact is left alone.
+            // An image with an artifact is skipped.
             let again = try await publish()
             #expect(again == bare)
             let first = try await publish(force: true)
@@ -370,10 +379,10 @@ import Testing
             let found = await ArtifactFinder(registry: image.client, logger: Self.logger)
                 .artifact(image.repository, of: image.manifest.digest)
             #expect(found == first)
-            // The same every time.
-            let anew = try await publish(force: true)
-            #expect(anew.pack == first.pack)
-            // What was seen takes its place, and is not replaced by a guess.
+            // The prediction is deterministic.
+            let rebuilt = try await publish(force: true)
+            #expect(rebuilt.pack == first.pack)
+            // A recorded pack replaces it, and is not replaced by a prediction.
             let range = ByteRange(offset: 0, end: 100)
             let seen = Profile(
                 entries: [Profile.Entry(path: Array("dir2/small".utf8), range: range, milliseconds: 0)])
@@ -382,7 +391,7 @@ import Testing
             let unseen = try await publish(force: true)
             #expect(unseen.pack == nil)
         }
-        // Of an image that runs nothing nothing is predicted.
+        // An image without a command has no prediction.
         try await Self.withImage(command: "") { image in
             let published = try await image.builder.publish(image.repository, image.manifest)
             #expect(published.artifact.pack == nil)
@@ -408,11 +417,11 @@ import Testing
             try await workers.shutdownGracefully()
             #expect(published.artifact.layers.count == 1)
             #expect(published.artifact.pack == nil)
-            #expect(messages.all.filter { $0 == "made no predicted startup pack" }.count == 1, "\(messages.all)")
+            #expect(messages.all.filter { $0 == "skipping the predicted startup pack" }.count == 1, "\(messages.all)")
         }
     }
 
-    /// As OpenSSL writes them (`openssl genpkey -algorithm ed25519`, `openssl pkey -pubout`).
+    /// In OpenSSL's format (`openssl genpkey -algorithm ed25519`, `openssl pkey -pubout`).
     private static let privateKey = """
         -----BEGIN PRIVATE KEY-----
         MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
@@ -429,7 +438,9 @@ import Testing
         -----END PUBLIC KEY-----
         """
 
-    @Test func onlyWhatIsSignedIsUsedWhereKeysAreNamed() async throws {
+    @Test("uses only signed artifacts if keys are configured") func usesOnlySignedArtifactsIfKeysAreConfigured()
+        async throws
+    {
         try await Self.withImage { image in
             let own = try ArtifactKeys(pem: Self.otherKey + "\n" + Self.publicKey)
             let foreign = try ArtifactKeys(pem: Self.otherKey)
@@ -449,15 +460,17 @@ import Testing
             try await workers.shutdownGracefully()
             #expect(await find(own) == signed.artifact)
             #expect(await find(foreign) == nil)
-            // A signature is over all of it.
+            // The signature covers all of it.
             var changed = StreamingArtifact(subject: signed.artifact.subject, layers: [signed.artifact.layers[0]])
             changed.signature = signed.artifact.signature
             #expect(!own.haveSigned(changed) && own.haveSigned(signed.artifact))
         }
     }
 
-    @Test(arguments: ["", "text", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", privateKey])
-    func whatIsNoKeyIsRefused(_ text: String) {
+    @Test(
+        "rejects malformed keys",
+        arguments: ["", "text", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", privateKey])
+    func rejectsMalformedKeys(_ text: String) {
         #expect(throws: ArtifactError.self) { try ArtifactKeys(pem: text) }
         if text != Self.privateKey { #expect(throws: ArtifactError.self) { try ArtifactSigner(pem: text) } }
     }

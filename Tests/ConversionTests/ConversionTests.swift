@@ -16,7 +16,7 @@ import Testing
     private static let logger = Logger.silent
     private static let never = Duration.seconds(1 << 30)
 
-    /// A service that runs, and its registry.
+    /// A running service and its registry.
     private struct Running {
         let registry: TestRegistry
         let client: RegistryClient
@@ -40,7 +40,7 @@ import Testing
                 .artifact(repository, of: image) != nil
         }
 
-        /// Returns how many times somebody has asked the registry for a tag.
+        /// Returns the number of requests for a tag.
         func looks(at tag: String) -> Int {
             registry.requests.count { $0.path.hasSuffix("/manifests/\(tag)") }
         }
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test func anImageIsConvertedOnceHoweverOftenItIsAskedFor() async throws {
+    @Test("converts an image once for repeated requests") func convertsImageOnceForRepeatedRequests() async throws {
         try await Self.withService { running in
             let digest = running.push("1")
             let gate = running.registry.hold()
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func whatGoesWrongHasTheProductsCode() async throws {
+    @Test("failures have Azure's codes") func failuresHaveAzuresCodes() async throws {
         try await Self.withService { running in
             let registry = running.registry
             registry.addImage(
@@ -147,20 +147,20 @@ import Testing
         }
     }
 
-    @Test func onlyWhatIsPushedLaterIsConverted() async throws {
+    @Test("converts only later pushes") func convertsOnlyLaterPushes() async throws {
         try await Self.withService { running in
             let old = running.push("old", seed: 1)
             #expect(try await !running.service.streaming("team/app").streaming)
             let new = running.push("new", seed: 2)
             try await running.tell("push", tag: "new", digest: new)
-            #expect(try await running.service.operations().isEmpty, "it is not switched on")
+            #expect(try await running.service.operations().isEmpty, "it is not enabled")
             #expect(try await running.service.setStreaming("team/app", true).streaming)
             #expect(try await running.service.streaming().map(\.repository) == ["\(running.registry.host)/team/app"])
-            // What was there before, and what is told of twice, is not converted.
+            // Neither existing images nor repeated notifications are converted.
             try await running.tell("push", tag: "old", digest: old)
             let later = running.push("later", seed: 3)
             for _ in 0..<2 { try await running.tell("push", tag: "later", digest: later) }
-            // A tag that moves is another image.
+            // A moved tag is another image.
             let moved = running.push("old", seed: 4)
             try await running.tell("push", tag: "old", digest: moved)
             let operations = try await running.service.operations()
@@ -176,7 +176,7 @@ import Testing
         }
     }
 
-    @Test func aTagMayComeAfterItsNotification() async throws {
+    @Test("waits for a tag after its notification") func waitsForTagAfterItsNotification() async throws {
         try await Self.withService { running in
             _ = try await running.service.setStreaming("team/app", true)
             let before = running.push("1", seed: 1)
@@ -201,17 +201,17 @@ import Testing
         }
     }
 
-    @Test func whatIsNotToldOfIsFound() async throws {
+    @Test("polling finds images without a notification") func pollingFindsImagesWithoutNotification() async throws {
         try await Self.withService(poll: .milliseconds(20)) { running in
             _ = try await running.service.setStreaming("team/app", true)
             let digest = running.push("1")
             try await running.wait("it is converted") { await running.hasArtifact(digest) }
-            // The list of referrers' own tag is no image.
+            // The tag of a list of referrers is not an image.
             #expect(try await running.service.operations().count == 1)
         }
     }
 
-    @Test func theArtifactOfADeletedImageIsDeleted() async throws {
+    @Test("deletes the artifact of a deleted image") func deletesArtifactOfDeletedImage() async throws {
         try await Self.withService { running in
             let digest = running.push("1")
             _ = try await running.ended(try await running.service.start("team/app:1"))
@@ -221,7 +221,7 @@ import Testing
         }
     }
 
-    @Test func aConversionCanBeStopped() async throws {
+    @Test("cancels a conversion") func cancelsConversion() async throws {
         try await Self.withService { running in
             let digest = running.push("1")
             let gate = running.registry.hold()
@@ -235,7 +235,7 @@ import Testing
                 try await running.service.cancel(operation.id)
             }
             #expect(error?.code == .isOver)
-            // The next one is done, and the stopped one stays so.
+            // The next one succeeds, and the canceled one stays canceled.
             #expect(try await running.ended(try await running.service.start("team/app:1")).state == .succeeded)
             #expect(try await running.service.operation(operation.id).state == .canceled)
             #expect(await running.hasArtifact(digest))
@@ -243,7 +243,8 @@ import Testing
         }
     }
 
-    @Test func whatWasUnderWayIsDoneByTheNextService() async throws {
+    @Test("the next service resumes unfinished conversions") func nextServiceResumesUnfinishedConversions() async throws
+    {
         try await withTemporaryDirectory { directory in
             let state = directory + "/state.db"
             let left = Guarded<[String]>([])
@@ -257,7 +258,7 @@ import Testing
             }
             try await Self.withService(state: state) { running in
                 let id = left.withLock { $0[0] }
-                // Another registry now, where the image is not: that it was tried is what counts.
+                // Another registry now, without the image: the attempt is what counts.
                 _ = try await eventually { try await running.service.operation(id).state.isOver }
                 #expect(try await running.service.operation(id).state == .failed)
             }
@@ -285,7 +286,7 @@ import Testing
             .artifact(Repository(host: running.registry.host, name: "team/app"), of: image)
     }
 
-    @Test func whatNodesReportBecomesAPack() async throws {
+    @Test("builds packs from nodes' reports") func buildsPacksFromNodesReports() async throws {
         try await Self.withService(configure: {
             $0.acceptsProfiles = true
             $0.packInterval = .zero
@@ -294,7 +295,7 @@ import Testing
             let name = "team/app@\(image)"
             let first = Self.profile(running, [(0, 4096)])
             let error = await #expect(throws: ConversionError.self) { try await running.service.learn(first, of: name) }
-            #expect(error?.code == .notFound, "it is not switched on")
+            #expect(error?.code == .notFound, "it is not enabled")
             _ = try await running.service.setStreaming("team/app", true)
             for bad in ["team/app:1", "UPPER@\(image)", ""] {
                 let error = await #expect(throws: ConversionError.self) {
@@ -306,11 +307,11 @@ import Testing
             #expect(try await running.ended(begun).state == .succeeded)
             let one = try #require(try await Self.artifact(running, image))
             #expect(one.generation == 1 && one.pack != nil)
-            // The same again, and a little more, are no news.
+            // The same again, or little more, is nothing new.
             #expect(try await running.service.learn(first, of: name) == nil)
             #expect(
                 try await running.service.learn(Self.profile(running, [(0, 4096), (4096, 4100)]), of: name) == nil)
-            // Other reports make other packs; those before the last two go.
+            // Other reports give other packs; those before the last two are deleted.
             for (generation, end) in [(2, 300_000), (3, 600_000), (4, 900_000)] as [(UInt32, UInt64)] {
                 let more = Self.profile(running, [(0, 4096), (8192, end)])
                 let operation = try #require(try await running.service.learn(more, of: name))
@@ -321,14 +322,14 @@ import Testing
             let left = try await running.client.referrers(repository, of: image)
             let generations = left.compactMap { $0.annotations["io.rivulet.pack.generation"] }.sorted()
             #expect(generations == ["3", "4"])
-            // An image that is pushed later has one at once.
+            // A later image has one at once.
             let later = running.push("2", seed: 7)
             try await running.tell("push", tag: "2", digest: later)
             try await running.wait("it is converted") { try await Self.artifact(running, later)?.generation == 1 }
         }
     }
 
-    @Test func aYoungPackIsLeftAloneForAWhile() async throws {
+    @Test("keeps a recent pack for a while") func keepsRecentPackForWhile() async throws {
         try await Self.withService(configure: { $0.acceptsProfiles = true }) { running in
             let image = running.push("1")
             _ = try await running.service.setStreaming("team/app", true)
@@ -350,7 +351,7 @@ import Testing
             HTTPRequest(method: method, target: target, headers: headers, body: Array(body.utf8)))
     }
 
-    @Test func theAPIAnswersAsItsDescriptionSays() async throws {
+    @Test("the API matches its description") func apiMatchesItsDescription() async throws {
         try await Self.withService { running in
             let routes = ConversionRoutes(running.service, token: "secret")
             running.push("1")
@@ -386,7 +387,9 @@ import Testing
         }
     }
 
-    @Test func theDescriptionIsJSONAndNamesWhatThereIs() async throws {
+    @Test("the description is JSON and names existing routes") func descriptionIsJSONAndNamesExistingRoutes()
+        async throws
+    {
         let parsed = try JSONSerialization.jsonObject(with: Data(OpenAPI.document.utf8)) as? [String: Any]
         let paths = try #require(parsed?["paths"] as? [String: [String: Any]])
         try await Self.withService { running in

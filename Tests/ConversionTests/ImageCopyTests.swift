@@ -10,7 +10,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct ImageCopyTests {
     private static let logger = Logger.silent
 
-    /// Two registries.
+    /// Runs a test with two registries.
     private static func withRegistries(
         _ body: (TestRegistry, TestRegistry, RegistryClient) async throws -> Void
     ) async throws {
@@ -32,10 +32,10 @@ import Testing
         try ImageReference(parsing: "\(registry.host)/\(path)")
     }
 
-    @Test func allPlatformsAreCopiedByteForByte() async throws {
+    @Test("copies all platforms byte for byte") func copiesAllPlatformsByteForByte() async throws {
         try await Self.withRegistries { source, target, client in
             let shared = TestLayer(Samples.text(bytes: 40_000, seed: 1))
-            // Larger than what is sent at once.
+            // Larger than one part of an upload.
             let large = TestLayer(Samples.noise(bytes: (33 << 20) + 7, seed: 2))
             let first = source.addImage(repository: "a/app", tag: "x", layers: [shared, large])
             let second = source.addImage(repository: "a/app", tag: "y", layers: [shared])
@@ -64,12 +64,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func withinARegistryNothingIsSentWhereItCanMount(mounts: Bool) async throws {
+    @Test("mounts blobs within a registry", arguments: [true, false]) func mountsBlobsWithinRegistry(mounts: Bool)
+        async throws
+    {
         try await TestRegistry.withRegistry(Behaviour()) { registry in
             registry.behaviour.mounts = mounts
             let image = registry.addImage(
                 repository: "a/app", tag: "1", layers: [TestLayer(Samples.text(bytes: 40_000, seed: 1))])
-            // Blobs are everybody's in this registry: it must be asked as if they were not.
+            // All repositories of this registry share blobs, so it must pretend otherwise.
             for digest in image.layerDigests + [image.configDigest] { registry.inject(.status(404), digest: digest) }
             let client = RegistryClient(RegistryConfiguration(), logger: Self.logger)
             let copied = try await ImageCopy(client, blobsAtOnce: 1).copy(
@@ -82,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func whatIsNotThereIsSaid() async throws {
+    @Test("names a missing part") func namesMissingPart() async throws {
         try await Self.withRegistries { source, target, client in
             let error = await #expect(throws: ArtifactError.self) {
                 try await ImageCopy(client).copy(

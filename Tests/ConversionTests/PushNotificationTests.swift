@@ -5,7 +5,7 @@ import Testing
 @Suite struct PushNotificationTests {
     private static let digest = Digest.of([1])
 
-    @Test func distribution() throws {
+    @Test("parses distribution's notifications") func parsesDistributionsNotifications() throws {
         let body = """
             {"events": [
               {"id": "1", "action": "push", "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -23,7 +23,7 @@ import Testing
         #expect(events.map(\.tag) == ["1.2", nil] && events.map(\.digest) == [Self.digest, Self.digest])
     }
 
-    @Test func harbor() throws {
+    @Test("parses Harbor's notifications") func parsesHarborsNotifications() throws {
         let body = """
             {"type": "PUSH_ARTIFACT", "occur_at": 1, "operator": "admin", "event_data": {
               "resources": [{"digest": "\(Self.digest)", "tag": "1.2", "resource_url": "h/team/app:1.2"}],
@@ -34,7 +34,7 @@ import Testing
         #expect(events[0].repository == "team/app" && events[0].digest == Self.digest)
     }
 
-    @Test func azure() throws {
+    @Test("parses Azure's notifications") func parsesAzuresNotifications() throws {
         let body = """
             {"id": "x", "timestamp": "2017-11-17T16:52:01Z", "action": "push", "target": {
               "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "size": 524,
@@ -46,7 +46,8 @@ import Testing
         #expect(try PushNotification.events(in: Array(#"{"id": "x", "action": "ping"}"#.utf8)).isEmpty)
     }
 
-    @Test(arguments: ["", "[]", "{}", "nonsense", #"{"events": 1}"#]) func whatIsNoneIsRefused(_ body: String) {
+    @Test("rejects malformed notifications", arguments: ["", "[]", "{}", "nonsense", #"{"events": 1}"#])
+    func rejectsMalformedNotifications(_ body: String) {
         #expect(throws: ConversionError.self) { try PushNotification.events(in: Array(body.utf8)) }
     }
 }

@@ -14,7 +14,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Images written anew in formats of others. That ctr-remote understands them is tested end to end.
+/// Images converted to other formats. An end-to-end test checks that ctr-remote reads them.
 @Suite(.timeLimit(.minutes(1))) struct ReencodingTests {
     private static let logger = Logger.silent
     private static let large = Samples.text(bytes: (5 << 20) + 3, seed: 1)
@@ -55,7 +55,7 @@ import Testing
                 image, to: ImageReference(repository: target, tag: tag + format.tagSuffix), profile: profile)
         }
 
-        /// The layers of an image, opened as a node opens them, and their archives.
+        /// Opens the layers of an image as a node does, with their archives.
         func layers(_ manifest: Digest, _ name: String = "team/app") async throws -> [Opened] {
             let repository = Repository(host: registry.host, name: name)
             let manifest = try await client.manifest(repository, digest: manifest)
@@ -176,8 +176,8 @@ import Testing
         }
     }
 
-    @Test(arguments: ReencodedFormat.allCases)
-    func everyFileIsThere(format: ReencodedFormat) async throws {
+    @Test("preserves every file", arguments: ReencodedFormat.allCases)
+    func preservesEveryFile(format: ReencodedFormat) async throws {
         try await Self.withImage { job in
             let results = try await job.reencode(format, "1")
             let result = try #require(results.first)
@@ -191,7 +191,7 @@ import Testing
             #expect(try layers[0].contents(".no.prefetch.landmark") == nil)
             #expect(try layers[1].contents("bin/new") == Array("new".utf8))
             #expect(layers[0].chunks.prefetch == .nothing)
-            // Tools that know nothing of it unpack it as ever.
+            // Tools without support for the format unpack it like any other.
             let indexer = LayerIndexer(blobDigest: layers[0].descriptor.digest, blobSize: layers[0].descriptor.size)
             try layers[0].bytes.withUnsafeBytes { try indexer.push($0) }
             let unpacked = try indexer.finish()
@@ -219,8 +219,8 @@ import Testing
         }
     }
 
-    @Test(arguments: ReencodedFormat.allCases)
-    func whatAStartNeedsComesFirst(format: ReencodedFormat) async throws {
+    @Test("moves a start's files to the front", arguments: ReencodedFormat.allCases)
+    func movesStartsFilesToFront(format: ReencodedFormat) async throws {
         try await Self.withImage { job in
             let names = ["share/same", "bin/new", "bin/gone", "bin/twice", "share/same"]
             let profile = Profile(
@@ -252,7 +252,7 @@ import Testing
         }
     }
 
-    @Test func anIndexStaysOne() async throws {
+    @Test("an index stays an index") func indexStaysIndex() async throws {
         try await Self.withImage { job in
             let archive = TarWriter.archive([.file("text", Samples.text(bytes: 100_000, seed: 5))])
             let layer = TestLayer(Compressed.gzip(archive), diffID: Digest.of(archive))
@@ -276,14 +276,14 @@ import Testing
             }
             #expect(index.manifests.map(\.digest) == results.map(\.digest))
             #expect(index.manifests.map { "\($0.platform?.description ?? "")" } == ["linux/amd64", "linux/arm64/v8"])
-            // In another repository there is nothing to refer to.
+            // A manifest in another repository cannot refer to it.
             let manifest = try await job.client.manifest(target, digest: results[0].digest)
             #expect(manifest.subject == nil)
             #expect(try await job.layers(results[0].digest, "other/app").count == 1)
         }
     }
 
-    @Test func aNameThatIsNoTextIsRefused() async throws {
+    @Test("rejects a name that is not UTF-8") func rejectsNameThatIsNotUTF8() async throws {
         try await Self.withImage { job in
             let archive = TarWriter.archive([TarEntry(.regular, [0x61, 0xff], mode: 0o644)])
             job.registry.addImage(
@@ -294,7 +294,7 @@ import Testing
         }
     }
 
-    @Test func aScratchDirectoryThatIsNotThereIsNamed() async throws {
+    @Test("names a missing scratch directory") func namesMissingScratchDirectory() async throws {
         try await Self.withImage { job in
             let elsewhere = Job(
                 registry: job.registry, client: job.client, scratch: job.scratch + "/gone", workers: job.workers)
@@ -303,7 +303,7 @@ import Testing
         }
     }
 
-    @Test func anotherArchiveThanTheImageSaysIsRefused() async throws {
+    @Test("rejects another archive than the image names") func rejectsAnotherArchiveThanImageNames() async throws {
         try await Self.withImage { job in
             job.registry.addImage(
                 repository: "team/app", tag: "lie",

@@ -8,47 +8,49 @@ public import Prediction
 public import Registry
 public import Streaming
 
-/// Makes streaming artifacts: reads each layer of an image once, from the registry, and pushes what is missing to stream it.
+/// A builder of streaming artifacts: reads each layer of an image once from the registry, and pushes the data that is
+/// missing to stream it.
 ///
-/// The same image gives the same artifact, so any number of builders may work on one: who is second finds everything there.
+/// The same image gives the same artifact, so any number of builders may work on one: the second finds everything in
+/// place.
 public struct ArtifactBuilder: Sendable {
-    /// What has been done so far.
+    /// The progress of a build.
     public struct Progress: Sendable {
-        /// Compressed bytes of the layers that have been read, and that there are.
+        /// The compressed bytes read of the layers.
         public var bytes: UInt64 = 0
-        /// See ``bytes``.
+        /// The compressed bytes of all layers.
         public var totalBytes: UInt64 = 0
-        /// What is being done.
+        /// The current step.
         public var step = Step.layers
 
         public enum Step: Sendable {
-            /// Layers are read; the bytes are theirs.
+            /// Reading layers; the bytes are theirs.
             case layers
-            /// What a start reads is fetched for the startup pack; the bytes are those of the files, and how many there are is not
-            /// known (0) when nobody has seen one.
+            /// Fetching a start's reads for the startup pack. The bytes are those of the files; the total is 0
+            /// (unknown) without a recorded start.
             case pack
         }
     }
 
-    /// An artifact that is in the registry.
+    /// An artifact in the registry.
     public struct Published: Sendable {
         public let artifact: StreamingArtifact
         public let digest: Digest
-        /// Whether it was there before.
+        /// True if it existed before.
         public let wasThere: Bool
-        /// Bytes of everything that it holds.
+        /// The size of all its content in bytes.
         public var size: UInt64 {
             artifact.layers.reduce(artifact.pack?.size ?? 0) { $0 + $1.size }
         }
     }
 
-    /// Indexes of at most so many bytes are put into the artifact's manifest, and in all at most so many: a request costs
-    /// more than a few kilobytes, and registries take manifests of 4 MiB.
+    /// The size limits of indexes in the artifact's manifest, of each and in total: a request costs more than a few
+    /// kilobytes, and registries accept manifests of 4 MiB.
     private static let manifestIndex = (each: 32 << 10, all: 384 << 10)
 
     private let registry: RegistryClient
     private let workers: NIOThreadPool
-    /// Layers that are read side by side.
+    /// The number of layers read concurrently.
     private let layersAtOnce: Int
     private let signer: ArtifactSigner?
     private let scratch: String
@@ -56,14 +58,20 @@ public struct ArtifactBuilder: Sendable {
     private let keptLayer: UInt64
     private let logger: Logger
 
+    /// Creates a builder.
+    ///
     /// - Parameters:
-    ///   - workers: where layers are decoded; it must be running.
-    ///   - layersAtOnce: one a core is right: reading a layer is bound by decoding it.
+    ///   - registry: the client of the image's registry.
+    ///   - workers: the running pool that decodes layers.
+    ///   - layersAtOnce: the number of layers read concurrently. One for each core is right, because decoding is the
+    ///     bottleneck.
     ///   - signer: signs what is published.
-    ///   - keptLayer: what has been made of a layer of so many compressed bytes or more is kept if the rest fails, and not
-    ///     made again. A smaller one takes a few seconds.
-    ///   - scratch: where what a startup pack is made of is put meanwhile: as many bytes as it names of the image's files.
+    ///   - keptLayer: the compressed size from which a finished layer is kept if a later one fails, and not built
+    ///     again. A smaller one takes a few seconds.
+    ///   - scratch: the directory for a startup pack's temporary files: as many bytes as it covers of the image's
+    ///     files.
     ///   - analyzer: the process that predicts a start.
+    ///   - logger: receives one line for each layer.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
         scratch: String = "/var/tmp", keptLayer: UInt64 = 256 << 20,
@@ -79,21 +87,23 @@ public struct ArtifactBuilder: Sendable {
         self.logger = logger
     }
 
-    /// Makes and pushes the artifact of one image of one platform.
+    /// Builds and pushes the artifact of one image of one platform.
     ///
     /// - Parameters:
-    ///   - profile: what a start reads. The artifact then has a startup pack of it; an image that has an artifact already
-    ///     gets another with the same layers, which nodes prefer.
-    ///   - predicts: without a profile, make a startup pack of what a start is likely to read.
-    ///   - force: read the layers also when the image has an artifact.
-    ///   - report: called now and then, from any task.
+    ///   - repository: the repository of the image.
+    ///   - manifest: the image's manifest.
+    ///   - profile: the reads of a start. The artifact then has a startup pack of them. An image with an artifact gets
+    ///     another with the same layers, which nodes prefer.
+    ///   - predicts: build a predicted startup pack if there is no profile.
+    ///   - force: read the layers even if the image has an artifact.
+    ///   - report: called occasionally, from any task.
     public func publish(
         _ repository: Repository, _ manifest: Manifest, profile: Profile? = nil, predicts: Bool = true,
         force: Bool = false, report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
         let found = try await existing(repository, manifest.digest)
-        // Whether one that is there has the signature that is asked for shows when it has been made. What somebody else says
-        // of the layers is not signed.
+        // Only a new build shows if an existing artifact has the requested signature. Descriptions of layers by others
+        // are not signed.
         if !force, signer == nil, profile == nil, let found { return found }
         let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let layers: [StreamingArtifact.Layer]
@@ -103,7 +113,7 @@ public struct ArtifactBuilder: Sendable {
         } else {
             let configuration = try await configuration(repository, manifest)
             layers = try await self.layers(repository, manifest, configuration.diffIDs, subject, report)
-            // What was seen is not replaced by a guess.
+            // A recorded pack is not replaced by a predicted one.
             let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
             if source == nil, predicts, !isSeen, let start = configuration.start { source = .prediction(start) }
         }
@@ -169,16 +179,16 @@ public struct ArtifactBuilder: Sendable {
             }
         } catch {
             guard case .prediction = source, !Task.isCancelled else { throw error }
-            // Nobody has asked for one, and nodes do without.
+            // Nobody requested it, and nodes do not need it.
             logger.warning(
-                "made no predicted startup pack",
+                "skipping the predicted startup pack",
                 metadata: ["image": "\(repository)@\(manifest.digest)", "error": "\(error)"])
             return nil
         }
         guard let bytes else {
             if case .profile = source {
                 logger.warning(
-                    "the image has none of the files that the profile names",
+                    "the image has none of the profile's files",
                     metadata: ["image": "\(repository)@\(manifest.digest)"])
             }
             return nil
@@ -204,14 +214,14 @@ public struct ArtifactBuilder: Sendable {
             case .foreign, .encrypted, .unknown:
                 throw ArtifactError(
                     .unsupportedMediaType,
-                    "layer \(descriptor.digest) of \(repository) is of the kind \(descriptor.mediaType), which cannot be streamed"
+                    "layer \(descriptor.digest) of \(repository) has the type \(descriptor.mediaType), which cannot be streamed"
                 )
             }
         }
         return try await layers(repository, subject, work, report)
     }
 
-    /// Reads `work`, so many side by side; the results are in its order.
+    /// Reads the layers of `work` concurrently and returns the results in its order.
     private func layers(
         _ repository: Repository, _ subject: Descriptor, _ work: [(descriptor: Descriptor, diffID: Digest)],
         _ report: @escaping @Sendable (Progress) -> Void
@@ -243,7 +253,7 @@ public struct ArtifactBuilder: Sendable {
         return Self.bounded(layers)
     }
 
-    /// The layers with no more of their indexes in the manifest than there may be.
+    /// Returns the layers with only as many indexes in the manifest as its limits allow.
     private static func bounded(_ layers: [StreamingArtifact.Layer]) -> [StreamingArtifact.Layer] {
         var left = manifestIndex.all
         return layers.map { layer in
@@ -257,7 +267,7 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// What the image's configuration says of its layers, and of what is run; `nil` when that is nothing.
+    /// Returns the diff IDs and the command from the image's configuration, or `nil` if it has none.
     private func configuration(
         _ repository: Repository, _ manifest: Manifest
     ) async throws(ArtifactError) -> (diffIDs: [Digest], start: ContainerStart?) {
@@ -278,7 +288,7 @@ public struct ArtifactBuilder: Sendable {
         guard indexed.diffID == diffID else {
             throw ArtifactError(
                 .badLayer,
-                "layer \(descriptor.digest) of \(repository) unpacks to \(indexed.diffID), and the image says \(diffID)"
+                "layer \(descriptor.digest) of \(repository) unpacks to \(indexed.diffID), but the image names \(diffID)"
             )
         }
         do {
@@ -290,7 +300,7 @@ public struct ArtifactBuilder: Sendable {
                 indexed.windows.isEmpty
                 ? nil : try await push(repository, indexed.windows, StreamingArtifact.windowsType)
             logger.debug(
-                "layer is indexed",
+                "layer indexed",
                 metadata: [
                     "layer": "\(descriptor.digest)", "index": "\(index.size)", "windows": "\(windows?.size ?? 0)",
                     "copy": "\(copy?.size ?? 0)",
@@ -312,7 +322,7 @@ public struct ArtifactBuilder: Sendable {
         return Descriptor(mediaType: type, digest: digest, size: UInt64(bytes.count))
     }
 
-    /// The index of a layer, and the copy that has to be read in its place, if any.
+    /// Returns the index of a layer, and the copy that nodes must read in its place, if any.
     private func index(
         _ repository: Repository, _ descriptor: Descriptor, _ diffID: Digest, _ read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> (IndexedLayer, copy: Descriptor?) {
@@ -321,7 +331,7 @@ public struct ArtifactBuilder: Sendable {
                 return (try await registry.index(descriptor, in: repository, workers, read), nil)
             } catch let error as LayerFormatError where error.code == .undivided {
                 logger.info(
-                    "the layer is copied in small pieces: it is compressed in one",
+                    "copying a layer that is compressed in one piece",
                     metadata: ["layer": "\(descriptor.digest)", "reason": "\(error.message)"])
                 let made = try await LayerCopier(registry: registry, workers: workers, scratch: scratch).copy(
                     descriptor, diffID: diffID, in: repository, read)

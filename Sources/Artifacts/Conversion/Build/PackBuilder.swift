@@ -12,30 +12,33 @@ import Prediction
 import Registry
 import Streaming
 
-/// Makes the startup pack of an image: fetches the chunks that a start reads as a node would, through the image's own
-/// streaming artifact, and compresses them anew. So it costs what a start costs, however large the image is.
+/// Builds the startup pack of an image: fetches the chunks of a start as a node would, through the image's own
+/// streaming artifact, and recompresses them. So it costs as much as a start, however large the image is.
 struct PackBuilder {
-    /// What says what a start reads.
+    /// The source of a start's reads.
     enum Source {
-        /// One that was seen.
+        /// The profile of a recorded start.
         case profile(Profile)
-        /// What the image's configuration says that is run, and the files that are named by it and by each other.
+        /// A prediction from the command in the image's configuration, and the files that it refers to.
         case prediction(ContainerStart)
     }
 
     let registry: RegistryClient
     let workers: NIOThreadPool
-    /// Where a directory is made for what is fetched, and removed again.
+    /// The parent of the temporary directory for fetched content.
     let scratch: String
     /// The process that predicts a start.
     let analyzer: PredictorOptions
     let logger: Logger
 
-    /// The pack; `nil` when the image has none of the files that the source names.
+    /// Builds the pack, or returns `nil` if the image has none of the source's files.
     ///
     /// - Parameters:
-    ///   - layers: what the artifact has for each layer of `manifest`.
-    ///   - read: called with bytes of chunks as they are here.
+    ///   - repository: the repository of the image.
+    ///   - manifest: the image's manifest.
+    ///   - layers: the artifact's entry for each layer of `manifest`.
+    ///   - source: the source of the start's reads.
+    ///   - read: called with the number of bytes as chunks arrive.
     func pack(
         _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ source: Source,
         _ read: @escaping @Sendable (Int) -> Void
@@ -67,7 +70,7 @@ struct PackBuilder {
         for layer in layers { contents[layer.blob] = try await content(layer, repository, store) }
         let chain = manifest.layers.compactMap { contents[$0.digest] }
         guard chain.count == manifest.layers.count else {
-            throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) has not all of its layers")
+            throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) lacks some of its layers")
         }
         let tree = try await workers.runIfActive {
             try store.installChain(
@@ -158,7 +161,7 @@ struct PackBuilder {
         }
     }
 
-    /// Brings all of these chunks into the store.
+    /// Fetches all of these chunks into the store.
     private func bring(
         _ runs: [ChunkRun], _ engine: StreamingEngine, _ read: @Sendable (Int) -> Void
     ) async throws {
@@ -181,7 +184,7 @@ struct PackBuilder {
 extension StreamingEngine {
     /// Returns when the chunks are in the store.
     ///
-    /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason when they cannot be had.
+    /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason if they cannot be fetched.
     fileprivate func bring(_ run: ChunkRun) async throws(ArtifactError) {
         guard run.layer.missing(in: run.chunks) != nil else { return }
         let outcome = OneShot<ChunkOutcome>()

@@ -6,10 +6,11 @@ import NIOPosix
 import Registry
 
 extension RegistryClient {
-    /// Reads the blob of a layer and makes its index as it comes.
+    /// Reads the blob of a layer and builds its index as the bytes arrive.
     ///
-    /// - Parameter read: called with bytes of it as they are done with.
-    /// - Throws: `RegistryError`, or `LayerFormatError` for what is no layer, or not the one that `layer` names.
+    /// - Parameter read: called with the number of processed bytes.
+    /// - Throws: `RegistryError`, or `LayerFormatError` for a blob that is not a layer, or another one than `layer`
+    ///   names.
     func index(
         _ layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool,
         _ read: @Sendable (Int) -> Void = { _ in }

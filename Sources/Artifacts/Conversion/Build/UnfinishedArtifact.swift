@@ -2,18 +2,18 @@ import Artifacts
 import Base
 import Registry
 
-/// Large layers of an artifact that is not finished, kept in the registry as manifests of their own that refer to the image: who
-/// begins anew, on whichever machine, goes on from there.
+/// The large layers of an unfinished artifact, kept in the registry as separate manifests that refer to the image. A
+/// later build on any machine resumes from them.
 ///
-/// Nothing depends on them: a registry that fails here costs time, not the artifact.
+/// Nothing depends on them: a failure of the registry here costs time, not the artifact.
 struct UnfinishedArtifact: Sendable {
     let registry: RegistryClient
     let repository: Repository
     let subject: Descriptor
-    /// Whether what somebody else has made may be used: it may not where the artifact is signed.
+    /// True if the results of others may be used; they may not if the artifact is signed.
     let isUsed: Bool
 
-    /// What has been made, by the layer's blob.
+    /// Returns the finished layers, keyed by the layer's blob.
     func layers() async -> [Digest: StreamingArtifact.Layer] {
         guard isUsed else { return [:] }
         var found: [Digest: StreamingArtifact.Layer] = [:]
@@ -27,7 +27,7 @@ struct UnfinishedArtifact: Sendable {
         return found
     }
 
-    /// A layer's index and windows are in the registry.
+    /// Records a layer whose index and windows are in the registry.
     func keep(_ layer: StreamingArtifact.Layer) async {
         let artifact = StreamingArtifact(subject: subject, layers: [layer])
         guard isUsed, let bytes = try? artifact.encoded(as: StreamingArtifact.unfinishedType) else { return }
@@ -37,7 +37,8 @@ struct UnfinishedArtifact: Sendable {
             subject: subject.digest)
     }
 
-    /// The artifact is there. A registry that does not let manifests be deleted keeps them: they harm nothing.
+    /// Deletes the records after the artifact is complete. A registry that does not allow deletion keeps them; they are
+    /// harmless.
     func forget() async {
         for descriptor in await listed() {
             try? await registry.deleteReferrer(repository, digest: descriptor.digest, subject: subject.digest)

@@ -3,42 +3,42 @@ public import Base
 import Concurrency
 public import Registry
 
-/// Copies an image from one repository into another, of the same registry or of another: every platform of it, byte for byte, so
-/// that its digest and its signatures stay good.
+/// Copies an image into another repository of the same or another registry: every platform, byte for byte, so that its
+/// digest and signatures remain valid.
 public struct ImageCopy: Sendable {
-    /// What has been copied so far. Of an index what there is becomes known manifest by manifest.
+    /// The progress of a copy. The totals of an index become known manifest by manifest.
     public struct Progress: Sendable {
-        /// Bytes of blobs, those that were there already among them.
+        /// Bytes of blobs, including those that the target had.
         public var bytes: UInt64 = 0
         /// See ``bytes``.
         public var totalBytes: UInt64 = 0
     }
 
-    /// What was copied.
+    /// The result of a copy.
     public struct Result: Sendable, Equatable {
-        /// Of what the reference stands for: of an index its own.
+        /// The digest that the reference resolved to: an index's own.
         public let digest: Digest
-        /// Image manifests.
+        /// The number of image manifests.
         public let manifests: Int
-        /// Bytes of blobs, each counted once.
+        /// The bytes of blobs, each counted once.
         public let bytes: UInt64
     }
 
-    /// Deepest nesting of indexes that is followed; the specifications allow indexes in indexes.
+    /// The deepest accepted nesting of indexes. The specifications allow indexes in indexes.
     private static let maximumDepth = 3
 
     private let registry: RegistryClient
     private let blobsAtOnce: Int
 
-    /// - Parameter blobsAtOnce: blobs of a manifest that are copied side by side.
+    /// - Parameter blobsAtOnce: the number of a manifest's blobs copied concurrently.
     public init(_ registry: RegistryClient, blobsAtOnce: Int = 4) {
         self.registry = registry
         self.blobsAtOnce = max(1, blobsAtOnce)
     }
 
-    /// Copies `source` to `target`, whose tag it then has.
+    /// Copies `source` to `target`, which then has the target's tag.
     ///
-    /// - Throws: an ``ArtifactError`` that names what could not be copied. A tag that was there before is changed last.
+    /// - Throws: an ``ArtifactError`` that names the failed part. An existing tag is changed last.
     public func copy(
         _ source: ImageReference, to target: ImageReference,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
@@ -69,13 +69,13 @@ public struct ImageCopy: Sendable {
         } catch let error as ArtifactError {
             throw error
         } catch let error as RegistryError {
-            throw ArtifactError(registry: error, "\(source) cannot be copied to \(target.repository)")
+            throw ArtifactError(registry: error, "cannot copy \(source) to \(target.repository)")
         } catch {
-            throw ArtifactError(.internal, "\(source) cannot be copied to \(target.repository): \(error)", cause: error)
+            throw ArtifactError(.internal, "cannot copy \(source) to \(target.repository): \(error)", cause: error)
         }
     }
 
-    /// Copies what a reference stands for: what it names first, then itself. Gives its digest.
+    /// Copies a reference's content first, then its manifest. Returns the manifest's digest.
     private func copy(
         _ source: ImageReference, to target: Repository, tag: String?, depth: Int,
         _ blobs: ([Descriptor]) async throws -> Void
@@ -104,7 +104,7 @@ public struct ImageCopy: Sendable {
         _ descriptors: [Descriptor], from source: Repository, to target: Repository,
         _ moved: @escaping @Sendable (Int) -> Void
     ) async throws {
-        // What lies elsewhere (Windows' base layers) stays there.
+        // Blobs stored elsewhere (Windows' base layers) stay there.
         let own = descriptors.filter(\.urls.isEmpty)
         _ = try await own.concurrentMap(limit: blobsAtOnce) { descriptor throws(RegistryError) in
             try await registry.copyBlob(

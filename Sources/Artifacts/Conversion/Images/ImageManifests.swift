@@ -1,14 +1,14 @@
 public import Artifacts
 public import Registry
 
-/// The manifests that a reference stands for, one for each platform.
+/// The manifests of a reference, one for each platform.
 public struct ImageManifests: Sendable {
     public let repository: Repository
     public let manifests: [Manifest]
-    /// What each is for; `nil` when the reference stands for one image, not for an index.
+    /// The platform of each; `nil` if the reference names a single image, not an index.
     public let platforms: [Platform]?
 
-    /// Of an index, those that are for Linux: an index's attestations are not.
+    /// Resolves a reference. Of an index it takes the manifests for Linux, which excludes attestations.
     ///
     /// - Throws: an ``ArtifactError`` for an index without one, `RegistryError` for everything else.
     public init(_ reference: ImageReference, _ client: RegistryClient) async throws {
@@ -36,7 +36,7 @@ public struct ImageManifests: Sendable {
         }
     }
 
-    /// Refuses what can be listed but not converted.
+    /// Throws for manifests that can be listed but not converted.
     public func checkAreImages() throws(ArtifactError) {
         for manifest in manifests {
             let name = "\(repository)@\(manifest.digest)"

@@ -7,11 +7,11 @@ public import Registry
 public import Streaming
 import SystemPackage
 
-/// Writes an image anew in a format that nodes and tools of others can stream, beside the one that it is made of.
+/// Converts an image to a format that other nodes and tools can stream. The result is stored beside the original.
 ///
-/// It has another digest than that, but says of which image it is made: it refers to it. The same image gives the same bytes.
+/// The result has another digest, and refers to the original. The same image gives the same bytes.
 public struct ImageReencoder: Sendable {
-    /// Bytes of the old layers that are done with.
+    /// The number of processed bytes of the old layers.
     public struct Progress: Sendable {
         public var bytes: UInt64 = 0
         public var totalBytes: UInt64 = 0
@@ -19,24 +19,29 @@ public struct ImageReencoder: Sendable {
 
     /// One image of one platform.
     public struct Result: Sendable {
-        /// Of the manifest that it was made of, and of its own.
+        /// The digest of the original manifest.
         public let source: Digest
         public let digest: Digest
         public let layers: Int
-        /// Bytes of its layers.
+        /// The size of its layers in bytes.
         public let size: UInt64
     }
 
-    /// Says of a manifest what it was made of; for those whose target is another repository, where nothing can be referred to.
+    /// The annotation with the original's digest, for a target in another repository, where a manifest cannot refer to
+    /// the original.
     static let sourceAnnotation = "io.rivulet.reencoded.source"
 
     private let registry: RegistryClient
     private let layers: LayerReencoder
 
+    /// Creates a converter.
+    ///
     /// - Parameters:
-    ///   - workers: where layers are decoded and compressed; it must be running.
-    ///   - cores: threads that it has.
-    ///   - scratch: where a layer's archive is put meanwhile, and the new layer: as many bytes as they have.
+    ///   - registry: the client of both registries.
+    ///   - workers: the running pool that decodes and compresses layers.
+    ///   - cores: the number of its threads.
+    ///   - format: the format of the result.
+    ///   - scratch: the directory for temporary files: a layer's archive and the new layer.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, cores: Int, format: ReencodedFormat,
         scratch: String = "/var/tmp"
@@ -47,11 +52,13 @@ public struct ImageReencoder: Sendable {
             registry: registry, workers: workers, format: format, scratch: scratch, batchesAtOnce: 2 * max(1, cores))
     }
 
-    /// Writes all platforms of an image.
+    /// Converts all platforms of an image.
     ///
     /// - Parameters:
-    ///   - target: where to; with a tag.
-    ///   - profile: what a start reads: these files come first, and are marked to be prefetched.
+    ///   - image: the manifests of the image.
+    ///   - target: the result's reference, with a tag.
+    ///   - profile: the reads of a start: these files come first and are marked for prefetch.
+    ///   - report: called occasionally, from any task.
     public func reencode(
         _ image: ImageManifests, to target: ImageReference, profile: Profile? = nil,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
@@ -66,7 +73,7 @@ public struct ImageReencoder: Sendable {
                 })
         }
         do {
-            // Platforms share layers now and then.
+            // Platforms occasionally share layers.
             var made: [Digest: LayerReencoder.Result] = [:]
             var results: [Result] = []
             var written: [(descriptor: Descriptor, bytes: [UInt8])] = []
@@ -83,20 +90,20 @@ public struct ImageReencoder: Sendable {
         } catch let error as ArtifactError {
             throw error
         } catch let error as RegistryError {
-            throw ArtifactError(registry: error, "\(image.repository) cannot be written anew as \(target)")
+            throw ArtifactError(registry: error, "cannot convert \(image.repository) to \(target)")
         } catch let error as LayerFormatError {
             throw ArtifactError(layer: error, "\(image.repository)")
         } catch let error as Errno {
             throw ArtifactError(
                 .internal,
-                "\(image.repository) cannot be written anew: the scratch directory \(layers.scratch): \(error): it takes a "
-                    + "layer's archive and the new layer; name another (--scratch)", cause: error)
+                "cannot convert \(image.repository): the scratch directory \(layers.scratch): \(error): it needs room for a "
+                    + "layer's archive and the new layer; choose another --scratch", cause: error)
         } catch {
-            throw ArtifactError(.internal, "\(image.repository) cannot be written anew: \(error)", cause: error)
+            throw ArtifactError(.internal, "cannot convert \(image.repository): \(error)", cause: error)
         }
     }
 
-    /// Gives the tag to the one manifest that there is, or to an index of all.
+    /// Tags the single manifest, or an index of all.
     private func tag(
         _ target: ImageReference, _ written: [(descriptor: Descriptor, bytes: [UInt8])], _ platforms: [Platform]?
     ) async throws {
@@ -115,7 +122,7 @@ public struct ImageReencoder: Sendable {
     ) async throws -> (Descriptor, bytes: [UInt8], size: UInt64) {
         let (old, diffIDs) = try await registry.configuration(of: manifest, in: source)
         var paths = profile.map(Self.paths) ?? []
-        // From the top: a file that an upper layer has is not needed from one below.
+        // From the top: a file in an upper layer is not needed from a lower one.
         for (layer, diffID) in zip(manifest.layers, diffIDs).reversed() {
             if made[layer.digest] != nil {
                 read(Int(clamping: layer.size))
@@ -124,7 +131,7 @@ public struct ImageReencoder: Sendable {
             guard [.tar, .gzip, .zstd].contains(layer.packing) else {
                 throw ArtifactError(
                     .unsupportedMediaType,
-                    "layer \(layer.digest) is of the kind \(layer.mediaType), which cannot be written anew")
+                    "layer \(layer.digest) has the type \(layer.mediaType), which cannot be converted")
             }
             let result = try await layers.reencode(
                 layer, diffID: diffID, from: source, to: target, first: paths, read)
@@ -157,17 +164,17 @@ public struct ImageReencoder: Sendable {
         return (descriptor, bytes, new.reduce(0) { $0 + $1.descriptor.size })
     }
 
-    /// The files of a profile, each once.
+    /// Returns the files of a profile, each once.
     private static func paths(_ profile: Profile) -> [[UInt8]] {
         var seen: Set<[UInt8]> = []
         return profile.entries.map(\.path).filter { seen.insert($0).inserted }
     }
 
-    /// An image's configuration with other layers; all else stays as it is.
+    /// Returns an image's configuration with other layers and all else unchanged.
     private static func configuration(_ old: [UInt8], diffIDs: [Digest]) throws -> [UInt8] {
         var document = try JSONDecoder().decode([String: JSONValue].self, from: Data(old))
         guard case .object(var rootfs) = document["rootfs"] else {
-            throw ArtifactError(.badLayer, "the image's configuration names no layers")
+            throw ArtifactError(.badLayer, "the image's configuration has no layers")
         }
         rootfs["diff_ids"] = .array(diffIDs.map { .string("\($0)") })
         document["rootfs"] = .object(rootfs)

@@ -6,21 +6,21 @@ import Linux
 import NIOPosix
 import Registry
 
-/// Copies a layer that can only be decoded from its start (one large zstd frame, as BuildKit pushes them) into one that can be
-/// decoded in pieces: the same archive in a zstd frame for every ``LayerScanner/span`` bytes of it.
+/// Copies a layer that can only be decoded from its start (one large zstd frame, as BuildKit pushes) into one that can
+/// be decoded in pieces: the same archive with a zstd frame for every ``LayerScanner/span`` bytes.
 struct LayerCopier {
-    /// As in layers that are written anew for others.
+    /// The same as for layers converted for others.
     private static let level: Int32 = 9
-    /// Frames that are compressed in one go.
+    /// The number of frames compressed at once.
     private static let framesAtOnce = 4
 
     let registry: RegistryClient
     let workers: NIOThreadPool
     let scratch: String
 
-    /// Reads a layer and pushes its copy beside it; gives the copy, and the index by which the layer is read from it.
+    /// Reads a layer and pushes its copy beside it. Returns the copy, and its index of the layer.
     ///
-    /// - Parameter read: called with bytes of the layer as they are done with.
+    /// - Parameter read: called with the number of processed bytes of the layer.
     func copy(
         _ layer: Descriptor, diffID: Digest, in repository: Repository, _ read: @escaping @Sendable (Int) -> Void
     ) async throws -> (descriptor: Descriptor, indexed: IndexedLayer) {

@@ -7,25 +7,25 @@ import NIOPosix
 import Registry
 import SystemPackage
 
-/// Writes one layer anew, in a format that nodes of others can stream.
+/// Converts one layer to a format that other nodes can stream.
 ///
-/// The archive is put into a file first, since the files that a start needs come first in the new one, and is then compressed
-/// member by member on all cores. In memory is what the cores work at.
+/// The archive is first stored in a file, because the files of a start come first in the result. It is then compressed
+/// member by member on all cores. Memory holds only the batches in progress.
 struct LayerReencoder {
-    /// A layer in the new format, in the registry.
+    /// A layer of the new format in the registry.
     struct Result {
         let descriptor: Descriptor
         let diffID: Digest
-        /// Those of the paths that a start needs which are in it.
+        /// The start's files that it contains.
         let found: Set<[UInt8]>
     }
 
-    /// Bytes of a file in a member: a reader of any of them fetches all. Four times that is what stargz-snapshotter's own
-    /// converter takes.
+    /// The most bytes of a file in a member: a reader of any of them fetches all. stargz-snapshotter's own converter
+    /// uses four times as many.
     private static let chunkSize = 1 << 20
-    /// Of what is compressed in one go, at least.
+    /// The least number of bytes compressed at once.
     private static let batchSize = 1 << 20
-    /// As docker and buildkit do; 9 takes twice the time for half a percent.
+    /// The level of docker and buildkit; 9 takes twice the time for half a percent.
     private static let gzipLevel: Int32 = 6
     private static let zstdLevel: Int32 = 9
     private static let uncompressedSizeAnnotation = "io.containers.estargz.uncompressed-size"
@@ -34,14 +34,18 @@ struct LayerReencoder {
     let workers: NIOThreadPool
     let format: ReencodedFormat
     let scratch: String
-    /// Batches that are worked at side by side.
+    /// The number of batches in progress.
     let batchesAtOnce: Int
 
-    /// Reads a layer from `source` and pushes it to `target`.
+    /// Reads a layer from `source` and pushes the result to `target`.
     ///
     /// - Parameters:
-    ///   - first: paths of files that a start needs; see `EstargzPlan`.
-    ///   - read: called with bytes of the old layer as they are done with.
+    ///   - layer: the layer to read.
+    ///   - diffID: the digest of its archive.
+    ///   - source: the repository of the layer.
+    ///   - target: the repository of the result.
+    ///   - first: the paths of a start's files; see `EstargzPlan`.
+    ///   - read: called with the number of processed bytes of the old layer.
     func reencode(
         _ layer: Descriptor, diffID: Digest, from source: Repository, to target: Repository, first: [[UInt8]],
         _ read: @escaping @Sendable (Int) -> Void
@@ -67,7 +71,7 @@ struct LayerReencoder {
 
     // MARK: - Writing
 
-    /// Compresses members batch by batch, so many at once, and writes them in their order.
+    /// Compresses members in concurrent batches, and writes them in order.
     private func write(_ plan: EstargzPlan, _ archive: ScratchFile, _ writer: BlobWriter) async throws {
         let batches = Self.batches(plan)
         let format = format
@@ -92,7 +96,7 @@ struct LayerReencoder {
 
     private struct CompressedMember: Sendable {
         let bytes: [UInt8]
-        /// What they were made of.
+        /// The uncompressed bytes.
         let raw: [UInt8]
         let chunkDigest: Digest?
 
@@ -122,7 +126,7 @@ struct LayerReencoder {
         }
     }
 
-    /// The blob as it grows.
+    /// The blob under construction.
     private final class BlobWriter: Sendable {
         private struct State {
             var blob: GrowingBlob
@@ -144,7 +148,7 @@ struct LayerReencoder {
             }
         }
 
-        /// - Parameter raw: what it adds to the archive.
+        /// - Parameter raw: its bytes in the archive.
         private func put(_ bytes: [UInt8], raw: [UInt8] = [], _ state: inout State) throws {
             try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)
@@ -168,7 +172,7 @@ struct LayerReencoder {
                     let place = ByteRange(offset: start + UInt64(SkippableFrame.headerSize), end: state.blob.size)
                     try put(ZstdChunkedFooter.frame(toc: place, tocSize: UInt64(toc.count)), &state)
                     let position = "\(place.offset):\(place.count):\(toc.count):1"
-                    // By the name that stargz-snapshotter gives it alone: podman, which goes by the other, wants tar-split too.
+                    // Only under stargz-snapshotter's name: podman, which uses the other, also requires tar-split.
                     annotations["io.containers.zstd-chunked.manifest-checksum"] = "\(Digest.of(compressed))"
                     annotations["io.containers.zstd-chunked.manifest-position"] = position
                 }

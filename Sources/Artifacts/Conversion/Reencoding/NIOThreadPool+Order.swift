@@ -1,7 +1,7 @@
 import NIOPosix
 
 extension NIOThreadPool {
-    /// Makes `count` things, so many at once, and has `use` called with each in the order of their numbers, one at a time.
+    /// Computes `count` values concurrently, and calls `use` with each in order, one at a time.
     func inOrder<Made: Sendable>(
         _ count: Int, atOnce: Int, make: @escaping @Sendable (Int) throws -> Made,
         use: @escaping @Sendable (Made) throws -> Void

@@ -1,11 +1,11 @@
-/// A format of layers that nodes and tools of others can stream, and that an image can be written in anew.
+/// A layer format that other nodes and tools can stream, and a target of conversions.
 public enum ReencodedFormat: String, Sendable, CaseIterable {
     /// stargz-snapshotter's gzip format.
     case estargz
-    /// Its zstd format, which is not that of podman.
+    /// Its zstd format, which differs from podman's.
     case zstdChunked = "zstd:chunked"
 
-    /// What is added to the tag of an image that has no other name in this format.
+    /// The default suffix for the tag of an image in this format.
     public var tagSuffix: String {
         switch self {
         case .estargz: "-esgz"

@@ -6,9 +6,9 @@ import NIOPosix
 import Registry
 
 extension RegistryClient {
-    /// Puts the archive of a layer into a file; gives what is in it, and how large it is.
+    /// Stores the archive of a layer in a file. Returns its listing and size.
     ///
-    /// - Parameter read: called with bytes of the layer as they are done with.
+    /// - Parameter read: called with the number of processed bytes of the layer.
     func storeArchive(
         of layer: Descriptor, diffID: Digest, in repository: Repository, _ file: ScratchFile, _ workers: NIOThreadPool,
         _ read: @Sendable (Int) -> Void
@@ -24,7 +24,7 @@ extension RegistryClient {
                 guard found.diffID == diffID else {
                     throw ArtifactError(
                         .badLayer,
-                        "layer \(layer.digest) of \(repository) unpacks to \(found.diffID), and the image says \(diffID)"
+                        "layer \(layer.digest) of \(repository) unpacks to \(found.diffID), but the image names \(diffID)"
                     )
                 }
                 return (found.entries, state.size)
@@ -32,7 +32,7 @@ extension RegistryClient {
         }
     }
 
-    /// Pushes a blob that lies in a file.
+    /// Pushes a blob from a file.
     func push(
         _ blob: Descriptor, in file: ScratchFile, to repository: Repository, _ workers: NIOThreadPool
     ) async throws(RegistryError) {
@@ -52,7 +52,7 @@ private struct StoredArchive {
     let listing: ArchiveListing
     let file: ScratchFile
     private(set) var size: UInt64 = 0
-    /// What has been decoded and not been written.
+    /// The decoded bytes that are not written yet.
     private var made: [UInt8] = []
 
     init(listing: ArchiveListing, file: ScratchFile) {

@@ -4,11 +4,11 @@ import Linux
 import Registry
 import SystemPackage
 
-/// A file that several threads read and write at once, each at places of its own. It is closed when nobody has it any more.
+/// A file that several threads read and write concurrently, each at its own positions. The last reference closes it.
 final class ScratchFile: Sendable {
-    /// Bytes that are left free on the file system, at least: others use it, too.
+    /// The least free bytes to leave on the file system: others use it, too.
     private static let reserve: UInt64 = 1 << 30
-    /// So often it is looked at how many there are.
+    /// The bytes between two checks of the free space.
     private static let interval: UInt64 = 64 << 20
 
     private let owner: OwnedDescriptor
@@ -19,22 +19,22 @@ final class ScratchFile: Sendable {
         self.path = path
     }
 
-    /// - Throws: ``ArtifactError`` when the file, which has become `size` bytes long with the last `count`, is too large for where it is: a
-    ///   few megabytes of a layer may decode to terabytes.
+    /// - Throws: ``ArtifactError`` if the file, which has grown to `size` bytes with the last `count`, exceeds the
+    ///   available space: a few megabytes of a layer may decode to terabytes.
     func checkRoom(_ size: UInt64, after count: Int) throws {
         guard size / Self.interval != (size - UInt64(count)) / Self.interval else { return }
         guard try Sys.statfs(path).availableBytes >= Self.reserve else {
             throw ArtifactError(
                 .internal,
-                "there is no room for a layer of more than \(size) bytes at \(path): choose another --scratch")
+                "no room for a layer of more than \(size) bytes at \(path): choose another --scratch")
         }
     }
 
-    /// - Throws: `Errno`, or ``ArtifactError`` when the file ends before the range does.
+    /// - Throws: `Errno`, or ``ArtifactError`` if the file ends before the range.
     func read(_ range: ByteRange) throws -> [UInt8] {
         let bytes = try Sys.pread(owner.raw, count: Int(range.count), at: range.offset)
         guard bytes.count == Int(range.count) else {
-            throw ArtifactError(.internal, "the scratch file of a layer is shorter than it was")
+            throw ArtifactError(.internal, "the scratch file of a layer was truncated")
         }
         return bytes
     }
@@ -46,7 +46,7 @@ final class ScratchFile: Sendable {
     }
 }
 
-/// The blob of a layer that is written anew, as it grows in a file.
+/// The blob of a converted layer, as it grows in a file.
 struct GrowingBlob {
     let file: ScratchFile
     private(set) var size: UInt64 = 0
@@ -62,7 +62,7 @@ struct GrowingBlob {
         bytes.withUnsafeBytes { hasher.update($0) }
     }
 
-    /// To be called once, when nothing more is appended.
+    /// Returns the descriptor. Call it once, after the last append.
     mutating func finish(_ mediaType: String, _ annotations: [String: String] = [:]) -> Descriptor {
         Descriptor(mediaType: mediaType, digest: hasher.finish(), size: size, annotations: annotations)
     }

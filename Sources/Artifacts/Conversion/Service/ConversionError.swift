@@ -1,17 +1,17 @@
 public import Base
 
-/// What the conversion service refuses, or cannot do. What goes wrong with a conversion is in its operation.
+/// An error of the conversion service. A failed conversion is reported in its operation instead.
 public struct ConversionError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// The question makes no sense.
+        /// The request is malformed.
         case invalid
-        /// There is no such operation, or no such repository.
+        /// The operation or repository does not exist.
         case notFound
-        /// The service has been told not to.
+        /// The service is configured to refuse it.
         case refused
-        /// It has ended already.
+        /// The operation has already ended.
         case isOver
-        /// The database failed, or is another program's.
+        /// The database failed, or belongs to another program.
         case storage
     }
 

@@ -1,7 +1,7 @@
 import Artifacts
 import Registry
 
-/// One conversion of one image, from the question to the answer. Its JSON is what the service's API gives.
+/// One conversion of one image. Its JSON is the format of the service's API.
 public struct ConversionOperation: Codable, Sendable, Equatable {
     public enum State: String, Codable, Sendable, CaseIterable {
         case notStarted = "NotStarted"
@@ -10,11 +10,11 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
         case failed = "Failed"
         case canceled = "Canceled"
 
-        /// Whether nothing more happens.
+        /// True if it has ended.
         public var isOver: Bool { self != .notStarted && self != .running }
     }
 
-    /// Why one failed.
+    /// The reason of a failure.
     public struct Failure: Codable, Sendable, Equatable {
         /// One of ``ConversionOperation/code(of:)``.
         public let code: String
@@ -25,12 +25,12 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
     public let id: String
     /// With the registry's host.
     public let repository: String
-    /// As it was asked for, completed.
+    /// The requested reference, completed.
     public let image: String
     public internal(set) var state: State
     /// In percent.
     public internal(set) var progress: Int
-    /// Digests of the artifacts, one for each platform, when it has succeeded.
+    /// The digests of the artifacts, one for each platform, after success.
     public internal(set) var artifacts: [String]
     public internal(set) var error: Failure?
     /// Seconds since 1970.
@@ -38,7 +38,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
     /// See ``created``.
     public internal(set) var changed: Int64
 
-    /// The code for what went wrong: those that Azure Container Registry's conversion has, and no others.
+    /// Returns the code of an error, one of those of Azure Container Registry's conversion.
     static func code(of error: any Error) -> String {
         guard let error = error as? ArtifactError else {
             return (error as? RegistryError)?.code == .notFound ? "RESOURCE_NOT_FOUND" : "UNKNOWN_ERROR"
@@ -54,7 +54,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
     }
 }
 
-/// Whether images of a repository are converted when they are pushed.
+/// The automatic conversion setting of a repository.
 public struct RepositoryStreaming: Codable, Sendable, Equatable {
     /// With the registry's host.
     public let repository: String

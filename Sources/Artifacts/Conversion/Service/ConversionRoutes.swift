@@ -3,17 +3,17 @@ import FoundationEssentials
 public import HTTPAPI
 import Streaming
 
-/// What the conversion service answers; ``OpenAPI`` describes it for clients.
+/// The routes of the conversion service; ``OpenAPI`` describes them for clients.
 public struct ConversionRoutes: Sendable {
-    /// Larger bodies are refused, in bytes.
+    /// The largest accepted body, in bytes.
     public static let maximumBody = ProfileFile.maximumSize
-    /// All but profiles have less: a notification of a thousand events is smaller.
+    /// The limit for everything but profiles: a notification of a thousand events is smaller.
     private static let maximumQuestion = 1 << 20
 
     private let service: ConversionService
     private let token: [UInt8]?
 
-    /// - Parameter token: what requests have to show (`Authorization: Bearer …`); `nil` for everybody's.
+    /// - Parameter token: the bearer token that requests must carry (`Authorization: Bearer …`); `nil` allows all.
     public init(_ service: ConversionService, token: String?) {
         self.service = service
         self.token = token.map { Array($0.utf8) }
@@ -21,7 +21,7 @@ public struct ConversionRoutes: Sendable {
 
     public func answer(_ request: HTTPRequest) async -> HTTPAnswer {
         if request.path == ["healthz"], request.isRead { return .text(200, "ok") }
-        guard isAllowed(request) else { return .text(401, "a token is wanted: Authorization: Bearer …") }
+        guard isAllowed(request) else { return .text(401, "token required: Authorization: Bearer …") }
         do {
             guard let answer = try await route(request) else {
                 return .text(404, "there is no \(request.method) of this path: see /v1/openapi.json")
@@ -75,10 +75,10 @@ public struct ConversionRoutes: Sendable {
             }
             let operation = try await service.learn(file, of: request.query["image"] ?? "")
             return try operation.map { (operation) throws(ConversionError) in try json(202, operation) }
-                ?? .text(200, "it says nothing new")
+                ?? .text(200, "nothing new")
         case ("notifications", "POST") where rest.isEmpty:
             service.takeNote(of: try PushNotification.events(in: request.body))
-            return .text(202, "taken note of")
+            return .text(202, "accepted")
         default: return nil
         }
     }
@@ -92,7 +92,7 @@ public struct ConversionRoutes: Sendable {
         do {
             return try JSONDecoder().decode(type, from: Data(request.body))
         } catch {
-            throw ConversionError(.invalid, "the body is not what /v1/openapi.json says", cause: error)
+            throw ConversionError(.invalid, "the body does not match /v1/openapi.json", cause: error)
         }
     }
 
@@ -102,11 +102,11 @@ public struct ConversionRoutes: Sendable {
         do {
             return HTTPAnswer(status, "application/json", Array(try encoder.encode(value)))
         } catch {
-            throw ConversionError(.storage, "an answer cannot be encoded", cause: error)
+            throw ConversionError(.storage, "cannot encode the response", cause: error)
         }
     }
 
-    /// Compares all of what is shown, so that the time it takes says nothing.
+    /// Compares in constant time.
     private func isAllowed(_ request: HTTPRequest) -> Bool {
         guard let token else { return true }
         let given = request.headers["authorization"] ?? ""

@@ -7,20 +7,20 @@ public import Registry
 public import ServiceLifecycle
 public import Streaming
 
-/// Converts images of one registry when they are asked for, and those that are pushed to repositories that are switched on.
+/// Converts images of one registry on request, and images pushed to enabled repositories.
 ///
-/// What is done is in the registry, and doing it twice gives the same bytes: any number of services may run behind one
-/// registry. Conversions are run one after the other, as each uses all cores.
+/// All results are in the registry, and a repeated conversion gives the same bytes, so any number of services may run
+/// for one registry. Conversions run one after another, because each uses all cores.
 public final class ConversionService: Service {
     public struct Options: Sendable {
-        /// The registry's host, as it stands in references.
+        /// The registry's host, as in references.
         public var registry: String
-        /// How often the tags of active repositories are looked at for what was pushed and not told of.
+        /// The interval between polls of enabled repositories' tags, for pushes without a notification.
         public var pollInterval: Duration = .seconds(300)
         public var signer: ArtifactSigner?
-        /// Make startup packs of what nodes report.
+        /// Build startup packs from nodes' reports.
         public var acceptsProfiles = false
-        /// An image gets a new pack no sooner than so long after the one before.
+        /// The least time between two packs of an image.
         public var packInterval: Duration = .seconds(3600)
 
         public init(registry: String) {
@@ -33,9 +33,9 @@ public final class ConversionService: Service {
         var percent = 0
     }
 
-    /// Notifications that wait; of more the oldest are forgotten, and found when tags are looked at.
+    /// The most waiting notifications. Beyond it the oldest are dropped; polling finds their images.
     private static let maximumNotifications = 1000
-    /// Tags of one repository that are looked at.
+    /// The most tags of one repository to look at.
     private static let maximumTags = 10_000
 
     private let options: Options
@@ -51,7 +51,7 @@ public final class ConversionService: Service {
     private let notifications: AsyncStream<[PushNotification]>
     private let notify: AsyncStream<[PushNotification]>.Continuation
 
-    /// - Parameter workers: where layers are decoded and the database is asked; it must be running.
+    /// - Parameter workers: the running pool for decoding layers and querying the database.
     public init(
         _ options: Options, registry: RegistryClient, store: ConversionStore, workers: NIOThreadPool,
         cores: Int, clock: any TimeSource = .system, logger: Logger
@@ -70,7 +70,7 @@ public final class ConversionService: Service {
             of: [PushNotification].self, bufferingPolicy: .bufferingNewest(Self.maximumNotifications))
     }
 
-    /// Works until it is told to stop. What is under way then is begun anew when it runs again.
+    /// Works until it is told to stop. An unfinished conversion starts over in the next run.
     public func run() async throws {
         for id in try await stored({ try $0.unfinished() }) { queue.yield(id) }
         try await withGracefulShutdownHandler {
@@ -90,7 +90,7 @@ public final class ConversionService: Service {
 
     // MARK: - Operations
 
-    /// Has an image converted; gives the operation that is under way for it, if there is one.
+    /// Starts the conversion of an image. Returns the operation in progress for it, if there is one.
     public func start(_ image: String) async throws(ConversionError) -> ConversionOperation {
         let reference = try reference(image)
         return try await start(reference)
@@ -106,12 +106,12 @@ public final class ConversionService: Service {
 
     public func operation(_ id: String) async throws(ConversionError) -> ConversionOperation {
         guard let found = try await stored({ try $0.find(id) }) else {
-            throw ConversionError(.notFound, "there is no operation \(id.prefix(100))")
+            throw ConversionError(.notFound, "no operation \(id.prefix(100))")
         }
         return shown(found)
     }
 
-    /// The newest first; of one repository or one image, or all.
+    /// Returns operations, the newest first: of one repository, of one image, or all.
     public func operations(
         repository: String? = nil, image: String? = nil
     ) async throws(ConversionError) -> [ConversionOperation] {
@@ -122,18 +122,18 @@ public final class ConversionService: Service {
         }.map(shown)
     }
 
-    /// Stops a conversion; one that is under way is stopped when this returns, or soon after.
+    /// Cancels a conversion. A running one stops before this returns, or soon after.
     public func cancel(_ id: String) async throws(ConversionError) -> ConversionOperation {
         let before = try await operation(id)
         guard !before.state.isOver else {
-            throw ConversionError(.isOver, "operation \(id) is over: \(before.state.rawValue)")
+            throw ConversionError(.isOver, "operation \(id) has ended: \(before.state.rawValue)")
         }
         let after = try await stored { try $0.change(id) { $0.state = .canceled } }
         running.withLock { $0[id]?.task.cancel() }
         return after ?? before
     }
 
-    /// With how far it is now.
+    /// Returns the operation with its current progress.
     private func shown(_ operation: ConversionOperation) -> ConversionOperation {
         guard operation.state == .running, let percent = running.withLock({ $0[operation.id]?.percent }) else {
             return operation
@@ -149,7 +149,7 @@ public final class ConversionService: Service {
 
     private func convert(_ id: String) async {
         do {
-            // Who stops it finds it here before it says that it runs.
+            // A cancellation finds the task here before the operation is marked as running.
             let task = running.withLock { running in
                 let task = Task { try await self.begin(id) }
                 running[id] = Running(task: task)
@@ -161,7 +161,7 @@ public final class ConversionService: Service {
                 task.cancel()
             }
             running.withLock { $0[id] = nil }
-            // The service stops: it is done again when it runs again.
+            // The service is stopping: the next run repeats it.
             if Task.isShuttingDownGracefully || Task.isCancelled { return }
             let ended = try await stored {
                 try $0.change(id) { operation in
@@ -178,17 +178,17 @@ public final class ConversionService: Service {
                 }
             }
             logger.info(
-                "conversion is over",
+                "conversion ended",
                 metadata: [
                     "image": "\(ended?.image ?? id)", "state": "\(ended?.state.rawValue ?? "")",
                     "error": "\(ended?.error?.message ?? "")",
                 ])
         } catch {
-            logger.error("a conversion cannot be written down", metadata: ["id": "\(id)", "error": "\(error)"])
+            logger.error("failed to record a conversion", metadata: ["id": "\(id)", "error": "\(error)"])
         }
     }
 
-    /// Says that it runs, unless it has been stopped, and does it.
+    /// Marks the operation as running, unless it was canceled, and runs it.
     private func begin(_ id: String) async throws -> [String] {
         let started = try await stored {
             try $0.change(id) { if $0.state == .notStarted { $0.state = .running } }
@@ -197,7 +197,7 @@ public final class ConversionService: Service {
         return try await convert(try reference(started.image), id)
     }
 
-    /// Makes the artifact of each platform; gives their digests.
+    /// Creates the artifact of each platform and returns their digests.
     private func convert(_ reference: ImageReference, _ id: String) async throws -> [String] {
         let image = try await ImageManifests(reference, registry)
         try image.checkAreImages()
@@ -211,7 +211,7 @@ public final class ConversionService: Service {
             let published = try await builder.publish(
                 image.repository, manifest, profile: known?.profile
             ) { progress in
-                // Never 100 before it is there. A pack is little beside the layers.
+                // Never 100 before it is complete. A pack is small beside the layers.
                 let bytes = progress.step == .pack ? size : progress.bytes
                 let percent = Int(min(99, (done + bytes) * 100 / total))
                 self.running.withLock { $0[id]?.percent = percent }
@@ -227,23 +227,24 @@ public final class ConversionService: Service {
 
     // MARK: - Profiles
 
-    /// A node says what a start of an image has read. Gives the operation that makes a pack of it, unless there is nothing new
-    /// in it, or the last pack is young: what is new comes into the next one then.
+    /// Records a node's report of a start's reads. Returns the operation that builds a pack of it, unless it has
+    /// nothing new or the last pack is recent: the next pack then includes it.
     ///
-    /// - Throws: `refused` when profiles are not wanted, `notFound` for an image of a repository that is not switched on.
+    /// - Throws: `refused` if the service does not accept profiles, `notFound` for an image of a repository that is not
+    ///   enabled.
     public func learn(
         _ file: ProfileFile, of image: String
     ) async throws(ConversionError) -> ConversionOperation? {
         guard options.acceptsProfiles else {
-            throw ConversionError(.refused, "this service takes no profiles: it runs without --accept-profiles")
+            throw ConversionError(.refused, "this service does not accept profiles: start it with --accept-profiles")
         }
         let reference = try reference(image)
         guard let manifest = reference.digest else {
-            throw ConversionError(.invalid, "\(image.prefix(300)): the image of a profile is named by its digest")
+            throw ConversionError(.invalid, "\(image.prefix(300)): a profile's image needs a digest")
         }
         let repository = "\(reference.repository)"
         guard try await stored({ try $0.isStreaming(repository) }) else {
-            throw ConversionError(.notFound, "\(repository) is not switched on")
+            throw ConversionError(.notFound, "\(repository) is not enabled")
         }
         let known = try await stored { store throws(ConversionError) in
             try store.learn(repository, "\(manifest)") { old in
@@ -257,10 +258,11 @@ public final class ConversionService: Service {
         return try await start(ImageReference(repository: reference.repository, digest: manifest))
     }
 
-    /// An entry that was not read in this many reports in a row is dropped: nodes run an image in different ways.
+    /// The number of consecutive reports without a read after which an entry is dropped: nodes run an image in
+    /// different ways.
     private static let toleratedUnread: UInt8 = 8
 
-    /// Whether a new pack would be worth its making: one is missing, or a twentieth of its bytes would be others.
+    /// Returns true if a new pack is worthwhile: none exists, or a twentieth of its bytes would differ.
     private func isDue(_ profile: ConversionStore.KnownProfile) -> Bool {
         guard let packed = profile.packed?.profile else { return true }
         let known = profile.known.profile
@@ -269,13 +271,13 @@ public final class ConversionService: Service {
         return changed * 20 >= max(1, known.byteCount) && .seconds(age) >= options.packInterval
     }
 
-    /// What a pack of the image is to be made of: what is known of it, or of another image of its repository.
+    /// Returns the reads for a pack of the image: its own known ones, or those of another image of its repository.
     private func profile(_ repository: Repository, _ manifest: Digest) async throws(ConversionError) -> ProfileFile? {
         guard options.acceptsProfiles else { return nil }
         return try await stored { try $0.profile("\(repository)", of: "\(manifest)") }?.known
     }
 
-    /// Has packs made that were not due when their profiles changed.
+    /// Builds the packs that were not due when their profiles changed.
     private func refreshPacks() async throws(ConversionError) {
         guard options.acceptsProfiles else { return }
         for (repository, manifest, profile) in try await stored({ try $0.changedProfiles() }) where isDue(profile) {
@@ -283,7 +285,7 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Deletes artifacts that nodes do not take any more: those with packs of the generations before the last. A node that
+    /// Deletes artifacts that nodes no longer use: those with packs before the last two generations. A node that
     /// resolves the image now may have found the last one.
     private func forgetBefore(_ artifact: StreamingArtifact, _ repository: Repository) async {
         guard artifact.generation > 2 else { return }
@@ -296,26 +298,26 @@ public final class ConversionService: Service {
             }
         } catch {
             logger.info(
-                "old artifacts stay",
+                "failed to delete old artifacts",
                 metadata: ["image": "\(repository)@\(artifact.subject.digest)", "error": "\(error)"])
         }
     }
 
     // MARK: - Repositories
 
-    /// Whether images that are pushed to it are converted.
+    /// Returns the automatic conversion setting of a repository.
     public func streaming(_ name: String) async throws(ConversionError) -> RepositoryStreaming {
         let repository = try repository(name)
         let isOn = try await stored { try $0.isStreaming("\(repository)") }
         return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
     }
 
-    /// All that are switched on.
+    /// Returns all enabled repositories.
     public func streaming() async throws(ConversionError) -> [RepositoryStreaming] {
         try await stored { try $0.streaming() }.map { RepositoryStreaming(repository: $0, streaming: true) }
     }
 
-    /// Has images converted that are pushed from now on, or no longer. What is there stays as it is.
+    /// Enables or disables automatic conversion for a repository. Existing images stay unchanged.
     public func setStreaming(_ name: String, _ isOn: Bool) async throws(ConversionError) -> RepositoryStreaming {
         let repository = try repository(name)
         if try await stored({ try $0.isStreaming("\(repository)") }) != isOn {
@@ -324,9 +326,9 @@ public final class ConversionService: Service {
                 do throws(RegistryError) {
                     tags = try await self.tags(repository)
                 } catch {
-                    // One to which nothing has been pushed is not known to the registry.
+                    // The registry does not know a repository before its first push.
                     guard error.code == .notFound else {
-                        throw ConversionError(.invalid, "the tags of \(repository) cannot be listed", cause: error)
+                        throw ConversionError(.invalid, "cannot list the tags of \(repository)", cause: error)
                     }
                 }
             }
@@ -335,7 +337,7 @@ public final class ConversionService: Service {
         return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
     }
 
-    /// Takes note of what a registry has told: it is acted on soon, so that the registry need not wait.
+    /// Queues a registry's notifications, so that the registry need not wait.
     public func takeNote(of notifications: [PushNotification]) {
         if !notifications.isEmpty { notify.yield(notifications) }
     }
@@ -345,12 +347,12 @@ public final class ConversionService: Service {
             do throws(ConversionError) {
                 try await receive(notifications)
             } catch {
-                logger.warning("a notification cannot be acted on", metadata: ["error": "\(error)"])
+                logger.warning("failed to process a notification", metadata: ["error": "\(error)"])
             }
         }
     }
 
-    /// Acts on what a registry has told.
+    /// Processes a registry's notifications.
     public func receive(_ notifications: [PushNotification]) async throws(ConversionError) {
         for notification in notifications {
             let repository = try repository(notification.repository)
@@ -366,7 +368,7 @@ public final class ConversionService: Service {
         }
     }
 
-    /// The image is deleted: so is what was made of it.
+    /// Deletes the artifact of a deleted image.
     private func forget(_ repository: Repository, _ image: Digest) async {
         do throws(RegistryError) {
             let found = try await registry.referrers(
@@ -374,12 +376,12 @@ public final class ConversionService: Service {
             for artifact in found {
                 try await registry.deleteReferrer(repository, digest: artifact.digest, subject: image)
                 logger.info(
-                    "the artifact of a deleted image is deleted",
+                    "deleted the artifact of a deleted image",
                     metadata: ["image": "\(repository)@\(image)", "artifact": "\(artifact.digest)"])
             }
         } catch {
             logger.warning(
-                "the artifact of a deleted image cannot be deleted",
+                "failed to delete the artifact of a deleted image",
                 metadata: ["image": "\(repository)@\(image)", "error": "\(error)"])
         }
     }
@@ -396,16 +398,17 @@ public final class ConversionService: Service {
                     }
                 } catch {
                     logger.warning(
-                        "the tags of a repository cannot be listed",
+                        "failed to list the tags of a repository",
                         metadata: ["repository": "\(name)", "error": "\(error)"])
                 }
             }
         }
     }
 
-    /// Converts what a tag is now, if it was something else when it was last looked at.
+    /// Converts a tag's current image, if it has changed since the last look.
     ///
-    /// - Parameter told: what a notification said that it is. distribution (2.8) tells of a manifest before the tag is set.
+    /// - Parameter told: the digest from a notification. distribution (2.8) notifies of a manifest before it sets the
+    ///   tag.
     private func look(_ repository: Repository, _ tag: String, told: Digest? = nil) async {
         let reference = ImageReference(repository: repository, tag: tag)
         do {
@@ -421,7 +424,7 @@ public final class ConversionService: Service {
             _ = try await start(ImageReference(repository: repository, tag: tag, digest: digest))
         } catch {
             logger.warning(
-                "what was pushed cannot be looked at", metadata: ["image": "\(reference)", "error": "\(error)"])
+                "failed to look at a pushed image", metadata: ["image": "\(reference)", "error": "\(error)"])
         }
     }
 
@@ -434,14 +437,14 @@ public final class ConversionService: Service {
         }
     }
 
-    /// The digests of all tags.
+    /// Returns the digests of all tags.
     private func tags(_ repository: Repository) async throws(RegistryError) -> [String: String] {
         var found: [String: String] = [:]
         for tag in try await registry.tags(repository, limit: Self.maximumTags) where Self.isImage(tag) {
             do throws(RegistryError) {
                 found[tag] = "\(try await registry.document(ImageReference(repository: repository, tag: tag)).digest)"
             } catch {
-                // Deleted a moment ago, or nothing that we understand.
+                // Just deleted, or not an image.
                 guard error.code == .notFound || error.code == .unsupportedManifest || error.code == .invalidManifest
                 else { throw error }
             }
@@ -449,14 +452,14 @@ public final class ConversionService: Service {
         return found
     }
 
-    /// Whether a tag is not one under which lists of referrers are kept.
+    /// Returns false for a tag that stores a list of referrers.
     private static func isImage(_ tag: String) -> Bool {
         !(tag.hasPrefix("sha256-") && tag.utf8.count >= 71)
     }
 
     // MARK: -
 
-    /// `name` with or without the registry's host.
+    /// Parses `name` with or without the registry's host.
     private func repository(_ name: String) throws(ConversionError) -> Repository {
         let reference = try reference(name)
         guard !name.contains("@"), !(name.split(separator: "/").last ?? "").contains(":") else {
@@ -471,7 +474,7 @@ public final class ConversionService: Service {
             return try ImageReference(parsing: whole)
         } catch {
             throw ConversionError(
-                .invalid, "\(name.prefix(300)) is no image of \(options.registry)", cause: error)
+                .invalid, "\(name.prefix(300)) is not an image of \(options.registry)", cause: error)
         }
     }
 
@@ -483,7 +486,7 @@ public final class ConversionService: Service {
         } catch let error as ConversionError {
             throw error
         } catch {
-            throw ConversionError(.storage, "the service is going down", cause: error)
+            throw ConversionError(.storage, "the service is shutting down", cause: error)
         }
     }
 }

@@ -2,18 +2,18 @@ import FoundationEssentials
 import GRDB
 import Streaming
 
-/// What the conversion service remembers: a SQLite database. Every method blocks on the disk.
+/// The conversion service's database (SQLite). Every method blocks on the disk.
 ///
-/// Nothing in it is needed for an artifact to be right: that is in the registry, where other services find it too.
+/// No artifact depends on it: those are in the registry, where other services find them, too.
 public final class ConversionStore: Sendable {
-    /// Operations that have ended and are kept; the oldest go first.
+    /// The number of ended operations to keep; the oldest are deleted first.
     static let keptOperations = 10_000
     /// `RivC`, in the header of every such database (SQLite's `application_id`).
     private static let applicationID: Int32 = 0x5269_7643
 
     private let queue: DatabaseQueue
 
-    /// Opens the database at `path`, which is made when it is not there; its directory must be.
+    /// Opens the database at `path`, and creates it if necessary. Its directory must exist.
     public init(path: String) throws(ConversionError) {
         do {
             var configuration = Configuration()
@@ -28,7 +28,7 @@ public final class ConversionStore: Sendable {
                 )
             }
             guard id == Self.applicationID || (id == 0 && tables == 0) else {
-                throw ConversionError(.storage, "\(path) is a database of another program: name another with --state")
+                throw ConversionError(.storage, "\(path) is a database of another program: choose another --state")
             }
             let migrator = Self.migrator()
             guard try !queue.read(migrator.hasBeenSuperseded) else {
@@ -42,7 +42,7 @@ public final class ConversionStore: Sendable {
         } catch let error as ConversionError {
             throw error
         } catch {
-            throw ConversionError(.storage, "\(path) cannot be opened", cause: error)
+            throw ConversionError(.storage, "cannot open \(path)", cause: error)
         }
     }
 
@@ -67,9 +67,9 @@ public final class ConversionStore: Sendable {
                     ) STRICT;
                     CREATE INDEX operation_image ON operation (image);
                     CREATE INDEX operation_repository ON operation (repository);
-                    -- Those that are switched on.
+                    -- The enabled ones.
                     CREATE TABLE repository (name TEXT PRIMARY KEY) STRICT;
-                    -- What each tag of an active repository was when it was last looked at.
+                    -- The digest of each tag of an enabled repository at the last look.
                     CREATE TABLE seen (
                         repository TEXT NOT NULL REFERENCES repository (name) ON DELETE CASCADE,
                         tag TEXT NOT NULL,
@@ -81,13 +81,13 @@ public final class ConversionStore: Sendable {
         migrator.registerMigration("2") { database in
             try database.execute(
                 sql: """
-                    -- What nodes have reported that starts of an image read.
+                    -- The reads of an image's starts, from nodes' reports.
                     CREATE TABLE profile (
                         repository TEXT NOT NULL REFERENCES repository (name) ON DELETE CASCADE,
                         manifest TEXT NOT NULL,
                         -- As files.
                         known BLOB NOT NULL,
-                        -- What the image's newest startup pack was made of.
+                        -- The profile of the image's newest startup pack.
                         packed BLOB,
                         -- Seconds since 1970.
                         packed_at INTEGER NOT NULL,
@@ -109,7 +109,7 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Operations
 
-    /// Adds an operation for `image`, or gives the one that is under way.
+    /// Adds an operation for `image`, or returns the one in progress.
     func add(repository: String, image: String) throws(ConversionError) -> (ConversionOperation, isNew: Bool) {
         try wrapping {
             try queue.write { database in
@@ -138,7 +138,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Writes down what has become of one, unless it has ended already. Gives what it is now.
+    /// Records a change of an operation, unless it has ended. Returns its current state.
     func change(
         _ id: String, _ body: (inout ConversionOperation) -> Void
     ) throws(ConversionError) -> ConversionOperation? {
@@ -171,7 +171,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// The newest first, at most a thousand; of one repository, or of one image, where that is given.
+    /// Returns at most a thousand operations, the newest first: of one repository or one image, if given.
     func operations(repository: String? = nil, image: String? = nil) throws(ConversionError) -> [ConversionOperation] {
         try wrapping {
             try queue.read {
@@ -186,7 +186,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// What had not ended when the service did, the oldest first; all of it has not started again.
+    /// Resets the unfinished operations of the previous run and returns them, the oldest first.
     func unfinished() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.write { database in
@@ -200,7 +200,7 @@ public final class ConversionStore: Sendable {
 
     private static func operation(_ row: Row) throws -> ConversionOperation {
         guard let state = ConversionOperation.State(rawValue: row["state"]) else {
-            throw ConversionError(.storage, "an operation is in a state that there is not")
+            throw ConversionError(.storage, "an operation has an unknown state")
         }
         let code: String? = row["error_code"]
         let artifacts: String = row["artifacts"]
@@ -223,7 +223,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Those whose images are converted when they are pushed.
+    /// Returns the enabled repositories.
     func streaming() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.read {
@@ -232,7 +232,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Switches a repository on, with what its tags are now, or off.
+    /// Enables a repository with its current tags, or disables it.
     func set(_ repository: String, streaming: Bool, tags: [String: String]) throws(ConversionError) {
         try wrapping {
             try queue.write { database in
@@ -244,7 +244,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Notes what a tag is now. True when it was something else, or nothing, before.
+    /// Records the current digest of a tag. Returns true if it has changed or is new.
     func see(_ repository: String, tag: String, digest: String) throws(ConversionError) -> Bool {
         try wrapping {
             try queue.write { database in
@@ -265,19 +265,19 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Profiles
 
-    /// Images of one repository of which profiles are kept; the oldest go first.
+    /// The number of images of one repository with a stored profile; the oldest are deleted first.
     private static let keptProfiles = 32
 
-    /// What is known of the starts of an image.
+    /// The known reads of an image's starts.
     struct KnownProfile {
         let known: ProfileFile
-        /// What its newest pack was made of; `nil` when none has been made.
+        /// The profile of its newest pack; `nil` without a pack.
         let packed: ProfileFile?
-        /// Seconds since 1970; 0 when none has been made.
+        /// Seconds since 1970; 0 without a pack.
         let packedAt: Int64
     }
 
-    /// What is known of an image, or else of the image of its repository that was reported last.
+    /// Returns the profile of an image, else that of its repository's last reported image.
     func profile(_ repository: String, of manifest: String) throws(ConversionError) -> KnownProfile? {
         try wrapping {
             try queue.read { database in
@@ -291,7 +291,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Images whose profiles are not what their packs were made of, and the repositories that they are in.
+    /// Returns the images whose profiles differ from those of their packs, with their repositories.
     func changedProfiles() throws(ConversionError) -> [(repository: String, manifest: String, profile: KnownProfile)] {
         try wrapping {
             try queue.read { database in
@@ -302,7 +302,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Changes what is known of an image.
+    /// Changes the profile of an image.
     func learn(
         _ repository: String, _ manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
     ) throws(ConversionError) -> KnownProfile? {
@@ -329,7 +329,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// A pack has been made of `profile`.
+    /// Records that a pack was built from `profile`.
     func packed(_ repository: String, _ manifest: String, _ profile: ProfileFile) throws(ConversionError) {
         try wrapping {
             let bytes = Data(try profile.encoded())

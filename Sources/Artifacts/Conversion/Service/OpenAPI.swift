@@ -1,4 +1,4 @@
-/// The description of the conversion service's API (OpenAPI 3.1), which it gives at `/v1/openapi.json`.
+/// The description of the conversion service's API (OpenAPI 3.1), served at `/v1/openapi.json`.
 public enum OpenAPI {
     public static let document = """
         {
@@ -6,19 +6,19 @@ public enum OpenAPI {
           "info": {
             "title": "Rivulet conversion service",
             "version": "1",
-            "description": "Makes streaming artifacts of the images of one registry, when they are asked for and when they are pushed."
+            "description": "Creates streaming artifacts for the images of one registry, on request and when they are pushed."
           },
           "security": [{"token": []}],
           "paths": {
             "/healthz": {
-              "get": {"summary": "Whether the service runs", "security": [], "responses": {"200": {"description": "It does"}}}
+              "get": {"summary": "Check that the service runs", "security": [], "responses": {"200": {"description": "It runs"}}}
             },
             "/v1/openapi.json": {
               "get": {"summary": "This description", "responses": {"200": {"description": "OpenAPI 3.1"}}}
             },
             "/v1/operations": {
               "get": {
-                "summary": "Conversions, the newest first, at most 1000",
+                "summary": "List conversions, the newest first, at most 1000",
                 "parameters": [
                   {"name": "repository", "in": "query", "schema": {"type": "string"}},
                   {"name": "image", "in": "query", "schema": {"type": "string"}}
@@ -27,7 +27,7 @@ public enum OpenAPI {
                   {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}}}}}, "400": {"$ref": "#/components/responses/Refused"}}
               },
               "post": {
-                "summary": "Converts an image; gives the operation that is under way for it, if there is one",
+                "summary": "Convert an image; returns the operation in progress for it, if there is one",
                 "requestBody": {"required": true, "content": {"application/json": {"schema": {
                   "type": "object", "required": ["image"],
                   "properties": {"image": {"type": "string", "examples": ["team/app:1.2"]}}}}}},
@@ -37,7 +37,7 @@ public enum OpenAPI {
             },
             "/v1/operations/{id}": {
               "get": {
-                "summary": "One conversion",
+                "summary": "Get a conversion",
                 "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
                 "responses": {"200": {"description": "The operation", "content": {"application/json": {"schema":
                   {"$ref": "#/components/schemas/Operation"}}}}, "404": {"$ref": "#/components/responses/Refused"}}
@@ -45,7 +45,7 @@ public enum OpenAPI {
             },
             "/v1/operations/{id}:cancel": {
               "post": {
-                "summary": "Stops a conversion",
+                "summary": "Cancel a conversion",
                 "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
                 "responses": {"200": {"description": "The operation", "content": {"application/json": {"schema":
                   {"$ref": "#/components/schemas/Operation"}}}}, "404": {"$ref": "#/components/responses/Refused"},
@@ -53,18 +53,18 @@ public enum OpenAPI {
               }
             },
             "/v1/repositories": {
-              "get": {"summary": "The repositories whose images are converted when they are pushed",
+              "get": {"summary": "List repositories with automatic conversion",
                 "responses": {"200": {"description": "Repositories", "content": {"application/json": {"schema":
                   {"type": "array", "items": {"$ref": "#/components/schemas/Repository"}}}}}}}
             },
             "/v1/repositories/{repository}": {
               "parameters": [{"name": "repository", "in": "path", "required": true, "schema": {"type": "string"},
                 "description": "May contain slashes"}],
-              "get": {"summary": "Whether images that are pushed to a repository are converted",
+              "get": {"summary": "Get the automatic conversion setting of a repository",
                 "responses": {"200": {"description": "The repository", "content": {"application/json": {"schema":
                   {"$ref": "#/components/schemas/Repository"}}}}}},
               "put": {
-                "summary": "Has images converted that are pushed from now on, or no longer",
+                "summary": "Enable or disable automatic conversion for a repository",
                 "requestBody": {"required": true, "content": {"application/json": {"schema": {
                   "type": "object", "required": ["streaming"], "properties": {"streaming": {"type": "boolean"}}}}}},
                 "responses": {"200": {"description": "The repository", "content": {"application/json": {"schema":
@@ -73,27 +73,27 @@ public enum OpenAPI {
             },
             "/v1/profiles": {
               "post": {
-                "summary": "Where nodes report what a start of an image has read, for its startup pack; only with --accept-profiles",
+                "summary": "Report the reads of an image's start, for its startup pack; only with --accept-profiles",
                 "parameters": [{"name": "image", "in": "query", "required": true, "schema": {"type": "string"},
-                  "description": "By digest, of a repository that is switched on"}],
-                "requestBody": {"required": true, "description": "A profile, as rivulet profile export writes it", "content": {"application/json": {}}},
-                "responses": {"200": {"description": "It says nothing new, or nothing that is acted on now"},
-                  "202": {"description": "The operation that makes a new pack", "content": {"application/json": {"schema":
+                  "description": "By digest, of an enabled repository"}],
+                "requestBody": {"required": true, "description": "A profile from rivulet profile export", "content": {"application/json": {}}},
+                "responses": {"200": {"description": "Nothing new, or nothing that is due now"},
+                  "202": {"description": "The operation that builds a new pack", "content": {"application/json": {"schema":
                   {"$ref": "#/components/schemas/Operation"}}}}, "400": {"$ref": "#/components/responses/Refused"},
                   "403": {"$ref": "#/components/responses/Refused"}, "404": {"$ref": "#/components/responses/Refused"}}
               }
             },
             "/v1/notifications": {
               "post": {
-                "summary": "Where registries tell what was pushed and deleted: distribution's, Harbor's and Azure Container Registry's formats",
+                "summary": "Notify of pushes and deletions, in the format of distribution, Harbor or Azure Container Registry",
                 "requestBody": {"required": true, "content": {"application/json": {}}},
-                "responses": {"202": {"description": "Taken note of"}, "400": {"$ref": "#/components/responses/Refused"}}
+                "responses": {"202": {"description": "Accepted"}, "400": {"$ref": "#/components/responses/Refused"}}
               }
             }
           },
           "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "responses": {"Refused": {"description": "One line that says why", "content": {"text/plain": {}}}},
+            "responses": {"Refused": {"description": "One line with the reason", "content": {"text/plain": {}}}},
             "schemas": {
               "Operation": {
                 "type": "object",

@@ -1,17 +1,17 @@
 public import Base
 import FoundationEssentials
 
-/// What a registry tells when something was pushed or deleted: the formats of distribution (and of Azure Container Registry,
-/// which has its fields in one object) and of Harbor.
+/// A registry's notification of a push or deletion: in the format of distribution (and of Azure Container Registry,
+/// which has its fields in one object) or of Harbor.
 ///
-/// Anybody may send one. Nothing is believed but that it is worth looking: what is converted is what the registry then has.
+/// Anybody may send one. It is only a hint to look: the service converts what the registry has then.
 public struct PushNotification: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
         case push
         case delete
     }
 
-    /// More events than this in one notification are not looked at.
+    /// The most events of one notification to look at.
     private static let maximumEvents = 1000
 
     public let action: Action
@@ -20,9 +20,9 @@ public struct PushNotification: Sendable, Equatable {
     public let tag: String?
     public let digest: Digest?
 
-    /// The events in a body that are of interest; empty when there are none.
+    /// Parses the relevant events of a body; empty if there are none.
     ///
-    /// - Throws: `invalid` when it is of no format that is known.
+    /// - Throws: `invalid` if the format is unknown.
     public static func events(in body: [UInt8]) throws(ConversionError) -> [PushNotification] {
         let decoder = JSONDecoder()
         let data = Data(body)
@@ -31,7 +31,7 @@ public struct PushNotification: Sendable, Equatable {
         }
         if let harbor = try? decoder.decode(Harbor.self, from: data) { return harbor.events }
         if let single = try? decoder.decode(Distribution.Event.self, from: data) {
-            // ACR sends `ping` when a webhook is tried out.
+            // ACR sends `ping` to test a webhook.
             return single.event.map { [$0] } ?? []
         }
         throw ConversionError(
@@ -61,7 +61,7 @@ public struct PushNotification: Sendable, Equatable {
 
             var event: PushNotification? {
                 let action: Action? = ["push": .push, "delete": .delete][action]
-                // Blobs are told of too, in registries that are set up so.
+                // Some registries are configured to notify of blobs, too.
                 if let type = target?.mediaType, !type.contains("manifest"), !type.contains("index") { return nil }
                 return PushNotification(action, target?.repository, target?.tag, target?.digest)
             }
