@@ -93,8 +93,10 @@ struct DaemonConfigurationTests {
         #expect(error.message.hasPrefix(message))
     }
 
-    @Test("names the line of a syntax error") func namesLineOfSyntaxError() throws {
-        let error = try #require(refusal(of: "root = \"/x\"\n[log\n"))
+    /// The TOML parser would trap on the second text.
+    @Test("names the line of a syntax error", arguments: ["root = \"/x\"\n[log\n", "root = \"/x\"\n[=log]\n"])
+    func namesLineOfSyntaxError(_ text: String) throws {
+        let error = try #require(refusal(of: text))
         #expect(error.code == .syntax)
         #expect(error.message.hasPrefix("config.toml:2"))
     }

@@ -122,6 +122,9 @@ struct HostsTests {
             ("[host.\"https://a\".header]\n\"a b\" = \"x\"", ":1"), ("dial_timeout = \"soon\"", ":1"),
             ("host = 5", ":1"), ("[host.\"https://a/../b\"]", ":1"), ("\u{0}", ""),
             ("[host.\"https://a\"]\ncapabilities = \"pull\"", ":2"),
+            // The TOML parser would trap on these.
+            ("x = 1\n[=a]", ":2"), ("[[\n", ":1"), ("[\r\"a\"]", ":1"), ("[[[a]]]", ":1"),
+            ("a = " + String(repeating: "[", count: 70) + "\n[?]", ":1"),
         ])
     func reportsUnusableFileAndUsesUpstream(_ toml: String, _ line: String) async throws {
         let listing = try await hosts(toml)

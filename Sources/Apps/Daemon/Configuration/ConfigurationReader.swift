@@ -1,3 +1,4 @@
+import Registry
 import TOMLKit
 
 /// Reads options from a TOML document and rejects the keys that were not read.
@@ -14,6 +15,9 @@ struct ConfigurationReader {
     init(text: String, path: String) throws(ConfigurationError) {
         self.path = path
         self.text = text
+        if let fault = TOMLOutline(text).fault {
+            throw ConfigurationError(.syntax, "\(path):\(fault.line): \(fault.reason)")
+        }
         do {
             document = try TOMLTable(string: text)
         } catch let error as TOMLParseError {

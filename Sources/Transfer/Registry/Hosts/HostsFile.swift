@@ -32,6 +32,9 @@ package struct HostsFile {
     }
 
     private func parse(_ text: String) throws(RegistryError) -> [RegistryHost] {
+        if let fault = outline.fault {
+            throw RegistryError(.configuration, "\(path):\(fault.line): \(fault.reason)")
+        }
         let root: TOMLTable
         do {
             root = try TOMLTable(string: text)

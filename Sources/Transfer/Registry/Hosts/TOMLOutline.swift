@@ -1,9 +1,16 @@
-/// The line of each key of a TOML document, in document order.
+/// The line of each key of a TOML document, in the order of the document.
 ///
 /// TOMLKit (toml++) sorts tables by key and drops positions. But the order of the `[host]` tables in `hosts.toml` is
-/// the order in which hosts are tried, and an error must name its line. TOMLKit has parsed the document before, so this
-/// scan is lenient: it only has to be right for well-formed text.
-struct TOMLOutline {
+/// the order in which hosts are tried, and an error must name its line. The scan is lenient: it is exact for well-formed
+/// text, and up to the first fault of other text.
+package struct TOMLOutline {
+    /// A fault on which toml++ traps instead of throwing: its assertions are on in every build of it.
+    package struct Fault: Equatable {
+        /// From 1.
+        package var line: Int
+        package var reason: String
+    }
+
     struct Entry: Equatable {
         /// The dotted path from the root, without quotes.
         var path: [String]
@@ -12,11 +19,14 @@ struct TOMLOutline {
     }
 
     private(set) var entries: [Entry] = []
+    /// The first fault; do not give the text to toml++ when there is one.
+    package let fault: Fault?
 
-    init(_ text: String) {
+    package init(_ text: String) {
         var scanner = Scanner(bytes: Array(text.utf8))
         scanner.document()
         entries = scanner.entries
+        fault = scanner.fault
     }
 
     /// Returns the line of a key, or of the nearest enclosing table.
@@ -45,6 +55,7 @@ struct TOMLOutline {
         var index = 0
         var line = 1
         var entries: [Entry] = []
+        var fault: Fault?
 
         var peek: UInt8? { index < bytes.count ? bytes[index] : nil }
 
@@ -59,6 +70,7 @@ struct TOMLOutline {
                 skipBlanks(newlines: true)
                 guard let byte = peek else { return }
                 if byte == 0x5b {
+                    checkHeader()
                     while peek == 0x5b { advance() }
                     table = key()
                     entries.append(Entry(path: table, line: line))
@@ -68,6 +80,17 @@ struct TOMLOutline {
                     skipLine()
                 }
             }
+        }
+
+        /// Looks at what follows `[` or `[[`: toml++ asserts that a key does, unless it is `]` or the end.
+        private mutating func checkHeader() {
+            var ahead = index + 1
+            if ahead < bytes.count, bytes[ahead] == 0x5b { ahead += 1 }
+            while ahead < bytes.count, bytes[ahead] == 0x20 || bytes[ahead] == 0x09 { ahead += 1 }
+            guard ahead < bytes.count else { return }
+            let byte = bytes[ahead]
+            guard !Self.isBare(byte), byte != 0x22, byte != 0x27, byte != 0x5d else { return }
+            fault = fault ?? Fault(line: line, reason: "a table's header without a key")
         }
 
         /// Parses `key = value`.
@@ -83,6 +106,7 @@ struct TOMLOutline {
 
         mutating func value(_ path: [String], depth: Int) {
             guard depth < Self.maximumDepth else {
+                fault = fault ?? Fault(line: line, reason: "values are nested more than \(Self.maximumDepth) deep")
                 index = bytes.count
                 return
             }
