@@ -147,7 +147,7 @@ struct HostsTests {
     }
 
     @Test("the first directory wins") func firstDirectoryWins() async throws {
-        try await withTemporaryDirectory { root in
+        try withTemporaryDirectory { root in
             try write("server = \"https://first\"", to: "\(root)/1/_default/hosts.toml")
             try write("server = \"https://second\"", to: "\(root)/2/r.example/hosts.toml")
             let roots = RegistryConfiguration.hostDirectories(configPath: "\(root)/0:\(root)/1:\(root)/2")
@@ -159,7 +159,7 @@ struct HostsTests {
 
     @Test("falls back to docker's certificates", arguments: ["", "not toml ="])
     func fallsBackToDockersCertificates(_ toml: String) async throws {
-        try await withTemporaryDirectory { root in
+        try withTemporaryDirectory { root in
             for name in ["a.crt", "b.crt", "c.cert", "c.key", "d.cert", "hosts.toml"] {
                 try write(name == "hosts.toml" ? toml : "x", to: "\(root)/r.example/\(name)")
             }
