@@ -90,7 +90,7 @@ private struct Leak: Error {
         }
     }
 
-    /// In a process of its own: elsewhere other tests open and close descriptors meanwhile.
+    /// In a separate process: other tests open and close descriptors at the same time.
     @Test func nothingLeaks() async {
         await #expect(processExitsWith: .success) {
             try withTemporaryDirectory { root in

@@ -10,13 +10,13 @@ struct TestCertificates {
 
     var authority: String { path("authority.pem") }
     var otherAuthority: String { path("other.pem") }
-    /// For 127.0.0.1 and localhost.
+    /// A server certificate for 127.0.0.1 and localhost.
     var server: TestTLS { TestTLS(certificate: path("server.pem"), key: path("server.key")) }
     /// The same, for clients with a certificate of the authority.
     var choosyServer: TestTLS {
         TestTLS(certificate: path("server.pem"), key: path("server.key"), clientAuthority: authority)
     }
-    /// For another name.
+    /// A server certificate for another name.
     var strangeServer: TestTLS { TestTLS(certificate: path("strange.pem"), key: path("strange.key")) }
     var client: (certificate: String, key: String) { (path("client.pem"), path("client.key")) }
 

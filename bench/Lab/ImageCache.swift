@@ -17,7 +17,7 @@ public struct ImageCache: Sendable {
     /// A built image.
     public struct Entry: Sendable {
         public let recipe: ImageRecipe
-        /// For ``RegistryServer``. It also has the image's predecessors in the same forms.
+        /// The storage for ``RegistryServer``. It also has the image's predecessors in the same forms.
         public let registryStorage: String
         /// The OCI archive of the sandbox image.
         public let pauseArchive: String

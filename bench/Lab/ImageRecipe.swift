@@ -12,7 +12,7 @@ public struct ImageRecipe: Sendable, Hashable {
     /// One layer each, bottom first.
     public var stages: [Stage]
     public var command: [String]
-    /// In addition to PATH: `NAME=value`.
+    /// Variables in addition to PATH: `NAME=value`.
     public var environment: [String] = []
     public var probe: ReadyProbe
     /// Older versions, oldest first: they are in the same registry.

@@ -5,7 +5,7 @@ import Lab
 struct MicroFio: Sendable {
     let micro: MicroLab
     let edition: ImageEdition
-    /// For each figure.
+    /// The seconds for each figure.
     let seconds: Int
 
     private struct Job {

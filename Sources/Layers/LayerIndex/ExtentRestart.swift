@@ -40,7 +40,7 @@ public struct ExtentRestart: Sendable, Equatable {
 /// The blob with the windows of a layer's restart points.
 public struct WindowsBlob: Sendable, Equatable {
     public var digest: Digest
-    /// In bytes.
+    /// The size in bytes.
     public var size: UInt64
 
     public init(digest: Digest, size: UInt64) {

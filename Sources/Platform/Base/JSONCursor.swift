@@ -1,4 +1,4 @@
-/// Why a scan stopped before the end of the value.
+/// The reason why a scan stopped before the end of the value.
 public enum JSONStop: Error {
     /// The window ended: more text may complete the value.
     case needMore
@@ -8,7 +8,7 @@ public enum JSONStop: Error {
 
 /// A string of the JSON text without its quotes: the place of its unescaped bytes.
 public struct JSONString: Sendable {
-    /// In the window, or in the cursor's scratch space when the string has escapes.
+    /// The offset in the window, or in the cursor's scratch space if the string has escapes.
     public var offset: Int
     public var count: Int
     public var isUnescaped: Bool

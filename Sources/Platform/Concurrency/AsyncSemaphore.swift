@@ -86,7 +86,7 @@ public final class AsyncSemaphore: Sendable {
 
         deinit { release() }
 
-        /// Gives the place back. Further calls do nothing.
+        /// Returns the place. Further calls do nothing.
         public func release() {
             let isFirst = isReleased.withLock { released -> Bool in
                 defer { released = true }

@@ -30,7 +30,7 @@ public final class OneShot<Value: Sendable>: Sendable {
 
     public init() {}
 
-    /// Gives the value to everybody who waits, now or later.
+    /// Delivers the value to all waiters, now or later.
     ///
     /// - Returns: `false` when a value was given before; the new one is then dropped.
     @discardableResult
@@ -126,7 +126,7 @@ public final class OneShot<Value: Sendable>: Sendable {
 }
 
 extension OneShot where Value == Void {
-    /// Lets everybody go who waits, now or later.
+    /// Releases all waiters, now or later.
     @discardableResult
     public func fulfill() -> Bool { fulfill(()) }
 }

@@ -24,7 +24,7 @@ public struct ConfinedProcess: ~Copyable, Sendable {
         }
     }
 
-    /// How a process ended.
+    /// The exit of a process.
     public enum End: Sendable, Equatable {
         case exited(Int32)
         case killed(signal: Int32)

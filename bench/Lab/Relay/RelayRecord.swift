@@ -37,7 +37,7 @@ public struct RelayRequest: Sendable {
 
 /// Everything that passed a relay since its last reset.
 public struct RelayRecord: Sendable {
-    /// In order of arrival.
+    /// The requests in order of arrival.
     public internal(set) var requests: [RelayRequest] = []
     /// The bytes delivered to the node on all connections.
     public internal(set) var bytes: UInt64 = 0

@@ -7,7 +7,7 @@ public struct SampleRunner: Sendable {
     public let image: ServedImage
     public let link: Link
     public let programs: Programs
-    /// For modes that stream exactly these.
+    /// The needs for modes that stream exactly these.
     public var needs: Needs?
     /// True to wait after readiness until all of the image is local.
     public var waitsForComplete = false

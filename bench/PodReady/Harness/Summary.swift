@@ -9,7 +9,7 @@ public struct Summary: Sendable, Encodable {
         public var median: Double
         public var p95: Double
         public var max: Double
-        /// Of the median, by bootstrap.
+        /// The interval of the median, by bootstrap.
         public var interval: Statistics.Interval
 
         init?(_ values: [Double]) {
@@ -31,7 +31,7 @@ public struct Summary: Sendable, Encodable {
         public var mode: String
         public var samples: Int
         public var failed: Int
-        /// In seconds.
+        /// Seconds.
         public var ready: Spread?
         /// Medians.
         public var pull: Double?

@@ -2,7 +2,7 @@ public import Lab
 
 /// All modes, by name.
 public enum Modes {
-    /// In the order of tables.
+    /// All modes in the order of tables.
     public static let all: [any Mode] = [
         OverlayfsMode(), StargzMode(), StargzOptimisedMode(), RivuletMode(), RivuletMode(name: "rivulet-aa"),
         RivuletMode(name: "rivulet-unpredicted", options: "[streaming]\npredict = false\n"), RivuletProfileMode(),

@@ -19,13 +19,13 @@ public struct DaemonConfiguration: Sendable {
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
     public var profiles = true
-    /// In seconds.
+    /// Seconds.
     public var profileQuiet = 10
     public var readsAhead = true
     public var predicts = true
     public var usesArtifacts = true
     public var fillsInBackground = true
-    /// In megabytes (10^6) a second; 0 means unlimited.
+    /// Megabytes (10^6) a second; 0 means unlimited.
     public var fillRate = 0
     /// 0 means one for each core, at least four.
     public var fuseThreads = 0
@@ -38,7 +38,7 @@ public struct DaemonConfiguration: Sendable {
     public var conversionService: String?
     /// A file with the service's token; `nil` if it requires none.
     public var conversionToken: String?
-    /// In seconds.
+    /// Seconds.
     public var prepareTimeout = 30
     /// `nil` disables the admin socket.
     public var adminAddress: String? = "/run/rivulet/admin.sock"

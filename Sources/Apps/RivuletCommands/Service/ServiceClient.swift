@@ -10,7 +10,7 @@ import NIOHTTP1
 struct ServiceClient: Sendable {
     /// The address of a service that was started without `--listen`.
     static let defaultURL = "http://127.0.0.1:7090"
-    /// In bytes, of a response's body.
+    /// The largest accepted body of a response, in bytes.
     private static let maximumAnswer = 16 << 20
 
     private let base: String

@@ -10,7 +10,7 @@ public struct ImageCopy: Sendable {
     public struct Progress: Sendable {
         /// Bytes of blobs, including those that the target had.
         public var bytes: UInt64 = 0
-        /// See ``bytes``.
+        /// Bytes of all known blobs.
         public var totalBytes: UInt64 = 0
     }
 

@@ -23,19 +23,19 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
 
     /// A UUID.
     public let id: String
-    /// With the registry's host.
+    /// The name with the registry's host.
     public let repository: String
     /// The requested reference, completed.
     public let image: String
     public internal(set) var state: State
-    /// In percent.
+    /// Percent.
     public internal(set) var progress: Int
     /// The digests of the artifacts, one for each platform, after success.
     public internal(set) var artifacts: [String]
     public internal(set) var error: Failure?
     /// Seconds since 1970.
     public let created: Int64
-    /// See ``created``.
+    /// The time of the last change, in seconds since 1970.
     public internal(set) var changed: Int64
 
     /// Returns the code of an error, one of those of Azure Container Registry's conversion.
@@ -56,7 +56,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
 
 /// The automatic conversion setting of a repository.
 public struct RepositoryStreaming: Codable, Sendable, Equatable {
-    /// With the registry's host.
+    /// The name with the registry's host.
     public let repository: String
     public let streaming: Bool
 

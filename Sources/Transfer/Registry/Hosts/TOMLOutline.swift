@@ -1,8 +1,8 @@
 /// The line of each key of a TOML document, in the order of the document.
 ///
 /// TOMLKit (toml++) sorts tables by key and drops positions. But the order of the `[host]` tables in `hosts.toml` is
-/// the order in which hosts are tried, and an error must name its line. The scan is lenient: it is exact for well-formed
-/// text, and up to the first fault of other text.
+/// the order in which hosts are tried, and an error must name its line. The scan is lenient: it is exact for
+/// well-formed text, and up to the first fault of other text.
 package struct TOMLOutline {
     /// A fault on which toml++ traps instead of throwing: its assertions are on in every build of it.
     package struct Fault: Equatable {

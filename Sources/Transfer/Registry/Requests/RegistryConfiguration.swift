@@ -17,7 +17,7 @@ public struct RegistryConfiguration: Sendable {
     /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one place; 0 disables it.
     public var readyConnections: Int
     public var clock: any TimeSource
-    /// Gives a random number in 0..<1, for jitter.
+    /// Returns a random number in 0..<1, for jitter.
     public var random: @Sendable () -> Double
 
     /// The pool of one host has at most ``backgroundStreams`` + ``demandConnections`` connections: 8 + 24 by default.
