@@ -67,8 +67,8 @@ import Testing
     }
 
     @Test("a service that does not listen is reported with its address")
-    func unreachableService() throws {
-        let run = try RivuletProcess(
+    func unreachableService() async throws {
+        let run = try await RivuletProcess.run(
             ["artifact-streaming", "create", "--image", Self.image, "--no-wait"],
             environment: ["RIVULET_SERVICE": "http://127.0.0.1:1"])
         #expect(run.code == 69)
