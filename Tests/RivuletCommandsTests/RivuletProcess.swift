@@ -23,16 +23,16 @@ struct RivuletProcess: Sendable {
         }
     }
 
-    /// Threads for waiting. `AdminServer` answers on `NIOThreadPool.singleton`: a process that waited there for an answer
-    /// could take its last thread.
+    /// Threads for waiting. `AdminServer` answers on `NIOThreadPool.singleton`: a process that waited there for an
+    /// answer could take its last thread.
     private static let threads: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 4)
         pool.start()
         return pool
     }()
 
-    /// Runs it to its end on another thread, so that a server in this process can answer it. A test that blocked its own
-    /// thread could block the last one of the cooperative pool.
+    /// Runs it to its end on another thread, so that a server in this process can answer it. A test that blocked its
+    /// own thread could block the last one of the cooperative pool.
     ///
     /// Its input and each of its outputs must fit into a pipe (64 KiB).
     ///
