@@ -33,12 +33,45 @@ extension FuzzTarget {
         precondition(imports.count <= 512 && imports.allSatisfy { !$0.name.isEmpty })
     }
 
-    /// A package.json: a readable one names a file for each name in the package.
+    /// A package.json: a readable one names a file for each name in the package. The input is the text, and then a script
+    /// that writes a well-formed text: damage alone seldom closes what it opens.
     static let packageManifest = FuzzTarget("FuzzPackageManifest") { input in
-        guard let manifest = PackageManifest(Array(input)) else { return }
-        for rest in ["", "sub", "a/b"] {
-            for isImport in [false, true] { _ = manifest.target(of: rest, isImport: isImport) }
+        for text in [Array(input), document(input)] {
+            guard let manifest = PackageManifest(text) else { continue }
+            for rest in ["", "sub", "a/b"] {
+                for isImport in [false, true] { _ = manifest.target(of: rest, isImport: isImport) }
+            }
         }
+    }
+
+    /// Writes a JSON object: each byte of the script opens an object or an array, writes a string, or closes.
+    private static func document(_ script: UnsafeRawBufferPointer) -> [UInt8] {
+        let keys = ["exports", "main", ".", "./sub", "node", "import", "require", "default"]
+        var text = Array("{".utf8)
+        var closers = Array("}".utf8)
+        var isFirst = true
+        for byte in script.prefix(4096) {
+            guard byte & 3 != 3 else {
+                if closers.count > 1, let closer = closers.popLast() { text.append(closer) }
+                isFirst = false
+                continue
+            }
+            if !isFirst { text.append(UInt8(ascii: ",")) }
+            if closers.last == UInt8(ascii: "}") {
+                text += Array("\"\(keys[Int(byte >> 2) % keys.count])\":".utf8)
+            }
+            switch byte & 3 {
+            case 0:
+                text.append(UInt8(ascii: "{"))
+                closers.append(UInt8(ascii: "}"))
+            case 1:
+                text.append(UInt8(ascii: "["))
+                closers.append(UInt8(ascii: "]"))
+            default: text += Array("\"./a\"".utf8)
+            }
+            isFirst = byte & 3 < 2
+        }
+        return text + closers.reversed()
     }
 
     /// An ELF file: every part lies in the file.

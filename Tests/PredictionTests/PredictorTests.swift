@@ -1,9 +1,11 @@
 import Base
 import ContentStore
+import Glibc
 import LayerIndex
 import LazyFixtures
 import Linux
 import Prediction
+import TestSupport
 import Testing
 
 /// A predictor lives through everything that its analyzer does.
@@ -67,15 +69,6 @@ import Testing
         var isEmpty: Bool { reasons.withLock { $0.isEmpty } }
     }
 
-    /// Waits for `condition`, at most twenty seconds.
-    static func eventually(_ condition: () throws -> Bool) async throws -> Bool {
-        for _ in 0..<4000 {
-            if try condition() { return true }
-            try await Task.sleep(nanoseconds: 5_000_000)
-        }
-        return false
-    }
-
     private func withImage(
         _ files: [(String, String)], _ body: (Image) async throws -> Void
     ) async throws {
@@ -101,10 +94,10 @@ import Testing
             let good = image.begin(predictor, ["/bin/app", "/etc/a.conf"])
             let bad = image.begin(predictor, ["/bin/app", "/etc/x.evil"])
             #expect(bad.first() == reason)
-            #expect(try await Self.eventually { try image.isPresent("etc/c.conf") })
+            #expect(try await eventually { try image.isPresent("etc/c.conf") })
             // A new start finds a new analyzer.
             let later = image.begin(predictor, ["/bin/app", "/etc/d.conf"])
-            #expect(try await Self.eventually { try image.isPresent("etc/e.conf") })
+            #expect(try await eventually { try image.isPresent("etc/e.conf") })
             #expect(good.isEmpty && later.isEmpty)
             let statistics = predictor.statistics
             #expect(statistics.lost == [reason: 1])
@@ -125,7 +118,7 @@ import Testing
                 #expect(predictor.statistics.failures == count)
             }
             _ = image.begin(predictor, ["/bin/app", "/etc/a.conf"])
-            #expect(try await Self.eventually { try image.isPresent("etc/a.conf") })
+            #expect(try await eventually { try image.isPresent("etc/a.conf") })
             predictor.close()
             predictor.join()
         }
@@ -159,8 +152,39 @@ import Testing
             let predictor = try Predictor(try .hostile)
             _ = image.begin(predictor, ["/bin/app", "/long/0.conf"])
             _ = image.begin(predictor, ["/bin/app", "/etc/a.conf"])
-            #expect(try await Self.eventually { try image.isPresent("etc/b.conf") })
-            #expect(try await Self.eventually { try image.isPresent("long/399.conf") })
+            #expect(try await eventually { try image.isPresent("etc/b.conf") })
+            #expect(try await eventually { try image.isPresent("long/399.conf") })
+            predictor.close()
+            predictor.join()
+        }
+    }
+
+    /// Prints the cost of the process: its memory, and the time from a configuration to the end of its first turn.
+    @Test("stays small and answers fast")
+    func costsLittle() async throws {
+        let modules = (0..<64).map { ("etc/\($0).conf", "# \($0)") }
+        try await withImage([("bin/app", "#!/bin/sh\n")] + modules) { image in
+            let predictor = try Predictor(try .hostile)
+            let arguments = ["/bin/app"] + (0..<64).map { "/etc/\($0).conf" }
+            var times: [Duration] = []
+            for _ in 0..<200 {
+                let key = PredictionKey.unique()
+                let (events, continuation) = AsyncStream.makeStream(of: PredictionEvent.self)
+                predictor.begin(key, of: image.subject) { continuation.yield($0) }
+                let start = ContinuousClock.now
+                predictor.configure(key, ContainerStart(arguments: arguments))
+                for await event in events { if case .settled = event { break } }
+                times.append(ContinuousClock.now - start)
+                predictor.end(key)
+            }
+            times.sort()
+            let process = try #require(predictor.statistics.process)
+            let status = String(decoding: try Sys.readFile("/proc/\(process)/status", limit: 1 << 16), as: UTF8.self)
+            let resident = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
+            let kilobytes = try #require(resident.split(separator: " ").compactMap { Int($0) }.first)
+            print("analyzer: \(kilobytes) kB resident; first turn \(times[100]) median, \(times[0]) least")
+            #expect(kilobytes < 64 << 10)
+            #expect(times[100] < .milliseconds(50))
             predictor.close()
             predictor.join()
         }
@@ -171,11 +195,13 @@ import Testing
         try await withImage([("bin/app", "#!/bin/sh\n"), ("etc/a.conf", "#")]) { image in
             let predictor = try Predictor(try .hostile)
             _ = image.begin(predictor, ["/bin/app", "/etc/a.conf"])
-            #expect(try await Self.eventually { try image.isPresent("etc/a.conf") })
-            #expect(predictor.statistics.isRunning)
+            #expect(try await eventually { try image.isPresent("etc/a.conf") })
+            let process = try #require(predictor.statistics.process)
+            #expect(kill(process, 0) == 0)
             predictor.close()
             predictor.join()
-            #expect(!predictor.statistics.isRunning)
+            #expect(predictor.statistics.process == nil)
+            #expect(kill(process, 0) == -1)
         }
     }
 }

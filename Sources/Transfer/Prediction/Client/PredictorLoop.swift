@@ -130,11 +130,11 @@ struct PredictorLoop: ~Copyable {
         handler(.lost(reason))
     }
 
-    private func publish() {
-        let (count, isRunning, failures) = (starts.count, link != nil, throttle.failures)
+    private mutating func publish() {
+        let (count, process, failures) = (starts.count, link?.pid, throttle.failures)
         mail.withLock { mail in
             mail.statistics.following = count
-            mail.statistics.isRunning = isRunning
+            mail.statistics.process = process
             mail.statistics.failures = failures
             mail.isFollowing = count > 0 || !mail.events.isEmpty
         }

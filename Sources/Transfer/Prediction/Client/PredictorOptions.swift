@@ -38,8 +38,8 @@ public struct PredictorStatistics: Sendable {
     public var failures: UInt64 = 0
     /// Predictions that are followed now.
     public var following = 0
-    /// True while there is an analyzer.
-    public var isRunning = false
+    /// The analyzer's process ID while there is one.
+    public var process: Int32?
 }
 
 /// A failure of the analyzer, for the log.
