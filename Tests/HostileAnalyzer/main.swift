@@ -75,7 +75,8 @@ func probe() -> Never {
     report("chmod", Int(chmod("/tmp", 0o777)))
     let code = mmap(nil, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     report("executable", code == UnsafeMutableRawPointer(bitPattern: -1) ? -1 : 0)
-    report("memory", malloc(512 << 20) == nil ? -1 : 0)
+    let memory = mmap(nil, 512 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    report("memory", memory == UnsafeMutableRawPointer(bitPattern: -1) ? -1 : 0)
     report("write", write(1, "", 0))
     let text = lines.joined(separator: "\n") + "\n"
     _ = Array(text.utf8).withUnsafeBytes { write(1, $0.baseAddress, $0.count) }

@@ -2,7 +2,7 @@ import LazyFixtures
 import Testing
 
 struct ConfinementTests {
-    /// EPERM from the filter, EMFILE from nowhere: the kernel must not kill the process either.
+    /// 1 is EPERM, from the filter, and 12 ENOMEM, from the limit on memory. The kernel must not kill the process.
     @Test("denies every call but reading and answering, with an error")
     func deniesCalls() throws {
         let result = try Child.run([try BuiltProgram.path("HostileAnalyzer"), "probe"])
