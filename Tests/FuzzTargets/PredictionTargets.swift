@@ -33,8 +33,8 @@ extension FuzzTarget {
         precondition(imports.count <= 512 && imports.allSatisfy { !$0.name.isEmpty })
     }
 
-    /// A package.json: a readable one names a file for each name in the package. The input is the text, and then a script
-    /// that writes a well-formed text: damage alone seldom closes what it opens.
+    /// A package.json: a readable one names a file for each name in the package. The input is the text, and then a
+    /// script that writes a well-formed text: damage alone seldom closes what it opens.
     static let packageManifest = FuzzTarget("FuzzPackageManifest") { input in
         for text in [Array(input), document(input)] {
             guard let manifest = PackageManifest(text) else { continue }
