@@ -6,7 +6,7 @@ extension LazyFileSystem {
     /// Passes the value of an attribute to `body`; the bytes are only valid during the call. Returns `nil` when there
     /// is no such attribute.
     public func withExtendedAttribute<Result>(
-        _ node: NodeID, _ name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
+        _ node: NodeID, named name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LazyFileSystemError) -> Result? {
         guard node.slot != 0 else { return nil }
         let chain = try chain(of: node)
@@ -25,7 +25,7 @@ extension LazyFileSystem {
     public func extendedAttribute(
         _ node: NodeID, _ name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int? {
-        let count = try withExtendedAttribute(node, name) { value in
+        let count = try withExtendedAttribute(node, named: name) { value in
             if value.count <= buffer.count { buffer.copyMemory(from: value) }
             return value.count
         }

@@ -15,12 +15,12 @@ extension LazyFileSystem {
         case .content: listContent(from: cookie, body)
         default:
             guard directory.slot != 0 else { throw .notDirectory }
-            try list(try chain(of: directory), directory.nid, from: cookie, body)
+            try list(directory.nid, of: try chain(of: directory), from: cookie, body)
         }
     }
 
     private func list(
-        _ chain: Chain, _ directory: UInt64, from cookie: UInt64, _ body: (ListedNode) -> Bool
+        _ directory: UInt64, of chain: Chain, from cookie: UInt64, _ body: (ListedNode) -> Bool
     ) throws(LazyFileSystemError) {
         guard try chain.status(directory).isDirectory else { throw .notDirectory }
         var failure: LazyFileSystemError?

@@ -115,7 +115,7 @@ extension Planner {
     }
 
     /// Ends a demand, whatever it still waits for.
-    mutating func end(_ demand: DemandID, _ outcome: ChunkOutcome, _ now: MonotonicTime) {
+    mutating func end(_ demand: DemandID, with outcome: ChunkOutcome, now: MonotonicTime) {
         guard let ended = demands.removeValue(forKey: demand) else { return }
         for extent in ended.extents {
             let key = ExtentKey(layer: ended.layer, extent: extent)
@@ -150,15 +150,15 @@ extension Planner {
         layers[key.layer]?.marks[key.extent].remove(.demanded)
         for demand in extent.waiters {
             demands[demand]?.missing -= 1
-            if demands[demand]?.missing == 0 { end(demand, .available, now) }
+            if demands[demand]?.missing == 0 { end(demand, with: .available, now: now) }
         }
     }
 
     /// Fails every demand that waits for the extent.
-    mutating func fail(_ key: ExtentKey, _ reason: String, _ now: MonotonicTime) {
+    mutating func fail(_ key: ExtentKey, reason: String, now: MonotonicTime) {
         guard let extent = awaited[key] else { return }
         if !extent.waiters.isEmpty { layers[key.layer]?.lastFailure = now }
-        for demand in extent.waiters { end(demand, .failed(reason: reason), now) }
+        for demand in extent.waiters { end(demand, with: .failed(reason: reason), now: now) }
     }
 
     /// Returns the longest wait of a demand on `layer`, in nanoseconds.
@@ -183,7 +183,7 @@ extension Planner {
             _ = deadlines.popFirst()
             layers[demand.layer]?.lastFailure = now
             let waited = now.since(demand.since) / 1_000_000_000
-            end(next.demand, .failed(reason: "nothing arrived within \(waited) s"), now)
+            end(next.demand, with: .failed(reason: "nothing arrived within \(waited) s"), now: now)
         }
     }
 
@@ -191,11 +191,11 @@ extension Planner {
 
     /// Learns from a read, local or not: it feeds read-ahead and tells which speculation paid off. In a known start,
     /// read-ahead only follows reads of missing extents.
-    mutating func noteAccess(_ id: LayerID, _ extents: Range<Int>, isLocal: Bool, _ now: MonotonicTime) {
+    mutating func noteAccess(to id: LayerID, extents: Range<Int>, isLocal: Bool, now: MonotonicTime) {
         if let last = extents.last { nearbyFill.note(ExtentKey(layer: id, extent: last)) }
         for extent in extents { noteFirstRead(extent, of: id) }
         guard let map = layers[id]?.map,
-            let stream = layers[id]?.streams.access(extents, map, configuration),
+            let stream = layers[id]?.streams.access(extents, in: map, configuration: configuration),
             now >= layers[id]?.hintedUntil ?? now, !isLocal || knownStart(of: id, now: now) == nil,
             let isAccurate = layers[id]?.accuracy.isHigh,
             let ahead = layers[id]?.streams.ahead(stream, map, isWithinFile: isAccurate)

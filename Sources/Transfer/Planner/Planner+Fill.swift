@@ -69,7 +69,7 @@ extension Planner {
             }
             if let last = run.segments.last {
                 fillQueue[index].cursor = last.upperBound
-                start(run, entry.layer, .fill, attempts: entry.failures, now)
+                start(run, of: entry.layer, as: .fill, attempts: entry.failures, now: now)
             } else if entry.hasHoles {
                 // Pass over the layer again. Extents in flight now become holes if they fail.
                 fillQueue[index].cursor = 0
@@ -192,7 +192,7 @@ extension Planner {
                 nearbyFill.removeLatest()
                 continue
             }
-            start(run, place.layer, .fill, attempts: entry.failures, mayPause: false, now)
+            start(run, of: place.layer, as: .fill, attempts: entry.failures, mayPause: false, now: now)
         }
     }
 

@@ -61,7 +61,7 @@ extension Planner {
             for part in batch {
                 for run in runs(of: part) {
                     for extent in run.segments.joined() { note(extent, part) }
-                    start(run, part.layer, .hint, attempts: part.attempts, source: part.source, now)
+                    start(run, of: part.layer, as: .hint, attempts: part.attempts, source: part.source, now: now)
                 }
             }
             hintBatch = min(hintBatch &* configuration.hintBatchGrowth, configuration.runLimit.hint)
@@ -147,13 +147,13 @@ extension Planner {
             }
         }
         hintQueue.prepend(later)
-        takeAlong(&batch, &taken, now)
+        takeAlong(&batch, taken: &taken, now: now)
         return batch
     }
 
     /// Adds the rest of a layer's queue to its part if it is small: a request of its own costs more than waiting for
     /// it.
-    private mutating func takeAlong(_ batch: inout [Part], _ taken: inout Set<ExtentKey>, _ now: MonotonicTime) {
+    private mutating func takeAlong(_ batch: inout [Part], taken: inout Set<ExtentKey>, now: MonotonicTime) {
         let queue = hintQueue.removeAll()
         var left: [LayerID: UInt64] = [:]
         for entry in queue where batch.contains(where: { $0.layer == entry.layer }) {

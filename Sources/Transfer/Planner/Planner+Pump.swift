@@ -44,7 +44,7 @@ extension Planner {
                     from: key.extent, configuration, spare: spareBytes, now: now)
             else { continue }
             note(neighbors, in: key.layer, besides: run, now)
-            start(run, key.layer, .demand, attempts: awaited[key]?.attempts ?? 0, now)
+            start(run, of: key.layer, as: .demand, attempts: awaited[key]?.attempts ?? 0, now: now)
         }
     }
 
@@ -91,7 +91,7 @@ extension Planner {
         unplan(BackgroundEntry(layer: entry.layer, extents: entry.extents.lowerBound..<last.upperBound))
         layers[entry.layer]?.mark(run.segments.joined(), .speculative)
         statistics.speculative += UInt64(run.segments.reduce(0) { $0 + $1.count })
-        start(run, entry.layer, .readahead, attempts: entry.attempts, now)
+        start(run, of: entry.layer, as: .readahead, attempts: entry.attempts, now: now)
         return last.upperBound..<end
     }
 
@@ -136,8 +136,8 @@ extension Planner {
     }
 
     mutating func start(
-        _ run: ExtentRun, _ layer: LayerID, _ fetchClass: FetchClass, attempts: Int, source: HintSource? = nil,
-        mayPause: Bool = true, _ now: MonotonicTime
+        _ run: ExtentRun, of layer: LayerID, as fetchClass: FetchClass, attempts: Int, source: HintSource? = nil,
+        mayPause: Bool = true, now: MonotonicTime
     ) {
         lastRequest += 1
         let id = RequestID(value: lastRequest)

@@ -48,7 +48,7 @@ extension Planner {
                 layers[key.layer]?.finish(extent, arrived: false)
                 guard awaited[key] != nil else { continue }
                 if request.startedAs == .demand {
-                    failed(key, failure, retryAfter: after, now)
+                    failed(key, with: failure, retryAfter: after, now: now)
                 } else {
                     // A refusal of the background is no refusal of the reader that happened to join it.
                     enqueue(key)
@@ -57,7 +57,7 @@ extension Planner {
         }
         if !undone.isEmpty { markHoles(request.layer) }
         switch request.startedAs {
-        case .hint: retryHint(request, undone, failure, now)
+        case .hint: retryHint(request, undone: undone, failure: failure, now: now)
         case .fill: noteFill(request.layer, failed: true, after: after, now)
         case .demand, .readahead: break
         }
@@ -81,14 +81,14 @@ extension Planner {
             guard let corrupt = awaited[key]?.corrupt else { break }
             awaited[key]?.corrupt = corrupt + 1
             if corrupt + 1 >= configuration.corruptAttempts {
-                fail(key, reason, now)
+                fail(key, reason: reason, now: now)
             } else {
                 enqueue(key)
             }
         case .unstorable(let reason):
             backgroundPausedUntil = now.advanced(by: times.storageFullPause)
             markHoles(id)
-            fail(key, reason, now)
+            fail(key, reason: reason, now: now)
         }
         return finish(now)
     }
@@ -113,13 +113,13 @@ extension Planner {
     // MARK: - Failure
 
     private mutating func failed(
-        _ key: ExtentKey, _ failure: RequestFailure, retryAfter: UInt64?, _ now: MonotonicTime
+        _ key: ExtentKey, with failure: RequestFailure, retryAfter: UInt64?, now: MonotonicTime
     ) {
         guard let extent = awaited[key] else { return }
         let attempts = extent.attempts + 1
         awaited[key]?.attempts = attempts
         guard failure.kind != .permanent, attempts < configuration.demandAttempts else {
-            fail(key, failure.reason, now)
+            fail(key, reason: failure.reason, now: now)
             return
         }
         let pause = self.pause(attempts, longest: times.retryLongest)
@@ -135,7 +135,7 @@ extension Planner {
     }
 
     private mutating func retryHint(
-        _ request: Request, _ undone: [Range<Int>], _ failure: RequestFailure, _ now: MonotonicTime
+        _ request: Request, undone: [Range<Int>], failure: RequestFailure, now: MonotonicTime
     ) {
         guard failure.kind != .permanent, request.attempts + 1 < configuration.hintAttempts else { return }
         let pause = self.pause(request.attempts + 1, longest: times.retryLongest)

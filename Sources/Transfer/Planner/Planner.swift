@@ -92,7 +92,7 @@ public struct Planner: Sendable {
     public mutating func detach(_ id: LayerID, now: MonotonicTime) -> [PlannerAction] {
         guard layers[id] != nil else { return [] }
         for demand in demands.filter({ $0.value.layer == id }).keys.sorted(by: { $0.value < $1.value }) {
-            end(demand, .failed(reason: "the layer is no longer in use"), now)
+            end(demand, with: .failed(reason: "the layer is no longer in use"), now: now)
         }
         hintQueue.keep { $0.layer != id }
         readaheadQueue.removeAll { $0.layer == id }
@@ -109,7 +109,7 @@ public struct Planner: Sendable {
         readaheadQueue = []
         fillQueue = []
         for demand in demands.keys.sorted(by: { $0.value < $1.value }) {
-            end(demand, .failed(reason: reason), now)
+            end(demand, with: .failed(reason: reason), now: now)
         }
         return finish(now)
     }
@@ -144,7 +144,7 @@ public struct Planner: Sendable {
             }
             add(demand, to: ExtentKey(layer: id, extent: extent))
         }
-        noteAccess(id, extents, isLocal: missing == 0, now)
+        noteAccess(to: id, extents: extents, isLocal: missing == 0, now: now)
         guard missing > 0 else {
             statistics.demandsAlreadyLocal += 1
             actions.append(.complete(demand, .available))
@@ -157,14 +157,14 @@ public struct Planner: Sendable {
 
     /// Cancels a demand. Its extents in flight still arrive.
     public mutating func cancel(_ demand: DemandID, now: MonotonicTime) -> [PlannerAction] {
-        end(demand, .cancelled, now)
+        end(demand, with: .cancelled, now: now)
         return finish(now)
     }
 
     /// Records that the store served `extents` to a reader.
     public mutating func noteRead(_ id: LayerID, extents: Range<Int>, now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil, let extents = layers[id]?.clamped(extents), !extents.isEmpty else { return [] }
-        noteAccess(id, extents, isLocal: true, now)
+        noteAccess(to: id, extents: extents, isLocal: true, now: now)
         lastRead = now
         return finish(now)
     }

@@ -21,7 +21,7 @@ struct SequentialStreams: Sendable {
 
     /// Records a read of `extents`, and returns its stream's index if the read moved that stream forward.
     mutating func access(
-        _ extents: Range<Int>, _ map: any ExtentMap, _ configuration: PlannerConfiguration
+        _ extents: Range<Int>, in map: any ExtentMap, configuration: PlannerConfiguration
     ) -> Int? {
         uses += 1
         let first = extents.lowerBound

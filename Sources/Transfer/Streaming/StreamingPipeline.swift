@@ -36,10 +36,10 @@ final class StreamingPipeline: Sendable {
         }
         transfers = TransferRunner(
             orders,
-            RangeReceiver(
+            ranges: RangeReceiver(
                 scheduler: scheduler, opener: BlobOpener(registry: registry, counters: counters), queue: queue,
                 counters: counters, logger: logger),
-            PackReceiver(scheduler: scheduler, queue: queue, counters: counters))
+            packs: PackReceiver(scheduler: scheduler, queue: queue, counters: counters))
     }
 
     /// Ends everything, and returns when transfers and threads have ended, after `limit` at the latest.

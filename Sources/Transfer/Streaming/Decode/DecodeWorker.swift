@@ -48,7 +48,9 @@ struct DecodeWorker: ~Copyable {
                     continue
                 }
                 try fill(UInt64(item.length), &input)
-                if let problem = store(content, item.chunk, content.chunks.chunk(item.chunk)) { return problem }
+                if let problem = store(content.chunks.chunk(item.chunk), number: item.chunk, of: content) {
+                    return problem
+                }
             } catch {
                 counters.decodeFailures.add()
                 return .corrupt(reason: "frame of a startup pack: \(error)")
@@ -86,15 +88,15 @@ struct DecodeWorker: ~Copyable {
                 return .corrupt(reason: "extent \(number): \(error)")
             }
             position = chunk.innerOffset + chunk.content.count
-            if !content.isPresent(index), let problem = store(content, index, chunk) { return problem }
+            if !content.isPresent(index), let problem = store(chunk, number: index, of: content) { return problem }
         }
         counters.decodedExtents.add()
-        if let log { keepGaps(number, log, &input) }
+        if let log { keepGaps(of: number, in: log, input: &input) }
         return .available
     }
 
     /// Logs the decoded bytes outside of the extent's chunks. A failure only costs the layer its audit.
-    private mutating func keepGaps(_ number: Int, _ log: TarSplitLog, _ input: inout PieceCursor) {
+    private mutating func keepGaps(of number: Int, in log: TarSplitLog, input: inout PieceCursor) {
         do throws(CodecError) {
             try grow(64 << 10)
             while gaps.count <= TarSplitLog.maximumGaps {
@@ -116,7 +118,7 @@ struct DecodeWorker: ~Copyable {
     }
 
     /// Verifies and publishes the chunk at the start of the buffer. Returns the problem, if any.
-    private func store(_ content: StoredLayer, _ index: Int, _ chunk: Chunk) -> ExtentOutcome? {
+    private func store(_ chunk: Chunk, number index: Int, of content: StoredLayer) -> ExtentOutcome? {
         let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
         guard Digest.of(bytes) == chunk.digest else {
             counters.digestFailures.add()

@@ -20,7 +20,7 @@ final class AttachedLayer: Sendable {
     let content: StoredLayer
     private let state: Guarded<State>
 
-    init(_ id: LayerID, _ content: StoredLayer, _ locations: [BlobLocation]) {
+    init(_ content: StoredLayer, id: LayerID, locations: [BlobLocation]) {
         self.id = id
         self.content = content
         state = Guarded(State(locations: locations))

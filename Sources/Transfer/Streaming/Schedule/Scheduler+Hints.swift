@@ -10,7 +10,7 @@ extension Scheduler {
     func prefetch(_ hint: StartHint) {
         switch hint.content {
         case .runs(let runs): prefetch(runs, hint.source)
-        case .pack(let request, let layers): receive(request, hint.source, layers)
+        case .pack(let request, let layers): receive(request, source: hint.source, layers: layers)
         }
     }
 
@@ -36,7 +36,7 @@ extension Scheduler {
     }
 
     /// Orders the delivery of a startup pack, unless better hints cover all of its layers.
-    private func receive(_ request: PackRequest, _ source: HintSource, _ layers: [StoredLayer]) {
+    private func receive(_ request: PackRequest, source: HintSource, layers: [StoredLayer]) {
         let order = state.withLock { state -> PackOrder? in
             let now = MonotonicTime.now()
             let ids = Set(layers.compactMap { state.byDigest[$0.digest]?.id })
@@ -121,13 +121,13 @@ extension Scheduler {
             let readers = state.deliveries.published(frame.delivery, chunks) { layer, chunk in
                 layers[layer]?.content.isPresent(chunk) ?? true
             }
-            return Self.release(readers, &state, now)
+            return Self.release(readers, state: &state, now: now)
         }
     }
 
     /// Hands readers that have waited too long for a pack to the planner.
     func releaseOverdue(_ id: DeliveryID) {
-        apply { state, now in Self.release(state.deliveries.overdue(id, now: now), &state, now) }
+        apply { state, now in Self.release(state.deliveries.overdue(id, now: now), state: &state, now: now) }
     }
 
     /// Gives a pack up: its readers go to the planner, and its chunks are fetched from their layers.
@@ -145,14 +145,14 @@ extension Scheduler {
         apply { state, now in
             guard let ended = state.deliveries.end(id) else { return [] }
             left = (ended.rest, ended.source)
-            return Self.release(ended.readers, &state, now)
+            return Self.release(ended.readers, state: &state, now: now)
         }
         return left
     }
 
     /// Completes readers that lack nothing any more, and hands the others to the planner.
     private static func release(
-        _ readers: [WaitingReaders.Reader], _ state: inout State, _ now: MonotonicTime
+        _ readers: [WaitingReaders.Reader], state: inout State, now: MonotonicTime
     ) -> [PlannerAction] {
         readers.flatMap { reader -> [PlannerAction] in
             if let extents = state.layers[reader.layer]?.map.extents(missingIn: reader.chunks) {

@@ -104,7 +104,7 @@ final class Scheduler: Sendable {
             }
             let id = state.planner.attach(
                 LayerMap(content: layer), host: locations.first?.repository.host ?? "")
-            let attached = AttachedLayer(id, layer, locations)
+            let attached = AttachedLayer(layer, id: id, locations: locations)
             state.layers[id] = attached
             state.byDigest[layer.digest] = attached
         }
@@ -217,9 +217,9 @@ final class Scheduler: Sendable {
             case .corrupt(let reason):
                 // The same place would answer the same bytes.
                 layer.distrust()
-                report(layer, "wrong bytes from the registry", reason)
+                report("wrong bytes from the registry", with: layer, reason: reason)
             case .unstorable(let reason):
-                report(layer, "the content store refused bytes", reason)
+                report("the content store refused bytes", with: layer, reason: reason)
             }
             apply { $0.planner.extentDone(layer.id, extent: extent, outcome: outcome, now: $1) }
         case .frame(let frame): decoded(frame, outcome)
@@ -227,7 +227,7 @@ final class Scheduler: Sendable {
     }
 
     /// Logs a problem with a layer, at most one a minute.
-    func report(_ layer: AttachedLayer, _ problem: Logger.Message, _ reason: String) {
+    func report(_ problem: Logger.Message, with layer: AttachedLayer, reason: String) {
         guard let unreported = layer.shouldReport(now: .now()) else { return }
         logger.error(
             problem,

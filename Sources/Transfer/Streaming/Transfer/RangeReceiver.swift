@@ -22,7 +22,7 @@ struct RangeReceiver: Sendable {
             failure = RequestFailure(error)
             // A retry gets the same answer, so an operator should know.
             if failure?.kind == .permanent, error.code != .cancelled, error.code != .shutDown {
-                scheduler.report(order.layer, "request failed permanently", "\(error)")
+                scheduler.report("request failed permanently", with: order.layer, reason: "\(error)")
             }
             logger.debug(
                 "request failed",
@@ -88,7 +88,7 @@ struct RangeReceiver: Sendable {
                 try file.store(bytes, at: range.offset)
             } catch {
                 // The extents then report that their windows are missing.
-                scheduler.report(order.layer, "the content store refused bytes", "\(error)")
+                scheduler.report("the content store refused bytes", with: order.layer, reason: "\(error)")
             }
             return .success(())
         } catch {

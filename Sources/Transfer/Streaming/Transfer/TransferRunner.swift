@@ -2,7 +2,7 @@
 final class TransferRunner: Sendable {
     private let task: Task<Void, Never>
 
-    init(_ orders: AsyncStream<TransferOrder>, _ ranges: RangeReceiver, _ packs: PackReceiver) {
+    init(_ orders: AsyncStream<TransferOrder>, ranges: RangeReceiver, packs: PackReceiver) {
         task = Task {
             await withDiscardingTaskGroup { group in
                 for await order in orders {
