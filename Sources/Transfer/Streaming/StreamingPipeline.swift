@@ -45,10 +45,13 @@ final class StreamingPipeline: Sendable {
     /// Ends everything, and returns when transfers and threads have ended, after `limit` at the latest.
     func shutdown(limit: Duration) async {
         let threads = scheduler.stop(reason: "the streaming engine shuts down") + decoding.close()
-        _ = try? await withTimeout(limit) { [transfers] in
-            await transfers.shutdown()
-            await NamedThread.join(threads)
-        }
+        // Not cancelled with the caller, which may remove the files that the threads still write.
+        await Task { [transfers] in
+            _ = try? await withTimeout(limit) {
+                await transfers.shutdown()
+                await NamedThread.join(threads)
+            }
+        }.value
     }
 }
 
