@@ -123,7 +123,7 @@ import Testing
         let blob = EstargzBlob.make(Self.entries)
         var description = blob.description()
         description.mediaType = "application/vnd.oci.image.layer.v1.tar+zstd"
-        var opener = EstargzFormat().opener(for: description)
+        var opener = try LayerFormatRegistry.standard.opener(for: description)
         _ = try opener.next()
         let range = ByteRange(offset: 0, end: UInt64(blob.bytes.count))
         #expect(failure { try opener.receive(blob.bytes, range: range, blobSize: range.end) } == .otherFormat)
