@@ -7,7 +7,6 @@
 enum EROFS {
     static let magic: UInt32 = 0xE0F5_E1E2
     static let superblockOffset = 1024
-    static let superblockSize = 128
     static let blockBits: UInt8 = 12
     static let blockSize = 4096
 

@@ -1,6 +1,8 @@
 /// Splits an archive's path into names like Go's `path.Clean("/" + name)`, which the producers of layers use. Empty
 /// names and `.` vanish; `..` goes up and stops at the root.
 public struct EntryPath {
+    static let whiteoutPrefix = Array(".wh.".utf8)
+
     /// The range of each name in the given path.
     public private(set) var names: [Range<Int>] = []
     private let limits: IndexLimits
@@ -28,7 +30,7 @@ public struct EntryPath {
                 continue
             }
             // The longest name can be whited out, too.
-            let prefix = path[name].starts(with: LayerIndexBuilder.whiteoutPrefix) ? 4 : 0
+            let prefix = path[name].starts(with: Self.whiteoutPrefix) ? 4 : 0
             guard name.count <= IndexLimits.nameLength + prefix else {
                 throw LayerIndexError(.invalidPath, "a name of \(name.count) bytes")
             }

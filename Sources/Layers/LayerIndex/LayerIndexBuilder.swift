@@ -39,7 +39,6 @@ public struct LayerIndexBuilder: ~Copyable {
     /// directory.
     private var trail: [UInt32] = []
 
-    static let whiteoutPrefix = Array(".wh.".utf8)
     static let whiteoutMetaPrefix = Array(".wh..wh.".utf8)
     static let opaqueMarker = Array(".wh..wh..opq".utf8)
 
@@ -116,9 +115,9 @@ public struct LayerIndexBuilder: ~Copyable {
             }
             return try fill(0, from: entry)
         }
-        for name in path.names.dropLast() where bytes[name].starts(with: Self.whiteoutPrefix) { return }
+        for name in path.names.dropLast() where bytes[name].starts(with: EntryPath.whiteoutPrefix) { return }
         let name = UnsafeRawBufferPointer(rebasing: bytes[last])
-        guard name.starts(with: Self.whiteoutPrefix) else {
+        guard name.starts(with: EntryPath.whiteoutPrefix) else {
             let node = try place(name, in: try parentDirectory(bytes), isDirectory: entry.kind == .directory)
             return try fill(node, from: entry)
         }
@@ -126,7 +125,7 @@ public struct LayerIndexBuilder: ~Copyable {
             let parent = try parentDirectory(bytes)
             arena.nodes[Int(parent)].flags.insert(.opaque)
         } else if !name.starts(with: Self.whiteoutMetaPrefix) {
-            let hidden = UnsafeRawBufferPointer(rebasing: name.dropFirst(Self.whiteoutPrefix.count))
+            let hidden = UnsafeRawBufferPointer(rebasing: name.dropFirst(EntryPath.whiteoutPrefix.count))
             guard !hidden.isEmpty, !hidden.elementsEqual([0x2E]), !hidden.elementsEqual([0x2E, 0x2E]) else {
                 throw LayerIndexError(.invalidPath, "a whiteout of nothing")
             }

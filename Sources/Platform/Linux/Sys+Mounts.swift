@@ -11,15 +11,9 @@ public struct MountFlags: OptionSet, Sendable {
 
     // The values of linux/mount.h; glibc declares them as an enum that is awkward in Swift.
     public static let readOnly = MountFlags(rawValue: 1)
-    public static let noSetuid = MountFlags(rawValue: 2)
-    public static let noDevices = MountFlags(rawValue: 4)
-    public static let noExecution = MountFlags(rawValue: 8)
     public static let remount = MountFlags(rawValue: 32)
-    public static let noAccessTime = MountFlags(rawValue: 1024)
     public static let bind = MountFlags(rawValue: 4096)
     public static let recursive = MountFlags(rawValue: 16384)
-    public static let makePrivate = MountFlags(rawValue: 1 << 18)
-    public static let makeShared = MountFlags(rawValue: 1 << 20)
 }
 
 /// Flags of umount2(2).

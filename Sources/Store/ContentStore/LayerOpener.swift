@@ -32,17 +32,6 @@ struct LayerOpener {
     private var presentPath: String { directory + "/present" }
     private var windowsPath: String { directory + "/windows" }
 
-    /// The chunks, of those that the table lists, that do not lie wholly below `size`. They ascend with their place.
-    static func chunks(of table: ChunkTable, beyond size: UInt64) -> Range<Int> {
-        var low = 0
-        var high = table.chunkCount
-        while low < high {
-            let middle = (low + high) / 2
-            if table.chunk(middle).content.end <= size { low = middle + 1 } else { high = middle }
-        }
-        return low..<table.chunkCount
-    }
-
     // MARK: The index
 
     /// The tree and the chunk table.
@@ -190,7 +179,7 @@ struct LayerOpener {
             var loaded = try presence.load(boot: boot)
             if size < chunks.contentSize {
                 // Every place first, the length last: see PresenceFile, point 5.
-                Self.clear(Self.chunks(of: chunks, beyond: size), in: &loaded.words)
+                Self.clear(StoredLayer.chunks(of: chunks, beyond: size), in: &loaded.words)
                 try Sys.fdatasync(content.raw)
                 try presence.retract(loaded.words, &loaded.slots)
                 loaded.durable = loaded.words

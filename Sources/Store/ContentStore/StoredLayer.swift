@@ -49,7 +49,7 @@ public final class StoredLayer: Sendable {
         var recorded: UInt64
     }
 
-    /// What opening a layer's files yields; see ``LayerOpener``.
+    /// The files of an opened layer.
     struct Parts: ~Copyable {
         let digest: Digest
         let tree: TreeImage
@@ -278,7 +278,7 @@ extension StoredLayer {
             let what = "cannot repair \(contentPath)"
             let size = try ContentStoreError.wrapping(what) { () throws(Errno) in try Sys.fstat(content.raw).size }
             if size < chunks.contentSize {
-                for chunk in LayerOpener.chunks(of: chunks, beyond: size) { drop(chunk) }
+                for chunk in Self.chunks(of: chunks, beyond: size) { drop(chunk) }
                 var state = durability.withLock { $0 }
                 let words = bits.snapshot()
                 try syncContent(state.slots)
@@ -290,5 +290,16 @@ extension StoredLayer {
             }
             isShortened.store(false, ordering: .sequentiallyConsistent)
         }
+    }
+
+    /// Returns the chunks of `table` that do not lie wholly below `size`.
+    static func chunks(of table: ChunkTable, beyond size: UInt64) -> Range<Int> {
+        var low = 0
+        var high = table.chunkCount
+        while low < high {
+            let middle = (low + high) / 2
+            if table.chunk(middle).content.end <= size { low = middle + 1 } else { high = middle }
+        }
+        return low..<table.chunkCount
     }
 }

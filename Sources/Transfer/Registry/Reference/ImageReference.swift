@@ -8,7 +8,6 @@ public struct ImageReference: Sendable, Hashable {
     /// The longest accepted text: a name of 255 bytes, a tag of 128, a digest of 71, and separators.
     public static let maximumLength = 512
     static let maximumNameLength = 255
-    static let maximumTagLength = 128
 
     public let repository: Repository
     public let tag: String?

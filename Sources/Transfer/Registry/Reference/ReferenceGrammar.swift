@@ -1,5 +1,7 @@
 /// The character rules of distribution's reference grammar, byte by byte: no regular expressions, no backtracking.
 enum ReferenceGrammar {
+    static let maximumTagLength = 128
+
     private static func isLower(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte) }
     private static func isUpper(_ byte: UInt8) -> Bool { (0x41...0x5a).contains(byte) }
     private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
@@ -8,7 +10,7 @@ enum ReferenceGrammar {
     /// `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
     static func isTag(_ text: Substring) -> Bool {
         let bytes = text.utf8
-        guard let first = bytes.first, bytes.count <= ImageReference.maximumTagLength else { return false }
+        guard let first = bytes.first, bytes.count <= maximumTagLength else { return false }
         guard isLetterOrDigit(first) || first == 0x5f else { return false }
         return bytes.allSatisfy { isLetterOrDigit($0) || $0 == 0x5f || $0 == 0x2e || $0 == 0x2d }
     }
