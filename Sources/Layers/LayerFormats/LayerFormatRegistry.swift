@@ -1,6 +1,6 @@
 /// The formats that layers can be streamed in, in the order in which they are asked.
 public struct LayerFormatRegistry: Sendable {
-    /// Every format that the node reads. A layer that can be streamed by itself needs no index of an artifact.
+    /// Every format that the node reads. A layer with a table of contents of its own needs no index of an artifact.
     public static let standard = LayerFormatRegistry([
         EstargzFormat(),
         ZstdChunkedFormat(),

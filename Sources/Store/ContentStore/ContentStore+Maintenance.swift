@@ -3,15 +3,15 @@ import Linux
 import SystemPackage
 
 extension ContentStore {
-    /// What one layer or chain takes on the disk.
+    /// The disk space of one layer or chain.
     public struct Usage: Sendable, Equatable {
         /// The blob's digest, or the chain's ID.
         public let digest: Digest
         /// Bytes of allocated blocks: holes are not counted.
         public let allocatedBytes: UInt64
-        /// How many of them are content; 0 of a chain.
+        /// The part of them that is content; 0 for a chain.
         public let contentBytes: UInt64
-        /// Whether somebody has it open.
+        /// Set while it is open.
         public let isOpen: Bool
     }
 
@@ -25,7 +25,7 @@ extension ContentStore {
         try usages("chains") { chains.find($0) != nil }
     }
 
-    /// What one layer takes on the disk; `nil` when it is not there.
+    /// Returns the disk space of one layer; `nil` when it is absent.
     public func usage(ofLayer blob: Digest) throws(ContentStoreError) -> Usage? {
         try usage(blob, in: "blobs", isOpen: layers.find(blob) != nil)
     }

@@ -2,13 +2,13 @@ public import Base
 import Linux
 import SystemPackage
 
-/// Layers whose index was not made on this node, from the blob: where it came from is kept beside it until somebody has checked
-/// it, and one that was found to be wrong is not installed again.
+/// Layers whose index was not made from the blob on this node: the index's origin is kept beside it until an audit, and
+/// a layer that fails the audit is not installed again.
 extension ContentStore {
     /// The largest note of an origin that is read, in bytes.
     private static let maximumOrigin = 4096
 
-    /// What was given as the origin of the layer when it was installed; `nil` when nothing was, or it is settled.
+    /// Returns the origin that the layer was installed with; `nil` when there was none, or it is settled.
     public func origin(of layer: StoredLayer) throws(ContentStoreError) -> [UInt8]? {
         let path = layerDirectory(layer.digest) + "/origin"
         do throws(Errno) {
@@ -20,7 +20,7 @@ extension ContentStore {
         }
     }
 
-    /// The layer is what it should be: nobody need look again.
+    /// Records that the layer's audit succeeded: it is not repeated.
     public func settleOrigin(of layer: StoredLayer) throws(ContentStoreError) {
         layer.gaps?.close()
         for path in ["/origin", "/gaps"].map({ layerDirectory(layer.digest) + $0 }) {
@@ -42,7 +42,7 @@ extension ContentStore {
         }
     }
 
-    /// Whether ``refuse(_:)`` has been called for the layer, by this process or an earlier one. Whoever deletes the file
+    /// Returns whether ``refuse(_:)`` was called for the layer, by this process or an earlier one. Deleting the file
     /// `refused/<digest>` takes it back.
     public func isRefused(_ blob: Digest) throws(ContentStoreError) -> Bool {
         let path = refusal(of: blob)

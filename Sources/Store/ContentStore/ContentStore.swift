@@ -23,9 +23,9 @@ import SystemPackage
 ///
 /// All methods may be called from any thread, and may wait for the disk: never on an event loop.
 public final class ContentStore: Sendable {
-    /// What a store may be told.
+    /// Options of a store.
     public struct Options: Sendable {
-        /// It is thrown away soon and no snapshot is mounted from it: a root in memory (tmpfs) or on an overlay will do.
+        /// A store without snapshots that is deleted soon: its root may lie in memory (tmpfs) or on an overlay.
         public var isScratch = false
         /// Stands for the running boot of the machine; `nil` asks the kernel. Tests play a crash of the machine with
         /// it.
@@ -113,7 +113,7 @@ public final class ContentStore: Sendable {
         return try openOrQuarantine(directory) { try opener(blob, directory).open() }
     }
 
-    /// What `body` makes of `directory`; `nil` when there is none, or when it had to be set aside.
+    /// Returns the result of `body` on `directory`; `nil` when it is absent or had to be quarantined.
     func openOrQuarantine<Value>(
         _ directory: String, _ body: () throws -> Value
     ) throws(ContentStoreError) -> Value? {

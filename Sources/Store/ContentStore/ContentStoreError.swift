@@ -1,7 +1,7 @@
 public import Base
 import SystemPackage
 
-/// What can go wrong in the node's cache.
+/// A failure of the node's cache.
 public struct ContentStoreError: ModuleError {
     public enum Code: Hashable, Sendable {
         /// Another process works on the same directory.

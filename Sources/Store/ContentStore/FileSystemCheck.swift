@@ -2,7 +2,7 @@ import Base
 import Linux
 import SystemPackage
 
-/// Whether a directory can hold the store.
+/// A check of whether a directory can hold the store.
 enum FileSystemCheck {
     /// Throws `.unsuitableFileSystem` with what to do about it.
     ///
@@ -42,7 +42,7 @@ enum FileSystemCheck {
         }
     }
 
-    /// Whether a file of 4 MiB with one block in its middle takes less than half of that.
+    /// Returns whether a file of 4 MiB with one block in its middle takes less than half of that.
     private static func keepsHoles(_ path: String) throws(Errno) -> Bool {
         let file = try Sys.open(path, [.readWrite, .create, .truncate, .noFollow])
         let outcome: Result<Bool, Errno>

@@ -5,14 +5,14 @@ import SystemPackage
 
 /// Opens the four files of a layer, and decides what of them can be trusted.
 struct LayerOpener {
-    /// Why a layer's directory cannot be used: it is set aside and made anew.
+    /// The reason why a layer's directory cannot be used: it is quarantined and rebuilt.
     struct Damage: Error {
         let reason: String
-        /// Whether only content and presence are concerned: the index is good.
+        /// Set when only content and presence are damaged and the index is good.
         var sparesIndex = false
     }
 
-    /// What says where everything is.
+    /// The tree and the chunk table, with their fingerprint.
     struct Index {
         let tree: TreeImage
         let chunks: ChunkTable
@@ -85,7 +85,7 @@ struct LayerOpener {
 
     // MARK: Content and presence
 
-    /// Opens an installed layer. What cannot be trusted is taken away and made anew, and reported.
+    /// Opens an installed layer. Files that cannot be trusted are removed, rebuilt and reported.
     func open() throws -> StoredLayer {
         let index = try index()
         do {
@@ -117,7 +117,7 @@ struct LayerOpener {
         }
     }
 
-    /// Nothing of the content is trusted: both files are taken away and made anew.
+    /// Removes and recreates both files: none of the content is trusted.
     private func startOver(_ index: Index, reason: String) throws(ContentStoreError) {
         // The presence file goes first: content without one is never trusted, whenever we are interrupted.
         try shelf.move(presentPath, reason: reason)

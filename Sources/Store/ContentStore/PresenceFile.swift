@@ -50,14 +50,14 @@ final class PresenceFile: Sendable {
 
     // MARK: Reading
 
-    /// What the file says.
+    /// The content of the file.
     struct Loaded {
         /// The bits that may be trusted.
         var words: [UInt64]
         /// The bits of the last good slot.
         var durable: [UInt64]
         var slots: SlotState
-        /// Whether `words` are the live ones.
+        /// Set when `words` are the live bits.
         var sameBoot: Bool
     }
 
@@ -139,7 +139,7 @@ final class PresenceFile: Sendable {
     }
 }
 
-/// What is known of the two slots.
+/// The state of the two slots.
 struct SlotState: Sendable {
     /// The generation of the last good slot; 0 when there is none.
     var generation: UInt64 = 0

@@ -32,7 +32,7 @@ package struct PresenceFormat: Sendable {
     static let sessionLength = 36
     static let slotHeader = 64
 
-    /// What the header is found to be.
+    /// The result of comparing a header.
     package enum Match: Equatable {
         case same
         /// Its own checksum is right, and it speaks of this layer with another tree or chunk table.
@@ -80,7 +80,7 @@ package struct PresenceFormat: Sendable {
         return bytes
     }
 
-    /// What `bytes`, the first block of a file, say.
+    /// Compares `bytes`, the first block of a file, with the expected header.
     package func match(_ bytes: [UInt8]) -> Match {
         let expected = header
         if bytes.starts(with: expected) { return .same }
@@ -114,7 +114,7 @@ package struct PresenceFormat: Sendable {
         return bytes
     }
 
-    /// What a slot says, or `nil` when it was never written, is torn, or belongs to another file.
+    /// Parses a slot; `nil` when it was never written, is torn, or belongs to another file.
     package func parseSlot(_ bytes: [UInt8]) -> (generation: UInt64, words: [UInt64])? {
         guard bytes.count >= Self.slotHeader + bitsLength else { return nil }
         let generation = bytes.withUnsafeBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }

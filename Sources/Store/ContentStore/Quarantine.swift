@@ -5,9 +5,9 @@ import SystemPackage
 
 /// A file or directory that the store found and could not use, and what became of it.
 public struct QuarantinedFile: Sendable, Equatable {
-    /// Where it was.
+    /// The path before.
     public let path: String
-    /// Where it is now; `nil` when it was only removed (content, which nothing but its index gives a meaning to).
+    /// The path now; `nil` when it was only removed (content, which has no meaning without its index).
     public let movedTo: String?
     /// Why it was not used.
     public let reason: String
@@ -15,7 +15,7 @@ public struct QuarantinedFile: Sendable, Equatable {
 
 /// Takes what cannot be used out of the way, keeps the last few for whoever wants to know, and reports each.
 final class Quarantine: Sendable {
-    /// How many things are kept.
+    /// The most quarantined things that are kept.
     static let limit = 8
 
     private let directory: String

@@ -2,7 +2,7 @@ public import Base
 public import Linux
 import SystemPackage
 
-// What another process needs to read a layer or a chain by itself: descriptors that cannot be written to.
+// What another process needs to read a layer or a chain on its own: descriptors that cannot be written to.
 
 extension StoredLayer {
     /// Opens the layer's tree for reading.

@@ -17,13 +17,13 @@ public final class StoredLayer: Sendable {
     public let digest: Digest
     /// The layer's tree, whiteouts included.
     public let tree: TreeImage
-    /// Where each byte of the content lies in the blob.
+    /// The place of each byte of the content in the blob.
     public let chunks: ChunkTable
     /// The sparse file that holds the content space. Only a complete layer's may be given to others.
     public let contentPath: String
     /// The windows that its extents need to be decoded; `nil` when none does.
     public let windows: WindowsFile?
-    /// What its extents decode to beside chunks; `nil` when nobody will want to know.
+    /// The decoded bytes between chunks; `nil` for a layer that is not audited.
     public let gaps: TarSplitLog?
 
     private let content: OwnedDescriptor
@@ -45,7 +45,7 @@ public final class StoredLayer: Sendable {
 
     private struct Durability: Sendable {
         var slots: SlotState
-        /// What ``changes`` was when the last good slot's bits were taken.
+        /// The value of ``changes`` when the last good slot's bits were taken.
         var recorded: UInt64
     }
 
@@ -59,7 +59,7 @@ public final class StoredLayer: Sendable {
         let presence: PresenceFile
         let words: [UInt64]
         let slots: SlotState
-        /// Whether the last good slot says the same as `words`.
+        /// Set when the last good slot equals `words`.
         let isSaved: Bool
         let windows: WindowsFile?
         let gaps: TarSplitLog?
@@ -93,7 +93,7 @@ public final class StoredLayer: Sendable {
 
     // MARK: What is here
 
-    /// Whether the chunk's bytes can be read. `false` for a number that the layer does not have.
+    /// Returns whether the chunk's bytes can be read; `false` for a number that the layer does not have.
     @inline(__always)
     public func isPresent(_ chunk: Int) -> Bool { bits.contains(chunk) }
 
@@ -104,13 +104,13 @@ public final class StoredLayer: Sendable {
     /// The first chunk of `range` that is here, or `nil`.
     public func present(in range: Range<Int>) -> Int? { bits.first(in: range, where: true) }
 
-    /// How many chunks are here.
+    /// The number of present chunks.
     public var presentCount: Int { presentChunks.load(ordering: .acquiring) }
 
-    /// Whether every chunk is here.
+    /// True once every chunk is present.
     public var isComplete: Bool { presentCount == bits.count }
 
-    /// How many bytes of content are here.
+    /// The number of present bytes of content.
     public var presentBytes: UInt64 { presentLength.load(ordering: .relaxed) }
 
     // MARK: Bytes
@@ -228,7 +228,7 @@ extension StoredLayer {
     public func makeDurable() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             var state = durability.withLock { $0 }
-            // The count is taken before the bits: what changes in between is in the copy or counted anew.
+            // The count is taken before the bits: a change in between is in the copy or counted again.
             let count = changes.load(ordering: .sequentiallyConsistent)
             guard count != state.recorded else { return }
             let words = bits.snapshot()

@@ -4,23 +4,23 @@ import Linux
 import Synchronization
 package import SystemPackage
 
-/// What extents of a layer decode to beside their chunks (the headers of the archive, padding, runs of zeros), written down as they
-/// are decoded: with it and the content a layer's archive can be put together again without its blob.
+/// A log of the bytes that a layer's extents decode to beside their chunks (headers of the archive, padding, runs of
+/// zeros), written as they are decoded: together with the content it rebuilds a layer's archive without the blob.
 ///
-/// Kept for layers only that somebody has yet to hold against their image (``ContentStore/origin(of:)``). A log of records:
+/// Kept only for layers that still have to be audited (``ContentStore/origin(of:)``). A log of records:
 ///
 /// ```
-///  0  extent u32    4  bytes in all gaps of it u32    8  bytes of them as stored u32    12  CRC-32C of the rest of it u32
+///  0  extent u32    4  bytes in all its gaps u32    8  bytes of them as stored u32    12  CRC-32C of the rest u32
 /// 16  the gaps one after the other, stored as the caller has compressed them
 /// ```
 ///
-/// What cannot be written, and what does not agree with its checksum, is as if it had not been written: it is fetched then.
+/// A record that cannot be written, or that does not match its checksum, counts as absent: its bytes are fetched again.
 public final class TarSplitLog: Sendable {
     /// Gaps of one extent that are larger than this are not kept, in bytes.
     public static let maximumGaps = 8 << 20
     private static let headerSize = 16
 
-    /// What is known of one extent.
+    /// The record of one extent.
     public struct Record: Sendable, Equatable {
         /// Bytes in all of its gaps.
         public let byteCount: Int
@@ -44,7 +44,7 @@ public final class TarSplitLog: Sendable {
             count: extentCount, initial: [UInt64](repeating: 0, count: AtomicBits.wordCount(for: extentCount)))
     }
 
-    /// Whether the gaps of an extent that is being decoded are to be written down.
+    /// Returns whether to record the gaps of an extent that is being decoded.
     public func wants(_ extent: Int) -> Bool {
         !isClosed.load(ordering: .relaxed) && extent < written.count && !written.contains(extent)
     }

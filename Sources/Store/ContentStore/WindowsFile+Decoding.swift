@@ -24,7 +24,7 @@ extension ExtentDecoder {
         }
     }
 
-    /// What a stored window holds.
+    /// Returns the window in its stored form.
     private func window(_ stored: [UInt8]) throws(CodecError) -> [UInt8] {
         reset(.zstd)
         var window = [UInt8](repeating: 0, count: DeflateRestart.windowSize)

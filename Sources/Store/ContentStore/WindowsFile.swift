@@ -5,8 +5,8 @@ import SystemPackage
 
 /// The windows of a layer's restart points, as far as they have been fetched: a sparse copy of the windows blob.
 ///
-/// Nothing in it is trusted, and so nothing is kept of what it holds: the chunk table has a checksum of each window, and one that
-/// does not agree (a hole reads as zeros) is fetched again.
+/// Nothing in it is trusted: the chunk table has a checksum of each window, and one that does not match (a hole reads
+/// as zeros) is fetched again.
 public final class WindowsFile: Sendable {
     private let path: String
     private let file: OwnedDescriptor

@@ -15,8 +15,8 @@ public enum EstargzFooter: Equatable, Sendable {
 
     /// The footer that `tail`, the last bytes of a blob, ends with.
     ///
-    /// Tried from the longest to the shortest: 51 bytes (eStargz), 47 (CRFS stargz, whose extra field lacks the subfield
-    /// header of RFC 1952 §2.3.1.1), 46 (external TOC). `nil` when it is none of them.
+    /// Tries the longest first: 51 bytes (eStargz), 47 (CRFS stargz, whose extra field lacks the subfield header of
+    /// RFC 1952 §2.3.1.1), 46 (external TOC). `nil` when it is none of them.
     public init?(tail: UnsafeRawBufferPointer) {
         if let footer = Self.match(tail, extra: Array("SG\u{16}\0".utf8), hexDigits: true, magic: "STARGZ") {
             self = footer

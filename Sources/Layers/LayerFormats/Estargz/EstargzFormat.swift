@@ -1,7 +1,7 @@
 import Base
 
-/// eStargz (stargz-snapshotter, docs/estargz.md): gzip members that can be decoded one by one, and a table of contents at
-/// the end or in an image of its own.
+/// eStargz (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents at the end or in an
+/// image of its own.
 public struct EstargzFormat: LayerFormat {
     public let name = "eStargz"
 

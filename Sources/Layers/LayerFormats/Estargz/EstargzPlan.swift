@@ -2,12 +2,12 @@ public import Base
 import Codecs
 import LayerIndex
 
-/// How an archive is written as an eStargz layer, or as the zstd:chunked of stargz-snapshotter: its entries in their new
-/// order, cut into members that can be decoded one by one (stargz-snapshotter, docs/estargz.md; its `estargz` package is what
-/// the layers have to suit).
+/// The layout of an archive as an eStargz layer, or as the zstd:chunked of stargz-snapshotter: its entries in their new
+/// order, cut into members that decode independently (stargz-snapshotter, docs/estargz.md; its `estargz` package must
+/// accept the layers).
 ///
-/// It does no I/O: it says which bytes of the old archive make each member, and makes the table of contents once it is told
-/// where the members came to lie.
+/// A plan does no I/O: it lists the bytes of the old archive that make each member, and writes the table of contents
+/// once the caller knows the members' offsets.
 public struct EstargzPlan: Sendable {
     /// Some bytes of the new archive.
     public enum Part: Sendable {
@@ -16,15 +16,15 @@ public struct EstargzPlan: Sendable {
         case bytes([UInt8])
     }
 
-    /// What is compressed in one piece.
+    /// A piece of the archive that is compressed alone.
     public struct Member: Sendable {
         public internal(set) var parts: [Part] = []
         public internal(set) var byteCount = 0
-        /// So many of the first bytes are a piece of a file; 0 when there are only headers in it.
+        /// The number of leading bytes that are a piece of a file; 0 for a member with headers alone.
         public internal(set) var chunkLength = 0
     }
 
-    /// Where a member came to lie, and what it holds.
+    /// The place of a written member, and its content.
     public struct Written: Sendable {
         public var offset: UInt64
         /// The SHA-256 of the piece of a file that it begins with.
@@ -44,7 +44,7 @@ public struct EstargzPlan: Sendable {
 
     private static let tocName = TOCNames.toc
     private static let landmark: [UInt8] = [0x0f]
-    /// Members that hold nothing but headers end at so many bytes, so that they fit into memory.
+    /// The size at which a member with headers alone ends, so that it fits into memory.
     private static let maximumHeaders = 4 << 20
 
     /// In the order of the new archive.
@@ -56,12 +56,12 @@ public struct EstargzPlan: Sendable {
     private var chunks: [[Chunk]] = []
 
     /// - Parameters:
-    ///   - archived: what is in the old archive. Of several entries of one name the last counts; landmarks and a table of
-    ///     contents, which an eStargz layer has already, are left out.
-    ///   - first: paths, without the leading slash, of files that a start needs, in the order of their use: they come first, and
-    ///     are marked to be prefetched. Those that the layer does not have are passed over.
+    ///   - archived: the entries of the old archive. Of several entries of one name the last counts. Landmarks and the
+    ///     table of contents of a layer that is eStargz already are left out.
+    ///   - first: paths, without the leading slash, of files that a start needs, in the order of their use. They come
+    ///     first and are marked for prefetch. Paths that the layer lacks are skipped.
     ///   - chunkSize: bytes of a file in a member.
-    ///   - endsArchive: whether the two blocks that end an archive are part of it. In eStargz they come behind the table of
+    ///   - endsArchive: whether the two blocks that end an archive are part of it. In eStargz they follow the table of
     ///     contents.
     /// - Throws: `unsupported` for a name that a table of contents, which is text, cannot have.
     public init(

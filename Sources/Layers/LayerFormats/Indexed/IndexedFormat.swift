@@ -16,8 +16,8 @@ public struct IndexedFormat: LayerFormat {
     }
 }
 
-/// Opens a layer with the index of an artifact, as far as the artifact can be compared with the image: the index must say
-/// that it is of this blob and of this size. The chunks' digests vouch for the bytes as they arrive.
+/// Opens a layer with the index of an artifact, as far as the image confirms it: the index must name this blob and this
+/// size. The chunks' digests vouch for the bytes as they arrive.
 private struct IndexedOpener: LayerOpener {
     private enum State {
         case start, waiting

@@ -18,7 +18,7 @@ public struct LayerIndexBlob: Sendable {
     private static let level: Int32 = 19
     /// The most that the two take together, decoded.
     static let maximumSize: UInt64 = 1 << 30
-    /// How many times as large as compressed they are at most.
+    /// The highest compression ratio that is accepted.
     private static let maximumRatio: UInt64 = 512
 
     /// More bytes than this are no index.

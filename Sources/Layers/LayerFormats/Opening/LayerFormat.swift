@@ -2,7 +2,7 @@ public import Base
 
 /// A format that layers can be streamed in.
 ///
-/// Adding one is a folder with its `LayerFormat` and its ``LayerOpener``, and a line in ``LayerFormatRegistry/standard``.
+/// A new one is a folder with its `LayerFormat` and ``LayerOpener``, and a line in ``LayerFormatRegistry/standard``.
 public protocol LayerFormat: Sendable {
     /// The name for logs, such as "eStargz".
     var name: String { get }
@@ -10,8 +10,8 @@ public protocol LayerFormat: Sendable {
     /// Returns whether the description says that the layer is of this format.
     func isAnnounced(by layer: LayerDescription) -> Bool
 
-    /// Returns whether a layer of which nothing says its format may be of this one. Only asked where unverified tables of
-    /// contents are allowed.
+    /// Returns whether an unannounced layer may be of this format. Only asked where unverified tables of contents are
+    /// allowed.
     func mayBe(_ layer: LayerDescription) -> Bool
 
     /// Returns an opener for the layer. What is wrong with the description shows in its first step.

@@ -19,11 +19,12 @@ public struct LayerFormatError: ModuleError {
         case limit
         /// Valid, but it cannot be represented: a name whose bytes the producer has lost.
         case unsupported
-        /// Valid, but in one piece that is too large to be decoded for a part of it: it can be streamed from a copy only.
+        /// Valid, but in one piece that is too large to be decoded for a part of it: it can be streamed from a copy
+        /// only.
         case undivided
         /// The archive is not a tar archive, or damaged, or its compression is.
         case badArchive
-        /// What came is not what was asked for, or not in the order of the calls.
+        /// The bytes are not those that were requested, or the calls came out of order.
         case badResponse
     }
 

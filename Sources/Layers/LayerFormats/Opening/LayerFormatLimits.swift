@@ -1,6 +1,6 @@
 public import LayerIndex
 
-/// How large an eStargz table of contents may be. Checked before memory is taken.
+/// Limits on the size of a table of contents. Checked before memory is taken.
 public struct LayerFormatLimits: Sendable, Equatable {
     /// Compressed bytes of the TOC. They are held in memory until the index is made.
     public var compressedTOC: UInt64 = 256 << 20

@@ -19,10 +19,10 @@ protocol TOCDialect: Sendable {
 
 /// The place of a table of contents.
 enum TOCLocation: Equatable {
-    /// Its compressed bytes lie in the blob. The layer's data ends at `payloadEnd`. `zstdSize` is the size of its text where
-    /// it is a zstd frame; `nil` where it is a gzip member with a tar archive.
+    /// A place in the blob; the layer's data ends at `payloadEnd`. `zstdSize` is the size of the text in a zstd frame;
+    /// `nil` for a gzip member with a tar archive.
     case inside(ByteRange, payloadEnd: UInt64, zstdSize: UInt64?)
-    /// It lies in an image of its own.
+    /// A place in an image of its own.
     case outside(payloadEnd: UInt64)
 }
 

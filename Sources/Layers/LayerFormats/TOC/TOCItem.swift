@@ -60,7 +60,7 @@ struct TOCItem {
 }
 
 extension TOCItem.Members {
-    /// The member called by the `count` bytes that are packed, low byte first, in `low` and then `high`, zeros after them.
+    /// Returns the member whose name has `count` bytes, packed low byte first into `low` and `high`, zeros after them.
     @inline(__always)
     static func named(low: UInt64, high: UInt64, count: Int) -> TOCItem.Members {
         switch count {

@@ -157,7 +157,7 @@ struct TOCLoader: ~Copyable {
         }
     }
 
-    /// Whether the entry is one of those that are about the layer, not in it. Only names in the root directory count.
+    /// Returns whether the entry describes the layer and is not part of it. Only names in the root directory count.
     private mutating func isHidden(_ item: TOCItem) throws(LayerFormatError) -> Bool {
         guard let last = entry.path.last, last == UInt8(ascii: "k") || last == UInt8(ascii: "n") else { return false }
         let isPrefetch = try isInRoot(TOCNames.prefetchLandmark)

@@ -3,8 +3,8 @@ import LayerIndex
 
 /// Opens a layer with a table of contents at its end, eStargz or zstd:chunked.
 ///
-/// One request suffices when the first one, a suffix of the blob, holds the table of contents; else it takes one more for
-/// exactly the part that is missing.
+/// One request suffices when the first one, a suffix of the blob, covers the table of contents. Otherwise a second one
+/// asks for exactly the missing part.
 public struct TOCOpener: LayerOpener {
     /// The annotation whose value is the digest of the TOC's JSON text.
     public static let digestAnnotation = "containerd.io/snapshot/stargz/toc.digest"
@@ -12,7 +12,7 @@ public struct TOCOpener: LayerOpener {
     private enum State {
         case start
         case tail(count: UInt64)
-        /// What is missing of the TOC, and what of the tail it goes on with.
+        /// The missing part of the TOC, and the part that the tail has.
         case rest(ByteRange, tail: ArraySlice<UInt8>, TOCPlace)
         case external(payloadEnd: UInt64)
         /// The pieces of the compressed TOC.
@@ -44,9 +44,9 @@ public struct TOCOpener: LayerOpener {
 
     /// Returns the size of the first request, which is for the end of a blob of `blobSize` bytes (0: unknown).
     ///
-    /// A TOC has some 90 compressed bytes an entry, most of them digests: 0.05 to 0.8 % of layers of a megabyte or more,
-    /// more of small ones. A 128th, or a 100th up to 64 KiB, covers nearly all of them. Bytes requested in vain delay the
-    /// container's first bytes; missing bytes cost one more round trip. Below 32 KiB a request costs its latency only.
+    /// A TOC has some 90 compressed bytes an entry, most of them digests: 0.05 to 0.8 % of layers of a megabyte or
+    /// more, more of small ones. A 128th, or a 100th up to 64 KiB, covers nearly all of them. Bytes requested in vain
+    /// delay the container's first bytes; missing bytes cost a round trip. Below 32 KiB a request costs only latency.
     public static func firstRequestSize(blobSize: UInt64) -> UInt64 {
         guard blobSize > 0 else { return 256 << 10 }
         return min(blobSize, max(32 << 10, min(blobSize / 100, 64 << 10), min(blobSize / 128, 1 << 20)))

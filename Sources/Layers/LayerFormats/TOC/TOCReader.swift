@@ -22,8 +22,7 @@ struct TOCReader: ~Copyable {
     private var count = 0
 
     /// - Parameters:
-    ///   - compressed: In pieces that follow one another: a gzip member that holds a tar archive, or a zstd frame that holds
-    ///     the text.
+    ///   - compressed: consecutive pieces of a gzip member with a tar archive, or of a zstd frame with the text.
     ///   - zstdSize: For a zstd frame, how many bytes the text has.
     init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: LayerFormatLimits) {
         bareSize = zstdSize

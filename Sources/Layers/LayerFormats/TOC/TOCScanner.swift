@@ -23,7 +23,7 @@ struct TOCScanner {
     private(set) var item = TOCItem()
     /// Its extended attributes.
     private(set) var attributes: [(name: [UInt8], value: [UInt8])] = []
-    /// Where in the window the next call goes on.
+    /// The offset in the window at which the next call continues.
     private(set) var position = 0
     private var state = State.start
     private var seenVersion = false

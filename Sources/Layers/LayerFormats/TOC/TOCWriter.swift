@@ -1,7 +1,8 @@
 import Base
 import LayerIndex
 
-/// Writes the JSON text of a table of contents (stargz-snapshotter, docs/estargz.md, "TOC, TOCEntries and Footer"), compact.
+/// Writes the compact JSON text of a table of contents (stargz-snapshotter, docs/estargz.md, "TOC, TOCEntries and
+/// Footer").
 struct TOCWriter {
     private var text = Array("{\"version\":1,\"entries\":[".utf8)
     private var isFirst = true

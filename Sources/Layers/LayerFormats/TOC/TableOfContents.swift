@@ -1,6 +1,6 @@
 public import Base
 
-/// A table of contents as values, for tools and tests. ``TOCOpener`` makes a layer index from one without holding all of it.
+/// A table of contents as values, for tools and tests. ``TOCOpener`` makes an index from one without holding all of it.
 public enum TableOfContents {
     /// One element of `entries`. Members that are absent have the value that Go's reader gives them: 0 or nothing.
     public struct Entry: Sendable {
@@ -61,7 +61,7 @@ public enum TableOfContents {
         return entries
     }
 
-    /// How many elements a TOC's JSON text has. Scans and checks everything, and keeps nothing.
+    /// Returns the number of elements in a TOC's JSON text. Scans and checks everything, and keeps nothing.
     public static func entryCount(
         of json: [UInt8], limits: LayerFormatLimits = .standard
     ) throws(LayerFormatError) -> Int {

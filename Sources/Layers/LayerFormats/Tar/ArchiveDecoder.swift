@@ -5,18 +5,18 @@ public import Codecs
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveDecoder {
     private let decoder: ExtentDecoder
-    /// Whether it is known what comes.
+    /// Set once the blob's format is known.
     private var isBegun: Bool
     private let isPart: Bool
-    /// Whether the blob is the archive.
+    /// Set for a blob that is the bare archive.
     private var isRaw = false
     /// The first bytes, until there are enough to tell what they are.
     private var held: [UInt8] = []
     private var isWithin = false
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
 
-    /// - Parameter decoder: one that expects what comes first, for a part of a blob; `nil` for a blob from its start, which says
-    ///   what it is. What follows the end of a stream within a part is passed over.
+    /// - Parameter decoder: a decoder ready for the first byte of a part of a blob; `nil` for a whole blob, whose
+    ///   start names its format. Bytes after the end of a stream within a part are skipped.
     public init(_ decoder: ExtentDecoder? = nil) {
         self.decoder = decoder ?? ExtentDecoder()
         isBegun = decoder != nil
@@ -27,7 +27,7 @@ public final class ArchiveDecoder {
         output.deallocate()
     }
 
-    /// Takes the next bytes of the blob; `sink` is given what they decode to, in pieces that are good during the call only.
+    /// Takes the next bytes of the blob. `sink` receives the decoded bytes in pieces, valid during the call only.
     public func push(
         _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {

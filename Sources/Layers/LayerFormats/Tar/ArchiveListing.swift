@@ -24,7 +24,7 @@ public final class ArchiveListing {
     private var fileHasher = DigestHasher()
     private var entries: [ArchivedEntry] = []
     private var begun: (entry: LayerEntry, header: ByteRange)?
-    /// Where the entry before ends, with its padding.
+    /// The end of the entry before, with its padding.
     private var end: UInt64 = 0
 
     /// - Parameter blobDigest: what the blob's bytes must come to.
@@ -43,8 +43,9 @@ public final class ArchiveListing {
         }
     }
 
-    /// Says that the blob is over; gives what is in it, and the SHA-256 of the archive, by which an image's configuration names
-    /// it.
+    /// Ends the blob.
+    ///
+    /// - Returns: the entries, and the archive's SHA-256, by which an image's configuration names it.
     public func finish(
         _ archive: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], diffID: Digest) {
@@ -80,7 +81,7 @@ public final class ArchiveListing {
     }
 }
 
-/// How an archive is laid out (POSIX.1-2017, pax, "ustar Interchange Format"): in blocks.
+/// The block layout of an archive (POSIX.1-2017, pax, "ustar Interchange Format").
 enum TarLayout {
     static let block: UInt64 = 512
 

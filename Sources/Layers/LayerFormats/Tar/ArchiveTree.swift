@@ -41,7 +41,9 @@ public final class ArchiveTree {
         }
     }
 
-    /// Says that the archive is over. Gives the tree, and the archive's SHA-256, by which an image's configuration names it.
+    /// Ends the archive.
+    ///
+    /// - Returns: the tree, and the archive's SHA-256, by which an image's configuration names it.
     public func finish() throws(LayerFormatError) -> (tree: [UInt8], diffID: Digest) {
         try reader.finish()
         guard let finished = builder.take() else { throw LayerFormatError(.badResponse, "finished twice") }
@@ -86,7 +88,7 @@ public final class ArchiveTree {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Whether there is nothing else in it.
+    /// Returns true when all bytes are zero.
     var isZeros: Bool {
         var index = 0
         while index + 8 <= count {

@@ -2,7 +2,7 @@ public import Base
 import Codecs
 public import LayerIndex
 
-/// What there is to know of an ordinary layer so that it can be streamed as it is.
+/// The index of an ordinary layer, which makes it streamable unchanged.
 public struct IndexedLayer: Sendable {
     public var index: LayerIndexBytes
     /// The windows blob, zstd frames one after the other; empty when decoding begins nowhere within a stream.
@@ -11,16 +11,17 @@ public struct IndexedLayer: Sendable {
     public var diffID: Digest
 }
 
-/// Makes the index of an ordinary layer (a tar archive, plain or compressed with gzip or zstd) while its blob passes by, once.
+/// Makes the index of an ordinary layer (a tar archive, plain, gzip or zstd) in one pass over its blob.
 ///
-/// The same blob gives the same index. Memory is that of the index and the windows. Not `Sendable`: it belongs to one thread at a time.
+/// The same blob gives the same index. Memory is that of the index and the windows. Not `Sendable`: it belongs to one
+/// thread at a time.
 public final class LayerIndexer {
     /// Decoded bytes in a chunk: what one read of the kernel asks for, so that it is answered by one.
     private static let chunkSize = 128 << 10
     /// The level for windows: they are small, and made once.
     private static let windowLevel: Int32 = 19
 
-    /// What the blob must be; `nil` for an archive that is taken as it comes.
+    /// The expected blob; `nil` for an archive without a known digest.
     private let expected: (digest: Digest, size: UInt64)?
     private let scanner = LayerScanner()
     private var reader = TarReader()
@@ -28,7 +29,7 @@ public final class LayerIndexer {
     private var blobHasher = DigestHasher()
     private var diffHasher = DigestHasher()
     private var received: UInt64 = 0
-    /// What the scanner has not used up yet.
+    /// Input that the scanner has not consumed yet.
     private var held: [UInt8] = []
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private var windows: [UInt8] = []
@@ -36,7 +37,7 @@ public final class LayerIndexer {
     private var pending: [UInt64: (extent: UInt32, restart: DeflateRestart)] = [:]
 
     private var extent: UInt32?
-    /// Where in the archive it begins.
+    /// The extent's offset in the archive.
     private var extentStart: UInt64 = 0
     private var entry: LayerEntry?
     private var fileOffset: UInt64 = 0

@@ -1,5 +1,5 @@
-/// What a pax header says that matters to a layer (POSIX.1-2017, pax, "pax Extended Header"), as Go's archive/tar takes
-/// it: of several records with one key the last counts, and an empty value means that there is no record.
+/// The records of a pax header that matter to a layer (POSIX.1-2017, pax, "pax Extended Header"), as Go's archive/tar
+/// reads them: of several records with one key the last counts, and an empty value means that there is no record.
 struct PaxRecords {
     private(set) var path: [UInt8]?
     private(set) var linkPath: [UInt8]?
@@ -10,7 +10,7 @@ struct PaxRecords {
     /// In the order of the header. Here an empty value is a value. Of several with one name the last counts, which the
     /// builder of the index sees to.
     private(set) var xattrs: [(name: [UInt8], value: [UInt8])] = []
-    /// Whether the entry is a sparse file in one of GNU tar's pax formats.
+    /// Set for a sparse file in one of GNU tar's pax formats.
     private(set) var isSparse = false
     /// The name of a sparse file; its header has a made-up one.
     private(set) var sparsePath: [UInt8]?
@@ -95,7 +95,7 @@ struct PaxRecords {
         return UInt64(number)
     }
 
-    /// Seconds since 1970 with a sign and a fraction, of which nine digits count.
+    /// Parses seconds since 1970 with a sign and a fraction; nine digits of the fraction count.
     private static func time(
         _ value: UnsafeRawBufferPointer
     ) throws(LayerFormatError) -> (seconds: Int64, nanoseconds: UInt32)? {

@@ -1,16 +1,16 @@
 import Codecs
 import LayerIndex
 
-/// What stands before an entry's header and overrides it: pax records and GNU's long names.
+/// The records before an entry's header that override it: pax and GNU's long names.
 struct TarExtensions {
     /// The last pax header's: another one takes the place of the one before it as a whole, as in Go's archive/tar.
     private var pax = PaxRecords()
     private var longPath: [UInt8] = []
     private var longLink: [UInt8] = []
-    /// Whether an extension has come, so that an entry must.
+    /// Set after an extension, until the entry that must follow.
     private(set) var isPending = false
 
-    /// Whether an entry of this type says something of the entry after it.
+    /// Returns whether an entry of this type describes the entry after it.
     static func isExtension(_ type: UInt8) -> Bool {
         switch type {
         case UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"), UInt8(ascii: "K"): true

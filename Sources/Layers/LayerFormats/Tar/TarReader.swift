@@ -1,7 +1,7 @@
 import Codecs
 public import LayerIndex
 
-/// What a tar archive says, in the order in which it says it.
+/// The parts of a tar archive, in its order.
 public enum TarEvent {
     /// An entry without its pieces, and how many bytes of content follow: 0 for all but a regular file.
     case entry(LayerEntry, size: UInt64)
@@ -29,21 +29,21 @@ public struct TarReader {
         /// The payload of an entry of this type, which says something of the next one.
         case extended(UInt8)
         case content
-        /// What fills up the last block of a payload.
+        /// The bytes that fill up the last block of a payload.
         case padding
         case over
     }
 
     private let limits: TarLimits
     private var state = State.header
-    /// What has come of a header that does not lie within one push.
+    /// The beginning of a header that spans several pushes.
     private var block: [UInt8] = []
     private var payload: [UInt8] = []
     /// Bytes of the payload that are still to come.
     private var left: UInt64 = 0
     /// Bytes after the payload that are still to come.
     private var padding: UInt64 = 0
-    /// Where in the archive the next byte lies.
+    /// The offset of the next byte in the archive.
     private var offset: UInt64 = 0
     private var entryCount = 0
     private var extensions = TarExtensions()

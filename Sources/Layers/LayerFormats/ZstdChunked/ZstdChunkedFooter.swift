@@ -1,16 +1,17 @@
 public import Base
 
-/// The end of a zstd:chunked blob: a skippable frame that says where the table of contents lies, in one of two dialects.
+/// The end of a zstd:chunked blob: a skippable frame with the place of the table of contents, in one of two dialects.
 ///
 /// ```
 ///  0  table of contents: offset of its compressed bytes u64    8  their count u64    16  count decompressed u64
 /// 24  kind u64, 1
-/// 32  "GnUlInUx"                                               40 bytes: stargz-snapshotter; containers/storage until 2023-06
+/// 32  "GnUlInUx"                                     40 bytes: stargz-snapshotter; containers/storage until 2023-06
 /// 32  tar-split data: offset, count, count decompressed u64
-/// 56  "GNUlInUx"                                               64 bytes: containers/storage since 2023-08-30
+/// 56  "GNUlInUx"                                     64 bytes: containers/storage since 2023-08-30
 /// ```
 ///
-/// All numbers are little-endian (stargz-snapshotter, estargz/zstdchunked; containers/storage, pkg/chunked/internal/minimal).
+/// All numbers are little-endian (stargz-snapshotter, estargz/zstdchunked; containers/storage,
+/// pkg/chunked/internal/minimal).
 /// Forms of 56 bytes, written in between, cannot be read by their own writer, nor here.
 public struct ZstdChunkedFooter: Equatable, Sendable {
     /// The longest, with the header of its frame.
@@ -19,13 +20,13 @@ public struct ZstdChunkedFooter: Equatable, Sendable {
         (64, Array("GNUlInUx".utf8)), (40, Array("GnUlInUx".utf8)),
     ]
 
-    /// Where in the blob the compressed table of contents lies, without the header of its frame.
+    /// The place of the compressed table of contents in the blob, without the header of its frame.
     public let toc: ByteRange
     /// Bytes of its text.
     public let tocSize: UInt64
 
-    /// The footer that `tail`, the last bytes of a blob, ends with; `nil` when it is none. That the numbers suit the blob is not
-    /// checked.
+    /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` when there is none. The caller checks
+    /// the numbers against the blob's size.
     public init?(tail: UnsafeRawBufferPointer) {
         for (size, magic) in Self.magics {
             let whole = size + SkippableFrame.headerSize
@@ -54,7 +55,7 @@ public struct ZstdChunkedFooter: Equatable, Sendable {
     }
 }
 
-/// What a zstd decoder passes over (RFC 8878 §3.1.2), of the first of its sixteen kinds.
+/// A frame that a zstd decoder skips (RFC 8878 §3.1.2), of the first of sixteen kinds.
 public enum SkippableFrame {
     /// In bytes.
     public static let headerSize = 8

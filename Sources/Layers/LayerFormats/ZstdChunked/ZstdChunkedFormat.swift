@@ -1,7 +1,6 @@
 import Base
 
-/// zstd:chunked (``ZstdChunkedFooter``): zstd frames that can be decoded one by one, and a table of contents in a frame that
-/// decoders skip.
+/// zstd:chunked (``ZstdChunkedFooter``): independent zstd frames, the table of contents in a frame that decoders skip.
 public struct ZstdChunkedFormat: LayerFormat {
     /// The annotation whose value is the digest of the compressed table of contents. The second name is the one that
     /// containers/storage used before 2022-11-03 and stargz-snapshotter uses.
