@@ -24,7 +24,8 @@ struct ContentClientTests {
         ) async throws -> StreamingServerResponse<Containerd_Services_Content_V1_ReadContentResponse> {
             let namespaces = Array(request.metadata[stringValues: "containerd-namespace"])
             guard namespaces == ["k8s.io"] else { throw RPCError(code: .notFound, message: "\(namespaces)") }
-            // Longer than the client's patience. The server's shutdown waits for it: the client's end does not cancel it.
+            // Longer than the client's patience. The server's shutdown waits for it: the client's end does not cancel
+            // it.
             if isSilent { try await Task.sleep(for: .seconds(3)) }
             return StreamingServerResponse { writer in
                 for start in stride(from: 0, to: bytes.count, by: pieceSize) {
