@@ -124,6 +124,7 @@ struct HostsTests {
             ("[host.\"https://a\"]\ncapabilities = \"pull\"", ":2"),
             // The TOML parser would trap on these.
             ("x = 1\n[=a]", ":2"), ("[[\n", ":1"), ("[\r\"a\"]", ":1"), ("[[[a]]]", ":1"),
+            ("a = [ } ]", ":1"), ("a = 1\nb = ,", ":2"), ("a = \u{b}1", ":1"),
             ("a = " + String(repeating: "[", count: 70) + "\n[?]", ":1"),
         ])
     func reportsUnusableFileAndUsesUpstream(_ toml: String, _ line: String) async throws {

@@ -100,8 +100,19 @@ package struct TOMLOutline {
             skipBlanks(newlines: false)
             guard peek == 0x3d else { return }
             advance()
+            checkValue()
             skipBlanks(newlines: false)
             value(path, depth: depth)
+        }
+
+        /// Looks at the start of a value: toml++ asserts that it is none of the characters that end one.
+        private mutating func checkValue() {
+            var ahead = index
+            while ahead < bytes.count, bytes[ahead] == 0x20 || bytes[ahead] == 0x09 { ahead += 1 }
+            guard ahead < bytes.count else { return }
+            let byte = bytes[ahead]
+            guard !(0x21...0x7e).contains(byte) || [0x2c, 0x5d, 0x7d, 0x23].contains(byte) else { return }
+            fault = fault ?? Fault(line: line, reason: "a value is missing")
         }
 
         mutating func value(_ path: [String], depth: Int) {
@@ -119,7 +130,12 @@ package struct TOMLOutline {
                     skipBlanks(newlines: true)
                     guard let byte = peek else { return }
                     if byte == 0x5d { return advance() }
-                    if byte == 0x2c { advance() } else { value(path, depth: depth + 1) }
+                    if byte == 0x2c {
+                        advance()
+                    } else {
+                        checkValue()
+                        value(path, depth: depth + 1)
+                    }
                 }
             case 0x7b:
                 advance()
