@@ -116,9 +116,9 @@ let upperHalf: [Target] =
         "Node", "Images",
         [
             "Base", "Concurrency", "Linux", "LayerIndex", "LayerFormats", "ContentStore", "Prediction", "Planner",
-            "LazyFileSystem", "Registry",
-            "Streaming", "Artifacts", "NodeDatabase", "ContainerRuntime", logging, nio, nioPosix,
-        ], tests: ["TestSupport", "TestRegistry", "Codecs"])
+            "LazyFileSystem", "Registry", "Streaming", "Artifacts", "NodeDatabase", "ContainerRuntime", logging, nio,
+            nioPosix,
+        ], tests: ["TestSupport", "TestRegistry", "LazyFixtures", "Codecs", "Conversion"])
     + module(
         "Node", "Snapshotter",
         [

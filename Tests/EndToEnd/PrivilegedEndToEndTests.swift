@@ -146,7 +146,7 @@ struct PrivilegedEndToEndTests {
     func verifiesCompleteLayersAgainstTheirImage(withPack: Bool) async throws {
         var bytes: [UInt64] = []
         for isAudited in [false, true] {
-            let said = isAudited ? "layer is audited" : "layer complete"
+            let said = isAudited ? "layer audited" : "layer complete"
             bytes.append(try await completed(withPack, "[trust]\naudit_artifacts = \(isAudited)\n", said: said))
         }
         // The pack contains one of the files, which is read for the audit.

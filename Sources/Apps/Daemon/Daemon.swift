@@ -40,11 +40,11 @@ struct Daemon: Sendable {
         let addressDirectory = String(configuration.address.prefix(upTo: configuration.address.lastSlash))
         try Preflight.makeDirectory(addressDirectory, for: "the directory of the socket (address)")
 
-        var policy = try makePolicy()
+        var options = try imageOptions()
         let reporter = configuration.conversionService.map {
             ProfileReporter(service: $0, tokenFile: configuration.conversionToken, logger: logger)
         }
-        if let reporter { policy.profiles.report = { reporter.report($0) } }
+        if let reporter { options.profiles.report = { reporter.report($0) } }
         let store = try openStore(logger)
         let state = try openState()
         let registry = makeRegistry(logger)
@@ -56,15 +56,16 @@ struct Daemon: Sendable {
         let mount = try mount(fileSystem, logger)
         let workers = NIOThreadPool(numberOfThreads: Self.workerThreads)
         workers.start()
-        let resolver = ImageResolver(
-            registry: registry, content: configuration.containerdAddress.map { ContentClient(socket: $0) },
+        let images = ImageParts(
+            registry: registry, containerd: configuration.containerdAddress.map { ContentClient(socket: $0) },
             store: store, fileSystem: fileSystem, engine: engine, predictor: predictor, state: state,
-            workers: workers, mountPoint: mount.mountPoint, policy: policy, logger: logger)
+            workers: workers, mountPoint: mount.mountPoint, logger: logger
+        ).images(options)
         page.addSource { registry.metrics + engine.snapshot().metrics + mount.metrics }
         if let predictor { page.addSource { predictor.statistics.metrics } }
 
         let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
-        let server = try makeServer(state, resolver, logger)
+        let server = try makeServer(state, images, logger)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(
                 service: StoreService(
@@ -106,18 +107,18 @@ struct Daemon: Sendable {
 
     // MARK: - Parts
 
-    private func makePolicy() throws(StartupError) -> ImageResolver.Policy {
-        var policy = ImageResolver.Policy()
-        policy.allowUnverifiedTOC = configuration.allowsUnverifiedTOC
-        policy.prefetches = configuration.prefetches
-        policy.profiles.replays = configuration.profiles
-        policy.profiles.records = configuration.profiles
-        policy.profiles.quiet = UInt64(configuration.profileQuiet) * 1_000_000_000
-        policy.usesArtifacts = configuration.usesArtifacts
-        if let path = configuration.artifactKeys { policy.artifactKeys = try artifactKeys(path) }
-        policy.auditsArtifacts = configuration.auditsArtifacts
-        policy.fillsInBackground = configuration.fillsInBackground
-        return policy
+    private func imageOptions() throws(StartupError) -> ImageOptions {
+        var options = ImageOptions()
+        options.allowsUnverifiedTOC = configuration.allowsUnverifiedTOC
+        options.prefetchesLandmarks = configuration.prefetches
+        options.profiles.replays = configuration.profiles
+        options.profiles.records = configuration.profiles
+        options.profiles.quiet = .seconds(configuration.profileQuiet)
+        options.usesArtifacts = configuration.usesArtifacts
+        if let path = configuration.artifactKeys { options.artifactKeys = try artifactKeys(path) }
+        options.auditsArtifacts = configuration.auditsArtifacts
+        options.fillsInBackground = configuration.fillsInBackground
+        return options
     }
 
     private func artifactKeys(_ path: String) throws(StartupError) -> ArtifactKeys {
@@ -203,13 +204,13 @@ struct Daemon: Sendable {
     }
 
     private func makeServer(
-        _ state: StateDatabase, _ resolver: ImageResolver, _ logger: Logger
+        _ state: StateDatabase, _ images: StreamedImages, _ logger: Logger
     ) throws(StartupError) -> SnapshotterServer {
         var limits = SnapshotService.Limits()
         limits.prepare = .seconds(configuration.prepareTimeout)
         let inherited = InheritedSockets.listening(environment: Self.environment)
         do throws(SnapshotterError) {
-            let service = try SnapshotService(state: state, remote: resolver, limits: limits, logger: logger)
+            let service = try SnapshotService(state: state, remote: images, limits: limits, logger: logger)
             return try SnapshotterServer(
                 service, socket: inherited.map { .inherited($0) } ?? .path(configuration.address), logger: logger)
         } catch {

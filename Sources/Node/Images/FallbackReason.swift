@@ -1,5 +1,5 @@
 /// The reason for which containerd downloads a layer that was to be streamed.
-public struct FallbackReason: Error, Sendable, CustomStringConvertible {
+public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible {
     /// The values of the dimension `reason` of the metric `fallback`: few and fixed.
     public enum Code: String, Sendable, CaseIterable {
         /// A label of the request is malformed.

@@ -6,7 +6,7 @@ import Logging
 import NIOPosix
 import Registry
 
-/// Has layers audited when they are complete, one after the other, and refuses those that are not what their image says.
+/// Audits complete layers, one after the other, and refuses those that differ from their image.
 final class LayerAuditor: Sendable {
     private let store: ContentStore
     private let workers: NIOThreadPool
@@ -22,7 +22,7 @@ final class LayerAuditor: Sendable {
         auditing = LayerAudit(registry: registry, workers: workers, logger: logger)
     }
 
-    /// Begins to audit the layer, if it is complete, came from a streaming artifact, and has not been audited.
+    /// Begins an audit of the layer, if it is complete, came from a streaming artifact, and was not audited before.
     func audit(_ content: StoredLayer) {
         guard content.isComplete, underWay.withLock({ $0.insert(content.digest).inserted }) else { return }
         Task {
@@ -30,7 +30,7 @@ final class LayerAuditor: Sendable {
                 try await turn.withPermit { try await look(content) }
             } catch {
                 logger.warning(
-                    "a layer could not be audited; it is tried again when its image is mounted again",
+                    "failed to audit a layer: retrying when its image is mounted again",
                     metadata: ["layer": "\(content.digest)", "error": "\(error)"])
             }
             underWay.withLock { _ = $0.remove(content.digest) }
@@ -44,14 +44,14 @@ final class LayerAuditor: Sendable {
         let finding = try await auditing.finding(content, origin)
         if let finding {
             logger.critical(
-                "a layer is not what its image says: it is refused from now on; containers that run from it should be ended",
+                "layer differs from its image and is refused from now on: stop the containers that run from it",
                 metadata: [
                     "layer": "\(content.digest)", "image": "\(origin.repository)@\(origin.manifest)",
                     "finding": "\(finding)",
                 ])
             try await workers.runIfActive { [store] in try store.refuse(content.digest) }
         } else {
-            logger.info("layer is audited", metadata: ["layer": "\(content.digest)"])
+            logger.info("layer audited", metadata: ["layer": "\(content.digest)"])
             try await workers.runIfActive { [store] in try store.settleOrigin(of: content) }
         }
     }

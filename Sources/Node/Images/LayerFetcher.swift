@@ -5,93 +5,38 @@ import ContentStore
 import LayerFormats
 import LayerIndex
 import Linux
-import Logging
 import NIOCore
 import NIOPosix
 import Registry
 
-/// Gets the layer index of one blob: does the reading for a format's opener, which does none itself.
+/// Opens single layers: reads the layer index from wherever it is, checks it and installs it in the store.
 struct LayerFetcher: Sendable {
-    /// The largest answer that is taken for one read of an opener, in bytes: the largest table of contents.
+    /// The place that a layer is opened from.
+    enum Source: Sendable {
+        /// The store has it.
+        case store(StoredLayer)
+        /// The blob contains the table of contents.
+        case blob
+        /// The artifact of the image `subject` has the index; `index` is that, if it was fetched early.
+        case artifact(StreamingArtifact.Layer, index: [UInt8]?, subject: Digest?)
+    }
+
+    /// The largest answer to one read of an opener, in bytes: the largest table of contents.
     static let maximumRead = LayerIndexBlob.maximumEncodedSize
 
     let registry: RegistryClient
     let store: ContentStore
-    /// Where blocking work runs: parsing, index building, SQLite and files.
+    /// The threads for blocking work: parsing, index building, SQLite and files.
     let workers: NIOThreadPool
-    /// One index is built at a time: building takes several times the memory of what it leaves, and the decode is
-    /// bound by one core anyway.
+    /// One index is built at a time: building takes several times the memory of the result, and one core limits the
+    /// decoding anyway.
     let building: AsyncSemaphore
-    let allowUnverifiedTOC: Bool
-    /// Whether layers whose indexes artifacts have are audited.
+    let allowsUnverifiedTOC: Bool
+    /// True if layers whose indexes come from artifacts are audited.
     let isAudited: Bool
-    let logger: Logger
 
-    /// Bytes of a blob.
-    struct BlobPart: Sendable {
-        let bytes: [UInt8]
-        let range: ByteRange
-    }
-
-    /// The layer, from the store when it is there, else opened over the network: by what lies in the blob itself if the manifest
-    /// says that there is something, else by what the image's streaming artifact has for it. With it comes the end of its blob, if
-    /// that had to be read.
-    func layer(
-        _ description: LayerDescription, image: ImageReference, artifact: ArtifactLookup
-    ) async throws(FallbackReason) -> (content: StoredLayer, end: BlobPart?) {
-        if let content = try await stored(description.digest) {
-            try await checkReadable(content, in: image)
-            return (content, nil)
-        }
-        var known: StreamingArtifact.Layer?
-        if Self.asksArtifact(of: description) { known = await artifact.layer(description.digest) }
-        let (index, end) = try await open(description, image: image, known, artifact)
-        var origin: [UInt8]?
-        if known != nil, isAudited, let manifest = await artifact.value?.subject.digest {
-            origin = try? LayerOrigin(repository: image.repository, manifest: manifest).encoded()
-        }
-        do {
-            let content = try await workers.runIfActive { [store, origin] in
-                // A large table of contents has taken several times what is left of it.
-                defer { Sys.releaseFreedMemory() }
-                return try store.install(description.digest, index, origin: origin)
-            }
-            return (content, end)
-        } catch {
-            throw FallbackReason(.storage, "layer \(description.digest): \(error)")
-        }
-    }
-
-    /// Throws a ``FallbackReason`` for a layer that an audit has refused. Blocks on the disk.
-    static func checkNotRefused(_ digest: Digest, _ store: ContentStore) throws {
-        guard try store.isRefused(digest) else { return }
-        throw FallbackReason(
-            .badIndex,
-            "layer \(digest) was found not to be what its image says; \(store.root)/refused/\(digest.hex) keeps that "
-                + "in mind")
-    }
-
-    /// Whether nothing says that the layer can be streamed by itself.
-    static func asksArtifact(of description: LayerDescription) -> Bool {
-        LayerFormatRegistry.standard.format(of: description) == nil
-    }
-
-    /// A layer that is streamed from a copy can be read where the copy is: another image that has the layer may lie elsewhere.
-    private func checkReadable(_ content: StoredLayer, in image: ImageReference) async throws(FallbackReason) {
-        guard content.chunks.blobDigest != content.digest, !content.isComplete else { return }
-        let copy = BlobLocation(repository: image.repository, digest: content.chunks.blobDigest)
-        // A registry that cannot say is asked again when something is read.
-        guard (try? await registry.hasBlob(copy)) == false else { return }
-        throw FallbackReason(
-            .notStreamable, "layer \(content.digest) is streamed from a copy, which \(image.repository) does not have")
-    }
-
-    /// Whether the layer is not in the store.
-    func isMissing(_ digest: Digest) async -> Bool {
-        ((try? await workers.runIfActive { [store] in try store.layer(digest) }) ?? nil) == nil
-    }
-
-    private func stored(_ digest: Digest) async throws(FallbackReason) -> StoredLayer? {
+    /// Returns the layer, if the store has it. Throws if the store fails, or an audit has refused the layer.
+    func stored(_ digest: Digest) async throws(FallbackReason) -> StoredLayer? {
         do {
             return try await workers.runIfActive { [store] in
                 try Self.checkNotRefused(digest, store)
@@ -104,31 +49,87 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    // MARK: - Opening
+    /// Opens a layer from `source`. Returns the end of its blob too, if the opener had to read that.
+    func open(
+        _ description: LayerDescription, of image: ImageReference, from source: Source
+    ) async throws(FallbackReason) -> (content: StoredLayer, tail: BlobPart?) {
+        switch source {
+        case .store(let content):
+            try await checkReadable(content, in: image)
+            return (content, nil)
+        case .blob:
+            let (index, tail) = try await readIndex(description, of: image)
+            return (try await install(description.digest, index), tail)
+        case .artifact(let layer, let early, let subject):
+            var description = description
+            description.index = LayerDescription.Index(
+                digest: layer.index.digest, diffID: layer.diffID,
+                source: (layer.copy?.digest ?? description.digest, layer.copy?.size ?? description.size),
+                windows: layer.windows?.digest)
+            let (index, tail) = try await readIndex(description, of: image, layer, early)
+            var origin: [UInt8]?
+            if isAudited, let subject {
+                origin = try? LayerOrigin(repository: image.repository, manifest: subject).encoded()
+            }
+            return (try await install(description.digest, index, origin: origin), tail)
+        }
+    }
 
-    /// Makes the layer's index: from `known`, which is what the image's streaming artifact has for the layer, if given.
-    private func open(
-        _ description: LayerDescription, image: ImageReference, _ known: StreamingArtifact.Layer?,
-        _ artifact: ArtifactLookup
+    private func install(
+        _ digest: Digest, _ index: LayerIndexBytes, origin: [UInt8]? = nil
+    ) async throws(FallbackReason) -> StoredLayer {
+        do {
+            return try await workers.runIfActive { [store] in
+                // A large table of contents takes several times the memory of the index.
+                defer { Sys.releaseFreedMemory() }
+                return try store.install(digest, index, origin: origin)
+            }
+        } catch {
+            throw FallbackReason(.storage, "layer \(digest): \(error)")
+        }
+    }
+
+    /// Throws a ``FallbackReason`` for a layer that an audit has refused. Blocks on the disk.
+    static func checkNotRefused(_ digest: Digest, _ store: ContentStore) throws {
+        guard try store.isRefused(digest) else { return }
+        throw FallbackReason(
+            .badIndex,
+            "an audit refused layer \(digest): it is not what its image says; \(store.root)/refused/\(digest.hex) "
+                + "records that")
+    }
+
+    /// Throws if the layer is streamed from a copy that the image's repository does not have.
+    private func checkReadable(_ content: StoredLayer, in image: ImageReference) async throws(FallbackReason) {
+        guard content.chunks.blobDigest != content.digest, !content.isComplete else { return }
+        let copy = BlobLocation(repository: image.repository, digest: content.chunks.blobDigest)
+        // If the registry cannot say, the first read asks again.
+        guard (try? await registry.hasBlob(copy)) == false else { return }
+        throw FallbackReason(
+            .notStreamable, "layer \(content.digest) is streamed from a copy that \(image.repository) does not have")
+    }
+
+    // MARK: - Reading
+
+    /// Performs the reads that the format's opener asks for: the opener itself does no I/O.
+    ///
+    /// - Parameters:
+    ///   - artifact: the layer in the image's artifact, if its index comes from there.
+    ///   - early: that index, if it was fetched early.
+    private func readIndex(
+        _ description: LayerDescription, of image: ImageReference, _ artifact: StreamingArtifact.Layer? = nil,
+        _ early: [UInt8]? = nil
     ) async throws(FallbackReason) -> (LayerIndexBytes, BlobPart?) {
         let location = BlobLocation(repository: image.repository, digest: description.digest)
-        var description = description
-        description.index = known.map { known in
-            LayerDescription.Index(
-                digest: known.index.digest, diffID: known.diffID,
-                source: (known.copy?.digest ?? description.digest, known.copy?.size ?? description.size),
-                windows: known.windows?.digest)
-        }
-        // In a box, so that no step copies what the opener has gathered.
+        // Boxed, so that no step copies the bytes that the opener has gathered.
         let opener: Guarded<any LayerOpener>
         do throws(LayerFormatError) {
-            let options = LayerOpenOptions(allowUnverifiedTOC: allowUnverifiedTOC)
+            let options = LayerOpenOptions(allowUnverifiedTOC: allowsUnverifiedTOC)
             opener = Guarded(try LayerFormatRegistry.standard.opener(for: description, options: options))
         } catch {
             throw FallbackReason(error)
         }
         var end: BlobPart?
-        // An opener asks at most for a tail, a probe and a table of contents; more is a defect, not a reason to loop.
+        // An opener asks at most for a tail, a probe and a table of contents; more is a defect.
         for _ in 0..<8 {
             switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
             case .done(let index): return (index, end)
@@ -142,12 +143,12 @@ struct LayerFetcher: Sendable {
                 let bytes =
                     switch companion {
                     case .externalTOC: try await externalTOC(of: description.digest, image: image)
-                    case .index(let digest): try await index(digest, known, in: image.repository, artifact)
+                    case .index(let digest): try await index(digest, artifact, early, in: image.repository)
                     }
                 try await step(opener) { (opener) throws(LayerFormatError) in try opener.receiveCompanion(bytes) }
             }
         }
-        throw FallbackReason(.internal, "layer \(description.digest): the opener does not come to an end")
+        throw FallbackReason(.internal, "layer \(description.digest): the opener does not end")
     }
 
     /// Runs a step of the opener on a worker thread, one layer at a time.
@@ -193,26 +194,26 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the index that the image's streaming artifact has for the layer, fetched early or now.
+    /// Returns the index that the artifact has for the layer.
     private func index(
-        _ digest: Digest, _ known: StreamingArtifact.Layer?, in repository: Repository, _ artifact: ArtifactLookup
+        _ digest: Digest, _ artifact: StreamingArtifact.Layer?, _ early: [UInt8]?, in repository: Repository
     ) async throws(FallbackReason) -> [UInt8] {
-        if let early = await artifact.index(digest) { return early }
-        guard let known else { throw FallbackReason(.internal, "an index \(digest) without an artifact") }
+        if let early { return early }
+        guard let artifact else { throw FallbackReason(.internal, "an index \(digest) without an artifact") }
         do throws(RegistryError) {
-            return try await registry.index(of: known, in: repository)
+            return try await registry.index(of: artifact, in: repository)
         } catch {
             throw FallbackReason(registry: error)
         }
     }
 
-    /// The table of contents that lies in an image of its own, `<tag>-esgztoc`, named there by the layer's digest.
+    /// Returns the table of contents from an image of its own, `<tag>-esgztoc`, where the layer's digest names it.
     ///
     /// The suffix and the annotation are those of stargz-snapshotter's external TOC converter.
     private func externalTOC(of layer: Digest, image: ImageReference) async throws(FallbackReason) -> [UInt8] {
         guard let tag = image.tag else {
             throw FallbackReason(
-                .notStreamable, "layer \(layer) has its table of contents beside a tag, and \(image) has no tag")
+                .notStreamable, "the table of contents of layer \(layer) is beside a tag, and \(image) has no tag")
         }
         let companion = ImageReference(repository: image.repository, tag: tag + "-esgztoc")
         do throws(RegistryError) {

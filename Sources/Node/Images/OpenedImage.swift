@@ -1,47 +1,33 @@
 import Base
+import Concurrency
 import ContentStore
 import Prediction
-import Streaming
 
-/// What became of an image when it was resolved: its layers from the bottom, each either ready or not.
+/// An opened image: its layers from the bottom, each either streamed or declined.
 struct OpenedImage: Sendable {
-    /// One layer, from the bottom.
+    /// One layer.
     struct Layer: Sendable {
         let digest: Digest
-        /// The compressed size that the manifest gives, in bytes.
-        let size: UInt64
         let content: Result<StoredLayer, FallbackReason>
     }
 
+    /// From the bottom. All above a declined layer are declined too: containerd downloads everything above a layer
+    /// that it unpacks, so to stream these would fetch them twice.
     let layers: [Layer]
-    /// How many layers from the bottom can be streamed. Those above the first that cannot are pulled as well: containerd
-    /// downloads everything above a layer that it has to unpack, so streaming them would fetch them twice.
-    let streamable: Int
-    /// What its configuration says that a container of it runs, if that is of use and can be had.
-    let start: Task<ContainerStart?, Never>
+    /// The command that the image's configuration names, if that is known and of use.
+    let start: OneShot<ContainerStart?>
 
-    init(layers: [Layer], start: Task<ContainerStart?, Never>) {
-        self.layers = layers
-        self.start = start
-        streamable = layers.prefix { if case .success = $0.content { true } else { false } }.count
+    /// The number of layers that are streamed.
+    var streamedCount: Int {
+        layers.count { if case .success = $0.content { true } else { false } }
     }
 
-    /// The layers that are streamed, bottom first.
-    var contents: [StoredLayer] {
-        layers.prefix(streamable).compactMap { try? $0.content.get() }
-    }
-
-    /// The layer of `digest`, or why it is pulled. An image may hold one blob twice: both are then the same layer.
-    func layer(_ digest: Digest) throws(FallbackReason) -> (layer: Layer, content: StoredLayer, isTop: Bool) {
+    /// Returns the layer of `digest`, or throws the reason for which it is declined. An image may contain one blob
+    /// twice: both are then the same layer.
+    func layer(_ digest: Digest) throws(FallbackReason) -> (content: StoredLayer, isTop: Bool) {
         guard let index = layers.firstIndex(where: { $0.digest == digest }) else {
             throw FallbackReason(.imageMismatch, "the manifest has no layer \(digest)")
         }
-        let layer = layers[index]
-        let content = try layer.content.get()
-        guard index < streamable else {
-            throw FallbackReason(
-                .parentNotRemote, "layer \(layers[streamable].digest) below it is pulled, so this one has to be")
-        }
-        return (layer, content, index == layers.count - 1)
+        return (try layers[index].content.get(), index == layers.count - 1)
     }
 }

@@ -1,4 +1,5 @@
 public import Base
+import LayerFormats
 
 /// A layer that containerd is about to pull.
 ///
@@ -30,5 +31,12 @@ public struct RemoteLayerRequest: Sendable {
         self.parentChainID = parentChainID
         self.labels = labels
         self.namespace = namespace
+    }
+}
+
+extension RemoteLayerRequest {
+    /// The layer, as far as labels describe it.
+    var layer: LayerDescription {
+        LayerDescription(digest: layerDigest, size: 0, mediaType: "", annotations: labels)
     }
 }

@@ -33,8 +33,8 @@ public struct ChainRecords: Sendable {
 
     /// Records that `chain` is `layer` on `parent`, unless the chain is known.
     ///
-    /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ: a blob is the
-    ///   same wherever it comes from.
+    /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ: a blob is
+    ///   the same wherever it comes from.
     public func add(_ chain: Digest, parent: Digest?, layer: RemoteLayer) throws(NodeDatabaseError) -> Bool {
         try state.write("recording chain \(chain)") { database in
             if let row = try Row.fetchOne(

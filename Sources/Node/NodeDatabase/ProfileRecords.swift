@@ -30,8 +30,8 @@ public struct ProfileRecords: Sendable {
         self.state = state
     }
 
-    /// Returns the profile of `chain`. If that is unknown or has none, returns the newest profile of `repository`: the files
-    /// of its images are likely to have the same names.
+    /// Returns the profile of `chain`. If that is unknown or has none, returns the newest profile of `repository`: the
+    /// files of its images are likely to have the same names.
     public func find(_ chain: Digest?, _ repository: Repository) throws -> KeptProfile? {
         try state.read("looking up a profile") { database in
             try Row.fetchOne(

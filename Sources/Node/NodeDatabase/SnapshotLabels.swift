@@ -10,7 +10,8 @@ public enum SnapshotLabels {
     static let longestLabel = 4096
     /// containerd has no bound for the number of labels; the widest use known has some twenty.
     static let mostLabels = 256
-    /// A key is a namespace, a number and a client's name; the latter is a chain ID or a container ID, rarely a host path.
+    /// A key is a namespace, a number and a client's name; the latter is a chain ID or a container ID, rarely a host
+    /// path.
     static let longestKey = 8192
 
     /// Throws ``NodeDatabaseError/Code/invalidArgument`` for labels out of bounds.

@@ -123,7 +123,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Deletes the record of a remote snapshot whose chain is lost, unless it has children. Returns true if it was deleted.
+    /// Deletes the record of a remote snapshot whose chain is lost, unless it has children. Returns true if it was
+    /// deleted.
     public func removeRemoteIfUnused(id: Int64) throws(NodeDatabaseError) -> Bool {
         try state.write("removing snapshot \(id)") { database in
             let row = try Row.fetchOne(

@@ -37,7 +37,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the snapshots from number `top` downwards, up to and including the first remote one: its tree holds the rest.
+    /// Returns the snapshots from number `top` downwards, up to and including the first remote one: its tree holds the
+    /// rest.
     static func stack(_ database: Database, from top: Int64?) throws -> [StackEntry] {
         guard let top else { return [] }
         let statement = try database.cachedStatement(
@@ -75,8 +76,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns at most `limit` records with numbers above `id`, in the order of their numbers; with `refs`, only those whose
-    /// label `snapshot.ref` is one of them.
+    /// Returns at most `limit` records with numbers above `id`, in the order of their numbers; with `refs`, only those
+    /// whose label `snapshot.ref` is one of them.
     public func page(after id: Int64, limit: Int, refs: [String]? = nil) throws(NodeDatabaseError) -> [SnapshotRecord] {
         try state.read("listing snapshots") { database in
             var arguments: StatementArguments = [id]
@@ -117,7 +118,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Takes `chainID` off the list of chains to forget. Returns true if no snapshot holds it, so that it can be forgotten.
+    /// Takes `chainID` off the list of chains to forget. Returns true if no snapshot holds it, so that it can be
+    /// forgotten.
     public func take(chain chainID: Digest) throws(NodeDatabaseError) -> Bool {
         try state.write("forgetting chain \(chainID)") { database in
             let name = chainID.description
@@ -143,8 +145,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Compares the numbered directories in `present` with the records. Queues directories without a record for deletion and
-    /// returns them, with the records that lack the directory that they need.
+    /// Compares the numbered directories in `present` with the records. Queues directories without a record for
+    /// deletion and returns them, with the records that lack the directory that they need.
     public func reconcile(present: Set<Int64>) throws(NodeDatabaseError) -> (
         orphans: [Int64], missing: [SnapshotRecord]
     ) {

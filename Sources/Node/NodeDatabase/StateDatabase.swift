@@ -4,14 +4,14 @@ import Linux
 
 /// The node's state: a SQLite database, `state.db` in the state directory.
 ///
-/// ``SnapshotRecords``, ``ChainRecords`` and ``ProfileRecords`` are its tables. Every method of these blocks on the disk:
-/// call them from our own threads, never from the cooperative pool. Each is one transaction, so a process that dies at any
-/// instruction leaves either all of it or nothing.
+/// ``SnapshotRecords``, ``ChainRecords`` and ``ProfileRecords`` are its tables. Every method of these blocks on the
+/// disk: call them from our own threads, never from the cooperative pool. Each is one transaction, so a process that
+/// dies at any instruction leaves either all of it or nothing.
 ///
-/// The database runs in WAL mode with `synchronous = FULL`. containerd records a snapshot in its own database, with fsync,
-/// right after our answer. `NORMAL` leaves the WAL unsynced: a power failure would then undo records that containerd keeps,
-/// and an image whose chain has a hole can neither be used nor be pulled again. One fsync a change (0.2 ms on the disk we
-/// measured) is what containerd's own snapshotters pay too.
+/// The database runs in WAL mode with `synchronous = FULL`. containerd records a snapshot in its own database, with
+/// fsync, right after our answer. `NORMAL` leaves the WAL unsynced: a power failure would then undo records that
+/// containerd keeps, and an image whose chain has a hole can neither be used nor be pulled again. One fsync a change
+/// (0.2 ms on the disk we measured) is what containerd's own snapshotters pay too.
 public final class StateDatabase: Sendable {
     /// A report about a database that could not be used.
     public struct Recovery: Sendable {
@@ -30,8 +30,8 @@ public final class StateDatabase: Sendable {
     // Held for its lock, which the kernel drops with the last descriptor.
     private let lock: FileLock
 
-    /// The name of the directory, in the state directory, of local snapshots. Its subdirectories are named by the numbers of
-    /// snapshots, so it shares the database's fate.
+    /// The name of the directory, in the state directory, of local snapshots. Its subdirectories are named by the
+    /// numbers of snapshots, so it shares the database's fate.
     public static let snapshotsDirectory = "snapshots"
     /// The name of the database in the state directory.
     static let fileName = "state.db"
@@ -40,10 +40,11 @@ public final class StateDatabase: Sendable {
 
     /// Opens the database in `root`, and creates that directory if necessary; its parent must exist.
     ///
-    /// A corrupt or foreign database is renamed, together with `snapshots/`, whose numbers would otherwise be assigned again.
-    /// A database of a newer version is refused: an upgrade makes it usable.
+    /// A corrupt or foreign database is renamed, together with `snapshots/`, whose numbers would otherwise be assigned
+    /// again. A database of a newer version is refused: an upgrade makes it usable.
     public init(root: String) throws(NodeDatabaseError) {
-        // The path ends up in mount options, which are separated by commas and colons and cannot be quoted in fstab's form.
+        // The path ends up in mount options, which are separated by commas and colons and cannot be quoted in fstab's
+        // form.
         guard root.utf8.first == UInt8(ascii: "/"), root.utf8.count <= 256,
             root.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && !",:\\\"".utf8.contains($0) })
         else {

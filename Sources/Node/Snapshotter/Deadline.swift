@@ -3,11 +3,12 @@ import GRPCCore
 
 /// Returns what `body` returns, within `limit`.
 ///
-/// containerd sets no deadlines, and holds a lock over some calls: an answer must come. After the limit, and when the RPC
-/// is cancelled, the task of `body` is cancelled but not waited for; a transaction that has begun is carried through.
+/// containerd sets no deadlines, and holds a lock over some calls: an answer must come. After the limit, and when the
+/// RPC is cancelled, the task of `body` is cancelled but not waited for; a transaction that has begun is carried
+/// through.
 ///
-/// - Throws: ``SnapshotterError/Code/deadlineExceeded`` after `limit`, ``SnapshotterError/Code/cancelled`` as soon as the
-///   RPC that this runs in is cancelled.
+/// - Throws: ``SnapshotterError/Code/deadlineExceeded`` after `limit`, ``SnapshotterError/Code/cancelled`` as soon as
+///   the RPC that this runs in is cancelled.
 func bounded<Value: Sendable>(
     _ limit: Duration, clock: any TimeSource, call: String, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {

@@ -24,7 +24,8 @@ extension SnapshotterError: RPCErrorConvertible {
 }
 
 extension SnapshotterError {
-    /// Returns `error` as an error of this module. One of another module without a better code becomes ``Code/storage``.
+    /// Returns `error` as an error of this module. One of another module without a better code becomes
+    /// ``Code/storage``.
     static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> SnapshotterError {
         switch error {
         case let error as SnapshotterError: error

@@ -1,9 +1,9 @@
 public import Base
 
 /// The facts about a layer that are known before anything of its blob has been read.
-public struct LayerDescription: Sendable {
+public struct LayerDescription: Sendable, Hashable {
     /// The index that the image's streaming artifact has for the layer.
-    public struct Index: Sendable, Equatable {
+    public struct Index: Sendable, Hashable {
         /// The digest of the index's blob.
         public var digest: Digest
         /// The SHA-256 of the layer's archive.
@@ -23,6 +23,11 @@ public struct LayerDescription: Sendable {
         public static func == (left: Self, right: Self) -> Bool {
             left.digest == right.digest && left.diffID == right.diffID && left.source == right.source
                 && left.windows == right.windows
+        }
+
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(digest)
+            hasher.combine(diffID)
         }
     }
 

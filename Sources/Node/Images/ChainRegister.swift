@@ -1,0 +1,43 @@
+import Base
+import ContentStore
+import NIOPosix
+import NodeDatabase
+
+/// Records which layers chains consist of.
+struct ChainRegister: Sendable {
+    let records: ChainRecords
+    let store: ContentStore
+    let workers: NIOThreadPool
+
+    /// Records that `chain` is `layer` on `parent`.
+    ///
+    /// - Throws: a ``FallbackReason`` if the chain is known to consist of other layers: a chain ID is a claim of an
+    ///   image's author, and the first claim must not be replaced under containers that run from it.
+    func record(_ chain: Digest, parent: Digest?, layer: RemoteLayer) async throws(FallbackReason) {
+        let agrees: Bool
+        do {
+            agrees = try await workers.runIfActive { [records] in
+                try records.add(chain, parent: parent, layer: layer)
+            }
+        } catch {
+            throw FallbackReason(.storage, "chain \(chain): \(error)")
+        }
+        guard agrees else {
+            throw FallbackReason(.imageMismatch, "chain \(chain) is known to consist of other layers")
+        }
+    }
+
+    /// Returns true if everything that mounting the chain needs is on this node.
+    func isUsable(_ chain: Digest) async -> Bool {
+        let found = try? await workers.runIfActive { [records, store] in
+            guard let (_, layers) = try records.find(chain) else { return false }
+            return try layers.allSatisfy { try !store.isRefused($0.digest) && store.layer($0.digest) != nil }
+        }
+        return found ?? false
+    }
+
+    /// Returns the registries that layers came from, the latest first, at most `limit`.
+    func upstreams(limit: Int) async -> [String] {
+        (try? await workers.runIfActive { [records] in try records.upstreams(limit: limit) }) ?? []
+    }
+}

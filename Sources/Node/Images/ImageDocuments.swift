@@ -1,0 +1,75 @@
+import Base
+import ContainerRuntime
+import LayerFormats
+import Registry
+
+/// Reads the manifests and configurations of images.
+///
+/// containerd has fetched both by the time that it asks for the first layer. Read from its content store, they cost
+/// neither a round trip nor a request that a registry counts. The registry is the second choice.
+struct ImageDocuments: Sendable {
+    let registry: RegistryClient
+    /// `nil` if containerd's socket is not configured.
+    let containerd: ContentClient?
+
+    /// Returns the layers and the configuration of the image that `request` names.
+    func description(
+        of reference: ImageReference, _ request: RemoteLayerRequest
+    ) async throws(FallbackReason) -> ImageOpening.ImageDescription {
+        let found: (manifest: Manifest, isFromContainerd: Bool)
+        do throws(RegistryError) {
+            found = try await manifest(of: reference, request)
+        } catch {
+            throw FallbackReason(registry: error)
+        }
+        let manifest = found.manifest
+        if manifest.layers.contains(where: { $0.digest == request.layerDigest }) {
+            let layers = manifest.layers.map { layer in
+                LayerDescription(
+                    digest: layer.digest, size: layer.size, mediaType: layer.mediaType, annotations: layer.annotations)
+            }
+            return ImageOpening.ImageDescription(
+                layers: layers, configuration: manifest.config, manifest: manifest.digest,
+                isFromContainerd: found.isFromContainerd)
+        }
+        guard request.manifestDigest == nil else {
+            throw FallbackReason(.imageMismatch, "manifest \(manifest.digest) has no layer \(request.layerDigest)")
+        }
+        // The tag has moved since the client resolved it: only the labels of this one layer are left.
+        return ImageOpening.ImageDescription(
+            layers: [request.layer], configuration: nil, manifest: nil, isFromContainerd: false)
+    }
+
+    private func manifest(
+        of reference: ImageReference, _ request: RemoteLayerRequest
+    ) async throws(RegistryError) -> (manifest: Manifest, isFromContainerd: Bool) {
+        guard let digest = request.manifestDigest else {
+            return (try await registry.resolve(reference, platform: .current).manifest, false)
+        }
+        if let bytes = await pulled(digest, request.namespace, maximumSize: ManifestDocument.maximumSize),
+            case .image(let manifest)? = try? ManifestDocument(bytes: bytes, digest: digest, contentType: nil)
+        {
+            return (manifest, true)
+        }
+        return (try await registry.manifest(reference.repository, digest: digest), false)
+    }
+
+    /// Returns the configuration, if containerd has it.
+    func pulledConfiguration(_ descriptor: Descriptor, namespace: String?) async -> ImageConfiguration? {
+        let bytes = await pulled(descriptor.digest, namespace, maximumSize: RegistryClient.maximumConfigSize)
+        return bytes.flatMap { try? ImageConfiguration(bytes: $0) }
+    }
+
+    /// Fetches the configuration from the registry. A failure costs only the prediction of the start.
+    func configuration(_ descriptor: Descriptor, in repository: Repository) async -> ImageConfiguration? {
+        let bytes = try? await registry.blob(
+            BlobLocation(repository: repository, digest: descriptor.digest),
+            maximumSize: RegistryClient.maximumConfigSize)
+        return bytes.flatMap { try? ImageConfiguration(bytes: $0) }
+    }
+
+    private func pulled(_ digest: Digest, _ namespace: String?, maximumSize: Int) async -> [UInt8]? {
+        guard let containerd, let namespace else { return nil }
+        return try? await containerd.blob(digest, namespace: namespace, maximumSize: maximumSize)
+    }
+}

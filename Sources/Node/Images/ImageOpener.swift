@@ -1,0 +1,208 @@
+import Base
+import Concurrency
+import LayerFormats
+import Logging
+import Registry
+
+/// Opens one image: performs the actions of an ``ImageOpening``, side by side, and feeds their outcomes back to it.
+///
+/// One loop owns the plan and the payloads. Each action that waits runs as a child task, whose outcome enters the loop
+/// through one stream of arrivals; the loop ends its tasks when the plan is over.
+struct ImageOpener: Sendable {
+    /// The outcome of an action: the event for the plan, and the payload that it announces.
+    private struct Arrival: Sendable {
+        let event: ImageOpening.Event
+        var store: @Sendable (inout OpeningContents) -> Void = { _ in }
+    }
+
+    /// One image that is being opened.
+    private struct Run {
+        let reference: ImageReference
+        let request: RemoteLayerRequest
+        let opened: OneShot<Result<OpenedImage, FallbackReason>>
+        let start: MonotonicTime
+        let arrivals: AsyncStream<Arrival>.Continuation
+        var opening: ImageOpening
+        var image: ImageOpening.ImageDescription?
+        var contents = OpeningContents()
+
+        var repository: Repository { reference.repository }
+    }
+
+    let parts: OpeningParts
+    let options: ImageOpening.Options
+    let lookupLimit: Duration
+    let clock: any TimeSource
+    let logger: Logger
+
+    /// Opens the image that `request` names. `opened` gets the result as soon as the layers are ready; the call
+    /// returns once the start of the container is known, too.
+    func open(
+        _ reference: ImageReference, _ request: RemoteLayerRequest,
+        into opened: OneShot<Result<OpenedImage, FallbackReason>>
+    ) async {
+        let (stream, arrivals) = AsyncStream.makeStream(of: Arrival.self)
+        var run = Run(
+            reference: reference, request: request, opened: opened, start: clock.now, arrivals: arrivals,
+            opening: ImageOpening(
+                ImageOpening.Request(layer: request.layer, manifest: request.manifestDigest), options))
+        // The end of the plan cancels what it waits for, but not the hints that it gave last.
+        await withDiscardingTaskGroup { hints in
+            await withDiscardingTaskGroup { group in
+                group.addTask { [clock, lookupLimit] in
+                    try? await clock.sleep(for: lookupLimit)
+                    arrivals.yield(Arrival(event: .deadline))
+                }
+                perform(run.opening.begin(), of: &run, in: &group, hints: &hints)
+                for await arrival in stream {
+                    arrival.store(&run.contents)
+                    if case .manifest(let image) = arrival.event { run.image = image }
+                    perform(run.opening.handle(arrival.event), of: &run, in: &group, hints: &hints)
+                    if run.opening.isOver { break }
+                }
+                group.cancelAll()
+            }
+        }
+        run.contents.dropRest()
+        // Without effect unless the task was cancelled.
+        opened.fulfill(.failure(FallbackReason(.timeout, "image \(reference): opening was cancelled")))
+        run.contents.announcement.fulfill(nil)
+    }
+
+    // MARK: - Actions
+
+    private func perform(
+        _ actions: [ImageOpening.Action], of run: inout Run, in group: inout DiscardingTaskGroup,
+        hints: inout DiscardingTaskGroup
+    ) {
+        for action in actions {
+            if case .hint(let digest, let source) = action {
+                guard let layer = run.contents.layers[digest] else { continue }
+                let contents = run.contents
+                hints.addTask { await parts.streaming.hint(layer, source, contents) }
+            } else {
+                perform(action, of: &run, in: &group)
+            }
+        }
+    }
+
+    private func perform(_ action: ImageOpening.Action, of run: inout Run, in group: inout DiscardingTaskGroup) {
+        let (repository, arrivals) = (run.repository, run.arrivals)
+        /// Runs `body` beside the loop.
+        func task(_ body: @escaping @Sendable () async -> Arrival) {
+            group.addTask { arrivals.yield(await body()) }
+        }
+        switch action {
+        case .fetchManifest:
+            let (reference, request) = (run.reference, run.request)
+            task { await fetchManifest(reference, request) }
+        case .checkStore(let digest): task { await checkStore(digest) }
+        case .lookUpArtifact(let manifest):
+            task {
+                let found = await parts.artifacts.artifact(of: manifest, in: repository) { contents in
+                    arrivals.yield(Arrival(event: .announced(contents)))
+                }
+                return Arrival(event: .artifact(found)) { $0.artifact = found }
+            }
+        case .lookUpProfiles: task { Arrival(event: .profiles(exist: await parts.profiles.exist(of: repository))) }
+        case .findProfile(let chain):
+            task {
+                let found = await parts.profiles.beginning(of: chain, repository)
+                return Arrival(event: .startProfile(found: found != nil)) { $0.profile = found }
+            }
+        case .readConfiguration(let descriptor):
+            let namespace = run.request.namespace
+            task { Self.arrival(await parts.documents.pulledConfiguration(descriptor, namespace: namespace)) }
+        case .fetchConfiguration(let descriptor):
+            task { Self.arrival(await parts.documents.configuration(descriptor, in: repository)) }
+        case .fetchIndex(let digest):
+            let index = parts.artifacts.earlyIndex(digest, in: repository)
+            run.contents.indexes[digest] = index
+            task { Arrival(event: .index(digest, arrived: (try? await index.value) != nil)) }
+        case .dropIndex(let digest): run.contents.dropIndex(digest)
+        case .openPack(let digest, let size):
+            run.contents.earlyPack = parts.artifacts.pack(digest, size: size, in: repository)
+        case .dropPack: run.contents.earlyPack = nil
+        case .replayPack(let artifact):
+            guard let pack = artifact.pack else { return }
+            // Without an early request for the same pack.
+            let request = run.contents.earlyPack ?? parts.artifacts.pack(pack.digest, size: pack.size, in: repository)
+            run.contents.pack = OpeningContents.Pack(request: request, isPredicted: artifact.isPackPredicted)
+            run.contents.earlyPack = nil
+        case .givePackLayers(let digests):
+            guard let pack = run.contents.pack else { return }
+            run.contents.pack = nil
+            if !digests.isEmpty { parts.streaming.replay(pack, into: digests.compactMap { run.contents.layers[$0] }) }
+        case .open(let digest, let source): open(digest, source, of: run, in: &group)
+        case .attach(let digest):
+            guard let layer = run.contents.layers[digest] else { return }
+            let tail = run.contents.tails.removeValue(forKey: digest)
+            task {
+                await parts.streaming.attach(layer, in: repository, tail)
+                return Arrival(event: .attached(digest))
+            }
+        case .hint: break
+        case .prefetchLandmarks(let digests):
+            parts.streaming.prefetchLandmarks(of: digests.compactMap { run.contents.layers[$0] })
+        case .finish(let result): finish(result, run)
+        case .announceStart(let isKnown): run.contents.announcement.fulfill(isKnown ? run.contents.start : nil)
+        }
+    }
+
+    private static func arrival(_ configuration: ImageConfiguration?) -> Arrival {
+        guard let configuration else { return Arrival(event: .noConfiguration) }
+        return Arrival(event: .configuration(chain: configuration.chainID)) { $0.configuration = configuration }
+    }
+
+    private func fetchManifest(_ reference: ImageReference, _ request: RemoteLayerRequest) async -> Arrival {
+        do throws(FallbackReason) {
+            return Arrival(event: .manifest(try await parts.documents.description(of: reference, request)))
+        } catch {
+            return Arrival(event: .manifestFailed(error))
+        }
+    }
+
+    private func checkStore(_ digest: Digest) async -> Arrival {
+        do throws(FallbackReason) {
+            guard let layer = try await parts.layers.stored(digest) else { return Arrival(event: .missing(digest)) }
+            return Arrival(event: .present(digest)) { $0.layers[digest] = layer }
+        } catch {
+            return Arrival(event: .refused(digest, error))
+        }
+    }
+
+    private func open(
+        _ digest: Digest, _ source: ImageOpening.LayerSource, of run: Run, in group: inout DiscardingTaskGroup
+    ) {
+        guard let layer = run.image?.layers.first(where: { $0.digest == digest }) else { return }
+        let (reference, contents, arrivals) = (run.reference, run.contents, run.arrivals)
+        group.addTask {
+            do throws(FallbackReason) {
+                let opened = try await parts.layers.open(
+                    layer, of: reference, from: await contents.source(of: digest, source))
+                arrivals.yield(
+                    Arrival(event: .opened(digest)) {
+                        $0.layers[digest] = opened.content
+                        $0.tails[digest] = opened.tail
+                    })
+            } catch {
+                arrivals.yield(Arrival(event: .failed(digest, error)))
+            }
+        }
+    }
+
+    private func finish(_ result: Result<[ImageOpening.LayerOutcome], FallbackReason>, _ run: Run) {
+        let image = result.map { run.contents.image($0) }
+        if case .success(let image) = image {
+            logger.info(
+                "image opened",
+                metadata: [
+                    "image": "\(run.reference)", "layers": "\(image.layers.count)",
+                    "streamed": "\(image.streamedCount)", "artifact": "\(run.opening.hasArtifact)",
+                    "manifest": "\(run.image?.isFromContainerd == true ? "containerd" : "registry")",
+                    "milliseconds": "\(clock.now.since(run.start) / 1_000_000)",
+                ])
+        }
+        run.opened.fulfill(image)
+    }
+}

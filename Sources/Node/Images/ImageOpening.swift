@@ -1,0 +1,533 @@
+import Artifacts
+import Base
+import LayerFormats
+import Registry
+
+/// The plan for opening one image: a pure state machine that takes events and returns actions.
+///
+/// `ImageOpener` performs the actions and feeds their outcomes back as events. The plan decides all that matters for
+/// speed:
+///
+/// - It looks for the streaming artifact beside the manifest, if the request's layer may need one.
+/// - It asks for announced indexes and for an announced startup pack before the artifact's manifest arrives.
+/// - It reads the configuration from containerd at once if the manifest came from there. It fetches it from the
+///   registry only if neither a profile nor a pack knows more about the start.
+/// - It opens up to ``Options/layersAtOnce`` layers side by side, each from the best source at hand.
+/// - It gives each layer its start hint as soon as that layer is attached. An image with more layers than
+///   ``Options/layersAtOnce`` gets its hints after the last one, because content would delay the tables of the others.
+/// - A layer that fails declines all layers above it: containerd downloads those anyway.
+///
+/// Layers are named by their blobs' digests. An image may contain a blob twice: it is opened once.
+package struct ImageOpening: Sendable, Hashable {
+    /// The state of one layer.
+    private enum Progress: Hashable {
+        case waiting
+        /// The plan has asked if the layer is in the store.
+        case checking
+        /// The layer is missing, and the artifact may have its index.
+        case awaitingArtifact
+        /// The artifact has the layer's index, and that was asked for early.
+        case awaitingIndex(StreamingArtifact.Layer)
+        case opening
+        case attaching
+        case ready
+        /// The layer was declined for its own sake or because of a layer below.
+        case ended
+    }
+
+    private enum Lookup: Hashable {
+        case idle
+        case running
+        case done(StreamingArtifact?)
+    }
+
+    private enum Presence: Hashable {
+        case asked
+        case present
+        case missing
+        case refused(FallbackReason)
+    }
+
+    private enum EarlyIndex: Hashable {
+        case running
+        case arrived
+        case failed
+    }
+
+    /// The source of the start hints of single layers.
+    private enum Beginning: Hashable {
+        case undecided
+        case findingProfile
+        case hint(StartSource)
+        case nothing
+    }
+
+    /// The configuration of the image, by place of origin.
+    private enum ConfigurationState: Hashable {
+        case unknown
+        /// containerd is reading it.
+        case reading
+        case known(chain: Digest?)
+        case missing
+        case fetching
+    }
+
+    /// The lowest declined layer.
+    private struct Declined: Hashable {
+        /// Its place in ``order``.
+        let index: Int
+        let reason: FallbackReason
+    }
+
+    private let request: Request
+    private let options: Options
+
+    private var image: ImageDescription?
+    private var layers: [Digest: Progress] = [:]
+    /// Each layer once, from the bottom.
+    private var order: [Digest] = []
+    private var presence: [Digest: Presence] = [:]
+    private var declined: Declined?
+
+    private var artifact = Lookup.idle
+    private var announced: ArtifactContents?
+    private var indexes: [Digest: EarlyIndex] = [:]
+    /// The startup pack that is being opened before the artifact's manifest is here.
+    private var earlyPack: Digest?
+    /// `nil` until decided; true if the engine replays the artifact's pack.
+    private var replaysPack: Bool?
+
+    /// True if an image of this repository has a recorded profile; `nil` until known.
+    private var hasProfile: Bool?
+    private var configuration = ConfigurationState.unknown
+    private var beginning = Beginning.undecided
+    /// True once the start's own profile was looked up in vain.
+    private var hasNoStartProfile = false
+    private var hinted: Set<Digest> = []
+
+    private var isFinished = false
+    /// `nil` until decided; true if the image's configuration is known and of use.
+    private var start: Bool?
+    private var actions: [Action] = []
+
+    package init(_ request: Request, _ options: Options) {
+        self.request = request
+        self.options = options
+    }
+
+    /// True once the plan has nothing left to do.
+    package var isOver: Bool { isFinished && start != nil }
+
+    /// True if the image has an artifact, as far as known.
+    package var hasArtifact: Bool {
+        if case .done(.some) = artifact { true } else { false }
+    }
+
+    // MARK: - Events
+
+    /// Returns the first actions.
+    package mutating func begin() -> [Action] {
+        actions.append(.fetchManifest)
+        if options.replaysProfiles {
+            actions.append(.lookUpProfiles)
+        } else {
+            hasProfile = false
+        }
+        if !options.usesArtifacts { artifact = .done(nil) }
+        if mayNeedArtifactEarly { check(request.layer.digest) }
+        return takeActions()
+    }
+
+    /// Takes an event and returns the actions that it enables.
+    package mutating func handle(_ event: Event) -> [Action] {
+        guard !isOver else { return [] }
+        apply(event)
+        advance()
+        return takeActions()
+    }
+
+    private mutating func takeActions() -> [Action] {
+        defer { actions = [] }
+        return actions
+    }
+
+    private mutating func apply(_ event: Event) {
+        switch event {
+        case .manifest(let found): take(found)
+        case .manifestFailed(let reason): if image == nil { finish(.failure(reason)) }
+        case .present(let digest): presence[digest] = .present
+        case .missing(let digest): presence[digest] = .missing
+        case .refused(let digest, let reason): presence[digest] = .refused(reason)
+        case .announced(let contents): if case .running = artifact, !isFinished { announced = contents }
+        case .artifact(let found): if case .running = artifact { take(found) }
+        case .index(let digest, let arrived):
+            if indexes[digest] != nil { indexes[digest] = arrived ? .arrived : .failed }
+        case .profiles(let exist): if hasProfile == nil { hasProfile = exist }
+        case .startProfile(let found): take(startProfile: found)
+        case .configuration(let chain): take(configuration: .known(chain: chain))
+        case .noConfiguration: take(configuration: .missing)
+        case .opened(let digest): settle(digest, .attaching)
+        case .attached(let digest): settle(digest, .ready)
+        case .failed(let digest, let reason): if isUnderWay(digest) { decline(digest, reason) }
+        case .deadline: endOptionalLookups()
+        }
+    }
+
+    private mutating func take(_ found: ImageDescription) {
+        guard image == nil, !isFinished else { return }
+        image = found
+        for layer in found.layers where layers.updateValue(.waiting, forKey: layer.digest) == nil {
+            order.append(layer.digest)
+        }
+        guard let descriptor = found.configuration else {
+            configuration = .missing
+            return
+        }
+        if found.isFromContainerd {
+            configuration = .reading
+            actions.append(.readConfiguration(descriptor))
+        } else {
+            configuration = .missing
+        }
+    }
+
+    private mutating func take(_ found: StreamingArtifact?) {
+        artifact = .done(found)
+        announced = nil
+        let wanted = Set(found?.layers.map(\.index.digest) ?? [])
+        for digest in indexes.keys.sorted(by: { $0.hex < $1.hex }) where !wanted.contains(digest) {
+            indexes[digest] = nil
+            actions.append(.dropIndex(digest))
+        }
+    }
+
+    private mutating func take(startProfile isFound: Bool) {
+        guard case .findingProfile = beginning else { return }
+        beginning = isFound ? .hint(.profile) : .undecided
+        hasNoStartProfile = !isFound
+    }
+
+    private mutating func take(configuration found: ConfigurationState) {
+        switch configuration {
+        case .reading: configuration = found
+        case .fetching:
+            configuration = found
+            if case .known = found { announceStart(true) } else { announceStart(false) }
+        case .unknown, .known, .missing: break
+        }
+    }
+
+    private mutating func endOptionalLookups() {
+        switch artifact {
+        case .idle, .running: take(nil)
+        case .done: break
+        }
+        // Unknown counts as recorded: nothing is predicted then.
+        if hasProfile == nil { hasProfile = true }
+        if case .findingProfile = beginning { beginning = .nothing }
+        switch configuration {
+        case .reading, .fetching: take(configuration: .missing)
+        case .unknown, .known, .missing: break
+        }
+    }
+
+    // MARK: - Decisions
+
+    /// Emits every action that the state allows, and none twice.
+    private mutating func advance() {
+        lookUpArtifact()
+        askEarly()
+        openLayers()
+        decidePack()
+        decideBeginning()
+        decideStart()
+        hint()
+        finishIfComplete()
+    }
+
+    /// True if nothing says, before the manifest is here, that the image does without an artifact.
+    private var mayNeedArtifactEarly: Bool {
+        options.usesArtifacts && request.manifest != nil && !request.layer.isStreamableAsIs
+    }
+
+    /// True if a layer of the image is not streamable as it is; `nil` until the manifest is here.
+    private var mayUseArtifact: Bool? {
+        image.map { image in image.manifest != nil && image.layers.contains { !$0.isStreamableAsIs } }
+    }
+
+    private mutating func lookUpArtifact() {
+        guard case .idle = artifact else { return }
+        if let mayUseArtifact {
+            guard mayUseArtifact, let manifest = image?.manifest else {
+                artifact = .done(nil)
+                return
+            }
+            artifact = .running
+            actions.append(.lookUpArtifact(manifest))
+        } else if mayNeedArtifactEarly, case .missing = presence[request.layer.digest], let manifest = request.manifest
+        {
+            artifact = .running
+            actions.append(.lookUpArtifact(manifest))
+        }
+    }
+
+    /// Asks for announced contents.
+    private mutating func askEarly() {
+        guard let announced else { return }
+        var isAnyMissing = announced.indexes.isEmpty
+        for (layer, index) in announced.indexes {
+            check(layer)
+            guard case .missing = presence[layer] else { continue }
+            isAnyMissing = true
+            guard indexes[index] == nil else { continue }
+            indexes[index] = .running
+            actions.append(.fetchIndex(index))
+        }
+        // A predicted pack is of no use beside a local profile, and at this point we cannot tell whether the pack is
+        // predicted.
+        guard isAnyMissing, options.replaysProfiles, hasProfile == false, earlyPack == nil, replaysPack == nil,
+            let pack = announced.pack
+        else { return }
+        earlyPack = pack.digest
+        actions.append(.openPack(pack.digest, size: pack.size))
+    }
+
+    private mutating func openLayers() {
+        guard let image, !isFinished else { return }
+        for digest in order { proceed(digest, image) }
+        var running = order.count(where: isUnderWay)
+        for (index, digest) in order.enumerated() {
+            guard running < options.layersAtOnce, index < streamableLimit else { break }
+            guard case .waiting = layers[digest] else { continue }
+            layers[digest] = .checking
+            check(digest)
+            proceed(digest, image)
+            if isUnderWay(digest) { running += 1 }
+        }
+    }
+
+    /// Takes a layer as far as it goes without a further event.
+    private mutating func proceed(_ digest: Digest, _ image: ImageDescription) {
+        switch layers[digest] {
+        case .checking:
+            switch presence[digest] {
+            case .present: open(digest, .store)
+            case .refused(let reason): decline(digest, reason)
+            case .missing:
+                guard let layer = image.layers.first(where: { $0.digest == digest }) else { return }
+                if layer.isStreamableAsIs {
+                    open(digest, .blob)
+                } else {
+                    layers[digest] = .awaitingArtifact
+                    proceed(digest, image)
+                }
+            case .asked, nil: break
+            }
+        case .awaitingArtifact:
+            guard case .done(let found) = artifact else { return }
+            guard let known = found?.layer(digest) else { return open(digest, .blob) }
+            layers[digest] = .awaitingIndex(known)
+            proceed(digest, image)
+        case .awaitingIndex(let known):
+            switch indexes[known.index.digest] {
+            case .running: break
+            case .arrived: open(digest, .artifact(known, isIndexHere: true))
+            case .failed, nil: open(digest, .artifact(known, isIndexHere: false))
+            }
+        case .waiting, .opening, .attaching, .ready, .ended, nil: break
+        }
+    }
+
+    private mutating func open(_ digest: Digest, _ source: LayerSource) {
+        layers[digest] = .opening
+        actions.append(.open(digest, source))
+    }
+
+    private mutating func settle(_ digest: Digest, _ next: Progress) {
+        guard let index = order.firstIndex(of: digest), index < streamableLimit else { return }
+        switch (layers[digest], next) {
+        case (.opening, .attaching): actions.append(.attach(digest))
+        case (.attaching, .ready): break
+        default: return
+        }
+        layers[digest] = next
+    }
+
+    /// Declines a layer and all above it.
+    private mutating func decline(_ digest: Digest, _ reason: FallbackReason) {
+        guard let index = order.firstIndex(of: digest), index < streamableLimit else { return }
+        declined = Declined(index: index, reason: reason)
+        for above in order[index...] { layers[above] = .ended }
+    }
+
+    /// The number of layers from the bottom that are not declined so far.
+    private var streamableLimit: Int { declined?.index ?? order.count }
+
+    private func isUnderWay(_ digest: Digest) -> Bool {
+        switch layers[digest] {
+        case .checking, .awaitingArtifact, .awaitingIndex, .opening, .attaching: true
+        case .waiting, .ready, .ended, nil: false
+        }
+    }
+
+    private mutating func check(_ digest: Digest) {
+        guard presence[digest] == nil else { return }
+        presence[digest] = .asked
+        actions.append(.checkStore(digest))
+    }
+
+    // MARK: - The start
+
+    /// Decides whether the engine replays the artifact's pack: an observed pack always, a predicted one if no profile
+    /// is here.
+    private mutating func decidePack() {
+        guard replaysPack == nil, !isFinished, case .done(let found) = artifact else { return }
+        guard options.replaysProfiles, let found, found.pack != nil else { return endPack() }
+        switch beginning {
+        // This node's own record is better.
+        case .hint(.profile): return endPack()
+        case .findingProfile: return
+        case .undecided, .hint(.configuration), .nothing: break
+        }
+        if found.isPackPredicted {
+            guard let hasProfile else { return }
+            if hasProfile { return endPack() }
+        }
+        if let earlyPack, earlyPack != found.pack?.digest { actions.append(.dropPack) }
+        earlyPack = nil
+        replaysPack = true
+        actions.append(.replayPack(found))
+    }
+
+    private mutating func endPack() {
+        replaysPack = false
+        guard earlyPack != nil else { return }
+        earlyPack = nil
+        actions.append(.dropPack)
+    }
+
+    /// True if the image has a pack; `nil` while an artifact that the image may use is on its way.
+    private var hasPack: Bool? {
+        switch artifact {
+        case .done(let found): found?.pack != nil
+        case .idle, .running: mayUseArtifact == false ? false : nil
+        }
+    }
+
+    /// Decides on the hints of single layers.
+    private mutating func decideBeginning() {
+        guard case .undecided = beginning, let image, let mayUseArtifact, !isFinished else { return }
+        if mayUseArtifact {
+            guard case .done(let found) = artifact else { return }
+            // A layer without an index is pulled, and all above it.
+            guard let found,
+                image.layers.allSatisfy({ layer in layer.isStreamableAsIs || found.layer(layer.digest) != nil })
+            else {
+                beginning = .nothing
+                return
+            }
+        }
+        let chain: Digest?
+        switch configuration {
+        case .unknown, .reading: return
+        case .known(let known): chain = known
+        case .missing, .fetching: chain = nil
+        }
+        if !mayUseArtifact, options.replaysProfiles, replaysPack != true, !hasNoStartProfile {
+            beginning = .findingProfile
+            actions.append(.findProfile(chain: chain))
+            return
+        }
+        // No layer waits for a configuration that has to be fetched.
+        guard case .known = configuration, options.predicts, hasPack == false else {
+            beginning = .nothing
+            return
+        }
+        guard let hasProfile else { return }
+        beginning = hasProfile ? .nothing : .hint(.configuration)
+    }
+
+    /// Decides whether the image's configuration serves to predict the start.
+    private mutating func decideStart() {
+        guard start == nil, let image else { return }
+        guard options.predicts, let descriptor = image.configuration else { return announceStart(false) }
+        guard let hasProfile else { return }
+        if hasProfile { return announceStart(false) }
+        guard let hasPack else { return }
+        if hasPack { return announceStart(false) }
+        switch configuration {
+        case .known: announceStart(true)
+        case .missing:
+            configuration = .fetching
+            actions.append(.fetchConfiguration(descriptor))
+        case .unknown, .reading, .fetching: break
+        }
+    }
+
+    private mutating func announceStart(_ isKnown: Bool) {
+        guard start == nil else { return }
+        start = isKnown
+        actions.append(.announceStart(isKnown: isKnown))
+    }
+
+    private var hintsEarly: Bool { (image?.layers.count ?? 0) <= options.layersAtOnce }
+
+    private mutating func hint() {
+        guard hintsEarly, !isFinished else { return }
+        hintReadyLayers()
+    }
+
+    private mutating func hintReadyLayers() {
+        guard case .hint(let source) = beginning else { return }
+        for digest in order.prefix(streamableLimit) where !hinted.contains(digest) {
+            guard case .ready = layers[digest] else { continue }
+            hinted.insert(digest)
+            actions.append(.hint(digest, source))
+        }
+    }
+
+    // MARK: - The end
+
+    private mutating func finishIfComplete() {
+        guard !isFinished, let image else { return }
+        let streamed = Array(order.prefix(streamableLimit))
+        for digest in streamed {
+            guard case .ready = layers[digest] else { return }
+        }
+        if !streamed.isEmpty {
+            switch beginning {
+            case .undecided, .findingProfile: return
+            case .hint, .nothing: break
+            }
+            if mayUseArtifact == true, replaysPack == nil { return }
+            hintReadyLayers()
+        }
+        let outcomes = image.layers.enumerated().map { index, layer -> LayerOutcome in
+            guard let declined, let lowest = image.layers.firstIndex(where: { $0.digest == order[declined.index] }),
+                index >= lowest
+            else { return .streamed(layer.digest) }
+            if index == lowest { return .declined(layer.digest, declined.reason) }
+            return .declined(
+                layer.digest,
+                FallbackReason(
+                    .parentNotRemote, "layer \(order[declined.index]) below it is pulled, so this one has to be"))
+        }
+        if options.prefetchesLandmarks, !streamed.isEmpty { actions.append(.prefetchLandmarks(streamed)) }
+        finish(.success(outcomes), streamed)
+    }
+
+    private mutating func finish(_ result: Result<[LayerOutcome], FallbackReason>, _ streamed: [Digest] = []) {
+        guard !isFinished else { return }
+        isFinished = true
+        if replaysPack == true { actions.append(.givePackLayers(streamed)) }
+        if replaysPack == nil { endPack() }
+        for digest in indexes.keys.sorted(by: { $0.hex < $1.hex }) {
+            if case .running = indexes[digest] { actions.append(.dropIndex(digest)) }
+        }
+        indexes = [:]
+        announced = nil
+        actions.append(.finish(result))
+        // Nothing streams, so nothing starts.
+        if streamed.isEmpty { announceStart(false) }
+    }
+}

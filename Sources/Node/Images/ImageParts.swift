@@ -1,0 +1,109 @@
+import Artifacts
+import Base
+public import Concurrency
+public import ContainerRuntime
+public import ContentStore
+public import LazyFileSystem
+public import Logging
+public import NIOPosix
+public import NodeDatabase
+public import Prediction
+public import Registry
+public import Streaming
+
+/// The parts of the daemon that image opening and mounting stand on.
+public struct ImageParts: Sendable {
+    public var registry: RegistryClient
+    /// containerd's content store; `nil` if its socket is not configured.
+    public var containerd: ContentClient?
+    public var store: ContentStore
+    public var fileSystem: LazyFileSystem
+    public var engine: StreamingEngine
+    /// Predicts the reads of starts that no profile covers; `nil` if nothing is predicted.
+    public var predictor: Predictor?
+    public var state: StateDatabase
+    /// The threads for blocking work.
+    public var workers: NIOThreadPool
+    /// The directory that `fileSystem` is mounted at.
+    public var mountPoint: String
+    public var clock: any TimeSource
+    public var logger: Logger
+
+    public init(
+        registry: RegistryClient, containerd: ContentClient?, store: ContentStore, fileSystem: LazyFileSystem,
+        engine: StreamingEngine, predictor: Predictor? = nil, state: StateDatabase, workers: NIOThreadPool,
+        mountPoint: String,
+        clock: any TimeSource = .system, logger: Logger
+    ) {
+        self.registry = registry
+        self.containerd = containerd
+        self.store = store
+        self.fileSystem = fileSystem
+        self.engine = engine
+        self.predictor = predictor
+        self.state = state
+        self.workers = workers
+        self.mountPoint = mountPoint
+        self.clock = clock
+        self.logger = logger
+    }
+
+    /// Returns the node's images over these
+    public func images(_ options: ImageOptions) -> StreamedImages {
+        let building = AsyncSemaphore(1)
+        let profileRecords = ProfileRecords(state)
+        let chainRecords = ChainRecords(state)
+        let profiles = KnownProfiles(
+            records: profileRecords, workers: workers, isEnabled: options.profiles.replays, logger: logger)
+        let start = ChainStart(
+            profiles: profiles,
+            recorder: StartRecorder(
+                records: profileRecords, engine: engine, workers: workers, policy: options.profiles, clock: clock,
+                logger: logger),
+            engine: engine, predictor: predictor, store: store, logger: logger)
+        let auditor =
+            options.auditsArtifacts
+            ? LayerAuditor(registry: registry, store: store, workers: workers, logger: logger) : nil
+        if let auditor { engine.onLayerCompleted { auditor.audit($0) } }
+        let register = ChainRegister(records: chainRecords, store: store, workers: workers)
+        let fills = options.fillsInBackground
+        let mounts = ChainMounts(
+            assembly: ChainAssembly(
+                records: chainRecords, store: store, fileSystem: fileSystem, engine: engine, start: start,
+                logger: logger),
+            workers: workers, building: building, mountPoint: mountPoint, logger: logger
+        ) { layers in
+            if fills { engine.fill(layers) }
+            if let auditor { layers.forEach(auditor.audit) }
+        }
+        let opener = ImageOpener(
+            parts: OpeningParts(
+                documents: ImageDocuments(registry: registry, containerd: containerd),
+                artifacts: ArtifactLookup(
+                    registry: registry,
+                    finder: ArtifactFinder(registry: registry, keys: options.artifactKeys, logger: logger)),
+                layers: LayerFetcher(
+                    registry: registry, store: store, workers: workers, building: building,
+                    allowsUnverifiedTOC: options.allowsUnverifiedTOC, isAudited: options.auditsArtifacts),
+                profiles: profiles, streaming: LayerStreaming(engine: engine, predictor: predictor, workers: workers)),
+            options: ImageOpening.Options(options, predicts: predictor != nil), lookupLimit: options.optionalLookups,
+            clock: clock,
+            logger: logger)
+        return StreamedImages(
+            images: OpenedImages(
+                remembersFor: options.remembersFor, remembersDeclinedFor: options.remembersDeclinedFor),
+            opener: opener, register: register, mounts: mounts, start: start,
+            expected: ExpectedImages(registry: registry, chains: register, clock: clock), clock: clock)
+    }
+}
+
+extension ImageOpening.Options {
+    init(_ options: ImageOptions, predicts: Bool) {
+        self.init()
+        usesArtifacts = options.usesArtifacts
+        replaysProfiles = options.profiles.replays
+        self.predicts = predicts
+        prefetchesLandmarks = options.prefetchesLandmarks
+        layersAtOnce = options.layersAtOnce
+    }
+}

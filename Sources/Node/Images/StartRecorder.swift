@@ -1,0 +1,132 @@
+import Base
+import Concurrency
+import ContentStore
+import LayerIndex
+import LazyFileSystem
+import Logging
+import NIOPosix
+import NodeDatabase
+import Streaming
+
+/// Records the chunks that the start of a container reads first, as the profile of its image.
+final class StartRecorder: Sendable {
+    private let records: ProfileRecords
+    private let engine: StreamingEngine
+    private let workers: NIOThreadPool
+    private let policy: ProfilePolicy
+    private let clock: any TimeSource
+    private let logger: Logger
+    private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
+    /// The manifests of the images whose root file systems these chains are, as far as known.
+    private let images = Guarded<[Digest: Digest]>([:])
+    /// Chains with at least one reported start.
+    private let reported = Guarded<Set<Digest>>([])
+
+    init(
+        records: ProfileRecords, engine: StreamingEngine, workers: NIOThreadPool, policy: ProfilePolicy,
+        clock: any TimeSource, logger: Logger
+    ) {
+        self.records = records
+        self.engine = engine
+        self.workers = workers
+        self.policy = policy
+        self.clock = clock
+        self.logger = logger
+    }
+
+    /// Begins to watch the reads of `chain`.
+    ///
+    /// - Parameters:
+    ///   - known: the profile so far.
+    ///   - replayed: the chunks that were prefetched for it.
+    func begin(_ chain: MountedChain, known: Profile?, replayed: [ChunkRun]) {
+        guard policy.records else { return }
+        let task = Task { [self] in
+            guard await isQuiet(chain.touches) else { return }
+            // From here on the task runs to its end. A cancelled one has been removed or replaced already.
+            watching.withLock { if !Task.isCancelled { $0[chain.id] = nil } }
+            _ = try? await workers.runIfActive { [self] in finish(chain, known, replayed) }
+        }
+        watching.withLock { $0.updateValue(task, forKey: chain.id)?.cancel() }
+    }
+
+    /// Notes the image whose root file system `chain` is.
+    func note(_ chain: Digest, isOf manifest: Digest) {
+        if policy.report != nil { images.withLock { $0[chain] = manifest } }
+    }
+
+    /// Stops watching a chain. The reads so far are too few to go by.
+    func end(_ chain: Digest) {
+        watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
+        images.withLock { $0[chain] = nil }
+        reported.withLock { _ = $0.remove(chain) }
+    }
+
+    /// Waits for the end of the start that `log` records. Returns false if the task is cancelled.
+    private func isQuiet(_ log: TouchLog) async -> Bool {
+        var first: MonotonicTime?
+        while true {
+            guard (try? await clock.sleep(for: policy.quiet / 4)) != nil else { return false }
+            guard let last = log.lastTouch else { continue }
+            let now = clock.now
+            first = first ?? now
+            if last.duration(to: now) >= policy.quiet || (first ?? now).duration(to: now) >= policy.longest {
+                return true
+            }
+        }
+    }
+
+    private func finish(_ chain: MountedChain, _ known: Profile?, _ replayed: [ChunkRun]) {
+        let last = chain.touches.lastTouch ?? chain.time
+        let duration = last >= chain.time ? last.since(chain.time) : 0
+        logger.info(
+            "start finished",
+            metadata: [
+                "chain": "\(chain.id)", "repository": "\(chain.repository)",
+                // From the mount to the last first read of any chunk.
+                "milliseconds": "\(duration / 1_000_000)",
+            ].merging(StartReport(engine.statistics(of: chain.layers), engine.snapshot()).metadata) { own, _ in own })
+        let recorded = Profile(chain.touches.close(), of: chain.tree)
+        let profile = known?.merged(with: recorded) ?? recorded
+        let read = Set(recorded.pieces(in: chain.tree, chain.layers).flatMap(ChunkName.all))
+        let unread = replayed.flatMap(ChunkName.all).filter { !read.contains($0) }
+        do {
+            try records.keep(KeptProfile(chain: chain.id, repository: chain.repository, profile: profile))
+            logger.info(
+                "profile recorded",
+                metadata: [
+                    "chain": "\(chain.id)", "repository": "\(chain.repository)",
+                    "entries": "\(profile.entries.count)", "read": "\(recorded.byteCount)",
+                    "replayed_unread": "\(unread.reduce(0) { $0 &+ $1.bytes })",
+                ])
+            report(chain, recorded, known)
+        } catch {
+            logger.warning("failed to store a profile", metadata: ["chain": "\(chain.id)", "error": "\(error)"])
+        }
+    }
+
+    /// Reports the first start of an image here, and any start that read other chunks than the ones before.
+    private func report(_ chain: MountedChain, _ recorded: Profile, _ known: Profile?) {
+        guard let report = policy.report, let manifest = images.withLock({ $0[chain.id] }) else { return }
+        let isFirst = reported.withLock { $0.insert(chain.id).inserted }
+        let new = recorded.byteCount(missingIn: known ?? Profile(entries: []))
+        guard isFirst || new * 20 >= recorded.byteCount else { return }
+        report(
+            ReportedProfile(
+                manifest: manifest,
+                file: ProfileFile(repository: chain.repository, chain: chain.id, profile: recorded)))
+    }
+
+    private struct ChunkName: Hashable {
+        let layer: Digest
+        let chunk: Int
+        /// The decoded size.
+        let bytes: UInt64
+
+        static func all(of run: ChunkRun) -> [ChunkName] {
+            run.chunks.map {
+                ChunkName(layer: run.layer.digest, chunk: $0, bytes: run.layer.chunks.chunk($0).content.count)
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import Artifacts
+import Base
+import Images
+import Testing
+
+/// Every order of events, for many small images.
+@Suite("image opening: every order of events") struct ImageOpeningTests {
+    /// Visits every world that can be reached, each once, and counts the orders that lead through them.
+    private struct Explorer {
+        private(set) var violations: [String] = []
+        private(set) var verdicts: Set<[Bool]?> = []
+        private(set) var worlds = 0
+        private var orders: [OpeningWorld: Double] = [:]
+
+        /// Returns the number of orders in which the rest can arrive.
+        mutating func explore(_ world: OpeningWorld) -> Double {
+            if let known = orders[world] { return known }
+            worlds += 1
+            if violations.count < 5 { violations += world.violations }
+            guard !world.pending.isEmpty else {
+                verdicts.insert(world.verdict)
+                orders[world] = 1
+                return 1
+            }
+            var count = 0.0
+            // Without its deadline an opening still ends.
+            if world.pending == [.deadline] { count += 1 }
+            for arrival in world.pending {
+                var next = world
+                next.note(arrival)
+                next.deliver(arrival)
+                count += explore(next)
+            }
+            orders[world] = count
+            return count
+        }
+    }
+
+    private static func expectSound(
+        _ scenarios: [OpeningScenario], agree: Bool = true, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        var (orders, worlds) = (0.0, 0)
+        for scenario in scenarios {
+            var explorer = Explorer()
+            orders += explorer.explore(OpeningWorld(scenario))
+            worlds += explorer.worlds
+            #expect(explorer.violations.isEmpty, "\(scenario)", sourceLocation: sourceLocation)
+            if agree {
+                #expect(
+                    explorer.verdicts.count == 1, "\(scenario): the order decides what is streamed",
+                    sourceLocation: sourceLocation)
+            }
+            if !explorer.violations.isEmpty { break }
+        }
+        print("image opening: \(scenarios.count) images, \(orders) orders of events, \(worlds) states")
+    }
+
+    /// Combinations of outcomes for an image of these layers.
+    ///
+    /// - Parameter isThorough: includes those of profiles and configurations that seldom differ.
+    private static func scenarios(
+        _ layers: [OpeningScenario.Layer], isThorough: Bool = true
+    ) -> [OpeningScenario] {
+        let profiles = [(false, false), (true, true)] + (isThorough ? [(true, false)] : [])
+        let configurations = [(true, true), (false, true)] + (isThorough ? [(true, false)] : [])
+        var result: [OpeningScenario] = []
+        for artifact in OpeningScenario.Artifact.allCases {
+            for announces in artifact == .none ? [false] : [false, true] {
+                for (hasProfile, finds) in profiles {
+                    for (isFromContainerd, hasConfiguration) in configurations {
+                        var scenario = OpeningScenario(layers: layers)
+                        scenario.artifact = artifact
+                        scenario.announces = announces
+                        (scenario.hasProfile, scenario.findsStartProfile) = (hasProfile, finds)
+                        (scenario.isFromContainerd, scenario.hasConfiguration) = (isFromContainerd, hasConfiguration)
+                        result.append(scenario)
+                    }
+                }
+            }
+        }
+        return result
+    }
+
+    @Test("one layer", arguments: OpeningScenario.Layer.allCases)
+    func opensOneLayer(layer: OpeningScenario.Layer) {
+        Self.expectSound(Self.scenarios([layer]))
+    }
+
+    @Test("two layers", arguments: OpeningScenario.Layer.allCases, OpeningScenario.Layer.allCases)
+    func opensTwoLayers(bottom: OpeningScenario.Layer, top: OpeningScenario.Layer) {
+        Self.expectSound(Self.scenarios([bottom, top], isThorough: false))
+    }
+
+    @Test("the deadline at any moment", arguments: OpeningScenario.Layer.allCases)
+    func endsAtDeadline(layer: OpeningScenario.Layer) {
+        let scenarios = Self.scenarios([layer]).map { scenario in
+            var scenario = scenario
+            scenario.hasDeadline = true
+            return scenario
+        }
+        // An artifact that comes too late leaves its layer to containerd.
+        Self.expectSound(scenarios, agree: false)
+    }
+
+    @Test("an announcement of other contents than the artifact's")
+    func survivesFalseAnnouncement() {
+        let scenarios = Self.scenarios([.ordinary, .ordinary]).filter(\.announces).map { scenario in
+            var scenario = scenario
+            scenario.liesInAnnouncement = true
+            return scenario
+        }
+        Self.expectSound(scenarios)
+    }
+
+    @Test("a manifest that fails") func failsWithManifest() {
+        let scenarios = Self.scenarios([.ordinary]).map { scenario in
+            var scenario = scenario
+            scenario.failsManifest = true
+            return scenario
+        }
+        Self.expectSound(scenarios)
+    }
+
+    @Test("a manifest that the client did not name") func opensUnnamedManifest() {
+        let scenarios = Self.scenarios([.ordinary, .estargz]).map { scenario in
+            var scenario = scenario
+            scenario.namesManifest = false
+            return scenario
+        }
+        Self.expectSound(scenarios)
+    }
+
+    @Test("more layers than are opened at once")
+    func opensManyLayers() {
+        let scenarios = Self.scenarios([.estargz, .ordinary, .estargz], isThorough: false).map { scenario in
+            var scenario = scenario
+            scenario.options.layersAtOnce = 2
+            return scenario
+        }
+        Self.expectSound(scenarios)
+    }
+
+    @Test("labels that hide the annotations of the manifest", arguments: OpeningScenario.Layer.allCases)
+    func opensWithoutLabels(layer: OpeningScenario.Layer) {
+        let scenarios = Self.scenarios([layer, .estargz], isThorough: false).map { scenario in
+            var scenario = scenario
+            scenario.hidesAnnotations = true
+            return scenario
+        }
+        Self.expectSound(scenarios)
+    }
+}

@@ -1,0 +1,254 @@
+import Artifacts
+import Base
+import Images
+import LayerFormats
+import Registry
+
+/// An opening under way: the plan, the outcomes that have not arrived, and a ledger of everything that the plan has
+/// asked for.
+///
+/// Two worlds are equal if nothing that may still happen, or be found wrong, differs between them.
+struct OpeningWorld: Hashable {
+    /// An outcome on its way.
+    enum Pending: Hashable {
+        case manifest
+        case store(Int)
+        case profiles
+        case announcement
+        case artifact
+        case index(Digest)
+        case startProfile
+        case configuration
+        case opened(Int)
+        case attached(Int)
+        case deadline
+    }
+
+    /// The requests for the startup pack.
+    enum Pack: Hashable {
+        case none, early, dropped, replayed, given
+    }
+
+    let scenario: OpeningScenario
+    private(set) var plan: ImageOpening
+    private(set) var pending: Set<Pending> = []
+    private(set) var outcome: [ImageOpening.LayerOutcome]?
+    private(set) var failure: FallbackReason?
+    private(set) var start: Bool?
+    private var asked: Set<String> = []
+    private var opened: Set<Int> = []
+    private var attaching: Set<Int> = []
+    private var attached: Set<Int> = []
+    private var hinted: Set<Int> = []
+    private var hintSource: ImageOpening.StartSource?
+    private var earlyIndexes: Set<Digest> = []
+    private var pack = Pack.none
+    private var isPackPredicted = false
+    private var hasLearnedOfProfile = false
+    private var hasDeadlinePassed = false
+    private(set) var violations: [String] = []
+
+    init(_ scenario: OpeningScenario) {
+        self.scenario = scenario
+        plan = ImageOpening(scenario.request, scenario.options)
+        if scenario.hasDeadline { pending.insert(.deadline) }
+        let actions = plan.begin()
+        perform(actions)
+    }
+
+    var isFinished: Bool { outcome != nil || failure != nil }
+
+    /// Lets an outcome arrive.
+    mutating func deliver(_ arrival: Pending) {
+        pending.remove(arrival)
+        let wasOver = plan.isOver
+        if arrival == .profiles, scenario.hasProfile { hasLearnedOfProfile = true }
+        if arrival == .deadline { hasDeadlinePassed = true }
+        let actions = plan.handle(event(arrival))
+        if wasOver, !actions.isEmpty { violations.append("\(actions) after the end") }
+        perform(actions)
+        if pending.isEmpty { checkEnd() }
+    }
+
+    private func event(_ arrival: Pending) -> ImageOpening.Event {
+        switch arrival {
+        case .manifest:
+            scenario.failsManifest ? .manifestFailed(FallbackReason(.registry)) : .manifest(scenario.image)
+        case .store(let number):
+            switch scenario.layers[number] {
+            case .present: .present(scenario.digests[number])
+            case .refused: .refused(scenario.digests[number], FallbackReason(.badIndex))
+            default: .missing(scenario.digests[number])
+            }
+        case .profiles: .profiles(exist: scenario.hasProfile)
+        case .announcement: scenario.contents.map { .announced($0) } ?? .artifact(nil)
+        case .artifact: .artifact(scenario.foundArtifact)
+        case .index(let digest): .index(digest, arrived: digest != OpeningScenario.digest("lie"))
+        case .startProfile: .startProfile(found: scenario.findsStartProfile)
+        case .configuration:
+            scenario.hasConfiguration ? .configuration(chain: OpeningScenario.digest("chain")) : .noConfiguration
+        case .opened(let number): opening(number)
+        case .attached(let number): .attached(scenario.digests[number])
+        case .deadline: .deadline
+        }
+    }
+
+    private func opening(_ number: Int) -> ImageOpening.Event {
+        let digest = scenario.digests[number]
+        let hasIndex = scenario.foundArtifact?.layer(digest) != nil && !asked.contains("blob \(number)")
+        let isOpened =
+            switch scenario.layers[number] {
+            case .present, .estargz: true
+            case .ordinary: hasIndex
+            case .refused, .brokenEstargz, .brokenOrdinary: false
+            }
+        return isOpened ? .opened(digest) : .failed(digest, FallbackReason(.notStreamable, "\(number)"))
+    }
+
+    // MARK: - Actions
+
+    private mutating func perform(_ actions: [ImageOpening.Action]) {
+        for action in actions { perform(action) }
+    }
+
+    private mutating func once(_ what: String, _ pending: Pending? = nil) {
+        if !asked.insert(what).inserted { violations.append("\(what) is asked for twice") }
+        if isFinished, what != "configuration from the registry" {
+            violations.append("\(what) is asked for after the finish")
+        }
+        if let pending { self.pending.insert(pending) }
+    }
+
+    private mutating func perform(_ action: ImageOpening.Action) {
+        switch action {
+        case .fetchManifest: once("manifest", .manifest)
+        case .checkStore(let digest):
+            if let number = scenario.number(digest) { once("store \(number)", .store(number)) }
+        case .lookUpArtifact(let manifest):
+            require(manifest == scenario.manifest, "the artifact of another image is looked up")
+            once("artifact", .artifact)
+            if scenario.contents != nil { pending.insert(.announcement) }
+        case .lookUpProfiles: once("profiles", .profiles)
+        case .findProfile: once("start profile", .startProfile)
+        case .readConfiguration: once("configuration from containerd", .configuration)
+        case .fetchConfiguration: once("configuration from the registry", .configuration)
+        case .fetchIndex(let digest):
+            once("index \(digest)", .index(digest))
+            earlyIndexes.insert(digest)
+        case .dropIndex(let digest):
+            require(earlyIndexes.remove(digest) != nil, "an index is dropped that was not asked for")
+            pending.remove(.index(digest))
+        case .openPack:
+            once("early pack")
+            require(pack == .none, "the pack is opened twice")
+            require(!hasLearnedOfProfile, "a pack is opened beside a profile")
+            pack = .early
+        case .dropPack:
+            require(pack == .early, "a pack is dropped that is not here")
+            pack = .dropped
+        case .replayPack(let artifact):
+            once("pack")
+            require(hintSource != .profile, "the pack is replayed beside a profile")
+            require(!artifact.isPackPredicted || !hasLearnedOfProfile, "a predicted pack is replayed beside a profile")
+            isPackPredicted = artifact.isPackPredicted
+            pack = .replayed
+        case .givePackLayers(let digests):
+            require(pack == .replayed, "layers are given to no pack")
+            require(
+                digests.allSatisfy { attached.contains(scenario.number($0) ?? -1) }, "a pack gets unattached layers")
+            pack = .given
+        case .open(let digest, let source): open(digest, source)
+        case .attach(let digest):
+            guard let number = scenario.number(digest) else { return }
+            once("attach \(number)", .attached(number))
+            require(opened.contains(number), "layer \(number) is attached before it is open")
+            attaching.insert(number)
+        case .hint(let digest, let source):
+            guard let number = scenario.number(digest) else { return }
+            once("hint \(number)")
+            require(attached.contains(number), "layer \(number) is hinted before it is attached")
+            require(hintSource == nil || hintSource == source, "hints of two sources")
+            require(source != .profile || ![.replayed, .given].contains(pack), "a profile is used beside the pack")
+            require(source != .configuration || !hasLearnedOfProfile, "a start is predicted beside a profile")
+            hintSource = source
+            hinted.insert(number)
+        case .prefetchLandmarks: once("landmarks")
+        case .finish(let result):
+            once("finish")
+            switch result {
+            case .success(let layers): outcome = layers
+            case .failure(let reason): failure = reason
+            }
+        case .announceStart(let isKnown):
+            require(start == nil, "the start is announced twice")
+            start = isKnown
+        }
+    }
+
+    private mutating func open(_ digest: Digest, _ source: ImageOpening.LayerSource) {
+        guard let number = scenario.number(digest) else { return }
+        once("open \(number)", .opened(number))
+        opened.insert(number)
+        switch source {
+        case .store: require(scenario.layers[number] == .present, "layer \(number) is opened from an empty store")
+        case .blob: asked.insert("blob \(number)")
+        case .artifact(let layer, let isIndexHere):
+            require(!isIndexHere || earlyIndexes.contains(layer.index.digest), "an index is here that nobody asked for")
+            require(!isIndexHere || !pending.contains(.index(layer.index.digest)), "an index is used before it is here")
+        }
+    }
+
+    private mutating func require(_ isTrue: Bool, _ what: String) {
+        if !isTrue { violations.append(what) }
+    }
+
+    // MARK: - The end
+
+    /// Checks a world in which nothing can happen any more.
+    private mutating func checkEnd() {
+        require(plan.isOver, "the plan waits for nothing")
+        require(isFinished, "the image is never finished")
+        require(start != nil, "the start is never announced")
+        require(pack != .early && pack != .replayed, "the pack is left behind")
+        guard let outcome else {
+            require(scenario.failsManifest, "the image fails without reason")
+            return
+        }
+        if expectsPack { require(pack == .given, "the pack is not replayed") }
+        let streamed = outcome.prefix { if case .streamed = $0 { true } else { false } }
+        for (number, layer) in outcome.enumerated() {
+            switch layer {
+            case .streamed: require(number < streamed.count, "layer \(number) is streamed above a declined one")
+            case .declined(_, let reason):
+                require(
+                    (reason.code == .parentNotRemote) == (number > streamed.count),
+                    "layer \(number) is declined for \(reason)")
+            }
+        }
+        for number in streamed.indices {
+            require(attached.contains(number), "layer \(number) is streamed but not attached")
+            if hintSource != nil { require(hinted.contains(number), "layer \(number) gets no hint") }
+        }
+    }
+
+    /// True if nothing is in the way of the artifact's pack: every layer streams, and one of them lets the artifact be
+    /// looked for.
+    private var expectsPack: Bool {
+        let isUsed = scenario.layers.contains { $0 == .ordinary || $0 == .present }
+        let streams = scenario.layers.allSatisfy { $0 == .ordinary || $0 == .present || $0 == .estargz }
+        let isOfUse = scenario.artifact == .pack || scenario.artifact == .predictedPack && !scenario.hasProfile
+        return isUsed && streams && isOfUse && !scenario.hasDeadline
+    }
+
+    /// Takes note that the engine knows a layer, before the plan hears of it.
+    mutating func note(_ arrival: Pending) {
+        if case .attached(let number) = arrival { attached.insert(number) }
+    }
+}
+
+extension OpeningWorld {
+    /// The result as far as it must not depend on the order of events.
+    var verdict: [Bool]? {
+        outcome.map { layers in layers.map { if case .streamed = $0 { true } else { false } } }
+    }
+}

@@ -1,0 +1,142 @@
+import Base
+import ContentStore
+import Images
+import LazyFileSystem
+import LazyFixtures
+import NodeDatabase
+import Streaming
+import TestRegistry
+import TestSupport
+import Testing
+
+/// The reads of a start, recorded and replayed.
+@Suite("profiles of starts", .timeLimit(.minutes(1))) struct ProfileTests {
+    /// An image whose content is too large to come along with its table of contents.
+    private static func publish(_ fixture: ImagesFixture, tag: String = "latest") -> PublishedImage {
+        let blob = EstargzBlob.make([
+            .directory("dir"), .file("dir/a", Samples.noise(bytes: 300_000, seed: 1)),
+            .file("dir/b", Samples.noise(bytes: 300_000, seed: UInt64(tag.utf8.count))),
+        ])
+        return fixture.registry.addImage(
+            repository: ImagesFixture.name, tag: tag,
+            layers: [TestLayer(blob.bytes, annotations: blob.annotations, diffID: Digest.of(blob.tar))])
+    }
+
+    /// Reads the beginning of a file, whether it is here or not.
+    private static func touch(_ name: String, in chain: Digest, _ fixture: ImagesFixture) throws {
+        let fileSystem = fixture.fileSystem
+        let root = try #require(try fileSystem.find(.root, chain.hex))
+        let directory = try #require(try fileSystem.find(root.id, "dir"))
+        let file = try #require(try fileSystem.find(directory.id, name))
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { buffer in
+            _ = fileSystem.read(file.id, at: 0, into: buffer)
+        }
+    }
+
+    /// Lets the recorder look until the longest start is over.
+    private static func endStart(_ policy: ProfilePolicy, _ fixture: ImagesFixture) async {
+        let pause = policy.quiet / 4
+        var passed = Duration.zero
+        while passed <= policy.longest {
+            await fixture.clock.untilSleeping(for: pause)
+            fixture.clock.advance(by: pause)
+            passed += pause
+        }
+    }
+
+    private static func names(_ kept: KeptProfile?) -> [String]? {
+        kept?.profile.entries.map { String(decoding: $0.path, as: UTF8.self) }
+    }
+
+    @Test("records the files that a start reads, and reports the first start")
+    func recordsStart() async throws {
+        let reports = Guarded<[ReportedProfile]>([])
+        var options = ImageOptions()
+        options.profiles.longest = .seconds(20)
+        options.profiles.report = { report in reports.withLock { $0.append(report) } }
+        try await ImagesFixture.with(options) { (fixture) async throws in
+            let image = Self.publish(fixture)
+            let chain = ImagesFixture.chain(image.tag, 0)
+            #expect(await fixture.prepare(image, 0).isReady)
+            _ = try await fixture.images.mountedDirectory(ofChain: chain)
+            try Self.touch("a", in: chain, fixture)
+            await Self.endStart(options.profiles, fixture)
+            let records = ProfileRecords(fixture.state)
+            #expect(
+                await eventually { Self.names(try? records.find(chain, fixture.repository)) == ["dir/a"] },
+                "the profile names the file that was read")
+            #expect(await eventually { reports.withLock { $0.count } == 1 })
+            #expect(reports.withLock { $0.first?.manifest } == image.manifestDigest)
+        }
+    }
+
+    @Test("records nothing of a chain that is forgotten during its start") func dropsForgottenStart() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = Self.publish(fixture)
+            let chain = ImagesFixture.chain(image.tag, 0)
+            #expect(await fixture.prepare(image, 0).isReady)
+            _ = try await fixture.images.mountedDirectory(ofChain: chain)
+            try Self.touch("a", in: chain, fixture)
+            await fixture.clock.untilSleeping(for: ProfilePolicy().quiet / 4)
+            await fixture.images.forget(chainID: chain)
+            #expect(await eventually { fixture.clock.sleeperCount == 0 }, "the recorder has ended")
+            #expect(try ProfileRecords(fixture.state).all().isEmpty)
+        }
+    }
+
+    @Test("fetches the files that the profile of the chain names", arguments: [true, false])
+    func replaysProfile(isOfSameChain: Bool) async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = Self.publish(fixture)
+            let chain = ImagesFixture.chain(image.tag, 0)
+            let entry = Profile.Entry(
+                path: Array("dir/b".utf8), range: ByteRange(offset: 0, end: 1000), milliseconds: 0)
+            try ProfileRecords(fixture.state).keep(
+                KeptProfile(
+                    chain: isOfSameChain ? chain : Digest.of([1]), repository: fixture.repository,
+                    profile: Profile(entries: [entry])))
+            #expect(await fixture.prepare(image, 0).isReady)
+            _ = try await fixture.images.mountedDirectory(ofChain: chain)
+            let layer = try #require(try fixture.store.layer(image.layerDigests[0]))
+            #expect(await eventually { layer.presentBytes >= 300_000 })
+        }
+    }
+
+    @Test("hints a layer before its chain is mounted") func hintsEarly() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let bottom = EstargzBlob.make([.file("a", Samples.noise(bytes: 300_000, seed: 1))])
+            let top = ImagesFixture.blob("top")
+            let image = fixture.registry.addImage(
+                repository: ImagesFixture.name,
+                layers: [bottom, top].map { TestLayer($0.bytes, annotations: $0.annotations) })
+            let entry = Profile.Entry(path: Array("a".utf8), range: ByteRange(offset: 0, end: 9), milliseconds: 0)
+            try ProfileRecords(fixture.state).keep(
+                KeptProfile(
+                    chain: Digest.of([1]), repository: fixture.repository, profile: Profile(entries: [entry])))
+            // containerd has not asked for the top layer yet.
+            #expect(await fixture.prepare(image, 0).isReady)
+            let layer = try #require(try fixture.store.layer(image.layerDigests[0]))
+            #expect(await eventually { layer.presentBytes >= 300_000 })
+            #expect(!fixture.fileSystem.hasChain(ImagesFixture.chain(image.tag, 1)))
+        }
+    }
+
+    @Test("replays no profile when that is switched off") func replaysNothing() async throws {
+        var options = ImageOptions()
+        options.profiles.replays = false
+        options.fillsInBackground = false
+        try await ImagesFixture.with(options) { (fixture) async throws in
+            let image = Self.publish(fixture)
+            let entry = Profile.Entry(
+                path: Array("dir/a".utf8), range: ByteRange(offset: 0, end: 1000), milliseconds: 0)
+            try ProfileRecords(fixture.state).keep(
+                KeptProfile(
+                    chain: ImagesFixture.chain(image.tag, 0), repository: fixture.repository,
+                    profile: Profile(entries: [entry])))
+            #expect(await fixture.prepare(image, 0).isReady)
+            _ = try await fixture.images.mountedDirectory(ofChain: ImagesFixture.chain(image.tag, 0))
+            let requests = fixture.requests(image.layerDigests[0])
+            #expect(requests == 1, "only the table of contents is fetched")
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Base
+import ContentStore
+import Images
+import LazyFileSystem
+import Linux
+import Registry
+import TestRegistry
+import TestSupport
+import Testing
+
+@Suite("streamed images", .timeLimit(.minutes(1))) struct StreamedImagesTests {
+    @Test("opens an image once for all its layers and mounts its chain")
+    func opensOnce() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a", "b"])
+            async let bottom = fixture.prepare(image, 0)
+            async let top = fixture.prepare(image, 1)
+            #expect(await bottom.isReady)
+            #expect(await top.isReady)
+            #expect(fixture.registry.requests(.manifest).count == 1)
+            let chain = ImagesFixture.chain(image.tag, 1)
+            #expect(try await fixture.images.mountedDirectory(ofChain: chain) == "/mount/\(chain.hex)")
+            #expect(fixture.fileSystem.hasChain(chain))
+            #expect(await fixture.images.isUsable(chainID: chain))
+        }
+    }
+
+    @Test("tells the size and the inodes of the complete layer") func tellsUsage() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a"])
+            guard case .ready(let size, let inodes) = await fixture.prepare(image, 0) else {
+                Issue.record("the layer is declined")
+                return
+            }
+            #expect(size >= 5001)
+            #expect(inodes == 3)
+        }
+    }
+
+    @Test("resolves the tag of an image whose manifest the client does not name")
+    func resolvesTag() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a", "b"])
+            #expect(await fixture.prepare(image, 0, namesManifest: false).isReady)
+            #expect(await fixture.prepare(image, 1, namesManifest: false).isReady)
+        }
+    }
+
+    @Test("goes by the labels of one layer when the tag has moved") func survivesMovedTag() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["old"])
+            _ = fixture.publish(["new"])
+            let labels = ImagesFixture.blob("old").annotations
+            #expect(await fixture.prepare(image, 0, namesManifest: false, labels: labels).isReady)
+            #expect(await fixture.prepare(image, 0, chain: "x", namesManifest: false).isReady, "from the store")
+        }
+    }
+
+    @Test("shares the layers of two images") func sharesLayers() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let first = fixture.publish(["shared", "one"], tag: "one")
+            let second = fixture.publish(["shared", "two"], tag: "two")
+            #expect(await fixture.prepare(first, 0).isReady)
+            let before = fixture.requests(first.layerDigests[0])
+            #expect(await fixture.prepare(second, 0, chain: "one").isReady)
+            #expect(await fixture.prepare(second, 1).isReady)
+            #expect(fixture.requests(first.layerDigests[0]) == before)
+        }
+    }
+
+    @Test("opens a blob once that an image contains twice") func opensRepeatedBlobOnce() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a", "b", "a"])
+            #expect(await fixture.prepare(image, 2).isReady)
+            #expect(fixture.requests(image.layerDigests[0]) == 1)
+        }
+    }
+
+    // MARK: - Memory
+
+    @Test("answers from memory for two minutes") func answersFromMemory() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a", "b"])
+            #expect(await fixture.prepare(image, 0).isReady)
+            fixture.clock.advance(by: .seconds(119))
+            #expect(await fixture.prepare(image, 1).isReady)
+            #expect(fixture.registry.requests(.manifest).count == 1)
+            fixture.clock.advance(by: .seconds(1))
+            #expect(await fixture.prepare(image, 1).isReady)
+            #expect(fixture.registry.requests(.manifest).count == 2)
+        }
+    }
+
+    @Test("forgets a declined image after five seconds") func forgetsDeclined() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a"])
+            let layer = ImagesFixture.blob("a").bytes
+            fixture.registry.removeBlob(image.layerDigests[0])
+            #expect(await fixture.prepare(image, 0).reason == .notFound)
+            fixture.registry.addBlob(layer)
+            fixture.clock.advance(by: .milliseconds(4999))
+            #expect(await fixture.prepare(image, 0).reason == .notFound)
+            fixture.clock.advance(by: .milliseconds(1))
+            #expect(await fixture.prepare(image, 0).isReady)
+        }
+    }
+
+    @Test("goes on without a caller that is cancelled") func survivesCancellation() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a"])
+            let gate = fixture.registry.hold(.manifest)
+            let caller = Task { await fixture.prepare(image, 0) }
+            await gate.waitUntilHeld(1)
+            caller.cancel()
+            gate.open()
+            #expect(await fixture.prepare(image, 0).isReady)
+            #expect(fixture.registry.requests(.manifest).count == 1)
+            _ = await caller.value
+        }
+    }
+
+    // MARK: - Chains
+
+    @Test("refuses a chain that is known to consist of other layers") func refusesContradiction() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let first = fixture.publish(["a"], tag: "one")
+            let second = fixture.publish(["b"], tag: "two")
+            #expect(await fixture.prepare(first, 0, chain: "same").isReady)
+            #expect(await fixture.prepare(second, 0, chain: "same").reason == .imageMismatch)
+        }
+    }
+
+    @Test("does not mount an unknown chain") func refusesUnknownChain() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let error = await #expect(throws: FallbackReason.self) {
+                try await fixture.images.mountedDirectory(ofChain: ImagesFixture.chain("unknown", 0))
+            }
+            #expect(error?.code == .mount)
+            #expect(await !fixture.images.isUsable(chainID: ImagesFixture.chain("unknown", 0)))
+        }
+    }
+
+    @Test("mounts a chain once for all who ask, and forgets it after them") func forgetsWhileMounting() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a"])
+            let chain = ImagesFixture.chain(image.tag, 0)
+            #expect(await fixture.prepare(image, 0).isReady)
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 { group.addTask { _ = try? await fixture.images.mountedDirectory(ofChain: chain) } }
+                group.addTask { await fixture.images.forget(chainID: chain) }
+            }
+            await fixture.images.forget(chainID: chain)
+            #expect(!fixture.fileSystem.hasChain(chain))
+            #expect(await !fixture.images.isUsable(chainID: chain))
+            #expect(try fixture.store.layer(image.layerDigests[0]) == nil, "no other chain has the layer")
+            // It comes back when it is asked for again.
+            fixture.clock.advance(by: .seconds(120))
+            #expect(await fixture.prepare(image, 0).isReady)
+            #expect(try await fixture.images.mountedDirectory(ofChain: chain) == "/mount/\(chain.hex)")
+        }
+    }
+
+    @Test("keeps a layer that another chain has") func keepsSharedLayer() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a"])
+            #expect(await fixture.prepare(image, 0, chain: "one").isReady)
+            #expect(await fixture.prepare(image, 0, chain: "two").isReady)
+            await fixture.images.forget(chainID: ImagesFixture.chain("one", 0))
+            #expect(await fixture.images.isUsable(chainID: ImagesFixture.chain("two", 0)))
+            await fixture.images.forget(chainID: ImagesFixture.chain("two", 0))
+            #expect(try fixture.store.layer(image.layerDigests[0]) == nil)
+        }
+    }
+}
