@@ -1,3 +1,4 @@
+import Artifacts
 import Base
 import Concurrency
 import LayerFormats
