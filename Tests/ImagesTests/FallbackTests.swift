@@ -124,8 +124,8 @@ import Testing
     @Test("storage: a store that cannot take the layer") func storage() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = fixture.publish(["a"])
-            try removeTree(fixture.store.root + "/layers")
-            try Sys.symlink("/proc/nowhere", path: fixture.store.root + "/layers")
+            try removeTree(fixture.store.root + "/installing")
+            try Sys.symlink("/proc/nowhere", path: fixture.store.root + "/installing")
             #expect(await fixture.prepare(image, 0).reason == .storage)
         }
     }

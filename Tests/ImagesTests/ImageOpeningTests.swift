@@ -62,7 +62,7 @@ import Testing
         _ layers: [OpeningScenario.Layer], isThorough: Bool = true
     ) -> [OpeningScenario] {
         let profiles = [(false, false), (true, true)] + (isThorough ? [(true, false)] : [])
-        let configurations = [(true, true), (false, true)] + (isThorough ? [(true, false)] : [])
+        let configurations = [(true, true)] + (isThorough ? [(false, true), (true, false)] : [])
         var result: [OpeningScenario] = []
         for artifact in OpeningScenario.Artifact.allCases {
             for announces in artifact == .none ? [false] : [false, true] {

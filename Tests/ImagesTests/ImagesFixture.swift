@@ -85,6 +85,11 @@ struct ImagesFixture: Sendable {
     /// The number of requests for this blob.
     func requests(_ digest: Digest) -> Int { registry.requests(.blob).count { $0.path.hasSuffix("\(digest)") } }
 
+    /// The number of requests for the image's manifest, by its digest.
+    func manifestRequests(_ image: PublishedImage) -> Int {
+        registry.requests(.manifest).count { $0.path.hasSuffix("\(image.manifestDigest)") }
+    }
+
     /// Runs `body` with everything up, and takes it down whatever happens.
     static func with(
         _ options: ImageOptions = ImageOptions(), _ behaviour: Behaviour = Behaviour(),

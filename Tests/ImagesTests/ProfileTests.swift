@@ -86,7 +86,9 @@ import Testing
 
     @Test("fetches the files that the profile of the chain names", arguments: [true, false])
     func replaysProfile(isOfSameChain: Bool) async throws {
-        try await ImagesFixture.with { (fixture) async throws in
+        var options = ImageOptions()
+        options.fillsInBackground = false
+        try await ImagesFixture.with(options) { (fixture) async throws in
             let image = Self.publish(fixture)
             let chain = ImagesFixture.chain(image.tag, 0)
             let entry = Profile.Entry(

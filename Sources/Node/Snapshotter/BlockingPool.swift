@@ -1,7 +1,7 @@
 import NIOPosix
 
-/// Threads for work that blocks: the database, directories. Two blocked threads would stop the whole cooperative pool
-/// of a two-core node.
+/// Threads for blocking work: the database, directories. Two blocked threads would stop the cooperative pool of a
+/// two-core node.
 struct BlockingPool: Sendable {
     private let pool: NIOThreadPool
 
@@ -10,14 +10,13 @@ struct BlockingPool: Sendable {
         pool.start()
     }
 
-    /// Runs `body` on one of the threads. A task that is cancelled before `body` has started throws
-    /// `CancellationError`.
+    /// Runs `body` on one of the threads. Throws `CancellationError` if the task is cancelled before `body` starts.
     func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await pool.runIfActive(body)
     }
 
     func shutDown() async {
-        // It only fails when it has been shut down before.
+        // Fails only after an earlier shutdown.
         try? await pool.shutdownGracefully()
     }
 }

@@ -4,24 +4,23 @@ import Linux
 import NodeDatabase
 import SystemPackage
 
-/// Counts what a directory takes on disk, within bounds.
+/// Measures the disk usage of a directory, within bounds.
 ///
 /// The tree may be the root file system of a running container: it changes while it is read, it may be deep, wide, or
-/// made to be a nuisance. Memory and descriptors are bounded whatever is in it; when a bound is reached, what was
-/// counted so far is the answer.
+/// hostile. Memory and descriptors are bounded. At a bound, the count so far is the answer.
 struct DirectoryUsage {
     struct Limits: Sendable {
         var entries = 10_000_000
         var nanoseconds: UInt64 = 10_000_000_000
-        /// Directories open at a time; what lies deeper is not counted.
+        /// The most directories open at a time; deeper ones are not counted.
         var depth = 128
-        /// Files of several names that are remembered, so as to count them once.
+        /// The most files of several names that are remembered, to count each once.
         var hardLinks = 1_000_000
     }
 
-    /// What was found.
+    /// The usage found.
     private(set) var usage = SnapshotUsage(size: 0, inodes: 0)
-    /// Whether that is all there is.
+    /// True if everything was counted.
     private(set) var isComplete = true
 
     private let limits: Limits
@@ -30,7 +29,7 @@ struct DirectoryUsage {
     private var device: UInt64 = 0
     private var seen: Set<UInt64> = []
 
-    /// Counts `path` and everything below it. Throws only when `path` itself cannot be read.
+    /// Measures `path` and everything below it. Throws only if `path` itself cannot be read.
     static func measure(_ path: String, limits: Limits = Limits()) throws(Errno) -> DirectoryUsage {
         var measurement = DirectoryUsage(limits: limits)
         let directory = try Sys.open(path, [.readOnly, .directory, .noFollow])
@@ -41,7 +40,7 @@ struct DirectoryUsage {
         return measurement
     }
 
-    /// Whether there is a directory at `path`.
+    /// Returns true if `path` is a directory.
     static func isDirectory(_ path: String) throws(Errno) -> Bool {
         guard try Sys.exists(path) else { return false }
         return try Sys.lstat(path).kind == .directory
@@ -57,7 +56,7 @@ struct DirectoryUsage {
         usage.inodes += 1
     }
 
-    /// Takes `raw` over.
+    /// Takes ownership of `raw`.
     private mutating func walk(_ raw: Int32, depth: Int) {
         guard let stream = fdopendir(raw) else {
             isComplete = false
@@ -79,7 +78,7 @@ struct DirectoryUsage {
     }
 
     private mutating func visit(_ name: [UInt8], in directory: Int32, depth: Int) {
-        // It may be gone by now, which is as good as never having been there.
+        // It may be gone by now: then it does not count.
         guard let status = try? Sys.lstat(name, at: directory), status.device == device else { return }
         if status.kind == .directory {
             count(status)

@@ -1,18 +1,17 @@
 /// A regular expression in the syntax of Go's `regexp` package, matched in time linear in the text.
 ///
-/// Filters come from whoever may talk to the socket, and text from labels that anybody may have written. Swift's own
-/// `Regex` backtracks: `(a+)+$` would hold a thread for ever. This follows all alternatives at once, as RE2 does,
-/// counts its steps, and only says whether there is a match, which is all that filters need; so greediness means
-/// nothing.
+/// Filters come from any client of the socket, and text from labels of any author. Swift's own `Regex` backtracks:
+/// `(a+)+$` would hold a thread forever. This matcher follows all alternatives at once, as RE2 does, and counts its
+/// steps. Filters only need to know if there is a match, so greediness has no effect.
 package struct LinearRegex: Sendable {
     package enum ParseError: Error {
         /// Not a regular expression.
         case malformed
-        /// Go has it, this does not: classes by Unicode property, `\Q`, `\C`, and expressions larger than the bound.
+        /// Supported by Go but not here: classes by Unicode property, `\Q`, `\C`, expressions above the bound.
         case unsupported(String)
     }
 
-    /// What one character must be.
+    /// A condition on one character.
     struct CharacterSet: Sendable {
         var ranges: [ClosedRange<UInt32>]
         var isNegated = false
@@ -44,7 +43,7 @@ package struct LinearRegex: Sendable {
         case match
     }
 
-    /// Instructions that an expression may compile to: what bounds the work a character.
+    /// The most instructions of one expression. They bound the work per character.
     static let largestProgram = 1000
 
     let program: [Instruction]
@@ -59,7 +58,7 @@ package struct LinearRegex: Sendable {
         self.program = program
     }
 
-    /// `nodes` counts what has been compiled: repetitions of nothing make no instructions but take time.
+    /// `nodes` counts compiled nodes: repetitions of nothing make no instructions but take time.
     private static func compile(
         _ node: LinearRegexNode, into program: inout [Instruction], _ nodes: inout Int
     ) throws(ParseError) {
@@ -108,8 +107,8 @@ package struct LinearRegex: Sendable {
         }
     }
 
-    /// Whether the expression matches somewhere in `text`; `nil` when that takes more than `steps`, which are counted
-    /// down.
+    /// Returns true if the expression matches somewhere in `text`; `nil` if that takes more than `steps`, which are
+    /// counted down.
     package func isFound(in text: String, steps: inout Int) -> Bool? {
         let scalars = Array(text.unicodeScalars)
         var current = ThreadSet(capacity: program.count)
@@ -134,7 +133,7 @@ package struct LinearRegex: Sendable {
         return false
     }
 
-    /// Follows everything that takes no character from `start`. Returns whether that reaches the end of the program.
+    /// Follows all instructions from `start` that take no character. Returns true at the end of the program.
     private func add(
         _ start: Int, to threads: inout ThreadSet, at position: Int, in text: [Unicode.Scalar], steps: inout Int
     ) -> Bool {
@@ -171,7 +170,7 @@ package struct LinearRegex: Sendable {
         }
     }
 
-    /// The places in the program where an attempt stands, in the order of their coming.
+    /// The current instructions of all attempts, in order of arrival.
     private struct ThreadSet {
         var addresses: [Int] = []
         private var isMember: [Bool]
@@ -201,7 +200,7 @@ extension LinearRegex.CharacterSet {
     static let notNewline = Self(ranges: [0x0A...0x0A], isNegated: true)
     static let everything = Self(ranges: [], isNegated: true)
 
-    /// What is not in the set, as ranges of a set that is not negated.
+    /// The complement of the set, as ranges of a set that is not negated.
     var complement: [ClosedRange<UInt32>] {
         var result: [ClosedRange<UInt32>] = []
         var low: UInt32 = 0

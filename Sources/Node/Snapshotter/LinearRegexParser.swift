@@ -1,11 +1,11 @@
-/// What a regular expression is made of.
+/// A node of a parsed regular expression.
 indirect enum LinearRegexNode: Sendable {
     case empty
     case character(LinearRegex.CharacterSet)
     case assertion(LinearRegex.Assertion)
     case sequence([LinearRegexNode])
     case alternatives([LinearRegexNode])
-    /// At least, and at most, so many times; `nil` is without end.
+    /// Repeats between a minimum and a maximum; `nil` is no maximum.
     case repeated(LinearRegexNode, Int, Int?)
 }
 
@@ -19,7 +19,7 @@ struct LinearRegexParser {
         var dotTakesNewline = false
     }
 
-    /// How deep groups may be nested, and the most repetitions: RE2's own bounds are 1000 each.
+    /// The deepest nesting of groups, and the most repetitions: RE2's own bounds are 1000 each.
     private static let deepest = 100
     private static let mostRepetitions = 1000
 

@@ -2,13 +2,13 @@ import ContainerdAPI
 import NodeDatabase
 import SwiftProtobuf
 
-/// The mounts that containerd is told to make: pure, from what lies where.
+/// The mounts that containerd is to perform for a snapshot. Pure.
 ///
-/// Shapes are those of containerd's own overlay snapshotter, which its unpacker knows by their type: into an overlay it
-/// writes directly through `upperdir`, making overlay whiteouts; anything else it mounts and applies the layer to.
+/// The shapes are those of containerd's overlay snapshotter, which its unpacker recognizes by type: it writes into the
+/// `upperdir` of an overlay directly, with overlay whiteouts; anything else it mounts and applies the layer to.
 struct MountPlan: Equatable, Sendable {
     var kind: SnapshotRecord.Kind
-    /// The snapshot's own directories; ignored for a view of something.
+    /// The snapshot's own directories; ignored for a view of another snapshot.
     var upper: String
     var work: String
     /// Directories below, top first.
@@ -22,7 +22,7 @@ struct MountPlan: Equatable, Sendable {
         case (.active, _):
             [overlay(["workdir=" + work, "upperdir=" + upper, "lowerdir=" + lowers.joined(separator: ":")])]
         case (_, 0): [bind(upper, "ro")]
-        // An overlay of one lower directory alone is an error to the kernel.
+        // The kernel refuses an overlay of a single lower directory.
         case (_, 1): [bind(lowers[0], "ro")]
         case (_, _): [overlay(["lowerdir=" + lowers.joined(separator: ":")])]
         }

@@ -2,17 +2,17 @@ import Base
 import Images
 import NodeDatabase
 
-/// What containerd's unpacker asks for when it prepares a layer: the chain that the layer shall complete.
+/// The target of a `Prepare` by containerd's unpacker: the chain that the layer will complete.
 ///
-/// It is recognised by the label `snapshot.ref` **and** the key. Pod annotations reach the labels of a sandbox's
-/// snapshot, `snapshot.ref` among them: taken at its word, a pod could have any layer recorded under the chain ID of
-/// another image. Keys are containerd's own: the unpacker's end in `extract-<unique> <chain ID>`, those of containers
+/// Both the label `snapshot.ref` **and** the key must name it. Pod annotations reach the labels of a sandbox's
+/// snapshot, `snapshot.ref` among them: the label alone would let a pod record any layer under the chain ID of another
+/// image. Keys are containerd's own: the unpacker's end in `extract-<unique> <chain ID>`, those of containers
 /// and sandboxes are plain IDs.
 struct RemoteTarget: Sendable {
     var chainID: Digest
     /// All labels of the request.
     var labels: [String: String]
-    /// What a key begins with, `nil` when it has but a name.
+    /// The namespace that the key begins with; `nil` if it is a name only.
     var namespace: String?
 
     init?(key: String, labels: [String: String]) {
@@ -24,15 +24,15 @@ struct RemoteTarget: Sendable {
         if let first = parts.first, parts.count == 3, !first.isEmpty { namespace = String(first) }
     }
 
-    /// Whether a snapshot with `key` is made to have a layer unpacked into it, not for a container.
+    /// Returns true if a snapshot with `key` is for unpacking a layer, not for a container.
     static func isExtraction(_ key: String) -> Bool {
         key.split(separator: "/", omittingEmptySubsequences: false).last?.hasPrefix("extract-") ?? false
     }
 
-    /// What says where the layer is; `nil` when the client added nothing of it, so that nobody asks for a remote layer.
-    /// Throws a reason for labels that are there but make no sense.
+    /// Returns the request for the remote layer; `nil` if the client does not name one. Throws a reason for malformed
+    /// labels.
     func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
-        // containerd's own labels, or those that stargz-snapshotter's ctr-remote sets in their stead.
+        // containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.
         guard let image = labels[RemoteLabels.imageReference] ?? labels[RemoteLabels.stargzReference],
             let layer = labels[RemoteLabels.layerDigest] ?? labels[RemoteLabels.stargzDigest]
         else { return nil }
@@ -55,7 +55,7 @@ struct RemoteTarget: Sendable {
     }
 }
 
-/// Why a request for a remote layer cannot be taken.
+/// The refusal of a request for a remote layer.
 struct RemoteTargetError: Error {
     var reason: FallbackReason
 }

@@ -14,7 +14,7 @@ struct SnapshotDirectories: Sendable {
 
     let root: String
 
-    /// Makes what is missing of the layout.
+    /// Creates missing parts of the layout.
     init(root: String) throws(SnapshotterError) {
         self.root = root
         for name in [Self.name, Self.linkName] {
@@ -23,7 +23,7 @@ struct SnapshotDirectories: Sendable {
                 try Sys.makeDirectories(path, permissions: 0o700)
                 try Sys.chmod(path, 0o700)
             } catch {
-                throw SnapshotterError(.storage, "making \(path)", cause: error)
+                throw SnapshotterError(.storage, "failed to create \(path)", cause: error)
             }
         }
     }
@@ -32,9 +32,8 @@ struct SnapshotDirectories: Sendable {
     func upper(_ id: Int64) -> String { directory(id) + "/fs" }
     func work(_ id: Int64) -> String { directory(id) + "/work" }
 
-    /// Makes the directories of a new snapshot. `parent` is the directory that it starts from: the root of what is
-    /// mounted takes its owner and mode, as overlay shows those of the upper directory; without one it is 0755 and
-    /// root's.
+    /// Creates the directories of a new snapshot. The mounted root takes owner and mode of `parent`, the directory
+    /// below: overlay shows those of the upper directory. Without a parent it is root's, mode 0755.
     func make(_ id: Int64, work needsWork: Bool, parent: String?) throws(SnapshotterError) {
         do {
             var mode: UInt32 = 0o755
@@ -45,11 +44,11 @@ struct SnapshotDirectories: Sendable {
                 mode = status.mode & 0o7777
                 owner = (status.uid, status.gid)
             }
-            // A number is never used twice, so what is here was left by a transaction that did not happen.
+            // Numbers are never reused: an aborted transaction left this.
             try removeTree(directory(id))
             try Sys.makeDirectory(directory(id), permissions: 0o700)
             try Sys.makeDirectory(upper(id), permissions: 0o755)
-            // After the owner: chown takes the set-id bits away.
+            // After chown, which clears the set-id bits.
             if let owner { try Sys.chown(upper(id), uid: owner.uid, gid: owner.gid) }
             try Sys.chmod(upper(id), mode)
             if needsWork {
@@ -57,11 +56,11 @@ struct SnapshotDirectories: Sendable {
                 try Sys.chmod(work(id), 0o711)
             }
         } catch {
-            throw SnapshotterError(.storage, "making the directories of snapshot \(id)", cause: error)
+            throw SnapshotterError(.storage, "failed to create the directories of snapshot \(id)", cause: error)
         }
     }
 
-    /// Deletes everything of snapshot `id`. Not there is no error.
+    /// Deletes everything of snapshot `id`. A missing directory is no error.
     func remove(_ id: Int64) throws(SnapshotterError) {
         do {
             do {
@@ -69,35 +68,35 @@ struct SnapshotDirectories: Sendable {
             } catch .noSuchFileOrDirectory {}
             try removeTree(directory(id))
         } catch {
-            throw SnapshotterError(.storage, "deleting \(directory(id))", cause: error)
+            throw SnapshotterError(.storage, "failed to delete \(directory(id))", cause: error)
         }
     }
 
-    /// The numbers of the directories that there are.
+    /// Returns the numbers of all directories.
     func present() throws(SnapshotterError) -> Set<Int64> {
         do {
             return Set(try Sys.list("\(root)/\(Self.name)").compactMap { Int64($0.text) })
         } catch {
-            throw SnapshotterError(.storage, "listing \(root)/\(Self.name)", cause: error)
+            throw SnapshotterError(.storage, "failed to list \(root)/\(Self.name)", cause: error)
         }
     }
 
     // MARK: - Short names
 
-    /// How long the names of the lower directories of one mount may be together, before they are written in the short
-    /// form. mount(2) takes one page of options; containerd cuts the common directory off each name, and a part of the
-    /// page is for the upper and work directories, the merged tree of the remote part and an SELinux context.
+    /// The longest total of lower directory names before the short form is used, in bytes. mount(2) takes one page of
+    /// options. containerd cuts the common directory off each name; the rest of the page is for the upper and work
+    /// directories, the merged tree of the remote part and an SELinux context.
     static let longestLowers = 3000
 
-    /// The short name of the upper directory of `id`: five bytes after the common part instead of eight, so that 500
-    /// layers, the most that the kernel takes, fit into one page.
+    /// Returns the short name of the upper directory of `id`: five bytes after the common part instead of eight, so
+    /// that 500 layers, the kernel's limit, fit into one page.
     private func link(_ id: Int64) -> String { "\(root)/\(Self.linkName)/\(String(id, radix: 36))" }
 
-    /// The directories of `ids`, in order, for use as lower directories.
+    /// Returns the directories of `ids`, in order, as lower directories.
     func lowers(_ ids: [Int64]) throws(SnapshotterError) -> [String] {
         let plain = ids.map(upper)
         let common = root.utf8.count + Self.name.utf8.count + 2
-        // One more byte each for the colon.
+        // Each has one more byte for the colon.
         guard plain.reduce(0, { $0 + $1.utf8.count - common + 1 }) > Self.longestLowers else { return plain }
         for id in ids {
             do {
@@ -105,7 +104,7 @@ struct SnapshotDirectories: Sendable {
             } catch .fileExists {
                 continue
             } catch {
-                throw SnapshotterError(.storage, "making \(link(id))", cause: error)
+                throw SnapshotterError(.storage, "failed to create \(link(id))", cause: error)
             }
         }
         return ids.map(link)

@@ -1,11 +1,11 @@
 package import NodeDatabase
 
-/// containerd's filter language, as `List` takes it.
+/// containerd's filter language, for `List`.
 ///
-/// One of the filters must match; in a filter, all selectors divided by commas. A selector is a field, alone (it must
-/// be there) or with `==`, `!=` or `~=` and a value. Fields are `name`, `parent`, `kind` and `labels.<key>`, where the
-/// key may be quoted as Go quotes strings. No filter, or an empty one, matches everything. The grammar is written down
-/// in containerd's `filters/parser.go`.
+/// One of the filters must match, with all its comma-separated selectors. A selector is a field, alone (it must exist)
+/// or with `==`, `!=` or `~=` and a value. Fields are `name`, `parent`, `kind` and `labels.<key>`, where the key may
+/// be quoted as Go quotes strings. No filter, or an empty one, matches everything. The grammar is in containerd's
+/// `filters/parser.go`.
 package struct SnapshotFilter: Sendable {
     enum Operator: Sendable {
         case present
@@ -20,10 +20,10 @@ package struct SnapshotFilter: Sendable {
         var operation: Operator
     }
 
-    /// What one call may ask for: filters, and bytes in each.
+    /// The most filters of one call, and the most bytes of each.
     static let mostFilters = 128
     static let longestFilter = 16 << 10
-    /// Steps that all regular expressions of one call may take together: some tenth of a second.
+    /// The most steps of all regular expressions of one call: some tenth of a second.
     static let regexSteps = 20_000_000
 
     /// `nil` matches everything.
@@ -50,8 +50,8 @@ package struct SnapshotFilter: Sendable {
         self.alternatives = matchesAll ? nil : alternatives
     }
 
-    /// When every filter asks for one value of the label `snapshot.ref`: those values. containerd's probe for a remote
-    /// snapshot is of this kind, and the store has an index for it.
+    /// The values of the label `snapshot.ref` that the filters require, if every filter requires one. containerd's
+    /// probe for a remote snapshot is such a filter, and the database has an index for it.
     package var requiredRefs: [String]? {
         guard let alternatives else { return nil }
         var refs: Set<String> = []
@@ -69,7 +69,7 @@ package struct SnapshotFilter: Sendable {
         return refs.sorted()
     }
 
-    /// Whether `record` matches. Throws when the regular expressions have taken more steps than one call may.
+    /// Returns true if `record` matches. Throws once the regular expressions exceed the steps of one call.
     package mutating func matches(_ record: SnapshotRecord) throws(SnapshotterError) -> Bool {
         guard let alternatives else { return true }
         for selectors in alternatives {
@@ -92,7 +92,7 @@ package struct SnapshotFilter: Sendable {
         switch selector.operation {
         case .present: return value != nil
         case .equal(let wanted): return value == wanted
-        // Also true of a field that is not there.
+        // True of a missing field, too.
         case .notEqual(let unwanted): return value != unwanted
         case .matches(let expression):
             guard let expression, let value else { return false }
@@ -103,11 +103,11 @@ package struct SnapshotFilter: Sendable {
         }
     }
 
-    /// The value of a field, `nil` when it is not there.
+    /// Returns the value of a field; `nil` if it is missing.
     private static func value(_ field: [String], of record: SnapshotRecord) -> String? {
         switch field[0] {
         case "name": record.key
-        // Always there, if empty.
+        // Always present, perhaps empty.
         case "parent": record.parentKey
         case "kind":
             switch record.kind {

@@ -42,7 +42,7 @@ struct SnapshotFilterParser {
                 return SnapshotFilter.Selector(field: field, operation: .matches(try LinearRegex(pattern)))
             } catch {
                 switch error {
-                // As containerd has it: what does not compile matches nothing.
+                // As in containerd, a malformed expression matches nothing.
                 case .malformed: return SnapshotFilter.Selector(field: field, operation: .matches(nil))
                 case .unsupported(let what):
                     throw SnapshotterError(.invalidArgument, "regular expression: \(what) is not supported")
@@ -80,7 +80,7 @@ struct SnapshotFilterParser {
     private mutating func quoted() throws(SnapshotterError) -> String {
         let quote = next
         position += 1
-        // Escapes of single bytes may put a character together.
+        // Escapes of single bytes may form a character.
         var bytes: [UInt8] = []
         while let scalar = next {
             position += 1

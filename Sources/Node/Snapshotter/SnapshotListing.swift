@@ -2,9 +2,9 @@ import NodeDatabase
 
 /// The state of one `List` between its frames.
 struct SnapshotListing: Sendable {
-    /// As many as containerd's own service puts into a frame.
+    /// The records in one frame, as in containerd's own service.
     static let frameSize = 100
-    /// Rows looked at for one frame, so that a filter that matches little gives way to other requests.
+    /// The most rows read for one frame, so that a filter with few matches does not block other requests.
     static let mostRows = 2000
 
     private var filter: SnapshotFilter
@@ -17,7 +17,7 @@ struct SnapshotListing: Sendable {
         refs = filter.requiredRefs
     }
 
-    /// The next matching records: a full frame, or fewer, none even, before the end.
+    /// Returns the next matching records: a full frame, or fewer, even none, before the end.
     mutating func nextFrame(from records: SnapshotRecords) throws -> [SnapshotRecord] {
         var frame: [SnapshotRecord] = []
         var rows = 0

@@ -5,10 +5,10 @@ import Logging
 import NodeDatabase
 
 extension SnapshotService {
-    /// Deletes what removed snapshots left: directories, and chains that nothing holds any more.
+    /// Deletes the directories and the unused chains of removed snapshots.
     ///
-    /// One at a time, however many ask. What takes longer than the bound goes on without whoever waits for it; what
-    /// cannot be deleted now is tried again the next time.
+    /// A single flight. Work beyond the bound continues without its callers; failed deletions are retried the next
+    /// time.
     public func cleanUp() async {
         _ = await cleanups.value(for: true, timeout: limits.cleanup) { [self] in await deleteRemoved() }
     }
@@ -25,7 +25,7 @@ extension SnapshotService {
                 for chainID in things.chains { try await forget(chainID) }
             }
         } catch {
-            logger.error("cleaning up failed", metadata: ["error": "\(error)"])
+            logger.error("cleanup failed", metadata: ["error": "\(error)"])
         }
     }
 
@@ -38,7 +38,7 @@ extension SnapshotService {
             return true
         } catch {
             logger.warning(
-                "a removed snapshot's directory cannot be deleted yet",
+                "failed to delete a removed snapshot's directory",
                 metadata: ["directory": "\(directories.directory(id))", "error": "\(error)"])
             return false
         }
@@ -46,7 +46,7 @@ extension SnapshotService {
 
     private func forget(_ chainID: Digest) async throws {
         guard try await quick.run({ [records] in try records.take(chain: chainID) }) else { return }
-        // A layer that is being prepared again right now will hold it.
+        // A layer that is being prepared right now will use it.
         guard !preparations.isRunning({ $0.chainID == chainID }) else { return }
         await remote.forget(chainID: chainID)
     }

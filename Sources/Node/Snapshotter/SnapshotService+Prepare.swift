@@ -30,7 +30,7 @@ extension SnapshotService {
                 case .ordinary: break
                 }
             } else if !RemoteTarget.isExtraction(request.key) {
-                // kubelet has a pod's sandbox made before it has images pulled.
+                // kubelet creates a pod's sandbox before it pulls images.
                 remote.expectImages()
             }
             let plan = try await create(request.key, on: request.parent, .active, request.labels)
@@ -51,11 +51,11 @@ extension SnapshotService {
 
     // MARK: - Ordinary snapshots
 
-    /// Makes a snapshot with directories of its own and tells how to mount it.
+    /// Creates a snapshot with directories of its own and returns its mounts.
     private func create(
         _ key: String, on parent: String, _ kind: SnapshotRecord.Kind, _ labels: [String: String]
     ) async throws -> MountPlan {
-        // The tree below is brought up before there is anything to undo. What is below a committed snapshot never
+        // The tree below is mounted before there is anything to undo. The stack below a committed snapshot never
         // changes.
         let below = try await quick.run { [records] in
             try records.parent(key: parent).map { try records.recordAndStack(key: $0.key) }
@@ -73,7 +73,7 @@ extension SnapshotService {
                 do {
                     try directories.make(record.id, work: kind == .active, parent: lowers.first)
                 } catch {
-                    // The record is undone; a directory that stays is found at the next start.
+                    // The record is rolled back; the next start finds a directory that stays.
                     try? directories.remove(record.id)
                     throw error
                 }
@@ -82,7 +82,7 @@ extension SnapshotService {
         return mountPlan(of: record, lowers: lowers)
     }
 
-    /// The mounts of a snapshot that exists.
+    /// Returns the mounts of an existing snapshot.
     func mountPlan(of record: SnapshotRecord, stack: [StackEntry]) async throws -> MountPlan {
         mountPlan(of: record, lowers: try await lowerDirectories(stack))
     }
@@ -93,7 +93,8 @@ extension SnapshotService {
             overlayOptions: overlayOptions)
     }
 
-    /// The directories of what lies below, top first: each local snapshot's own, and one for all that is remote.
+    /// Returns the directories of the stack below, top first: one for each local snapshot, one for the whole remote
+    /// part.
     private func lowerDirectories(_ stack: [StackEntry]) async throws -> [String] {
         var locals: [Int64] = []
         var chain: Digest?
@@ -117,7 +118,7 @@ extension SnapshotService {
 }
 
 extension SnapshotRecord {
-    /// This snapshot as a part of what lies below another.
+    /// The snapshot as an entry of the stack below another.
     var stackEntry: StackEntry {
         remote.map { .remote($0.chainID) } ?? .local(id)
     }

@@ -4,35 +4,34 @@ import Images
 import Logging
 import NodeDatabase
 
-/// What work on a remote layer is shared by.
+/// The key by which requests share the preparation of a remote layer.
 struct PreparationKey: Hashable, Sendable {
     var chainID: Digest
     /// The name of the parent snapshot.
     var parent: String
 }
 
-/// How that work ended.
+/// The outcome of the preparation of a remote layer.
 enum Preparation: Sendable {
     /// The remote snapshot is recorded.
     case recorded
     case declined(FallbackReason)
 }
 
-/// How a `Prepare` with a target goes on.
+/// The continuation of a `Prepare` with a target.
 enum RemoteAnswer: Sendable {
-    /// A snapshot for the target is there.
+    /// A snapshot for the target exists.
     case exists
-    /// A remote one was asked for and cannot be had.
+    /// The requested remote layer cannot be streamed.
     case fallback(FallbackReason)
-    /// Nobody asked for a remote one.
+    /// The request is not for a remote layer.
     case ordinary
 }
 
 extension SnapshotService {
-    /// Finds or makes the snapshot of `target` on the snapshot named `parent`.
+    /// Finds or creates the snapshot of `target` on the snapshot named `parent`.
     ///
-    /// Only two things stop a pull, both of them disagreements about what is below: a parent that is not there, or not
-    /// committed. For everything else there is the ordinary way.
+    /// Only a missing or uncommitted parent fails the pull. Everything else falls back to an ordinary snapshot.
     func takeRemote(_ target: RemoteTarget, parent: String) async throws -> RemoteAnswer {
         let (below, present) = try await quick.run { [records] in
             let below = try records.parent(key: parent)
@@ -65,7 +64,7 @@ extension SnapshotService {
         }
     }
 
-    /// Whether a snapshot that is recorded can be stood on.
+    /// Returns true if a recorded snapshot can serve as a parent.
     private func isUsable(_ record: SnapshotRecord) async -> Bool {
         guard let remote = record.remote else {
             let directory = directories.upper(record.id)
@@ -88,7 +87,7 @@ extension SnapshotService {
                 return .recorded
             } catch {
                 logger.error(
-                    "a remote layer could not be recorded",
+                    "failed to record a remote layer",
                     metadata: ["chain": "\(request.chainID)", "error": "\(error)"])
                 if (try? await quick.run({ [records] in try records.holds(chain: request.chainID) })) == false {
                     await remote.forget(chainID: request.chainID)
@@ -98,12 +97,12 @@ extension SnapshotService {
         }
     }
 
-    /// Takes away the record of a remote snapshot that is lost. With something on top of it, it stays: a parent cannot
-    /// be replaced, and the chain may come back.
+    /// Removes the record of a lost remote snapshot. One with children stays: a parent cannot be replaced, and the
+    /// chain may come back.
     private func discard(_ record: SnapshotRecord) async throws {
         let isGone = try await quick.run { [records] in try records.removeRemoteIfUnused(id: record.id) }
         logger.warning(
-            "a remote snapshot is lost and cannot be had again",
+            "remote snapshot lost: its layers cannot be opened again",
             metadata: ["snapshot": "\(record.key)", "removed": "\(isGone)"])
     }
 }

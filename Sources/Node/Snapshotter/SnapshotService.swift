@@ -12,19 +12,19 @@ import SystemPackage
 /// containerd's Snapshots v1 service.
 ///
 /// Records are in ``SnapshotRecords``, the directories of local snapshots beside it, remote layers behind
-/// ``RemoteImages``. Every call answers within a bound, whatever is beneath: containerd sets no deadlines, and holds a
-/// lock over `List` and `Remove` while it collects garbage. What takes long to delete is only noted down by `Remove`
-/// and deleted by `Cleanup`, which containerd calls outside that lock.
+/// ``RemoteImages``. Every call answers within a bound: containerd sets no deadlines, and holds a lock during `List`
+/// and `Remove` while it collects garbage. `Remove` only records the deletion; `Cleanup`, which containerd calls
+/// outside that lock, performs it.
 public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.SimpleServiceProtocol {
-    /// How long things may take.
+    /// The limits of calls.
     public struct Limits: Sendable {
-        /// A `Prepare` waits so long for a layer to become remote; then containerd downloads it.
+        /// The longest wait of a `Prepare` for a remote layer; then containerd downloads the layer.
         public var prepare: Duration = .seconds(30)
-        /// Any answer, the wait above not counted.
+        /// The longest time to any answer, without the wait above.
         public var request: Duration = .seconds(30)
-        /// What `Cleanup` waits for; the work then goes on without it.
+        /// The longest wait of `Cleanup`; the work then continues without it.
         public var cleanup: Duration = .seconds(60)
-        /// Layers being made remote at the same time.
+        /// The most remote layers prepared at the same time.
         public var layersInPreparation = 512
 
         public init() {}
@@ -38,14 +38,14 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     let logger: Logger
     let directories: SnapshotDirectories
     let overlayOptions: [String]
-    /// For what is quick, and for tree walks, which must not keep the former waiting.
+    /// Threads for quick work, and for tree walks, which must not delay the former.
     let quick = BlockingPool(threads: 3)
     let slow = BlockingPool(threads: 2)
     let preparations: SingleFlight<PreparationKey, Preparation>
     let cleanups: SingleFlight<Bool, Void>
     let fallbacks = FallbackCounters()
 
-    /// `clock` measures the limits; tests turn their own.
+    /// Opens the service over `state`. `clock` measures the limits.
     public init(
         state: StateDatabase, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
         clock: any TimeSource = .system
@@ -63,17 +63,17 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         cleanups = SingleFlight(clock: clock, abandonAfter: .seconds(3600), limit: 1)
         if let recovery = state.recovery {
             logger.error(
-                "the snapshot database could not be used: starting with none",
+                "snapshot database unusable: starting with an empty one",
                 metadata: [
                     "reason": "\(recovery.reason)", "quarantined": "\(recovery.quarantined.joined(separator: " "))",
                 ])
         }
     }
 
-    /// Makes records and directories agree after a crash. To be called once, before the first request.
+    /// Reconciles records and directories after a crash. Call it once, before the first request.
     ///
-    /// A directory without a record is deleted with the next `Cleanup`. A record without a directory gets an empty one
-    /// when it is active; a committed one is reported, and whatever is mounted on it fails.
+    /// The next `Cleanup` deletes a directory without a record. An active snapshot without a directory gets an empty
+    /// one; a committed one is reported, and mounts on it fail.
     public func recover() async throws {
         try await quick.run { [self] in
             let (orphans, missing) = try records.reconcile(present: try directories.present())
@@ -83,11 +83,11 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
             for record in missing {
                 if record.kind == .committed {
                     logger.error(
-                        "a snapshot has lost its directory: the images that hold it must be removed and pulled again",
+                        "committed snapshot has no directory: remove and pull the images that use it",
                         metadata: ["snapshot": "\(record.key)", "directory": "\(directories.directory(record.id))"])
                 } else {
                     logger.warning(
-                        "a snapshot has lost its directory and gets an empty one",
+                        "active snapshot has no directory: creating an empty one",
                         metadata: ["snapshot": "\(record.key)"])
                     try directories.make(record.id, work: record.kind == .active, parent: nil)
                 }
@@ -102,7 +102,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         try state.close()
     }
 
-    // MARK: - Calls that only look
+    // MARK: - Calls that change nothing
 
     public func mounts(
         request: Containerd_Services_Snapshots_V1_MountsRequest, context: ServerContext
@@ -132,9 +132,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     ) async throws {
         let filter = try SnapshotFilter(request.filters)
         var listing = SnapshotListing(filter: filter)
-        // A frame is one state of the database, and no lock or transaction is held between frames, as the client may
-        // take its time. Numbers only grow, and a snapshot keeps its own: one that is there all the time comes exactly
-        // once.
+        // A frame is one state of the database. No lock or transaction is held between frames, since the client may be
+        // slow. Numbers only grow, and a snapshot keeps its own: one that exists all the time appears exactly once.
         while !listing.isAtEnd {
             let before = listing
             let (frame, after) = try await answer("List") { [self] in
@@ -167,8 +166,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     private func usage(of record: SnapshotRecord) async throws -> SnapshotUsage {
         if record.kind == .committed, let usage = record.usage { return usage }
         guard record.hasDirectory else { return SnapshotUsage(size: 0, inodes: 0) }
-        // containerd commits inside its own transaction, so that a commit must not walk a tree: a committed snapshot is
-        // counted here, when somebody first asks.
+        // containerd commits inside its own transaction, so a commit must not walk a tree. The first request for its
+        // usage measures a committed snapshot.
         return try await slow.run { [records, directories] in
             let measured: DirectoryUsage
             do throws(Errno) {
@@ -220,7 +219,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
             do {
                 try await quick.run { [records] in try records.remove(key: request.key) }
             } catch let error as NodeDatabaseError where [.unavailable, .storage].contains(error.code) {
-                // Any other code makes containerd end its whole pass over this snapshotter.
+                // Any other code makes containerd abort its whole pass over this snapshotter.
                 throw SnapshotterError(.failedPrecondition, "cannot remove snapshot \(request.key) now", cause: error)
             }
             return Google_Protobuf_Empty()
@@ -236,7 +235,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     // MARK: - Bounds
 
-    /// Runs `body` for at most the time that one request may take, and lets only errors out that have a status code.
+    /// Runs `body` within the limit of one request. Throws only errors with a status code.
     func answer<Value: Sendable>(
         _ call: String, waiting: Duration = .zero, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
@@ -272,7 +271,7 @@ extension Containerd_Services_Snapshots_V1_Info {
 }
 
 extension Google_Protobuf_Timestamp {
-    /// From nanoseconds since 1970.
+    /// Converts nanoseconds since 1970.
     init(nanoseconds: Int64) {
         let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         self.init(seconds: seconds, nanos: Int32(rest))

@@ -2,10 +2,10 @@ import Base
 public import GRPCCore
 import NodeDatabase
 
-/// The one place where our errors become gRPC status codes.
+/// The one map from our errors to gRPC status codes.
 ///
-/// containerd turns the code back into its own error class and acts on the class alone, so each must be the one that
-/// its reference snapshotters give.
+/// containerd converts the code to its own error class and acts on the class alone. Each code must be that of its
+/// reference snapshotters.
 extension SnapshotterError: RPCErrorConvertible {
     public var rpcErrorCode: RPCError.Code {
         switch code {

@@ -1,23 +1,23 @@
 public import Base
 
-/// What goes wrong in the snapshotter.
+/// An error of the snapshotter.
 public struct SnapshotterError: ModuleError {
     public enum Code: Hashable, Sendable {
-        /// The request makes no sense: a malformed key, label, filter or mask, a parent that is not committed.
+        /// A malformed key, label, filter or mask, or a parent that is not committed.
         case invalidArgument
         case notFound
         case alreadyExists
-        /// The snapshot is not in a state that allows this, now.
+        /// The snapshot's state forbids the call.
         case failedPrecondition
-        /// Something beneath does not answer at the moment.
+        /// A part below does not answer at the moment.
         case unavailable
-        /// It took longer than a request may take.
+        /// The call exceeded its limit.
         case deadlineExceeded
-        /// The caller has gone away.
+        /// The caller was cancelled.
         case cancelled
-        /// The state directory is not as it must be: corrupt, foreign, unreadable, full.
+        /// The state directory is corrupt, foreign, unreadable or full.
         case storage
-        /// Somebody else holds the socket or the state directory.
+        /// Another process holds the socket or the state directory.
         case inUse
     }
 

@@ -7,18 +7,18 @@ public import ServiceLifecycle
 
 /// Serves a ``SnapshotService`` on a unix socket.
 ///
-/// The socket listens as soon as this exists, so that containerd's calls wait in the kernel, rather than fail, while
-/// the daemon gets ready. ``run()`` serves them until it is cancelled or shut down gracefully, then closes the service.
+/// The socket listens from initialization on, so that containerd's calls wait in the kernel, rather than fail, while
+/// the daemon starts. ``run()`` serves them until cancellation or graceful shutdown, then closes the service.
 public final class SnapshotterServer: Service {
-    /// Where the clients come from.
+    /// The source of client connections.
     public enum Socket: Sendable {
-        /// A path to bind, mode 0600; its directory is made, 0700, when it is not there.
+        /// A path to bind, mode 0600. A missing directory is created, mode 0700.
         case path(String)
-        /// A listening unix socket that somebody has opened for us (systemd's socket activation). Taken over.
+        /// A listening unix socket that systemd opened (socket activation). The server takes ownership.
         case inherited(Int32)
     }
 
-    /// What containerd sends and takes at most.
+    /// The largest message that containerd sends or accepts, in bytes.
     static let largestMessage = 16 << 20
 
     private let service: SnapshotService
@@ -27,7 +27,7 @@ public final class SnapshotterServer: Service {
     private let listener: UnixListener?
     private let descriptor: Int32
 
-    /// Opens the socket. `grace` is how long requests may go on after shutdown has begun.
+    /// Opens the socket. Requests may run for `grace` after shutdown begins.
     public init(
         _ service: SnapshotService, socket: Socket, grace: Duration = .seconds(5), logger: Logger
     ) throws(SnapshotterError) {
@@ -52,7 +52,7 @@ public final class SnapshotterServer: Service {
         }
     }
 
-    /// Serves until shutdown. To be called once.
+    /// Serves until shutdown. Call it once.
     public func run() async throws {
         let outcome: Result<Void, any Error>
         do {
@@ -62,7 +62,7 @@ public final class SnapshotterServer: Service {
             outcome = .failure(error)
         }
         listener?.unlinkPath()
-        // A task of its own: the store must be closed even when this one has been cancelled.
+        // A task of its own: the database must be closed even if this task was cancelled.
         try await Task { [service] in try await service.shutDown() }.value
         try outcome.get()
     }
@@ -90,7 +90,7 @@ public final class SnapshotterServer: Service {
                     server.beginGracefulShutdown()
                     let timer = Task {
                         guard (try? await Task.sleep(for: grace)) != nil else { return }
-                        logger.warning("requests are still going on: ending them")
+                        logger.warning("shutdown grace over: cancelling requests")
                         serving.cancel()
                     }
                     deadline.withLock { $0 = timer }
@@ -99,7 +99,7 @@ public final class SnapshotterServer: Service {
                 serving.cancel()
             }
         } catch  where serving.isCancelled || stopping.withLock({ $0 }) {
-            // The transport calls it an error to be told to end, and more so before it has begun.
+            // The transport throws when it is told to end, also before it has begun.
         }
     }
 }

@@ -4,10 +4,10 @@ import Linux
 import NodeDatabase
 import SystemPackage
 
-/// A listening unix socket with a name in the file system, which only root may connect to.
+/// A listening unix socket with a path, open to root only.
 ///
-/// gRPC's own way of binding unlinks whatever is at the path, a live server's socket included. Here a lock beside the
-/// socket is taken first, and the socket of a server that is gone is removed only under it.
+/// gRPC's own bind unlinks the path, even a live server's socket. This one takes a lock beside the socket first, and
+/// removes a dead server's socket only under that lock.
 final class UnixListener: Sendable {
     /// `sun_path` holds 108 bytes with its NUL.
     private static let longestPath = 107
@@ -19,7 +19,7 @@ final class UnixListener: Sendable {
     // Handed out once, by `takeDescriptor`.
     private let descriptor: Guarded<Int32?>
 
-    /// Binds and listens: from now on clients that connect wait until they are served.
+    /// Binds and listens: connecting clients wait from now on until they are served.
     init(path: String) throws(SnapshotterError) {
         let doing = "listening on \(path)"
         let bytes = Array(path.utf8)
@@ -49,7 +49,7 @@ final class UnixListener: Sendable {
         if let left = takeDescriptor() { Glibc.close(left) }
     }
 
-    /// The listening descriptor, which the caller owns from now on.
+    /// Returns the listening descriptor; the caller owns it from now on.
     func takeDescriptor() -> Int32? {
         descriptor.withLock { descriptor in
             defer { descriptor = nil }
@@ -57,7 +57,7 @@ final class UnixListener: Sendable {
         }
     }
 
-    /// Takes the name away, if it is still ours.
+    /// Unlinks the path, if it is still ours.
     func unlinkPath() {
         guard let status = try? Sys.lstat(path), status.device == device, status.inode == inode else { return }
         try? Sys.unlink(path)
@@ -66,7 +66,7 @@ final class UnixListener: Sendable {
     private static func removeStale(_ path: String) throws {
         guard try Sys.exists(path) else { return }
         guard try Sys.lstat(path).kind == .socket else {
-            throw SnapshotterError(.inUse, "\(path) is there and is not a socket")
+            throw SnapshotterError(.inUse, "\(path) exists and is not a socket")
         }
         let probe = try newSocket()
         guard try withAddress(path, { connect(probe.raw, $0, $1) }) != 0 else {
@@ -83,7 +83,7 @@ final class UnixListener: Sendable {
 
     private static func bound(_ path: String) throws -> OwnedDescriptor {
         let socket = try newSocket()
-        // Linux makes the name with the mode of the socket's own inode, less the umask: it is never wider than this.
+        // Linux creates the name with the mode of the socket's inode, less the umask: never wider than this.
         guard fchmod(socket.raw, 0o600) == 0 else { throw Errno(rawValue: errno) }
         let (result, code) = try withAddress(path) { address, length -> (Int32, Int32) in
             let result = bind(socket.raw, address, length)
@@ -106,7 +106,7 @@ final class UnixListener: Sendable {
         }
     }
 
-    /// Whether `descriptor` is a unix stream socket that listens: what systemd hands over.
+    /// Returns true if `descriptor` is a listening unix stream socket, as systemd passes it.
     static func isListener(_ descriptor: Int32) -> Bool {
         func option(_ name: Int32) -> Int32? {
             var value: Int32 = -1
