@@ -124,13 +124,9 @@ import Testing
             if case .missing(let miss) = result { _ = fileSystem.demand(miss) { _ in } }
         }
 
-        /// Waits until `path` has come, without anybody reading it.
+        /// Waits until `path` is present, without reading it.
         func comes(_ path: String) async throws -> Bool {
-            for _ in 0..<2000 {
-                if try isPresent(path) { return true }
-                try await Task.sleep(nanoseconds: 5_000_000)
-            }
-            return false
+            try await eventually { try isPresent(path) }
         }
     }
 
@@ -228,7 +224,7 @@ import Testing
                     ("etc/passwd", source("root")),
                 ])
             bench.engine.fill([image.layer])
-            for _ in 0..<2000 where !image.layer.isComplete { try await Task.sleep(nanoseconds: 5_000_000) }
+            #expect(await eventually { image.layer.isComplete })
             let start = ContainerStart(arguments: ["/usr/bin/python3.11", "app.py"], workingDirectory: "/srv")
             let (store, chain) = (bench.store, image.chain)
             let (events, continuation) = AsyncStream.makeStream(of: PredictionEvent.self)
@@ -403,10 +399,7 @@ import Testing
             let content = try #require(try image.tree.content(try image.inode("srv/app.jar")))
             let end = image.layer.chunks.chunks(
                 overlapping: ByteRange(offset: content.range.end - 100_000, end: content.range.end))
-            for _ in 0..<2000 where image.layer.missing(in: end) != nil {
-                try await Task.sleep(nanoseconds: 5_000_000)
-            }
-            #expect(image.layer.missing(in: end) == nil)
+            #expect(await eventually { image.layer.missing(in: end) == nil })
             #expect(try !image.isPresent("srv/app.jar"))
         }
     }
@@ -489,7 +482,9 @@ import Testing
             #expect(try !image.isPresent("opt/plug-15/other"))
             #expect(try !image.isPresent("opt/plug-17/etc/plugin.json"))
             for number in [11, 12, 13, 14] { try image.read("opt/code/m\(number).py") }
-            try await Task.sleep(nanoseconds: 50_000_000)
+            // Touches are followed in order: when this one has been, those of the code have.
+            try image.read("opt/plug-15/etc/plugin.json")
+            #expect(try await image.comes("opt/plug-17/etc/plugin.json"))
             #expect(try !image.isPresent("opt/code/m16.py"), "names of code are met in a row by chance")
         }
     }

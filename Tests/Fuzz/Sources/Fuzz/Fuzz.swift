@@ -6,7 +6,7 @@ import Glibc
 private let target: FuzzTarget = {
     let name = getenv("RIVULET_FUZZ_TARGET").map { String(cString: $0) } ?? ""
     guard let target = FuzzTarget.named(name) else {
-        fputs("RIVULET_FUZZ_TARGET=\(name): no such target\n", stderr)
+        print("RIVULET_FUZZ_TARGET=\(name): no such target")
         exit(64)
     }
     return target
