@@ -63,11 +63,11 @@ let lowerHalf: [Target] =
     + module("Platform", "Concurrency", ["Base"], tests: ["TestSupport"])
     + module("Platform", "Linux", ["Base", "CLinux", system])
     + module("Layers", "Codecs", ["Base", "CISAL", "CZlib", "CZstd"], tests: ["TestSupport"])
-    + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport"])
+    + module("Layers", "LayerIndex", ["Base", "Linux"], tests: ["TestSupport", system])
     + module("Layers", "LayerFormats", ["Base", "Codecs", "LayerIndex"], tests: ["TestSupport", "Linux", "CLinux"])
     + module(
         "Store", "ContentStore", ["Base", "Concurrency", "Codecs", "Linux", "LayerIndex", system],
-        tests: ["TestSupport"])
+        tests: ["TestSupport", "LazyFixtures"])
     + module(
         "Transfer", "Prediction", ["Base", "Linux", "LayerIndex", "ContentStore", system],
         tests: ["TestSupport", "LazyFixtures"])
@@ -102,7 +102,7 @@ let upperHalf: [Target] =
         [
             "Base", "Concurrency", "LayerIndex", "LayerFormats", "Codecs", "ContentStore", "Registry", crypto, nio,
             nioPosix, logging,
-        ], tests: ["Linux", "TestSupport", "TestRegistry", "Streaming"])
+        ], tests: ["Linux", "Prediction", "Planner", "TestSupport", "TestRegistry", "Streaming"])
     + module(
         "Artifacts", "Conversion",
         [
@@ -125,7 +125,7 @@ let upperHalf: [Target] =
             "Base", "Concurrency", "Linux", "NodeDatabase", "Images", "ContainerdAPI", grpc, grpcTransport,
             grpcProtobuf, protobuf,
             logging, metrics, lifecycle, nio, nioPosix, system,
-        ], tests: [sqlite])
+        ], tests: ["TestSupport", sqlite])
     + module(
         "Apps", "Daemon",
         [
@@ -142,7 +142,7 @@ let upperHalf: [Target] =
             "Base", "Linux", "Registry", "Streaming", "Artifacts", "Conversion", "HTTPAPI", "ContainerRuntime",
             "ContainerdAPI", protobuf, arguments, httpClient, nio, nioPosix, nioHTTP1, logging, lifecycle, signals,
             system,
-        ], tests: ["Daemon", "Snapshotter"])
+        ], tests: ["Daemon", "NodeDatabase", "Snapshotter", "TestSupport"])
     + [
         .executableTarget(
             name: "rivuletd", dependencies: ["Daemon", "Prediction"], path: "Sources/Apps/rivuletd",
@@ -203,7 +203,7 @@ let bench: [Target] = [
         dependencies: ["Base", "Linux", "LayerIndex", "LazyFileSystem", "FUSEServer", "LazyFixtures"],
         path: "bench/MountBench", swiftSettings: settings),
     .executableTarget(
-        name: "PodReady", dependencies: ["Lab", "Harness", "Base", "ContainerRuntime", arguments],
+        name: "PodReady", dependencies: ["Lab", "Harness", "Base", "Linux", "ContainerRuntime", arguments],
         path: "bench/PodReady",
         exclude: ["Harness", "Modes"], swiftSettings: settings),
 ]
