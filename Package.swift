@@ -171,6 +171,9 @@ let parsers: [Target] = [
             "Common/StreamingError.swift",
         ], swiftSettings: settings),
     .target(
+        name: "Conversion", dependencies: ["Base"], path: "Sources/Artifacts/Conversion",
+        sources: ["Service/ConversionError.swift", "Service/PushNotification.swift"], swiftSettings: settings),
+    .target(
         name: "NodeDatabase", dependencies: ["Base"], path: "Sources/Node/NodeDatabase",
         sources: ["NodeDatabaseError.swift", "SnapshotLabels.swift", "SnapshotRecord.swift"], swiftSettings: settings),
     .target(
@@ -225,7 +228,7 @@ let sharedByTests: [Target] = [
         dependencies: [
             "Base", "Linux", "Codecs", "LayerIndex", "LayerFormats", "ContentStore", "Prediction", "Registry",
             "Streaming",
-            "NodeDatabase", "Snapshotter", "TestSupport", nio,
+            "Conversion", "NodeDatabase", "Snapshotter", "TestSupport", nio,
         ], path: "Tests/FuzzTargets", swiftSettings: settings),
     .testTarget(
         name: "FuzzReplayTests", dependencies: ["FuzzTargets", "Base", "Linux", "TestSupport"],

@@ -16,7 +16,7 @@ public struct FuzzTarget: Sendable {
         footer, toc, tree, chunks, tar, tarHeader, pax, layerIndexBlob, codecs,
         // The registry's answers and its configuration.
         manifest, imageConfiguration, referrers, authChallenge, tokenAnswer, contentRange, multipart, redirect,
-        imageReference, hosts, dockerConfig,
+        imageReference, hosts, dockerConfig, pushNotification,
         // Start-up files.
         startupPack, profileFile,
         // Files of images that predictions read, and what their process says.

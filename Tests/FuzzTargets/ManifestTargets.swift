@@ -1,4 +1,5 @@
 import Base
+import Conversion
 import Registry
 
 extension FuzzTarget {
@@ -39,5 +40,11 @@ extension FuzzTarget {
         precondition(again.contains(digest))
         again.remove(digest)
         precondition(!again.contains(digest))
+    }
+
+    /// A registry's notification of a push or deletion: events are bounded and name a repository.
+    static let pushNotification = FuzzTarget("FuzzPushNotification") { input in
+        guard let events = try? PushNotification.events(in: Array(input)) else { return }
+        precondition(events.count <= 1000 && events.allSatisfy { !$0.repository.isEmpty && $0.tag != "" })
     }
 }
