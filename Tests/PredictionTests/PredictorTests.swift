@@ -116,7 +116,7 @@ import Testing
             for count in 1...5 as ClosedRange<UInt64> {
                 #expect(image.begin(predictor, ["/bin/app", "/etc/x.evil"]).first() == .crash)
                 // The figures follow the events.
-                #expect(try await eventually { predictor.statistics.failures == count })
+                #expect(await eventually { predictor.statistics.failures == count })
             }
             _ = image.begin(predictor, ["/bin/app", "/etc/a.conf"])
             #expect(try await eventually { try image.isPresent("etc/a.conf") })
