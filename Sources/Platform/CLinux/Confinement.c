@@ -33,7 +33,7 @@
 // The user and group that the kernel shows for an ID that it cannot map: it owns nothing.
 #define RV_NOBODY 65534
 
-// What an allocator, a clock, a socket that is open and a read-only file need. All else fails with EPERM.
+// The system calls of an allocator, a clock, an open socket and a read-only file. All others fail with EPERM.
 static const int rv_allowed[] = {
     __NR_read, __NR_pread64, __NR_write, __NR_recvmsg, __NR_sendmsg, __NR_close, __NR_lseek,
     __NR_munmap, __NR_madvise, __NR_brk, __NR_mremap,
@@ -81,7 +81,7 @@ static void rv_close_others(void) {
 #ifdef SYS_close_range
     if (syscall(SYS_close_range, 3, ~0U, 0) == 0) return;
 #endif
-    // Before Linux 5.9. The limit on descriptors has been lowered by then, which bounds none that are open.
+    // Before Linux 5.9. This runs before the limit on descriptors is lowered, since that closes none.
     for (int descriptor = 3; descriptor < 65536; descriptor++) close(descriptor);
 }
 
@@ -102,10 +102,9 @@ static int rv_drop_capabilities(void) {
 }
 
 int rv_confine(uint64_t memory, uint64_t address_space, uint64_t descriptors, uint64_t processor_seconds) {
-    // Without its parent nobody reads what it finds. The end of its socket ends it too, should the parent be gone by
-    // now.
+    // Nobody reads its results without the parent. If the parent is gone already, the closed socket ends this process.
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -1;
-    // The kernel shall take this process before any other. Best effort: /proc may be missing.
+    // The OOM killer picks this process first. Best effort: /proc may be missing.
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (score >= 0) {
         ssize_t ignored = write(score, "1000", 4);

@@ -1,6 +1,6 @@
 /// The share of a layer's reads that were predicted.
 ///
-/// Where predictions cover nearly all reads, speculation by location mostly fetches unread bytes: numpy's start moved
+/// If predictions cover nearly all reads, speculation by location mostly fetches unread bytes: numpy's start moved
 /// 28.6 MB with both and 19.9 MB with predictions alone, and was ready later (3.13 s against 2.80 s on wan). The reads
 /// that predictions miss lie together, though: a little speculation cut python-sci's start on wan from 15.2 s and 250
 /// requests to 12.0 s and 187, and left numpy's unchanged (256 KiB; 128 KiB gave 12.8 s, 32 KiB 14.0 s).
