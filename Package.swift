@@ -219,7 +219,8 @@ let sharedByTests: [Target] = [
         ],
         path: "Tests/LazyFixtures", swiftSettings: settings),
     .target(
-        name: "TestSupport", dependencies: ["Base", "Concurrency", "Linux", "Codecs", "CZlib", "CZstd", logging],
+        name: "TestSupport",
+        dependencies: ["Base", "Concurrency", "Linux", "Codecs", "CZlib", "CZstd", logging, system],
         path: "Tests/TestSupport", swiftSettings: settings),
     // One function a parser of outside bytes: Tests/Fuzz runs them with a fuzzer, FuzzReplayTests over the committed
     // corpora.

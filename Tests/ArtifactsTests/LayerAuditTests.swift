@@ -78,7 +78,7 @@ import Testing
                 let store = try ContentStore(root: directory)
                 let origin = LayerOrigin(
                     repository: Repository(host: registry.host, name: "team/app"), manifest: published.manifestDigest)
-                let layer = try store.install(digest, index, origin: try origin.encoded())
+                let layer = try store.install(digest, index: index, origin: try origin.encoded())
                 try fill(layer, from: streamed)
                 #expect(layer.isComplete)
                 #expect(try store.origin(of: layer).flatMap { LayerOrigin($0) } == origin)
@@ -235,7 +235,7 @@ import Testing
                 let store = try ContentStore(root: directory)
                 let repository = Repository(host: registry.host, name: "team/app")
                 let origin = LayerOrigin(repository: repository, manifest: image.manifestDigest)
-                let layer = try store.install(Digest.of(blob), index.index, origin: try origin.encoded())
+                let layer = try store.install(Digest.of(blob), index: index.index, origin: try origin.encoded())
                 let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
                 engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
                 if packed > 0 {
@@ -269,7 +269,7 @@ import Testing
     ) async throws -> [UInt8] {
         let content = Guarded<[UInt8]>([])
         try await withTemporaryDirectory(in: "/var/tmp") { directory in
-            let layer = try ContentStore(root: directory).install(Digest.of(blob), index.index)
+            let layer = try ContentStore(root: directory).install(Digest.of(blob), index: index.index)
             let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
             engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
             engine.fill([layer])

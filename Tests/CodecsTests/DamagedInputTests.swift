@@ -1,3 +1,4 @@
+import Base
 import Codecs
 import TestSupport
 import Testing

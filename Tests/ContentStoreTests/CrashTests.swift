@@ -13,7 +13,7 @@ import Testing
     @Test func aProcessDies() throws {
         let sample = try SampleLayer(seed: 20)
         try withTemporaryDirectory { root in
-            try withStore(root) { try $0.install(sample.digest, sample.index).publish([1, 2, 7], of: sample) }
+            try withStore(root) { try $0.install(sample.digest, index: sample.index).publish([1, 2, 7], of: sample) }
             try withStore(root) { store in
                 let layer = try #require(try store.layer(sample.digest))
                 #expect(layer.presentSet == [1, 2, 7])
@@ -32,7 +32,7 @@ import Testing
         let sample = try SampleLayer(seed: 21)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, sample.index)
+                let layer = try store.install(sample.digest, index: sample.index)
                 try layer.publish([1, 2], of: sample)
                 try layer.makeDurable()
                 try layer.publish([3], of: sample)
@@ -62,7 +62,7 @@ import Testing
         try withTemporaryDirectory { root in
             let present = layerDirectory(root, sample) + "/present"
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, sample.index)
+                let layer = try store.install(sample.digest, index: sample.index)
                 try layer.makeDurable()
                 let empty = try Sys.readFile(present, limit: 1 << 20)
                 try layer.publish([0], of: sample)
@@ -89,7 +89,7 @@ import Testing
         let sample = try SampleLayer(seed: 23)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, sample.index)
+                let layer = try store.install(sample.digest, index: sample.index)
                 try layer.publish([4], of: sample)
                 try layer.makeDurable()
             }
@@ -108,7 +108,7 @@ import Testing
         let sample = try SampleLayer(seed: 24)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, sample.index)
+                let layer = try store.install(sample.digest, index: sample.index)
                 for chunk in 0..<5 {
                     try layer.publish([chunk], of: sample)
                     try layer.makeDurable()
@@ -149,7 +149,7 @@ import Testing
         let left = Set((0..<count).filter { sample.table.chunk($0).content.end <= cut })
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, sample.index)
+                let layer = try store.install(sample.digest, index: sample.index)
                 try layer.publish(0..<count, of: sample)
                 try layer.makeDurable()
             }
@@ -184,7 +184,7 @@ import Testing
         let count = sample.table.chunkCount
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, sample.index)
+                let layer = try store.install(sample.digest, index: sample.index)
                 try layer.publish(0..<count, of: sample)
                 try layer.makeDurable()
                 let file = try Sys.open(layer.contentPath, .writeOnly)
@@ -219,7 +219,7 @@ import Testing
             func both() throws -> (content: [UInt8], present: [UInt8]) {
                 (try Sys.readFile(contentPath, limit: 1 << 30), try Sys.readFile(presentPath, limit: 1 << 30))
             }
-            try withStore(root) { _ = try $0.install(sample.digest, sample.index) }
+            try withStore(root) { _ = try $0.install(sample.digest, index: sample.index) }
             var onDisk = try both()
             var safe = Set<Int>()
             for round in 0..<12 {

@@ -63,7 +63,7 @@ enum Harm: String, CaseIterable, Sendable {
         try withTemporaryDirectory { root in
             for boot in boots {
                 try withStore(root, boot: boot) { store in
-                    let layer = try store.install(sample.digest, sample.index)
+                    let layer = try store.install(sample.digest, index: sample.index)
                     try layer.publish(all, of: sample)
                     try layer.makeDurable()
                 }
@@ -76,7 +76,7 @@ enum Harm: String, CaseIterable, Sendable {
                         #expect(["tree.erofs", "chunks"].contains(file))
                         #expect(reports.items.count == 1)
                     }
-                    let layer = try store.install(sample.digest, sample.index)
+                    let layer = try store.install(sample.digest, index: sample.index)
                     try layer.publish(all, of: sample)
                     try layer.makeDurable()
                     #expect(layer.isComplete)
@@ -108,7 +108,7 @@ enum Harm: String, CaseIterable, Sendable {
             let path = "\(layerDirectory(root, sample))/\(file)"
             for _ in 0..<60 {
                 try withStore(root) { store in
-                    let layer = try store.install(sample.digest, sample.index)
+                    let layer = try store.install(sample.digest, index: sample.index)
                     try layer.publish(stride(from: 0, to: layer.chunks.chunkCount, by: 2), of: sample)
                     try layer.makeDurable()
                 }
@@ -135,11 +135,11 @@ enum Harm: String, CaseIterable, Sendable {
         try withTemporaryDirectory { root in
             try withTemporaryDirectory { second in
                 try withStore(second) { store in
-                    let layer = try store.install(other.digest, other.index)
+                    let layer = try store.install(other.digest, index: other.index)
                     try layer.publish(0..<layer.chunks.chunkCount, of: other)
                     try layer.makeDurable()
                 }
-                try withStore(root) { _ = try $0.install(sample.digest, sample.index) }
+                try withStore(root) { _ = try $0.install(sample.digest, index: sample.index) }
                 let bytes = try Sys.readFile(layerDirectory(second, other) + "/present", limit: 1 << 20)
                 try Sys.writeFile(layerDirectory(root, sample) + "/present", bytes)
                 let reports = Reports()

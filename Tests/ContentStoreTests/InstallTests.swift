@@ -11,11 +11,11 @@ import Testing
         try withTemporaryDirectory { root in
             let reports = Reports()
             try withStore(root, reports: reports) { store in
-                let layer = try store.install(sample.digest, sample.index)
+                let layer = try store.install(sample.digest, index: sample.index)
                 #expect(try store.layer(sample.digest) === layer)
-                #expect(try store.install(sample.digest, sample.index) === layer)
+                #expect(try store.install(sample.digest, index: sample.index) === layer)
                 // What is there is not looked at again.
-                #expect(try store.install(sample.digest, LayerIndexBytes(tree: [], chunks: [])) === layer)
+                #expect(try store.install(sample.digest, index: LayerIndexBytes(tree: [], chunks: [])) === layer)
                 #expect(layer.contentPath == layerDirectory(root, sample) + "/content")
                 #expect(try Sys.stat(layer.contentPath).size == layer.chunks.contentSize)
                 #expect(try Sys.list(root + "/installing").isEmpty)
@@ -36,7 +36,7 @@ import Testing
             try withStore(root) { store in
                 weak var gone: StoredLayer?
                 do {
-                    let layer = try store.install(sample.digest, sample.index)
+                    let layer = try store.install(sample.digest, index: sample.index)
                     try layer.publish([1], of: sample)
                     gone = layer
                 }
@@ -60,12 +60,12 @@ import Testing
                     LayerIndexBytes(tree: Array(sample.index.tree.prefix(1024)), chunks: sample.index.chunks),
                 ]
                 for index in bad {
-                    #expect(code { _ = try store.install(sample.digest, index) } == .badIndex)
+                    #expect(code { _ = try store.install(sample.digest, index: index) } == .badIndex)
                     #expect(try store.layer(sample.digest) == nil)
                 }
                 #expect(try Sys.list(root + "/blobs").isEmpty && Sys.list(root + "/installing").isEmpty)
                 // And none of it stands in the way of the right one.
-                _ = try store.install(sample.digest, sample.index)
+                _ = try store.install(sample.digest, index: sample.index)
             }
             #expect(reports.items.isEmpty)
         }
@@ -84,7 +84,7 @@ import Testing
                         do {
                             for step in 0..<samples.count {
                                 let sample = samples[(step + number) % samples.count]
-                                let layer = try store.install(sample.digest, sample.index)
+                                let layer = try store.install(sample.digest, index: sample.index)
                                 held.withLock { $0[sample.digest, default: []].append(layer) }
                                 let tree = try store.installChain(samples[0].digest, tree: samples[0].index.tree)
                                 chains.withLock { $0.append(tree) }
@@ -119,7 +119,7 @@ import Testing
                 let chain = try store.installChain(id, tree: merged)
                 #expect(try store.chain(id) === chain)
                 #expect(code { _ = try store.installChain(Digest.of([9]), tree: [1, 2, 3]) } == .badIndex)
-                for sample in samples { _ = try store.install(sample.digest, sample.index) }
+                for sample in samples { _ = try store.install(sample.digest, index: sample.index) }
             }
             try withStore(root, boot: boots[1]) { store in
                 let chain = try #require(try store.chain(id))
@@ -150,7 +150,7 @@ import Testing
             // A layer that is still held keeps the claim, because it may still write.
             let sample = try SampleLayer(seed: 50)
             do {
-                let layer = try withStore(root) { try $0.install(sample.digest, sample.index) }
+                let layer = try withStore(root) { try $0.install(sample.digest, index: sample.index) }
                 #expect(code { try withStore(root) { _ in } } == .locked)
                 try layer.publish([0], of: sample)
             }
@@ -165,7 +165,7 @@ import Testing
         let samples = try (51..<54).map { try SampleLayer(seed: $0, files: 40) }
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                for sample in samples { _ = try store.install(sample.digest, sample.index) }
+                for sample in samples { _ = try store.install(sample.digest, index: sample.index) }
                 let layer = try #require(try store.layer(samples[0].digest))
                 try layer.publish(0..<layer.chunks.chunkCount, of: samples[0])
                 try layer.makeDurable()
@@ -184,7 +184,7 @@ import Testing
                 #expect(try store.layer(samples[1].digest) == nil)
                 #expect(try store.usage(ofLayer: samples[1].digest) == nil)
                 // And it may come again, empty.
-                #expect(try store.install(samples[1].digest, samples[1].index).presentCount == 0)
+                #expect(try store.install(samples[1].digest, index: samples[1].index).presentCount == 0)
                 try layer.expectTrue(samples[0])
             }
         }

@@ -65,7 +65,7 @@ import Testing
 
     private static func withService(
         poll: Duration = never, state: String? = nil,
-        configure: (inout ConversionService.Options) -> Void = { _ in },
+        configure: (inout ConversionOptions) -> Void = { _ in },
         _ body: (Running) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory { directory in
@@ -73,7 +73,7 @@ import Testing
                 let client = RegistryClient(RegistryConfiguration(), logger: logger)
                 let workers = NIOThreadPool(numberOfThreads: 2)
                 workers.start()
-                var configuration = ConversionService.Options(registry: registry.host)
+                var configuration = ConversionOptions(registry: registry.host)
                 configuration.pollInterval = poll
                 configure(&configuration)
                 let result: Result<Void, any Error>

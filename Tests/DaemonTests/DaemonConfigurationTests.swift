@@ -1,3 +1,4 @@
+import Base
 import Daemon
 import Logging
 import Testing

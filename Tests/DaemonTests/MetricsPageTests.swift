@@ -15,7 +15,7 @@ struct MetricsPageTests {
             [
                 MetricFamily(
                     MetricDefinition("bytes_total", .counter, help: "Bytes \"received\"."), by: "class",
-                    [("demand", 42), ("fill", 0.5)]),
+                    values: [("demand", 42), ("fill", 0.5)]),
                 .gauge("layers", 3, help: "Layers."),
             ]
         }

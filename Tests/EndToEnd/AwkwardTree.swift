@@ -45,18 +45,18 @@ enum AwkwardTree {
 
         try file("attributes", "x")
         let attributes = "\(root)/odd/attributes"
-        try Sys.setExtendedAttribute(attributes, "user.empty", [])
-        try Sys.setExtendedAttribute(attributes, "user.bytes", [0, 1, 255, 10])
-        try Sys.setExtendedAttribute(attributes, "user.long", Array(repeating: 7, count: 1000))
+        try Sys.setExtendedAttribute(attributes, named: "user.empty", to: [])
+        try Sys.setExtendedAttribute(attributes, named: "user.bytes", to: [0, 1, 255, 10])
+        try Sys.setExtendedAttribute(attributes, named: "user.long", to: Array(repeating: 7, count: 1000))
         // cap_net_raw+ep, version 2 (linux/capability.h).
         try Sys.setExtendedAttribute(
-            attributes, "security.capability", [1, 0, 0, 2, 0, 32, 0, 0] + Array(repeating: 0, count: 12))
+            attributes, named: "security.capability", to: [1, 0, 0, 2, 0, 32, 0, 0] + Array(repeating: 0, count: 12))
         // user::rw-, user:1000:rwx, group::r--, mask::rwx, other::r-- (acl(5), version 2).
         let none: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF]
         let access: [UInt8] =
             [2, 0, 0, 0] + [1, 0, 6, 0] + none + [2, 0, 7, 0, 0xE8, 3, 0, 0] + [4, 0, 4, 0] + none
             + [16, 0, 7, 0] + none + [32, 0, 4, 0] + none
-        try Sys.setExtendedAttribute(attributes, "system.posix_acl_access", access)
+        try Sys.setExtendedAttribute(attributes, named: "system.posix_acl_access", to: access)
 
         try file("owned", "x")
         try Sys.chown("\(root)/odd/owned", uid: 4_000_000, gid: 65_536)

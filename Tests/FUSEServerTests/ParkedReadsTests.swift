@@ -104,10 +104,10 @@ private final class Rules {
     var count: Int { reads.count }
     func open() -> UInt64? { reads.open() }
     func wait(_ id: UInt64, _ read: String, attempt: Int) -> ParkedReads<String>.Admission {
-        reads.wait(id, read, attempt: attempt)
+        reads.wait(id, for: read, attempt: attempt)
     }
     func demanded(_ id: UInt64, _ demand: DemandID, attempt: Int) -> Bool {
-        reads.demanded(id, demand, attempt: attempt)
+        reads.demanded(id, as: demand, attempt: attempt)
     }
     func complete(_ id: UInt64, attempt: Int) -> String? { reads.complete(id, attempt: attempt) }
     func interrupt(_ id: UInt64) -> Bool { reads.interrupt(id) }

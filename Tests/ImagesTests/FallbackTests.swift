@@ -1,6 +1,7 @@
 import Base
 import ContentStore
 import Images
+import LayerFormats
 import Linux
 import Registry
 import TestRegistry
@@ -139,4 +140,48 @@ import Testing
             #expect(await fixture.prepare(image, 0).reason == .limit)
         }
     }
+
+    @Test("timeout: a registry that does not answer") func timeout() async throws {
+        try await ImagesFixture.with(registry: { $0.timeouts.firstByte = .milliseconds(50) }) { fixture in
+            let image = fixture.publish(["a"])
+            fixture.registry.inject(.stallHead, times: 1000, into: .manifest)
+            #expect(await fixture.prepare(image, 0).reason == .timeout)
+        }
+    }
+
+    @Test("mount: a chain that this node does not know") func mount() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let reason = await #expect(throws: FallbackReason.self) {
+                _ = try await fixture.images.mountedDirectory(ofChain: Digest.of([1]))
+            }
+            #expect(reason?.code == .mount)
+        }
+    }
+
+    @Test("internal: a format whose opener does not end") func opensForever() async throws {
+        var options = ImageOptions()
+        options.formats = LayerFormatRegistry([EndlessFormat()])
+        try await ImagesFixture.with(options) { (fixture) async throws in
+            #expect(await fixture.prepare(fixture.publish(["a"]), 0).reason == .internal)
+        }
+    }
+}
+
+/// A format of every layer, whose opener asks for the same byte again and again.
+private struct EndlessFormat: LayerFormat {
+    struct Opener: LayerOpener {
+        func next() throws(LayerFormatError) -> OpenStep { .read(.suffix(1)) }
+
+        func receive(_ bytes: [UInt8], range: ByteRange, blobSize: UInt64) throws(LayerFormatError) {}
+
+        func receiveCompanion(_ bytes: [UInt8]) throws(LayerFormatError) {}
+    }
+
+    let name = "endless"
+
+    func isAnnounced(by layer: LayerDescription) -> Bool { true }
+
+    func mayBe(_ layer: LayerDescription) -> Bool { true }
+
+    func opener(for layer: LayerDescription, options: LayerOpenOptions) -> any LayerOpener { Opener() }
 }

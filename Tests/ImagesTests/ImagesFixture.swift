@@ -64,7 +64,7 @@ struct ImagesFixture: Sendable {
     func publishArtifact(of image: PublishedImage) async throws {
         let builder = ArtifactBuilder(registry: client, workers: workers, layersAtOnce: 2, logger: .silent)
         let manifest = try await client.manifest(repository, digest: image.manifestDigest)
-        _ = try await builder.publish(repository, manifest, predicts: false)
+        _ = try await builder.publish(in: repository, manifest: manifest, predicts: false)
     }
 
     /// Asks for one layer as the snapshotter does.
@@ -93,11 +93,13 @@ struct ImagesFixture: Sendable {
     /// Runs `body` with everything up, and takes it down whatever happens.
     static func with(
         _ options: ImageOptions = ImageOptions(), _ behaviour: Behaviour = Behaviour(),
+        registry configure: (inout RegistryConfiguration) -> Void = { _ in },
         _ body: (ImagesFixture) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory(in: "/var/tmp") { root in
             var configuration = RegistryConfiguration()
             configuration.retry.baseDelay = .milliseconds(1)
+            configure(&configuration)
             let client = RegistryClient(configuration, logger: .silent)
             try await TestRegistry.withRegistry(behaviour) { registry in
                 let workers = NIOThreadPool(numberOfThreads: 4)

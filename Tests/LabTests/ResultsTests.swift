@@ -1,3 +1,4 @@
+import Base
 import Harness
 import Lab
 import Linux

@@ -117,7 +117,7 @@ import Testing
                 var buffer = [UInt8](repeating: 0, count: size)
                 let node = try fixture.status(path).id
                 let count = try buffer.withUnsafeMutableBytes { buffer in
-                    try Array(name.utf8).withUnsafeBytes { try files.extendedAttribute(node, $0, into: buffer) }
+                    try Array(name.utf8).withUnsafeBytes { try files.extendedAttribute(node, named: $0, into: buffer) }
                 }
                 return (count, buffer)
             }

@@ -25,7 +25,7 @@ public final class StoreFixture: Sendable {
     public func install(_ layers: [LayerFixture]) throws -> [StoredLayer] {
         try layers.map { layer in
             source.add(layer)
-            return try store.install(layer.digest, try layer.index())
+            return try store.install(layer.digest, index: try layer.index())
         }
     }
 

@@ -111,8 +111,8 @@ import Testing
             try Sys.writeFile(path, [])
             #expect(try Sys.extendedAttribute(path, "user.a") == nil)
             let long = [UInt8](repeating: 7, count: 3000)
-            try Sys.setExtendedAttribute(path, "user.a", long)
-            try Sys.setExtendedAttribute(path, "user.empty", [])
+            try Sys.setExtendedAttribute(path, named: "user.a", to: long)
+            try Sys.setExtendedAttribute(path, named: "user.empty", to: [])
             #expect(try Sys.extendedAttribute(path, "user.a") == long)
             #expect(try Sys.extendedAttribute(path, "user.empty") == [])
             let names = try Sys.extendedAttributeNames(path).map { String(decoding: $0, as: UTF8.self) }
@@ -122,7 +122,9 @@ import Testing
             #expect(throws: Errno.noData) { try Sys.removeExtendedAttribute(path, "user.a") }
             // On the link, not on its target (Linux refuses user attributes on links).
             try Sys.symlink("f", path: directory + "/l")
-            #expect(throws: Errno.notPermitted) { try Sys.setExtendedAttribute(directory + "/l", "user.a", [1]) }
+            #expect(throws: Errno.notPermitted) {
+                try Sys.setExtendedAttribute(directory + "/l", named: "user.a", to: [1])
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 import LazyFixtures
+import TestSupport
 import Testing
 
+@Suite(.disabled(if: Sanitizer.isPresent, "a sanitizer needs more address space than an analyzer has"))
 struct ConfinementTests {
     /// 1 is EPERM, from the filter, and 12 ENOMEM, from the limit on memory. The kernel must not kill the process.
     @Test("denies every call but reading and answering, with an error")

@@ -9,7 +9,10 @@ import TestSupport
 import Testing
 
 /// A predictor lives through everything that its analyzer does.
-@Suite(.timeLimit(.minutes(1))) struct PredictorTests {
+@Suite(
+    .timeLimit(.minutes(1)),
+    .disabled(if: Sanitizer.isPresent, "a sanitizer needs more address space than an analyzer has")
+) struct PredictorTests {
     /// An image whose chunks come as soon as they are predicted.
     final class Image: Sendable {
         let fixture: StoreFixture

@@ -59,11 +59,11 @@ import Testing
                 var pushed: Set<Digest> = []
                 for number in 0..<5 {
                     let (bytes, descriptor) = Self.referrer(number, of: subject)
-                    try await client.pushReferrer(repository, bytes, descriptor, subject: subject)
+                    try await client.pushReferrer(to: repository, bytes: bytes, as: descriptor, subject: subject)
                     pushed.insert(descriptor.digest)
                 }
                 let (bytes, other) = Self.referrer(9, of: subject, type: "application/vnd.example.other")
-                try await client.pushReferrer(repository, bytes, other, subject: subject)
+                try await client.pushReferrer(to: repository, bytes: bytes, as: other, subject: subject)
                 let found = try await client.referrers(repository, of: subject, artifactType: Self.type)
                 #expect(Set(found.map(\.digest)) == pushed)
                 #expect(try await client.referrers(repository, of: subject).count == 6)
@@ -77,7 +77,7 @@ import Testing
                 let index = registry.manifest("team/app", "sha256-\(subject.hex)")
                 #expect((index == nil) == hasReferrers)
                 let (again, descriptor) = Self.referrer(0, of: subject)
-                try await client.pushReferrer(repository, again, descriptor, subject: subject)
+                try await client.pushReferrer(to: repository, bytes: again, as: descriptor, subject: subject)
                 #expect(registry.manifest("team/app", "sha256-\(subject.hex)") == index)
                 try await client.deleteReferrer(repository, digest: descriptor.digest, subject: subject)
                 #expect(try await client.referrers(repository, of: subject).count == 5)
@@ -99,7 +99,8 @@ import Testing
                     for number in 0..<4 {
                         group.addTask {
                             let (bytes, descriptor) = Self.referrer(number, of: subject)
-                            try await client.pushReferrer(repository, bytes, descriptor, subject: subject)
+                            try await client.pushReferrer(
+                                to: repository, bytes: bytes, as: descriptor, subject: subject)
                         }
                     }
                     try await group.waitForAll()

@@ -93,7 +93,7 @@ import Testing
 
     private static func answer(_ request: HTTPRequest) -> HTTPAnswer {
         switch (request.method, request.path.last) {
-        case ("GET", "profiles"): HTTPAnswer(200, "application/json", Array("[]".utf8))
+        case ("GET", "profiles"): HTTPAnswer(200, type: "application/json", body: Array("[]".utf8))
         case ("PUT", "profiles"): .text(201, "kept")
         default: .text(404, "nothing here")
         }

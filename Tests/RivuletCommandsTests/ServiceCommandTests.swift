@@ -17,7 +17,7 @@ import Testing
     }
 
     private static func json(_ status: Int, _ text: String) -> HTTPAnswer {
-        HTTPAnswer(status, "application/json", Array(text.utf8))
+        HTTPAnswer(status, type: "application/json", body: Array(text.utf8))
     }
 
     @Test("create --no-wait starts an operation of the service and prints it", arguments: ["table", "json"])

@@ -140,11 +140,10 @@ struct Layer: Sendable {
 /// Runs `body` against a snapshotter with its state in `root`, which stays.
 func withSnapshotter<Result: Sendable>(
     root: String, limits: SnapshotService.Limits = .init(), remote given: FakeRemoteImages? = nil,
-    _ body: @escaping @Sendable (Harness) async throws -> Result
+    logger: Logger = .silent, _ body: @escaping @Sendable (Harness) async throws -> Result
 ) async throws -> Result {
     let remote = given ?? FakeRemoteImages(directory: root + "/trees")
     let clock = ManualClock()
-    let logger = Logger.silent
     let state = root + "/state"
     let database = try StateDatabase(root: state)
     let service = try SnapshotService(state: database, remote: remote, limits: limits, logger: logger, clock: clock)
@@ -175,10 +174,11 @@ func withSnapshotter<Result: Sendable>(
 
 /// As above, with everything in a directory that is gone afterwards.
 func withSnapshotter<Result: Sendable>(
-    limits: SnapshotService.Limits = .init(), _ body: @escaping @Sendable (Harness) async throws -> Result
+    limits: SnapshotService.Limits = .init(), logger: Logger = .silent,
+    _ body: @escaping @Sendable (Harness) async throws -> Result
 ) async throws -> Result {
     try await withTemporaryDirectory { directory in
-        try await withSnapshotter(root: directory, limits: limits, body)
+        try await withSnapshotter(root: directory, limits: limits, logger: logger, body)
     }
 }
 

@@ -246,7 +246,8 @@ struct RemoteTests {
     }
 
     @Test func whatTakesTooLongIsDownloadedAndReadyTheNextTime() async throws {
-        try await withSnapshotter { (snapshotter: Harness) async throws in
+        let log = RecordedMessages()
+        try await withSnapshotter(logger: log.logger) { (snapshotter: Harness) async throws in
             snapshotter.remote.hold()
             async let first = snapshotter.unpack(bottom)
             await snapshotter.remote.untilAsked(1)
@@ -254,6 +255,7 @@ struct RemoteTests {
             await snapshotter.clock.untilSleeping(for: .seconds(30))
             snapshotter.clock.advance(by: .seconds(30))
             #expect(try await first?.last?.options.contains("rw") == true)
+            #expect(log.all.contains { $0.contains("reason=timeout") })
             // The same layer again joins the work that still goes on.
             async let second = snapshotter.unpack(bottom, namespace: "default/9")
             await snapshotter.clock.untilSleeping(for: .seconds(30))
@@ -289,6 +291,7 @@ struct RemoteTests {
             await snapshotter.remote.untilAsked(1)
             first.cancel()
             #expect(await failure { _ = try await first.value } != nil)
+            #expect(await eventually { snapshotter.clock.sleeperCount == 1 }, "only the work still has a timer")
             async let second = snapshotter.unpack(bottom, namespace: "default/9")
             await snapshotter.clock.untilSleeping(for: .seconds(30))
             snapshotter.remote.release()
@@ -303,12 +306,14 @@ struct RemoteTests {
     @Test func tooManyLayersAtOnceAreDownloaded() async throws {
         var limits = SnapshotService.Limits()
         limits.layersInPreparation = 2
-        try await withSnapshotter(limits: limits) { (snapshotter: Harness) async throws in
+        let log = RecordedMessages()
+        try await withSnapshotter(limits: limits, logger: log.logger) { (snapshotter: Harness) async throws in
             snapshotter.remote.hold()
             async let first = snapshotter.unpack(bottom)
             async let second = snapshotter.unpack(top)
             await snapshotter.remote.untilAsked(2)
             #expect(try await snapshotter.unpack(Layer("third")) != nil)
+            #expect(log.all.contains { $0.contains("reason=busy") })
             snapshotter.remote.release()
             #expect(try await first == nil)
             #expect(try await second == nil)

@@ -55,9 +55,9 @@ import Testing
         deliveries.open(id, coming: [Self.layer: [3: 100]], runs: [], frames: 1)
         #expect(deliveries.admits(.prediction, on: Self.layer, known: nil) == (source == .predictedPack))
         #expect(deliveries.admits(.recordedProfile, on: Self.layer, known: nil))
-        #expect(deliveries.brings(Self.layer, 3..<4, to: .prediction) { _ in false } == true)
-        #expect(deliveries.brings(Self.layer, 3..<5, to: .prediction) { _ in false } == false)
-        #expect(deliveries.brings(Self.layer, 3..<5, to: .prediction) { $0 == 4 } == true, "chunk 4 is present")
+        #expect(deliveries.brings(Self.layer, chunks: 3..<4, to: .prediction) { _ in false } == true)
+        #expect(deliveries.brings(Self.layer, chunks: 3..<5, to: .prediction) { _ in false } == false)
+        #expect(deliveries.brings(Self.layer, chunks: 3..<5, to: .prediction) { $0 == 4 } == true, "chunk 4 is present")
     }
 
     /// Otherwise an abandoned pack would lose chunks that a better hint left to it.
@@ -65,7 +65,7 @@ import Testing
         var deliveries = PackDeliveries()
         let id = deliveries.begin([Self.layer], source: .predictedPack, now: Self.now)
         deliveries.open(id, coming: [Self.layer: [3: 100]], runs: [], frames: 1)
-        #expect(deliveries.brings(Self.layer, 3..<4, to: .recordedProfile) { _ in false } == true)
+        #expect(deliveries.brings(Self.layer, chunks: 3..<4, to: .recordedProfile) { _ in false } == true)
         #expect(!deliveries.admits(.prediction, on: Self.layer, known: nil))
         let ended = deliveries.end(id)
         #expect(ended?.source == .recordedProfile)

@@ -87,7 +87,7 @@ import Testing
             for link in links { fixture.add(link.0, .symlink, mode: 0o777, link: link.1) }
             bench.registry.addBlob(fixture.blob)
             layer = try bench.store.install(
-                Digest.of(fixture.blob), try fixture.index())
+                Digest.of(fixture.blob), index: try fixture.index())
             bench.engine.attach(layer, locations: [bench.registry.location(layer.digest)])
             self.bench = bench
             chain = layer.digest
@@ -99,7 +99,7 @@ import Testing
             predictor = try Predictor(try .built())
             bench.engine.onChunksArrived { [predictor] in predictor.wake() }
             predictor.follow(
-                .chain(chain), PredictionSubject(layers: [layer]) { try store.openTree(ofChain: chain) },
+                .chain(chain), subject: PredictionSubject(layers: [layer]) { try store.openTree(ofChain: chain) },
                 touches: touches, engine: bench.engine)
         }
 

@@ -1,12 +1,11 @@
-import Foundation
 import Prediction
+import TestSupport
 
 extension PredictorOptions {
-    /// With a program that was built with this test: it lies beside the test's own executable.
+    /// With a program that was built with this test.
     static func built(_ name: String = "rivulet") throws -> PredictorOptions {
-        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         var options = PredictorOptions()
-        options.program = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name).path
+        options.program = try BuiltProgram.path(name)
         return options
     }
 }

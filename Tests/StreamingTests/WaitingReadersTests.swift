@@ -86,7 +86,7 @@ import Testing
         var present: Set<Int> = []
         func publish(_ chunk: Int) -> [UInt64] {
             present.insert(chunk)
-            return deliveries.published(id, [(layer: Self.layers[0], chunk: chunk)]) { present.contains($1) }
+            return deliveries.published(id, chunks: [(layer: Self.layers[0], chunk: chunk)]) { present.contains($1) }
                 .map(\.demand.value)
         }
         #expect(publish(0) == [1])

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import Glibc
 
 /// A program run to its end.

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import Linux
 
 /// Builds images with the scripts in `bench/images`.

@@ -1,3 +1,5 @@
+public import Base
+
 /// The inputs of an image, and a probe for the readiness of its application.
 public struct ImageRecipe: Sendable, Hashable {
     /// The name on the command line of a bench.

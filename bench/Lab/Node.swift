@@ -1,4 +1,4 @@
-import Base
+public import Base
 public import ContainerRuntime
 
 /// A cluster node from an image's point of view: containerd with a snapshotter, and a counted link to the registry. Two

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import FoundationEssentials
 
 /// An OCI image of layer tars, written as an archive that containerd imports (OCI image-spec, image-layout.md). The

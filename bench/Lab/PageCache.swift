@@ -1,3 +1,4 @@
+public import Base
 import Glibc
 import Linux
 import SystemPackage

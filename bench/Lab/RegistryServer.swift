@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 /// Debian's docker-registry on a port of 127.0.0.1, without TLS and without credentials.
 public final class RegistryServer: Sendable {

@@ -1,3 +1,4 @@
+public import Base
 import Linux
 
 /// Paths in the source tree of this build.

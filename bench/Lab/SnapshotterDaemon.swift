@@ -1,4 +1,4 @@
-import Base
+public import Base
 public import Glibc
 
 /// A snapshotter beside containerd, reached over a unix socket.

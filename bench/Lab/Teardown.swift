@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 /// The actions to undo, in reverse order.
 ///

@@ -8,6 +8,7 @@ import TestSupport
 ///
 ///     LayerBench scan [entries]       the TOC scanner alone
 ///     LayerBench open [entries]       compressed TOC to layer index
+///     LayerBench tree [entries]       building, looking up and merging trees
 ///     LayerBench decode [file …]      gzip members and zstd frames of 4 KiB to 4 MiB, made of the files
 enum LayerBench {
     static func run(_ arguments: [String]) {
@@ -16,9 +17,10 @@ enum LayerBench {
             switch arguments.first {
             case "scan": try scan(count)
             case "open": try open(count)
+            case "tree": try TreeBench.run(entries: count)
             case "decode": try DecodeBench.run(Array(arguments.dropFirst()))
             default:
-                print("usage: LayerBench scan [entries] | open [entries] | decode [file ...]")
+                print("usage: LayerBench scan|open|tree [entries] | decode [file ...]")
                 exit(2)
             }
         } catch {

@@ -65,7 +65,7 @@ struct Daemon: Sendable {
         if let predictor { page.addSource { predictor.statistics.metrics } }
 
         let notifier = SystemdNotifier(path: Self.environment("NOTIFY_SOCKET"), logger: logger)
-        let server = try makeServer(state, images, logger)
+        let server = try makeServer(state, images: images, logger: logger)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(
                 service: StoreService(
@@ -204,7 +204,7 @@ struct Daemon: Sendable {
     }
 
     private func makeServer(
-        _ state: StateDatabase, _ images: StreamedImages, _ logger: Logger
+        _ state: StateDatabase, images: StreamedImages, logger: Logger
     ) throws(StartupError) -> SnapshotterServer {
         var limits = SnapshotService.Limits()
         limits.prepare = .seconds(configuration.prepareTimeout)

@@ -3,29 +3,20 @@ public import Base
 /// The reason why the daemon does not start: a message with advice, and an exit code for scripts.
 ///
 /// The exit codes are those of sysexits.h, which systemd prints by name.
-public struct StartupError: ModuleError {
-    public enum Code: Int32, Hashable, Sendable, CaseIterable {
-        /// The configuration is unusable (EX_CONFIG).
-        case configuration = 78
-        /// Not root (EX_NOPERM).
-        case notPermitted = 77
-        /// Another instance owns the directory, or another process listens on the socket (EX_TEMPFAIL).
-        case alreadyRunning = 75
-        /// The data directory cannot be created, or its file system is unsuitable (EX_CANTCREAT).
-        case unusableDirectory = 73
-        /// /dev/fuse is missing or not accessible, or the mount failed (EX_UNAVAILABLE).
-        case noFUSE = 69
-        /// Anything else (EX_SOFTWARE).
-        case unexpected = 70
-    }
+public typealias StartupError = Failure<StartupErrorCode>
 
-    public let code: Code
-    public let message: String
-    public let cause: (any Error)?
-
-    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
-        self.code = code
-        self.message = message
-        self.cause = cause
-    }
+/// The kinds of ``StartupError``.
+public enum StartupErrorCode: Int32, Hashable, Sendable, CaseIterable {
+    /// The configuration is unusable (EX_CONFIG).
+    case configuration = 78
+    /// Not root (EX_NOPERM).
+    case notPermitted = 77
+    /// Another instance owns the directory, or another process listens on the socket (EX_TEMPFAIL).
+    case alreadyRunning = 75
+    /// The data directory cannot be created, or its file system is unsuitable (EX_CANTCREAT).
+    case unusableDirectory = 73
+    /// /dev/fuse is missing or not accessible, or the mount failed (EX_UNAVAILABLE).
+    case noFUSE = 69
+    /// Anything else (EX_SOFTWARE).
+    case unexpected = 70
 }

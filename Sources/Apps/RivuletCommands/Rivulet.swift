@@ -7,9 +7,6 @@ public func runRivulet() async {
 
 /// The command line for operators and pipelines: one file a subcommand.
 public struct Rivulet: AsyncParsableCommand {
-    /// The version that `--version` prints and that requests to registries carry. It equals the daemon's.
-    static let version = "0.1.0"
-
     public static let configuration = CommandConfiguration(
         commandName: "rivulet",
         abstract: "Make images streamable and manage profiles of their starts.",
@@ -25,7 +22,7 @@ public struct Rivulet: AsyncParsableCommand {
               rivulet manifest list-referrers registry.example/team/app:1.2
               rivulet profile export --repository registry.example/team/app -o app.profile
             """,
-        version: version,
+        version: ProductVersion.current,
         subcommands: [
             ArtifactStreamingCommand.self, ImageCommand.self, ManifestCommand.self, ProfileCommand.self,
             ServeConversion.self,

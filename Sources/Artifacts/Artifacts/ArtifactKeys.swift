@@ -1,3 +1,4 @@
+public import Base
 import Crypto
 import FoundationEssentials
 

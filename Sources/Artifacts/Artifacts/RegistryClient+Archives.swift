@@ -11,8 +11,8 @@ extension RegistryClient {
     ///   - read: called with bytes of it as they are done with.
     ///   - use: given the pieces, one at a time; their bytes are good during the call only.
     package func readWhole(
-        _ blob: Descriptor, in repository: Repository, _ workers: NIOThreadPool,
-        _ read: @Sendable (Int) -> Void = { _ in },
+        _ blob: Descriptor, in repository: Repository, on workers: NIOThreadPool,
+        read: @Sendable (Int) -> Void = { _ in },
         use: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void
     ) async throws {
         let stream = try await open(
@@ -34,7 +34,7 @@ extension RegistryClient {
         // In a box: it belongs to one thread at a time, which is the one that runs the step.
         let reading = Guarded(
             (decoder: ArchiveDecoder(), indexer: LayerIndexer(archiveOf: layer.digest), hasher: DigestHasher()))
-        try await readWhole(layer, in: repository, workers) { bytes in
+        try await readWhole(layer, in: repository, on: workers) { bytes in
             try reading.withLock { reading in
                 reading.hasher.update(bytes)
                 let indexer = reading.indexer

@@ -1,3 +1,5 @@
+import Base
+
 /// Finds the bytes of a restart point's 32 KiB window that the following data refers to.
 ///
 /// Most of a window is never referred to and need not be stored: zeros in its place compress to nothing. To find the
@@ -21,13 +23,13 @@ struct DeflateWindow {
     /// Returns `window` with zeros in place of bytes that `input`, decoded from `restart` on, does not refer to, and
     /// without leading ones.
     mutating func reduced(
-        _ window: [UInt8], _ restart: DeflateRestart, followedBy input: [UInt8]
+        _ window: [UInt8], at restart: DeflateRestart, followedBy input: [UInt8]
     ) throws(CodecError) -> [UInt8] {
         let count = window.count
         let made = [
-            try decode(input, restart, Array(low.prefix(count)), into: 0),
-            try decode(input, restart, Array(inverse.prefix(count)), into: 1),
-            try decode(input, restart, Array(high.prefix(count)), into: 2),
+            try decode(input, at: restart, window: Array(low.prefix(count)), into: 0),
+            try decode(input, at: restart, window: Array(inverse.prefix(count)), into: 1),
+            try decode(input, at: restart, window: Array(high.prefix(count)), into: 2),
         ]
         guard made[0] == made[1], made[0] == made[2] else {
             throw CodecError(.corrupt, "the same data decoded to different lengths")
@@ -44,7 +46,7 @@ struct DeflateWindow {
     }
 
     private mutating func decode(
-        _ input: [UInt8], _ restart: DeflateRestart, _ window: [UInt8], into index: Int
+        _ input: [UInt8], at restart: DeflateRestart, window: [UInt8], into index: Int
     ) throws(CodecError) -> Int {
         var output = outputs[index]
         outputs[index] = []

@@ -1,3 +1,5 @@
+public import Base
+
 /// A decoder of one extent from its start: compressed bytes in as they arrive, decoded bytes out.
 ///
 /// A worker keeps one and calls ``reset(_:)`` for each extent. The libraries' contexts are created on first use and

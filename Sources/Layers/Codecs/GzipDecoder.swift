@@ -1,3 +1,4 @@
+import Base
 import CISAL
 
 /// A decoder of gzip members, and of DEFLATE from a restart point, on ISA-L's inflate, the fastest that can stop and

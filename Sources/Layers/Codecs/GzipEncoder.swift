@@ -1,3 +1,4 @@
+public import Base
 import CZlib
 
 /// An encoder of gzip members.

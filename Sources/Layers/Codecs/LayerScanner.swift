@@ -1,3 +1,4 @@
+public import Base
 import CZlib
 
 /// Decodes a layer's blob from front to back, whatever its compression, and finds places where decoding can begin in
@@ -101,7 +102,7 @@ public final class LayerScanner {
                 throw CodecError(.undivided, "a zstd frame of more than \(Self.longestFrame) bytes")
             }
         case .gzip(let gzip):
-            let place = try gzip.scan(input, into: output, inExtent: outputOffset - extentStart, &step)
+            let place = try gzip.scan(input, into: output, inExtent: outputOffset - extentStart, step: &step)
             advance(step)
             switch place {
             case .none: break
@@ -207,7 +208,7 @@ private final class GzipScanner {
 
     func scan(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, inExtent: UInt64,
-        _ step: inout LayerScanner.Step
+        step: inout LayerScanner.Step
     ) throws(CodecError) -> Place {
         guard !output.isEmpty else { return .none }
         if !isMemberOpen {
@@ -279,7 +280,7 @@ private final class GzipScanner {
         windows.append(
             LayerScanner.Window(
                 offset: known.offset,
-                bytes: try reduction.reduced(known.window, known.restart, followedBy: known.input)))
+                bytes: try reduction.reduced(known.window, at: known.restart, followedBy: known.input)))
     }
 
     /// Returns the most recently decoded bytes.

@@ -1,3 +1,5 @@
+public import Base
+
 /// The 512-byte header of a tar entry (POSIX.1-2017, pax, "ustar Interchange Format"; GNU's base-256 numbers; the older
 /// V7 and star). It is read as Go's archive/tar does, because containerd unpacks layers with that.
 public struct TarHeader: Sendable, Equatable {
@@ -30,7 +32,7 @@ public struct TarHeader: Sendable, Equatable {
 
     /// Parses a header.
     ///
-    /// - Throws: ``CodecError/Code/truncated`` if there are fewer than 512 bytes, ``CodecError/Code/corrupt`` if they
+    /// - Throws: ``CodecErrorCode/truncated`` if there are fewer than 512 bytes, ``CodecErrorCode/corrupt`` if they
     ///   are not a tar header.
     public init(_ block: UnsafeRawBufferPointer) throws(CodecError) {
         guard block.count >= Self.blockSize else { throw CodecError(.truncated, "truncated tar header") }

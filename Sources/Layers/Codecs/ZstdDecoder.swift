@@ -1,3 +1,4 @@
+import Base
 import CZstd
 
 /// A decoder of Zstandard frames on libzstd. Skippable frames are skipped.

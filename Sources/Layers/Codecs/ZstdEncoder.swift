@@ -1,3 +1,4 @@
+public import Base
 import CZstd
 
 /// An encoder of zstd frames.

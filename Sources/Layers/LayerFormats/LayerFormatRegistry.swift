@@ -1,3 +1,5 @@
+public import Base
+
 /// The formats that layers can be streamed in, in the order in which they are asked.
 public struct LayerFormatRegistry: Sendable {
     /// Every format that the node reads. A layer with a table of contents of its own needs no index of an artifact.
@@ -31,5 +33,16 @@ public struct LayerFormatRegistry: Sendable {
                 .unverified, "layer \(layer.digest): no annotation or artifact says that it is one of \(names)")
         }
         return format.opener(for: layer, options: options)
+    }
+}
+
+extension LayerFormatRegistry: Hashable {
+    /// Formats are equal when their names are.
+    public static func == (left: LayerFormatRegistry, right: LayerFormatRegistry) -> Bool {
+        left.formats.map(\.name) == right.formats.map(\.name)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(formats.map(\.name))
     }
 }

@@ -72,9 +72,11 @@ struct ChunkTableHeader {
         var blobEnd: UInt64 = 0
         var next = 0
         for index in 0..<extentCount {
-            let extent = try checkExtent(index, after: blobEnd, firstChunk: next, table, limits)
+            let extent = try checkExtent(index, after: blobEnd, firstChunk: next, in: table, limits: limits)
             blobEnd = extent.blobEnd
-            try checkChunks(extent.chunks, in: index, decodedLength: extent.decodedLength, &content, table, limits)
+            try checkChunks(
+                extent.chunks, in: index, decodedLength: extent.decodedLength, content: &content, table: table,
+                limits: limits)
             next = extent.chunks.upperBound
         }
         guard EROFS.blocks(content) * UInt64(EROFS.blockSize) == contentSize else {
@@ -83,7 +85,7 @@ struct ChunkTableHeader {
     }
 
     private func checkExtent(
-        _ index: Int, after blobEnd: UInt64, firstChunk: Int, _ table: IndexBytes, _ limits: IndexLimits
+        _ index: Int, after blobEnd: UInt64, firstChunk: Int, in table: IndexBytes, limits: IndexLimits
     ) throws(LayerIndexError) -> (blobEnd: UInt64, chunks: Range<Int>, decodedLength: UInt64) {
         let record = Layout.headerSize + index * Layout.extentSize
         let offset = try table.load(UInt64.self, at: record)
@@ -95,7 +97,7 @@ struct ChunkTableHeader {
         guard let codec = ExtentCodec(rawValue: try table.load(UInt8.self, at: record + 20)) else {
             throw Self.corrupt("an unknown codec")
         }
-        try checkRestart(record, codec, table)
+        try checkRestart(record, of: codec, in: table)
         guard offset >= blobEnd, offset <= blobSize, count <= blobSize - offset, count <= limits.extentLength,
             count > 0 || extentCount == 1 && decodedLength == 0
         else {
@@ -108,7 +110,7 @@ struct ChunkTableHeader {
     }
 
     private func checkRestart(
-        _ record: Int, _ codec: ExtentCodec, _ table: IndexBytes
+        _ record: Int, of codec: ExtentCodec, in table: IndexBytes
     ) throws(LayerIndexError) {
         let bitCount = try table.load(UInt8.self, at: record + 21)
         let bits = try table.load(UInt8.self, at: record + 22)
@@ -131,8 +133,8 @@ struct ChunkTableHeader {
     }
 
     private func checkChunks(
-        _ chunks: Range<Int>, in extent: Int, decodedLength: UInt64, _ content: inout UInt64, _ table: IndexBytes,
-        _ limits: IndexLimits
+        _ chunks: Range<Int>, in extent: Int, decodedLength: UInt64, content: inout UInt64, table: IndexBytes,
+        limits: IndexLimits
     ) throws(LayerIndexError) {
         var decoded: UInt64 = 0
         for index in chunks {

@@ -1,3 +1,5 @@
+public import Base
+
 /// Splits an archive's path into names like Go's `path.Clean("/" + name)`, which the producers of layers use. Empty
 /// names and `.` vanish; `..` goes up and stops at the root.
 public struct EntryPath {

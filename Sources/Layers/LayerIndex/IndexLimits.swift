@@ -1,4 +1,4 @@
-/// The size limits of a layer or chain. Anything larger is refused with ``LayerIndexError/Code/limit`` before memory is
+/// The size limits of a layer or chain. Anything larger is refused with ``LayerIndexErrorCode/limit`` before memory is
 /// allocated for it.
 public struct IndexLimits: Sendable, Equatable {
     /// Names in a layer or in a merged chain, including implied parent directories.

@@ -1,11 +1,11 @@
-import Base
+public import Base
 
 extension LayerIndexBuilder {
     /// Returns the index.
     ///
     /// Files are ordered in the content space by the position of their first bytes in the blob, each from a 4 KiB
     /// boundary. So one pass over the blob fills the content space from front to back. A layer whose files are
-    /// interleaved in the blob is refused (``LayerIndexError/Code/unordered``).
+    /// interleaved in the blob is refused (``LayerIndexErrorCode/unordered``).
     public consuming func finish() throws(LayerIndexError) -> LayerIndexBytes {
         markDead()
         try resolveHardLinks()

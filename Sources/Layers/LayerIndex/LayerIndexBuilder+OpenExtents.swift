@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 /// Extents for formats that specify only the start of each: an extent ends where the next one starts.
 extension LayerIndexBuilder {

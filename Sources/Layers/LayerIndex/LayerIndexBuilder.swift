@@ -183,7 +183,7 @@ public struct LayerIndexBuilder: ~Copyable {
             let node = try arena.append(parent: parent, name: name)
             arena.nodes[Int(old)].flags.insert(.dead)
             arena.nodes[Int(node)].flags.formUnion(existing.flags.intersection(.opaque))
-            table.replace(tag, old, with: node)
+            table.replace(tag, at: old, with: node)
             trail.removeAll(keepingCapacity: true)
             return node
         }
@@ -234,7 +234,7 @@ public struct LayerIndexBuilder: ~Copyable {
         arena.nodes[node].modifiedNanoseconds = attributes.modifiedNanoseconds
         switch kind {
         case .regular:
-            try setContent(node, size: attributes.size, entry.pieces)
+            try setContent(node, size: attributes.size, to: entry.pieces)
         case .symlink:
             guard !entry.linkTarget.isEmpty, !entry.linkTarget.contains(0) else {
                 throw LayerIndexError(.invalidEntry, "a symbolic link with an empty target or a NUL byte")
@@ -283,7 +283,7 @@ public struct LayerIndexBuilder: ~Copyable {
     }
 
     private mutating func setContent(
-        _ node: Int, size: UInt64, _ content: [ContentPiece]
+        _ node: Int, size: UInt64, to content: [ContentPiece]
     ) throws(LayerIndexError) {
         var end: UInt64 = 0
         let first = pieces.count

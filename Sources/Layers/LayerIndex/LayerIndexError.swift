@@ -1,33 +1,24 @@
 public import Base
 
 /// An error in a layer's description, or in the bytes of an index.
-public struct LayerIndexError: ModuleError {
-    public enum Code: Hashable, Sendable {
-        /// An invalid path: a NUL byte, an overlong name, a whiteout without a name.
-        case invalidPath
-        /// An entry below something other than a directory.
-        case notADirectory
-        /// An inconsistent entry: pieces that do not cover the file, an impossible time or device number.
-        case invalidEntry
-        /// A hard link to a missing file, to a directory, or in a cycle.
-        case badHardLink
-        /// Content that one pass cannot stream: an extent's chunks are not adjacent, or chunks overlap.
-        case unordered
-        /// Larger than the limits or the format allow.
-        case limit
-        /// An index of another writer or version.
-        case foreign
-        /// The bytes of an index contradict themselves or their checksum.
-        case corrupt
-    }
+public typealias LayerIndexError = Failure<LayerIndexErrorCode>
 
-    public let code: Code
-    public let message: String
-    public let cause: (any Error)?
-
-    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
-        self.code = code
-        self.message = message
-        self.cause = cause
-    }
+/// The kinds of ``LayerIndexError``.
+public enum LayerIndexErrorCode: Hashable, Sendable {
+    /// An invalid path: a NUL byte, an overlong name, a whiteout without a name.
+    case invalidPath
+    /// An entry below something other than a directory.
+    case notADirectory
+    /// An inconsistent entry: pieces that do not cover the file, an impossible time or device number.
+    case invalidEntry
+    /// A hard link to a missing file, to a directory, or in a cycle.
+    case badHardLink
+    /// Content that one pass cannot stream: an extent's chunks are not adjacent, or chunks overlap.
+    case unordered
+    /// Larger than the limits or the format allow.
+    case limit
+    /// An index of another writer or version.
+    case foreign
+    /// The bytes of an index contradict themselves or their checksum.
+    case corrupt
 }

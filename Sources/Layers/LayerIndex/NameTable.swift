@@ -45,7 +45,7 @@ struct NameTable {
     }
 
     /// Replaces `old` with `new`.
-    mutating func replace(_ tag: UInt32, _ old: UInt32, with new: UInt32) {
+    mutating func replace(_ tag: UInt32, at old: UInt32, with new: UInt32) {
         let mask = slots.count - 1
         var position = Int(tag) & mask
         while slots[position].node != Self.free {

@@ -1,3 +1,5 @@
+import Base
+
 /// The tree under construction: flat arrays, without an object or string for each node.
 ///
 /// A node is a *name*: a hard link is a separate node that points to its target. Node 0 is the root, and a node comes

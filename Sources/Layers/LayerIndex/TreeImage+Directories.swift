@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 extension TreeImage {
     /// One block of a directory's entries: the records, then the names.

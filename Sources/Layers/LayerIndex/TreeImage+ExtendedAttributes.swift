@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 extension TreeImage {
     /// Runs `body` with each stored attribute, until it returns `false`.

@@ -1,3 +1,5 @@
+public import Base
+
 extension TreeImage {
     /// Reads the whole tree and checks the properties that no single call can see: every directory has one parent and
     /// appears once, names ascend, `.` and `..` are present and correct, entries and inodes agree on kinds, link counts

@@ -5,7 +5,7 @@ public import Linux
 ///
 /// Inodes have their EROFS numbers, which are stable for the same image. Nothing is parsed ahead or cached: every call
 /// reads the image's bytes, checks each offset that it follows, and allocates nothing. Arbitrary bytes are safe:
-/// invalid ones throw ``LayerIndexError/Code/corrupt``, and the size of the directory or attribute list bounds the work
+/// invalid ones throw ``LayerIndexErrorCode/corrupt``, and the size of the directory or attribute list bounds the work
 /// of one call. A caller that walks the whole tree must bound the depth: a hostile image can contain itself.
 public final class TreeImage: Sendable {
     let image: IndexBytes

@@ -117,20 +117,20 @@ struct TreeMerge {
                 end += 1
             }
             start = end
-            try add(top.name, found, to: directory)
+            try add(top.name, from: found, to: directory)
         }
     }
 
     /// Adds the layers' entries called `name`, upper first, to `directory`.
     private mutating func add(
-        _ name: UnsafeRawBufferPointer, _ found: [Source], to directory: Pending
+        _ name: UnsafeRawBufferPointer, from found: [Source], to directory: Pending
     ) throws(LayerIndexError) {
         let top = found[0]
         let attributes = try layers[top.layer].attributes(top.inode)
         guard !attributes.isWhiteout else { return }
         let node = try arena.append(parent: directory.node, name: name)
         guard attributes.kind == .directory else {
-            return try addFile(node, top, attributes)
+            return try addFile(node, from: top, attributes: attributes)
         }
         try addDirectory(node, of: found[...], depth: directory.depth + 1)
     }
@@ -145,7 +145,7 @@ struct TreeMerge {
             let tree = layers[source.layer]
             let attributes = try tree.attributes(source.inode)
             guard attributes.kind == .directory else { break }
-            if sources.count == start { try fill(node, source, attributes) }
+            if sources.count == start { try fill(node, from: source, attributes: attributes) }
             sources.append(source)
             if try isOpaque(source) { break }
         }
@@ -160,7 +160,7 @@ struct TreeMerge {
     }
 
     private mutating func addFile(
-        _ node: UInt32, _ source: Source, _ attributes: NodeAttributes
+        _ node: UInt32, from source: Source, attributes: NodeAttributes
     ) throws(LayerIndexError) {
         let index = Int(node)
         let tree = layers[source.layer]
@@ -174,7 +174,7 @@ struct TreeMerge {
             }
             linked[key] = node
         }
-        try fill(node, source, attributes)
+        try fill(node, from: source, attributes: attributes)
         switch attributes.kind {
         case .regular:
             guard let content = try tree.content(source.inode) else { return }
@@ -197,7 +197,7 @@ struct TreeMerge {
 
     /// Copies attributes and extended attributes, except overlayfs's own.
     private mutating func fill(
-        _ node: UInt32, _ source: Source, _ attributes: NodeAttributes
+        _ node: UInt32, from source: Source, attributes: NodeAttributes
     ) throws(LayerIndexError) {
         let index = Int(node)
         arena.nodes[index].mode = attributes.mode

@@ -10,7 +10,7 @@ extension TreeWriter {
             let buffer = ImageBuffer(bytes: bytes)
             arena.bytes.withUnsafeBytes { names in
                 for index in arena.nodes.indices where slots[index] != 0 {
-                    write(UInt32(index), names, to: buffer)
+                    write(UInt32(index), names: names, to: buffer)
                 }
             }
             writeDevices(addresses, to: buffer)
@@ -19,7 +19,7 @@ extension TreeWriter {
         return image
     }
 
-    private func write(_ index: UInt32, _ names: UnsafeRawBufferPointer, to buffer: ImageBuffer) {
+    private func write(_ index: UInt32, names: UnsafeRawBufferPointer, to buffer: ImageBuffer) {
         let node = arena.nodes[Int(index)]
         let start = Int(slots[Int(index)]) * EROFS.nodeUnit
         let header = headerSize(node)
@@ -42,7 +42,7 @@ extension TreeWriter {
             layout = inline ? EROFS.Layout.inline : EROFS.Layout.plain
             if !inline || node.size >= UInt64(EROFS.blockSize) { detail = UInt32(dataStart) + first }
             if node.kind == .directory {
-                writeDirectory(index, first: first, tail: inline ? start + header : nil, names, to: buffer)
+                writeDirectory(index, first: first, tail: inline ? start + header : nil, names: names, to: buffer)
             } else {
                 let target = Int(node.payload)..<Int(node.payload) + Int(node.size)
                 let place = inline ? start + header : (dataStart + Int(first)) * EROFS.blockSize
@@ -88,7 +88,7 @@ extension TreeWriter {
 
     /// Writes a directory's entries: full blocks from `first`, and the rest at `tail` if there is one.
     private func writeDirectory(
-        _ index: UInt32, first: UInt32, tail: Int?, _ names: UnsafeRawBufferPointer, to buffer: ImageBuffer
+        _ index: UInt32, first: UInt32, tail: Int?, names: UnsafeRawBufferPointer, to buffer: ImageBuffer
     ) {
         let range = childRange(index)
         var block = dataStart + Int(first)

@@ -1,3 +1,5 @@
+import Base
+
 extension TreeWriter {
     /// The position of the next inode. An inode may start on any 32-byte boundary, but its inline data must not cross a
     /// block (Linux fs/erofs/inode.c and data.c, "inline data cross block boundary"); we keep the inode with it.

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import Glibc
 public import LazyFileSystem
 import Linux

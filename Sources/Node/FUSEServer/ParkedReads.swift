@@ -42,7 +42,7 @@ public struct ParkedReads<Read> {
     }
 
     /// Lets `read` wait, for the first time or again.
-    public mutating func wait(_ id: UInt64, _ read: Read, attempt: Int) -> Admission {
+    public mutating func wait(_ id: UInt64, for read: Read, attempt: Int) -> Admission {
         guard let entry = entries[id], !stopping else { return .stopping }
         entries[id] = Entry(read: read, attempt: attempt, demand: nil, interrupted: entry.interrupted)
         return .waiting
@@ -50,7 +50,7 @@ public struct ParkedReads<Read> {
 
     /// Records the demand that the read waits for.
     /// - Returns: false if it no longer waits for this attempt: cancel the demand.
-    public mutating func demanded(_ id: UInt64, _ demand: DemandID, attempt: Int) -> Bool {
+    public mutating func demanded(_ id: UInt64, as demand: DemandID, attempt: Int) -> Bool {
         guard let entry = entries[id], entry.read != nil, entry.attempt == attempt else { return false }
         entries[id]?.demand = demand
         return true

@@ -71,7 +71,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
     /// Appends an entry to the listing in `buffer`.
     /// - Returns: the size of the entry in bytes; if it exceeds `buffer`, nothing was written.
     borrowing func add(
-        _ name: UnsafePointer<CChar>, _ attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
+        _ name: UnsafePointer<CChar>, attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
         withUnsafePointer(to: attributes) {
             fuse_add_direntry(
@@ -82,7 +82,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
 
     /// Appends an entry with attributes, otherwise like ``add(_:_:next:to:)``.
     borrowing func add(
-        _ name: UnsafePointer<CChar>, _ entry: fuse_entry_param, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
+        _ name: UnsafePointer<CChar>, entry: fuse_entry_param, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
         withUnsafePointer(to: entry) {
             fuse_add_direntry_plus(

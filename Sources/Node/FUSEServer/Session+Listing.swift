@@ -6,17 +6,17 @@ import SystemPackage
 
 /// Directories and lists of extended attributes.
 extension Session {
-    func readdir(_ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t) {
-        list(token, node, size: size, offset: offset) { token, name, entry, buffer in
+    func readdir(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
+        list(token, node: node, size: size, offset: offset) { token, name, entry, buffer in
             var attributes = stat()
             attributes.st_ino = ino_t(entry.node.rawValue)
             attributes.st_mode = mode_t(entry.type) << 12
-            return token.add(name, attributes, next: entry.next, to: buffer)
+            return token.add(name, attributes: attributes, next: entry.next, to: buffer)
         }
     }
 
-    func readdirplus(_ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t) {
-        list(token, node, size: size, offset: offset) { token, name, entry, buffer in
+    func readdirplus(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
+        list(token, node: node, size: size, offset: offset) { token, name, entry, buffer in
             // The kernel knows `.` and `..`, and looks up entries without a node itself.
             let isDots = entry.name.elementsEqual(".".utf8) || entry.name.elementsEqual("..".utf8)
             let result: fuse_entry_param
@@ -28,13 +28,13 @@ extension Session {
                 bare.attr.st_mode = mode_t(entry.type) << 12
                 result = bare
             }
-            return token.add(name, result, next: entry.next, to: buffer)
+            return token.add(name, entry: result, next: entry.next, to: buffer)
         }
     }
 
     /// Fills a buffer with as many entries as fit. `append` returns the size of an entry, whether it fit or not.
     private func list(
-        _ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t,
+        _ token: consuming RequestToken, node: fuse_ino_t, size: Int, offset: off_t,
         _ append: (
             borrowing RequestToken, UnsafePointer<CChar>, ListedNode, UnsafeMutableRawBufferPointer
         ) -> Int
@@ -64,7 +64,7 @@ extension Session {
     }
 
     func getxattr(
-        _ token: consuming RequestToken, _ node: fuse_ino_t, _ name: UnsafePointer<CChar>, size: Int
+        _ token: consuming RequestToken, of node: fuse_ino_t, name: UnsafePointer<CChar>, size: Int
     ) {
         statistics.extendedAttributes.add()
         let pooled = buffers.take()
@@ -72,29 +72,29 @@ extension Session {
         let buffer = pooled.prefix(size)
         do {
             let name = UnsafeRawBufferPointer(start: name, count: strlen(name))
-            guard let count = try fileSystem.extendedAttribute(NodeID(rawValue: node), name, into: buffer) else {
+            guard let count = try fileSystem.extendedAttribute(NodeID(rawValue: node), named: name, into: buffer) else {
                 return token.fail(.noData)
             }
-            answer(token, buffer, count, size: size)
+            answer(token, with: buffer, count: count, size: size)
         } catch {
             fail(token, error)
         }
     }
 
-    func listxattr(_ token: consuming RequestToken, _ node: fuse_ino_t, size: Int) {
+    func listxattr(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int) {
         statistics.extendedAttributes.add()
         let pooled = buffers.take()
         let buffer = pooled.prefix(size)
         do {
             let count = try fileSystem.extendedAttributeNames(NodeID(rawValue: node), into: buffer)
-            answer(token, buffer, count, size: size)
+            answer(token, with: buffer, count: count, size: size)
         } catch {
             fail(token, error)
         }
     }
 
     private func answer(
-        _ token: consuming RequestToken, _ buffer: UnsafeMutableRawBufferPointer, _ count: Int, size: Int
+        _ token: consuming RequestToken, with buffer: UnsafeMutableRawBufferPointer, count: Int, size: Int
     ) {
         if size == 0 {
             token.reply(attributeLength: count)

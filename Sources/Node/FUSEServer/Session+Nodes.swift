@@ -9,7 +9,7 @@ extension Session {
     /// The time for which the kernel may cache answers, in seconds. Nothing changes, so it is unlimited.
     static let forever = 4_294_967_296.0
 
-    func lookup(_ token: consuming RequestToken, _ parent: fuse_ino_t, _ name: UnsafePointer<CChar>) {
+    func lookup(_ token: consuming RequestToken, in parent: fuse_ino_t, name: UnsafePointer<CChar>) {
         statistics.lookups.add()
         let bytes = UnsafeRawBufferPointer(start: name, count: strlen(name))
         do {

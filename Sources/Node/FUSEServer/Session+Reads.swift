@@ -10,7 +10,7 @@ extension Session {
     /// The number of attempts to get a read's chunks. Chunks may be evicted between their arrival and the read.
     private static let attempts = 4
 
-    func read(_ token: consuming RequestToken, _ node: fuse_ino_t, size: Int, offset: off_t) {
+    func read(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
         statistics.reads.add()
         guard offset >= 0, size >= 0 else { return token.fail(.invalidArgument) }
         let buffer = buffers.take()
@@ -44,27 +44,27 @@ extension Session {
 
     /// Lets a read wait, and demands its missing chunks.
     private func wait(_ id: UInt64, _ read: ParkedRead) {
-        guard parked.withLock({ $0.wait(id, read, attempt: read.attempt) }) == .waiting else {
-            return answer(id, read) { $0.fail(.ioError) }
+        guard parked.withLock({ $0.wait(id, for: read, attempt: read.attempt) }) == .waiting else {
+            return answer(id, of: read) { $0.fail(.ioError) }
         }
         // From here on any thread may answer the read at any moment.
         let attempt = read.attempt
         let demand = fileSystem.demand(read.miss) { outcome in
-            self.completed(id, attempt: attempt, outcome)
+            self.completed(id, attempt: attempt, with: outcome)
         }
-        if !parked.withLock({ $0.demanded(id, demand, attempt: attempt) }) { fileSystem.cancel(demand) }
+        if !parked.withLock({ $0.demanded(id, as: demand, attempt: attempt) }) { fileSystem.cancel(demand) }
     }
 
     /// Runs on the thread that delivered the chunks: reads again and answers, or waits once more.
-    private func completed(_ id: UInt64, attempt: Int, _ outcome: ChunkOutcome) {
+    private func completed(_ id: UInt64, attempt: Int, with outcome: ChunkOutcome) {
         guard let read = parked.withLock({ $0.complete(id, attempt: attempt) }) else { return }
         switch outcome {
         case .available:
             retry(id, read)
         case .cancelled:
-            refuse(id, read, LazyFileSystemError(.unavailable, "the transfer of its chunks was cancelled"))
+            refuse(id, of: read, with: LazyFileSystemError(.unavailable, "the transfer of its chunks was cancelled"))
         case .failed(let reason):
-            refuse(id, read, LazyFileSystemError(.unavailable, reason))
+            refuse(id, of: read, with: LazyFileSystemError(.unavailable, reason))
         }
     }
 
@@ -74,14 +74,15 @@ extension Session {
         switch fileSystem.read(read.node, at: read.offset, into: target, after: read.miss) {
         case .bytes(let count):
             statistics.readBytes.add(UInt64(count))
-            answer(id, read) { $0.reply(UnsafeRawBufferPointer(rebasing: target[..<count])) }
+            answer(id, of: read) { $0.reply(UnsafeRawBufferPointer(rebasing: target[..<count])) }
         case .failed(let error):
-            refuse(id, read, error)
+            refuse(id, of: read, with: error)
         case .missing(let miss):
             _ = consume buffer
             guard read.attempt < Self.attempts, let token = read.takeToken() else {
                 return refuse(
-                    id, read, LazyFileSystemError(.unavailable, "\(miss) arrived and were evicted again, repeatedly"))
+                    id, of: read,
+                    with: LazyFileSystemError(.unavailable, "\(miss) arrived and were evicted again, repeatedly"))
             }
             wait(
                 id,
@@ -116,7 +117,7 @@ extension Session {
             for (id, read) in reads where Self.dies(read.reader) {
                 guard let (read, demand) = parked.withLock({ $0.take(id) }) else { continue }
                 statistics.interrupted.add()
-                answer(id, read) { $0.fail(.interrupted) }
+                answer(id, of: read) { $0.fail(.interrupted) }
                 if let demand { fileSystem.cancel(demand) }
             }
             _ = pause.waitUntil(timeout: Self.watchInterval) { _ -> Bool? in nil }
@@ -128,12 +129,12 @@ extension Session {
         return ThreadSignals(thread: reader)?.areFatal ?? true
     }
 
-    private func refuse(_ id: UInt64, _ read: ParkedRead, _ error: LazyFileSystemError) {
-        answer(id, read) { token in fail(token, error) }
+    private func refuse(_ id: UInt64, of read: ParkedRead, with error: LazyFileSystemError) {
+        answer(id, of: read) { token in fail(token, error) }
     }
 
     /// Answers a read that this thread has taken, and closes it.
-    private func answer(_ id: UInt64, _ read: ParkedRead, _ reply: (consuming RequestToken) -> Void) {
+    private func answer(_ id: UInt64, of read: ParkedRead, _ reply: (consuming RequestToken) -> Void) {
         if let token = read.takeToken() { reply(token) }
         parked.withLockBroadcasting { $0.close(id) }
     }
@@ -142,7 +143,7 @@ extension Session {
     /// - Returns: true if none is left.
     func stopParking(timeout: UInt64) -> Bool {
         for (id, read, demand) in parked.withLock({ $0.stop() }) {
-            answer(id, read) { $0.fail(.ioError) }
+            answer(id, of: read) { $0.fail(.ioError) }
             if let demand { fileSystem.cancel(demand) }
         }
         return parked.waitUntil(timeout: timeout) { $0.count == 0 ? true : nil } ?? false

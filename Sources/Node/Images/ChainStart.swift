@@ -40,7 +40,7 @@ struct ChainStart: Sendable {
 
     private func predict(_ chain: MountedChain) {
         let subject = PredictionSubject(layers: chain.layers) { [store] in try store.openTree(ofChain: chain.id) }
-        predictor?.follow(.chain(chain.id), subject, touches: chain.touches, engine: engine)
+        predictor?.follow(.chain(chain.id), subject: subject, touches: chain.touches, engine: engine)
     }
 
     /// Passes on the command of the image of `chain`, for the prediction.

@@ -6,8 +6,6 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case badLabel = "bad_label"
         /// The layer below is not streamed; one merged tree can only be the lower end of a stack.
         case parentNotRemote = "parent_not_remote"
-        /// Streaming is switched off, for all or for this registry.
-        case disabled
         /// Nothing in the layer, its annotations or the registry makes it streamable.
         case notStreamable = "not_streamable"
         /// The layer's index is malformed or does not match the layer.

@@ -46,7 +46,7 @@ struct ImageDocuments: Sendable {
         guard let digest = request.manifestDigest else {
             return (try await registry.resolve(reference, platform: .current).manifest, false)
         }
-        if let bytes = await pulled(digest, request.namespace, maximumSize: ManifestDocument.maximumSize),
+        if let bytes = await pulled(digest, in: request.namespace, maximumSize: ManifestDocument.maximumSize),
             case .image(let manifest)? = try? ManifestDocument(bytes: bytes, digest: digest, contentType: nil)
         {
             return (manifest, true)
@@ -56,7 +56,7 @@ struct ImageDocuments: Sendable {
 
     /// Returns the configuration, if containerd has it.
     func pulledConfiguration(_ descriptor: Descriptor, namespace: String?) async -> ImageConfiguration? {
-        let bytes = await pulled(descriptor.digest, namespace, maximumSize: RegistryClient.maximumConfigSize)
+        let bytes = await pulled(descriptor.digest, in: namespace, maximumSize: RegistryClient.maximumConfigSize)
         return bytes.flatMap { try? ImageConfiguration(bytes: $0) }
     }
 
@@ -68,7 +68,7 @@ struct ImageDocuments: Sendable {
         return bytes.flatMap { try? ImageConfiguration(bytes: $0) }
     }
 
-    private func pulled(_ digest: Digest, _ namespace: String?, maximumSize: Int) async -> [UInt8]? {
+    private func pulled(_ digest: Digest, in namespace: String?, maximumSize: Int) async -> [UInt8]? {
         guard let containerd, let namespace else { return nil }
         return try? await containerd.blob(digest, namespace: namespace, maximumSize: maximumSize)
     }

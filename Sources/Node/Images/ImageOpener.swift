@@ -39,7 +39,7 @@ struct ImageOpener: Sendable {
     /// Opens the image that `request` names. `opened` gets the result as soon as the layers are ready; the call
     /// returns once the start of the container is known, too.
     func open(
-        _ reference: ImageReference, _ request: RemoteLayerRequest,
+        _ reference: ImageReference, for request: RemoteLayerRequest,
         into opened: OneShot<Result<OpenedImage, FallbackReason>>
     ) async {
         let (stream, arrivals) = AsyncStream.makeStream(of: Arrival.self)
@@ -80,7 +80,7 @@ struct ImageOpener: Sendable {
             if case .hint(let digest, let source) = action {
                 guard let layer = run.contents.layers[digest] else { continue }
                 let contents = run.contents
-                hints.addTask { await parts.streaming.hint(layer, source, contents) }
+                hints.addTask { await parts.streaming.hint(layer, source: source, of: contents) }
             } else {
                 perform(action, of: &run, in: &group)
             }
@@ -134,12 +134,12 @@ struct ImageOpener: Sendable {
             guard let pack = run.contents.pack else { return }
             run.contents.pack = nil
             if !digests.isEmpty { parts.streaming.replay(pack, into: digests.compactMap { run.contents.layers[$0] }) }
-        case .open(let digest, let source): open(digest, source, of: run, in: &group)
+        case .open(let digest, let source): open(digest, from: source, of: run, in: &group)
         case .attach(let digest):
             guard let layer = run.contents.layers[digest] else { return }
             let tail = run.contents.tails.removeValue(forKey: digest)
             task {
-                await parts.streaming.attach(layer, in: repository, tail)
+                await parts.streaming.attach(layer, in: repository, tail: tail)
                 return Arrival(event: .attached(digest))
             }
         case .hint: break
@@ -173,7 +173,7 @@ struct ImageOpener: Sendable {
     }
 
     private func open(
-        _ digest: Digest, _ source: ImageOpening.LayerSource, of run: Run, in group: inout DiscardingTaskGroup
+        _ digest: Digest, from source: ImageOpening.LayerSource, of run: Run, in group: inout DiscardingTaskGroup
     ) {
         guard let layer = run.image?.layers.first(where: { $0.digest == digest }) else { return }
         let (reference, contents, arrivals) = (run.reference, run.contents, run.arrivals)

@@ -19,6 +19,7 @@ extension ImageOpening {
 
     /// The options that the plan depends on.
     package struct Options: Sendable, Hashable {
+        package var formats = LayerFormatRegistry.standard
         package var usesArtifacts = true
         package var replaysProfiles = true
         package var predicts = true
@@ -131,9 +132,4 @@ extension ImageOpening {
         case streamed(Digest)
         case declined(Digest, FallbackReason)
     }
-}
-
-extension LayerDescription {
-    /// True if the annotations promise that the blob can be streamed without an artifact.
-    var isStreamableAsIs: Bool { LayerFormatRegistry.standard.format(of: self) != nil }
 }

@@ -245,14 +245,19 @@ package struct ImageOpening: Sendable, Hashable {
         finishIfComplete()
     }
 
+    /// Returns whether the annotations promise that the blob can be streamed without an artifact.
+    private func isStreamableAsIs(_ layer: LayerDescription) -> Bool {
+        options.formats.format(of: layer) != nil
+    }
+
     /// True if nothing says, before the manifest is here, that the image does without an artifact.
     private var mayNeedArtifactEarly: Bool {
-        options.usesArtifacts && request.manifest != nil && !request.layer.isStreamableAsIs
+        options.usesArtifacts && request.manifest != nil && !isStreamableAsIs(request.layer)
     }
 
     /// True if a layer of the image is not streamable as it is; `nil` until the manifest is here.
     private var mayUseArtifact: Bool? {
-        image.map { image in image.manifest != nil && image.layers.contains { !$0.isStreamableAsIs } }
+        image.map { image in image.manifest != nil && image.layers.contains { !isStreamableAsIs($0) } }
     }
 
     private mutating func lookUpArtifact() {
@@ -315,7 +320,7 @@ package struct ImageOpening: Sendable, Hashable {
             case .refused(let reason): decline(digest, reason)
             case .missing:
                 guard let layer = image.layers.first(where: { $0.digest == digest }) else { return }
-                if layer.isStreamableAsIs {
+                if isStreamableAsIs(layer) {
                     open(digest, .blob)
                 } else {
                     layers[digest] = .awaitingArtifact
@@ -421,7 +426,7 @@ package struct ImageOpening: Sendable, Hashable {
             guard case .done(let found) = artifact else { return }
             // A layer without an index is pulled, and all above it.
             guard let found,
-                image.layers.allSatisfy({ layer in layer.isStreamableAsIs || found.layer(layer.digest) != nil })
+                image.layers.allSatisfy({ layer in isStreamableAsIs(layer) || found.layer(layer.digest) != nil })
             else {
                 beginning = .nothing
                 return

@@ -1,7 +1,10 @@
 public import Artifacts
+public import LayerFormats
 
 /// The options of image opening and mounting.
 public struct ImageOptions: Sendable {
+    /// The formats that layers may be in.
+    public var formats = LayerFormatRegistry.standard
     /// Streams layers whose manifest names no digest of the table of contents.
     public var allowsUnverifiedTOC = false
     /// Prefetches the chunks that the image's author marked, as soon as the image is open.

@@ -48,7 +48,7 @@ public struct ImageParts: Sendable {
         self.logger = logger
     }
 
-    /// Returns the node's images over these
+    /// Returns the node's images over these parts.
     public func images(_ options: ImageOptions) -> StreamedImages {
         let building = AsyncSemaphore(1)
         let profileRecords = ProfileRecords(state)
@@ -84,7 +84,8 @@ public struct ImageParts: Sendable {
                     finder: ArtifactFinder(registry: registry, keys: options.artifactKeys, logger: logger)),
                 layers: LayerFetcher(
                     registry: registry, store: store, workers: workers, building: building,
-                    allowsUnverifiedTOC: options.allowsUnverifiedTOC, isAudited: options.auditsArtifacts),
+                    formats: options.formats, allowsUnverifiedTOC: options.allowsUnverifiedTOC,
+                    isAudited: options.auditsArtifacts),
                 profiles: profiles, streaming: LayerStreaming(engine: engine, predictor: predictor, workers: workers)),
             options: ImageOpening.Options(options, predicts: predictor != nil), lookupLimit: options.optionalLookups,
             clock: clock,
@@ -100,6 +101,7 @@ public struct ImageParts: Sendable {
 extension ImageOpening.Options {
     init(_ options: ImageOptions, predicts: Bool) {
         self.init()
+        formats = options.formats
         usesArtifacts = options.usesArtifacts
         replaysProfiles = options.profiles.replays
         self.predicts = predicts

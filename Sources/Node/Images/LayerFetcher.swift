@@ -31,6 +31,7 @@ struct LayerFetcher: Sendable {
     /// One index is built at a time: building takes several times the memory of the result, and one core limits the
     /// decoding anyway.
     let building: AsyncSemaphore
+    let formats: LayerFormatRegistry
     let allowsUnverifiedTOC: Bool
     /// True if layers whose indexes come from artifacts are audited.
     let isAudited: Bool
@@ -59,30 +60,30 @@ struct LayerFetcher: Sendable {
             return (content, nil)
         case .blob:
             let (index, tail) = try await readIndex(description, of: image)
-            return (try await install(description.digest, index), tail)
+            return (try await install(description.digest, index: index), tail)
         case .artifact(let layer, let early, let subject):
             var description = description
             description.index = LayerDescription.Index(
                 digest: layer.index.digest, diffID: layer.diffID,
                 source: (layer.copy?.digest ?? description.digest, layer.copy?.size ?? description.size),
                 windows: layer.windows?.digest)
-            let (index, tail) = try await readIndex(description, of: image, layer, early)
+            let (index, tail) = try await readIndex(description, of: image, artifact: layer, early: early)
             var origin: [UInt8]?
             if isAudited, let subject {
                 origin = try? LayerOrigin(repository: image.repository, manifest: subject).encoded()
             }
-            return (try await install(description.digest, index, origin: origin), tail)
+            return (try await install(description.digest, index: index, origin: origin), tail)
         }
     }
 
     private func install(
-        _ digest: Digest, _ index: LayerIndexBytes, origin: [UInt8]? = nil
+        _ digest: Digest, index: LayerIndexBytes, origin: [UInt8]? = nil
     ) async throws(FallbackReason) -> StoredLayer {
         do {
             return try await workers.runIfActive { [store] in
                 // A large table of contents takes several times the memory of the index.
                 defer { Sys.releaseFreedMemory() }
-                return try store.install(digest, index, origin: origin)
+                return try store.install(digest, index: index, origin: origin)
             }
         } catch {
             throw FallbackReason(.storage, "layer \(digest): \(error)")
@@ -116,15 +117,15 @@ struct LayerFetcher: Sendable {
     ///   - artifact: the layer in the image's artifact, if its index comes from there.
     ///   - early: that index, if it was fetched early.
     private func readIndex(
-        _ description: LayerDescription, of image: ImageReference, _ artifact: StreamingArtifact.Layer? = nil,
-        _ early: [UInt8]? = nil
+        _ description: LayerDescription, of image: ImageReference, artifact: StreamingArtifact.Layer? = nil,
+        early: [UInt8]? = nil
     ) async throws(FallbackReason) -> (LayerIndexBytes, BlobPart?) {
         let location = BlobLocation(repository: image.repository, digest: description.digest)
         // Boxed, so that no step copies the bytes that the opener has gathered.
         let opener: Guarded<any LayerOpener>
         do throws(LayerFormatError) {
             let options = LayerOpenOptions(allowUnverifiedTOC: allowsUnverifiedTOC)
-            opener = Guarded(try LayerFormatRegistry.standard.opener(for: description, options: options))
+            opener = Guarded(try formats.opener(for: description, options: options))
         } catch {
             throw FallbackReason(error)
         }
@@ -134,7 +135,7 @@ struct LayerFetcher: Sendable {
             switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
             case .done(let index): return (index, end)
             case .read(let request):
-                let (bytes, range, blobSize) = try await read(location, request, knownSize: description.size)
+                let (bytes, range, blobSize) = try await read(location, request: request, knownSize: description.size)
                 if case .suffix = request { end = BlobPart(bytes: bytes, range: range) }
                 try await step(opener) { (opener) throws(LayerFormatError) in
                     try opener.receive(bytes, range: range, blobSize: blobSize)
@@ -143,7 +144,8 @@ struct LayerFetcher: Sendable {
                 let bytes =
                     switch companion {
                     case .externalTOC: try await externalTOC(of: description.digest, image: image)
-                    case .index(let digest): try await index(digest, artifact, early, in: image.repository)
+                    case .index(let digest):
+                        try await index(digest, artifact: artifact, early: early, in: image.repository)
                     }
                 try await step(opener) { (opener) throws(LayerFormatError) in try opener.receiveCompanion(bytes) }
             }
@@ -168,7 +170,7 @@ struct LayerFetcher: Sendable {
     }
 
     private func read(
-        _ location: BlobLocation, _ request: BlobRequest, knownSize: UInt64
+        _ location: BlobLocation, request: BlobRequest, knownSize: UInt64
     ) async throws(FallbackReason) -> (bytes: [UInt8], range: ByteRange, blobSize: UInt64) {
         let selection: BlobSelection =
             switch request {
@@ -196,7 +198,7 @@ struct LayerFetcher: Sendable {
 
     /// Returns the index that the artifact has for the layer.
     private func index(
-        _ digest: Digest, _ artifact: StreamingArtifact.Layer?, _ early: [UInt8]?, in repository: Repository
+        _ digest: Digest, artifact: StreamingArtifact.Layer?, early: [UInt8]?, in repository: Repository
     ) async throws(FallbackReason) -> [UInt8] {
         if let early { return early }
         guard let artifact else { throw FallbackReason(.internal, "an index \(digest) without an artifact") }

@@ -14,7 +14,7 @@ struct LayerStreaming: Sendable {
     let workers: NIOThreadPool
 
     /// Attaches an opened layer, with the bytes that arrived with its index.
-    func attach(_ layer: StoredLayer, in repository: Repository, _ tail: BlobPart?) async {
+    func attach(_ layer: StoredLayer, in repository: Repository, tail: BlobPart?) async {
         engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
         guard let tail else { return }
         try? await workers.runIfActive { [engine] in engine.publish(tail.bytes, at: tail.range, of: layer) }
@@ -23,7 +23,7 @@ struct LayerStreaming: Sendable {
     /// Prefetches the chunks of the layer that the start will read, as far as `source` tells.
     ///
     /// Another layer may cover some of these files; the link has nothing else to do, and the profile is bounded.
-    func hint(_ layer: StoredLayer, _ source: ImageOpening.StartSource, _ contents: OpeningContents) async {
+    func hint(_ layer: StoredLayer, source: ImageOpening.StartSource, of contents: OpeningContents) async {
         switch source {
         case .profile:
             guard let profile = contents.profile else { return }

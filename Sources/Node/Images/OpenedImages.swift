@@ -54,7 +54,7 @@ struct OpenedImages: Sendable {
     }
 
     /// Takes note that not all layers of an image are streamed.
-    mutating func decline(_ key: Key, _ opened: Opened, at now: MonotonicTime) {
+    mutating func decline(_ key: Key, opened: Opened, at now: MonotonicTime) {
         let soon = now.advanced(by: remembersDeclinedFor)
         guard let entry = entries[key], entry.opened === opened, entry.end > soon else { return }
         entries[key]?.end = soon

@@ -45,7 +45,7 @@ final class StartRecorder: Sendable {
             guard await isQuiet(chain.touches) else { return }
             // From here on the task runs to its end. A cancelled one has been removed or replaced already.
             watching.withLock { if !Task.isCancelled { $0[chain.id] = nil } }
-            _ = try? await workers.runIfActive { [self] in finish(chain, known, replayed) }
+            _ = try? await workers.runIfActive { [self] in finish(chain, known: known, replayed: replayed) }
         }
         watching.withLock { $0.updateValue(task, forKey: chain.id)?.cancel() }
     }
@@ -76,7 +76,7 @@ final class StartRecorder: Sendable {
         }
     }
 
-    private func finish(_ chain: MountedChain, _ known: Profile?, _ replayed: [ChunkRun]) {
+    private func finish(_ chain: MountedChain, known: Profile?, replayed: [ChunkRun]) {
         let last = chain.touches.lastTouch ?? chain.time
         let duration = last >= chain.time ? last.since(chain.time) : 0
         logger.info(
@@ -99,14 +99,14 @@ final class StartRecorder: Sendable {
                     "entries": "\(profile.entries.count)", "read": "\(recorded.byteCount)",
                     "replayed_unread": "\(unread.reduce(0) { $0 &+ $1.bytes })",
                 ])
-            report(chain, recorded, known)
+            report(chain, recorded: recorded, known: known)
         } catch {
             logger.warning("failed to store a profile", metadata: ["chain": "\(chain.id)", "error": "\(error)"])
         }
     }
 
     /// Reports the first start of an image here, and any start that read other chunks than the ones before.
-    private func report(_ chain: MountedChain, _ recorded: Profile, _ known: Profile?) {
+    private func report(_ chain: MountedChain, recorded: Profile, known: Profile?) {
         guard let report = policy.report, let manifest = images.withLock({ $0[chain.id] }) else { return }
         let isFirst = reported.withLock { $0.insert(chain.id).inserted }
         let new = recorded.byteCount(missingIn: known ?? Profile(entries: []))

@@ -82,11 +82,11 @@ public final class StreamedImages: RemoteImages {
         let (opened, isNew) = images.withLock { $0.opened(key, at: clock.now) }
         if isNew {
             // Not the caller's child: a client that goes away must not undo what its next try can use.
-            Task { await opener.open(reference, request, into: opened) }
+            Task { await opener.open(reference, for: request, into: opened) }
         }
         let result = await opened.value
         let isComplete = (try? result.get()).map { $0.streamedCount == $0.layers.count } ?? false
-        if !isComplete { images.withLock { $0.decline(key, opened, at: clock.now) } }
+        if !isComplete { images.withLock { $0.decline(key, opened: opened, at: clock.now) } }
         return try result.get()
     }
 }

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import LayerIndex
 
 /// Extended attributes.
@@ -23,7 +23,7 @@ extension LazyFileSystem {
     ///
     /// - Returns: the length; `nil` when there is no such attribute.
     public func extendedAttribute(
-        _ node: NodeID, _ name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
+        _ node: NodeID, named name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int? {
         let count = try withExtendedAttribute(node, named: name) { value in
             if value.count <= buffer.count { buffer.copyMemory(from: value) }

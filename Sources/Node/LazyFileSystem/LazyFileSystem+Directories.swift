@@ -1,4 +1,4 @@
-import Base
+public import Base
 import ContentStore
 import LayerIndex
 
@@ -43,12 +43,12 @@ extension LazyFileSystem {
     private func listRoot(from cookie: UInt64, _ body: (ListedNode) -> Bool) {
         guard listDots(.root, from: cookie, body) else { return }
         if cookie < 3 {
-            guard emit("content", .content, type: directoryType, next: 3, body) else { return }
+            guard emit("content", node: .content, type: directoryType, next: 3, body) else { return }
         }
         var slot = UInt32(clamping: cookie > 3 ? cookie - 3 : 0)
         guard slot <= NodeID.maximumSlot else { return }
         while let chain = table.withLock({ $0.chain(afterSlot: slot) }) {
-            guard emit(chain.id.hex, chain.root, type: directoryType, next: 3 + UInt64(chain.slot), body) else {
+            guard emit(chain.id.hex, node: chain.root, type: directoryType, next: 3 + UInt64(chain.slot), body) else {
                 return
             }
             slot = chain.slot
@@ -62,7 +62,7 @@ extension LazyFileSystem {
         while let entry = table.withLock({ $0.content.entry(from: nid) }) {
             nid = entry.nid + 1
             let node = NodeID(rawValue: entry.nid)
-            guard emit(entry.layer.content.digest.hex, node, type: regularType, next: nid, body) else { return }
+            guard emit(entry.layer.content.digest.hex, node: node, type: regularType, next: nid, body) else { return }
         }
     }
 
@@ -71,13 +71,13 @@ extension LazyFileSystem {
 
     private func listDots(_ directory: NodeID, from cookie: UInt64, _ body: (ListedNode) -> Bool) -> Bool {
         if cookie < 1 {
-            guard emit(".", directory, type: directoryType, next: 1, body) else { return false }
+            guard emit(".", node: directory, type: directoryType, next: 1, body) else { return false }
         }
-        return cookie >= 2 || emit("..", .root, type: directoryType, next: 2, body)
+        return cookie >= 2 || emit("..", node: .root, type: directoryType, next: 2, body)
     }
 
     private func emit(
-        _ name: String, _ node: NodeID, type: UInt8, next: UInt64, _ body: (ListedNode) -> Bool
+        _ name: String, node: NodeID, type: UInt8, next: UInt64, _ body: (ListedNode) -> Bool
     ) -> Bool {
         var name = name
         return name.withUTF8 {

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import ContentStore
 import LayerIndex
 
@@ -33,7 +33,9 @@ extension LazyFileSystem {
         _ directory: NodeID, _ name: UnsafeRawBufferPointer
     ) throws(LazyFileSystemError) -> LookupResult {
         if name.elementsEqual(".".utf8) { return .found(try status(directory)) }
-        guard directory.slot == 0 else { return try lookup(in: try chain(of: directory), directory.nid, name) }
+        guard directory.slot == 0 else {
+            return try lookup(in: try chain(of: directory), directory: directory.nid, name: name)
+        }
         if name.elementsEqual("..".utf8) { return .found(try status(.root)) }
         switch directory {
         case .root:
@@ -54,7 +56,7 @@ extension LazyFileSystem {
     }
 
     private func lookup(
-        in chain: Chain, _ directory: UInt64, _ name: UnsafeRawBufferPointer
+        in chain: Chain, directory: UInt64, name: UnsafeRawBufferPointer
     ) throws(LazyFileSystemError) -> LookupResult {
         if directory == chain.tree.rootInode, name.elementsEqual("..".utf8) { return .found(try status(.root)) }
         let found: UInt64?

@@ -17,7 +17,7 @@ extension LazyFileSystem {
                     node, offset: offset, count: UInt64(buffer.count), isFirst: previous == nil)
             else { return .bytes(0) }
             let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(range.count)])
-            return read(layer, range, into: target, file: node.nid, after: previous)
+            return read(layer, range: range, into: target, file: node.nid, after: previous)
         } catch {
             return .failed(error)
         }
@@ -74,7 +74,7 @@ extension LazyFileSystem {
     }
 
     private func read(
-        _ layer: ReadLayer, _ range: ByteRange, into buffer: UnsafeMutableRawBufferPointer, file: UInt64,
+        _ layer: ReadLayer, range: ByteRange, into buffer: UnsafeMutableRawBufferPointer, file: UInt64,
         after previous: Miss?
     ) -> ReadResult {
         let content = layer.content

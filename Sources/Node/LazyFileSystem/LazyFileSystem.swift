@@ -42,7 +42,7 @@ public final class LazyFileSystem: Sendable {
     ///   - slot: a number from 1 to ``NodeID/maximumSlot``. It must survive a restart that keeps the mount, and must
     ///     not be given to another chain while the mount lasts: the kernel may hold nodes of a removed chain
     ///     indefinitely.
-    /// - Throws: ``LazyFileSystemError/Code/badSlot``, ``LazyFileSystemError/Code/layersDoNotMatch``.
+    /// - Throws: ``LazyFileSystemErrorCode/badSlot``, ``LazyFileSystemErrorCode/layersDoNotMatch``.
     public func addChain(
         _ id: Digest, tree: TreeImage, layers: [StoredLayer], slot: UInt32
     ) throws(LazyFileSystemError) {
@@ -56,13 +56,13 @@ public final class LazyFileSystem: Sendable {
         let outcome = table.withLock { table in
             Result { () throws(LazyFileSystemError) in try table.add(chain) }
         }
-        if let appeared = try outcome.get() { notify(id, appeared, appeared: true) }
+        if let appeared = try outcome.get() { notify(id, layers: appeared, appeared: true) }
     }
 
     /// Unmounts a chain. Nodes that the kernel still holds become stale; running reads end normally. Removing an
     /// unknown chain changes nothing.
     public func removeChain(_ id: Digest) {
-        if let gone = table.withLock({ $0.remove(id) }) { notify(id, gone, appeared: false) }
+        if let gone = table.withLock({ $0.remove(id) }) { notify(id, layers: gone, appeared: false) }
     }
 
     /// Returns whether the chain is mounted.
@@ -80,7 +80,7 @@ public final class LazyFileSystem: Sendable {
         observer.withLock { $0 = handler }
     }
 
-    private func notify(_ chain: Digest, _ layers: [Digest], appeared: Bool) {
+    private func notify(_ chain: Digest, layers: [Digest], appeared: Bool) {
         guard let handler = observer.withLock({ $0 }) else { return }
         handler(Change(directory: .root, name: Array(chain.hex.utf8), appeared: appeared))
         for layer in layers {

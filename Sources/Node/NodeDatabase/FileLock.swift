@@ -1,3 +1,4 @@
+import Base
 import Linux
 
 /// An exclusive lock on a file, held for the object's lifetime.

@@ -1,29 +1,20 @@
 public import Base
 
 /// An error of the node's state database.
-public struct NodeDatabaseError: ModuleError {
-    public enum Code: Hashable, Sendable {
-        /// A malformed key, label or path, or a parent that is not committed.
-        case invalidArgument
-        case notFound
-        case alreadyExists
-        /// The snapshot's state forbids the change.
-        case failedPrecondition
-        /// The database is locked by another connection.
-        case unavailable
-        /// The database or its directory is corrupt, foreign, unreadable or full.
-        case storage
-        /// Another process holds the state directory.
-        case inUse
-    }
+public typealias NodeDatabaseError = Failure<NodeDatabaseErrorCode>
 
-    public let code: Code
-    public let message: String
-    public let cause: (any Error)?
-
-    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
-        self.code = code
-        self.message = message
-        self.cause = cause
-    }
+/// The kinds of ``NodeDatabaseError``.
+public enum NodeDatabaseErrorCode: Hashable, Sendable {
+    /// A malformed key, label or path, or a parent that is not committed.
+    case invalidArgument
+    case notFound
+    case alreadyExists
+    /// The snapshot's state forbids the change.
+    case failedPrecondition
+    /// The database is locked by another connection.
+    case unavailable
+    /// The database or its directory is corrupt, foreign, unreadable or full.
+    case storage
+    /// Another process holds the state directory.
+    case inUse
 }

@@ -1,3 +1,5 @@
+public import Base
+
 /// The bounds of labels and keys, and the label that the database indexes.
 ///
 /// Every label is hostile until checked: layer annotations of an image's author and pod annotations pass containerd's
@@ -14,7 +16,7 @@ public enum SnapshotLabels {
     /// path.
     static let longestKey = 8192
 
-    /// Throws ``NodeDatabaseError/Code/invalidArgument`` for labels out of bounds.
+    /// Throws ``NodeDatabaseErrorCode/invalidArgument`` for labels out of bounds.
     public static func check(_ labels: [String: String]) throws(NodeDatabaseError) {
         guard labels.count <= mostLabels else {
             throw NodeDatabaseError(.invalidArgument, "\(labels.count) labels, at most \(mostLabels) are taken")
@@ -25,7 +27,7 @@ public enum SnapshotLabels {
         }
     }
 
-    /// Throws ``NodeDatabaseError/Code/invalidArgument`` for a key that is empty or too long.
+    /// Throws ``NodeDatabaseErrorCode/invalidArgument`` for a key that is empty or too long.
     public static func check(key: String, _ what: String = "key") throws(NodeDatabaseError) {
         guard !key.isEmpty else { throw NodeDatabaseError(.invalidArgument, "the \(what) is empty") }
         guard key.utf8.count <= longestKey else {

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import Concurrency
 import GRDB
 
@@ -90,7 +90,7 @@ extension SnapshotRecords {
                     throw NodeDatabaseError(
                         .invalidArgument, "snapshot \(key) is on \(record.parentKey) and cannot be put on \(parent)")
                 }
-                let rebased = try Self.require(database, key: parent, "parent snapshot")
+                let rebased = try Self.require(database, key: parent, as: "parent snapshot")
                 guard rebased.kind == .committed else {
                     throw NodeDatabaseError(.failedPrecondition, "parent snapshot \(parent) is not committed")
                 }

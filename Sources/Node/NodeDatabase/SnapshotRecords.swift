@@ -57,8 +57,8 @@ public struct SnapshotRecords: Sendable {
         return try Row.fetchOne(statement, arguments: [key]).map(record)
     }
 
-    /// Returns the record of `key`, or throws ``NodeDatabaseError/Code/notFound``.
-    static func require(_ database: Database, key: String, _ what: String = "snapshot") throws -> SnapshotRecord {
+    /// Returns the record of `key`, or throws ``NodeDatabaseErrorCode/notFound``.
+    static func require(_ database: Database, key: String, as what: String = "snapshot") throws -> SnapshotRecord {
         guard let record = try fetch(database, key: key) else {
             throw NodeDatabaseError(.notFound, "\(what) \(key): not found")
         }
@@ -68,7 +68,7 @@ public struct SnapshotRecords: Sendable {
     /// Returns the committed snapshot named `key`, to be a parent; `nil` for the empty name.
     static func requireParent(_ database: Database, key: String) throws -> SnapshotRecord? {
         guard !key.isEmpty else { return nil }
-        let parent = try require(database, key: key, "parent snapshot")
+        let parent = try require(database, key: key, as: "parent snapshot")
         guard parent.kind == .committed else {
             throw NodeDatabaseError(.invalidArgument, "parent snapshot \(key) is not committed")
         }

@@ -1,3 +1,4 @@
+public import Base
 import Concurrency
 import GRDB
 import Linux

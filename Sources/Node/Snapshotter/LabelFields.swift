@@ -1,3 +1,5 @@
+import Base
+
 /// The labels that an update changes.
 enum LabelFields {
     case all

@@ -53,14 +53,14 @@ package struct LinearRegex: Sendable {
         let tree = try parser.parse()
         var program: [Instruction] = []
         var nodes = 0
-        try Self.compile(tree, into: &program, &nodes)
+        try Self.compile(tree, into: &program, counting: &nodes)
         program.append(.match)
         self.program = program
     }
 
     /// `nodes` counts compiled nodes: repetitions of nothing make no instructions but take time.
     private static func compile(
-        _ node: LinearRegexNode, into program: inout [Instruction], _ nodes: inout Int
+        _ node: LinearRegexNode, into program: inout [Instruction], counting nodes: inout Int
     ) throws(ParseError) {
         nodes += 1
         guard program.count < largestProgram, nodes < 10 * largestProgram else {
@@ -71,36 +71,36 @@ package struct LinearRegex: Sendable {
         case .character(let set): program.append(.character(set))
         case .assertion(let assertion): program.append(.assertion(assertion))
         case .sequence(let parts):
-            for part in parts { try compile(part, into: &program, &nodes) }
+            for part in parts { try compile(part, into: &program, counting: &nodes) }
         case .alternatives(let parts):
             var jumps: [Int] = []
             for (index, part) in parts.enumerated() {
                 guard index < parts.count - 1 else {
-                    try compile(part, into: &program, &nodes)
+                    try compile(part, into: &program, counting: &nodes)
                     break
                 }
                 let split = program.count
                 program.append(.match)
-                try compile(part, into: &program, &nodes)
+                try compile(part, into: &program, counting: &nodes)
                 jumps.append(program.count)
                 program.append(.match)
                 program[split] = .split(split + 1, program.count)
             }
             for jump in jumps { program[jump] = .jump(program.count) }
         case .repeated(let node, let least, let most):
-            for _ in 0..<least { try compile(node, into: &program, &nodes) }
+            for _ in 0..<least { try compile(node, into: &program, counting: &nodes) }
             if let most {
                 var splits: [Int] = []
                 for _ in least..<max(least, most) {
                     splits.append(program.count)
                     program.append(.match)
-                    try compile(node, into: &program, &nodes)
+                    try compile(node, into: &program, counting: &nodes)
                 }
                 for split in splits { program[split] = .split(split + 1, program.count) }
             } else {
                 let split = program.count
                 program.append(.match)
-                try compile(node, into: &program, &nodes)
+                try compile(node, into: &program, counting: &nodes)
                 program.append(.jump(split))
                 program[split] = .split(split + 1, program.count)
             }

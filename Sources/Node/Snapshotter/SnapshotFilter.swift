@@ -1,3 +1,4 @@
+import Base
 package import NodeDatabase
 
 /// containerd's filter language, for `List`.

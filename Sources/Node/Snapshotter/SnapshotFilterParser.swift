@@ -1,3 +1,5 @@
+import Base
+
 /// Reads one filter. See ``SnapshotFilter`` for the language.
 struct SnapshotFilterParser {
     private let text: [Unicode.Scalar]

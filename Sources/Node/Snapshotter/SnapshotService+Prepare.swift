@@ -33,7 +33,7 @@ extension SnapshotService {
                 // kubelet creates a pod's sandbox before it pulls images.
                 remote.expectImages()
             }
-            let plan = try await create(request.key, on: request.parent, .active, request.labels)
+            let plan = try await create(request.key, on: request.parent, as: .active, labels: request.labels)
             return .with { $0.mounts = plan.mounts }
         }
     }
@@ -44,7 +44,7 @@ extension SnapshotService {
         try await answer("View") { [self] in
             try SnapshotLabels.check(key: request.key)
             try SnapshotLabels.check(request.labels)
-            let plan = try await create(request.key, on: request.parent, .view, request.labels)
+            let plan = try await create(request.key, on: request.parent, as: .view, labels: request.labels)
             return .with { $0.mounts = plan.mounts }
         }
     }
@@ -53,7 +53,7 @@ extension SnapshotService {
 
     /// Creates a snapshot with directories of its own and returns its mounts.
     private func create(
-        _ key: String, on parent: String, _ kind: SnapshotRecord.Kind, _ labels: [String: String]
+        _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {
         // The tree below is mounted before there is anything to undo. The stack below a committed snapshot never
         // changes.

@@ -1,4 +1,4 @@
-import Base
+public import Base
 public import Concurrency
 public import ContainerdAPI
 public import GRPCCore
@@ -240,7 +240,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         _ call: String, waiting: Duration = .zero, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
         do {
-            return try await bounded(limits.request + waiting, clock: clock, call: call, body)
+            return try await answer(within: limits.request + waiting, body)
         } catch {
             let failure = SnapshotterError.wrapping(error, call)
             if failure.code == .storage {
@@ -250,6 +250,26 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
                 throw SnapshotterError(.failedPrecondition, "cannot remove the snapshot now", cause: failure)
             }
             throw failure
+        }
+    }
+
+    /// Returns what `body` returns, within `limit`.
+    ///
+    /// containerd sets no deadlines, and holds a lock over some calls: an answer must come. After the limit, and when
+    /// the RPC or the server is cancelled, the task of `body` is cancelled but not waited for; a transaction that has
+    /// begun is carried through.
+    private func answer<Value: Sendable>(
+        within limit: Duration, _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let work = Task { try await withTimeout(limit, clock: clock, body) }
+        return try await withRPCCancellationHandler {
+            try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                work.cancel()
+            }
+        } onCancelRPC: {
+            work.cancel()
         }
     }
 }

@@ -1,4 +1,5 @@
-import Base
+public import Base
+import Concurrency
 public import GRPCCore
 import NodeDatabase
 
@@ -6,7 +7,7 @@ import NodeDatabase
 ///
 /// containerd converts the code to its own error class and acts on the class alone. Each code must be that of its
 /// reference snapshotters.
-extension SnapshotterError: RPCErrorConvertible {
+extension Failure: RPCErrorConvertible where FailureCode == SnapshotterErrorCode {
     public var rpcErrorCode: RPCError.Code {
         switch code {
         case .invalidArgument: .invalidArgument
@@ -25,18 +26,21 @@ extension SnapshotterError: RPCErrorConvertible {
 
 extension SnapshotterError {
     /// Returns `error` as an error of this module. One of another module without a better code becomes
-    /// ``Code/storage``.
+    /// ``SnapshotterErrorCode/storage``.
     static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> SnapshotterError {
         switch error {
         case let error as SnapshotterError: error
         case let error as NodeDatabaseError: SnapshotterError(Code(error.code), error.message, cause: error.cause)
-        case is CancellationError: SnapshotterError(.cancelled, "\(doing()): cancelled")
+        case is CancellationError:
+            SnapshotterError(.cancelled, "\(doing()): cancelled by the client, or the daemon is shutting down")
+        case let error as TimeoutError:
+            SnapshotterError(.deadlineExceeded, "\(doing()) took longer than \(error.limit)")
         default: SnapshotterError(.storage, doing(), cause: error)
         }
     }
 }
 
-extension SnapshotterError.Code {
+extension SnapshotterErrorCode {
     init(_ code: NodeDatabaseError.Code) {
         self =
             switch code {

@@ -1,4 +1,4 @@
-import Base
+public import Base
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import Glibc

@@ -79,7 +79,7 @@ public struct MetricFamily: Sendable {
     }
 
     /// Creates a metric with one value per value of a label.
-    public init(_ definition: MetricDefinition, by label: String, _ values: [(label: String, value: Double)]) {
+    public init(_ definition: MetricDefinition, by label: String, values: [(label: String, value: Double)]) {
         self.init(
             definition: definition,
             samples: values.map { Sample(suffix: "", labels: [(label, $0.label)], value: $0.value) })

@@ -63,7 +63,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
             return (flight, true)
         }
         guard let (flight, isNew) = joined else { return .full }
-        if isNew { start(key, flight.id, work) }
+        if isNew { start(key, id: flight.id, work) }
         guard let timeout else {
             do throws(CancellationError) {
                 return try await flight.result.wait().map { .value($0) } ?? .timedOut
@@ -78,13 +78,13 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
         }
     }
 
-    private func start(_ key: Key, _ id: UInt64, _ work: @escaping @Sendable () async -> Value) {
-        let worker = Task { self.end(key, id, await work()) }
+    private func start(_ key: Key, id: UInt64, _ work: @escaping @Sendable () async -> Value) {
+        let worker = Task { self.end(key, id: id, with: await work()) }
         guard let abandonAfter else { return }
         let reaper = Task {
             guard (try? await clock.sleep(for: abandonAfter)) != nil else { return }
             worker.cancel()
-            self.end(key, id, nil)
+            self.end(key, id: id, with: nil)
         }
         let isOver = state.withLock { state -> Bool in
             guard state.flights[key]?.id == id else { return true }
@@ -94,7 +94,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
         if isOver { reaper.cancel() }
     }
 
-    private func end(_ key: Key, _ id: UInt64, _ value: Value?) {
+    private func end(_ key: Key, id: UInt64, with value: Value?) {
         let flight = state.withLock { state -> Flight? in
             guard state.flights[key]?.id == id else { return nil }
             return state.flights.removeValue(forKey: key)

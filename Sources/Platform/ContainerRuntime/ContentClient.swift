@@ -27,7 +27,7 @@ public struct ContentClient: Sendable {
     ) async throws(ContainerRuntimeError) -> [UInt8] {
         let bytes: [UInt8]
         do {
-            bytes = try await read(digest, namespace, maximumSize)
+            bytes = try await read(digest, in: namespace, maximumSize: maximumSize)
         } catch let error as ContainerRuntimeError {
             throw error
         } catch {
@@ -42,7 +42,7 @@ public struct ContentClient: Sendable {
         return bytes
     }
 
-    private func read(_ digest: Digest, _ namespace: String, _ maximumSize: Int) async throws -> [UInt8] {
+    private func read(_ digest: Digest, in namespace: String, maximumSize: Int) async throws -> [UInt8] {
         var options = CallOptions.defaults
         options.timeout = patience
         options.waitForReady = false

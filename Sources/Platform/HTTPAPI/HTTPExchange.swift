@@ -55,7 +55,7 @@ public struct HTTPAnswer: Sendable, Equatable {
     public let type: String
     public let body: [UInt8]
 
-    public init(_ status: Int, _ type: String, _ body: [UInt8]) {
+    public init(_ status: Int, type: String, body: [UInt8]) {
         self.status = status
         self.type = type
         self.body = body
@@ -63,6 +63,6 @@ public struct HTTPAnswer: Sendable, Equatable {
 
     /// Returns a one-line plain-text response.
     public static func text(_ status: Int, _ line: String) -> HTTPAnswer {
-        HTTPAnswer(status, "text/plain", Array((line + "\n").utf8))
+        HTTPAnswer(status, type: "text/plain", body: Array((line + "\n").utf8))
     }
 }

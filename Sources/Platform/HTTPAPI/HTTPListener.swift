@@ -138,13 +138,13 @@ private final class ConnectionHandler: ChannelInboundHandler {
             let (handler, context) = bound.value
             handler.isAnswering = false
             switch result {
-            case .success(let answer): handler.write(answer, to: head, context)
+            case .success(let answer): handler.write(answer, to: head, on: context)
             case .failure: context.close(promise: nil)
             }
         }
     }
 
-    private func write(_ answer: HTTPAnswer, to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+    private func write(_ answer: HTTPAnswer, to head: HTTPRequestHead, on context: ChannelHandlerContext) {
         let headers: HTTPHeaders = ["content-type": answer.type, "content-length": String(answer.body.count)]
         let status = HTTPResponseStatus(statusCode: answer.status)
         let response = HTTPResponseHead(version: head.version, status: status, headers: headers)

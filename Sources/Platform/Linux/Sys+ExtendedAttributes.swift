@@ -19,7 +19,7 @@ extension Sys {
 
     /// lsetxattr(2): creates or replaces the attribute.
     public static func setExtendedAttribute(
-        _ path: some PathName, _ name: some PathName, _ value: [UInt8]
+        _ path: some PathName, named name: some PathName, to value: [UInt8]
     ) throws(Errno) {
         _ = try value.withUnsafeBytesTyped { (bytes) throws(Errno) in
             try pair(path, name) { Int(lsetxattr($0, $1, bytes.baseAddress, bytes.count, 0)) }

@@ -1,6 +1,6 @@
 public import Base
 public import LayerIndex
-import Linux
+public import Linux
 import SystemPackage
 
 extension ContentStore {
@@ -9,6 +9,11 @@ extension ContentStore {
     /// Its `deviceTags` are the digests of its layers, bottom first: a chain is brought up from disk alone.
     public func chain(_ id: Digest) throws(ContentStoreError) -> TreeImage? {
         try chains.value(id) { () throws(ContentStoreError) in try openChain(id) }
+    }
+
+    /// Opens the merged tree of the chain `id` for another process to read.
+    public func openTree(ofChain id: Digest) throws(ContentStoreError) -> OwnedDescriptor {
+        try StoredLayer.open("\(root)/chains/\(id.hex)/tree.erofs")
     }
 
     /// Stores the merged tree of the chain `id`, and opens it. When there is one already, that one is given and
@@ -45,7 +50,7 @@ extension ContentStore {
 
     private static func tree(_ path: String) throws -> TreeImage {
         var hasher = DigestHasher()
-        let tree = try LayerOpener.readable(path, &hasher) { try TreeImage(mapping: $0) }
+        let tree = try LayerOpener.readable(path, hashing: &hasher) { try TreeImage(mapping: $0) }
         // All of it has been checked; what containers look at is mostly a small part.
         tree.releaseResidentPages()
         return tree

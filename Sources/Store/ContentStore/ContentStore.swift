@@ -89,7 +89,7 @@ public final class ContentStore: Sendable {
     /// - Parameter origin: a few bytes for whoever checks the index later; see ``origin(of:)``.
     /// - Throws: `.badIndex` when `index` is not of `blob` or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func install(
-        _ blob: Digest, _ index: LayerIndexBytes, origin: [UInt8]? = nil
+        _ blob: Digest, index: LayerIndexBytes, origin: [UInt8]? = nil
     ) throws(ContentStoreError) -> StoredLayer {
         let layer = try layers.value(blob) { () throws(ContentStoreError) in
             if let layer = try openLayer(blob) { return layer }

@@ -2,38 +2,31 @@ public import Base
 import SystemPackage
 
 /// A failure of the node's cache.
-public struct ContentStoreError: ModuleError {
-    public enum Code: Hashable, Sendable {
-        /// Another process works on the same directory.
-        case locked
-        /// The directory lies on a file system that the store cannot work on.
-        case unsuitableFileSystem
-        /// The disk or the quota is full. What was to be written is absent, nothing else changed.
-        case noSpace
-        /// The disk is mounted read-only, or turned itself read-only after an error.
-        case readOnly
-        /// The disk failed, or the kernel refused a call.
-        case io
-        /// Content that should be there cannot be read: drop the chunk and fetch it again.
-        case damaged
-        /// An index that does not belong to the blob, or that cannot be read back.
-        case badIndex
-        /// A chunk number, offset or length that the layer does not have.
-        case outOfRange
-        /// The layer is open: it cannot be removed now.
-        case inUse
-    }
+public typealias ContentStoreError = Failure<ContentStoreErrorCode>
 
-    public let code: Code
-    public let message: String
-    public let cause: (any Error)?
+/// The kinds of ``ContentStoreError``.
+public enum ContentStoreErrorCode: Hashable, Sendable {
+    /// Another process works on the same directory.
+    case locked
+    /// The directory lies on a file system that the store cannot work on.
+    case unsuitableFileSystem
+    /// The disk or the quota is full. What was to be written is absent, nothing else changed.
+    case noSpace
+    /// The disk is mounted read-only, or turned itself read-only after an error.
+    case readOnly
+    /// The disk failed, or the kernel refused a call.
+    case io
+    /// Content that should be there cannot be read: drop the chunk and fetch it again.
+    case damaged
+    /// An index that does not belong to the blob, or that cannot be read back.
+    case badIndex
+    /// A chunk number, offset or length that the layer does not have.
+    case outOfRange
+    /// The layer is open: it cannot be removed now.
+    case inUse
+}
 
-    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
-        self.code = code
-        self.message = message
-        self.cause = cause
-    }
-
+extension ContentStoreError {
     /// The failure of a system call, put into the class that callers act on.
     ///
     /// Labelled, because `Errno` has members of the same names as `Code`.

@@ -37,9 +37,9 @@ struct LayerOpener {
     /// The tree and the chunk table.
     func index() throws -> Index {
         var hasher = DigestHasher()
-        let chunks = try Self.readable(chunksPath, &hasher) { try ChunkTable(mapping: $0) }
+        let chunks = try Self.readable(chunksPath, hashing: &hasher) { try ChunkTable(mapping: $0) }
         // The tree alone names the layer: what the chunk table names may be a copy of it.
-        let tree = try Self.readable(treePath, &hasher) { try TreeImage(mapping: $0) }
+        let tree = try Self.readable(treePath, hashing: &hasher) { try TreeImage(mapping: $0) }
         guard tree.deviceTags.allSatisfy({ $0 == digest }) else {
             throw Damage(reason: "\(treePath) is the tree of \(tree.deviceTags)")
         }
@@ -49,7 +49,7 @@ struct LayerOpener {
     /// Maps a file of ours and makes something of it. What is wrong with the file is `Damage`; what is wrong with the
     /// machine (memory, descriptors) is a `ContentStoreError`.
     static func readable<Value>(
-        _ path: String, _ hasher: inout DigestHasher, _ body: (MappedFile) throws -> Value
+        _ path: String, hashing hasher: inout DigestHasher, _ body: (MappedFile) throws -> Value
     ) throws -> Value {
         do {
             let file = try Sys.open(path, [.readOnly, .noFollow, .nonBlocking])

@@ -1,8 +1,7 @@
-public import Base
 public import Linux
 import SystemPackage
 
-// What another process needs to read a layer or a chain on its own: descriptors that cannot be written to.
+// What another process needs to read a layer on its own: descriptors that cannot be written to.
 
 extension StoredLayer {
     /// Opens the layer's tree for reading.
@@ -17,18 +16,11 @@ extension StoredLayer {
 
     private var directory: String { String(contentPath.dropLast("/content".count)) }
 
-    fileprivate static func open(_ path: String) throws(ContentStoreError) -> OwnedDescriptor {
+    static func open(_ path: String) throws(ContentStoreError) -> OwnedDescriptor {
         do throws(Errno) {
             return try Sys.open(path, [.readOnly, .noFollow, .nonBlocking])
         } catch {
             throw ContentStoreError(errno: error, "cannot open \(path)")
         }
-    }
-}
-
-extension ContentStore {
-    /// Opens the merged tree of the chain `id` for reading.
-    public func openTree(ofChain id: Digest) throws(ContentStoreError) -> OwnedDescriptor {
-        try StoredLayer.open("\(root)/chains/\(id.hex)/tree.erofs")
     }
 }

@@ -17,7 +17,7 @@ struct KnownStart: Sendable {
     }
 
     /// Begins or prolongs the start. Another image may share the layer and start later.
-    mutating func begin(_ source: HintSource, until end: MonotonicTime, _ now: MonotonicTime) {
+    mutating func begin(_ source: HintSource, until end: MonotonicTime, at now: MonotonicTime) {
         if now >= self.end { (hint, surprises) = (nil, 0) }
         hint = hint.map { max($0, source) } ?? source
         self.end = end

@@ -198,7 +198,7 @@ extension Planner {
             let stream = layers[id]?.streams.access(extents, in: map, configuration: configuration),
             now >= layers[id]?.hintedUntil ?? now, !isLocal || knownStart(of: id, now: now) == nil,
             let isAccurate = layers[id]?.accuracy.isHigh,
-            let ahead = layers[id]?.streams.ahead(stream, map, isWithinFile: isAccurate)
+            let ahead = layers[id]?.streams.ahead(stream, in: map, isWithinFile: isAccurate)
         else { return }
         plan(BackgroundEntry(layer: id, extents: ahead))
     }

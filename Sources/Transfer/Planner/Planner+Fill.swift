@@ -59,7 +59,7 @@ extension Planner {
             let earliest =
                 entry.isEager
                 ? max(entry.notBefore, layers[entry.layer]?.hintedUntil ?? now) : entry.earliest(lastServed)
-            guard entry.isEager || !mustYield, mayFetch(entry.layer, notBefore: earliest, now) else {
+            guard entry.isEager || !mustYield, mayFetch(entry.layer, notBefore: earliest, at: now) else {
                 index += 1
                 continue
             }
@@ -187,7 +187,7 @@ extension Planner {
             guard let quietUntil = layers[place.layer]?.hintedUntil, now >= quietUntil,
                 knownStart(of: place.layer, now: now) == nil,
                 let entry = fillQueue.first(where: { $0.layer == place.layer }),
-                mayFetch(place.layer, notBefore: entry.notBefore, now), let run = run(around: place)
+                mayFetch(place.layer, notBefore: entry.notBefore, at: now), let run = run(around: place)
             else {
                 nearbyFill.removeLatest()
                 continue

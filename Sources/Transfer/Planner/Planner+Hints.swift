@@ -24,7 +24,7 @@ extension Planner {
             }
         }
         for (layer, bytes) in named { layers[layer]?.hintedBytes = bytes }
-        if source.isRecorded { beginStart(of: Set(runs.map(\.layer)), source, now) }
+        if source.isRecorded { beginStart(of: Set(runs.map(\.layer)), with: source, at: now) }
         return finish(now)
     }
 
@@ -38,7 +38,7 @@ extension Planner {
             layers[id]?.hintedUntil = max(until, now.advanced(by: quiet))
             if source.isGuess { layers[id]?.accuracy.beginTrusted() }
         }
-        if source.isRecorded { beginStart(of: ids, source, now) }
+        if source.isRecorded { beginStart(of: ids, with: source, at: now) }
         lastDemand = now
     }
 
@@ -47,8 +47,8 @@ extension Planner {
         layers[id]?.knownStart.source(now)
     }
 
-    private mutating func beginStart(of ids: some Sequence<LayerID>, _ source: HintSource, _ now: MonotonicTime) {
-        for id in ids { layers[id]?.knownStart.begin(source, until: now.advanced(by: times.startQuiet), now) }
+    private mutating func beginStart(of ids: some Sequence<LayerID>, with source: HintSource, at now: MonotonicTime) {
+        for id in ids { layers[id]?.knownStart.begin(source, until: now.advanced(by: times.startQuiet), at: now) }
     }
 
     // MARK: - Batches
@@ -91,7 +91,7 @@ extension Planner {
         hintsExtended = now
         for id in Array(layers.keys) where layers[id]?.hintedUntil ?? now > now {
             layers[id]?.hintedUntil = now.advanced(by: times.hintQuiet)
-            if let source = knownStart(of: id, now: now) { beginStart(of: [id], source, now) }
+            if let source = knownStart(of: id, now: now) { beginStart(of: [id], with: source, at: now) }
         }
     }
 
@@ -125,7 +125,7 @@ extension Planner {
         var taken: Set<ExtentKey> = []
         while bytes < hintBatch, let entry = hintQueue.popFirst() {
             guard let layer = layers[entry.layer], let source = entry.source else { continue }
-            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+            guard mayFetch(entry.layer, notBefore: entry.notBefore, at: now) else {
                 later.append(entry)
                 continue
             }

@@ -43,14 +43,14 @@ extension Planner {
                 let (run, neighbors) = layers[key.layer]?.demandRun(
                     from: key.extent, configuration, spare: spareBytes, now: now)
             else { continue }
-            note(neighbors, in: key.layer, besides: run, now)
+            note(neighbors, in: key.layer, besides: run, at: now)
             start(run, of: key.layer, as: .demand, attempts: awaited[key]?.attempts ?? 0, now: now)
         }
     }
 
     /// Records that the request for `run` takes neighbors along, or could have.
     private mutating func note(
-        _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, _ now: MonotonicTime
+        _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, at now: MonotonicTime
     ) {
         layers[id]?.mark(neighbors, [.speculative, .neighbor])
         statistics.speculative += UInt64(neighbors.count)
@@ -68,7 +68,7 @@ extension Planner {
         var index = 0
         while index < readaheadQueue.count, hasRoom(.readahead, now) {
             let entry = readaheadQueue[index]
-            guard mayFetch(entry.layer, notBefore: entry.notBefore, now) else {
+            guard mayFetch(entry.layer, notBefore: entry.notBefore, at: now) else {
                 index += 1
                 continue
             }
@@ -124,7 +124,7 @@ extension Planner {
     }
 
     /// Returns whether a background class may request bytes of this layer now.
-    mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, _ now: MonotonicTime) -> Bool {
+    mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, at now: MonotonicTime) -> Bool {
         var earliest = max(notBefore, backgroundPausedUntil)
         if let host = layers[id]?.host, let until = throttledHosts[host] {
             if until <= now { throttledHosts[host] = nil }

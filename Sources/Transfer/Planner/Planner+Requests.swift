@@ -32,7 +32,7 @@ extension Planner {
         var undone = request.rest
         if let current = request.current { undone.insert(current..<current + 1, at: 0) }
         guard let failure else {
-            if request.startedAs == .fill { noteFill(request.layer, failed: false, after: nil, now) }
+            if request.startedAs == .fill { noteFill(request.layer, failed: false, after: nil, at: now) }
             release(undone, of: request)
             return finish(now)
         }
@@ -40,7 +40,7 @@ extension Planner {
         var after: UInt64?
         if case .throttled(let retryAfter) = failure.kind {
             after = retryAfter
-            throttle(request.layer, retryAfter: retryAfter, now)
+            throttle(request.layer, retryAfter: retryAfter, at: now)
         }
         for segment in undone {
             for extent in segment {
@@ -58,7 +58,7 @@ extension Planner {
         if !undone.isEmpty { markHoles(request.layer) }
         switch request.startedAs {
         case .hint: retryHint(request, undone: undone, failure: failure, now: now)
-        case .fill: noteFill(request.layer, failed: true, after: after, now)
+        case .fill: noteFill(request.layer, failed: true, after: after, at: now)
         case .demand, .readahead: break
         }
         return finish(now)
@@ -128,7 +128,7 @@ extension Planner {
         retries.append(ExtentRetry(key: key, time: time))
     }
 
-    private mutating func throttle(_ id: LayerID, retryAfter: UInt64?, _ now: MonotonicTime) {
+    private mutating func throttle(_ id: LayerID, retryAfter: UInt64?, at now: MonotonicTime) {
         guard let host = layers[id]?.host else { return }
         let pause = min(retryAfter ?? 1_000_000_000, times.backgroundRetryLongest)
         throttledHosts[host] = max(throttledHosts[host] ?? now, now.advanced(by: pause))
@@ -147,7 +147,7 @@ extension Planner {
             })
     }
 
-    private mutating func noteFill(_ id: LayerID, failed: Bool, after: UInt64?, _ now: MonotonicTime) {
+    private mutating func noteFill(_ id: LayerID, failed: Bool, after: UInt64?, at now: MonotonicTime) {
         guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
         guard failed else {
             fillQueue[index].failures = 0

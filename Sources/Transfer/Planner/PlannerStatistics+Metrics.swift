@@ -52,13 +52,13 @@ extension MetricFamily {
     public static func byClass(_ name: String, _ values: PerClass<UInt64>, help: String) -> MetricFamily {
         MetricFamily(
             MetricDefinition(name, .counter, help: help), by: "class",
-            FetchClass.allCases.map { ("\($0)", Double(values[$0])) })
+            values: FetchClass.allCases.map { ("\($0)", Double(values[$0])) })
     }
 
     /// Creates a gauge with one value per fetch class.
     public static func byClass(_ name: String, _ values: PerClass<Int>, help: String) -> MetricFamily {
         MetricFamily(
             MetricDefinition(name, .gauge, help: help), by: "class",
-            FetchClass.allCases.map { ("\($0)", Double(values[$0])) })
+            values: FetchClass.allCases.map { ("\($0)", Double(values[$0])) })
     }
 }

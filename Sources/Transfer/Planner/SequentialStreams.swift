@@ -58,7 +58,7 @@ struct SequentialStreams: Sendable {
     /// Returns the extents to schedule for a stream now; `nil` while more than half of its window is scheduled.
     ///
     /// - Parameter isWithinFile: whether to stop at the end of the current file.
-    mutating func ahead(_ index: Int, _ map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {
+    mutating func ahead(_ index: Int, in map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {
         let stream = streams[index]
         let start = stream.last + 1
         var budget = stream.window

@@ -32,7 +32,7 @@ extension RegistryClient {
     ///
     /// - Throws: `tooLarge` if it is larger than `maximumSize` bytes. No more than that is kept in memory.
     public func blob(_ location: BlobLocation, maximumSize: Int) async throws(RegistryError) -> [UInt8] {
-        try await requester.withHosts(location.repository, .pull, .demand, blob: location) {
+        try await requester.withHosts(of: location.repository, for: .pull, priority: .demand, blob: location) {
             host throws(RegistryError) in
             let response = try await self.requester.request(location, range: nil, from: host)
             guard response.status == .ok else {

@@ -88,7 +88,7 @@ extension RegistryClient {
     ) async throws(RegistryError) -> (bytes: [UInt8], contentType: String?) {
         let call = RegistryCall(
             repository: repository, path: "/manifests/\(reference)", accept: MediaType.acceptedManifests)
-        return try await requester.withHosts(repository, digest == nil ? .resolve : .pull, .demand) {
+        return try await requester.withHosts(of: repository, for: digest == nil ? .resolve : .pull, priority: .demand) {
             host throws(RegistryError) in
             self.counters.manifestRequests.add()
             let (response, _) = try await self.requester.sendFollowing(call, to: host)

@@ -14,10 +14,11 @@ extension RegistryClient {
     ///   - limit: the most items; more is an error.
     ///   - decode: returns the items of one page, or `nil` if it is malformed.
     func pages<Item>(
-        _ call: RegistryCall, _ capability: RegistryHost.Capabilities, _ what: String, limit: Int,
+        _ call: RegistryCall, capability: RegistryHost.Capabilities, what: String, limit: Int,
         _ decode: ([UInt8]) -> [Item]?
     ) async throws(RegistryError) -> [Item]? {
-        try await requester.withHosts(call.repository, capability, .demand) { host throws(RegistryError) in
+        try await requester.withHosts(of: call.repository, for: capability, priority: .demand) {
+            host throws(RegistryError) in
             var all: [Item] = []
             var url = HostRequester.url(call, host)
             for _ in 0..<Self.maximumPages {

@@ -15,7 +15,8 @@ extension RegistryClient {
     /// Returns true if the repository has the blob.
     public func hasBlob(_ location: BlobLocation) async throws(RegistryError) -> Bool {
         let call = RegistryCall(repository: location.repository, method: .HEAD, path: "/blobs/\(location.digest)")
-        return try await requester.withHosts(location.repository, .push, .demand) { host throws(RegistryError) in
+        return try await requester.withHosts(of: location.repository, for: .push, priority: .demand) {
+            host throws(RegistryError) in
             let (response, _) = try await self.requester.sendFollowing(call, to: host)
             await response.drain()
             switch response.status.code {
@@ -34,8 +35,8 @@ extension RegistryClient {
         let location = BlobLocation(repository: repository, digest: digest)
         if try await hasBlob(location) { return digest }
         let buffer = ByteBuffer(bytes: bytes)
-        try await requester.withHosts(repository, .push, .demand) { host throws(RegistryError) in
-            try await self.upload(buffer, location, to: host)
+        try await requester.withHosts(of: repository, for: .push, priority: .demand) { host throws(RegistryError) in
+            try await self.upload(buffer, as: location, to: host)
         }
         return digest
     }
@@ -48,23 +49,24 @@ extension RegistryClient {
         _ blob: BlobLocation, size: UInt64, part: @Sendable (ByteRange) async throws(RegistryError) -> ByteBuffer
     ) async throws(RegistryError) {
         if try await hasBlob(blob) { return }
-        try await requester.withHosts(blob.repository, .push, .demand) { host throws(RegistryError) in
-            guard var session = try await self.begin(blob, host) else { return }
+        try await requester.withHosts(of: blob.repository, for: .push, priority: .demand) {
+            host throws(RegistryError) in
+            guard var session = try await self.begin(blob, at: host) else { return }
             var offset: UInt64 = 0
             while size - offset > UInt64(Self.partSize) {
                 let bytes = try await part(ByteRange(offset: offset, end: offset + UInt64(Self.partSize)))
-                session = try await self.go(on: session, blob, bytes, offset: offset, host)
+                session = try await self.go(on: session, of: blob, with: bytes, offset: offset, at: host)
                 offset += UInt64(Self.partSize)
             }
             let last = try await part(ByteRange(offset: offset, end: size))
-            try await self.end(session, blob, last, offset: offset > 0 ? offset : nil, host)
+            try await self.end(session, of: blob, with: last, offset: offset > 0 ? offset : nil, at: host)
         }
     }
 
     /// Uploads in two requests: a session, then all of it ("POST then PUT").
-    private func upload(_ bytes: ByteBuffer, _ blob: BlobLocation, to host: RegistryHost) async throws(RegistryError) {
-        guard let session = try await begin(blob, host) else { return }
-        try await end(session, blob, bytes, host)
+    private func upload(_ bytes: ByteBuffer, as blob: BlobLocation, to host: RegistryHost) async throws(RegistryError) {
+        guard let session = try await begin(blob, at: host) else { return }
+        try await end(session, of: blob, with: bytes, at: host)
     }
 
     // MARK: - Sessions
@@ -79,7 +81,7 @@ extension RegistryClient {
     /// Starts an upload, or mounts the blob from another repository of the registry ("Mounting a blob from another
     /// repository"). Returns `nil` if it was mounted.
     private func begin(
-        _ blob: BlobLocation, _ host: RegistryHost, from source: Repository? = nil
+        _ blob: BlobLocation, at host: RegistryHost, from source: Repository? = nil
     ) async throws(RegistryError) -> UploadSession? {
         var call = RegistryCall(repository: blob.repository, method: .POST, path: "/blobs/uploads/")
         if let source { call.path += "?mount=\(blob.digest)&from=\(source.name.percentEncoded)" }
@@ -89,11 +91,11 @@ extension RegistryClient {
         guard opened.status == .accepted else {
             throw StatusError.make(opened, doing: "\(host) for an upload to \(blob.repository)", clock: requester.clock)
         }
-        return try session(opened, after: HostRequester.url(call, host), host)
+        return try session(opened, after: HostRequester.url(call, host), at: host)
     }
 
     private func session(
-        _ response: HTTPClientResponse, after url: String, _ host: RegistryHost
+        _ response: HTTPClientResponse, after url: String, at host: RegistryHost
     ) throws(RegistryError) -> UploadSession {
         guard let location = response.headers.first(name: "location"),
             let target = RedirectTarget(location, from: url, cacheControl: nil)
@@ -109,7 +111,7 @@ extension RegistryClient {
 
     /// Sends a part to the session's target. A target elsewhere does not get our credentials.
     private func send(
-        _ call: RegistryCall, _ session: UploadSession, url: String, _ host: RegistryHost
+        _ call: RegistryCall, of session: UploadSession, url: String, to host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
         let response =
             session.isOwn
@@ -121,21 +123,22 @@ extension RegistryClient {
 
     /// Sends a part that is not the last ("Pushing a blob in chunks"). `offset` is its position in the blob.
     private func go(
-        on session: UploadSession, _ blob: BlobLocation, _ bytes: ByteBuffer, offset: UInt64, _ host: RegistryHost
+        on session: UploadSession, of blob: BlobLocation, with bytes: ByteBuffer, offset: UInt64, at host: RegistryHost
     ) async throws(RegistryError) -> UploadSession {
         var call = RegistryCall(repository: blob.repository, method: .PATCH, path: "")
         call.body = (bytes, "application/octet-stream")
         call.contentRange = "\(offset)-\(offset + UInt64(bytes.readableBytes) - 1)"
-        let response = try await send(call, session, url: session.target.url, host)
+        let response = try await send(call, of: session, url: session.target.url, to: host)
         guard response.status == .accepted || response.status == .noContent else {
             throw StatusError.make(response, doing: "\(host) for a part of blob \(blob)", clock: requester.clock)
         }
-        return try self.session(response, after: session.target.url, host)
+        return try self.session(response, after: session.target.url, at: host)
     }
 
     /// Sends the last part with the digest of the blob.
     private func end(
-        _ session: UploadSession, _ blob: BlobLocation, _ bytes: ByteBuffer, offset: UInt64? = nil, _ host: RegistryHost
+        _ session: UploadSession, of blob: BlobLocation, with bytes: ByteBuffer, offset: UInt64? = nil,
+        at host: RegistryHost
     ) async throws(RegistryError) {
         var call = RegistryCall(repository: blob.repository, method: .PUT, path: "")
         call.body = (bytes, "application/octet-stream")
@@ -143,7 +146,7 @@ extension RegistryClient {
             call.contentRange = "\(offset)-\(offset + UInt64(bytes.readableBytes) - 1)"
         }
         let url = session.target.url + (session.target.url.contains("?") ? "&" : "?") + "digest=\(blob.digest)"
-        let response = try await send(call, session, url: url, host)
+        let response = try await send(call, of: session, url: url, to: host)
         guard response.status == .created else {
             throw StatusError.make(response, doing: "\(host) for the upload of blob \(blob)", clock: requester.clock)
         }
@@ -164,8 +167,8 @@ extension RegistryClient {
         let blob = BlobLocation(repository: repository, digest: source.digest)
         if try await hasBlob(blob) { return moved(Int(clamping: size)) }
         let isNear = source.repository.host == repository.host
-        try await requester.withHosts(repository, .push, .demand) { host throws(RegistryError) in
-            guard var session = try await self.begin(blob, host, from: isNear ? source.repository : nil) else {
+        try await requester.withHosts(of: repository, for: .push, priority: .demand) { host throws(RegistryError) in
+            guard var session = try await self.begin(blob, at: host, from: isNear ? source.repository : nil) else {
                 return moved(Int(clamping: size))
             }
             var part = ByteBuffer()
@@ -177,12 +180,12 @@ extension RegistryClient {
                     moved(buffer.readableBytes)
                     part.writeBuffer(&buffer)
                     guard part.readableBytes >= Self.partSize else { continue }
-                    session = try await self.go(on: session, blob, part, offset: offset, host)
+                    session = try await self.go(on: session, of: blob, with: part, offset: offset, at: host)
                     offset += UInt64(part.readableBytes)
                     part.clear()
                 }
             }
-            try await self.end(session, blob, part, offset: offset > 0 ? offset : nil, host)
+            try await self.end(session, of: blob, with: part, offset: offset > 0 ? offset : nil, at: host)
         }
     }
 
@@ -195,7 +198,8 @@ extension RegistryClient {
         let digest = Digest.of(bytes)
         var call = RegistryCall(repository: repository, method: .PUT, path: "/manifests/\(reference)")
         call.body = (ByteBuffer(bytes: bytes), mediaType)
-        return try await requester.withHosts(repository, .push, .demand) { [call] host throws(RegistryError) in
+        return try await requester.withHosts(of: repository, for: .push, priority: .demand) {
+            [call] host throws(RegistryError) in
             self.counters.manifestRequests.add()
             let response = try await self.requester.send(call, to: host)
             await response.drain()
@@ -212,7 +216,7 @@ extension RegistryClient {
     /// Deletes a manifest by its digest. A missing manifest is not an error.
     public func deleteManifest(_ repository: Repository, digest: Digest) async throws(RegistryError) {
         let call = RegistryCall(repository: repository, method: .DELETE, path: "/manifests/\(digest)")
-        try await requester.withHosts(repository, .push, .demand) { host throws(RegistryError) in
+        try await requester.withHosts(of: repository, for: .push, priority: .demand) { host throws(RegistryError) in
             let response = try await self.requester.send(call, to: host)
             await response.drain()
             guard [200, 202, 404].contains(response.status.code) else {

@@ -16,7 +16,7 @@ extension RegistryClient {
         // Not a child task: an unneeded one would be torn down together with its connection.
         let tagged = hasReferrers(repository) ? nil : Task { await self.tagged(repository, subject) }
         let all: [Descriptor]
-        if let listed = try await listed(repository, subject, artifactType) {
+        if let listed = try await listed(in: repository, of: subject, artifactType: artifactType) {
             noteReferrers(repository)
             all = listed
         } else if let tagged {
@@ -45,12 +45,12 @@ extension RegistryClient {
     ///
     /// - Parameter descriptor: its entry in a list of referrers; digest and size are those of `bytes`.
     public func pushReferrer(
-        _ repository: Repository, _ bytes: [UInt8], _ descriptor: Descriptor, subject: Digest
+        to repository: Repository, bytes: [UInt8], as descriptor: Descriptor, subject: Digest
     ) async throws(RegistryError) {
         let pushed = try await pushManifest(
             repository, reference: descriptor.digest.description, mediaType: descriptor.mediaType, bytes: bytes)
         guard pushed.subject != subject else { return }
-        try await changeFallback(repository, subject) { index in
+        try await changeFallback(in: repository, of: subject) { index in
             if index.contains(descriptor.digest) { return false }
             index.add(descriptor)
             return true
@@ -63,7 +63,7 @@ extension RegistryClient {
     ) async throws(RegistryError) {
         try await deleteManifest(repository, digest: digest)
         guard try await fallbackIndex(repository, subject) != nil else { return }
-        try await changeFallback(repository, subject) { index in
+        try await changeFallback(in: repository, of: subject) { index in
             guard index.contains(digest) else { return false }
             index.remove(digest)
             return true
@@ -73,7 +73,7 @@ extension RegistryClient {
     /// Updates the index under the fallback tag until the change persists: registries have no conditional writes, so
     /// the last writer wins.
     private func changeFallback(
-        _ repository: Repository, _ subject: Digest, _ change: (inout ReferrersIndex) -> Bool
+        in repository: Repository, of subject: Digest, _ change: (inout ReferrersIndex) -> Bool
     ) async throws(RegistryError) {
         for _ in 0..<Self.maximumTries {
             let found = try await fallbackIndex(repository, subject)
@@ -119,13 +119,14 @@ extension RegistryClient {
 
     /// Lists the API's entries, or returns `nil` if the registry does not have the API.
     private func listed(
-        _ repository: Repository, _ subject: Digest, _ artifactType: String?
+        in repository: Repository, of subject: Digest, artifactType: String?
     ) async throws(RegistryError) -> [Descriptor]? {
         var path = "/referrers/\(subject)"
         if let artifactType { path += "?artifactType=" + artifactType.percentEncoded }
         let call = RegistryCall(repository: repository, path: path, accept: [MediaType.ociIndex])
         return try await pages(
-            call, .referrers, "the referrers of \(repository)@\(subject)", limit: ManifestDocument.maximumEntries
+            call, capability: .referrers, what: "the referrers of \(repository)@\(subject)",
+            limit: ManifestDocument.maximumEntries
         ) { bytes in
             (try? JSONDecoder().decode(Page.self, from: Data(bytes)))?.manifests?.compactMap(\.descriptor)
         }

@@ -12,7 +12,7 @@ extension RegistryClient {
     public func tags(_ repository: Repository, limit: Int) async throws(RegistryError) -> [String] {
         let call = RegistryCall(repository: repository, path: "/tags/list?n=1000")
         let what = "the tags of \(repository)"
-        let tags = try await pages(call, .resolve, what, limit: limit) { bytes in
+        let tags = try await pages(call, capability: .resolve, what: what, limit: limit) { bytes in
             (try? JSONDecoder().decode(TagPage.self, from: Data(bytes))).map { $0.tags ?? [] }
         }
         guard let tags else { throw RegistryError(.notFound, "repository \(repository) not found") }

@@ -11,7 +11,7 @@ extension Predictor {
     ///   - subject: the chain's layers and tree.
     ///   - touches: the container's reads.
     public func follow(
-        _ chain: PredictionKey, _ subject: PredictionSubject, touches: TouchLog, engine: StreamingEngine
+        _ chain: PredictionKey, subject: PredictionSubject, touches: TouchLog, engine: StreamingEngine
     ) {
         begin(chain, of: subject, reads: touches) { [weak engine] event in
             if case .runs(let runs) = event { engine?.prefetch(StartHint(predicted: runs)) }

@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 /// The faults of a link.
 public struct LinkFaults: Sendable, Hashable {

@@ -1,3 +1,4 @@
+public import Base
 public import Lab
 
 /// Runs a grid: prepares its images, takes every sample that its results file lacks, and records each.

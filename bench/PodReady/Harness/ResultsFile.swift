@@ -1,3 +1,4 @@
+public import Base
 import FoundationEssentials
 public import Lab
 import Linux

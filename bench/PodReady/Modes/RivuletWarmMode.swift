@@ -1,3 +1,4 @@
+public import Base
 public import Lab
 
 /// Rivulet on a node that has run the image before and has all of it: daemon and content store are kept, the page cache

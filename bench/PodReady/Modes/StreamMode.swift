@@ -1,4 +1,4 @@
-import Base
+public import Base
 public import Lab
 
 /// The bound of streaming: one connection fetches exactly the bytes that the application needs, in the order of need;

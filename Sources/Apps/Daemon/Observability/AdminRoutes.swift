@@ -31,7 +31,7 @@ public struct AdminRoutes: Sendable {
         do {
             switch parts {
             case ["metrics"] where isRead:
-                return HTTPAnswer(200, "text/plain; version=0.0.4", Array(page.render().utf8))
+                return HTTPAnswer(200, type: "text/plain; version=0.0.4", body: Array(page.render().utf8))
             case ["healthz"] where isRead:
                 return isHealthy() ? .text(200, "ok") : .text(503, "not mounted")
             case ["profiles"] where isRead:
@@ -43,7 +43,7 @@ public struct AdminRoutes: Sendable {
                 guard let chain = Digest(hex: parts[1].utf8), let file = try profiles.file(of: chain) else {
                     return .text(404, "no profile of chain \(parts[1].prefix(100)): see /profiles")
                 }
-                return HTTPAnswer(200, "application/json", file)
+                return HTTPAnswer(200, type: "application/json", body: file)
             case ["metrics"], ["healthz"], ["profiles"],
                 _ where parts.count == 2 && parts[0] == "profiles":
                 return .text(405, "method \(request.method) not allowed")
@@ -71,6 +71,6 @@ public struct AdminRoutes: Sendable {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return HTTPAnswer(200, "application/json", Array(try encoder.encode(listed)))
+        return HTTPAnswer(200, type: "application/json", body: Array(try encoder.encode(listed)))
     }
 }

@@ -82,21 +82,21 @@ public final class MetricsPage: MetricsFactory, Sendable {
     // MARK: - MetricsFactory
 
     public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
-        handler(label, dimensions, .counter)
+        handler(label, dimensions: dimensions, kind: .counter)
     }
 
     public func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
-        handler(label, dimensions, .gauge)
+        handler(label, dimensions: dimensions, kind: .gauge)
     }
 
     public func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
-        handler(label, dimensions, aggregate ? .summary : .gauge)
+        handler(label, dimensions: dimensions, kind: aggregate ? .summary : .gauge)
     }
 
     public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
-        handler(label, dimensions, .summary)
+        handler(label, dimensions: dimensions, kind: .summary)
     }
 
     // Series outlive their handles: a counter that is created again continues.
@@ -107,13 +107,13 @@ public final class MetricsPage: MetricsFactory, Sendable {
 
     // MARK: -
 
-    private func handler(_ label: String, _ dimensions: [(String, String)], _ kind: Kind) -> Handler {
+    private func handler(_ label: String, dimensions: [(String, String)], kind: Kind) -> Handler {
         var name = Self.fullName(label)
         if kind == .counter, !name.hasSuffix("_total") { name += "_total" }
         return Handler(page: self, series: Series(name: name, labels: Self.labels(dimensions)), kind: kind)
     }
 
-    private func update(_ series: Series, _ kind: Kind, _ body: (inout Sample) -> Void) {
+    private func update(_ series: Series, as kind: Kind, _ body: (inout Sample) -> Void) {
         samples.withLock { samples in
             guard samples[series] != nil || samples.count < Self.seriesLimit else { return }
             body(&samples[series, default: Sample(kind: kind)])
@@ -163,19 +163,19 @@ public final class MetricsPage: MetricsFactory, Sendable {
         }
 
         func increment(by amount: Int64) {
-            page.update(series, kind) { $0.value += Double(amount) }
+            page.update(series, as: kind) { $0.value += Double(amount) }
         }
 
         func increment(by amount: Double) {
-            page.update(series, kind) { $0.value += amount }
+            page.update(series, as: kind) { $0.value += amount }
         }
 
         func decrement(by amount: Double) {
-            page.update(series, kind) { $0.value -= amount }
+            page.update(series, as: kind) { $0.value -= amount }
         }
 
         func reset() {
-            page.update(series, kind) { $0.value = 0 }
+            page.update(series, as: kind) { $0.value = 0 }
         }
 
         func set(_ value: Int64) {
@@ -183,7 +183,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         }
 
         func set(_ value: Double) {
-            page.update(series, kind) { $0.value = value }
+            page.update(series, as: kind) { $0.value = value }
         }
 
         func record(_ value: Int64) {
@@ -191,7 +191,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         }
 
         func record(_ value: Double) {
-            page.update(series, kind) { sample in
+            page.update(series, as: kind) { sample in
                 sample.value = kind == .summary ? sample.value + value : value
                 sample.count += 1
             }

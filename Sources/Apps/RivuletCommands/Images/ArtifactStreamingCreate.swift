@@ -130,7 +130,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
                 let service = ServiceClient(url: nil, tokenFile: tokenFile)
                 let operation: ConversionOperation = try await service.ask(
                     .POST, ["operations"], body: ["image": image])
-                return try Output.show([operation], as: output.format)
+                return try ConversionOutput.show([operation], as: output.format)
             }
             let reference = try ImageReference(parsing: image)
             let signer = try signKey.map { file in
@@ -178,7 +178,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             let name = String(manifest.digest.hex.prefix(12))
             let (layers, pack) = (ProgressBar(name), ProgressBar("\(name) startup pack"))
             let published = try await builder.publish(
-                job.image.repository, manifest, profile: job.profile, predicts: !noPack, force: force
+                in: job.image.repository, manifest: manifest, profile: job.profile, predicts: !noPack, force: force
             ) {
                 ($0.step == .pack ? pack : layers).show($0.bytes, of: $0.totalBytes)
             }

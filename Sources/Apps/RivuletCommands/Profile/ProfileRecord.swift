@@ -105,7 +105,7 @@ struct ProfileRecord: AsyncParsableCommand {
         let runtime = try CRIClient(socket: containerd)
         let outcome: Result<Digest, any Error>
         do {
-            outcome = .success(try await run(runtime, client, known))
+            outcome = .success(try await run(on: runtime, client: client, known: known))
         } catch {
             outcome = .failure(error)
         }
@@ -120,7 +120,7 @@ struct ProfileRecord: AsyncParsableCommand {
     }
 
     /// Runs the image, unless its profile is known, and returns its chain.
-    private func run(_ runtime: CRIClient, _ client: AdminSocket, _ known: Set<Digest>) async throws -> Digest {
+    private func run(on runtime: CRIClient, client: AdminSocket, known: Set<Digest>) async throws -> Digest {
         let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
         if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {
             Output.note("\(image.printable) was started here before: using the profile of that start\n")
@@ -131,7 +131,8 @@ struct ProfileRecord: AsyncParsableCommand {
         let id = try await runtime.runSandbox(sandbox, handler: runtimeHandler)
         let outcome: Result<Digest, any Error>
         do {
-            outcome = .success(try await run(runtime, client, sandbox, id, known, deadline))
+            outcome = .success(
+                try await run(on: runtime, client: client, in: sandbox, id: id, known: known, deadline: deadline))
         } catch {
             outcome = .failure(error)
         }
@@ -141,8 +142,8 @@ struct ProfileRecord: AsyncParsableCommand {
     }
 
     private func run(
-        _ runtime: CRIClient, _ client: AdminSocket, _ sandbox: Runtime_V1_PodSandboxConfig, _ id: String,
-        _ known: Set<Digest>, _ deadline: MonotonicTime
+        on runtime: CRIClient, client: AdminSocket, in sandbox: Runtime_V1_PodSandboxConfig, id: String,
+        known: Set<Digest>, deadline: MonotonicTime
     ) async throws -> Digest {
         let pulled: String
         if let known = try await runtime.image(image) {

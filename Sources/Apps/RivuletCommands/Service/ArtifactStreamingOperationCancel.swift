@@ -26,7 +26,7 @@ struct ArtifactStreamingOperationCancel: AsyncParsableCommand {
             let meant = try await operation.find()
             let now: ConversionOperation = try await operation.service.client.ask(
                 .POST, ["operations", meant.id + ":cancel"])
-            try Output.show([now], as: operation.service.output)
+            try ConversionOutput.show([now], as: operation.service.output)
         }
     }
 }

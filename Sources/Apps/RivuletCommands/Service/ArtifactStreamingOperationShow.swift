@@ -24,9 +24,9 @@ struct ArtifactStreamingOperationShow: AsyncParsableCommand {
                 let query = operation.repository.map { ["repository": $0] } ?? [:]
                 let found: [ConversionOperation] = try await operation.service.client.ask(
                     .GET, ["operations"], query: query)
-                try Output.show(found, as: operation.service.output)
+                try ConversionOutput.show(found, as: operation.service.output)
             } else {
-                try Output.show([try await operation.find()], as: operation.service.output)
+                try ConversionOutput.show([try await operation.find()], as: operation.service.output)
             }
         }
     }

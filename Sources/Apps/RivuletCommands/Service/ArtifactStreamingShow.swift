@@ -28,7 +28,7 @@ struct ArtifactStreamingShow: AsyncParsableCommand {
             } else {
                 found = try await service.client.ask(.GET, ["repositories"])
             }
-            try Output.show(found, as: service.output)
+            try ConversionOutput.show(found, as: service.output)
         }
     }
 }

@@ -27,7 +27,7 @@ struct ArtifactStreamingUpdate: AsyncParsableCommand {
         try await reporting {
             let now: RepositoryStreaming = try await service.client.ask(
                 .PUT, ["repositories", repository], body: ["streaming": enableStreaming])
-            try Output.show([now], as: service.output)
+            try ConversionOutput.show([now], as: service.output)
         }
     }
 }

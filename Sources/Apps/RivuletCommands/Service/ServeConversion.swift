@@ -87,7 +87,7 @@ struct ServeConversion: AsyncParsableCommand {
                 guard !token.isEmpty else { throw CommandFailure(.failed, "\(file) contains no token") }
                 return token
             }
-            var settings = ConversionService.Options(registry: registry)
+            var settings = ConversionOptions(registry: registry)
             settings.pollInterval = .seconds(poll)
             settings.acceptsProfiles = acceptProfiles
             settings.signer = try signKey.map { file in
@@ -102,7 +102,7 @@ struct ServeConversion: AsyncParsableCommand {
                 let service = ConversionService(
                     settings, registry: client, store: store, workers: workers, cores: cores, logger: logger)
                 do {
-                    try await serve(service, token, signals, logger)
+                    try await serve(service, token: token, until: signals, logger: logger)
                     try await workers.shutdownGracefully()
                 } catch {
                     try? await workers.shutdownGracefully()
@@ -113,7 +113,7 @@ struct ServeConversion: AsyncParsableCommand {
     }
 
     private func serve(
-        _ service: ConversionService, _ token: String?, _ signals: UnixSignalsSequence, _ logger: Logger
+        _ service: ConversionService, token: String?, until signals: UnixSignalsSequence, logger: Logger
     ) async throws {
         guard let address else { return }
         let routes = ConversionRoutes(service, token: token)

@@ -33,7 +33,7 @@ public struct LayerAudit: Sendable {
         guard let place = manifest.layers.firstIndex(where: { $0.digest == content.digest }) else {
             return "image \(origin.manifest) has no layer \(content.digest)"
         }
-        if await isConfirmed(content, diffIDs[place], origin.repository) { return nil }
+        if await isConfirmed(content, diffID: diffIDs[place], in: origin.repository) { return nil }
         let indexed = try await registry.indexArchive(of: manifest.layers[place], in: origin.repository, workers)
         guard indexed.diffID == diffIDs[place] else {
             return "its archive is \(indexed.diffID), and the image says \(diffIDs[place])"
@@ -42,13 +42,13 @@ public struct LayerAudit: Sendable {
     }
 
     /// Whether the layer is what the image says, as far as that can be told with less than half of its blob.
-    private func isConfirmed(_ content: StoredLayer, _ diffID: Digest, _ repository: Repository) async -> Bool {
+    private func isConfirmed(_ content: StoredLayer, diffID: Digest, in repository: Repository) async -> Bool {
         do {
             let found = try await workers.runIfActive { RebuiltArchive(content) }
             guard let archive = found, archive.fetchedBytes <= content.chunks.blobSize / 2 else { return false }
             // In a box: it belongs to one thread at a time, which is the one that runs the step.
             let tree = Guarded(ArchiveTree(blobDigest: content.digest))
-            try await archive.write(to: tree, registry, repository, workers)
+            try await archive.write(to: tree, registry: registry, in: repository, on: workers)
             return try await workers.runIfActive {
                 let made = try tree.withLock { try $0.finish() }
                 return made.diffID == diffID && content.tree.isEqual(to: made.tree)

@@ -76,7 +76,7 @@ struct RebuiltArchive: Sendable {
     ///
     /// - Throws: `RegistryError`, or what shows that the layer cannot be put together.
     func write(
-        to tree: Guarded<ArchiveTree>, _ registry: RegistryClient, _ repository: Repository, _ workers: NIOThreadPool
+        to tree: Guarded<ArchiveTree>, registry: RegistryClient, in repository: Repository, on workers: NIOThreadPool
     ) async throws {
         for part in parts {
             switch part {
@@ -84,7 +84,7 @@ struct RebuiltArchive: Sendable {
                 try await workers.runIfActive {
                     let decoder = ExtentDecoder()
                     try tree.withLock { tree in
-                        try extents.forEach { try write($0.number, $0.record, to: tree, decoder) }
+                        try extents.forEach { try write($0.number, of: $0.record, to: tree, with: decoder) }
                     }
                 }
             case .fetched(let range, let extent):
@@ -117,9 +117,9 @@ struct RebuiltArchive: Sendable {
 
     /// What an extent decodes to: gaps and chunks in turn.
     private func write(
-        _ number: Int, _ record: TarSplitLog.Record, to tree: ArchiveTree, _ decoder: ExtentDecoder
+        _ number: Int, of record: TarSplitLog.Record, to tree: ArchiveTree, with decoder: ExtentDecoder
     ) throws {
-        let gaps = try gaps(number, record, decoder)
+        let gaps = try gaps(number, of: record, with: decoder)
         var place = 0
         var position: UInt64 = 0
         func gap(_ count: Int) throws {
@@ -142,7 +142,7 @@ struct RebuiltArchive: Sendable {
         try gap(gaps.count - place)
     }
 
-    private func gaps(_ number: Int, _ record: TarSplitLog.Record, _ decoder: ExtentDecoder) throws -> [UInt8] {
+    private func gaps(_ number: Int, of record: TarSplitLog.Record, with decoder: ExtentDecoder) throws -> [UInt8] {
         guard let stored = gaps.stored(record, of: number) else {
             throw ContentStoreError(.damaged, "what was written down of extent \(number) is damaged")
         }

@@ -98,7 +98,7 @@ public struct ArtifactBuilder: Sendable {
     ///   - force: read the layers even if the image has an artifact.
     ///   - report: called occasionally, from any task.
     public func publish(
-        _ repository: Repository, _ manifest: Manifest, profile: Profile? = nil, predicts: Bool = true,
+        in repository: Repository, manifest: Manifest, profile: Profile? = nil, predicts: Bool = true,
         force: Bool = false, report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
         let found = try await existing(repository, manifest.digest)
@@ -112,13 +112,17 @@ public struct ArtifactBuilder: Sendable {
             layers = found.artifact.layers
         } else {
             let configuration = try await configuration(repository, manifest)
-            layers = try await self.layers(repository, manifest, configuration.diffIDs, subject, report)
+            layers = try await self.layers(
+                in: repository, manifest: manifest, diffIDs: configuration.diffIDs, subject: subject, report: report)
             // A recorded pack is not replaced by a predicted one.
             let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
             if source == nil, predicts, !isSeen, let start = configuration.start { source = .prediction(start) }
         }
         var pack: (Descriptor, UInt32)?
-        if let source, let blob = try await self.pack(repository, manifest, layers, source, report) {
+        if let source,
+            let blob = try await self.pack(
+                in: repository, manifest: manifest, layers: layers, source: source, report: report)
+        {
             let isSame =
                 found?.artifact.pack == blob && found?.artifact.layers == layers
                 && found?.artifact.isPackPredicted == (profile == nil)
@@ -136,7 +140,7 @@ public struct ArtifactBuilder: Sendable {
         do throws(RegistryError) {
             try await registry.pushBlob(repository, StreamingArtifact.emptyConfig)
             try await registry.pushReferrer(
-                repository, bytes, artifact.descriptor(of: bytes), subject: manifest.digest)
+                to: repository, bytes: bytes, as: artifact.descriptor(of: bytes), subject: manifest.digest)
         } catch {
             throw ArtifactError(registry: error, "the streaming artifact of \(repository)@\(manifest.digest)")
         }
@@ -160,8 +164,8 @@ public struct ArtifactBuilder: Sendable {
     // MARK: - The startup pack
 
     private func pack(
-        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
-        _ source: PackBuilder.Source, _ report: @escaping @Sendable (Progress) -> Void
+        in repository: Repository, manifest: Manifest, layers: [StreamingArtifact.Layer],
+        source: PackBuilder.Source, report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> Descriptor? {
         let builder = PackBuilder(
             registry: registry, workers: workers, scratch: scratch, analyzer: analyzer, logger: logger)
@@ -170,7 +174,8 @@ public struct ArtifactBuilder: Sendable {
         let progress = Guarded(Progress(totalBytes: total, step: .pack))
         let bytes: [UInt8]?
         do {
-            bytes = try await builder.pack(repository, manifest, layers, source) { count in
+            bytes = try await builder.pack(in: repository, manifest: manifest, layers: layers, source: source) {
+                count in
                 report(
                     progress.withLock { progress in
                         progress.bytes += UInt64(count)
@@ -194,7 +199,7 @@ public struct ArtifactBuilder: Sendable {
             return nil
         }
         do throws(RegistryError) {
-            return try await push(repository, bytes, StreamingArtifact.startupPackType)
+            return try await push(to: repository, bytes: bytes, type: StreamingArtifact.startupPackType)
         } catch {
             throw ArtifactError(registry: error, "the startup pack of \(repository)@\(manifest.digest)")
         }
@@ -203,8 +208,8 @@ public struct ArtifactBuilder: Sendable {
     // MARK: - Layers
 
     private func layers(
-        _ repository: Repository, _ manifest: Manifest, _ diffIDs: [Digest], _ subject: Descriptor,
-        _ report: @escaping @Sendable (Progress) -> Void
+        in repository: Repository, manifest: Manifest, diffIDs: [Digest], subject: Descriptor,
+        report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
         var seen: Set<Digest> = []
         var work: [(descriptor: Descriptor, diffID: Digest)] = []
@@ -218,13 +223,13 @@ public struct ArtifactBuilder: Sendable {
                 )
             }
         }
-        return try await layers(repository, subject, work, report)
+        return try await layers(in: repository, subject: subject, work: work, report: report)
     }
 
     /// Reads the layers of `work` concurrently and returns the results in its order.
     private func layers(
-        _ repository: Repository, _ subject: Descriptor, _ work: [(descriptor: Descriptor, diffID: Digest)],
-        _ report: @escaping @Sendable (Progress) -> Void
+        in repository: Repository, subject: Descriptor, work: [(descriptor: Descriptor, diffID: Digest)],
+        report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
         let total = work.reduce(0) { $0 + $1.descriptor.size }
         let unfinished = UnfinishedArtifact(
@@ -246,7 +251,7 @@ public struct ArtifactBuilder: Sendable {
                 read(Int(clamping: descriptor.size))
                 return layer
             }
-            let layer = try await self.layer(repository, descriptor, diffID, read)
+            let layer = try await self.layer(in: repository, descriptor: descriptor, diffID: diffID, read: read)
             if descriptor.size >= keptLayer { await unfinished.keep(layer) }
             return layer
         }
@@ -282,9 +287,9 @@ public struct ArtifactBuilder: Sendable {
 
     /// Reads one layer and pushes its index.
     private func layer(
-        _ repository: Repository, _ descriptor: Descriptor, _ diffID: Digest, _ read: @escaping @Sendable (Int) -> Void
+        in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> StreamingArtifact.Layer {
-        let (indexed, copy) = try await index(repository, descriptor, diffID, read)
+        let (indexed, copy) = try await index(in: repository, descriptor: descriptor, diffID: diffID, read: read)
         guard indexed.diffID == diffID else {
             throw ArtifactError(
                 .badLayer,
@@ -295,10 +300,10 @@ public struct ArtifactBuilder: Sendable {
             let blob = try await workers.runIfActive {
                 try LayerIndexBlob.encode(indexed.index, blobDigest: descriptor.digest, diffID: diffID)
             }
-            let index = try await push(repository, blob, StreamingArtifact.layerIndexType)
+            let index = try await push(to: repository, bytes: blob, type: StreamingArtifact.layerIndexType)
             let windows =
                 indexed.windows.isEmpty
-                ? nil : try await push(repository, indexed.windows, StreamingArtifact.windowsType)
+                ? nil : try await push(to: repository, bytes: indexed.windows, type: StreamingArtifact.windowsType)
             logger.debug(
                 "layer indexed",
                 metadata: [
@@ -316,7 +321,7 @@ public struct ArtifactBuilder: Sendable {
     }
 
     private func push(
-        _ repository: Repository, _ bytes: [UInt8], _ type: String
+        to repository: Repository, bytes: [UInt8], type: String
     ) async throws(RegistryError) -> Descriptor {
         let digest = try await registry.pushBlob(repository, bytes)
         return Descriptor(mediaType: type, digest: digest, size: UInt64(bytes.count))
@@ -324,17 +329,17 @@ public struct ArtifactBuilder: Sendable {
 
     /// Returns the index of a layer, and the copy that nodes must read in its place, if any.
     private func index(
-        _ repository: Repository, _ descriptor: Descriptor, _ diffID: Digest, _ read: @escaping @Sendable (Int) -> Void
+        in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> (IndexedLayer, copy: Descriptor?) {
         do {
             do {
-                return (try await registry.index(descriptor, in: repository, workers, read), nil)
+                return (try await registry.index(descriptor, in: repository, on: workers, read: read), nil)
             } catch let error as LayerFormatError where error.code == .undivided {
                 logger.info(
                     "copying a layer that is compressed in one piece",
                     metadata: ["layer": "\(descriptor.digest)", "reason": "\(error.message)"])
                 let made = try await LayerCopier(registry: registry, workers: workers, scratch: scratch).copy(
-                    descriptor, diffID: diffID, in: repository, read)
+                    descriptor, diffID: diffID, in: repository, read: read)
                 return (made.indexed, made.descriptor)
             }
         } catch let error as ArtifactError {

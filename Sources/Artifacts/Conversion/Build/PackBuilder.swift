@@ -40,13 +40,15 @@ struct PackBuilder {
     ///   - source: the source of the start's reads.
     ///   - read: called with the number of bytes as chunks arrive.
     func pack(
-        _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer], _ source: Source,
-        _ read: @escaping @Sendable (Int) -> Void
+        in repository: Repository, manifest: Manifest, layers: [StreamingArtifact.Layer], source: Source,
+        read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> [UInt8]? {
         let what = "the startup pack of \(repository)@\(manifest.digest)"
         do {
             return try await withTemporaryDirectory(in: scratch, prefix: "rivulet-pack-") { directory in
-                try await pack(in: directory, repository, manifest, layers, source, read)
+                try await pack(
+                    in: directory, repository: repository, manifest: manifest, layers: layers, source: source,
+                    read: read)
             }
         } catch let error as ArtifactError {
             throw error
@@ -58,8 +60,8 @@ struct PackBuilder {
     }
 
     private func pack(
-        in directory: String, _ repository: Repository, _ manifest: Manifest, _ layers: [StreamingArtifact.Layer],
-        _ source: Source, _ read: @escaping @Sendable (Int) -> Void
+        in directory: String, repository: Repository, manifest: Manifest, layers: [StreamingArtifact.Layer],
+        source: Source, read: @escaping @Sendable (Int) -> Void
     ) async throws -> [UInt8]? {
         let store = try await workers.runIfActive {
             var options = ContentStore.Options()
@@ -67,7 +69,7 @@ struct PackBuilder {
             return try ContentStore(root: directory, options: options)
         }
         var contents: [Digest: StoredLayer] = [:]
-        for layer in layers { contents[layer.blob] = try await content(layer, repository, store) }
+        for layer in layers { contents[layer.blob] = try await content(layer, in: repository, store: store) }
         let chain = manifest.layers.compactMap { contents[$0.digest] }
         guard chain.count == manifest.layers.count else {
             throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) lacks some of its layers")
@@ -76,17 +78,17 @@ struct PackBuilder {
             try store.installChain(
                 manifest.digest, tree: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
         }
-        let writer = try await withEngine(Array(contents.values), repository) { engine in
+        let writer = try await withEngine(Array(contents.values), in: repository) { engine in
             switch source {
             case .profile(let profile):
                 let writer = try await workers.runIfActive { StartupPackWriter(profile.pieces(in: tree, chain)) }
-                try await bring(writer.runs, engine, read)
+                try await bring(writer.runs, engine: engine, read: read)
                 return writer
             case .prediction(let start):
                 let subject = PredictionSubject(layers: chain, includesPresent: true) {
                     try store.openTree(ofChain: manifest.digest)
                 }
-                let pieces = try await predict(start, subject, engine, read)
+                let pieces = try await predict(start, subject: subject, engine: engine, read: read)
                 return try await workers.runIfActive { StartupPackWriter(pieces) }
             }
         }
@@ -98,8 +100,8 @@ struct PackBuilder {
     ///
     /// - Throws: an ``ArtifactError`` also when the analyzer fails.
     private func predict(
-        _ start: ContainerStart, _ subject: PredictionSubject, _ engine: StreamingEngine,
-        _ read: @Sendable (Int) -> Void
+        _ start: ContainerStart, subject: PredictionSubject, engine: StreamingEngine,
+        read: @Sendable (Int) -> Void
     ) async throws -> [ChunkRun] {
         let failure = Guarded<AnalyzerFailure?>(nil)
         let predictor = try Predictor(analyzer) { found in failure.withLock { $0 = found } }
@@ -116,7 +118,7 @@ struct PackBuilder {
             case .settled where wave.isEmpty: predictor.requestOrder(key)
             case .settled:
                 all += wave
-                try await bring(wave.map { ChunkRun(layer: $0.layer, chunks: $0.chunks) }, engine, read)
+                try await bring(wave.map { ChunkRun(layer: $0.layer, chunks: $0.chunks) }, engine: engine, read: read)
                 wave = []
                 predictor.proceed(key)
             case .order(let files):
@@ -134,16 +136,16 @@ struct PackBuilder {
     }
 
     private func content(
-        _ layer: StreamingArtifact.Layer, _ repository: Repository, _ store: ContentStore
+        _ layer: StreamingArtifact.Layer, in repository: Repository, store: ContentStore
     ) async throws -> StoredLayer {
         let bytes = try await registry.index(of: layer, in: repository)
         return try await workers.runIfActive {
-            try store.install(layer.blob, try LayerIndexBlob(bytes: bytes).index)
+            try store.install(layer.blob, index: try LayerIndexBlob(bytes: bytes).index)
         }
     }
 
     private func withEngine<Result>(
-        _ layers: [StoredLayer], _ repository: Repository, _ body: (StreamingEngine) async throws -> Result
+        _ layers: [StoredLayer], in repository: Repository, _ body: (StreamingEngine) async throws -> Result
     ) async throws -> Result {
         var configuration = StreamingConfiguration()
         configuration.planner.fetchNothingUnread()
@@ -163,7 +165,7 @@ struct PackBuilder {
 
     /// Fetches all of these chunks into the store.
     private func bring(
-        _ runs: [ChunkRun], _ engine: StreamingEngine, _ read: @Sendable (Int) -> Void
+        _ runs: [ChunkRun], engine: StreamingEngine, read: @Sendable (Int) -> Void
     ) async throws {
         engine.prefetch(StartHint(.recordedProfile, runs: runs))
         for run in runs {

@@ -12,12 +12,12 @@ extension RegistryClient {
     /// - Throws: `RegistryError`, or `LayerFormatError` for a blob that is not a layer, or another one than `layer`
     ///   names.
     func index(
-        _ layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool,
-        _ read: @Sendable (Int) -> Void = { _ in }
+        _ layer: Descriptor, in repository: Repository, on workers: NIOThreadPool,
+        read: @Sendable (Int) -> Void = { _ in }
     ) async throws -> IndexedLayer {
         // In a box: it belongs to one thread at a time, which is the one that runs the step.
         let indexer = Guarded(LayerIndexer(blobDigest: layer.digest, blobSize: layer.size))
-        try await readWhole(layer, in: repository, workers, read) { bytes in
+        try await readWhole(layer, in: repository, on: workers, read: read) { bytes in
             try indexer.withLock { try $0.push(bytes) }
         }
         return try await workers.runIfActive { try indexer.withLock { try $0.finish() } }

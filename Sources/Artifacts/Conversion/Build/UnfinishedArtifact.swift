@@ -33,7 +33,7 @@ struct UnfinishedArtifact: Sendable {
         guard isUsed, let bytes = try? artifact.encoded(as: StreamingArtifact.unfinishedType) else { return }
         guard (try? await registry.pushBlob(repository, StreamingArtifact.emptyConfig)) != nil else { return }
         try? await registry.pushReferrer(
-            repository, bytes, artifact.descriptor(of: bytes, as: StreamingArtifact.unfinishedType),
+            to: repository, bytes: bytes, as: artifact.descriptor(of: bytes, as: StreamingArtifact.unfinishedType),
             subject: subject.digest)
     }
 

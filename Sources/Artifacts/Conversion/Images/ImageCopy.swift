@@ -102,7 +102,7 @@ public struct ImageCopy: Sendable {
 
     private func copyBlobs(
         _ descriptors: [Descriptor], from source: Repository, to target: Repository,
-        _ moved: @escaping @Sendable (Int) -> Void
+        moved: @escaping @Sendable (Int) -> Void
     ) async throws {
         // Blobs stored elsewhere (Windows' base layers) stay there.
         let own = descriptors.filter(\.urls.isEmpty)

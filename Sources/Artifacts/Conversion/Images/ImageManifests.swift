@@ -1,4 +1,5 @@
 public import Artifacts
+public import Base
 public import Registry
 
 /// The manifests of a reference, one for each platform.

@@ -79,13 +79,13 @@ public struct ImageReencoder: Sendable {
             var written: [(descriptor: Descriptor, bytes: [UInt8])] = []
             for manifest in image.manifests {
                 let (descriptor, bytes, size) = try await self.reencode(
-                    manifest, image.repository, target.repository, profile, &made, read)
+                    manifest, from: image.repository, to: target.repository, profile: profile, made: &made, read: read)
                 results.append(
                     Result(
                         source: manifest.digest, digest: descriptor.digest, layers: manifest.layers.count, size: size))
                 written.append((descriptor, bytes))
             }
-            try await tag(target, written, image.platforms)
+            try await tag(target, as: written, platforms: image.platforms)
             return results
         } catch let error as ArtifactError {
             throw error
@@ -105,7 +105,7 @@ public struct ImageReencoder: Sendable {
 
     /// Tags the single manifest, or an index of all.
     private func tag(
-        _ target: ImageReference, _ written: [(descriptor: Descriptor, bytes: [UInt8])], _ platforms: [Platform]?
+        _ target: ImageReference, as written: [(descriptor: Descriptor, bytes: [UInt8])], platforms: [Platform]?
     ) async throws {
         var (bytes, type) = (written.first?.bytes ?? [], MediaType.ociManifest)
         if let platforms {
@@ -117,8 +117,8 @@ public struct ImageReencoder: Sendable {
     }
 
     private func reencode(
-        _ manifest: Manifest, _ source: Repository, _ target: Repository, _ profile: Profile?,
-        _ made: inout [Digest: LayerReencoder.Result], _ read: @escaping @Sendable (Int) -> Void
+        _ manifest: Manifest, from source: Repository, to target: Repository, profile: Profile?,
+        made: inout [Digest: LayerReencoder.Result], read: @escaping @Sendable (Int) -> Void
     ) async throws -> (Descriptor, bytes: [UInt8], size: UInt64) {
         let (old, diffIDs) = try await registry.configuration(of: manifest, in: source)
         var paths = profile.map(Self.paths) ?? []
@@ -134,7 +134,7 @@ public struct ImageReencoder: Sendable {
                     "layer \(layer.digest) has the type \(layer.mediaType), which cannot be converted")
             }
             let result = try await layers.reencode(
-                layer, diffID: diffID, from: source, to: target, first: paths, read)
+                layer, diffID: diffID, from: source, to: target, first: paths, read: read)
             made[layer.digest] = result
             paths.removeAll { result.found.contains($0) }
         }
@@ -156,7 +156,7 @@ public struct ImageReencoder: Sendable {
             mediaType: MediaType.ociManifest, digest: Digest.of(bytes), size: UInt64(bytes.count),
             annotations: annotations, artifactType: MediaType.ociConfig)
         if let subject {
-            try await registry.pushReferrer(target, bytes, descriptor, subject: subject.digest)
+            try await registry.pushReferrer(to: target, bytes: bytes, as: descriptor, subject: subject.digest)
         } else {
             _ = try await registry.pushManifest(
                 target, reference: descriptor.digest.description, mediaType: descriptor.mediaType, bytes: bytes)

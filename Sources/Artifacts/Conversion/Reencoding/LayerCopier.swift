@@ -22,22 +22,22 @@ struct LayerCopier {
     ///
     /// - Parameter read: called with the number of processed bytes of the layer.
     func copy(
-        _ layer: Descriptor, diffID: Digest, in repository: Repository, _ read: @escaping @Sendable (Int) -> Void
+        _ layer: Descriptor, diffID: Digest, in repository: Repository, read: @escaping @Sendable (Int) -> Void
     ) async throws -> (descriptor: Descriptor, indexed: IndexedLayer) {
         try await withTemporaryDirectory(in: scratch, prefix: "rivulet-copy-") { directory in
             let archive = try ScratchFile("\(directory)/archive")
             let size = try await registry.storeArchive(
-                of: layer, diffID: diffID, in: repository, archive, workers, read
+                of: layer, diffID: diffID, in: repository, to: archive, on: workers, read: read
             ).size
             let file = try ScratchFile("\(directory)/blob")
-            let descriptor = try await compress(archive, size, to: file)
+            let descriptor = try await compress(archive, size: size, to: file)
             let indexed = try await index(descriptor, of: layer, in: file)
-            try await registry.push(descriptor, in: file, to: repository, workers)
+            try await registry.push(descriptor, in: file, to: repository, on: workers)
             return (descriptor, indexed)
         }
     }
 
-    private func compress(_ archive: ScratchFile, _ size: UInt64, to file: ScratchFile) async throws -> Descriptor {
+    private func compress(_ archive: ScratchFile, size: UInt64, to file: ScratchFile) async throws -> Descriptor {
         let step = LayerScanner.span * UInt64(Self.framesAtOnce)
         let blob = Guarded(GrowingBlob(file))
         try await workers.inOrder(Int((size + step - 1) / step), atOnce: 2 * workers.numberOfThreads) { number in

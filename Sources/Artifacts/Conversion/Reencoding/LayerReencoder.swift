@@ -48,12 +48,12 @@ struct LayerReencoder {
     ///   - read: called with the number of processed bytes of the old layer.
     func reencode(
         _ layer: Descriptor, diffID: Digest, from source: Repository, to target: Repository, first: [[UInt8]],
-        _ read: @escaping @Sendable (Int) -> Void
+        read: @escaping @Sendable (Int) -> Void
     ) async throws -> Result {
         try await withTemporaryDirectory(in: scratch, prefix: "rivulet-reencode-") { directory in
             let archive = try ScratchFile("\(directory)/archive")
             let entries = try await registry.storeArchive(
-                of: layer, diffID: diffID, in: source, archive, workers, read
+                of: layer, diffID: diffID, in: source, to: archive, on: workers, read: read
             ).entries
             let (first, format) = (first, format)
             let plan = try await workers.runIfActive {
@@ -62,9 +62,9 @@ struct LayerReencoder {
             }
             let file = try ScratchFile("\(directory)/blob")
             let writer = BlobWriter(file)
-            try await write(plan, archive, writer)
+            try await write(plan, from: archive, to: writer)
             let end = try await workers.runIfActive { try writer.end(plan, format) }
-            try await registry.push(end.descriptor, in: file, to: target, workers)
+            try await registry.push(end.descriptor, in: file, to: target, on: workers)
             return end
         }
     }
@@ -72,11 +72,11 @@ struct LayerReencoder {
     // MARK: - Writing
 
     /// Compresses members in concurrent batches, and writes them in order.
-    private func write(_ plan: EstargzPlan, _ archive: ScratchFile, _ writer: BlobWriter) async throws {
+    private func write(_ plan: EstargzPlan, from archive: ScratchFile, to writer: BlobWriter) async throws {
         let batches = Self.batches(plan)
         let format = format
         try await workers.inOrder(batches.count, atOnce: batchesAtOnce) { number in
-            try plan.members[batches[number]].map { try CompressedMember($0, of: archive, format) }
+            try plan.members[batches[number]].map { try CompressedMember($0, of: archive, as: format) }
         } use: { made in
             try made.forEach(writer.append)
         }
@@ -100,7 +100,7 @@ struct LayerReencoder {
         let raw: [UInt8]
         let chunkDigest: Digest?
 
-        init(_ member: EstargzPlan.Member, of archive: ScratchFile, _ format: ReencodedFormat) throws {
+        init(_ member: EstargzPlan.Member, of archive: ScratchFile, as format: ReencodedFormat) throws {
             var raw: [UInt8] = []
             raw.reserveCapacity(member.byteCount)
             for part in member.parts {
@@ -144,12 +144,12 @@ struct LayerReencoder {
         func append(_ member: CompressedMember) throws {
             try state.withLock { state in
                 state.written.append(EstargzPlan.Written(offset: state.blob.size, chunkDigest: member.chunkDigest))
-                try put(member.bytes, raw: member.raw, &state)
+                try put(member.bytes, raw: member.raw, state: &state)
             }
         }
 
         /// - Parameter raw: its bytes in the archive.
-        private func put(_ bytes: [UInt8], raw: [UInt8] = [], _ state: inout State) throws {
+        private func put(_ bytes: [UInt8], raw: [UInt8] = [], state: inout State) throws {
             try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)
             raw.withUnsafeBytes { state.diffHasher.update($0) }
@@ -164,13 +164,13 @@ struct LayerReencoder {
                 switch format {
                 case .estargz:
                     let entry = EstargzPlan.tocEntry(toc)
-                    try put(try LayerReencoder.compress(entry, format), raw: entry, &state)
-                    try put(EstargzFooter.bytes(tocOffset: start), &state)
+                    try put(try LayerReencoder.compress(entry, format), raw: entry, state: &state)
+                    try put(EstargzFooter.bytes(tocOffset: start), state: &state)
                 case .zstdChunked:
                     let compressed = try LayerReencoder.compress(toc, format)
-                    try put(SkippableFrame.frame(compressed), &state)
+                    try put(SkippableFrame.frame(compressed), state: &state)
                     let place = ByteRange(offset: start + UInt64(SkippableFrame.headerSize), end: state.blob.size)
-                    try put(ZstdChunkedFooter.frame(toc: place, tocSize: UInt64(toc.count)), &state)
+                    try put(ZstdChunkedFooter.frame(toc: place, tocSize: UInt64(toc.count)), state: &state)
                     let position = "\(place.offset):\(place.count):\(toc.count):1"
                     // Only under stargz-snapshotter's name: podman, which uses the other, also requires tar-split.
                     annotations["io.containers.zstd-chunked.manifest-checksum"] = "\(Digest.of(compressed))"

@@ -10,12 +10,13 @@ extension RegistryClient {
     ///
     /// - Parameter read: called with the number of processed bytes of the layer.
     func storeArchive(
-        of layer: Descriptor, diffID: Digest, in repository: Repository, _ file: ScratchFile, _ workers: NIOThreadPool,
-        _ read: @Sendable (Int) -> Void
+        of layer: Descriptor, diffID: Digest, in repository: Repository, to file: ScratchFile,
+        on workers: NIOThreadPool,
+        read: @Sendable (Int) -> Void
     ) async throws -> (entries: [ArchivedEntry], size: UInt64) {
         // In a box: it belongs to one thread at a time, which is the one that runs the step.
         let state = Guarded(StoredArchive(listing: ArchiveListing(blobDigest: layer.digest), file: file))
-        try await readWhole(layer, in: repository, workers, read) { bytes in
+        try await readWhole(layer, in: repository, on: workers, read: read) { bytes in
             try state.withLock { try $0.push(bytes) }
         }
         return try await workers.runIfActive {
@@ -34,7 +35,7 @@ extension RegistryClient {
 
     /// Pushes a blob from a file.
     func push(
-        _ blob: Descriptor, in file: ScratchFile, to repository: Repository, _ workers: NIOThreadPool
+        _ blob: Descriptor, in file: ScratchFile, to repository: Repository, on workers: NIOThreadPool
     ) async throws(RegistryError) {
         try await pushBlob(BlobLocation(repository: repository, digest: blob.digest), size: blob.size) {
             range throws(RegistryError) in

@@ -1,4 +1,5 @@
 import Artifacts
+import Base
 import Registry
 
 /// One conversion of one image. Its JSON is the format of the service's API.

@@ -48,7 +48,7 @@ public struct ConversionRoutes: Sendable {
         let rest = Array(request.path.dropFirst(2))
         switch (request.path[1], request.isRead ? "GET" : request.method) {
         case ("openapi.json", "GET") where rest.isEmpty:
-            return HTTPAnswer(200, "application/json", Array(OpenAPI.document.utf8))
+            return HTTPAnswer(200, type: "application/json", body: Array(OpenAPI.document.utf8))
         case ("operations", "GET") where rest.isEmpty:
             return try json(
                 200,
@@ -100,7 +100,7 @@ public struct ConversionRoutes: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            return HTTPAnswer(status, "application/json", Array(try encoder.encode(value)))
+            return HTTPAnswer(status, type: "application/json", body: Array(try encoder.encode(value)))
         } catch {
             throw ConversionError(.storage, "cannot encode the response", cause: error)
         }

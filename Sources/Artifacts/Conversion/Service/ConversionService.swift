@@ -1,5 +1,5 @@
-public import Artifacts
-import Base
+import Artifacts
+public import Base
 public import Concurrency
 public import Logging
 public import NIOPosix
@@ -12,21 +12,6 @@ public import Streaming
 /// All results are in the registry, and a repeated conversion gives the same bytes, so any number of services may run
 /// for one registry. Conversions run one after another, because each uses all cores.
 public final class ConversionService: Service {
-    public struct Options: Sendable {
-        /// The registry's host, as in references.
-        public var registry: String
-        /// The interval between polls of enabled repositories' tags, for pushes without a notification.
-        public var pollInterval: Duration = .seconds(300)
-        public var signer: ArtifactSigner?
-        /// Build startup packs from nodes' reports.
-        public var acceptsProfiles = false
-        /// The least time between two packs of an image.
-        public var packInterval: Duration = .seconds(3600)
-
-        public init(registry: String) {
-            self.registry = registry
-        }
-    }
 
     private struct Running {
         let task: Task<[String], any Error>
@@ -38,7 +23,7 @@ public final class ConversionService: Service {
     /// The most tags of one repository to look at.
     private static let maximumTags = 10_000
 
-    private let options: Options
+    private let options: ConversionOptions
     private let registry: RegistryClient
     private let store: ConversionStore
     private let workers: NIOThreadPool
@@ -53,7 +38,7 @@ public final class ConversionService: Service {
 
     /// - Parameter workers: the running pool for decoding layers and querying the database.
     public init(
-        _ options: Options, registry: RegistryClient, store: ConversionStore, workers: NIOThreadPool,
+        _ options: ConversionOptions, registry: RegistryClient, store: ConversionStore, workers: NIOThreadPool,
         cores: Int, clock: any TimeSource = .system, logger: Logger
     ) {
         self.options = options
@@ -209,7 +194,7 @@ public final class ConversionService: Service {
             let done = before
             let known = try await profile(image.repository, manifest.digest)
             let published = try await builder.publish(
-                image.repository, manifest, profile: known?.profile
+                in: image.repository, manifest: manifest, profile: known?.profile
             ) { progress in
                 // Never 100 before it is complete. A pack is small beside the layers.
                 let bytes = progress.step == .pack ? size : progress.bytes
@@ -219,7 +204,7 @@ public final class ConversionService: Service {
             artifacts.append("\(published.digest)")
             before += size
             guard let known else { continue }
-            try await stored { try $0.packed("\(image.repository)", "\(manifest.digest)", known) }
+            try await stored { try $0.packed("\(image.repository)", of: "\(manifest.digest)", with: known) }
             await forgetBefore(published.artifact, image.repository)
         }
         return artifacts
@@ -247,7 +232,7 @@ public final class ConversionService: Service {
             throw ConversionError(.notFound, "\(repository) is not enabled")
         }
         let known = try await stored { store throws(ConversionError) in
-            try store.learn(repository, "\(manifest)") { old in
+            try store.learn(repository, of: "\(manifest)") { old in
                 var file = file
                 file.repository = reference.repository
                 if let old { file.profile = old.profile.merged(with: file.profile, tolerating: Self.toleratedUnread) }
@@ -361,7 +346,7 @@ public final class ConversionService: Service {
                 guard let tag = notification.tag, try await stored({ try $0.isStreaming("\(repository)") }) else {
                     continue
                 }
-                await look(repository, tag, told: notification.digest)
+                await look(in: repository, tag: tag, told: notification.digest)
             case .delete:
                 if let digest = notification.digest { await forget(repository, digest) }
             }
@@ -394,7 +379,7 @@ public final class ConversionService: Service {
                 guard let repository = try? self.repository(name) else { continue }
                 do throws(RegistryError) {
                     for tag in try await registry.tags(repository, limit: Self.maximumTags) where Self.isImage(tag) {
-                        await look(repository, tag)
+                        await look(in: repository, tag: tag)
                     }
                 } catch {
                     logger.warning(
@@ -409,7 +394,7 @@ public final class ConversionService: Service {
     ///
     /// - Parameter told: the digest from a notification. distribution (2.8) notifies of a manifest before it sets the
     ///   tag.
-    private func look(_ repository: Repository, _ tag: String, told: Digest? = nil) async {
+    private func look(in repository: Repository, tag: String, told: Digest? = nil) async {
         let reference = ImageReference(repository: repository, tag: tag)
         do {
             var digest = try await digest(reference, mayBeMissing: told != nil)

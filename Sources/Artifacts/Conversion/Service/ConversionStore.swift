@@ -1,3 +1,4 @@
+public import Base
 import FoundationEssentials
 import GRDB
 import Streaming
@@ -239,7 +240,7 @@ public final class ConversionStore: Sendable {
                 try database.execute(sql: "DELETE FROM repository WHERE name = ?", arguments: [repository])
                 guard streaming else { return }
                 try database.execute(sql: "INSERT INTO repository VALUES (?)", arguments: [repository])
-                for (tag, digest) in tags { try Self.see(repository, tag, digest, database) }
+                for (tag, digest) in tags { try Self.see(repository, tag: tag, digest: digest, in: database) }
             }
         }
     }
@@ -252,13 +253,13 @@ public final class ConversionStore: Sendable {
                     database, sql: "SELECT digest FROM seen WHERE repository = ? AND tag = ?",
                     arguments: [repository, tag])
                 guard known != digest else { return false }
-                try Self.see(repository, tag, digest, database)
+                try Self.see(repository, tag: tag, digest: digest, in: database)
                 return true
             }
         }
     }
 
-    private static func see(_ repository: String, _ tag: String, _ digest: String, _ database: Database) throws {
+    private static func see(_ repository: String, tag: String, digest: String, in database: Database) throws {
         try database.execute(
             sql: "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", arguments: [repository, tag, digest])
     }
@@ -304,7 +305,7 @@ public final class ConversionStore: Sendable {
 
     /// Changes the profile of an image.
     func learn(
-        _ repository: String, _ manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
+        _ repository: String, of manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
     ) throws(ConversionError) -> KnownProfile? {
         try wrapping {
             try queue.write { database in
@@ -330,7 +331,7 @@ public final class ConversionStore: Sendable {
     }
 
     /// Records that a pack was built from `profile`.
-    func packed(_ repository: String, _ manifest: String, _ profile: ProfileFile) throws(ConversionError) {
+    func packed(_ repository: String, of manifest: String, with profile: ProfileFile) throws(ConversionError) {
         try wrapping {
             let bytes = Data(try profile.encoded())
             try queue.write { database in

@@ -38,7 +38,7 @@ public struct PushNotification: Sendable, Equatable {
             .invalid, "not a notification of distribution, Harbor or Azure Container Registry (its fields are missing)")
     }
 
-    private init?(_ action: Action?, _ repository: String?, _ tag: String?, _ digest: String?) {
+    private init?(action: Action?, in repository: String?, tag: String?, digest: String?) {
         guard let action, let repository, !repository.isEmpty else { return nil }
         self.action = action
         self.repository = repository
@@ -63,7 +63,8 @@ public struct PushNotification: Sendable, Equatable {
                 let action: Action? = ["push": .push, "delete": .delete][action]
                 // Some registries are configured to notify of blobs, too.
                 if let type = target?.mediaType, !type.contains("manifest"), !type.contains("index") { return nil }
-                return PushNotification(action, target?.repository, target?.tag, target?.digest)
+                return PushNotification(
+                    action: action, in: target?.repository, tag: target?.tag, digest: target?.digest)
             }
         }
 
@@ -90,7 +91,8 @@ public struct PushNotification: Sendable, Equatable {
         var events: [PushNotification] {
             let action: Action? = ["PUSH_ARTIFACT": .push, "DELETE_ARTIFACT": .delete][type]
             return (event_data.resources ?? []).prefix(PushNotification.maximumEvents).compactMap {
-                PushNotification(action, event_data.repository?.repo_full_name, $0.tag, $0.digest)
+                PushNotification(
+                    action: action, in: event_data.repository?.repo_full_name, tag: $0.tag, digest: $0.digest)
             }
         }
     }

@@ -88,8 +88,8 @@ public struct LayerIndexBlob: Sendable {
             let decoder = ExtentDecoder()
             decoder.reset(.zstd)
             var position = Self.headerSize
-            try Self.fill(&tree, decoder, bytes, &position)
-            try Self.fill(&chunks, decoder, bytes, &position)
+            try Self.fill(&tree, with: decoder, from: bytes, at: &position)
+            try Self.fill(&chunks, with: decoder, from: bytes, at: &position)
         } catch {
             throw LayerFormatError(.badTOC, "a layer index cannot be decoded: \(error)", cause: error)
         }
@@ -97,7 +97,7 @@ public struct LayerIndexBlob: Sendable {
     }
 
     private static func fill(
-        _ target: inout [UInt8], _ decoder: ExtentDecoder, _ bytes: [UInt8], _ position: inout Int
+        _ target: inout [UInt8], with decoder: ExtentDecoder, from bytes: [UInt8], at position: inout Int
     ) throws(CodecError) {
         var place = position
         try target.withUnsafeMutableBufferPointer { (target) throws(CodecError) in

@@ -3,40 +3,31 @@ import Codecs
 import LayerIndex
 
 /// Why no layer index could be made from a blob.
-public struct LayerFormatError: ModuleError {
-    public enum Code: Hashable, Sendable {
-        /// The blob is not of the format that was announced: an ordinary layer, most likely.
-        case otherFormat
-        /// The footer contradicts itself or the blob's size.
-        case badFooter
-        /// The table of contents is not what the format asks for, or contradicts itself.
-        case badTOC
-        /// The table of contents is not the one that the manifest names.
-        case tocDigestMismatch
-        /// Nothing trusted vouches for the table of contents, or for a piece of data.
-        case unverified
-        /// Larger than what is allowed.
-        case limit
-        /// Valid, but it cannot be represented: a name whose bytes the producer has lost.
-        case unsupported
-        /// Valid, but in one piece that is too large to be decoded for a part of it: it can be streamed from a copy
-        /// only.
-        case undivided
-        /// The archive is not a tar archive, or damaged, or its compression is.
-        case badArchive
-        /// The bytes are not those that were requested, or the calls came out of order.
-        case badResponse
-    }
+public typealias LayerFormatError = Failure<LayerFormatErrorCode>
 
-    public let code: Code
-    public let message: String
-    public let cause: (any Error)?
-
-    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
-        self.code = code
-        self.message = message
-        self.cause = cause
-    }
+/// The kinds of ``LayerFormatError``.
+public enum LayerFormatErrorCode: Hashable, Sendable {
+    /// The blob is not of the format that was announced: an ordinary layer, most likely.
+    case otherFormat
+    /// The footer contradicts itself or the blob's size.
+    case badFooter
+    /// The table of contents is not what the format asks for, or contradicts itself.
+    case badTOC
+    /// The table of contents is not the one that the manifest names.
+    case tocDigestMismatch
+    /// Nothing trusted vouches for the table of contents, or for a piece of data.
+    case unverified
+    /// Larger than what is allowed.
+    case limit
+    /// Valid, but it cannot be represented: a name whose bytes the producer has lost.
+    case unsupported
+    /// Valid, but in one piece that is too large to be decoded for a part of it: it can be streamed from a copy
+    /// only.
+    case undivided
+    /// The archive is not a tar archive, or damaged, or its compression is.
+    case badArchive
+    /// The bytes are not those that were requested, or the calls came out of order.
+    case badResponse
 }
 
 extension LayerFormatError {

@@ -149,13 +149,13 @@ public struct TOCOpener: LayerOpener {
         case nil: throw LayerFormatError(.otherFormat, "blob \(layer.digest) has no footer of \(dialect.name)")
         case .outside(let payloadEnd): state = .external(payloadEnd: payloadEnd)
         case .inside(let toc, let payloadEnd, let zstdSize):
-            try take(toc, of: bytes, range, TOCPlace(payloadEnd: payloadEnd, zstdSize: zstdSize))
+            try take(toc, of: bytes, at: range, place: TOCPlace(payloadEnd: payloadEnd, zstdSize: zstdSize))
         }
     }
 
     /// Takes the compressed TOC from the tail, as much of it as is there.
     private mutating func take(
-        _ toc: ByteRange, of bytes: [UInt8], _ range: ByteRange, _ place: TOCPlace
+        _ toc: ByteRange, of bytes: [UInt8], at range: ByteRange, place: TOCPlace
     ) throws(LayerFormatError) {
         guard toc.count <= limits.compressedTOC else {
             throw LayerFormatError(.limit, "the TOC of \(layer.digest) has \(toc.count) compressed bytes")

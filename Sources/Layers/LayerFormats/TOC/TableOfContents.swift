@@ -33,7 +33,7 @@ public enum TableOfContents {
         of json: [UInt8], limits: LayerFormatLimits = .standard, pieceSize: Int = .max
     ) throws(LayerFormatError) -> [Entry] {
         var entries: [Entry] = []
-        try scan(json, limits, pieceSize) { scanner, window in
+        try scan(json, limits: limits, pieceSize: pieceSize) { scanner, window in
             let item = scanner.item
             var entry = Entry()
             if item.present.contains(.type) { entry.type = Self.name(of: item.kind) }
@@ -66,12 +66,12 @@ public enum TableOfContents {
         of json: [UInt8], limits: LayerFormatLimits = .standard
     ) throws(LayerFormatError) -> Int {
         var count = 0
-        try scan(json, limits, .max) { _, _ in count += 1 }
+        try scan(json, limits: limits, pieceSize: .max) { _, _ in count += 1 }
         return count
     }
 
     private static func scan(
-        _ json: [UInt8], _ limits: LayerFormatLimits, _ pieceSize: Int,
+        _ json: [UInt8], limits: LayerFormatLimits, pieceSize: Int,
         _ body: (borrowing TOCScanner, UnsafeBufferPointer<UInt8>) -> Void
     ) throws(LayerFormatError) {
         var scanner = TOCScanner(limits: limits)

@@ -38,7 +38,7 @@ enum Timestamp {
             }
             guard rest > first else { return nil }
         }
-        var seconds = daysSince1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
+        var seconds = daysSince1970(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second
         guard rest < text.count else { return nil }
         switch text[rest] {
         case 0x5a:
@@ -87,7 +87,7 @@ enum Timestamp {
     }
 
     /// Of the proleptic Gregorian calendar, counting years from March, so that the leap day comes last.
-    private static func daysSince1970(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+    private static func daysSince1970(year: Int64, month: Int64, day: Int64) -> Int64 {
         let shiftedYear = month > 2 ? year : year - 1
         let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
         let yearOfEra = shiftedYear - era * 400

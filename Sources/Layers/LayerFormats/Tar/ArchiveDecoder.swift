@@ -1,3 +1,4 @@
+public import Base
 public import Codecs
 
 /// Gives a layer's archive, or part of it, while its blob passes by, whatever that is compressed with.

@@ -1,3 +1,5 @@
+import Base
+
 /// The records of a pax header that matter to a layer (POSIX.1-2017, pax, "pax Extended Header"), as Go's archive/tar
 /// reads them: of several records with one key the last counts, and an empty value means that there is no record.
 struct PaxRecords {
@@ -23,7 +25,7 @@ struct PaxRecords {
     init(_ bytes: UnsafeRawBufferPointer, limits: TarLimits) throws(LayerFormatError) {
         var position = 0
         while position < bytes.count {
-            position = try takeRecord(bytes, at: position, limits)
+            position = try takeRecord(bytes, at: position, limits: limits)
         }
     }
 
@@ -31,7 +33,7 @@ struct PaxRecords {
     ///
     /// - Returns: Where the next one starts.
     private mutating func takeRecord(
-        _ bytes: UnsafeRawBufferPointer, at start: Int, _ limits: TarLimits
+        _ bytes: UnsafeRawBufferPointer, at start: Int, limits: TarLimits
     ) throws(LayerFormatError) -> Int {
         var position = start
         var length = 0
@@ -49,12 +51,12 @@ struct PaxRecords {
         guard let equals = body.firstIndex(of: 0x3D), equals > 0 else { throw Self.damaged("a record without a key") }
         let key = UnsafeRawBufferPointer(rebasing: body[..<equals])
         guard !key.contains(0) else { throw Self.damaged("a key with a NUL byte") }
-        try set(key, UnsafeRawBufferPointer(rebasing: body[(equals + 1)...]), limits)
+        try set(key, to: UnsafeRawBufferPointer(rebasing: body[(equals + 1)...]), limits: limits)
         return end
     }
 
     private mutating func set(
-        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ limits: TarLimits
+        _ key: UnsafeRawBufferPointer, to value: UnsafeRawBufferPointer, limits: TarLimits
     ) throws(LayerFormatError) {
         if key.starts(with: "SCHILY.xattr.".utf8) {
             let name = key.dropFirst("SCHILY.xattr.".utf8.count)

@@ -1,6 +1,6 @@
 import LayerIndex
 
-/// Limits on a tar archive's metadata. Whatever exceeds a limit is refused with ``LayerFormatError/Code/limit``,
+/// Limits on a tar archive's metadata. Whatever exceeds a limit is refused with ``LayerFormatErrorCode/limit``,
 /// and no more memory than a limit says is taken to find out.
 public struct TarLimits: Sendable, Equatable {
     /// Bytes in an entry's name or in a link's target, as they stand in the archive, before they are cleaned.

@@ -1,3 +1,4 @@
+public import Base
 import Codecs
 public import LayerIndex
 
@@ -60,8 +61,8 @@ public struct TarReader {
     ///
     /// - Parameter sink: Called with each event and where in the archive it is: at the entry's own header, at the first
     ///   of the bytes of content, after the last of them. It must not use the reader.
-    /// - Throws: ``LayerFormatError/Code/badArchive``, ``LayerFormatError/Code/limit`` or
-    ///   ``LayerFormatError/Code/unsupported``, or what `sink` throws; from then on always the same.
+    /// - Throws: ``LayerFormatErrorCode/badArchive``, ``LayerFormatErrorCode/limit`` or
+    ///   ``LayerFormatErrorCode/unsupported``, or what `sink` throws; from then on always the same.
     public mutating func push(
         _ bytes: UnsafeRawBufferPointer,
         _ sink: (_ event: TarEvent, _ archiveOffset: UInt64) throws(LayerFormatError) -> Void
@@ -77,7 +78,7 @@ public struct TarReader {
 
     /// Says that the archive is over. That its end is not marked is fine, and so is a last block that is not filled up.
     ///
-    /// - Throws: ``LayerFormatError/Code/badArchive`` when it ends within an entry or before one that was announced.
+    /// - Throws: ``LayerFormatErrorCode/badArchive`` when it ends within an entry or before one that was announced.
     public func finish() throws(LayerFormatError) {
         if let failure { throw failure }
         switch state {

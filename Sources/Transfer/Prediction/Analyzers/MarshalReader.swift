@@ -49,7 +49,7 @@ struct MarshalReader {
                     PythonImport(module: $0)
                 }
             }
-            return imports(in: range, constants, texts)
+            return imports(in: range, constants: constants, names: texts)
         } catch {
             return nil
         }
@@ -57,7 +57,7 @@ struct MarshalReader {
 
     /// `LOAD_CONST level; LOAD_CONST names; IMPORT_NAME module` is what the compiler makes of an import
     /// (Python/compile.c).
-    private func imports(in code: Range<Int>, _ constants: [Value], _ names: [String]) -> [PythonImport] {
+    private func imports(in code: Range<Int>, constants: [Value], names: [String]) -> [PythonImport] {
         var imports: [PythonImport] = []
         var argument = 0
         // The constants that were loaded last.

@@ -9,6 +9,13 @@ public struct NodeRuntimeAnalyzer: FileAnalyzer {
         start.node = NodeModules(start.files, path: start.configuration.variable("NODE_PATH"))
     }
 
+    public func note(argument: String, in start: inout StartPrediction) -> Bool {
+        guard start.node != nil else { return false }
+        let directory = start.configuration.workingDirectory
+        start.loadModule(NodeImport(name: ImagePath.joined(directory, argument)), from: "/")
+        return true
+    }
+
     public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
 
     public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
@@ -47,6 +54,12 @@ private struct NodePackageAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
+    /// The image's JavaScript modules, once Node.js is named.
+    var node: NodeModules? {
+        get { self[NodeModules.self] }
+        _modify { yield &self[NodeModules.self] }
+    }
+
     /// Reports the modules that a JavaScript file loads.
     mutating func loadModules(_ imports: [NodeImport], from file: ImageFile) {
         // The description of the package that a file lies in says whether it is a module of the newer kind.

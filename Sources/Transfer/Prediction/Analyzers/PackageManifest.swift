@@ -20,9 +20,9 @@ public struct PackageManifest: Sendable {
         var found: (main: String?, exports: Int?)
         let isValid: Bool? = read(at: 0) { cursor throws(JSONStop) in
             try Self.forEachMember(&cursor) { key, cursor throws(JSONStop) in
-                if Self.isEqual(key, "exports", cursor) {
+                if Self.isEqual(key, to: "exports", in: cursor) {
                     found.exports = cursor.position
-                } else if Self.isEqual(key, "main", cursor), cursor.next == UInt8(ascii: "\"") {
+                } else if Self.isEqual(key, to: "main", in: cursor), cursor.next == UInt8(ascii: "\"") {
                     found.main = Self.string(try cursor.string(), cursor)
                     return
                 }
@@ -54,7 +54,7 @@ public struct PackageManifest: Sendable {
             guard cursor.next == UInt8(ascii: "{") else { return false }
             try Self.forEachMember(&cursor) { key, cursor throws(JSONStop) in
                 if cursor.withBytes(of: key, { $0.first == UInt8(ascii: ".") }) { hasPaths = true }
-                if Self.isEqual(key, wanted, cursor) { entry = cursor.position }
+                if Self.isEqual(key, to: wanted, in: cursor) { entry = cursor.position }
                 try cursor.skipValue()
             }
             return true
@@ -80,9 +80,9 @@ public struct PackageManifest: Sendable {
                 }
             case UInt8(ascii: "{"):
                 try Self.forEachMember(&cursor) { key, cursor throws(JSONStop) in
-                    if Self.isEqual(key, "node", cursor) { conditions.node = cursor.position }
-                    if Self.isEqual(key, kind, cursor) { conditions.kind = cursor.position }
-                    if Self.isEqual(key, "default", cursor) { conditions.otherwise = cursor.position }
+                    if Self.isEqual(key, to: "node", in: cursor) { conditions.node = cursor.position }
+                    if Self.isEqual(key, to: kind, in: cursor) { conditions.kind = cursor.position }
+                    if Self.isEqual(key, to: "default", in: cursor) { conditions.otherwise = cursor.position }
                     try cursor.skipValue()
                 }
                 alternatives = [conditions.node, conditions.kind, conditions.otherwise].compactMap { $0 }
@@ -153,7 +153,7 @@ public struct PackageManifest: Sendable {
         }
     }
 
-    private static func isEqual(_ text: JSONString, _ name: String, _ cursor: JSONCursor) -> Bool {
+    private static func isEqual(_ text: JSONString, to name: String, in cursor: JSONCursor) -> Bool {
         cursor.withBytes(of: text) { $0.elementsEqual(name.utf8) }
     }
 

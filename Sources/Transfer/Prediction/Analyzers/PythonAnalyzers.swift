@@ -12,6 +12,18 @@ public struct PythonRuntimeAnalyzer: FileAnalyzer {
         for file in start.python?.startup() ?? [] { start.want(file) }
     }
 
+    public func note(argument: String, in start: inout StartPrediction) -> Bool {
+        if argument.contains("import ") {
+            // `-c program`.
+            start.importModules(PythonImports.imports(inSource: Array(argument.utf8.prefix(1 << 16))), from: nil)
+            return true
+        }
+        guard start.python != nil else { return false }
+        // `-m module`.
+        start.importModules([PythonImport(level: 0, module: argument, names: ["__main__"])], from: nil)
+        return true
+    }
+
     public func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
 
     public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
@@ -68,6 +80,12 @@ public struct PythonExtensionAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
+    /// The image's Python installation, once its interpreter is named.
+    var python: PythonModules? {
+        get { self[PythonModules.self] }
+        _modify { yield &self[PythonModules.self] }
+    }
+
     /// Modules of a package that come along with the first of them, in bytes.
     private static let smallPackage: UInt64 = 1 << 20
 

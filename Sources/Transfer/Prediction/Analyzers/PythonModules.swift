@@ -28,7 +28,7 @@ struct PythonModules {
     /// which it is run, perhaps a link in a virtual environment.
     init?(executable: ImageFile, calledAs path: String, in files: ImageFiles) {
         let prefix = ImagePath.parent(of: executable.directory)
-        let found = Self.standardLibrary(of: executable.name, prefix, files)
+        let found = Self.standardLibrary(of: executable.name, below: prefix, in: files)
         guard let (library, minor) = found else { return nil }
         self.files = files
         self.minor = minor
@@ -44,7 +44,7 @@ struct PythonModules {
     }
 
     private static func standardLibrary(
-        of name: Substring, _ prefix: String, _ files: ImageFiles
+        of name: Substring, below prefix: String, in files: ImageFiles
     ) -> (path: String, minor: Int)? {
         let versions =
             name.hasPrefix("python3.") && Int(name.dropFirst(8)) != nil

@@ -24,7 +24,7 @@ struct AnalyzerLink: ~Copyable {
     var pid: Int32 { process.pid }
 
     /// Sends a command, and waits up to `timeout` nanoseconds while the analyzer does not read.
-    func send(_ command: AnalyzerCommand, _ file: Int32? = nil, timeout: UInt64) throws(Errno) {
+    func send(_ command: AnalyzerCommand, with file: Int32? = nil, timeout: UInt64) throws(Errno) {
         let bytes = command.encoded
         let deadline = MonotonicTime.now().advanced(by: timeout)
         while true {

@@ -154,7 +154,7 @@ struct FollowedStart {
         var accepted: [PredictedRun] = []
         for run in runs {
             let (layer, chunks) = try chunks(run.layer, run.content)
-            guard let run = trimmed(layer, chunks, run.inode) else { continue }
+            guard let run = trimmed(layer, to: chunks, of: run.inode) else { continue }
             accepted.append(run)
         }
         if !accepted.isEmpty { handler(.runs(accepted)) }
@@ -186,7 +186,7 @@ struct FollowedStart {
     }
 
     /// Returns the part of a run that is still to be fetched within the bounds of the start.
-    private mutating func trimmed(_ layer: StoredLayer, _ chunks: Range<Int>, _ inode: UInt64) -> PredictedRun? {
+    private mutating func trimmed(_ layer: StoredLayer, to chunks: Range<Int>, of inode: UInt64) -> PredictedRun? {
         guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
         let table = layer.chunks
         var extent: Int?

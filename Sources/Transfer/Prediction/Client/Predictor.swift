@@ -76,7 +76,7 @@ public final class Predictor: Sendable {
         self.mail = mail
         self.bell = bell
         thread = try NamedThread(name: "rv-predict") {
-            var loop = PredictorLoop(options, mail, bell, report)
+            var loop = PredictorLoop(options, mail: mail, bell: bell, report: report)
             loop.run()
         }
     }

@@ -43,8 +43,8 @@ struct PredictorLoop: ~Copyable {
     private var buffer = [UInt8](repeating: 0, count: AnalyzerPacket.maximumSize)
 
     init(
-        _ options: PredictorOptions, _ mail: Guarded<Predictor.Mail>, _ bell: Predictor.Bell,
-        _ report: @escaping @Sendable (AnalyzerFailure) -> Void
+        _ options: PredictorOptions, mail: Guarded<Predictor.Mail>, bell: Predictor.Bell,
+        report: @escaping @Sendable (AnalyzerFailure) -> Void
     ) {
         self.options = options
         self.mail = mail
@@ -222,11 +222,11 @@ struct PredictorLoop: ~Copyable {
             let begin = AnalyzerCommand.begin(
                 start: number, layers: start.subject.layers.count, treeSize: try Sys.fstat(tree.raw).size,
                 speculates: !start.subject.includesPresent)
-            try link?.send(begin, tree.raw, timeout: options.turnTime.wholeNanoseconds)
+            try link?.send(begin, with: tree.raw, timeout: options.turnTime.wholeNanoseconds)
             for layer in start.subject.layers {
                 let content = try layer.openContent()
                 try link?.send(
-                    .layer(start: number, extentsSpanFiles: layer.chunks.windows != nil), content.raw,
+                    .layer(start: number, extentsSpanFiles: layer.chunks.windows != nil), with: content.raw,
                     timeout: options.turnTime.wholeNanoseconds)
             }
         } catch {

@@ -27,26 +27,3 @@ public struct PredictorOptions: Sendable {
 
     public init() {}
 }
-
-/// Figures of a predictor since it was made.
-public struct PredictorStatistics: Sendable {
-    /// Predictions that were followed.
-    public var starts: UInt64 = 0
-    /// Predictions that were lost, by reason.
-    public var lost: [PredictionLoss: UInt64] = [:]
-    /// Analyzers that failed or could not be started.
-    public var failures: UInt64 = 0
-    /// Predictions that are followed now.
-    public var following = 0
-    /// The analyzer's process ID while there is one.
-    public var process: Int32?
-}
-
-/// A failure of the analyzer, for the log.
-public struct AnalyzerFailure: Sendable {
-    public let reason: PredictionLoss
-    /// The way in which the process ended, or the reason that there is none.
-    public let details: String
-    /// True when a prediction was lost; the others are taken up again.
-    public let losesStart: Bool
-}

@@ -20,25 +20,25 @@ public enum AnalyzerCommand: Equatable, Sendable {
     public var encoded: [UInt8] {
         switch self {
         case .begin(let start, let layers, let treeSize, let speculates):
-            AnalyzerPacket.writing(1, start) { bytes in
+            AnalyzerPacket.writing(1, of: start) { bytes in
                 bytes.appendLittleEndian(UInt16(truncatingIfNeeded: layers))
                 bytes.appendLittleEndian(treeSize)
                 bytes.append(speculates ? 1 : 0)
             }
         case .layer(let start, let extentsSpanFiles):
-            AnalyzerPacket.writing(2, start) { $0.append(extentsSpanFiles ? 1 : 0) }
+            AnalyzerPacket.writing(2, of: start) { $0.append(extentsSpanFiles ? 1 : 0) }
         case .configure(let start, let configuration):
-            AnalyzerPacket.writing(3, start) { bytes in
+            AnalyzerPacket.writing(3, of: start) { bytes in
                 bytes.append(list: configuration.arguments) { $0.append(text: $1) }
                 bytes.append(list: configuration.environment) { $0.append(text: $1) }
                 bytes.append(text: configuration.workingDirectory)
             }
         case .touched(let start, let inodes):
-            AnalyzerPacket.writing(4, start) { $0.append(list: inodes) { $0.appendLittleEndian($1) } }
+            AnalyzerPacket.writing(4, of: start) { $0.append(list: inodes) { $0.appendLittleEndian($1) } }
         case .present(let start, let tokens):
-            AnalyzerPacket.writing(5, start) { $0.append(list: tokens) { $0.appendLittleEndian($1) } }
-        case .order(let start): AnalyzerPacket.writing(6, start)
-        case .end(let start): AnalyzerPacket.writing(7, start)
+            AnalyzerPacket.writing(5, of: start) { $0.append(list: tokens) { $0.appendLittleEndian($1) } }
+        case .order(let start): AnalyzerPacket.writing(6, of: start)
+        case .end(let start): AnalyzerPacket.writing(7, of: start)
         }
     }
 

@@ -77,7 +77,7 @@ enum AnalyzerPacket {
     }
 
     /// Returns the bytes of a packet whose fields `body` appends.
-    static func writing(_ kind: UInt8, _ start: UInt32, _ body: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
+    static func writing(_ kind: UInt8, of start: UInt32, _ body: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
         var bytes = [kind]
         bytes.appendLittleEndian(start)
         body(&bytes)

@@ -14,11 +14,11 @@ public enum AnalyzerReply: Equatable, Sendable {
     /// The packet.
     public var encoded: [UInt8] {
         switch self {
-        case .ready: AnalyzerPacket.writing(1, 0)
+        case .ready: AnalyzerPacket.writing(1, of: 0)
         case .unconfined(let code):
-            AnalyzerPacket.writing(2, 0) { $0.appendLittleEndian(UInt32(truncatingIfNeeded: code)) }
+            AnalyzerPacket.writing(2, of: 0) { $0.appendLittleEndian(UInt32(truncatingIfNeeded: code)) }
         case .runs(let start, let runs):
-            AnalyzerPacket.writing(3, start) { bytes in
+            AnalyzerPacket.writing(3, of: start) { bytes in
                 bytes.append(list: runs) { bytes, run in
                     bytes.appendLittleEndian(UInt16(truncatingIfNeeded: run.layer))
                     bytes.append(run.content)
@@ -26,7 +26,7 @@ public enum AnalyzerReply: Equatable, Sendable {
                 }
             }
         case .waits(let start, let waits):
-            AnalyzerPacket.writing(4, start) { bytes in
+            AnalyzerPacket.writing(4, of: start) { bytes in
                 bytes.append(list: waits) { bytes, wait in
                     bytes.appendLittleEndian(wait.token)
                     bytes.appendLittleEndian(UInt16(truncatingIfNeeded: wait.layer))
@@ -34,8 +34,8 @@ public enum AnalyzerReply: Equatable, Sendable {
                 }
             }
         case .order(let start, let inodes):
-            AnalyzerPacket.writing(5, start) { $0.append(list: inodes) { $0.appendLittleEndian($1) } }
-        case .done(let start): AnalyzerPacket.writing(6, start)
+            AnalyzerPacket.writing(5, of: start) { $0.append(list: inodes) { $0.appendLittleEndian($1) } }
+        case .done(let start): AnalyzerPacket.writing(6, of: start)
         }
     }
 

@@ -64,13 +64,13 @@ struct FileSeries {
             directory = parent
             // `name.json` and its like belong together, `name` and `name.json` do not.
             let rest = depth == 0 ? name.lastIndex(of: ".").map { name[$0...] } ?? "" : path[name.endIndex...]
-            let found = step(Key(directory: directory, rest: rest), name, isFile: depth == 0, isCode: isCode)
+            let found = step(Key(directory: directory, rest: rest), to: name, isFile: depth == 0, isCode: isCode)
             if !found.isEmpty { return found }
         }
         return []
     }
 
-    private mutating func step(_ key: Key, _ name: Substring, isFile: Bool, isCode: Bool) -> [ImageFile] {
+    private mutating func step(_ key: Key, to name: Substring, isFile: Bool, isCode: Bool) -> [ImageFile] {
         var series = series[key, default: Series()]
         defer { self.series[key] = series }
         if series.members.isEmpty {

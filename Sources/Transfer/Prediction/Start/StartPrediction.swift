@@ -88,10 +88,8 @@ public struct StartPrediction {
     public let speculates: Bool
     /// `NAME=value` of the process.
     public private(set) var configuration = ContainerStart()
-    /// The image's Python installation, once its interpreter is named.
-    var python: PythonModules?
-    /// The image's JavaScript modules, once Node.js is named.
-    var node: NodeModules?
+    /// Findings that analyzers keep for later files: one of a type.
+    private var facts: [ObjectIdentifier: Any] = [:]
 
     private let layers: [ImageContent]
     private let analyzers: [any FileAnalyzer]
@@ -124,10 +122,7 @@ public struct StartPrediction {
     ///   - tree: the image's merged tree.
     ///   - layers: the content of its layers, by device number of the tree.
     ///   - speculates: see ``speculates``.
-    public init(
-        tree: TreeImage, layers: [ImageContent], speculates: Bool,
-        analyzers: [any FileAnalyzer] = FileAnalyzers.standard
-    ) {
+    public init(tree: TreeImage, layers: [ImageContent], speculates: Bool, analyzers: [any FileAnalyzer]) {
         self.layers = layers
         self.speculates = speculates
         self.analyzers = analyzers
@@ -157,14 +152,9 @@ public struct StartPrediction {
         for argument in start.arguments.dropFirst().prefix(64) {
             if let file = files.file(ImagePath.joined(start.workingDirectory, argument)) {
                 want(file)
-            } else if argument.contains("import ") {
-                importModules(PythonImports.imports(inSource: Array(argument.utf8.prefix(1 << 16))), from: nil)
-            } else if node != nil {
-                loadModule(NodeImport(name: ImagePath.joined(start.workingDirectory, argument)), from: "/")
-            } else if python != nil {
-                // `-m module`.
-                importModules([PythonImport(level: 0, module: argument, names: ["__main__"])], from: nil)
+                continue
             }
+            for analyzer in analyzers where analyzer.note(argument: argument, in: &self) { break }
         }
     }
 
@@ -217,6 +207,17 @@ public struct StartPrediction {
     }
 
     // MARK: - Findings of analyzers
+
+    /// The finding of this type that an analyzer keeps for later files.
+    public subscript<Fact>(_ type: Fact.Type) -> Fact? {
+        get { facts[ObjectIdentifier(type)] as? Fact }
+        _modify {
+            // Taken out meanwhile, so that it is changed in place.
+            var fact = facts.removeValue(forKey: ObjectIdentifier(type)) as? Fact
+            defer { facts[ObjectIdentifier(type)] = fact }
+            yield &fact
+        }
+    }
 
     /// Reports that the program at `path` will run, and returns whether there is one.
     @discardableResult

@@ -1,10 +1,10 @@
-public import Base
+import Base
 
 /// An error between Rivulet and a registry.
 ///
 /// The message names the image, host, file or digest. It never contains a credential, a token, or the query of a signed
-/// URL.
-public struct RegistryError: ModuleError {
+/// URL. A type of its own instead of a ``Failure``, because retries need the server's wait and status.
+public struct RegistryError: Error, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// The text is not an image reference.
         case invalidReference
@@ -55,8 +55,11 @@ public struct RegistryError: ModuleError {
         case shutDown
     }
 
+    /// The kind of failure, to branch on.
     public let code: Code
+    /// A description for the operator.
     public let message: String
+    /// The underlying error, if any.
     public let cause: (any Error)?
     /// The wait that the server asked for.
     public var retryAfter: Duration?
@@ -71,6 +74,11 @@ public struct RegistryError: ModuleError {
         self.cause = cause
         self.status = status
         self.retryAfter = retryAfter
+    }
+
+    public var description: String {
+        guard let cause else { return message }
+        return "\(message): \(cause)"
     }
 
     /// True if the same request may succeed later at the same host.

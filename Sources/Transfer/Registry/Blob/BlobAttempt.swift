@@ -33,7 +33,7 @@ struct BlobAttempt {
         _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64?,
         by requester: HostRequester
     ) async throws(RegistryError) -> OpenedBody {
-        try await requester.withHosts(location.repository, .pull, priority, blob: location) {
+        try await requester.withHosts(of: location.repository, for: .pull, priority: priority, blob: location) {
             host throws(RegistryError) in
             var attempt = BlobAttempt(requester: requester, location: location, host: host, knownSize: knownSize)
             return try await attempt.open(selection)
@@ -47,7 +47,7 @@ struct BlobAttempt {
             switch response.status.code {
             case 200, 206, 416:
                 let answer = try RangeAnswer(response, asked: asked)
-                if let opened = try await use(answer, response, &asked) { return opened }
+                if let opened = try await use(answer, of: response, asked: &asked) { return opened }
             case 400, 405, 501:
                 // Azure Blob Storage and some CDNs refuse suffix ranges and several ranges instead of ignoring them.
                 switch asked {
@@ -135,18 +135,18 @@ struct BlobAttempt {
 
     /// Turns a response into a body. Returns `nil` after changing `asked` to the next request.
     private mutating func use(
-        _ answer: RangeAnswer, _ response: HTTPClientResponse, _ asked: inout BlobSelection
+        _ answer: RangeAnswer, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
         switch answer {
         case .bytes(let range, let size):
             let reader = BodyReader(response.body, position: range.offset, skip: 0, counters: requester.counters)
-            return try await opened(reader, range, size, asked)
+            return try await opened(reader, range: range, announced: size, asked: asked)
         case .multipart(let boundary):
             let reader = BodyReader(response.body, boundary: boundary, counters: requester.counters)
             let (range, size) = try await reader.readPart(asked: asked)
-            return try await opened(reader, range, size, asked)
+            return try await opened(reader, range: range, announced: size, asked: asked)
         case .whole(let size):
-            return try await useWhole(size, response, &asked)
+            return try await useWhole(size, of: response, asked: &asked)
         case .unsatisfiable(let size):
             await response.drain()
             if case .ranges(let ranges) = asked {
@@ -161,7 +161,7 @@ struct BlobAttempt {
 
     /// Handles a response that carries the whole blob, although a range may have been requested.
     private mutating func useWhole(
-        _ announced: UInt64?, _ response: HTTPClientResponse, _ asked: inout BlobSelection
+        _ announced: UInt64?, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
         let wanted: ByteRange?
         let size = announced ?? self.size
@@ -175,7 +175,7 @@ struct BlobAttempt {
             // If the size of the blob is unknown, a second request finds it while this body waits.
             let reader = BodyReader(
                 response.body, position: wanted.offset, skip: wanted.offset, counters: requester.counters)
-            return try await opened(reader, wanted, announced, asked)
+            return try await opened(reader, range: wanted, announced: announced, asked: asked)
         }
         // Skipping to the range would read too much: drop the response, which closes its connection.
         requester.counters.abandoned.add()
@@ -204,7 +204,7 @@ struct BlobAttempt {
     }
 
     private mutating func opened(
-        _ reader: BodyReader, _ range: ByteRange, _ announced: UInt64?, _ asked: BlobSelection
+        _ reader: BodyReader, range: ByteRange, announced: UInt64?, asked: BlobSelection
     ) async throws(RegistryError) -> OpenedBody {
         var size = announced
         if let announced, let known = knownSize, announced != known {

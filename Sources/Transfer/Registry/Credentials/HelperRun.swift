@@ -44,7 +44,7 @@ struct HelperRun: Sendable {
             if status == nil { _ = Self.wait(child, 0) }
         }
         let deadline = MonotonicTime.now().advanced(by: timeout)
-        let output = try read(ends[0], child, deadline, &status)
+        let output = try read(ends[0], of: child, until: deadline, status: &status)
         while status == nil {
             status = Self.wait(child, WNOHANG)
             guard status == nil else { break }
@@ -106,7 +106,7 @@ struct HelperRun: Sendable {
     }
 
     private func read(
-        _ descriptor: Int32, _ child: pid_t, _ deadline: MonotonicTime, _ status: inout Int32?
+        _ descriptor: Int32, of child: pid_t, until deadline: MonotonicTime, status: inout Int32?
     ) throws(RegistryError) -> [UInt8] {
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)

@@ -24,12 +24,12 @@ struct TokenEndpoint {
     ) async throws(RegistryError) -> TokenAnswer {
         try check(realm)
         if let credentials {
-            let response = try await post(realm, service, scopes, credentials)
+            let response = try await post(realm, service: service, scopes: scopes, with: credentials)
             if response.status == .ok { return try await decode(response) }
             guard [400, 401, 404, 405].contains(response.status.code) else { throw await refusal(response) }
             _ = try? await response.readBody(limit: Self.maximumAnswer)
         }
-        let response = try await get(realm, service, scopes, credentials)
+        let response = try await get(realm, service: service, scopes: scopes, with: credentials)
         guard response.status == .ok else { throw await refusal(response) }
         return try await decode(response)
     }
@@ -49,7 +49,7 @@ struct TokenEndpoint {
     }
 
     private func post(
-        _ realm: String, _ service: String, _ scopes: [String], _ credentials: Credentials
+        _ realm: String, service: String, scopes: [String], with credentials: Credentials
     ) async throws(RegistryError) -> HTTPClientResponse {
         var form = [("service", service), ("client_id", "rivulet"), ("scope", scopes.joined(separator: " "))]
         switch credentials {
@@ -69,7 +69,7 @@ struct TokenEndpoint {
     }
 
     private func get(
-        _ realm: String, _ service: String, _ scopes: [String], _ credentials: Credentials?
+        _ realm: String, service: String, scopes: [String], with credentials: Credentials?
     ) async throws(RegistryError) -> HTTPClientResponse {
         var query = scopes.map { ("scope", $0) }
         if !service.isEmpty { query.insert(("service", service), at: 0) }

@@ -46,23 +46,3 @@ public struct ImageIndex: Sendable, Hashable {
             "index \(digest) has no manifest for \(platform), only for \(quoted(offered, limit: 512))")
     }
 }
-
-/// The document behind a manifest URL.
-public enum ManifestDocument: Sendable, Hashable {
-    case image(Manifest)
-    case index(ImageIndex)
-
-    public var digest: Digest {
-        switch self {
-        case .image(let manifest): manifest.digest
-        case .index(let index): index.digest
-        }
-    }
-
-    public var mediaType: String {
-        switch self {
-        case .image(let manifest): manifest.mediaType
-        case .index(let index): index.mediaType
-        }
-    }
-}

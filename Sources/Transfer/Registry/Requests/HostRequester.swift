@@ -49,7 +49,7 @@ final class HostRequester: Sendable {
     /// Runs `body` with one host after another until it succeeds, in the order of `hosts.toml`. Healthy hosts that are
     /// not known to lack `blob` come first.
     func withHosts<Result>(
-        _ repository: Repository, _ capability: RegistryHost.Capabilities, _ priority: RequestPriority,
+        of repository: Repository, for capability: RegistryHost.Capabilities, priority: RequestPriority,
         blob: BlobLocation? = nil, _ body: (RegistryHost) async throws(RegistryError) -> Result
     ) async throws(RegistryError) -> Result {
         let usable = await directory.hosts(for: repository.host).filter { $0.capabilities.contains(capability) }

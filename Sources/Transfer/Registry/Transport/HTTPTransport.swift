@@ -76,14 +76,14 @@ final class HTTPTransport: Sendable {
     ) async throws(RegistryError) -> HTTPClientResponse {
         counters.requests.add()
         guard key.mayBeSecure, request.url.hasPrefix("http://") else {
-            return try await send(request, key, sending)
+            return try await send(request, key: key, sending: sending)
         }
         let origin = RedirectTarget.origin(of: request.url)
         if state.withLock({ $0.plain[origin] }) == nil {
             var secure = request
             secure.url = "https://" + request.url.dropFirst("http://".count)
             do throws(RegistryError) {
-                return try await send(secure, key, sending)
+                return try await send(secure, key: key, sending: sending)
             } catch {
                 guard Self.isPlain(error, origin: origin) else { throw error }
                 logger.info("registry does not speak TLS, using plain HTTP", metadata: ["registry": "\(origin)"])
@@ -91,7 +91,7 @@ final class HTTPTransport: Sendable {
             }
         }
         do throws(RegistryError) {
-            return try await send(request, key, sending)
+            return try await send(request, key: key, sending: sending)
         } catch {
             // The server may return as a secure one.
             state.withLock { $0.plain[origin] = nil }
@@ -110,7 +110,7 @@ final class HTTPTransport: Sendable {
     }
 
     private func send(
-        _ request: HTTPClientRequest, _ key: Key, _ sending: Int
+        _ request: HTTPClientRequest, key: Key, sending: Int
     ) async throws(RegistryError) -> HTTPClientResponse {
         let pool = try pool(for: key)
         _ = claim(request.url, key)

@@ -33,7 +33,7 @@ struct DecodeWorker: ~Copyable {
         let start = MonotonicTime.now()
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
         switch job.work {
-        case .extent(let layer, let extent): return run(extent, of: layer.content, PieceCursor(job.pieces))
+        case .extent(let layer, let extent): return run(extent, of: layer.content, pieces: PieceCursor(job.pieces))
         case .frame(let frame): return run(frame, PieceCursor(job.pieces))
         }
     }
@@ -44,7 +44,7 @@ struct DecodeWorker: ~Copyable {
         for item in frame.items {
             do throws(CodecError) {
                 guard let content = item.layer?.content, !content.isPresent(item.chunk) else {
-                    try skip(UInt64(item.length), &input)
+                    try skip(UInt64(item.length), of: &input)
                     continue
                 }
                 try fill(UInt64(item.length), &input)
@@ -60,7 +60,7 @@ struct DecodeWorker: ~Copyable {
     }
 
     private mutating func run(
-        _ number: Int, of content: StoredLayer, _ pieces: consuming PieceCursor
+        _ number: Int, of content: StoredLayer, pieces: consuming PieceCursor
     ) -> ExtentOutcome {
         let extent = content.chunks.extent(number)
         var input = pieces
@@ -81,7 +81,7 @@ struct DecodeWorker: ~Copyable {
                 return .corrupt(reason: "chunk \(index) overlaps the previous one")
             }
             do throws(CodecError) {
-                try skip(chunk.innerOffset - position, &input, isKept: log != nil)
+                try skip(chunk.innerOffset - position, of: &input, isKept: log != nil)
                 try fill(chunk.content.count, &input)
             } catch {
                 counters.decodeFailures.add()
@@ -149,7 +149,7 @@ struct DecodeWorker: ~Copyable {
 
     /// Decodes `count` bytes that belong to no chunk.
     private mutating func skip(
-        _ count: UInt64, _ input: inout PieceCursor, isKept: Bool = false
+        _ count: UInt64, of input: inout PieceCursor, isKept: Bool = false
     ) throws(CodecError) {
         guard count > 0 else { return }
         try grow(Int(min(count, 64 << 10)))

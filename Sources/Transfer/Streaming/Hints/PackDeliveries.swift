@@ -72,7 +72,7 @@ package struct PackDeliveries: Sendable {
 
     /// Records that a frame with these chunks is in the store, and returns the readers that need not wait any longer.
     package mutating func published(
-        _ id: DeliveryID, _ chunks: [(layer: LayerID, chunk: Int)], isPresent: (LayerID, Int) -> Bool
+        _ id: DeliveryID, chunks: [(layer: LayerID, chunk: Int)], isPresent: (LayerID, Int) -> Bool
     ) -> [WaitingReaders.Reader] {
         guard var delivery = deliveries.removeValue(forKey: id) else { return [] }
         for (layer, chunk) in chunks { delivery.coming[layer]?[chunk] = nil }
@@ -106,7 +106,7 @@ package struct PackDeliveries: Sendable {
     /// Returns whether a pack brings everything that is missing of `chunks`. A hint of `source` then relies on that
     /// pack.
     package mutating func brings(
-        _ layer: LayerID, _ chunks: Range<Int>, to source: HintSource, isPresent: (Int) -> Bool
+        _ layer: LayerID, chunks: Range<Int>, to source: HintSource, isPresent: (Int) -> Bool
     ) -> Bool {
         let found = deliveries.first { _, delivery in
             guard let coming = delivery.coming[layer] else { return false }

@@ -1,3 +1,4 @@
+import Base
 public import Registry
 
 /// A request for a startup pack, sent before its layers are attached, so that its tables cost no round trip of their

@@ -27,7 +27,8 @@ extension Scheduler {
                 let isAdmitted = admitted[known.id] ?? state.admits(source, on: known.id, now: now)
                 admitted[known.id] = isAdmitted
                 guard isAdmitted,
-                    !state.deliveries.brings(known.id, run.chunks, to: source, isPresent: known.content.isPresent)
+                    !state.deliveries.brings(
+                        known.id, chunks: run.chunks, to: source, isPresent: known.content.isPresent)
                 else { continue }
                 wanted.append((known.id, extents))
             }
@@ -118,7 +119,7 @@ extension Scheduler {
         apply { state, now in
             let chunks = frame.items.compactMap { item in item.layer.map { (layer: $0.id, chunk: item.chunk) } }
             let layers = state.layers
-            let readers = state.deliveries.published(frame.delivery, chunks) { layer, chunk in
+            let readers = state.deliveries.published(frame.delivery, chunks: chunks) { layer, chunk in
                 layers[layer]?.content.isPresent(chunk) ?? true
             }
             return Self.release(readers, state: &state, now: now)

@@ -1,13 +1,5 @@
-import Foundation
 import Prediction
-
-/// Programs that were built with this test: they lie beside the test's own executable.
-enum BuiltProgram {
-    static func path(_ name: String) throws -> String {
-        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name).path
-    }
-}
+import TestSupport
 
 extension PredictorOptions {
     /// The analyzer that does what the files of an image say, with short limits.

@@ -15,7 +15,7 @@ extension Session {
         operations.lookup = { request, parent, name in
             guard let request, let name else { return }
             let token = RequestToken(request)
-            Session.of(request)?.lookup(token, parent, name)
+            Session.of(request)?.lookup(token, in: parent, name: name)
         }
         operations.getattr = { request, node, _ in
             guard let request else { return }
@@ -40,27 +40,27 @@ extension Session {
         operations.read = { request, node, size, offset, _ in
             guard let request else { return }
             let token = RequestToken(request)
-            Session.of(request)?.read(token, node, size: size, offset: offset)
+            Session.of(request)?.read(token, of: node, size: size, offset: offset)
         }
         operations.readdir = { request, node, size, offset, _ in
             guard let request else { return }
             let token = RequestToken(request)
-            Session.of(request)?.readdir(token, node, size: size, offset: offset)
+            Session.of(request)?.readdir(token, of: node, size: size, offset: offset)
         }
         operations.readdirplus = { request, node, size, offset, _ in
             guard let request else { return }
             let token = RequestToken(request)
-            Session.of(request)?.readdirplus(token, node, size: size, offset: offset)
+            Session.of(request)?.readdirplus(token, of: node, size: size, offset: offset)
         }
         operations.getxattr = { request, node, name, size in
             guard let request, let name else { return }
             let token = RequestToken(request)
-            Session.of(request)?.getxattr(token, node, name, size: size)
+            Session.of(request)?.getxattr(token, of: node, name: name, size: size)
         }
         operations.listxattr = { request, node, size in
             guard let request else { return }
             let token = RequestToken(request)
-            Session.of(request)?.listxattr(token, node, size: size)
+            Session.of(request)?.listxattr(token, of: node, size: size)
         }
         operations.statfs = { request, _ in
             guard let request else { return }

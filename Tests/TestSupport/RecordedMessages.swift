@@ -1,8 +1,8 @@
 import Base
-import Logging
+public import Logging
 
-/// A logger's messages, for a test to look at.
-final class RecordedMessages: Sendable {
+/// A logger's messages with their metadata, for a test to look at.
+public final class RecordedMessages: Sendable {
     private struct Handler: LogHandler {
         let messages: Guarded<[String]>
         var metadata: Logger.Metadata = [:]
@@ -14,15 +14,18 @@ final class RecordedMessages: Sendable {
         }
 
         func log(event: LogEvent) {
-            messages.withLock { $0.append("\(event.message)") }
+            let fields = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
+            messages.withLock { $0.append("\(event.message)\(fields.joined())") }
         }
     }
 
     private let messages = Guarded<[String]>([])
 
-    var all: [String] { messages.withLock { $0 } }
+    public init() {}
 
-    var logger: Logger {
+    public var all: [String] { messages.withLock { $0 } }
+
+    public var logger: Logger {
         let messages = messages
         return Logger(label: "test") { _ in Handler(messages: messages) }
     }

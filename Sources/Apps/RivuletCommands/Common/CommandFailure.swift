@@ -1,5 +1,6 @@
 import ArgumentParser
 import Artifacts
+import Base
 import Registry
 
 /// The reason why a command failed, with its exit code (sysexits.h, except 1).

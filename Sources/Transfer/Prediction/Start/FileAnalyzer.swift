@@ -10,6 +10,10 @@ public protocol FileAnalyzer: Sendable {
     /// - Parameter path: the path that named the file, perhaps through links.
     func note(_ file: ImageFile, calledAs path: String, in start: inout StartPrediction)
 
+    /// Reacts to an argument of the process that names no file, and returns true if it is of the analyzer's kind: no
+    /// other analyzer sees it then. The default returns false.
+    func note(argument: String, in start: inout StartPrediction) -> Bool
+
     /// Returns the part of `file` that the analyzer reads first; `nil` for a file of another kind.
     func part(of file: ImageFile, in start: StartPrediction) -> ByteRange?
 
@@ -19,13 +23,6 @@ public protocol FileAnalyzer: Sendable {
 
 extension FileAnalyzer {
     public func note(_ file: ImageFile, calledAs path: String, in start: inout StartPrediction) {}
-}
 
-/// The analyzers of a node, in the order in which they see a file.
-public enum FileAnalyzers {
-    public static let standard: [any FileAnalyzer] = [
-        PythonSourceAnalyzer(), PythonCompiledAnalyzer(), NodeSourceAnalyzer(), SettingsAnalyzer(),
-        PythonRuntimeAnalyzer(), NodeRuntimeAnalyzer(), JavaRuntimeAnalyzer(), ProgramAnalyzer(),
-        PythonExtensionAnalyzer(),
-    ]
+    public func note(argument: String, in start: inout StartPrediction) -> Bool { false }
 }

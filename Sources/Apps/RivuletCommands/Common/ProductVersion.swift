@@ -1,0 +1,5 @@
+/// The version of the product.
+enum ProductVersion {
+    /// The version that `--version` prints and that requests to registries carry. It equals the daemon's.
+    static let current = "0.1.0"
+}

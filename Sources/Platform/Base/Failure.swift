@@ -1,0 +1,25 @@
+/// The error of a module: a code for the program, a message for the operator, and the cause.
+///
+/// Each module has one such type, named by a type alias over an enum of its own, and throws it typed. One place maps
+/// errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
+public struct Failure<FailureCode: Hashable & Sendable>: Error, CustomStringConvertible {
+    public typealias Code = FailureCode
+
+    /// The kind of failure, to branch on.
+    public let code: Code
+    /// A description for the operator: it names the file, key, image or digest, never a credential.
+    public let message: String
+    /// The underlying error, if any.
+    public let cause: (any Error)?
+
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    public var description: String {
+        guard let cause else { return message }
+        return "\(message): \(cause)"
+    }
+}
