@@ -142,7 +142,11 @@ import Testing
     }
 
     @Test("timeout: a registry that does not answer") func timeout() async throws {
-        try await ImagesFixture.with(registry: { $0.timeouts.firstByte = .milliseconds(50) }) { fixture in
+        try await ImagesFixture.with(registry: {
+            $0.timeouts.connect = .milliseconds(100)
+            $0.timeouts.firstByte = .milliseconds(100)
+            $0.retry.rounds = 1
+        }) { fixture in
             let image = fixture.publish(["a"])
             fixture.registry.inject(.stallHead, times: 1000, into: .manifest)
             #expect(await fixture.prepare(image, 0).reason == .timeout)

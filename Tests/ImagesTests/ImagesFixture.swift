@@ -60,11 +60,11 @@ struct ImagesFixture: Sendable {
             })
     }
 
-    /// Publishes the streaming artifact of an image.
-    func publishArtifact(of image: PublishedImage) async throws {
+    /// Publishes the streaming artifact of an image, with a startup pack of the start that `profile` recorded.
+    func publishArtifact(of image: PublishedImage, profile: Profile? = nil) async throws {
         let builder = ArtifactBuilder(registry: client, workers: workers, layersAtOnce: 2, logger: .silent)
         let manifest = try await client.manifest(repository, digest: image.manifestDigest)
-        _ = try await builder.publish(in: repository, manifest: manifest, predicts: false)
+        _ = try await builder.publish(in: repository, manifest: manifest, profile: profile, predicts: false)
     }
 
     /// Asks for one layer as the snapshotter does.

@@ -33,6 +33,17 @@ import Testing
         }
     }
 
+    /// Returns whether all of the file `name` at the root of the chain is on the node.
+    private static func isReadable(_ name: String, in chain: Digest, _ fixture: ImagesFixture, size: Int) -> Bool {
+        let fileSystem = fixture.fileSystem
+        guard let root = try? fileSystem.find(.root, chain.hex), let file = try? fileSystem.find(root.id, name) else {
+            return false
+        }
+        return withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { buffer in
+            if case .bytes(size) = fileSystem.read(file.id, at: 0, into: buffer) { true } else { false }
+        }
+    }
+
     /// Lets the recorder look until the longest start is over.
     private static func endStart(_ policy: ProfilePolicy, _ fixture: ImagesFixture) async {
         let pause = policy.quiet / 4
@@ -101,6 +112,42 @@ import Testing
             _ = try await fixture.images.mountedDirectory(ofChain: chain)
             let layer = try #require(try fixture.store.layer(image.layerDigests[0]))
             #expect(await eventually { layer.presentBytes >= 300_000 })
+        }
+    }
+
+    @Test("replays the pack of a recorded start, and a profile of this node beside it", arguments: [true, false])
+    func replaysPackAndProfile(isKnownHere: Bool) async throws {
+        var options = ImageOptions()
+        options.fillsInBackground = false
+        options.auditsArtifacts = false
+        try await ImagesFixture.with(options) { (fixture) async throws in
+            let size = 8_000_000
+            let archive = TarWriter.archive([
+                .file("here", Samples.noise(bytes: size, seed: 1)), .file("there", Samples.noise(bytes: size, seed: 2)),
+            ])
+            let image = fixture.registry.addImage(
+                repository: ImagesFixture.name,
+                layers: [TestLayer(Compressed.gzip(archive), diffID: Digest.of(archive))])
+            let profiles = ["here", "there"].map { name in
+                Profile(entries: [
+                    Profile.Entry(
+                        path: Array(name.utf8), range: ByteRange(offset: 0, end: UInt64(size)), milliseconds: 0)
+                ])
+            }
+            try await fixture.publishArtifact(of: image, profile: profiles[1])
+            let chain = ImagesFixture.chain(image.tag, 0)
+            if isKnownHere {
+                try ProfileRecords(fixture.state).keep(
+                    KeptProfile(chain: chain, repository: fixture.repository, profile: profiles[0]))
+            }
+            #expect(await fixture.prepare(image, 0).isReady)
+            _ = try await fixture.images.mountedDirectory(ofChain: chain)
+            #expect(await eventually { Self.isReadable("there", in: chain, fixture, size: size) })
+            if isKnownHere {
+                #expect(await eventually { Self.isReadable("here", in: chain, fixture, size: size) })
+            } else {
+                #expect(!Self.isReadable("here", in: chain, fixture, size: size))
+            }
         }
     }
 
