@@ -24,18 +24,18 @@ import Testing
         ])
     }
 
-    /// - Parameter layer: what the blob is a copy of.
+    /// - Parameter layer: the digest of the layer that the blob is a copy of; `nil` if the blob is the layer's own.
     private static func indexed(_ blob: [UInt8], of layer: Digest? = nil) throws -> IndexedLayer {
         let indexer = LayerIndexer(layer: layer, blobDigest: Digest.of(blob), blobSize: UInt64(blob.count))
         try blob.withUnsafeBytes { try indexer.push($0) }
         return try indexer.finish()
     }
 
-    /// All content that an archive's index names, from the archive.
+    /// Fills the layer with the content that the archive's index names.
     private static func fill(_ layer: StoredLayer, from archive: [UInt8]) throws {
         let files = ["zeros": 200_000, "text": 700_000, "small": 5]
         #expect(layer.chunks.contentSize >= UInt64(files.values.reduce(0, +)))
-        // The table of the plain archive says where each chunk lies.
+        // The table of the plain archive gives the position of each chunk.
         let plain = try ChunkTable(bytes: try indexed(archive).index.chunks)
         for number in 0..<layer.chunks.chunkCount {
             let chunk = layer.chunks.chunk(number)
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    /// What an audit finds of a layer whose index and content are of `streamed`, in an image of `image`.
+    /// Returns the finding of an audit. The layer's index and content come from `streamed`; the image contains `image`.
     private static func finding(
         streamed: [UInt8], image: [UInt8], claimed: Digest? = nil,
         _ change: (TestRegistry, Digest) -> Void = { _, _ in }
@@ -72,7 +72,7 @@ import Testing
                     repository: "team/app", layers: [TestLayer(blob, diffID: claimed ?? Digest.of(image))])
                 let digest = Digest.of(blob)
                 let client = RegistryClient(RegistryConfiguration(), logger: logger)
-                // An index of another archive that says that it is of this blob.
+                // The index of another archive, which claims to be of this blob.
                 var index = try indexed(Compressed.gzip(streamed)).index
                 if streamed != image { index = try rebound(streamed, to: digest, size: blob.count) }
                 let store = try ContentStore(root: directory)
@@ -100,7 +100,7 @@ import Testing
         return result.withLock { $0 }
     }
 
-    /// The index of `archive`, uncompressed, with another blob's name on it.
+    /// Returns the index of `archive`, without compression, under the digest of another blob.
     private static func rebound(
         _ archive: [UInt8], to digest: Digest, size: Int, codec: ExtentCodec = .gzip
     ) throws -> LayerIndexBytes {
@@ -162,7 +162,7 @@ import Testing
                 registry.removeBlob(digest)
             }
         }
-        // A mirror that gives wrong bytes says nothing of the layer.
+        // A mirror that returns wrong bytes proves nothing about the layer.
         await #expect(throws: LayerFormatError.self) {
             try await Self.finding(streamed: archive, image: archive) { registry, digest in
                 registry.inject(.corrupt, digest: digest)
@@ -177,9 +177,10 @@ import Testing
         #expect(LayerOrigin(Array(text.utf8)) == nil)
     }
 
-    // MARK: - Put together from what is here
+    // MARK: - Rebuilding from the store
 
-    /// Directories at both ends, of which an index has no extents, and files of many sizes between them.
+    /// Returns an archive with directories at both ends, for which an index has no extents. Between them are files of
+    /// many sizes.
     private static func large(mode: UInt32 = 0o644) -> [UInt8] {
         let some = (0..<700).map { TarEntry.directory("a\($0)") }
         var files = (0..<200).map { number in
@@ -196,7 +197,7 @@ import Testing
         let origin: LayerOrigin
         let audit: LayerAudit
 
-        /// Bytes of the blob that were asked for.
+        /// The number of requested bytes of the blob.
         var asked: Int {
             registry.requests(.blob).filter { $0.path.contains(layer.chunks.blobDigest.hex) }.reduce(0) {
                 sum, request in
@@ -207,18 +208,18 @@ import Testing
         }
     }
 
-    /// Does not wait for readers.
+    /// A configuration whose fill does not wait for readers.
     private static let eager = {
         var configuration = StreamingConfiguration()
         configuration.planner.fillDelay = .zero
         return configuration
     }()
 
-    /// A layer that has been streamed, as a node does it.
+    /// Runs `body` with a layer that was streamed as on a node.
     ///
     /// - Parameters:
-    ///   - copy: what is read in place of `blob`; then `index` is of it.
-    ///   - packed: of its chunks so many in a hundred come by another way.
+    ///   - copy: the blob that is read in place of `blob`. If it is not empty, `index` describes it.
+    ///   - packed: the percentage of the layer's chunks that arrive like those of a startup pack.
     private static func withStreamed(
         _ blob: [UInt8], copy: [UInt8] = [], _ index: IndexedLayer, packed: Int = 0,
         _ body: (Streamed) async throws -> Void
@@ -239,7 +240,7 @@ import Testing
                 let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
                 engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
                 if packed > 0 {
-                    // The files, as the archive has them: what a pack brings is not decoded from the blob.
+                    // Publish files from the archive: the node does not decode a startup pack's chunks from the blob.
                     let whole = try await Self.streamed(blob, index, client, repository)
                     for number in 0..<layer.chunks.chunkCount * packed / 100 {
                         let chunk = layer.chunks.chunk(number)
@@ -263,7 +264,7 @@ import Testing
         }
     }
 
-    /// All content of a layer.
+    /// Returns all content of a layer.
     private static func streamed(
         _ blob: [UInt8], _ index: IndexedLayer, _ client: RegistryClient, _ repository: Repository
     ) async throws -> [UInt8] {
@@ -307,13 +308,13 @@ import Testing
             #expect(try Sys.exists(gaps))
             #expect(try await streamed.audit.finding(streamed.layer, streamed.origin) == nil)
             #expect(streamed.asked < blob.count * (packed + 20) / 100, "\(streamed.asked)")
-            // What was written down is damaged: the blob says it.
+            // After damage to the log of gaps, the audit falls back to the blob.
             streamed.registry.clearRequests()
             var bytes = try Sys.readFile(gaps, limit: 1 << 26)
             for index in stride(from: 100, to: bytes.count, by: 200) { bytes[index] ^= 1 }
             try Sys.writeFile(gaps, bytes)
             #expect(try await streamed.audit.finding(streamed.layer, streamed.origin) == nil)
-            // The image's own, also where it was streamed from a copy.
+            // The audit reads the image's own blob, even if the layer was streamed from a copy.
             let own = streamed.registry.requests(.blob).filter { $0.path.contains(streamed.layer.digest.hex) }
             #expect(copy.isEmpty ? streamed.asked >= blob.count : own.count == 1 && own[0].range == nil)
             try streamed.store.settleOrigin(of: streamed.layer)

@@ -3,7 +3,7 @@ import Codecs
 import TestSupport
 import Testing
 
-/// The blobs of the other tests match their TOC, member by member.
+/// The consistency of the other tests' blobs with their TOC, member by member.
 @Suite struct EstargzMembersTests {
     static let entries: [TarEntry] = [
         .directory("etc/"), .file("etc/empty", ""), .file("etc/hosts", "127.0.0.1 localhost\n"),

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct LayerScannerTests {
-    /// A scanned blob.
+    /// The results of scanning a blob.
     private struct Scan {
         var output: [UInt8] = []
         var boundaries: [(boundary: LayerScanner.Boundary, output: Int)] = []
@@ -37,7 +37,7 @@ import Testing
         return scan
     }
 
-    /// Decodes every extent separately and compares.
+    /// Decodes every extent separately and compares it with `data`.
     private static func check(_ scan: Scan, of blob: [UInt8], is data: [UInt8]) throws {
         #expect(scan.output == data)
         #expect(scan.boundaries.first?.boundary.offset == 0)
@@ -115,7 +115,8 @@ import Testing
         #expect(error?.code == .undivided)
     }
 
-    /// A long member among short ones: an extent that began within it ends where the next member begins.
+    /// Long members among short ones. An extent that begins in the middle of a member ends where the next member
+    /// begins.
     @Test("separates long and short members") func separatesLongAndShortMembers() throws {
         let parts = [100, 3 << 20, 100, 100, 3 << 20, 50].enumerated().map {
             Samples.text(bytes: $1, seed: UInt64($0))

@@ -53,7 +53,7 @@ import Testing
             let block = TarBlock("0", "name", format: .gnu).with { $0.binary(value, at: 136, 12) }
             #expect(try parse(block.sealed()).modified == value)
         }
-        // One bit more than 64.
+        // One bit more than fits into a signed 64-bit number.
         let large = TarBlock("0", "name").with {
             $0.binary(0, at: 136, 12)
             $0.bytes[140] = 0x80
@@ -89,7 +89,7 @@ import Testing
             let block = TarBlock("0", "name", format: format).with { $0.put(prefix.utf8, at: 345, 155) }
             #expect(try parse(block.sealed()).prefix.count == length, "\(format)")
         }
-        // Times, where GNU tar has them, and no text.
+        // GNU tar stores times here, not text.
         let times = TarBlock("0", "name", format: .gnu).with {
             $0.octal(0o14_000_000_000, at: 345, 12)
             $0.octal(0o14_000_000_000, at: 357, 12)
@@ -99,7 +99,7 @@ import Testing
         #expect(try parse(noise.sealed()).prefix.isEmpty)
     }
 
-    /// V7 has other data, or none, in the place of the device.
+    /// In place of the device, V7 has other data or none.
     @Test("reads devices by format") func readsDevicesByFormat() throws {
         for format in TarBlock.Format.allCases {
             let block = TarBlock("4", "name", format: format).with {

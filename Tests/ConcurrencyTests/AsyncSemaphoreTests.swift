@@ -42,7 +42,7 @@ struct AsyncSemaphoreTests {
                     order.withLock { $0.append(number) }
                     permit.release()
                 })
-            // Each is in the queue before the next one starts.
+            // Wait until this task is in the queue before the next one starts.
             try await turn { semaphore.waiterCount == number + 1 }
         }
         #expect(order.withLock { $0 }.isEmpty)
@@ -52,7 +52,7 @@ struct AsyncSemaphoreTests {
         held[1].release()
     }
 
-    /// Whatever the order of cancellations and grants, no permit is lost or created.
+    /// In any order of cancellations and grants, no permit is lost or created.
     @Test("loses no permit to a cancellation")
     func cancellations() async throws {
         let semaphore = AsyncSemaphore(3)

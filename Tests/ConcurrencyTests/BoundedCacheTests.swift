@@ -7,7 +7,7 @@ struct BoundedCacheTests {
     func evictsLeastRecentlyUsed() {
         var cache = BoundedCache<Int, String>(capacity: 4)
         for number in 0..<4 { cache[number] = "\(number)" }
-        // Reading counts, peeking does not.
+        // Reading counts as a use, peeking does not.
         #expect(cache[0] == "0")
         #expect(cache.peek(1) == "1")
         cache[4] = "4"

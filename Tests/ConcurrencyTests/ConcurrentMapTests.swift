@@ -17,7 +17,7 @@ struct ConcurrentMapTests {
                 return begun
             }
             most.withLock { $0 = max($0, now) }
-            // The last of each window lets all before it go.
+            // The last call of each window releases all calls before it.
             if number % limit == limit - 1 || number == 19 { for end in ends[...number] { end.fulfill() } }
             await ends[number].value
             begun.withLock { $0 -= 1 }

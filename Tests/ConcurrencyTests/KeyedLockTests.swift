@@ -19,7 +19,7 @@ struct KeyedLockTests {
             let code = pthread_create(
                 &thread, nil,
                 { pointer in
-                    // The box that was retained for this thread.
+                    // This releases the box that was retained for this thread.
                     pointer.map { Unmanaged<Box>.fromOpaque($0).takeRetainedValue().body() }
                     return nil
                 }, box.toOpaque())

@@ -76,14 +76,14 @@ struct OneShotTests {
             return
         }
         try await turn { clock.sleeperCount == 0 }
-        // Here already: no clock is needed.
+        // The value is set already, so the wait needs no clock.
         guard case .value(5) = await shot.wait(atMost: .zero, clock: clock) else {
             Issue.record("a value that is here was not returned")
             return
         }
     }
 
-    /// However values, cancellations and limits cross each other, each waiter resumes once.
+    /// In any interleaving of values, cancellations and limits, each waiter resumes once.
     @Test("survives races of values, cancellations and limits")
     func races() async {
         for round in 0..<300 {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 struct SingleFlightTests {
-    /// Counts how often it is asked, and answers when the test says.
+    /// Work that counts its calls and returns when the test says so.
     private final class Work: Sendable {
         let answers: [OneShot<Int>]
         private let calls = Guarded(0)
@@ -99,7 +99,7 @@ struct SingleFlightTests {
         #expect(name(await first.value) == "timed out")
         let second = Task { await flights.value(for: "a") { await work.run() } }
         try await turn { work.callCount == 2 }
-        // What the abandoned work returns reaches nobody.
+        // No caller receives the value of the abandoned work.
         work.answers[0].fulfill(1)
         try await turn { work.cancelledCount == 1 }
         #expect(flights.isRunning { $0 == "a" })

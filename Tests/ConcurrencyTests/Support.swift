@@ -1,6 +1,6 @@
 import Testing
 
-/// Gives other tasks their turn until `condition` holds; those that make it hold are already running.
+/// Yields to other tasks until `condition` holds. The tasks that make it hold must already be running.
 func turn(until condition: () -> Bool) async throws {
     for _ in 0..<1_000_000 where !condition() { await Task.yield() }
     try #require(condition())

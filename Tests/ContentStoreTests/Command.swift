@@ -2,7 +2,7 @@ import Glibc
 import SystemPackage
 import Testing
 
-/// Runs a command found in PATH and fails the test unless it ends with 0.
+/// Runs a command found in PATH. Fails the test unless the command exits with 0.
 func run(_ command: String...) throws {
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
     arguments.append(nil)

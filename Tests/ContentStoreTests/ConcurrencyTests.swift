@@ -6,13 +6,13 @@ import Linux
 import TestSupport
 import Testing
 
-/// Thrown in a separate process, which then fails.
+/// An error that makes the separate process of an exit test fail.
 private struct Leak: Error {
     let what: String
 }
 
 @Suite struct ConcurrencyTests {
-    /// Workers publish, drop, read and make durable at once; no reader ever sees a byte that is not right.
+    /// Checks that no reader ever sees a wrong byte while workers publish, drop, read and make durable at once.
     @Test(arguments: [UInt64(70), 71, 72]) func stress(seed: UInt64) throws {
         print("seed \(seed)")
         let sample = try SampleLayer(seed: seed, files: 60, chunkLimit: 6000)
@@ -34,7 +34,7 @@ private struct Leak: Error {
                                 case 10...49: try layer.publish([chunk], of: sample)
                                 default:
                                     guard layer.isPresent(chunk) else { continue }
-                                    // It may be dropped from here on, but its bytes stay right.
+                                    // Another worker may drop the chunk from here on, but its bytes stay right.
                                     reads.add()
                                     if try layer.bytes(ofChunk: chunk) != sample.bytes(chunk) {
                                         failures.withLock { $0.append("chunk \(chunk)") }
@@ -54,7 +54,7 @@ private struct Leak: Error {
                 try layer.makeDurable()
                 #expect(layer.presentSet == last)
             }
-            // What the disk says is what memory said at the end, in this boot and in the next.
+            // In this boot and in the next, the store finds the same chunks present.
             let seen = try boots.map { boot in
                 try withStore(root, boot: boot) { store in
                     let layer = try #require(try store.layer(sample.digest))
@@ -66,7 +66,7 @@ private struct Leak: Error {
         }
     }
 
-    /// The same chunks from many workers: each is counted once.
+    /// Publishes the same chunks from many workers, and checks that each is counted once.
     @Test func everyoneBringsTheSame() throws {
         let sample = try SampleLayer(seed: 75, files: 30)
         try withTemporaryDirectory { root in
@@ -90,7 +90,7 @@ private struct Leak: Error {
         }
     }
 
-    /// In a separate process: other tests open and close descriptors at the same time.
+    /// Runs in a separate process, because other tests open and close descriptors at the same time.
     @Test func nothingLeaks() async {
         await #expect(processExitsWith: .success) {
             try withTemporaryDirectory { root in
@@ -108,12 +108,12 @@ private struct Leak: Error {
                         try store.makeAllDurable()
                         try store.removeLayer(samples[1].digest)
                     }
-                    // Damage of every kind of file on the way.
+                    // Damage a different kind of file in each round.
                     let names = ["tree.erofs", "chunks", "content", "present"]
                     try Sys.writeFile("\(layerDirectory(root, samples[2]))/\(names[round % 4])", [1, 2, 3])
                 }
                 let files = try Sys.list("/proc/self/fd").compactMap { entry in
-                    // The listing's own descriptor is closed by now.
+                    // The listing has closed its own descriptor by now.
                     (try? Sys.readLink("/proc/self/fd/\(entry.text)")).map { String(decoding: $0, as: UTF8.self) }
                 }.filter { $0.hasPrefix(root) }
                 guard files.isEmpty else { throw Leak(what: "\(files)") }

@@ -7,9 +7,9 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Trust in files after the process or the machine died.
+/// Tests of the chunks that are trusted after the process or the machine has crashed.
 @Suite struct CrashTests {
-    /// The process is killed: what it had published is there, whether or not it said so to the disk.
+    /// Checks that published chunks survive the end of the process, even if they were not made durable.
     @Test func aProcessDies() throws {
         let sample = try SampleLayer(seed: 20)
         try withTemporaryDirectory { root in
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    /// The machine dies: what was made durable is there, and nothing else.
+    /// Checks that exactly the durable chunks survive a crash of the machine.
     @Test func theMachineDies() throws {
         let sample = try SampleLayer(seed: 21)
         try withTemporaryDirectory { root in
@@ -42,7 +42,7 @@ import Testing
                 #expect(layer.presentSet == [1, 2])
                 try layer.publish([5], of: sample)
             }
-            // The second boot goes on: its own live bits count, those of the first do not.
+            // In a second session of this boot, the live bits of this boot count. Those of the first boot do not.
             try withStore(root, boot: boots[1]) { store in
                 let layer = try #require(try store.layer(sample.digest))
                 #expect(layer.presentSet == [1, 2, 5])
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    /// Nothing changed, so nothing is written.
+    /// Checks that making a layer durable again writes nothing if no bit has changed.
     @Test func durableOnce() throws {
         let sample = try SampleLayer(seed: 22)
         try withTemporaryDirectory { root in
@@ -83,8 +83,8 @@ import Testing
         }
     }
 
-    /// Live bits that say more than is true, as a presence file written back before its content would, are worth
-    /// nothing after the machine died.
+    /// Checks that live bits of absent chunks are not trusted after a crash of the machine. Such bits arise if the
+    /// kernel writes the presence file back before the content.
     @Test func liveBitsAhead() throws {
         let sample = try SampleLayer(seed: 23)
         try withTemporaryDirectory { root in
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    /// Either slot torn: the other one holds. Both: nothing does.
+    /// Checks that the other slot counts if one slot is torn, and that no bit counts if both are.
     @Test(arguments: [[0], [1], [0, 1]]) func tornSlots(torn: [Int]) throws {
         let sample = try SampleLayer(seed: 24)
         try withTemporaryDirectory { root in
@@ -115,7 +115,8 @@ import Testing
                 }
             }
             let present = layerDirectory(root, sample) + "/present"
-            // header, session, one block of live bits, then two slots of one block each; generation 5 lies in slot 0.
+            // The file has one block each for header, session, live bits and the two slots. Generation 5 lies in slot
+            // 0.
             try #require(try Sys.stat(present).size == 5 * 4096)
             for slot in torn { try patch(present, at: UInt64(3 + slot) * 4096 + 64, [0xFF]) }
             try withStore(root, boot: boots[1]) { store in
@@ -128,7 +129,7 @@ import Testing
                     }
                 #expect(layer.presentSet == expected)
                 try layer.expectTrue(sample)
-                // And the next copy is good again.
+                // The next durable copy is good again.
                 try layer.publish([6], of: sample)
                 try layer.makeDurable()
             }
@@ -140,8 +141,8 @@ import Testing
         }
     }
 
-    /// A content file that was shortened while nobody had it open: what is gone is not trusted, now or ever, and what
-    /// is left is.
+    /// Checks a content file that was shortened while it was closed. The lost chunks are never trusted again, and the
+    /// remaining chunks stay trusted.
     @Test(arguments: [false, true]) func shortenedContent(sameBoot: Bool) throws {
         let sample = try SampleLayer(seed: 25)
         let count = sample.table.chunkCount
@@ -164,7 +165,7 @@ import Testing
                     try layer.expectTrue(sample)
                 }
             }
-            // Either slot alone says the same.
+            // Each slot alone gives the same result.
             let present = layerDirectory(root, sample) + "/present"
             let good = try Sys.readFile(present, limit: 1 << 20)
             for slot in 0..<2 {
@@ -178,7 +179,8 @@ import Testing
         }
     }
 
-    /// The same while it is open: the read that meets the end is an error, and zeros are never read for bytes.
+    /// Checks a content file that is shortened while it is open. The read that meets its end fails, and no read returns
+    /// zeros for lost bytes.
     @Test func shortenedWhileOpen() throws {
         let sample = try SampleLayer(seed: 26)
         let count = sample.table.chunkCount
@@ -191,7 +193,7 @@ import Testing
                 try Sys.ftruncate(file.raw, size: sample.table.chunk(3).content.offset)
                 #expect(code { _ = try layer.bytes(ofChunk: count - 1) } == .damaged)
                 #expect(layer.presentSet == [0, 1, 2])
-                // A later chunk comes back first: those between stay missing.
+                // After a later chunk is published again, the chunks between stay missing.
                 try layer.publish([count - 1], of: sample)
                 #expect(layer.presentSet == [0, 1, 2, count - 1])
                 try layer.expectTrue(sample)
@@ -206,8 +208,8 @@ import Testing
         }
     }
 
-    /// Power fails at a random moment, again and again. What was written since the last fdatasync reaches the disk
-    /// sector by sector, or not, as chance has it.
+    /// Simulates power failures at random moments. Each sector written since the last fdatasync reaches the disk or
+    /// not, at random.
     @Test(arguments: Array(UInt64(100)..<112)) func powerFails(seed: UInt64) throws {
         print("seed \(seed)")
         var random = SeededRandom(seed: seed)
@@ -223,7 +225,7 @@ import Testing
             var onDisk = try both()
             var safe = Set<Int>()
             for round in 0..<12 {
-                // Power fails in the middle of makeDurable, or at some other time.
+                // True if power fails in the middle of makeDurable; false for any other moment.
                 var inMiddle = false
                 try withStore(root, boot: "00000000-0000-0000-0000-\(100_000_000_000 + round)") { store in
                     let layer = try #require(try store.layer(sample.digest))
@@ -264,7 +266,7 @@ import Testing
         }
     }
 
-    /// Each sector of 512 bytes from one or the other.
+    /// Returns a mix of `old` and `new`: each sector of 512 bytes comes from one or the other, at random.
     private func mixed(_ old: [UInt8], _ new: [UInt8], _ random: inout SeededRandom) -> [UInt8] {
         var bytes = old
         let bias = UInt64.random(in: 0...8, using: &random)

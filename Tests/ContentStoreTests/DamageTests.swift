@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Damage to a file while nobody had it open.
+/// A kind of damage to a file that nobody has open.
 enum Harm: String, CaseIterable, Sendable {
     case removed, emptied, halved, longer, noise, flippedStart, flippedMiddle, replacedByCopy
     case directory, link, fifo, version
@@ -43,17 +43,19 @@ enum Harm: String, CaseIterable, Sendable {
         case .fifo:
             try Sys.unlink(path)
             try Sys.makeNode(path, mode: 0o010600)
-        // The version lies behind eight bytes of magic, in our own formats.
+        // In our own formats, the version follows eight bytes of magic.
         case .version: try patch(path, at: 8, [99])
         }
     }
 }
 
 @Suite struct DamageTests {
-    /// Whatever happened to a file of a layer: no crash, no wrong byte, a reason, and a layer that works again.
+    /// Checks that the store survives any damage to a layer's file. It returns no wrong byte, reports a reason, and the
+    /// layer works again.
     @Test(arguments: ["tree.erofs", "chunks", "content", "present"], Harm.allCases)
     func layerFiles(file: String, harm: Harm) throws {
-        // Content changed in place by somebody else, with its length kept, cannot be seen without reading all of it.
+        // Without reading all content, the store cannot detect content that was changed in place without a change of
+        // length.
         if file == "content", [.noise, .flippedStart, .flippedMiddle, .version].contains(harm) { return }
         let seed: UInt64 = 60
         print("seed \(seed)")
@@ -98,7 +100,8 @@ enum Harm: String, CaseIterable, Sendable {
         }
     }
 
-    /// A flip anywhere in tree, chunk table or presence file is noticed or makes no difference to what is read.
+    /// Flips bytes anywhere in the tree, chunk table or presence file. Each flip is detected or changes nothing that is
+    /// read.
     @Test(arguments: ["tree.erofs", "chunks", "present"]) func flips(file: String) throws {
         let seed: UInt64 = 61
         print("seed \(seed)")
@@ -114,7 +117,8 @@ enum Harm: String, CaseIterable, Sendable {
                 }
                 let size = try Sys.stat(path).size
                 var offset = UInt64.random(in: 0..<size, using: &random)
-                // Within one boot the live bits carry no checksum: nothing but memory errors changes them there.
+                // Within one boot the live bits need no checksum: only memory errors could change them. So skip the
+                // live area.
                 if file == "present", offset >= 8192, offset < 12288 { offset = 0 }
                 let byte = try Sys.readFile(path, limit: 1 << 30)[Int(offset)]
                 try patch(path, at: offset, [byte ^ (1 << UInt8.random(in: 0..<8, using: &random))])
@@ -128,7 +132,7 @@ enum Harm: String, CaseIterable, Sendable {
         }
     }
 
-    /// A presence file of another layer, or of the same layer in another store.
+    /// Checks a presence file of another layer, and one of the same layer in another store.
     @Test(arguments: [false, true]) func presenceFromElsewhere(sameLayer: Bool) throws {
         let sample = try SampleLayer(seed: 62)
         let other = sameLayer ? sample : try SampleLayer(seed: 63, files: 30)
@@ -153,7 +157,7 @@ enum Harm: String, CaseIterable, Sendable {
     }
 
     @Test(arguments: Harm.allCases) func chainFiles(harm: Harm) throws {
-        // A chain's tree has a checksum over its first block only, and may be longer than it says.
+        // A chain's tree has a checksum over its first block only, and the file may be longer than the tree.
         if [.flippedMiddle, .longer, .replacedByCopy].contains(harm) { return }
         var random = SeededRandom(seed: 64)
         let sample = try SampleLayer(seed: 64)
@@ -161,7 +165,7 @@ enum Harm: String, CaseIterable, Sendable {
         try withTemporaryDirectory { root in
             try withStore(root) { _ = try $0.installChain(id, tree: sample.index.tree) }
             if harm == .version || harm == .flippedStart {
-                // EROFS has its magic at byte 1024.
+                // The magic of EROFS lies at byte 1024.
                 try patch("\(root)/chains/\(id.hex)/tree.erofs", at: 1024, [99])
             } else {
                 try harm.inflict(on: "\(root)/chains/\(id.hex)/tree.erofs", &random)

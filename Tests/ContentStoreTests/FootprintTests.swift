@@ -5,9 +5,9 @@ import Linux
 import TestSupport
 import Testing
 
-/// The memory that a large layer takes.
+/// Tests of the memory that a large layer takes.
 @Suite(.serialized, .disabled(if: Sanitizer.isPresent, "a sanitizer's own memory counts")) struct FootprintTests {
-    /// 100,000 files, one chunk each: opening takes no heap per file or chunk beyond one bit.
+    /// Opens a layer of 100,000 files with one chunk each. It must take no heap per file or chunk beyond one bit.
     @Test func aLargeLayer() async throws {
         await #expect(processExitsWith: .success) {
             let count = 100_000
@@ -41,7 +41,8 @@ import Testing
                     let layer = try store.layer(digest)
                     let heap = try anonymousBytes() - before
                     guard let layer, layer.presentCount == 1000 else { throw Costly(what: "it is not there") }
-                    // 12,500 bytes are the bits, 64 KiB a buffer; the least that could be kept for each file is 16.
+                    // The bits take 12,500 bytes, and a buffer 64 KiB. Any record per file would take at least 16 bytes
+                    // a file.
                     guard heap < 1 << 20 else { throw Costly(what: "\(heap) bytes of memory") }
                 }
             }
@@ -49,12 +50,12 @@ import Testing
     }
 }
 
-/// Thrown in a separate process, which then fails.
+/// An error that makes the separate process of an exit test fail.
 private struct Costly: Error {
     let what: String
 }
 
-/// The memory of this process that is not that of files.
+/// Returns the bytes of this process's memory that are not file-backed.
 private func anonymousBytes() throws -> Int {
     let text = String(decoding: try Sys.readFile("/proc/self/status", limit: 1 << 16), as: UTF8.self)
     let line = text.split(separator: "\n").first { $0.hasPrefix("RssAnon:") }

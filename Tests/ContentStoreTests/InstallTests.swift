@@ -14,7 +14,7 @@ import Testing
                 let layer = try store.install(sample.digest, index: sample.index)
                 #expect(try store.layer(sample.digest) === layer)
                 #expect(try store.install(sample.digest, index: sample.index) === layer)
-                // What is there is not looked at again.
+                // The store ignores the new index, because the layer is already installed.
                 #expect(try store.install(sample.digest, index: LayerIndexBytes(tree: [], chunks: [])) === layer)
                 #expect(layer.contentPath == layerDirectory(root, sample) + "/content")
                 #expect(try Sys.stat(layer.contentPath).size == layer.chunks.contentSize)
@@ -64,14 +64,14 @@ import Testing
                     #expect(try store.layer(sample.digest) == nil)
                 }
                 #expect(try Sys.list(root + "/blobs").isEmpty && Sys.list(root + "/installing").isEmpty)
-                // And none of it stands in the way of the right one.
+                // None of the bad indexes prevents the installation of the right one.
                 _ = try store.install(sample.digest, index: sample.index)
             }
             #expect(reports.items.isEmpty)
         }
     }
 
-    /// Many threads install and open the same few layers and chains at once.
+    /// Installs and opens the same few layers and chains from many threads at once.
     @Test func concurrentInstalls() throws {
         let samples = try (40..<44).map { try SampleLayer(seed: $0) }
         try withTemporaryDirectory { root in
@@ -130,7 +130,7 @@ import Testing
                 try store.removeChain(id)
                 #expect(try store.chain(id) == nil)
                 #expect(try store.listChains().isEmpty)
-                // Who holds it can go on.
+                // Holders of the open tree can keep using it.
                 #expect(try chain.attributes(chain.rootInode).kind == .directory)
             }
         }
@@ -147,7 +147,7 @@ import Testing
                     #expect(error.message.contains(root) && error.message.contains("process \(getpid())"))
                 }
             }
-            // A layer that is still held keeps the claim, because it may still write.
+            // A layer that is still open keeps the store locked, because it may still write.
             let sample = try SampleLayer(seed: 50)
             do {
                 let layer = try withStore(root) { try $0.install(sample.digest, index: sample.index) }
@@ -183,15 +183,15 @@ import Testing
                 try store.removeLayer(samples[1].digest)
                 #expect(try store.layer(samples[1].digest) == nil)
                 #expect(try store.usage(ofLayer: samples[1].digest) == nil)
-                // And it may come again, empty.
+                // The layer can be installed again, and is then empty.
                 #expect(try store.install(samples[1].digest, index: samples[1].index).presentCount == 0)
                 try layer.expectTrue(samples[0])
             }
         }
     }
 
-    /// Files that a crash left half made or half removed go away. Foreign files are quarantined, and a bounded amount
-    /// of them is kept.
+    /// Checks that a start removes leftovers of interrupted installs and removals. It quarantines foreign files and
+    /// keeps a limited number of them.
     @Test func startsClean() throws {
         try withTemporaryDirectory { root in
             try withStore(root) { _ in }

@@ -53,7 +53,7 @@ import Testing
                 #expect(!layer.isPresent(0))
                 #expect(layer.missing(in: -5..<0) == nil && layer.missing(in: count..<count + 9) == nil)
                 #expect(layer.missing(in: -5..<count + 900) == 0)
-                // Reading past the end of the content space gives what there is.
+                // A read past the end of the content space returns only the bytes before the end.
                 var buffer = [UInt8](repeating: 1, count: 10_000)
                 let size = layer.chunks.contentSize
                 for (offset, expected) in [(size, 0), (.max, 0), (size - 100, 100)] {
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    /// Chunks that the index knows to be zeros are here from the start, and need no space.
+    /// Checks that chunks of zeros, which the index names, are present from the start and need no space.
     @Test func zerosAreHoles() throws {
         let sample = try SampleLayer(seed: 3, files: 20, zeros: true)
         let zeros = Set((0..<sample.table.chunkCount).filter { sample.table.chunk($0).isZeros })

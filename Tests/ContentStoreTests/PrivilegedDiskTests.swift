@@ -5,9 +5,9 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Disks that are full, read-only, in memory or in layers. Needs CAP_SYS_ADMIN.
+/// Tests on full and read-only disks, on a file system in memory and on an overlay. They need CAP_SYS_ADMIN.
 @Suite(.serialized) struct PrivilegedDiskTests {
-    /// A file system of `size` bytes in memory, for the time of `body`.
+    /// Runs `body` with the mount point of a file system of `size` bytes in memory.
     private func withMemoryFileSystem(size: Int, _ body: (String) throws -> Void) throws {
         try withTemporaryDirectory { directory in
             let point = directory + "/disk"
@@ -52,7 +52,8 @@ import Testing
         }
     }
 
-    /// A full disk: what does not fit stays absent, what is there stays right, and when there is room it goes on.
+    /// Fills the disk. Chunks that do not fit stay absent, present chunks stay right, and publishing works again once
+    /// there is room.
     @Test func fullDisk() throws {
         let sample = try SampleLayer(seed: 80, files: 80, chunkLimit: 16_000)
         let all = 0..<sample.table.chunkCount
@@ -88,7 +89,7 @@ import Testing
         }
     }
 
-    /// A disk that turned read-only: reads go on, writes say so.
+    /// Checks that a store does not open on a read-only disk, and that the error says so.
     @Test func readOnlyDisk() throws {
         let sample = try SampleLayer(seed: 82)
         try withTemporaryDirectory { directory in
@@ -110,10 +111,10 @@ import Testing
         }
     }
 
-    /// Pages that the kernel could not write back: every chunk that may be lost is dropped, what was durable stays.
+    /// Makes the kernel fail to write pages back. Every chunk that may be lost is dropped, and durable chunks stay.
     ///
-    /// An ext4 without a journal, on a loop device over a sparse file, on a file system that is full: writing
-    /// succeeds, because it goes to the page cache, and the write-back fails with EIO.
+    /// The disk is an ext4 without a journal, on a loop device over a sparse file on a full file system. Writes go to
+    /// the page cache and succeed. Their write-back fails with EIO.
     @Test func lostWriteBack() throws {
         let sample = try SampleLayer(seed: 83, files: 60, chunkLimit: 30_000)
         try withMemoryFileSystem(size: 3 << 20) { point in
@@ -138,7 +139,7 @@ import Testing
                 #expect(code { try layer.makeDurable() } != nil)
                 #expect(layer.presentSet == [0, 1, 2])
                 try layer.expectTrue(sample)
-                // With room again, everything can come again.
+                // With room again, every chunk can be published again.
                 try Sys.unlink(point + "/ballast")
                 try layer.publish(0..<60, of: sample)
                 try layer.makeDurable()

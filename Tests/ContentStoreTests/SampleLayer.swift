@@ -3,17 +3,19 @@ import LayerIndex
 import LazyFixtures
 import TestSupport
 
-/// A layer of random files cut into random chunks, and what each chunk must hold.
+/// A layer of random files cut into random chunks, with the expected bytes of each chunk.
 struct SampleLayer: Sendable {
     let digest: Digest
     let index: LayerIndexBytes
     let table: ChunkTable
     private let chunkBytes: [Digest: [UInt8]]
 
+    /// Creates a layer from `seed`.
+    ///
     /// - Parameters:
     ///   - files: the number of files; some are empty.
-    ///   - chunkLimit: the longest chunk in bytes.
-    ///   - zeros: makes some chunks known zeros.
+    ///   - chunkLimit: the size of the longest chunk in bytes.
+    ///   - zeros: true to mark some chunks as zeros in the index.
     init(seed: UInt64, files: Int = 12, chunkLimit: Int = 9000, zeros: Bool = false) throws {
         var random = SeededRandom(seed: seed)
         var chunkBytes: [Digest: [UInt8]] = [:]
@@ -38,6 +40,6 @@ struct SampleLayer: Sendable {
         self.chunkBytes = chunkBytes
     }
 
-    /// Returns what the chunk must hold.
+    /// Returns the expected bytes of a chunk.
     func bytes(_ chunk: Int) -> [UInt8] { chunkBytes[table.chunk(chunk).digest] ?? [] }
 }

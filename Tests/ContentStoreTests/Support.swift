@@ -15,10 +15,10 @@ final class Reports: Sendable {
     var items: [QuarantinedFile] { all.withLock { $0 } }
 }
 
-/// Two boots of one machine.
+/// The identifiers of two boots of one machine.
 let boots = ["11111111-2222-3333-4444-555555555555", "99999999-8888-7777-6666-555555555555"]
 
-/// Opens a store, runs `body`, and lets everything of it go: what follows is as after the end of the process.
+/// Opens a store, runs `body`, and releases the store. The files are then as they are after the end of the process.
 @discardableResult
 func withStore<Result>(
     _ root: String, boot: String = boots[0], reports: Reports = Reports(), isScratch: Bool = false,
@@ -32,17 +32,17 @@ func withStore<Result>(
 }
 
 extension StoredLayer {
-    /// Publishes chunks with the bytes that they must have.
+    /// Publishes chunks with their expected bytes.
     func publish(_ chunks: some Sequence<Int>, of sample: SampleLayer) throws {
         for chunk in chunks {
             try sample.bytes(chunk).withUnsafeBytes { try publish(chunk, $0) }
         }
     }
 
-    /// Which chunks are present.
+    /// The numbers of the present chunks.
     var presentSet: Set<Int> { Set((0..<chunks.chunkCount).filter { isPresent($0) }) }
 
-    /// The rule: whatever is present reads as it must. Also that the counts agree with the bits.
+    /// Expects that every present chunk reads as its expected bytes, and that the counts agree with the bits.
     func expectTrue(_ sample: SampleLayer, _ comment: Comment? = nil, _ at: SourceLocation = #_sourceLocation) throws {
         let present = presentSet
         for chunk in present {
@@ -55,7 +55,7 @@ extension StoredLayer {
     }
 }
 
-/// The directory of a layer.
+/// Returns the directory of a layer.
 func layerDirectory(_ root: String, _ sample: SampleLayer) -> String { "\(root)/blobs/\(sample.digest.hex)" }
 
 /// Overwrites bytes of a file in place.
@@ -64,7 +64,7 @@ func patch(_ path: String, at offset: UInt64, _ bytes: [UInt8]) throws {
     try Sys.pwriteAll(file.raw, bytes, at: offset)
 }
 
-/// The code of the error that `body` throws.
+/// Returns the code of the error that `body` throws; `nil` if it throws none, or another kind of error.
 func code(_ body: () throws -> Void) -> ContentStoreError.Code? {
     do {
         try body()

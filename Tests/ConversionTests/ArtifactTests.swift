@@ -31,9 +31,12 @@ import Testing
         ])
     }
 
-    /// Runs a test with an image of two layers, one gzip and one zstd, or of the given ones.
+    /// Runs a test with an image. By default, the image has two layers, one of gzip and one of zstd.
     ///
-    /// - Parameter command: its command.
+    /// - Parameters:
+    ///   - behaviour: the behavior of the registry.
+    ///   - layers: the layers of the image; `nil` for the default ones.
+    ///   - command: the command in the image's configuration; `nil` for the registry's default configuration.
     private static func withImage(
         _ behaviour: Behaviour = Behaviour(), layers: [TestLayer]? = nil, command: String? = nil,
         _ body: (Image) async throws -> Void
@@ -100,7 +103,7 @@ import Testing
             #expect(found.layers.map(\.blob) == image.manifest.layers.map(\.digest))
             #expect(found.layers[0].windows != nil && found.layers[1].windows == nil)
             #expect(found.layers.allSatisfy { $0.copy == nil })
-            // Such small indexes are in the manifest.
+            // Indexes as small as these are part of the manifest.
             #expect(found.layers.allSatisfy { layer in layer.indexBytes.map { Digest.of($0) } == layer.index.digest })
             // The image is unchanged, and a second run does nothing.
             let again = try await image.builder.publish(in: image.repository, manifest: image.manifest)
@@ -130,7 +133,7 @@ import Testing
             let published = try await builder.publish(in: image.repository, manifest: image.manifest)
             #expect(image.registry.requests.count { $0.path.hasSuffix("\(layers[0])") } == before)
             try await workers.shutdownGracefully()
-            // The result equals that of one run, and nothing of the first attempt is left.
+            // The result equals that of an uninterrupted build, and no record of the first attempt is left.
             let left = try await image.client.referrers(image.repository, of: image.manifest.digest)
             #expect(left.map(\.digest) == [published.digest])
             let rebuilt = try await image.builder.publish(in: image.repository, manifest: image.manifest, force: true)
@@ -149,7 +152,7 @@ import Testing
             indexBytes: bytes)
     }
 
-    /// Lists of referrers announce the content to fetch while the manifest arrives.
+    /// Lists of referrers announce an artifact's contents, so that a node can fetch them while the manifest arrives.
     @Test("referrers announce an artifact's contents", arguments: [true, false])
     func referrersAnnounceArtifactsContents(hasReferrers: Bool) async throws {
         var behaviour = Behaviour()
@@ -175,7 +178,7 @@ import Testing
             }
             #expect(found == artifact)
             let contents = try #require(told.withLock { $0 })
-            // The one in the manifest is not listed, and the list is limited.
+            // The list omits the index that the manifest contains, and its length is limited.
             #expect(contents.indexes.map(\.layer) == ([1] + (3..<14)).map { Self.digest("blob \($0)") })
             #expect(contents.indexes.map(\.index) == ([1] + (3..<14)).map { Self.digest("index \($0)") })
             #expect(contents.pack?.digest == pack.digest && contents.pack?.size == 1234)
@@ -207,7 +210,7 @@ import Testing
         }
     }
 
-    /// The layers of BuildKit and `podman push --compression-format zstd`.
+    /// Tests a layer as BuildKit and `podman push --compression-format zstd` push it.
     @Test("copies a layer of one large frame") func copiesLayerOfOneLargeFrame() async throws {
         let archive = TarWriter.archive([
             .directory("dir"), .file("dir/text", Samples.text(bytes: 6 << 20, seed: 1)), .file("dir/small", "small"),
@@ -255,7 +258,7 @@ import Testing
                 let start = Int(chunk.innerOffset)
                 #expect(Digest.of(Array(output[start..<start + Int(chunk.content.count)])) == chunk.digest)
             }
-            // The same bytes, and not built again if it exists.
+            // Another build gives the same bytes.
             let rebuilt = try await image.builder.publish(in: image.repository, manifest: image.manifest, force: true)
             #expect(rebuilt.digest == published.digest)
         }
@@ -325,7 +328,7 @@ import Testing
                 request.method == "GET" && request.range == nil && whole.contains { request.path.hasSuffix($0) }
             }
             #expect(again.count <= layerReads, "layers are not read whole again")
-            // The same pack exists; another one is newer.
+            // A pack of the same profile already exists. A pack of another profile is newer.
             #expect(try await publish(1000).wasThere)
             let second = try await publish(3 << 20)
             #expect(!second.wasThere && second.artifact.generation == 2)
@@ -334,16 +337,16 @@ import Testing
             let found = await ArtifactFinder(registry: image.client, logger: Self.logger)
                 .artifact(image.repository, of: image.manifest.digest)
             #expect(found == second.artifact)
-            // A run without a profile does not replace it with one without a pack.
+            // A build without a profile does not replace the artifact by one without a pack.
             #expect(
                 try await image.builder.publish(in: image.repository, manifest: image.manifest).digest == second.digest)
-            // A profile of missing files gives no pack.
+            // A profile of files that the image lacks gives no pack.
             let other = Profile(
                 entries: [Profile.Entry(path: [1], range: ByteRange(offset: 0, end: 9), milliseconds: 0)])
             let without = try await image.builder.publish(
                 in: image.repository, manifest: image.manifest, profile: other)
             #expect(without.artifact.pack == nil)
-            // The signature does not cover another pack than the signed one.
+            // The signature covers only the signed pack.
             let signer = try ArtifactSigner(pem: Self.privateKey)
             let keys = try ArtifactKeys(pem: Self.publicKey)
             let signed = try signer.sign(second.artifact)
@@ -366,7 +369,7 @@ import Testing
             }
             let bare = try await publish(predicts: false)
             #expect(bare.pack == nil)
-            // An image with an artifact is skipped.
+            // A build skips an image that has an artifact.
             let again = try await publish()
             #expect(again == bare)
             let first = try await publish(force: true)
@@ -384,7 +387,7 @@ import Testing
             // The prediction is deterministic.
             let rebuilt = try await publish(force: true)
             #expect(rebuilt.pack == first.pack)
-            // A recorded pack replaces it, and is not replaced by a prediction.
+            // A recorded pack replaces the predicted one, and no prediction replaces a recorded pack.
             let range = ByteRange(offset: 0, end: 100)
             let seen = Profile(
                 entries: [Profile.Entry(path: Array("dir2/small".utf8), range: range, milliseconds: 0)])
@@ -400,7 +403,8 @@ import Testing
         }
     }
 
-    /// The program of the image is a file that makes the analyzer trap, loop, take memory, recurse or lie.
+    /// The image's program is a file that makes the analyzer trap, loop, exhaust memory, recurse without end or send
+    /// false answers.
     @Test(
         "makes an artifact without a startup pack when the analyzer fails, and says so",
         arguments: ["trap", "loop", "hog", "recurse", "lie", ""])
@@ -411,7 +415,7 @@ import Testing
             let workers = NIOThreadPool(numberOfThreads: 1)
             workers.start()
             let messages = RecordedMessages()
-            // Without a behavior there is no program to start.
+            // Without a behavior, the analyzer's program does not exist.
             let published = try await ArtifactBuilder(
                 registry: image.client, workers: workers, layersAtOnce: 1,
                 analyzer: try .built(behavior.isEmpty ? "missing" : "HostileAnalyzer"), logger: messages.logger
@@ -423,7 +427,7 @@ import Testing
         }
     }
 
-    /// In OpenSSL's format (`openssl genpkey -algorithm ed25519`, `openssl pkey -pubout`).
+    /// The keys of these tests, in OpenSSL's format (`openssl genpkey -algorithm ed25519`, `openssl pkey -pubout`).
     private static let privateKey = """
         -----BEGIN PRIVATE KEY-----
         MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
@@ -462,7 +466,7 @@ import Testing
             try await workers.shutdownGracefully()
             #expect(await find(own) == signed.artifact)
             #expect(await find(foreign) == nil)
-            // The signature covers all of it.
+            // The signature covers all layers of the artifact.
             var changed = StreamingArtifact(subject: signed.artifact.subject, layers: [signed.artifact.layers[0]])
             changed.signature = signed.artifact.signature
             #expect(!own.haveSigned(changed) && own.haveSigned(signed.artifact))

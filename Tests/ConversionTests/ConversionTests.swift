@@ -22,7 +22,7 @@ import Testing
         let client: RegistryClient
         let service: ConversionService
 
-        /// Publishes an image of one layer.
+        /// Pushes an image of one layer.
         @discardableResult
         func push(
             _ tag: String, repository: String = "team/app", seed: UInt64 = 1, bytes: Int = 100_000
@@ -185,7 +185,7 @@ import Testing
             let other = running.push("elsewhere", seed: 2)
             let manifest = try #require(running.registry.manifest("team/app", "elsewhere"))
             try await withThrowingTaskGroup(of: Void.self) { group in
-                // Twice: the first look still finds the tag's old digest.
+                // Waits for two requests, because the first one still finds the tag's old digest.
                 let looks = running.looks(at: "1") + 2
                 group.addTask { try await running.tell("push", tag: "1", digest: other) }
                 group.addTask {
@@ -206,7 +206,7 @@ import Testing
             _ = try await running.service.setStreaming("team/app", true)
             let digest = running.push("1")
             try await running.wait("it is converted") { await running.hasArtifact(digest) }
-            // The tag of a list of referrers is not an image.
+            // A tag that stores a list of referrers is not an image.
             #expect(try await running.service.operations().count == 1)
         }
     }
@@ -235,7 +235,7 @@ import Testing
                 try await running.service.cancel(operation.id)
             }
             #expect(error?.code == .isOver)
-            // The next one succeeds, and the canceled one stays canceled.
+            // The next conversion succeeds, and the canceled one stays canceled.
             #expect(try await running.ended(try await running.service.start("team/app:1")).state == .succeeded)
             #expect(try await running.service.operation(operation.id).state == .canceled)
             #expect(await running.hasArtifact(digest))
@@ -254,15 +254,16 @@ import Testing
                 let operation = try await running.service.start("team/app:1")
                 await gate.waitUntilHeld(1)
                 left.withLock { $0.append(operation.id) }
-                // The service ends here, in the middle of it.
+                // The service ends here, in the middle of the conversion.
             }
             try await Self.withService(state: state) { running in
                 let id = left.withLock { $0[0] }
-                // Another registry now, without the image: the attempt is what counts.
+                // The registry is another one now, without the image. The failure shows that the service resumed the
+                // conversion.
                 _ = try await eventually { try await running.service.operation(id).state.isOver }
                 #expect(try await running.service.operation(id).state == .failed)
             }
-            // Another program's database is left alone.
+            // The store refuses a file that is not its database.
             let other = directory + "/other.db"
             try Data("nonsense, and more of it than a header has".utf8).write(to: URL(fileURLWithPath: other))
             #expect(throws: ConversionError.self) { try ConversionStore(path: other) }
@@ -307,11 +308,11 @@ import Testing
             #expect(try await running.ended(begun).state == .succeeded)
             let one = try #require(try await Self.artifact(running, image))
             #expect(one.generation == 1 && one.pack != nil)
-            // The same again, or little more, is nothing new.
+            // The same report, or one with few new bytes, does not cause a new pack.
             #expect(try await running.service.learn(first, of: name) == nil)
             #expect(
                 try await running.service.learn(Self.profile(running, [(0, 4096), (4096, 4100)]), of: name) == nil)
-            // Other reports give other packs; those before the last two are deleted.
+            // Other reports cause new packs. The service deletes packs before the last two.
             for (generation, end) in [(2, 300_000), (3, 600_000), (4, 900_000)] as [(UInt32, UInt64)] {
                 let more = Self.profile(running, [(0, 4096), (8192, end)])
                 let operation = try #require(try await running.service.learn(more, of: name))
@@ -322,7 +323,7 @@ import Testing
             let left = try await running.client.referrers(repository, of: image)
             let generations = left.compactMap { $0.annotations["io.rivulet.pack.generation"] }.sorted()
             #expect(generations == ["3", "4"])
-            // A later image has one at once.
+            // A later image has a pack at once.
             let later = running.push("2", seed: 7)
             try await running.tell("push", tag: "2", digest: later)
             try await running.wait("it is converted") { try await Self.artifact(running, later)?.generation == 1 }

@@ -56,7 +56,7 @@ import Testing
             }
             let total = try #require(last.withLock { $0 })
             #expect(total.bytes == total.totalBytes && total.bytes == copied.bytes)
-            // Again: nothing is sent.
+            // A second copy sends nothing.
             let before = target.requests(.upload).count
             let again = try await ImageCopy(client).copy(
                 Self.reference(source, "a/app:1.2"), to: Self.reference(target, "b/copy:9"))

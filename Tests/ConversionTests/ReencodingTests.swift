@@ -14,7 +14,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Images converted to other formats. An end-to-end test checks that ctr-remote reads them.
+/// Tests of images that are converted to other formats. An end-to-end test checks that ctr-remote reads such images.
 @Suite(.timeLimit(.minutes(1))) struct ReencodingTests {
     private static let logger = Logger.silent
     private static let large = Samples.text(bytes: (5 << 20) + 3, seed: 1)
@@ -191,7 +191,7 @@ import Testing
             #expect(try layers[0].contents(".no.prefetch.landmark") == nil)
             #expect(try layers[1].contents("bin/new") == Array("new".utf8))
             #expect(layers[0].chunks.prefetch == .nothing)
-            // Tools without support for the format unpack it like any other.
+            // Tools that do not support the format unpack the layer like any other.
             let indexer = LayerIndexer(blobDigest: layers[0].descriptor.digest, blobSize: layers[0].descriptor.size)
             try layers[0].bytes.withUnsafeBytes { try indexer.push($0) }
             let unpacked = try indexer.finish()
@@ -276,7 +276,7 @@ import Testing
             }
             #expect(index.manifests.map(\.digest) == results.map(\.digest))
             #expect(index.manifests.map { "\($0.platform?.description ?? "")" } == ["linux/amd64", "linux/arm64/v8"])
-            // A manifest in another repository cannot refer to it.
+            // A manifest in another repository cannot refer to the original.
             let manifest = try await job.client.manifest(target, digest: results[0].digest)
             #expect(manifest.subject == nil)
             #expect(try await job.layers(results[0].digest, "other/app").count == 1)

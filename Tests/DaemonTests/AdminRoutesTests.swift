@@ -18,7 +18,7 @@ extension AdminRoutes {
     }
 }
 
-/// The routes of the admin socket.
+/// Tests of the admin socket's routes.
 @Suite struct AdminRoutesTests {
     static let chain = Digest.of(Array("chain".utf8))
 
@@ -134,7 +134,9 @@ extension AdminRoutes {
         }
     }
 
-    /// Sends `bodies` one after another on one connection; the last asks to close it. Returns the status lines.
+    /// Sends `bodies` one after another on one connection, and returns the status lines.
+    ///
+    /// The last request asks the server to close the connection.
     static func exchange(_ socket: String, _ bodies: [[UInt8]]) async throws -> [String] {
         var connected: NIOAsyncChannel<ByteBuffer, ByteBuffer>?
         // The server creates its socket when it is ready.

@@ -63,7 +63,6 @@ struct DaemonConfigurationTests {
         #expect(configuration.adminAddress == nil)
     }
 
-    /// The installed sample shows the defaults, commented out: uncommented, it must equal them.
     @Test(
         "names an unknown key and its line",
         arguments: [
@@ -94,7 +93,7 @@ struct DaemonConfigurationTests {
         #expect(error.message.hasPrefix(message))
     }
 
-    /// The TOML parser would trap on the second text.
+    /// TOMLKit's parser would trap on the second text.
     @Test("names the line of a syntax error", arguments: ["root = \"/x\"\n[log\n", "root = \"/x\"\n[=log]\n"])
     func namesLineOfSyntaxError(_ text: String) throws {
         let error = try #require(refusal(of: text))

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A `rivuletd` started by a test, with its own directory. ``stop()`` removes everything.
+/// A `rivuletd` process that a test starts in its own directory. ``stop()`` removes both.
 final class DaemonProcess {
     let directory: String
     let process = Process()
@@ -10,7 +10,7 @@ final class DaemonProcess {
     var address: String { directory + "/rivulet.sock" }
     var mountPoint: String { directory + "/root/fuse" }
 
-    /// The daemon that was built with this test, beside the test's own executable.
+    /// The path of the daemon that was built with this test. It is beside the test's own executable.
     static var executable: String {
         get throws {
             let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
@@ -43,7 +43,7 @@ final class DaemonProcess {
         try process.run()
     }
 
-    /// Waits until `condition` holds. Returns false when the daemon ends before it does, or after a generous limit.
+    /// Waits until `condition` holds. Returns false if the daemon exits first, or after a generous time limit.
     func wait(until condition: () -> Bool) -> Bool {
         var holds = false
         return blockUntil {
@@ -52,7 +52,7 @@ final class DaemonProcess {
         } && (holds || condition())
     }
 
-    /// Waits for the daemon's own exit and returns its output.
+    /// Waits until the daemon exits, and returns its exit code and output.
     func finish() throws -> (code: Int32, text: String) {
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()

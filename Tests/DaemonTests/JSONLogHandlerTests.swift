@@ -4,7 +4,7 @@ import Logging
 import Testing
 
 struct JSONLogHandlerTests {
-    /// Logs one event and parses it with Foundation's JSON.
+    /// Logs one event and parses the line with Foundation's JSON parser.
     private func logged(_ body: (Logger) -> Void) throws -> [String: Any] {
         let pipe = Pipe()
         let descriptor = pipe.fileHandleForWriting.fileDescriptor

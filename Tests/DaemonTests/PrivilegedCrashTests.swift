@@ -5,8 +5,8 @@ import GRPCNIOTransportHTTP2
 import SwiftProtobuf
 import Testing
 
-/// Kills the daemon before each change that a call makes to the disk. After a restart its records and directories must
-/// agree, and containerd must be able to continue. `Tests/Steps/steps.c` does the killing.
+/// Kills the daemon before each change that a call makes to the disk. After a restart, records and directories must
+/// agree, and containerd must be able to continue. `Tests/Steps/steps.c` kills the daemon.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct PrivilegedCrashTests {
     private typealias API = Containerd_Services_Snapshots_V1_Snapshots
     private typealias Client = API.Client<HTTP2ClientTransport.Posix>
@@ -16,7 +16,7 @@ import Testing
         case prepare, prepareOnParent, view, commit, removeAndCleanup
     }
 
-    /// More steps than any of the calls has.
+    /// An upper bound on the number of steps of a call.
     private static let most = 200
 
     @Test("is consistent after a crash at each step", arguments: Call.allCases)
@@ -96,7 +96,7 @@ import Testing
 
     // MARK: - Invariants
 
-    /// Starts the daemon on the state of the killed one.
+    /// Starts a new daemon on the state of the killed one, and checks that state.
     private func check(_ call: Call, _ number: Int, root: String, after step: String) async throws {
         let daemon = try DaemonProcess(root: root)
         defer {
@@ -107,7 +107,7 @@ import Testing
         try #require(daemon.wait { FileManager.default.fileExists(atPath: daemon.address) })
         try await withClient(daemon) { client in
             _ = try await client.cleanup(.init(), options: Self.options)
-            // Each record has its directory, and there is no other.
+            // Each record has its directory, and there are no other directories.
             let records = try await self.list(client)
             let directories = try FileManager.default.contentsOfDirectory(atPath: root + "/snapshots")
             #expect(directories.count == records.count, "killed before \(step): \(records) and \(directories)")
@@ -120,14 +120,14 @@ import Testing
                 #expect(!own.isEmpty)
                 for path in own { #expect(FileManager.default.fileExists(atPath: path), "killed before \(step)") }
             }
-            // Repeat the call, as after a lost response: it succeeds or has been done.
+            // Repeat the call, as after a lost response. Either it succeeds, or the first call was completed.
             let again = await self.error { try await self.make(call, number, client) }
             switch call {
             case .prepare, .prepareOnParent, .view: #expect([nil, .alreadyExists].contains(again?.code))
             case .commit: #expect([nil, .alreadyExists, .notFound].contains(again?.code))
             case .removeAndCleanup: #expect([nil, .notFound].contains(again?.code))
             }
-            // containerd's next pull and next container work.
+            // containerd's next pull and next container must work.
             try await self.prepare("next-\(number)", "base", client)
             _ = try await client.remove(.with { $0.key = "next-\(number)" }, options: Self.options)
             _ = try await client.cleanup(.init(), options: Self.options)

@@ -62,14 +62,14 @@ import Testing
     @Test("refuses to run without root") func refusesToRunWithoutRoot() throws {
         let daemon = try DaemonProcess()
         defer { daemon.stop() }
-        // A readable place: the build directory may be closed to other users.
+        // Copy the program to a readable place, because other users may have no access to the build directory.
         let copy = "/tmp/rivuletd-\(UUID().uuidString.prefix(8))"
         try FileManager.default.copyItem(atPath: try DaemonProcess.executable, toPath: copy)
         defer { try? FileManager.default.removeItem(atPath: copy) }
         chmod(copy, 0o755)
         chmod(daemon.directory, 0o755)
         chmod(daemon.directory + "/config.toml", 0o644)
-        // The arguments after `--` are ignored by the shell's script.
+        // The shell's script ignores the arguments after `--`.
         try daemon.start([
             "/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "sh", "-c",
             "exec \(copy) --config \(daemon.directory)/config.toml", "--",
@@ -126,7 +126,7 @@ import Testing
     @Test("accepts a socket from systemd") func acceptsSocketFromSystemd() throws {
         let daemon = try DaemonProcess()
         defer { daemon.stop() }
-        // It starts the daemon with the socket at the first connection.
+        // systemd-socket-activate starts the daemon with the socket at the first connection.
         try daemon.start(["/usr/bin/systemd-socket-activate", "--listen=\(daemon.address)"])
         try #require(daemon.wait { isListening(daemon) })
         let client = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -140,7 +140,8 @@ import Testing
             }
         }
         try #require(connected == 0)
-        // An HTTP/2 server greets a client with its settings: the daemon serves the inherited socket.
+        // An HTTP/2 server greets a client with its settings, so this shows that the daemon serves the inherited
+        // socket.
         let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 0, 4, 0, 0, 0, 0, 0]
         #expect(send(client, preface, preface.count, 0) == preface.count)
         var limit = timeval(tv_sec: 10, tv_usec: 0)
@@ -157,7 +158,7 @@ import Testing
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let service = try String(contentsOfFile: sources + "/rivuletd.service", encoding: .utf8)
-        // The command must exist; it is installed elsewhere.
+        // systemd-analyze requires that the command exists, and the installed path may not exist here.
         try service.replacingOccurrences(of: "/usr/bin/rivuletd", with: try DaemonProcess.executable)
             .write(toFile: directory + "/rivuletd.service", atomically: false, encoding: .utf8)
         try FileManager.default.copyItem(

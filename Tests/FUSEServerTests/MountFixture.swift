@@ -6,8 +6,8 @@ import Linux
 import SystemPackage
 import Testing
 
-/// A mounted file system for one test, removed afterwards in any case: the fixture aborts the connection of a test that
-/// hangs, which frees its readers.
+/// A mounted file system for one test. It is always removed afterwards. If the test hangs, the fixture aborts the
+/// connection, which frees the readers.
 final class MountFixture: Sendable {
     let fixture: StoreFixture
     let server: FUSEServer
@@ -48,7 +48,7 @@ final class MountFixture: Sendable {
                 ended.withLockBroadcasting { $0 = true }
                 watchdog.join()
                 mount.server.stop()
-                // Only if stop failed: the directory is removed next, so nothing may stay mounted.
+                // In case stop failed, unmount here: the directory is removed next, so nothing may stay mounted.
                 try? Sys.unmount(mount.mountPoint, [.force, .detach])
             }
             try body(mount, path)
@@ -62,7 +62,7 @@ final class MountFixture: Sendable {
     }
 }
 
-/// Bytes that differ from place to place.
+/// Returns `count` bytes that depend on their position.
 func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
     (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761 + seed) >> 7) }
 }

@@ -2,7 +2,7 @@ import ContentStore
 import FUSEServer
 import Testing
 
-/// The rules for waiting reads, event by event: no lock, no request, no thread.
+/// Tests of the rules for waiting reads, event by event, without a lock, a request or a thread.
 @Suite struct ParkedReadsTests {
     @Test("returns a completed read once") func returnsCompletedReadOnce() throws {
         let parked = Rules()
@@ -73,7 +73,7 @@ import Testing
         #expect(parked.complete(id, attempt: 1) == "first")
         #expect(parked.wait(id, "second", attempt: 2) == .waiting)
         #expect(parked.demanded(id, DemandID(value: 8), attempt: 2))
-        // The first call of demand returns only now.
+        // The `demand` call of the first attempt returns only now.
         #expect(!parked.demanded(id, DemandID(value: 7), attempt: 1))
         #expect(parked.complete(id, attempt: 1) == nil)
         #expect(try #require(parked.take(id)).demand == DemandID(value: 8))
@@ -97,7 +97,7 @@ import Testing
     }
 }
 
-/// The table behind a reference, because the test macros cannot call mutating methods.
+/// A reference to the rules, because the test macros cannot call mutating methods.
 private final class Rules {
     private var reads = ParkedReads<String>()
 

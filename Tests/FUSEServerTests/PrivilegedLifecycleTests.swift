@@ -8,7 +8,7 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Starting, stopping and stacking, on real mounts. Needs root and /dev/fuse.
+/// Tests of starting, stopping and stacking on real mounts. They need root and /dev/fuse.
 @Suite(.serialized) struct PrivilegedLifecycleTests {
     private func server(_ directory: String, _ options: FUSEOptions = FUSEOptions()) throws -> FUSEServer {
         let fixture = try StoreFixture(root: directory)
@@ -66,7 +66,7 @@ import Testing
 
     @Test("replaces a dead mount") func replacesDeadMount() throws {
         try MountFixture.with { mount, _ in
-            // The state after a crash: a mount without a server.
+            // Create the state after a crash: a mount without a server.
             let device = try Sys.stat(mount.mountPoint).device
             try FUSEConnection.abort(device: device)
             #expect(throws: Errno.socketNotConnected) { _ = try Sys.list(mount.mountPoint) }
@@ -146,7 +146,7 @@ import Testing
             let file = try Sys.open(path + "/file", .readOnly)
             mount.server.stop()
             var buffer = [UInt8](repeating: 0, count: 4096)
-            // An error, at once.
+            // The read fails at once.
             #expect(throws: Errno.self) {
                 _ = try buffer.withUnsafeMutableBytes { try Sys.preadAll(file.raw, into: $0, at: 300_000) }
             }

@@ -8,7 +8,7 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Real mounts. Needs root and /dev/fuse.
+/// Tests of real mounts. They need root and /dev/fuse.
 @Suite(.serialized) struct PrivilegedMountTests {
     @Test("serves the layer's tree") func servesLayersTree() throws {
         let capability: [UInt8] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
@@ -41,7 +41,7 @@ import Testing
             #expect(try Sys.readFile(path + "/bin/hard", limit: 1 << 20) == pattern(300_000))
             #expect(
                 Set(try Sys.list(path).map(\.text)) == ["bin", "link", "null", "disk", "pipe", "old"])
-            // A listing has stat(2)'s inode, and the parent of a chain is the mount's root.
+            // A listing returns the inode number of stat(2), and the parent of a chain is the mount's root.
             let listed = try Sys.list(path + "/bin").first { $0.text == "tool" }
             #expect(listed?.inode == tool.inode && listed?.kind == .regular)
             #expect(try Sys.stat(path + "/..").inode == 1)
@@ -72,12 +72,12 @@ import Testing
         var layer = LayerFixture()
         for index in 0..<100_000 { layer.file("d/entry-\(index)") }
         try MountFixture.with([layer]) { mount, path in
-            // Plain, with attributes, and from the kernel's own cache of the listing.
+            // List without attributes, with attributes, and from the kernel's own cache of the listing.
             for command in ["ls -f \(path)/d | wc -l", "find \(path)/d -type f -size 0 | wc -l"] {
                 let count = Int(try Child.shell(command).text.filter(\.isNumber))
                 #expect(count == (command.hasPrefix("ls") ? 100_002 : 100_000))
             }
-            // seekdir(3) to positions of an earlier listing.
+            // Call seekdir(3) with positions of an earlier listing.
             let script = """
                 import ctypes, os, sys
                 c = ctypes.CDLL(None, use_errno=True)
@@ -146,7 +146,7 @@ import Testing
         try MountFixture.with([layer], source: FakeSource(.later)) { mount, path in
             let digest = Digest.of(bytes).hex
             let file = path + "/file"
-            // Direct, by mapping, past the end, and in odd pieces.
+            // Read directly, through a mapping, past the end, and in odd pieces.
             let direct = try Child.shell("dd if=\(file) iflag=direct bs=65536 status=none | sha256sum")
             #expect(direct.text.hasPrefix(digest))
             let mapped = try Child.run([
@@ -183,7 +183,7 @@ import Testing
         layer.file("secret", [1], mode: 0o600)
         layer.file("public", [2], mode: 0o644)
         try MountFixture.with([layer]) { mount, path in
-            // Only root passes the mount's root; a container enters through an overlay or a bind mount.
+            // Only root can enter the mount's root. A container enters through an overlay or a bind mount.
             let outside = try Child.run(["/usr/bin/setpriv", "--reuid=1234", "--clear-groups", "cat", path + "/public"])
             #expect(outside.exitCode == 1)
             let bound = mount.directory + "/bound"
@@ -221,7 +221,7 @@ import Testing
             let id = Digest.of(contents.flatMap { Array($0.digest.description.utf8) })
             let path = "\(mount.mountPoint)/\(id.hex)"
             let content = "\(mount.mountPoint)/content/\(layer.digest.hex)"
-            // The kernel sees that it is absent, and must not cache that.
+            // The kernel learns that the path is absent, and must not cache that.
             #expect(try !Sys.exists(path))
             #expect(try !Sys.exists(content))
             #expect(try Sys.list(mount.mountPoint).map(\.text) == ["content"])

@@ -10,11 +10,11 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// O_DIRECT, which glibc's module does not export. Such a read waits for its own request; one through the cache waits
-/// for a page.
+/// The flag O_DIRECT, which glibc's module does not export. A direct read waits for its own request. A read through the
+/// page cache waits for a page.
 private let directFlag: Int32 = 0o40000
 
-/// Reads that wait for the network, on real mounts. Needs root and /dev/fuse.
+/// Tests of reads that wait for the network, on real mounts. They need root and /dev/fuse.
 @Suite(.serialized) struct PrivilegedWaitingTests {
     @Test("many readers of one chunk demand it once") func manyReadersOfOneChunkDemandItOnce() throws {
         var layer = LayerFixture()
@@ -22,7 +22,7 @@ private let directFlag: Int32 = 0o40000
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
             let children = try (0..<64).map { _ in try Child(["/bin/cat", path + "/file"]) }
             #expect(mount.waitForParked(1))
-            // All 64 are inside their read before the chunk arrives.
+            // All 64 readers are inside their reads before the chunk arrives.
             try waitUntilBlocked(children)
             mount.source.release()
             for child in children {
@@ -60,7 +60,7 @@ private let directFlag: Int32 = 0o40000
             let readers = try (0..<200).map { try Child(["/bin/cat", "\(path)/cold/\($0)"]) }
             #expect(mount.waitForParked(200))
             #expect(mount.server.parkedReads == 200)
-            // Everything else continues.
+            // All other requests continue.
             let others = try Child.shell(
                 "cat \(path)/warm | sha256sum; stat -c %s \(path)/cold/7; ls \(path)/cold | wc -l; df \(path) | wc -l",
                 seconds: 10)
@@ -83,7 +83,7 @@ private let directFlag: Int32 = 0o40000
         var layer = LayerFixture()
         layer.file("file", pattern(5000))
         try MountFixture.with([layer], source: FakeSource(.held)) { mount, path in
-            // A direct read waits for its own request; one through the cache waits for the page.
+            // A direct read waits for its own request. A read through the cache waits for the page.
             let reader = try Child(["/bin/dd", "if=\(path)/file", "iflag=direct", "bs=4096", "count=1", "status=none"])
             #expect(mount.waitForParked(1))
             reader.kill(signal)
@@ -108,7 +108,8 @@ private let directFlag: Int32 = 0o40000
         print(hashlib.sha256(page[:4096]).hexdigest())
         """
 
-    /// Returns whether the server has received an interrupt and watches the reader: a thread of its own does that.
+    /// Returns true if the server has received an interrupt and watches the reader. Its thread `fuse-signals` does
+    /// that.
     private static func isInterruptWatched() throws -> Bool {
         try Sys.list("/proc/self/task").contains { task in
             let file = Array("/proc/self/task/".utf8) + task.name + Array("/comm".utf8)
@@ -116,15 +117,15 @@ private let directFlag: Int32 = 0o40000
         }
     }
 
-    /// Returns whether a signal for the whole process is pending.
+    /// Returns true if a signal for the whole process is pending.
     private static func hasPendingSignal(_ process: Int32) throws -> Bool {
         let status = String(decoding: try Sys.readFile("/proc/\(process)/status", limit: 1 << 16), as: UTF8.self)
         let pending = status.split(separator: "\n").first { $0.hasPrefix("ShdPnd:") }
         return pending?.dropFirst("ShdPnd:".count).contains { $0.isHexDigit && $0 != "0" } ?? false
     }
 
-    /// Programs do not expect EINTR from a file, the Go runtime signals its own threads all the time, and a failing
-    /// page fault is a SIGBUS.
+    /// Checks that a read goes on: programs do not expect EINTR from a file, and a failing page fault raises SIGBUS.
+    /// The Go runtime signals its own threads all the time.
     @Test("a nonfatal signal does not interrupt a read", arguments: [0, directFlag])
     func nonfatalSignalDoesNotInterruptRead(flags: Int32) throws {
         var layer = LayerFixture()
@@ -133,7 +134,8 @@ private let directFlag: Int32 = 0o40000
             let reader = try Child(["/usr/bin/python3", "-c", Self.handling, path + "/file", "\(flags)"])
             #expect(mount.waitForParked(1))
             for _ in 0..<20 { reader.kill(SIGUSR1) }
-            // The kernel interrupts a direct read. A reader of the page cache waits on, with the signal pending.
+            // The kernel sends an interrupt for a direct read. A reader of the page cache keeps waiting, and its signal
+            // stays pending.
             let process = reader.pid
             let isSignaled = try blockUntil {
                 if flags == directFlag { return try Self.isInterruptWatched() }
@@ -190,7 +192,7 @@ private let directFlag: Int32 = 0o40000
             #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/file", limit: 1 << 20) }
             #expect(mount.log.withLock { $0 }.contains { $0.contains("the registry is on fire") })
             #expect(mount.server.statistics.failures.value >= 1)
-            // Logged once a second, not for each.
+            // The server logs at most once a second, not for each failure.
             for _ in 0..<20 { #expect(throws: Errno.ioError) { _ = try Sys.readFile(path + "/other", limit: 1 << 20) } }
             #expect(mount.log.withLock { $0.count } < 20)
             mount.source.setMode(.atOnce)
@@ -223,7 +225,7 @@ private let directFlag: Int32 = 0o40000
             #expect(!mount.server.isMounted)
             #expect(mount.source.cancelledCount == 20 && mount.source.pendingCount == 0)
             #expect(try !Sys.isMountPoint(mount.mountPoint))
-            // A late answer finds no reader.
+            // A late completion finds no reader.
             mount.source.release()
             mount.server.stop()
         }
@@ -236,7 +238,7 @@ private let directFlag: Int32 = 0o40000
             let reader = try Child(["/bin/cat", path + "/file"])
             #expect(mount.waitForParked(1))
             #expect(throws: Errno.resourceBusy) { try Sys.unmount(mount.mountPoint) }
-            // Detached from the tree, but alive while it is read.
+            // The mount is now detached from the tree, but lives while a read is open.
             try Sys.unmount(mount.mountPoint, .detach)
             mount.source.release()
             #expect(try reader.wait().output == pattern(5000))

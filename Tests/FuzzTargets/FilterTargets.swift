@@ -2,7 +2,7 @@ import NodeDatabase
 import Snapshotter
 
 extension FuzzTarget {
-    /// The filters of one `List` call, one a line, applied to one record.
+    /// The filters of one `List` call, one per line, applied to one record.
     static let snapshotFilter = FuzzTarget("FuzzSnapshotFilter") { input in
         let filters = String(decoding: input, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         guard var filter = try? SnapshotFilter(filters.map(String.init)) else { return }

@@ -2,8 +2,8 @@ import Base
 import LayerFormats
 
 extension FuzzTarget {
-    /// The last bytes of a blob as a registry may send them: footer and TOC in any state, of an eStargz layer and of a
-    /// zstd:chunked one.
+    /// The last bytes of a blob as a registry may send them, opened as eStargz and as zstd:chunked. Footer and TOC may
+    /// be in any state.
     static let footer = FuzzTarget("FuzzFooter") { input in
         _ = EstargzFooter(tail: input)
         _ = ZstdChunkedFooter(tail: input)

@@ -52,8 +52,9 @@ enum FuzzSupport {
         }
     }()
 
-    /// Returns the bytes that `input` stands for. An odd first byte: the bytes after it, verbatim. Otherwise `base`
-    /// with damage, three bytes for each change: the place (low byte first) and the new byte.
+    /// Returns the bytes that `input` describes. If its first byte is odd, these are the bytes after it, verbatim.
+    /// Otherwise they are `base` with changes. Each change takes three bytes: the position (low byte first) and the new
+    /// byte.
     static func bytes(_ input: UnsafeRawBufferPointer, damaging base: [UInt8]) -> [UInt8] {
         guard let kind = input.first, kind & 1 == 0 else { return Array(input.dropFirst()) }
         var bytes = base

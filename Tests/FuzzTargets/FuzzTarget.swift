@@ -1,8 +1,8 @@
-/// A parser of outside bytes with the promises it keeps for every input.
+/// A parser of outside bytes, and the promises that it keeps for every input.
 public struct FuzzTarget: Sendable {
     /// The name of its corpus and dictionary in `Tests/Fuzz`.
     public let name: String
-    /// Parses one input. Traps when the parser breaks a promise; a rejected input is fine.
+    /// The function that parses one input. It traps if the parser breaks a promise, but it may reject the input.
     public let run: @Sendable (UnsafeRawBufferPointer) -> Void
 
     init(_ name: String, _ run: @escaping @Sendable (UnsafeRawBufferPointer) -> Void) {
@@ -10,7 +10,7 @@ public struct FuzzTarget: Sendable {
         self.run = run
     }
 
-    /// All targets, in the order of this list in `Tests/Fuzz/run`.
+    /// All targets, grouped by the origin of their input.
     public static let all: [FuzzTarget] = [
         // Layers and archives.
         footer, toc, tree, chunks, tar, tarHeader, pax, layerIndexBlob, codecs,
@@ -19,7 +19,7 @@ public struct FuzzTarget: Sendable {
         imageReference, hosts, dockerConfig, pushNotification,
         // Start-up files.
         startupPack, profileFile,
-        // Files of images that predictions read, and what their process says.
+        // Image files that predictions read, and the packets of the analyzer process.
         pythonSource, pythonCompiled, pythonExtension, nodeSource, packageManifest, elf, settings, analyzerPacket,
         // containerd's requests.
         snapshotFilter, linearRegex,

@@ -3,7 +3,7 @@ import NIOCore
 import Registry
 
 extension FuzzTarget {
-    /// `WWW-Authenticate` headers, one a line, and the state that an authorizer keeps of them.
+    /// `WWW-Authenticate` headers, one per line, and the state that an authorizer keeps of them.
     static let authChallenge = FuzzTarget("FuzzAuthChallenge") { input in
         let challenges = AuthChallenge.parse(lines(input))
         var cache = TokenCache()
@@ -21,8 +21,8 @@ extension FuzzTarget {
         precondition(!answer.text.isEmpty && answer.usableFor <= .seconds(30 * 86400))
     }
 
-    /// The head of an answer to a range request: a first byte for status and request, then Content-Range, Content-Type
-    /// and Content-Length, one a line.
+    /// The head of an answer to a range request. The first byte selects status and request. Content-Range, Content-Type
+    /// and Content-Length follow, one per line.
     static let contentRange = FuzzTarget("FuzzContentRange") { input in
         guard let first = input.first else { return }
         let fields = lines(UnsafeRawBufferPointer(rebasing: input.dropFirst()))
@@ -46,7 +46,7 @@ extension FuzzTarget {
         .ranges([ByteRange(offset: 10, end: 20), ByteRange(offset: 30, end: 40)]),
     ]
 
-    /// A multipart/byteranges body: a first byte for the size of the pieces, then the body. Pieces must not change the
+    /// A multipart/byteranges body after a first byte, which selects the size of the pieces. Pieces must not change the
     /// events.
     static let multipart = FuzzTarget("FuzzMultipart") { input in
         guard let first = input.first else { return }
@@ -56,7 +56,7 @@ extension FuzzTarget {
         for part in whole.parts { precondition(UInt64(part.bytes.count) <= part.range.count) }
     }
 
-    /// A Location header, a Cache-Control header and a date, one a line.
+    /// A Location header, a Cache-Control header and a date, one per line.
     static let redirect = FuzzTarget("FuzzRedirect") { input in
         let fields = lines(input)
         let cacheControl = fields.dropFirst().first

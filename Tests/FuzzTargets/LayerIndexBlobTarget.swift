@@ -4,8 +4,9 @@ import LayerIndex
 import TestSupport
 
 extension FuzzTarget {
-    /// A layer index as a registry stores it. An odd first byte: the bytes after it are the blob. Otherwise two numbers
-    /// of 16 bits (the header's sizes) and the text of the zstd frame behind a valid header.
+    /// A layer index as a registry stores it. If the first byte is odd, the bytes after it are the blob. Otherwise the
+    /// input has two 16-bit numbers, the sizes for the header, and then the text of the zstd frame. The target adds a
+    /// valid header.
     static let layerIndexBlob = FuzzTarget("FuzzLayerIndexBlob") { input in
         guard let blob = try? LayerIndexBlob(bytes: bytes(input)) else { return }
         if let table = try? ChunkTable(bytes: blob.index.chunks) { FuzzSupport.walk(table) }

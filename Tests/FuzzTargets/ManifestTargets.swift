@@ -3,7 +3,7 @@ import Conversion
 import Registry
 
 extension FuzzTarget {
-    /// A manifest or index, as the body behind a manifest URL.
+    /// A manifest or an index, as a registry returns it for a manifest URL.
     static let manifest = FuzzTarget("FuzzManifest") { input in
         let bytes = Array(input)
         for contentType in [nil, MediaType.ociManifest, MediaType.dockerIndex] {
@@ -28,7 +28,7 @@ extension FuzzTarget {
         precondition((configuration.chainID == nil) == configuration.diffIDs.isEmpty)
     }
 
-    /// The fallback tag's index of referrers: what a client changes must survive a round trip.
+    /// The fallback tag's index of referrers. The changes of a client must survive a round trip.
     static let referrers = FuzzTarget("FuzzReferrers") { input in
         guard var index = try? ReferrersIndex(bytes: Array(input)) else { return }
         let digest = Digest.of([1])

@@ -2,14 +2,14 @@ import Base
 import Prediction
 
 extension FuzzTarget {
-    /// A Python source file: imports are bounded, and none is named after the keyword.
+    /// A Python source file: imports, their names and the lengths of their modules are bounded.
     static let pythonSource = FuzzTarget("FuzzPythonSource") { input in
         let imports = PythonImports.imports(inSource: Array(input))
         precondition(imports.count <= PythonImports.maximumImports)
         precondition(imports.allSatisfy { $0.names.count <= PythonImports.maximumNames && $0.module.utf8.count <= 768 })
     }
 
-    /// A compiled Python file. The header is ours, so that damage reaches the code behind it.
+    /// A compiled Python file. The target writes a valid header, so that damage reaches the code after it.
     static let pythonCompiled = FuzzTarget("FuzzPythonCompiled") { input in
         for magic in [0x0D42, 0x0D61, 0x0DA7, 0x0DCB, 0x0DF3] as [UInt16] {
             var bytes: [UInt8] = []
@@ -33,8 +33,8 @@ extension FuzzTarget {
         precondition(imports.count <= 512 && imports.allSatisfy { !$0.name.isEmpty })
     }
 
-    /// A package.json: a readable one names a file for each name in the package. The input is the text, and then a
-    /// script that writes a well-formed text: damage alone seldom closes what it opens.
+    /// A package.json, in which names of the package are looked up. The target uses the input twice: as the text, and
+    /// as a script that writes a well-formed text. Damage alone seldom closes the brackets that it opens.
     static let packageManifest = FuzzTarget("FuzzPackageManifest") { input in
         for text in [Array(input), document(input)] {
             guard let manifest = PackageManifest(text) else { continue }

@@ -7,7 +7,7 @@ extension FuzzTarget {
         let tables = FuzzSupport.bytes(input, damaging: samplePack)
         guard let end = try? StartupPack.tableEnd(Array(tables.prefix(StartupPack.headSize))) else { return }
         precondition(end >= StartupPack.headSize && end < 1 << 30)
-        // The frames' sizes decide the size of the pack, so it is never wrong by accident.
+        // A pack is accepted only if its size matches its frames, so the target tries the likely sizes.
         guard end <= tables.count else { return }
         for size in [UInt64(tables.count), UInt64(samplePack.count)] {
             guard let pack = try? StartupPack(tables: Array(tables[..<end]), size: size) else { continue }

@@ -3,7 +3,8 @@ import ContentStore
 import Linux
 
 extension FuzzTarget {
-    /// The header and one slot of a presence file. A first byte of 2 or 3 repairs the header's checksum.
+    /// The header and one slot of a presence file. If the first byte has bit 1 set, the target repairs the header's
+    /// checksum.
     static let presence = FuzzTarget("FuzzPresence") { input in
         let format = PresenceFormat(
             digest: .of([1]), index: .of([2]), chunkCount: 130, contentSize: 1 << 20,
@@ -17,14 +18,15 @@ extension FuzzTarget {
         }
         if format.match(bytes) == .same { precondition(bytes.starts(with: header)) }
         guard let slot = format.parseSlot(Array(bytes.dropFirst(header.count))) else { return }
-        // Between the checksum and the bits lies padding that no checksum covers.
+        // The padding between the checksum and the bits has no checksum.
         let found = bytes.dropFirst(header.count)
         let again = format.slot(generation: slot.generation, words: slot.words)
         precondition(found.prefix(40).elementsEqual(again.prefix(40)))
         precondition(found.dropFirst(64).starts(with: again.dropFirst(64)))
     }
 
-    /// A tar-split log: records never lie outside the file, and a record's bytes are only returned with their checksum.
+    /// A tar-split log. Records never lie outside the file, and the log returns a record's bytes only if their checksum
+    /// is right.
     static let tarSplitLog = FuzzTarget("FuzzTarSplitLog") { input in
         let bytes = FuzzSupport.bytes(input, damaging: sampleLog)
         guard let log = try? temporaryLog(bytes) else { preconditionFailure("cannot write a temporary file") }
@@ -49,7 +51,7 @@ extension FuzzTarget {
         }
     }()
 
-    /// Returns a log over `bytes` in a file that has no name any more.
+    /// Returns a log over `bytes`, in a file that is already deleted.
     private static func temporaryLog(_ bytes: [UInt8]) throws -> TarSplitLog {
         try withTemporaryDirectory(prefix: "rivulet-fuzz-") { directory in
             try Sys.writeFile(directory + "/gaps", bytes)

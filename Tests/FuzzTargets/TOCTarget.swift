@@ -4,8 +4,8 @@ import LayerIndex
 import TestSupport
 
 extension FuzzTarget {
-    /// The JSON text of a TOC: the scanner alone, whole and in small pieces, and the opener, whose layer index must
-    /// open.
+    /// The JSON text of a TOC. The scanner must find the same number of entries in the whole text and in small pieces.
+    /// If the opener accepts the TOC, the layer index must open.
     static let toc = FuzzTarget("FuzzTOC") { input in
         let json = Array(input)
         let whole = try? TableOfContents.entries(of: json)

@@ -27,7 +27,7 @@ import Testing
             fixture.registry.clearRequests()
             let (manifests, referrers) = (fixture.registry.hold(.manifest), fixture.registry.hold(.referrers))
             async let outcome = fixture.prepare(image, 0)
-            // Both are on their way, whichever will be answered first.
+            // Both requests are in flight, whichever is answered first.
             await manifests.waitUntilHeld(1)
             await referrers.waitUntilHeld(1)
             referrers.open()

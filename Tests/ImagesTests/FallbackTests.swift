@@ -8,7 +8,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Every reason that this module gives, and the fault that causes it.
+/// Every fallback reason of this module, with the fault that causes it.
 @Suite("fallback", .timeLimit(.minutes(1))) struct FallbackTests {
     @Test("bad_label: a malformed reference") func badLabel() async throws {
         try await ImagesFixture.with { (fixture) async throws in
@@ -171,7 +171,7 @@ import Testing
     }
 }
 
-/// A format of every layer, whose opener asks for the same byte again and again.
+/// A format that accepts every layer, and whose opener requests the same byte endlessly.
 private struct EndlessFormat: LayerFormat {
     struct Opener: LayerOpener {
         func next() throws(LayerFormatError) -> OpenStep { .read(.suffix(1)) }

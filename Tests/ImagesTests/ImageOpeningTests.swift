@@ -5,14 +5,14 @@ import Testing
 
 /// Every order of events, for many small images.
 @Suite("image opening: every order of events") struct ImageOpeningTests {
-    /// Visits every world that can be reached, each once, and counts the orders that lead through them.
+    /// Visits every reachable world once, and counts the orders of events that lead through them.
     private struct Explorer {
         private(set) var violations: [String] = []
         private(set) var verdicts: Set<[Bool]?> = []
         private(set) var worlds = 0
         private var orders: [OpeningWorld: Double] = [:]
 
-        /// Returns the number of orders in which the rest can arrive.
+        /// Returns the number of orders in which the pending outcomes of `world` can arrive.
         mutating func explore(_ world: OpeningWorld) -> Double {
             if let known = orders[world] { return known }
             worlds += 1
@@ -23,7 +23,7 @@ import Testing
                 return 1
             }
             var count = 0.0
-            // Without its deadline an opening still ends.
+            // An opening may also end before its deadline passes.
             if world.pending == [.deadline] { count += 1 }
             for arrival in world.pending {
                 var next = world
@@ -55,9 +55,10 @@ import Testing
         print("image opening: \(scenarios.count) images, \(orders) orders of events, \(worlds) states")
     }
 
-    /// Combinations of outcomes for an image of these layers.
+    /// Returns combinations of outcomes for an image of `layers`.
     ///
-    /// - Parameter isThorough: includes those of profiles and configurations that seldom differ.
+    /// - Parameter isThorough: true to include combinations of profiles and configurations that seldom make a
+    ///   difference.
     private static func scenarios(
         _ layers: [OpeningScenario.Layer], isThorough: Bool = true
     ) -> [OpeningScenario] {
@@ -98,7 +99,7 @@ import Testing
             scenario.hasDeadline = true
             return scenario
         }
-        // An artifact that comes too late leaves its layer to containerd.
+        // If the artifact arrives too late, containerd downloads its layers.
         Self.expectSound(scenarios, agree: false)
     }
 

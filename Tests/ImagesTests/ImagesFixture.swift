@@ -16,7 +16,7 @@ import Streaming
 import TestRegistry
 import TestSupport
 
-/// A node's images over a registry in this process.
+/// A node's images, with a registry in this process.
 struct ImagesFixture: Sendable {
     let registry: TestRegistry
     let client: RegistryClient
@@ -67,7 +67,7 @@ struct ImagesFixture: Sendable {
         _ = try await builder.publish(in: repository, manifest: manifest, profile: profile, predicts: false)
     }
 
-    /// Asks for one layer as the snapshotter does.
+    /// Requests one layer as the snapshotter does.
     func prepare(
         _ image: PublishedImage, _ number: Int, chain: String? = nil, namesManifest: Bool = true,
         labels: [String: String] = [:]
@@ -79,18 +79,18 @@ struct ImagesFixture: Sendable {
                 parentChainID: number == 0 ? nil : Self.chain(chain ?? image.tag, number - 1), labels: labels))
     }
 
-    /// The chain ID of a layer and all below it.
+    /// Returns the chain ID of layer `number`, with all layers below it, of the image called `name`.
     static func chain(_ name: String, _ number: Int) -> Digest { Digest.of(Array("\(name) \(number)".utf8)) }
 
-    /// The number of requests for this blob.
+    /// Returns the number of requests for the blob `digest`.
     func requests(_ digest: Digest) -> Int { registry.requests(.blob).count { $0.path.hasSuffix("\(digest)") } }
 
-    /// The number of requests for the image's manifest, by its digest.
+    /// Returns the number of requests for the image's manifest by digest.
     func manifestRequests(_ image: PublishedImage) -> Int {
         registry.requests(.manifest).count { $0.path.hasSuffix("\(image.manifestDigest)") }
     }
 
-    /// Runs `body` with everything up, and takes it down whatever happens.
+    /// Runs `body` with a complete fixture, and shuts it down in any case.
     static func with(
         _ options: ImageOptions = ImageOptions(), _ behaviour: Behaviour = Behaviour(),
         registry configure: (inout RegistryConfiguration) -> Void = { _ in },
@@ -136,7 +136,7 @@ struct ImagesFixture: Sendable {
 }
 
 extension RemoteLayerOutcome {
-    /// The reason, if the layer is declined.
+    /// The reason why the layer was declined; `nil` if it is ready.
     var reason: FallbackReason.Code? {
         if case .declined(let reason) = self { reason.code } else { nil }
     }

@@ -5,16 +5,16 @@ import LayerFormats
 import Registry
 import TestSupport
 
-/// One image and the outcomes of everything that its opening asks for.
+/// One image, and the outcomes of all actions of its opening.
 struct OpeningScenario: Hashable, CustomStringConvertible {
     enum Layer: Hashable, CaseIterable {
         case present
-        /// An audit has refused it.
+        /// An audit has refused the layer.
         case refused
         /// The annotations promise a table of contents.
         case estargz
         case brokenEstargz
-        /// Only an artifact makes it streamable.
+        /// Only an artifact makes the layer streamable.
         case ordinary
         case brokenOrdinary
     }
@@ -30,19 +30,19 @@ struct OpeningScenario: Hashable, CustomStringConvertible {
 
     var layers: [Layer]
     var artifact = Artifact.none
-    /// A list of referrers states the artifact's contents.
+    /// True if a list of referrers states the artifact's contents.
     var announces = false
-    /// The announced contents are not those of the artifact.
+    /// True if the announced contents are not those of the artifact.
     var liesInAnnouncement = false
     var hasProfile = false
     var findsStartProfile = false
     var isFromContainerd = true
     var hasConfiguration = true
     var namesManifest = true
-    /// The labels of the request do not contain the annotations of the manifest.
+    /// True if the labels of the request do not contain the annotations of the manifest.
     var hidesAnnotations = false
     var failsManifest = false
-    /// The deadline may pass at any moment.
+    /// True if the deadline may pass at any moment.
     var hasDeadline = false
     var options = ImageOpening.Options()
 
@@ -81,7 +81,7 @@ struct OpeningScenario: Hashable, CustomStringConvertible {
             isFromContainerd: isFromContainerd)
     }
 
-    /// The layers that the artifact has indexes of.
+    /// The numbers of the layers that have an index in the artifact.
     private var indexed: [Int] {
         switch artifact {
         case .none: []

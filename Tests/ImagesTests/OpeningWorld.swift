@@ -4,12 +4,11 @@ import Images
 import LayerFormats
 import Registry
 
-/// An opening under way: the plan, the outcomes that have not arrived, and a ledger of everything that the plan has
-/// asked for.
+/// The state of an opening in a test: the plan, the pending outcomes, and a ledger of all actions of the plan.
 ///
-/// Two worlds are equal if nothing that may still happen, or be found wrong, differs between them.
+/// Two worlds are equal if the same events can follow and the same violations can still be found.
 struct OpeningWorld: Hashable {
-    /// An outcome on its way.
+    /// An outcome that has not arrived yet.
     enum Pending: Hashable {
         case manifest
         case store(Int)
@@ -24,7 +23,7 @@ struct OpeningWorld: Hashable {
         case deadline
     }
 
-    /// The requests for the startup pack.
+    /// The state of the request for the startup pack.
     enum Pack: Hashable {
         case none, early, dropped, replayed, given
     }
@@ -58,7 +57,7 @@ struct OpeningWorld: Hashable {
 
     var isFinished: Bool { outcome != nil || failure != nil }
 
-    /// Lets an outcome arrive.
+    /// Delivers an outcome to the plan, and performs the resulting actions.
     mutating func deliver(_ arrival: Pending) {
         pending.remove(arrival)
         let wasOver = plan.isOver
@@ -204,7 +203,7 @@ struct OpeningWorld: Hashable {
 
     // MARK: - The end
 
-    /// Checks a world in which nothing can happen any more.
+    /// Checks a world without pending outcomes.
     private mutating func checkEnd() {
         require(plan.isOver, "the plan waits for nothing")
         require(isFinished, "the image is never finished")
@@ -231,8 +230,10 @@ struct OpeningWorld: Hashable {
         }
     }
 
-    /// True if nothing is in the way of the artifact's pack: every layer streams, and one of them lets the artifact be
-    /// looked for.
+    /// True if the plan must replay the artifact's pack.
+    ///
+    /// The pack must be of use, and every layer must stream. At least one layer must make the plan look up the
+    /// artifact.
     private var expectsPack: Bool {
         let isUsed = scenario.layers.contains { $0 == .ordinary || $0 == .present }
         let streams = scenario.layers.allSatisfy { $0 == .ordinary || $0 == .present || $0 == .estargz }
@@ -240,14 +241,14 @@ struct OpeningWorld: Hashable {
         return isUsed && streams && isOfUse && !scenario.hasDeadline
     }
 
-    /// Takes note that the engine knows a layer, before the plan hears of it.
+    /// Notes that the engine knows a layer, before the plan learns of it.
     mutating func note(_ arrival: Pending) {
         if case .attached(let number) = arrival { attached.insert(number) }
     }
 }
 
 extension OpeningWorld {
-    /// The result as far as it must not depend on the order of events.
+    /// The part of the result that must not depend on the order of events: true for each streamed layer.
     var verdict: [Bool]? {
         outcome.map { layers in layers.map { if case .streamed = $0 { true } else { false } } }
     }

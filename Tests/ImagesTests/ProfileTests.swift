@@ -11,7 +11,7 @@ import Testing
 
 /// The reads of a start, recorded and replayed.
 @Suite("profiles of starts", .timeLimit(.minutes(1))) struct ProfileTests {
-    /// An image whose content is too large to come along with its table of contents.
+    /// Publishes an image whose content is too large to arrive together with its table of contents.
     private static func publish(_ fixture: ImagesFixture, tag: String = "latest") -> PublishedImage {
         let blob = EstargzBlob.make([
             .directory("dir"), .file("dir/a", Samples.noise(bytes: 300_000, seed: 1)),
@@ -22,7 +22,7 @@ import Testing
             layers: [TestLayer(blob.bytes, annotations: blob.annotations, diffID: Digest.of(blob.tar))])
     }
 
-    /// Reads the beginning of a file, whether it is here or not.
+    /// Reads the beginning of a file, even if its content is not local.
     private static func touch(_ name: String, in chain: Digest, _ fixture: ImagesFixture) throws {
         let fileSystem = fixture.fileSystem
         let root = try #require(try fileSystem.find(.root, chain.hex))
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    /// Lets the recorder look until the longest start is over.
+    /// Advances the clock until the recorder has ended the longest start.
     private static func endStart(_ policy: ProfilePolicy, _ fixture: ImagesFixture) async {
         let pause = policy.quiet / 4
         var passed = Duration.zero
@@ -162,7 +162,7 @@ import Testing
             try ProfileRecords(fixture.state).keep(
                 KeptProfile(
                     chain: Digest.of([1]), repository: fixture.repository, profile: Profile(entries: [entry])))
-            // containerd has not asked for the top layer yet.
+            // containerd has not requested the top layer yet.
             #expect(await fixture.prepare(image, 0).isReady)
             let layer = try #require(try fixture.store.layer(image.layerDigests[0]))
             #expect(await eventually { layer.presentBytes >= 300_000 })

@@ -151,7 +151,7 @@ import Testing
             await fixture.images.forget(chainID: chain)
             #expect(!fixture.fileSystem.hasChain(chain))
             #expect(await !fixture.images.isUsable(chainID: chain))
-            // It comes back when it is asked for again.
+            // A later request restores the chain.
             fixture.clock.advance(by: .seconds(120))
             #expect(await fixture.prepare(image, 0).isReady)
             #expect(try await fixture.images.mountedDirectory(ofChain: chain) == "/mount/\(chain.hex)")

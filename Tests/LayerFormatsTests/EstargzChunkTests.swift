@@ -4,9 +4,9 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Places of the bytes of files.
+/// Tests of where the bytes of files lie, and of their digests.
 @Suite struct EstargzChunkTests {
-    /// The matrix of stargz-snapshotter: 23 bytes in chunks of 4, read at every place.
+    /// Runs the read matrix of stargz-snapshotter: 23 bytes in chunks of 4, read at every offset.
     @Test(arguments: EstargzTreeTests.prefixes)
     func smallChunks(prefix: String) throws {
         let text = Array("abcdefghijklmnopqrstuvw".utf8)
@@ -42,10 +42,11 @@ import Testing
         }
     }
 
-    /// Empty and other files, chunked or not, in streams of their own or shared; links and devices between them.
+    /// Returns every file unchanged: empty or not, chunked or not, in its own stream or a shared one. Links and devices
+    /// lie between the files.
     @Test(arguments: shapes)
     func everyFileComesBack(shape: Shape) throws {
-        // The writer recompresses a shared stream for each chunk: fewer bytes where chunks are tiny.
+        // The writer recompresses a shared stream for each chunk, so use fewer bytes if chunks are tiny.
         let scale = shape.chunkSize < 100 ? 1 : 1000
         var entries: [TarEntry] = [.directory("dir/")]
         for index in 0..<11 {
@@ -70,7 +71,7 @@ import Testing
         let pieces = entries.reduce(0) { $0 + ($1.contents.count + shape.chunkSize - 1) / shape.chunkSize }
         #expect(layer.chunks.chunkCount == pieces)
         #expect(layer.chunks.extentCount == Set(blob.toc.filter { $0.chunkDigest != nil }.map { $0.offset ?? 0 }).count)
-        // Extents end where the next begins, the last where the TOC begins.
+        // Each extent ends where the next one begins, and the last one ends where the TOC begins.
         for index in 0..<layer.chunks.extentCount {
             let next =
                 index + 1 < layer.chunks.extentCount
@@ -79,7 +80,7 @@ import Testing
         }
     }
 
-    /// A shared stream may begin with the blob itself: then the offset is 0, which Go leaves out.
+    /// Accepts a shared stream that begins at the start of the blob. Its offset is 0, which Go leaves out of the JSON.
     @Test func aStreamAtTheStartOfTheBlob() throws {
         var options = EstargzOptions()
         options.minimumChunkSize = 1 << 20
@@ -90,7 +91,7 @@ import Testing
         #expect(try layer.contents("d/a") == Array("first".utf8) && layer.contents("d/b") == Array("second".utf8))
     }
 
-    /// CRFS gives only the digest of the whole file, which vouches for its one chunk.
+    /// Accepts a digest of the whole file for the file's only chunk. CRFS gives no other digest.
     @Test func aFileDigestVouchesForOneChunk() throws {
         var options = EstargzOptions()
         options.footer = .legacy
@@ -107,7 +108,7 @@ import Testing
         #expect(failure { try bare.open(allowUnverifiedTOC: true, annotated: false) } == .unverified)
     }
 
-    /// The size of the last chunk may be said or left out; a chunk's own name is not looked at.
+    /// Accepts a last chunk with or without its size, and ignores the name of a chunk.
     @Test func sizesOfChunks() throws {
         var options = EstargzOptions()
         options.chunkSize = 4
@@ -118,7 +119,7 @@ import Testing
         #expect(try blob.opened().contents("f") == Array("0123456789".utf8))
     }
 
-    /// Verification matrix of stargz-snapshotter: chunk size 3, with and without other kinds of entries.
+    /// Runs the verification matrix of stargz-snapshotter: chunk size 3, with and without other kinds of entries.
     @Test(arguments: [0, 1, 2, 3])
     func tocAndChunkDigests(variant: Int) throws {
         let entries: [[TarEntry]] = [
@@ -134,13 +135,13 @@ import Testing
         for index in 0..<layer.chunks.chunkCount { _ = try layer.decode(index) }
         #expect(layer.nodes.count == entries[variant].count + 1)
 
-        // Another file, directory or link under the old digest is refused.
+        // The opener refuses a TOC with another entry under the old digest.
         let changed = EstargzBlob.make(entries[variant] + [.directory("more/")], options)
         var description = changed.description()
         description.annotations = blob.annotations
         #expect(openingFails(changed, description) == .tocDigestMismatch)
 
-        // A missing chunk digest is refused, and so are two chunks at one place.
+        // The opener refuses a missing chunk digest, and two chunks at one offset.
         for index in blob.toc.indices where blob.toc[index].chunkDigest != nil && blob.toc[index].type == "chunk" {
             let bare = EstargzBlob.make(entries[variant], options) { $0[index].chunkDigest = nil }
             #expect(failure { try bare.open() } == .unverified)

@@ -36,7 +36,7 @@ import Testing
             Self.parse(EstargzBlob.footer(tocOffset: .max)) == .internalTOC(offset: .max, footerSize: 51))
     }
 
-    /// A gzip member with an extra field that is absent, empty, too short, or somebody else's.
+    /// Rejects a gzip member whose extra field is absent, empty, too short, or of another application.
     @Test(arguments: [[], [0], [0, 0], Array("SG".utf8), Array("SG\u{16}\0".utf8), Array("XY\u{2}\0ab".utf8)])
     func otherExtraFields(extra: [UInt8]) {
         #expect(Self.parse(EstargzBlob.emptyMember(extra: extra)) == nil)
@@ -52,7 +52,7 @@ import Testing
         for bit in 0..<8 * footer.count {
             var bytes = footer
             bytes[bit / 8] ^= 1 << UInt8(bit % 8)
-            // A digit that turns into another digit is another offset; whatever else changes is no footer.
+            // A changed digit gives another offset. Any other change makes the footer invalid.
             if let parsed = Self.parse(bytes) {
                 guard case .internalTOC(let offset, _) = parsed else {
                     Issue.record("bit \(bit) is not looked at")

@@ -4,7 +4,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Blobs that are broken, or made to break us: each gives a typed error.
+/// Tests with blobs that are broken or made to break the reader. Each must give a typed error.
 @Suite struct EstargzHostileTests {
     static let entries: [TarEntry] = [
         .directory("d/"), .file("d/f", "0123456789"), .symlink("s", to: "d/f"), .hardlink("h", to: "d/f"),
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    // The TOC: 0 d/, 1 d/f, 2 and 3 its chunks, 4 s, 5 h, 6 g.
+    // The TOC's entries: 0 is d/, 1 is d/f, 2 and 3 are its chunks, 4 is s, 5 is h, 6 is g.
     static let damages: [Damage] = [
         Damage("size too large") { toc in
             toc[1].size = 11
@@ -108,11 +108,11 @@ import Testing
         let blob = EstargzBlob.make(Self.entries, Self.options, edit: damage.edit)
         let code = failure { try blob.open() }
         #expect(code.map(damage.codes.contains) == true, "\(String(describing: code))")
-        // Nobody vouches for this one: still no more than an error.
+        // Without a digest for the TOC, the damage still causes only an error.
         #expect(failure { try blob.open(allowUnverifiedTOC: true, annotated: false) } == code)
     }
 
-    /// A name may come twice: the later one counts, as when the archive is unpacked.
+    /// Takes the later of two entries with the same name, as unpacking the archive does.
     @Test func namesThatComeTwice() throws {
         let blob = EstargzBlob.make(
             Self.entries + [.file("d/f", "another"), .directory("d/", mode: 0o700)], Self.options)
@@ -131,8 +131,9 @@ import Testing
             bytes[place] ^= 1 << UInt8(random.next() % 8)
             let code = failure {
                 let index = try Self.index(bytes, blob)
-                // Some bits mean nothing: of the gzip header (flags, time, system), after the end of the compressed
-                // data in its last byte, or which of many zeros are repeated. Then nothing else changes either.
+                // Some bits have no meaning: those of the gzip header (flags, time, system), those after the end of the
+                // compressed data in its last byte, and those that select which of many zeros are repeated. A change of
+                // such a bit changes nothing else.
                 #expect(index.tree == whole.tree && index.chunks == whole.chunks)
                 unnoticed += 1
             }
@@ -146,8 +147,8 @@ import Testing
         for count in 0..<blob.bytes.count { #expect(Self.open(Array(blob.bytes[..<count]), blob) != nil) }
     }
 
-    /// A damaged blob is refused, unless the damage hit bytes without a meaning (the time in a gzip header): then it is
-    /// the same layer as before.
+    /// Refuses a damaged blob, unless the damage hit bytes without a meaning, such as the time in a gzip header. In
+    /// that case, the layer is the same as before.
     @Test(arguments: 0..<20)
     func randomDamage(round: Int) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
@@ -168,7 +169,7 @@ import Testing
         }
     }
 
-    /// Variants of the TOC's archive around the JSON text.
+    /// Reads or refuses variants of the TOC's archive around the JSON text.
     @Test func archivesAroundTheTOC() throws {
         let blob = EstargzBlob.make(Self.entries, Self.options)
         let good = TarEntry.file("stargz.index.json", blob.tocJSON)
@@ -179,7 +180,7 @@ import Testing
         }
         #expect(open(TarWriter.archive([good])) == nil)
         #expect(open(TarWriter.archive([good]) + [UInt8](repeating: 0, count: 9000)) == nil)
-        // The end of the archive is not what counts.
+        // An archive without its end marker is valid.
         #expect(open(TarWriter.header(good) + blob.tocJSON) == nil)
         #expect(open(TarWriter.archive([good, good])) == .badTOC)
         #expect(open(TarWriter.archive([.file("other.json", blob.tocJSON)])) == .badTOC)
@@ -195,14 +196,14 @@ import Testing
         #expect(open(TarWriter.archive([.file("stargz.index.json", blob.tocJSON + [0x20])])) == .tocDigestMismatch)
     }
 
-    /// A member that claims a gigabyte, or has it, ends at the limit and not in our memory.
+    /// Stops at the limit if a member claims or contains a gigabyte, before memory runs out.
     @Test func bombs() {
         let blob = EstargzBlob.make(Self.entries, Self.options)
         var limits = LayerFormatLimits()
         limits.uncompressedTOC = 1 << 20
         let spaces = EstargzBlob.make([]).replacingTOC([UInt8](repeating: 0x20, count: 4 << 20))
         #expect(failure { try spaces.open(limits: limits) } == .limit)
-        // Without an entry's end in sight no more than one entry's text is kept.
+        // As long as an entry has no end, the scanner keeps the text of one entry at most.
         limits.uncompressedTOC = 512 << 20
         limits.entryText = 300_000
         #expect(failure { try spaces.open(limits: limits) } == .limit)
@@ -215,7 +216,7 @@ import Testing
         #expect(failure { try blob.open(limits: limits) } == nil)
     }
 
-    /// An entry that is larger than the scanner's first window.
+    /// Reads an entry that is larger than the scanner's first window.
     @Test func aLargeEntry() throws {
         let long = String(repeating: "long ", count: 100_000)
         let blob = EstargzBlob.make([.file("before", "y"), .file("big", "x"), .file("after", "z")]) {
@@ -226,7 +227,7 @@ import Testing
         #expect(try layer.contents("after") == Array("z".utf8))
     }
 
-    /// Several windows, with entries of all lengths across their borders.
+    /// Reads several windows, with entries of all lengths across their borders.
     @Test func manyEntries() throws {
         let entries = (0..<5000).map { index -> TarEntry in
             .symlink("dir\(index % 50)/" + String(repeating: "n", count: index % 97) + "\(index)", to: "target\(index)")

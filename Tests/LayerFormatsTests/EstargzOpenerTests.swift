@@ -4,7 +4,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Requests of an opener, and its use of the answers.
+/// Tests of an opener's requests, and of its use of the answers.
 @Suite struct EstargzOpenerTests {
     static let entries: [TarEntry] = [
         .directory("a/"), .file("a/b", "hello"), .file("a/c", Samples.noise(bytes: 300_000, seed: 1)),
@@ -60,7 +60,7 @@ import Testing
         description.size = 0
         var opener = EstargzFormat().opener(for: description)
         _ = try opener.next()
-        // The registry may send all of it.
+        // The registry may send the whole blob.
         let range = ByteRange(offset: 0, end: UInt64(blob.bytes.count))
         try opener.receive(blob.bytes, range: range, blobSize: range.end)
         guard case .done(let index) = try opener.next() else {
@@ -76,7 +76,7 @@ import Testing
         var size: Int
     }
 
-    /// Answers that are not what was asked for: of another blob, not the end, shorter than they claim.
+    /// Rejects answers to other requests: from another blob, not at the end, or shorter than they claim.
     @Test(arguments: [
         Answer(offset: -100, count: 100, size: 1), Answer(offset: -100, count: 99, size: 0),
         Answer(offset: -200, count: 100, size: 0), Answer(offset: -50, count: 50, size: 0),
@@ -133,7 +133,7 @@ import Testing
         let blob = EstargzBlob.make(Self.entries)
         #expect(failure { try blob.open(annotated: false) } == .unverified)
         #expect(try OpenedLayer(blob.open(allowUnverifiedTOC: true, annotated: false), of: blob).nodes.count == 4)
-        // An annotation counts also when none is needed.
+        // An annotation counts even if none is required.
         var description = blob.description()
         description.annotations[EstargzBlob.tocDigestAnnotation] = "sha512:00"
         var opener = EstargzFormat().opener(
@@ -163,7 +163,7 @@ import Testing
     }
 }
 
-/// The code of the error that `body` throws, if it does.
+/// Returns the code of the error that `body` throws; `nil` if it throws none.
 func failure(_ body: () throws -> some Any) -> LayerFormatError.Code? {
     do {
         _ = try body()

@@ -4,7 +4,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// The cases of stargz-snapshotter's own suite, for each way of writing names.
+/// The cases of stargz-snapshotter's own suite, for each notation of names.
 @Suite struct EstargzTreeTests {
     static let prefixes = ["", "./", "/", "../"]
 
@@ -27,7 +27,7 @@ import Testing
         #expect(layer.chunks.chunkCount == 0)
     }
 
-    /// Go writes a list that was never made as null.
+    /// Reads a null list of entries: Go writes null for a slice that was never created.
     @Test func noEntriesAtAll() throws {
         let blob = EstargzBlob.make([]).replacingTOC(Array(#"{"version":1,"entries":null}"#.utf8))
         #expect(try blob.opened().nodes.count == 1)
@@ -58,7 +58,7 @@ import Testing
         #expect(try layer.node("foo/empty").attributes.size == 0)
     }
 
-    /// Names of users are carried on by readers that use them; we go by numbers.
+    /// Takes owners by number. Readers that use user names carry them on from entry to entry; this one ignores them.
     @Test func ownersByNumber() throws {
         let layer = try Self.open([
             .file("one", "1").owned(by: 7, 8, userName: "first", groupName: "group"),
@@ -122,7 +122,7 @@ import Testing
 
     @Test(arguments: [0o4755, 0o2755, 0o1755, 0o7777, 0o6711] as [UInt32])
     func modes(mode: UInt32) throws {
-        // The type bits that some writers put into the mode do not count.
+        // The type bits that some writers put into the mode have no effect.
         let blob = EstargzBlob.make([.file("file", "x", mode: mode), .directory("dir/", mode: mode)]) { toc in
             toc[0].mode = Int64(mode) | 0o120000
             toc[1].mode = Int64(mode) | 0o40000
@@ -150,7 +150,8 @@ import Testing
         #expect(try layer.node("d").xattrs["trusted.overlay.opaque"] == Array("y".utf8))
     }
 
-    /// The TOC's own entry and landmarks in the root are about the layer; elsewhere they are files like others.
+    /// Treats the TOC's own entry and landmarks in the root as facts about the layer. In other directories, they are
+    /// ordinary files.
     @Test(arguments: prefixes)
     func filesAboutTheLayer(prefix: String) throws {
         let names = ["stargz.index.json", ".prefetch.landmark", ".no.prefetch.landmark"]
@@ -180,7 +181,7 @@ import Testing
         #expect(try EstargzBlob.make(entries, options).opened().chunks.prefetch == .nothing)
     }
 
-    /// "Nothing" wins when both are there, as for stargz-snapshotter.
+    /// Prefers the landmark for no prefetching if both are there, as stargz-snapshotter does.
     @Test func bothLandmarks() throws {
         let files: [TarEntry] = [
             .file("a", "a"), .file(".prefetch.landmark", [0x0f]), .file(".no.prefetch.landmark", [0x0f]),

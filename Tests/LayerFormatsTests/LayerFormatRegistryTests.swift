@@ -82,7 +82,7 @@ struct LayerFormatRegistryTests {
 
     // MARK: - The artifact's index
 
-    /// An ordinary layer and the index that an artifact has for it.
+    /// Returns an ordinary layer, and the index that an artifact has for it.
     private static func indexed() throws -> (layer: LayerDescription, blob: [UInt8], encoded: [UInt8]) {
         let blob = Compressed.gzip(TarWriter.archive([.file("file", Samples.text(bytes: 3000, seed: 4))]))
         let digest = Digest.of(blob)

@@ -5,7 +5,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Ordinary layers, indexed while they pass by, and read through their indexes.
+/// Tests that index ordinary layers as their bytes arrive, and read them through their indexes.
 @Suite struct LayerIndexerTests {
     private static let files: [(path: String, bytes: [UInt8])] = [
         ("bin/program", Samples.noise(bytes: 900_000, seed: 1)), ("etc/empty", []),
@@ -36,7 +36,7 @@ import Testing
         return try indexer.finish()
     }
 
-    /// One gzip member, small ones, small zstd frames, and the archive as it is.
+    /// Returns the blob of a kind: one gzip member, small gzip members, small zstd frames, or the plain archive.
     private static func blob(_ kind: String) -> [UInt8] {
         switch kind {
         case "gzip": return Compressed.gzip(archive)
@@ -61,7 +61,7 @@ import Testing
         #expect(try layer.contents("bin/same") == Self.files[0].bytes)
         #expect(try layer.node("bin/link").link == Array("program".utf8))
         #expect(try layer.node("etc/gone").attributes.isWhiteout)
-        // The pieces in which it came do not matter.
+        // The sizes of the pieces do not matter.
         let other = try Self.index(blob, piece: 4097)
         #expect(other.index.tree == indexed.index.tree && other.index.chunks == indexed.index.chunks)
         #expect(other.windows == indexed.windows)
@@ -99,7 +99,8 @@ import Testing
         #expect(read.blobDigest == Digest.of(blob) && read.diffID == indexed.diffID)
     }
 
-    /// Bytes from a registry may be anything: an error, or an index that is checked when it is opened; never a trap.
+    /// Survives arbitrary bytes from a registry. They cause an error, or an index that is checked when it is opened,
+    /// but never a trap.
     @Test(arguments: [UInt64.random(in: 0...UInt64.max)]) func damagedIndexesAreRefused(seed: UInt64) throws {
         let blob = Self.blob("gzip")
         let indexed = try Self.index(blob)

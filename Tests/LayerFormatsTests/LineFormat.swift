@@ -2,8 +2,9 @@ import Base
 import LayerFormats
 import LayerIndex
 
-/// A format for tests: files one after the other, uncompressed, then one line of text a file, "digest size name", then the
-/// size of the text, 8 bytes. It shows what a new format takes: this file, and a line in a registry.
+/// A format for tests: the files one after the other without compression, then a line of text for each file, "digest
+/// size name". The last 8 bytes give the size of the text. It shows the effort for a new format: this file, and a line
+/// in a registry.
 struct LineFormat: LayerFormat {
     static let annotation = "test.lines"
 
@@ -17,7 +18,7 @@ struct LineFormat: LayerFormat {
         LineOpener(layer: layer)
     }
 
-    /// A blob with these files.
+    /// Returns a blob with these files.
     static func blob(_ files: [(name: String, content: [UInt8])]) -> [UInt8] {
         let lines = files.map { "\(Digest.of($0.content)) \($0.content.count) \($0.name)\n" }.joined()
         var bytes = files.flatMap(\.content) + Array(lines.utf8)

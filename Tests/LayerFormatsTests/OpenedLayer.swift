@@ -3,7 +3,7 @@ import Codecs
 import LayerIndex
 import TestSupport
 
-/// A layer index and the blob that it is of, as a reader sees them.
+/// A layer index and the blob that it describes, as a reader sees them.
 struct OpenedLayer {
     struct Node {
         var inode: UInt64
@@ -24,7 +24,7 @@ struct OpenedLayer {
     let blob: [UInt8]
     /// The windows blob.
     let windows: [UInt8]
-    /// By path without a leading slash; the root is "".
+    /// The nodes by path, without a leading slash; the root is "".
     private(set) var nodes: [String: Node] = [:]
 
     init(_ index: LayerIndexBytes, of blob: EstargzBlob) throws {
@@ -64,7 +64,7 @@ struct OpenedLayer {
         return node
     }
 
-    /// All bytes of a file, from the blob, every chunk checked.
+    /// Returns all bytes of a file, decoded from the blob, and checks every chunk.
     func contents(_ path: String) throws -> [UInt8] {
         let node = try node(path)
         guard let content = try tree.content(node.inode) else { return [] }
@@ -75,7 +75,7 @@ struct OpenedLayer {
         return bytes
     }
 
-    /// The bytes of one chunk.
+    /// Returns the decoded bytes of one chunk.
     func decode(_ index: Int) throws -> [UInt8] {
         let chunk = chunks.chunk(index)
         guard !chunk.isZeros else { return [UInt8](repeating: 0, count: Int(chunk.content.count)) }
@@ -122,7 +122,7 @@ extension OpenedLayer {
 }
 
 extension EstargzBlob {
-    /// The blob as a reader sees it, opened with its annotation.
+    /// Opens the blob with its annotation, and returns it as a reader sees it.
     func opened() throws -> OpenedLayer {
         try OpenedLayer(open(), of: self)
     }

@@ -3,13 +3,13 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// An entry as ``TarReader`` told of it.
+/// An entry as ``TarReader`` reported it.
 struct SeenEntry: Equatable {
     var path: [UInt8]
     var kind: EntryKind
     var attributes: NodeAttributes
     var link: [UInt8]
-    /// Names and values in turn.
+    /// The names and values of the extended attributes in turn.
     var xattrs: [[UInt8]]
     var size: UInt64
     var offset: UInt64
@@ -20,7 +20,7 @@ struct SeenEntry: Equatable {
     var name: String { String(decoding: path, as: UTF8.self) }
     var target: String { String(decoding: link, as: UTF8.self) }
 
-    /// Reads an archive, `piece()` bytes at a time, and checks that the events follow one another as they should.
+    /// Reads an archive, `piece()` bytes at a time, and checks that the events come in the right order.
     static func read(
         _ archive: [UInt8], limits: TarLimits = .standard, piece: () -> Int = { .max }
     ) throws -> [SeenEntry] {
@@ -67,7 +67,7 @@ struct SeenEntry: Equatable {
         seen.append(last)
     }
 
-    /// The error that reading it gives, if any.
+    /// Returns the error that reading the archive throws; `nil` if there is none.
     static func failure(_ archive: [UInt8], limits: TarLimits = .standard) -> LayerFormatError? {
         do {
             _ = try read(archive, limits: limits)
@@ -80,7 +80,7 @@ struct SeenEntry: Equatable {
     }
 }
 
-/// The parts one after the other.
+/// Returns the parts joined into one.
 func joined(_ parts: [UInt8]...) -> [UInt8] {
     Array(parts.joined())
 }

@@ -4,9 +4,9 @@ import LayerFormats
 import TestSupport
 import Testing
 
-/// The scanner against `JSONDecoder`: random texts, and random damage to them.
+/// Tests that compare the scanner with `JSONDecoder`, on random texts with and without damage.
 @Suite struct TOCDifferentialTests {
-    /// A TOC as `JSONDecoder` reads it.
+    /// A TOC in the form that `JSONDecoder` reads.
     struct Reference: Decodable {
         struct Entry: Decodable {
             var name: String?
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    /// Whatever the scanner takes, `JSONDecoder` takes too, and they read the same in it.
+    /// Accepts only damaged texts that `JSONDecoder` accepts, too, and reads the same from them.
     @Test(arguments: 0..<40)
     func damagedTexts(round: Int) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
@@ -98,8 +98,8 @@ import Testing
         for (name, value) in entry.xattrs { xattrs[String(decoding: name, as: UTF8.self)] = value }
         check("xattrs", xattrs == (expected.xattrs ?? [:]).mapValues { $0.map { Array($0) } ?? [] })
         if let modtime = expected.modtime {
-            // Foundation takes no fractions here, more than RFC 3339 allows, and counts days before October 1582 in the
-            // Julian calendar: only what is plain is compared.
+            // Foundation accepts no fractions here, accepts more than RFC 3339 allows, and counts days before October
+            // 1582 in the Julian calendar. So compare only plain times.
             let date = try? Date(modtime, strategy: .iso8601)
             if modtime.utf8.count == 20, modtime > "1583", let date {
                 check("modtime", Double(entry.modifiedSeconds) == date.timeIntervalSince1970)
@@ -109,7 +109,7 @@ import Testing
     }
 }
 
-/// Writes valid TOCs in every way that JSON allows.
+/// A writer of random valid TOCs, in every notation that JSON allows.
 struct RandomTOC {
     private var random: SeededRandom
 
@@ -158,7 +158,7 @@ struct RandomTOC {
         return list("{", members, "}")
     }
 
-    /// Any JSON value.
+    /// Returns any JSON value.
     private mutating func value(_ depth: Int) -> String {
         switch depth > 5 ? pick(0...5) : pick(0...7) {
         case 0: return "null"

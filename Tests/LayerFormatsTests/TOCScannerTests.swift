@@ -3,13 +3,13 @@ import LayerFormats
 import TestSupport
 import Testing
 
-/// The scanner's reading of JSON text, element by element.
+/// Tests of the JSON scanner, one element of a table of contents (TOC) at a time.
 @Suite struct TOCScannerTests {
     static func entries(_ text: String) throws -> [TableOfContents.Entry] {
         try TableOfContents.entries(of: Array(text.utf8))
     }
 
-    /// One entry of a TOC.
+    /// Returns the only entry of a TOC, with these members.
     static func entry(_ members: String) throws -> TableOfContents.Entry {
         try #require(try entries(#"{"version":1,"entries":[{\#(members)}]}"#).first)
     }
@@ -67,7 +67,7 @@ import Testing
     ])
     func strings(text: String, expected: String) throws {
         #expect(try Self.entry(#""name":"\#(text)""#).name == Array(expected.utf8))
-        // A key may be written with escapes as well.
+        // The scanner also accepts escapes in a key.
         #expect(try Self.entry(#""n\u0061me":"\#(text)""#).name == Array(expected.utf8))
     }
 
@@ -130,7 +130,7 @@ import Testing
         #expect(try TableOfContents.entryCount(of: Array(text.utf8)) == count)
     }
 
-    /// However the text is cut into pieces, the result is the same.
+    /// Returns the same result for pieces of any size.
     @Test(arguments: [1, 2, 3, 7, 16, 100, 1000])
     func pieces(size: Int) throws {
         let blob = EstargzBlob.make([

@@ -3,12 +3,12 @@ import LayerFormats
 import TestSupport
 import Testing
 
-/// Archives that are broken, or made to break us: each gives a typed error that says where.
+/// Tests with archives that are broken or made to break the reader. Each must give a typed error that names the place.
 @Suite struct TarHostileTests {
     struct Damage: Sendable, CustomTestStringConvertible {
         var name: String
         var code: LayerFormatError.Code
-        /// A part of the expected message.
+        /// A part that the error message must contain.
         var says: String
         var archive: [UInt8]
         var testDescription: String { name }
@@ -20,12 +20,12 @@ import Testing
             archive = Array(parts.joined())
         }
 
-        /// A pax header with `text` as it is.
+        /// Returns the damage of a pax header that contains exactly `text`.
         static func pax(_ name: String, _ text: String) -> Damage {
             Damage(name, .badArchive, "extension", TarBlock.extended("x", Array(text.utf8)), TarHostileTests.file)
         }
 
-        /// A pax header with one record.
+        /// Returns the damage of a pax header with one record.
         static func record(_ key: String, _ value: String) -> Damage {
             Damage("\(key)=\(value)", .badArchive, "extension", TarBlock.pax([(key, value)]), TarHostileTests.file)
         }
@@ -99,7 +99,8 @@ import Testing
         #expect(error.code == damage.code && error.message.contains(damage.says), "\(error)")
     }
 
-    /// However short it is cut, it does not trap; and it is told, unless what is gone says nothing.
+    /// Survives an archive that is cut at any length. It reports the cut, unless the rest still reads as a valid
+    /// archive.
     @Test func cutShort() throws {
         let whole = try SeenEntry.read(TarReaderTests.everything)
         let length = TarReaderTests.everything.count
@@ -122,7 +123,7 @@ import Testing
         #expect(within.message.contains("the/file") && within.message.contains("512 bytes"), "\(within)")
         let header = try #require(SeenEntry.failure(Array(archive[..<100])))
         #expect(header.code == .badArchive && header.message.contains("header at 0"), "\(header)")
-        // A pax header whose entry does not come.
+        // A pax header without the entry that it describes.
         let lonely = try #require(SeenEntry.failure(TarBlock.pax([("path", "name")])))
         #expect(lonely.code == .badArchive, "\(lonely)")
     }
@@ -134,7 +135,7 @@ import Testing
             for _ in 0..<Int.random(in: 1...4, using: &random) {
                 archive[Int.random(in: 0..<archive.count, using: &random)] = UInt8(truncatingIfNeeded: random.next())
             }
-            // Headers' checksums hide most damage from what comes after them.
+            // The checksums of headers hide most damage from the checks after them.
             for start in stride(from: 0, to: archive.count, by: 512) where archive[start + 257] == 0x75 {
                 var block = TarBlock("0", "")
                 block.bytes = Array(archive[start..<start + 512])

@@ -3,7 +3,7 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Valid archives in all their forms.
+/// Tests of valid archives in all their forms.
 @Suite struct TarReaderTests {
     static let long = "long/" + String(repeating: "directory/", count: 20) + "name"
 
@@ -17,7 +17,7 @@ import Testing
         .file("old", "old").modified(at: -5),
     ]
 
-    /// One of everything.
+    /// An archive with one entry of every kind.
     static let everything = joined(
         TarBlock.pax([("comment", "for all that follows")], type: "g"),
         Array(TarWriter.archive(entries).dropLast(1024)),
@@ -105,7 +105,8 @@ import Testing
         for (type, kind) in kinds { #expect(try one(TarBlock(type, "name").sealed()).kind == kind) }
     }
 
-    /// Before ustar a directory was told by its slash; with a type, the slash says nothing.
+    /// Recognizes a directory by its slash if the archive is older than ustar. With an explicit type, the slash means
+    /// nothing.
     @Test func directoriesOfOldArchives() throws {
         #expect(try one(TarBlock("\0", "name/", format: .v7).sealed()).kind == .directory)
         #expect(try one(TarBlock("\0", "name/", size: 700, format: .v7).sealed()).size == 0)
@@ -114,7 +115,7 @@ import Testing
         #expect(try one(long, TarBlock("\0", "name", format: .gnu).sealed()).kind == .directory)
     }
 
-    /// A size where there is no content means nothing: the next header follows.
+    /// Ignores the size of an entry that has no content: the next header follows at once.
     @Test(arguments: ["1", "2", "3", "4", "5", "6"] as [Character]) func sizesOfEmptyThings(type: Character) throws {
         let archive = joined(TarBlock(type, "first", size: 5000).sealed(), TarBlock("0", "second").sealed())
         #expect(try SeenEntry.read(archive).map(\.size) == [0, 0])
@@ -125,10 +126,10 @@ import Testing
     @Test(arguments: TarBlock.Format.allCases) func prefixes(format: TarBlock.Format) throws {
         let block = TarBlock("0", "name", format: format).with {
             $0.put("some/prefix".utf8, at: 345, 131)
-            // A time of star's, which ends where its prefix does.
+            // star's prefix is shorter: its access time begins where the prefix ends.
             if format == .star { $0.octal(0o12345, at: 476, 12) }
         }
-        // Text where GNU has a time is a prefix by mistake: see TarHeader.
+        // Text in GNU's time field is a prefix by mistake: see TarHeader.
         let expected = format == .v7 ? "name" : "some/prefix/name"
         #expect(try one(block.sealed()).name == expected)
     }
@@ -165,7 +166,7 @@ import Testing
 
     // MARK: - Extensions
 
-    /// An entry called `name` without anything of its own.
+    /// A header called `name` without any extension.
     static let plain = TarBlock("0", "name").sealed()
 
     @Test func paxOverridesTheHeader() throws {
@@ -176,7 +177,7 @@ import Testing
         #expect(entry.name == "päth" && entry.size == 3 && entry.attributes.size == 3)
         #expect(entry.attributes.uid == .max && entry.attributes.gid == 12)
         #expect(entry.attributes.modifiedSeconds == 12 && entry.attributes.modifiedNanoseconds == 500_000_000)
-        // The header's own size is another one: what counts is the record's.
+        // The header has another size, but the record's size counts.
         let content = [UInt8](repeating: 7, count: 600)
         let large = try one(
             TarBlock.pax([("size", "600")]), TarBlock("0", "name", size: 1).sealed(), content, TarWriter.padding(600))
@@ -212,7 +213,7 @@ import Testing
     @Test func lastRecordCounts() throws {
         let twice = try one(TarBlock.pax([("path", "first"), ("path", "second")]), Self.plain)
         #expect(twice.name == "second")
-        // An empty value takes back what was said.
+        // An empty value revokes an earlier record.
         let link = TarBlock("2", "name").sealed()
         let plain = try one(link)
         for (key, value) in [("path", "a"), ("linkpath", "a"), ("size", "9"), ("uid", "9"), ("mtime", "9")] {
@@ -221,9 +222,9 @@ import Testing
         }
     }
 
-    /// Unlike other records, an attribute may be empty.
+    /// Keeps an attribute with an empty value, which would revoke any other record.
     @Test func attributes() throws {
-        // The key ends at the first =.
+        // The key ends at the first `=`.
         let records = TarWriter.record("SCHILY.xattr.user.a=b", [])
         let entry = try one(TarBlock.extended("x", records), Self.plain)
         #expect(entry.xattrs == [Array("user.a".utf8), Array("b=".utf8)])
@@ -241,7 +242,7 @@ import Testing
         }
     }
 
-    /// As in Go, where the second map takes the place of the first.
+    /// Replaces all records of the first pax header, as Go does with its map.
     @Test func secondPaxHeaderReplacesTheFirst() throws {
         let entry = try one(
             TarBlock.pax([("path", "a"), ("uid", "9")]), TarBlock.pax([("gid", "8")]), Self.plain)
@@ -254,7 +255,7 @@ import Testing
         #expect(seen.map(\.name) == ["a", "name"] && seen.last?.xattrs == [])
     }
 
-    /// Go and containerd read global headers and do nothing with them.
+    /// Ignores global headers, which Go and containerd read without applying them.
     @Test func globalHeadersAreIgnored() throws {
         let records = TarBlock.pax([("path", "global"), ("uid", "5"), ("GNU.sparse.major", "1")], type: "g")
         let entry = try one(records, Self.plain)
@@ -275,7 +276,7 @@ import Testing
             joined(TarBlock.end, zeros),
         ]
         for end in ends { #expect(try SeenEntry.read(joined(entry, end)).count == 1) }
-        // The last block need not be filled up.
+        // The last block may be incomplete.
         #expect(try SeenEntry.read(Array(entry.prefix(520))).first?.content == Array("contents".utf8))
         #expect(try SeenEntry.read([]).isEmpty)
         #expect(try SeenEntry.read(TarBlock.end).isEmpty)

@@ -7,11 +7,11 @@ import Linux
 import TestSupport
 import Testing
 
-/// GNU tar's archive of a tree, compared with stat(2).
+/// Tests that read GNU tar's archive of a tree, and compare it with stat(2).
 @Suite struct TarToolTests {
-    /// A name that needs more than the header's 100 bytes, but fits when a prefix may be split off.
+    /// A name that needs more than the header's 100 bytes, but fits if part of it goes into the header's prefix.
     static let long = String(repeating: "a", count: 90) + "/" + String(repeating: "b", count: 90)
-    /// One that does not.
+    /// A name that does not fit even then.
     static let longer = String(repeating: "c", count: 90) + "/" + String(repeating: "d", count: 150)
 
     @Test(arguments: ["ustar", "gnu", "pax"]) func asTarWrites(format: String) throws {
@@ -19,7 +19,7 @@ import Testing
             let tree = "\(directory)/tree"
             try makeTree(tree, hasEverything: format != "ustar")
             var command = ["tar", "--format=\(format)", "--sort=name", "-C", tree, "-cf", "\(directory)/archive"]
-            // ext4, xfs and newer tmpfs have them; tar stores them in pax headers only.
+            // ext4, xfs and newer tmpfs have extended attributes; tar stores them only in pax headers.
             let hasAttributes =
                 format == "pax" && (try? run(["setfattr", "-n", "user.test", "-v", "0x000aff3d", "\(tree)/d/f"])) == 0
             if hasAttributes { command += ["--xattrs", "--xattrs-include=user.*"] }
@@ -58,7 +58,8 @@ import Testing
 
     // MARK: - The tree
 
-    /// Without what ustar has no room for: a very long name, and a time before 1970.
+    /// Makes the tree. Without `hasEverything`, leaves out what ustar cannot store: a very long name, and a time before
+    /// 1970.
     private func makeTree(_ tree: String, hasEverything: Bool) throws {
         try makeDirectory("\(tree)/d")
         try makeDirectory("\(tree)/\(String(Self.long.prefix(90)))")
@@ -75,7 +76,7 @@ import Testing
     }
 
     private func compare(_ entry: SeenEntry, with path: String, nanoseconds: Bool) throws {
-        // A slash at the end would lead through a link; tar writes it for directories only.
+        // lstat(2) follows a link if its path ends with a slash. tar writes such a slash only for directories.
         var status = stat()
         try #require(lstat(path, &status) == 0, "\(entry.name) is not in the tree")
         let kind = try #require(FileKind(mode: UInt16(truncatingIfNeeded: status.st_mode)))
@@ -104,7 +105,7 @@ import Testing
         try #require(utimensat(AT_FDCWD, path, [time, time], 0) == 0)
     }
 
-    /// Runs a program and gives its exit status.
+    /// Runs a program and returns its exit status.
     private func run(_ command: [String]) throws -> Int32 {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

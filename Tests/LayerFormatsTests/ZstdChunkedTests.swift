@@ -5,8 +5,8 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// zstd:chunked as containers/storage writes it (podman, buildah, skopeo). The re-encoding tests cover the form of
-/// stargz-snapshotter.
+/// Tests of zstd:chunked as containers/storage writes it (podman, buildah, skopeo). The re-encoding tests cover the
+/// form of stargz-snapshotter.
 @Suite struct ZstdChunkedTests {
     private static let small = Array("small file\n".utf8)
     /// Two pieces of data with zeros between them.
@@ -26,7 +26,8 @@ import Testing
         }
     }
 
-    /// Headers and pieces have a frame each; table of contents, tar-split data and footer are in skippable frames.
+    /// Returns a blob in which each header and each piece has a frame. The table of contents, the tar-split data and
+    /// the footer are in skippable frames.
     private static func blob(zeros: String = "zeros", edit: (inout [UInt8]) -> Void = { _ in }) -> Blob {
         var blob = Blob()
         func frame(_ bytes: [UInt8]) -> Int {
@@ -79,12 +80,13 @@ import Testing
         return frame + payload
     }
 
-    /// Reused memory may hold anything, another table of contents for instance: here all of it is opening braces.
+    /// Ignores the earlier contents of reused memory. They may be anything, such as another table of contents; here
+    /// they are opening braces.
     @Test func whatWasInMemoryIsNoText() throws {
         let blob = Self.blob()
         _ = mallopt(M_PERTURB, Int32(UInt8(ascii: "{") ^ 0xFF))
         defer { _ = mallopt(M_PERTURB, 0) }
-        // The first large block of a process is fresh from the kernel, and zero.
+        // The first large block of a process comes from the kernel and is zero, so open the blob several times.
         for _ in 0..<5 { _ = try open(blob) }
     }
 
@@ -130,7 +132,7 @@ import Testing
         #expect(failure { try open(blob, layer) } == .unverified)
         layer.annotations = [:]
         #expect(failure { try open(blob, layer) } == .unverified)
-        // By its text, as stargz-snapshotter names it, too.
+        // The opener also accepts the digest of the text, which stargz-snapshotter uses.
         layer.annotations = [TOCOpener.digestAnnotation: "\(Digest.of(blob.toc))"]
         #expect(try OpenedLayer(open(blob, layer), of: blob.bytes, windows: []).nodes.count == 3)
     }

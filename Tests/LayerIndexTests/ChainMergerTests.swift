@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    /// 128 layers, each hiding a file of the one below and adding to one directory.
+    /// 128 layers. Each hides a file of the layer below and adds a file to the same directory.
     @Test("merges 128 layers") func merges128Layers() throws {
         var layers: [[LayerEntry]] = []
         for number in 0..<128 {

@@ -148,7 +148,7 @@ import Testing
         #expect(table.chunks(overlapping: ByteRange(offset: 0, end: .max)) == 0..<table.chunkCount)
     }
 
-    /// A file of `size` bytes in pieces of 64 MiB, one for each extent.
+    /// Returns the index of a file of `size` bytes in pieces of 64 MiB, one for each extent.
     static func huge(_ path: String, size: UInt64) throws -> LayerIndexBytes {
         var builder = LayerIndexBuilder(blobDigest: Layers.digest, blobSize: .max)
         var pieces: [(extent: UInt32, inner: UInt64, length: UInt64)] = []

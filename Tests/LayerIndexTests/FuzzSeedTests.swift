@@ -3,11 +3,11 @@ import Foundation
 import LayerIndex
 import Testing
 
-/// The seeds of the fuzzers of trees and chunk tables: what our own writer makes of small layers, behind the byte by
-/// which those fuzzers know bytes to be taken as they are.
+/// The seeds of the fuzzers of trees and chunk tables: the output of our own writer for small layers. The first byte
+/// tells the fuzzers to use the bytes after it verbatim.
 ///
-/// They are committed, as the fuzzers start from files. `RIVULET_WRITE_FUZZ_SEEDS=1` in the environment of this test
-/// rewrites them after a change of the layout.
+/// The seeds are committed, because the fuzzers start from files. After a change of the layout, run this test with
+/// `RIVULET_WRITE_FUZZ_SEEDS=1` in the environment to rewrite them.
 struct FuzzSeedTests {
     private static let verbatim: UInt8 = 1
 
@@ -83,7 +83,7 @@ struct FuzzSeedTests {
         #expect(!names.isEmpty)
         for name in names {
             let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: "\(Self.corpus)/\(fuzzer)/\(name)")))
-            // More than this is more than a fuzzer's input may be: see Tests/Fuzz/run.
+            // A fuzzer's input may not be longer: see Tests/Fuzz/run.
             #expect(bytes.first == Self.verbatim && bytes.count <= 65536, "\(name)")
             if fuzzer == "FuzzTree" {
                 try TreeImage(bytes: Array(bytes.dropFirst())).verify()
@@ -96,7 +96,7 @@ struct FuzzSeedTests {
 }
 
 extension LayerEntry {
-    /// A file with content and attributes.
+    /// Returns a file with content and attributes.
     fileprivate static func file(
         _ path: String, pieces: [(extent: UInt32, inner: UInt64, length: UInt64)], xattrs: [(String, String)]
     ) -> LayerEntry {

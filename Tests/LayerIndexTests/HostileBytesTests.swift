@@ -3,11 +3,11 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Damaged indexes: they give an error or another tree, but never a trap, and never more work than the limits allow.
+/// Damaged indexes. They give an error or another tree, but never a trap, and never more work than the limits allow.
 @Suite struct HostileBytesTests {
     static let seeds = (0..<20).map { UInt64($0) } + [UInt64.random(in: 1000...UInt64.max)]
 
-    /// CRC-32C, bit by bit.
+    /// Computes a CRC-32C, bit by bit.
     static func checksum(_ bytes: some Sequence<UInt8>) -> UInt32 {
         var state = UInt32.max
         for byte in bytes {
@@ -57,7 +57,7 @@ import Testing
         do throws(LayerIndexError) {
             let tree = try TreeImage(bytes: bytes)
             let whole = Result { () throws(LayerIndexError) in try tree.verify(limits: limits) }
-            // Also without the order that verification imposes.
+            // Read inodes in other orders than that of verification, too.
             for inode in stride(from: 0, to: UInt64(bytes.count / 32 + 10), by: bytes.count / 8192 + 1) {
                 _ = try? tree.attributes(inode)
                 _ = try? tree.content(inode)

@@ -54,7 +54,7 @@ import Testing
         #expect(merged.inodeCount == 1002)
     }
 
-    /// Chains of links in both directions, which take quadratic time if each is followed to its end.
+    /// Chains of links in both directions. They would take quadratic time if each link were followed to its end.
     @Test("resolves a long chain of links in linear time", arguments: [false, true])
     func resolvesLongChainOfLinksInLinearTime(forward: Bool) throws {
         let count = 60_000
@@ -81,7 +81,7 @@ import Testing
         #expect(count == 20_000)
     }
 
-    /// More layers than the device table of an image can hold before the root's inode.
+    /// 1000 layers: the device table still leaves room for the root's inode, whose number has 16 bits.
     @Test("rejects too many devices") func rejectsTooManyDevices() throws {
         var layers: [(tree: TreeImage, digest: Digest)] = []
         for number in 0..<1000 {

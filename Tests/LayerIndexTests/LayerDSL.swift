@@ -9,7 +9,7 @@ extension LayerEntry {
             xattrs: xattrs.map { (Array($0.0.utf8), Array($0.1.utf8)) })
     }
 
-    /// An empty file, identified by its mode.
+    /// Returns an empty file, identified by its mode.
     static func file(_ path: String, mode: UInt16 = 0o644, xattrs: [(String, String)] = []) -> LayerEntry {
         LayerEntry(
             path: Array(path.utf8), kind: .regular, attributes: NodeAttributes(mode: mode),
@@ -24,7 +24,7 @@ extension LayerEntry {
         LayerEntry(path: Array(path.utf8), kind: .symlink, linkTarget: Array(target.utf8))
     }
 
-    /// A file with pieces in the given extents.
+    /// Returns a file with pieces in the given extents.
     static func file(_ path: String, pieces: [(extent: UInt32, inner: UInt64, length: UInt64)]) -> LayerEntry {
         var entry = LayerEntry(path: Array(path.utf8), attributes: NodeAttributes(mode: 0o644))
         for piece in pieces {
@@ -42,7 +42,7 @@ extension LayerEntry {
 enum Layers {
     static let digest = Digest.of(Array("layer".utf8))
 
-    /// The index of a layer with `extents` contiguous extents of 1000 bytes each.
+    /// Returns the index of a layer with `extents` contiguous extents of 1000 bytes each.
     static func index(
         _ entries: [LayerEntry], extents: Int = 0, digest: Digest = digest, limits: IndexLimits = .standard,
         prefetch: PrefetchHint = .unknown
@@ -80,7 +80,7 @@ enum Layers {
         try describe(try tree(entries))
     }
 
-    /// Describes the chain of such layers, bottom first.
+    /// Describes the merged chain of `layers`, bottom first.
     static func merge(_ layers: [[LayerEntry]]) throws -> [String] {
         var trees: [(tree: TreeImage, digest: Digest)] = []
         for (number, entries) in layers.enumerated() {

@@ -6,25 +6,25 @@ import Testing
 
 /// The facts about one name in a tree.
 struct ListedFile: Equatable {
-    /// The size of a directory counts as 0: each file system has its own.
+    /// The attributes, with 0 as the size of a directory, because each file system computes its own.
     var attributes = NodeAttributes()
-    /// The first name of its inode, which tells hard links from copies.
+    /// The first name of the file's inode, which tells hard links from copies.
     var firstName: [UInt8] = []
     var xattrs: [[UInt8]: [UInt8]] = [:]
     var target: [UInt8] = []
-    /// Known only to the reference.
+    /// The pieces of the file, which only the reference knows.
     var pieces: [ContentPiece] = []
-    /// Known only to the reference and to the image, for files with bytes.
+    /// The number of the layer with the file's bytes, which only the reference and the image know.
     var layer = 0
-    /// Known only to the image.
+    /// The file's range in the content space, which only the image knows.
     var content = ByteRange(offset: 0, end: 0)
 }
 
-/// A whole tree by path; the root's is empty.
+/// All files of a tree by path. The root's path is empty.
 struct Listing {
     var files: [[UInt8]: ListedFile]
 
-    /// Finds `firstName` for inodes with known numbers.
+    /// Creates a listing and sets each `firstName` from the inode numbers.
     init(files: [[UInt8]: ListedFile], inodes: [[UInt8]: UInt64]) {
         var first: [UInt64: [UInt8]] = [:]
         for (path, inode) in inodes {
@@ -119,7 +119,7 @@ struct Listing {
         self.init(files: files, inodes: inodes)
     }
 
-    /// Records an issue for each difference, except in facts that only one side knows.
+    /// Records an issue for each difference, except in facts that only one of the listings knows.
     func expectSame(as other: Listing, _ comment: Comment, layers: Bool = false) {
         for path in Set(files.keys).union(other.files.keys) {
             guard var left = files[path], var right = other.files[path] else {

@@ -3,7 +3,7 @@ import LayerIndex
 import Linux
 import Testing
 
-/// Indexes in files, mapped.
+/// Indexes in mapped files.
 @Suite struct MappingTests {
     /// Returns the first random layer in which every hard link has a target.
     static func goodLayer() throws -> BuiltLayer? {

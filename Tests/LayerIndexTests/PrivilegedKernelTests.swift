@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    /// The same image followed by its layers' content in one file, without devices: "flat" addressing, Linux 6.4.
+    /// The image, followed by its layers' content, in one file without devices: "flat" addressing, Linux 6.4.
     @Test("the kernel reads a flat file") func kernelReadsFlatFile() throws {
         var random = RandomLayer(seed: 11)
         var layers: [BuiltLayer] = []
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    /// A file of 8 TiB, the largest for one chunk index, to its last byte.
+    /// A file of 8 TiB, the largest with one chunk index, is readable to its last byte.
     @Test("the kernel reads a file of 8 TiB") func kernelReadsFileOf8TiB() throws {
         let size: UInt64 = 8 << 40
         let index = try ContentLayoutTests.huge("huge", size: size)
@@ -89,7 +89,7 @@ import Testing
         try expectBytes(listing, point, contents, "seed \(seed)")
     }
 
-    /// Reads every file through the mount; `contents` are the layers' content spaces.
+    /// Reads every file through the mount and compares it with `contents`, the layers' content spaces.
     static func expectBytes(
         _ listing: Listing, _ point: String, _ contents: [[UInt8]], _ comment: Comment
     ) throws {

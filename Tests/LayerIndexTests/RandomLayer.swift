@@ -3,12 +3,12 @@ import LayerIndex
 import TestSupport
 import Testing
 
-/// Layers of random entries. The names are few, so that they collide, and some are hard to sort or to write.
+/// Layers of random entries. There are few names, so that they collide, and some are hard to sort or to write.
 struct RandomLayer {
     var random: SeededRandom
-    /// Candidates for targets of hard links; some have become directories or are gone.
+    /// Candidates for targets of hard links. Some have become directories or are gone.
     private var linkable: [[UInt8]] = []
-    /// Set towards the end of a layer, when targets are rarely replaced.
+    /// True toward the end of a layer, when targets are rarely replaced.
     private var allowsLinks = false
     private static let names: [[UInt8]] =
         ["a", "b", "c", "dd", "!", "-", "+x", ".a", "..b", ".wh", "a.b", "aaaaaaaa", "aaaaaaaab", "aaaaaaaaa"].map {
@@ -70,7 +70,7 @@ struct RandomLayer {
         return result
     }
 
-    /// Returns an entry; files with bytes get one extent each, from `builder`.
+    /// Returns an entry. A file with bytes gets one extent, from `addExtent`.
     mutating func entry(_ addExtent: (UInt64) throws -> UInt32) rethrows -> LayerEntry {
         var entry = LayerEntry(path: path(Int.random(in: 1...4, using: &random)))
         entry.attributes = attributes()
@@ -164,14 +164,14 @@ struct RandomLayer {
     }
 }
 
-/// A layer made both ways.
+/// A layer that both the builder and the reference built.
 struct BuiltLayer {
     var digest: Digest
     var index: LayerIndexBytes
     var reference: ReferenceTree
 }
 
-/// A disagreement between the two.
+/// A disagreement between the builder and the reference.
 struct Mismatch: Error, CustomStringConvertible {
     var description: String
 
@@ -182,7 +182,7 @@ struct Mismatch: Error, CustomStringConvertible {
 }
 
 extension [UInt8] {
-    /// Returns true if `text` occurs.
+    /// Returns true if the bytes contain `text`.
     func contains(sequence text: String) -> Bool {
         let text = Array(text.utf8)
         return indices.contains { self[$0...].starts(with: text) }

@@ -1,7 +1,8 @@
 import Base
 import LayerIndex
 
-/// A slow and obvious tree to compare the real one with: one object for each node, children in dictionaries.
+/// A node of a slow and simple tree that checks the real one. Each node is an object, with its children in a
+/// dictionary.
 final class ReferenceNode {
     var kind: FileKind
     var attributes = NodeAttributes()
@@ -9,12 +10,12 @@ final class ReferenceNode {
     var target: [UInt8] = []
     var pieces: [ContentPiece] = []
     var children: [[UInt8]: ReferenceNode] = [:]
-    /// Set while a hard link waits for its target.
+    /// The target path of an unresolved hard link; `nil` for any other node.
     var hardLink: [[UInt8]]?
-    /// Hides lower layers.
+    /// True if the node hides lower layers.
     var hidesLower = false
     var isWhiteout = false
-    /// The layer that contains its content.
+    /// The number of the layer that contains the file's content.
     var layer = 0
 
     init(_ kind: FileKind) {
@@ -110,7 +111,7 @@ struct ReferenceTree {
         }
     }
 
-    /// Resolves the hard links; in a layer, also writes the opaque marks.
+    /// Resolves the hard links of a layer and writes its opaque marks.
     mutating func settle() throws {
         try resolve(root)
         markOpaque(root)
@@ -164,7 +165,7 @@ struct ReferenceTree {
             copies[ObjectIdentifier(node)] = copy
             return copy
         }
-        // `stack` is the directory in each layer that has it, uppermost first.
+        // `stack` has the directory of each layer that contains it, uppermost first.
         func merge(_ stack: [ReferenceNode]) -> ReferenceNode {
             let result = copy(stack[0])
             for name in Set(stack.flatMap { $0.children.keys }) {

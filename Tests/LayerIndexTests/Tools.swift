@@ -4,7 +4,7 @@ import Testing
 
 /// Programs and files for the tests.
 enum Tools {
-    /// Runs a program to its end, with its output in the file `log`. Returns its exit status.
+    /// Runs a program to its end, with its output in the file `log`. Returns its exit status, or -1 after a signal.
     static func run(_ arguments: [String], log: String) throws -> Int32 {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -49,8 +49,8 @@ enum Tools {
         }
     }
 
-    /// Mounts an image by mount(2) from its file, with a file for each device, and runs `body` with the mount point and
-    /// the paths of the devices.
+    /// Mounts an image from its file with mount(2). Each device is a file. Runs `body` with the mount point and the
+    /// paths of the devices.
     static func withMounted(_ image: [UInt8], devices: [UInt64], _ body: (String, [String]) throws -> Void) throws {
         try withTemporaryDirectory { directory in
             let point = "\(directory)/mnt"

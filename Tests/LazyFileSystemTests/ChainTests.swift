@@ -32,7 +32,7 @@ import Testing
             #expect(code { try files.addChain(id, tree: tree, layers: contents, slot: 4) } == nil)
             #expect(code { try files.addChain(Digest.of([1]), tree: tree, layers: [], slot: 6) } == .layersDoNotMatch)
 
-            // Its nodes may live on in the kernel: another chain must never answer for them.
+            // The kernel may still hold nodes of this chain. Another chain must never answer for them.
             let node = try fixture.status("one").id
             files.removeChain(id)
             #expect(!files.hasChain(id))

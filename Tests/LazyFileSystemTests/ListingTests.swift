@@ -37,7 +37,7 @@ import Testing
             for index in stride(from: 0, through: names.count, by: 97) {
                 #expect(try fixture.fileSystem.names(node, from: cookies[index]) == Array(names[index...]))
             }
-            // One that was never given out: nothing is promised but an end.
+            // With a cookie that was never returned, the listing only has to end.
             for odd in [UInt64.max, 1 << 40, 5] { _ = try fixture.fileSystem.names(node, from: odd) }
         }
     }

@@ -124,7 +124,7 @@ import Testing
                 return
             }
             #expect(error.errno == .isDirectory)
-            // An inode number that the tree does not have.
+            // The tree has no such inode number.
             let odd = try #require(NodeID(slot: 1, nid: 1 << 30))
             #expect(code { _ = try files.status(odd) } == .corrupt)
         }

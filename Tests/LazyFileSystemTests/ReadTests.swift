@@ -21,7 +21,7 @@ import Testing
         return (result, buffer)
     }
 
-    /// Reads through misses, as a server does.
+    /// Reads like a server: demands the chunks of each miss and reads again.
     static func readThrough(_ files: LazyFileSystem, _ node: NodeID, _ offset: UInt64, _ count: Int) throws -> [UInt8] {
         var miss: Miss?
         for _ in 0..<8 {
@@ -70,10 +70,10 @@ import Testing
             let read = try Self.readThrough(fixture.fileSystem, node, UInt64(start), size)
             let end = min(start + size, file)
             #expect(read == (start < file ? Array(bytes[start..<end]) : []))
-            // Chunk 0 of the layer is that of the file before.
+            // Chunk 0 of the layer belongs to the file before this one.
             let needed = start < file ? (1 + start / Self.chunk)..<(2 + (end - 1) / Self.chunk) : 0..<0
             #expect(fixture.source.requests.map(\.chunks) == (needed.isEmpty ? [] : [needed]))
-            // Again: from the store.
+            // The second read comes from the store.
             _ = try Self.readThrough(fixture.fileSystem, node, UInt64(start), size)
             #expect(fixture.source.requests.count == (needed.isEmpty ? 0 : 1))
         }
@@ -158,7 +158,7 @@ import Testing
             let (_, contents) = try fixture.mount([layer])
             try fixture.complete(contents)
             let node = try fixture.status("file").id
-            // Half of the content file is gone.
+            // Cut off half of the content file.
             let file = try Sys.open(contents[0].contentPath, .readWrite)
             try Sys.ftruncate(file.raw, size: 3 * 4096)
             #expect(try Self.readThrough(fixture.fileSystem, node, 0, bytes.count) == bytes)

@@ -2,7 +2,7 @@ import Base
 import Glibc
 import Linux
 
-/// A program that a test runs, so that reads of a mount happen in a process that does not serve it.
+/// A program that a test runs, so that the process that serves a mount does not read it.
 public final class Child: Sendable {
     public struct Failure: Error {
         public let what: String
@@ -27,10 +27,10 @@ public final class Child: Sendable {
     public let pid: Int32
     private let output: OwnedDescriptor
 
-    /// Starts a program, which is looked up in PATH.
+    /// Starts a program. Its name is looked up in PATH.
     public init(_ arguments: [String]) throws {
         var ends: [Int32] = [-1, -1]
-        // A socket pair, for it can be made with close-on-exec at once: other tests start programs too.
+        // Use a socket pair, because it can be created with close-on-exec in one call: other tests start programs too.
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Failure(what: "no socket pair: \(errno)") }
         output = OwnedDescriptor(taking: ends[0])
@@ -41,7 +41,8 @@ public final class Child: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, input.raw, 1)
         posix_spawn_file_actions_adddup2(&actions, input.raw, 2)
-        // Threads of the test runner block signals, and a shell may have had some ignored: not what a program expects.
+        // Reset the signals to what a program expects. Threads of the test runner block signals, and a shell may ignore
+        // some.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -59,7 +60,7 @@ public final class Child: Sendable {
         self.pid = pid
     }
 
-    /// Waits for the end of the program and of its output; kills it after `seconds`.
+    /// Waits until the program has ended and its output is complete. Kills the program after `seconds`.
     public func wait(seconds: UInt64 = 30) throws -> Result {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         var bytes: [UInt8] = []
@@ -84,12 +85,12 @@ public final class Child: Sendable {
         Glibc.kill(pid, signal)
     }
 
-    /// Runs `arguments` to the end.
+    /// Runs a program to its end.
     public static func run(_ arguments: [String], seconds: UInt64 = 30) throws -> Result {
         try Child(arguments).wait(seconds: seconds)
     }
 
-    /// Runs a shell script to the end.
+    /// Runs a shell script to its end.
     public static func shell(_ script: String, seconds: UInt64 = 30) throws -> Result {
         try run(["/bin/sh", "-c", script], seconds: seconds)
     }

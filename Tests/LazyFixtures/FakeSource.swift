@@ -6,16 +6,16 @@ import Linux
 
 /// A chunk source that publishes chunks from blobs in memory when the test says so.
 public final class FakeSource: ChunkSource {
-    /// The fate of a demand.
+    /// The way in which the source handles a demand.
     public enum Mode: Sendable {
-        /// Complete before `demand` returns.
+        /// The demand completes before `demand` returns.
         case atOnce
-        /// Hold until ``release()``.
+        /// The source holds the demand until ``release(_:)``.
         case held
         case failing(String)
-        /// Report success without publishing anything.
+        /// The demand reports success, but nothing is published.
         case lying
-        /// Complete on the source's own thread.
+        /// The demand completes on the source's own thread.
         case later
     }
 
@@ -53,11 +53,11 @@ public final class FakeSource: ChunkSource {
         state.withLock { $0.blobs[digest] = blob }
     }
 
-    /// The demands so far.
+    /// All demands so far.
     public var requests: [Request] { state.withLock { $0.requests } }
     /// The reads that the file system reported.
     public var notes: [Request] { state.withLock { $0.notes } }
-    /// The demands that wait for ``release()``.
+    /// The number of demands that wait for ``release(_:)``.
     public var pendingCount: Int { state.withLock { $0.pending.count } }
     public var cancelledCount: Int { state.withLock { $0.cancelled } }
     /// The number of chunks written to the store.
@@ -65,12 +65,12 @@ public final class FakeSource: ChunkSource {
 
     /// Waits until `count` demands are held.
     ///
-    /// - Returns: false after ten seconds.
+    /// - Returns: false if that takes more than ten seconds.
     public func waitForPending(_ count: Int) -> Bool {
         state.waitUntil(timeout: 10_000_000_000) { $0.pending.count >= count ? true : nil } ?? false
     }
 
-    /// Waits until `count` demands were cancelled.
+    /// Waits until `count` demands have been canceled. Returns false if that takes more than ten seconds.
     public func waitForCancelled(_ count: Int) -> Bool {
         state.waitUntil(timeout: 10_000_000_000) { $0.cancelled >= count ? true : nil } ?? false
     }
@@ -107,7 +107,7 @@ public final class FakeSource: ChunkSource {
         state.withLock { $0.notes.append(Request(layer: layer.digest, chunks: chunks)) }
     }
 
-    /// Completes everything that is held, as `mode` says.
+    /// Completes all held demands according to `mode`.
     public func release(_ mode: Mode = .atOnce) {
         for id in state.withLock({ $0.pending.keys.sorted() }) { finish(id, mode) }
     }
@@ -127,7 +127,7 @@ public final class FakeSource: ChunkSource {
         }
     }
 
-    /// Writes the missing chunks of `chunks`.
+    /// Publishes those of `chunks` that are missing.
     public func publish(_ layer: StoredLayer, _ chunks: Range<Int>) throws {
         let blob = state.withLock { $0.blobs[layer.digest] ?? [] }
         for index in chunks where !layer.isPresent(index) {

@@ -4,19 +4,19 @@ public import ContentStore
 public import LayerIndex
 import TestSupport
 
-/// A layer for a test: entries, and a blob in which each chunk is an extent of its own unless the file is packed.
+/// A layer for tests, made of entries and a blob. Each chunk is an extent of its own, unless its file is packed.
 ///
-/// The blob holds each entry's path, and noise before each extent, as it would hold tar headers. So no two layers have
-/// the same blob, and a reader that reads too much notices.
+/// The blob holds each entry's path, and noise before each extent, in place of tar headers. So two layers never have
+/// the same blob, and a reader notices if it reads too much.
 public struct LayerFixture: Sendable {
-    /// The content of a regular file and how it is cut.
+    /// The content of a regular file, and its division into chunks.
     public struct File: Sendable {
         public var bytes: [UInt8]
-        /// The end of each chunk in ``bytes``.
+        /// The end offset of each chunk in ``bytes``.
         public var ends: [Int]
-        /// All chunks lie in one extent.
+        /// True if all chunks lie in one extent.
         public var isPacked: Bool
-        /// Chunks of zeros, which the blob does not hold.
+        /// The chunks of zeros, which the blob does not contain.
         public var zeroChunks: Set<Int>
 
         public init(bytes: [UInt8], ends: [Int], isPacked: Bool = false, zeroChunks: Set<Int> = []) {
@@ -26,7 +26,7 @@ public struct LayerFixture: Sendable {
             self.zeroChunks = zeroChunks
         }
 
-        /// A file in chunks of `chunkSize` bytes.
+        /// Creates a file with chunks of `chunkSize` bytes.
         public init(bytes: [UInt8], chunkSize: Int, isPacked: Bool = false, zeroChunks: Set<Int> = []) {
             self.init(
                 bytes: bytes,
@@ -38,7 +38,7 @@ public struct LayerFixture: Sendable {
     public private(set) var blob: [UInt8] = []
     /// The regular files in the order in which they were added.
     public private(set) var files: [File] = []
-    /// The numbers of the chunks of each file.
+    /// The range of chunk numbers of each file.
     public private(set) var chunks: [Range<Int>] = []
     private let codec: Codec
     private var entries: [LayerEntry] = []
@@ -49,7 +49,7 @@ public struct LayerFixture: Sendable {
         self.codec = codec
     }
 
-    /// A layer with `files`, named `file-0` and so on. The first `prefetchFiles` lie before the landmark.
+    /// Creates a layer with `files`, named `file-0` and so on. The first `prefetchFiles` lie before the landmark.
     public init(_ files: [File], codec: Codec = .gzip, prefetchFiles: Int? = nil) {
         self.init(codec: codec)
         for (number, file) in files.enumerated() {
@@ -58,7 +58,7 @@ public struct LayerFixture: Sendable {
         }
     }
 
-    /// A layer with files of one chunk each.
+    /// Creates a layer with files of the given sizes in bytes, in chunks of at most 1 MiB.
     public init(sizes: [Int], seed: UInt64, prefetchFiles: Int? = nil) {
         self.init(
             sizes.enumerated().map {
@@ -92,7 +92,7 @@ public struct LayerFixture: Sendable {
         add(path, .directory, mode: mode)
     }
 
-    /// Adds a regular file in chunks of `chunk` bytes.
+    /// Adds a regular file with chunks of `chunk` bytes.
     public mutating func file(
         _ path: String, _ bytes: [UInt8] = [], chunk: Int = 4 << 20, mode: UInt16 = 0o644, uid: UInt32 = 0,
         gid: UInt32 = 0, xattrs: [(name: String, value: [UInt8])] = []
@@ -154,7 +154,7 @@ public struct LayerFixture: Sendable {
 }
 
 extension StoredLayer {
-    /// Returns the bytes of a chunk as a reader gets them; fewer than the chunk has when they are not all present.
+    /// Reads the bytes of a chunk, even if the chunk is absent: a hole reads as zeros.
     public func bytes(ofChunk chunk: Int) throws -> [UInt8] {
         let range = chunks.chunk(chunk).content
         var bytes = [UInt8](repeating: 0xAA, count: Int(range.count))

@@ -1,7 +1,7 @@
 public import LazyFileSystem
 
 extension LazyFileSystem {
-    /// Looks a name up, as ``lookup(_:_:)`` does.
+    /// Looks up a name, as ``lookup(_:_:)`` does.
     public func lookup(_ directory: NodeID, _ name: String) throws(LazyFileSystemError) -> LookupResult {
         let bytes = Array(name.utf8)
         let outcome = bytes.withUnsafeBytes { bytes in
@@ -10,13 +10,13 @@ extension LazyFileSystem {
         return try outcome.get()
     }
 
-    /// Returns the node that `name` names, or `nil`.
+    /// Returns the status of the node `name` in `directory`; `nil` if there is none.
     public func find(_ directory: NodeID, _ name: String) throws -> NodeStatus? {
         guard case .found(let status) = try lookup(directory, name) else { return nil }
         return status
     }
 
-    /// Returns all names of a directory, listed from `cookie` in pieces of `step` entries.
+    /// Returns all names of a directory from `cookie` on. Each call lists at most `step` entries.
     public func names(_ directory: NodeID, from cookie: UInt64 = 0, step: Int = .max) throws -> [String] {
         var names: [String] = []
         var cookie = cookie
@@ -35,7 +35,7 @@ extension LazyFileSystem {
 }
 
 extension StoreFixture {
-    /// Returns the status that stat(2) reports for a path in the chain of the lowest slot.
+    /// Returns the status of a path in the chain with the lowest slot.
     public func status(_ path: String) throws -> NodeStatus {
         var chain: NodeID?
         try fileSystem.list(.root, from: 3) { entry in

@@ -4,13 +4,15 @@ import LayerIndex
 public import LazyFileSystem
 import Linux
 
-/// A content store in its own directory, a fake source, and a file system on both.
+/// A content store in its own directory, with a fake source and a file system on top of both.
 public final class StoreFixture: Sendable {
     public let root: String
     public let store: ContentStore
     public let source: FakeSource
     public let fileSystem: LazyFileSystem
 
+    /// Creates the fixture.
+    ///
     /// - Parameter root: an existing directory that the caller removes.
     public init(root: String, source: FakeSource = FakeSource()) throws {
         self.root = root
@@ -21,7 +23,7 @@ public final class StoreFixture: Sendable {
         fileSystem = LazyFileSystem(source: source) { .of(directory: root) }
     }
 
-    /// Installs the layers' indexes.
+    /// Installs the layers' indexes in the store.
     public func install(_ layers: [LayerFixture]) throws -> [StoredLayer] {
         try layers.map { layer in
             source.add(layer)
@@ -31,7 +33,7 @@ public final class StoreFixture: Sendable {
 
     /// Mounts the chain of `layers`, bottom first.
     ///
-    /// - Returns: the chain's name and its layers.
+    /// - Returns: the chain's ID and its layers.
     @discardableResult
     public func mount(_ layers: [LayerFixture], slot: UInt32 = 1) throws -> (id: Digest, layers: [StoredLayer]) {
         let contents = try install(layers)
@@ -41,7 +43,7 @@ public final class StoreFixture: Sendable {
         return (id, contents)
     }
 
-    /// Publishes every chunk.
+    /// Publishes every chunk of `layers`.
     public func complete(_ layers: [StoredLayer]) throws {
         for layer in layers { try source.publish(layer, 0..<layer.chunks.chunkCount) }
     }

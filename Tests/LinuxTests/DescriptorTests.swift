@@ -3,21 +3,21 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Returns the open files of this process below `directory`.
+/// Returns the paths of this process's open files below `directory`.
 func openFiles(in directory: String) throws -> [String] {
     try Sys.list("/proc/self/fd").compactMap { entry in
-        // The listing's own descriptor is closed by now.
+        // The listing has closed its own descriptor by now.
         (try? Sys.readLink("/proc/self/fd/\(entry.text)")).map { String(decoding: $0, as: UTF8.self) }
     }.filter { $0.hasPrefix(directory) }
 }
 
-/// Thrown in a separate process, which then fails.
+/// An error that makes the separate process of an exit test fail.
 struct Leak: Error {
     let files: [String]
 }
 
 @Suite struct DescriptorTests {
-    /// In a separate process: here another test could get the same number at once.
+    /// Runs in a separate process: in this one, another test could get the same number at once.
     @Test("closes exactly once") func closesExactlyOnce() async {
         await #expect(processExitsWith: .success) {
             let raw: Int32
@@ -48,7 +48,7 @@ struct Leak: Error {
         }
     }
 
-    /// In a separate process: other tests open and close descriptors at the same time.
+    /// Runs in a separate process, because other tests open and close descriptors at the same time.
     @Test("leaks no descriptor") func leaksNoDescriptor() async throws {
         await #expect(processExitsWith: .success) {
             try withTemporaryDirectory { directory in

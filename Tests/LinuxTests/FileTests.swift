@@ -120,7 +120,7 @@ import Testing
             try Sys.removeExtendedAttribute(path, "user.a")
             #expect(try Sys.extendedAttribute(path, "user.a") == nil)
             #expect(throws: Errno.noData) { try Sys.removeExtendedAttribute(path, "user.a") }
-            // On the link, not on its target (Linux refuses user attributes on links).
+            // The call applies to the link, not to its target: Linux refuses user attributes on links.
             try Sys.symlink("f", path: directory + "/l")
             #expect(throws: Errno.notPermitted) {
                 try Sys.setExtendedAttribute(directory + "/l", named: "user.a", to: [1])

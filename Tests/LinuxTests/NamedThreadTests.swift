@@ -4,7 +4,7 @@ import Linux
 import Testing
 
 @Suite struct NamedThreadTests {
-    /// A field of /proc's status of the calling thread.
+    /// Returns a field of the calling thread's status in /proc.
     private static func status(_ key: String) -> String {
         let text = (try? Sys.readFile("/proc/thread-self/status", limit: 1 << 16)) ?? []
         return String(decoding: text, as: UTF8.self).split(separator: "\n")
@@ -27,7 +27,7 @@ import Testing
         let (found, blocked) = seen.withLock { $0 }
         if !name.isEmpty { #expect(found == shown) }
         let mask = try #require(UInt64(blocked, radix: 16))
-        // All but SIGKILL and SIGSTOP, which cannot be blocked, and glibc's own two (32 and 33).
+        // Every signal is blocked, except SIGKILL and SIGSTOP, which cannot be, and glibc's own two (32 and 33).
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, SIGALRM, SIGPIPE] {
             #expect(mask & (1 << UInt64(signal - 1)) != 0, "signal \(signal)")
         }
@@ -57,7 +57,7 @@ import Testing
         #expect(thread.isFinished)
     }
 
-    /// The thread outlives its handle, and its captures are released at its end.
+    /// Checks that the thread outlives its handle, and that its captures are released when it ends.
     @Test("outlives its handle") func outlivesItsHandle() throws {
         final class Token: Sendable {}
         let done = Guarded(false)
@@ -71,7 +71,7 @@ import Testing
             }
         }
         done.waitUntil { $0 ? () : nil }
-        // The closure is released just after it returns.
+        // The thread releases the closure shortly after the closure returns.
         let start = MonotonicTime.now()
         while left != nil, MonotonicTime.now().since(start) < 10_000_000_000 { sched_yield() }
         #expect(left == nil)

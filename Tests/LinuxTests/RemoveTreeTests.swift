@@ -12,7 +12,7 @@ import Testing
             try Sys.makeNode(top + "/fifo", mode: 0o010600)
             try removeTree(top)
             #expect(try Sys.list(directory).isEmpty)
-            // Again: a missing path is not an error, neither here nor below.
+            // Remove again: a missing path is not an error, neither at the top nor below a missing parent.
             try removeTree(top)
             try removeTree(top + "/x/y")
         }
@@ -44,12 +44,12 @@ import Testing
         }
     }
 
-    /// Deeper than the longest path, in a process that may open few descriptors.
+    /// Removes a tree that is deeper than the longest path, in a process that may open few descriptors.
     @Test("removes a tree of any depth") func removesTreeOfAnyDepth() throws {
         try withTemporaryDirectory { directory in
             let top = directory + "/top"
             try Sys.makeDirectory(top)
-            // A name that the remover would choose is taken.
+            // A file occupies the first name that the remover would choose.
             try Sys.writeFile(top + "/.deep-1", [1])
             var here = try Sys.open(top, [.readOnly, .directory])
             let name = String(repeating: "d", count: 100)
@@ -64,7 +64,7 @@ import Testing
     }
 }
 
-/// Needs CAP_SYS_ADMIN.
+/// Tests with real mounts. They need CAP_SYS_ADMIN.
 @Suite(.serialized) struct PrivilegedMountTests {
     @Test("crosses no mount", arguments: [false, true]) func crossesNoMount(bind: Bool) throws {
         try withTemporaryDirectory { directory in
@@ -74,7 +74,7 @@ import Testing
             try Sys.makeDirectories(point)
             try Sys.writeFile(kept + "/file", [1])
             if bind {
-                // The same file system, so the device number cannot tell.
+                // A bind mount has the same device number, so the remover cannot tell by that.
                 try Sys.mount(kept, on: point, flags: .bind)
             } else {
                 try Sys.mount("none", on: point, type: "tmpfs")

@@ -4,7 +4,7 @@ import Testing
 
 struct ThreadSignalsTests {
     private func status(_ pairs: [(String, Int32)]) -> ThreadSignals {
-        // In Linux's format: a name, a tab, sixteen digits.
+        // Linux's format: a name, a tab, sixteen digits.
         let lines = pairs.map { name, signal in
             let digits = String(UInt64(1) << UInt64(signal - 1), radix: 16)
             return "\(name):\t" + String(repeating: "0", count: 16 - digits.count) + digits

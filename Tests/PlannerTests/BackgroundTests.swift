@@ -51,7 +51,7 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.demand])
         desk.apply(desk.planner.fill(layers, now: desk.now))
         #expect(Set(desk.newRequests().map(\.fetchClass)) == [.fill], "although a reader waits")
-        // One of twice the size waits for readers, until the link is known to carry it in no time.
+        // An image of twice the size waits for readers until the link is known to be fast enough.
         let large = FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 40))
         let layer = desk.attach(large)
         desk.fill(layer)
@@ -96,7 +96,7 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill])
         desk.pass(600 * millisecond)
         #expect(desk.newRequests().map(\.fetchClass) == [.fill], "nobody has been kept waiting for a second")
-        // Answers are as quick as they were: the room is what it was.
+        // Answers are as quick as before, so the limits are restored.
         let before = desk.planner.statistics.throttled
         for number in 9..<17 { try read(number, after: 20 * millisecond) }
         #expect(desk.planner.statistics.throttled == before)
@@ -247,7 +247,8 @@ import Testing
             "two extents between are fetched again rather than a request made for each hole; four are not")
     }
 
-    /// Returns a planner whose link answered after `delay` nanoseconds, and a reader at extent 50 of 100, 100 KiB each.
+    /// Returns a planner whose link answered after `delay` nanoseconds. Its reader is at extent 50 of 100, each of 100
+    /// KiB.
     private static func starting(delay: UInt64) throws -> (desk: Desk, fake: FakeLayer, layer: LayerID) {
         var configuration = PlannerConfiguration.plain
         configuration.nearbyFillDistance = 512 * kibibyte

@@ -99,7 +99,7 @@ import Testing
         #expect(desk.completed[later] == .available, "its bytes still land, for others")
     }
 
-    /// The kernel retries a failed read piece by piece: those demands must not each wait for the whole outage.
+    /// The kernel retries a failed read piece by piece. Those demands must not each wait for the whole outage.
     @Test func shortensWaitsInAnOutage() throws {
         var desk = Desk()
         let fake = FakeLayer(sizes: [100, 100])
@@ -111,7 +111,7 @@ import Testing
         let second = desk.demand(layer, 0..<1)
         desk.pass(2 * 1_000_000_000)
         #expect(desk.completed[second] == .failed(reason: "nothing arrived within 2 s"))
-        // As soon as something arrives again readers are held as before.
+        // As soon as an extent arrives again, readers may wait as long as before.
         desk.carryOut(request, layer, fake)
         let third = desk.demand(layer, 1..<2)
         desk.pass(2 * 1_000_000_000)

@@ -2,15 +2,15 @@ import Base
 import ContentStore
 import Planner
 
-/// A layer of extents with given sizes, gaps and file starts, whose presence the test sets.
+/// A layer of extents with given sizes, gaps and file starts. The test sets which extents are present.
 final class FakeLayer: ExtentMap {
     private let ranges: [ByteRange]
     private let starts: [Bool]
     private let present: Guarded<[Bool]>
     let extentsSpanFiles: Bool
 
-    /// Creates a layer of extents with these sizes, each `gap` bytes behind the previous one. `files` are the extents
-    /// that begin a file; `nil` for all.
+    /// Creates a layer of extents with these sizes, with gaps of `gap` bytes between them. `files` are the extents that
+    /// begin a file; `nil` for all.
     init(sizes: [UInt64], gap: UInt64 = 0, files: Set<Int>? = nil, spansFiles: Bool = false) {
         extentsSpanFiles = spansFiles
         var ranges: [ByteRange] = []
@@ -58,7 +58,7 @@ extension PlannerConfiguration {
         return configuration
     }
 
-    /// A configuration with speculation in sizes that tests can count, whatever the defaults are.
+    /// A configuration with speculation in sizes that tests can count, independent of the defaults.
     static var guessing: PlannerConfiguration {
         var configuration = PlannerConfiguration()
         configuration.readAround.first = 128 * kibibyte
@@ -68,7 +68,7 @@ extension PlannerConfiguration {
     }
 }
 
-/// A planner driven by a test, with its orders.
+/// A planner that a test drives, and the actions that it returned.
 struct Desk {
     var planner: Planner
     var now = MonotonicTime(nanoseconds: 1_000 * second)
@@ -118,12 +118,13 @@ struct Desk {
         prefetch([(layer, extents)])
     }
 
-    /// Gives a hint of runs in the order of first use.
+    /// Passes a hint to the planner, with its runs in the order of first use.
     mutating func prefetch(_ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource = .landmark) {
         apply(planner.prefetch(runs, source: source, now: now))
     }
 
-    /// Begins a recorded start with nothing missing in this layer, without the pause of speculation after a hint.
+    /// Begins a recorded start in which this layer lacks nothing. Unlike a hint with extents, this does not pause
+    /// speculation.
     mutating func beginStart(of layer: LayerID) {
         apply(planner.prefetch([(layer, 0..<0)], source: .recordedProfile, now: now))
     }
@@ -171,7 +172,7 @@ struct Desk {
         apply(planner.requestEnded(request.id, failure: failure, now: now))
     }
 
-    /// Performs a request to its end, and returns its extents.
+    /// Performs a request to its end, and returns the extents that it took.
     @discardableResult
     mutating func carryOut(_ request: FetchRequest, _ layer: LayerID, _ fake: FakeLayer) -> [Int] {
         let taken = take(request)

@@ -5,7 +5,8 @@ import Testing
 
 /// Speculation: read-ahead and read-around.
 @Suite struct GuessTests {
-    /// Counts the extents ahead of one reader after each step, when everything arrives at once.
+    /// Returns the number of extents that are present ahead of a reader after each step, if all requests arrive at
+    /// once.
     private func windows(_ order: [Int], extents: Int = 600, files: Set<Int> = [0]) -> [Int] {
         var desk = Desk()
         let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: extents), files: files)
@@ -97,7 +98,7 @@ import Testing
         var request = try #require(desk.newRequests().first)
         #expect(request.blob.count > 200 * kibibyte && request.blob.count < 300 * kibibyte, "one surprise")
         desk.carryOut(request, layer, fake)
-        // Surprise upon surprise: predictions are of no use here.
+        // After several reads that were not predicted, the planner no longer trusts the predictions.
         for extent in [100, 200] {
             desk.demand(layer, extent..<extent + 1)
             request = try #require(desk.newRequests().first)
@@ -106,7 +107,7 @@ import Testing
         #expect(request.blob.count > 400 * kibibyte)
     }
 
-    /// Extents of streaming artifacts hold parts of many files.
+    /// This layer is like one with a streaming artifact, whose extents hold parts of many files.
     @Test func fetchesSpareBytesAlong() throws {
         var desk = Desk(PlannerConfiguration())
         let fake = FakeLayer(sizes: Array(repeating: 64 * kibibyte, count: 1000), spansFiles: true)
@@ -116,7 +117,7 @@ import Testing
         #expect(first.blob.count == 64 * kibibyte, "nothing is known of the link")
         desk.pass(50 * millisecond)
         desk.carryOut(first, layer, fake)
-        // 50 ms to the first byte, then 13 MB/s.
+        // The link takes 50 ms to the first byte, then carries 13 MB/s.
         desk.prefetch(layer, 100..<130)
         for request in desk.newRequests() {
             desk.pass(50 * millisecond)
@@ -199,14 +200,15 @@ import Testing
         #expect(desk.newRequests().map(\.blob.count) == [mebibyte])
     }
 
-    /// Returns the number of requests of a reader that opens every third file of some directories, in random order.
+    /// Returns the number of requests for a reader that opens every third file of some directories, in random order.
     private func requests(_ configuration: PlannerConfiguration) -> Int {
         var desk = Desk(configuration)
         let fake = FakeLayer(sizes: Array(repeating: 8 * kibibyte, count: 16_000))
         let layer = desk.attach(fake)
         var count = 0
         for turn in 0..<400 {
-            // 64 files of a directory, then the next directory; 37 is coprime with 64, so each once and out of order.
+            // The reader opens 64 files of a directory, then goes to the next directory. Because 37 is coprime with 64,
+            // it opens each file once and out of order.
             let position = turn / 64 * 2000 + turn % 64 * 37 % 64 * 3
             if fake.isPresent(position) {
                 desk.noteRead(layer, position..<position + 1)
@@ -242,7 +244,7 @@ import Testing
         #expect(sizes.last == 40 * kibibyte, "down to 32 KiB beside the 8 KiB that were asked for")
     }
 
-    /// The reads of an application that reads a little of each of many layers.
+    /// The application reads a little of each of many layers.
     @Test func startsANewLayerWithTheSharedSize() {
         var desk = Desk(.guessing)
         var sizes: [UInt64] = []

@@ -3,7 +3,7 @@ import Planner
 import TestSupport
 import Testing
 
-/// Hints: fetched in the order of first use, in few requests, without speculation beside them.
+/// Hints: the planner fetches them in the order of first use, in few requests, and does not speculate meanwhile.
 @Suite struct ProfileTests {
     @Test func requestsABatchPerLayerInOrder() throws {
         var desk = Desk()
@@ -58,7 +58,7 @@ import Testing
             ])
     }
 
-    /// Runs in any order make ranges that do not overlap, and each extent is in one of them.
+    /// Runs in any order give ranges that do not overlap, and each extent is in one of them.
     @Test(arguments: 0..<20) func neverOverlapsRanges(_ round: Int) {
         var random = SeededRandom(named: "ProfileTests round \(round)")
         var desk = Desk()

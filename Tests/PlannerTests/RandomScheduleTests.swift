@@ -4,7 +4,7 @@ import Planner
 import TestSupport
 import Testing
 
-/// Invariants under random orders of events, with overlapping readers and a failing registry.
+/// Invariants that hold under random orders of events, with overlapping readers and a failing registry.
 @Suite struct RandomScheduleTests {
     @Test(arguments: 0..<24)
     func invariantsHold(_ round: Int) throws {
@@ -13,7 +13,7 @@ import Testing
             try world.chance()
             try world.settle()
         }
-        // Nothing new: everything that waits must end.
+        // No new events: every demand that waits must end.
         for _ in 0..<20_000 where !world.open.isEmpty {
             for index in world.running.indices.reversed() { try world.step(index) }
             while !world.decoding.isEmpty { world.decode() }
@@ -44,7 +44,7 @@ private struct World {
     var layers: [LayerID] = []
     var running: [Running] = []
     var decoding: [(layer: Int, extent: Int)] = []
-    /// The extents that a request has taken and that are not decoded yet, by layer.
+    /// The extents of each layer that a request has taken and that are not decoded yet.
     var held: [Set<Int>] = []
     var open: Set<UInt64> = []
     var tickets = 0
@@ -90,10 +90,10 @@ private struct World {
         case 4..<7: desk.pass(UInt64.random(in: 0..<300 * millisecond, using: &random))
         case 7..<10: decode()
         case 10:
-            // Dropped from the store: has to be fetched again.
+            // The store has dropped the extent, so it must be fetched again.
             if !held[layer].contains(extent) { fakes[layer].setPresent([extent], false) }
         case 11:
-            // Done with the layer as a whole once; it is asked for again.
+            // The layer's fill may be complete, so ask for it again.
             desk.fill(layers[layer])
         default:
             if let index = running.indices.randomElement(using: &random) { try step(index) }
@@ -110,7 +110,7 @@ private struct World {
         }
         desk.resumed = []
         open.subtract(desk.completed.keys)
-        // A promoted request has left its class, so each class is at its limit at most with those that it started.
+        // Promoted requests no longer count in the class in which they started, so that class may have started more.
         for fetchClass in FetchClass.allCases {
             let count = running.count { $0.request.fetchClass == fetchClass }
             let promoted = fetchClass == .demand ? 0 : Int(desk.planner.statistics.promoted)

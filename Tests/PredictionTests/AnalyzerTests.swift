@@ -3,7 +3,7 @@ import Prediction
 import TestSupport
 import Testing
 
-/// The parsers of the analyzers, on bytes that nobody's compiler or package manager writes.
+/// Tests of the analyzers' parsers with bytes that no compiler or package manager writes.
 struct AnalyzerTests {
     @Test(
         "ignores statements whose package starts with import",
@@ -83,7 +83,7 @@ struct AnalyzerTests {
         for seed in 0..<500 as Range<UInt64> {
             var noise = Samples.noise(bytes: 4096, seed: seed)
             noise.replaceSubrange(0..<6, with: [0x7F, 0x45, 0x4C, 0x46, 2, 1])
-            // A table within the head and a few segments.
+            // A segment table within the head, with up to 69 segments.
             noise.replaceSubrange(32..<40, with: [64, 0, 0, 0, 0, 0, 0, 0])
             noise.replaceSubrange(54..<58, with: [56, 0, UInt8(seed % 70), 0])
             guard let elf = ELFImage(head: noise, fileSize: .max) else { continue }
@@ -102,7 +102,7 @@ struct AnalyzerTests {
             noise[16] = 0xE3
             _ = PythonImports.imports(inCompiled: noise)
         }
-        // Each byte is an object that can be referred to.
+        // Each byte marks an object that others can refer to.
         let references =
             [0xA7, 0x0D, 0x0D, 0x0A] + [UInt8](repeating: 0, count: 12) + [0xE3]
             + [UInt8](repeating: 0, count: 20) + [0x28, 0, 0, 0x10, 0] + [UInt8](repeating: 0xCE, count: 1 << 20)

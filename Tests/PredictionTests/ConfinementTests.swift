@@ -4,7 +4,8 @@ import Testing
 
 @Suite(.disabled(if: Sanitizer.isPresent, "a sanitizer needs more address space than an analyzer has"))
 struct ConfinementTests {
-    /// 1 is EPERM, from the filter, and 12 ENOMEM, from the limit on memory. The kernel must not kill the process.
+    /// Expects errno 1 (EPERM) from the system call filter, and 12 (ENOMEM) from the memory limit. The kernel must not
+    /// kill the process.
     @Test("denies every call but reading and answering, with an error")
     func deniesCalls() throws {
         let result = try Child.run([try BuiltProgram.path("HostileAnalyzer"), "probe"])

@@ -2,7 +2,7 @@ import Prediction
 import TestSupport
 
 extension PredictorOptions {
-    /// The analyzer that does what the files of an image say, with short limits.
+    /// The options for an analyzer that does what the files of an image say, with short limits.
     static var hostile: PredictorOptions {
         get throws {
             var options = PredictorOptions()

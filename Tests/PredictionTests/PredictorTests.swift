@@ -8,12 +8,12 @@ import Prediction
 import TestSupport
 import Testing
 
-/// A predictor lives through everything that its analyzer does.
+/// Tests that a predictor survives everything that its analyzer does.
 @Suite(
     .timeLimit(.minutes(1)),
     .disabled(if: Sanitizer.isPresent, "a sanitizer needs more address space than an analyzer has")
 ) struct PredictorTests {
-    /// An image whose chunks come as soon as they are predicted.
+    /// An image whose chunks arrive as soon as they are predicted.
     final class Image: Sendable {
         let fixture: StoreFixture
         let layer: StoredLayer
@@ -35,7 +35,7 @@ import Testing
             return PredictionSubject(layers: [layer]) { try store.openTree(ofChain: id) }
         }
 
-        /// Starts a prediction for `arguments`, which publishes what is predicted.
+        /// Starts a prediction for `arguments`, and publishes the predicted chunks.
         func begin(_ predictor: Predictor, _ arguments: [String]) -> Losses {
             let losses = Losses()
             let key = PredictionKey.unique()
@@ -67,7 +67,7 @@ import Testing
 
         func add(_ reason: PredictionLoss) { reasons.withLockBroadcasting { $0.append(reason) } }
 
-        /// Waits for the first loss.
+        /// Waits for the first loss, and returns its reason; `nil` if none occurs within 20 s.
         func first() -> PredictionLoss? { reasons.waitUntil(timeout: 20_000_000_000) { $0.first } }
         var isEmpty: Bool { reasons.withLock { $0.isEmpty } }
     }
@@ -98,7 +98,7 @@ import Testing
             let bad = image.begin(predictor, ["/bin/app", "/etc/x.evil"])
             #expect(bad.first() == reason)
             #expect(try await eventually { try image.isPresent("etc/c.conf") })
-            // A new start finds a new analyzer.
+            // A new start gets a new analyzer.
             let later = image.begin(predictor, ["/bin/app", "/etc/d.conf"])
             #expect(try await eventually { try image.isPresent("etc/e.conf") })
             #expect(good.isEmpty && later.isEmpty)
@@ -118,7 +118,7 @@ import Testing
             let predictor = try Predictor(try .hostile)
             for count in 1...5 as ClosedRange<UInt64> {
                 #expect(image.begin(predictor, ["/bin/app", "/etc/x.evil"]).first() == .crash)
-                // The figures follow the events.
+                // The predictor updates its statistics after it sends the event.
                 #expect(await eventually { predictor.statistics.failures == count })
             }
             _ = image.begin(predictor, ["/bin/app", "/etc/a.conf"])
@@ -149,7 +149,7 @@ import Testing
 
     @Test("takes turns: a start that never ends does not keep others waiting")
     func takesTurns() async throws {
-        // Each file names the next one: turns without end.
+        // Each file names the next one, so this start takes turn after turn.
         let long = (0..<400).map { ("long/\($0).conf", "/long/\($0 + 1).conf") }
         try await withImage([("bin/app", "#!/bin/sh\n"), ("etc/a.conf", "/etc/b.conf"), ("etc/b.conf", "#")] + long) {
             image in
@@ -163,7 +163,7 @@ import Testing
         }
     }
 
-    /// Prints the cost of the process: its memory, and the time from a configuration to the end of its first turn.
+    /// Prints the costs of the process: its memory, and the time from a configuration to the end of the first turn.
     @Test("stays small and answers fast")
     func costsLittle() async throws {
         let modules = (0..<64).map { ("etc/\($0).conf", "# \($0)") }

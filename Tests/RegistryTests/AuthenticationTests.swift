@@ -26,7 +26,7 @@ struct AuthenticationTests {
             try await withClient(configuration(credentials: FakeCredentials(Self.password))) { client in
                 try await read(client, registry, digest)
                 try await read(client, registry, digest)
-                // The second request sends its credentials unasked.
+                // The second read sends the credentials without a challenge.
                 #expect(client.requestCount == 3)
             }
             try await withClient(configuration()) { client in
@@ -127,7 +127,7 @@ struct AuthenticationTests {
                 clock.advance(by: .seconds(2))
                 try await read(client, registry, digest)
                 #expect(client.counters.tokenRequests.value == 2)
-                // Fetched ahead, without another refusal.
+                // The client fetched the token ahead, so the registry refused no further request.
                 #expect(registry.requests(.blob).count == 4)
             }
         }

@@ -22,7 +22,7 @@ struct DockerConfigTests {
     }
 
     static let user = Credentials.password(user: "user", password: Secret("pa:ss"))
-    // user:pa:ss
+    // The user is `user`, the password `pa:ss`.
     static let auth = #"{"auth":"dXNlcjpwYTpzcw=="}"#
 
     @Test(

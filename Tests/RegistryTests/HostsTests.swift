@@ -6,7 +6,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Runs `body` with a new directory, which is removed afterwards.
+/// Runs `body` with a new directory, and removes the directory afterwards.
 func withDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
     var template = Array("/tmp/rivulet-registry-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw RegistryError(.configuration, "mkdtemp: errno \(errno)") }
@@ -30,7 +30,8 @@ private func remove(_ path: String) {
     }
 }
 
-/// Writes a file and its parent directories, with a modification time `age` seconds ago, so that a rewrite is noticed.
+/// Writes a file and its parent directories. The modification time is `age` seconds ago, so that the client notices a
+/// rewrite.
 func write(_ text: String, to path: String, mode: mode_t = 0o644, age: Int = 0) throws {
     var directory = ""
     for part in path.split(separator: "/").dropLast() {
@@ -122,7 +123,7 @@ struct HostsTests {
             ("[host.\"https://a\".header]\n\"a b\" = \"x\"", ":1"), ("dial_timeout = \"soon\"", ":1"),
             ("host = 5", ":1"), ("[host.\"https://a/../b\"]", ":1"), ("\u{0}", ""),
             ("[host.\"https://a\"]\ncapabilities = \"pull\"", ":2"),
-            // The TOML parser would trap on these.
+            // The TOML parser would trap on the following texts.
             ("x = 1\n[=a]", ":2"), ("[[\n", ":1"), ("[\r\"a\"]", ":1"), ("[[[a]]]", ":1"),
             ("a = [ } ]", ":1"), ("a = 1\nb = ,", ":2"), ("a = \u{b}1", ":1"),
             ("a = " + String(repeating: "[", count: 70) + "\n[?]", ":1"),
@@ -188,8 +189,7 @@ struct HostsTests {
         #expect(upstream.authority == host)
     }
 
-    /// Runs a test with a mirror in front of an upstream, both in this process, and a client that knows them from
-    /// hosts.toml.
+    /// Runs a test with a mirror in front of an upstream, both in this process. The client knows them from hosts.toml.
     func withMirror(
         capabilities: String = #"["pull", "resolve"]"#,
         _ body: (TestRegistry, TestRegistry, SkippingClock, RegistryClient, String) async throws -> Void
@@ -233,7 +233,7 @@ struct HostsTests {
         try await withMirror { mirror, upstream, clock, client, _ in
             let digest = upstream.addBlob([1])
             for _ in 0..<3 { try await read(client, digest) }
-            // Asked once: its answer is trusted for a minute.
+            // The client asked the mirror once, because it trusts the mirror's answer for a minute.
             #expect(mirror.requests.count == 1)
             #expect(upstream.requests.count == 3)
             #expect(upstream.requests.allSatisfy { $0.header("x-secret") == nil })

@@ -7,7 +7,7 @@ struct JSONValueTests {
         Data((String(repeating: brackets.0, count: depth) + "1" + String(repeating: brackets.1, count: depth)).utf8)
     }
 
-    /// Foundation decodes 512 levels, for which a thread of 1 MiB has not enough stack.
+    /// Foundation decodes 512 levels, which overflow a stack of 1 MiB.
     @Test("refuses values nested deeper than its limit")
     func refusesDeepNesting() throws {
         for brackets in [("[", "]"), ("{\"x\":", "}")] {

@@ -6,7 +6,8 @@ import NIOHTTP1
 import Registry
 import Testing
 
-/// Debian's docker-registry (distribution) in place of the in-process registry. Fails if it is not installed.
+/// Tests with Debian's docker-registry (distribution) in place of the in-process registry. They fail if that is not
+/// installed.
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct PrivilegedRealRegistryTests {
     private struct Pushed: Sendable {
@@ -16,7 +17,7 @@ struct PrivilegedRealRegistryTests {
         var manifest: Digest
     }
 
-    /// Runs a test with a registry that has one image of one layer, and a client that finds it as containerd finds a
+    /// Runs a test with a registry that has one image of one layer. The client finds the registry as containerd finds a
     /// loopback registry.
     private func withImage(_ body: @Sendable (RegistryClient, Pushed, BlobLocation) async throws -> Void) async throws {
         try await Lab.with { lab in
@@ -62,7 +63,7 @@ struct PrivilegedRealRegistryTests {
             let selections: [(BlobSelection, Range<Int>)] = [
                 (.range(ByteRange(offset: 0, end: 1)), 0..<1),
                 (.range(ByteRange(offset: 1000, end: 201_000)), 1000..<201_000),
-                // Cut at the end of the blob.
+                // The client cuts this range at the end of the blob.
                 (.range(ByteRange(offset: size - 10, end: size + 10)), Int(size) - 10..<Int(size)),
                 (.suffix(50), Int(size) - 50..<Int(size)), (.suffix(size * 2), 0..<Int(size)), (.whole, 0..<Int(size)),
             ]
@@ -77,7 +78,7 @@ struct PrivilegedRealRegistryTests {
     @Test("rejects a range past the end") func rejectsRangePastEnd() async throws {
         try await withImage { client, pushed, location in
             let past = ByteRange(offset: UInt64(pushed.bytes.count), end: UInt64(pushed.bytes.count) + 5)
-            // The client does not know the size, so the registry answers 416.
+            // The client does not know the size, so it sends the request, and the registry answers 416.
             let error = await failure { _ = try await client.open(location, .range(past), priority: .demand) }
             #expect(error?.code == .rangeNotSatisfiable)
             #expect(error?.status == 416)

@@ -3,7 +3,7 @@ import Registry
 import TestRegistry
 import Testing
 
-/// Pushes and referrers.
+/// Tests of pushes and referrers.
 @Suite(.timeLimit(.minutes(1))) struct PushTests {
     private static let type = "application/vnd.example.thing.v1"
 
@@ -36,7 +36,7 @@ import Testing
                 #expect(registry.requests(.token).last.map { $0.query + $0.body }?.contains("push") == true)
                 _ = try await client.pushBlob(repository, bytes)
                 #expect(registry.requests(.upload).filter { $0.method == "PUT" && $0.authorization != nil }.count == 1)
-                // The same token allows pulls.
+                // The same token also allows pulls.
                 let tokens = registry.requests(.token).count
                 _ = try await client.blob(BlobLocation(repository: repository, digest: digest), maximumSize: 1 << 20)
                 #expect(registry.requests(.token).count == tokens)
@@ -67,13 +67,13 @@ import Testing
                 let found = try await client.referrers(repository, of: subject, artifactType: Self.type)
                 #expect(Set(found.map(\.digest)) == pushed)
                 #expect(try await client.referrers(repository, of: subject).count == 6)
-                // A registry with the API gets no further request for the tag.
+                // A registry with the referrers API gets no further request for the fallback tag.
                 let tagged = registry.requests.count {
                     $0.method == "GET" && $0.path.hasSuffix("sha256-\(subject.hex)")
                 }
                 #expect(!hasReferrers || tagged <= 1)
                 if !hasReferrers { #expect(found.allSatisfy { $0.annotations["number"] != nil }) }
-                // A second push changes nothing.
+                // A second push of the same referrer changes nothing.
                 let index = registry.manifest("team/app", "sha256-\(subject.hex)")
                 #expect((index == nil) == hasReferrers)
                 let (again, descriptor) = Self.referrer(0, of: subject)
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// Concurrent writers of the fallback index: every entry survives.
+    /// Every entry survives when several clients write the fallback index at once.
     @Test("concurrent writers keep all entries of the fallback index")
     func concurrentWritersKeepAllEntriesOfFallbackIndex() async throws {
         var behaviour = Behaviour()

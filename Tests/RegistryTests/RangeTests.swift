@@ -4,8 +4,13 @@ import Registry
 import TestRegistry
 import Testing
 
-/// Servers' treatment of ranges. GCS answers 400 to several ranges; ECR and S3-backed distribution 200; zot omits
-/// Content-Type, and answered 416 formerly; Azure lacks suffixes; distribution with a cold cache answers 200 first.
+/// Tests of ranges against the behavior of real servers.
+///
+/// - Google Cloud Storage answers 400 to several ranges.
+/// - ECR and S3-backed distribution answer 200 to several ranges.
+/// - zot omits Content-Type, and formerly answered 416.
+/// - Azure lacks suffix ranges.
+/// - distribution with a cold cache answers 200 first.
 struct RangeTests {
     static let size = 3 << 20
     static let modes: [Behaviour.Ranges] = [
@@ -29,7 +34,7 @@ struct RangeTests {
             behaviour.omitsContentLength = true
             if case .multipart = mode {} else { behaviour.omitsContentType = true }
         }
-        // A server that never reports a blob's size needs a caller that knows it.
+        // If a server never reports a blob's size, the caller must know it.
         let known = mode == .sizeless && isBare ? UInt64(Self.size) : nil
         for (selection, expected) in Self.selections {
             try await TestRegistry.withRegistry(behaviour) { registry in
@@ -50,8 +55,8 @@ struct RangeTests {
 
     static let several: [Range<Int>] = [10..<5000, 6000..<6001, 900_000..<1_200_000, 2_999_000..<3 << 20]
 
-    /// Whatever a server does with several ranges, each of their bytes arrives once and nothing else does. A server
-    /// that sent one range is not asked for several again.
+    /// Whatever a server does with several ranges, each of their bytes arrives exactly once, and no other byte does.
+    /// The client does not ask for several ranges again at a server that sent only one.
     @Test(
         "returns several ranges in order",
         arguments: [
@@ -82,7 +87,7 @@ struct RangeTests {
                     if mode == .honoured || mode == .ignoredFirst(1) {
                         #expect(asked.count { $0.contains(",") } == 1)
                     } else {
-                        // The first two are so close that one request brings both.
+                        // The first two ranges are so close that one request fetches both.
                         #expect(asked.filter { !$0.contains(",") }.count == 3, "\(asked)")
                         #expect(asked.count { $0.contains(",") } == (round == 0 ? 1 : 0))
                     }
@@ -143,7 +148,7 @@ struct RangeTests {
                 #expect(error?.code == .rangeIgnored)
                 #expect(client.bytesReceived == 0)
                 #expect(client.counters.abandoned.value == 2)
-                // A near beginning is skipped to, and the rest is read only on demand.
+                // If the range begins near the start, the client skips to it. It reads the rest only on demand.
                 let near = try await client.open(
                     registry.location(digest), .range(ByteRange(offset: 1 << 20, end: (1 << 20) + 10)),
                     priority: .demand)

@@ -5,9 +5,9 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Connections opened ahead of demand.
+/// Tests of connections that the client opens ahead of demand.
 struct ReadyConnectionTests {
-    /// Runs a test with a registry, and a client that knows it as `r.example`.
+    /// Runs a test with a registry. The client knows it as `r.example`.
     private func withClient(
         ready: Int = 4, _ body: (TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void
     ) async throws {
@@ -37,7 +37,7 @@ struct ReadyConnectionTests {
             await client.makeReady("r.example")
             #expect(await registry.reaches(connections: 4))
             #expect(registry.requests.isEmpty)
-            // New ones are opened only after these are gone.
+            // The client opens no new connections while these exist.
             await client.makeReady("r.example")
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<4 { group.addTask { try await read(client, location) } }
@@ -65,7 +65,7 @@ struct ReadyConnectionTests {
         }
     }
 
-    /// A dead registry causes no error until a request.
+    /// A dead registry causes no error until the client sends a request.
     @Test("ignores a dead registry") func ignoresDeadRegistry() async throws {
         try await withTemporaryDirectory { root in
             try write("server = \"http://127.0.0.1:1\"\n", to: "\(root)/r.example/hosts.toml")
@@ -85,7 +85,7 @@ struct ReadyConnectionTests {
             let before = storage.connections
             clock.advance(by: .seconds(61))
             await client.makeReady(registry.host)
-            // The read's own connection is still open: the test's clock is ahead.
+            // The read's own connection is still open, because only the test's clock has advanced.
             #expect(await storage.reaches(connections: before + 3))
         }
     }

@@ -6,7 +6,8 @@ import TestSupport
 import Testing
 
 struct RedirectTests {
-    /// Runs a test with a registry that uses Bearer tokens and redirects blobs to a storage server by presigned URLs.
+    /// Runs a test with a registry that uses Bearer tokens. It redirects blob requests to a storage server by presigned
+    /// URLs.
     func withStorage(
         life: Int = 1200,
         _ body: (TestRegistry, TestRegistry, SkippingClock, RegistryClient, BlobLocation) async throws -> Void

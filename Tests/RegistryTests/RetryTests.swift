@@ -79,7 +79,7 @@ struct RetryTests {
             for count in breaks { registry.inject(.breakBody(after: count)) }
             let bytes = try await read(client, location)
             #expect(bytes == Self.bytes)
-            // Bytes that had arrived unread when the connection broke may be requested again, but nothing else.
+            // The client may request bytes again that had arrived unread when the connection broke, but no others.
             let begins = registry.requests.dropFirst().map { request in
                 let text = request.range ?? ""
                 return text.hasSuffix("-299999") ? Int(text.dropFirst(6).dropLast(7)) ?? -1 : -1
@@ -115,7 +115,7 @@ struct RetryTests {
             registry.inject(fault)
             let bytes = try await read(client, location)
             #expect(bytes == Self.bytes)
-            // More on a machine so slow that good responses come too late.
+            // There are more requests on a machine so slow that good responses come too late.
             #expect(registry.requests.count >= 2)
         }
     }
@@ -208,7 +208,8 @@ struct RetryTests {
                         }
                     }
                     await gate.waitUntilHeld(8)
-                    // All background requests are held; these get through, or wait at the gate.
+                    // All background requests are held. The manifest request gets through, and the demand requests wait
+                    // at the gate.
                     _ = try await client.manifest(
                         Repository(host: registry.host, name: "test/app"), digest: fast.manifestDigest)
                     for _ in 0..<16 {
@@ -256,7 +257,7 @@ struct RetryTests {
         #expect(schedule.failed(broken, host: 0, now: now, random: 0) == .tryHost(1, after: .zero))
         #expect(schedule.failed(gone, host: 1, now: now, random: 0) == .tryHost(2, after: .zero))
         #expect(schedule.failed(broken, host: 2, now: now, random: 0) == .tryHost(0, after: .milliseconds(50)))
-        // Host 1 does not have it: no point in asking again.
+        // Host 1 does not have it, so the schedule does not try that host again.
         #expect(schedule.failed(broken, host: 0, now: now, random: 1) == .tryHost(2, after: .zero))
         #expect(schedule.failed(gone, host: 2, now: now, random: 1) == .tryHost(0, after: .milliseconds(200)))
         #expect(schedule.failed(gone, host: 0, now: now, random: 1) == .giveUp(gone))

@@ -4,7 +4,7 @@ import Registry
 import TestRegistry
 import TestSupport
 
-/// Runs `body` with a client, which is shut down afterwards in any case.
+/// Runs `body` with a client, and shuts the client down afterwards, even if `body` throws.
 func withClient<Result>(
     _ configuration: RegistryConfiguration = RegistryConfiguration(), _ body: (RegistryClient) async throws -> Result
 ) async throws -> Result {
@@ -20,7 +20,7 @@ func withClient<Result>(
     }
 }
 
-/// Bytes that differ from place to place.
+/// Returns `count` pseudorandom bytes, so that each place of a blob has its own content.
 func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var state = seed
     return (0..<count).map { _ in
@@ -30,7 +30,7 @@ func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
 }
 
 extension TestRegistry {
-    /// Waits until clients have opened `count` connections and returns whether they did.
+    /// Waits until clients have opened `count` connections. Returns false if they do not open them in time.
     func reaches(connections count: Int) async -> Bool {
         await eventually { connections >= count }
     }
@@ -47,7 +47,7 @@ func configuration(_ clock: SkippingClock = SkippingClock(), credentials: any Cr
     RegistryConfiguration(credentials: credentials, clock: clock, random: { 1 })
 }
 
-/// Returns the error that `body` throws, or `nil` if it throws none of ours.
+/// Returns the ``RegistryError`` that `body` throws, or `nil` if `body` throws another error or none.
 func failure(_ body: () async throws -> Void) async -> RegistryError? {
     do {
         try await body()
@@ -57,7 +57,7 @@ func failure(_ body: () async throws -> Void) async -> RegistryError? {
     }
 }
 
-/// A source with fixed credentials that records its requests.
+/// A source of fixed credentials that records its requests.
 final class FakeCredentials: CredentialSource {
     private let answer: Credentials?
     private let state = Guarded<[CredentialRequest]>([])

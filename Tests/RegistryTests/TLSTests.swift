@@ -5,10 +5,10 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Registries over TLS, configured by `hosts.toml` or guessed as in containerd.
+/// Tests of registries over TLS, which `hosts.toml` configures or the client detects as containerd does.
 @Suite(.serialized)
 struct TLSTests {
-    /// Runs a test with a registry over TLS, and a client with a `hosts.toml` of `lines`.
+    /// Runs a test with a registry over TLS. The client's `hosts.toml` contains `lines`.
     private func withSecure(
         _ tls: (TestCertificates) -> TestTLS, _ lines: (TestCertificates) -> String,
         _ body: (TestRegistry, RegistryClient, BlobLocation, TestCertificates) async throws -> Void
@@ -95,7 +95,7 @@ struct TLSTests {
 
     @Test("reports a missing or wrong client certificate", arguments: [true, false])
     func reportsMissingOrWrongClientCertificate(_ hasOne: Bool) async throws {
-        // Signed by another authority: itself.
+        // The wrong certificate is signed by another authority: itself.
         let lines = { (made: TestCertificates) in
             let own = made.otherAuthority.replacing(".pem", with: "")
             return "ca = \"\(made.authority)\"" + (hasOne ? "\nclient = [[\"\(own).pem\", \"\(own).key\"]]" : "")
@@ -119,7 +119,8 @@ struct TLSTests {
     }
 
     @Test("sends a redirect target no client certificate") func sendsRedirectTargetNoClientCertificate() async throws {
-        // The storage would refuse a request without one: it gets nothing of ours but the trust.
+        // The client gives the storage nothing of ours but the trust. So a storage that demands a client certificate
+        // refuses it.
         for (isChoosy, code) in [(false, nil), (true, RegistryError.Code.untrusted)] {
             try await withSecure(
                 { $0.choosyServer },
@@ -150,7 +151,7 @@ struct TLSTests {
 
     // MARK: - containerd's guess
 
-    /// Without any `hosts.toml`, like `localhost:5000/app` in a reference.
+    /// The client has no `hosts.toml`, as for `localhost:5000/app` in a reference.
     @Test("detects TLS on a loopback registry", arguments: [true, false], ["127.0.0.1", "localhost"])
     func detectsTLSOnLoopbackRegistry(_ isSecure: Bool, _ name: String) async throws {
         try await withTemporaryDirectory { root in

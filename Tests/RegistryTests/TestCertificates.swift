@@ -3,8 +3,8 @@ import Registry
 import TestRegistry
 import Testing
 
-/// Certificates for one test, made with openssl in the test's directory: an authority, its certificates, and another
-/// authority that has signed nothing.
+/// Certificates for one test: an authority, its certificates, and another authority that has signed nothing. openssl
+/// creates them in the test's directory.
 struct TestCertificates {
     let directory: String
 
@@ -12,7 +12,7 @@ struct TestCertificates {
     var otherAuthority: String { path("other.pem") }
     /// A server certificate for 127.0.0.1 and localhost.
     var server: TestTLS { TestTLS(certificate: path("server.pem"), key: path("server.key")) }
-    /// The same, for clients with a certificate of the authority.
+    /// The same server certificate. The server demands a client certificate from the authority.
     var choosyServer: TestTLS {
         TestTLS(certificate: path("server.pem"), key: path("server.key"), clientAuthority: authority)
     }

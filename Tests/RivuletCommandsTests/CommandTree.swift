@@ -17,7 +17,7 @@ enum CommandTree {
         return (command, depth)
     }
 
-    /// `root` and all commands below it.
+    /// Returns `root` and all commands below it.
     static func all(_ root: any ParsableCommand.Type = Rivulet.self) -> [any ParsableCommand.Type] {
         [root] + root.configuration.subcommands.flatMap { all($0) }
     }

@@ -49,7 +49,7 @@ struct DocumentedCommand: Sendable, CustomTestStringConvertible {
         return commands
     }
 
-    /// Returns the commands of `line` that are ours.
+    /// Returns the command lines of our programs in `line`.
     static func commands(in line: String, source: String) -> [DocumentedCommand] {
         split(words(of: line), at: ["|", "||", "&&", ";"]).compactMap { words in
             var words = words[...]

@@ -9,7 +9,7 @@ import RivuletCommands
 import Streaming
 import Testing
 
-/// Every command line in README.md, docs and the help texts works as written.
+/// Checks that every command line in README.md, docs and the help texts works as written.
 @Suite(.timeLimit(.minutes(2))) struct DocumentedCommandTests {
     private static let commands = DocumentedCommand.fenced + CommandTree.examples
 
@@ -31,8 +31,8 @@ import Testing
         }
     }
 
-    /// Runs the command against stubs of registry, service and daemon that have no content. Leaves out
-    /// `serve-conversion`, which runs until a signal ends it.
+    /// Runs the command against empty stubs of registry, service and daemon. Leaves out `serve-conversion`, which runs
+    /// until a signal ends it.
     @Test("a documented command line reaches its server", arguments: commands.filter { isRunnable($0) })
     func runs(_ command: DocumentedCommand) async throws {
         try await withTemporaryDirectory { directory in
@@ -47,7 +47,7 @@ import Testing
                         directory: directory)
                 }
             }
-            // Success, not found, or no containerd to reach.
+            // The exit codes mean success, not found, and containerd unreachable.
             #expect([0, 66, 69].contains(run.code), "exit code \(run.code): \(run.errors)")
             #expect(!run.errors.contains("argument definition") && !run.errors.contains("Usage"), "\(run.errors)")
             if run.code == 69 { #expect(run.errors.contains("containerd")) }

@@ -12,11 +12,11 @@ import Streaming
 import TestSupport
 import Testing
 
-/// `rivulet profile` against a real admin server with a store of its own.
+/// Tests of `rivulet profile` against a real admin server with its own database.
 @Suite(.timeLimit(.minutes(1))) struct ProfileCommandTests {
     static let app = Repository(host: "registry.example", name: "team/app")
     static let debian = Repository(host: "docker.io", name: "library/debian")
-    /// The first twelve digits of two chains are the same.
+    /// Three chain IDs. The first two begin with the same twelve digits.
     static let (first, second, third) = (
         String(repeating: "ab", count: 32), "abababababab" + String(repeating: "0", count: 52),
         String(repeating: "3", count: 64)
@@ -34,7 +34,7 @@ import Testing
         ).encoded()
     }
 
-    /// Runs `body` with an admin server: its socket, its records, and a directory.
+    /// Runs `body` with an admin server, and gives it the server's socket and records and a temporary directory.
     static func withServer(
         _ body: @Sendable (_ socket: String, _ records: ProfileRecords, _ directory: String) async throws -> Void
     ) async throws {
@@ -72,7 +72,7 @@ import Testing
         try #require(listens, "nobody listens on \(socket)")
     }
 
-    /// Sends `request` and reads the answer, but only after the server has filled the socket.
+    /// Sends `request`, but reads the response only after the server has filled the socket's buffer.
     static func readSlowly(_ request: String, _ socket: String) async throws -> [UInt8] {
         let descriptor = OwnedDescriptor(taking: Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
         var address = sockaddr_un()
@@ -86,11 +86,11 @@ import Testing
         try #require(isConnected)
         try Array(request.utf8).withUnsafeBytes { try Sys.writeAll(descriptor.raw, $0) }
         var waiting: Int32 = 0
-        // A Unix socket takes some 200 KiB before its writer has to wait.
+        // A unix socket buffers about 200 KiB before its writer has to wait.
         #expect(await eventually { ioctl(descriptor.raw, UInt(FIONREAD), &waiting) == 0 && waiting > 65536 })
         let raw = descriptor.raw
         defer { withExtendedLifetime(descriptor) {} }
-        // Not on the cooperative pool: the server that writes needs it.
+        // This must not block the cooperative pool, because the server needs it to write.
         return try await NIOThreadPool.singleton.runIfActive {
             var (bytes, buffer) = ([UInt8](), [UInt8](repeating: 0, count: 64 << 10))
             while true {
@@ -131,7 +131,7 @@ import Testing
         let entries: [Entry]
     }
 
-    /// A slow client that asks to close the connection receives all of it.
+    /// A slow client that asks to close the connection receives the complete response.
     @Test("sends a large response completely before closing") func sendsLargeResponseCompletelyBeforeClosing()
         async throws
     {

@@ -1,12 +1,12 @@
 import Foundation
 import NIOPosix
 
-/// One run of the `rivulet` executable built with this test.
+/// One finished run of the `rivulet` executable that was built with this test.
 struct RivuletProcess: Sendable {
     let code: Int32
     let output: [UInt8]
     let errors: String
-    /// The time from its start to its end.
+    /// The duration of the run.
     let elapsed: Duration
 
     var text: String { String(decoding: output, as: UTF8.self) }
@@ -15,7 +15,7 @@ struct RivuletProcess: Sendable {
         text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
     }
 
-    /// The executable beside the test's own.
+    /// The path of `rivulet`, beside the test's own executable.
     private static var executable: URL {
         get throws {
             let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
@@ -23,24 +23,24 @@ struct RivuletProcess: Sendable {
         }
     }
 
-    /// Threads for waiting. `AdminServer` answers on `NIOThreadPool.singleton`: a process that waited there for an
-    /// answer could take its last thread.
+    /// The threads that wait for a process. `AdminServer` answers on `NIOThreadPool.singleton`. A wait on that pool
+    /// could occupy the last thread that could answer.
     private static let threads: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 4)
         pool.start()
         return pool
     }()
 
-    /// Runs it to its end on another thread, so that a server in this process can answer it. A test that blocked its
-    /// own thread could block the last one of the cooperative pool.
+    /// Runs the program to its end on another thread, so that a server in this process can answer it.
     ///
-    /// Its input and each of its outputs must fit into a pipe (64 KiB).
+    /// A test that blocked its own thread could block the last thread of the cooperative pool. The input and each of
+    /// the outputs must fit into a pipe (64 KiB).
     ///
     /// - Parameters:
     ///   - arguments: the words after the program's name.
-    ///   - input: its standard input; `nil` for none.
-    ///   - environment: added to this process's.
-    ///   - directory: the working directory; `nil` for this process's.
+    ///   - input: the standard input; `nil` for none.
+    ///   - environment: variables to add to this process's environment.
+    ///   - directory: the working directory; `nil` for this process's own.
     static func run(
         _ arguments: [String], input: [UInt8]? = nil, environment: [String: String] = [:], directory: String? = nil
     ) async throws -> RivuletProcess {

@@ -3,7 +3,7 @@ import HTTPAPI
 import Linux
 import Testing
 
-/// Subcommands that ask the conversion service, against a stub of it.
+/// Tests of the subcommands that send requests to the conversion service, against a stub.
 @Suite(.timeLimit(.minutes(1))) struct ServiceCommandTests {
     private static let image = "registry.example/team/app:1.2"
     private static let operation = """

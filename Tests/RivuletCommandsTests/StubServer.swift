@@ -14,7 +14,7 @@ final class StubServer: Sendable {
 
     /// Runs `body` while a server listens.
     ///
-    /// - Parameter body: gets the server, and its port if `address` has one.
+    /// - Parameter body: receives the server and its port, which is 0 if `address` has none.
     static func with<Result: Sendable>(
         _ address: HTTPListener.Address, answer: @escaping @Sendable (HTTPRequest) -> HTTPAnswer,
         _ body: @Sendable (StubServer, Int) async throws -> Result
@@ -34,7 +34,7 @@ final class StubServer: Sendable {
         }
         defer { run.cancel() }
         guard let port = await ports.first(where: { _ in true }) else {
-            // It ended before it listened: its error says why.
+            // The server ended before it listened, and its error says why.
             try await run.value
             throw CancellationError()
         }

@@ -21,7 +21,7 @@ final class FakeRemoteImages: RemoteImages {
     }
 
     private let state = Guarded(State())
-    /// The directory of the chains' trees: each is an empty directory.
+    /// The directory of the chains' trees. Each tree is an empty directory.
     let directory: String
 
     init(directory: String) {
@@ -30,7 +30,7 @@ final class FakeRemoteImages: RemoteImages {
 
     /// Sets the outcome of every layer that is prepared from now on.
     func answer(_ outcome: RemoteLayerOutcome) { state.withLock { $0.outcome = outcome } }
-    /// Layers asked for from now on wait for ``release()``.
+    /// Makes every layer that is requested from now on wait for ``release()``.
     func hold() { state.withLock { $0.isHeld = true } }
 
     func release() {
@@ -49,7 +49,7 @@ final class FakeRemoteImages: RemoteImages {
     var forgotten: [Digest] { state.withLock { $0.forgotten } }
     var cancelled: Int { state.withLock { $0.cancelled } }
 
-    /// Waits until containerd has asked for `count` layers.
+    /// Waits until containerd has requested `count` layers.
     func untilAsked(_ count: Int) async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             let isThere = state.withLock { state -> Bool in

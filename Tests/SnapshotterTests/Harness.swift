@@ -14,7 +14,7 @@ typealias Client = API.Client<HTTP2ClientTransport.Posix>
 typealias Info = Containerd_Services_Snapshots_V1_Info
 typealias Mount = Containerd_Types_Mount
 
-/// A snapshotter in this process, and a client of it over a real socket.
+/// A snapshotter in this process, and a client that is connected to it over a real socket.
 struct Harness: Sendable {
     let client: Client
     let state: StateDatabase
@@ -78,7 +78,7 @@ struct Harness: Sendable {
         ).info
     }
 
-    /// The frames of a listing.
+    /// Returns the frames of a listing.
     func frames(_ filters: [String] = []) async throws -> [[Info]] {
         try await client.list(.with { $0.filters = filters }) { response in
             var frames: [[Info]] = []
@@ -91,13 +91,13 @@ struct Harness: Sendable {
         try await frames(filters).flatMap { $0 }.map(\.name).sorted()
     }
 
-    /// A committed snapshot with nothing in it.
+    /// Creates an empty committed snapshot.
     func layer(_ name: String, on parent: String = "", _ labels: [String: String] = [:]) async throws {
         _ = try await prepare("prepare " + name, parent)
         try await commit(name, "prepare " + name, labels)
     }
 
-    /// Prepares a layer as containerd's unpacker does. Returns the mounts, or `nil` when it is remote already.
+    /// Prepares a layer as containerd's unpacker does. Returns the mounts; `nil` if the layer is remote.
     func unpack(
         _ layer: Layer, on parent: String = "", namespace: String = "k8s.io/7"
     ) async throws -> [Mount]? {
@@ -108,7 +108,7 @@ struct Harness: Sendable {
         }
     }
 
-    /// Looks the snapshot up, as containerd does when a layer is there already.
+    /// Looks up the snapshot of a layer, as containerd does if the layer exists already.
     func probe(_ layer: Layer, parent: String = "") async throws -> [Info] {
         try await frames([#"labels."containerd.io/snapshot.ref"==\#(layer.chainID),parent=="\#(parent)""#]).flatMap {
             $0
@@ -137,7 +137,7 @@ struct Layer: Sendable {
     func key(_ namespace: String) -> String { "\(namespace)/extract-123456789-aB_- \(chainID)" }
 }
 
-/// Runs `body` against a snapshotter with its state in `root`, which stays.
+/// Runs `body` against a snapshotter with its state in `root`, which is kept.
 func withSnapshotter<Result: Sendable>(
     root: String, limits: SnapshotService.Limits = .init(), remote given: FakeRemoteImages? = nil,
     logger: Logger = .silent, _ body: @escaping @Sendable (Harness) async throws -> Result
@@ -172,7 +172,7 @@ func withSnapshotter<Result: Sendable>(
     return try outcome.get()
 }
 
-/// As above, with everything in a directory that is gone afterwards.
+/// Runs `body` against a snapshotter with its state in a temporary directory.
 func withSnapshotter<Result: Sendable>(
     limits: SnapshotService.Limits = .init(), logger: Logger = .silent,
     _ body: @escaping @Sendable (Harness) async throws -> Result
@@ -182,7 +182,7 @@ func withSnapshotter<Result: Sendable>(
     }
 }
 
-/// The status with which `body` fails; `nil` when it does not.
+/// Returns the status with which `body` fails; `nil` if it succeeds.
 func failure(_ body: () async throws -> Void) async -> RPCError? {
     do {
         try await body()

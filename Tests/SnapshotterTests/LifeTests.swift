@@ -6,7 +6,7 @@ import NodeDatabase
 import Snapshotter
 import Testing
 
-/// Removing, cleaning up, counting, and what is left after a crash.
+/// Tests of removal, cleanup, usage, and recovery after a crash.
 struct LifeTests {
     @Test func removingIsQuickAndCleaningDeletes() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
@@ -23,7 +23,7 @@ struct LifeTests {
             try await snapshotter.remove("base")
             try await snapshotter.cleanup()
             #expect(try Sys.list(snapshotter.root + "/snapshots").isEmpty)
-            // With nothing to do, and many at once.
+            // Many concurrent cleanups with nothing to do must succeed.
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<10 { group.addTask { try await snapshotter.cleanup() } }
                 try await group.waitForAll()
@@ -42,7 +42,7 @@ struct LifeTests {
             #expect(Set(try snapshotter.records.chains()) == [bottom.chainID, top.chainID, other.chainID])
             try await snapshotter.remove(top.chainID.description)
             try await snapshotter.cleanup()
-            // The other one, on another parent, still holds it.
+            // The chain's other snapshot, on another parent, still uses it.
             #expect(snapshotter.remote.forgotten.isEmpty)
             try await snapshotter.remove(top.chainID.description + "-2")
             try await snapshotter.remove(bottom.chainID.description)
@@ -64,7 +64,7 @@ struct LifeTests {
         }
     }
 
-    /// Containerd's garbage collector: everything listed that it does not know, children first.
+    /// Removes everything that is listed, children first, as containerd's garbage collector does.
     @Test func aGarbageCollectionEmptiesTheStore() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             try await snapshotter.remoteChain([Layer("a"), Layer("b"), Layer("c")])
@@ -97,7 +97,7 @@ struct LifeTests {
             #expect(active.size >= 100_000 && active.size < 150_000)
             try await snapshotter.commit("base", "base key")
             #expect(try await snapshotter.usage("base") == active)
-            // It is final now.
+            // The recorded usage is final.
             try Sys.writeFile(base + "/late", [1])
             #expect(try await snapshotter.usage("base") == active)
             _ = try await snapshotter.prepare("top", "base")
@@ -122,7 +122,7 @@ struct LifeTests {
                 let found = try await snapshotter.frames()
                 #expect(found == frames)
                 #expect(try await snapshotter.mounts("container") == mounts)
-                // Without asking anybody.
+                // The remote images are not asked.
                 #expect(try await snapshotter.unpack(layer, namespace: "default/9") == nil)
                 #expect(snapshotter.remote.requests.isEmpty)
                 #expect(snapshotter.state.recovery == nil)
@@ -150,11 +150,11 @@ struct LifeTests {
     @Test func aDirectoryWithoutARecordIsDeleted() async throws {
         try await withTemporaryDirectory { root in
             try await withSnapshotter(root: root) { _ = try await $0.prepare("key") }
-            // As if the process had died between making the directory and committing the record.
+            // Leave the state of a process that died between creating the directory and committing the record.
             try Sys.makeDirectories(root + "/state/snapshots/2/fs/something")
             try Sys.makeDirectories(root + "/state/snapshots/77/fs")
             try await withSnapshotter(root: root) { (snapshotter: Harness) async throws in
-                // The number 2 is given out next, whether or not the old one is deleted by then.
+                // The number 2 is assigned next, even if the old directory has not been deleted by then.
                 let upper = try #require(try await snapshotter.prepare("second").first).source
                 #expect(upper.hasSuffix("/snapshots/2/fs"))
                 #expect(try !Sys.exists(upper + "/something"))
@@ -174,12 +174,12 @@ struct LifeTests {
             }
             for name in ["1", "2"] { try removeTree(root + "/state/snapshots/" + name) }
             try await withSnapshotter(root: root) { (snapshotter: Harness) async throws in
-                // An answer means that the recovery is over.
+                // The first answer shows that the recovery is complete.
                 #expect(try await snapshotter.names() == ["base", "key"])
                 let names = try Sys.list(snapshotter.root + "/snapshots").map(\.text)
                 #expect(names == ["2"])
                 #expect(try Sys.exists(snapshotter.root + "/snapshots/2/work"))
-                // Nothing new may stand on what is lost.
+                // No new snapshot may be created on top of the lost one.
                 #expect(await failure { _ = try await snapshotter.prepare("new", "base") } != nil)
                 #expect(try await snapshotter.names() == ["base", "key"])
             }
@@ -201,7 +201,7 @@ struct LifeTests {
             switch damage {
             case .text: bytes = Array("this is no database, but somebody's notes\n".utf8)
             case .truncated: bytes.removeLast(bytes.count / 2)
-            // From the second page on: the header is good.
+            // Only pages after the first one are changed, so the header is good.
             case .bytes: for index in 4096..<bytes.count where index % 7 == 0 { bytes[index] ^= 0x55 }
             // The application ID of another program, big-endian at offset 68 of the header (SQLite's file format, 1.3).
             case .foreign: bytes.replaceSubrange(68..<72, with: [0x47, 0x50, 0x4B, 0x47])
@@ -212,7 +212,7 @@ struct LifeTests {
                 let recovery = try #require(snapshotter.state.recovery)
                 #expect(recovery.quarantined.count >= 2)
                 for place in recovery.quarantined { #expect(try Sys.exists(place)) }
-                // The containers that run now keep their directories.
+                // Running containers keep their directories.
                 let kept = try #require(recovery.quarantined.first { $0.contains("/snapshots.broken") })
                 #expect(try Sys.list(kept).count == 200)
                 #expect(try await snapshotter.names().isEmpty)

@@ -2,7 +2,7 @@ import ContainerdAPI
 import GRPCCore
 import Testing
 
-/// Listing: frames, filters, and what goes on meanwhile.
+/// Tests of listings: frames, filters, and concurrent changes.
 struct ListTests {
     @Test(arguments: [0, 1, 99, 100, 101, 250])
     func comesInFramesOfAHundred(_ count: Int) async throws {
@@ -24,7 +24,7 @@ struct ListTests {
                         #expect(try await snapshotter.stat(info.name) == info)
                         names.append(info.name)
                     }
-                    // Changes behind and before the place where the listing is.
+                    // Change snapshots before and after the current place of the listing.
                     try await snapshotter.remove(names[0] == "key 0" && names.count <= 100 ? "key 0" : "key 1")
                     _ = try await snapshotter.view("new \(names.count)")
                     if names.count >= 200 { break }
@@ -50,7 +50,7 @@ struct ListTests {
         }
     }
 
-    /// A filter and what it finds; `nil` when it is refused.
+    /// The filters of a call and the names that they find; `nil` if the call is refused.
     struct Case: Sendable, CustomTestStringConvertible {
         var filters: [String]
         var names: [String]?
@@ -100,7 +100,7 @@ struct ListTests {
         Case("name~=/^(a|b)/", finds: ["a1", "base"]),
         Case("name~=|[[:digit:]]$|", finds: ["a1", "v1", "v2"]),
         Case("labels.l~=\"^[12]$\"", finds: ["a1", "base"]),
-        // Does not compile, so matches nothing.
+        // The next three expressions do not compile, so they match nothing.
         Case("name~=\"(\"", finds: []),
         Case("name~=\"a**\"", finds: []),
         Case("name~=\"[z-a]\"", finds: []),
@@ -158,7 +158,7 @@ struct ListTests {
     @Test func regularExpressions() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             for (index, test) in Self.expressions.enumerated() {
-                // A label cannot hold an empty text, the parent can.
+                // A label cannot have an empty value, but the parent can.
                 let field = test.text.isEmpty ? "parent" : "labels.text"
                 _ = try await snapshotter.prepare("key\(index)", "", ["text": test.text])
                 let filter = "name==key\(index),\(field)~=\"\(test.pattern.replacing("\\", with: "\\\\"))\""
@@ -168,7 +168,7 @@ struct ListTests {
         }
     }
 
-    /// Expressions that take a backtracking engine years.
+    /// Expressions that would take a backtracking engine years.
     @Test(arguments: [
         "^(a+)+$", "^(a|aa)+$", "^(a*)*$", "(.*)(.*)(.*)(.*)(.*)$b", "(a?){300}a{300}$", "((((.*)+)+)+)+x",
     ])
@@ -177,7 +177,7 @@ struct ListTests {
             for number in 0..<10 {
                 _ = try await snapshotter.prepare("\(number)", "", ["text": String(repeating: "a", count: 4000) + "b"])
             }
-            // An answer or a refusal; the time it takes is bounded by the steps that are counted.
+            // The call succeeds or is refused. The step limit bounds its time.
             let error = await failure { _ = try await snapshotter.names(["labels.text~=\"\(pattern)\""]) }
             #expect(error == nil || error?.code == .invalidArgument)
             #expect(try await snapshotter.names(["name==3"]) == ["3"])

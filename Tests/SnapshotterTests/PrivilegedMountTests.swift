@@ -6,10 +6,10 @@ import Linux
 import SystemPackage
 import Testing
 
-/// Mounts what the snapshotter says, as containerd would. Needs root, and a state directory that is not on an overlay.
+/// Mounts the snapshotter's mounts as containerd would. Needs root, and a state directory that is not on an overlay.
 @Suite(.serialized)
 struct PrivilegedMountTests {
-    /// Mounts as containerd does: it cuts the common parent off the names of the lower directories and mounts from
+    /// Mounts as containerd does: removes the common parent from the names of the lower directories, and mounts from
     /// there.
     private static func mount(_ mounts: [Mount], at target: String) throws {
         for mount in mounts {
@@ -21,7 +21,7 @@ struct PrivilegedMountTests {
                 continue
             }
             let (directory, options) = compacted(mount)
-            // The whole process's directory: no test relies on it.
+            // This changes the working directory of the whole process, but no test relies on it.
             let before = try Sys.open(".", [.readOnly, .directory])
             guard chdir(directory) == 0 else { throw Errno(rawValue: errno) }
             let outcome = Result { try Sys.mount("overlay", on: target, type: "overlay", options: options) }
@@ -37,7 +37,7 @@ struct PrivilegedMountTests {
         try outcome.get()
     }
 
-    /// The common directory of the lower ones, and the options as they are said from there.
+    /// Returns the common parent of the lower directories, and the options relative to it.
     private static func compacted(_ mount: Mount) -> (directory: String, options: String) {
         let prefix = "lowerdir="
         var options = mount.options.filter { !$0.hasPrefix(prefix) }
@@ -82,7 +82,7 @@ struct PrivilegedMountTests {
                         #expect(try Sys.exists(target + "/renamed") == (key == "view"))
                     }
                 }
-                // The same mounts again, as after a restart of the container.
+                // Mount twice, as after a restart of the container.
                 let container = try await snapshotter.prepare("container", "layer 2")
                 for number in 0..<2 {
                     try Self.withMount(container, at: target) {
@@ -94,7 +94,7 @@ struct PrivilegedMountTests {
         }
     }
 
-    /// As many layers as the kernel's overlay takes, with numbers of a node that has been up for years.
+    /// Uses as many layers as the kernel's overlay supports, with the numbers of a node that has run for years.
     @Test(arguments: [128, 500])
     func deepStacksFitIntoOnePageOfOptions(_ depth: Int) async throws {
         try await withTemporaryDirectory(in: "/var/tmp") { root in
@@ -115,7 +115,7 @@ struct PrivilegedMountTests {
                 }
                 let mount = try #require(try await snapshotter.prepare("container", parent).first)
                 #expect(mount.options.last?.split(separator: ":").count == depth)
-                // Room for an SELinux context.
+                // Leave room for an SELinux context.
                 #expect(Self.compacted(mount).options.utf8.count < 4096 - 256)
                 try Self.withMount([mount], at: target) {
                     let names = try Sys.list(target)

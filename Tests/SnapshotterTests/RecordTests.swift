@@ -9,7 +9,7 @@ import Testing
 
 /// containerd's contract for each call on ordinary snapshots.
 struct RecordTests {
-    /// One wrong call, and the status that it must have.
+    /// An invalid call, and the status that it must fail with.
     struct Refusal: Sendable, CustomTestStringConvertible {
         var testDescription: String
         var code: RPCError.Code
@@ -17,8 +17,8 @@ struct RecordTests {
         var call: @Sendable (Harness) async throws -> Void
     }
 
-    /// There are `base` (committed), `top` on it (committed), `active` on `base`, `view` on `base`, and `alone`
-    /// (active).
+    /// The invalid calls. `base` and `top` on `base` are committed, `active` and `view` are on `base`, and `alone` is
+    /// active.
     static let refusals: [Refusal] = [
         Refusal(testDescription: "prepare an active key", code: .alreadyExists) { _ = try await $0.prepare("active") },
         Refusal(testDescription: "prepare a view's key", code: .alreadyExists) { _ = try await $0.prepare("view") },
@@ -200,7 +200,7 @@ struct RecordTests {
 
     @Test func unknownFieldsAreTolerated() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
-            // Field 200, a string: something that a newer containerd might send.
+            // Field 200, a string, stands for a field that a newer containerd might send.
             let unknown: [UInt8] = [0xC2, 0x0C, 0x03, 0x61, 0x62, 0x63]
             var bytes =
                 try Containerd_Services_Snapshots_V1_PrepareSnapshotRequest.with { $0.key = "key" }

@@ -8,12 +8,12 @@ import Snapshotter
 import TestSupport
 import Testing
 
-/// The handshake by which containerd learns that it need not download a layer, and the way back to downloading.
+/// Tests of the handshake that tells containerd not to download a layer, and of the fallback to a download.
 struct RemoteTests {
     let bottom = Layer("bottom")
     let top = Layer("top")
 
-    /// An unpacked image is here already; a container or a sandbox may need a remote one next.
+    /// Only a container or a sandbox announces an image. After unpacking, the image is local already.
     @Test func anImageIsExpectedOfContainersOnly() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             #expect(try await snapshotter.unpack(bottom) == nil)
@@ -35,7 +35,7 @@ struct RemoteTests {
             #expect(info.parent.isEmpty)
             #expect(info.labels["containerd.io/snapshot.ref"] == bottom.chainID.description)
             #expect(try await snapshotter.stat(info.name) == info)
-            // The extraction key is free, nothing is half made.
+            // The extraction key is free, and nothing incomplete is left.
             #expect(await failure { _ = try await snapshotter.stat(bottom.key("k8s.io/7")) }?.code == .notFound)
 
             #expect(try await snapshotter.unpack(top, on: info.name) == nil)
@@ -98,7 +98,7 @@ struct RemoteTests {
         }
     }
 
-    /// Everything that may be wrong with a layer ends in an ordinary snapshot with a writable mount.
+    /// Every fault of a layer leads to an ordinary snapshot with a writable mount.
     @Test(arguments: FallbackReason.Code.allCases)
     func declinedLayersAreDownloaded(_ code: FallbackReason.Code) async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
@@ -108,7 +108,7 @@ struct RemoteTests {
             let key = bottom.key("k8s.io/7")
             #expect(try await snapshotter.names() == [key])
             try await snapshotter.commit("k8s.io/8/\(bottom.chainID)", key, bottom.labels)
-            // The next layer cannot be remote either, and says so without asking.
+            // The next layer cannot be remote either. The snapshotter declines it without asking the remote images.
             let next = try await snapshotter.unpack(top, on: "k8s.io/8/\(bottom.chainID)")
             #expect(next?.last?.type == "overlay")
             #expect(next?.last?.options.contains { $0.hasPrefix("upperdir=") } == true)
@@ -155,13 +155,13 @@ struct RemoteTests {
         }
     }
 
-    /// A pod's annotations reach the labels of its sandbox's snapshot: they must not plant a layer.
+    /// A pod's annotations reach the labels of its sandbox's snapshot, so they must not be able to record a layer.
     @Test(arguments: ["k8s.io/7/0f3c", "default/1/container", "k8s.io/7/extract-1 sha256:00"])
     func onlyTheUnpackersKeysAreTakenForLayers(_ key: String) async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             #expect(try await !snapshotter.prepare(key, "", bottom.labels).isEmpty)
             #expect(snapshotter.remote.requests.isEmpty)
-            // And a layer that is there does not make it fail either.
+            // The call must not fail either if the layer exists.
             #expect(try await snapshotter.unpack(bottom) == nil)
             #expect(try await !snapshotter.prepare(key + "b", "", bottom.labels).isEmpty)
         }
@@ -181,7 +181,7 @@ struct RemoteTests {
             #expect(try await snapshotter.unpack(bottom, namespace: "k8s.io/7") == nil)
             #expect(snapshotter.remote.requests.first?.namespace == "k8s.io")
             #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
-            // Without any of the labels that say where the layer is, too.
+            // This also works without the labels that name the image and the layer.
             var bare = bottom
             bare.labels = ["containerd.io/snapshot.ref": bottom.chainID.description]
             #expect(try await snapshotter.unpack(bare, namespace: "third/1") == nil)
@@ -251,12 +251,12 @@ struct RemoteTests {
             snapshotter.remote.hold()
             async let first = snapshotter.unpack(bottom)
             await snapshotter.remote.untilAsked(1)
-            // One timer of the request, one of the wait, one that gives the work up.
+            // Three timers run: one for the request, one for the wait, and one that abandons the work.
             await snapshotter.clock.untilSleeping(for: .seconds(30))
             snapshotter.clock.advance(by: .seconds(30))
             #expect(try await first?.last?.options.contains("rw") == true)
             #expect(log.all.contains { $0.contains("reason=timeout") })
-            // The same layer again joins the work that still goes on.
+            // Another request for the same layer joins the work that is still running.
             async let second = snapshotter.unpack(bottom, namespace: "default/9")
             await snapshotter.clock.untilSleeping(for: .seconds(30))
             snapshotter.remote.release()
@@ -271,7 +271,7 @@ struct RemoteTests {
             async let first = snapshotter.unpack(bottom)
             await snapshotter.clock.untilSleeping(for: .seconds(120))
             await snapshotter.clock.untilSleeping(for: .seconds(30))
-            // The request stops waiting first, then the work is given up.
+            // First the request stops waiting, then the work is abandoned.
             snapshotter.clock.advance(by: .seconds(30))
             #expect(try await first != nil)
             snapshotter.clock.advance(by: .seconds(90))
@@ -298,7 +298,7 @@ struct RemoteTests {
             #expect(try await second == nil)
             #expect(snapshotter.remote.requests.count == 1)
             #expect(snapshotter.remote.cancelled == 0)
-            // Nothing was made for the one that went away.
+            // Nothing was created for the client that disconnected.
             #expect(try await snapshotter.names() == [bottom.chainID.description])
         }
     }
@@ -357,7 +357,7 @@ struct RemoteTests {
 }
 
 extension Harness {
-    /// Makes `layers` remote, each on the one before.
+    /// Records `layers` as remote, each on top of the one before.
     func remoteChain(_ layers: [Layer]) async throws {
         var parent = ""
         for layer in layers {

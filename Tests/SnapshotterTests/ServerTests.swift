@@ -11,7 +11,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-/// The socket: who may bind it, who may connect, and what a stop does.
+/// Tests of the socket: binding, access, and shutdown.
 struct ServerTests {
     private static func service(_ root: String) throws -> SnapshotService {
         try SnapshotService(
@@ -125,7 +125,7 @@ struct ServerTests {
             }
             serving.cancel()
             try await serving.value
-            // It is systemd's, not ours.
+            // The socket belongs to systemd, not to the server.
             #expect(try Sys.exists(path))
         }
     }
@@ -160,11 +160,11 @@ struct ServerTests {
 
     @Test func messagesOfSixteenMebibytesAreTaken() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
-            // Larger than gRPC's own bound of 4 MiB; refused for what it says, not for its size.
+            // This exceeds gRPC's own limit of 4 MiB. The call is refused for its content, not for its size.
             let filter = String(repeating: "x", count: 8 << 20)
             #expect(await failure { _ = try await snapshotter.names([filter]) }?.code == .invalidArgument)
             let larger = String(repeating: "x", count: 17 << 20)
-            // With whatever status gRPC gives it, and without harm to the connection's other calls.
+            // gRPC may choose any status, but the connection's other calls must not be affected.
             #expect(await failure { _ = try await snapshotter.names([larger]) } != nil)
             #expect(try await snapshotter.names().isEmpty)
         }

@@ -72,7 +72,7 @@ import Testing
             bench.engine.fill([layer])
             await gate.waitUntilHeld(1)
             gate.open()
-            // The reader comes before or after the refusal: it is served in both cases.
+            // The reader may come before or after the refusal; the engine serves it in both cases.
             #expect(await bench.engine.fetch(layer, 1..<2) == .available)
             #expect(try layer.bytes(ofChunk: 1) == fixture.files[1].bytes)
             #expect(await bench.engine.fetch(layer, 0..<1) == .available)
@@ -152,7 +152,7 @@ import Testing
                 }
                 for try await outcome in group where outcome != .available { failures += 1 }
             }
-            // Whatever failed did so with a reason, and can be had now.
+            // Every chunk that failed did so with a reason, and can be fetched now.
             for (fixture, content) in layers {
                 for chunk in 0..<60 {
                     var outcome = await engine.fetch(content, chunk..<chunk + 1)

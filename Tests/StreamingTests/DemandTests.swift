@@ -52,7 +52,7 @@ import Testing
             let (bytes, range) = part(from: layer.chunks.extent(2).blob.offset - 100)
             bench.engine.publish(bytes, at: range, of: layer)
             #expect(
-                (0..<4).map(layer.isPresent) == [false, false, true, true], "not the one of which a part is missing")
+                (0..<4).map(layer.isPresent) == [false, false, true, true], "not the extent that lacks a part")
             #expect(await bench.engine.fetch(layer, 2..<4) == .available)
             #expect(bench.registry.requests(.blob).isEmpty)
 
@@ -86,7 +86,7 @@ import Testing
         try await withBench { bench in
             let fixture = LayerFixture(sizes: Array(repeating: 3_000, count: 60), seed: 30)
             let layer = try bench.attach(fixture)
-            // So that it is known how long an answer takes, and that two in forty may be made twice.
+            // The engine learns how long an answer takes. After forty requests, it may send two a second time.
             for chunk in 0..<40 { #expect(await bench.engine.fetch(layer, chunk..<chunk + 1) == .available) }
             let before = bench.registry.requests(.blob).count
             bench.registry.inject(.stallHead)

@@ -4,12 +4,12 @@ import Planner
 import Streaming
 import Testing
 
-/// The ranking of start hints: which source yields to which, in both orders.
+/// Tests of the ranking of start hints: which source yields to which, in both orders.
 @Suite struct HintRankingTests {
     private static let layer = LayerID(value: 1)
     private static let now = MonotonicTime(nanoseconds: 1_000_000_000_000)
 
-    /// The later sources that an earlier one makes superfluous, while a pack's contents are still unknown.
+    /// Returns the sources whose later hints `first` makes superfluous, while a pack's contents are still unknown.
     private static func dropped(by first: HintSource) -> Set<HintSource> {
         switch first {
         case .landmark: []
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    /// The state after a hint of `source` was taken, as the engine keeps it: packs on their way, and the known start.
+    /// Returns the engine's state after it took a hint of `source`: the packs that are arriving, and the known start.
     private static func taken(_ source: HintSource) -> (deliveries: PackDeliveries, known: HintSource?) {
         var deliveries = PackDeliveries()
         switch source {
@@ -47,7 +47,8 @@ import Testing
         #expect(deliveries.admits(second, on: LayerID(value: 2), known: nil), "other layers are not concerned")
     }
 
-    /// A recorded pack covers the start when its contents are known, too; a predicted one only its chunks.
+    /// Lets a recorded pack cover the whole start even after its contents are known, but a predicted one only its
+    /// chunks.
     @Test(arguments: [HintSource.recordedPack, .predictedPack])
     func coversTheStartWithRecordedPacksOnly(source: HintSource) {
         var deliveries = PackDeliveries()
@@ -60,7 +61,7 @@ import Testing
         #expect(deliveries.brings(Self.layer, chunks: 3..<5, to: .prediction) { $0 == 4 } == true, "chunk 4 is present")
     }
 
-    /// Otherwise an abandoned pack would lose chunks that a better hint left to it.
+    /// Raises the pack's source, since otherwise an abandoned pack would lose chunks that a better hint left to it.
     @Test func raisesAPackToTheBestHintThatReliesOnIt() {
         var deliveries = PackDeliveries()
         let id = deliveries.begin([Self.layer], source: .predictedPack, now: Self.now)

@@ -11,12 +11,12 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// What a start without a profile will read is fetched before it is asked for.
+/// Tests that the files a start without a profile will read are fetched before the start demands them.
 @Suite(.timeLimit(.minutes(1))) struct PredictionTests {
     typealias Layer = LayerFixture
 
-    /// `import os.path`, `from . import core`, `from .lib import helper as h`, and a function that imports `hidden`, compiled by
-    /// Python 3.11.
+    /// `import os.path`, `from . import core`, `from .lib import helper as h`, and a function that imports `hidden`,
+    /// compiled by Python 3.11.
     static let compiled =
         "a70d0d0a0100000070661fd91306da0de30000000000000000000000000200000000000000f32c0000009700640064016c005a01640264036c02"
         + "6d035a030100640264046c046d055a060100640584005a07640153002906e9000000004ee9010000002901da04636f72652901da0668656c7065"
@@ -36,7 +36,7 @@ import Testing
         return bytes
     }
 
-    /// An ELF file of one segment for code and data, linked with `needed`.
+    /// Returns an ELF file with one segment for code and data, linked with `needed`.
     static func elf(needed: [String], runPath: String = "", interpreter: String = "") -> [UInt8] {
         var strings: [UInt8] = [0]
         func string(_ text: String) -> UInt64 {
@@ -72,7 +72,7 @@ import Testing
         return file + Array(interpreter.utf8) + [0]
     }
 
-    /// An image that has been mounted and is followed.
+    /// An image that is mounted and whose start the predictor follows.
     struct Followed {
         let bench: Bench
         let chain: Digest
@@ -116,7 +116,7 @@ import Testing
             return layer.missing(in: layer.chunks.chunks(overlapping: content.range)) == nil
         }
 
-        /// Begins to read `path`, without waiting for what is missing.
+        /// Begins to read `path`, without waiting for missing chunks.
         func read(_ path: String) throws {
             let node = try #require(NodeID(slot: 1, nid: try inode(path)))
             var buffer = [UInt8](repeating: 0, count: 4096)
@@ -124,7 +124,7 @@ import Testing
             if case .missing(let miss) = result { _ = fileSystem.demand(miss) { _ in } }
         }
 
-        /// Waits until `path` is present, without reading it.
+        /// Waits until `path` is present, without reading it, and returns whether it is.
         func comes(_ path: String) async throws -> Bool {
             try await eventually { try isPresent(path) }
         }
@@ -183,7 +183,7 @@ import Testing
                     ),
                     ("\(packages)/package/inner.py", Array("# named by an extension\n".utf8)),
                     ("\(packages)/other.py", Array("# other\n".utf8)),
-                    // Most packages begin with an empty file, of which there is something compiled.
+                    // Most packages begin with an empty source file, whose compiled file is not empty.
                     ("\(packages)/empty/__init__.py", []),
                     ("\(packages)/empty/__pycache__/__init__.cpython-311.pyc", module + [2]),
                     ("\(packages)/empty/deep/__init__.py", []),
@@ -208,7 +208,7 @@ import Testing
         }
     }
 
-    /// A startup pack has the files in the order in which they are read.
+    /// Lists the files in the order in which a start reads them, as a startup pack needs it.
     @Test func filesAreInTheOrderOfTheirUse() async throws {
         try await withBench { bench in
             func source(_ text: String) -> [UInt8] { Array("\(text)\n".utf8) }
@@ -295,7 +295,7 @@ import Testing
                         "{\"exports\": {\"import\": \"./m.mjs\", \"require\": \"./c.cjs\"}}"),
                     text("\(packages)/esm/m.mjs", "export * from './further.mjs'"),
                     text("\(packages)/esm/further.mjs", "export default 1"), text("\(packages)/esm/c.cjs", "// other"),
-                    // They say that each is the other.
+                    // The two packages name each other as their entry points.
                     text("usr/share/nodejs/common/package.json", "{\"main\": \"../loop\"}"),
                     text("usr/share/nodejs/loop/package.json", "{\"main\": \"../common\"}"),
                     text("usr/share/nodejs/common/index.js", "require('damaged')"),
@@ -318,7 +318,8 @@ import Testing
         }
     }
 
-    /// `from importlib import x` and `from import x`: the word `import` stands where a package's name starts.
+    /// Survives `from importlib import x` and `from import x`, where the word `import` stands at the start of a
+    /// package's name.
     @Test("survives Python statements whose package starts with import")
     func survivesPythonStatementsWithoutAPackage() async throws {
         let statements = [
@@ -342,7 +343,7 @@ import Testing
         }
     }
 
-    /// Decoded with a thread's stack, 480 objects inside each other were an overflow.
+    /// Survives 480 nested objects, which overflowed the stack of a thread when they were decoded recursively.
     @Test("survives deeply nested package descriptions", arguments: [60, 480, 200_000])
     func survivesNestedPackageDescriptions(depth: Int) async throws {
         try await withBench { bench in
@@ -364,7 +365,8 @@ import Testing
         }
     }
 
-    /// 100,000 directories and as many names: looked up each in each they would take hours.
+    /// Bounds the work for 100,000 directories and as many names. Looking up each name in each directory would take
+    /// hours.
     @Test("bounds the work for search paths and names")
     func boundsWork() async throws {
         try await withBench { bench in
@@ -389,7 +391,7 @@ import Testing
         }
     }
 
-    /// Where its directory is.
+    /// Fetches the end of a jar first, where the jar's directory is.
     @Test func theEndOfALargeJarComesFirst() async throws {
         try await withBench { bench in
             let jar = Samples.noise(bytes: 9 << 20, seed: 7)
@@ -404,7 +406,7 @@ import Testing
         }
     }
 
-    /// Each of them has to come before it tells of the next one.
+    /// Fetches the modules of a small package together, because each would have to arrive before it names the next one.
     @Test func smallPackagesComeWithTheFirstOfTheirModules() async throws {
         try await withBench { bench in
             let library = "usr/lib/python3.11"
@@ -435,7 +437,7 @@ import Testing
         }
     }
 
-    /// Before the chain is mounted, or anything else of the image is known.
+    /// Fetches what one layer tells of a start before the chain is mounted, or anything else of the image is known.
     @Test func whatOneLayerTellsOfAStartComesAtOnce() async throws {
         try await withBench { bench in
             let image = try Followed(
@@ -454,7 +456,7 @@ import Testing
         }
     }
 
-    /// The files of one directory, each third; then one file of directories that lie side by side.
+    /// Predicts every third file of a directory, and then the same file of neighboring directories.
     @Test func filesReadInTheOrderOfTheirNamesComeBeforeTheyAreRead() async throws {
         try await withBench { bench in
             func file(_ path: String, _ seed: UInt64) -> (String, [UInt8]) {
@@ -471,7 +473,7 @@ import Testing
             #expect(try await image.comes("srv/data/112.bin"), "two ahead after two steps")
             try image.read("srv/data/109.bin")
             #expect(try await image.comes("srv/data/121.bin"), "four ahead after three")
-            // Not heard of: it has come with another.
+            // The predictor does not hear of this read, because the file has arrived with another.
             try image.read("srv/data/115.bin")
             #expect(try await image.comes("srv/data/139.bin"), "eight ahead after four")
             #expect(try !image.isPresent("srv/data/110.bin"), "not what is between")
@@ -482,7 +484,8 @@ import Testing
             #expect(try !image.isPresent("opt/plug-15/other"))
             #expect(try !image.isPresent("opt/plug-17/etc/plugin.json"))
             for number in [11, 12, 13, 14] { try image.read("opt/code/m\(number).py") }
-            // Touches are followed in order: when this one has been, those of the code have.
+            // The predictor follows touches in order. So when it has followed this one, it has followed those of the
+            // code.
             try image.read("opt/plug-15/etc/plugin.json")
             #expect(try await image.comes("opt/plug-17/etc/plugin.json"))
             #expect(try !image.isPresent("opt/code/m16.py"), "names of code are met in a row by chance")
@@ -533,7 +536,7 @@ import Testing
             for path in ["lib/server/libjvm.so", "lib/server/classes.jsa", "lib/libjli.so"] {
                 #expect(try await image.comes("\(home)/\(path)"), "\(path)")
             }
-            // What the launcher's library is linked with, too.
+            // The libraries that the launcher's library is linked with arrive, too.
             #expect(try await image.comes("usr/lib/libz.so.1"))
         }
     }
@@ -573,7 +576,8 @@ import Testing
             }
             let image = try Followed(bench, files)
             image.predictor.configure(.chain(image.chain), ContainerStart(arguments: arguments))
-            // All that a start may name at once is looked at; what is damaged leads nowhere and harms nothing.
+            // The predictor reads every file that a start may name at once. A damaged file leads nowhere and does no
+            // harm.
             #expect(try await image.comes("srv/62"), "seed \(seed)")
         }
     }

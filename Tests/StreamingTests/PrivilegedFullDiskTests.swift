@@ -10,7 +10,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Needs root: mounts a file system that is too small.
+/// Tests that need root, because they mount a file system that is too small.
 @Suite(.timeLimit(.minutes(1))) struct PrivilegedFullDiskTests {
     @Test func failsWithAReasonOnAFullDisk() async throws {
         let logger = Logger.silent

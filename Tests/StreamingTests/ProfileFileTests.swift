@@ -3,7 +3,7 @@ import Registry
 import Streaming
 import Testing
 
-/// Profile files: the round trip, and hostile input.
+/// Tests of profile files: the round trip, and hostile input.
 @Suite struct ProfileFileTests {
     static let repository = Repository(host: "registry.example:5000", name: "group/app")
     static let chain = Digest.of(Array("chain".utf8))
@@ -95,7 +95,7 @@ import Testing
             try ProfileFile(bytes: file.encoded()).profile.entries == [Self.entry("first"), Self.entry("last")])
     }
 
-    /// The largest profile that can be recorded still makes a readable file.
+    /// Writes a readable file even for the largest profile that can be recorded.
     @Test func writesOnlyFilesThatItCanRead() throws {
         let name = String(repeating: String(repeating: "\u{1}", count: 250) + "/", count: 8) + "f"
         for path in ["a", name] {
@@ -110,7 +110,7 @@ import Testing
     }
 }
 
-/// The merging of profiles with further starts.
+/// Tests of merging profiles with further starts.
 @Suite struct ProfileMergeTests {
     static func names(_ profile: Profile) -> [String] {
         profile.entries.map { String(decoding: $0.path, as: UTF8.self) }
@@ -147,7 +147,7 @@ import Testing
         #expect(Self.names(known.merged(with: Self.profile("new", "too"))).prefix(2) == ["new", "too"])
     }
 
-    /// Foreign files may hold any count.
+    /// Accepts any count of a file, since files from elsewhere may hold any.
     @Test func acceptsAnyTolerance() {
         let known = Profile(entries: [ProfileFileTests.entry("a", unread: .max)])
         #expect(Self.names(known.merged(with: Self.profile("b"))) == ["b"])

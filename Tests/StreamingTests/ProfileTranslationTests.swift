@@ -7,7 +7,7 @@ import Linux
 import Streaming
 import Testing
 
-/// First touches become a profile, which translates to the same chain and to the image's next one.
+/// Tests that first touches become a profile, and that it translates to the same chain and to the image's next one.
 @Suite struct ProfileTranslationTests {
     typealias Layer = LayerFixture
 
@@ -32,7 +32,7 @@ import Testing
         Profile.Entry(path: Array(path.utf8), range: range(chunks), milliseconds: 0)
     }
 
-    /// Reads `count` bytes as a server does, and returns the number of misses.
+    /// Reads `count` bytes as a FUSE server does, and returns the number of misses.
     @discardableResult
     static func read(_ fixture: StoreFixture, _ node: NodeID, _ offset: UInt64, _ count: Int) throws -> Int {
         var miss: Miss?
@@ -61,7 +61,7 @@ import Testing
             let log = try #require(fixture.fileSystem.touches(ofChain: mounted.id))
             #expect(log.lastTouch == nil)
             let (a, b) = (try fixture.status("a").id, try fixture.status("b").id)
-            // A hit counts as a miss does.
+            // A hit counts as a touch, just like a miss.
             try fixture.source.publish(mounted.layers[0], 5..<6)
             #expect(try Self.read(fixture, b, Self.chunk + 7, 10) == 0)
             #expect(try Self.read(fixture, a, Self.chunk - 1, 2) == 1)
@@ -116,7 +116,8 @@ import Testing
         }
     }
 
-    /// The next tag of an image has its files in other layers; some have grown, shrunk or gone.
+    /// Translates a profile to the next tag of an image. Its files are in other layers, and some have grown, shrunk or
+    /// vanished.
     @Test func translatesToAnotherImageByPath() throws {
         try withTemporaryDirectory { directory in
             let fixture = try StoreFixture(root: directory)

@@ -10,7 +10,8 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// Every read against every state of the store: the right bytes, no fetch of present chunks, everything stored.
+/// Tests of every read in every state of the store. Each read must return the right bytes, fetch no present chunks, and
+/// store everything.
 @Suite(.timeLimit(.minutes(2))) struct ReadMatrixTests {
     enum Store: CaseIterable {
         case clean, edges, sparse
@@ -90,7 +91,7 @@ import Testing
             #expect(bench.ranges(fixture.digest).count == 1)
             #expect(layer.isComplete, "what was decoded on the way is kept")
             #expect(try layer.bytes(ofChunk: 6) == Array(bytes[60_000...]))
-            // One chunk is lost: its extent is fetched again, and only it is written.
+            // If one chunk is lost, the engine fetches its extent again, but writes only that chunk.
             layer.drop(2)
             let before = bench.engine.snapshot().decodedBytes
             #expect(await bench.engine.fetch(layer, 2..<3) == .available)

@@ -6,7 +6,7 @@ import Streaming
 import TestRegistry
 import Testing
 
-/// The engine's treatment of start hints that meet.
+/// Tests of how the engine treats start hints that meet.
 @Suite(.timeLimit(.minutes(1))) struct StartHintTests {
     private static func fixture() -> LayerFixture {
         LayerFixture(sizes: Array(repeating: 100_000, count: 8), seed: 11)
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    /// Its tables may name the same chunks.
+    /// Drops a prediction while a pack arrives, because the pack's tables may name the same chunks.
     @Test(arguments: [(HintSource.prediction, false), (.recordedProfile, true), (.landmark, true)])
     func predictsNothingWhileThePacksContentsAreUnknown(source: HintSource, isFetched: Bool) async throws {
         let fixture = Self.fixture()

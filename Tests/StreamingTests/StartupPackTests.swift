@@ -11,7 +11,7 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct StartupPackTests {
-    /// Creates a layer of one-chunk files, two of which fill a frame.
+    /// Creates a layer of files with one chunk each. Two of them fill a frame.
     private static func fixture(_ seed: UInt64, files: Int = 8) throws -> LayerFixture {
         LayerFixture(sizes: Array(repeating: 600_000, count: files), seed: seed)
     }
@@ -60,7 +60,7 @@ import Testing
         let pack = try await Self.pack(fixture, Array(0..<8))
         try await withBench { bench in
             let layer = try bench.attach(fixture)
-            // Its tables and its first frames come, and then nothing more.
+            // The pack's tables and first frames arrive, and then nothing more.
             bench.registry.inject(.stallBody(after: pack.count * 2 / 3))
             Self.replay(pack, [layer], on: bench)
             try await Self.wait("the first frame is here") { layer.isPresent(0) }
@@ -97,7 +97,7 @@ import Testing
         try await withBench { bench in
             let layer = try bench.attach(fixture)
             Self.replay(pack, [layer], on: bench)
-            // What it does not bring comes from the layer, unasked.
+            // The engine fetches from the layer what the pack does not bring, without a demand.
             try await Self.wait("all is here") { layer.isComplete }
             for chunk in 0..<8 { #expect(try layer.bytes(ofChunk: chunk) == fixture.files[chunk].bytes) }
             #expect(bench.engine.snapshot().packsAbandoned == 1)
@@ -155,7 +155,7 @@ import Testing
         }
         #expect(throws: StreamingError.self) { try StartupPack(tables: tables, size: size - 1) }
         #expect(throws: StreamingError.self) { try StartupPack(tables: tables.dropLast(), size: size) }
-        // One bit, anywhere: refused, or still within its bounds.
+        // After a flip of any single bit, the tables are refused or stay within their bounds.
         for bit in 0..<tables.count * 8 {
             var damaged = tables
             damaged[bit / 8] ^= 1 << UInt8(bit % 8)

@@ -11,7 +11,7 @@ import TestRegistry
 import TestSupport
 import Testing
 
-/// A registry, a store and an engine between them.
+/// A registry, a store, and an engine that connects them.
 struct Bench {
     let registry: TestRegistry
     let client: RegistryClient
@@ -61,7 +61,7 @@ extension StreamingConfiguration {
     }
 }
 
-/// Runs `body` with a registry, a store and an engine, and always takes them down.
+/// Runs `body` with a registry, a store and an engine, and always shuts them down.
 func withBench(
     _ configuration: StreamingConfiguration = .plain, registry behaviour: Behaviour = Behaviour(),
     _ body: (Bench) async throws -> Void
@@ -97,7 +97,7 @@ extension StreamingEngine {
     }
 }
 
-/// A value that another thread gives.
+/// A value that another thread provides.
 final class Promise<Value: Sendable>: Sendable {
     private struct State {
         var value: Value?

@@ -4,7 +4,7 @@ import Planner
 import Streaming
 import Testing
 
-/// The table of readers that wait for bytes from elsewhere, and the rules of startup packs for it.
+/// Tests of the table of readers that wait for bytes from elsewhere, and of the rules of startup packs for it.
 @Suite struct WaitingReadersTests {
     private static let start = MonotonicTime(nanoseconds: 1_000_000_000_000)
     private static let second: UInt64 = 1_000_000_000
@@ -16,7 +16,7 @@ import Testing
         WaitingReaders.Reader(demand: DemandID(value: demand), layer: layer, chunks: chunks, since: since)
     }
 
-    /// A pack on its way with chunks 0 to 3 of the first layer, one per frame of 100 bytes.
+    /// Returns a pack that is arriving, with chunks 0 to 3 of the first layer, one per frame of 100 bytes.
     private static func pack() -> (deliveries: PackDeliveries, id: DeliveryID) {
         var deliveries = PackDeliveries()
         let id = deliveries.begin(Set(layers), source: .recordedPack, now: start)
@@ -100,7 +100,7 @@ import Testing
     @Test func releasesReadersThatWaitTooLong() {
         var (deliveries, id) = Self.pack()
         #expect(deliveries.park(Self.reader(1), distance: 400) { _ in false } == true)
-        // The pack moves on, but does not bring what the reader lacks.
+        // The pack makes progress, but does not bring what the reader lacks.
         for step in 1...5 {
             let now = Self.start.advanced(by: UInt64(step) * Self.second / 2)
             _ = deliveries.moved(id, to: UInt64(step), now: now)

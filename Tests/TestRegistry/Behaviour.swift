@@ -1,11 +1,11 @@
 public import Base
 
-/// The permanent behavior of a ``TestRegistry``. A ``Fault`` happens a limited number of times.
+/// The permanent behavior of a ``TestRegistry``. A ``Fault``, in contrast, happens a limited number of times.
 public struct Behaviour: Sendable {
     public enum Authentication: Sendable {
         case none
         case basic(user: String, password: String)
-        /// Tokens from `/token` of the same server; anonymous ones if `user` is `nil`.
+        /// Tokens from `/token` of the same server. Anybody gets a token if `user` is `nil`.
         case bearer(user: String?, password: String)
     }
 
@@ -17,9 +17,9 @@ public struct Behaviour: Sendable {
         case ignoredFirst(Int)
         /// 206 as multipart/byteranges with this number of parts, even for one range.
         case multipart(parts: Int)
-        /// Suffix ranges are refused with this status (400: Azure; 416: others), explicit ones honored.
+        /// This status for suffix ranges (400: Azure; 416: others). Explicit ranges are honored.
         case suffixRefused(Int)
-        /// Suffix ranges get 200, explicit ones are honored.
+        /// 200 for suffix ranges. Explicit ranges are honored.
         case suffixIgnored
         /// 206 with at most this number of the requested bytes.
         case shortened(Int)
@@ -29,18 +29,18 @@ public struct Behaviour: Sendable {
         case unstated
         /// 206 with `bytes a-b/*`.
         case sizeless
-        /// Several ranges in one request are refused with this status (Google Cloud Storage: 400).
+        /// This status for several ranges in one request (Google Cloud Storage: 400).
         case severalRefused(Int)
-        /// Several ranges get 200 and everything (Amazon S3).
+        /// 200 with the whole blob for several ranges in one request (Amazon S3).
         case severalIgnored
-        /// Only the first of several ranges is returned.
+        /// 206 with only the first of several ranges.
         case firstOfSeveral
     }
 
-    /// Another server serves the blobs through presigned URLs.
+    /// The redirection of blob requests to another server through presigned URLs.
     public struct Redirect: Sendable {
         public var target: TestRegistry
-        /// The URL's stated lifetime in seconds.
+        /// The lifetime that the URL states, in seconds.
         public var life: Int
         /// The date in the URL, in seconds since 1970.
         public var issued: Int64
@@ -57,31 +57,31 @@ public struct Behaviour: Sendable {
     public var authentication = Authentication.none
     public var ranges = Ranges.honoured
     public var redirect: Redirect?
-    /// Responses are chunked and have no Content-Length.
+    /// True if responses are chunked and have no Content-Length.
     public var omitsContentLength = false
-    /// zot before 3879: 206 without a Content-Type.
+    /// True if responses have no Content-Type, like a 206 of zot before 3879.
     public var omitsContentType = false
-    /// A token's `expires_in`; absent if `nil`.
+    /// The `expires_in` of a token in seconds; `nil` omits it.
     public var tokenLife: Int? = 300
-    /// The token endpoint's status for a POST; 200 means that it is supported.
+    /// The token endpoint's status for a POST. 200 means that the endpoint supports POST.
     public var tokenPostStatus = 200
-    /// HEAD gets 403, as with presigned URLs of S3.
+    /// True if the server answers HEAD with 403, as S3 does for presigned URLs.
     public var refusesHead = false
-    /// The part of paths before the repository.
+    /// The part of a path before the repository.
     public var prefix = "/v2"
-    /// Every blob body has one flipped bit.
+    /// True if every blob body has one flipped bit.
     public var corruptsBlobs = false
-    /// The false Docker-Content-Digest of manifests.
+    /// A false Docker-Content-Digest for manifests; `nil` means the true one.
     public var statedDigest: Digest?
-    /// The Location of redirects, in place of the presigned URL of ``redirect``.
+    /// The Location of redirects; `nil` means the presigned URL of ``redirect``.
     public var location: String?
 
-    /// True if it has the referrers API (OCI distribution-spec 1.1); many registries do not.
+    /// True if the registry has the referrers API (OCI distribution-spec 1.1). Many registries lack it.
     public var hasReferrers = true
-    /// The number of entries on a page of a list of referrers.
+    /// The most entries on one page of a list of referrers or tags.
     public var referrersPage = 100
 
-    /// True if a blob of another repository can be mounted; otherwise an upload starts.
+    /// True if the registry can mount a blob of another repository. Otherwise it starts an upload.
     public var mounts = false
 
     public init() {}
@@ -89,13 +89,13 @@ public struct Behaviour: Sendable {
 
 /// A failure of one request.
 public enum Fault: Sendable {
-    /// A response with a status, headers and a short body.
+    /// The registry sends a response with this status, these headers and a short body.
     case status(Int, headers: [String: String] = [:])
     /// The connection closes after this number of body bytes.
     case breakBody(after: Int)
-    /// No more bytes come after this number of body bytes, until the registry stops.
+    /// The body stalls after this number of bytes, until the registry stops.
     case stallBody(after: Int)
-    /// No bytes come at all, until the registry stops.
+    /// The response stalls before its first byte, until the registry stops.
     case stallHead
     /// The connection closes without a response.
     case close
@@ -108,12 +108,12 @@ public enum RequestKind: Sendable, Hashable {
     case manifest
     /// A blob at the registry.
     case blob
-    /// A blob by presigned URL, at the target of a redirect.
+    /// A blob at the target of a redirect, by presigned URL.
     case storage
     case token
     /// The list of an image's referrers.
     case referrers
-    /// An upload session: begun by POST, ended by PUT.
+    /// An upload session, which POST begins and PUT ends.
     case upload
     case other
 }
@@ -129,10 +129,10 @@ public struct RecordedRequest: Sendable {
     public var headers: [(name: String, value: String)]
     public var bytes: [UInt8]
     public var body: String { String(decoding: bytes, as: UTF8.self) }
-    /// Identifies the connection.
+    /// The identity of the connection.
     public var connection: ObjectIdentifier
 
-    /// Returns the first header with that name, in any case.
+    /// Returns the value of the first header with that name in any case, or `nil` if there is none.
     public func header(_ name: String) -> String? {
         headers.first { $0.name.lowercased() == name.lowercased() }?.value
     }

@@ -2,7 +2,7 @@ import Base
 import NIOCore
 import NIOHTTP1
 
-/// Serves one connection: reads a request, lets the registry answer, writes the response.
+/// A server of one connection. It reads a request, lets the registry answer, and writes the response.
 struct Connection: Sendable {
     typealias AsyncChannel = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
     typealias Writer = NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
@@ -64,13 +64,13 @@ struct Connection: Sendable {
         try await outbound.write(.end(nil))
     }
 
-    /// Waits until the registry stops, which cancels this task.
+    /// Waits until the registry stops, because that cancels this task.
     private func stall() async throws {
         while true { try await Task.sleep(for: .seconds(3600)) }
     }
 }
 
-/// A response to write.
+/// A response, and the faults to cause while it is written.
 struct Answer {
     var status: Int
     var headers: HTTPHeaders

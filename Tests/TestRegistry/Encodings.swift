@@ -1,4 +1,4 @@
-/// Base64, without Foundation.
+/// A Base64 encoder that does not need Foundation.
 enum Base64 {
     static func encode(_ text: String) -> String {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
@@ -19,9 +19,9 @@ enum Base64 {
     }
 }
 
-/// Dates of presigned URLs.
+/// A formatter of the dates in presigned URLs.
 enum Calendar {
-    /// Returns `20240131T235959Z`.
+    /// Returns the date in the form `20240131T235959Z`.
     static func basic(_ secondsSince1970: Int64) -> String {
         var day = secondsSince1970 / 86400
         let second = secondsSince1970 % 86400

@@ -1,6 +1,6 @@
 import Base
 
-/// Holds requests until it is opened. It shows concurrent requests without a clock.
+/// A gate that holds requests until it is opened. A test uses it to observe concurrent requests without a clock.
 public final class Gate: Sendable {
     private struct State {
         var isOpen = false
@@ -18,7 +18,7 @@ public final class Gate: Sendable {
     /// The number of held requests.
     public var heldCount: Int { state.withLock { $0.held.count } }
 
-    /// Waits until at least `count` requests are held.
+    /// Waits until the gate holds at least `count` requests, or is open.
     public func waitUntilHeld(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state -> Bool in
@@ -30,7 +30,7 @@ public final class Gate: Sendable {
         }
     }
 
-    /// Releases all requests, now and later.
+    /// Releases all requests: those that it holds, and all later ones.
     public func open() {
         let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
             state.isOpen = true
@@ -43,7 +43,7 @@ public final class Gate: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Waits for the gate. The server calls this.
+    /// Waits until the gate is open. The server calls this method for each request.
     func pass() async {
         await withCheckedContinuation { continuation in
             let (passes, reached) = state.withLock { state -> (Bool, [CheckedContinuation<Void, Never>]) in

@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 
 extension TestRegistry {
-    /// The subject of a request's path.
+    /// The resource that a request's path names.
     private enum Target {
         case root
         case token
@@ -35,7 +35,7 @@ extension TestRegistry {
         }
     }
 
-    /// Records a request, holds it at its gate, and returns the response.
+    /// Records a request, holds it at its gates, and returns the response.
     func answer(_ head: HTTPRequestHead, body: [UInt8], connection: ObjectIdentifier) async -> Answer {
         let halves = head.uri.split(separator: "?", maxSplits: 1).map(String.init)
         let path = halves.first ?? ""
@@ -154,7 +154,7 @@ extension TestRegistry {
         }
     }
 
-    /// Returns 401 if the required authentication is missing or wrong.
+    /// Returns a response with status 401 if the required authentication is missing or wrong, else `nil`.
     private func refusal(_ request: RecordedRequest, _ behaviour: Behaviour) -> Answer? {
         switch behaviour.authentication {
         case .none:
@@ -203,7 +203,7 @@ extension TestRegistry {
 
     // MARK: - Presigned URLs
 
-    /// Returns a URL signed as S3 does.
+    /// Returns a URL that is signed as S3 signs.
     private func presign(_ digest: Digest, _ redirect: Behaviour.Redirect) -> String {
         let signature = state.withLock { state -> String in
             state.issuedSignatures += 1
@@ -217,7 +217,7 @@ extension TestRegistry {
     }
 
     private func serveStorage(_ digest: Digest, _ request: RecordedRequest, _ behaviour: Behaviour) -> Answer {
-        // S3's response to a presigned URL with an Authorization header.
+        // S3 refuses a presigned URL together with an Authorization header.
         if request.authorization != nil {
             return Answer(400, text: "Only one auth mechanism allowed")
         }
@@ -311,14 +311,15 @@ extension TestRegistry {
         return Answer(206, ["content-type": #"multipart/byteranges; boundary="THE BOUNDARY""#], body: body[...])
     }
 
-    /// Parses a `Range` header with several ranges; `nil` for anything else.
+    /// Parses a `Range` header with several ranges. Returns `nil` for any other header.
     private static func ranges(_ text: String, size: Int) -> [Range<Int>]? {
         guard text.hasPrefix("bytes="), text.contains(",") else { return nil }
         let ranges = text.dropFirst(6).split(separator: ",").map { range("bytes=\($0)", size: size)?.range }
         return ranges.contains(nil) ? nil : ranges.compactMap { $0 }
     }
 
-    /// Parses a `Range` header with one range; `range` is `nil` if it cannot be satisfied. `nil` for anything else.
+    /// Parses a `Range` header with one range. Returns `nil` for any other header. `range` is `nil` if the blob does
+    /// not have the range.
     private static func range(_ text: String, size: Int) -> (range: Range<Int>?, isSuffix: Bool)? {
         guard text.hasPrefix("bytes="), !text.contains(",") else { return nil }
         let ends = text.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)

@@ -5,9 +5,9 @@ public struct TestLayer: Sendable {
     public var bytes: [UInt8]
     public var mediaType: String
     public var annotations: [String: String]
-    /// The digest of the unpacked layer, for the configuration; `nil` means that of `bytes`.
+    /// The digest of the unpacked layer, for the configuration; `nil` means the digest of `bytes`.
     public var diffID: Digest?
-    /// The size in the descriptor; `nil` means the true one.
+    /// The size that the descriptor states; `nil` means the true size.
     public var statedSize: Int?
 
     public init(
@@ -28,9 +28,9 @@ public struct PublishedImage: Sendable {
     public var tag: String
     public var manifestDigest: Digest
     public var configDigest: Digest
-    /// Bottom first.
+    /// The digests of the layers, bottom first.
     public var layerDigests: [Digest]
-    /// `127.0.0.1:port/repository:tag`
+    /// The image's reference: `127.0.0.1:port/repository:tag`.
     public var reference: String
 }
 
@@ -47,7 +47,7 @@ extension TestRegistry {
         state.withLock { $0.blobs[digest] = nil }
     }
 
-    /// Adds `bytes` as a manifest or index by its digest, and by `tag` if given.
+    /// Adds `bytes` as a manifest or index under its digest, and under `tag` if given.
     @discardableResult
     public func addManifest(
         _ bytes: [UInt8], mediaType: String = "application/vnd.oci.image.manifest.v1+json", repository: String,
@@ -94,7 +94,7 @@ extension TestRegistry {
             layerDigests: digests, reference: "\(host)/\(repository):\(tag)")
     }
 
-    /// Publishes an index of manifests, with a platform (`os/architecture/variant`, or none) for each.
+    /// Publishes an index of manifests. Each entry has a platform (`os/architecture/variant`) or none.
     @discardableResult
     public func addIndex(
         repository: String, tag: String? = nil, manifests: [(digest: Digest, platform: String?)]

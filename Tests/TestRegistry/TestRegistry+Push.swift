@@ -3,9 +3,9 @@ import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 
-/// Pushes to the registry.
+/// The server's part of pushes, referrers and tags.
 extension TestRegistry {
-    /// Returns a manifest of a repository by tag or digest.
+    /// Returns the bytes of a manifest by tag or digest, or `nil` if the repository does not have it.
     public func manifest(_ repository: String, _ reference: String) -> [UInt8]? {
         state.withLock { $0.manifests["\(repository):\(reference)"]?.bytes }
     }
@@ -23,7 +23,7 @@ extension TestRegistry {
             guard let digest, behaviour.mounts, hasBlob(digest) else { fallthrough }
             return Answer(201, ["location": "\(behaviour.prefix)/\(repository)/blobs/\(digest)"])
         case "POST":
-            // Relative, and with a query of its own, as in some registries.
+            // As in some registries, the location is relative and has its own query.
             return Answer(202, ["location": "\(behaviour.prefix)/\(repository)/blobs/uploads/1?state=x"])
         case "PUT":
             guard
@@ -42,8 +42,8 @@ extension TestRegistry {
         }
     }
 
-    /// Appends this request's part to the earlier ones of the blob, or returns `nil` if it does not continue them. A
-    /// repository has one upload at a time.
+    /// Returns the blob's bytes so far, including this request's part, or `nil` if the part does not continue the
+    /// earlier ones. A repository has one upload at a time.
     private func join(_ request: RecordedRequest, _ repository: String) -> [UInt8]? {
         let before = state.withLock { $0.parts[repository] } ?? []
         if let range = request.header("content-range") {
@@ -52,7 +52,7 @@ extension TestRegistry {
         return before + request.bytes
     }
 
-    /// Accepts a manifest if everything that it names exists.
+    /// Stores a pushed manifest if every blob that it names exists.
     func take(
         _ request: RecordedRequest, _ repository: String, _ reference: String, _ behaviour: Behaviour
     ) -> Answer {
@@ -115,7 +115,7 @@ extension TestRegistry {
                 + page.joined(separator: ",") + "]}")
     }
 
-    /// Lists the tags in byte order, with pages as long as those of referrers.
+    /// Lists the tags in byte order, in pages of the same length as those of referrers.
     func tags(_ request: RecordedRequest, _ repository: String, _ behaviour: Behaviour) -> Answer {
         let prefix = "\(repository):"
         let all = state.withLock { state in

@@ -13,8 +13,8 @@ import NIOSSL
 ///     #expect(registry.requests(.blob).count == 1)
 ///     await registry.stop()
 ///
-/// It listens on its own port of 127.0.0.1 and speaks HTTP/1.1, plain or over TLS. ``withRegistry(_:_:)`` stops it in
-/// any case.
+/// It listens on its own port of 127.0.0.1 and speaks HTTP/1.1, plain or over TLS. ``withRegistry(_:_:)`` stops it even
+/// if the test throws.
 public final class TestRegistry: Sendable {
     struct State {
         var blobs: [Digest: [UInt8]] = [:]
@@ -24,14 +24,14 @@ public final class TestRegistry: Sendable {
         var requests: [RecordedRequest] = []
         var injections: [Injection] = []
         var tokens: Set<String> = []
-        /// The tokens that allow pushing.
+        /// The tokens that allow pushes.
         var pushTokens: Set<String> = []
         var issuedTokens = 0
         var signatures: Set<String> = []
         var issuedSignatures = 0
         var rangesIgnored = 0
         var gates: [Gate] = []
-        /// The parts of an upload so far, by repository.
+        /// The bytes of an unfinished upload that have arrived, by repository.
         var parts: [String: [UInt8]] = [:]
     }
 
@@ -49,14 +49,14 @@ public final class TestRegistry: Sendable {
     }
 
     let state = Guarded(State())
-    /// The port that it listens on.
+    /// The port that the registry listens on.
     public let port: Int
     private let scheme: String
     private let channel: any Channel
     private let server: Task<Void, Never>
     private let unserved: Unserved
 
-    /// Host and port, as in a reference.
+    /// The host and port, as in a reference.
     public var host: String { "127.0.0.1:\(port)" }
     public var url: String { "\(scheme)://127.0.0.1:\(port)" }
 
@@ -76,18 +76,19 @@ public final class TestRegistry: Sendable {
         weak let registry: TestRegistry?
     }
 
-    /// Connects the listener, which must exist before the port is known, with the registry.
+    /// A link from the listener to the registry. The listener must exist before the port is known, and the registry
+    /// needs the port.
     final class HandlerBox: Sendable {
         let registry = Guarded(WeakRegistry(registry: nil))
     }
 
     typealias Accepted = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
 
-    /// Accepted connections that are not served yet. NIO ends the process if such a channel is dropped unused, which
-    /// would happen to a connection that arrives while the server stops.
+    /// The accepted connections that are not served yet. NIO ends the process if such a channel is dropped unused. That
+    /// could happen to a connection that arrives while the server stops.
     final class Unserved: Sendable {
         private let channels = Guarded<[ObjectIdentifier: Accepted]>([:])
-        /// The number of connections so far.
+        /// The number of connections accepted so far.
         let count = Counter()
 
         func add(_ channel: Accepted) {
@@ -99,7 +100,7 @@ public final class TestRegistry: Sendable {
             channels.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel.channel)) }
         }
 
-        /// Consumes the connections that will not be served.
+        /// Closes the connections that will not be served, which counts as a use.
         func close() async {
             let left = channels.withLock { channels in
                 defer { channels = [:] }
@@ -138,7 +139,7 @@ public final class TestRegistry: Sendable {
                     for try await connection in connections {
                         unserved.remove(connection)
                         group.addTask {
-                            // A connection closed by its client is not a failure of the server.
+                            // A client that closes its connection is not a failure of the server.
                             try? await Connection(connection, box).serve()
                         }
                     }
@@ -152,7 +153,7 @@ public final class TestRegistry: Sendable {
         return registry
     }
 
-    /// Stops listening and closes every connection, also held and stalled ones.
+    /// Stops listening and closes every connection, including those that a gate holds or a fault stalls.
     public func stop() async {
         let gates = state.withLock { $0.gates }
         for gate in gates { gate.open() }
@@ -162,7 +163,7 @@ public final class TestRegistry: Sendable {
         await unserved.close()
     }
 
-    /// Runs `body` with a registry, which is stopped afterwards even if `body` throws.
+    /// Runs `body` with a registry, and stops the registry afterwards even if `body` throws.
     public static func withRegistry<Result>(
         _ behaviour: Behaviour = Behaviour(), tls: TestTLS? = nil, _ body: (TestRegistry) async throws -> Result
     ) async throws -> Result {
@@ -177,7 +178,7 @@ public final class TestRegistry: Sendable {
         }
     }
 
-    /// The behavior from now on.
+    /// The behavior for this and all later requests.
     public var behaviour: Behaviour {
         get { state.withLock { $0.behaviour } }
         set { state.withLock { $0.behaviour = newValue } }
@@ -186,17 +187,19 @@ public final class TestRegistry: Sendable {
     /// The number of connections so far.
     public var connections: Int { Int(unserved.count.value) }
 
-    /// Every request so far, in order of arrival.
+    /// The requests received so far, in order of arrival.
     public var requests: [RecordedRequest] { state.withLock { $0.requests } }
 
-    /// The requests of one kind.
+    /// Returns the requests of one kind.
     public func requests(_ kind: RequestKind) -> [RecordedRequest] { requests.filter { $0.kind == kind } }
 
-    /// Drops the recorded requests.
+    /// Forgets the requests recorded so far.
     public func clearRequests() { state.withLock { $0.requests = [] } }
 
-    /// Makes the next `times` requests of a kind fail, after `skipping` that succeed. Injections are used in the order
-    /// of their creation.
+    /// Makes the next `times` requests of a kind fail, after `skipping` requests that succeed. The registry uses faults
+    /// in the order in which they were injected.
+    ///
+    /// - Parameter digest: the blob whose requests fail; `nil` means every request of the kind.
     public func inject(
         _ fault: Fault, times: Int = 1, into kind: RequestKind = .blob, digest: Digest? = nil, skipping: Int = 0
     ) {
@@ -206,7 +209,7 @@ public final class TestRegistry: Sendable {
         }
     }
 
-    /// Holds every request of a kind before its response, until the gate is opened.
+    /// Holds every request of a kind before its response, until the returned gate is opened.
     public func hold(_ kind: RequestKind = .blob) -> Gate {
         let gate = Gate(kind)
         state.withLock { $0.gates.append(gate) }
@@ -216,6 +219,6 @@ public final class TestRegistry: Sendable {
     /// Expires every Bearer token issued so far.
     public func expireTokens() { state.withLock { $0.tokens = [] } }
 
-    /// Makes every presigned URL of this server (as the target of redirects) get 403.
+    /// Makes this server answer 403 to every presigned URL that it issued so far. Call it on the target of redirects.
     public func expireSignatures() { state.withLock { $0.signatures = [] } }
 }

@@ -1,11 +1,11 @@
 import NIOSSL
 
-/// The TLS setup of a ``TestRegistry``. All values are paths of PEM files.
+/// The TLS settings of a ``TestRegistry``. All values are paths of PEM files.
 public struct TestTLS: Sendable {
-    /// The server's certificate.
+    /// The server's certificate. ``key`` is its private key.
     public var certificate: String
     public var key: String
-    /// The authority of the certificates that clients must present.
+    /// The authority that must have signed the client's certificate; `nil` if the server demands none.
     public var clientAuthority: String?
 
     public init(certificate: String, key: String, clientAuthority: String? = nil) {
@@ -20,7 +20,7 @@ public struct TestTLS: Sendable {
             privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
         if let clientAuthority {
             configuration.trustRoots = .file(clientAuthority)
-            // A client has no name to compare.
+            // A client has no host name to compare.
             configuration.certificateVerification = .noHostnameVerification
         }
         return try NIOSSLContext(configuration: configuration)

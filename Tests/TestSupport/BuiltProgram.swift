@@ -1,7 +1,7 @@
 import Linux
 public import SystemPackage
 
-/// Programs that were built with this test: they lie beside the test's own executable.
+/// The programs that were built together with this test, in the directory of the test's own executable.
 public enum BuiltProgram {
     public static func path(_ name: String) throws(Errno) -> String {
         let own = try Sys.readLink("/proc/self/exe")

@@ -2,27 +2,28 @@ import CZlib
 import CZstd
 public import Codecs
 
-/// Compressed members and frames made by the reference libraries.
+/// Compressed members and frames that the reference libraries make.
 public enum Compressed {
-    /// `data` as one gzip member, one zstd frame, one DEFLATE stream, or as it is.
+    /// Returns `data` in the format of `codec`: one gzip member, one zstd frame, one DEFLATE stream, or unchanged.
     public static func member(_ data: [UInt8], codec: Codec, level: Int32 = 6) -> [UInt8] {
         switch codec {
         case .raw: data
         case .gzip: gzip(data, level: level)
         case .zstd: zstd(data, level: level)
-        // zlib's gzip header has ten bytes, and checksum and size follow the stream.
+        // zlib's gzip header has ten bytes; the checksum and the size follow the stream.
         case .deflate: Array(gzip(data, level: level).dropFirst(10).dropLast(8))
         }
     }
 
-    /// `data` as one gzip member.
+    /// Returns `data` as one gzip member.
     public static func gzip(_ data: [UInt8], level: Int32 = 6) -> [UInt8] {
         var stream = GzipStream(level: level)
         stream.write(data)
         return stream.finish()
     }
 
-    /// `data` as one zstd frame; a `windowLog` other than 0 forces that window, with a frame header that declares it.
+    /// Returns `data` as one zstd frame. A `windowLog` other than 0 forces that window size, and the frame header
+    /// declares it.
     public static func zstd(_ data: [UInt8], level: Int32 = 3, windowLog: Int32 = 0) -> [UInt8] {
         guard let context = ZSTD_createCCtx() else { preconditionFailure("no memory for a zstd context") }
         defer { ZSTD_freeCCtx(context) }
@@ -39,7 +40,7 @@ public enum Compressed {
             data.withUnsafeBytes { bytes in
                 target.dst = out.baseAddress
                 var source = ZSTD_inBuffer(src: bytes.baseAddress, size: bytes.count, pos: 0)
-                // Streaming, so that the window asked for is kept; the output is large enough for one call.
+                // Streaming keeps the window that was asked for; the output is large enough for one call.
                 let rest =
                     windowLog > 0
                     ? ZSTD_compressStream2(context, &target, &source, ZSTD_e_continue)
@@ -53,7 +54,7 @@ public enum Compressed {
     }
 }
 
-/// One gzip member in the making.
+/// A gzip member that is being written.
 struct GzipStream: ~Copyable {
     private let stream: UnsafeMutablePointer<z_stream>
     private var output: [UInt8] = []

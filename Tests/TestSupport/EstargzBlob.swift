@@ -3,32 +3,32 @@ public import Base
 /// Options of ``EstargzBlob/make(_:_:edit:)``.
 public struct EstargzOptions: Sendable {
     public enum Footer: Sendable, Hashable {
-        /// 51 bytes.
+        /// A footer of 51 bytes.
         case standard
-        /// 47 bytes, CRFS.
+        /// A footer of 47 bytes, as in CRFS.
         case legacy
-        /// 46 bytes; the TOC is not in the blob but in ``EstargzBlob/externalTOC``.
+        /// A footer of 46 bytes. The TOC is not in the blob but in ``EstargzBlob/externalTOC``.
         case external
-        /// No footer: an ordinary gzip layer whose members happen to be many.
+        /// No footer: an ordinary gzip layer that has many members.
         case none
     }
 
     public enum Landmark: Sendable, Hashable {
         case none
-        /// The prefetch landmark stands before the entry with this index.
+        /// The prefetch landmark, before the entry with this index.
         case prefetch(before: Int)
-        /// The no-prefetch landmark, first.
+        /// The no-prefetch landmark, before all entries.
         case noPrefetch
     }
 
-    /// Uncompressed bytes a chunk.
+    /// The number of uncompressed bytes per chunk.
     public var chunkSize = 4 << 20
-    /// A new stream is opened only once this many compressed bytes lie in the one before; 0 opens one for every chunk.
+    /// The number of compressed bytes in a stream after which a new one is opened; 0 opens one for every chunk.
     public var minimumChunkSize = 0
     public var level: Int32 = 6
     public var footer = Footer.standard
     public var landmark = Landmark.none
-    /// Put before every path: "", "./", "/" and "../" all occur.
+    /// The text before every path: "", "./", "/" and "../" all occur in practice.
     public var prefix = ""
     /// Further members of the TOC's top-level object, as JSON text.
     public var extraMembers: [String] = []
@@ -53,20 +53,20 @@ public struct EstargzBlob: Sendable {
     public let tocJSON: [UInt8]
     /// The entries of the TOC.
     public let toc: [TOCEntry]
-    /// The offset of the compressed TOC; that of the footer when the TOC is external.
+    /// The offset of the compressed TOC; the offset of the footer if the TOC is external.
     public let tocOffset: Int
     /// The compressed TOC of an external-TOC blob: the layer blob of the TOC image.
     public let externalTOC: [UInt8]?
-    /// The offset of each gzip member with payload.
+    /// The offsets of the gzip members with payload.
     public let streamOffsets: [Int]
     /// The tar stream that the blob decompresses to.
     public let tar: [UInt8]
     /// The annotations of this layer in a manifest.
     public var annotations: [String: String] { [Self.tocDigestAnnotation: tocDigest.description] }
 
-    /// A blob with `entries`, as stargz-snapshotter's writer lays it out.
+    /// Creates a blob with `entries`, in the layout of stargz-snapshotter's writer.
     ///
-    /// - Parameter edit: changes the TOC before it is written; the tar stream stays as it was.
+    /// - Parameter edit: changes the TOC before it is written; the tar stream stays the same.
     public static func make(
         _ entries: [TarEntry], _ options: EstargzOptions = EstargzOptions(),
         edit: (inout [TOCEntry]) -> Void = { _ in }
@@ -87,7 +87,7 @@ public struct EstargzBlob: Sendable {
             json: JSONText.toc(toc, extra: options.extraMembers), options)
     }
 
-    /// This blob with another TOC text in place of its own, whatever that says.
+    /// Returns this blob with `json` in place of its TOC, valid or not.
     public func replacingTOC(_ json: [UInt8], _ options: EstargzOptions = EstargzOptions()) -> EstargzBlob {
         Self.close(
             payload: Array(bytes[..<tocOffset]), tar: [], streams: streamOffsets, toc: toc, json: json, options)
@@ -116,23 +116,23 @@ public struct EstargzBlob: Sendable {
             externalTOC: external, streamOffsets: streams, tar: tar + tocTar)
     }
 
-    /// The 51-byte footer.
+    /// Returns the 51-byte footer.
     public static func footer(tocOffset: UInt64) -> [UInt8] {
         let extra = Array(hexadecimal(tocOffset).utf8) + Array("STARGZ".utf8)
         return emptyMember(extra: Array("SG".utf8) + [0x16, 0] + extra)
     }
 
-    /// The 47-byte footer of CRFS.
+    /// Returns the 47-byte footer of CRFS.
     public static func legacyFooter(tocOffset: UInt64) -> [UInt8] {
         emptyMember(extra: Array(hexadecimal(tocOffset).utf8) + Array("STARGZ".utf8))
     }
 
-    /// The 46-byte footer of a blob whose TOC is elsewhere.
+    /// Returns the 46-byte footer of a blob whose TOC is elsewhere.
     public static func externalFooter() -> [UInt8] {
         emptyMember(extra: Array("SG".utf8) + [0x11, 0] + Array("STARGZEXTERNALTOC".utf8))
     }
 
-    /// An empty gzip member, stored, with the extra field `extra`.
+    /// Returns an empty, stored gzip member with the extra field `extra`.
     public static func emptyMember(extra: [UInt8]) -> [UInt8] {
         [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, UInt8(extra.count & 0xff), UInt8(extra.count >> 8)] + extra
             + [1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]

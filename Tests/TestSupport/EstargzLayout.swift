@@ -1,6 +1,6 @@
 import Base
 
-/// Lays tar entries out as gzip members and notes where each payload went.
+/// A writer that packs tar entries into gzip members and records the location of each payload.
 struct EstargzLayout {
     private let options: EstargzOptions
     private(set) var bytes: [UInt8] = []
@@ -60,7 +60,7 @@ struct EstargzLayout {
             item.offset = stream.blob == 0 ? nil : Int64(stream.blob)
             item.innerOffset = tar.count == stream.tar ? nil : Int64(tar.count - stream.tar)
             item.chunkOffset = position == 0 ? nil : Int64(position)
-            // "To the end of the file" is written as no size at all.
+            // A chunk that reaches to the end of the file has no size in the TOC.
             item.chunkSize = position + count == entry.contents.count ? nil : Int64(count)
             item.chunkDigest = Digest.of(chunk).description
             toc.append(item)
@@ -97,7 +97,7 @@ struct EstargzLayout {
         }
     }
 
-    /// RFC 3339 in UTC, by the civil-from-days rule (proleptic Gregorian calendar).
+    /// Returns the time as RFC 3339 text in UTC, by the civil-from-days rule (proleptic Gregorian calendar).
     static func timestamp(_ seconds: Int64) -> String {
         let days = (seconds >= 0 ? seconds : seconds - 86_399) / 86_400
         let rest = seconds - days * 86_400

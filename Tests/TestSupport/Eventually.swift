@@ -1,8 +1,9 @@
 import Glibc
 
-/// Waits until `condition` holds and returns whether it did.
+/// Waits until `condition` holds, and returns whether it did within `limit`.
 ///
-/// A test never sleeps: it waits for a condition with this. The limit only bounds a failing test, so it is generous.
+/// A test never sleeps: it waits for a condition with this function. The limit only matters in a failing test, so it is
+/// generous.
 public func eventually(
     within limit: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool
@@ -17,8 +18,8 @@ public func eventually(
     }
 }
 
-/// Waits until `condition` holds and returns whether it did, as ``eventually(within:isolation:_:)`` does, but blocks
-/// the thread: for tests that are not asynchronous.
+/// Waits until `condition` holds, and returns whether it did, like ``eventually(within:isolation:_:)``. It blocks the
+/// thread, for tests that are not asynchronous.
 public func blockUntil(within limit: Duration = .seconds(30), _ condition: () throws -> Bool) rethrows -> Bool {
     let end = ContinuousClock.now + limit
     var microseconds: UInt32 = 1000
@@ -30,5 +31,5 @@ public func blockUntil(within limit: Duration = .seconds(30), _ condition: () th
     }
 }
 
-/// Between two looks: conditions that run a program must not take the machine.
+/// The longest pause between two checks. Checks that run a program must not use up the CPU.
 private let longestPause = Duration.milliseconds(50)

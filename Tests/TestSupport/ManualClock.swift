@@ -1,7 +1,7 @@
 public import Base
 public import Concurrency
 
-/// A clock that stands until the test turns it.
+/// A clock that moves only when the test advances it.
 public final class ManualClock: TimeSource {
     private struct Sleeper {
         var deadline: MonotonicTime
@@ -35,9 +35,11 @@ public final class ManualClock: TimeSource {
     private let start: MonotonicTime
     private let startDate: Int64
 
+    /// Creates a clock.
+    ///
     /// - Parameters:
-    ///   - start: what it shows at first.
-    ///   - date: the seconds since 1970 at that moment: 2024-01-01T00:00:00Z.
+    ///   - start: the time that the clock shows at first.
+    ///   - date: the date at that time, in seconds since 1970; by default 2024-01-01T00:00:00Z.
     public init(start: MonotonicTime = MonotonicTime(nanoseconds: 1_000_000_000), date: Int64 = 1_704_067_200) {
         self.start = start
         startDate = date * 1_000_000_000
@@ -50,7 +52,7 @@ public final class ManualClock: TimeSource {
 
     public var nanosecondsSince1970: Int64 { startDate + Int64(now.since(start)) }
 
-    /// Tasks that sleep now.
+    /// The number of tasks that are sleeping.
     public var sleeperCount: Int { state.withLock { $0.sleepers.count } }
 
     public func sleep(until deadline: MonotonicTime, tolerance: Duration?) async throws {
@@ -68,7 +70,7 @@ public final class ManualClock: TimeSource {
         try await woken.wait()
     }
 
-    /// Lets time pass, and wakes those whose time has come, the earliest first.
+    /// Advances the clock, and wakes the tasks whose deadline has come, earliest deadline first.
     public func advance(by duration: Duration) {
         let due = state.withLock { state -> [Sleeper] in
             let now = state.now.advanced(by: duration)
@@ -80,7 +82,7 @@ public final class ManualClock: TimeSource {
         for sleeper in due { sleeper.woken.fulfill() }
     }
 
-    /// Waits until at least `count` tasks sleep that have `duration` before them.
+    /// Waits until at least `count` tasks are sleeping that have exactly `duration` left.
     public func untilSleeping(for duration: Duration, count: Int = 1) async {
         let satisfied = OneShot<Void>()
         let isThere = state.withLock { state -> Bool in

@@ -1,7 +1,7 @@
 import Base
 public import Logging
 
-/// A logger's messages with their metadata, for a test to look at.
+/// A logger's messages with their metadata, for a test to inspect.
 public final class RecordedMessages: Sendable {
     private struct Handler: LogHandler {
         let messages: Guarded<[String]>

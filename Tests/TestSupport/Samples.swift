@@ -1,6 +1,6 @@
-/// Bytes for tests: the same for the same seed, on every machine.
+/// Bytes for tests. The same seed gives the same bytes on every machine.
 public enum Samples {
-    /// Bytes that do not compress.
+    /// Returns bytes that do not compress.
     public static func noise(bytes count: Int, seed: UInt64) -> [UInt8] {
         var random = SeededRandom(seed: seed)
         var bytes: [UInt8] = []
@@ -12,7 +12,7 @@ public enum Samples {
         return bytes
     }
 
-    /// Bytes that compress about as program text does, to a third.
+    /// Returns bytes that compress about as well as program text, to a third.
     public static func text(bytes count: Int, seed: UInt64) -> [UInt8] {
         var random = SeededRandom(seed: seed)
         let words = (0..<400).map { _ in

@@ -1,6 +1,6 @@
 import Glibc
 
-/// SplitMix64: a small generator whose seed determines every number.
+/// A SplitMix64 generator, whose seed determines every number.
 public struct SeededRandom: RandomNumberGenerator, Sendable {
     /// The seed that the generator started with.
     public let seed: UInt64

@@ -1,7 +1,8 @@
 public import Base
 public import Concurrency
 
-/// A clock that moves when somebody sleeps by it or the test turns it, and remembers the sleeps: waits take no time.
+/// A clock on which waits take no time: each sleep moves the clock to its deadline, and is recorded. A test can also
+/// advance the clock itself.
 public final class SkippingClock: TimeSource {
     private struct State {
         var now = SkippingClock.start
@@ -9,7 +10,7 @@ public final class SkippingClock: TimeSource {
     }
 
     private static let start = MonotonicTime(nanoseconds: 1_000_000_000)
-    /// The date at the beginning, in seconds since 1970: 2024-01-01T00:00:00Z.
+    /// The date at which the clock starts, in seconds since 1970: 2024-01-01T00:00:00Z.
     public static let startDate: Int64 = 1_704_067_200
 
     private let state = Guarded(State())
@@ -25,7 +26,7 @@ public final class SkippingClock: TimeSource {
     /// The length of each sleep so far, in order.
     public var sleeps: [Duration] { state.withLock { $0.sleeps } }
 
-    /// Lets time pass.
+    /// Advances the clock by `duration`.
     public func advance(by duration: Duration) { state.withLock { $0.now = $0.now.advanced(by: duration) } }
 
     public func sleep(until deadline: MonotonicTime, tolerance: Duration?) async throws {

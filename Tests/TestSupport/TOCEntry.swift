@@ -1,5 +1,5 @@
-/// One entry of an eStargz TOC as its JSON has it: absent members are `nil` or empty. A test may change anything in it
-/// before the blob is closed.
+/// One entry of an eStargz TOC, member by member as in its JSON; absent members are `nil` or empty. A test may change
+/// any member before the blob is closed.
 public struct TOCEntry: Sendable {
     public var name: [UInt8]
     public var type: String
@@ -20,7 +20,7 @@ public struct TOCEntry: Sendable {
     public var chunkOffset: Int64?
     public var chunkSize: Int64?
     public var chunkDigest: String?
-    /// Members as JSON text, written as they are after the others.
+    /// Further members as JSON text, written unchanged after the others.
     public var extra: [String] = []
 
     public init(name: [UInt8], type: String) {
@@ -28,7 +28,7 @@ public struct TOCEntry: Sendable {
         self.type = type
     }
 
-    /// The members as JSON text, in the order in which Go's library writes them.
+    /// The members as JSON text, in the order of Go's library.
     var members: [String] {
         var members = ["\"name\": \(JSONText.string(name))", "\"type\": \"\(type)\""]
         func number(_ key: String, _ value: Int64?) {
@@ -61,9 +61,9 @@ public struct TOCEntry: Sendable {
     }
 }
 
-/// The TOC as JSON text, as Go's `json.MarshalIndent(toc, "", "\t")` writes it.
+/// The TOC as JSON text, in the format of Go's `json.MarshalIndent(toc, "", "\t")`.
 public enum JSONText {
-    /// A whole TOC. `extra` are further members of the top-level object.
+    /// Returns a whole TOC. `extra` are further members of the top-level object.
     public static func toc(_ entries: [TOCEntry], version: Int = 1, extra: [String] = []) -> [UInt8] {
         var text: [UInt8] = Array("{\n\t\"version\": \(version),\n\t\"entries\": [".utf8)
         for (index, entry) in entries.enumerated() {
@@ -76,7 +76,7 @@ public enum JSONText {
         return text + Array("\n}".utf8)
     }
 
-    /// A JSON string with Go's escapes; bytes that are no UTF-8 become U+FFFD, as there.
+    /// Returns a JSON string with Go's escapes. As in Go, invalid UTF-8 becomes U+FFFD.
     public static func string(_ bytes: [UInt8]) -> String {
         var text = "\""
         for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
@@ -95,7 +95,7 @@ public enum JSONText {
         return text + "\""
     }
 
-    /// Standard base64 with padding (RFC 4648 §4).
+    /// Returns standard base64 with padding (RFC 4648 §4).
     public static func base64(_ bytes: [UInt8]) -> String {
         let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
         var text: [UInt8] = []

@@ -1,11 +1,12 @@
-/// A tar header field by field, for what ``TarWriter`` does not write: other formats, and damage.
+/// A tar header that a test sets field by field. It allows what ``TarWriter`` does not write: other formats, and
+/// damage.
 public struct TarBlock: Sendable {
-    /// The format that the bytes from 257 on name.
+    /// The format that the magic bytes at offset 257 name.
     public enum Format: Sendable, CaseIterable {
         case v7, ustar, star, gnu
     }
 
-    /// The 512 bytes. Call ``sealed()`` to have the checksum put right.
+    /// The 512 bytes. Call ``sealed(signed:)`` for a copy with the correct checksum.
     public var bytes = [UInt8](repeating: 0, count: 512)
 
     public init(_ type: Character, _ name: String, size: Int = 0, format: Format = .ustar) {
@@ -26,7 +27,7 @@ public struct TarBlock: Sendable {
         }
     }
 
-    /// Writes the first `width` of `value`, with NULs after them.
+    /// Writes the first `width` bytes of `value`, and fills the rest of the field with NULs.
     public mutating func put(_ value: some Collection<UInt8>, at offset: Int, _ width: Int) {
         for position in 0..<width { bytes[offset + position] = 0 }
         for (position, byte) in value.prefix(width).enumerated() { bytes[offset + position] = byte }
@@ -38,24 +39,25 @@ public struct TarBlock: Sendable {
         put((String(repeating: "0", count: max(0, width - 1 - digits.count)) + digits).utf8, at: offset, width)
     }
 
-    /// Writes `value` as GNU's base-256 number.
+    /// Writes `value` as a base-256 number of GNU tar.
     public mutating func binary(_ value: Int64, at offset: Int, _ width: Int) {
         for position in 0..<width {
             let shift = 8 * (width - 1 - position)
             bytes[offset + position] = UInt8(truncatingIfNeeded: value >> Int64(min(shift, 63)))
         }
-        // The sign fills the rest of the first byte; its first bit is always set.
+        // The sign bits fill the rest of the first byte; its top bit is always set.
         bytes[offset] |= 0x80
     }
 
-    /// A copy with fields changed.
+    /// Returns a copy that `change` has edited.
     public func with(_ change: (inout TarBlock) -> Void) -> TarBlock {
         var copy = self
         change(&copy)
         return copy
     }
 
-    /// The bytes with the checksum that they should have; `signed` as some old writers counted.
+    /// Returns the bytes with the correct checksum. If `signed`, the checksum adds signed bytes, as some old writers
+    /// did.
     public func sealed(signed: Bool = false) -> [UInt8] {
         var block = self
         block.put(repeatElement(0x20, count: 8), at: 148, 8)
@@ -65,17 +67,17 @@ public struct TarBlock: Sendable {
         return block.bytes
     }
 
-    /// The sealed header, and `payload` with the zeros after it.
+    /// Returns the sealed header, `payload`, and the zeros after it.
     public func followed(by payload: [UInt8]) -> [UInt8] {
         sealed() + payload + TarWriter.padding(payload.count)
     }
 
-    /// A pax header, or a long name of GNU's: an entry of `type` whose size is that of `payload`.
+    /// Returns a pax header or a long name of GNU tar: an entry of `type` that has `payload`.
     public static func extended(_ type: Character, _ payload: [UInt8]) -> [UInt8] {
         TarBlock(type, "extension", size: payload.count).followed(by: payload)
     }
 
-    /// A pax header with these records.
+    /// Returns a pax header with these records.
     public static func pax(_ records: [(String, String)], type: Character = "x") -> [UInt8] {
         extended(type, records.flatMap { TarWriter.record($0.0, Array($0.1.utf8)) })
     }

@@ -1,4 +1,4 @@
-/// One entry of a layer for tests, as tar knows it.
+/// One tar entry of a layer for tests.
 public struct TarEntry: Sendable {
     public enum Kind: Sendable, Hashable {
         case directory, regular, symlink, hardlink, character, block, fifo
@@ -6,13 +6,13 @@ public struct TarEntry: Sendable {
 
     public var path: [UInt8]
     public var kind: Kind
-    /// Permission bits, set-id bits and sticky bit.
+    /// The permission bits, set-ID bits and sticky bit.
     public var mode: UInt32
     public var uid: UInt32 = 0
     public var gid: UInt32 = 0
     public var userName = ""
     public var groupName = ""
-    /// Seconds since 1970.
+    /// The modification time, in seconds since 1970.
     public var modified: Int64 = 1_600_000_000
     /// The text of a symlink, or the path of the entry that a hard link names.
     public var linkTarget: [UInt8] = []
@@ -53,7 +53,7 @@ public struct TarEntry: Sendable {
         return entry
     }
 
-    /// A character or block device, or a FIFO (numbers ignored).
+    /// Returns a character device, a block device, or a FIFO, which ignores the numbers.
     public static func node(_ kind: Kind, _ path: String, _ major: UInt32 = 0, _ minor: UInt32 = 0) -> TarEntry {
         var entry = TarEntry(kind, path.utf8, mode: 0o600)
         entry.deviceMajor = major
@@ -61,7 +61,7 @@ public struct TarEntry: Sendable {
         return entry
     }
 
-    /// A copy with other owners.
+    /// Returns a copy with other owners.
     public func owned(by uid: UInt32, _ gid: UInt32, userName: String = "", groupName: String = "") -> TarEntry {
         var entry = self
         entry.uid = uid
@@ -71,21 +71,21 @@ public struct TarEntry: Sendable {
         return entry
     }
 
-    /// A copy with one more extended attribute.
+    /// Returns a copy with one more extended attribute.
     public func withAttribute(_ name: String, _ value: [UInt8]) -> TarEntry {
         var entry = self
         entry.xattrs.append((name, value))
         return entry
     }
 
-    /// A copy with another modification time, in seconds since 1970.
+    /// Returns a copy with another modification time, in seconds since 1970.
     public func modified(at seconds: Int64) -> TarEntry {
         var entry = self
         entry.modified = seconds
         return entry
     }
 
-    /// A copy with `prefix` before its path, and before its target when it is a hard link.
+    /// Returns a copy with `prefix` before its path. The target of a hard link gets the prefix, too.
     public func prefixed(_ prefix: String) -> TarEntry {
         var entry = self
         entry.path = Array(prefix.utf8) + path

@@ -1,6 +1,7 @@
-/// Writes tar streams: POSIX ustar, with pax records where ustar has no room (POSIX.1-2017, pax interchange format).
+/// A writer of tar streams: POSIX ustar, with pax records for values that do not fit (POSIX.1-2017, pax interchange
+/// format).
 public enum TarWriter {
-    /// A whole archive, with its two zero blocks.
+    /// Returns a whole archive, with its two zero blocks.
     public static func archive(_ entries: [TarEntry]) -> [UInt8] {
         var bytes: [UInt8] = []
         for entry in entries {
@@ -11,7 +12,8 @@ public enum TarWriter {
         return bytes + [UInt8](repeating: 0, count: 1024)
     }
 
-    /// Everything before the payload of `entry`: a pax header when it needs one, then its own.
+    /// Returns everything before the payload of `entry`: a pax header if the entry needs one, then the entry's own
+    /// header.
     public static func header(_ entry: TarEntry) -> [UInt8] {
         var records: [UInt8] = []
         for attribute in entry.xattrs {
@@ -42,14 +44,14 @@ public enum TarWriter {
         return bytes
     }
 
-    /// The zeros after a payload of `count` bytes.
+    /// Returns the zeros after a payload of `count` bytes.
     public static func padding(_ count: Int) -> [UInt8] {
         [UInt8](repeating: 0, count: (512 - count % 512) % 512)
     }
 
-    /// One record of a pax header.
+    /// Returns one record of a pax header.
     public static func record(_ key: String, _ value: [UInt8]) -> [UInt8] {
-        // The length counts its own digits.
+        // The length includes its own digits.
         let body = key.utf8.count + value.count + 3
         var length = body
         while body + "\(length)".utf8.count != length { length = body + "\(length)".utf8.count }

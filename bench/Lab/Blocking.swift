@@ -1,7 +1,8 @@
 import Linux
 
-/// Runs `body`, which may block, on its own thread and returns its result without blocking the cooperative pool.
-/// Without a free thread in the system, it runs on the caller's.
+/// Runs `body`, which may block, on its own thread, and returns its result without blocking the cooperative pool.
+///
+/// If the system has no free thread, `body` runs on the caller's thread.
 public func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
     await withCheckedContinuation { continuation in
         do {
@@ -12,7 +13,7 @@ public func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) a
     }
 }
 
-/// Runs a throwing `body`, otherwise like ``blocking(_:)``.
+/// Runs a throwing `body` like ``blocking(_:)``.
 public func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     let result: Result<Value, any Error> = await blocking { Result { try body() } }
     return try result.get()

@@ -3,8 +3,9 @@ public import Glibc
 import Linux
 import SystemPackage
 
-/// A child program in its own process group, with its output in a file. The group keeps Ctrl-C away from it, so that
-/// its teardown ends it.
+/// A child program in its own process group, with its output in a file.
+///
+/// The separate group keeps Ctrl-C away from the program, so that only the teardown ends it.
 public final class ChildProcess: Sendable {
     /// The exit of a program.
     public enum Exit: Equatable, Sendable {
@@ -14,12 +15,12 @@ public final class ChildProcess: Sendable {
 
     public let name: String
     public let pid: pid_t
-    /// The file with its standard error, and with its standard output unless that has a file of its own.
+    /// The file with the program's standard error. It also has the standard output, unless that has its own file.
     public let logPath: String
 
     private let exit = Guarded<Exit?>(nil)
 
-    /// Starts `arguments[0]`, looked up in PATH. `environment` is added to our own.
+    /// Starts `arguments[0]`, which is looked up in PATH. `environment` is added to this process's environment.
     public init(
         _ name: String, _ arguments: [String], log: String, standardOutput: String? = nil,
         environment: [String: String] = [:]
@@ -54,8 +55,9 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// Waits for the exit of `pid` and records it. The PID is reaped under the lock, so a caller that sees no exit
-    /// under the lock may still signal it.
+    /// Waits for the exit of `pid` and records it.
+    ///
+    /// The PID is reaped under the lock. So a caller that holds the lock and sees no exit may still signal the PID.
     private static func reap(_ pid: pid_t, into exit: Guarded<Exit?>) {
         var information = siginfo_t()
         while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
@@ -66,20 +68,21 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// Its exit, or `nil` while it runs.
+    /// The program's exit; `nil` while it runs.
     public var ended: Exit? { exit.withLock { $0 } }
 
-    /// Blocks until it has exited, or returns `nil` after `timeout` nanoseconds. Only for our own threads.
+    /// Blocks until the program has exited. Returns `nil` after `timeout` nanoseconds. Call this only on our own
+    /// threads.
     public func wait(timeout: UInt64) -> Exit? {
         exit.waitUntil(timeout: timeout) { $0 }
     }
 
-    /// Waits like ``wait(timeout:)``, without blocking the caller's thread.
+    /// Waits like ``wait(timeout:)``, but without blocking the caller's thread.
     public func ending(timeout: UInt64) async -> Exit? {
         await blocking { self.wait(timeout: timeout) }
     }
 
-    /// Sends signal `number` to it if it still runs; with `group` to its whole process group.
+    /// Sends signal `number` to the program if it still runs; if `group` is true, to its whole process group.
     public func signal(_ number: Int32, group: Bool = false) {
         exit.withLock { exit in
             guard exit == nil else { return }
@@ -87,7 +90,7 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// Asks it to exit, and kills it and its group after `grace` nanoseconds. Blocks.
+    /// Asks the program to exit. Kills it and its group after `grace` nanoseconds. Blocks.
     public func terminate(grace: UInt64 = 5_000_000_000) {
         signal(SIGTERM)
         if wait(timeout: grace) != nil { return }
@@ -95,7 +98,7 @@ public final class ChildProcess: Sendable {
         _ = wait(timeout: 5_000_000_000)
     }
 
-    /// Returns its last `lines` lines of output, for error messages.
+    /// Returns the program's last `lines` lines of output, for error messages.
     public func logTail(lines: Int = 15) -> String {
         Files.tail(logPath, lines: lines)
     }
@@ -114,7 +117,7 @@ public final class ChildProcess: Sendable {
     }
 }
 
-/// The C objects of posix_spawn(3), set up for the children here.
+/// The C objects of posix_spawn(3), set up for child programs.
 private struct SpawnSettings {
     var actions = posix_spawn_file_actions_t()
     var attributes = posix_spawnattr_t()

@@ -1,11 +1,12 @@
 public import Base
 import Glibc
 
-/// A program run to its end.
+/// Functions that run a program to its end.
 public enum Command {
-    /// Runs `arguments` and returns the standard output. Output files are in the lab's log directory. The teardown of
-    /// the lab kills the program, as does the end of `timeout` seconds.
-    /// - Throws: `failed` with the end of its standard error if it exits with anything but 0; `timedOut`.
+    /// Runs `arguments` and returns the standard output. The output files are in the lab's log directory.
+    ///
+    /// The program is killed after `timeout` seconds, or by the teardown of the lab.
+    /// - Throws: `failed` with the end of the program's standard error if it exits with anything but 0; `timedOut`.
     @discardableResult
     public static func run(
         _ arguments: [String], in lab: Lab, environment: [String: String] = [:], timeout: UInt64 = 300
@@ -20,7 +21,7 @@ public enum Command {
         return try Files.text(output)
     }
 
-    /// Runs `arguments` like ``run(_:in:environment:timeout:)``, but accepts any exit.
+    /// Runs `arguments` like ``run(_:in:environment:timeout:)``, but accepts any exit code or signal.
     public static func attempt(
         _ arguments: [String], in lab: Lab, environment: [String: String] = [:], timeout: UInt64 = 300
     ) async throws(LabError) -> (exit: ChildProcess.Exit, outputPath: String, logPath: String) {
@@ -29,7 +30,7 @@ public enum Command {
         let child = try ChildProcess(
             name, arguments, log: "\(base).err", standardOutput: "\(base).out", environment: environment)
         try lab.teardown.add(name) {
-            // mmdebstrap, for example, has mounts to remove.
+            // Give the program time to clean up: mmdebstrap, for example, has mounts to remove.
             child.signal(SIGTERM, group: true)
             if child.wait(timeout: 5_000_000_000) == nil { child.signal(SIGKILL, group: true) }
         }

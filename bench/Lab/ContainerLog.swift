@@ -10,8 +10,10 @@ struct ContainerLog {
         self.path = path
     }
 
-    /// Returns the complete lines since the last call. A line is `<time> <stream> <F or P> <text>` (the CRI log format
-    /// of Kubernetes); the parts of a split line (P) are returned separately.
+    /// Returns the complete lines that were added since the last call.
+    ///
+    /// A line is `<time> <stream> <F or P> <text>` (the CRI log format of Kubernetes). The parts of a split line (P)
+    /// are returned separately.
     mutating func newLines() -> [String] {
         guard let file = try? Sys.open(path, .readOnly) else { return [] }
         var buffer = [UInt8](repeating: 0, count: 65536)

@@ -2,25 +2,25 @@ public import Base
 public import ContainerRuntime
 import Linux
 
-/// A private containerd with CRI. Its sockets, root, state and runc are all in one directory of the lab.
+/// A private containerd with CRI. Its sockets, root, state and runc data are all in one directory of the lab.
 public final class Containerd: Sendable {
     public let socket: String
     /// containerd's root; `state` is beside it.
     public let root: String
-    /// The snapshotter of CRI.
+    /// The name of the snapshotter that CRI uses.
     public let snapshotter: String
     public let process: ChildProcess
     private let lab: Lab
 
-    /// Returns the socket of a present or future instance in `<lab>/<name>`.
+    /// Returns the path of the socket of an instance in `<lab>/<name>`, which need not exist yet.
     public static func socket(in lab: Lab, name: String) -> String { "\(lab.directory)/\(name)/containerd.sock" }
 
     /// Starts an instance in `<lab>/<name>`.
     /// - Parameters:
-    ///   - snapshotter: the snapshotter of CRI: `overlayfs`, or a name in `plugins`.
-    ///   - plugins: the proxy snapshotters, by name and socket.
+    ///   - snapshotter: the snapshotter that CRI uses: `overlayfs`, or a name in `plugins`.
+    ///   - plugins: the proxy snapshotters, by name, with their sockets.
     ///   - hosts: a directory of `hosts.toml` files.
-    ///   - sandboxImage: must be imported before the first pod runs.
+    ///   - sandboxImage: the image of sandboxes, which must be imported before the first pod runs.
     public init(
         in lab: Lab, name: String = "c", snapshotter: String, plugins: [String: String] = [:], hosts: String,
         sandboxImage: String = PauseImage.reference, teardown: Teardown? = nil
@@ -94,7 +94,7 @@ public final class Containerd: Sendable {
         }
     }
 
-    /// Returns the log line of a failed plugin: containerd continues without it.
+    /// Returns the log line of a failed CRI plugin, because containerd continues without it; `nil` if it did not fail.
     private static func failedPlugin(in log: String) -> Substring? {
         let text = (try? Files.text(log)) ?? ""
         return text.split(separator: "\n").first {
@@ -111,7 +111,7 @@ public final class Containerd: Sendable {
             [program, "--address", socket, "--namespace", namespace] + arguments, in: lab, timeout: timeout)
     }
 
-    /// Imports an OCI archive into the image store, unpacked into `snapshotter` (by default CRI's).
+    /// Imports an OCI archive into the image store and unpacks it into `snapshotter`, by default the one of CRI.
     public func importImage(
         _ archive: String, snapshotter: String? = nil, namespace: String = "k8s.io"
     ) async throws(LabError) {
@@ -119,7 +119,7 @@ public final class Containerd: Sendable {
             ["images", "import", "--snapshotter", snapshotter ?? self.snapshotter, archive], namespace: namespace)
     }
 
-    /// Returns a client of its CRI. The caller closes it.
+    /// Returns a client of containerd's CRI. The caller closes it.
     public func connect() throws(LabError) -> CRIClient {
         do {
             return try CRIClient(socket: socket)

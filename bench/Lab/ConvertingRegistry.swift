@@ -1,12 +1,12 @@
-/// A registry with a conversion service, which it notifies of pushes and deletions.
+/// A registry with a conversion service. The registry notifies the service of pushes and deletions.
 public final class ConvertingRegistry: Sendable {
     public let registry: RegistryServer
     /// The service's port on 127.0.0.1.
     public let servicePort: Int
     private let service: ChildProcess
 
-    /// Starts both; the registry serves `storage`.
-    /// - Parameter options: further options of the service.
+    /// Starts the service and the registry, which serves `storage`.
+    /// - Parameter options: additional command-line options of the service.
     public init(in lab: Lab, storage: String, options: [String] = []) async throws(LabError) {
         servicePort = try Sockets.freePort()
         registry = try await RegistryServer(

@@ -2,9 +2,9 @@ public import Base
 import Linux
 import SystemPackage
 
-/// Small file helpers whose errors name the file.
+/// File functions whose errors name the file.
 public enum Files {
-    /// Writes `text`, replacing an existing file, and creates missing directories.
+    /// Writes `text` to `path`. Replaces an existing file and creates missing directories.
     public static func write(_ path: String, _ text: String) throws(LabError) {
         do {
             if let slash = path.lastIndex(of: "/") {
@@ -25,7 +25,7 @@ public enum Files {
         }
     }
 
-    /// Reads a file as text like ``read(_:limit:)``, with invalid UTF-8 repaired.
+    /// Reads a file as text, like ``read(_:limit:)``. Invalid UTF-8 is repaired.
     public static func text(_ path: String, limit: Int = 64 << 20) throws(LabError) -> String {
         String(decoding: try read(path, limit: limit), as: UTF8.self)
     }
@@ -44,7 +44,7 @@ public enum Files {
         (try? Sys.exists(path)) ?? false
     }
 
-    /// Returns the last lines of a log, or the error if it cannot be read.
+    /// Returns the last lines of a log; the error's description if the log cannot be read.
     public static func tail(_ path: String, lines: Int) -> String {
         do throws(LabError) {
             return try text(path).split(separator: "\n").suffix(lines).joined(separator: "\n")

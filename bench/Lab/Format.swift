@@ -1,4 +1,4 @@
-/// Human-readable numbers.
+/// Formatting of numbers for people.
 public enum Format {
     /// Formats seconds with two decimals.
     public static func seconds(_ value: Double) -> String {

@@ -1,6 +1,6 @@
 /// The `hosts.toml` directory of a lab's containerd and snapshotters.
 public enum HostsDirectory {
-    /// The registry name in all references of a lab. It does not resolve: `hosts.toml` maps it.
+    /// The registry's name in all image references of a lab. It does not resolve, so `hosts.toml` maps it.
     public static let registry = "registry.lab"
 
     /// Writes `directory` so that ``registry`` maps to `port` on 127.0.0.1.

@@ -13,7 +13,7 @@ public struct ImageBuilder: Sendable {
         self.progress = progress
     }
 
-    /// Builds the image in `work`, a temporary directory that must not exist, and pushes its plain form.
+    /// Builds the image in `work`, a temporary directory that must not exist yet, and pushes the image's plain form.
     func build(_ recipe: ImageRecipe, work: String, registryStorage: String) async throws(LabError) {
         let archive = "\(work)/image.tar"
         try await write(recipe, to: archive, work: work)
@@ -25,7 +25,7 @@ public struct ImageBuilder: Sendable {
         try await Command.run(["rm", "-r", work], in: lab)
     }
 
-    /// Adds forms of an image whose plain form exists.
+    /// Adds `forms` of an image whose plain form exists.
     func add(
         _ forms: [ImageForm], of recipe: ImageRecipe, registryStorage: String, pauseArchive: String
     ) async throws(LabError) {
@@ -37,7 +37,7 @@ public struct ImageBuilder: Sendable {
         }
     }
 
-    /// Gives an image's artifact a startup pack of the reads that it makes when it runs here.
+    /// Runs the image once, and adds a startup pack of its reads to its artifact.
     private func addPack(
         to recipe: ImageRecipe, _ form: ImageForm, _ registry: RegistryServer, _ publisher: ImagePublisher,
         _ pauseArchive: String
@@ -97,8 +97,9 @@ public struct ImageBuilder: Sendable {
 
     // MARK: - Keys
 
-    /// Returns a key that changes with every input of the image. Debian's own updates are not noticed: remove the
-    /// directory.
+    /// Returns a key that changes with every input of the image.
+    ///
+    /// The key does not notice Debian's own updates. To rebuild an image after an update, remove its directory.
     static func key(of recipe: ImageRecipe) throws(LabError) -> String {
         var files = ["debian.sh", "debian-layers.sh"]
         for recipe in recipe.predecessors + [recipe] {
@@ -107,7 +108,7 @@ public struct ImageBuilder: Sendable {
                 case .packages: break
                 case .application(let directory): files += try below(directory)
                 case .script(let path, let arguments):
-                    // A script may use everything beside it; a shared script declares its inputs.
+                    // A script may use any file in its directory. A shared script declares its inputs.
                     let parts = ([path] + arguments).flatMap { $0.split(separator: "/").dropLast() }
                     for directory in Set(parts) { files += try below(String(directory)) }
                     if !path.contains("/") { files.append(path) }
@@ -118,7 +119,7 @@ public struct ImageBuilder: Sendable {
         return try key(files: Set(files).sorted(), texts: texts)
     }
 
-    /// Returns a key of the contents of files below ``scripts``.
+    /// Returns a key of the contents of `files`, which are below ``scripts``, and of `texts`.
     static func key(files: [String], texts: [String] = []) throws(LabError) -> String {
         var text = "2 \(texts)"
         for file in files { text += "\n\(file) \(try Files.digest("\(scripts)/\(file)").digest)" }

@@ -3,9 +3,10 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// A cache of built images, each with the storage of a registry that has all its forms.
+/// A cache of built images. Each image has the storage of a registry that contains all its forms.
 ///
-/// An image is named by a key of its inputs: another recipe, script or application gets another directory.
+/// An image's directory is named by a key of the inputs, so a different recipe, script or application gets another
+/// directory.
 public struct ImageCache: Sendable {
     /// The directory of the cached images.
     public let directory: String
@@ -17,16 +18,16 @@ public struct ImageCache: Sendable {
     /// A built image.
     public struct Entry: Sendable {
         public let recipe: ImageRecipe
-        /// The storage for ``RegistryServer``. It also has the image's predecessors in the same forms.
+        /// The storage for ``RegistryServer``. It also contains the image's predecessors in the same forms.
         public let registryStorage: String
         /// The OCI archive of the sandbox image.
         public let pauseArchive: String
-        /// The forms that exist.
+        /// The forms of the image that exist.
         public let forms: Set<ImageForm>
     }
 
-    /// Returns the image of `recipe` in at least `forms`, and builds the missing ones. `progress` receives the current
-    /// step.
+    /// Returns the image of `recipe` in at least `forms`, and builds the forms that are missing. `progress` receives
+    /// the current step.
     public func image(
         _ recipe: ImageRecipe, forms: Set<ImageForm> = [.plain, .estargz], in lab: Lab,
         progress: @escaping @Sendable (String) -> Void
@@ -51,7 +52,7 @@ public struct ImageCache: Sendable {
             forms: Self.forms(of: recipe, in: storage))
     }
 
-    /// Returns the OCI archive of the sandbox image, built if it is missing.
+    /// Returns the path of the sandbox image's OCI archive, which is built if it is missing.
     public func pauseArchive(in lab: Lab) async throws(LabError) -> String {
         let path = try await entry("pause-\(try ImageBuilder.key(files: ["pause.c"]))", in: lab) {
             path throws(LabError) in
@@ -61,8 +62,9 @@ public struct ImageCache: Sendable {
         return "\(path)/pause.tar"
     }
 
-    /// Returns the directory called `name`. If it is missing, `build` fills a temporary one, which is renamed when it
-    /// is complete.
+    /// Returns the path of the directory `name` in the cache.
+    ///
+    /// If it is missing, `build` fills a temporary directory, which is renamed when it is complete.
     public func entry(
         _ name: String, in lab: Lab, build: (String) async throws(LabError) -> Void
     ) async throws(LabError) -> String {
@@ -75,7 +77,7 @@ public struct ImageCache: Sendable {
         do {
             try Sys.rename(building, to: path, replacing: false)
         } catch .fileExists {
-            // Another process has built the same image in the meantime.
+            // Another process has built the same entry in the meantime.
             try? removeTree(building)
         } catch {
             throw LabError(.files, "cannot rename the build to \(path)", cause: error)

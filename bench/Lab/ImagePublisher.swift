@@ -1,10 +1,10 @@
-/// Pushes images to a registry: the plain form, and the streamable forms.
+/// Pushes images to a registry, in the plain form and in the streamable forms.
 public struct ImagePublisher: Sendable {
     private let lab: Lab
     private let containerd: Containerd
     private let registryPort: Int
 
-    /// Starts a containerd for the publisher.
+    /// Starts a containerd that the publisher uses.
     public init(in lab: Lab, registryPort: Int, teardown: Teardown? = nil) async throws(LabError) {
         self.lab = lab
         self.registryPort = registryPort
@@ -12,13 +12,15 @@ public struct ImagePublisher: Sendable {
             in: lab, name: "publisher", snapshotter: "overlayfs", hosts: "\(lab.directory)/none", teardown: teardown)
     }
 
-    /// Imports and pushes `archive`, whose image is called `reference`; with `estargz` also converts and pushes that
-    /// form. References name ``HostsDirectory/registry``.
+    /// Imports `archive`, whose image is called `reference`, and pushes it.
+    ///
+    /// If `estargz` is not `nil`, also converts the image and pushes the result under that name. All references name
+    /// the registry ``HostsDirectory/registry``.
     public func publish(
         archive: String, reference: String, estargz: String? = nil,
         progress: @Sendable (String) -> Void = { _ in }
     ) async throws(LabError) {
-        // Not unpacked: nothing runs here.
+        // The image is not unpacked, because nothing runs here.
         try await containerd.ctr(["images", "import", "--no-unpack", archive])
         progress("pushing \(reference)")
         try await push(reference)
@@ -27,12 +29,12 @@ public struct ImagePublisher: Sendable {
         try await convert(reference, to: estargz, ["--estargz"])
     }
 
-    /// Creates and pushes a further form of an image whose plain form is in the registry.
+    /// Creates and pushes another form of an image whose plain form is in the registry.
     public func add(
         _ form: ImageForm, of recipe: ImageRecipe, progress: @Sendable (String) -> Void = { _ in }
     ) async throws(LabError) {
         guard form != .plain else { return }
-        // Stored under the name for fetching, which is not the lab's.
+        // `ctr` stores the image under the name that it fetches it by, which is not the lab's name.
         let plain = "127.0.0.1:\(registryPort)/\(recipe.path(.plain))"
         let target = recipe.reference(form)
         try await containerd.ctr(["content", "fetch", "--plain-http", plain])
@@ -42,7 +44,7 @@ public struct ImagePublisher: Sendable {
         case .estargz: try await convert(["convert", "--oci", "--estargz", plain, target])
         case .zstdChunked: try await convert(["convert", "--oci", "--zstdchunked", plain, target])
         case .estargzOptimised:
-            // Runs the image and observes its reads; servers need the loopback device.
+            // This runs the image and observes its reads. Servers need the loopback device.
             try await convert(
                 ["optimize", "--oci", "--net-host", "--period", "\(Self.optimisingSeconds)", plain, target])
         case .artifact, .artifactPredicted, .artifactPack:
@@ -55,14 +57,15 @@ public struct ImagePublisher: Sendable {
         try await addArtifact(to: target, predicts: form == .artifactPredicted)
     }
 
-    /// Converts a published image with ctr-remote, and pushes the result.
+    /// Converts a pushed image with ctr-remote, and pushes the result.
     public func convert(_ reference: String, to target: String, _ options: [String]) async throws(LabError) {
         try await convert(["convert", "--oci"] + options + [reference, target])
         try await push(target)
     }
 
-    /// Creates the streaming artifact of a pushed image, with a startup pack of `profile`, or with a predicted one if
-    /// `predicts`.
+    /// Creates the streaming artifact of a pushed image.
+    ///
+    /// The artifact gets a startup pack from `profile`, or a predicted one if `predicts` is true.
     public func addArtifact(
         to reference: String, profile: [UInt8]? = nil, predicts: Bool = false
     ) async throws(LabError) {
@@ -81,14 +84,15 @@ public struct ImagePublisher: Sendable {
         try await Command.run(arguments, in: lab, timeout: 1200)
     }
 
-    /// Pushes an image of `archive` under another name.
+    /// Imports `archive`, whose image is called `name`, and pushes it as `reference`.
     public func publish(archive: String, reference: String, as name: String) async throws(LabError) {
         try await containerd.ctr(["images", "import", "--no-unpack", archive])
         try await containerd.ctr(["images", "tag", name, reference])
         try await push(reference)
     }
 
-    /// The seconds that `optimize` observes an image. Everything is local then, so each is ready long before.
+    /// The time that `optimize` observes an image, in seconds. All content is local, so each image is ready long
+    /// before.
     private static let optimisingSeconds = 20
 
     private func convert(_ arguments: [String]) async throws(LabError) {

@@ -1,6 +1,6 @@
 /// The images of the bench.
 extension ImageRecipe {
-    /// All images, the quickly built ones first.
+    /// All images. The ones that build quickly come first.
     public static func all(_ edition: ImageEdition) -> [ImageRecipe] {
         [
             nginx(edition), numpy, pythonSci(edition), pythonWeb(edition), postgres(edition), jupyter(edition),
@@ -9,14 +9,15 @@ extension ImageRecipe {
         ]
     }
 
-    /// Debian, Python and numpy, with an application that imports it and writes `ready`: the image of the
-    /// demonstration, the same in both editions.
+    /// The image of the demonstration: Debian, Python, numpy, and an application that imports numpy and writes `ready`.
+    ///
+    /// It is the same in both editions.
     public static let numpy = ImageRecipe(
         "numpy", .full, repository: "demo/numpy",
         stages: [.packages("python3"), .packages("python3-numpy"), .application("numpy")],
         command: ["python3", "/app/app.py"], probe: .line("ready"))
 
-    /// A web server; its configuration contains the port.
+    /// A web server whose configuration contains the port.
     static func nginx(_ edition: ImageEdition) -> ImageRecipe {
         ImageRecipe(
             "nginx", edition, stages: [.packages("nginx-light"), .application("nginx")],
@@ -34,7 +35,7 @@ extension ImageRecipe {
             command: ["python3", "/app/\(edition.rawValue).py"], probe: .line("ready"))
     }
 
-    /// A web application of Debian's Flask.
+    /// A web application that uses Debian's Flask.
     static func pythonWeb(_ edition: ImageEdition) -> ImageRecipe {
         var recipe = ImageRecipe(
             "python-web", edition,
@@ -56,11 +57,11 @@ extension ImageRecipe {
                 "setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups",
                 "/usr/lib/postgresql/15/bin/postgres", "-D", "/data",
             ],
-            // The port is open before the first query is answered.
+            // The port is already open before the server can answer a query.
             probe: .line("LOG:  database system is ready to accept connections"))
     }
 
-    /// A Jupyter server from PyPI: JupyterLab with a few of its users' libraries, or the bare server.
+    /// A Jupyter server from PyPI: JupyterLab with some libraries that its users need, or the bare server.
     static func jupyter(_ edition: ImageEdition) -> ImageRecipe {
         var recipe = ImageRecipe(
             "jupyter", edition,
@@ -73,7 +74,7 @@ extension ImageRecipe {
         return recipe
     }
 
-    /// Many small files; the application reads some hundreds of them.
+    /// Many small files. The application reads some hundreds of them.
     static func smallFiles(_ edition: ImageEdition) -> ImageRecipe {
         ImageRecipe(
             "small-files", edition,
@@ -92,7 +93,7 @@ extension ImageRecipe {
             command: ["/bin/busybox", "dd", "if=/data/weights", "of=/dev/null", "bs=1M"], probe: .exit)
     }
 
-    /// Thirty layers; the application reads something from each.
+    /// Thirty layers. The application reads something from each.
     static func manyLayers(_ edition: ImageEdition) -> ImageRecipe {
         let packages = [Stage.packages("python3-minimal")]
         let made = (1...27).map { number in
@@ -115,7 +116,7 @@ extension ImageRecipe {
         return recipe
     }
 
-    /// A web application of Debian's Express.
+    /// A web application that uses Debian's Express.
     static func node(_ edition: ImageEdition) -> ImageRecipe {
         var recipe = ImageRecipe(
             "node", edition,
@@ -125,7 +126,7 @@ extension ImageRecipe {
         return recipe
     }
 
-    /// Two versions of one application: the second has newer packages, and moved and changed files.
+    /// One of two versions of an application. The second version has newer packages, and moved and changed files.
     static func upgrade(_ version: Int, _ edition: ImageEdition) -> ImageRecipe {
         var recipe = ImageRecipe(
             "upgrade-v\(version)", edition, repository: "bench/upgrade" + (edition == .small ? "-small" : ""),

@@ -2,22 +2,22 @@ public import Base
 
 /// The inputs of an image, and a probe for the readiness of its application.
 public struct ImageRecipe: Sendable, Hashable {
-    /// The name on the command line of a bench.
+    /// The image's name on the command line of a bench.
     public var name: String
     public var edition: ImageEdition
     /// The repository in the registry.
     public var repository: String
     /// The prefix of tags, including the hyphen, if a repository has several versions of an image.
     public var tagPrefix = ""
-    /// The layers below all others.
+    /// The base, below the layers of all stages.
     public var base: Base
-    /// One layer each, bottom first.
+    /// The stages, bottom first. Each makes one layer.
     public var stages: [Stage]
     public var command: [String]
-    /// Variables in addition to PATH: `NAME=value`.
+    /// The environment variables in addition to PATH, as `NAME=value`.
     public var environment: [String] = []
     public var probe: ReadyProbe
-    /// Older versions, oldest first: they are in the same registry.
+    /// The older versions of the image, oldest first. They are in the same registry.
     public var predecessors: [ImageRecipe] = []
 
     /// The bottom layer.
@@ -28,13 +28,13 @@ public struct ImageRecipe: Sendable, Hashable {
         case files(String)
     }
 
-    /// The source of a layer. Paths are below `bench/images`.
+    /// The source of a layer. Its paths are relative to `bench/images`.
     public enum Stage: Sendable, Hashable {
-        /// The changes by an installation of Debian packages: names separated by spaces.
+        /// The changes that the installation of Debian packages makes. The names are separated by spaces.
         case packages(String)
-        /// The changes by a script, called with the tree and further arguments.
+        /// The changes that a script makes. Its arguments are the tree and the given ones.
         case script(String, [String] = [])
-        /// A directory as `/app`.
+        /// A directory, which becomes `/app`.
         case application(String)
     }
 
@@ -51,18 +51,19 @@ public struct ImageRecipe: Sendable, Hashable {
         self.probe = probe
     }
 
-    /// Returns the image's full name in a form.
+    /// Returns the image's full reference in `form`.
     public func reference(_ form: ImageForm) -> String {
         "\(HostsDirectory.registry)/\(path(form))"
     }
 
-    /// Returns repository and tag of a form.
+    /// Returns the repository and tag of `form`.
     func path(_ form: ImageForm) -> String {
         "\(repository(form)):\(tag(form))"
     }
 
-    /// Returns the repository of a form. Tags of the same manifest share its referrers, so some forms need a separate
-    /// one.
+    /// Returns the repository of `form`.
+    ///
+    /// Tags of the same manifest share its referrers, so some forms need a separate repository.
     public func repository(_ form: ImageForm) -> String {
         switch form {
         case .artifactPack: repository + "-pack"
@@ -71,12 +72,12 @@ public struct ImageRecipe: Sendable, Hashable {
         }
     }
 
-    /// Returns the tag of a form in the registry.
+    /// Returns the tag of `form` in the registry.
     public func tag(_ form: ImageForm) -> String {
         tagPrefix + form.rawValue
     }
 
-    /// All inputs of the image's bytes, except the files below `bench/images`.
+    /// All inputs that determine the image's bytes, except the files below `bench/images`.
     var ingredients: String {
         "\(repository) \(tagPrefix) \(base) \(stages) \(command) \(environment)"
     }
@@ -84,7 +85,7 @@ public struct ImageRecipe: Sendable, Hashable {
 
 extension ImageRecipe {
     /// Returns the recipe called `name`.
-    /// - Throws: `usage` with the known names.
+    /// - Throws: `usage` with the known names if there is none.
     public static func named(_ name: String, _ edition: ImageEdition) throws(LabError) -> ImageRecipe {
         let recipes = all(edition)
         guard let recipe = recipes.first(where: { $0.name == name }) else {

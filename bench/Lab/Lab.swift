@@ -4,24 +4,25 @@ import Linux
 import Synchronization
 import SystemPackage
 
-/// A scratch directory with everything that runs in it: sockets, roots, states, logs. The machine's own containerd and
-/// registry are not touched.
+/// A scratch directory with everything that runs in it: sockets, roots, states and logs.
 ///
-/// ``Teardown/run()`` on ``teardown`` leaves nothing behind in any case: no process, no mount (not even a hung one), no
-/// control group, no directory. The next lab removes one whose process was killed.
+/// The lab does not touch the machine's own containerd and registry. ``Teardown/run()`` on ``teardown`` removes
+/// everything in any case: processes, mounts (even hung ones), control groups, and the directory. If the process is
+/// killed, the next lab removes the leftovers.
 public final class Lab: Sendable {
-    /// The scratch directory. It is short, because unix socket paths have at most 107 bytes.
+    /// The path of the scratch directory. It is short, because unix socket paths have at most 107 bytes.
     public let directory: String
     public let teardown: Teardown
-    /// The parent of every pod's control group, which identifies the lab's processes.
+    /// The parent control group of every pod. It identifies the lab's processes.
     public let controlGroup: String
-    /// The logs, kept after a failure.
+    /// The directory of the logs, which is kept after a failure.
     public let logDirectory: String
 
     private let logs = Atomic<Int>(0)
     private let pods = Atomic<Int>(0)
 
-    /// Creates a scratch directory in `parent`, which must be on a file system that overlayfs can write to. Needs root.
+    /// Creates a scratch directory in `parent`, which must be on a file system on which overlayfs can write. Needs
+    /// root.
     public init(parent: String = "/var/tmp") throws(LabError) {
         Self.keepInheritedFiles()
         do {
@@ -55,7 +56,7 @@ public final class Lab: Sendable {
         return try outcome.get()
     }
 
-    /// Returns the output file of the next command, without extension.
+    /// Returns the path of the next command's output files, without extension.
     func nextLogName(_ name: String) -> String {
         let number = logs.wrappingAdd(1, ordering: .relaxed).newValue
         return "\(logDirectory)/\(number)-\(name)"
@@ -66,8 +67,10 @@ public final class Lab: Sendable {
         "pod-\(pods.wrappingAdd(1, ordering: .relaxed).newValue)"
     }
 
-    /// Marks inherited descriptors close-on-exec: a lock, for example, would outlive us in a daemon. Our own
-    /// descriptors are close-on-exec anyway.
+    /// Marks inherited descriptors as close-on-exec. A lock, for example, would otherwise outlive this process in a
+    /// daemon.
+    ///
+    /// Our own descriptors are close-on-exec anyway.
     private static func keepInheritedFiles() {
         for entry in (try? Sys.list("/proc/self/fd")) ?? [] {
             if let descriptor = Int32(entry.text), descriptor > 2 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
@@ -82,7 +85,7 @@ public final class Lab: Sendable {
             Sweep.abandoned("\(parent)/\(entry.text)", controlGroup: "/\(entry.text)")
         }
         let directory = try Sys.makeTemporaryDirectory(in: parent, prefix: prefix)
-        // Held until this process exits in any way: it marks the directory as in use.
+        // The lock is held until this process exits in any way. It marks the directory as in use.
         let lock = try Sys.open("\(directory)/lock", [.readWrite, .create], permissions: 0o600)
         guard try Sys.tryLock(lock.raw) else { throw LabError(.files, "\(directory) is in use") }
         _ = lock.release()

@@ -1,30 +1,33 @@
 public import Base
 public import ContainerRuntime
 
-/// A cluster node from an image's point of view: containerd with a snapshotter, and a counted link to the registry. Two
-/// nodes share only the registry.
+/// A cluster node from an image's point of view: containerd with a snapshotter, and a counted link to the registry.
+///
+/// Two nodes share only the registry.
 public final class Node: Sendable {
     public let relay: Relay
     public let containerd: Containerd
-    /// `nil` for containerd's own overlayfs.
+    /// The snapshotter's daemon; `nil` for containerd's own overlayfs.
     public let daemon: (any SnapshotterDaemon)?
-    /// The `hosts.toml` directory of all parts.
+    /// The `hosts.toml` directory that all parts of the node use.
     public let hosts: String
     public let client: CRIClient
     private let teardown: Teardown
 
-    /// The snapshotter that unpacks a node's images.
+    /// The snapshotter that provides a node's root file systems.
     public enum Snapshotter: Sendable {
-        /// containerd itself.
+        /// containerd's own overlayfs.
         case overlayfs
-        /// rivuletd, or another program of this package that behaves like it, with further lines of configuration.
-        /// `readsContainerd` allows it to read containerd's content.
+        /// rivuletd, or another program of this package that behaves like it. `options` are additional lines of its
+        /// configuration.
+        ///
+        /// If `readsContainerd` is true, the daemon may read containerd's content.
         case rivulet(options: String, readsContainerd: Bool = true, program: String = "rivuletd")
-        /// stargz-snapshotter's daemon, at this path.
+        /// stargz-snapshotter's daemon, whose program is at this path.
         case stargz(program: String)
     }
 
-    /// Starts a node in directories of `lab` that begin with `name`.
+    /// Starts a node in directories of `lab` whose names begin with `name`.
     public init(
         _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
         pauseArchive: String
@@ -73,7 +76,7 @@ public final class Node: Sendable {
         await blocking { [teardown] in teardown.run() }
     }
 
-    /// Runs `body` with a node, and stops it in any case. An error includes the end of the daemon's log.
+    /// Runs `body` with a node, and stops the node in any case. An error includes the end of the daemon's log.
     public static func with<Result: Sendable>(
         _ name: String, in lab: Lab, snapshotter: Snapshotter, registry: RegistryServer,
         pauseArchive: String, _ body: @Sendable (Node) async throws -> Result
@@ -93,7 +96,8 @@ public final class Node: Sendable {
 }
 
 extension Node {
-    /// Waits until containerd has reconnected to a restarted snapshotter: its client backs off between attempts.
+    /// Waits until containerd has reconnected to a restarted snapshotter. containerd's client backs off between
+    /// attempts.
     public func waitForSnapshotter(seconds: UInt64 = 30) async throws(LabError) {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         while true {
@@ -103,13 +107,14 @@ extension Node {
             } catch {
                 guard MonotonicTime.now() < deadline else { throw error }
             }
-            // Each attempt has started a program already, so a short wait is enough.
+            // Each attempt has already started a program, so a short wait is enough.
             try? await Task.sleep(for: .milliseconds(100))
         }
     }
 
-    /// Mounts the root file system of a container of `image`, which must have been pulled, as containerd would, and
-    /// runs `body` with the directory.
+    /// Mounts the root file system of a container of `image` as containerd would, and runs `body` with its directory.
+    ///
+    /// The image must have been pulled.
     public func withRootFileSystem(
         of image: String, in lab: Lab, namespace: String = "k8s.io", _ body: @Sendable (String) async throws -> Void
     ) async throws {

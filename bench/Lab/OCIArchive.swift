@@ -1,12 +1,13 @@
 public import Base
 import FoundationEssentials
 
-/// An OCI image of layer tars, written as an archive that containerd imports (OCI image-spec, image-layout.md). The
-/// same layers and settings always give the same digests.
+/// An OCI image of layer tars, which is written as an archive for containerd (OCI image-spec, image-layout.md).
+///
+/// The same layers and settings always result in the same digests.
 public struct OCIArchive: Sendable {
-    /// The full name with registry and tag.
+    /// The image's full name, with registry and tag.
     public var reference: String
-    /// Uncompressed tars, bottom first.
+    /// The paths of the uncompressed layer tars, bottom first.
     public var layers: [String] = []
     /// The image's entry point.
     public var command: [String] = []
@@ -16,7 +17,7 @@ public struct OCIArchive: Sendable {
 
     public enum Compression: String, Sendable {
         case gzip
-        /// One frame for each layer, as from BuildKit and podman.
+        /// The zstd compression with one frame for each layer, as from BuildKit and podman.
         case zstd
 
         var command: String { self == .gzip ? "gzip -n -6" : "zstd -q -3" }
@@ -40,7 +41,7 @@ public struct OCIArchive: Sendable {
         var diffIDs: [String] = []
         for (number, layer) in layers.enumerated() {
             diffIDs.append(try Files.digest(layer).digest.description)
-            // Through the shell, for the redirection. The paths are arguments, so they are not interpreted.
+            // The shell is needed for the redirection. The paths are its arguments, so it does not interpret them.
             let compressed = "\(work)/\(number).compressed"
             try await Command.run(
                 ["sh", "-c", #"exec \#(compression.command) < "$1" > "$2""#, "sh", layer, compressed], in: lab)
@@ -97,7 +98,7 @@ public struct OCIArchive: Sendable {
         #endif
     }
 
-    // The names below are those of the OCI image-spec.
+    // The OCI image-spec defines the names below.
 
     private struct Descriptor: Encodable {
         var mediaType: String

@@ -35,8 +35,10 @@ public enum PageCache {
         }
     }
 
-    /// Flushes, and drops clean pages, entries and inodes, so that the next read comes from the disk. Needs root.
-    /// Blocks.
+    /// Writes dirty pages to disk, and drops clean pages, entries and inodes, so that the next read comes from the
+    /// disk.
+    ///
+    /// Needs root. Blocks.
     public static func drop() throws(LabError) {
         sync()
         do {

@@ -1,4 +1,6 @@
-/// The image of pod sandboxes: one static program that waits. It is built here, because no other registry is used.
+/// The image of pod sandboxes, which consists of one static program that waits.
+///
+/// The bench builds it, because it uses no other registry.
 public enum PauseImage {
     public static let reference = "registry.lab/pause:1"
 

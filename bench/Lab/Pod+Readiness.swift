@@ -3,8 +3,8 @@ import ContainerdAPI
 import Linux
 
 extension Pod {
-    /// Waits until the pod's application is ready, with a probe every 5 ms. Returns the moment of the first success.
-    /// - Throws: `pod` with the container's output if it exits before; `timedOut`.
+    /// Probes the pod's application every 5 ms until it is ready. Returns the time of the first success.
+    /// - Throws: `pod` with the container's output if the container exits too early; `timedOut`.
     public func waitUntilReady(_ probe: ReadyProbe, seconds: UInt64 = 300) async throws(LabError) -> MonotonicTime {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         var log = ContainerLog(path: logPath)
@@ -22,7 +22,7 @@ extension Pod {
                 let now = MonotonicTime.now()
                 if status.state == .containerExited {
                     if probe == .exit, status.exitCode == 0 { return now }
-                    // Its last output may have come between the two probes.
+                    // The container may have written its last output between the two probes.
                     if case .line(let line) = probe, log.newLines().contains(line) { return now }
                     throw LabError(
                         .pod,
@@ -39,7 +39,8 @@ extension Pod {
         throw LabError(.timedOut, "not ready (\(probe)) within \(seconds) s\n\(Files.tail(logPath, lines: 20))")
     }
 
-    /// Returns true if GET gets status 200, within a generous time: the response itself may have to be fetched.
+    /// Returns true if a GET request gets status 200. The time limit is generous, because the response itself may have
+    /// to be fetched.
     private static func answers(_ path: String, port: Int) async -> Bool {
         await blocking {
             guard var connection = try? PlainHTTP(port: port, timeout: 10_000_000_000) else { return false }

@@ -3,16 +3,17 @@ public import ContainerRuntime
 import ContainerdAPI
 import SwiftProtobuf
 
-/// A pod of one container on the host's network, run as by kubelet: sandbox, pull, create, start. It records the time
-/// of each step.
+/// A pod of one container on the host's network. It is run as kubelet would: sandbox, pull, create, start.
+///
+/// The pod records the time of each step.
 public final class Pod: Sendable {
-    /// The container to run.
+    /// The description of the container to run.
     public struct Specification: Sendable {
         public var name: String
         public var image: String
-        /// Replaces the image's own command if not empty.
+        /// The command that replaces the image's own, unless it is empty.
         public var command: [String]
-        /// Host directories: path in the container, path on the host.
+        /// The host directories to mount, each with its path in the container and its path on the host.
         public var mounts: [(container: String, host: String)]
 
         public init(
@@ -25,7 +26,7 @@ public final class Pod: Sendable {
         }
     }
 
-    /// The moments at which the steps completed. A bench reports the times between them.
+    /// The times at which the steps completed. A bench reports the differences.
     public struct Marks: Sendable {
         public internal(set) var asked: MonotonicTime
         public internal(set) var sandbox: MonotonicTime
@@ -37,15 +38,16 @@ public final class Pod: Sendable {
     public let sandboxID: String
     public let containerID: String
     public let marks: Marks
-    /// The file of the container's output, in CRI's log format.
+    /// The file with the container's output, in CRI's log format.
     public let logPath: String
     let client: CRIClient
 
-    /// Runs a pod up to its container's start. Does not pull a present image, like kubelet with IfNotPresent. After an
-    /// error the sandbox is removed.
+    /// Runs a pod up to the start of its container. After an error, the sandbox is removed.
+    ///
+    /// Like kubelet with IfNotPresent, this does not pull an image that is present.
     /// - Parameters:
     ///   - pullSeconds: the time limit for the pull.
-    ///   - progress: receives the current step.
+    ///   - progress: the function that receives the current step.
     public init(
         _ specification: Specification, in lab: Lab, client: CRIClient, pullSeconds: Int64 = 600,
         progress: @Sendable (String) -> Void = { _ in }
@@ -83,7 +85,7 @@ public final class Pod: Sendable {
         logPath = "\(sandbox.logDirectory)/\(Self.logName)"
     }
 
-    /// Waits for a line of the container's output; see ``waitUntilReady(_:seconds:)``.
+    /// Waits for a line of the container's output, like ``waitUntilReady(_:seconds:)``.
     public func waitForLine(_ line: String, seconds: UInt64 = 300) async throws(LabError) -> MonotonicTime {
         try await waitUntilReady(.line(line), seconds: seconds)
     }
@@ -109,7 +111,7 @@ public final class Pod: Sendable {
         return log.newLines()
     }
 
-    /// Stops and removes it.
+    /// Stops the pod and removes it.
     public func remove() async throws(LabError) {
         do {
             try await client.removeSandbox(sandboxID)
@@ -118,7 +120,7 @@ public final class Pod: Sendable {
         }
     }
 
-    /// Returns the status of its container.
+    /// Returns the status of the pod's container.
     func status() async throws(LabError) -> Runtime_V1_ContainerStatus {
         do {
             return try await client.status(ofContainer: containerID)

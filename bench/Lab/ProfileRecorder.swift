@@ -1,8 +1,9 @@
 import Base
 
-/// Records an image's reads until it is ready, with a node's daemon.
+/// Records the reads of an image until it is ready, with a node's daemon.
 public enum ProfileRecorder {
-    /// Runs the image on a separate node until its daemon has stored a profile. Returns the exported profile.
+    /// Runs the image on a separate node until the node's daemon has stored a profile, and returns the profile as a
+    /// file.
     ///
     /// - Parameter seconds: the time limit for the image to be ready.
     public static func record(
@@ -10,7 +11,8 @@ public enum ProfileRecorder {
         seconds: UInt64
     ) async throws -> [UInt8] {
         try await Node.with(
-            // jupyter computes for more than a second in the middle of its start.
+            // The quiet time must exceed a pause of jupyter, which computes for more than a second in the middle of its
+            // start.
             "profile-source", in: lab, snapshotter: .rivulet(options: "[streaming]\nprofile_quiet = 5\n"),
             registry: registry, pauseArchive: pauseArchive
         ) { node in
@@ -30,7 +32,7 @@ public enum ProfileRecorder {
         while MonotonicTime.now() < deadline {
             let found = try await blocking { () throws -> [UInt8]? in
                 let list = String(decoding: try PlainHTTP.get("/profiles", socketPath: socket), as: UTF8.self)
-                // The only image that this node has run.
+                // The list has one profile, because this node has run no other image.
                 guard let mark = list.firstRange(of: "\"chain\":\"") else { return nil }
                 let chain = list[mark.upperBound...].prefix { $0 != "\"" }
                 return try PlainHTTP.get("/profiles/\(chain)", socketPath: socket)

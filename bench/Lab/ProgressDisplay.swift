@@ -1,7 +1,7 @@
 import Base
 import Glibc
 
-/// A status line on standard error; without a terminal, one line for each step.
+/// A status line on standard error. Without a terminal, each step gets its own line.
 public final class ProgressDisplay: Sendable {
     private struct State {
         var text = ""
@@ -15,7 +15,7 @@ public final class ProgressDisplay: Sendable {
 
     public init() {}
 
-    /// Starts the step `text`; `figures` are read while it runs.
+    /// Starts the step `text`. The line shows the result of `figures` while the step runs.
     public func step(_ text: String, figures: (@Sendable () -> String)? = nil) {
         state.withLock { $0 = State(text: text, figures: figures ?? $0.figures) }
         if isTerminal { draw() } else { write("\(text)\n") }
@@ -47,7 +47,7 @@ public final class ProgressDisplay: Sendable {
         if isTerminal { draw() }
     }
 
-    /// Removes the figures.
+    /// Removes the figures from the line.
     public func clearFigures() {
         state.withLock { $0.figures = nil }
     }

@@ -1,14 +1,14 @@
 import Base
 import Linux
 
-/// Waits for a started server to accept connections.
+/// Waits until a started server accepts connections.
 enum Readiness {
-    /// Waits until a unix stream socket at `path` accepts.
+    /// Waits until the unix stream socket at `path` accepts connections.
     static func socket(_ path: String, of child: ChildProcess, seconds: UInt64 = 30) async throws(LabError) {
         try await until(child, seconds: seconds, what: path) { (try? Sockets.connect(path: path).raw) != nil }
     }
 
-    /// Waits until `port` on 127.0.0.1 accepts.
+    /// Waits until `port` on 127.0.0.1 accepts connections.
     static func port(_ port: Int, of child: ChildProcess, seconds: UInt64 = 30) async throws(LabError) {
         try await until(child, seconds: seconds, what: "port \(port)") { (try? Sockets.connect(port: port).raw) != nil }
     }

@@ -1,13 +1,13 @@
 public import Base
 
-/// Debian's docker-registry on a port of 127.0.0.1, without TLS and without credentials.
+/// Debian's docker-registry on a port of 127.0.0.1, without TLS and credentials.
 public final class RegistryServer: Sendable {
     public let port: Int
     private let process: ChildProcess
 
-    /// Starts a server of `storage`, a directory that may not exist yet and outlives the server.
+    /// Starts a server of `storage`, a directory that need not exist yet and outlives the server.
     ///
-    /// - Parameter notifications: the URL to notify of pushes and deletions.
+    /// - Parameter notifications: the URL to notify of pushes and deletions; `nil` for none.
     public init(
         in lab: Lab, storage: String, notifications: String? = nil, teardown: Teardown? = nil
     ) async throws(LabError) {
@@ -52,7 +52,7 @@ public final class RegistryServer: Sendable {
         """
     }
 
-    /// Stops it, as if its machine were gone. Blocks.
+    /// Stops the server, as if its machine were gone. Blocks.
     public func stop() {
         process.terminate()
     }

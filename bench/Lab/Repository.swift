@@ -1,15 +1,15 @@
 public import Base
 import Linux
 
-/// Paths in the source tree of this build.
+/// The paths in the source tree of this build.
 public enum Repository {
-    /// The directory of `Package.swift`.
+    /// The directory that contains `Package.swift`.
     public static let root: String = {
         let parts = #filePath.split(separator: "/").dropLast(3)
         return "/" + parts.joined(separator: "/")
     }()
 
-    /// Returns the path of an executable of the package, beside the running one.
+    /// Returns the path of an executable of this package, which is beside the running one.
     public static func product(_ name: String) throws(LabError) -> String {
         let own: [UInt8]
         do {

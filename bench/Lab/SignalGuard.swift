@@ -6,8 +6,9 @@ import Linux
 public enum SignalGuard {
     private static let numbers = [SIGINT, SIGTERM, SIGHUP]
 
-    /// Blocks SIGINT, SIGTERM and SIGHUP until ``install(_:)`` handles them. Call it first in main: an existing thread
-    /// would still receive them.
+    /// Blocks SIGINT, SIGTERM and SIGHUP until ``install(_:)`` handles them.
+    ///
+    /// Call this first in main, because a thread that exists already would still receive them.
     public static func block() {
         signal(SIGPIPE, SIG_IGN)
         var held = sigset_t()
@@ -16,7 +17,7 @@ public enum SignalGuard {
         pthread_sigmask(SIG_BLOCK, &held, nil)
     }
 
-    /// Makes each of these signals run `teardown` and then end the process with 128 + its number.
+    /// Makes each of these signals run `teardown` and then end the process with 128 + the signal's number.
     public static func install(_ teardown: Teardown) throws(LabError) {
         do {
             _ = try NamedThread(name: "signals") {

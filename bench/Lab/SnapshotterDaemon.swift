@@ -1,9 +1,9 @@
 public import Base
 public import Glibc
 
-/// A snapshotter beside containerd, reached over a unix socket.
+/// A snapshotter daemon that containerd reaches over a unix socket.
 public protocol SnapshotterDaemon: Sendable {
-    /// Its name in containerd.
+    /// The snapshotter's name in containerd.
     var name: String { get }
     var socket: String { get }
     var process: ChildProcess { get }
@@ -13,9 +13,9 @@ public protocol SnapshotterDaemon: Sendable {
 public final class RivuletDaemon: SnapshotterDaemon {
     public let name = "rivulet"
     public let socket: String
-    /// Its `root` with all its data.
+    /// The daemon's `root`, which contains all its data.
     public let root: String
-    /// HTTP on a unix socket, with the metrics.
+    /// The unix socket of the daemon's HTTP server, which provides the metrics.
     public let adminSocket: String
     private let lab: Lab
     private let configuration: String
@@ -26,10 +26,10 @@ public final class RivuletDaemon: SnapshotterDaemon {
 
     /// Starts a daemon in `<lab>/<directory>`.
     /// - Parameters:
-    ///   - containerd: the socket of its containerd; `nil` disables requests to it.
+    ///   - containerd: the socket of the daemon's containerd; `nil` if the daemon must not use it.
     ///   - hosts: a directory of `hosts.toml` files.
-    ///   - options: further lines of its configuration file: whole tables.
-    ///   - program: the program of this package that is started.
+    ///   - options: additional lines of the configuration file, which must be whole tables.
+    ///   - program: the program of this package to start.
     public init(
         in lab: Lab, directory: String = "rivulet", containerd: String?, hosts: String, options: String = "",
         program: String = "rivuletd", teardown: Teardown? = nil
@@ -66,7 +66,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
         try await Readiness.socket(socket, of: process)
     }
 
-    /// Stops it, with SIGKILL or like a service manager, and restarts it on its data.
+    /// Stops the daemon, with SIGKILL or as a service manager would, and restarts it with its data.
     public func restart(killing: Bool) async throws(LabError) {
         let old = process
         if killing { old.signal(SIGKILL) }
@@ -76,7 +76,7 @@ public final class RivuletDaemon: SnapshotterDaemon {
         try await Readiness.socket(socket, of: new)
     }
 
-    /// Returns the values of its metrics page, keyed by name with labels.
+    /// Returns the values of the daemon's metrics, keyed by name with labels.
     public func metrics() async throws(LabError) -> [String: Double] {
         let socket = adminSocket
         let page: Result<[UInt8], LabError> = await blocking {
@@ -127,7 +127,7 @@ public final class StargzDaemon: SnapshotterDaemon {
 
 /// The resource usage of a process, from /proc.
 public struct ProcessUsage: Sendable {
-    /// User and system time.
+    /// The CPU time in user and system mode.
     public private(set) var cpuSeconds: Double
     public let peakResidentBytes: UInt64
 
@@ -143,7 +143,7 @@ public struct ProcessUsage: Sendable {
         guard let peak, peak.count > 1, let kibibytes = UInt64(peak[1].drop { $0 == "\t" }) else { return nil }
         peakResidentBytes = kibibytes << 10
     }
-    /// Returns the usage without the CPU time of an earlier reading.
+    /// Returns the usage with the CPU time of an earlier reading subtracted.
     public func since(_ earlier: ProcessUsage?) -> ProcessUsage {
         var usage = self
         usage.cpuSeconds -= earlier?.cpuSeconds ?? 0

@@ -3,13 +3,14 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Removes every trace of a scratch directory: its processes, mounts, control groups, and itself. It makes no
-/// assumption about their state.
+/// Removes every trace of a scratch directory: its processes, mounts and control groups, and the directory itself.
+///
+/// It makes no assumption about the state that they are in.
 struct Sweep: Sendable {
     let directory: String
     let controlGroup: String
 
-    /// Removes the remains of a killed process. Does nothing if the directory is in use.
+    /// Removes what a killed process left in `directory`. Does nothing if the directory is in use.
     static func abandoned(_ directory: String, controlGroup: String) {
         guard let lock = try? Sys.open("\(directory)/lock", .readWrite), (try? Sys.tryLock(lock.raw)) == true else {
             return
@@ -18,7 +19,7 @@ struct Sweep: Sendable {
     }
 
     func run() {
-        // A process that waits for a dead FUSE server cannot even be killed: abort its connection first.
+        // A process that waits for a dead FUSE server cannot even be killed, so its connection is aborted first.
         abortFUSE()
         killProcesses()
         unmountAll()
@@ -26,7 +27,7 @@ struct Sweep: Sendable {
         try? removeTree(directory)
     }
 
-    /// Kills the processes in the lab's control groups, and nothing else.
+    /// Kills only the processes in the lab's control groups.
     func killContainers() {
         for group in controlGroups {
             let text = (try? Files.text("\(group)/cgroup.procs")) ?? ""
@@ -36,7 +37,7 @@ struct Sweep: Sendable {
 
     // MARK: - FUSE
 
-    /// Mounts in and below the directory, the last mounted first.
+    /// The mounts at and below the directory, the latest first.
     private var mounts: [MountEntry] {
         let all = (try? Sys.mounts()) ?? []
         return all.reversed().filter { $0.mountPoint == directory || $0.mountPoint.hasPrefix("\(directory)/") }
@@ -75,8 +76,10 @@ struct Sweep: Sendable {
         }
     }
 
-    /// Thaws the control groups. runc freezes a container while it kills its processes; if runc is killed in between,
-    /// they remain frozen and cannot die.
+    /// Thaws the control groups.
+    ///
+    /// runc freezes a container while it kills its processes. If runc itself is killed meanwhile, they remain frozen
+    /// and cannot die.
     private func thaw() {
         for group in controlGroups {
             for (file, state) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")]
@@ -86,8 +89,9 @@ struct Sweep: Sendable {
         }
     }
 
-    /// Returns the processes in the lab's control groups, and those with a path of the lab on their command line (such
-    /// as containerd's shims).
+    /// Returns the processes in the lab's control groups, and those with a path of the lab on their command line.
+    ///
+    /// containerd's shims, for example, are found by their command line.
     private func processes() -> Set<pid_t> {
         var result = Set<pid_t>()
         for group in controlGroups {
@@ -109,7 +113,7 @@ struct Sweep: Sendable {
 
     // MARK: - Control groups
 
-    /// The lab's directories in every hierarchy of version 1 and in that of version 2, deepest first.
+    /// The lab's control groups in every hierarchy of version 1 and in that of version 2, deepest first.
     private var controlGroups: [String] {
         let top = "/sys/fs/cgroup"
         var roots = [top]

@@ -1,10 +1,10 @@
 public import Base
 
-/// The actions to undo, in reverse order.
+/// The actions that undo everything in a lab, in reverse order.
 ///
 /// Everything that a lab starts or mounts is added here before it can fail. ``run()`` undoes all of it exactly once,
-/// whoever calls it first: the end of the work, an error, or a signal. After that, an addition is undone at once and
-/// refused.
+/// whether the work ends, an error occurs or a signal arrives. After that, anything that is added is undone at once,
+/// and the addition is refused.
 public final class Teardown: Sendable {
     private enum Phase {
         case open, running, done
@@ -24,8 +24,8 @@ public final class Teardown: Sendable {
 
     public init() {}
 
-    /// Registers an action. `undo` runs on the thread of the teardown, may block for a bounded time, and must tolerate
-    /// that its subject is gone.
+    /// Registers an action. `undo` runs on the thread of the teardown. It may block for a bounded time, and must
+    /// tolerate that its subject is already gone.
     /// - Throws: `closing`, after calling `undo`, if the teardown has begun.
     public func add(_ name: String, _ undo: @escaping @Sendable () -> Void) throws(LabError) {
         let added = state.withLock { state in
@@ -38,17 +38,17 @@ public final class Teardown: Sendable {
         throw LabError(.closing, "\(name): everything is being taken down")
     }
 
-    /// Returns a part of this one that can be undone earlier.
+    /// Returns a part of this teardown that can run earlier.
     public func nested(_ name: String) throws(LabError) -> Teardown {
         let part = Teardown()
         try add(name) { part.run() }
         return part
     }
 
-    /// True once it has begun: later failures are caused by it.
+    /// True once the teardown has begun, which causes any later failure.
     public var hasBegun: Bool { state.withLock { $0.phase != .open } }
 
-    /// Undoes everything, last first. A second caller waits for the first.
+    /// Undoes everything, last action first. A second caller waits for the first one.
     public func run() {
         let first = state.withLock { state in
             guard state.phase == .open else { return false }

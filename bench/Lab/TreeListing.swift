@@ -2,18 +2,17 @@ public import Base
 import Linux
 import SystemPackage
 
-/// A textual description of a file tree, one line for each file, to compare two trees: type, mode, IDs, times, extended
-/// attributes, links, and the content of every file.
+/// A textual description of a file tree with one line for each file, for comparing two trees.
 ///
-/// It omits properties of the file system: inode numbers (but not hard links), sizes and link counts of directories,
-/// and change and access times.
+/// A line has the type, mode, IDs, times, extended attributes, links, and the content. It omits properties of the file
+/// system: inode numbers (but not hard links), change and access times, and directories' sizes and link counts.
 public struct TreeListing: Sendable {
-    /// The description of each path, which is relative to the root; invalid UTF-8 is escaped.
+    /// The description of each path. Paths are relative to the root, and invalid UTF-8 is escaped.
     public private(set) var files: [String: String] = [:]
-    /// The names of each file by device and inode, the first read first.
+    /// The names of each file, keyed by device and inode. The name that was read first comes first.
     private var names: [[UInt64]: [String]] = [:]
 
-    /// Reads the tree below `root` with all content. Blocks.
+    /// Reads the tree below `root`, including all content. Blocks.
     public init(of root: String) throws(LabError) {
         try add(Array(root.utf8), name: "/")
         try walk(Array(root.utf8), name: "")
@@ -23,8 +22,7 @@ public struct TreeListing: Sendable {
         }
     }
 
-    /// Returns the differences between this tree and `other`, except for the paths in `excepting`: at most `limit` of
-    /// them.
+    /// Returns at most `limit` differences between this tree and `other`. Leaves out the paths in `excepting`.
     public func differences(
         from other: TreeListing, excepting: Set<String> = [], limit: Int = 20
     ) -> [String] {

@@ -3,8 +3,9 @@ import Codecs
 import Glibc
 import TestSupport
 
-/// Decodes gzip members of eStargz and zstd frames of zstd:chunked with the decoder of `Codecs` on one core; gzip also
-/// with zlib.
+/// Decodes gzip members of eStargz and zstd frames of zstd:chunked with the decoder of `Codecs` on one core.
+///
+/// It also decodes gzip with zlib for comparison.
 enum DecodeBench {
     private struct Member {
         var stored: [UInt8]
@@ -15,7 +16,7 @@ enum DecodeBench {
         let files = paths.isEmpty ? [Samples.text(bytes: 32 << 20, seed: 1)] : paths.map(read)
         for size in [4 << 10, 64 << 10, 1 << 20, 4 << 20] {
             let gzip = members(of: files, size: size) {
-                // The rest of a chunk's member: padding and a tar header.
+                // A chunk's member also has padding and a tar header. These zeros stand for them.
                 Compressed.gzip($0 + [UInt8](repeating: 0, count: 1024), level: 9)
             }
             var output = [UInt8](repeating: 0, count: size)
@@ -27,7 +28,7 @@ enum DecodeBench {
         }
     }
 
-    /// Returns pieces of `files`, at most 64 MiB in total, each compressed separately.
+    /// Returns pieces of `files`, at most 64 MiB in total. Each piece is compressed separately.
     private static func members(of files: [[UInt8]], size: Int, _ compress: ([UInt8]) -> [UInt8]) -> [Member] {
         var members: [Member] = []
         var total = 0

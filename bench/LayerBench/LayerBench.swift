@@ -29,7 +29,7 @@ enum LayerBench {
         }
     }
 
-    /// Returns the best and median time of several runs, in seconds.
+    /// Returns the best and the median time of `runs` runs, in seconds.
     static func measure(_ runs: Int, _ body: () throws -> Void) rethrows -> (best: Double, median: Double) {
         var times: [Double] = []
         for _ in 0..<runs {

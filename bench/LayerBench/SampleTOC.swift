@@ -6,13 +6,14 @@ import TestSupport
 enum SampleTOC {
     struct Layer {
         var description: LayerDescription
-        /// The end of the blob: TOC and footer.
+        /// The tail of the blob, which contains the TOC and the footer.
         var tail: [UInt8]
         var range: ByteRange
         var jsonSize: Int
     }
 
-    /// Returns a TOC of `count` regular files, ten members each, 20 in a directory, tab-indented as Go writes it.
+    /// Returns a TOC of `count` regular files with ten members each, 20 files to a directory. It is indented with tabs,
+    /// as Go does.
     static func json(entries count: Int) -> [UInt8] {
         var random = SeededRandom(seed: 1)
         func digest() -> String {
@@ -44,7 +45,7 @@ enum SampleTOC {
         return text
     }
 
-    /// Returns the end of a blob with ``json(entries:)``, and its manifest entry.
+    /// Returns the tail of a blob with ``json(entries:)``, and the layer's manifest entry.
     static func layer(entries count: Int) -> Layer {
         let json = json(entries: count)
         let offset = UInt64(count * 3000 + 4000)

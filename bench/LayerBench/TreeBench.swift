@@ -22,7 +22,7 @@ enum TreeBench {
         print("merged in \(Int(merged.best * 1e3)) ms best, \(Int(merged.median * 1e3)) ms median")
     }
 
-    /// Looks every seventh file up by its path, with its attributes.
+    /// Looks up every seventh file by its path, and reads its attributes.
     private static func lookUp(_ entries: [LayerEntry], in tree: TreeImage) throws {
         let paths = stride(from: 1, to: entries.count, by: 7).map { number in
             entries[number].path.split(separator: UInt8(ascii: "/")).map(Array.init)
@@ -43,7 +43,7 @@ enum TreeBench {
         print("\(names) lookups: \(Int(time.median * 1e9) / names) ns each, median")
     }
 
-    /// The entries of a layer of `count` files in directories of 50, like a distribution's `/usr`.
+    /// Returns the entries of a layer of `count` files in directories of 50, like a distribution's `/usr`.
     private static func entries(_ count: Int, salt: UInt8) -> [LayerEntry] {
         var entries: [LayerEntry] = []
         entries.reserveCapacity(count)

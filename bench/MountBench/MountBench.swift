@@ -6,8 +6,9 @@ import LazyFileSystem
 import LazyFixtures
 import Linux
 
-/// Compares warm reads, stat and readdir through a mount with the same files on the store's file system, each bare and
-/// below an overlay. Also measures the daemon's cost of a request.
+/// Compares warm reads, stat and readdir through a mount with the same files on the store's file system.
+///
+/// Each is measured directly and below an overlay. MountBench also measures the daemon's cost of a request.
 ///
 /// `MountBench [DIRECTORY]`: DIRECTORY (on ext4, xfs or btrfs; default /var/tmp) receives about 600 MiB during the run.
 /// Needs root.
@@ -131,7 +132,7 @@ enum MountBench {
         try daemonCost("lookup", names.count, statistics.lookups) { try statAll(chain, names) }
     }
 
-    /// Returns the nanoseconds of one of `count` operations: the best of `rounds` runs.
+    /// Returns a function that measures the nanoseconds of one of `count` operations, in the best of `rounds` runs.
     private static func cost(
         _ count: Int, rounds: Int = 1, warm: Bool = false, _ body: @escaping (String) throws -> Void
     ) -> (String) throws -> Double {
@@ -147,7 +148,8 @@ enum MountBench {
         }
     }
 
-    /// Runs `body`, which makes `count` requests, and prints the time of each, and the daemon threads' share of it.
+    /// Runs `body`, which makes `count` requests. Prints the time of each request, and the share of the daemon's
+    /// threads.
     private static func daemonCost(_ title: String, _ count: Int, _ counter: Counter, _ body: () throws -> Void) throws
     {
         let requests = counter.value
@@ -162,7 +164,7 @@ enum MountBench {
             "request (\(Int(made)) requests for \(count))")
     }
 
-    /// Returns the CPU nanoseconds of all threads of this process except this one: the daemon's side.
+    /// Returns the CPU time of all threads of this process except this one, in nanoseconds. This is the daemon's share.
     private static func processorTime() -> Int {
         var whole = timespec()
         var own = timespec()

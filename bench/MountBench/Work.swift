@@ -36,13 +36,13 @@ extension MountBench {
         }
     }
 
-    /// Each read is one request: no caching, no read-ahead.
+    /// Reads `count` pieces of `size` bytes. Each read is one request, without caching and read-ahead.
     static func readDirect(_ path: String, size: Int, count: Int) throws {
         let file = try Sys.open(path, .direct)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4096)
         defer { buffer.deallocate() }
         for index in 0..<count {
-            // Out of order, so that the next one cannot be predicted.
+            // The pieces are out of order, so that the next one cannot be predicted.
             let place = UInt64(index &* 7919 % (bigBytes / size)) * UInt64(size)
             guard try Sys.pread(file.raw, into: buffer, at: place) == size else {
                 throw Child.Failure(what: "\(path) is short")
@@ -55,7 +55,7 @@ extension MountBench {
         _ = posix_fadvise(file.raw, 0, 0, Int32(POSIX_FADV_DONTNEED))
     }
 
-    /// Drops names and attributes from the kernel's caches, but not file content.
+    /// Drops names and attributes from the kernel's caches, but keeps file content.
     static func dropCaches() throws {
         let file = try Sys.open("/proc/sys/vm/drop_caches", .writeOnly)
         try Array("2\n".utf8).withUnsafeBytes { try Sys.writeAll(file.raw, $0) }

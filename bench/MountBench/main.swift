@@ -1,5 +1,5 @@
 import Base
 import Glibc
 
-// The work runs on a thread: code in this file is isolated to the main actor.
+// The work runs on its own thread, because code in this file is isolated to the main actor.
 exit(MountBench.main(CommandLine.arguments))

@@ -1,7 +1,7 @@
 import Harness
 import Lab
 
-/// The demonstration: starts everything, runs the pod in each mode from cold, reports, and removes everything.
+/// The demonstration, which starts everything, runs the pod in each mode from cold, reports, and removes everything.
 struct Demo: Sendable {
     let modes: [any Mode]
     let link: Link

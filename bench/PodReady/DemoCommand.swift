@@ -2,7 +2,7 @@ import ArgumentParser
 import Harness
 import Lab
 
-/// `PodReady demo`: one image in an ordinary pull and through Rivulet, side by side.
+/// `PodReady demo`: runs one image with an ordinary pull and with Rivulet, for comparison.
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo", abstract: "Run one image as a pod from cold in each mode.")

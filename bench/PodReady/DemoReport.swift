@@ -53,7 +53,7 @@ struct DemoReport {
         var manifests = 0
         var blobs: [String: Int] = [:]
         var others = 0
-        // With any snapshotter, containerd itself resolves the tag and reads manifest and configuration.
+        // containerd itself resolves the tag and reads manifest and configuration, whichever snapshotter it uses.
         let own = sample.record.requests.filter { $0.agent?.hasPrefix("containerd/") != true }
         for request in own {
             switch request.kind {

@@ -3,7 +3,7 @@ import Base
 import Harness
 import Lab
 
-/// `PodReady grid`: images × networks × modes, in randomized complete blocks.
+/// `PodReady grid`: measures images × networks × modes, in randomized complete blocks.
 struct GridCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "grid",
@@ -67,7 +67,7 @@ struct GridCommand: AsyncParsableCommand {
         }
         let path = "\(results)/\(name).jsonl"
         let content = try ResultsFile.read(path)
-        // A file without a sample does not bind a new run.
+        // A file without samples does not constrain a new run.
         let earlier = content.samples.isEmpty ? nil : content.header
         if earlier == nil, Files.exists(path) { try Files.write(path, "") }
         var modes = try Modes.list(modes).map(\.name)

@@ -1,7 +1,7 @@
 import Lab
 
 extension Lab {
-    /// Runs `body` with a lab like ``with(parent:_:)``; a signal also removes the lab.
+    /// Runs `body` with a lab, like ``with(parent:_:)``. A signal also removes the lab.
     static func guarded<Result: Sendable>(
         parent: String, _ body: @Sendable (Lab) async throws -> Result
     ) async throws -> Result {

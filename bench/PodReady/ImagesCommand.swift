@@ -59,7 +59,7 @@ struct ImagesCommand: AsyncParsableCommand {
         print(line)
     }
 
-    /// Returns the seconds until the pod is ready.
+    /// Starts a pod of the image, and returns the seconds until it is ready.
     private func start(_ image: ImageCache.Entry, in lab: Lab, _ progress: ProgressDisplay) async throws -> Double {
         let recipe = image.recipe
         progress.step("\(recipe.name): starting")

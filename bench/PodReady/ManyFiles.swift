@@ -4,21 +4,21 @@ import Linux
 
 /// An image of one layer with many small files, like a tree of JavaScript packages.
 struct ManyFiles: Sendable {
-    /// The number of regular files, in directories of 100 each.
+    /// The number of regular files. Each directory has 100 of them.
     let files: Int
-    /// Distinguishes images of the same size: no two share a layer.
+    /// The number that distinguishes images of the same size, so that no two share a layer.
     let variant: Int
 
     private var repository: String { "micro/files-\(files)-\(variant)" }
     var reference: String { "\(HostsDirectory.registry)/\(repository):\(ImageForm.estargz.rawValue)" }
     private var plainReference: String { "\(HostsDirectory.registry)/\(repository):\(ImageForm.plain.rawValue)" }
 
-    /// Returns true if ``publish(with:work:in:)`` has pushed it there.
+    /// Returns true if ``publish(with:work:in:)`` has pushed the image to `registryStorage`.
     func isIn(_ registryStorage: String) -> Bool {
         RegistryStorage.holds(ImageForm.estargz.rawValue, of: repository, in: registryStorage)
     }
 
-    /// Builds it below `work` and pushes both forms.
+    /// Builds the image below `work`, and pushes both of its forms.
     func publish(with publisher: ImagePublisher, work: String, in lab: Lab) async throws(LabError) {
         let tree = "\(work)/tree"
         do {

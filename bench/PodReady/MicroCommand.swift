@@ -2,13 +2,13 @@ import ArgumentParser
 import ContainerRuntime
 import Lab
 
-/// `PodReady micro`: the daemon's own costs, on real images.
+/// `PodReady micro`: measures the daemon's own costs on real images.
 struct MicroCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "micro",
         abstract: "Measure memory, walks and reads beside overlayfs.")
 
-    /// The independent measurements.
+    /// The measurements, which are independent of each other.
     enum Part: String, CaseIterable, ExpressibleByArgument {
         case memory, walk, fio
     }
@@ -59,8 +59,10 @@ struct MicroLab: Sendable {
     let lab: Lab
     let cache: ImageCache
 
-    /// Runs `body` with the root file system of a container of `recipe`, once through containerd's overlayfs and once
-    /// through Rivulet, each on its own node.
+    /// Runs `body` twice with the root file system of a container of `recipe`: through containerd's overlayfs and
+    /// through Rivulet.
+    ///
+    /// Each time uses its own node.
     func roots(
         of recipe: ImageRecipe, _ body: @escaping @Sendable (_ name: String, _ root: String) async throws -> Void
     ) async throws {

@@ -2,11 +2,11 @@ import Base
 import FoundationEssentials
 import Lab
 
-/// Sequential and random reads of a large local file by fio.
+/// Measures sequential and random reads of a large local file with fio.
 struct MicroFio: Sendable {
     let micro: MicroLab
     let edition: ImageEdition
-    /// The seconds for each figure.
+    /// The duration of each measurement, in seconds.
     let seconds: Int
 
     private struct Job {
@@ -28,7 +28,7 @@ struct MicroFio: Sendable {
         MicroLab.printRow("large file, local", ["MB/s", "reads/s", "mean µs", "p99 µs"])
         try await micro.roots(of: try .named("big-file", edition)) { name, root in
             let path = "\(root)/data/weights"
-            // Everything is local from here on: this read has filled the content store.
+            // This read fills the content store, so everything is local from here on.
             _ = try await blocking { try Files.digest(path) }
             for job in Self.jobs {
                 try await blocking { try PageCache.drop() }
@@ -57,7 +57,7 @@ struct MicroFio: Sendable {
             ])
     }
 
-    // The names below are fio's.
+    // fio defines the names below.
 
     private struct Report: Decodable {
         let jobs: [JobReport]

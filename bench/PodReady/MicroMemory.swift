@@ -3,7 +3,7 @@ import ContainerRuntime
 import Glibc
 import Lab
 
-/// The pull time of a large layer, and the daemon's memory with many files.
+/// Measures the pull time of a large layer, and the daemon's memory with many files.
 struct MicroMemory: Sendable {
     let micro: MicroLab
     let images: [ManyFiles]
@@ -41,7 +41,7 @@ struct MicroMemory: Sendable {
         await blocking { registry.stop() }
     }
 
-    /// Returns a registry's storage with all images, each built if it is missing.
+    /// Returns the storage of a registry with all images. Builds images that are missing.
     private func publish() async throws -> String {
         let storage = "\(micro.cache.directory)/many-files"
         let missing = (images + [layer]).filter { !$0.isIn(storage) }
@@ -72,14 +72,16 @@ struct MicroMemory: Sendable {
 
 /// The memory of a process by origin, in bytes.
 private struct MemoryUse {
-    /// Heap, stacks, and all written memory.
+    /// The size of the heap, stacks, and all other written memory.
     var anonymous: UInt64 = 0
-    /// Pages of the daemon's files; the kernel reclaims them under memory pressure.
+    /// The size of the pages of the daemon's files, which the kernel reclaims under memory pressure.
     var kept: UInt64 = 0
-    /// Pages of programs and libraries.
+    /// The size of the pages of programs and libraries.
     var programs: UInt64 = 0
 
-    /// Reads the memory of a running process with files below `directory`; `nil` if it has exited. proc_pid_smaps(5).
+    /// Reads the memory use of a running process from proc_pid_smaps(5); `nil` if it has exited.
+    ///
+    /// - Parameter directory: the directory of the daemon's files.
     init?(of pid: pid_t, kept directory: String) {
         guard let maps = try? Files.text("/proc/\(pid)/smaps") else { return nil }
         var isKept = false
@@ -91,7 +93,7 @@ private struct MemoryUse {
                 isKept = words.count > 5 && words[5].drop { $0 == " " }.hasPrefix("\(directory)/")
             } else if words.count > 1, let bytes = UInt64(words[1]).map({ $0 << 10 }) {
                 if first == "Rss:" { resident = bytes }
-                // Follows Rss.
+                // This line follows the one of Rss.
                 if first == "Anonymous:" {
                     anonymous += bytes
                     if isKept { kept += resident - bytes } else { programs += resident - bytes }

@@ -1,6 +1,6 @@
 import Lab
 
-/// The time to walk a complete image: names, attributes, bytes.
+/// Measures the time to walk a complete image: names, attributes, and content.
 struct MicroWalk: Sendable {
     let micro: MicroLab
 

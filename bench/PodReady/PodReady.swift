@@ -6,7 +6,8 @@ import Lab
 enum Main {
     static func main() {
         SignalGuard.block()
-        // Not an asynchronous main: that ends in libdispatch, which waits on the main thread with no signal blocked.
+        // `main` is not asynchronous. An asynchronous main ends in libdispatch, which waits on the main thread with no
+        // signal blocked.
         let isOver = Guarded(false)
         Task.detached {
             await PodReady.main()

@@ -2,7 +2,7 @@ import ArgumentParser
 import Harness
 import Lab
 
-/// `PodReady relay-ceiling`: the limits and costs of the link of all figures.
+/// `PodReady relay-ceiling`: measures the limits and costs of the link that all figures depend on.
 struct RelayCeilingCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "relay-ceiling",
@@ -22,7 +22,7 @@ struct RelayCeilingCommand: AsyncParsableCommand {
         }
         for name in ["lan", "region", "shaped", "wan", "edge"] {
             let link = try Link(name)
-            // About two seconds each.
+            // Each transfer takes about two seconds.
             let figure = try await RelayCeiling.measure(link.shape, bytes: link.shape.bitsPerSecond / 4)
             report(name, figure)
         }

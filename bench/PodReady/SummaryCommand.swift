@@ -2,7 +2,7 @@ import ArgumentParser
 import Harness
 import Lab
 
-/// `PodReady summary`: the summary of a results file.
+/// `PodReady summary`: prints and writes the summary of a results file.
 struct SummaryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "summary", abstract: "Print the summary of a results file and write it as JSON.")

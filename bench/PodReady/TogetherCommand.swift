@@ -3,7 +3,7 @@ import Base
 import Harness
 import Lab
 
-/// `PodReady together`: different images at once on one node.
+/// `PodReady together`: starts different images at once on one node.
 struct TogetherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "together",
@@ -51,7 +51,7 @@ struct TogetherCommand: AsyncParsableCommand {
             let (ready, received) = try await Node.with(
                 "together", in: lab, snapshotter: .rivulet(options: ""), registry: registry, pauseArchive: pause
             ) { node in
-                // A real registry is another machine and has served these images before.
+                // A real registry is another machine that has served these images before.
                 try await blocking {
                     try PageCache.drop()
                     try PageCache.warm("\(lab.directory)/together")
@@ -84,7 +84,7 @@ struct TogetherCommand: AsyncParsableCommand {
         try Files.makeDirectory("\(storage)/docker")
         for recipe in recipes {
             let entry = try await cache.image(recipe, forms: [form], in: lab) { print($0) }
-            // A registry's directory has blobs by digest and repositories by name, so two of them can be merged.
+            // A registry's directory names blobs by digest and repositories by name, so two of them can be merged.
             try await Command.run(
                 ["cp", "-rT", "--update", "\(entry.registryStorage)/docker", "\(storage)/docker"], in: lab)
         }

@@ -2,7 +2,7 @@ import Base
 import Lab
 import Linux
 
-/// The time to walk a tree: its names, its attributes, its bytes.
+/// The time to walk a tree: its names, its attributes, and its content.
 struct TreeWalk: Sendable {
     var entries = 0
     var bytes: UInt64 = 0
@@ -10,8 +10,10 @@ struct TreeWalk: Sendable {
     var statSeconds = 0.0
     var readSeconds = 0.0
 
-    /// Walks the tree at `root` in up to three passes: listing directories, lstat of every entry, and with `reading`,
-    /// reading every regular file in pieces of 128 KiB. Blocks.
+    /// Walks the tree at `root` in up to three passes. Blocks.
+    ///
+    /// The first lists directories, and the second calls lstat for every entry. If `reading` is true, the third reads
+    /// every regular file in pieces of 128 KiB.
     init(_ root: String, reading: Bool) throws {
         var files: [[UInt8]] = []
         var others: [[UInt8]] = []
@@ -55,7 +57,7 @@ struct TreeWalk: Sendable {
         Double(MonotonicTime.now().since(start)) / 1e9
     }
 
-    /// A row of a table: microseconds an entry, and megabytes a second.
+    /// The cells of a table's row: microseconds per entry, and megabytes per second.
     var cells: [String] {
         let each = 1e6 / Double(max(1, entries))
         let rate = readSeconds > 0 ? "\(Int(Double(bytes) / readSeconds / 1e6)) MB/s" : "-"

@@ -19,11 +19,12 @@ import Streaming
 import SystemPackage
 import UnixSignals
 
-/// Assembles the parts in the order of their dependencies, and stops them in reverse.
+/// Creates the parts of the daemon in the order of their dependencies, and stops them in reverse order.
 struct Daemon: Sendable {
-    /// The time limit for a stop, before the rest is cancelled.
+    /// The time limit for a graceful stop. After that, the remaining work is canceled.
     private static let shutdownBound = Duration.seconds(20)
-    /// Threads for blocking work of the control path: index building, SQLite, mounts. Each mostly waits for the disk.
+    /// The number of threads for blocking work of the control path, such as index building, SQLite and mounts. Each
+    /// thread mostly waits for the disk.
     private static let workerThreads = 4
 
     let configuration: DaemonConfiguration
@@ -33,7 +34,8 @@ struct Daemon: Sendable {
     func run() async throws(StartupError) {
         let logger = Logger(label: "rivuletd")
         signal(SIGPIPE, SIG_IGN)
-        // From here on signals are queued until the parts run: one that arrives during the start must still unmount.
+        // From here on, signals are queued until the parts run. A signal that arrives during the start must still
+        // unmount.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try Preflight.check()
         try Preflight.makeDirectory(configuration.root, for: "the data directory (root)")
@@ -182,7 +184,7 @@ struct Daemon: Sendable {
         }
     }
 
-    /// Starts the analyzer's client; `nil` when predictions are switched off.
+    /// Starts the analyzer's client. Returns `nil` if predictions are disabled.
     private func makePredictor(_ engine: StreamingEngine, _ logger: Logger) throws(StartupError) -> Predictor? {
         guard configuration.predicts else { return nil }
         var options = PredictorOptions()
@@ -238,6 +240,6 @@ struct Daemon: Sendable {
 }
 
 extension String {
-    /// The start of a path's last component; the start of the path if it has only the first slash.
+    /// The index of the path's last slash; the start of the path if it has none.
     fileprivate var lastSlash: String.Index { lastIndex(of: "/") ?? startIndex }
 }

@@ -25,7 +25,7 @@ public struct DaemonCommand: AsyncParsableCommand {
             """,
         version: DaemonVersion.current)
 
-    /// The path of the configuration when `--config` names none.
+    /// The path of the configuration file if `--config` names none.
     static let defaultConfiguration = "/etc/rivulet/config.toml"
 
     @Option(
@@ -38,7 +38,7 @@ public struct DaemonCommand: AsyncParsableCommand {
     @Flag(help: "Check the configuration and exit.")
     var check = false
 
-    /// Required by `ParsableCommand`.
+    /// Creates the command without arguments, as `ParsableCommand` requires.
     public init() {}
 
     public func run() async throws {

@@ -4,13 +4,13 @@ import Logging
 import NIOPosix
 import ServiceLifecycle
 
-/// Keeps the mount for as long as the daemon runs, and unmounts it at the end.
+/// Keeps the mount while the daemon runs, and unmounts it at the end.
 final class MountService: Service {
     let mountPoint: String
     private let server: FUSEServer
     private let logger: Logger
 
-    /// `server` has been started.
+    /// Creates the service. The caller has already started `server`.
     init(server: FUSEServer, mountPoint: String, logger: Logger) {
         self.server = server
         self.mountPoint = mountPoint
@@ -25,8 +25,8 @@ final class MountService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        // Stopping joins threads: not on the cooperative pool. A task of its own, because it must be done even when
-        // this one has been cancelled.
+        // Stopping joins threads, so it must not run on the cooperative pool. The unstructured task finishes even if
+        // this task was canceled.
         let unmounting = Task { [server] in try? await NIOThreadPool.singleton.runIfActive { server.stop() } }
         await unmounting.value
         logger.info("unmounted", metadata: ["path": "\(mountPoint)"])

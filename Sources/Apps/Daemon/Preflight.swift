@@ -4,11 +4,11 @@ import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// The conditions to check before anything starts. Each failure has an error with advice.
+/// The checks before the daemon starts. Each failure throws an error with advice.
 enum Preflight {
     /// Checks privileges and FUSE.
     ///
-    /// - Parameter device: /dev/fuse, or a substitute in tests.
+    /// - Parameter device: the path of `/dev/fuse`, or of a substitute in tests.
     static func check(device: String = "/dev/fuse") throws(StartupError) {
         guard geteuid() == 0 else {
             throw StartupError(
@@ -23,7 +23,7 @@ enum Preflight {
         }
     }
 
-    /// Creates the directory `path` and its parents.
+    /// Creates the directory `path` and its missing parents. An error names `purpose`.
     static func makeDirectory(_ path: String, for purpose: String) throws(StartupError) {
         do {
             try Sys.makeDirectories(path)
@@ -34,7 +34,7 @@ enum Preflight {
 }
 
 extension StoreCapacity {
-    /// Reads the capacity of the file system of `path`, or returns `nil` on failure.
+    /// Reads the capacity of the file system that contains `path`. Returns `nil` on failure.
     init?(of path: String) {
         guard let status = try? Sys.statfs(path) else { return nil }
         self.init(

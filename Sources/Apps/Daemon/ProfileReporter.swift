@@ -6,10 +6,11 @@ import NIOHTTP1
 import ServiceLifecycle
 import Streaming
 
-/// Reports the first reads of containers to the conversion service, which makes startup packs of them. If the service
-/// is unreachable, only the report is lost.
+/// Reports the first reads of containers to the conversion service, which makes startup packs from them.
+///
+/// If the service is unreachable, only the report is lost.
 struct ProfileReporter: Service {
-    /// The most reports that wait; beyond it the oldest is dropped.
+    /// The most reports that wait. If there are more, the oldest is dropped.
     private static let maximumWaiting = 64
     /// The largest accepted response, in bytes.
     private static let maximumAnswer = 64 << 10
@@ -24,8 +25,9 @@ struct ProfileReporter: Service {
     ///
     /// - Parameters:
     ///   - service: the service's URL.
-    ///   - tokenFile: read for each report, because tokens change.
-    ///   - logger: receives one line for each report.
+    ///   - tokenFile: the file with the service's token, which is read for each report, because tokens change; `nil`
+    ///     for no token.
+    ///   - logger: the logger, which receives one line for each report.
     init(service: String, tokenFile: String?, logger: Logger) {
         self.service = service
         self.tokenFile = tokenFile

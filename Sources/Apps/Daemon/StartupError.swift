@@ -1,6 +1,6 @@
 public import Base
 
-/// The reason why the daemon does not start: a message with advice, and an exit code for scripts.
+/// The reason why the daemon does not start or run: a message with advice, and an exit code for scripts.
 ///
 /// The exit codes are those of sysexits.h, which systemd prints by name.
 public typealias StartupError = Failure<StartupErrorCode>
@@ -9,7 +9,7 @@ public typealias StartupError = Failure<StartupErrorCode>
 public enum StartupErrorCode: Int32, Hashable, Sendable, CaseIterable {
     /// The configuration is unusable (EX_CONFIG).
     case configuration = 78
-    /// Not root (EX_NOPERM).
+    /// The process does not run as root (EX_NOPERM).
     case notPermitted = 77
     /// Another instance owns the directory, or another process listens on the socket (EX_TEMPFAIL).
     case alreadyRunning = 75
@@ -17,6 +17,6 @@ public enum StartupErrorCode: Int32, Hashable, Sendable, CaseIterable {
     case unusableDirectory = 73
     /// /dev/fuse is missing or not accessible, or the mount failed (EX_UNAVAILABLE).
     case noFUSE = 69
-    /// Anything else (EX_SOFTWARE).
+    /// Any other error (EX_SOFTWARE).
     case unexpected = 70
 }

@@ -5,8 +5,8 @@ import Registry
 import ServiceLifecycle
 import Streaming
 
-/// The service below all others: first in the group, so it stops last. It ends all fetching, then makes the fetched
-/// content durable.
+/// The service that starts first and stops last. When it stops, it ends all fetching and then makes the fetched content
+/// durable.
 struct StoreService: Service {
     let store: ContentStore
     let engine: StreamingEngine
@@ -16,7 +16,7 @@ struct StoreService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        // A separate task: it must finish even if this one is cancelled.
+        // The unstructured task finishes even if this task is canceled.
         await Task { await finish() }.value
     }
 

@@ -5,7 +5,7 @@ public func runRivulet() async {
     await Rivulet.main()
 }
 
-/// The command line for operators and pipelines: one file a subcommand.
+/// The command line for operators and pipelines. Each subcommand has its own file.
 public struct Rivulet: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "rivulet",
@@ -28,6 +28,6 @@ public struct Rivulet: AsyncParsableCommand {
             ServeConversion.self,
         ])
 
-    /// Required by `ParsableCommand`.
+    /// Creates the command without arguments, as `ParsableCommand` requires.
     public init() {}
 }

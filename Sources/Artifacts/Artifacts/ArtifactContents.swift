@@ -1,30 +1,32 @@
 public import Base
 import Registry
 
-/// What a list of referrers says that an artifact holds, in an annotation of it: it is asked for while the artifact's manifest still
-/// comes, which saves a round trip. Nobody vouches for it; what it names is used only when the manifest names the same.
+/// The contents of an artifact, as an annotation in a list of referrers announces them. A node requests them while the
+/// artifact's manifest is still arriving, which saves a round trip. Nobody vouches for the announcement: the node uses
+/// only contents that the manifest names, too.
 ///
-/// `layer/index …` and `pack+size`, digests in hexadecimal without their algorithm, separated by spaces.
+/// The format is `layer/index …` and `pack+size`: digests in hexadecimal without their algorithm, separated by spaces.
 public struct ArtifactContents: Sendable, Hashable {
     static let annotation = "io.rivulet.contents"
-    /// What is behind is not asked for early. It also keeps the annotation below 2 KiB: lists of referrers are of bounded size.
+    /// The most indexes in the annotation; a node does not request the others early. The limit also keeps the
+    /// annotation below 2 KiB, since lists of referrers are of bounded size.
     private static let maximumIndexes = 12
 
-    /// Layers whose indexes are not in the manifest itself, and these.
+    /// The layers whose indexes are not in the manifest itself, each with the digest of its index.
     public let indexes: [(layer: Digest, index: Digest)]
-    /// The startup pack, and its size in bytes.
+    /// The digest of the startup pack and its size in bytes; `nil` if none is announced.
     public let pack: (digest: Digest, size: UInt64)?
-    /// As it is written.
+    /// The text of the annotation.
     let text: String
 
-    /// - Returns: `nil` when there is nothing to say.
+    /// - Returns: `nil` if there is neither an index nor a pack.
     init?(indexes: [(layer: Digest, index: Digest)], pack: (digest: Digest, size: UInt64)?) {
         let indexes = indexes.prefix(Self.maximumIndexes).map { "\($0.layer.hex)/\($0.index.hex)" }
         let packs = pack.map { ["\($0.digest.hex)+\($0.size)"] } ?? []
         self.init(text: (indexes + packs).joined(separator: " "))
     }
 
-    /// - Returns: `nil` when `text` is something else.
+    /// - Returns: `nil` if `text` does not have the format.
     public init?(text: String) {
         guard !text.isEmpty, text.utf8.count <= 4096 else { return nil }
         var indexes: [(layer: Digest, index: Digest)] = []
@@ -44,7 +46,7 @@ public struct ArtifactContents: Sendable, Hashable {
         (self.indexes, self.pack, self.text) = (indexes, packs.first, text)
     }
 
-    /// What a list of referrers says of `descriptor`.
+    /// Reads the annotation of `descriptor`, an entry of a list of referrers; `nil` if there is no valid one.
     init?(_ descriptor: Descriptor) {
         guard let text = descriptor.annotations[Self.annotation] else { return nil }
         self.init(text: text)

@@ -2,28 +2,28 @@ public import Base
 package import LayerFormats
 package import Registry
 
-/// What can go wrong with a streaming artifact. The message names the image and what to do.
+/// An error about a streaming artifact. Its message names the image and what to do.
 public typealias ArtifactError = Failure<ArtifactErrorCode>
 
 /// The kinds of ``ArtifactError``.
 public enum ArtifactErrorCode: Hashable, Sendable {
-    /// It is not a streaming artifact, or contradicts itself or the image.
+    /// The manifest is not a streaming artifact, or contradicts itself or the image.
     case invalid
-    /// None of the keys that are trusted has signed it.
+    /// None of the trusted keys has signed the artifact.
     case untrusted
-    /// A layer is of a kind that cannot be streamed (the product's UNSUPPORTED_MEDIATYPE).
+    /// A layer is of a kind that cannot be streamed (UNSUPPORTED_MEDIATYPE in the conversion service).
     case unsupportedMediaType
-    /// Nothing in the index is for a platform that can be converted (NO_SUPPORTED_PLATFORM_FOUND).
+    /// No entry of the image index has a platform that can be converted (NO_SUPPORTED_PLATFORM_FOUND).
     case noSupportedPlatform
-    /// It is no image but an artifact (UNSUPPORTED_ARTIFACT_TYPE).
+    /// The manifest belongs to an artifact, not to an image (UNSUPPORTED_ARTIFACT_TYPE).
     case unsupportedArtifactType
-    /// It has no layers (IMAGE_NOT_RUNNABLE).
+    /// The image has no layers (IMAGE_NOT_RUNNABLE).
     case notRunnable
-    /// A layer's bytes are not what the image says, or are no archive.
+    /// A layer's bytes are not those that the image names, or are not an archive.
     case badLayer
-    /// The registry failed; ``Failure/cause`` says how.
+    /// The registry failed; ``Failure/cause`` has the details.
     case registry
-    /// A defect of ours, or of the machine.
+    /// A defect of Rivulet, or of the machine.
     case `internal`
 }
 

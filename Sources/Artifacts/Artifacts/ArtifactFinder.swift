@@ -2,14 +2,15 @@ public import Base
 public import Logging
 public import Registry
 
-/// Finds the streaming artifact of an image by the digest of its manifest: the image's own digest never changes, so that a pod
-/// that pins it streams too.
+/// A finder of the streaming artifact of an image, by the digest of the image's manifest. The image's own digest never
+/// changes, so a pod that pins it streams, too.
 ///
-/// That there is none is remembered for a while, so that an image without one costs its pulls one question in a while.
+/// The finder remembers for a while that an image has no artifact. Pulls of such an image therefore cost at most one
+/// lookup in that time.
 public final class ArtifactFinder: Sendable {
-    /// How long it is remembered that an image has none, in nanoseconds.
+    /// The time in nanoseconds for which the finder remembers that an image has no artifact.
     private static let remembersNoneFor: UInt64 = 60_000_000_000
-    /// Images of which it is remembered.
+    /// The most images without an artifact that the finder remembers.
     private static let maximumRemembered = 4096
 
     private struct Key: Hashable {
@@ -20,19 +21,21 @@ public final class ArtifactFinder: Sendable {
     private let registry: RegistryClient
     private let keys: ArtifactKeys?
     private let logger: Logger
+    /// The images without an artifact, each with the time until which the finder remembers this.
     private let none = Guarded<[Key: MonotonicTime]>([:])
 
-    /// - Parameter keys: only what one of them has signed is taken; `nil` for whatever the registry has.
+    /// - Parameter keys: the keys of trusted signers. Only artifacts that one of them has signed are used; `nil`
+    ///   accepts all.
     public init(registry: RegistryClient, keys: ArtifactKeys? = nil, logger: Logger) {
         self.registry = registry
         self.keys = keys
         self.logger = logger
     }
 
-    /// The artifact of the image; `nil` when it has none that can be used. A registry that fails is as one without: the image is
-    /// then pulled as ever.
+    /// Returns the artifact of the image; `nil` if it has none that can be used. A registry that fails counts as one
+    /// without the artifact, so that containerd pulls the image as usual.
     ///
-    /// - Parameter announced: given what it says that it holds, before it is here.
+    /// - Parameter announced: receives the announced contents of the artifact before its manifest has arrived.
     public func artifact(
         _ repository: Repository, of manifest: Digest, announced: (ArtifactContents) -> Void = { _ in }
     ) async -> StreamingArtifact? {
@@ -42,7 +45,7 @@ public final class ArtifactFinder: Sendable {
         do throws(RegistryError) {
             let found = try await registry.artifact(
                 repository, of: manifest, signedBy: keys,
-                // Where only what is signed is believed, nothing else causes requests.
+                // If the node trusts only signed artifacts, an unsigned announcement must not cause requests.
                 announced: keys == nil ? announced : { _ in }
             ) { error in
                 logger.warning(

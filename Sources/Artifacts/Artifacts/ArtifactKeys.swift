@@ -2,16 +2,16 @@ public import Base
 import Crypto
 import FoundationEssentials
 
-/// Ed25519 keys (RFC 8032) as OpenSSL writes them: PEM (RFC 7468) of the structures of RFC 8410.
+/// Ed25519 keys (RFC 8032) in OpenSSL's format: the structures of RFC 8410 as PEM (RFC 7468).
 enum KeyFile {
-    /// What stands before the 32 bytes of a private key (PKCS #8) and of a public one (SubjectPublicKeyInfo): they have no
-    /// other fields.
+    /// The bytes before the 32 bytes of a private key (PKCS #8). The structure has no other fields.
     static let privatePrefix: [UInt8] = [
         0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
     ]
+    /// The bytes before the 32 bytes of a public key (SubjectPublicKeyInfo). The structure has no other fields.
     static let publicPrefix: [UInt8] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00]
 
-    /// The keys in `text`, in its order.
+    /// Returns the keys in `text`, in their order and without `prefix`.
     static func keys(_ text: String, label: String, prefix: [UInt8]) throws(ArtifactError) -> [[UInt8]] {
         var keys: [[UInt8]] = []
         var rest = text[...]
@@ -32,11 +32,11 @@ enum KeyFile {
     }
 }
 
-/// Who signs artifacts.
+/// A signer of artifacts.
 public struct ArtifactSigner: Sendable {
     private let key: Curve25519.Signing.PrivateKey
 
-    /// - Parameter pem: the text of a file as `openssl genpkey -algorithm ed25519` makes it.
+    /// - Parameter pem: the text of a key file, as `openssl genpkey -algorithm ed25519` writes it.
     public init(pem: String) throws(ArtifactError) {
         let bytes = try KeyFile.keys(pem, label: "PRIVATE KEY", prefix: KeyFile.privatePrefix)
         do {
@@ -46,7 +46,7 @@ public struct ArtifactSigner: Sendable {
         }
     }
 
-    /// `artifact` with a signature over all of it.
+    /// Returns `artifact` with a signature over all of it.
     public func sign(_ artifact: StreamingArtifact) throws(ArtifactError) -> StreamingArtifact {
         var signed = artifact
         signed.signature = nil
@@ -60,7 +60,7 @@ public struct ArtifactSigner: Sendable {
     }
 }
 
-/// Whose artifacts a node believes.
+/// The keys of the signers whose artifacts a node trusts.
 public struct ArtifactKeys: Sendable {
     private let keys: [Curve25519.Signing.PublicKey]
 
@@ -74,7 +74,7 @@ public struct ArtifactKeys: Sendable {
         }
     }
 
-    /// Whether `artifact` has been signed by one of them, as it is.
+    /// Returns whether one of the keys has signed `artifact` with its present contents.
     public func haveSigned(_ artifact: StreamingArtifact) -> Bool {
         var bare = artifact
         bare.signature = nil

@@ -1,20 +1,22 @@
 public import Registry
 
-/// The kinds of artifacts that make an image streamable, each found by its artifact type among what refers to the image's manifest
-/// (OCI distribution-spec 1.1, "Listing Referrers").
+/// The kinds of artifacts that make an image streamable. Each is found by its artifact type among the referrers of the
+/// image's manifest (OCI distribution-spec 1.1, "Listing Referrers").
 ///
-/// Nodes read ours. Another kind that they are to read gets a type for what its manifest says, as ``StreamingArtifact`` is for
-/// ours, which ``ArtifactFinder`` then looks for too, and a folder in `LayerFormats` for what it has of a layer.
+/// Nodes read only Rivulet's kind. To support another kind, add a type for the contents of its manifest, like
+/// ``StreamingArtifact``, and make ``ArtifactFinder`` look for it. Then add a folder in `LayerFormats` for its
+/// description of a layer.
 public enum ArtifactKind: Sendable, CaseIterable {
-    /// Ours.
+    /// Rivulet's own kind.
     case rivulet
-    /// An index of SOCI (soci-snapshotter, docs/index.md), version 1: of an unmodified image. Version 2 is found through the
-    /// index that the image is in.
+    /// A SOCI index (soci-snapshotter, docs/index.md) of version 1, which refers to an unmodified image. Version 2 is
+    /// found through the image index that contains the image.
     case soci
-    /// What Azure Container Registry makes of an image by itself: its layers as overlaybd devices.
+    /// The artifact that Azure Container Registry makes of an image on its own: the image's layers as overlaybd
+    /// devices.
     case overlaybd
 
-    /// In descriptors and manifests.
+    /// The artifact type in descriptors and manifests.
     public var artifactType: String {
         switch self {
         case .rivulet: StreamingArtifact.artifactType
@@ -23,7 +25,7 @@ public enum ArtifactKind: Sendable, CaseIterable {
         }
     }
 
-    /// For a person.
+    /// The name for users.
     public var title: String {
         switch self {
         case .rivulet: "streaming artifact"
@@ -32,7 +34,7 @@ public enum ArtifactKind: Sendable, CaseIterable {
         }
     }
 
-    /// What a descriptor says that it is of; `nil` when it is something else.
+    /// Determines the kind of artifact from its descriptor; `nil` if it is of no known kind.
     public init?(_ descriptor: Descriptor) {
         guard let kind = Self.allCases.first(where: { $0.artifactType == descriptor.artifactType }) else { return nil }
         self = kind

@@ -5,11 +5,11 @@ package import NIOPosix
 package import Registry
 
 extension RegistryClient {
-    /// Reads a blob, whole and in order, on a thread of `workers` each piece of it.
+    /// Reads a whole blob in order, and handles each piece of it on a thread of `workers`.
     ///
     /// - Parameters:
-    ///   - read: called with bytes of it as they are done with.
-    ///   - use: given the pieces, one at a time; their bytes are good during the call only.
+    ///   - read: called with the size in bytes of each piece after `use` has returned.
+    ///   - use: receives the pieces, one at a time. Their bytes are valid only during the call.
     package func readWhole(
         _ blob: Descriptor, in repository: Repository, on workers: NIOThreadPool,
         read: @Sendable (Int) -> Void = { _ in },
@@ -24,14 +24,15 @@ extension RegistryClient {
         }
     }
 
-    /// Reads the blob of a layer, whatever it is compressed with, and indexes its archive.
+    /// Reads the blob of a layer in any supported compression, and indexes its archive.
     ///
-    /// - Returns: the tree and the pieces of the files; where these lie in the blob it does not say.
-    /// - Throws: `RegistryError`, or `LayerFormatError` for what is no layer, or not the one that `layer` names.
+    /// - Returns: the tree and the chunks of the files, but not where the chunks lie in the blob.
+    /// - Throws: `RegistryError`, or `LayerFormatError` if the blob is not a layer, or is not the one that `layer`
+    ///   names.
     func indexArchive(
         of layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool
     ) async throws -> IndexedLayer {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        // The lock makes this state sendable. One thread uses it at a time: the one that runs the current step.
         let reading = Guarded(
             (decoder: ArchiveDecoder(), indexer: LayerIndexer(archiveOf: layer.digest), hasher: DigestHasher()))
         try await readWhole(layer, in: repository, on: workers) { bytes in

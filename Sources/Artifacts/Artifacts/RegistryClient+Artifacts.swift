@@ -3,16 +3,18 @@ import LayerFormats
 public import Registry
 
 extension RegistryClient {
-    /// So many artifacts are looked at before an image is taken to have none.
+    /// The most artifacts that are examined before an image counts as having none.
     private static var maximumArtifacts: Int { 4 }
 
-    /// The streaming artifact of an image: of several that can be used the one whose startup pack is of the highest generation,
-    /// and of several of these the one with the smallest digest. They differ at most in how good they are.
+    /// Returns the streaming artifact of an image; `nil` if none can be used.
+    ///
+    /// Of several usable artifacts, this is the one whose startup pack has the highest generation. Among equals, it is
+    /// the one with the smallest digest. The artifacts differ at most in quality.
     ///
     /// - Parameters:
-    ///   - keys: only what one of them has signed can be used; `nil` for whatever the registry has.
-    ///   - announced: given what the one that is looked at first says that it holds, before it is here.
-    ///   - refused: told why one cannot be used.
+    ///   - keys: the keys of trusted signers. Only artifacts that one of them has signed are used; `nil` accepts all.
+    ///   - announced: receives the announced contents of the first candidate before its manifest has arrived.
+    ///   - refused: receives the reason why an artifact cannot be used.
     package func artifact(
         _ repository: Repository, of image: Digest, signedBy keys: ArtifactKeys? = nil,
         announced: (ArtifactContents) -> Void = { _ in },
@@ -37,7 +39,7 @@ extension RegistryClient {
         return nil
     }
 
-    /// The index of a layer: a ``LayerIndexBlob``.
+    /// Returns the index of a layer, a ``LayerIndexBlob``.
     public func index(
         of layer: StreamingArtifact.Layer, in repository: Repository
     ) async throws(RegistryError) -> [UInt8] {
@@ -54,7 +56,7 @@ extension RegistryClient {
         return mine == other ? left.digest.hex < right.digest.hex : mine > other
     }
 
-    /// An image's configuration, which names as many archives as the image has layers.
+    /// Returns an image's configuration, after checking that it names as many archives as the image has layers.
     package func configuration(
         of manifest: Manifest, in repository: Repository
     ) async throws(RegistryError) -> (bytes: [UInt8], diffIDs: [Digest]) {

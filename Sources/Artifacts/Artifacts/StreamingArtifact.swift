@@ -2,11 +2,11 @@ public import Base
 import FoundationEssentials
 public import Registry
 
-/// What makes an ordinary image streamable: an OCI manifest that refers to the image's own. `docs/streaming-artifact.md` has it
-/// byte by byte.
+/// An artifact that makes an ordinary image streamable: an OCI manifest that refers to the image's manifest.
+/// `docs/streaming-artifact.md` describes it byte by byte.
 public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
-    /// What has been made of an artifact that is not finished: one layer.
+    /// The artifact type of one layer's part of an unfinished artifact.
     package static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
     package static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     package static let windowsType = "application/vnd.rivulet.restart-windows.v1"
@@ -16,26 +16,30 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
     static let signatureAnnotation = "io.rivulet.signature"
     static let predictedAnnotation = "io.rivulet.pack.predicted"
-    /// Says in lists of referrers, too, which of several artifacts is the newest.
+    /// The generation of the startup pack. Lists of referrers contain it, too, so that it shows which of several
+    /// artifacts is the newest.
     static let generationAnnotation = "io.rivulet.pack.generation"
-    /// More packs than an image ever has: there is room for the next one.
+    /// The highest valid generation. No image ever has this many packs, and the next number still fits into the
+    /// integer.
     private static let maximumGeneration: UInt32 = 1 << 30
     /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
     package static let emptyConfig = Array("{}".utf8)
 
-    /// What there is for one layer of the image.
+    /// The parts of the artifact for one layer of the image.
     public struct Layer: Sendable, Hashable {
-        /// The layer's blob.
+        /// The digest of the layer's blob.
         public let blob: Digest
-        /// The layer's archive.
+        /// The digest of the layer's archive.
         public let diffID: Digest
+        /// The layer index.
         public let index: Descriptor
-        /// `nil` when decoding begins nowhere within a stream.
+        /// The windows of the layer's restart points; `nil` if decoding cannot begin within a compressed stream.
         public let windows: Descriptor?
-        /// The index itself, where it is small enough to be part of the manifest (OCI image-spec descriptor.md, `data`): its
-        /// bytes are those that ``index`` names.
+        /// The bytes of the layer index, if it is small enough to be part of the manifest (OCI image-spec
+        /// descriptor.md, `data`). Their digest is the one in ``index``.
         public var indexBytes: [UInt8]?
-        /// The layer once more, in pieces that can be decoded one by one; `nil` when decoding can begin within its own blob.
+        /// A copy of the layer in pieces that can be decoded one by one; `nil` if decoding can begin within the layer's
+        /// own blob.
         public let copy: Descriptor?
 
         public init(
@@ -50,26 +54,27 @@ public struct StreamingArtifact: Sendable, Hashable {
             self.copy = copy
         }
 
-        /// Bytes of everything that there is for it.
+        /// The size in bytes of the layer's index, windows and copy together.
         package var size: UInt64 { index.size + (windows?.size ?? 0) + (copy?.size ?? 0) }
     }
 
     /// The image's manifest.
     public let subject: Descriptor
-    /// In the order of the image's layers; each blob once.
+    /// The layers in the order of the image's layers; each blob appears once.
     public let layers: [Layer]
-    /// What a start needs, in one piece; `nil` when nobody has said what that is.
+    /// The startup pack: what a start needs, in one piece; `nil` if the artifact has none.
     public let pack: Descriptor?
-    /// How many packs this image had before and with this one; 0 without one.
+    /// The number of the startup pack among all packs of this image, from 1; 0 if the artifact has no pack.
     public let generation: UInt32
-    /// Whether nobody has seen a start, and the pack is what one is likely to read.
+    /// True if the pack holds what a start is likely to read, because no start was recorded.
     public let isPackPredicted: Bool
-    /// What lists of referrers say that it holds; `nil` when they say nothing.
+    /// The contents that lists of referrers show; `nil` if they show none.
     let contents: ArtifactContents?
-    /// An Ed25519 signature over the manifest without it; `nil` when nobody has signed it. See ``ArtifactKeys``.
+    /// An Ed25519 signature over the manifest without the signature; `nil` if nobody has signed it. See
+    /// ``ArtifactKeys``.
     public var signature: [UInt8]?
 
-    /// - Parameter pack: with the number of its generation, 1 or more.
+    /// - Parameter pack: the startup pack and its generation, 1 or more.
     public init(
         subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)? = nil,
         isPackPredicted: Bool = false, signature: [UInt8]? = nil
@@ -94,19 +99,19 @@ public struct StreamingArtifact: Sendable, Hashable {
         self.contents = contents
     }
 
-    /// What is known of the layer whose blob is `digest`.
+    /// Returns the parts of the artifact for the layer whose blob is `digest`; `nil` if there are none.
     public func layer(_ digest: Digest) -> Layer? {
         layers.first { $0.blob == digest }
     }
 
     // MARK: - As a manifest
 
-    /// Reads a manifest that a registry gave as referring to `subject`.
+    /// Reads a manifest that a registry returned as a referrer of `subject`.
     public init(_ manifest: Manifest, subject: Digest) throws(ArtifactError) {
         try self.init(manifest, subject: subject, type: Self.artifactType)
     }
 
-    /// As ``init(_:subject:)``, for a manifest of `type`.
+    /// Reads a manifest of artifact type `type`, as ``init(_:subject:)`` does.
     package init(_ manifest: Manifest, subject: Digest, type: String) throws(ArtifactError) {
         func invalid(_ why: String) -> ArtifactError {
             ArtifactError(.invalid, "manifest \(manifest.digest) is no streaming artifact of \(subject): \(why)")
@@ -145,11 +150,11 @@ public struct StreamingArtifact: Sendable, Hashable {
             isPackPredicted: manifest.annotations[Self.predictedAnnotation] == "true",
             signature: manifest.annotations[Self.signatureAnnotation].flatMap { Data(base64Encoded: $0) }.map(
                 Array.init),
-            // As it stands there, since it is signed.
+            // Keep the text of the annotation unchanged, because the signature covers it.
             contents: manifest.annotations[ArtifactContents.annotation].flatMap { ArtifactContents(text: $0) })
     }
 
-    /// What annotations say of the generation of an artifact's pack; 0 when they say nothing, or nothing sensible.
+    /// Returns the generation of an artifact's pack from its annotations; 0 if they state none or an invalid one.
     package static func generation(_ annotations: [String: String]) -> UInt32 {
         let stated = annotations[generationAnnotation].flatMap { UInt32($0) } ?? 0
         return stated <= maximumGeneration ? stated : 0
@@ -164,7 +169,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         return annotations
     }
 
-    /// What is said beside it is in ``Layer`` already.
+    /// Returns the descriptor without annotations and data: ``Layer`` already holds their contents.
     private static func bare(_ descriptor: Descriptor) -> Descriptor {
         Descriptor(mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size)
     }
@@ -181,7 +186,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         enum CodingKeys: CodingKey { case schemaVersion, mediaType, artifactType, config, layers, subject, annotations }
     }
 
-    /// The manifest's bytes: the same for the same artifact.
+    /// Returns the bytes of the manifest. Equal artifacts have equal bytes.
     public func encoded() throws(ArtifactError) -> [UInt8] {
         try encoded(as: Self.artifactType)
     }
@@ -217,8 +222,8 @@ public struct StreamingArtifact: Sendable, Hashable {
         }
     }
 
-    /// What a list of referrers says of it when these are its bytes: its annotations too (OCI distribution-spec 1.1, "Pushing
-    /// Manifests with Subject").
+    /// Returns the descriptor that lists of referrers contain for the artifact, if its manifest consists of `bytes`. It
+    /// includes the annotations (OCI distribution-spec 1.1, "Pushing Manifests with Subject").
     public func descriptor(of bytes: [UInt8]) -> Descriptor {
         descriptor(of: bytes, as: Self.artifactType)
     }

@@ -6,7 +6,7 @@ public enum Codec: UInt8, Hashable, Sendable {
     case gzip = 1
     /// Zstandard frames, one after the other (RFC 8878).
     case zstd = 2
-    /// A DEFLATE stream from one of its blocks on (RFC 1951): see ``DeflateRestart``.
+    /// A DEFLATE stream (RFC 1951) that starts at one of its blocks, not necessarily the first. See ``DeflateRestart``.
     case deflate = 3
 }
 

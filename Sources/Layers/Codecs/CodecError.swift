@@ -9,10 +9,10 @@ public enum CodecErrorCode: Hashable, Sendable {
     case corrupt
     /// The compressed stream is truncated.
     case truncated
-    /// Valid, but it needs more memory than allowed: a zstd window over the limit, or a preset dictionary.
+    /// Valid data that the codec does not accept, such as a zstd window over the memory limit or a preset dictionary.
     case unsupported
-    /// Valid, but in one piece that is too large to decode for a part of it.
+    /// Valid data in a zstd frame that is too long to decode for a part of it.
     case undivided
-    /// Failed to allocate the decoder's own memory.
+    /// A failed allocation of the codec's own memory.
     case outOfMemory
 }

@@ -1,14 +1,17 @@
-/// The state to decode from within a DEFLATE stream, in addition to the bytes from there on and the window before.
+/// A restart point: the state that a decoder needs to start in the middle of a DEFLATE stream.
+///
+/// The decoder also needs the compressed bytes from that point on, and the window: the last 32 KiB of decoded data
+/// before it.
 ///
 /// A block can begin at any bit. The byte before the restart point contains the end of one block and, in its upper
 /// bits, the beginning of the next.
 public struct DeflateRestart: Sendable, Equatable {
-    /// The number of bits of the byte before that begin the block: 0 to 7.
+    /// The number of bits in the byte before the restart point that belong to the new block: 0 to 7.
     public let bitCount: UInt8
-    /// The value of these bits, the first one lowest.
+    /// The value of these bits, with the first bit lowest.
     public let bits: UInt8
 
-    /// Returns `nil` if there are more than seven bits, or `bits` has more of them than `bitCount`.
+    /// Creates a restart point; `nil` if `bitCount` is over 7 or `bits` does not fit in `bitCount` bits.
     public init?(bitCount: UInt8, bits: UInt8) {
         guard bitCount < 8, UInt16(bits) < 1 << UInt16(bitCount) else { return nil }
         self.bitCount = bitCount

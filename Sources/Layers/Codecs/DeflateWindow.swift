@@ -1,10 +1,13 @@
 import Base
 
-/// Finds the bytes of a restart point's 32 KiB window that the following data refers to.
+/// A search for the bytes of a restart point's 32 KiB window to which the following data refers.
 ///
-/// Most of a window is never referred to and need not be stored: zeros in its place compress to nothing. To find the
-/// rest, decode the first 32 KiB after the point, which bound the reach of the window, with substitute windows whose
-/// bytes identify their positions.
+/// The data refers to only a small part of a window. Zeros replace the other bytes, because they compress to almost
+/// nothing.
+///
+/// A back-reference spans at most 32 KiB, so only the first 32 KiB after the point can refer to the window. The search
+/// decodes this data with three substitute windows whose bytes identify their positions. An output byte that differs
+/// between the first two windows was copied from the window, and the outputs tell its position.
 struct DeflateWindow {
     private let decoder = ExtentDecoder()
     private var low = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
@@ -20,8 +23,8 @@ struct DeflateWindow {
         }
     }
 
-    /// Returns `window` with zeros in place of bytes that `input`, decoded from `restart` on, does not refer to, and
-    /// without leading ones.
+    /// Returns `window` with zeros in place of the bytes to which `input`, decoded from `restart` on, does not refer.
+    /// Leading bytes without a reference are removed.
     mutating func reduced(
         _ window: [UInt8], at restart: DeflateRestart, followedBy input: [UInt8]
     ) throws(CodecError) -> [UInt8] {

@@ -1,13 +1,13 @@
 public import Base
 
-/// A decoder of one extent from its start: compressed bytes in as they arrive, decoded bytes out.
+/// A streaming decoder of one extent. The caller passes compressed bytes as they arrive and gets decoded bytes.
 ///
-/// A worker keeps one and calls ``reset(_:)`` for each extent. The libraries' contexts are created on first use and
-/// live as long as the decoder (gzip 88 KiB; zstd 160 KiB and the largest window so far). ``decode(_:into:)`` itself
-/// allocates nothing.
+/// Each worker keeps a decoder and calls ``reset(_:)`` for each extent. The libraries' contexts are created on first
+/// use and live as long as the decoder. They take memory (gzip 88 KiB; zstd 160 KiB and the largest window so far).
+/// ``decode(_:into:)`` itself allocates nothing.
 ///
-/// A caller that wants only the first bytes of an extent stops once it has them. The rest of an eStargz member
-/// (padding, the tar headers of the next entries) has to be neither fetched nor decoded.
+/// A caller that wants only the first bytes of an extent stops once it has them. It does not have to fetch or decode
+/// the rest of an eStargz member, which is padding and the tar headers of the next entries.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ExtentDecoder {
@@ -26,8 +26,8 @@ public final class ExtentDecoder {
         self.maximumWindowLog = maximumWindowLog
     }
 
-    /// Resets all state, also after an error, for a new extent in `codec`. A ``Codec/deflate`` extent begins at the
-    /// start of a stream; for any other place see ``reset(_:window:)``.
+    /// Resets all state for a new extent in `codec`, also after an error. With ``Codec/deflate``, decoding begins at
+    /// the start of a stream. For any other position use ``reset(_:window:)``.
     public func reset(_ codec: Codec) {
         guard codec != .deflate else { return reset(.start, window: []) }
         self.codec = codec
@@ -35,8 +35,10 @@ public final class ExtentDecoder {
         zstd?.reset()
     }
 
-    /// Resets all state for data from within a DEFLATE stream. `window` is the decoded data before it; its last 32 KiB
-    /// count, and bytes without references may be zeros.
+    /// Resets all state for data that begins in the middle of a DEFLATE stream.
+    ///
+    /// - Parameter window: the decoded data before the restart point. Only its last 32 KiB matter, and bytes to which
+    ///   the data does not refer may be zeros.
     public func reset(_ restart: DeflateRestart, window: [UInt8]) {
         codec = .deflate
         let decoder = gzip ?? GzipDecoder()
@@ -44,13 +46,13 @@ public final class ExtentDecoder {
         decoder.reset(restart, window: window)
     }
 
-    /// Decodes as much of `input` as fits `output`. If the output is full, decoded bytes may remain in the decoder; the
-    /// next call returns them, even without input.
+    /// Decodes as much of `input` as fits into `output`. If the output is full, decoded bytes may remain in the
+    /// decoder. The next call returns them, even without input.
     ///
-    /// - Returns: the number of input bytes consumed (the caller passes the rest again), the number of bytes written to
-    ///   the start of `output`, and whether a gzip member or zstd frame ends exactly here. After `finished`, more input
-    ///   continues with the next member or frame. An extent whose input ends before the wanted bytes is truncated; a
-    ///   raw extent is never `finished`.
+    /// - Returns: `consumed`, the number of input bytes used (the caller passes the rest again), and `produced`, the
+    ///   number of bytes written to the start of `output`. `finished` is true if a gzip member or zstd frame ends
+    ///   exactly here. More input then continues with the next member or frame. A raw extent is never `finished`. An
+    ///   extent whose input ends before the wanted bytes is truncated.
     /// - Throws: ``CodecError``. Reset the decoder before further use.
     public func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer

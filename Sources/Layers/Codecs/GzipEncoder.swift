@@ -3,12 +3,13 @@ import CZlib
 
 /// An encoder of gzip members.
 public enum GzipEncoder {
-    /// Compresses `bytes` into one member without a name or time. The result is deterministic for one version of zlib.
+    /// Compresses `bytes` into one member without a name or a time. The result is deterministic for one version of
+    /// zlib.
     ///
     /// - Parameters:
     ///   - bytes: less than 1 GiB.
     ///   - level: 1 to 9.
-    /// - Throws: `outOfMemory`.
+    /// - Throws: `outOfMemory`, or `unsupported` if there are too many bytes.
     public static func member(_ bytes: UnsafeRawBufferPointer, level: Int32) throws(CodecError) -> [UInt8] {
         guard bytes.count < 1 << 30 else {
             throw CodecError(.unsupported, "a gzip member of \(bytes.count) bytes")
@@ -16,7 +17,7 @@ public enum GzipEncoder {
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         stream.initialize(to: z_stream())
         defer { stream.deallocate() }
-        // Window bits plus 16 select the gzip wrapper.
+        // Adding 16 to the window bits selects the gzip wrapper.
         let result = deflateInit2_(
             stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
             Int32(MemoryLayout<z_stream>.size))

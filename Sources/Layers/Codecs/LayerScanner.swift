@@ -1,26 +1,28 @@
 public import Base
 import CZlib
 
-/// Decodes a layer's blob from front to back, whatever its compression, and finds places where decoding can begin in
-/// the middle: its extents.
+/// A decoder of a complete layer blob in any compression, which also divides the blob into extents.
 ///
-/// The caller drives it with input and room for output, step by step.
+/// The scanner decodes from front to back and finds positions where a reader can start to decode in the middle. There
+/// it begins a new extent. The caller passes input and room for output, step by step.
 ///
 ///     let step = try scanner.scan(input, into: output)
 ///     // use output[..<step.produced]; then, if step.boundary is set, a new extent begins
 ///
-/// Extents are at least ``span`` decoded bytes apart, except that a gzip member ends an extent that began within it.
-/// The first extent begins at the first byte. Not `Sendable`: it belongs to one thread at a time.
+/// The starts of two extents are at least ``span`` decoded bytes apart, with one exception: an extent that begins in
+/// the middle of a gzip member ends with that member at the latest. The first extent begins at the first byte.
+///
+/// Not `Sendable`: it belongs to one thread at a time.
 public final class LayerScanner {
     /// The result of one call.
     public struct Step {
-        /// Input bytes consumed; the caller passes the rest again.
+        /// The number of input bytes consumed. The caller passes the rest again.
         public var consumed = 0
-        /// Bytes written to the start of the output.
+        /// The number of bytes written to the start of the output.
         public var produced = 0
-        /// Set if a new extent begins after these bytes.
+        /// The start of a new extent after these bytes; `nil` if none begins there.
         public var boundary: Boundary?
-        /// True if there was no progress: pass more input, or finish.
+        /// True if the step made no progress. Pass more input, or finish.
         public var isIdle = false
     }
 
@@ -29,26 +31,26 @@ public final class LayerScanner {
         /// The offset in the blob. The previous extent ends here.
         public let offset: UInt64
         public let codec: Codec
-        /// For ``Codec/deflate``, the bits of the byte before. ``takeWindow()`` returns its window.
+        /// The restart point of a ``Codec/deflate`` extent; `nil` for other codecs. ``takeWindow()`` returns its
+        /// window.
         public let restart: DeflateRestart?
     }
 
-    /// The data before a boundary within a DEFLATE stream, as far as it is referred to.
+    /// The decoded data before a boundary in a DEFLATE stream, with zeros in place of bytes without a reference.
     public struct Window: Sendable, Equatable {
         /// The boundary's offset.
         public let offset: UInt64
-        /// At most 32 KiB; empty if nothing is referred to.
+        /// At most 32 KiB; empty if the data after the boundary does not refer to it.
         public let bytes: [UInt8]
     }
 
-    /// The minimum of decoded bytes between extents.
+    /// The minimum distance between the starts of two extents, in decoded bytes.
     public static let span: UInt64 = 256 << 10
-    /// The most decoded bytes of a zstd frame: to get any of them, a reader must fetch everything before them in the
-    /// frame.
+    /// The most decoded bytes in a zstd frame. To get any byte, a reader must fetch everything before it in the frame.
     public static let longestFrame: UInt64 = 4 << 20
 
     private enum Inner {
-        /// Before the first bytes, which identify the codec.
+        /// The state before the first four bytes, which identify the codec.
         case unknown
         case raw
         case gzip(GzipScanner)
@@ -56,25 +58,25 @@ public final class LayerScanner {
     }
 
     private var inner = Inner.unknown
-    /// The number of blob bytes consumed.
+    /// The number of blob bytes consumed so far.
     public private(set) var inputOffset: UInt64 = 0
-    /// The number of bytes decoded from them.
+    /// The number of bytes decoded so far.
     public private(set) var outputOffset: UInt64 = 0
     private var extentStart: UInt64 = 0
     private var isFrameOpen = false
-    /// The start of the current zstd frame in the decoded data.
+    /// The offset of the current zstd frame in the decoded data.
     private var frameStart: UInt64 = 0
 
     public init() {}
 
-    /// Returns the next known window, in the order of the boundaries. A window is known 32 KiB after its boundary, or
-    /// after ``finish()``.
+    /// Returns and removes the next complete window, in the order of the boundaries; `nil` if there is none yet. A
+    /// window is complete once the next 32 KiB are decoded, and at the latest after ``finish()``.
     public func takeWindow() -> Window? {
         guard case .gzip(let gzip) = inner else { return nil }
         return gzip.takeWindow()
     }
 
-    /// Decodes some of `input`. The first call with four bytes returns only a boundary at 0.
+    /// Decodes some of `input`. The first call with at least four bytes decodes nothing and returns the boundary at 0.
     ///
     /// - Throws: `undivided` if a zstd frame is longer than ``longestFrame``.
     public func scan(
@@ -114,7 +116,7 @@ public final class LayerScanner {
         return step
     }
 
-    /// Ends the input.
+    /// Ends the input and verifies that the blob is complete.
     ///
     /// - Throws: `truncated` if the blob ends in the middle of a member or frame.
     public func finish() throws(CodecError) {
@@ -155,7 +157,7 @@ public final class LayerScanner {
     }
 }
 
-/// A scanner of gzip members on zlib, the only library that stops at the end of each block and reports its bit
+/// A scanner of gzip members that uses zlib, the only library that stops at the end of each block and reports its bit
 /// position.
 private final class GzipScanner {
     enum Place {
@@ -171,7 +173,7 @@ private final class GzipScanner {
         let offset: UInt64
         let restart: DeflateRestart
         let window: [UInt8]
-        /// The blob's data after it.
+        /// The consumed bytes of the blob after the boundary.
         var input: [UInt8] = []
         var decoded = 0
     }
@@ -180,7 +182,7 @@ private final class GzipScanner {
     private var offset: UInt64 = 0
     private var lastByte: UInt8 = 0
     private var isMemberOpen = false
-    /// True if the extent began within the open member.
+    /// True if the current extent began in the middle of the open member.
     private var isWithinMember = false
     private var pending: Pending?
     private var reduction = DeflateWindow()
@@ -189,7 +191,7 @@ private final class GzipScanner {
     init() throws(CodecError) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        // Window bits plus 16 select the gzip wrapper, whose checksum zlib then verifies.
+        // Adding 16 to the window bits selects the gzip wrapper, whose checksum zlib then verifies.
         let result = inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard result == Z_OK else {
             stream.deallocate()
@@ -246,8 +248,8 @@ private final class GzipScanner {
             try settle()
             return .none
         }
-        // zlib.h, inflate(): bit 128 means that it stopped at the end of a block (or of the header), bit 64 that this
-        // was the last one. The rest is the number of unused bits in the last byte.
+        // zlib.h, inflate(): bit 128 is set if it stopped at the end of a block (or of the header), bit 64 if this was
+        // the last block. The low bits are the number of unused bits in the last byte.
         let state = stream.pointee.data_type
         guard state & 128 != 0, state & 64 == 0, inExtent + UInt64(step.produced) >= LayerScanner.span else {
             return .none
@@ -273,7 +275,7 @@ private final class GzipScanner {
         if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
     }
 
-    /// Resolves the last boundary's window: enough of the data after it is known.
+    /// Completes the window of the pending boundary, because enough of the data after it is known.
     private func settle() throws(CodecError) {
         guard let known = pending else { return }
         pending = nil

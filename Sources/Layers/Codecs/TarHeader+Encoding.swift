@@ -1,5 +1,5 @@
 extension TarHeader {
-    /// Returns the block of a ustar header for a regular file of user and group 0 without a time.
+    /// Returns the ustar header block of a regular file that belongs to user and group 0 and has time 0.
     ///
     /// - Parameters:
     ///   - name: at most 100 bytes; the rest is cut off.
@@ -23,7 +23,7 @@ extension TarHeader {
         block[156] = UInt8(ascii: "0")
         put("ustar\0".utf8, at: 257)
         put("00".utf8, at: 263)
-        // The sum of all bytes, with the checksum field as spaces.
+        // The checksum is the sum of all bytes, with spaces in the checksum field.
         put("        ".utf8, at: 148)
         let sum = block.reduce(0 as UInt64) { $0 + UInt64($1) }
         put(octal(sum, digits: 6) + [0, 0x20], at: 148)

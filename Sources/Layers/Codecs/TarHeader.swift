@@ -1,15 +1,15 @@
 public import Base
 
 /// The 512-byte header of a tar entry (POSIX.1-2017, pax, "ustar Interchange Format"; GNU's base-256 numbers; the older
-/// V7 and star). It is read as Go's archive/tar does, because containerd unpacks layers with that.
+/// V7 and star). The parser follows Go's archive/tar, because containerd unpacks layers with it.
 public struct TarHeader: Sendable, Equatable {
     /// The size of a header in bytes, and the unit of payload padding.
     public static let blockSize = 512
 
     /// The name field up to its first NUL, without the prefix field.
     public let name: [UInt8]
-    /// The prefix field of a ustar header: the part before ``name``, without the slash between them. Empty in GNU's own
-    /// format, which uses the field otherwise.
+    /// The prefix field of a ustar header: the part before ``name``, without the slash between them. Usually empty in
+    /// GNU's own format, which stores other data in that field.
     public let prefix: [UInt8]
     /// The type flag. NUL in old archives is a regular file, like `0`.
     public let type: UInt8
@@ -23,9 +23,9 @@ public struct TarHeader: Sendable, Equatable {
     public let uid: UInt64
     /// The group's ID; base-256 numbers may have more than 32 bits.
     public let gid: UInt64
-    /// Seconds since 1970; negative before.
+    /// The modification time in seconds since 1970; negative before.
     public let modified: Int64
-    /// A device's minor number; 0 for anything else, and in V7 archives, which lack it.
+    /// A device's major number; 0 for anything else, and in V7 archives, which lack it.
     public let deviceMajor: UInt64
     /// A device's minor number; 0 for anything else, and in V7 archives, which lack it.
     public let deviceMinor: UInt64
@@ -87,8 +87,8 @@ public struct TarHeader: Sendable, Equatable {
         }
     }
 
-    /// Returns the prefix that Go before 1.8 wrote into GNU's headers, where the format has times. Many images come
-    /// from it. As Go does today, we use text that is not a number (golang.org/issue/12594).
+    /// Returns the prefix that Go before 1.8 wrote into GNU's headers, in place of the format's time fields. Many
+    /// images contain such headers. As Go does today, we accept text that is not a number (golang.org/issue/12594).
     private static func prefixOfOldGo(_ block: UnsafeRawBufferPointer) -> [UInt8] {
         func isNoTime(_ field: Slice<UnsafeRawBufferPointer>) -> Bool { field.first != 0 && number(field) == nil }
         guard isNoTime(block[345..<357]) || isNoTime(block[357..<369]) else { return [] }
@@ -96,7 +96,8 @@ public struct TarHeader: Sendable, Equatable {
         return prefix.allSatisfy({ $0 < 0x80 }) ? prefix : []
     }
 
-    /// Verifies the sum of all bytes, with the checksum field as spaces. Some old writers summed signed bytes.
+    /// Returns true if the checksum is the sum of all bytes, with spaces in the checksum field. Some old writers summed
+    /// signed bytes.
     private static func hasRightChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
         guard let expected = number(block[148..<156]) else { return false }
         var sum: Int64 = 8 * 0x20
@@ -120,8 +121,8 @@ public struct TarHeader: Sendable, Equatable {
         number(field).flatMap { UInt64(exactly: $0) }
     }
 
-    /// Parses octal digits with spaces or NULs around them. If the first bit is set, the other bits are a big-endian
-    /// number in two's complement.
+    /// Parses octal digits with spaces or NULs around them; returns `nil` for anything else. If the first bit is set,
+    /// the other bits are a big-endian number in two's complement.
     private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> Int64? {
         if let first = field.first, first & 0x80 != 0 {
             var value = Int64(first & 0x3f) - Int64(first & 0x40)

@@ -1,12 +1,12 @@
 import Base
 import CZstd
 
-/// A decoder of Zstandard frames on libzstd. Skippable frames are skipped.
+/// A decoder of Zstandard frames that uses libzstd. It ignores skippable frames.
 final class ZstdDecoder {
     private let context: OpaquePointer
     private var finished = false
 
-    /// Returns `nil` if the context cannot be allocated.
+    /// Creates a decoder; `nil` if its context cannot be allocated.
     init?(maximumWindowLog: Int) {
         guard let context = ZSTD_createDCtx() else { return nil }
         self.context = context
@@ -25,7 +25,9 @@ final class ZstdDecoder {
         finished = false
     }
 
-    /// Decodes input. `stopsAtFrame` returns at the end of a frame even if there is more input.
+    /// Decodes as much of `input` as fits into `output`.
+    ///
+    /// - Parameter stopsAtFrame: true to return at the end of a frame even if input is left.
     func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, stopsAtFrame: Bool = false
     ) throws(CodecError) -> (consumed: Int, produced: Int, finished: Bool) {

@@ -1,8 +1,9 @@
 public import Base
 
-/// The formats that layers can be streamed in, in the order in which they are asked.
+/// The formats in which layers can be streamed, in the order in which they are tried.
 public struct LayerFormatRegistry: Sendable {
-    /// Every format that the node reads. A layer with a table of contents of its own needs no index of an artifact.
+    /// All formats that the node reads. A layer with its own table of contents needs no index of an artifact, so that
+    /// format comes last.
     public static let standard = LayerFormatRegistry([
         EstargzFormat(),
         ZstdChunkedFormat(),
@@ -15,14 +16,15 @@ public struct LayerFormatRegistry: Sendable {
         self.formats = formats
     }
 
-    /// Returns the format that the description announces; `nil` when it announces none.
+    /// Returns the format that the description announces; `nil` if it announces none.
     public func format(of layer: LayerDescription) -> (any LayerFormat)? {
         formats.first { $0.isAnnounced(by: layer) }
     }
 
-    /// Returns an opener for the layer, of the first format that it announces.
+    /// Returns an opener of the first format that the layer announces.
     ///
-    /// - Throws: `unverified` for a layer that announces none, unless `options` allow to try.
+    /// - Throws: `unverified` for a layer that announces no format. If `options` allow unverified tables of contents,
+    ///   only for a layer that cannot be of any format.
     public func opener(
         for layer: LayerDescription, options: LayerOpenOptions = LayerOpenOptions()
     ) throws(LayerFormatError) -> any LayerOpener {
@@ -37,7 +39,7 @@ public struct LayerFormatRegistry: Sendable {
 }
 
 extension LayerFormatRegistry: Hashable {
-    /// Formats are equal when their names are.
+    /// Returns true if the formats of both registries have the same names in the same order.
     public static func == (left: LayerFormatRegistry, right: LayerFormatRegistry) -> Bool {
         left.formats.map(\.name) == right.formats.map(\.name)
     }

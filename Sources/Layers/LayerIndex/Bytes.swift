@@ -2,8 +2,8 @@ import Glibc
 
 /// Comparison of names as plain bytes, in EROFS's order.
 enum Bytes {
-    /// Returns a negative number if `left` comes before `right`, 0 if they are equal. A prefix comes before longer
-    /// names.
+    /// Returns a negative number if `left` comes before `right`, 0 if they are equal, and a positive number otherwise.
+    /// A prefix comes before longer names.
     @inline(__always)
     static func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
         guard let leftStart = left.baseAddress, let rightStart = right.baseAddress else {

@@ -21,8 +21,8 @@ public enum CRC32C {
         return table
     }()
 
-    /// Continues `state` over `bytes`. Start with all ones. Neither the start nor the end is inverted, because EROFS
-    /// stores the raw state.
+    /// Updates a checksum state with `bytes`. The initial state is all ones. Neither the initial nor the final state is
+    /// inverted, because EROFS stores the raw state.
     static func update(_ state: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
         table.withUnsafeBufferPointer { table in
             var state = state

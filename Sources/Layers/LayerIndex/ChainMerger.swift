@@ -1,14 +1,16 @@
 public import Base
 
-/// Merges the layers of a chain into the one tree that a container sees.
+/// A merger of a chain's layers into the one tree that a container sees.
 public enum ChainMerger {
     /// Returns the merged tree of `layers`, bottom first, as an EROFS image whose device slot `i` is `layers[i]`.
     ///
-    /// The result equals overlayfs over these layers, one lower directory each. Of two entries with one name the upper
-    /// wins. Directories merge, with the upper one's attributes and extended attributes, unless it is opaque
-    /// (`trusted.overlay.opaque` = `y`). A whiteout (character device 0:0) hides the entries below it. The result has
-    /// neither whiteouts nor opaque marks. Hard links within a layer remain links; the merger recounts them over the
-    /// remaining names.
+    /// The result equals overlayfs over these layers, one lower directory each. If several layers have an entry of the
+    /// same name, the uppermost one wins. Directories merge, with the upper one's attributes and extended attributes,
+    /// unless the upper one is opaque (`trusted.overlay.opaque` = `y`). A whiteout (character device 0:0) hides the
+    /// entries below it.
+    ///
+    /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger counts
+    /// their remaining names again.
     ///
     /// - Parameter layers: the tree of each layer, and the digest of its blob, which must match the digest in the tree.
     public static func merge(

@@ -3,26 +3,26 @@ public import Linux
 
 /// The smallest verified piece of a layer's content.
 public struct Chunk: Sendable, Equatable {
-    /// Its range in the layer's content space; never empty.
+    /// The chunk's range in the layer's content space; never empty.
     public var content: ByteRange
-    /// The extent that contains it. A chunk of zeros has a nearby extent that does not contain it.
+    /// The extent that contains the chunk. A chunk of zeros names a nearby extent, which does not contain it.
     public var extent: Int
-    /// Its offset in the decoded extent; 0 for zeros.
+    /// The chunk's offset in the decoded extent; 0 for zeros.
     public var innerOffset: UInt64
-    /// The SHA-256 of its bytes.
+    /// The SHA-256 of the chunk's bytes.
     public var digest: Digest
-    /// True if it is all zeros, so that nothing has to be fetched for it.
+    /// True if the chunk is all zeros, so that nothing has to be fetched for it.
     public var isZeros: Bool
 }
 
 /// The smallest decodable piece of a blob.
 public struct Extent: Sendable, Equatable {
-    /// Its range in the blob. Empty only in a layer whose files are all zeros.
+    /// The extent's range in the blob. Empty only in a layer whose files are all zeros.
     public var blob: ByteRange
     public var codec: ExtentCodec
-    /// The chunks in it, in ascending order and including zeros; never empty.
+    /// The extent's chunks, in ascending order and including zeros; never empty.
     public var chunks: Range<Int>
-    /// The number of bytes to decode to reach the end of its last chunk. The extent may decode to more.
+    /// The number of bytes to decode to reach the end of the last chunk. The extent may decode to more.
     public var decodedLength: UInt64
     /// The restart data of ``ExtentCodec/deflate``; `nil` for every other codec.
     public var restart: ExtentRestart?
@@ -35,16 +35,16 @@ public final class ChunkTable: Sendable {
     private typealias Layout = ChunkTableLayout
 
     private let table: IndexBytes
-    /// The blob that contains the extents: the layer's own, or a copy of it in a streaming artifact.
+    /// The digest of the blob that contains the extents: the layer's own blob, or a copy of it in a streaming artifact.
     public let blobDigest: Digest
-    /// Its compressed size in bytes.
+    /// The compressed size of the blob in bytes.
     public let blobSize: UInt64
-    /// The size of its content space in bytes: a multiple of 4096.
+    /// The size of the layer's content space in bytes: a multiple of 4096.
     public let contentSize: UInt64
     public let chunkCount: Int
     public let extentCount: Int
     public let prefetch: PrefetchHint
-    /// The blob with the windows of its extents; `nil` if none needs one.
+    /// The blob with the windows of the extents; `nil` if no extent needs one.
     public let windows: WindowsBlob?
     private let chunkStart: Int
     private let digestStart: Int
@@ -54,7 +54,7 @@ public final class ChunkTable: Sendable {
         try self.init(IndexBytes(copying: bytes), limits)
     }
 
-    /// Reads `mapping`, and keeps it.
+    /// Reads `mapping`, and keeps it alive.
     public convenience init(mapping: MappedFile, limits: IndexLimits = .standard) throws(LayerIndexError) {
         try self.init(IndexBytes(mapping), limits)
     }
@@ -126,7 +126,7 @@ public final class ChunkTable: Sendable {
         return first..<max(first, end)
     }
 
-    /// Returns the first chunk for which `isAfter` holds; it must hold for all that follow.
+    /// Returns the first chunk for which `isAfter` is true. It must be true for all later chunks, too.
     @inline(__always)
     private func partition(_ isAfter: (_ offset: UInt64, _ length: UInt64) -> Bool) -> Int {
         var low = 0

@@ -13,13 +13,14 @@
 /// digests  32 bytes a chunk
 /// ```
 ///
-/// Chunks ascend in the content space and are contiguous within a file; files start on 4 KiB boundaries. Extents
-/// ascend in the blob and do not overlap. An extent's chunks follow each other, and ascend in it. A chunk of zeros is
-/// not in any extent. It is assigned to that of the chunk before it (or after it, if it is the first), so every chunk
-/// has one.
+/// Chunks ascend in the content space and are contiguous within a file; files start on 4 KiB boundaries. Extents ascend
+/// in the blob and do not overlap. The chunks of an extent are adjacent in the table, and ascend in the extent.
 ///
-/// The bytes from 21 on in an extent are 0 unless its codec is `deflate`: then they are its restart data
-/// (``ExtentRestart``). A layer without such extents has no windows blob: size and digest are 0.
+/// A chunk of zeros is not in any extent. So that every chunk names an extent, it names that of the chunk before it. If
+/// it is the first chunk, it names that of the chunk after it.
+///
+/// Bytes 21 and later of an extent are its restart data (``ExtentRestart``) if its codec is `deflate`, and 0 otherwise.
+/// A layer without such extents has no windows blob: its size and digest are 0.
 enum ChunkTableLayout {
     static let magic: UInt64 = 0x534B_4E48_4356_4952  // "RIVCHNKS"
     static let version: UInt32 = 2

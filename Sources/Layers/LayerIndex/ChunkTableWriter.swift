@@ -1,6 +1,6 @@
 import Base
 
-/// Writes the chunk table, chunk by chunk in order. See ``ChunkTableLayout``.
+/// A writer of the chunk table, which gets the chunks in order. See ``ChunkTableLayout``.
 struct ChunkTableWriter {
     private typealias Layout = ChunkTableLayout
 
@@ -19,7 +19,7 @@ struct ChunkTableWriter {
         extents.reserveCapacity(extentCapacity * Layout.extentSize)
     }
 
-    /// Starts the extent at position `next` in the blob, unless it is the current one.
+    /// Starts the extent at position `next` among the blob's extents, unless it is the current one.
     mutating func enter(_ next: UInt32, _ extent: LayerIndexBuilder.ExtentRecord) throws(LayerIndexError) {
         if let rank {
             guard next >= rank else {
@@ -72,7 +72,7 @@ struct ChunkTableWriter {
         chunkCount += 1
     }
 
-    /// Returns the whole file.
+    /// Returns the complete chunk table file.
     consuming func finish(
         blobDigest: Digest, blobSize: UInt64, contentSize: UInt64, prefetch: PrefetchHint, windows: WindowsBlob?
     ) -> [UInt8] {

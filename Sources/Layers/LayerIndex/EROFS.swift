@@ -1,8 +1,8 @@
 /// The constants of the EROFS on-disk format that the writer and the reader share: Linux `fs/erofs/erofs_fs.h` and
 /// Documentation/filesystems/erofs.rst.
 ///
-/// Our images have 4 KiB blocks and metadata from block 0, so an inode's number is its byte offset divided by 32. The
-/// superblock is followed by one device slot a layer. Regular files are chunk-based with a single 8-byte index.
+/// Our images have 4 KiB blocks and metadata from block 0, so an inode's number is its byte offset divided by 32. One
+/// device slot for each layer follows the superblock. Regular files are chunk-based with a single 8-byte index.
 /// Extended attributes are never shared, and nothing is compressed.
 enum EROFS {
     static let magic: UInt32 = 0xE0F5_E1E2
@@ -31,11 +31,11 @@ enum EROFS {
 
     /// `SB_CHKSUM` and `MTIME`: the superblock has a checksum, times are modification times.
     static let compatibleFeatures: UInt32 = 0x3
-    /// `CHUNKED_FILE` and `DEVICE_TABLE`. Linux 5.16 and later mount it.
+    /// `CHUNKED_FILE` and `DEVICE_TABLE`. Linux 5.16 and later mount images with these features.
     static let incompatibleFeatures: UInt32 = 0x4 | 0x8
 
     static let deviceSlotSize = 128
-    /// The slot after the superblock, as a multiple of the slot size.
+    /// The start of the device table, which follows the superblock, as a multiple of the slot size.
     static let deviceTableSlot: UInt16 = 9
 
     static let nodeUnit = 32
@@ -56,12 +56,12 @@ enum EROFS {
     static let xattrEntrySize = 4
     static let noBlock: UInt32 = .max
 
-    /// The volume name identifies the writer and the version of our conventions. The second one says that some inode
-    /// has extended attributes. A reader needs both facts first.
+    /// The volume name identifies the writer and the version of our conventions. The second name also says that some
+    /// inodes have extended attributes. A reader needs both facts before anything else.
     static let volumeName: StaticString = "rivulet-1"
     static let volumeNameWithXattrs: StaticString = "rivulet-1+x"
 
-    /// Returns `file_type` of a directory entry.
+    /// Returns the `file_type` of a directory entry for a file of this kind.
     static func entryType(_ kind: FileKind) -> UInt8 {
         switch kind {
         case .regular: 1
@@ -74,7 +74,7 @@ enum EROFS {
         }
     }
 
-    /// Returns the kind of a directory entry's `file_type`.
+    /// Returns the kind of file for a directory entry's `file_type`; `nil` if it is unknown.
     static func kind(entryType: UInt8) -> FileKind? {
         switch entryType {
         case 1: .regular

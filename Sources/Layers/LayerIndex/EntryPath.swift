@@ -1,11 +1,11 @@
 public import Base
 
-/// Splits an archive's path into names like Go's `path.Clean("/" + name)`, which the producers of layers use. Empty
-/// names and `.` vanish; `..` goes up and stops at the root.
+/// A splitter of archive paths into names. It follows Go's `path.Clean("/" + name)`, which the producers of layers use.
+/// Empty names and `.` vanish. `..` goes up and stops at the root.
 public struct EntryPath {
     static let whiteoutPrefix = Array(".wh.".utf8)
 
-    /// The range of each name in the given path.
+    /// The range of each name in the last path that was cleaned.
     public private(set) var names: [Range<Int>] = []
     private let limits: IndexLimits
 
@@ -31,7 +31,7 @@ public struct EntryPath {
                 if let last = names.popLast() { length -= last.count + 1 }
                 continue
             }
-            // The longest name can be whited out, too.
+            // A whiteout of a name of the maximum length has four more bytes.
             let prefix = path[name].starts(with: Self.whiteoutPrefix) ? 4 : 0
             guard name.count <= IndexLimits.nameLength + prefix else {
                 throw LayerIndexError(.invalidPath, "a name of \(name.count) bytes")

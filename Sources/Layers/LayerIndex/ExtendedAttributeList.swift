@@ -1,8 +1,9 @@
 import Base
 
-/// The extended attributes of one node under construction, and their EROFS encoding: entries of `{name length u8,
-/// namespace u8, value length u16, name, value}`, each padded to 4 bytes. They are sorted by namespace and name, so
-/// that a set of attributes has one encoding.
+/// The extended attributes of one node under construction, and their EROFS encoding.
+///
+/// An encoded entry is `{name length u8, namespace u8, value length u16, name, value}`, padded to 4 bytes. Entries are
+/// sorted by namespace and name, so that a set of attributes has one encoding.
 struct ExtendedAttributeList {
     struct Entry {
         var index: UInt8

@@ -25,7 +25,8 @@ enum ExtendedAttributeName {
         return nil
     }
 
-    /// Returns the text of namespace `index`. With `isWhole`, nothing may follow it.
+    /// Returns the text of namespace `index`; `nil` if it is unknown. If `isWhole` is true, nothing may follow the
+    /// text.
     static func prefix(_ index: UInt8) -> (text: [UInt8], isWhole: Bool)? {
         for candidate in prefixes where candidate.index == index {
             return (candidate.text, candidate.isWhole)

@@ -1,17 +1,17 @@
 public import Base
 
-/// The data to start decoding within a DEFLATE stream.
+/// The data that a decoder needs to start in the middle of a DEFLATE stream.
 public struct ExtentRestart: Sendable, Equatable {
     /// The largest window in the windows blob, in compressed bytes.
     public static let maximumWindow: UInt64 = 64 << 10
 
-    /// The number of bits, 0 to 7, of the byte before the extent that belong to it.
+    /// The number of bits in the byte before the extent that belong to the extent: 0 to 7.
     public var bitCount: UInt8
     /// The value of these bits. See ``bitCount``.
     public var bits: UInt8
     /// The range of the compressed window in the layer's windows blob; empty if the extent refers to nothing before it.
     public var window: ByteRange
-    /// The CRC-32C of these bytes. Chunks have digests; this one tells a bad window from a bad extent.
+    /// The CRC-32C of the compressed window. It tells a bad window from a bad extent, which chunk digests alone cannot.
     public var windowChecksum: UInt32
 
     public init(bitCount: UInt8, bits: UInt8, window: ByteRange, windowChecksum: UInt32) {
@@ -21,7 +21,7 @@ public struct ExtentRestart: Sendable, Equatable {
         self.windowChecksum = windowChecksum
     }
 
-    /// True if the bits fit ``bitCount`` and the window fits ``maximumWindow``.
+    /// True if the bits fit into ``bitCount`` and the window into ``maximumWindow``.
     var isInRange: Bool {
         bitCount < 8 && UInt16(bits) < 1 << UInt16(bitCount) && window.count <= Self.maximumWindow
     }
@@ -40,7 +40,7 @@ public struct ExtentRestart: Sendable, Equatable {
 /// The blob with the windows of a layer's restart points.
 public struct WindowsBlob: Sendable, Equatable {
     public var digest: Digest
-    /// The size in bytes.
+    /// The blob's size in bytes.
     public var size: UInt64
 
     public init(digest: Digest, size: UInt64) {

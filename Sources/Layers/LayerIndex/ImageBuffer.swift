@@ -1,6 +1,6 @@
 /// The bytes of an image under construction, with checked little-endian stores.
 ///
-/// The writer computes every offset itself. The checks stay on all the same: a wrong offset would write outside the
+/// The writer computes every offset itself. The checks stay on anyway, because a wrong offset would write outside the
 /// array.
 struct ImageBuffer {
     let bytes: UnsafeMutableRawBufferPointer

@@ -1,24 +1,24 @@
 /// The size limits of a layer or chain. Anything larger is refused with ``LayerIndexErrorCode/limit`` before memory is
 /// allocated for it.
 public struct IndexLimits: Sendable, Equatable {
-    /// Names in a layer or in a merged chain, including implied parent directories.
+    /// The most names in a layer or in a merged chain, including implied parent directories.
     public var entryCount = 4_000_000
-    /// Bytes in a cleaned path and in a symbolic link's target: Linux's limit without the final NUL.
+    /// The most bytes in a cleaned path and in a symbolic link's target: Linux's limit without the final NUL.
     public var pathLength = 4095
-    /// Components in a path.
+    /// The most components in a path.
     public var depth = 1024
-    /// Bytes of names, link targets and extended attributes together.
+    /// The most bytes of names, link targets and extended attributes together.
     public var metadataBytes = 1 << 30
-    /// Chunks in a layer.
+    /// The most chunks in a layer.
     public var chunkCount = 8_000_000
-    /// Bytes in one chunk.
+    /// The most bytes in one chunk.
     public var chunkLength: UInt64 = 64 << 20
-    /// Compressed bytes in one extent.
+    /// The most compressed bytes in one extent.
     public var extentLength: UInt64 = 96 << 20
-    /// Bytes that one extent decodes to, up to the end of its last chunk.
+    /// The most bytes that one extent decodes to, up to the end of its last chunk.
     public var decodedLength: UInt64 = 128 << 20
-    /// Layers in a chain. The root directory's inode must follow the device table within the first 2 MiB of an EROFS
-    /// image, which leaves room for many more.
+    /// The most layers in a chain. The root directory's inode must follow the device table within the first 2 MiB of an
+    /// EROFS image. That leaves room for many more layers.
     public var layerCount = 4096
 
     public init() {}
@@ -40,8 +40,9 @@ public struct IndexLimits: Sendable, Equatable {
         return limits
     }
 
-    /// Bytes in a name: the limit of EROFS and Linux. Not adjustable.
+    /// The most bytes in a name: the limit of EROFS and Linux. Not adjustable.
     public static let nameLength = 255
-    /// Bytes in the value of an extended attribute: the limit of an EROFS entry (Linux's is one more). Not adjustable.
+    /// The most bytes in an extended attribute's value: the limit of an EROFS entry (Linux's is one more). Not
+    /// adjustable.
     public static let extendedAttributeLength = 65_535
 }

@@ -27,14 +27,15 @@ public struct LayerEntry: Sendable {
     /// The name in the archive: raw bytes, not cleaned.
     public var path: [UInt8]
     public var kind: EntryKind
-    /// Only the permission bits of the mode are used: the type comes from ``kind``. The link count is computed. The
-    /// size is used only for a regular file. Ignored entirely for a hard link.
+    /// The file's attributes. Only the permission bits of the mode are used, because the type comes from ``kind``. The
+    /// size is used only for a regular file. The builder computes the link count. A hard link ignores all attributes.
     public var attributes: NodeAttributes
-    /// A symbolic link's target, unchanged; or a hard link's target, a path in the same layer, cleaned like ``path``.
+    /// The target of a link. A symbolic link's target is stored unchanged. A hard link's target is a path in the same
+    /// layer, cleaned like ``path``.
     public var linkTarget: [UInt8]
     /// Extended attributes by their full names (`security.capability`), with the kernel's values.
     public var xattrs: [(name: [UInt8], value: [UInt8])]
-    /// The positions of a regular file's bytes: in file order, covering `[0, size)` exactly.
+    /// The pieces of a regular file, in file order. They cover `[0, size)` exactly.
     public var pieces: [ContentPiece]
 
     public init(
@@ -52,17 +53,17 @@ public struct LayerEntry: Sendable {
 
 /// A separately verified part of a regular file. It becomes one chunk.
 public struct ContentPiece: Sendable, Equatable {
-    /// Its offset in the file.
+    /// The piece's offset in the file.
     public var fileOffset: UInt64
-    /// Its length in bytes; not 0.
+    /// The piece's length in bytes; not 0.
     public var length: UInt64
-    /// The SHA-256 of its bytes.
+    /// The SHA-256 of the piece's bytes.
     public var digest: Digest
-    /// The extent that contains it: a result of ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored for zeros.
+    /// The extent that contains the piece: a result of ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored for zeros.
     public var extent: UInt32
-    /// Its offset in the decoded extent. Ignored for zeros.
+    /// The piece's offset in the decoded extent. Ignored for zeros.
     public var innerOffset: UInt64
-    /// True if it is known to be all zeros, so that nothing has to be fetched for it.
+    /// True if the piece is known to be all zeros, so that nothing has to be fetched for it.
     public var isZeros: Bool
 
     public init(
@@ -85,17 +86,17 @@ public enum ExtentCodec: UInt8, Sendable, CaseIterable {
     case gzip = 1
     /// One or more Zstandard frames (RFC 8878).
     case zstd = 2
-    /// A DEFLATE stream (RFC 1951) from one of its blocks on: see ``ExtentRestart``.
+    /// A DEFLATE stream (RFC 1951) that starts at one of its blocks, not necessarily the first. See ``ExtentRestart``.
     case deflate = 3
 }
 
-/// The hint of a layer's producer about its first use.
+/// A hint from the layer's producer about the data that a container needs early.
 public enum PrefetchHint: Sendable, Equatable {
     /// No hint.
     case unknown
-    /// A container needs nothing of the layer early.
+    /// No data of the layer.
     case nothing
-    /// A container needs the blob's bytes before `end` early.
+    /// The blob's bytes before `end`.
     case blobPrefix(end: UInt64)
 }
 

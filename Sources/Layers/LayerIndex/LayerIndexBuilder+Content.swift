@@ -1,7 +1,7 @@
 import Base
 
 extension LayerIndexBuilder {
-    /// Assigns every file its place in the content space and writes the chunk and extent tables.
+    /// Assigns every file its position in the content space and writes the chunk and extent tables.
     mutating func layOutContent() throws(LayerIndexError) -> (table: [UInt8], blocks: UInt64) {
         let order = try extentsInBlobOrder()
         var rank = [UInt32](repeating: 0, count: extents.count)

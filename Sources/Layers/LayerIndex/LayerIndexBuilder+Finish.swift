@@ -1,11 +1,11 @@
 public import Base
 
 extension LayerIndexBuilder {
-    /// Returns the index.
+    /// Returns the index of all entries.
     ///
-    /// Files are ordered in the content space by the position of their first bytes in the blob, each from a 4 KiB
-    /// boundary. So one pass over the blob fills the content space from front to back. A layer whose files are
-    /// interleaved in the blob is refused (``LayerIndexErrorCode/unordered``).
+    /// In the content space, files have the order of their first bytes in the blob. Each file starts on a 4 KiB
+    /// boundary. So one pass over the blob fills the content space from front to back. The builder refuses a layer
+    /// whose files are interleaved in the blob (``LayerIndexErrorCode/unordered``).
     public consuming func finish() throws(LayerIndexError) -> LayerIndexBytes {
         markDead()
         try resolveHardLinks()
@@ -15,7 +15,7 @@ extension LayerIndexBuilder {
         pieces = []
         hardLinks = []
         let device = TreeWriter.Device(digest: layer, blocks: content.blocks)
-        // Moved out, so that the writer changes it in place.
+        // The arena moves to the writer, which then changes it in place.
         var nodes = NodeArena(limits: limits)
         swap(&nodes, &arena)
         let tree = try TreeWriter.write(nodes, devices: [device])
@@ -33,7 +33,7 @@ extension LayerIndexBuilder {
     /// Sets each hard link's ``NodeArena/Node/payload`` to its final target.
     private mutating func resolveHardLinks() throws(LayerIndexError) {
         var path = EntryPath(limits: limits)
-        // A name may have been replaced since, or appear twice.
+        // A node in `hardLinks` may have been replaced since, or may appear twice.
         var pending: [UInt32] = []
         for link in hardLinks where isUnresolvedLink(link) {
             let node = arena.nodes[Int(link)]
@@ -43,7 +43,7 @@ extension LayerIndexBuilder {
             arena.nodes[Int(link)].linkCount = 1
             pending.append(link)
         }
-        // Follow chains. Nodes on the way are settled with it, so that no link is walked twice.
+        // Follow chains of links. All links of a chain get its final target, so that no link is followed twice.
         var settled = [Bool](repeating: false, count: arena.nodes.count)
         var chain: [UInt32] = []
         for link in pending {
@@ -65,7 +65,7 @@ extension LayerIndexBuilder {
         for link in pending { arena.nodes[Int(link)].linkCount = 0 }
     }
 
-    /// Returns true if `node` is a hard link whose target is still a path. A link count marks the resolved ones.
+    /// Returns true if `node` is a hard link whose target is still a path. A resolved link has a link count for now.
     private func isUnresolvedLink(_ node: UInt32) -> Bool {
         let node = arena.nodes[Int(node)]
         return node.flags.contains(.hardLink) && !node.flags.contains(.dead) && node.linkCount == 0

@@ -1,6 +1,6 @@
 public import Base
 
-/// Builds the index of one layer from its entries, in the order of the archive.
+/// A builder of one layer's index from the layer's entries, in the order of the archive.
 ///
 ///     var builder = LayerIndexBuilder(blobDigest: digest, blobSize: size)
 ///     let extent = try builder.addExtent(range, codec: .gzip)
@@ -35,8 +35,8 @@ public struct LayerIndexBuilder: ~Copyable {
     var pieces: [PieceRecord] = []
     var hardLinks: [UInt32] = []
     private var path: EntryPath
-    /// The directories of the previous path, from the first name down: most entries share their predecessor's
-    /// directory.
+    /// The directories of the previous path, from the top down. Most entries are in the same directory as the entry
+    /// before them.
     private var trail: [UInt32] = []
 
     static let whiteoutMetaPrefix = Array(".wh..wh.".utf8)
@@ -45,9 +45,9 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Creates a builder without entries.
     ///
     /// - Parameters:
-    ///   - layer: the layer's name, which tags its device in the tree; `nil` means `blobDigest`.
-    ///   - blobDigest: the blob that contains the extents.
-    ///   - blobSize: its compressed size in bytes; no extent may end after it.
+    ///   - layer: the digest of the layer, which tags its device in the tree; `nil` means `blobDigest`.
+    ///   - blobDigest: the digest of the blob that contains the extents.
+    ///   - blobSize: the compressed size of the blob in bytes; no extent may end after it.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
         self.layer = layer ?? blobDigest
         self.blobDigest = blobDigest
@@ -89,18 +89,19 @@ public struct LayerIndexBuilder: ~Copyable {
     ///
     /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root must be a directory and sets the
     ///   root's attributes. Implied parent directories have mode 0755, user 0 and group 0.
-    /// - Of two entries with one name the later wins, as when containerd unpacks the archive. A directory over a
-    ///   directory replaces its attributes and adds to its extended attributes. Anything else replaces the old entry
-    ///   with all that is below it, and then hides lower layers there. An entry below something other than a directory
-    ///   is an error.
-    /// - `.wh.NAME` becomes a character device 0:0 called NAME, unless the layer has a NAME of its own, before or
-    ///   after. If that is a directory, it becomes opaque, because a whiteout hides all of the lower one (OCI
-    ///   image-spec, layer.md, "Whiteouts"). `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`).
-    ///   Other names that begin with `.wh..wh.` are AUFS's own and skipped, like everything below a directory called
-    ///   `.wh.*`.
-    /// - ``finish()`` resolves hard links: they may be chained and may precede their target.
-    /// - Symbolic links have mode 0777, as on Linux. Extended attributes of an unknown namespace, which Linux could not
-    ///   set, and overlayfs's own (`trusted.overlay.*`) are skipped, but `trusted.overlay.opaque` = `y` takes effect.
+    /// - If several entries have the same name, the last one wins, as when containerd unpacks the archive. A directory
+    ///   that follows a directory replaces its attributes and adds to its extended attributes. Any other entry replaces
+    ///   the old entry with everything below it, and then hides lower layers there. An entry below anything but a
+    ///   directory is an error.
+    /// - `.wh.NAME` becomes a character device 0:0 called NAME, unless the layer has its own entry NAME, before or
+    ///   after it. If that entry is a directory, it becomes opaque, because a whiteout hides all of the lower directory
+    ///   (OCI image-spec, layer.md, "Whiteouts"). `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`).
+    ///   Other names that begin with `.wh..wh.` belong to AUFS. They are skipped, like everything below a directory
+    ///   called `.wh.*`.
+    /// - ``finish()`` resolves hard links. They may form chains and may precede their target.
+    /// - Symbolic links have mode 0777, as on Linux. Extended attributes of an unknown namespace are skipped, because
+    ///   Linux could not set them. Overlayfs's own (`trusted.overlay.*`) are skipped, too, but `trusted.overlay.opaque`
+    ///   = `y` takes effect.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -165,8 +166,8 @@ public struct LayerIndexBuilder: ~Copyable {
         return node
     }
 
-    /// Returns the node for an entry called `name` in `parent`: the existing directory if the entry is one, too; else
-    /// an empty node.
+    /// Returns the node for an entry called `name` in `parent`: the existing directory if the entry is a directory,
+    /// too, or else an empty node.
     private mutating func place(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
     ) throws(LayerIndexError) -> UInt32 {
@@ -187,7 +188,7 @@ public struct LayerIndexBuilder: ~Copyable {
             trail.removeAll(keepingCapacity: true)
             return node
         }
-        // The same node, emptied. As a directory it replaces the one of lower layers.
+        // Reuse the node, emptied. If it becomes a directory, it replaces the directory of lower layers.
         var node = NodeArena.Node()
         node.parent = parent
         node.nameOffset = existing.nameOffset
@@ -210,7 +211,7 @@ public struct LayerIndexBuilder: ~Copyable {
         table.insert(tag, node)
     }
 
-    /// Fills `node` from `entry`.
+    /// Fills node `index` from `entry`.
     private mutating func fill(_ index: UInt32, from entry: LayerEntry) throws(LayerIndexError) {
         let node = Int(index)
         if entry.kind == .hardlink {

@@ -15,10 +15,10 @@ public enum LayerIndexErrorCode: Hashable, Sendable {
     case badHardLink
     /// Content that one pass cannot stream: an extent's chunks are not adjacent, or chunks overlap.
     case unordered
-    /// Larger than the limits or the format allow.
+    /// A size or a number over the limits or the capacity of the format.
     case limit
     /// An index of another writer or version.
     case foreign
-    /// The bytes of an index contradict themselves or their checksum.
+    /// An index whose bytes contradict themselves or their checksum.
     case corrupt
 }

@@ -23,7 +23,7 @@ struct NameTable {
         return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 
-    /// Returns the node called `name` in `parent`.
+    /// Returns the node called `name` in `parent`; `nil` if there is none.
     func find(_ tag: UInt32, parent: UInt32, name: UnsafeRawBufferPointer, in arena: borrowing NodeArena) -> UInt32? {
         let mask = slots.count - 1
         var position = Int(tag) & mask

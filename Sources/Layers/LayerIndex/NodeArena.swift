@@ -2,23 +2,23 @@ import Base
 
 /// The tree under construction: flat arrays, without an object or string for each node.
 ///
-/// A node is a *name*: a hard link is a separate node that points to its target. Node 0 is the root, and a node comes
-/// after its parent.
+/// A node is a *name*: a hard link is a separate node that points to its target. Node 0 is the root, and every other
+/// node has a higher number than its parent.
 struct NodeArena {
     struct Flags: OptionSet {
         let rawValue: UInt8
 
-        /// Replaced, or below a replaced node: not in the tree.
+        /// A node that was replaced, or is below a replaced node. It is not in the tree.
         static let dead = Flags(rawValue: 1)
-        /// So far only a whiteout; an entry of the same name replaces it.
+        /// A node that is only a whiteout so far. An entry of the same name replaces it.
         static let whiteout = Flags(rawValue: 2)
-        /// Hides the entry of lower layers with this name.
+        /// A node that hides the entry of lower layers with its name.
         static let opaque = Flags(rawValue: 4)
-        /// Another name of the node in ``Node/payload``, once links are resolved.
+        /// A hard link: another name of the node in ``Node/payload``, once links are resolved.
         static let hardLink = Flags(rawValue: 8)
-        /// Written as a 32-byte inode.
+        /// A node that is written as a 32-byte inode.
         static let compact = Flags(rawValue: 16)
-        /// The end of its data follows its inode.
+        /// A node whose last partial block of data follows its inode.
         static let inline = Flags(rawValue: 32)
         /// A regular file with bytes in a layer's content space.
         static let hasContent = Flags(rawValue: 64)
@@ -33,11 +33,13 @@ struct NodeArena {
         var uid: UInt32 = 0
         var gid: UInt32 = 0
         var modifiedNanoseconds: UInt32 = 0
-        /// For a symbolic link, the start of its target in ``NodeArena/bytes``. For a hard link the same, then its
-        /// target node. For a device, its number. For a regular file, its first piece, then its first block in the
-        /// content space. For a directory in the writer, its first data block.
+        /// The position of the node's data, which depends on its kind. For a symbolic link, the start of its target in
+        /// ``NodeArena/bytes``. For a hard link, the start of its target path, and its target node once links are
+        /// resolved. For a device, its number. For a regular file, its first piece, and its first block in the content
+        /// space after layout. For a directory in the writer, its first data block.
         var payload: UInt32 = 0
-        /// For a regular file, the number of pieces, then its device slot, counted from 0.
+        /// A second value, which depends on the node's kind. For a regular file, the number of pieces, and its device
+        /// slot after layout, counted from 0. For a symbolic link in the writer, its first data block.
         var extra: UInt32 = 0
         var xattrOffset: UInt32 = 0
         var xattrLength: UInt32 = 0
@@ -51,16 +53,16 @@ struct NodeArena {
     }
 
     var nodes: [Node] = []
-    /// Names and link targets.
+    /// The names and link targets.
     var bytes: [UInt8] = []
-    /// Encoded extended attributes.
+    /// The encoded extended attributes.
     var xattrs: [UInt8] = []
 
     private let metadataLimit: Int
     private let nodeLimit: Int
 
-    /// Creates an arena with a root directory of mode 0755, user 0 and group 0. The limits are clamped: offsets and
-    /// numbers have 32 bits.
+    /// Creates an arena with a root directory of mode 0755, user 0 and group 0. `limits` must be clamped, because
+    /// offsets and node numbers have 32 bits.
     init(limits: IndexLimits) {
         metadataLimit = limits.metadataBytes
         nodeLimit = limits.entryCount
@@ -101,7 +103,7 @@ struct NodeArena {
         for entry in list.entries {
             size += EROFS.align(EROFS.xattrEntrySize + entry.name.count + entry.value.count, to: 4)
         }
-        // The inode counts them in 16 bits, in words, the first of them for the header.
+        // The inode stores the size in 16 bits, in 4-byte words. The header counts as the first word.
         guard size / 4 < Int(UInt16.max) else {
             throw LayerIndexError(.limit, "a file's extended attributes take \(size) bytes")
         }
@@ -128,7 +130,8 @@ struct NodeArena {
         return bytes.withUnsafeBytes { Bytes.equal(UnsafeRawBufferPointer(rebasing: $0[start..<start + length]), name) }
     }
 
-    /// Sets every link count: for a directory 2 plus its subdirectories, for anything else its names. They must be 0.
+    /// Sets every link count, which must be 0 before. For a directory it is 2 plus the subdirectories, for any other
+    /// node the number of names.
     mutating func countLinks() {
         for index in nodes.indices where !nodes[index].flags.contains(.dead) {
             if nodes[index].isDirectory {

@@ -1,16 +1,17 @@
 /// The stat(2) attributes of a file.
 public struct NodeAttributes: Sendable, Equatable {
-    /// File type and permission bits, as in `st_mode`.
+    /// The file type and the permission bits, as in `st_mode`.
     public var mode: UInt16
     public var uid: UInt32
     public var gid: UInt32
-    /// Seconds since 1970; negative before.
+    /// The modification time in seconds since 1970; negative before.
     public var modifiedSeconds: Int64
-    /// 0 to 999,999,999, added to the seconds.
+    /// The nanoseconds after ``modifiedSeconds``: 0 to 999,999,999.
     public var modifiedNanoseconds: UInt32
     /// The number of names; for a directory, 2 plus the number of its subdirectories. A builder computes it.
     public var linkCount: UInt32
-    /// Bytes in a regular file or in a symbolic link's target; for a directory, of its entries in the image.
+    /// The bytes in a regular file or in a symbolic link's target; for a directory, the bytes of its entries in the
+    /// image.
     public var size: UInt64
     /// The major number of a character or block device: 12 bits, as in Linux.
     public var deviceMajor: UInt32
@@ -49,7 +50,7 @@ public enum FileKind: UInt8, Sendable, CaseIterable {
     case symlink = 10
     case socket = 12
 
-    /// Returns `nil` if the type bits of `mode` are none of these.
+    /// Creates the kind from the type bits of `mode`; `nil` if Linux does not know them.
     @inlinable
     public init?(mode: UInt16) {
         self.init(rawValue: UInt8(truncatingIfNeeded: mode >> 12))

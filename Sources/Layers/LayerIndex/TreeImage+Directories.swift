@@ -52,7 +52,7 @@ extension TreeImage {
         }
     }
 
-    /// Returns the directory's block `index`; ``size`` determines their number.
+    /// Returns block `index` of the directory, whose size determines the number of blocks.
     @inline(__always)
     private func block(_ index: Int, of directory: Inode) throws(LayerIndexError) -> DirectoryBlock {
         let whole = Int(directory.size / UInt64(EROFS.blockSize))
@@ -75,13 +75,13 @@ extension TreeImage {
         return (inode, Int(EROFS.blocks(inode.size)))
     }
 
-    /// Returns the inode called `name` in a directory, or `nil`.
+    /// Returns the inode called `name` in a directory; `nil` if there is none.
     public func lookup(
         _ directory: UInt64, _ name: UnsafeRawBufferPointer
     ) throws(LayerIndexError) -> UInt64? {
         let (inode, blocks) = try self.directory(directory)
         guard blocks > 0, !name.isEmpty else { return nil }
-        // The last block whose first name does not come after the sought one.
+        // Find the last block whose first name does not come after `name`.
         var low = 0
         var high = blocks
         while high - low > 1 {

@@ -1,9 +1,9 @@
 public import Base
 
 extension TreeImage {
-    /// Reads the whole tree and checks the properties that no single call can see: every directory has one parent and
-    /// appears once, names ascend, `.` and `..` are present and correct, entries and inodes agree on kinds, link counts
-    /// are correct, and every accessor can read every inode.
+    /// Reads the whole tree and checks the properties that no single call can check. Every directory has one parent and
+    /// appears once. Names ascend, and `.` and `..` are present and correct. Entries and inodes agree on kinds, link
+    /// counts are correct, and every accessor can read every inode.
     ///
     /// For untrusted images and for fuzzing. `limits` bound its work and memory.
     public func verify(limits: IndexLimits = .standard) throws(LayerIndexError) {

@@ -9,7 +9,7 @@ public import Linux
 /// of one call. A caller that walks the whole tree must bound the depth: a hostile image can contain itself.
 public final class TreeImage: Sendable {
     let image: IndexBytes
-    /// The root directory's number.
+    /// The root directory's inode number.
     public let rootInode: UInt64
     /// The blob digests of the layers whose content spaces contain the files, in the order of the device slots.
     public let deviceTags: [Digest]
@@ -35,7 +35,7 @@ public final class TreeImage: Sendable {
         try self.init(IndexBytes(copying: bytes))
     }
 
-    /// Reads `mapping`, and keeps it.
+    /// Reads `mapping`, and keeps it alive.
     public convenience init(mapping: MappedFile) throws(LayerIndexError) {
         try self.init(IndexBytes(mapping))
     }
@@ -46,7 +46,7 @@ public final class TreeImage: Sendable {
         guard image.count >= EROFS.blockSize, try image.load(UInt32.self, at: base) == EROFS.magic else {
             throw LayerIndexError(.foreign, "not an EROFS image")
         }
-        // The checksum covers itself as 0.
+        // The checksum counts its own field as 0.
         let checksum = try image.load(UInt32.self, at: base + EROFS.Field.checksum)
         var state = CRC32C.update(.max, try image.slice(at: base, count: EROFS.Field.checksum))
         state = withUnsafeBytes(of: UInt32(0)) { CRC32C.update(state, $0) }
@@ -90,8 +90,8 @@ public final class TreeImage: Sendable {
         }
     }
 
-    /// Releases the memory of a mapped image's pages; reads continue from the page cache. For a tree that was just read
-    /// from end to end and is not read again soon.
+    /// Releases the memory of a mapped image's pages. Reads continue from the page cache. Call this for a tree that was
+    /// just read from end to end and is not read again soon.
     public func releaseResidentPages() {
         image.releaseResidentPages()
     }
@@ -215,7 +215,7 @@ public final class TreeImage: Sendable {
     }
 
     /// Copies a symbolic link's target and returns its length. `buffer` receives only as much as fits; ``longestLink``
-    /// bytes are enough for any.
+    /// bytes are enough for any target.
     public func readLink(
         _ number: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LayerIndexError) -> Int {

@@ -1,6 +1,6 @@
 import Base
 
-/// The merge itself: walks the directories of all layers together, depth first, and builds the result's arena.
+/// The merge of a chain: a depth-first walk of all layers' directories together, which builds the result's arena.
 struct TreeMerge {
     /// An inode of one of the layers.
     private struct Source {
@@ -8,8 +8,8 @@ struct TreeMerge {
         var inode: UInt64
     }
 
-    /// A directory of the result that is still to fill. Its inputs are in ``sources``, upper first, at the end when its
-    /// turn comes.
+    /// A directory of the result that still needs its entries. Its inputs are in ``sources``, upper first. They are the
+    /// last ones there when it is the directory's turn.
     private struct Pending {
         var node: UInt32
         var sourceCount: Int
@@ -46,7 +46,7 @@ struct TreeMerge {
         self.layers = layers
         self.limits = limits
         arena = NodeArena(limits: limits)
-        // Entries that upper layers hide are read, too.
+        // The budget includes entries that upper layers hide, because the merge reads these, too.
         budget = limits.entryCount.multipliedReportingOverflow(by: 4).partialValue
     }
 
@@ -63,7 +63,7 @@ struct TreeMerge {
         arena.countLinks()
     }
 
-    /// Lists the entries of all `directories`, sorted by name, those of the upper layer first.
+    /// Lists the entries of all `directories`, sorted by name. For equal names the upper layer comes first.
     private mutating func gather(
         _ directories: ArraySlice<Source>, _ candidates: inout [Candidate]
     ) throws(LayerIndexError) {
@@ -135,7 +135,7 @@ struct TreeMerge {
         try addDirectory(node, of: found[...], depth: directory.depth + 1)
     }
 
-    /// Makes `node` the merged directory of `found`: the first one and the lower ones that it does not hide.
+    /// Makes `node` the merged directory of `found`: of the first one, and of the lower ones that it does not hide.
     private mutating func addDirectory(
         _ node: UInt32, of found: ArraySlice<Source>, depth: Int
     ) throws(LayerIndexError) {

@@ -1,7 +1,7 @@
 import Base
 
 extension TreeWriter {
-    /// Writes everything at its assigned place and returns the image.
+    /// Writes everything at its assigned position and returns the image.
     func image() throws(LayerIndexError) -> [UInt8] {
         let blocks = dataStart + dataBlocks
         var image = [UInt8](repeating: 0, count: blocks * EROFS.blockSize)
@@ -136,7 +136,7 @@ extension TreeWriter {
         }
     }
 
-    /// Returns the start of each device in the single address space of a reader without devices (`flatdev`, Linux 6.4).
+    /// Returns each device's start in the single address space of a reader without devices (`flatdev`, Linux 6.4).
     private func deviceAddresses(after blocks: UInt64) throws(LayerIndexError) -> [UInt32] {
         var addresses: [UInt32] = []
         var next = blocks

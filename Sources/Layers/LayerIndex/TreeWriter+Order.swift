@@ -17,8 +17,8 @@ extension TreeWriter {
         }
     }
 
-    /// Returns the first eight bytes of the name, padded with zeros (which no name has), first byte highest. Different
-    /// keys order the names.
+    /// Returns the first eight bytes of the name, padded with zeros (which no name has), first byte highest. Names with
+    /// different keys have the order of their keys.
     private func sortKey(_ child: UInt32) -> UInt64 {
         switch child {
         case Self.selfMarker: return 0x2E00_0000_0000_0000

@@ -1,8 +1,8 @@
 import Base
 
 extension TreeWriter {
-    /// The position of the next inode. An inode may start on any 32-byte boundary, but its inline data must not cross a
-    /// block (Linux fs/erofs/inode.c and data.c, "inline data cross block boundary"); we keep the inode with it.
+    /// The position of the next inode. An inode may start on any 32-byte boundary. Its inline data must not cross a
+    /// block (Linux fs/erofs/inode.c and data.c, "inline data cross block boundary"), so we keep both in one block.
     struct Cursor {
         var position: Int
         /// The rest of the previous block, when an inode with inline data did not fit there.

@@ -1,9 +1,9 @@
 import Base
 
-/// Writes a tree as an EROFS image. See ``EROFS`` for the conventions.
+/// A writer of a tree as an EROFS image. See ``EROFS`` for the conventions.
 ///
-/// Inodes come first, directory by directory: a directory's children are adjacent in the order of their names, the
-/// order in which a listing reads their attributes. The full blocks of large directories follow all inodes.
+/// Inodes come first, directory by directory. A directory's children are adjacent in the order of their names, because
+/// a listing reads their attributes in that order. The full blocks of large directories follow all inodes.
 struct TreeWriter {
     /// A layer that can contain regular files.
     struct Device {
@@ -12,13 +12,13 @@ struct TreeWriter {
         var blocks: UInt64
     }
 
-    /// The entries `.` and `..` among a directory's children.
+    /// The markers for the entries `.` and `..` among a directory's children.
     static let selfMarker = UInt32.max
     static let parentMarker = UInt32.max - 1
 
     var arena: NodeArena
     let devices: [Device]
-    /// The start of each node's children in ``children``, with one more element than there are nodes.
+    /// The start of each node's children in ``children``. It has one more element than there are nodes.
     var childStart: [UInt32] = []
     var children: [UInt32] = []
     /// Each node's inode number, its byte offset divided by 32; 0 before it has a place.
@@ -26,7 +26,7 @@ struct TreeWriter {
     var epoch: Epoch = Epoch(seconds: 0, nanoseconds: 0)
     var inodeCount: UInt64 = 0
     var hasXattrs = false
-    /// The start and number of the full blocks of directories and links, in blocks.
+    /// The start and the number of the full blocks of directories and links, in blocks. They follow all inodes.
     var dataStart = 0
     var dataBlocks = 0
 
@@ -125,12 +125,12 @@ struct TreeWriter {
         }
     }
 
-    /// Chooses the most common time for the compact inodes. If all files of a layer have one time, that saves a third
-    /// of the image.
+    /// Chooses the most common time for the compact inodes. If all files of a layer have the same time, that saves a
+    /// third of the image.
     private mutating func chooseEpoch() {
         var counts: [Epoch: Int] = [:]
         for node in arena.nodes where isInode(node) && node.modifiedSeconds >= 0 {
-            // Bounded: no single time helps a layer with a million different ones.
+            // The number of counted times is bounded: no single time helps a layer with a million different times.
             let time = Epoch(seconds: node.modifiedSeconds, nanoseconds: node.modifiedNanoseconds)
             if counts.count < 65_536 || counts[time] != nil { counts[time, default: 0] += 1 }
         }

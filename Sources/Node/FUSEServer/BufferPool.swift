@@ -1,16 +1,18 @@
 import Base
 import Glibc
 
-/// A pool of page-aligned buffers of one size. A new buffer of this size for each request would be mapped, faulted in
-/// and unmapped each time, which costs more than the read: glibc maps everything from 128 KiB up.
+/// A pool of page-aligned buffers of one size.
+///
+/// glibc maps every allocation from 128 KiB up. Without the pool, each request would map, fault in and unmap its
+/// buffer, which costs more than the read.
 final class BufferPool: Sendable {
-    /// Memory with one user. Not a buffer pointer, which cannot be sent to another thread.
+    /// The memory of one buffer. A buffer pointer would not do: it cannot be sent to another thread.
     fileprivate struct Memory: @unchecked Sendable {
         // Safe: its only holder is a pool entry or a live Buffer.
         let address: UnsafeMutableRawPointer
     }
 
-    /// A borrowed buffer. It returns to its pool when it is dropped.
+    /// A borrowed buffer. It returns to its pool when its owner drops it.
     struct Buffer: ~Copyable {
         private let memory: Memory
         private let pool: BufferPool
@@ -25,7 +27,7 @@ final class BufferPool: Sendable {
             UnsafeMutableRawBufferPointer(start: memory.address, count: pool.size)
         }
 
-        /// Returns at most the first `count` bytes.
+        /// Returns the first `count` bytes, or the whole buffer if it is smaller.
         func prefix(_ count: Int) -> UnsafeMutableRawBufferPointer {
             UnsafeMutableRawBufferPointer(start: memory.address, count: min(count, pool.size))
         }
@@ -43,7 +45,7 @@ final class BufferPool: Sendable {
     ///
     /// - Parameters:
     ///   - size: the size of each buffer in bytes.
-    ///   - kept: the most unused buffers to keep. While more are in use, more exist.
+    ///   - kept: the most unused buffers to keep. The number of buffers in use is not limited.
     init(size: Int, kept: Int) {
         self.size = size
         self.kept = kept
@@ -56,7 +58,7 @@ final class BufferPool: Sendable {
         for memory in free.withLock({ $0 }) { memory.address.deallocate() }
     }
 
-    /// Returns the most recently used buffer, which is still in the processor's cache.
+    /// Returns the most recently used buffer, because it is still in the processor's cache; a new one if none is free.
     func take() -> Buffer {
         let memory = free.withLock { $0.popLast() }
         return Buffer(memory ?? Memory(address: .allocate(byteCount: size, alignment: 4096)), self)

@@ -2,17 +2,17 @@ import Glibc
 import Linux
 public import SystemPackage
 
-/// The kernel's side of a mounted connection, through the control file system (fusectl).
+/// Access to the kernel's side of a FUSE connection, through the control file system (fusectl).
 public enum FUSEConnection {
     private static let usualPlace = "/sys/fs/fuse/connections"
 
-    /// Aborts the connection of the mount with `st_dev` `device`: all waiting processes get ECONNABORTED, and the
+    /// Aborts the connection of the mount whose `st_dev` is `device`. All waiting processes get ECONNABORTED, and the
     /// server's reads end. This works even if the mount is no longer in any directory, or its server hangs.
     ///
     /// If the control file system is not at its usual place, it is mounted in a temporary directory for a moment.
     /// - Throws: `ENOENT` if there is no such connection.
     public static func abort(device: UInt64) throws(Errno) {
-        // Connections are named by the minor number: FUSE mounts have major number 0.
+        // Connections are named by the minor number: the major number of FUSE mounts is 0.
         let minor = (device & 0xff) | ((device >> 12) & 0xfff00)
         do {
             try write(directory: usualPlace, minor)

@@ -3,8 +3,8 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Mounts and unmounts with our own mount(2) call and descriptor. So each failure has its own error, and no helper
-/// program runs.
+/// The functions that mount with our own mount(2) call and descriptor. No helper program runs, so each failure has its
+/// own error.
 enum FUSEMount {
     /// Opens /dev/fuse and mounts it on `path`.
     static func mount(on path: String, options: FUSEOptions) throws(FUSEError) -> OwnedDescriptor {
@@ -37,7 +37,7 @@ enum FUSEMount {
 
     /// Checks that `path` is an empty directory without a mount. Removes a mount whose server died.
     private static func clear(_ path: String) throws(FUSEError) {
-        // A server that died repeatedly may have left several, one on another.
+        // A server that died repeatedly may have left several mounts, one on top of another.
         for _ in 0..<64 {
             do {
                 let status = try Sys.stat(path)

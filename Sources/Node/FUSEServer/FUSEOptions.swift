@@ -2,18 +2,19 @@ import Glibc
 
 /// The options of a ``FUSEServer``.
 public struct FUSEOptions: Sendable {
-    /// The number of threads that read requests, at least 1. None of them waits for the network. More threads than
+    /// The number of threads that read requests, at least 1. No thread waits for the network. More threads than
     /// processors help only while the disk is slow.
     public var threads: Int
-    /// The source in the output of `mount` and `df`.
+    /// The source name that `mount` and `df` show.
     public var sourceName: String
-    /// The time that ``FUSEServer/stop()`` waits for open requests and for its threads, in nanoseconds.
+    /// The time in nanoseconds that ``FUSEServer/stop()`` waits for open requests and for its threads.
     public var stopTimeout: UInt64
     /// The kernel's read-ahead for a sequential reader, in bytes; `nil` keeps the kernel's default (128 KiB).
     public var readAhead: Int?
-    /// Receives failures on any thread: at most one line a second, with the number of omitted ones.
+    /// The receiver of failures. It gets at most one line a second, with the number of omitted lines, on any thread.
     public var log: @Sendable (String) -> Void
-    /// Called once if the connection ends without ``FUSEServer/stop()``: it was unmounted or aborted.
+    /// The handler of a lost connection. It runs once if somebody unmounts or aborts the connection without
+    /// ``FUSEServer/stop()``.
     public var connectionLost: @Sendable () -> Void
 
     public init(
@@ -29,7 +30,7 @@ public struct FUSEOptions: Sendable {
         self.connectionLost = connectionLost
     }
 
-    /// The number of processors, at least four: a worker may wait for the disk.
+    /// The number of processors, but at least 4, because a worker may wait for the disk.
     public static var defaultThreads: Int { max(4, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
     /// The largest read that we ask the kernel to send, in bytes. 256 pages is the kernel's default limit

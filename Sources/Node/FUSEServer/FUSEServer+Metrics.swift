@@ -1,7 +1,7 @@
 public import Base
 
 extension FUSEServer {
-    /// The table of the server's metrics.
+    /// The server's metrics.
     public var metrics: [MetricFamily] {
         [.gauge("parked_reads", parkedReads, help: "Reads in the FUSE server that wait for missing chunks.")]
     }

@@ -4,11 +4,11 @@ public import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// Serves a ``LazyFileSystem`` at a mount point: one connection, one descriptor, and several threads that never wait
-/// for the network.
+/// The server of a ``LazyFileSystem`` at one mount point. It has one connection, one descriptor, and several threads
+/// that never wait for the network.
 ///
-/// It starts once and stops once. Only ``start()`` and ``stop()`` block, both for a bounded time. Call neither on an
-/// event loop or in the cooperative pool.
+/// A server starts once and stops once. Only ``start()`` and ``stop()`` block, both for a bounded time. Call neither of
+/// them on an event loop or in the cooperative pool.
 public final class FUSEServer: Sendable {
     private struct Running: Sendable {
         let session: Session
@@ -29,7 +29,7 @@ public final class FUSEServer: Sendable {
     public let mountPoint: String
     private let options: FUSEOptions
     private let state = Guarded(State.idle)
-    /// Remains readable after the server has stopped.
+    /// The counters of the server. They remain readable after the server has stopped.
     public let statistics = FUSEStatistics()
 
     public init(fileSystem: LazyFileSystem, mountPoint: String, options: FUSEOptions = FUSEOptions()) {
@@ -42,8 +42,8 @@ public final class FUSEServer: Sendable {
         stop()
     }
 
-    /// Mounts, and returns after the INIT exchange: from then on every path below the mount point works. A mount left
-    /// by a dead process is removed first. Bounded to ten seconds.
+    /// Mounts the file system, and returns after the INIT exchange. From then on, every path below the mount point
+    /// works. It first removes a mount that a dead process left. It waits at most ten seconds.
     public func start() throws(FUSEError) {
         let first = state.withLock { state in
             guard case .idle = state else { return false }
@@ -90,7 +90,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// The INIT exchange takes the smaller of the kernel's limit and ours. Only this raises the kernel's.
+    /// Sets the kernel's read-ahead. The INIT exchange takes the smaller of the kernel's limit and ours, and only this
+    /// call raises the kernel's.
     private func setReadAhead(_ bytes: Int, device: UInt64) {
         let name = "0:\((device & 0xff) | ((device >> 12) & 0xfff00))"
         do {
@@ -119,8 +120,10 @@ public final class FUSEServer: Sendable {
     }
 
     /// Unmounts and stops. Every waiting read gets EIO, and every other user of the mount gets errors. A thread that
-    /// hangs in the disk is left behind. Bounded to about twice ``FUSEOptions/stopTimeout``. A further call, or one
-    /// without a start, does nothing.
+    /// hangs in the disk is left behind.
+    ///
+    /// It takes at most about twice ``FUSEOptions/stopTimeout``. A further call, or a call during ``start()``, does
+    /// nothing. After a call without a start, the server cannot start any more.
     public func stop() {
         let running: Running? = state.withLock { state in
             defer { if case .starting = state {} else { state = .stopped } }
@@ -132,11 +135,12 @@ public final class FUSEServer: Sendable {
         running.workers.expectEnd()
         let answered = running.session.stopParking(timeout: options.stopTimeout)
         // Detach at once and abort the connection, even if a container has open files or another mount namespace has a
-        // copy.
+        // copy of the mount.
         do {
             try Sys.unmount(mountPoint, [.force, .detach])
         } catch {
-            // It was already unmounted, or never ours alone; the connection itself can still be aborted.
+            // It was already unmounted, or it is visible in other places too. The connection itself can still be
+            // aborted.
             try? FUSEConnection.abort(device: running.device)
         }
         if !running.workers.join(timeout: options.stopTimeout / 4) {

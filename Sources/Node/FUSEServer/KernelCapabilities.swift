@@ -5,7 +5,7 @@ enum KernelCapabilities {
     // libfuse's constants are Int32. We do not request passthrough: it would take the stacking level that a container's
     // overlay needs.
     private static let wanted: UInt32 =
-        // Concurrent reads of one file. Not FUSE_CAP_ASYNC_DIO: with it a direct read cannot be killed while it waits
+        // Concurrent reads of one file. Not FUSE_CAP_ASYNC_DIO: with it, a waiting direct read cannot be killed
         // (fuse_direct_IO of Linux 6.18 waits for its completion uninterruptibly, and sends no interrupt).
         UInt32(FUSE_CAP_ASYNC_READ)
         // Concurrent lookups and listings of one directory.
@@ -15,15 +15,15 @@ enum KernelCapabilities {
         // The kernel opens and closes files without us.
         | UInt32(FUSE_CAP_NO_OPEN_SUPPORT) | UInt32(FUSE_CAP_NO_OPENDIR_SUPPORT)
         | UInt32(FUSE_CAP_CACHE_SYMLINKS)
-        // Cached pages are dropped only on our request: nothing ever changes.
+        // The kernel drops cached pages only on our request: nothing ever changes.
         | UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA)
-        // `.` and `..` reach us when a file handle is opened, which overlayfs does.
+        // The kernel sends lookups of `.` and `..` when somebody opens a file handle. overlayfs does so.
         | UInt32(FUSE_CAP_EXPORT_SUPPORT)
-        // Access control lists in the image apply.
+        // The kernel enforces the image's access control lists.
         | UInt32(FUSE_CAP_POSIX_ACL)
 
-    /// The most read-ahead requests that the kernel may have waiting. Each may wait for the network and must not block
-    /// another.
+    /// The most read-ahead requests that the kernel may have waiting. Each may wait for the network, and none must
+    /// block another.
     private static let background: UInt32 = 4096
 
     static func negotiate(_ connection: inout fuse_conn_info) {
@@ -34,7 +34,7 @@ enum KernelCapabilities {
         connection.congestion_threshold = background / 4 * 3
     }
 
-    /// Returns true if ENOSYS answers all further opens.
+    /// Returns true if one answer of ENOSYS to an open makes the kernel handle all further opens alone.
     static func hasZeroMessageOpen(_ connection: fuse_conn_info) -> Bool {
         connection.capable & UInt32(FUSE_CAP_NO_OPEN_SUPPORT) != 0
     }

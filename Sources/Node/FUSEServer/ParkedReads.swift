@@ -1,18 +1,18 @@
 public import ContentStore
 
-/// The rules for waiting reads, without a lock, request or thread.
+/// The rules for waiting reads, without a lock, a request or a thread.
 ///
-/// A read is opened, then waits (`wait`) until one of three events takes it: its demand's completion, its reader's
-/// death, or the end of the server. The taker answers it and closes it.
+/// A read is opened, then waits (`wait`) until one of three events takes it: its demand completes, its reader dies, or
+/// the server stops. The taker answers the read and closes it.
 ///
-/// An interrupt says that some signal is pending for the reader. Only a fatal one may end the read of a file: programs
-/// do not expect otherwise, and a failing page fault is a SIGBUS. So an interrupted read is watched until it ends or
-/// its reader dies.
+/// An interrupt means that some signal is pending for the reader. Only a fatal signal may end the read of a file:
+/// programs do not expect other interruptions, and a failing page fault raises SIGBUS. So an interrupted read is
+/// watched until it ends or its reader dies.
 public struct ParkedReads<Read> {
-    /// The result of an attempt to let a read wait.
+    /// The result of letting a read wait.
     public enum Admission: Hashable, Sendable {
         case waiting
-        /// The server is stopping: answer EIO.
+        /// The server is stopping, so answer EIO.
         case stopping
     }
 
@@ -49,14 +49,14 @@ public struct ParkedReads<Read> {
     }
 
     /// Records the demand that the read waits for.
-    /// - Returns: false if it no longer waits for this attempt: cancel the demand.
+    /// - Returns: false if the read no longer waits for this attempt. Then cancel the demand.
     public mutating func demanded(_ id: UInt64, as demand: DemandID, attempt: Int) -> Bool {
         guard let entry = entries[id], entry.read != nil, entry.attempt == attempt else { return false }
         entries[id]?.demand = demand
         return true
     }
 
-    /// Ends the demand of attempt `attempt`. Returns the read, unless another event has taken it.
+    /// Ends the wait of attempt `attempt`. Returns the read, or `nil` if another event has taken it.
     public mutating func complete(_ id: UInt64, attempt: Int) -> Read? {
         guard let entry = entries[id], let read = entry.read, entry.attempt == attempt else { return nil }
         entries[id]?.read = nil
@@ -83,13 +83,13 @@ public struct ParkedReads<Read> {
         return marked.compactMap { id, entry in entry.read.map { (id, $0) } }
     }
 
-    /// Records that the watch did not start: the next interrupt asks for it again.
+    /// Records that the watch did not start. The next interrupt then asks for it again.
     public mutating func abandonWatch() {
         isWatched = false
     }
 
-    /// Takes a read whose reader dies, together with the demand to cancel. Returns `nil` if it has been taken or
-    /// closed.
+    /// Takes a read whose reader is dying, together with the demand to cancel. Returns `nil` if the read has been taken
+    /// or closed.
     public mutating func take(_ id: UInt64) -> (read: Read, demand: DemandID?)? {
         guard let entry = entries[id], let read = entry.read else { return nil }
         entries[id]?.read = nil
@@ -101,7 +101,8 @@ public struct ParkedReads<Read> {
         entries[id] = nil
     }
 
-    /// Refuses further reads, and returns all that waited, to answer, cancel and close.
+    /// Refuses further reads. Returns all waiting reads, which the caller must answer and close, with the demands to
+    /// cancel.
     public mutating func stop() -> [(id: UInt64, read: Read, demand: DemandID?)] {
         stopping = true
         var taken: [(id: UInt64, read: Read, demand: DemandID?)] = []

@@ -1,6 +1,7 @@
 import Base
 
-/// Forwards at most one line a second, with the number of omitted ones: a broken registry fails thousands of reads.
+/// A log that forwards at most one line a second, with the number of omitted lines. A broken registry fails thousands
+/// of reads.
 final class RateLimitedLog: Sendable {
     private struct State {
         var next = MonotonicTime(nanoseconds: 0)

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// An unanswered request of the kernel.
 ///
-/// It gets exactly one reply, by construction: every reply consumes the token, and a dropped token answers EIO, so that
-/// no process hangs on it. A reply fails only if the reader or the connection is gone; that is ignored.
+/// It gets exactly one reply, by construction. Every reply consumes the token, and a dropped token answers EIO, so that
+/// no process hangs. A reply fails only if the reader or the connection is gone; the token ignores that failure.
 struct RequestToken: ~Copyable, @unchecked Sendable {
     // Safe to move between threads: libfuse locks the state that a request shares with its session, and the token has
     // one owner.
@@ -59,11 +59,13 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// Registers `handler`, which is called with `identifier` on the worker that receives an interrupt of the reader.
-    /// After an earlier interrupt it is called at once, from in here; only then it must not answer this request,
-    /// because libfuse still holds its lock.
+    /// Registers `handler` for an interrupt of the reader. It is called with `identifier`, on the worker that receives
+    /// the interrupt.
     ///
-    /// The handler gets a number, not an object: the request may just have been answered.
+    /// If the interrupt came earlier, this function calls the handler at once. In that case the handler must not answer
+    /// this request, because libfuse still holds its lock.
+    ///
+    /// The handler gets a number, not an object, because another thread may just have answered the request.
     borrowing func onInterrupt(_ identifier: UInt64, _ handler: fuse_interrupt_func_t) {
         fuse_req_interrupt_func(request, handler, UnsafeMutableRawPointer(bitPattern: UInt(identifier)))
     }
@@ -80,7 +82,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Appends an entry with attributes, otherwise like ``add(_:_:next:to:)``.
+    /// Appends an entry with attributes to the listing in `buffer`, like ``add(_:attributes:next:to:)``.
     borrowing func add(
         _ name: UnsafePointer<CChar>, entry: fuse_entry_param, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {

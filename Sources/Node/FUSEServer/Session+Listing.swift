@@ -17,7 +17,7 @@ extension Session {
 
     func readdirplus(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
         list(token, node: node, size: size, offset: offset) { token, name, entry, buffer in
-            // The kernel knows `.` and `..`, and looks up entries without a node itself.
+            // The kernel needs no node for `.` and `..`. It looks up an entry without a node when it needs it.
             let isDots = entry.name.elementsEqual(".".utf8) || entry.name.elementsEqual("..".utf8)
             let result: fuse_entry_param
             if !isDots, let status = try? fileSystem.status(entry.node) {
@@ -32,7 +32,7 @@ extension Session {
         }
     }
 
-    /// Fills a buffer with as many entries as fit. `append` returns the size of an entry, whether it fit or not.
+    /// Fills a buffer with as many entries as fit. `append` returns the size of an entry, even if it did not fit.
     private func list(
         _ token: consuming RequestToken, node: fuse_ino_t, size: Int, offset: off_t,
         _ append: (
@@ -68,7 +68,7 @@ extension Session {
     ) {
         statistics.extendedAttributes.add()
         let pooled = buffers.take()
-        // 0 asks for the length.
+        // A size of 0 asks only for the length.
         let buffer = pooled.prefix(size)
         do {
             let name = UnsafeRawBufferPointer(start: name, count: strlen(name))

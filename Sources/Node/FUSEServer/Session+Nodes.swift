@@ -6,7 +6,8 @@ import SystemPackage
 
 /// Names, attributes and capacity.
 extension Session {
-    /// The time for which the kernel may cache answers, in seconds. Nothing changes, so it is unlimited.
+    /// The time in seconds for which the kernel may cache answers. It is unlimited, because cached answers never
+    /// change.
     static let forever = 4_294_967_296.0
 
     func lookup(_ token: consuming RequestToken, in parent: fuse_ino_t, name: UnsafePointer<CChar>) {
@@ -82,7 +83,7 @@ extension Session {
         token.reply(opened: file)
     }
 
-    /// Answers with the error. Errors that mean damage are logged and counted.
+    /// Answers with the errno of `error`. I/O errors are also logged and counted.
     func fail(_ token: consuming RequestToken, _ error: LazyFileSystemError) {
         if error.errno == .ioError {
             statistics.failures.add()

@@ -7,7 +7,7 @@ import SystemPackage
 
 /// Reads, including those that wait.
 extension Session {
-    /// The number of attempts to get a read's chunks. Chunks may be evicted between their arrival and the read.
+    /// The most attempts to get a read's chunks. Chunks may be evicted between their arrival and the read.
     private static let attempts = 4
 
     func read(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
@@ -25,7 +25,7 @@ extension Session {
             fail(token, error)
         case .missing(let miss):
             let count = target.count
-            // Not held while the read waits.
+            // Return the buffer to the pool while the read waits.
             _ = consume buffer
             park(token, node: node, offset: offset, count: count, miss: miss)
         }
@@ -55,7 +55,7 @@ extension Session {
         if !parked.withLock({ $0.demanded(id, as: demand, attempt: attempt) }) { fileSystem.cancel(demand) }
     }
 
-    /// Runs on the thread that delivered the chunks: reads again and answers, or waits once more.
+    /// Retries a read on the thread that delivered its chunks. Answers it, or lets it wait again.
     private func completed(_ id: UInt64, attempt: Int, with outcome: ChunkOutcome) {
         guard let read = parked.withLock({ $0.complete(id, attempt: attempt) }) else { return }
         switch outcome {
@@ -92,25 +92,24 @@ extension Session {
         }
     }
 
-    /// Handles a pending signal for the reader of a parked read. libfuse calls this even for a read that may just have
-    /// been answered.
+    /// Handles a pending signal for the reader of a parked read. libfuse may call this after the read was answered.
     private func interrupted(_ id: UInt64) {
         guard parked.withLock({ $0.interrupt(id) }) else { return }
         do {
-            // Runs while any interrupted read waits: the kernel reports only the first signal, and a fatal one may come
-            // later.
+            // The thread runs while any interrupted read waits: the kernel reports only the first signal, and a fatal
+            // one may come later.
             _ = try NamedThread(name: "fuse-signals") { self.watchInterrupted() }
         } catch {
-            // These reads end with their demands, whose time is bounded.
+            // These reads end with their demands, which take a bounded time.
             parked.withLock { $0.abandonWatch() }
             log.report("failed to start a thread to watch interrupted reads: \(error)")
         }
     }
 
-    /// The interval between checks of interrupted reads, in nanoseconds: the longest delay of a killed reader.
+    /// The interval in nanoseconds between checks of interrupted reads. A killed reader waits at most this long.
     private static let watchInterval: UInt64 = 50_000_000
 
-    /// Drops interrupted reads whose readers die, until none is left.
+    /// Drops interrupted reads whose readers are dying, until no interrupted read is left.
     private func watchInterrupted() {
         let pause = Guarded(())
         while let reads = parked.withLock({ $0.interrupted() }) {
@@ -133,14 +132,15 @@ extension Session {
         answer(id, of: read) { token in fail(token, error) }
     }
 
-    /// Answers a read that this thread has taken, and closes it.
+    /// Answers and closes a read that this thread has taken.
     private func answer(_ id: UInt64, of read: ParkedRead, _ reply: (consuming RequestToken) -> Void) {
         if let token = read.takeToken() { reply(token) }
         parked.withLockBroadcasting { $0.close(id) }
     }
 
-    /// Answers every waiting read, refuses further ones, and waits up to `timeout` nanoseconds for those already taken.
-    /// - Returns: true if none is left.
+    /// Answers every waiting read and refuses further ones. Waits up to `timeout` nanoseconds for reads that other
+    /// threads have taken.
+    /// - Returns: true if no read is left.
     func stopParking(timeout: UInt64) -> Bool {
         for (id, read, demand) in parked.withLock({ $0.stop() }) {
             answer(id, of: read) { $0.fail(.ioError) }

@@ -6,8 +6,8 @@ import Linux
 
 /// One libfuse session over one /dev/fuse descriptor, shared by all its workers.
 ///
-/// Workers, completions of parked reads and notifications hold references. The last one destroys libfuse's session, so
-/// a request token never outlives it.
+/// Workers, completions of parked reads and notifications hold references. The last reference destroys libfuse's
+/// session, so a request token never outlives it.
 final class Session: @unchecked Sendable {
     /// The result of the INIT exchange.
     struct Handshake: Sendable {
@@ -17,7 +17,7 @@ final class Session: @unchecked Sendable {
 
     // Safe: the libfuse session functions used here lock internally; everything else is immutable or has its own lock.
     private let handle: OpaquePointer
-    /// libfuse's user data, created before there is a session to point to.
+    /// The user data of libfuse, created before the session that it points to.
     private let cell: UnsafeMutablePointer<Unmanaged<Session>?>
 
     let fileSystem: LazyFileSystem
@@ -28,7 +28,7 @@ final class Session: @unchecked Sendable {
     /// `nil` until the INIT exchange is over.
     let handshake = Guarded<Handshake?>(nil)
 
-    /// Takes ownership of `device`, an open and mounted /dev/fuse.
+    /// Takes ownership of `device`, an open /dev/fuse that is already mounted.
     init(
         device: consuming OwnedDescriptor, fileSystem: LazyFileSystem, statistics: FUSEStatistics, options: FUSEOptions
     ) throws(FUSEError) {
@@ -80,22 +80,22 @@ final class Session: @unchecked Sendable {
         userData.assumingMemoryBound(to: Unmanaged<Session>?.self).pointee?.takeUnretainedValue()
     }
 
-    /// Reads and answers requests until the connection ends. Any number of threads share one descriptor: closing a
-    /// clone would drop its requests in flight.
+    /// Reads and answers requests until the connection ends. All threads share one descriptor: closing a clone of it
+    /// would drop the requests that the clone has received.
     func serve() {
         var buffer = fuse_buf()
         defer { free(buffer.mem) }
         while fuse_session_exited(handle) == 0 {
             let count = fuse_session_receive_buf(handle, &buffer)
             if count == -EINTR || count == -EAGAIN { continue }
-            // 0: unmounted. Negative: aborted, or an unreadable descriptor.
+            // 0 means unmounted. Negative means aborted, or an unreadable descriptor.
             guard count > 0 else { break }
             fuse_session_process_buf(handle, &buffer)
         }
         fuse_session_exit(handle)
     }
 
-    /// Tells the kernel to drop cached entries that are no longer true. Do not call it from a request.
+    /// Tells the kernel to drop cached entries that are no longer true. Do not call this while handling a request.
     func invalidate(_ change: LazyFileSystem.Change) {
         if !change.appeared {
             change.name.withUnsafeBytes { name in
@@ -103,7 +103,7 @@ final class Session: @unchecked Sendable {
                     handle, change.directory.rawValue, name.bindMemory(to: CChar.self).baseAddress, name.count)
             }
         }
-        // The cached listing, and the link count.
+        // This drops the cached listing and the link count.
         _ = fuse_lowlevel_notify_inval_inode(handle, change.directory.rawValue, 0, 0)
     }
 }

@@ -11,7 +11,7 @@ final class Workers: Sendable {
     private let state: Guarded<State>
     private let threads: [NamedThread]
 
-    /// Starts `count` threads. The last one to leave calls `lost`, unless ``expectEnd()`` was called before.
+    /// Starts `count` threads. The last thread to end calls `lost`, unless ``expectEnd()`` was called before.
     init(_ session: Session, count: Int, lost: @escaping @Sendable () -> Void) throws(FUSEError) {
         let state = Guarded(State(running: count))
         self.state = state
@@ -28,7 +28,7 @@ final class Workers: Sendable {
                         if isLast { lost() }
                     })
             } catch {
-                // The running ones end with the connection, which the caller aborts.
+                // The threads that already run end with the connection, which the caller aborts.
                 state.withLock { $0.expected = true }
                 throw FUSEError(.system, "failed to start a thread", cause: error)
             }
@@ -38,13 +38,13 @@ final class Workers: Sendable {
 
     var areRunning: Bool { state.withLock { $0.running == threads.count } }
 
-    /// Announces that the connection is about to be ended on purpose.
+    /// Announces an intentional end of the connection.
     func expectEnd() {
         state.withLock { $0.expected = true }
     }
 
-    /// Waits until every thread has left, for at most `timeout` nanoseconds.
-    /// - Returns: true if they have.
+    /// Waits at most `timeout` nanoseconds until every thread has ended.
+    /// - Returns: true if all have ended.
     func join(timeout: UInt64) -> Bool {
         guard state.waitUntil(timeout: timeout, { $0.running == 0 ? true : nil }) == true else { return false }
         for thread in threads { thread.join() }

@@ -29,7 +29,7 @@ struct ArtifactLookup: Sendable {
         }
     }
 
-    /// Requests a startup pack. The request is cancelled unless somebody holds it.
+    /// Requests a startup pack. The request is canceled when its last owner releases it.
     func pack(_ digest: Digest, size: UInt64, in repository: Repository) -> PackRequest {
         PackRequest(BlobLocation(repository: repository, digest: digest), size: size, from: registry)
     }

@@ -1,8 +1,8 @@
 import Base
 
-/// Bytes of a blob.
+/// A part of a blob.
 struct BlobPart: Sendable {
     let bytes: [UInt8]
-    /// Their place in the blob.
+    /// The place of the bytes in the blob.
     let range: ByteRange
 }

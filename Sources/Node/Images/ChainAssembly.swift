@@ -8,7 +8,7 @@ import NodeDatabase
 import Registry
 import Streaming
 
-/// Assembles chains from records and layers, and takes them apart. Blocks on the disk.
+/// Assembles chains from records and layers, and takes them apart. The calls block on the disk.
 struct ChainAssembly: Sendable {
     let records: ChainRecords
     let store: ContentStore
@@ -17,10 +17,12 @@ struct ChainAssembly: Sendable {
     let start: ChainStart
     let logger: Logger
 
-    /// Merges the chain's trees, adds it to the file system, and begins the prefetch for its start. Needs no network.
+    /// Merges the chain's trees, adds the chain to the file system, and begins the prefetch for its start.
     ///
-    /// - Returns: the chain's layers.
-    /// - Throws: a ``FallbackReason`` if the chain is unknown or a layer of it is gone; errors of the store.
+    /// This needs no network.
+    ///
+    /// - Returns: the chain's layers, from the bottom.
+    /// - Throws: a ``FallbackReason`` if the chain is unknown or one of its layers is gone; errors of the store.
     func assemble(_ chain: Digest) throws -> [StoredLayer] {
         guard let (slot, layers) = try records.find(chain) else {
             throw FallbackReason(.mount, "chain \(chain) is not known on this node")
@@ -45,7 +47,7 @@ struct ChainAssembly: Sendable {
         return contents
     }
 
-    /// Removes the chain from the file system, and deletes everything of it that no other chain needs.
+    /// Removes the chain from the file system, and deletes its data unless another chain needs them.
     func disassemble(_ chain: Digest) throws {
         start.end(chain)
         fileSystem.removeChain(chain)
@@ -61,7 +63,7 @@ struct ChainAssembly: Sendable {
         let digests = contents.map(\.digest)
         if let tree = try store.chain(chain) {
             if tree.deviceTags == digests { return tree }
-            // Left by a chain of that name that was forgotten halfway.
+            // This tree is left over from an earlier chain with the same ID, whose deletion was interrupted.
             try store.removeChain(chain)
         }
         defer { Sys.releaseFreedMemory() }

@@ -6,9 +6,9 @@ import NIOPosix
 import Registry
 import Streaming
 
-/// Brings chains up in the file system and takes them down, one step at a time for each chain.
+/// Mounts chains in the file system and takes them down, one step at a time for each chain.
 ///
-/// A chain is brought up once, however many callers ask, and stays up until it is forgotten.
+/// A chain is mounted once, however many callers ask, and stays mounted until ``forget(_:)``.
 final class ChainMounts: Sendable {
     /// The last step of one chain. Each step waits for the one before it.
     private enum Step {
@@ -21,7 +21,7 @@ final class ChainMounts: Sendable {
     private let workers: NIOThreadPool
     private let building: AsyncSemaphore
     private let mountPoint: String
-    /// Runs with the layers of each chain that is up.
+    /// The callback that runs after each mount, with the chain's layers.
     private let afterMount: @Sendable ([StoredLayer]) -> Void
     private let logger: Logger
 
@@ -37,7 +37,9 @@ final class ChainMounts: Sendable {
         self.logger = logger
     }
 
-    /// Returns the host path of the merged tree of `chain`, once the file system answers for it.
+    /// Mounts `chain` unless it is mounted, and returns the host path of its merged tree.
+    ///
+    /// The file system answers requests for the tree when this returns.
     func bringUp(_ chain: Digest) async throws -> String {
         let task = steps.withLock { steps -> Task<Void, any Error> in
             var previous: Task<Void, Never>?
@@ -72,7 +74,7 @@ final class ChainMounts: Sendable {
         afterMount(contents)
     }
 
-    /// Takes `chain` down and deletes everything of it that no other chain needs.
+    /// Unmounts `chain` and deletes its data unless another chain needs them.
     func forget(_ chain: Digest) async {
         let task = steps.withLock { steps -> Task<Void, Never> in
             let previous = steps[chain]

@@ -9,10 +9,10 @@ struct ChainRegister: Sendable {
     let store: ContentStore
     let workers: NIOThreadPool
 
-    /// Records that `chain` is `layer` on `parent`.
+    /// Records that `chain` consists of `layer` on top of `parent`.
     ///
-    /// - Throws: a ``FallbackReason`` if the chain is known to consist of other layers: a chain ID is a claim of an
-    ///   image's author, and the first claim must not be replaced under containers that run from it.
+    /// - Throws: a ``FallbackReason`` if this node knows the chain with other layers. A chain ID is only the claim of
+    ///   an image's author. A later claim must not replace the first one under running containers.
     func record(_ chain: Digest, parent: Digest?, layer: RemoteLayer) async throws(FallbackReason) {
         let agrees: Bool
         do {
@@ -27,7 +27,7 @@ struct ChainRegister: Sendable {
         }
     }
 
-    /// Returns true if everything that mounting the chain needs is on this node.
+    /// Returns true if this node has everything that mounting the chain needs.
     func isUsable(_ chain: Digest) async -> Bool {
         let found = try? await workers.runIfActive { [records, store] in
             guard let (_, layers) = try records.find(chain) else { return false }
@@ -36,7 +36,7 @@ struct ChainRegister: Sendable {
         return found ?? false
     }
 
-    /// Returns the registries that layers came from, the latest first, at most `limit`.
+    /// Returns the registries that the layers came from, latest first, at most `limit`.
     func upstreams(limit: Int) async -> [String] {
         (try? await workers.runIfActive { [records] in try records.upstreams(limit: limit) }) ?? []
     }

@@ -6,18 +6,19 @@ import Planner
 import Prediction
 import Streaming
 
-/// Prefetches for the start of a container on a chain that has just been mounted: from a profile, or by prediction.
+/// Prefetches for the start of a container on a newly mounted chain, from a profile or from a prediction.
 struct ChainStart: Sendable {
     let profiles: KnownProfiles
     let recorder: StartRecorder
     let engine: StreamingEngine
-    /// `nil` if nothing is predicted.
+    /// The predictor; `nil` if prediction is disabled.
     let predictor: Predictor?
     let store: ContentStore
     let logger: Logger
 
-    /// Prefetches the chunks that the start is known to need, and begins to record its reads. Without a profile, has
-    /// the start predicted. Blocks on the database.
+    /// Prefetches the chunks that the profile names for the start, and begins to record the start's reads.
+    ///
+    /// Without a profile, begins a prediction. Blocks on the database.
     func begin(_ chain: MountedChain) {
         let known = profiles.find(chain.id, chain.repository)
         let replayed = known.map { replay($0, on: chain) } ?? []
@@ -43,12 +44,12 @@ struct ChainStart: Sendable {
         predictor?.follow(.chain(chain.id), subject: subject, touches: chain.touches, engine: engine)
     }
 
-    /// Passes on the command of the image of `chain`, for the prediction.
+    /// Gives the predictor the command that the image of `chain` runs.
     func configure(_ chain: Digest, _ start: ContainerStart) {
         predictor?.configure(.chain(chain), start)
     }
 
-    /// Ends the recording and the prediction of a chain that is taken down.
+    /// Ends the recording and the prediction of a chain that is being unmounted.
     func end(_ chain: Digest) {
         recorder.end(chain)
         predictor?.end(.chain(chain))

@@ -2,13 +2,15 @@ import Base
 import Concurrency
 import Registry
 
-/// Opens connections to registries before an image is asked for: kubelet creates a pod's sandbox before it pulls
-/// images.
+/// Opens connections to registries before containerd requests an image.
+///
+/// kubelet creates a pod's sandbox before it pulls the pod's images, which leaves time to connect.
 final class ExpectedImages: Sendable {
-    /// The registries that connections are opened to: those of the latest images here, or on a new node those that
-    /// `hosts.toml` files configure.
+    /// The most registries that get connections. These are the registries of the latest images on this node. A new node
+    /// uses those that `hosts.toml` files configure.
     private static let maximumUpstreams = 4
-    /// Pods created this soon after another find the connections that were opened for that one.
+    /// The shortest time between two calls that open connections. A pod that is created sooner uses the open
+    /// connections.
     private static let lasts = Duration.seconds(5)
 
     private let registry: RegistryClient
@@ -22,7 +24,7 @@ final class ExpectedImages: Sendable {
         self.clock = clock
     }
 
-    /// Prepares for an image soon. Returns at once.
+    /// Prepares for an image that is likely to be pulled soon. Returns at once.
     func expect() {
         guard registry.configuration.readyConnections > 0 else { return }
         let now = clock.now

@@ -1,10 +1,10 @@
-/// The reason for which containerd downloads a layer that was to be streamed.
+/// The reason why containerd downloads a layer that was meant to be streamed.
 public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The values of the dimension `reason` of the metric `fallback`: few and fixed.
+    /// The values of the label `reason` of the metric `fallback`. They are few and fixed.
     public enum Code: String, Sendable, CaseIterable {
         /// A label of the request is malformed.
         case badLabel = "bad_label"
-        /// The layer below is not streamed; one merged tree can only be the lower end of a stack.
+        /// The layer below is not streamed. A merged tree can only be at the bottom of a stack of overlay directories.
         case parentNotRemote = "parent_not_remote"
         /// Nothing in the layer, its annotations or the registry makes it streamable.
         case notStreamable = "not_streamable"
@@ -20,9 +20,9 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case notFound = "not_found"
         /// The registry cannot be reached, or its answers are malformed.
         case registry
-        /// An answer exceeded the configured bounds.
+        /// An answer exceeded a limit.
         case limit
-        /// The local store failed: disk full, unreadable.
+        /// The local store failed, for example because the disk is full or unreadable.
         case storage
         /// The tree could not be mounted.
         case mount

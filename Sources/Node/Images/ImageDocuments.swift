@@ -5,11 +5,11 @@ import Registry
 
 /// Reads the manifests and configurations of images.
 ///
-/// containerd has fetched both by the time that it asks for the first layer. Read from its content store, they cost
-/// neither a round trip nor a request that a registry counts. The registry is the second choice.
+/// containerd has already fetched both when it asks for the first layer. Reading them from its content store saves a
+/// round trip, and a request that counts against the registry's rate limit. The registry is the second choice.
 struct ImageDocuments: Sendable {
     let registry: RegistryClient
-    /// `nil` if containerd's socket is not configured.
+    /// The client of containerd's content store; `nil` if containerd's socket is not configured.
     let containerd: ContentClient?
 
     /// Returns the layers and the configuration of the image that `request` names.
@@ -35,7 +35,7 @@ struct ImageDocuments: Sendable {
         guard request.manifestDigest == nil else {
             throw FallbackReason(.imageMismatch, "manifest \(manifest.digest) has no layer \(request.layerDigest)")
         }
-        // The tag has moved since the client resolved it: only the labels of this one layer are left.
+        // The tag has moved since the client resolved it. The labels describe only this one layer.
         return ImageOpening.ImageDescription(
             layers: [request.layer], configuration: nil, manifest: nil, isFromContainerd: false)
     }
@@ -54,13 +54,14 @@ struct ImageDocuments: Sendable {
         return (try await registry.manifest(reference.repository, digest: digest), false)
     }
 
-    /// Returns the configuration, if containerd has it.
+    /// Returns the configuration; `nil` if containerd does not have it.
     func pulledConfiguration(_ descriptor: Descriptor, namespace: String?) async -> ImageConfiguration? {
         let bytes = await pulled(descriptor.digest, in: namespace, maximumSize: RegistryClient.maximumConfigSize)
         return bytes.flatMap { try? ImageConfiguration(bytes: $0) }
     }
 
-    /// Fetches the configuration from the registry. A failure costs only the prediction of the start.
+    /// Fetches the configuration from the registry. Returns `nil` on failure, which costs only the prediction of the
+    /// start.
     func configuration(_ descriptor: Descriptor, in repository: Repository) async -> ImageConfiguration? {
         let bytes = try? await registry.blob(
             BlobLocation(repository: repository, digest: descriptor.digest),

@@ -5,18 +5,18 @@ import LayerFormats
 import Logging
 import Registry
 
-/// Opens one image: performs the actions of an ``ImageOpening``, side by side, and feeds their outcomes back to it.
+/// Opens one image: performs the actions of an ``ImageOpening`` concurrently, and feeds the outcomes back to it.
 ///
-/// One loop owns the plan and the payloads. Each action that waits runs as a child task, whose outcome enters the loop
-/// through one stream of arrivals; the loop ends its tasks when the plan is over.
+/// One loop owns the plan and the payloads. Each action that waits runs in a child task. The task sends its outcome to
+/// the loop through a stream of arrivals. When the plan ends, the loop cancels the tasks.
 struct ImageOpener: Sendable {
-    /// The outcome of an action: the event for the plan, and the payload that it announces.
+    /// The outcome of an action: the event for the plan, and the payload that belongs to the event.
     private struct Arrival: Sendable {
         let event: ImageOpening.Event
         var store: @Sendable (inout OpeningContents) -> Void = { _ in }
     }
 
-    /// One image that is being opened.
+    /// The state of one image that is being opened.
     private struct Run {
         let reference: ImageReference
         let request: RemoteLayerRequest
@@ -36,8 +36,10 @@ struct ImageOpener: Sendable {
     let clock: any TimeSource
     let logger: Logger
 
-    /// Opens the image that `request` names. `opened` gets the result as soon as the layers are ready; the call
-    /// returns once the start of the container is known, too.
+    /// Opens the image that `request` names.
+    ///
+    /// `opened` gets the result as soon as the layers are ready. The call returns later, when the start of the
+    /// container is known, too.
     func open(
         _ reference: ImageReference, for request: RemoteLayerRequest,
         into opened: OneShot<Result<OpenedImage, FallbackReason>>
@@ -47,7 +49,7 @@ struct ImageOpener: Sendable {
             reference: reference, request: request, opened: opened, start: clock.now, arrivals: arrivals,
             opening: ImageOpening(
                 ImageOpening.Request(layer: request.layer, manifest: request.manifestDigest), options))
-        // The end of the plan cancels what it waits for, but not the hints that it gave last.
+        // When the plan ends, its pending actions are canceled. The hints that it gave last continue.
         await withDiscardingTaskGroup { hints in
             await withDiscardingTaskGroup { group in
                 group.addTask { [clock, lookupLimit] in
@@ -65,7 +67,7 @@ struct ImageOpener: Sendable {
             }
         }
         run.contents.dropRest()
-        // Without effect unless the task was cancelled.
+        // This has no effect unless the task was canceled.
         opened.fulfill(.failure(FallbackReason(.timeout, "image \(reference): opening was cancelled")))
         run.contents.announcement.fulfill(nil)
     }
@@ -89,7 +91,7 @@ struct ImageOpener: Sendable {
 
     private func perform(_ action: ImageOpening.Action, of run: inout Run, in group: inout DiscardingTaskGroup) {
         let (repository, arrivals) = (run.repository, run.arrivals)
-        /// Runs `body` beside the loop.
+        /// Runs `body` concurrently with the loop.
         func task(_ body: @escaping @Sendable () async -> Arrival) {
             group.addTask { arrivals.yield(await body()) }
         }
@@ -126,7 +128,7 @@ struct ImageOpener: Sendable {
         case .dropPack: run.contents.earlyPack = nil
         case .replayPack(let artifact):
             guard let pack = artifact.pack else { return }
-            // Without an early request for the same pack.
+            // An early request that is left is for this pack: the plan has dropped any other.
             let request = run.contents.earlyPack ?? parts.artifacts.pack(pack.digest, size: pack.size, in: repository)
             run.contents.pack = OpeningContents.Pack(request: request, isPredicted: artifact.isPackPredicted)
             run.contents.earlyPack = nil

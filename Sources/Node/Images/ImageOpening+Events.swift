@@ -4,9 +4,9 @@ package import LayerFormats
 package import Registry
 
 extension ImageOpening {
-    /// One image to open, as far as the client names it.
+    /// The image to open, as the client describes it.
     package struct Request: Sendable, Hashable {
-        /// The layer that was asked for, with the annotations that its labels contain.
+        /// The requested layer, with the annotations from the request's labels.
         package let layer: LayerDescription
         /// The manifest; `nil` if the client did not name it.
         package let manifest: Digest?
@@ -17,25 +17,25 @@ extension ImageOpening {
         }
     }
 
-    /// The options that the plan depends on.
+    /// The options of the plan.
     package struct Options: Sendable, Hashable {
         package var formats = LayerFormatRegistry.standard
         package var usesArtifacts = true
         package var replaysProfiles = true
         package var predicts = true
         package var prefetchesLandmarks = true
-        /// The most layers of one image that are opened side by side.
+        /// The most layers of one image that are opened concurrently.
         package var layersAtOnce = 16
 
         package init() {}
     }
 
-    /// The parts of a manifest that matter here.
+    /// The parts of a manifest that the plan needs.
     package struct ImageDescription: Sendable, Hashable {
-        /// From the bottom.
+        /// The image's layers, from the bottom.
         package let layers: [LayerDescription]
         package let configuration: Descriptor?
-        /// `nil` if the image is known by the labels of one layer only.
+        /// The manifest's digest; `nil` if the labels of one layer are all that is known of the image.
         package let manifest: Digest?
         package let isFromContainerd: Bool
 
@@ -55,11 +55,11 @@ extension ImageOpening {
         /// The layer is in the store.
         case present(Digest)
         case missing(Digest)
-        /// The store cannot give the layer, or an audit has refused it.
+        /// The store failed to return the layer, or an audit has refused it.
         case refused(Digest, FallbackReason)
-        /// A list of referrers says what the artifact contains.
+        /// The contents of the artifact, as a list of referrers states them.
         case announced(ArtifactContents)
-        /// The artifact; `nil` if there is none, or the look-up failed.
+        /// The outcome of ``Action/lookUpArtifact(_:)``: `nil` if there is no artifact, or the look-up failed.
         case artifact(StreamingArtifact?)
         /// The outcome of ``Action/fetchIndex(_:)``.
         case index(Digest, arrived: Bool)
@@ -73,19 +73,19 @@ extension ImageOpening {
         case opened(Digest)
         case attached(Digest)
         case failed(Digest, FallbackReason)
-        /// The time for optional look-ups is over.
+        /// The time limit of optional look-ups has passed.
         case deadline
     }
 
     package enum Action: Sendable, Hashable {
         case fetchManifest
-        /// Find out whether the store has the layer: ``Event/present(_:)``, ``Event/missing(_:)`` or
+        /// Find out if the store has the layer. The outcome is ``Event/present(_:)``, ``Event/missing(_:)`` or
         /// ``Event/refused(_:_:)``.
         case checkStore(Digest)
         case lookUpArtifact(Digest)
-        /// Find out whether any image of the repository has a profile.
+        /// Find out if any image of the repository has a profile.
         case lookUpProfiles
-        /// Find the profile of the chain, or of the repository.
+        /// Find the profile of the chain, or else a profile of another image of the repository.
         case findProfile(chain: Digest?)
         /// Read the configuration from containerd.
         case readConfiguration(Descriptor)
@@ -97,26 +97,27 @@ extension ImageOpening {
         /// Open an announced startup pack.
         case openPack(Digest, size: UInt64)
         case dropPack
-        /// Tell the engine to replay the artifact's pack, with the one opened early if it is the same.
+        /// Tell the engine to replay the artifact's pack. Use the request that was opened early, if there is one.
         case replayPack(StreamingArtifact)
-        /// Tell the engine which layers the pack may fill. Follows each ``replayPack(_:)`` once.
+        /// Tell the engine which layers it may fill from the pack. The plan emits this once after each
+        /// ``replayPack(_:)``.
         case givePackLayers([Digest])
         case open(Digest, LayerSource)
-        /// Tell the engine where the layer is, and give it the bytes that came along.
+        /// Tell the engine where the layer's blob is, and give it the bytes that arrived with the layer's index.
         case attach(Digest)
         /// Prefetch the chunks of the layer that the source names.
         case hint(Digest, StartSource)
-        /// Prefetch what the layers themselves mark as needed early.
+        /// Prefetch the chunks that the layers themselves mark as needed early.
         case prefetchLandmarks([Digest])
         case finish(Result<[LayerOutcome], FallbackReason>)
-        /// Say whether the configuration serves to predict the start.
+        /// Announce if the configuration can be used to predict the start.
         case announceStart(isKnown: Bool)
     }
 
     /// The place that a layer is opened from.
     package enum LayerSource: Sendable, Hashable {
         case store
-        /// The blob itself.
+        /// The blob, which contains its own table of contents.
         case blob
         case artifact(StreamingArtifact.Layer, isIndexHere: Bool)
     }

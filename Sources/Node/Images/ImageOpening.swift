@@ -5,33 +5,34 @@ import Registry
 
 /// The plan for opening one image: a pure state machine that takes events and returns actions.
 ///
-/// `ImageOpener` performs the actions and feeds their outcomes back as events. The plan decides all that matters for
-/// speed:
+/// `ImageOpener` performs the actions and feeds their outcomes back as events. The plan makes every decision that
+/// affects speed:
 ///
-/// - It looks for the streaming artifact beside the manifest, if the request's layer may need one.
-/// - It asks for announced indexes and for an announced startup pack before the artifact's manifest arrives.
-/// - It reads the configuration from containerd at once if the manifest came from there. It fetches it from the
-///   registry only if neither a profile nor a pack knows more about the start.
-/// - It opens up to ``Options/layersAtOnce`` layers side by side, each from the best source at hand.
+/// - It looks for the streaming artifact in parallel with the manifest, if the request's layer may need one.
+/// - It requests announced indexes and an announced startup pack before the artifact's manifest arrives.
+/// - It reads the configuration from containerd at once if the manifest came from there. It fetches the configuration
+///   from the registry only if neither a profile nor a pack describes the start.
+/// - It opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
 /// - It gives each layer its start hint as soon as that layer is attached. An image with more layers than
-///   ``Options/layersAtOnce`` gets its hints after the last one, because content would delay the tables of the others.
-/// - A layer that fails declines all layers above it: containerd downloads those anyway.
+///   ``Options/layersAtOnce`` gets its hints after the last one. Otherwise content would delay the tables of contents
+///   of the other layers.
+/// - If a layer fails, it declines all layers above, because containerd downloads those anyway.
 ///
-/// Layers are named by their blobs' digests. An image may contain a blob twice: it is opened once.
+/// The plan names layers by their blobs' digests. A blob that occurs twice in an image is opened once.
 package struct ImageOpening: Sendable, Hashable {
     /// The state of one layer.
     private enum Progress: Hashable {
         case waiting
-        /// The plan has asked if the layer is in the store.
+        /// The plan has emitted ``Action/checkStore(_:)``.
         case checking
         /// The layer is missing, and the artifact may have its index.
         case awaitingArtifact
-        /// The artifact has the layer's index, and that was asked for early.
+        /// The artifact has the layer's index. The layer waits for that index if the plan requested it early.
         case awaitingIndex(StreamingArtifact.Layer)
         case opening
         case attaching
         case ready
-        /// The layer was declined for its own sake or because of a layer below.
+        /// The layer was declined because it failed, or because a layer below it did.
         case ended
     }
 
@@ -54,7 +55,7 @@ package struct ImageOpening: Sendable, Hashable {
         case failed
     }
 
-    /// The source of the start hints of single layers.
+    /// The source of the start hints for individual layers.
     private enum Beginning: Hashable {
         case undecided
         case findingProfile
@@ -62,10 +63,10 @@ package struct ImageOpening: Sendable, Hashable {
         case nothing
     }
 
-    /// The configuration of the image, by place of origin.
+    /// The state of the image's configuration.
     private enum ConfigurationState: Hashable {
         case unknown
-        /// containerd is reading it.
+        /// The configuration is being read from containerd.
         case reading
         case known(chain: Digest?)
         case missing
@@ -74,7 +75,7 @@ package struct ImageOpening: Sendable, Hashable {
 
     /// The lowest declined layer.
     private struct Declined: Hashable {
-        /// Its place in ``order``.
+        /// The layer's index in ``order``.
         let index: Int
         let reason: FallbackReason
     }
@@ -84,7 +85,7 @@ package struct ImageOpening: Sendable, Hashable {
 
     private var image: ImageDescription?
     private var layers: [Digest: Progress] = [:]
-    /// Each layer once, from the bottom.
+    /// The digests of the layers, each once, from the bottom.
     private var order: [Digest] = []
     private var presence: [Digest: Presence] = [:]
     private var declined: Declined?
@@ -92,21 +93,21 @@ package struct ImageOpening: Sendable, Hashable {
     private var artifact = Lookup.idle
     private var announced: ArtifactContents?
     private var indexes: [Digest: EarlyIndex] = [:]
-    /// The startup pack that is being opened before the artifact's manifest is here.
+    /// The startup pack that is being opened before the artifact's manifest arrives.
     private var earlyPack: Digest?
-    /// `nil` until decided; true if the engine replays the artifact's pack.
+    /// True if the engine replays the artifact's pack; `nil` until decided.
     private var replaysPack: Bool?
 
     /// True if an image of this repository has a recorded profile; `nil` until known.
     private var hasProfile: Bool?
     private var configuration = ConfigurationState.unknown
     private var beginning = Beginning.undecided
-    /// True once the start's own profile was looked up in vain.
+    /// True once a look-up has found no profile for this start.
     private var hasNoStartProfile = false
     private var hinted: Set<Digest> = []
 
     private var isFinished = false
-    /// `nil` until decided; true if the image's configuration is known and of use.
+    /// True if the image's configuration is known and useful for a prediction; `nil` until decided.
     private var start: Bool?
     private var actions: [Action] = []
 
@@ -118,7 +119,7 @@ package struct ImageOpening: Sendable, Hashable {
     /// True once the plan has nothing left to do.
     package var isOver: Bool { isFinished && start != nil }
 
-    /// True if the image has an artifact, as far as known.
+    /// True if an artifact of the image has been found.
     package var hasArtifact: Bool {
         if case .done(.some) = artifact { true } else { false }
     }
@@ -222,7 +223,7 @@ package struct ImageOpening: Sendable, Hashable {
         case .idle, .running: take(nil)
         case .done: break
         }
-        // Unknown counts as recorded: nothing is predicted then.
+        // Without an answer, assume that there is a profile. Then nothing is predicted.
         if hasProfile == nil { hasProfile = true }
         if case .findingProfile = beginning { beginning = .nothing }
         switch configuration {
@@ -233,7 +234,7 @@ package struct ImageOpening: Sendable, Hashable {
 
     // MARK: - Decisions
 
-    /// Emits every action that the state allows, and none twice.
+    /// Emits every action that the state allows, each one once.
     private mutating func advance() {
         lookUpArtifact()
         askEarly()
@@ -245,17 +246,17 @@ package struct ImageOpening: Sendable, Hashable {
         finishIfComplete()
     }
 
-    /// Returns whether the annotations promise that the blob can be streamed without an artifact.
+    /// Returns true if the annotations promise that the blob can be streamed without an artifact.
     private func isStreamableAsIs(_ layer: LayerDescription) -> Bool {
         options.formats.format(of: layer) != nil
     }
 
-    /// True if nothing says, before the manifest is here, that the image does without an artifact.
+    /// True if, before the manifest arrives, nothing rules out that the image needs an artifact.
     private var mayNeedArtifactEarly: Bool {
         options.usesArtifacts && request.manifest != nil && !isStreamableAsIs(request.layer)
     }
 
-    /// True if a layer of the image is not streamable as it is; `nil` until the manifest is here.
+    /// True if the image has a layer that cannot be streamed without an artifact; `nil` until the manifest arrives.
     private var mayUseArtifact: Bool? {
         image.map { image in image.manifest != nil && image.layers.contains { !isStreamableAsIs($0) } }
     }
@@ -276,7 +277,7 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    /// Asks for announced contents.
+    /// Requests announced contents.
     private mutating func askEarly() {
         guard let announced else { return }
         var isAnyMissing = announced.indexes.isEmpty
@@ -311,7 +312,7 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    /// Takes a layer as far as it goes without a further event.
+    /// Advances a layer until it has to wait for another event.
     private mutating func proceed(_ digest: Digest, _ image: ImageDescription) {
         switch layers[digest] {
         case .checking:
@@ -365,7 +366,7 @@ package struct ImageOpening: Sendable, Hashable {
         for above in order[index...] { layers[above] = .ended }
     }
 
-    /// The number of layers from the bottom that are not declined so far.
+    /// The number of layers, from the bottom, that are not declined so far.
     private var streamableLimit: Int { declined?.index ?? order.count }
 
     private func isUnderWay(_ digest: Digest) -> Bool {
@@ -383,13 +384,13 @@ package struct ImageOpening: Sendable, Hashable {
 
     // MARK: - The start
 
-    /// Decides whether the engine replays the artifact's pack: an observed pack always, a predicted one if no profile
-    /// is here.
+    /// Decides if the engine replays the artifact's pack. A recorded pack is replayed unless this start has a profile.
+    /// A predicted pack is replayed only if no image of the repository has a profile.
     private mutating func decidePack() {
         guard replaysPack == nil, !isFinished, case .done(let found) = artifact else { return }
         guard options.replaysProfiles, let found, found.pack != nil else { return endPack() }
         switch beginning {
-        // This node's own record is better.
+        // The profile that this node recorded is better.
         case .hint(.profile): return endPack()
         case .findingProfile: return
         case .undecided, .hint(.configuration), .nothing: break
@@ -411,7 +412,7 @@ package struct ImageOpening: Sendable, Hashable {
         actions.append(.dropPack)
     }
 
-    /// True if the image has a pack; `nil` while an artifact that the image may use is on its way.
+    /// True if the image has a pack; `nil` while a look-up may still find an artifact for the image.
     private var hasPack: Bool? {
         switch artifact {
         case .done(let found): found?.pack != nil
@@ -419,12 +420,12 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    /// Decides on the hints of single layers.
+    /// Decides on the start hints for individual layers.
     private mutating func decideBeginning() {
         guard case .undecided = beginning, let image, let mayUseArtifact, !isFinished else { return }
         if mayUseArtifact {
             guard case .done(let found) = artifact else { return }
-            // A layer without an index is pulled, and all above it.
+            // containerd pulls a layer without an index, and all layers above it.
             guard let found,
                 image.layers.allSatisfy({ layer in isStreamableAsIs(layer) || found.layer(layer.digest) != nil })
             else {
@@ -443,7 +444,7 @@ package struct ImageOpening: Sendable, Hashable {
             actions.append(.findProfile(chain: chain))
             return
         }
-        // No layer waits for a configuration that has to be fetched.
+        // No layer waits until the configuration is fetched from the registry.
         guard case .known = configuration, options.predicts, hasPack == false else {
             beginning = .nothing
             return
@@ -452,7 +453,7 @@ package struct ImageOpening: Sendable, Hashable {
         beginning = hasProfile ? .nothing : .hint(.configuration)
     }
 
-    /// Decides whether the image's configuration serves to predict the start.
+    /// Decides if the image's configuration is used to predict the start.
     private mutating func decideStart() {
         guard start == nil, let image else { return }
         guard options.predicts, let descriptor = image.configuration else { return announceStart(false) }
@@ -532,7 +533,7 @@ package struct ImageOpening: Sendable, Hashable {
         indexes = [:]
         announced = nil
         actions.append(.finish(result))
-        // Nothing streams, so nothing starts.
+        // Nothing is streamed, so there is no start to predict.
         if streamed.isEmpty { announceStart(false) }
     }
 }

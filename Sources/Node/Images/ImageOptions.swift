@@ -5,27 +5,28 @@ public import LayerFormats
 public struct ImageOptions: Sendable {
     /// The formats that layers may be in.
     public var formats = LayerFormatRegistry.standard
-    /// Streams layers whose manifest names no digest of the table of contents.
+    /// True if layers may be streamed whose manifest does not state the digest of the table of contents.
     public var allowsUnverifiedTOC = false
-    /// Prefetches the chunks that the image's author marked, as soon as the image is open.
+    /// True if the chunks that the image's author marked are prefetched as soon as the image is open.
     public var prefetchesLandmarks = true
-    /// Looks for the streaming artifact of an image whose layers cannot be streamed as they are.
+    /// True if the opener looks for the streaming artifact of an image whose layers cannot be streamed without one.
     public var usesArtifacts = true
-    /// The keys whose artifacts are trusted; `nil` trusts everybody who may push to the image's repository.
+    /// The keys whose artifacts are trusted; `nil` trusts everyone who may push to the image's repository.
     public var artifactKeys: ArtifactKeys?
-    /// Compares complete layers that were streamed through an artifact with their image.
+    /// True if complete layers that were streamed through an artifact are compared with their image.
     public var auditsArtifacts = true
-    /// The recording and replay of profiles.
+    /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
-    /// Fetches the rest of each image while nothing else needs the link.
+    /// True if the rest of each image is fetched while the link is otherwise idle.
     public var fillsInBackground = true
-    /// The most layers of one image that are opened side by side.
+    /// The most layers of one image that are opened concurrently.
     public var layersAtOnce = 16
-    /// The life of an opened image in memory: long enough for one pull.
+    /// The time that an opened image stays in memory, long enough for one pull.
     public var remembersFor = Duration.seconds(120)
-    /// The life of a declined image in memory: long enough for the other layers of the pull, not for the next one.
+    /// The time that a declined image stays in memory: long enough for the other layers of the pull, but not for the
+    /// next.
     public var remembersDeclinedFor = Duration.seconds(5)
-    /// The limit for look-ups that an image can do without: its artifact, a profile, the configuration.
+    /// The time limit for optional look-ups: the artifact, a profile, and the configuration.
     public var optionalLookups = Duration.seconds(30)
 
     public init() {}

@@ -11,7 +11,7 @@ public import Prediction
 public import Registry
 public import Streaming
 
-/// The parts of the daemon that image opening and mounting stand on.
+/// The parts of the daemon that image opening and mounting depend on.
 public struct ImageParts: Sendable {
     public var registry: RegistryClient
     /// containerd's content store; `nil` if its socket is not configured.
@@ -19,12 +19,12 @@ public struct ImageParts: Sendable {
     public var store: ContentStore
     public var fileSystem: LazyFileSystem
     public var engine: StreamingEngine
-    /// Predicts the reads of starts that no profile covers; `nil` if nothing is predicted.
+    /// The predictor of reads for starts that no profile covers; `nil` if prediction is disabled.
     public var predictor: Predictor?
     public var state: StateDatabase
-    /// The threads for blocking work.
+    /// The thread pool for blocking work.
     public var workers: NIOThreadPool
-    /// The directory that `fileSystem` is mounted at.
+    /// The directory at which `fileSystem` is mounted.
     public var mountPoint: String
     public var clock: any TimeSource
     public var logger: Logger
@@ -48,7 +48,7 @@ public struct ImageParts: Sendable {
         self.logger = logger
     }
 
-    /// Returns the node's images over these parts.
+    /// Creates the node's images from these parts.
     public func images(_ options: ImageOptions) -> StreamedImages {
         let building = AsyncSemaphore(1)
         let profileRecords = ProfileRecords(state)

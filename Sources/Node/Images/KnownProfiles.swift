@@ -5,15 +5,17 @@ import NodeDatabase
 import Registry
 import Streaming
 
-/// Finds the recorded profile that fits an image.
+/// Finds the recorded profile that fits an image best.
 struct KnownProfiles: Sendable {
-    /// The file content that is prefetched before all layers are open, in bytes: some 2 MiB of most layers. The link
-    /// carries little more meanwhile, and another layer may cover some of it.
+    /// The file content to prefetch before all layers are open, in bytes.
+    ///
+    /// This is about 2 MiB in most layers. The link carries little more in that time, and another layer may hide some
+    /// of the files.
     private static let beginningBytes: UInt64 = 5 << 20
 
     let records: ProfileRecords
     let workers: NIOThreadPool
-    /// False if profiles are not replayed: then none is found.
+    /// True if profiles are replayed. Otherwise no profile is found.
     let isEnabled: Bool
     let logger: Logger
 
@@ -24,6 +26,8 @@ struct KnownProfiles: Sendable {
     }
 
     /// Returns the first entries of the profile of the image with this chain, or of another image of `repository`.
+    ///
+    /// Returns `nil` if there is no profile.
     func beginning(of chain: Digest?, _ repository: Repository) async -> Profile? {
         guard isEnabled else { return nil }
         return try? await workers.runIfActive { [records] in
@@ -31,7 +35,9 @@ struct KnownProfiles: Sendable {
         }
     }
 
-    /// Returns the profile of a mounted chain, or of another image of `repository`. Blocks on the database.
+    /// Returns the profile of a mounted chain, or of another image of `repository`; `nil` if there is none.
+    ///
+    /// Blocks on the database.
     func find(_ chain: Digest, _ repository: Repository) -> KeptProfile? {
         guard isEnabled else { return nil }
         do {

@@ -6,7 +6,7 @@ import Logging
 import NIOPosix
 import Registry
 
-/// Audits complete layers, one after the other, and refuses those that differ from their image.
+/// Audits complete layers, one after the other, and refuses layers that differ from their image.
 final class LayerAuditor: Sendable {
     private let store: ContentStore
     private let workers: NIOThreadPool
@@ -22,7 +22,7 @@ final class LayerAuditor: Sendable {
         auditing = LayerAudit(registry: registry, workers: workers, logger: logger)
     }
 
-    /// Begins an audit of the layer, if it is complete, came from a streaming artifact, and was not audited before.
+    /// Begins an audit of the layer if it is complete, came from a streaming artifact, and has not been audited yet.
     func audit(_ content: StoredLayer) {
         guard content.isComplete, underWay.withLock({ $0.insert(content.digest).inserted }) else { return }
         Task {

@@ -9,34 +9,37 @@ import NIOCore
 import NIOPosix
 import Registry
 
-/// Opens single layers: reads the layer index from wherever it is, checks it and installs it in the store.
+/// Opens individual layers: reads the layer index from its source, checks it, and installs it in the store.
 struct LayerFetcher: Sendable {
-    /// The place that a layer is opened from.
+    /// The place to open a layer from.
     enum Source: Sendable {
-        /// The store has it.
+        /// The store, which has the layer.
         case store(StoredLayer)
-        /// The blob contains the table of contents.
+        /// The blob, which contains its own table of contents.
         case blob
-        /// The artifact of the image `subject` has the index; `index` is that, if it was fetched early.
+        /// The artifact of the image `subject`, which has the layer's index. `index` is that index, if it was fetched
+        /// early.
         case artifact(StreamingArtifact.Layer, index: [UInt8]?, subject: Digest?)
     }
 
-    /// The largest answer to one read of an opener, in bytes: the largest table of contents.
+    /// The largest answer to one read of an opener, in bytes. The table of contents is the largest such answer.
     static let maximumRead = LayerIndexBlob.maximumEncodedSize
 
     let registry: RegistryClient
     let store: ContentStore
     /// The threads for blocking work: parsing, index building, SQLite and files.
     let workers: NIOThreadPool
-    /// One index is built at a time: building takes several times the memory of the result, and one core limits the
-    /// decoding anyway.
+    /// The semaphore that lets one index be built at a time. Building takes several times the memory of the result, and
+    /// one core limits decoding anyway.
     let building: AsyncSemaphore
     let formats: LayerFormatRegistry
     let allowsUnverifiedTOC: Bool
     /// True if layers whose indexes come from artifacts are audited.
     let isAudited: Bool
 
-    /// Returns the layer, if the store has it. Throws if the store fails, or an audit has refused the layer.
+    /// Returns the layer; `nil` if the store does not have it.
+    ///
+    /// Throws if the store fails, or if an audit has refused the layer.
     func stored(_ digest: Digest) async throws(FallbackReason) -> StoredLayer? {
         do {
             return try await workers.runIfActive { [store] in
@@ -50,7 +53,7 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Opens a layer from `source`. Returns the end of its blob too, if the opener had to read that.
+    /// Opens a layer from `source`. Also returns the tail of its blob, if the opener had to read that.
     func open(
         _ description: LayerDescription, of image: ImageReference, from source: Source
     ) async throws(FallbackReason) -> (content: StoredLayer, tail: BlobPart?) {
@@ -81,7 +84,7 @@ struct LayerFetcher: Sendable {
     ) async throws(FallbackReason) -> StoredLayer {
         do {
             return try await workers.runIfActive { [store] in
-                // A large table of contents takes several times the memory of the index.
+                // Parsing a large table of contents takes several times the memory of the index.
                 defer { Sys.releaseFreedMemory() }
                 return try store.install(digest, index: index, origin: origin)
             }
@@ -99,11 +102,11 @@ struct LayerFetcher: Sendable {
                 + "records that")
     }
 
-    /// Throws if the layer is streamed from a copy that the image's repository does not have.
+    /// Throws if the layer is streamed from a copy of its blob that the image's repository does not have.
     private func checkReadable(_ content: StoredLayer, in image: ImageReference) async throws(FallbackReason) {
         guard content.chunks.blobDigest != content.digest, !content.isComplete else { return }
         let copy = BlobLocation(repository: image.repository, digest: content.chunks.blobDigest)
-        // If the registry cannot say, the first read asks again.
+        // If the registry cannot answer now, the first read of the layer asks again.
         guard (try? await registry.hasBlob(copy)) == false else { return }
         throw FallbackReason(
             .notStreamable, "layer \(content.digest) is streamed from a copy that \(image.repository) does not have")
@@ -111,17 +114,17 @@ struct LayerFetcher: Sendable {
 
     // MARK: - Reading
 
-    /// Performs the reads that the format's opener asks for: the opener itself does no I/O.
+    /// Performs the reads that the format's opener requests, because the opener itself does no I/O.
     ///
     /// - Parameters:
-    ///   - artifact: the layer in the image's artifact, if its index comes from there.
-    ///   - early: that index, if it was fetched early.
+    ///   - artifact: the layer in the image's artifact, if the layer's index comes from there.
+    ///   - early: the index from the artifact, if it was fetched early.
     private func readIndex(
         _ description: LayerDescription, of image: ImageReference, artifact: StreamingArtifact.Layer? = nil,
         early: [UInt8]? = nil
     ) async throws(FallbackReason) -> (LayerIndexBytes, BlobPart?) {
         let location = BlobLocation(repository: image.repository, digest: description.digest)
-        // Boxed, so that no step copies the bytes that the opener has gathered.
+        // A box, so that no step copies the bytes that the opener has gathered.
         let opener: Guarded<any LayerOpener>
         do throws(LayerFormatError) {
             let options = LayerOpenOptions(allowUnverifiedTOC: allowsUnverifiedTOC)
@@ -130,7 +133,7 @@ struct LayerFetcher: Sendable {
             throw FallbackReason(error)
         }
         var end: BlobPart?
-        // An opener asks at most for a tail, a probe and a table of contents; more is a defect.
+        // An opener requests at most a tail, a probe and a table of contents. Any more is a defect.
         for _ in 0..<8 {
             switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
             case .done(let index): return (index, end)
@@ -153,7 +156,7 @@ struct LayerFetcher: Sendable {
         throw FallbackReason(.internal, "layer \(description.digest): the opener does not end")
     }
 
-    /// Runs a step of the opener on a worker thread, one layer at a time.
+    /// Runs a step of the opener on a worker thread, for one layer at a time.
     private func step<Result: Sendable>(
         _ opener: Guarded<any LayerOpener>,
         _ body: @escaping @Sendable (inout any LayerOpener) throws(LayerFormatError) -> Result
@@ -196,7 +199,7 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the index that the artifact has for the layer.
+    /// Returns the layer's index from the artifact.
     private func index(
         _ digest: Digest, artifact: StreamingArtifact.Layer?, early: [UInt8]?, in repository: Repository
     ) async throws(FallbackReason) -> [UInt8] {
@@ -209,7 +212,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the table of contents from an image of its own, `<tag>-esgztoc`, where the layer's digest names it.
+    /// Returns the layer's table of contents from the companion image `<tag>-esgztoc`, which finds it by the layer's
+    /// digest.
     ///
     /// The suffix and the annotation are those of stargz-snapshotter's external TOC converter.
     private func externalTOC(of layer: Digest, image: ImageReference) async throws(FallbackReason) -> [UInt8] {

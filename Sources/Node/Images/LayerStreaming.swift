@@ -6,23 +6,24 @@ import Prediction
 import Registry
 import Streaming
 
-/// Tells the transfer engine about an image that is being opened.
+/// Tells the streaming engine about an image that is being opened.
 struct LayerStreaming: Sendable {
     let engine: StreamingEngine
-    /// `nil` if nothing is predicted.
+    /// The predictor; `nil` if prediction is disabled.
     let predictor: Predictor?
     let workers: NIOThreadPool
 
-    /// Attaches an opened layer, with the bytes that arrived with its index.
+    /// Attaches an opened layer to the engine, and publishes the bytes that arrived with the layer's index.
     func attach(_ layer: StoredLayer, in repository: Repository, tail: BlobPart?) async {
         engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
         guard let tail else { return }
         try? await workers.runIfActive { [engine] in engine.publish(tail.bytes, at: tail.range, of: layer) }
     }
 
-    /// Prefetches the chunks of the layer that the start will read, as far as `source` tells.
+    /// Prefetches the chunks of the layer that the start will read, as far as `source` names them.
     ///
-    /// Another layer may cover some of these files; the link has nothing else to do, and the profile is bounded.
+    /// Another layer may hide some of these files. They are fetched all the same, because the link is idle and the
+    /// profile is bounded.
     func hint(_ layer: StoredLayer, source: ImageOpening.StartSource, of contents: OpeningContents) async {
         switch source {
         case .profile:
@@ -35,12 +36,12 @@ struct LayerStreaming: Sendable {
         }
     }
 
-    /// Prefetches the chunks that the layers themselves mark.
+    /// Prefetches the chunks that the layers themselves mark as needed early.
     func prefetchLandmarks(of layers: [StoredLayer]) {
         engine.prefetch(StartHint(landmarksOf: layers))
     }
 
-    /// Replays a startup pack into these layers.
+    /// Replays a startup pack into `layers`.
     func replay(_ pack: OpeningContents.Pack, into layers: [StoredLayer]) {
         let source: HintSource = pack.isPredicted ? .predictedPack : .recordedPack
         engine.prefetch(StartHint(source, pack: pack.request, layers: layers))

@@ -4,16 +4,16 @@ import LayerIndex
 import LazyFileSystem
 import Registry
 
-/// A chain that has just been mounted.
+/// A newly mounted chain.
 struct MountedChain: Sendable {
     let id: Digest
-    /// The repository of its top layer.
+    /// The repository of the chain's top layer.
     let repository: Repository
     /// The merged tree.
     let tree: TreeImage
-    /// From the bottom.
+    /// The chain's layers, from the bottom.
     let layers: [StoredLayer]
-    /// The log of first reads.
+    /// The log of the first read of each chunk.
     let touches: TouchLog
     let time: MonotonicTime
 }

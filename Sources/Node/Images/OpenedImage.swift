@@ -11,10 +11,12 @@ struct OpenedImage: Sendable {
         let content: Result<StoredLayer, FallbackReason>
     }
 
-    /// From the bottom. All above a declined layer are declined too: containerd downloads everything above a layer
-    /// that it unpacks, so to stream these would fetch them twice.
+    /// The image's layers, from the bottom.
+    ///
+    /// All layers above a declined layer are declined, too. containerd downloads everything above a layer that it
+    /// unpacks. Streaming those layers would fetch them twice.
     let layers: [Layer]
-    /// The command that the image's configuration names, if that is known and of use.
+    /// The command from the image's configuration. The value is `nil` if the command is unknown or of no use.
     let start: OneShot<ContainerStart?>
 
     /// The number of layers that are streamed.
@@ -22,8 +24,11 @@ struct OpenedImage: Sendable {
         layers.count { if case .success = $0.content { true } else { false } }
     }
 
-    /// Returns the layer of `digest`, or throws the reason for which it is declined. An image may contain one blob
-    /// twice: both are then the same layer.
+    /// Returns the layer with `digest`, and true if it is the top layer.
+    ///
+    /// If an image contains a blob twice, the lower layer is returned for both.
+    ///
+    /// - Throws: the reason why the layer was declined.
     func layer(_ digest: Digest) throws(FallbackReason) -> (content: StoredLayer, isTop: Bool) {
         guard let index = layers.firstIndex(where: { $0.digest == digest }) else {
             throw FallbackReason(.imageMismatch, "the manifest has no layer \(digest)")

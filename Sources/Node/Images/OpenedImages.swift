@@ -2,16 +2,16 @@ import Base
 import Concurrency
 import Registry
 
-/// The images that were opened lately, or are being opened: containerd asks for one layer after the other, and the
-/// first request does the work of all.
+/// The images that are being opened or were opened lately.
 ///
-/// A declined image is remembered for a short time only, so that one failure of a registry does not turn streaming off.
+/// containerd asks for one layer after the other, and the first request does the work for all of them. A declined image
+/// is remembered for a short time only, so that one failure of a registry does not disable streaming.
 struct OpenedImages: Sendable {
     /// An image as a client names it.
     struct Key: Hashable, Sendable {
         let reference: ImageReference
         let manifest: Digest?
-        /// Set only without a manifest digest: then the labels of one layer are all there is to go by.
+        /// The requested layer, if the client named no manifest. Then the labels describe only this one layer.
         let layer: Digest?
 
         init(_ reference: ImageReference, _ request: RemoteLayerRequest) {
@@ -29,7 +29,7 @@ struct OpenedImages: Sendable {
         var end: MonotonicTime
     }
 
-    /// The most images; the one that expires first is evicted. An entry takes a few kilobytes.
+    /// The most images in memory. The image that expires first is evicted. An entry takes a few kilobytes.
     static let maximumImages = 512
 
     private var entries: [Key: Entry] = [:]
@@ -53,7 +53,7 @@ struct OpenedImages: Sendable {
         return (opened, true)
     }
 
-    /// Takes note that not all layers of an image are streamed.
+    /// Shortens the life of an image that is not streamed completely.
     mutating func decline(_ key: Key, opened: Opened, at now: MonotonicTime) {
         let soon = now.advanced(by: remembersDeclinedFor)
         guard let entry = entries[key], entry.opened === opened, entry.end > soon else { return }

@@ -6,35 +6,35 @@ import Prediction
 import Registry
 import Streaming
 
-/// The payloads of an opening: everything that its plan names by digest only.
+/// The payloads of an opening, which its plan names only by digest.
 struct OpeningContents: Sendable {
-    /// A startup pack on its way.
+    /// A startup pack that has been requested.
     struct Pack: Sendable {
         let request: PackRequest
         let isPredicted: Bool
     }
 
-    /// Layers from the store or opened.
+    /// The layers that the store had or that were opened.
     var layers: [Digest: StoredLayer] = [:]
-    /// The ends of blobs that the opening of layers read.
+    /// The tails of blobs that were read when their layers were opened.
     var tails: [Digest: BlobPart] = [:]
-    /// Announced indexes, on their way or here.
+    /// The announced indexes, in flight or complete.
     var indexes: [Digest: Task<[UInt8], any Error>] = [:]
     /// The request for an announced startup pack.
     var earlyPack: PackRequest?
     /// The artifact's startup pack.
     var pack: Pack?
-    /// The first entries of the profile that fits.
+    /// The first entries of the profile that fits the image.
     var profile: Profile?
     var configuration: ImageConfiguration?
     var artifact: StreamingArtifact?
-    /// The command of the container, once the plan says if it is of use.
+    /// The command of the container, fulfilled once the plan decides if it is of use.
     let announcement = OneShot<ContainerStart?>()
 
     /// The command of the container, from the configuration.
     var start: ContainerStart? { configuration.map { ContainerStart($0) } }
 
-    /// Returns the opened image.
+    /// Returns the opened image with these outcomes of its layers.
     func image(_ outcomes: [ImageOpening.LayerOutcome]) -> OpenedImage {
         OpenedImage(
             layers: outcomes.map { outcome in
@@ -68,7 +68,7 @@ struct OpeningContents: Sendable {
         indexes.removeValue(forKey: digest)?.cancel()
     }
 
-    /// Cancels every request that nobody took over.
+    /// Cancels every request that nothing has taken over.
     mutating func dropRest() {
         for task in indexes.values { task.cancel() }
         (indexes, earlyPack, pack) = ([:], nil, nil)

@@ -1,14 +1,15 @@
 /// Options for the recording and replay of profiles.
 public struct ProfilePolicy: Sendable {
-    /// Prefetches the chunks that the last start of the image, or of another one of its repository, has read.
+    /// True if the chunks are prefetched that the latest start of the image, or of another image of its repository,
+    /// read.
     public var replays = true
-    /// Records the chunks that a start reads.
+    /// True if the chunks that a start reads are recorded.
     public var records = true
-    /// A start is over after this long without the first read of any chunk.
+    /// The time without the first read of any chunk that ends a start.
     public var quiet = Duration.seconds(10)
-    /// The longest start.
+    /// The longest duration of a start.
     public var longest = Duration.seconds(300)
-    /// Receives the profiles of starts; `nil` if nobody wants them.
+    /// The receiver of the profiles of starts; `nil` if nobody wants them.
     public var report: (@Sendable (ReportedProfile) -> Void)?
 
     public init() {}

@@ -1,25 +1,29 @@
 public import Base
 
-/// The images whose layers appear without a download: the snapshotter's view of everything below it.
+/// The images whose layers appear without a download, as the snapshotter sees them.
 ///
 /// The snapshotter keeps records and answers containerd. An implementation resolves images, keeps their indexes and
-/// mounts their merged trees. Any call may be slow or fail: the snapshotter bounds its waits, and falls back to an
+/// mounts their merged trees. Any call may be slow or fail. The snapshotter bounds its waits and falls back to an
 /// ordinary pull.
 public protocol RemoteImages: Sendable {
-    /// Makes `request`'s layer usable without its blob. Idempotent. The snapshotter makes one call at a time for a
-    /// chain on a parent, and cancels it only when it takes far longer than any caller waits.
+    /// Makes the layer of `request` usable without its blob. Idempotent.
+    ///
+    /// The snapshotter makes one call at a time for a chain on a parent. It cancels a call only when that takes far
+    /// longer than any caller waits.
     func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome
 
-    /// Prepares for an image soon: a container or a sandbox is being created. Returns at once.
+    /// Prepares for an image that is likely to be pulled soon, because a container or sandbox is being created. Returns
+    /// at once.
     func expectImages()
 
-    /// Returns the host path of the merged tree of `chainID`, mounted. Mounts it if necessary, without the network.
+    /// Returns the host path of the merged tree of `chainID`. Mounts the tree if necessary, without the network.
     func mountedDirectory(ofChain chainID: Digest) async throws -> String
 
-    /// Returns true if ``mountedDirectory(ofChain:)`` has all that it needs for `chainID`. Quick: no network, no
-    /// mounting.
+    /// Returns true if this node has all that ``mountedDirectory(ofChain:)`` needs for `chainID`.
+    ///
+    /// The call is quick: it uses no network and mounts nothing.
     func isUsable(chainID: Digest) async -> Bool
 
-    /// Deletes the chain: no snapshot holds it any more. Idempotent; a later request for the chain brings it back.
+    /// Deletes a chain that no snapshot uses. Idempotent. A later request for the chain restores it.
     func forget(chainID: Digest) async
 }

@@ -1,23 +1,23 @@
 public import Base
 import LayerFormats
 
-/// A layer that containerd is about to pull.
+/// The request to prepare a layer that containerd is about to pull.
 ///
-/// Every field but the parent's chain ID comes from labels: an image's author may have written it.
+/// Every field but the parent's chain ID comes from labels, so an image's author may have written it.
 public struct RemoteLayerRequest: Sendable {
-    /// The reference as containerd normalized it, `docker.io/library/x:tag` or `…@sha256:…`. Not yet parsed.
+    /// The reference in containerd's normalized form, `docker.io/library/x:tag` or `…@sha256:…`. It is not yet parsed.
     public var imageReference: String
-    /// The manifest of the platform; `nil` if the client did not name it.
+    /// The digest of the platform's manifest; `nil` if the client did not name it.
     public var manifestDigest: Digest?
-    /// The blob of the layer.
+    /// The digest of the layer's blob.
     public var layerDigest: Digest
-    /// The chain that ends with the layer.
+    /// The chain whose top layer is this one.
     public var chainID: Digest
-    /// The chain below, itself remote; `nil` for the bottom layer.
+    /// The chain below, which is also remote; `nil` for the bottom layer.
     public var parentChainID: Digest?
-    /// All labels of the request, bounded in number and size.
+    /// All labels of the request. Their number and size are bounded.
     public var labels: [String: String]
-    /// The containerd namespace that pulls the image; `nil` if the snapshot's key does not name one.
+    /// The containerd namespace that pulls the image; `nil` if the snapshot's key does not name it.
     public var namespace: String?
 
     public init(
@@ -35,7 +35,7 @@ public struct RemoteLayerRequest: Sendable {
 }
 
 extension RemoteLayerRequest {
-    /// The layer, as far as labels describe it.
+    /// The layer, as far as the labels describe it.
     var layer: LayerDescription {
         LayerDescription(digest: layerDigest, size: 0, mediaType: "", annotations: labels)
     }

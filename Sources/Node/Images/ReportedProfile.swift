@@ -1,9 +1,9 @@
 public import Base
 public import Streaming
 
-/// The chunks that one start of an image has read.
+/// The chunks that one start of an image read.
 public struct ReportedProfile: Sendable {
-    /// The image's.
+    /// The digest of the image's manifest.
     public let manifest: Digest
     public let file: ProfileFile
 }

@@ -8,7 +8,7 @@ import NIOPosix
 import NodeDatabase
 import Streaming
 
-/// Records the chunks that the start of a container reads first, as the profile of its image.
+/// Records the chunks that the start of a container reads as the profile of its image.
 final class StartRecorder: Sendable {
     private let records: ProfileRecords
     private let engine: StreamingEngine
@@ -17,9 +17,9 @@ final class StartRecorder: Sendable {
     private let clock: any TimeSource
     private let logger: Logger
     private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
-    /// The manifests of the images whose root file systems these chains are, as far as known.
+    /// The manifest of the image whose root file system each chain is. Chains without a known manifest are absent.
     private let images = Guarded<[Digest: Digest]>([:])
-    /// Chains with at least one reported start.
+    /// The chains with at least one reported start.
     private let reported = Guarded<Set<Digest>>([])
 
     init(
@@ -37,32 +37,33 @@ final class StartRecorder: Sendable {
     /// Begins to watch the reads of `chain`.
     ///
     /// - Parameters:
-    ///   - known: the profile so far.
-    ///   - replayed: the chunks that were prefetched for it.
+    ///   - known: the profile from earlier starts; `nil` if there is none.
+    ///   - replayed: the chunks that were prefetched because of `known`.
     func begin(_ chain: MountedChain, known: Profile?, replayed: [ChunkRun]) {
         guard policy.records else { return }
         let task = Task { [self] in
             guard await isQuiet(chain.touches) else { return }
-            // From here on the task runs to its end. A cancelled one has been removed or replaced already.
+            // From here on the task runs to its end. A canceled task has been removed from `watching` or replaced
+            // already.
             watching.withLock { if !Task.isCancelled { $0[chain.id] = nil } }
             _ = try? await workers.runIfActive { [self] in finish(chain, known: known, replayed: replayed) }
         }
         watching.withLock { $0.updateValue(task, forKey: chain.id)?.cancel() }
     }
 
-    /// Notes the image whose root file system `chain` is.
+    /// Notes that `chain` is the root file system of the image with `manifest`.
     func note(_ chain: Digest, isOf manifest: Digest) {
         if policy.report != nil { images.withLock { $0[chain] = manifest } }
     }
 
-    /// Stops watching a chain. The reads so far are too few to go by.
+    /// Stops watching a chain. The reads so far are too few for a profile.
     func end(_ chain: Digest) {
         watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
         images.withLock { $0[chain] = nil }
         reported.withLock { _ = $0.remove(chain) }
     }
 
-    /// Waits for the end of the start that `log` records. Returns false if the task is cancelled.
+    /// Waits until the start that `log` records ends. Returns false if the task is canceled.
     private func isQuiet(_ log: TouchLog) async -> Bool {
         var first: MonotonicTime?
         while true {
@@ -83,7 +84,7 @@ final class StartRecorder: Sendable {
             "start finished",
             metadata: [
                 "chain": "\(chain.id)", "repository": "\(chain.repository)",
-                // From the mount to the last first read of any chunk.
+                // The time from the mount to the latest first read of a chunk.
                 "milliseconds": "\(duration / 1_000_000)",
             ].merging(StartReport(engine.statistics(of: chain.layers), engine.snapshot()).metadata) { own, _ in own })
         let recorded = Profile(chain.touches.close(), of: chain.tree)
@@ -105,7 +106,7 @@ final class StartRecorder: Sendable {
         }
     }
 
-    /// Reports the first start of an image here, and any start that read other chunks than the ones before.
+    /// Reports the first start of an image on this node, and any later start that read at least 5 % new bytes.
     private func report(_ chain: MountedChain, recorded: Profile, known: Profile?) {
         guard let report = policy.report, let manifest = images.withLock({ $0[chain.id] }) else { return }
         let isFirst = reported.withLock { $0.insert(chain.id).inserted }

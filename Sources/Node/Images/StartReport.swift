@@ -12,14 +12,14 @@ struct StartReport: Sendable {
         self.engine = engine
     }
 
-    /// The figures as metadata of a log line.
+    /// The figures as the metadata of a log line.
     var metadata: Logger.Metadata {
         func byClass(_ values: PerClass<UInt64>) -> String {
             FetchClass.allCases.map { "\($0) \(values[$0])" }.joined(separator: ", ")
         }
         return [
             "reads_that_waited": "\(layers.stalls)",
-            // Readers wait side by side, so this may exceed the duration of the start.
+            // Readers wait concurrently, so this may exceed the duration of the start.
             "waited_milliseconds": "\(layers.stalled / 1_000_000)",
             "longest_wait_milliseconds": "\(layers.longestStall / 1_000_000)", "reads_that_failed": "\(layers.failed)",
             "not_foreseen": "\(layers.surprises)", "requests": "\(byClass(layers.requests))",

@@ -5,7 +5,7 @@ import LayerIndex
 import NodeDatabase
 import Registry
 
-/// The images of this node's registries, opened and mounted: the implementation of ``RemoteImages``.
+/// The node's implementation of ``RemoteImages``: opens images from their registries and mounts them.
 public final class StreamedImages: RemoteImages {
     private let images: Guarded<OpenedImages>
     private let opener: ImageOpener
@@ -42,14 +42,14 @@ public final class StreamedImages: RemoteImages {
                 request.chainID, parent: request.parentChainID,
                 layer: RemoteLayer(digest: request.layerDigest, repository: reference.repository))
             if isTop { prepareContainer(of: image, request) }
-            // The size of the complete layer: containerd asks once, while next to nothing is here.
+            // The size of the complete layer, because containerd asks only once, while almost nothing has been fetched.
             return .ready(size: content.chunks.contentSize, inodes: content.tree.inodeCount)
         } catch {
             return .declined(reason: error)
         }
     }
 
-    /// Merges and mounts the tree while containerd finishes the pull: the container comes next.
+    /// Merges and mounts the tree while containerd finishes the pull, because the container is created next.
     private func prepareContainer(of image: OpenedImage, _ request: RemoteLayerRequest) {
         if let manifest = request.manifestDigest { start.recorder.note(request.chainID, isOf: manifest) }
         Task {
@@ -74,14 +74,14 @@ public final class StreamedImages: RemoteImages {
         await mounts.forget(chainID)
     }
 
-    /// Returns the image of `request`, opened by this call or by an earlier one.
+    /// Returns the image of `request`. Opens it unless an earlier call did.
     private func image(
         _ reference: ImageReference, _ request: RemoteLayerRequest
     ) async throws(FallbackReason) -> OpenedImage {
         let key = OpenedImages.Key(reference, request)
         let (opened, isNew) = images.withLock { $0.opened(key, at: clock.now) }
         if isNew {
-            // Not the caller's child: a client that goes away must not undo what its next try can use.
+            // This task is not a child of the caller. If the client disconnects, its next attempt can use the result.
             Task { await opener.open(reference, for: request, into: opened) }
         }
         let result = await opened.value

@@ -7,7 +7,7 @@ import Synchronization
 final class Chain: Sendable {
     let id: Digest
     let slot: UInt32
-    /// The first four bytes of the digest, which survive a restart; see ``NodeStatus/generation``.
+    /// The first four bytes of the chain ID, which survive a restart; see ``NodeStatus/generation``.
     let generation: UInt32
     let tree: TreeImage
     /// The layers in the order of the tree's device numbers.
@@ -27,7 +27,7 @@ final class Chain: Sendable {
         id.withBytes { $0.littleEndian(UInt32.self, at: 0) ?? 0 }
     }
 
-    /// The directory's own node.
+    /// The node of the chain's root directory.
     var root: NodeID { NodeID(rawValue: UInt64(slot) << 40 | tree.rootInode) }
 
     /// Returns the node of an inode in this tree.
@@ -56,17 +56,18 @@ final class Chain: Sendable {
     }
 }
 
-/// A layer as one reader sees it: a chain, or the `content` directory.
+/// The view of a layer for one group of readers: those of a chain, or those of the `content` directory.
 final class ReadLayer: Sendable {
     let content: StoredLayer
-    // The chunks of the latest reads by file. Two files that are read in turns rarely evict each other.
+    // The chunks of the latest reads, by a hash of the file. Two files that are read alternately rarely evict each
+    // other.
     private let last = InlineArray<8, Atomic<UInt64>> { _ in Atomic(.max) }
 
     init(_ content: StoredLayer) {
         self.content = content
     }
 
-    /// Returns whether `chunks` differ from the last ones read from the same file.
+    /// Returns true if `chunks` differ from those last read from the same file, and remembers them.
     func changes(_ chunks: Range<Int>, file: UInt64) -> Bool {
         let value =
             UInt64(truncatingIfNeeded: chunks.lowerBound) << 32

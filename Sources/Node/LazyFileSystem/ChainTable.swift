@@ -2,10 +2,10 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The table of mounted chains and layers. A pure value that `LazyFileSystem` keeps behind a lock.
+/// The table of mounted chains and their layers. It is a pure value that `LazyFileSystem` keeps behind a lock.
 struct ChainTable {
-    /// A slot and its permanent owner: the kernel may hold nodes of a removed chain, and must never get another chain's
-    /// bytes for them.
+    /// A slot with its permanent owner. The kernel may hold nodes of a removed chain, and must never get another
+    /// chain's bytes for them.
     private struct Slot {
         var owner: Digest?
         var chain: Chain?
@@ -41,7 +41,7 @@ struct ChainTable {
 
     /// Adds `chain`. Adding it again in the same slot changes nothing.
     ///
-    /// - Returns: the layers that no chain had before; `nil` when nothing changed.
+    /// - Returns: the layers that no other chain contains; `nil` if nothing changed.
     mutating func add(_ chain: Chain) throws(LazyFileSystemError) -> [Digest]? {
         guard chain.slot > 0, chain.slot <= NodeID.maximumSlot else {
             throw LazyFileSystemError(.badSlot, "slot \(chain.slot) is not in 1...\(NodeID.maximumSlot)")
@@ -66,7 +66,7 @@ struct ChainTable {
 
     /// Removes a chain.
     ///
-    /// - Returns: the layers that no chain has any more; `nil` when there was no such chain.
+    /// - Returns: the layers that no chain contains any more; `nil` if there was no such chain.
     mutating func remove(_ id: Digest) -> [Digest]? {
         guard let slot = byID.removeValue(forKey: id), let chain = chain(inSlot: slot) else { return nil }
         slots[Int(slot)].chain = nil

@@ -1,10 +1,10 @@
 import Base
 import ContentStore
 
-/// The directory `content`: one file per layer of a mounted chain, sorted by node.
+/// The directory `content`. It has one file per layer of the mounted chains, sorted by inode number.
 ///
-/// A file's inode number is 39 bits of its blob digest, so it survives a restart. On a collision it is the next free
-/// number.
+/// A file's inode number contains 39 bits of its blob digest, so it survives a restart. On a collision, the file gets
+/// the next free number.
 struct ContentDirectory {
     struct Entry {
         let nid: UInt64
@@ -12,7 +12,7 @@ struct ContentDirectory {
         var references: Int
     }
 
-    /// The bit that is set in each file's inode number, which keeps files apart from the directories of slot 0.
+    /// The bit that is set in each file's inode number. It keeps files apart from the directories of slot 0.
     private static let mark: UInt64 = 1 << 39
 
     private var entries: [Entry] = []
@@ -24,7 +24,7 @@ struct ContentDirectory {
         return mark | (bits & (mark - 1))
     }
 
-    /// Returns the index at which `nid` is or would be inserted.
+    /// Returns the index of the entry with the inode number `nid`, or the index at which to insert it.
     private func position(of nid: UInt64) -> Int {
         var low = 0
         var high = entries.count
@@ -63,13 +63,13 @@ struct ContentDirectory {
 
     /// Adds a reference to a layer.
     ///
-    /// - Returns: whether a file appeared.
+    /// - Returns: true if a file appeared.
     mutating func add(_ content: StoredLayer) -> Bool {
         if let index = index(of: content.digest) {
             entries[index].references += 1
             return false
         }
-        // 64 layers whose digests share 39 bits are no accident: the 65th has no file here, and is only read through
+        // 64 layers whose digests share 39 bits are no accident. The 65th gets no file here and is only read through
         // its chain.
         var nid = Self.firstNid(of: content.digest)
         let end = nid &+ 64
@@ -85,7 +85,7 @@ struct ContentDirectory {
 
     /// Removes a reference to a layer.
     ///
-    /// - Returns: whether a file disappeared.
+    /// - Returns: true if a file disappeared.
     mutating func remove(_ digest: Digest) -> Bool {
         guard let index = index(of: digest) else { return false }
         entries[index].references -= 1

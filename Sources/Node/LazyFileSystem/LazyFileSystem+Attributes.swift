@@ -3,8 +3,8 @@ import LayerIndex
 
 /// Extended attributes.
 extension LazyFileSystem {
-    /// Passes the value of an attribute to `body`; the bytes are only valid during the call. Returns `nil` when there
-    /// is no such attribute.
+    /// Passes the value of an attribute to `body`; the bytes are only valid during the call. Returns `nil` if there is
+    /// no such attribute.
     public func withExtendedAttribute<Result>(
         _ node: NodeID, named name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LazyFileSystemError) -> Result? {
@@ -18,10 +18,10 @@ extension LazyFileSystem {
         }
     }
 
-    /// Copies the value of an attribute into `buffer`. If `buffer` is empty it only returns the length, as getxattr(2)
+    /// Copies the value of an attribute into `buffer`. If `buffer` is empty, it only returns the length, as getxattr(2)
     /// does.
     ///
-    /// - Returns: the length; `nil` when there is no such attribute.
+    /// - Returns: the length in bytes; `nil` if there is no such attribute.
     public func extendedAttribute(
         _ node: NodeID, named name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int? {
@@ -34,7 +34,7 @@ extension LazyFileSystem {
         return count
     }
 
-    /// Copies the names of all attributes into `buffer`, each ended by a NUL. If `buffer` is empty it only returns
+    /// Copies the names of all attributes into `buffer`, each ended by a NUL. If `buffer` is empty, it only returns
     /// their length, as listxattr(2) does.
     public func extendedAttributeNames(
         _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer

@@ -2,11 +2,14 @@ public import Base
 import ContentStore
 import LayerIndex
 
-/// Listing.
+/// Listing of directories.
 extension LazyFileSystem {
-    /// Lists `directory` from `cookie` on: 0 is the beginning, any other a ``ListedNode/next`` of the same directory. A
-    /// cookie stays valid for as long as the directory exists, whatever is added or removed. `.` and `..` are listed
-    /// too. `body` returns false to stop: its entry then counts as not listed.
+    /// Lists `directory`, including `.` and `..`.
+    ///
+    /// - Parameters:
+    ///   - cookie: the position to start at: 0 for the beginning, or a ``ListedNode/next`` of the same directory. A
+    ///     cookie stays valid while the directory exists, even if entries are added or removed.
+    ///   - body: receives each entry. It returns false to stop; that entry then counts as not listed.
     public func list(
         _ directory: NodeID, from cookie: UInt64, _ body: (ListedNode) -> Bool
     ) throws(LazyFileSystemError) {
@@ -39,7 +42,7 @@ extension LazyFileSystem {
         if let failure { throw failure }
     }
 
-    /// Cookies: 1 after `.`, 2 after `..`, 3 after `content`, 3 + slot after a chain.
+    /// Lists the root. Its cookies: 1 after `.`, 2 after `..`, 3 after `content`, 3 + slot after a chain.
     private func listRoot(from cookie: UInt64, _ body: (ListedNode) -> Bool) {
         guard listDots(.root, from: cookie, body) else { return }
         if cookie < 3 {
@@ -55,7 +58,7 @@ extension LazyFileSystem {
         }
     }
 
-    /// Cookies: 1 after `.`, 2 after `..`, 1 + the inode number after a file.
+    /// Lists `content`. Its cookies: 1 after `.`, 2 after `..`, 1 + the inode number after a file.
     private func listContent(from cookie: UInt64, _ body: (ListedNode) -> Bool) {
         guard listDots(.content, from: cookie, body) else { return }
         var nid = cookie

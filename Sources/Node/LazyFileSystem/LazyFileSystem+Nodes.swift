@@ -2,7 +2,7 @@ public import Base
 import ContentStore
 import LayerIndex
 
-/// Names and attributes.
+/// Lookups and attributes.
 extension LazyFileSystem {
     private static let contentName = StaticString("content")
 
@@ -27,8 +27,8 @@ extension LazyFileSystem {
             size: entry.layer.content.chunks.contentSize)
     }
 
-    /// Looks `name` up in `directory`. It may be `.` (of any node) or `..`, which the kernel asks for when it turns a
-    /// file handle back into a path (open_by_handle_at(2), which overlayfs uses).
+    /// Looks up `name` in `directory`. The name may be `.` (of any node) or `..`: the kernel looks these up when it
+    /// turns a file handle back into a path. overlayfs makes it do so, as open_by_handle_at(2) does.
     public func lookup(
         _ directory: NodeID, _ name: UnsafeRawBufferPointer
     ) throws(LazyFileSystemError) -> LookupResult {
@@ -70,9 +70,9 @@ extension LazyFileSystem {
         return .found(try chain.status(found))
     }
 
-    /// Copies the target of the link `node` into `buffer`, without a final NUL.
+    /// Copies the target of the symbolic link `node` into `buffer`, without a final NUL.
     ///
-    /// - Returns: its length, at most 4095 bytes.
+    /// - Returns: the target's length, at most 4095 bytes.
     public func readLink(
         _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int {

@@ -2,12 +2,13 @@ import Base
 public import ContentStore
 import LayerIndex
 
-/// Content.
+/// Reads of content.
 extension LazyFileSystem {
-    /// Reads the bytes of `node` from `offset` on into `buffer`: all that fit up to the end of the file, or none. A
-    /// partly missing read is a miss, because the kernel takes a short answer for the end of the file.
+    /// Reads the bytes of `node` from `offset` on into `buffer`: all that fit up to the end of the file, or none. If
+    /// some bytes are missing, the whole read is a miss, because the kernel takes a short answer for the end of the
+    /// file.
     ///
-    /// - Parameter previous: the read's previous miss, when it is tried again.
+    /// - Parameter previous: the previous miss of this read if it is a retry; otherwise `nil`.
     public func read(
         _ node: NodeID, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, after previous: Miss? = nil
     ) -> ReadResult {
@@ -33,8 +34,10 @@ extension LazyFileSystem {
         source.cancel(demand)
     }
 
-    /// Returns the layer and the range of its content space that hold `count` bytes of `node`, cut at the end of the
-    /// file; `nil` past it. The first try of a read counts as a touch.
+    /// Returns the layer that holds `count` bytes of `node`, and their range in its content space. The range is cut at
+    /// the end of the file; `nil` past it.
+    ///
+    /// The first try of a read counts as a touch.
     private func place(
         _ node: NodeID, offset: UInt64, count: UInt64, isFirst: Bool
     ) throws(LazyFileSystemError) -> (ReadLayer, ByteRange)? {
@@ -88,7 +91,7 @@ extension LazyFileSystem {
         do {
             try fill(buffer, from: content, at: range.offset)
         } catch {
-            // Fetching again only helps if the bytes on the disk are lost.
+            // Fetching again helps only if the bytes on the disk are lost, and only once.
             guard (error.cause as? ContentStoreError)?.code == .damaged, previous?.afterReadError != true else {
                 return .failed(error)
             }
@@ -119,10 +122,10 @@ extension LazyFileSystem {
         }
     }
 
-    /// Drops the unreadable chunks of `chunks`, or all of them if each is readable on its own, so that they are fetched
-    /// again.
+    /// Drops the unreadable chunks of `chunks`, so that they are fetched again. If each chunk is readable on its own,
+    /// it drops all of them.
     ///
-    /// - Returns: the range from the first to the last of them.
+    /// - Returns: the range from the first to the last dropped chunk.
     private func drop(
         _ chunks: Range<Int>, of content: StoredLayer, buffer: UnsafeMutableRawBufferPointer
     ) -> Range<Int> {

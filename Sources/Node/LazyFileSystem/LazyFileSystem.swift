@@ -2,21 +2,23 @@ public import Base
 public import ContentStore
 public import LayerIndex
 
-/// The answers to the kernel, from chain trees and the content store: attributes, names, bytes, or a miss.
+/// The file system that answers the kernel from chain trees and the content store.
 ///
-/// The root lists one directory per chain (named by its chain ID, 64 hexadecimal digits) and `content`, which has one
-/// read-only file per layer of a chain: its content space. Trees never change; only the root and `content` do, when a
-/// chain is added or removed.
+/// An answer is attributes, names, bytes, or a miss.
 ///
-/// All calls are safe from any thread, and none waits: a read of bytes that are not in the store returns the missing
-/// chunks. The file system knows nothing of FUSE: node IDs, statuses and errors go in and out.
+/// The root lists one directory per chain (named by its chain ID, 64 hexadecimal digits) and `content`. `content` has
+/// one read-only file per layer of a chain; the file holds the layer's content space. Trees never change. Only the root
+/// and `content` change, when a chain is added or removed.
+///
+/// Any thread may make any call, and no call waits for the network. A read of bytes that are not in the store returns
+/// the missing chunks. The file system knows nothing of FUSE: its interface has only node IDs, statuses and errors.
 public final class LazyFileSystem: Sendable {
-    /// A name that appeared in, or disappeared from, one of the two directories that change.
+    /// A name that appeared in the root or in `content`, or disappeared from it.
     public struct Change: Sendable {
-        /// ``NodeID/root`` or ``NodeID/content``.
+        /// The changed directory: ``NodeID/root`` or ``NodeID/content``.
         public let directory: NodeID
         public let name: [UInt8]
-        /// True if it appeared; otherwise it disappeared.
+        /// True if the name appeared; false if it disappeared.
         public let appeared: Bool
     }
 
@@ -28,8 +30,8 @@ public final class LazyFileSystem: Sendable {
     /// Creates a file system without chains.
     ///
     /// - Parameters:
-    ///   - source: supplies missing chunks.
-    ///   - capacity: returns the capacity of the store's own file system, for statfs(2); `nil` when it is unknown.
+    ///   - source: the supplier of missing chunks.
+    ///   - capacity: returns the capacity of the store's own file system, for statfs(2); `nil` if it is unknown.
     public init(source: any ChunkSource, capacity: @escaping @Sendable () -> StoreCapacity?) {
         self.source = source
         storeCapacity = capacity
@@ -38,10 +40,10 @@ public final class LazyFileSystem: Sendable {
     /// Mounts a chain: its directory appears. Adding it again in the same slot changes nothing.
     ///
     /// - Parameters:
-    ///   - layers: one per device of `tree`, in that order, which is bottom first.
-    ///   - slot: a number from 1 to ``NodeID/maximumSlot``. It must survive a restart that keeps the mount, and must
-    ///     not be given to another chain while the mount lasts: the kernel may hold nodes of a removed chain
-    ///     indefinitely.
+    ///   - layers: one layer per device of `tree`, in the same order (bottom first).
+    ///   - slot: a number from 1 to ``NodeID/maximumSlot``. The chain must keep its slot over a restart that keeps the
+    ///     mount. No other chain may get the slot while the mount lasts, because the kernel may hold nodes of a removed
+    ///     chain indefinitely.
     /// - Throws: ``LazyFileSystemErrorCode/badSlot``, ``LazyFileSystemErrorCode/layersDoNotMatch``.
     public func addChain(
         _ id: Digest, tree: TreeImage, layers: [StoredLayer], slot: UInt32
@@ -59,18 +61,18 @@ public final class LazyFileSystem: Sendable {
         if let appeared = try outcome.get() { notify(id, layers: appeared, appeared: true) }
     }
 
-    /// Unmounts a chain. Nodes that the kernel still holds become stale; running reads end normally. Removing an
-    /// unknown chain changes nothing.
+    /// Unmounts a chain. Nodes that the kernel still holds become stale, and running reads end normally. Does nothing
+    /// for an unknown chain.
     public func removeChain(_ id: Digest) {
         if let gone = table.withLock({ $0.remove(id) }) { notify(id, layers: gone, appeared: false) }
     }
 
-    /// Returns whether the chain is mounted.
+    /// Returns true if the chain is mounted.
     public func hasChain(_ id: Digest) -> Bool {
         table.withLock { $0.chain(id) != nil }
     }
 
-    /// Returns the log of the chain's first reads since it was mounted; `nil` when it is not.
+    /// Returns the log of the chain's first reads since it was mounted; `nil` if the chain is not mounted.
     public func touches(ofChain id: Digest) -> TouchLog? {
         table.withLock { $0.chain(id)?.touches }
     }
@@ -88,7 +90,8 @@ public final class LazyFileSystem: Sendable {
         }
     }
 
-    /// Returns the capacity for statfs(2): the store's own file system, with at least as many inodes as the trees have.
+    /// Returns the capacity for statfs(2): that of the store's own file system, with at least as many inodes as the
+    /// trees have.
     public func capacity() -> StoreCapacity {
         var capacity =
             storeCapacity()

@@ -14,13 +14,13 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
     case noSuchAttribute
     /// The buffer is too small for the result.
     case tooSmall
-    /// The tree is inconsistent. It was checked when it was built, so the disk or a bug has damaged it.
+    /// The tree is inconsistent. It was checked when it was built, so the disk or a bug has damaged it since.
     case corrupt
     /// The content is unreadable on disk, even after it was fetched again.
     case unreadable
     /// The content could not be fetched.
     case unavailable
-    /// The read was cancelled before its content arrived.
+    /// The read was canceled before its content arrived.
     case interrupted
     /// The slot of a new chain is 0, too high, or belongs to another chain.
     case badSlot
@@ -29,7 +29,7 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
 }
 
 extension LazyFileSystemError {
-    /// The errno for the kernel: the one map from our errors to errno.
+    /// The errno for the kernel. This is the only place that maps our errors to errno.
     public var errno: Errno {
         switch code {
         case .stale: .staleNFSFileHandle

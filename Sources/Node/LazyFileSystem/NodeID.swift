@@ -1,7 +1,7 @@
 /// The kernel's name for a file, directory or link. It is computed, never stored.
 ///
-/// The high 24 bits are the slot of a chain, the low 40 the inode number (nid) in that chain's tree, so a file
-/// keeps its number over a restart as long as chains keep their slots. Slot 0 is reserved for the mount's root, the
+/// The high 24 bits are the slot of a chain. The low 40 bits are the inode number (nid) in that chain's tree. So a file
+/// keeps its node ID over a restart as long as its chain keeps its slot. Slot 0 is reserved for the mount's root, the
 /// `content` directory and its files.
 public struct NodeID: RawRepresentable, Hashable, Sendable {
     public let rawValue: UInt64
@@ -11,7 +11,7 @@ public struct NodeID: RawRepresentable, Hashable, Sendable {
         self.rawValue = rawValue
     }
 
-    /// Creates the node `nid` of the chain in `slot`; `nil` when one of them is too large.
+    /// Creates the ID of inode `nid` in the chain of `slot`; `nil` if either number is too large.
     @inlinable
     public init?(slot: UInt32, nid: UInt64) {
         guard slot < 1 << 24, nid < 1 << 40 else { return nil }
@@ -31,6 +31,6 @@ public struct NodeID: RawRepresentable, Hashable, Sendable {
     /// The directory `content`.
     public static let content = NodeID(rawValue: 2)
 
-    /// The highest slot of a chain. It is lower than the layout allows, because the table of slots is an array.
+    /// The highest slot of a chain. It is lower than the 24 bits allow, because the table of slots is an array.
     public static let maximumSlot: UInt32 = 1 << 20 - 1
 }

@@ -4,8 +4,7 @@ import LayerIndex
 public struct NodeStatus: Hashable, Sendable {
     /// The node, which is also its `st_ino`.
     public let id: NodeID
-    /// A number that tells the nodes of chains apart that had the same slot. The kernel creates a new inode when it
-    /// differs.
+    /// A number that differs between chains that use the same slot. If it differs, the kernel creates a new inode.
     public let generation: UInt32
     /// The type and permission bits.
     public let mode: UInt32
@@ -34,7 +33,7 @@ public struct NodeStatus: Hashable, Sendable {
         deviceMinor = attributes.deviceMinor
     }
 
-    /// Creates the status of a synthetic directory or file: owned by root, without a date.
+    /// Creates the status of a synthetic directory or file, which root owns and which has no date.
     init(id: NodeID, mode: UInt32, linkCount: UInt32, size: UInt64) {
         self.id = id
         generation = 0
@@ -59,11 +58,11 @@ public struct NodeStatus: Hashable, Sendable {
 /// The result of a lookup.
 public enum LookupResult: Hashable, Sendable {
     case found(NodeStatus)
-    /// The name does not exist. If `forever` is false it may appear later, and the kernel must ask again.
+    /// The name does not exist. If `forever` is false, the name may appear later and the kernel must ask again.
     case absent(forever: Bool)
 }
 
-/// An entry of a directory that is being listed. The name is only valid during the call that receives it.
+/// An entry of a directory that is being listed. Its name is valid only during the call that receives it.
 public struct ListedNode {
     public let name: UnsafeRawBufferPointer
     public let node: NodeID

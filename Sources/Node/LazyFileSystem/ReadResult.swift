@@ -2,9 +2,9 @@ public import ContentStore
 
 /// The result of a read.
 public enum ReadResult: Sendable {
-    /// The number of bytes in the buffer, less than requested only at the end of the file.
+    /// The number of bytes in the buffer. It is less than requested only at the end of the file.
     case bytes(Int)
-    /// Chunks are missing: pass this to ``LazyFileSystem/demand(_:completion:)``, then read again.
+    /// Chunks are missing. Pass the miss to ``LazyFileSystem/demand(_:completion:)``, then read again.
     case missing(Miss)
     case failed(LazyFileSystemError)
 }
@@ -13,9 +13,10 @@ public enum ReadResult: Sendable {
 public struct Miss: Sendable {
     /// The layer, which stays alive while the read waits.
     public let layer: StoredLayer
-    /// The range from the first missing chunk to the last chunk that the read needs. Some in between may be present.
+    /// The range from the first missing chunk to the last chunk that the read needs. Some chunks in between may be
+    /// present.
     public let chunks: Range<Int>
-    /// True if the chunks were present but unreadable on disk: a second time is a failure.
+    /// True if the chunks were present but unreadable on disk. If that happens again, the read fails.
     let afterReadError: Bool
 }
 

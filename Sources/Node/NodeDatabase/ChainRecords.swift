@@ -2,7 +2,7 @@ public import Base
 import GRDB
 public import Registry
 
-/// One layer of a chain, and a repository that has its blob.
+/// One layer of a chain, and a repository that contains the layer's blob.
 public struct RemoteLayer: Sendable, Hashable {
     public let digest: Digest
     public let repository: Repository
@@ -13,28 +13,29 @@ public struct RemoteLayer: Sendable, Hashable {
     }
 }
 
-/// The layers of each remote chain, kept in the state database so that a restart can mount without the network.
+/// The layers of each remote chain. The state database keeps them so that the daemon can mount chains after a restart
+/// without the network.
 ///
-/// A chain is a layer on a parent chain, so a chain of n layers is n rows. The row's number is the chain's *slot*: the
-/// upper half of its node ids, the same for as long as the chain is known and not given to another chain afterwards
-/// (`AUTOINCREMENT`), because the kernel may remember nodes of a chain that is gone.
+/// A chain is a layer on top of a parent chain, so a chain of n layers takes n rows. The row's number is the chain's
+/// *slot*, the upper part of its node IDs. A chain keeps its slot as long as it is known. The slot is never given to
+/// another chain (`AUTOINCREMENT`), because the kernel may remember nodes of a deleted chain.
 public struct ChainRecords: Sendable {
-    /// Slots are the upper 24 bits of a node id; 0 is the mount's own.
+    /// The largest slot. Slots are the upper 24 bits of a node ID, and slot 0 belongs to the mount itself.
     static let maximumSlot: Int64 = 1 << 24 - 1
-    /// The most layers of one chain; containerd itself stops at 128 in practice.
+    /// The most layers of one chain. In practice, containerd itself stops at 128.
     static let maximumDepth = 1024
 
     private let state: StateDatabase
 
-    /// Accesses the records in `state`.
+    /// Creates an accessor for the records in `state`.
     public init(_ state: StateDatabase) {
         self.state = state
     }
 
-    /// Records that `chain` is `layer` on `parent`, unless the chain is known.
+    /// Records that `chain` consists of `layer` on top of `parent`, unless the chain is known.
     ///
-    /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ: a blob is
-    ///   the same wherever it comes from.
+    /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ, because a
+    ///   blob is the same wherever it comes from.
     public func add(_ chain: Digest, parent: Digest?, layer: RemoteLayer) throws(NodeDatabaseError) -> Bool {
         try state.write("recording chain \(chain)") { database in
             if let row = try Row.fetchOne(
@@ -51,7 +52,7 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the slot and the layers of `chain`, bottom first; `nil` if it, or a chain below it, is unknown.
+    /// Returns the slot and the layers of `chain`, bottom first; `nil` if the chain, or a chain below it, is unknown.
     public func find(_ chain: Digest) throws(NodeDatabaseError) -> (slot: UInt32, layers: [RemoteLayer])? {
         try state.read("looking up chain \(chain)") { database in
             var layers: [RemoteLayer] = []
@@ -77,7 +78,7 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the registries that layers came from, the latest first, at most `limit`.
+    /// Returns the registries that the layers came from, latest first, at most `limit`.
     public func upstreams(limit: Int) throws(NodeDatabaseError) -> [String] {
         try state.read("listing registries") { database in
             try String.fetchAll(
@@ -86,9 +87,9 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Forgets `chain`.
+    /// Deletes the record of `chain`.
     ///
-    /// - Returns: its layer, if no other chain has that layer.
+    /// - Returns: the chain's layer, if no other chain uses it; `nil` otherwise.
     public func remove(_ chain: Digest) throws(NodeDatabaseError) -> Digest? {
         try state.write("forgetting chain \(chain)") { database in
             let layer = try String.fetchOne(

@@ -5,7 +5,7 @@ import Linux
 public final class FileLock: Sendable {
     private let descriptor: OwnedDescriptor
 
-    /// Takes the lock of the file at `path`, which is created if necessary.
+    /// Creates the file at `path` if necessary, and locks it.
     ///
     /// - Throws: ``NodeDatabaseError`` with code `inUse` if another process holds the lock; errors of the system.
     public init(path: String) throws {

@@ -11,7 +11,7 @@ public enum NodeDatabaseErrorCode: Hashable, Sendable {
     case alreadyExists
     /// The snapshot's state forbids the change.
     case failedPrecondition
-    /// The database is locked by another connection.
+    /// Another connection has locked the database.
     case unavailable
     /// The database or its directory is corrupt, foreign, unreadable or full.
     case storage

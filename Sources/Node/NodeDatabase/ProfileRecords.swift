@@ -6,7 +6,7 @@ public import Streaming
 
 /// A stored profile and its origin.
 public struct KeptProfile: Sendable {
-    /// The image's root file system.
+    /// The chain of the image's root file system.
     public let chain: Digest
     public let repository: Repository
     public let profile: Profile
@@ -18,20 +18,21 @@ public struct KeptProfile: Sendable {
     }
 }
 
-/// The profiles of images. They outlive the images: the next pull starts with them.
+/// The profiles of images. A profile outlives its image, so that the next pull can use it.
 public struct ProfileRecords: Sendable {
-    /// The most profiles; the one recorded longest ago is evicted first. One takes some tens of kilobytes.
+    /// The most profiles. The profile recorded longest ago is evicted first. A profile takes some tens of kilobytes.
     public static let maximumProfiles = 1024
 
     private let state: StateDatabase
 
-    /// Accesses the records in `state`.
+    /// Creates an accessor for the records in `state`.
     public init(_ state: StateDatabase) {
         self.state = state
     }
 
-    /// Returns the profile of `chain`. If that is unknown or has none, returns the newest profile of `repository`: the
-    /// files of its images are likely to have the same names.
+    /// Returns the profile of `chain`, or else the newest profile of `repository`; `nil` if there is neither.
+    ///
+    /// Files in images of one repository are likely to have the same names.
     public func find(_ chain: Digest?, _ repository: Repository) throws -> KeptProfile? {
         try state.read("looking up a profile") { database in
             try Row.fetchOne(
@@ -54,7 +55,7 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Returns all profiles, the newest first.
+    /// Returns all profiles, newest first.
     public func all() throws -> [KeptProfile] {
         try state.read("listing profiles") { database in
             try Row.fetchAll(database, sql: "SELECT chain, host, repository, file FROM profiles ORDER BY turn DESC")
@@ -62,25 +63,25 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Returns the profile of `chain` as a file; `nil` if it has none.
+    /// Returns the encoded profile of `chain`; `nil` if there is none.
     public func file(of chain: Digest) throws -> [UInt8]? {
         try state.read("looking up a profile") { database in
             try Data.fetchOne(database, sql: "SELECT file FROM profiles WHERE chain = ?", arguments: [chain.hex])
         }.map(Array.init)
     }
 
-    /// Stores a profile from a file of another node or of a person.
+    /// Stores a profile from a file, which another node or a person may have written.
     ///
     /// - Throws: ``StreamingError`` with code `badProfile` if the file is malformed.
     public func keep(file bytes: [UInt8]) throws {
         let file = try ProfileFile(bytes: bytes)
-        // A profile without a chain gets a name that is no chain's, so that the same file replaces itself.
+        // A profile without a chain is stored under the digest of its file, so that the same file replaces itself.
         try keep(
             KeptProfile(
                 chain: file.chain ?? Digest.of(bytes), repository: file.repository, profile: file.profile))
     }
 
-    /// Stores `kept`, replacing its chain's profile.
+    /// Stores `kept` and replaces the earlier profile of its chain.
     public func keep(_ kept: KeptProfile) throws {
         let file = try ProfileFile(repository: kept.repository, chain: kept.chain, profile: kept.profile).encoded()
         try state.write("recording a profile") { database in
@@ -96,7 +97,7 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Returns `nil` for an unreadable profile: the next start records a new one.
+    /// Decodes a row. Returns `nil` for an unreadable profile, which the next start replaces.
     private static func kept(_ row: Row) -> KeptProfile? {
         let data: Data = row["file"]
         guard let chain = Digest(hex: (row["chain"] as String).utf8),

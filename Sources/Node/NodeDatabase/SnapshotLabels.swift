@@ -1,22 +1,23 @@
 public import Base
 
-/// The bounds of labels and keys, and the label that the database indexes.
+/// The bounds of labels and keys, and the name of the label that the database indexes.
 ///
-/// Every label is hostile until checked: layer annotations of an image's author and pod annotations pass containerd's
-/// filter as well as its own labels do.
+/// Every label is hostile until checked. Layer annotations by an image's author, and pod annotations, pass containerd's
+/// filter just as its own labels do.
 public enum SnapshotLabels {
-    /// The chain ID that the snapshot shall stand for once it is committed; containerd looks remote snapshots up by it.
+    /// The label with the chain ID that the snapshot will represent once it is committed. containerd looks up remote
+    /// snapshots by this label.
     public static let ref = "containerd.io/snapshot.ref"
 
-    /// containerd's own bound for a name and its value together, in bytes.
+    /// The most bytes of a label's name and value together. This is containerd's own limit.
     static let longestLabel = 4096
-    /// containerd has no bound for the number of labels; the widest use known has some twenty.
+    /// The most labels. containerd has no limit, and the largest known use has about twenty.
     static let mostLabels = 256
-    /// A key is a namespace, a number and a client's name; the latter is a chain ID or a container ID, rarely a host
-    /// path.
+    /// The most bytes of a key. A key consists of a namespace, a number and a client's name for the snapshot. The name
+    /// is a chain ID or a container ID, rarely a host path.
     static let longestKey = 8192
 
-    /// Throws ``NodeDatabaseErrorCode/invalidArgument`` for labels out of bounds.
+    /// Throws ``NodeDatabaseErrorCode/invalidArgument`` if the labels exceed a limit.
     public static func check(_ labels: [String: String]) throws(NodeDatabaseError) {
         guard labels.count <= mostLabels else {
             throw NodeDatabaseError(.invalidArgument, "\(labels.count) labels, at most \(mostLabels) are taken")
@@ -27,7 +28,7 @@ public enum SnapshotLabels {
         }
     }
 
-    /// Throws ``NodeDatabaseErrorCode/invalidArgument`` for a key that is empty or too long.
+    /// Throws ``NodeDatabaseErrorCode/invalidArgument`` if the key is empty or too long.
     public static func check(key: String, _ what: String = "key") throws(NodeDatabaseError) {
         guard !key.isEmpty else { throw NodeDatabaseError(.invalidArgument, "the \(what) is empty") }
         guard key.utf8.count <= longestKey else {
@@ -35,7 +36,7 @@ public enum SnapshotLabels {
         }
     }
 
-    /// Returns `labels` without those of an empty value, which deletes a label in containerd's metadata store.
+    /// Returns `labels` without those that have an empty value, which means deletion in containerd's metadata store.
     public static func stored(_ labels: [String: String]) -> [String: String] {
         labels.filter { !$0.value.isEmpty }
     }

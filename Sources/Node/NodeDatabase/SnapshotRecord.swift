@@ -1,29 +1,29 @@
 public import Base
 
-/// One snapshot.
+/// The record of one snapshot.
 public struct SnapshotRecord: Sendable, Equatable {
-    /// Kinds as containerd names them. The database holds the raw values.
+    /// The kinds of snapshots, with containerd's names. The database stores the raw values.
     public enum Kind: Int64, Sendable {
         case view = 1
         case active = 2
         case committed = 3
     }
 
-    /// Our number: names the directory, is never reused, and stays the same when an active snapshot is committed.
+    /// Our number of the snapshot, which names its directory. It is never reused, and it stays the same on commit.
     public var id: Int64
-    /// containerd's name for it: any text.
+    /// The name that containerd gave the snapshot. It may be any text.
     public var key: String
-    /// The number of the snapshot below, and its name; `nil` and empty at the bottom.
+    /// The number of the snapshot below, and its key; `nil` and empty for a bottom snapshot.
     public var parent: Int64?
     public var parentKey: String
     public var kind: Kind
     public var labels: [String: String]
-    /// Nanoseconds since 1970.
+    /// The time of creation, in nanoseconds since 1970.
     public var created: Int64
     public var updated: Int64
-    /// Its disk usage, once known; final for committed snapshots only.
+    /// The snapshot's disk usage; `nil` until known. It is set only for committed snapshots and then final.
     public var usage: SnapshotUsage?
-    /// Set for a remote snapshot, which has no directory: its chain ID and the layer's blob.
+    /// The chain ID and blob of a remote snapshot, which has no directory; `nil` for a local snapshot.
     public var remote: RemoteIdentity?
 
     package init(
@@ -43,7 +43,7 @@ public struct SnapshotRecord: Sendable, Equatable {
     }
 }
 
-/// The bytes and inodes of a snapshot without its parents.
+/// The disk usage of a snapshot without its parents.
 public struct SnapshotUsage: Sendable, Equatable {
     public var size: Int64
     public var inodes: Int64
@@ -54,7 +54,7 @@ public struct SnapshotUsage: Sendable, Equatable {
     }
 }
 
-/// The remote layer that a snapshot stands for.
+/// The remote layer that a snapshot represents.
 public struct RemoteIdentity: Sendable, Equatable {
     public var chainID: Digest
     public var layerDigest: Digest

@@ -5,7 +5,8 @@ import GRDB
 extension SnapshotRecords {
     /// Records a new active snapshot or view.
     ///
-    /// `attach` runs inside the transaction, with the record and the stack below it; an error of it undoes the record.
+    /// `attach` runs inside the transaction, with the record and the stack below it. If it throws, the record is
+    /// undone.
     public func create(
         key: String, parent: String, kind: SnapshotRecord.Kind, labels: [String: String],
         attach: (SnapshotRecord, [StackEntry]) throws -> Void
@@ -26,8 +27,9 @@ extension SnapshotRecords {
         }
     }
 
-    /// Records the remote snapshot of `identity` on `parent`, under a name that we choose, and returns it. Returns the
-    /// existing record if there is one.
+    /// Records the remote snapshot of `identity` on top of `parent`, with a key that we choose, and returns the record.
+    ///
+    /// Returns the existing record if there is one.
     public func createRemote(
         _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
     ) throws(NodeDatabaseError) -> SnapshotRecord {
@@ -46,7 +48,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the plain chain ID, with a number appended if that name is taken by the same chain on another parent.
+    /// Returns the plain chain ID as a key. Appends a number if a snapshot of the same chain on another parent has that
+    /// key.
     private static func freeName(_ database: Database, for chainID: Digest) throws -> String {
         let plain = chainID.description
         if try fetch(database, key: plain) == nil { return plain }
@@ -71,8 +74,10 @@ extension SnapshotRecords {
         record.id = database.lastInsertedRowID
     }
 
-    /// Commits the active snapshot `key` as `name`, with `labels` instead of its own. `parent` becomes the parent of a
-    /// snapshot without one; otherwise it must be empty or name the parent that the snapshot has.
+    /// Commits the active snapshot `key` as `name`, and replaces its labels with `labels`.
+    ///
+    /// `parent` becomes the parent of a snapshot that has none. Otherwise it must be empty or the key of the existing
+    /// parent.
     public func commit(
         name: String, key: String, labels: [String: String], parent: String
     ) throws(NodeDatabaseError) {
@@ -109,13 +114,13 @@ extension SnapshotRecords {
         }
     }
 
-    /// Deletes the record of `key`, and queues its directory or chain for ``removed(limit:)``.
+    /// Deletes the record of `key`, and adds its directory or chain to the list that ``removed(limit:)`` returns.
     public func remove(key: String) throws(NodeDatabaseError) {
         try state.write("removing snapshot \(key)") { database in
             let record = try Self.require(database, key: key)
             let children = try database.cachedStatement(sql: "SELECT key FROM snapshot WHERE parent = ? LIMIT 1")
             if let child = try String.fetchOne(children, arguments: [record.id]) {
-                // containerd's test suite looks for the word "remove".
+                // containerd's test suite expects the word "remove".
                 throw NodeDatabaseError(
                     .failedPrecondition, "cannot remove snapshot \(key): it is the parent of \(child)")
             }
@@ -123,8 +128,9 @@ extension SnapshotRecords {
         }
     }
 
-    /// Deletes the record of a remote snapshot whose chain is lost, unless it has children. Returns true if it was
-    /// deleted.
+    /// Deletes the record of a remote snapshot whose chain is lost, unless it has children.
+    ///
+    /// Returns true if the record was deleted.
     public func removeRemoteIfUnused(id: Int64) throws(NodeDatabaseError) -> Bool {
         try state.write("removing snapshot \(id)") { database in
             let row = try Row.fetchOne(
@@ -150,7 +156,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Changes labels; an empty value deletes a label. Returns the changed record.
+    /// Changes the labels of a snapshot and returns the changed record. An empty value deletes a label.
     public func update(
         key: String, _ change: (inout [String: String]) -> Void
     ) throws(NodeDatabaseError) -> SnapshotRecord {
@@ -169,7 +175,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Records the usage of a committed snapshot, once.
+    /// Records the usage of a committed snapshot, unless a usage is recorded already.
     public func setUsage(id: Int64, _ usage: SnapshotUsage) throws(NodeDatabaseError) {
         try state.write("recording the usage of snapshot \(id)") { database in
             try database.cachedStatement(

@@ -3,20 +3,20 @@ import GRDB
 
 /// One entry of the stack below a snapshot.
 public enum StackEntry: Sendable, Equatable {
-    /// A local snapshot, which has a directory, by its number.
+    /// A local snapshot, by its number. It has a directory.
     case local(Int64)
-    /// The merged tree of a chain; it includes everything below.
+    /// The merged tree of a chain, which includes everything below.
     case remote(Digest)
 }
 
-/// Directories and chains that are unused but not yet deleted.
+/// The directories and chains that are unused but not yet deleted.
 public struct RemovedThings: Sendable {
     public var directories: [Int64]
     public var chains: [Digest]
 }
 
 extension SnapshotRecords {
-    /// The deepest stack that is read; the kernel's overlay takes 500 layers.
+    /// The most entries of a stack. The kernel's overlay takes 500 layers.
     static let deepestStack = 4096
 
     /// Returns the record of `key`.
@@ -24,7 +24,7 @@ extension SnapshotRecords {
         try state.read("looking up snapshot \(key)") { try Self.require($0, key: key) }
     }
 
-    /// Returns the committed snapshot named `key`, to be a parent; `nil` for the empty name.
+    /// Returns the committed snapshot with `key`, for use as a parent; `nil` for an empty key.
     public func parent(key: String) throws(NodeDatabaseError) -> SnapshotRecord? {
         try state.read("looking up snapshot \(key)") { try Self.requireParent($0, key: key) }
     }
@@ -37,7 +37,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the snapshots from number `top` downwards, up to and including the first remote one: its tree holds the
+    /// Returns the stack from the snapshot with number `top` down to the first remote one, whose tree includes the
     /// rest.
     static func stack(_ database: Database, from top: Int64?) throws -> [StackEntry] {
         guard let top else { return [] }
@@ -64,7 +64,9 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns a committed snapshot with the given label `snapshot.ref` and parent; a remote one is preferred.
+    /// Returns a committed snapshot with the given label `snapshot.ref` and parent, preferably a remote one.
+    ///
+    /// Returns `nil` if there is none.
     public func committed(ref: String, parent: Int64?) throws(NodeDatabaseError) -> SnapshotRecord? {
         try state.read("looking up \(ref)") { database in
             let statement = try database.cachedStatement(
@@ -76,8 +78,9 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns at most `limit` records with numbers above `id`, in the order of their numbers; with `refs`, only those
-    /// whose label `snapshot.ref` is one of them.
+    /// Returns at most `limit` records with numbers above `id`, in the order of their numbers.
+    ///
+    /// - Parameter refs: if not `nil`, the values of the label `snapshot.ref` to select.
     public func page(after id: Int64, limit: Int, refs: [String]? = nil) throws(NodeDatabaseError) -> [SnapshotRecord] {
         try state.read("listing snapshots") { database in
             var arguments: StatementArguments = [id]
@@ -118,8 +121,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Takes `chainID` off the list of chains to forget. Returns true if no snapshot holds it, so that it can be
-    /// forgotten.
+    /// Removes `chainID` from the list of chains to delete. Returns true if no snapshot uses the chain, so that the
+    /// caller may delete it.
     public func take(chain chainID: Digest) throws(NodeDatabaseError) -> Bool {
         try state.write("forgetting chain \(chainID)") { database in
             let name = chainID.description
@@ -128,7 +131,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns true if a snapshot stands for `chainID`.
+    /// Returns true if a snapshot represents `chainID`.
     public func holds(chain chainID: Digest) throws(NodeDatabaseError) -> Bool {
         try state.read("looking up chain \(chainID)") { try Self.holds($0, chain: chainID.description) }
     }
@@ -137,7 +140,7 @@ extension SnapshotRecords {
         try Int.fetchOne(database, sql: "SELECT 1 FROM snapshot WHERE chain = ? LIMIT 1", arguments: [chain]) != nil
     }
 
-    /// Returns all chains that snapshots stand for: a content store must keep these.
+    /// Returns all chains that snapshots represent. A content store must keep these.
     public func chains() throws(NodeDatabaseError) -> [Digest] {
         try state.read("listing chains") { database in
             try String.fetchAll(database, sql: "SELECT DISTINCT chain FROM snapshot WHERE chain IS NOT NULL")
@@ -145,8 +148,11 @@ extension SnapshotRecords {
         }
     }
 
-    /// Compares the numbered directories in `present` with the records. Queues directories without a record for
-    /// deletion and returns them, with the records that lack the directory that they need.
+    /// Compares the numbered directories in `present` with the records, and queues directories without a record for
+    /// deletion.
+    ///
+    /// - Returns: `orphans`, the numbers of the queued directories, and `missing`, the records that lack a directory
+    ///   they need.
     public func reconcile(present: Set<Int64>) throws(NodeDatabaseError) -> (
         orphans: [Int64], missing: [SnapshotRecord]
     ) {
@@ -167,7 +173,7 @@ extension SnapshotRecords {
 }
 
 extension SnapshotRecord {
-    /// True if the snapshot needs a directory: a remote snapshot, or a view of another one, does not.
+    /// True if the snapshot needs a directory. A remote snapshot and a view of another snapshot need none.
     public var hasDirectory: Bool {
         remote == nil && (kind != .view || parent == nil)
     }

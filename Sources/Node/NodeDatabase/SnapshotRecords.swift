@@ -6,7 +6,7 @@ import GRDB
 public struct SnapshotRecords: Sendable {
     let state: StateDatabase
 
-    /// Accesses the records in `state`.
+    /// Creates an accessor for the records in `state`.
     public init(_ state: StateDatabase) {
         self.state = state
     }
@@ -57,7 +57,7 @@ public struct SnapshotRecords: Sendable {
         return try Row.fetchOne(statement, arguments: [key]).map(record)
     }
 
-    /// Returns the record of `key`, or throws ``NodeDatabaseErrorCode/notFound``.
+    /// Returns the record of `key`. Throws ``NodeDatabaseErrorCode/notFound`` if there is none.
     static func require(_ database: Database, key: String, as what: String = "snapshot") throws -> SnapshotRecord {
         guard let record = try fetch(database, key: key) else {
             throw NodeDatabaseError(.notFound, "\(what) \(key): not found")
@@ -65,7 +65,7 @@ public struct SnapshotRecords: Sendable {
         return record
     }
 
-    /// Returns the committed snapshot named `key`, to be a parent; `nil` for the empty name.
+    /// Returns the committed snapshot with `key`, for use as a parent; `nil` for an empty key.
     static func requireParent(_ database: Database, key: String) throws -> SnapshotRecord? {
         guard !key.isEmpty else { return nil }
         let parent = try require(database, key: key, as: "parent snapshot")

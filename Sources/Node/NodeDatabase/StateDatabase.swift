@@ -3,49 +3,50 @@ import Concurrency
 import GRDB
 import Linux
 
-/// The node's state: a SQLite database, `state.db` in the state directory.
+/// The node's state, kept in the SQLite database `state.db` in the state directory.
 ///
-/// ``SnapshotRecords``, ``ChainRecords`` and ``ProfileRecords`` are its tables. Every method of these blocks on the
-/// disk: call them from our own threads, never from the cooperative pool. Each is one transaction, so a process that
-/// dies at any instruction leaves either all of it or nothing.
+/// ``SnapshotRecords``, ``ChainRecords`` and ``ProfileRecords`` access its tables. Each of their methods blocks on the
+/// disk. Call them from our own threads, never from the cooperative pool. Each method runs in one transaction, so a
+/// process that dies at any instruction leaves either all of its changes or none.
 ///
 /// The database runs in WAL mode with `synchronous = FULL`. containerd records a snapshot in its own database, with
-/// fsync, right after our answer. `NORMAL` leaves the WAL unsynced: a power failure would then undo records that
-/// containerd keeps, and an image whose chain has a hole can neither be used nor be pulled again. One fsync a change
-/// (0.2 ms on the disk we measured) is what containerd's own snapshotters pay too.
+/// fsync, right after our answer. `NORMAL` leaves the WAL unsynced, so a power failure would undo records that
+/// containerd keeps. An image whose chain has such a gap can neither be used nor be pulled again. `FULL` costs one
+/// fsync for each change (0.2 ms on the disk we measured). containerd's own snapshotters pay that, too.
 public final class StateDatabase: Sendable {
     /// A report about a database that could not be used.
     public struct Recovery: Sendable {
-        /// Why the database could not be used.
+        /// The reason why the database could not be used.
         public var reason: String
-        /// The paths that the database and its snapshots' directories were moved to.
+        /// The new paths of the database files and of the snapshots' directory, which were moved aside.
         public var quarantined: [String]
     }
 
     /// The state directory.
     public let root: String
-    /// Set when the database was corrupt or foreign: the store has then started empty.
+    /// The report about a corrupt or foreign database, in whose place an empty one was created; `nil` otherwise.
     public let recovery: Recovery?
 
     let pool: DatabasePool
-    // Held for its lock, which the kernel drops with the last descriptor.
+    // Held for the lock, which the kernel releases when the last descriptor is closed.
     private let lock: FileLock
 
-    /// The name of the directory, in the state directory, of local snapshots. Its subdirectories are named by the
-    /// numbers of snapshots, so it shares the database's fate.
+    /// The name of the directory of local snapshots, in the state directory.
+    ///
+    /// Its subdirectories are named by the numbers of snapshots, so it is moved aside together with the database.
     public static let snapshotsDirectory = "snapshots"
     /// The name of the database in the state directory.
     static let fileName = "state.db"
-    /// `Rivu`, in the header of every database of ours (SQLite's `application_id`).
+    /// SQLite's `application_id` in the header of each of our databases. The value spells `Rivu`.
     static let applicationID: Int32 = 0x5269_7675
 
-    /// Opens the database in `root`, and creates that directory if necessary; its parent must exist.
+    /// Opens the database in `root`. Creates that directory if necessary, but its parent must exist.
     ///
-    /// A corrupt or foreign database is renamed, together with `snapshots/`, whose numbers would otherwise be assigned
-    /// again. A database of a newer version is refused: an upgrade makes it usable.
+    /// A corrupt or foreign database is renamed, and `snapshots/` with it, because a new database assigns the same
+    /// numbers again. A database of a newer version is refused, because an upgrade makes it usable.
     public init(root: String) throws(NodeDatabaseError) {
-        // The path ends up in mount options, which are separated by commas and colons and cannot be quoted in fstab's
-        // form.
+        // The path becomes part of mount options. They are separated by commas and colons, and fstab's form has no
+        // quotes.
         guard root.utf8.first == UInt8(ascii: "/"), root.utf8.count <= 256,
             root.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && !",:\\\"".utf8.contains($0) })
         else {
@@ -72,7 +73,7 @@ public final class StateDatabase: Sendable {
             }
             pool = try DatabasePool(path: path, configuration: Self.configuration())
             try pool.writeWithoutTransaction { database in
-                // After GRDB has set NORMAL on this connection, the only one that writes.
+                // GRDB has set NORMAL on this connection, which is the only one that writes.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
                 try database.execute(sql: "PRAGMA application_id = \(Self.applicationID)")
             }
@@ -87,10 +88,10 @@ public final class StateDatabase: Sendable {
         }
     }
 
-    /// Closes the database. Later calls fail.
+    /// Closes the database. Later calls throw.
     public func close() throws(NodeDatabaseError) {
         do {
-            // The last of the pool's connections to close may be a reader, and then SQLite leaves the log behind.
+            // The last connection of the pool to close may be a reader. SQLite then leaves the log file behind.
             _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try pool.close()
         } catch {
@@ -98,7 +99,7 @@ public final class StateDatabase: Sendable {
         }
     }
 
-    /// Runs `body` in a transaction of its own.
+    /// Runs `body` in its own transaction.
     func write<Result>(
         _ doing: @autoclosure () -> String, _ body: (Database) throws -> Result
     ) throws(NodeDatabaseError) -> Result {
@@ -109,7 +110,7 @@ public final class StateDatabase: Sendable {
         }
     }
 
-    /// Runs `body` on one state of the database.
+    /// Runs `body` on one consistent state of the database.
     func read<Result>(
         _ doing: @autoclosure () -> String, _ body: (Database) throws -> Result
     ) throws(NodeDatabaseError) -> Result {
@@ -127,13 +128,16 @@ public final class StateDatabase: Sendable {
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = 3
         configuration.prepareDatabase { database in
-            // The whole database of a busy node is some hundred KiB; SQLite's default is 2 MB a connection.
+            // The whole database of a busy node has some hundred KiB. SQLite's default cache is 2 MB for each
+            // connection.
             try database.execute(sql: "PRAGMA cache_size = -256")
         }
         return configuration
     }
 
-    /// Returns why the database at `path` cannot be used, or `nil` if it can or does not exist. Writes nothing.
+    /// Returns the reason why the database at `path` cannot be used; `nil` if it can be used or does not exist.
+    ///
+    /// Writes nothing.
     private static func defect(of path: String) throws -> String? {
         guard try Sys.exists(path), try Sys.stat(path).size > 0 else { return nil }
         var configuration = Configuration()
@@ -145,7 +149,7 @@ public final class StateDatabase: Sendable {
             return try queue.read { database in
                 let identifier = try Int32.fetchOne(database, sql: "PRAGMA application_id")
                 let tables = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master")
-                // Ours but for its first transaction: the power failed there.
+                // This is our own database before its first transaction, for example after a power failure.
                 if identifier == 0, tables == 0 { return nil }
                 guard identifier == applicationID else { return "it is a database of another program" }
                 let check = try String.fetchOne(database, sql: "PRAGMA quick_check(1)")

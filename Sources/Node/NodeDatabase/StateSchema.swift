@@ -1,11 +1,12 @@
 import GRDB
 
-/// The tables, and the migrations to them.
+/// The tables of the state database, and the migrations that create them.
 enum StateSchema {
     static func migrator() -> DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { database in
-            // AUTOINCREMENT: a number names a directory and must not come back while the old one is being deleted.
+            // AUTOINCREMENT is needed because a number names a directory. It must not be reused while the old directory
+            // is being deleted.
             try database.execute(
                 sql: """
                     CREATE TABLE snapshot (

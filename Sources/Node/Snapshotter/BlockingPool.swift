@@ -1,7 +1,8 @@
 import NIOPosix
 
-/// Threads for blocking work: the database, directories. Two blocked threads would stop the cooperative pool of a
-/// two-core node.
+/// A pool of threads for blocking work on the database and on directories.
+///
+/// Two blocked threads would stop the cooperative pool of a node with two cores.
 struct BlockingPool: Sendable {
     private let pool: NIOThreadPool
 
@@ -10,13 +11,13 @@ struct BlockingPool: Sendable {
         pool.start()
     }
 
-    /// Runs `body` on one of the threads. Throws `CancellationError` if the task is cancelled before `body` starts.
+    /// Runs `body` on one of the threads. Throws `CancellationError` if the task is canceled before `body` starts.
     func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await pool.runIfActive(body)
     }
 
     func shutDown() async {
-        // Fails only after an earlier shutdown.
+        // This fails only after an earlier shutdown.
         try? await pool.shutdownGracefully()
     }
 }

@@ -6,19 +6,19 @@ import SystemPackage
 
 /// Measures the disk usage of a directory, within bounds.
 ///
-/// The tree may be the root file system of a running container: it changes while it is read, it may be deep, wide, or
-/// hostile. Memory and descriptors are bounded. At a bound, the count so far is the answer.
+/// The tree may be the root file system of a running container. It may change during the walk, and it may be deep, wide
+/// or hostile. Memory and descriptors are bounded. At a bound, the result is the count so far.
 struct DirectoryUsage {
     struct Limits: Sendable {
         var entries = 10_000_000
         var nanoseconds: UInt64 = 10_000_000_000
-        /// The most directories open at a time; deeper ones are not counted.
+        /// The most directories open at a time. Deeper directories are not counted.
         var depth = 128
-        /// The most files of several names that are remembered, to count each once.
+        /// The most files with several hard links that are remembered, so that each file is counted once.
         var hardLinks = 1_000_000
     }
 
-    /// The usage found.
+    /// The usage counted so far.
     private(set) var usage = SnapshotUsage(size: 0, inodes: 0)
     /// True if everything was counted.
     private(set) var isComplete = true
@@ -56,7 +56,7 @@ struct DirectoryUsage {
         usage.inodes += 1
     }
 
-    /// Takes ownership of `raw`.
+    /// Counts everything in the directory `raw`, and takes ownership of that descriptor.
     private mutating func walk(_ raw: Int32, depth: Int) {
         guard let stream = fdopendir(raw) else {
             isComplete = false
@@ -78,7 +78,7 @@ struct DirectoryUsage {
     }
 
     private mutating func visit(_ name: [UInt8], in directory: Int32, depth: Int) {
-        // It may be gone by now: then it does not count.
+        // An entry that was deleted meanwhile does not count.
         guard let status = try? Sys.lstat(name, at: directory), status.device == device else { return }
         if status.kind == .directory {
             count(status)

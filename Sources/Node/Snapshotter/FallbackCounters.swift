@@ -4,12 +4,12 @@ import Metrics
 
 /// The snapshotter's metrics, counted through swift-metrics.
 public enum SnapshotterMetrics {
-    /// The layers that containerd downloads because they cannot be streamed.
+    /// The number of layers that containerd downloads because they cannot be streamed.
     static let fallback = MetricDefinition(
         "fallback_total", .counter, help: "Layers that containerd downloads because they cannot be streamed, by reason."
     )
 
-    /// The table of the snapshotter's metrics.
+    /// The definitions of all the snapshotter's metrics.
     public static let definitions = [fallback]
 }
 

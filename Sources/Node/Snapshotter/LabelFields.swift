@@ -5,7 +5,7 @@ enum LabelFields {
     case all
     case some([String])
 
-    /// Reads an update mask; an empty one means all labels.
+    /// Parses an update mask. An empty mask means all labels.
     init(paths: [String], snapshot: String) throws(SnapshotterError) {
         var names: [String] = []
         var all = paths.isEmpty
@@ -22,7 +22,7 @@ enum LabelFields {
         self = all ? .all : .some(names)
     }
 
-    /// Takes the values of these labels from `new`; a missing one deletes the label.
+    /// Copies the selected labels from `new`. A label that `new` lacks is deleted.
     func apply(_ new: [String: String], to labels: inout [String: String]) {
         switch self {
         case .all: labels = new

@@ -1,13 +1,14 @@
 /// A regular expression in the syntax of Go's `regexp` package, matched in time linear in the text.
 ///
-/// Filters come from any client of the socket, and text from labels of any author. Swift's own `Regex` backtracks:
-/// `(a+)+$` would hold a thread forever. This matcher follows all alternatives at once, as RE2 does, and counts its
-/// steps. Filters only need to know if there is a match, so greediness has no effect.
+/// Filters come from any client of the socket, and the text comes from labels that anyone may have written. Swift's own
+/// `Regex` backtracks: `(a+)+$` could block a thread indefinitely. This matcher follows all alternatives at once, as
+/// RE2 does, and counts its steps. Filters only need to know if there is a match, so greediness has no effect.
 package struct LinearRegex: Sendable {
     package enum ParseError: Error {
-        /// Not a regular expression.
+        /// The pattern is not a regular expression.
         case malformed
-        /// Supported by Go but not here: classes by Unicode property, `\Q`, `\C`, expressions above the bound.
+        /// The pattern is valid in Go but not supported here: a Unicode property class, `\Q`, `\C`, or a pattern above
+        /// the size limit.
         case unsupported(String)
     }
 
@@ -43,7 +44,7 @@ package struct LinearRegex: Sendable {
         case match
     }
 
-    /// The most instructions of one expression. They bound the work per character.
+    /// The most instructions of one expression. This bounds the work per character.
     static let largestProgram = 1000
 
     let program: [Instruction]
@@ -58,7 +59,10 @@ package struct LinearRegex: Sendable {
         self.program = program
     }
 
-    /// `nodes` counts compiled nodes: repetitions of nothing make no instructions but take time.
+    /// Compiles `node` and appends its instructions to `program`.
+    ///
+    /// `nodes` counts the compiled nodes, because repetitions of an empty node take time without producing
+    /// instructions.
     private static func compile(
         _ node: LinearRegexNode, into program: inout [Instruction], counting nodes: inout Int
     ) throws(ParseError) {
@@ -107,14 +111,15 @@ package struct LinearRegex: Sendable {
         }
     }
 
-    /// Returns true if the expression matches somewhere in `text`; `nil` if that takes more than `steps`, which are
-    /// counted down.
+    /// Returns true if the expression matches somewhere in `text`; `nil` if the search exceeds `steps`.
+    ///
+    /// `steps` is reduced by the number of steps taken.
     package func isFound(in text: String, steps: inout Int) -> Bool? {
         let scalars = Array(text.unicodeScalars)
         var current = ThreadSet(capacity: program.count)
         var following = ThreadSet(capacity: program.count)
         for position in 0...scalars.count {
-            // Unanchored: a new attempt starts at each position.
+            // The search is unanchored, so a new attempt starts at each position.
             if add(0, to: &current, at: position, in: scalars, steps: &steps) { return true }
             guard steps > 0 else { return nil }
             guard position < scalars.count else { break }
@@ -133,7 +138,8 @@ package struct LinearRegex: Sendable {
         return false
     }
 
-    /// Follows all instructions from `start` that take no character. Returns true at the end of the program.
+    /// Follows all instructions from `start` that consume no character. Returns true if it reaches the end of the
+    /// program.
     private func add(
         _ start: Int, to threads: inout ThreadSet, at position: Int, in text: [Unicode.Scalar], steps: inout Int
     ) -> Bool {
@@ -170,7 +176,7 @@ package struct LinearRegex: Sendable {
         }
     }
 
-    /// The current instructions of all attempts, in order of arrival.
+    /// The current instructions of all attempts, in the order in which they were added.
     private struct ThreadSet {
         var addresses: [Int] = []
         private var isMember: [Bool]
@@ -200,7 +206,7 @@ extension LinearRegex.CharacterSet {
     static let notNewline = Self(ranges: [0x0A...0x0A], isNegated: true)
     static let everything = Self(ranges: [], isNegated: true)
 
-    /// The complement of the set, as ranges of a set that is not negated.
+    /// The complement of the set's ranges.
     var complement: [ClosedRange<UInt32>] {
         var result: [ClosedRange<UInt32>] = []
         var low: UInt32 = 0

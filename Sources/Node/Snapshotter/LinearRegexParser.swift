@@ -5,11 +5,11 @@ indirect enum LinearRegexNode: Sendable {
     case assertion(LinearRegex.Assertion)
     case sequence([LinearRegexNode])
     case alternatives([LinearRegexNode])
-    /// Repeats between a minimum and a maximum; `nil` is no maximum.
+    /// A repetition between a minimum and a maximum; a maximum of `nil` means that there is none.
     case repeated(LinearRegexNode, Int, Int?)
 }
 
-/// Reads the syntax of Go's `regexp/syntax`.
+/// Parses the syntax of Go's `regexp/syntax`.
 struct LinearRegexParser {
     typealias Failure = LinearRegex.ParseError
 
@@ -19,7 +19,7 @@ struct LinearRegexParser {
         var dotTakesNewline = false
     }
 
-    /// The deepest nesting of groups, and the most repetitions: RE2's own bounds are 1000 each.
+    /// The limits of group nesting and of repetitions. Each is 1000 in RE2.
     private static let deepest = 100
     private static let mostRepetitions = 1000
 
@@ -81,12 +81,12 @@ struct LinearRegexParser {
         default: return nil
         }
         position += 1
-        // Not greedy: means nothing here.
+        // The `?` makes the repetition non-greedy, which has no effect here.
         _ = take("?")
         return result
     }
 
-    /// `{2}`, `{2,}`, `{2,5}`. Anything else with a brace is literal text, and `nil`.
+    /// Parses `{2}`, `{2,}` or `{2,5}`. Returns `nil` for any other brace, which is literal text.
     private mutating func counts() throws(Failure) -> (Int, Int?)? {
         let start = position
         position += 1
@@ -124,7 +124,7 @@ struct LinearRegexParser {
     private mutating func atom(depth: Int) throws(Failure) -> LinearRegexNode {
         guard let scalar = next else { throw .malformed }
         if scalar == "{" {
-            // A count with nothing before it.
+            // A count must follow something that it repeats.
             let start = position
             if try counts() != nil { throw .malformed }
             position = start
@@ -161,7 +161,7 @@ struct LinearRegexParser {
                 }
                 guard take(">"), length > 0 else { throw .malformed }
             } else if try !flagGroup() {
-                // `(?i)` holds until the end of the group around it.
+                // `(?i)` applies until the end of the enclosing group.
                 return .empty
             }
         }
@@ -171,7 +171,7 @@ struct LinearRegexParser {
         return node
     }
 
-    /// Reads `i`, `m`, `s`, `U` and `-`, up to `:` (returns true: a group follows) or `)`.
+    /// Parses `i`, `m`, `s`, `U` and `-` up to `:` or `)`. Returns true for `:`, after which a group follows.
     private mutating func flagGroup() throws(Failure) -> Bool {
         var value = true
         while let scalar = next {
@@ -180,7 +180,7 @@ struct LinearRegexParser {
             case "i": flags.ignoresCase = value
             case "m": flags.isMultiline = value
             case "s": flags.dotTakesNewline = value
-            // Swaps greedy and not greedy.
+            // `U` swaps greedy and non-greedy, which has no effect here.
             case "U": break
             case "-":
                 guard value else { throw .malformed }
@@ -211,7 +211,7 @@ struct LinearRegexParser {
         return literal(try escapedCharacter())
     }
 
-    /// `\d`, `\s`, `\w` and their opposites, with the backslash taken already.
+    /// Parses `\d`, `\s`, `\w` or one of their complements, after the backslash. Returns `nil` for anything else.
     private mutating func takePerlClass() -> LinearRegex.CharacterSet? {
         let set: LinearRegex.CharacterSet
         switch next {
@@ -237,7 +237,7 @@ struct LinearRegexParser {
         case "v": return 11
         case "x": return try hexadecimal()
         case "0"..."7":
-            // Go takes \1 to \9 for references back, which it does not have, unless they are octal.
+            // Go treats \1 to \9 as back references, which it does not support, unless they start an octal number.
             guard scalar == "0" || next.map({ ("0"..."7").contains($0) }) ?? false else { throw .malformed }
             var value = scalar.value - 0x30
             for _ in 0..<2 {
@@ -247,7 +247,7 @@ struct LinearRegexParser {
             }
             return value
         default:
-            // Any punctuation may be escaped; letters and digits without a meaning may not.
+            // Any punctuation may be escaped. A letter or digit without a special meaning may not.
             guard scalar.isASCII, !LinearRegex.CharacterSet.word.contains(scalar) else { throw .malformed }
             return scalar.value
         }
@@ -304,7 +304,7 @@ struct LinearRegexParser {
         return scalar == "\\" ? try escapedCharacter() : scalar.value
     }
 
-    /// `[:alpha:]` and its like inside a class.
+    /// Parses a named class such as `[:alpha:]`. Returns `nil` if none is here.
     private mutating func takeNamedClass() throws(Failure) -> [ClosedRange<UInt32>]? {
         guard next == "[", position + 1 < pattern.count, pattern[position + 1] == ":" else { return nil }
         var end = position + 2

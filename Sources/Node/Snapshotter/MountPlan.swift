@@ -2,18 +2,19 @@ import ContainerdAPI
 import NodeDatabase
 import SwiftProtobuf
 
-/// The mounts that containerd is to perform for a snapshot. Pure.
+/// The mounts that containerd performs for a snapshot, as a pure value.
 ///
-/// The shapes are those of containerd's overlay snapshotter, which its unpacker recognizes by type: it writes into the
-/// `upperdir` of an overlay directly, with overlay whiteouts; anything else it mounts and applies the layer to.
+/// They have the same form as those of containerd's overlay snapshotter, because containerd's unpacker checks their
+/// type. For an overlay, the unpacker writes directly into `upperdir`, with overlay whiteouts. Anything else it mounts,
+/// and it applies the layer to the mount.
 struct MountPlan: Equatable, Sendable {
     var kind: SnapshotRecord.Kind
-    /// The snapshot's own directories; ignored for a view of another snapshot.
+    /// The snapshot's own directory; ignored for a view of another snapshot.
     var upper: String
     var work: String
-    /// Directories below, top first.
+    /// The directories below, top first.
     var lowers: [String]
-    /// Options for every overlay, as the kernel needs them.
+    /// The options that the kernel needs for every overlay.
     var overlayOptions: [String] = []
 
     var mounts: [Containerd_Types_Mount] {

@@ -2,17 +2,17 @@ import Base
 import Images
 import NodeDatabase
 
-/// The target of a `Prepare` by containerd's unpacker: the chain that the layer will complete.
+/// The target of a `Prepare` by containerd's unpacker: the chain that the layer completes.
 ///
-/// Both the label `snapshot.ref` **and** the key must name it. Pod annotations reach the labels of a sandbox's
-/// snapshot, `snapshot.ref` among them: the label alone would let a pod record any layer under the chain ID of another
-/// image. Keys are containerd's own: the unpacker's end in `extract-<unique> <chain ID>`, those of containers
-/// and sandboxes are plain IDs.
+/// Both the label `snapshot.ref` **and** the key must name the chain. Pod annotations, which may include
+/// `snapshot.ref`, become labels of a sandbox's snapshot. If the label were enough, a pod could record any layer under
+/// the chain ID of another image. containerd itself chooses the keys. Those of containers and sandboxes are plain IDs.
+/// Those of the unpacker end in `extract-<unique> <chain ID>`.
 struct RemoteTarget: Sendable {
     var chainID: Digest
     /// All labels of the request.
     var labels: [String: String]
-    /// The namespace that the key begins with; `nil` if it is a name only.
+    /// The namespace at the start of the key; `nil` if the key has none.
     var namespace: String?
 
     init?(key: String, labels: [String: String]) {
@@ -24,15 +24,16 @@ struct RemoteTarget: Sendable {
         if let first = parts.first, parts.count == 3, !first.isEmpty { namespace = String(first) }
     }
 
-    /// Returns true if a snapshot with `key` is for unpacking a layer, not for a container.
+    /// Returns true if the snapshot with `key` is for unpacking a layer, and not for a container.
     static func isExtraction(_ key: String) -> Bool {
         key.split(separator: "/", omittingEmptySubsequences: false).last?.hasPrefix("extract-") ?? false
     }
 
-    /// Returns the request for the remote layer; `nil` if the client does not name one. Throws a reason for malformed
-    /// labels.
+    /// Returns the request for the remote layer; `nil` if the labels do not name one.
+    ///
+    /// - Throws: the reason for a fallback if a label is malformed.
     func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
-        // containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.
+        // These are containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.
         guard let image = labels[RemoteLabels.imageReference] ?? labels[RemoteLabels.stargzReference],
             let layer = labels[RemoteLabels.layerDigest] ?? labels[RemoteLabels.stargzDigest]
         else { return nil }
@@ -55,7 +56,7 @@ struct RemoteTarget: Sendable {
     }
 }
 
-/// The refusal of a request for a remote layer.
+/// The reason why a request for a remote layer is refused.
 struct RemoteTargetError: Error {
     var reason: FallbackReason
 }

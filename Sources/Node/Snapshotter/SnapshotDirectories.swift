@@ -3,18 +3,18 @@ import Linux
 import NodeDatabase
 import SystemPackage
 
-/// The directories of local snapshots: `snapshots/<number>/fs` and, for active ones, `work` beside it.
+/// The directories of local snapshots: `snapshots/<number>/fs`, and `work` beside `fs` for active snapshots.
 ///
-/// Names come from our own numbers, never from a key. Modes do not depend on the umask.
+/// Directories are named by our own numbers, never by a key. Their modes do not depend on the umask.
 struct SnapshotDirectories: Sendable {
-    /// The name of their directory in the state directory.
+    /// The name of the directory of snapshots, in the state directory.
     static let name = StateDatabase.snapshotsDirectory
-    /// The directory of short names in the state directory.
+    /// The name of the directory of short links, in the state directory.
     static let linkName = "l"
 
     let root: String
 
-    /// Creates missing parts of the layout.
+    /// Creates the missing directories of the layout in `root`.
     init(root: String) throws(SnapshotterError) {
         self.root = root
         for name in [Self.name, Self.linkName] {
@@ -32,8 +32,10 @@ struct SnapshotDirectories: Sendable {
     func upper(_ id: Int64) -> String { directory(id) + "/fs" }
     func work(_ id: Int64) -> String { directory(id) + "/work" }
 
-    /// Creates the directories of a new snapshot. The mounted root takes owner and mode of `parent`, the directory
-    /// below: overlay shows those of the upper directory. Without a parent it is root's, mode 0755.
+    /// Creates the directories of a new snapshot.
+    ///
+    /// An overlay's root shows the owner and the mode of the upper directory. They are copied from `parent`, the
+    /// directory below. Without a parent the owner is root and the mode is 0755.
     func make(_ id: Int64, work needsWork: Bool, parent: String?) throws(SnapshotterError) {
         do {
             var mode: UInt32 = 0o755
@@ -44,11 +46,11 @@ struct SnapshotDirectories: Sendable {
                 mode = status.mode & 0o7777
                 owner = (status.uid, status.gid)
             }
-            // Numbers are never reused: an aborted transaction left this.
+            // Numbers are never reused, so an aborted transaction left this directory.
             try removeTree(directory(id))
             try Sys.makeDirectory(directory(id), permissions: 0o700)
             try Sys.makeDirectory(upper(id), permissions: 0o755)
-            // After chown, which clears the set-id bits.
+            // The mode is set after chown, which clears the set-user-ID and set-group-ID bits.
             if let owner { try Sys.chown(upper(id), uid: owner.uid, gid: owner.gid) }
             try Sys.chmod(upper(id), mode)
             if needsWork {
@@ -60,7 +62,7 @@ struct SnapshotDirectories: Sendable {
         }
     }
 
-    /// Deletes everything of snapshot `id`. A missing directory is no error.
+    /// Deletes the directories and the link of snapshot `id`. Missing ones are not an error.
     func remove(_ id: Int64) throws(SnapshotterError) {
         do {
             do {
@@ -72,7 +74,7 @@ struct SnapshotDirectories: Sendable {
         }
     }
 
-    /// Returns the numbers of all directories.
+    /// Returns the numbers of the snapshots that have a directory.
     func present() throws(SnapshotterError) -> Set<Int64> {
         do {
             return Set(try Sys.list("\(root)/\(Self.name)").compactMap { Int64($0.text) })
@@ -83,20 +85,23 @@ struct SnapshotDirectories: Sendable {
 
     // MARK: - Short names
 
-    /// The longest total of lower directory names before the short form is used, in bytes. mount(2) takes one page of
-    /// options. containerd cuts the common directory off each name; the rest of the page is for the upper and work
-    /// directories, the merged tree of the remote part and an SELinux context.
+    /// The longest total of lower directory names before short links are used, in bytes.
+    ///
+    /// mount(2) takes one page of options. containerd removes the common directory from each name. The rest of the page
+    /// is for the upper and work directories, the merged tree of the remote part, and an SELinux context.
     static let longestLowers = 3000
 
-    /// Returns the short name of the upper directory of `id`: five bytes after the common part instead of eight, so
-    /// that 500 layers, the kernel's limit, fit into one page.
+    /// Returns the short link to the upper directory of `id`.
+    ///
+    /// It has five bytes after the common directory instead of eight. So 500 layers, the kernel's limit, fit into one
+    /// page.
     private func link(_ id: Int64) -> String { "\(root)/\(Self.linkName)/\(String(id, radix: 36))" }
 
-    /// Returns the directories of `ids`, in order, as lower directories.
+    /// Returns the paths of the snapshots `ids` as lower directories, in order.
     func lowers(_ ids: [Int64]) throws(SnapshotterError) -> [String] {
         let plain = ids.map(upper)
         let common = root.utf8.count + Self.name.utf8.count + 2
-        // Each has one more byte for the colon.
+        // Each name has one more byte, for the colon.
         guard plain.reduce(0, { $0 + $1.utf8.count - common + 1 }) > Self.longestLowers else { return plain }
         for id in ids {
             do {

@@ -1,18 +1,18 @@
 import Base
 package import NodeDatabase
 
-/// containerd's filter language, for `List`.
+/// A query in containerd's filter language, for `List`.
 ///
-/// One of the filters must match, with all its comma-separated selectors. A selector is a field, alone (it must exist)
-/// or with `==`, `!=` or `~=` and a value. Fields are `name`, `parent`, `kind` and `labels.<key>`, where the key may
-/// be quoted as Go quotes strings. No filter, or an empty one, matches everything. The grammar is in containerd's
-/// `filters/parser.go`.
+/// A snapshot matches if one of the filters matches with all its comma-separated selectors. A selector is a field
+/// alone, which must exist, or a field with `==`, `!=` or `~=` and a value. The fields are `name`, `parent`, `kind` and
+/// `labels.<key>`. The key may be quoted as Go quotes strings. No filter, or an empty one, matches everything. The
+/// grammar is in containerd's `filters/parser.go`.
 package struct SnapshotFilter: Sendable {
     enum Operator: Sendable {
         case present
         case equal(String)
         case notEqual(String)
-        /// `nil` for a malformed expression, which matches nothing.
+        /// A regular expression; `nil` if it is malformed, in which case it matches nothing.
         case matches(LinearRegex?)
     }
 
@@ -21,13 +21,13 @@ package struct SnapshotFilter: Sendable {
         var operation: Operator
     }
 
-    /// The most filters of one call, and the most bytes of each.
+    /// The most filters of one call, and below it the most bytes of each.
     static let mostFilters = 128
     static let longestFilter = 16 << 10
-    /// The most steps of all regular expressions of one call: some tenth of a second.
+    /// The most steps of all regular expressions of one call. They take about a tenth of a second.
     static let regexSteps = 20_000_000
 
-    /// `nil` matches everything.
+    /// The selectors of each filter; `nil` matches everything.
     private let alternatives: [[Selector]]?
     private var steps = Self.regexSteps
 
@@ -51,8 +51,9 @@ package struct SnapshotFilter: Sendable {
         self.alternatives = matchesAll ? nil : alternatives
     }
 
-    /// The values of the label `snapshot.ref` that the filters require, if every filter requires one. containerd's
-    /// probe for a remote snapshot is such a filter, and the database has an index for it.
+    /// The values of the label `snapshot.ref` that the filters require; `nil` unless every filter requires one.
+    ///
+    /// containerd looks for a remote snapshot with such a filter, and the database has an index for the label.
     package var requiredRefs: [String]? {
         guard let alternatives else { return nil }
         var refs: Set<String> = []
@@ -70,7 +71,7 @@ package struct SnapshotFilter: Sendable {
         return refs.sorted()
     }
 
-    /// Returns true if `record` matches. Throws once the regular expressions exceed the steps of one call.
+    /// Returns true if `record` matches. Throws if the regular expressions exceed the step limit of one call.
     package mutating func matches(_ record: SnapshotRecord) throws(SnapshotterError) -> Bool {
         guard let alternatives else { return true }
         for selectors in alternatives {
@@ -93,7 +94,7 @@ package struct SnapshotFilter: Sendable {
         switch selector.operation {
         case .present: return value != nil
         case .equal(let wanted): return value == wanted
-        // True of a missing field, too.
+        // A missing field also counts as not equal.
         case .notEqual(let unwanted): return value != unwanted
         case .matches(let expression):
             guard let expression, let value else { return false }
@@ -108,7 +109,7 @@ package struct SnapshotFilter: Sendable {
     private static func value(_ field: [String], of record: SnapshotRecord) -> String? {
         switch field[0] {
         case "name": record.key
-        // Always present, perhaps empty.
+        // The parent is always present, but may be empty.
         case "parent": record.parentKey
         case "kind":
             switch record.kind {

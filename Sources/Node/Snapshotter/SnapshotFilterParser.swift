@@ -1,6 +1,6 @@
 import Base
 
-/// Reads one filter. See ``SnapshotFilter`` for the language.
+/// Parses one filter in the language of ``SnapshotFilter``.
 struct SnapshotFilterParser {
     private let text: [Unicode.Scalar]
     private var position = 0
@@ -44,7 +44,7 @@ struct SnapshotFilterParser {
                 return SnapshotFilter.Selector(field: field, operation: .matches(try LinearRegex(pattern)))
             } catch {
                 switch error {
-                // As in containerd, a malformed expression matches nothing.
+                // As in containerd, a malformed regular expression matches nothing.
                 case .malformed: return SnapshotFilter.Selector(field: field, operation: .matches(nil))
                 case .unsupported(let what):
                     throw SnapshotterError(.invalidArgument, "regular expression: \(what) is not supported")
@@ -54,7 +54,7 @@ struct SnapshotFilterParser {
         }
     }
 
-    /// A part of a field: an identifier or a quoted string.
+    /// Parses a part of a field: an identifier or a quoted string.
     private mutating func part() throws(SnapshotterError) -> String {
         skipSpace()
         if next == "\"" { return try quoted() }
@@ -78,11 +78,11 @@ struct SnapshotFilterParser {
         return String(String.UnicodeScalarView(text[start..<position]))
     }
 
-    /// A string in quotes, with the escapes of Go's string literals.
+    /// Parses a quoted string with the escapes of Go's string literals.
     private mutating func quoted() throws(SnapshotterError) -> String {
         let quote = next
         position += 1
-        // Escapes of single bytes may form a character.
+        // The escapes of several bytes may form one character.
         var bytes: [UInt8] = []
         while let scalar = next {
             position += 1
@@ -135,7 +135,7 @@ struct SnapshotFilterParser {
                 throw failure("a numeric escape is too short")
             }
             position += 1
-            // Eight digits of four bits fit.
+            // Eight digits of four bits cannot overflow.
             value = value &* radix | UInt32(digit)
         }
         return value
@@ -152,6 +152,6 @@ struct SnapshotFilterParser {
 }
 
 extension Unicode.Scalar {
-    /// An ASCII digit.
+    /// True if the scalar is an ASCII digit.
     var isDigit: Bool { ("0"..."9").contains(self) }
 }

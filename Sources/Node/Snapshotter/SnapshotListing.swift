@@ -1,10 +1,10 @@
 import NodeDatabase
 
-/// The state of one `List` between its frames.
+/// The state of a `List` call between its frames.
 struct SnapshotListing: Sendable {
-    /// The records in one frame, as in containerd's own service.
+    /// The number of records in a full frame, as in containerd's own service.
     static let frameSize = 100
-    /// The most rows read for one frame, so that a filter with few matches does not block other requests.
+    /// The most rows that are read for one frame, so that a filter with few matches does not block other requests.
     static let mostRows = 2000
 
     private var filter: SnapshotFilter
@@ -17,7 +17,7 @@ struct SnapshotListing: Sendable {
         refs = filter.requiredRefs
     }
 
-    /// Returns the next matching records: a full frame, or fewer, even none, before the end.
+    /// Returns the next matching records. The frame may be incomplete or even empty before the listing is at its end.
     mutating func nextFrame(from records: SnapshotRecords) throws -> [SnapshotRecord] {
         var frame: [SnapshotRecord] = []
         var rows = 0

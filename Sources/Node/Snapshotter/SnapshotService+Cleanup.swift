@@ -5,10 +5,10 @@ import Logging
 import NodeDatabase
 
 extension SnapshotService {
-    /// Deletes the directories and the unused chains of removed snapshots.
+    /// Deletes the directories of removed snapshots, and the chains that no snapshot uses any longer.
     ///
-    /// A single flight. Work beyond the bound continues without its callers; failed deletions are retried the next
-    /// time.
+    /// Concurrent calls share one run. If a run exceeds the time limit, it continues without its callers. The next run
+    /// retries failed deletions.
     public func cleanUp() async {
         _ = await cleanups.value(for: true, timeout: limits.cleanup) { [self] in await deleteRemoved() }
     }
@@ -46,7 +46,7 @@ extension SnapshotService {
 
     private func forget(_ chainID: Digest) async throws {
         guard try await quick.run({ [records] in try records.take(chain: chainID) }) else { return }
-        // A layer that is being prepared right now will use it.
+        // A layer that is being prepared will use the chain.
         guard !preparations.isRunning({ $0.chainID == chainID }) else { return }
         await remote.forget(chainID: chainID)
     }

@@ -30,7 +30,7 @@ extension SnapshotService {
                 case .ordinary: break
                 }
             } else if !RemoteTarget.isExtraction(request.key) {
-                // kubelet creates a pod's sandbox before it pulls images.
+                // kubelet creates a pod's sandbox before it pulls the pod's images.
                 remote.expectImages()
             }
             let plan = try await create(request.key, on: request.parent, as: .active, labels: request.labels)
@@ -51,11 +51,11 @@ extension SnapshotService {
 
     // MARK: - Ordinary snapshots
 
-    /// Creates a snapshot with directories of its own and returns its mounts.
+    /// Creates a snapshot that may have directories of its own, and returns its mounts.
     private func create(
         _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {
-        // The tree below is mounted before there is anything to undo. The stack below a committed snapshot never
+        // The tree below is mounted first, while there is nothing to undo. The stack below a committed snapshot never
         // changes.
         let below = try await quick.run { [records] in
             try records.parent(key: parent).map { try records.recordAndStack(key: $0.key) }
@@ -73,7 +73,8 @@ extension SnapshotService {
                 do {
                     try directories.make(record.id, work: kind == .active, parent: lowers.first)
                 } catch {
-                    // The record is rolled back; the next start finds a directory that stays.
+                    // The transaction removes the record. If this deletion fails, the next start of the daemon finds
+                    // the directory.
                     try? directories.remove(record.id)
                     throw error
                 }
@@ -93,7 +94,7 @@ extension SnapshotService {
             overlayOptions: overlayOptions)
     }
 
-    /// Returns the directories of the stack below, top first: one for each local snapshot, one for the whole remote
+    /// Returns the lower directories of a stack, top first: one for each local snapshot, and one for the whole remote
     /// part.
     private func lowerDirectories(_ stack: [StackEntry]) async throws -> [String] {
         var locals: [Int64] = []
@@ -118,7 +119,7 @@ extension SnapshotService {
 }
 
 extension SnapshotRecord {
-    /// The snapshot as an entry of the stack below another.
+    /// The snapshot as an entry of the stack below another snapshot.
     var stackEntry: StackEntry {
         remote.map { .remote($0.chainID) } ?? .local(id)
     }

@@ -4,10 +4,10 @@ import Images
 import Logging
 import NodeDatabase
 
-/// The key by which requests share the preparation of a remote layer.
+/// The key that requests for the same preparation of a remote layer share.
 struct PreparationKey: Hashable, Sendable {
     var chainID: Digest
-    /// The name of the parent snapshot.
+    /// The key of the parent snapshot.
     var parent: String
 }
 
@@ -18,9 +18,9 @@ enum Preparation: Sendable {
     case declined(FallbackReason)
 }
 
-/// The continuation of a `Prepare` with a target.
+/// The decision on a `Prepare` that has a target.
 enum RemoteAnswer: Sendable {
-    /// A snapshot for the target exists.
+    /// A snapshot of the target exists.
     case exists
     /// The requested remote layer cannot be streamed.
     case fallback(FallbackReason)
@@ -29,9 +29,9 @@ enum RemoteAnswer: Sendable {
 }
 
 extension SnapshotService {
-    /// Finds or creates the snapshot of `target` on the snapshot named `parent`.
+    /// Finds or creates the snapshot of `target` on top of the snapshot with the key `parent`.
     ///
-    /// Only a missing or uncommitted parent fails the pull. Everything else falls back to an ordinary snapshot.
+    /// Only a missing or uncommitted parent fails the pull. Any other failure falls back to an ordinary snapshot.
     func takeRemote(_ target: RemoteTarget, parent: String) async throws -> RemoteAnswer {
         let (below, present) = try await quick.run { [records] in
             let below = try records.parent(key: parent)
@@ -64,7 +64,7 @@ extension SnapshotService {
         }
     }
 
-    /// Returns true if a recorded snapshot can serve as a parent.
+    /// Returns true if new snapshots can be created on top of the recorded one.
     private func isUsable(_ record: SnapshotRecord) async -> Bool {
         guard let remote = record.remote else {
             let directory = directories.upper(record.id)
@@ -97,8 +97,9 @@ extension SnapshotService {
         }
     }
 
-    /// Removes the record of a lost remote snapshot. One with children stays: a parent cannot be replaced, and the
-    /// chain may come back.
+    /// Removes the record of a lost remote snapshot.
+    ///
+    /// A snapshot with children stays, because a parent cannot be replaced and the chain may become usable again.
     private func discard(_ record: SnapshotRecord) async throws {
         let isGone = try await quick.run { [records] in try records.removeRemoteIfUnused(id: record.id) }
         logger.warning(

@@ -11,20 +11,20 @@ import SystemPackage
 
 /// containerd's Snapshots v1 service.
 ///
-/// Records are in ``SnapshotRecords``, the directories of local snapshots beside it, remote layers behind
-/// ``RemoteImages``. Every call answers within a bound: containerd sets no deadlines, and holds a lock during `List`
-/// and `Remove` while it collects garbage. `Remove` only records the deletion; `Cleanup`, which containerd calls
-/// outside that lock, performs it.
+/// The records are in ``SnapshotRecords``, the directories of local snapshots are beside the database, and
+/// ``RemoteImages`` provides the remote layers. Every call answers within a time limit, because containerd sets no
+/// deadlines. containerd also holds a lock during `List` and `Remove` while it collects garbage. `Remove` therefore
+/// only records the deletion. `Cleanup`, which containerd calls without that lock, performs it.
 public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.SimpleServiceProtocol {
-    /// The limits of calls.
+    /// The limits of calls and preparations.
     public struct Limits: Sendable {
-        /// The longest wait of a `Prepare` for a remote layer; then containerd downloads the layer.
+        /// The longest wait of a `Prepare` for a remote layer. After that, containerd downloads the layer.
         public var prepare: Duration = .seconds(30)
-        /// The longest time to any answer, without the wait above.
+        /// The longest time until any answer. The wait of a `Prepare` for a remote layer comes on top.
         public var request: Duration = .seconds(30)
-        /// The longest wait of `Cleanup`; the work then continues without it.
+        /// The longest wait of `Cleanup`. After that, the work continues without its caller.
         public var cleanup: Duration = .seconds(60)
-        /// The most remote layers prepared at the same time.
+        /// The most remote layers that are prepared at the same time.
         public var layersInPreparation = 512
 
         public init() {}
@@ -38,14 +38,14 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     let logger: Logger
     let directories: SnapshotDirectories
     let overlayOptions: [String]
-    /// Threads for quick work, and for tree walks, which must not delay the former.
+    /// The threads for quick work. Tree walks run on `slow`, so that they do not delay quick work.
     let quick = BlockingPool(threads: 3)
     let slow = BlockingPool(threads: 2)
     let preparations: SingleFlight<PreparationKey, Preparation>
     let cleanups: SingleFlight<Bool, Void>
     let fallbacks = FallbackCounters()
 
-    /// Opens the service over `state`. `clock` measures the limits.
+    /// Creates the service with the records in `state`. `clock` measures the limits.
     public init(
         state: StateDatabase, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
         clock: any TimeSource = .system
@@ -70,10 +70,10 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         }
     }
 
-    /// Reconciles records and directories after a crash. Call it once, before the first request.
+    /// Reconciles records and directories after a crash. Call this once, before the first request.
     ///
-    /// The next `Cleanup` deletes a directory without a record. An active snapshot without a directory gets an empty
-    /// one; a committed one is reported, and mounts on it fail.
+    /// The next `Cleanup` deletes a directory without a record. A committed snapshot without a directory is logged, and
+    /// mounts on top of it fail. Any other snapshot without a directory gets an empty one.
     public func recover() async throws {
         try await quick.run { [self] in
             let (orphans, missing) = try records.reconcile(present: try directories.present())
@@ -132,8 +132,9 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     ) async throws {
         let filter = try SnapshotFilter(request.filters)
         var listing = SnapshotListing(filter: filter)
-        // A frame is one state of the database. No lock or transaction is held between frames, since the client may be
-        // slow. Numbers only grow, and a snapshot keeps its own: one that exists all the time appears exactly once.
+        // Each frame shows one state of the database. No lock or transaction is held between frames, because the client
+        // may be slow. Snapshot numbers only grow, and a snapshot keeps its number. So a snapshot that exists all the
+        // time appears exactly once.
         while !listing.isAtEnd {
             let before = listing
             let (frame, after) = try await answer("List") { [self] in
@@ -166,8 +167,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     private func usage(of record: SnapshotRecord) async throws -> SnapshotUsage {
         if record.kind == .committed, let usage = record.usage { return usage }
         guard record.hasDirectory else { return SnapshotUsage(size: 0, inodes: 0) }
-        // containerd commits inside its own transaction, so a commit must not walk a tree. The first request for its
-        // usage measures a committed snapshot.
+        // containerd commits inside its own transaction, so a commit must not walk a tree. Instead, the first `Usage`
+        // request for a committed snapshot measures it.
         return try await slow.run { [records, directories] in
             let measured: DirectoryUsage
             do throws(Errno) {
@@ -219,7 +220,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
             do {
                 try await quick.run { [records] in try records.remove(key: request.key) }
             } catch let error as NodeDatabaseError where [.unavailable, .storage].contains(error.code) {
-                // Any other code makes containerd abort its whole pass over this snapshotter.
+                // With any other code, containerd aborts its whole garbage collection of this snapshotter.
                 throw SnapshotterError(.failedPrecondition, "cannot remove snapshot \(request.key) now", cause: error)
             }
             return Google_Protobuf_Empty()
@@ -235,7 +236,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     // MARK: - Bounds
 
-    /// Runs `body` within the limit of one request. Throws only errors with a status code.
+    /// Runs `body` within the time limit of one request. Throws only errors that have a gRPC status code.
     func answer<Value: Sendable>(
         _ call: String, waiting: Duration = .zero, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
@@ -253,11 +254,11 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         }
     }
 
-    /// Returns what `body` returns, within `limit`.
+    /// Returns the result of `body`, within `limit`.
     ///
-    /// containerd sets no deadlines, and holds a lock over some calls: an answer must come. After the limit, and when
-    /// the RPC or the server is cancelled, the task of `body` is cancelled but not waited for; a transaction that has
-    /// begun is carried through.
+    /// containerd sets no deadlines and holds a lock during some calls, so the service must answer. The task of `body`
+    /// is canceled after the limit, or when the RPC or the server is canceled. Nothing waits for the canceled task, and
+    /// a transaction that has begun runs to its end.
     private func answer<Value: Sendable>(
         within limit: Duration, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
@@ -291,7 +292,7 @@ extension Containerd_Services_Snapshots_V1_Info {
 }
 
 extension Google_Protobuf_Timestamp {
-    /// Converts nanoseconds since 1970.
+    /// Creates a timestamp from nanoseconds since 1970.
     init(nanoseconds: Int64) {
         let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         self.init(seconds: seconds, nanos: Int32(rest))

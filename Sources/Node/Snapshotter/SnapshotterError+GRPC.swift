@@ -3,10 +3,10 @@ import Concurrency
 public import GRPCCore
 import NodeDatabase
 
-/// The one map from our errors to gRPC status codes.
+/// The one mapping from the snapshotter's errors to gRPC status codes.
 ///
-/// containerd converts the code to its own error class and acts on the class alone. Each code must be that of its
-/// reference snapshotters.
+/// containerd converts the code to its own error class and decides by that class alone. So each code must be the one
+/// that containerd's own snapshotters use.
 extension Failure: RPCErrorConvertible where FailureCode == SnapshotterErrorCode {
     public var rpcErrorCode: RPCError.Code {
         switch code {
@@ -25,8 +25,9 @@ extension Failure: RPCErrorConvertible where FailureCode == SnapshotterErrorCode
 }
 
 extension SnapshotterError {
-    /// Returns `error` as an error of this module. One of another module without a better code becomes
-    /// ``SnapshotterErrorCode/storage``.
+    /// Returns `error` as a ``SnapshotterError``.
+    ///
+    /// An unknown error of another module becomes ``SnapshotterErrorCode/storage``.
     static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> SnapshotterError {
         switch error {
         case let error as SnapshotterError: error

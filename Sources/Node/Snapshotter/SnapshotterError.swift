@@ -11,11 +11,11 @@ public enum SnapshotterErrorCode: Hashable, Sendable {
     case alreadyExists
     /// The snapshot's state forbids the call.
     case failedPrecondition
-    /// A part below does not answer at the moment.
+    /// A component that the call depends on is temporarily unavailable.
     case unavailable
-    /// The call exceeded its limit.
+    /// The call exceeded its time limit.
     case deadlineExceeded
-    /// The caller was cancelled.
+    /// The caller or the server canceled the call.
     case cancelled
     /// The state directory is corrupt, foreign, unreadable or full.
     case storage

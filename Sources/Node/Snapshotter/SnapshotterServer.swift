@@ -7,18 +7,18 @@ public import ServiceLifecycle
 
 /// Serves a ``SnapshotService`` on a unix socket.
 ///
-/// The socket listens from initialization on, so that containerd's calls wait in the kernel, rather than fail, while
-/// the daemon starts. ``run()`` serves them until cancellation or graceful shutdown, then closes the service.
+/// The socket listens as soon as the server is created. While the daemon starts, containerd's calls therefore wait in
+/// the kernel and do not fail. ``run()`` serves them until cancellation or graceful shutdown, then closes the service.
 public final class SnapshotterServer: Service {
-    /// The source of client connections.
+    /// The socket to serve on.
     public enum Socket: Sendable {
-        /// A path to bind, mode 0600. A missing directory is created, mode 0700.
+        /// A path to bind, with mode 0600. A missing directory is created with mode 0700.
         case path(String)
         /// A listening unix socket that systemd opened (socket activation). The server takes ownership.
         case inherited(Int32)
     }
 
-    /// The largest message that containerd sends or accepts, in bytes.
+    /// The largest request that the server accepts, in bytes. containerd neither sends nor accepts a larger message.
     static let largestMessage = 16 << 20
 
     private let service: SnapshotService
@@ -27,7 +27,7 @@ public final class SnapshotterServer: Service {
     private let listener: UnixListener?
     private let descriptor: Int32
 
-    /// Opens the socket. Requests may run for `grace` after shutdown begins.
+    /// Opens the socket. After shutdown begins, running requests get `grace` to finish.
     public init(
         _ service: SnapshotService, socket: Socket, grace: Duration = .seconds(5), logger: Logger
     ) throws(SnapshotterError) {
@@ -52,7 +52,7 @@ public final class SnapshotterServer: Service {
         }
     }
 
-    /// Serves until shutdown. Call it once.
+    /// Serves until shutdown. Call this once.
     public func run() async throws {
         let outcome: Result<Void, any Error>
         do {
@@ -62,7 +62,7 @@ public final class SnapshotterServer: Service {
             outcome = .failure(error)
         }
         listener?.unlinkPath()
-        // A task of its own: the database must be closed even if this task was cancelled.
+        // The unstructured task closes the database even if this task was canceled.
         try await Task { [service] in try await service.shutDown() }.value
         try outcome.get()
     }
@@ -99,7 +99,7 @@ public final class SnapshotterServer: Service {
                 serving.cancel()
             }
         } catch  where serving.isCancelled || stopping.withLock({ $0 }) {
-            // The transport throws when it is told to end, also before it has begun.
+            // The transport throws when it is told to stop, even before it has begun.
         }
     }
 }

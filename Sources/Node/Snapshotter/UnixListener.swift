@@ -4,22 +4,22 @@ import Linux
 import NodeDatabase
 import SystemPackage
 
-/// A listening unix socket with a path, open to root only.
+/// A listening unix socket with a path that only root can connect to.
 ///
-/// gRPC's own bind unlinks the path, even a live server's socket. This one takes a lock beside the socket first, and
-/// removes a dead server's socket only under that lock.
+/// gRPC's own bind unlinks the path even if a live server uses the socket. This class takes a lock beside the socket
+/// first. It removes a dead server's socket only under that lock.
 final class UnixListener: Sendable {
-    /// `sun_path` holds 108 bytes with its NUL.
+    /// The longest path, in bytes. `sun_path` holds 108 bytes, including its NUL.
     private static let longestPath = 107
 
     private let path: String
     private let lock: FileLock
     private let device: UInt64
     private let inode: UInt64
-    // Handed out once, by `takeDescriptor`.
+    // The listening descriptor, which `takeDescriptor` hands out once.
     private let descriptor: Guarded<Int32?>
 
-    /// Binds and listens: connecting clients wait from now on until they are served.
+    /// Binds and listens. From now on, clients that connect wait until they are served.
     init(path: String) throws(SnapshotterError) {
         let doing = "listening on \(path)"
         let bytes = Array(path.utf8)
@@ -49,7 +49,7 @@ final class UnixListener: Sendable {
         if let left = takeDescriptor() { Glibc.close(left) }
     }
 
-    /// Returns the listening descriptor; the caller owns it from now on.
+    /// Returns the listening descriptor, which the caller then owns; `nil` if it was taken before.
     func takeDescriptor() -> Int32? {
         descriptor.withLock { descriptor in
             defer { descriptor = nil }
@@ -57,7 +57,7 @@ final class UnixListener: Sendable {
         }
     }
 
-    /// Unlinks the path, if it is still ours.
+    /// Unlinks the path if it is still this socket's.
     func unlinkPath() {
         guard let status = try? Sys.lstat(path), status.device == device, status.inode == inode else { return }
         try? Sys.unlink(path)
@@ -83,7 +83,7 @@ final class UnixListener: Sendable {
 
     private static func bound(_ path: String) throws -> OwnedDescriptor {
         let socket = try newSocket()
-        // Linux creates the name with the mode of the socket's inode, less the umask: never wider than this.
+        // Linux creates the file with the mode of the socket's inode minus the umask, so never with more than 0600.
         guard fchmod(socket.raw, 0o600) == 0 else { throw Errno(rawValue: errno) }
         let (result, code) = try withAddress(path) { address, length -> (Int32, Int32) in
             let result = bind(socket.raw, address, length)

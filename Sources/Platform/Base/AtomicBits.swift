@@ -10,7 +10,7 @@ public final class AtomicBits: @unchecked Sendable {
     /// The number of words that store them.
     public let wordCount: Int
 
-    /// Creates `count` bits from `initial`; missing ones are clear, excess ones are dropped.
+    /// Creates `count` bits with the values in `initial`. Bits that `initial` lacks are clear; excess bits are dropped.
     public init(count: Int, initial: [UInt64] = []) {
         self.count = count
         wordCount = Self.wordCount(for: count)
@@ -30,8 +30,8 @@ public final class AtomicBits: @unchecked Sendable {
     /// Returns the number of words for `count` bits.
     public static func wordCount(for count: Int) -> Int { count / 64 + (count % 64 == 0 ? 0 : 1) }
 
-    /// Returns true if the bit is set. The earlier writes of the thread that set it are then visible. `false` out of
-    /// range.
+    /// Returns true if the bit is set, false if it is clear or out of range. If it is set, the caller also sees the
+    /// earlier writes of the thread that set it.
     @inlinable
     public func contains(_ index: Int) -> Bool {
         guard index >= 0, index < count else { return false }
@@ -50,14 +50,14 @@ public final class AtomicBits: @unchecked Sendable {
         return words[index >> 6].bitwiseAnd(~mask, ordering: .sequentiallyConsistent).oldValue & mask != 0
     }
 
-    /// Returns 64 bits at once.
+    /// Returns the 64 bits of the word at `index`.
     @inlinable
     public func word(_ index: Int) -> UInt64 { words[index].load(ordering: .sequentiallyConsistent) }
 
-    /// Returns all words, each with its value at some moment of the call.
+    /// Returns all words. Each has the value of some moment during the call.
     public func snapshot() -> [UInt64] { (0..<wordCount).map { word($0) } }
 
-    /// Returns the first index in `range` whose bit is `value`. Checks 64 bits a step.
+    /// Returns the first index in `range` whose bit is `value`; `nil` if there is none. Checks 64 bits at a time.
     public func first(in range: Range<Int>, where value: Bool) -> Int? {
         let range = range.clamped(to: 0..<count)
         guard !range.isEmpty else { return nil }

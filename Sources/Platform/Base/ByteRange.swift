@@ -1,15 +1,15 @@
 /// A range of bytes in a blob or content space. The sum of offset and count never overflows.
 public struct ByteRange: Hashable, Sendable {
-    /// The first byte.
+    /// The position of the first byte.
     public let offset: UInt64
     /// The number of bytes; may be 0.
     public let count: UInt64
 
-    /// The byte after the last one.
+    /// The position after the last byte.
     @inlinable
     public var end: UInt64 { offset &+ count }
 
-    /// Returns `nil` if `offset + count` does not fit 64 bits.
+    /// Creates a range, or returns `nil` if `offset + count` does not fit in 64 bits.
     @inlinable
     public init?(offset: UInt64, count: UInt64) {
         guard !offset.addingReportingOverflow(count).overflow else { return nil }
@@ -27,19 +27,19 @@ public struct ByteRange: Hashable, Sendable {
     @inlinable
     public var isEmpty: Bool { count == 0 }
 
-    /// Returns true if `position` lies inside.
+    /// Returns true if `position` lies in the range.
     @inlinable
     public func contains(_ position: UInt64) -> Bool {
         position >= offset && position < end
     }
 
-    /// Returns true if all of `other` lies inside.
+    /// Returns true if all of `other` lies in the range.
     @inlinable
     public func contains(_ other: ByteRange) -> Bool {
         other.offset >= offset && other.end <= end
     }
 
-    /// Returns true if the two share a byte.
+    /// Returns true if the two ranges share a byte.
     @inlinable
     public func overlaps(_ other: ByteRange) -> Bool {
         offset < other.end && other.offset < end && !isEmpty && !other.isEmpty

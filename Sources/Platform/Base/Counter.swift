@@ -1,6 +1,7 @@
 import Synchronization
 
-/// A counter for metrics that many threads increment. Its operations are relaxed: they order nothing.
+/// A counter for metrics that many threads increment. Its operations are relaxed: they do not order other memory
+/// accesses.
 public final class Counter: Sendable {
     private let storage = Atomic<UInt64>(0)
 
@@ -12,6 +13,6 @@ public final class Counter: Sendable {
         storage.wrappingAdd(amount, ordering: .relaxed)
     }
 
-    /// The sum so far.
+    /// The current count.
     public var value: UInt64 { storage.load(ordering: .relaxed) }
 }

@@ -8,7 +8,7 @@ public struct Digest: Hashable, Sendable {
     /// The size of a digest in bytes.
     public static let byteCount = 32
 
-    // Four words instead of a byte array: copied and compared without heap access.
+    // Four words instead of a byte array, so that copies and comparisons need no heap access.
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
     /// Creates a digest from the first 32 bytes of `bytes`, or returns `nil` if there are fewer.
@@ -22,8 +22,8 @@ public struct Digest: Hashable, Sendable {
         )
     }
 
-    /// Parses 64 hexadecimal digits, or returns `nil`. Upper-case digits are refused: the specification demands lower
-    /// case, and a digest must have one spelling.
+    /// Parses 64 lower-case hexadecimal digits, or returns `nil`. Upper-case digits are refused: the specification
+    /// demands lower case, and a digest must have only one spelling.
     public init?(hex: some Collection<UInt8>) {
         guard hex.count == 2 * Self.byteCount else { return nil }
         var words = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))
@@ -40,7 +40,7 @@ public struct Digest: Hashable, Sendable {
         self.words = words
     }
 
-    /// Parses `sha256:…`, or returns `nil` if `text` is malformed or of another algorithm.
+    /// Parses `sha256:…`, or returns `nil` if `text` is malformed or names another algorithm.
     public init?(_ text: some StringProtocol) {
         self.init(utf8: text.utf8)
     }
@@ -80,7 +80,7 @@ public struct Digest: Hashable, Sendable {
     }
 
     public func hash(into hasher: inout Hasher) {
-        // The bytes are already uniform: one word is enough.
+        // The bits of a digest are uniformly distributed, so one word is enough.
         hasher.combine(words.0)
     }
 }
@@ -112,7 +112,7 @@ extension Digest: Codable {
     }
 }
 
-/// An incremental SHA-256.
+/// An incremental SHA-256 computation.
 public struct DigestHasher: Sendable {
     private var state = SHA256()
 
@@ -123,7 +123,7 @@ public struct DigestHasher: Sendable {
         state.update(bufferPointer: bytes)
     }
 
-    /// Returns the digest of everything so far.
+    /// Returns the digest of all data so far.
     public func finish() -> Digest {
         state.finalize().withUnsafeBytes { bytes in
             // SHA-256 always has 32 bytes, so the failable initializer cannot fail here.

@@ -1,4 +1,4 @@
-/// A first-in, first-out queue over an array: both ends in amortized constant time.
+/// A first-in, first-out queue over an array. Appending and popping take amortized constant time.
 public struct FIFO<Element> {
     private var elements: [Element?] = []
     private var head = 0

@@ -1,11 +1,11 @@
 /// The error of a module: a code for the program, a message for the operator, and the cause.
 ///
-/// Each module has one such type, named by a type alias over an enum of its own, and throws it typed. One place maps
-/// errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
+/// Each module defines its own error type as an alias of this type with its own enum of codes, and uses it in typed
+/// throws. One place maps errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
 public struct Failure<FailureCode: Hashable & Sendable>: Error, CustomStringConvertible {
     public typealias Code = FailureCode
 
-    /// The kind of failure, to branch on.
+    /// The kind of failure, on which code can branch.
     public let code: Code
     /// A description for the operator: it names the file, key, image or digest, never a credential.
     public let message: String

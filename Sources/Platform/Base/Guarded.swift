@@ -2,16 +2,16 @@ import Glibc
 
 /// A value behind a lock: Rivulet's only lock type.
 ///
-/// It is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux, which has
-/// a fortieth of this lock's throughput under contention (swiftlang/swift#88440) and confuses ThreadSanitizer. When the
-/// toolchain has a plain futex, change only this file.
+/// The lock is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux.
+/// Under contention that mutex has a fortieth of this lock's throughput (swiftlang/swift#88440), and it confuses
+/// ThreadSanitizer. When the toolchain has a plain futex, change only this file.
 ///
-/// Critical sections are short: no blocking system call, no allocation on a hot path, no call to foreign code.
+/// Keep critical sections short: no blocking system call, no allocation on a hot path, no call to foreign code.
 public final class Guarded<Value>: @unchecked Sendable {
-    // Safe to share: `value` is only accessed between lock and unlock of `mutex`, and `withLock` returns nothing of it
-    // that is not Sendable (the result is `sending`).
+    // Safe to share: `value` is only accessed between lock and unlock of `mutex`. The results of `withLock` are
+    // `sending`, so no part of `value` escapes that is not safe to send.
     private var value: Value
-    // On the heap at a fixed address: passing `&property` to C costs an exclusivity check for each call.
+    // On the heap at a fixed address: passing `&property` to C would cost an exclusivity check per call.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
@@ -66,8 +66,8 @@ public final class Guarded<Value>: @unchecked Sendable {
         return body(&value)
     }
 
-    /// Blocks the calling thread until `body` returns a result. Only for our own threads: never on an event loop or in
-    /// the cooperative pool.
+    /// Blocks the calling thread until `body` returns a result other than `nil`. Call it only on Rivulet's own threads,
+    /// never on an event loop or in the cooperative pool.
     public func waitUntil<Result>(_ body: (inout Value) -> sending Result?) -> sending Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

@@ -1,6 +1,6 @@
 /// Lower-case hexadecimal, without Foundation.
 public enum Hex {
-    /// Returns the value of a lower-case hexadecimal digit, or `nil`.
+    /// Returns the value of a lower-case hexadecimal digit; `nil` for any other character.
     @inlinable
     public static func value(of character: UInt8) -> UInt8? {
         switch character {
@@ -10,7 +10,7 @@ public enum Hex {
         }
     }
 
-    /// Returns two lower-case digits for each byte.
+    /// Returns `bytes` as text, with two lower-case digits for each byte.
     public static func encode(_ bytes: some Collection<UInt8>) -> String {
         let digits = Array("0123456789abcdef".utf8)
         var text: [UInt8] = []

@@ -1,5 +1,5 @@
 extension JSONCursor {
-    /// Reads the rest of a string with escapes; its bytes go to the scratch space.
+    /// Reads the rest of a string that has escapes, and appends the string's unescaped bytes to ``scratch``.
     @inline(never) @usableFromInline
     mutating func escapedString(from first: UnsafePointer<UInt8>) throws(JSONStop) -> JSONString {
         let offset = scratch.count

@@ -2,17 +2,17 @@
 public enum JSONStop: Error {
     /// The window ended: more text may complete the value.
     case needMore
-    /// No further text can make this valid.
+    /// The text is invalid, whatever follows.
     case malformed(StaticString)
 }
 
-/// A string of the JSON text without its quotes: the place of its unescaped bytes.
+/// The location of a JSON string's unescaped bytes, without its quotes.
 public struct JSONString: Sendable {
-    /// The offset in the window, or in the cursor's scratch space if the string has escapes.
+    /// The offset in the window, or in the cursor's scratch space if `isUnescaped`.
     public var offset: Int
     public var count: Int
     public var isUnescaped: Bool
-    /// True if it has anything but ASCII; the cursor has then checked that it is UTF-8.
+    /// True if the string may have non-ASCII characters. The cursor has then checked that it is valid UTF-8.
     public var hasMultibyte: Bool
 
     @inlinable
@@ -24,13 +24,14 @@ public struct JSONString: Sendable {
     }
 }
 
-/// Reads JSON (RFC 8259) from a window of text without building a document.
+/// A cursor that reads JSON (RFC 8259) from a window of text without building a document.
 ///
-/// It reads through a pointer with no bounds check per byte. The window's owner makes that safe: it promises
-/// ``padding`` zero bytes after the window's end. No token continues across a zero byte, so every loop here stops at
-/// the first of them, and the eight-byte loads stay within the padding. ``skipValue(depth:)`` limits nesting.
+/// The cursor reads through a pointer, without a bounds check per byte. The owner of the window makes that safe: it
+/// guarantees ``padding`` zero bytes after the window's end. No token continues across a zero byte. So every loop here
+/// stops at the first zero byte, and the eight-byte loads stay within the padding. ``skipValue(depth:)`` limits
+/// nesting.
 public struct JSONCursor {
-    /// Readable zero bytes that must follow a window.
+    /// The number of readable zero bytes that must follow a window.
     public static let padding = 16
     /// The deepest nesting of arrays and objects in a skipped value.
     public static let nesting = 64
@@ -39,12 +40,16 @@ public struct JSONCursor {
     public let start: UnsafePointer<UInt8>
     @usableFromInline let end: UnsafePointer<UInt8>
     @usableFromInline var here: UnsafePointer<UInt8>
-    /// Unescaped strings. The owner decides when to empty it: offsets into it stay valid until then.
+    /// The bytes of strings that had escapes. Offsets into it stay valid until the owner of the cursor empties it.
     public var scratch: [UInt8] = []
 
+    /// Creates a cursor at `position` in a window.
+    ///
     /// - Parameters:
     ///   - start: the window's text, followed by ``padding`` zero bytes.
-    ///   - count: bytes of text, without the padding.
+    ///   - count: the number of bytes of text, without the padding.
+    ///   - position: the offset of the first byte to read.
+    ///   - scratch: the initial scratch space.
     @inlinable
     public init(start: UnsafePointer<UInt8>, count: Int, at position: Int, scratch: [UInt8]) {
         self.start = start
@@ -53,7 +58,7 @@ public struct JSONCursor {
         self.scratch = scratch
     }
 
-    /// Bytes from the window's start.
+    /// The number of bytes from the window's start.
     @inlinable
     public var position: Int { here - start }
 
@@ -61,7 +66,8 @@ public struct JSONCursor {
     @inlinable
     public var next: UInt8 { here.pointee }
 
-    /// Malformed, unless the window has ended and more text may follow.
+    /// Returns the error for a failed read: ``JSONStop/needMore`` at the end of the window, otherwise
+    /// ``JSONStop/malformed(_:)``.
     @inline(never)
     public func stop(_ reason: StaticString) -> JSONStop {
         here >= end ? .needMore : .malformed(reason)
@@ -85,7 +91,7 @@ public struct JSONCursor {
         here += 1
     }
 
-    /// Skips the next byte if it is `byte`, and says whether it was.
+    /// Skips the next byte if it is `byte`, and returns whether it was.
     @inlinable @inline(__always)
     public mutating func take(_ byte: UInt8) -> Bool {
         guard here.pointee == byte else { return false }
@@ -93,7 +99,7 @@ public struct JSONCursor {
         return true
     }
 
-    /// Skips `null` if it comes next, and says whether it did.
+    /// Skips `null` if it comes next, and returns whether it did.
     @inlinable @inline(__always)
     public mutating func takeNull() throws(JSONStop) -> Bool {
         guard here.pointee == 0x6e else { return false }
@@ -133,7 +139,7 @@ public struct JSONCursor {
         }
     }
 
-    /// Reads a string, from its opening quote on.
+    /// Reads a string, which begins with its opening quote.
     @inlinable @inline(__always)
     public mutating func string() throws(JSONStop) -> JSONString {
         try expect(0x22, "something else where a string was expected")
@@ -141,8 +147,8 @@ public struct JSONCursor {
         var multibyte: UInt64 = 0
         while true {
             let word = UnsafeRawPointer(here).loadUnaligned(as: UInt64.self).littleEndian
-            // The lowest set top bit of each mask stands at the first byte that is a quote, a backslash, a control
-            // character, or not ASCII; those above it may be false.
+            // The lowest set bit of each mask marks the first quote, backslash or control character. Borrows may set
+            // higher bits falsely.
             let quote = Self.zeroBytes(word ^ 0x2222_2222_2222_2222)
             let backslash = Self.zeroBytes(word ^ 0x5c5c_5c5c_5c5c_5c5c)
             let control = (word &- 0x2020_2020_2020_2020) & ~word & Self.topBits
@@ -157,7 +163,7 @@ public struct JSONCursor {
             here += special.trailingZeroBitCount >> 3
             break
         }
-        // The padding is made of control characters, so this is the first of them at the latest.
+        // The padding consists of control characters, so the loop stops at its first byte at the latest.
         guard here.pointee == 0x22 else {
             guard here.pointee == 0x5c else { throw stop("a control character in a string") }
             return try escapedString(from: first)
@@ -237,7 +243,7 @@ public struct JSONCursor {
     private mutating func skipNumber() throws(JSONStop) {
         _ = take(0x2d)
         if take(0x30) {
-            // Nothing may follow a leading zero but a fraction or an exponent.
+            // Only a fraction or an exponent may follow a leading zero.
         } else {
             try skipDigits()
         }
@@ -247,7 +253,7 @@ public struct JSONCursor {
             if here.pointee == 0x2b || here.pointee == 0x2d { here += 1 }
             try skipDigits()
         }
-        // The digits may go on in what follows the window.
+        // More digits may follow after the window.
         if here >= end { throw .needMore }
     }
 

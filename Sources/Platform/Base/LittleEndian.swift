@@ -1,5 +1,5 @@
-/// Bounded little-endian access. Every format that Rivulet reads or writes is little-endian, and data from a file or
-/// socket is never indexed without a check.
+/// Bounds-checked little-endian access. Every format that Rivulet reads or writes is little-endian. Code never indexes
+/// data from a file or socket without a check.
 extension RawSpan {
     /// Returns the integer at `offset`, or `nil` if it is out of bounds.
     @inlinable
@@ -29,7 +29,7 @@ extension [UInt8] {
         Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
     }
 
-    /// Overwrites the bytes at `offset` with `value`, low byte first. `offset` must leave room for it.
+    /// Overwrites the bytes at `offset` with `value`, low byte first. The value must fit between `offset` and the end.
     @inlinable
     public mutating func setLittleEndian<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
         precondition(offset >= 0 && offset <= count - MemoryLayout<Value>.size)

@@ -8,10 +8,10 @@ public struct MetricDefinition: Sendable, Hashable {
         case histogram
     }
 
-    /// The name without the prefix `rivulet_`. A counter's ends in `_total`, a unit is spelled out.
+    /// The name without the prefix `rivulet_`. The name of a counter ends in `_total`; units are spelled out.
     public let name: String
     public let kind: Kind
-    /// One sentence for operators.
+    /// The help text: one sentence for operators.
     public let help: String
 
     public init(_ name: String, _ kind: Kind, help: String) {
@@ -23,18 +23,19 @@ public struct MetricDefinition: Sendable, Hashable {
 
 /// A metric and its values at one moment.
 ///
-/// Each module lists its metrics in one table of these. Labels come from fixed sets, never from digests or image names.
+/// Each module lists its metrics in one table of metric families. Labels come from fixed sets, never from digests or
+/// image names.
 public struct MetricFamily: Sendable {
     /// One line of the metrics page.
     public struct Sample: Sendable {
-        /// The rest of the line's name: `_bucket`, `_sum` or `_count` of a histogram, otherwise empty.
+        /// The end of the line's name: `_bucket`, `_sum` or `_count` for a histogram, otherwise empty.
         public let suffix: String
         public let labels: [(name: String, value: String)]
         public let value: Double
     }
 
     public let definition: MetricDefinition
-    /// In the order of the page.
+    /// The lines of the metric, in the order of the page.
     public let samples: [Sample]
 
     /// Creates a counter with one value.

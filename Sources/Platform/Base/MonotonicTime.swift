@@ -1,6 +1,6 @@
 import Glibc
 
-/// A point on `CLOCK_MONOTONIC`, in nanoseconds. It never goes back and is unrelated to the date.
+/// A point in time on `CLOCK_MONOTONIC`, in nanoseconds. This clock never goes back and is unrelated to the date.
 public struct MonotonicTime: Hashable, Comparable, Sendable {
     public let nanoseconds: UInt64
 
@@ -15,13 +15,13 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
         return MonotonicTime(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
     }
 
-    /// Returns the time `nanoseconds` later, or the largest one on overflow.
+    /// Returns the time `nanoseconds` later, or the latest possible time on overflow.
     public func advanced(by nanoseconds: UInt64) -> MonotonicTime {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return MonotonicTime(nanoseconds: overflow ? .max : sum)
     }
 
-    /// Returns the nanoseconds since `earlier`, or 0 if `earlier` is later.
+    /// Returns the number of nanoseconds since `earlier`, or 0 if `earlier` is later.
     public func since(_ earlier: MonotonicTime) -> UInt64 {
         nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0
     }
@@ -32,7 +32,8 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
 }
 
 extension MonotonicTime: InstantProtocol {
-    /// Returns the moment `duration` later, or earlier for a negative one; never before 0 or after the end of time.
+    /// Returns the time `duration` later, or earlier if `duration` is negative. The result is clamped to the range of
+    /// this type.
     public func advanced(by duration: Duration) -> MonotonicTime {
         guard duration < .zero else { return advanced(by: duration.wholeNanoseconds) }
         let back = (.zero - duration).wholeNanoseconds

@@ -1,8 +1,9 @@
 import Base
 
-/// A limit on how many tasks do something at a time; the others wait in order, without blocking a thread.
+/// A limit on the number of tasks that do something at the same time. Further tasks wait in order, without blocking a
+/// thread.
 ///
-/// A task that is cancelled while it waits gives up its place.
+/// A task that is canceled while it waits gives up its place.
 public final class AsyncSemaphore: Sendable {
     private struct Waiter {
         let ticket: UInt64
@@ -17,7 +18,7 @@ public final class AsyncSemaphore: Sendable {
 
     private let state: Guarded<State>
 
-    /// A semaphore of `count` permits, at least one.
+    /// Creates a semaphore with `count` permits, at least one.
     public init(_ count: Int) {
         state = Guarded(State(available: max(1, count)))
     }
@@ -27,7 +28,7 @@ public final class AsyncSemaphore: Sendable {
 
     /// Waits for a permit.
     ///
-    /// - Throws: `CancellationError` when the task is cancelled while it waits.
+    /// - Throws: `CancellationError` when the task is canceled while it waits.
     public func acquire() async throws(CancellationError) -> Permit {
         let waiter = state.withLock { state -> Waiter? in
             if state.available > 0 {
@@ -40,7 +41,7 @@ public final class AsyncSemaphore: Sendable {
             return waiter
         }
         guard let waiter else { return Permit(self) }
-        // Whoever takes the waiter off the list decides. What comes first, a grant or a cancellation, wins.
+        // A grant and a cancellation can race. The one that removes the waiter from the list wins.
         let isGranted = await withTaskCancellationHandler {
             await waiter.granted.value
         } onCancel: {
@@ -57,7 +58,7 @@ public final class AsyncSemaphore: Sendable {
 
     /// Runs `body` with a permit.
     ///
-    /// - Throws: the error of `body`, or `CancellationError` if the task is cancelled while it waits.
+    /// - Throws: the error of `body`, or `CancellationError` if the task is canceled while it waits.
     public func withPermit<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
         let permit = try await acquire()
         defer { permit.release() }
@@ -75,7 +76,7 @@ public final class AsyncSemaphore: Sendable {
         next?.granted.fulfill(true)
     }
 
-    /// One place; ``release()`` or the last reference gives it back.
+    /// A permit to run. It returns to the semaphore with ``release()``, or when its last reference goes away.
     public final class Permit: Sendable {
         private let semaphore: AsyncSemaphore
         private let isReleased = Guarded(false)
@@ -86,7 +87,7 @@ public final class AsyncSemaphore: Sendable {
 
         deinit { release() }
 
-        /// Returns the place. Further calls do nothing.
+        /// Returns the permit to the semaphore. Further calls do nothing.
         public func release() {
             let isFirst = isReleased.withLock { released -> Bool in
                 defer { released = true }

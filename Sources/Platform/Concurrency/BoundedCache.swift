@@ -1,6 +1,6 @@
 public import Base
 
-/// A table of at most `capacity` values. When it is full, the half that was used longest ago goes. Pure.
+/// A cache of at most `capacity` values. A full cache evicts the least recently used half. It is a pure value.
 public struct BoundedCache<Key: Hashable, Value> {
     fileprivate struct Entry {
         var value: Value
@@ -11,7 +11,7 @@ public struct BoundedCache<Key: Hashable, Value> {
     private var entries: [Key: Entry] = [:]
     private var uses: UInt64 = 0
 
-    /// An empty table for `capacity` values, at least one.
+    /// Creates an empty cache for `capacity` values, at least one.
     public init(capacity: Int) {
         self.capacity = Swift.max(1, capacity)
     }
@@ -21,7 +21,7 @@ public struct BoundedCache<Key: Hashable, Value> {
     /// Returns the value of `key` without counting it as a use.
     public func peek(_ key: Key) -> Value? { entries[key]?.value }
 
-    /// The value of `key`. Reading and writing count as uses; `nil` removes it.
+    /// The value of `key`; `nil` if there is none. Reads and writes count as uses. Writing `nil` removes the value.
     public subscript(key: Key) -> Value? {
         mutating get {
             guard let index = entries.index(forKey: key) else { return nil }
@@ -55,7 +55,7 @@ public struct BoundedCache<Key: Hashable, Value> {
 extension BoundedCache: Sendable where Key: Sendable, Value: Sendable {}
 extension BoundedCache.Entry: Sendable where Value: Sendable {}
 
-/// A value that holds for a while.
+/// A value that is valid until a given time.
 public struct Expiring<Value> {
     public var value: Value
     public var end: MonotonicTime
@@ -69,7 +69,7 @@ public struct Expiring<Value> {
 extension Expiring: Sendable where Value: Sendable {}
 
 extension BoundedCache {
-    /// Returns the value of `key` if it still holds at `now`; removes it otherwise.
+    /// Returns the value of `key` if it is still valid at `now`. Otherwise removes it and returns `nil`.
     public mutating func value<Wrapped>(of key: Key, at now: MonotonicTime) -> Wrapped?
     where Value == Expiring<Wrapped> {
         guard let entry = self[key] else { return nil }

@@ -1,7 +1,8 @@
 extension Collection where Element: Sendable {
-    /// Returns the results of `transform` in the order of the elements, with at most `limit` under way at a time.
+    /// Returns the results of `transform` in the order of the elements. At most `limit` calls run at the same time.
     ///
-    /// The first failure cancels the rest and is thrown once these have ended; elements not begun by then are skipped.
+    /// The first failure cancels the running calls, and is thrown after they have ended. Elements whose call has not
+    /// begun by then are skipped.
     public func concurrentMap<Output: Sendable, Failure: Error>(
         limit: Int, _ transform: @escaping @Sendable (Element) async throws(Failure) -> Output
     ) async throws(Failure) -> [Output] {

@@ -1,15 +1,15 @@
 import Base
 
-/// A value that somebody gives once and any number of tasks wait for.
+/// A value that is set once and that any number of tasks can wait for.
 ///
-/// The first ``fulfill(_:)`` wins, so a `OneShot` is also a race.
+/// The first ``fulfill(_:)`` wins, so a `OneShot` can also decide a race.
 public final class OneShot<Value: Sendable>: Sendable {
-    /// The end of one wait.
+    /// The result of one wait.
     public enum Outcome: Sendable {
         case value(Value)
         /// The value did not arrive within the limit.
         case timedOut
-        /// The waiting task was cancelled.
+        /// The waiting task was canceled.
         case cancelled
     }
 
@@ -22,7 +22,7 @@ public final class OneShot<Value: Sendable>: Sendable {
         var value: Value?
         var nextTicket: UInt64 = 0
         var waiters: [Waiter] = []
-        /// Tickets whose wait ended before it began.
+        /// The outcomes of tickets that were interrupted before their wait began.
         var interrupted: [UInt64: Outcome] = [:]
     }
 
@@ -30,9 +30,9 @@ public final class OneShot<Value: Sendable>: Sendable {
 
     public init() {}
 
-    /// Delivers the value to all waiters, now or later.
+    /// Sets the value and delivers it to all present and future waiters.
     ///
-    /// - Returns: `false` when a value was given before; the new one is then dropped.
+    /// - Returns: `false` if the value was set before; the new value is then dropped.
     @discardableResult
     public func fulfill(_ value: Value) -> Bool {
         let waiters = state.withLock { state -> [Waiter]? in
@@ -46,17 +46,17 @@ public final class OneShot<Value: Sendable>: Sendable {
         return true
     }
 
-    /// The value, if it is here.
+    /// The value; `nil` if it is not set yet.
     public var current: Value? { state.withLock { $0.value } }
 
     /// The number of waiting tasks.
     public var waiterCount: Int { state.withLock { $0.waiters.count } }
 
-    /// The value. As with `Task.value`, cancelling the waiting task does not end the wait.
+    /// The value, as soon as it is set. As with `Task.value`, canceling the waiting task does not end the wait.
     public var value: Value {
         get async {
             while true {
-                // Nobody interrupts this ticket: the first outcome is the value.
+                // No one interrupts this ticket, so the first outcome is the value.
                 if case .value(let value) = await register(newTicket()) { return value }
             }
         }
@@ -64,13 +64,13 @@ public final class OneShot<Value: Sendable>: Sendable {
 
     /// Waits for the value.
     ///
-    /// - Throws: `CancellationError` as soon as the waiting task is cancelled. Others go on waiting.
+    /// - Throws: `CancellationError` as soon as the waiting task is canceled. Other tasks continue to wait.
     public func wait() async throws(CancellationError) -> Value {
         guard case .value(let value) = await wait(ticket: newTicket()) else { throw CancellationError() }
         return value
     }
 
-    /// Waits for the value, for at most `limit` by `clock`.
+    /// Waits for the value, but no longer than `limit` on `clock`.
     public func wait(atMost limit: Duration, clock: any TimeSource) async -> Outcome {
         if let current { return .value(current) }
         let ticket = newTicket()
@@ -88,7 +88,7 @@ public final class OneShot<Value: Sendable>: Sendable {
         } onCancel: {
             interrupt(ticket, .cancelled)
         }
-        // An interruption that came after the outcome leaves its mark.
+        // An interruption that came after the outcome leaves an entry behind.
         state.withLock { _ = $0.interrupted.removeValue(forKey: ticket) }
         return outcome
     }
@@ -126,7 +126,7 @@ public final class OneShot<Value: Sendable>: Sendable {
 }
 
 extension OneShot where Value == Void {
-    /// Releases all waiters, now or later.
+    /// Releases all present and future waiters.
     @discardableResult
     public func fulfill() -> Bool { fulfill(()) }
 }

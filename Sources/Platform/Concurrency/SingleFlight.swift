@@ -1,25 +1,25 @@
 import Base
 
-/// Runs work once for all who ask for its key at the same time.
+/// A group of work items in which concurrent callers with the same key share one run.
 ///
-/// The first caller starts the work. Each caller waits as long as it says, and stops when it is cancelled; the work
-/// itself goes on, so that the next caller finds it done or nearly done. Work that exceeds `abandonAfter` is cancelled
-/// and forgotten: it cannot block its key for good.
+/// The first caller starts the work. Each caller sets its own timeout, and stops waiting when it is canceled. The work
+/// itself continues, so that the next caller finds it done or nearly done. Work that exceeds `abandonAfter` is canceled
+/// and forgotten, so it cannot block its key forever.
 public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    /// The end of one caller's wait.
+    /// The result of one caller's wait.
     public enum Outcome: Sendable {
         case value(Value)
-        /// The work took longer than the caller waits, or than any work may take.
+        /// The work exceeded the caller's timeout or `abandonAfter`.
         case timedOut
-        /// The caller was cancelled.
+        /// The caller was canceled.
         case cancelled
-        /// The most pieces of work allowed are under way.
+        /// The work was not started, because the most allowed work items are running.
         case full
     }
 
     private struct Flight {
         let id: UInt64
-        /// `nil` when the work was abandoned.
+        /// The value of the work; `nil` if the work was abandoned.
         let result = OneShot<Value?>()
         var reaper: Task<Void, Never>?
     }
@@ -34,23 +34,25 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
     private let abandonAfter: Duration?
     private let limit: Int
 
+    /// Creates a group without work.
+    ///
     /// - Parameters:
-    ///   - abandonAfter: the longest that one piece of work may take; `nil` for work that bounds itself.
-    ///   - limit: the most pieces of work at a time.
+    ///   - abandonAfter: the longest time that one work item may take; `nil` for work that limits its own time.
+    ///   - limit: the most work items that run at the same time.
     public init(clock: any TimeSource = .system, abandonAfter: Duration? = nil, limit: Int = .max) {
         self.clock = clock
         self.abandonAfter = abandonAfter
         self.limit = limit
     }
 
-    /// Returns whether work is under way for a key that `matches`.
+    /// Returns whether work is running for a key that `matches`.
     public func isRunning(_ matches: (Key) -> Bool) -> Bool {
         state.withLock { $0.flights.keys.contains(where: matches) }
     }
 
-    /// Returns the value of the work under way for `key`, or starts `work`.
+    /// Returns the value of the work that is running for `key`. If there is none, runs `work` and returns its value.
     ///
-    /// - Parameter timeout: the longest that this caller waits; `nil` for as long as the work takes.
+    /// - Parameter timeout: the longest time that this caller waits; `nil` to wait as long as the work takes.
     public func value(
         for key: Key, timeout: Duration? = nil, _ work: @escaping @Sendable () async -> Value
     ) async -> Outcome {

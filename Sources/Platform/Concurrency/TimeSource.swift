@@ -1,16 +1,16 @@
 public import Base
 import Glibc
 
-/// The clock that everything lives by: monotonic time for deadlines, sleep, and the date.
+/// The only clock that code may use: monotonic time for deadlines, sleep, and the date.
 ///
-/// Production code uses ``SystemTime``; tests pass a clock that they turn themselves.
+/// Production code uses ``SystemTime``; tests pass a clock that they advance themselves.
 public protocol TimeSource: Clock, Sendable where Instant == MonotonicTime, Duration == Swift.Duration {
-    /// Nanoseconds since 1970, for what others express as a date.
+    /// The number of nanoseconds since 1970, to compare with dates from outside.
     var nanosecondsSince1970: Int64 { get }
 }
 
 extension TimeSource {
-    /// Seconds since 1970.
+    /// The number of seconds since 1970.
     public var secondsSince1970: Int64 { nanosecondsSince1970 / 1_000_000_000 }
 }
 
@@ -21,7 +21,7 @@ extension TimeSource where Self == SystemTime {
 
 /// The machine's clock: `CLOCK_MONOTONIC` and `CLOCK_REALTIME`.
 public struct SystemTime: TimeSource {
-    /// The longest single sleep, in nanoseconds: a day. A timer of the runtime takes no arbitrary number.
+    /// The longest single sleep, in nanoseconds: a day. The runtime's timers do not support arbitrarily long sleeps.
     private static let longestSleep: UInt64 = 86_400_000_000_000
 
     public init() {}
@@ -36,9 +36,9 @@ public struct SystemTime: TimeSource {
         return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 
-    /// Returns at `deadline` or later.
+    /// Sleeps until `deadline` or slightly longer.
     ///
-    /// - Throws: `CancellationError` as soon as the task is cancelled.
+    /// - Throws: `CancellationError` as soon as the task is canceled.
     public func sleep(until deadline: MonotonicTime, tolerance: Duration?) async throws {
         try Task.checkCancellation()
         while true {

@@ -1,4 +1,4 @@
-/// The failure of work that exceeded its limit.
+/// The error of work that exceeded its time limit.
 public struct TimeoutError: Error, Hashable, CustomStringConvertible {
     public let limit: Duration
 
@@ -9,13 +9,13 @@ public struct TimeoutError: Error, Hashable, CustomStringConvertible {
     public var description: String { "timed out after \(limit)" }
 }
 
-/// Returns what `body` returns, within `limit`.
+/// Runs `body` and returns its result, but waits no longer than `limit`.
 ///
-/// After the limit, or when the caller is cancelled, the task of `body` is cancelled but not waited for: a body that
-/// ignores its cancellation does not hold up the caller.
+/// After the limit, or when the caller is canceled, this function cancels the task of `body` but does not wait for it.
+/// So a body that ignores its cancellation does not delay the caller.
 ///
-/// - Throws: what `body` throws; ``TimeoutError`` after `limit`; `CancellationError` as soon as the caller is
-///   cancelled.
+/// - Throws: the error of `body`; ``TimeoutError`` after `limit`; `CancellationError` as soon as the caller is
+///   canceled.
 public func withTimeout<Value: Sendable>(
     _ limit: Duration, clock: any TimeSource = .system, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {

@@ -4,7 +4,7 @@ extension HTTP2ClientTransport.Posix {
     /// Creates a transport to a container runtime's unix socket.
     init(containerRuntime socket: String) throws {
         try self.init(
-            // Go's gRPC servers refuse the percent-encoded path that would be the default.
+            // The default authority is the percent-encoded path, which Go's gRPC servers refuse.
             target: .unixDomainSocket(path: socket, authority: "localhost"), transportSecurity: .plaintext)
     }
 }

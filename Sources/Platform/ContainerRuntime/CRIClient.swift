@@ -6,8 +6,8 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// A client of a container runtime's CRI, with the calls that kubelet makes, over a unix socket. Every call has a time
-/// limit.
+/// A client of a container runtime's CRI over a unix socket. It makes the calls that kubelet makes. Every call has a
+/// time limit.
 public final class CRIClient: Sendable {
     private typealias Transport = HTTP2ClientTransport.Posix
 
@@ -16,7 +16,9 @@ public final class CRIClient: Sendable {
     private let runtime: Runtime_V1_RuntimeService.Client<Transport>
     private let images: Runtime_V1_ImageService.Client<Transport>
 
-    /// Creates a client, which connects on the first call.
+    /// Creates a client.
+    ///
+    /// - Parameter socket: the path of the runtime's unix socket. The client connects on its first call.
     public init(socket: String) throws(ContainerRuntimeError) {
         do {
             client = GRPCClient(transport: try Transport(containerRuntime: socket))
@@ -28,7 +30,7 @@ public final class CRIClient: Sendable {
         images = Runtime_V1_ImageService.Client(wrapping: client)
     }
 
-    /// Closes the connection after the calls in flight.
+    /// Closes the connection when the calls in flight have finished.
     public func close() async {
         client.beginGracefulShutdown()
         _ = await connections.result
@@ -36,7 +38,7 @@ public final class CRIClient: Sendable {
 
     // MARK: - Images
 
-    /// Returns the ID of a local image, or `nil` if it is not present.
+    /// Returns the ID of a local image, or `nil` if the image is not present.
     public func image(_ reference: String) async throws(ContainerRuntimeError) -> String? {
         try await call("ImageStatus \(reference)") { options in
             let status = try await self.images.imageStatus(
@@ -45,7 +47,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Returns the chain ID of a local image from containerd, or `nil` if it is not present or the runtime is another.
+    /// Returns the chain ID of a local image, or `nil` if the image is not present or the runtime is not containerd.
     public func chainID(ofImage reference: String) async throws(ContainerRuntimeError) -> Digest? {
         let information = try await call("ImageStatus \(reference)") { options in
             try await self.images.imageStatus(
@@ -61,7 +63,10 @@ public final class CRIClient: Sendable {
 
     /// Pulls `reference` with the default snapshotter and returns the image's ID.
     ///
-    /// - Parameter credentials: for its registry, in addition to the runtime's own.
+    /// - Parameters:
+    ///   - sandbox: the configuration of the sandbox that needs the image.
+    ///   - credentials: credentials for the image's registry, in addition to the runtime's own.
+    ///   - seconds: the time limit.
     public func pull(
         _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(),
         credentials: Runtime_V1_AuthConfig? = nil, seconds: Int64 = 600
@@ -96,7 +101,7 @@ public final class CRIClient: Sendable {
 
     /// Starts a sandbox and returns its ID.
     ///
-    /// - Parameter handler: the runtime's name for the kind of sandbox; empty for its default.
+    /// - Parameter handler: the runtime's name for the kind of sandbox. An empty name means the default.
     public func runSandbox(
         _ sandbox: Runtime_V1_PodSandboxConfig, handler: String = ""
     ) async throws(ContainerRuntimeError) -> String {
@@ -139,7 +144,9 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Runs a command in a container and returns its output and exit code.
+    /// Runs a command in a container. Returns the exit code, and the standard output followed by the standard error.
+    ///
+    /// - Parameter seconds: the time limit for the command.
     public func execute(
         _ command: [String], in id: String, seconds: Int64 = 60
     ) async throws(ContainerRuntimeError) -> (output: String, exitCode: Int32) {
@@ -156,7 +163,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Stops and removes a sandbox with all its containers. A missing one is not an error.
+    /// Stops and removes a sandbox with all its containers. A missing sandbox is not an error.
     public func removeSandbox(_ id: String) async throws(ContainerRuntimeError) {
         try await repeatedCall("StopPodSandbox \(id)") { options in
             _ = try await self.runtime.stopPodSandbox(.with { $0.podSandboxID = id }, options: options)
@@ -166,11 +173,11 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Makes an idempotent call, and repeats it if its connection closes.
+    /// Makes an idempotent call, and repeats it if the connection closes.
     ///
-    /// After some hundred calls in a few seconds this happens although containerd 1.6 keeps running. The likely reason:
-    /// swift-nio-http2 (1.46) closes a connection on which 200 streams have been reset within ten seconds, and Go's
-    /// gRPC servers reset the stream of a call that they answer before the end of the request.
+    /// The connection closes after some hundred calls in a few seconds, although containerd 1.6 keeps running. The
+    /// likely cause is that swift-nio-http2 (1.46) closes a connection after 200 stream resets within ten seconds. Go's
+    /// gRPC servers reset the stream of a call that they answer before the request has ended.
     private func repeatedCall<Result: Sendable>(
         _ what: String, _ body: (CallOptions) async throws -> Result
     ) async throws(ContainerRuntimeError) -> Result {

@@ -5,7 +5,8 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// A reader of containerd's content store. It saves a second fetch of the parts of an image that containerd has.
+/// A reader of containerd's content store. It saves a second download of the parts of an image that containerd already
+/// has.
 public struct ContentClient: Sendable {
     private let socket: String
     private let patience: Duration
@@ -13,15 +14,18 @@ public struct ContentClient: Sendable {
     /// Creates a reader.
     ///
     /// - Parameters:
-    ///   - socket: containerd's own. It is connected for each blob, so that containerd may restart, or start later.
-    ///   - patience: the time limit for a blob. Beyond it a registry is faster.
+    ///   - socket: the path of containerd's own socket. The reader connects to it for each blob, because containerd may
+    ///     restart, or start later.
+    ///   - patience: the time limit for a blob. After that time a registry is faster.
     public init(socket: String, patience: Duration = .seconds(1)) {
         self.socket = socket
         self.patience = patience
     }
 
-    /// Returns the bytes of a blob, after verifying their digest. containerd shows a namespace only the content that it
-    /// fetched itself.
+    /// Returns the bytes of a blob after verifying their digest. containerd shows a namespace only the content that was
+    /// fetched in this namespace.
+    ///
+    /// - Parameter maximumSize: the largest accepted blob, in bytes.
     public func blob(
         _ digest: Digest, namespace: String, maximumSize: Int
     ) async throws(ContainerRuntimeError) -> [UInt8] {

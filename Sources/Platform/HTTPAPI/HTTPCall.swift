@@ -3,25 +3,26 @@ import NIOCore
 public import NIOHTTP1
 import NIOPosix
 
-/// A single request to one of our own services, on its own connection: callers make few.
+/// A single request to one of our own services. Each request has its own connection, because callers make few.
 public enum HTTPCall {
     /// The response, whatever its status.
     public struct Answer: Sendable {
         public let status: UInt
         public let body: [UInt8]
 
-        /// The first line of its text, unfiltered: do not print it to a terminal.
+        /// The first line of the body as text. It is unfiltered, so do not print it to a terminal.
         public var firstLine: String {
             String(decoding: body.prefix(1000).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         }
     }
 
-    /// The time limit until the head of the response, and again between two pieces of its body.
+    /// The time limit for the head of the response, and for each pause between two pieces of its body.
     private static let patience = TimeAmount.seconds(30)
 
     /// Sends a request and reads the response.
     ///
-    /// - Throws: the client's error; `NIOTooManyBytesError` for a response of more than `maximum` bytes.
+    /// - Parameter maximum: the longest accepted body of the response, in bytes.
+    /// - Throws: the HTTP client's error; `NIOTooManyBytesError` for a longer body.
     public static func exchange(
         _ method: HTTPMethod, _ url: String, headers: HTTPHeaders, body: [UInt8]? = nil, maximum: Int
     ) async throws -> Answer {

@@ -1,16 +1,16 @@
 /// A complete request.
 public struct HTTPRequest: Sendable {
     public let method: String
-    /// The components of the path, percent-decoded: `/v1/a%2Fb` has `v1` and `a/b`. Empty if the path cannot be
-    /// decoded.
+    /// The components of the path, percent-decoded: `/v1/a%2Fb` has `v1` and `a/b`. The list is empty if the path
+    /// cannot be decoded.
     public let path: [String]
-    /// The decoded query; the last of several values with one name.
+    /// The decoded query, by name. The last of several values with one name wins.
     public let query: [String: String]
-    /// Keyed by name in lower case; the first of several with one name.
+    /// The headers, keyed by name in lower case. The first of several values with one name wins.
     public let headers: [String: String]
     public let body: [UInt8]
 
-    /// - Parameter target: the target of the request line.
+    /// - Parameter target: the target of the request line: the path and the query.
     public init(method: String, target: String, headers: [String: String] = [:], body: [UInt8] = []) {
         self.method = method
         let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -28,7 +28,7 @@ public struct HTTPRequest: Sendable {
         self.body = body
     }
 
-    /// True for `GET`, and for `HEAD`, which is answered in the same way.
+    /// True for `GET` and for `HEAD`, which services answer in the same way.
     public var isRead: Bool { method == "GET" || method == "HEAD" }
 
     /// Decodes each `%XX`. Returns `nil` if the result is not UTF-8, or a `%` lacks digits.

@@ -4,14 +4,14 @@ import NIOHTTP1
 import NIOPosix
 public import ServiceLifecycle
 
-/// An HTTP/1.1 server for small bodies, on a unix socket or a TCP port. It answers the requests of a connection one
+/// An HTTP/1.1 server for small bodies, on a unix socket or a TCP port. It answers the requests of each connection one
 /// after another.
 public final class HTTPListener: Service {
     /// The listening address.
     public enum Address: Sendable, CustomStringConvertible {
-        /// The path of a unix socket, which is replaced if it exists.
+        /// The path of a unix socket. The server replaces an existing socket.
         case unix(String)
-        /// An address of this machine, and a port; the kernel chooses one for 0.
+        /// An address of this machine, and a port. For port 0 the kernel chooses a port.
         case tcp(String, Int)
 
         public var description: String {
@@ -22,7 +22,7 @@ public final class HTTPListener: Service {
         }
     }
 
-    /// The time after which an idle connection is closed.
+    /// The time after which the server closes an idle connection.
     private static let idleTime = TimeAmount.seconds(60)
 
     private let address: Address
@@ -34,9 +34,9 @@ public final class HTTPListener: Service {
     /// - Parameters:
     ///   - address: the listening address.
     ///   - maximumBody: the largest accepted body, in bytes.
-    ///   - logger: receives one line at the start.
-    ///   - started: called once when it listens, with the port if there is one.
-    ///   - answer: returns the response to a request; must not block.
+    ///   - logger: receives one message at the start.
+    ///   - started: called once when the server listens, with its TCP port, or `nil` on a unix socket.
+    ///   - answer: returns the response to a request. It must not block.
     public init(
         _ address: Address, maximumBody: Int, logger: Logger, started: @escaping @Sendable (Int?) -> Void = { _ in },
         answer: @escaping @Sendable (HTTPRequest) async -> HTTPAnswer
@@ -82,7 +82,7 @@ public final class HTTPListener: Service {
     }
 }
 
-/// Answers the requests of one connection, one after another.
+/// A handler that answers the requests of one connection, one after another.
 private final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -116,7 +116,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // The connection is idle. While a response is in preparation, that is expected.
+        // The connection is idle. That is expected while we prepare a response.
         if event is IdleStateHandler.IdleStateEvent, !isAnswering { context.close(promise: nil) }
     }
 
@@ -154,7 +154,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
         }
         let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
         guard !head.isKeepAlive else { return }
-        // Not earlier: closing would drop bytes that the socket has not taken yet.
+        // Close only now: an earlier close would drop bytes that the socket has not taken yet.
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         written.whenComplete { _ in bound.value.close(promise: nil) }
     }

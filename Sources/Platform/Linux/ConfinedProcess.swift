@@ -2,18 +2,19 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// A child process that runs a role of a program, reads packets from descriptor 0 and has nothing else.
+/// A child process that runs one role of a program in confinement. It reads packets from descriptor 0 and has access to
+/// nothing else.
 ///
-/// The child calls ``confine(_:)`` first thing. It dies with the thread that started it.
+/// The child must call ``confine(_:)`` first. It dies with the thread that started it.
 public struct ConfinedProcess: ~Copyable, Sendable {
-    /// The bounds of a child.
+    /// The resource limits of a child.
     public struct Limits: Sendable {
-        /// Bytes of memory of its own.
+        /// The most private memory in bytes.
         public var memory: UInt64
-        /// Bytes of address space, mapped files included.
+        /// The most address space in bytes, including mapped files.
         public var addressSpace: UInt64
         public var descriptors: UInt64
-        /// Seconds of processor time in its life.
+        /// The most processor time in seconds, over the child's whole life.
         public var processorSeconds: UInt64
 
         public init(memory: UInt64, addressSpace: UInt64, descriptors: UInt64, processorSeconds: UInt64) {
@@ -24,7 +25,7 @@ public struct ConfinedProcess: ~Copyable, Sendable {
         }
     }
 
-    /// The exit of a process.
+    /// The way a process ended.
     public enum End: Sendable, Equatable {
         case exited(Int32)
         case killed(signal: Int32)
@@ -32,7 +33,7 @@ public struct ConfinedProcess: ~Copyable, Sendable {
 
     public let pid: Int32
 
-    /// Starts `program`, whose first argument is `role`, with `socket` as its descriptor 0.
+    /// Starts `program` with `role` as its first argument and `socket` as its descriptor 0.
     public init(program: String, role: String, socket: borrowing PacketSocket) throws(Errno) {
         var child: pid_t = 0
         let code = rv_spawn_role(program, role, socket.raw, &child)
@@ -40,29 +41,29 @@ public struct ConfinedProcess: ~Copyable, Sendable {
         pid = child
     }
 
-    /// Nanoseconds of processor time so far; `nil` when the process has gone.
+    /// The processor time used so far, in nanoseconds; `nil` if the process no longer exists.
     public var processorTime: UInt64? {
         let time = rv_processor_time(pid)
         return time >= 0 ? UInt64(time) : nil
     }
 
-    /// Kills the process, and returns how it had ended before or ended now.
+    /// Kills the process if it still runs, and returns the way it ended.
     public consuming func end() -> End {
         kill(pid, SIGKILL)
         var status: Int32 = 0
         while true {
             let result = waitpid(pid, &status, 0)
             if result == pid { break }
-            // Somebody else has reaped it: its status is lost.
+            // Another part of this process has reaped the child, so its status is lost.
             if errno != EINTR { return .exited(-1) }
         }
         let signal = status & 0x7F
         return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
     }
 
-    /// Confines the calling process. To be called before there is a second thread.
+    /// Confines the calling process. Call it before a second thread starts.
     ///
-    /// - Throws: the error of the step that failed: the process must then end.
+    /// - Throws: the error of the failed step. The process must then exit.
     public static func confine(_ limits: Limits) throws(Errno) {
         guard
             rv_confine(limits.memory, limits.addressSpace, limits.descriptors, limits.processorSeconds) == 0

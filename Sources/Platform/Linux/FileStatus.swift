@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// The stat(2) status of a file.
+/// The status of a file, from stat(2).
 public struct FileStatus: Sendable, Equatable {
     /// The type of a file, from the top bits of its mode.
     public enum Kind: Sendable, Equatable {
@@ -19,9 +19,9 @@ public struct FileStatus: Sendable, Equatable {
     /// The device number of a device node.
     public let deviceMajor: UInt32
     public let deviceMinor: UInt32
-    /// Length in bytes.
+    /// The length in bytes.
     public let size: UInt64
-    /// The bytes allocated on the disk: holes have none.
+    /// The bytes allocated on the disk, without holes.
     public let allocatedBytes: UInt64
     public let modifiedSeconds: Int64
     public let modifiedNanoseconds: UInt32
@@ -56,7 +56,7 @@ public struct FileStatus: Sendable, Equatable {
     }
 }
 
-/// The statfs(2) status of a file's file system.
+/// The status of a file system, from statfs(2).
 public struct FileSystemStatus: Sendable, Equatable {
     /// A file system's magic number (linux/magic.h).
     public struct Kind: RawRepresentable, Hashable, Sendable {
@@ -79,7 +79,7 @@ public struct FileSystemStatus: Sendable, Equatable {
     }
 
     public let kind: Kind
-    /// The size of a block below, in bytes.
+    /// The size in bytes of the blocks that the counts below use.
     public let blockSize: UInt64
     public let blocks: UInt64
     public let freeBlocks: UInt64

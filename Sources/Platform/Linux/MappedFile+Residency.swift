@@ -5,7 +5,7 @@ extension MappedFile {
     /// cache; concurrent readers are not affected.
     public func releaseResidentPages() {
         guard let start = bytes.baseAddress else { return }
-        // It is advice: if the kernel refuses it, only memory is wasted.
+        // This is only advice: if the kernel rejects it, the process just keeps the memory.
         _ = madvise(UnsafeMutableRawPointer(mutating: start), bytes.count, MADV_DONTNEED)
     }
 }

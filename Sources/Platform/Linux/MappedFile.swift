@@ -1,10 +1,10 @@
 import Glibc
 public import SystemPackage
 
-/// A regular file, mapped whole, read-only and private. The last reference unmaps it.
+/// A regular file, mapped as a whole, read-only and private. The last reference unmaps it.
 ///
-/// Only for files that are not truncated while they are mapped: access to a page past the end of a shrunk file raises
-/// SIGBUS. Ours are installed by rename and never written again.
+/// Use it only for files that nobody truncates while they are mapped. Access to a page past the end of a shortened file
+/// raises SIGBUS. Our own mapped files are installed by rename and never written again.
 public final class MappedFile: @unchecked Sendable {
     // Safe to share: the mapping is read-only, never moves, and lives exactly as long as this object.
     /// The bytes of the file, valid while this object lives: keep a reference while you use them.
@@ -17,15 +17,15 @@ public final class MappedFile: @unchecked Sendable {
         try self.init(descriptor: file.raw)
     }
 
-    /// Maps the file open at `descriptor`, which may be closed afterwards.
+    /// Maps the file open at `descriptor`. The caller may close the descriptor afterwards.
     public convenience init(descriptor: Int32) throws(Errno) {
         let status = try Sys.fstat(descriptor)
         guard status.kind == .regular else { throw .invalidArgument }
         try self.init(descriptor: descriptor, size: status.size)
     }
 
-    /// Maps the first `size` bytes of the regular file open at `descriptor`, which may be closed afterwards. It asks
-    /// the kernel nothing else about the file: a confined process cannot.
+    /// Maps the first `size` bytes of the regular file open at `descriptor`. The caller may close the descriptor
+    /// afterwards. This initializer asks the kernel nothing else about the file, because a confined process cannot.
     public init(descriptor: Int32, size: UInt64) throws(Errno) {
         guard let size = Int(exactly: size) else { throw .fileTooLarge }
         guard size > 0 else {

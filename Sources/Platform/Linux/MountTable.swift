@@ -4,9 +4,9 @@ public import SystemPackage
 public struct MountEntry: Sendable, Equatable {
     public let id: UInt64
     public let parent: UInt64
-    /// `major:minor` of the file system.
+    /// The device number of the file system, as `major:minor`.
     public let device: String
-    /// The mounted directory of the file system.
+    /// The directory of the file system that is mounted.
     public let root: String
     public let mountPoint: String
     public let fileSystem: String
@@ -52,13 +52,14 @@ public struct MountEntry: Sendable, Equatable {
 }
 
 extension Sys {
-    /// Returns the mounts of this process's mount namespace, in the order of mounting. Bounded to 64 MiB of table.
+    /// Returns the mounts of this process's mount namespace, in the order of mounting. It reads at most 64 MiB of the
+    /// table.
     public static func mounts() throws(Errno) -> [MountEntry] {
         let text = String(decoding: try readFile("/proc/self/mountinfo", limit: 64 << 20), as: UTF8.self)
         return text.split(separator: "\n").compactMap { MountEntry(line: $0) }
     }
 
-    /// Returns true if `path` (absolute, without links) is a mount point.
+    /// Returns true if `path`, which must be absolute and free of symbolic links, is a mount point.
     public static func isMountPoint(_ path: String) throws(Errno) -> Bool {
         try mounts().contains { $0.mountPoint == path }
     }

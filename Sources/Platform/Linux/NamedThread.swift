@@ -3,10 +3,11 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// A thread of our own, with a name for `top -H` and core dumps, and every signal blocked: signals belong to the
-/// daemon's service group.
+/// A thread with a name for `top -H` and core dumps. All signals are blocked in it, because they belong to the daemon's
+/// service group.
 ///
-/// The thread does not keep this object alive. Without ``join()`` it runs on and is cleaned up at its end.
+/// The thread does not keep this object alive. If nobody calls ``join()``, it runs to its end and the system then frees
+/// it.
 public final class NamedThread: Sendable {
     private struct Body {
         let name: String
@@ -14,7 +15,7 @@ public final class NamedThread: Sendable {
         let finished: Guarded<Bool>
     }
 
-    /// Carries the closure through pthread_create's `void *`.
+    /// An object that carries the closure through pthread_create's `void *`.
     private final class Box {
         let body: Body
 
@@ -27,8 +28,8 @@ public final class NamedThread: Sendable {
     private let finished: Guarded<Bool>
     private let joined = Guarded(false)
 
-    /// Starts a thread that runs `body`. `name` is cut to the kernel's 15 bytes. Throws `EAGAIN` if the system is out
-    /// of threads.
+    /// Starts a thread that runs `body`. The kernel's limit cuts `name` to 15 bytes. Throws `EAGAIN` if no more threads
+    /// can be created.
     public init(
         name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void
     ) throws(Errno) {
@@ -38,7 +39,8 @@ public final class NamedThread: Sendable {
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setstacksize(&attributes, max(stackBytes, 64 << 10))
-        // A thread inherits its creator's mask: block here, so that no signal can arrive in between.
+        // A thread inherits its creator's signal mask. Block here, so that no signal reaches the new thread before it
+        // runs.
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
@@ -54,7 +56,7 @@ public final class NamedThread: Sendable {
         self.finished = finished
     }
 
-    // A static function's closure is not isolated, wherever the thread is started.
+    // The closure of a static property is isolated to no actor, wherever the thread is started.
     private static let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
         guard let argument else { return nil }
         let body = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body

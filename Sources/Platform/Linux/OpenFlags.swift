@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// Flags of `open(2)`. `O_CLOEXEC` is always added.
+/// Flags of open(2). `Sys` always adds `O_CLOEXEC`.
 public struct OpenFlags: OptionSet, Sendable {
     public let rawValue: Int32
 
@@ -9,20 +9,20 @@ public struct OpenFlags: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    /// `O_RDONLY`: the absence of the other two.
+    /// `O_RDONLY`: neither ``writeOnly`` nor ``readWrite``.
     public static let readOnly = OpenFlags([])
     public static let writeOnly = OpenFlags(rawValue: O_WRONLY)
     public static let readWrite = OpenFlags(rawValue: O_RDWR)
     public static let create = OpenFlags(rawValue: O_CREAT)
-    /// With ``create``: fail with `EEXIST` if the name exists.
+    /// `O_EXCL`: together with ``create``, open fails with `EEXIST` if the name exists.
     public static let exclusive = OpenFlags(rawValue: O_EXCL)
     public static let truncate = OpenFlags(rawValue: O_TRUNC)
     public static let append = OpenFlags(rawValue: O_APPEND)
-    /// Fail with `ELOOP` if the last component is a symbolic link.
+    /// `O_NOFOLLOW`: open fails with `ELOOP` if the last component is a symbolic link.
     public static let noFollow = OpenFlags(rawValue: O_NOFOLLOW)
-    /// Fail with `ENOTDIR` if it is not a directory.
+    /// `O_DIRECTORY`: open fails with `ENOTDIR` if the path is not a directory.
     public static let directory = OpenFlags(rawValue: O_DIRECTORY)
-    /// Bypass the page cache; buffers and offsets must be aligned.
+    /// `O_DIRECT`: bypasses the page cache. Buffers and offsets must be aligned.
     public static let direct = OpenFlags(rawValue: rv_open_direct())
     public static let nonBlocking = OpenFlags(rawValue: O_NONBLOCK)
 }

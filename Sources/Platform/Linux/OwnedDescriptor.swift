@@ -2,8 +2,8 @@ import Glibc
 
 /// An open file descriptor with exactly one owner, closed together with the owner.
 ///
-/// `Sys` opens every descriptor with `O_CLOEXEC`. Calls take the bare number (``raw``): keep the owner alive while the
-/// number is used.
+/// `Sys` opens every descriptor with `O_CLOEXEC`. System calls take the bare number (``raw``), so keep the owner alive
+/// while you use the number.
 public struct OwnedDescriptor: ~Copyable, Sendable {
     /// The descriptor's number for system calls, valid while this value lives.
     public let raw: Int32
@@ -14,7 +14,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     }
 
     deinit {
-        // Linux frees the number whatever close returns: a second call could close another file.
+        // Linux frees the number, even if close returns an error. A second call could close another file.
         _ = Glibc.close(raw)
     }
 

@@ -2,33 +2,33 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// One end of a connected pair of sockets for packets with descriptors (unix(7), `SOCK_SEQPACKET`).
+/// One end of a connected pair of sockets that transfers packets with descriptors (unix(7), `SOCK_SEQPACKET`).
 ///
-/// A packet arrives whole or not at all, so no reader keeps half of one.
+/// A packet arrives completely or not at all, so a reader never has to keep part of one.
 public struct PacketSocket: ~Copyable, Sendable {
     /// The most descriptors in one packet.
     public static let maximumDescriptors = Int(RV_PACKET_DESCRIPTORS)
 
     private let descriptor: OwnedDescriptor
 
-    /// Takes over an end.
+    /// Takes ownership of one end of a pair.
     public init(_ descriptor: consuming OwnedDescriptor) {
         self.descriptor = descriptor
     }
 
-    /// The number that poll(2) and posix_spawn(3) take. Valid for as long as this value lives.
+    /// The descriptor's number for poll(2) and posix_spawn(3), valid while this value lives.
     public var raw: Int32 { descriptor.raw }
 
-    /// Makes a connected pair. Both numbers are the caller's to own: a tuple cannot hold owners.
+    /// Creates a connected pair. The caller owns both numbers: a tuple cannot hold noncopyable owners.
     public static func pair() throws(Errno) -> (Int32, Int32) {
         var ends: [Int32] = [-1, -1]
         _ = try Sys.call { rv_packet_pair(&ends) }
         return (ends[0], ends[1])
     }
 
-    /// Sends one packet; the descriptors stay the caller's.
+    /// Sends one packet. The caller still owns the descriptors.
     ///
-    /// - Parameter waits: wait while the other end does not read; otherwise that is `EAGAIN`.
+    /// - Parameter waits: true to wait until the other end has room; false to throw `EAGAIN` instead.
     public func send(_ bytes: [UInt8], descriptors: [Int32] = [], waits: Bool) throws(Errno) {
         _ = try Sys.call { rv_send_packet(raw, bytes, bytes.count, descriptors, descriptors.count, waits ? 1 : 0) }
     }
@@ -36,9 +36,9 @@ public struct PacketSocket: ~Copyable, Sendable {
     /// Receives one packet.
     ///
     /// - Parameters:
-    ///   - buffer: takes the bytes; a larger packet is `EMSGSIZE`.
-    ///   - waits: wait for a packet; otherwise `EAGAIN` when there is none.
-    /// - Returns: the number of bytes, 0 when the other end is closed, and the descriptors, which the caller owns.
+    ///   - buffer: the memory for the bytes. A larger packet throws `EMSGSIZE`.
+    ///   - waits: true to wait for a packet; false to throw `EAGAIN` if there is none.
+    /// - Returns: the number of bytes (0 if the other end is closed), and the descriptors, which the caller then owns.
     public func receive(
         into buffer: UnsafeMutableRawBufferPointer, waits: Bool
     ) throws(Errno) -> (count: Int, descriptors: [Int32]) {

@@ -2,8 +2,8 @@ public import SystemPackage
 
 /// A file name for the kernel: bytes without NUL.
 ///
-/// Use `String` for paths that Rivulet chooses; `[UInt8]` for names from a directory, a layer or a snapshot, which may
-/// not be UTF-8; `FilePath` where one is at hand.
+/// Use `String` for paths that Rivulet chooses. Use `[UInt8]` for names from a directory, a layer or a snapshot, which
+/// may not be UTF-8. Use `FilePath` if you already have one.
 public protocol PathName {
     /// Runs `body` with the name as a C string, or returns `nil` if the name contains a NUL.
     func withPathName<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result?

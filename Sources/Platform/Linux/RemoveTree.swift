@@ -4,10 +4,11 @@ public import SystemPackage
 
 /// Removes `path` and everything below it. A missing `path` is not an error.
 ///
-/// Symbolic links are removed, never followed. No mount point is crossed, not even a bind mount of the same file
-/// system: it throws `EBUSY` and leaves the rest in place. Names may be any bytes, and the tree may have any depth:
-/// anything deeper than 32 levels is first moved to the top, so that neither the stack nor the number of open
-/// descriptors grows.
+/// It removes symbolic links but never follows them. It crosses no mount point, not even a bind mount of the same file
+/// system: it throws `EBUSY` and leaves the rest in place.
+///
+/// Names may contain any bytes, and the tree may have any depth. A directory below 32 levels is first moved to the top,
+/// so that neither the stack nor the number of open descriptors grows.
 public func removeTree(_ path: String) throws(Errno) {
     var parts = path.split(separator: "/", omittingEmptySubsequences: true)
     guard let name = parts.popLast(), name != ".", name != ".." else { throw .invalidArgument }
@@ -22,7 +23,7 @@ public func removeTree(_ path: String) throws(Errno) {
     try remover.remove(Array(name.utf8), in: parent.raw)
 }
 
-/// The state of one removal.
+/// The removal of one tree.
 struct TreeRemover {
     /// The most directories open at once.
     static let deepest = 32
@@ -46,8 +47,8 @@ struct TreeRemover {
 
     private mutating func empty(_ directory: Int32, top: Int32, depth: Int) throws(Errno) {
         var reader = DirectoryReader()
-        // An entry may be moved into the top directory behind the position of the listing: read it until a whole pass
-        // finds nothing.
+        // An entry may be moved into the top directory, behind the current position of the listing. So repeat the
+        // listing until a whole pass finds nothing.
         var found = true
         while found {
             found = false
@@ -109,9 +110,9 @@ struct TreeRemover {
         } catch .improperLink {
             throw .resourceBusy
         } catch .noFunction {
-            // Linux before 5.6.
+            // Linux before 5.6 has no openat2.
         } catch .notPermitted {
-            // A seccomp filter that does not know openat2.
+            // The seccomp filter does not allow openat2.
         }
         let child = try Sys.open(name, [.readOnly, .directory, .noFollow], at: parent)
         guard try mountIdentifier(of: child.raw) == mountIdentifier(of: parent) else { throw .resourceBusy }

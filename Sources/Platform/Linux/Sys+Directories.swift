@@ -2,27 +2,27 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// One name in a directory.
+/// One entry of a directory.
 public struct DirectoryEntry: Sendable, Equatable {
     /// The raw bytes of the name: Linux does not require UTF-8.
     public let name: [UInt8]
     public let inode: UInt64
-    /// `.unknown` if the file system does not report it in listings.
+    /// The type of the file; `.unknown` if the file system does not report it in listings.
     public let kind: FileStatus.Kind
 
-    /// The name as text, with invalid UTF-8 replaced: for messages, and for names of our own.
+    /// The name as text, with invalid UTF-8 replaced. Use it for messages and for names that we chose.
     public var text: String { String(decoding: name, as: UTF8.self) }
 }
 
 extension Sys {
-    /// mkdirat(2). The umask applies to `permissions`.
+    /// Creates a directory (mkdirat(2)). The umask applies to `permissions`.
     public static func makeDirectory(
         _ path: some PathName, permissions: UInt32 = 0o700, at directory: Int32 = currentDirectory
     ) throws(Errno) {
         _ = try call(path) { mkdirat(directory, $0, permissions) }
     }
 
-    /// Creates `path` and its missing parent directories. An existing one is left unchanged.
+    /// Creates the directory `path` and its missing parents. Existing directories stay unchanged.
     public static func makeDirectories(_ path: String, permissions: UInt32 = 0o700) throws(Errno) {
         var sofar = path.utf8.first == UInt8(ascii: "/") ? "/" : ""
         for part in path.split(separator: "/", omittingEmptySubsequences: true) {
@@ -36,17 +36,17 @@ extension Sys {
         guard try stat(path).kind == .directory else { throw .notDirectory }
     }
 
-    /// unlinkat(2) of anything but a directory.
+    /// Removes anything but a directory (unlinkat(2)).
     public static func unlink(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) {
         _ = try call(path) { unlinkat(directory, $0, 0) }
     }
 
-    /// rmdir(2): the directory must be empty.
+    /// Removes an empty directory (rmdir(2)).
     public static func removeDirectory(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) {
         _ = try call(path) { unlinkat(directory, $0, AT_REMOVEDIR) }
     }
 
-    /// renameat2(2). Atomic. With `replacing: false` it throws `EEXIST` if `target` exists.
+    /// Renames atomically (renameat2(2)). With `replacing: false`, it throws `EEXIST` if `target` exists.
     public static func rename(
         _ source: some PathName, to target: some PathName, replacing: Bool = true,
         at directory: Int32 = currentDirectory, targetAt: Int32 = currentDirectory
@@ -54,19 +54,20 @@ extension Sys {
         try call(source, target) { rv_renameat(directory, $0, targetAt, $1, replacing ? 0 : 1) }
     }
 
-    /// symlinkat(2): creates a link at `path` to `target`.
+    /// Creates a symbolic link at `path` to `target` (symlinkat(2)).
     public static func symlink(
         _ target: some PathName, path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) {
         try call(target, path) { symlinkat($0, directory, $1) }
     }
 
-    /// linkat(2): adds a name to the file at `existing`; if that is a symbolic link, to the link itself.
+    /// Adds the name `path` to the file at `existing` (linkat(2)). If `existing` is a symbolic link, it adds the name
+    /// to the link itself.
     public static func link(_ existing: some PathName, path: some PathName) throws(Errno) {
         try call(existing, path) { linkat(currentDirectory, $0, currentDirectory, $1, 0) }
     }
 
-    /// readlinkat(2): the bytes of the target.
+    /// Returns the bytes of a symbolic link's target (readlinkat(2)).
     public static func readLink(
         _ path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) -> [UInt8] {
@@ -103,12 +104,12 @@ extension DirectoryEntry {
     }
 }
 
-/// Reads a directory in batches, so that a huge one needs the memory of one batch.
+/// A reader of a directory in batches, so that a huge directory needs the memory of only one batch.
 struct DirectoryReader {
-    // A long name takes 280 bytes, so this holds at least a hundred.
+    // A long name takes 280 bytes, so this holds at least 100 entries.
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
 
-    /// Returns the next entries, including `.` and `..`; none at the end.
+    /// Returns the next entries, including `.` and `..`; an empty array at the end.
     mutating func next(_ descriptor: Int32) throws(Errno) -> [DirectoryEntry] {
         let count = try buffer.withUnsafeMutableBytesTyped { (bytes) throws(Errno) in
             try Sys.call { rv_getdents(descriptor, bytes.baseAddress, bytes.count) }
@@ -131,7 +132,7 @@ struct DirectoryReader {
         }
     }
 
-    /// `d_type` of getdents64(2).
+    /// Converts the `d_type` of getdents64(2).
     private static func kind(_ type: UInt8) -> FileStatus.Kind {
         switch type {
         case 1: .fifo

@@ -3,10 +3,10 @@ public import SystemPackage
 
 /// Extended attributes (xattr(7)); for a symbolic link, those of the link itself.
 extension Sys {
-    // XATTR_SIZE_MAX and XATTR_LIST_MAX (linux/limits.h): nothing is ever longer.
+    // XATTR_SIZE_MAX and XATTR_LIST_MAX (linux/limits.h): no value and no list of names is longer.
     private static let attributeLimit = 65536
 
-    /// lgetxattr(2): returns the value, or `nil` if the file has no such attribute.
+    /// Returns the value of an attribute (lgetxattr(2)), or `nil` if the file has no such attribute.
     public static func extendedAttribute(_ path: some PathName, _ name: some PathName) throws(Errno) -> [UInt8]? {
         do {
             return try filled { (buffer) throws(Errno) in
@@ -17,7 +17,7 @@ extension Sys {
         }
     }
 
-    /// lsetxattr(2): creates or replaces the attribute.
+    /// Creates or replaces an attribute (lsetxattr(2)).
     public static func setExtendedAttribute(
         _ path: some PathName, named name: some PathName, to value: [UInt8]
     ) throws(Errno) {
@@ -26,12 +26,12 @@ extension Sys {
         }
     }
 
-    /// lremovexattr(2): throws `ENODATA` if there is no such attribute.
+    /// Removes an attribute (lremovexattr(2)). Throws `ENODATA` if there is no such attribute.
     public static func removeExtendedAttribute(_ path: some PathName, _ name: some PathName) throws(Errno) {
         _ = try pair(path, name) { Int(lremovexattr($0, $1)) }
     }
 
-    /// llistxattr(2): returns the names in the file system's order.
+    /// Returns the names of the attributes in the file system's order (llistxattr(2)).
     public static func extendedAttributeNames(_ path: some PathName) throws(Errno) -> [[UInt8]] {
         let names = try filled { (buffer) throws(Errno) in
             try call(path) { llistxattr($0, buffer.assumingMemoryBound(to: CChar.self).baseAddress, buffer.count) }

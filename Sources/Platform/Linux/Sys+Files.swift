@@ -3,7 +3,7 @@ import Glibc
 public import SystemPackage
 
 extension Sys {
-    /// open(2). `permissions` apply to a file that this call creates, less the umask.
+    /// Opens a file (open(2)). `permissions`, reduced by the umask, apply to a file that this call creates.
     public static func open(
         _ path: some PathName, _ flags: OpenFlags, permissions: UInt32 = 0o600, at directory: Int32 = currentDirectory
     ) throws(Errno) -> OwnedDescriptor {
@@ -11,19 +11,19 @@ extension Sys {
             taking: try call(path) { rv_openat(directory, $0, flags.rawValue | O_CLOEXEC, permissions) })
     }
 
-    /// read(2): returns the number of bytes read; 0 at the end of the file.
+    /// Reads from the current position (read(2)). Returns the number of bytes read; 0 at the end of the file.
     public static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
         guard !buffer.isEmpty else { return 0 }
         return try call { Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
     }
 
-    /// write(2): returns the number of bytes written, possibly fewer than given.
+    /// Writes at the current position (write(2)). Returns the number of bytes written, possibly fewer than given.
     public static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int {
         guard !bytes.isEmpty else { return 0 }
         return try call { Glibc.write(descriptor, bytes.baseAddress, bytes.count) }
     }
 
-    /// write(2), repeated until every byte is written.
+    /// Repeats write(2) until every byte is written.
     public static func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) throws(Errno) {
         var rest = bytes
         while !rest.isEmpty {
@@ -31,8 +31,8 @@ extension Sys {
         }
     }
 
-    /// pread(2): returns the number of bytes read; fewer than requested only at the end of the file (or after a
-    /// signal).
+    /// Reads at `offset` (pread(2)). Returns the number of bytes read. It is less than requested only at the end of the
+    /// file or after a signal.
     public static func pread(
         _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
     ) throws(Errno) -> Int {
@@ -41,7 +41,7 @@ extension Sys {
         return try call { Glibc.pread(descriptor, buffer.baseAddress, buffer.count, position) }
     }
 
-    /// pread(2), repeated until `buffer` is full or the file ends. Returns the number of bytes read.
+    /// Repeats pread(2) until `buffer` is full or the file ends. Returns the number of bytes read.
     public static func preadAll(
         _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
     ) throws(Errno) -> Int {
@@ -56,7 +56,7 @@ extension Sys {
         return done
     }
 
-    /// pwrite(2): returns the number of bytes written, possibly fewer than given.
+    /// Writes at `offset` (pwrite(2)). Returns the number of bytes written, possibly fewer than given.
     public static func pwrite(
         _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: UInt64
     ) throws(Errno) -> Int {
@@ -65,7 +65,7 @@ extension Sys {
         return try call { Glibc.pwrite(descriptor, bytes.baseAddress, bytes.count, position) }
     }
 
-    /// pwrite(2), repeated until every byte is written.
+    /// Repeats pwrite(2) until every byte is written.
     public static func pwriteAll(
         _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: UInt64
     ) throws(Errno) {
@@ -76,37 +76,37 @@ extension Sys {
         }
     }
 
-    /// fdatasync(2): the bytes, and the metadata to read them back, are on the disk.
+    /// Waits until the file's bytes, and the metadata to read them back, are on the disk (fdatasync(2)).
     public static func fdatasync(_ descriptor: Int32) throws(Errno) {
         _ = try call { Glibc.fdatasync(descriptor) }
     }
 
-    /// fsync(2): bytes and all metadata are on the disk. For a directory: its entries are.
+    /// Waits until the file's bytes and all its metadata are on the disk (fsync(2)). For a directory, waits for its
+    /// entries.
     public static func fsync(_ descriptor: Int32) throws(Errno) {
         _ = try call { Glibc.fsync(descriptor) }
     }
 
-    /// fsync(2) of the directory `path`: created, renamed and removed entries are on the disk.
+    /// Waits until created, renamed and removed entries of the directory `path` are on the disk (fsync(2)).
     public static func syncDirectory(_ path: some PathName) throws(Errno) {
         let directory = try open(path, [.readOnly, .directory])
         try fsync(directory.raw)
     }
 
-    /// ftruncate(2): sets the size in bytes. New bytes read as zeros and have no blocks.
+    /// Sets the size of a file in bytes (ftruncate(2)). New bytes read as zeros and have no blocks.
     public static func ftruncate(_ descriptor: Int32, size: UInt64) throws(Errno) {
         guard let size = Int(exactly: size) else { throw .invalidArgument }
         _ = try call { Glibc.ftruncate(descriptor, size) }
     }
 
-    /// fallocate(2) with `FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`: the range reads as zeros, and its whole blocks
-    /// are freed.
+    /// Zeros the range and frees its whole blocks (fallocate(2) with `FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`).
     public static func punchHole(_ descriptor: Int32, at offset: UInt64, count: UInt64) throws(Errno) {
         guard let offset = Int(exactly: offset), let count = Int(exactly: count) else { throw .invalidArgument }
         _ = try call { rv_punch_hole(descriptor, offset, count) }
     }
 
-    /// flock(2) without waiting: returns true if the lock was free. Closing the last descriptor of this open file
-    /// releases it.
+    /// Tries to lock an open file (flock(2)) without waiting. Returns true if it got the lock. Closing the last
+    /// descriptor of this open file releases the lock.
     public static func tryLock(_ descriptor: Int32, exclusive: Bool = true) throws(Errno) -> Bool {
         do {
             _ = try call { rv_flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) }
@@ -116,24 +116,24 @@ extension Sys {
         }
     }
 
-    /// flock(2)'s `LOCK_UN`: releases the lock even if a child that is about to exec still has the descriptor.
+    /// Releases a lock of flock(2) (`LOCK_UN`), even if a child that has not yet called exec still has the descriptor.
     public static func unlock(_ descriptor: Int32) throws(Errno) {
         _ = try call { rv_flock(descriptor, LOCK_UN) }
     }
 
-    /// memfd_create(2): creates an anonymous file in memory. /proc shows its `name`.
+    /// Creates an anonymous file in memory (memfd_create(2)). /proc shows its `name`.
     public static func memoryFile(_ name: some PathName) throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(taking: try call(name) { rv_memfd_create($0) })
     }
 
-    /// Reads a whole file, also one of unknown size (as in /proc). Throws `EFBIG` if it has more than `limit` bytes.
+    /// Reads a whole file, even one of unknown size (as in /proc). Throws `EFBIG` if it has more than `limit` bytes.
     public static func readFile(
         _ path: some PathName, limit: Int, at directory: Int32 = currentDirectory
     ) throws(Errno) -> [UInt8] {
         let file = try open(path, .readOnly, at: directory)
         let size = try fstat(file.raw).size
         guard size <= UInt64(max(0, limit)) else { throw .fileTooLarge }
-        // One byte more than the size: an unchanged file needs one call for its bytes and one for its end.
+        // One byte more than the size: an unchanged file needs one call for its bytes and one to see its end.
         var bytes = [UInt8](repeating: 0, count: max(4096, Int(size) + 1))
         var count = 0
         while true {
@@ -149,7 +149,8 @@ extension Sys {
         return bytes
     }
 
-    /// Creates or overwrites `path` with `bytes`. Neither atomic nor durable: for files without readers yet.
+    /// Creates or overwrites `path` with `bytes`. It is neither atomic nor durable, so use it for files that have no
+    /// readers yet.
     public static func writeFile(
         _ path: some PathName, _ bytes: [UInt8], permissions: UInt32 = 0o600, at directory: Int32 = currentDirectory
     ) throws(Errno) {
@@ -159,7 +160,7 @@ extension Sys {
 }
 
 extension [UInt8] {
-    /// `withUnsafeBytes` with typed throws.
+    /// Calls `withUnsafeBytes` with typed throws.
     func withUnsafeBytesTyped<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -168,7 +169,7 @@ extension [UInt8] {
         }.get()
     }
 
-    /// `withUnsafeMutableBytes` with typed throws.
+    /// Calls `withUnsafeMutableBytes` with typed throws.
     mutating func withUnsafeMutableBytesTyped<Result, Failure: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -189,7 +190,7 @@ extension Sys {
         return bytes
     }
 
-    /// pwrite(2) of all of `bytes`.
+    /// Repeats pwrite(2) until all of `bytes` is written.
     public static func pwriteAll(_ descriptor: Int32, _ bytes: [UInt8], at offset: UInt64) throws(Errno) {
         try bytes.withUnsafeBytesTyped { (buffer) throws(Errno) in try pwriteAll(descriptor, buffer, at: offset) }
     }

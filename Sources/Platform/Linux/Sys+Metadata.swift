@@ -3,7 +3,7 @@ import Glibc
 public import SystemPackage
 
 extension Sys {
-    /// stat(2): follows a symbolic link.
+    /// Returns the status of a file (stat(2)). Follows a symbolic link.
     public static func stat(
         _ path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) -> FileStatus {
@@ -12,7 +12,7 @@ extension Sys {
         return FileStatus(status)
     }
 
-    /// lstat(2): the status of a link itself.
+    /// Returns the status of a file (lstat(2)). Does not follow a symbolic link.
     public static func lstat(
         _ path: some PathName, at directory: Int32 = currentDirectory
     ) throws(Errno) -> FileStatus {
@@ -21,20 +21,21 @@ extension Sys {
         return FileStatus(status)
     }
 
-    /// fstat(2).
+    /// Returns the status of an open file (fstat(2)).
     public static func fstat(_ descriptor: Int32) throws(Errno) -> FileStatus {
         var status = Glibc.stat()
         _ = try call { Glibc.fstat(descriptor, &status) }
         return FileStatus(status)
     }
 
-    /// Returns the file's creation time in nanoseconds since 1970. It never changes, and together with the inode number
-    /// it tells a file from an earlier one with the same number. 0 if the file system does not record it.
+    /// Returns the file's creation time in nanoseconds since 1970; 0 if the file system does not record it.
+    ///
+    /// The time never changes. With the inode number, it tells a file from an earlier one with the same number.
     public static func birthTime(_ descriptor: Int32) throws(Errno) -> UInt64 {
         UInt64(try call { rv_birth_time(descriptor) })
     }
 
-    /// Returns true if `path` exists, also as a dangling link. Throws any error but `ENOENT` and `ENOTDIR`.
+    /// Returns true if `path` exists, even as a dangling link. Throws any error but `ENOENT` and `ENOTDIR`.
     public static func exists(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) -> Bool {
         do {
             _ = try lstat(path, at: directory)
@@ -46,28 +47,28 @@ extension Sys {
         }
     }
 
-    /// statfs(2) of the file system of `path`.
+    /// Returns the status of the file system of `path` (statfs(2)).
     public static func statfs(_ path: some PathName) throws(Errno) -> FileSystemStatus {
         var status = CLinux.statfs()
         _ = try call(path) { rv_statfs($0, &status) }
         return FileSystemStatus(status)
     }
 
-    /// fchownat(2); for a symbolic link, of the link itself.
+    /// Changes the owner of a file (fchownat(2)). Does not follow a symbolic link.
     public static func chown(
         _ path: some PathName, uid: UInt32, gid: UInt32, at directory: Int32 = currentDirectory
     ) throws(Errno) {
         _ = try call(path) { fchownat(directory, $0, uid, gid, AT_SYMLINK_NOFOLLOW) }
     }
 
-    /// fchmodat(2): follows a symbolic link.
+    /// Changes the mode of a file (fchmodat(2)). Follows a symbolic link.
     public static func chmod(
         _ path: some PathName, _ mode: UInt32, at directory: Int32 = currentDirectory
     ) throws(Errno) {
         _ = try call(path) { fchmodat(directory, $0, mode, 0) }
     }
 
-    /// utimensat(2) of the modification time; for a symbolic link, of the link itself. Leaves the access time
+    /// Sets the modification time of a file (utimensat(2)). Does not follow a symbolic link, and leaves the access time
     /// unchanged.
     public static func setModificationTime(
         _ path: some PathName, seconds: Int64, nanoseconds: UInt32, at directory: Int32 = currentDirectory
@@ -80,7 +81,7 @@ extension Sys {
         _ = try call(path) { utimensat(directory, $0, times, AT_SYMLINK_NOFOLLOW) }
     }
 
-    /// mknodat(2): creates a device node, FIFO, socket or empty file, depending on the type bits of `mode`.
+    /// Creates a device node, FIFO, socket or empty file (mknodat(2)), depending on the type bits of `mode`.
     public static func makeNode(
         _ path: some PathName, mode: UInt32, major: UInt32 = 0, minor: UInt32 = 0,
         at directory: Int32 = currentDirectory

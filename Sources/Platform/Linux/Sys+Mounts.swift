@@ -33,7 +33,7 @@ public struct UnmountFlags: OptionSet, Sendable {
 }
 
 extension Sys {
-    /// mount(2). Needs `CAP_SYS_ADMIN`.
+    /// Mounts a file system (mount(2)). Needs `CAP_SYS_ADMIN`.
     public static func mount(
         _ source: some PathName, on target: some PathName, type: String = "", flags: MountFlags = [],
         options: String = ""
@@ -48,7 +48,7 @@ extension Sys {
         }
     }
 
-    /// umount2(2).
+    /// Unmounts a file system (umount2(2)).
     public static func unmount(_ target: some PathName, _ flags: UnmountFlags = .noFollow) throws(Errno) {
         _ = try call(target) { umount2($0, flags.rawValue) }
     }

@@ -2,16 +2,16 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// Thin, typed system calls. `EINTR` is retried; a failure throws its `Errno`.
+/// Thin, typed wrappers of system calls. They retry after `EINTR`, and throw the `Errno` of a failure.
 ///
-/// `errno` is read first after the call, before any Swift object can be released: a deallocation may itself make a call
-/// that overwrites it. A path with a NUL throws `EINVAL` and never reaches the kernel truncated. Every descriptor is
-/// opened with `O_CLOEXEC`. `at` is the directory for relative paths.
+/// A wrapper reads `errno` right after the call, before any Swift object can be released: a deallocation may make a
+/// call that overwrites it. A path that contains a NUL throws `EINVAL` and never reaches the kernel truncated. Every
+/// descriptor is opened with `O_CLOEXEC`. A parameter `at` is the directory of relative paths.
 public enum Sys {
     /// The value of `at` for the process's working directory (`AT_FDCWD`).
     public static let currentDirectory: Int32 = AT_FDCWD
 
-    /// Repeats `body` until it is not interrupted.
+    /// Calls `body`, and repeats it while a signal interrupts it.
     @inline(__always)
     static func call<Value: FixedWidthInteger & SignedInteger>(_ body: () -> Value) throws(Errno) -> Value {
         while true {
@@ -22,7 +22,7 @@ public enum Sys {
         }
     }
 
-    /// Repeats `body` like ``call(_:)``, with `path` as a C string.
+    /// Calls `body` like ``call(_:)``, with `path` as a C string.
     @inline(__always)
     static func call<Value: FixedWidthInteger & SignedInteger>(
         _ path: some PathName, _ body: (UnsafePointer<CChar>) -> Value
@@ -40,7 +40,7 @@ public enum Sys {
         return value
     }
 
-    /// Repeats `body` like ``call(_:_:)``, with two paths.
+    /// Calls `body` like ``call(_:_:)``, with two paths.
     static func call(
         _ first: some PathName, _ second: some PathName,
         _ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32

@@ -2,8 +2,8 @@ import Glibc
 public import SystemPackage
 
 extension Sys {
-    /// mkdtemp(3): creates a directory of mode 0700 in `parent`, with a name that starts with `prefix`. The caller
-    /// removes it.
+    /// Creates a directory of mode 0700 in `parent`, with a name that starts with `prefix` (mkdtemp(3)). The caller
+    /// must remove it.
     public static func makeTemporaryDirectory(in parent: String = "/tmp", prefix: String = "rivulet-") throws(Errno)
         -> String
     {
@@ -19,8 +19,7 @@ extension Sys {
     }
 }
 
-/// Runs `body` with a new directory in `parent`, and removes the directory with its contents when `body` returns or
-/// throws.
+/// Runs `body` with a new directory in `parent`. Removes the directory with its contents when `body` returns or throws.
 public func withTemporaryDirectory<Result>(
     in parent: String = "/tmp", prefix: String = "rivulet-", _ body: (String) throws -> Result
 ) throws -> Result {
@@ -29,14 +28,15 @@ public func withTemporaryDirectory<Result>(
     do {
         try removeTree(path)
     } catch {
-        // The error of `body` is more telling than that of the removal.
+        // An error of `body` is more useful than an error of the removal.
         _ = try result.get()
         throw error
     }
     return try result.get()
 }
 
-/// Runs a suspending `body` with a new directory in `parent`, and removes the directory with its contents afterwards.
+/// Runs an asynchronous `body` with a new directory in `parent`, and removes the directory with its contents
+/// afterwards.
 public func withTemporaryDirectory<Result>(
     in parent: String = "/tmp", prefix: String = "rivulet-", isolation: isolated (any Actor)? = #isolation,
     _ body: (String) async throws -> sending Result

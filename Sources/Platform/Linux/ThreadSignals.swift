@@ -3,13 +3,13 @@ import SystemPackage
 
 /// The pending signals of a thread, from proc(5).
 public struct ThreadSignals: Sendable, Equatable {
-    /// One bit for each signal, the lowest for signal 1.
+    /// The bits of the pending signals. The lowest bit stands for signal 1.
     private var pending: UInt64 = 0
     private var blocked: UInt64 = 0
     private var ignored: UInt64 = 0
     private var caught: UInt64 = 0
 
-    /// Signals whose default is to be ignored, or to stop or continue the process.
+    /// The signals whose default action is to be ignored, or to stop or continue the process.
     private static let harmless = [SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]
         .reduce(into: UInt64(0)) { $0 |= 1 << UInt64($1 - 1) }
 
@@ -19,14 +19,14 @@ public struct ThreadSignals: Sendable, Equatable {
         self.init(status: String(decoding: bytes, as: UTF8.self))
     }
 
-    /// Parses the text of a status file; a missing line counts as no signal.
+    /// Parses the text of a status file. A missing line counts as no signals.
     public init(status: String) {
         for line in status.split(separator: "\n") {
             let pair = line.split(separator: ":", maxSplits: 1)
             guard pair.count == 2 else { continue }
             guard let bits = UInt64(pair[1].drop(while: { $0 == "\t" || $0 == " " }), radix: 16) else { continue }
             switch pair[0] {
-            // The thread's own, and those of its process.
+            // `SigPnd` has the thread's own signals, `ShdPnd` those of its process.
             case "SigPnd", "ShdPnd": pending |= bits
             case "SigBlk": blocked = bits
             case "SigIgn": ignored = bits
@@ -36,6 +36,6 @@ public struct ThreadSignals: Sendable, Equatable {
         }
     }
 
-    /// True if a signal is pending that ends the process.
+    /// True if a pending signal ends the process.
     public var areFatal: Bool { pending & ~blocked & ~ignored & ~caught & ~Self.harmless != 0 }
 }

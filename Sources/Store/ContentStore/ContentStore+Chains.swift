@@ -4,9 +4,10 @@ public import Linux
 import SystemPackage
 
 extension ContentStore {
-    /// The merged tree of the chain `id`, opened once and shared; `nil` when there is none that can be used.
+    /// Returns the merged tree of the chain `id`, opened once and shared; `nil` if there is no usable tree.
     ///
-    /// Its `deviceTags` are the digests of its layers, bottom first: a chain is brought up from disk alone.
+    /// The tree's `deviceTags` are the digests of its layers, bottom first. So a chain can be mounted from the disk
+    /// alone.
     public func chain(_ id: Digest) throws(ContentStoreError) -> TreeImage? {
         try chains.value(id) { () throws(ContentStoreError) in try openChain(id) }
     }
@@ -16,10 +17,10 @@ extension ContentStore {
         try StoredLayer.open("\(root)/chains/\(id.hex)/tree.erofs")
     }
 
-    /// Stores the merged tree of the chain `id`, and opens it. When there is one already, that one is given and
-    /// `tree` is not looked at.
+    /// Stores the merged tree of the chain `id` and opens it. If a usable tree is already stored, the store returns
+    /// that one and ignores `tree`.
     ///
-    /// - Throws: `.badIndex` when `tree` cannot be read back; `.noSpace`, `.readOnly`, `.io`.
+    /// - Throws: `.badIndex` if `tree` cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func installChain(_ id: Digest, tree: [UInt8]) throws(ContentStoreError) -> TreeImage {
         let chain = try chains.value(id) { () throws(ContentStoreError) in
             if let chain = try openChain(id) { return chain }
@@ -38,7 +39,7 @@ extension ContentStore {
         return chain
     }
 
-    /// Removes the tree of the chain `id`; none is no error. Who has it open can go on using it.
+    /// Removes the tree of the chain `id`, if there is one. Holders of the open tree can keep using it.
     public func removeChain(_ id: Digest) throws(ContentStoreError) {
         try chains.removing(id) { (_) throws(ContentStoreError) in try remove(chainDirectory(id)) }
     }
@@ -51,7 +52,7 @@ extension ContentStore {
     private static func tree(_ path: String) throws -> TreeImage {
         var hasher = DigestHasher()
         let tree = try LayerOpener.readable(path, hashing: &hasher) { try TreeImage(mapping: $0) }
-        // All of it has been checked; what containers look at is mostly a small part.
+        // The whole file has been checked. Containers mostly read a small part of it.
         tree.releaseResidentPages()
         return tree
     }

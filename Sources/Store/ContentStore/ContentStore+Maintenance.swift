@@ -3,36 +3,38 @@ import Linux
 import SystemPackage
 
 extension ContentStore {
-    /// The disk space of one layer or chain.
+    /// The disk usage of one layer or chain.
     public struct Usage: Sendable, Equatable {
         /// The blob's digest, or the chain's ID.
         public let digest: Digest
-        /// Bytes of allocated blocks: holes are not counted.
+        /// The allocated bytes on the disk: holes are not counted.
         public let allocatedBytes: UInt64
-        /// The part of them that is content; 0 for a chain.
+        /// The part of ``allocatedBytes`` that is content; 0 for a chain.
         public let contentBytes: UInt64
-        /// Set while it is open.
+        /// True if the layer or chain is open.
         public let isOpen: Bool
     }
 
-    /// Every layer on the disk, in the order of their digests.
+    /// Returns the usage of every layer on the disk, sorted by digest.
     public func listLayers() throws(ContentStoreError) -> [Usage] {
         try usages("blobs") { layers.find($0) != nil }
     }
 
-    /// Every chain on the disk, in the order of their IDs.
+    /// Returns the usage of every chain on the disk, sorted by chain ID.
     public func listChains() throws(ContentStoreError) -> [Usage] {
         try usages("chains") { chains.find($0) != nil }
     }
 
-    /// Returns the disk space of one layer; `nil` when it is absent.
+    /// Returns the usage of one layer; `nil` if it is absent.
     public func usage(ofLayer blob: Digest) throws(ContentStoreError) -> Usage? {
         try usage(blob, in: "blobs", isOpen: layers.find(blob) != nil)
     }
 
-    /// Removes a layer with all its files; none is no error.
+    /// Removes a layer with all its files. A missing layer is not an error.
     ///
-    /// - Throws: `.inUse` when somebody has it open. That nothing on the node refers to it is the caller's to know.
+    /// The caller must make sure that nothing on the node refers to the layer.
+    ///
+    /// - Throws: `.inUse` if the layer is open.
     public func removeLayer(_ blob: Digest) throws(ContentStoreError) {
         try layers.removing(blob) { (layer) throws(ContentStoreError) in
             guard layer == nil else { throw ContentStoreError(.inUse, "layer \(blob) is in use") }
@@ -40,7 +42,7 @@ extension ContentStore {
         }
     }
 
-    /// Removes `directory`: out of its place in one step first, so that nobody ever sees half of it.
+    /// Removes `directory`. It is first renamed out of its place in one step, so that nobody ever sees half of it.
     func remove(_ directory: String) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot remove \(directory)") { () throws(Errno) in
             guard try Sys.exists(directory) else { return }
@@ -50,7 +52,7 @@ extension ContentStore {
         }
     }
 
-    /// Clears away what a crash left half made or half removed, and what is not ours.
+    /// Removes leftovers of interrupted installs and removals, and quarantines foreign directory entries.
     func clean() throws(ContentStoreError) {
         let installing = root + "/installing"
         try ContentStoreError.wrapping("cannot empty \(installing)") { () throws(Errno) in
@@ -89,7 +91,7 @@ extension ContentStore {
             }
             return Usage(digest: digest, allocatedBytes: sum, contentBytes: content, isOpen: isOpen)
         } catch .noSuchFileOrDirectory {
-            // Removed while we looked.
+            // Another thread removed it in the meantime.
             return nil
         } catch {
             throw ContentStoreError(errno: error, "cannot look at \(directory)")

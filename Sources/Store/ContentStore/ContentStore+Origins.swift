@@ -2,13 +2,15 @@ public import Base
 import Linux
 import SystemPackage
 
-/// Layers whose index was not made from the blob on this node: the index's origin is kept beside it until an audit, and
-/// a layer that fails the audit is not installed again.
+/// Origins: notes on layers whose index this node did not make from the blob itself.
+///
+/// The store keeps an origin beside the index until an audit. A layer that fails the audit is refused and not installed
+/// again.
 extension ContentStore {
-    /// The largest note of an origin that is read, in bytes.
+    /// The size limit of an origin file, in bytes.
     private static let maximumOrigin = 4096
 
-    /// Returns the origin that the layer was installed with; `nil` when there was none, or it is settled.
+    /// Returns the origin that the layer was installed with; `nil` if there was none or it has been settled.
     public func origin(of layer: StoredLayer) throws(ContentStoreError) -> [UInt8]? {
         let path = layerDirectory(layer.digest) + "/origin"
         do throws(Errno) {
@@ -20,7 +22,7 @@ extension ContentStore {
         }
     }
 
-    /// Records that the layer's audit succeeded: it is not repeated.
+    /// Deletes the origin and the gaps of a layer whose audit succeeded, so that the audit is not repeated.
     public func settleOrigin(of layer: StoredLayer) throws(ContentStoreError) {
         layer.gaps?.close()
         for path in ["/origin", "/gaps"].map({ layerDirectory(layer.digest) + $0 }) {
@@ -32,7 +34,7 @@ extension ContentStore {
         }
     }
 
-    /// The layer is not what it should be: it is not to be used from now on. Who uses it goes on.
+    /// Marks a layer that failed its audit, so that nobody uses it from now on. Current users are not interrupted.
     public func refuse(_ blob: Digest) throws(ContentStoreError) {
         let path = refusal(of: blob)
         try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in
@@ -42,8 +44,9 @@ extension ContentStore {
         }
     }
 
-    /// Returns whether ``refuse(_:)`` was called for the layer, by this process or an earlier one. Deleting the file
-    /// `refused/<digest>` takes it back.
+    /// Returns true if ``refuse(_:)`` was called for the layer, by this process or an earlier one.
+    ///
+    /// To lift the refusal, delete the file `refused/<digest>`.
     public func isRefused(_ blob: Digest) throws(ContentStoreError) -> Bool {
         let path = refusal(of: blob)
         return try ContentStoreError.wrapping("cannot look at \(path)") { () throws(Errno) in try Sys.exists(path) }

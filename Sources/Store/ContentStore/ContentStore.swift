@@ -3,53 +3,54 @@ public import LayerIndex
 import Linux
 import SystemPackage
 
-/// The node's cache: one directory a layer, one file a chain.
+/// The node's cache: one directory per layer and one per chain.
 ///
 /// ```
-/// lock                           the claim of the running process
-/// blobs/<digest>/tree.erofs      the layer's tree        (LayerIndex says how it is written)
+/// lock                           the lock of the running process
+/// blobs/<digest>/tree.erofs      the layer's tree        (LayerIndex describes the format)
 /// blobs/<digest>/chunks          its chunk table         (likewise)
-/// blobs/<digest>/content         sparse: its content space; a hole = not fetched
-/// blobs/<digest>/present         which chunks are here   (``PresenceFormat``, ``PresenceFile``)
+/// blobs/<digest>/content         its content space as a sparse file; a hole has not been fetched
+/// blobs/<digest>/present         the bits of the present chunks   (``PresenceFormat``, ``PresenceFile``)
 /// chains/<chain ID>/tree.erofs   the merged tree of a chain; its device tags name the layers
-/// refused/<digest>               layers that were found not to be what they should be
-/// installing/                    what is being made; emptied at start
-/// set-aside/                     the last few things that could not be used
+/// refused/<digest>               markers of layers that failed an audit
+/// installing/                    unfinished directories; emptied at start
+/// set-aside/                     the quarantine: the last few unusable files and directories
 /// ```
 ///
-/// Names are 64 hexadecimal digits. A directory appears in `blobs` or `chains` by one rename, complete and on the
-/// disk, so that a crash leaves it whole or absent. Everything can be rebuilt: what is foreign, damaged or of another
-/// version is set aside and reported, and then as good as absent.
+/// Names are 64 hexadecimal digits. A directory appears in `blobs` or `chains` by one rename, when it is complete and
+/// on the disk. So a crash leaves it whole or absent. Everything can be rebuilt. The store quarantines and reports
+/// entries that are foreign, damaged or of another version, and then treats them as absent.
 ///
-/// All methods may be called from any thread, and may wait for the disk: never on an event loop.
+/// Methods may be called from any thread. They may wait for the disk, so never call them on an event loop.
 public final class ContentStore: Sendable {
     /// Options of a store.
     public struct Options: Sendable {
-        /// A store without snapshots that is deleted soon: its root may lie in memory (tmpfs) or on an overlay.
+        /// True if the store has no snapshots and is deleted soon. Its root may then lie in memory (tmpfs) or on an
+        /// overlay.
         public var isScratch = false
-        /// Stands for the running boot of the machine; `nil` asks the kernel. Tests play a crash of the machine with
-        /// it.
+        /// The identifier of the machine's current boot; `nil` asks the kernel. Tests set it to simulate a crash of the
+        /// machine.
         public var bootIdentifier: String?
-        /// Told of everything that is set aside, on the thread that met it.
+        /// The receiver of everything that is quarantined. It runs on the thread that found the file.
         public var report: @Sendable (QuarantinedFile) -> Void = { _ in }
 
         public init() {}
     }
 
-    /// The directory that the store was opened on.
+    /// The store's directory.
     public let root: String
 
     let boot: String
     let claim: StoreLock
     let shelf: Quarantine
-    /// Open layers and chains. Weak: who uses one holds it, and the last one closes it.
+    /// The open layers and chains. References are weak: users hold an object, and the last one closes it.
     let layers = OpenObjects<StoredLayer>()
     let chains = OpenObjects<TreeImage>()
 
-    /// Claims `root`, which is made when missing, checks its file system, and clears away what a crash left half made.
+    /// Locks `root`, checks its file system, and removes leftovers of a crash. Creates `root` if it is missing.
     ///
-    /// - Throws: `.locked` when another process has it, `.unsuitableFileSystem`, `.readOnly`, `.noSpace`, `.io`; each
-    ///   message names the path and what to do.
+    /// - Throws: `.locked` if another process holds the lock, `.unsuitableFileSystem`, `.readOnly`, `.noSpace`, `.io`.
+    ///   The message of a locked or unsuitable root says what to do.
     public init(root: String, options: Options = Options()) throws(ContentStoreError) {
         self.root = root
         let boot = try ContentStoreError.wrapping("cannot learn which boot this is") { () throws(Errno) in
@@ -70,24 +71,26 @@ public final class ContentStore: Sendable {
         try clean()
     }
 
-    /// Throws `.unsuitableFileSystem` when `root` can no longer be used: the check of the initialiser, again.
+    /// Repeats the initializer's check of the file system. Throws `.unsuitableFileSystem` if `root` can no longer be
+    /// used.
     public func verifyFileSystem(isScratch: Bool = false) throws(ContentStoreError) {
         try FileSystemCheck.run(root, isScratch: isScratch)
     }
 
     // MARK: Layers
 
-    /// The layer of `blob`, opened once and shared; `nil` when there is no usable index for it.
+    /// Returns the layer of `blob`, opened once and shared; `nil` if there is no usable index for it.
     public func layer(_ blob: Digest) throws(ContentStoreError) -> StoredLayer? {
         try layers.value(blob) { () throws(ContentStoreError) in try openLayer(blob) }
     }
 
-    /// Stores the index of `blob` with empty content, and opens it. When there is one already, that one is given and
-    /// `index` is not looked at. Safe to call from several threads for the same blob, and against a crash at any
-    /// point.
+    /// Stores the index of `blob` with empty content, and opens the layer. If a usable index is already stored, the
+    /// store returns that layer and ignores `index`.
     ///
-    /// - Parameter origin: a few bytes for whoever checks the index later; see ``origin(of:)``.
-    /// - Throws: `.badIndex` when `index` is not of `blob` or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
+    /// Several threads may install the same blob at once, and a crash at any point does no harm.
+    ///
+    /// - Parameter origin: a few bytes for a later audit of the index; see ``origin(of:)``.
+    /// - Throws: `.badIndex` if `index` belongs to another blob or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func install(
         _ blob: Digest, index: LayerIndexBytes, origin: [UInt8]? = nil
     ) throws(ContentStoreError) -> StoredLayer {
@@ -113,7 +116,7 @@ public final class ContentStore: Sendable {
         return try openOrQuarantine(directory) { try opener(blob, directory).open() }
     }
 
-    /// Returns the result of `body` on `directory`; `nil` when it is absent or had to be quarantined.
+    /// Returns the result of `body` for `directory`; `nil` if the directory is absent or had to be quarantined.
     func openOrQuarantine<Value>(
         _ directory: String, _ body: () throws -> Value
     ) throws(ContentStoreError) -> Value? {
@@ -131,7 +134,7 @@ public final class ContentStore: Sendable {
         }
     }
 
-    /// Runs `body`, in which damage means that we were given something bad.
+    /// Runs `body`, and turns damage into `.badIndex`: the caller gave us bad data.
     static func orBadIndex<Value>(
         _ what: String, _ body: () throws -> Value
     ) throws(ContentStoreError) -> Value {
@@ -150,9 +153,9 @@ public final class ContentStore: Sendable {
 
     func layerDirectory(_ blob: Digest) -> String { "\(root)/blobs/\(blob.hex)" }
 
-    // MARK: Making things
+    // MARK: Installation
 
-    /// Makes a directory with `body`, and puts it at `target` in one step when it is whole and on the disk.
+    /// Fills a new directory with `body`. Once it is complete and on the disk, moves it to `target` in one step.
     func installNew(
         at target: String, _ body: (_ directory: String) throws(ContentStoreError) -> Void
     ) throws(ContentStoreError) {
@@ -168,7 +171,7 @@ public final class ContentStore: Sendable {
                 try Sys.syncDirectory(String(target.prefix(upTo: target.lastIndex(of: "/") ?? target.startIndex)))
             }
         } catch {
-            // What cannot be removed now is removed at the next start.
+            // If this removal fails, the next start removes the directory.
             try? removeTree(directory)
             throw error
         }
@@ -182,7 +185,8 @@ public final class ContentStore: Sendable {
 
     // MARK: Durability
 
-    /// Makes every open layer durable (``StoredLayer/makeDurable()``). All are tried; the first failure is thrown.
+    /// Makes every open layer durable (``StoredLayer/makeDurable()``). Tries all of them, then throws the first
+    /// failure.
     public func makeAllDurable() throws(ContentStoreError) {
         var failure: ContentStoreError?
         for layer in layers.open {

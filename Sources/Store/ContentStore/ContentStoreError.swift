@@ -6,30 +6,30 @@ public typealias ContentStoreError = Failure<ContentStoreErrorCode>
 
 /// The kinds of ``ContentStoreError``.
 public enum ContentStoreErrorCode: Hashable, Sendable {
-    /// Another process works on the same directory.
+    /// Another process uses the same directory.
     case locked
-    /// The directory lies on a file system that the store cannot work on.
+    /// The directory lies on a file system that cannot hold the store.
     case unsuitableFileSystem
-    /// The disk or the quota is full. What was to be written is absent, nothing else changed.
+    /// The disk or the quota is full. The new data is absent; nothing else changed.
     case noSpace
-    /// The disk is mounted read-only, or turned itself read-only after an error.
+    /// The disk is mounted read-only, or the kernel made it read-only after an error.
     case readOnly
-    /// The disk failed, or the kernel refused a call.
+    /// The disk failed, or the kernel rejected a call.
     case io
-    /// Content that should be there cannot be read: drop the chunk and fetch it again.
+    /// Present content cannot be read: drop the chunk and fetch it again.
     case damaged
-    /// An index that does not belong to the blob, or that cannot be read back.
+    /// The index belongs to another blob, or cannot be read back.
     case badIndex
-    /// A chunk number, offset or length that the layer does not have.
+    /// The layer has no such chunk number, offset or length.
     case outOfRange
-    /// The layer is open: it cannot be removed now.
+    /// The layer is open and cannot be removed now.
     case inUse
 }
 
 extension ContentStoreError {
-    /// The failure of a system call, put into the class that callers act on.
+    /// Creates an error from a failed system call, with the code that callers act on.
     ///
-    /// Labelled, because `Errno` has members of the same names as `Code`.
+    /// The label is needed because `Errno` and `Code` have members with the same names.
     init(errno: Errno, _ message: String) {
         let code: Code =
             switch errno {
@@ -40,7 +40,7 @@ extension ContentStoreError {
         self.init(code, message, cause: errno)
     }
 
-    /// Runs `body`, turning an `Errno` into an error that says what was being done.
+    /// Runs `body`, and turns an `Errno` into an error whose `message` names the failed operation.
     @inline(__always)
     static func wrapping<Result: ~Copyable>(
         _ message: @autoclosure () -> String, _ body: () throws(Errno) -> Result

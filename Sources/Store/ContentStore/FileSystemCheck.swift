@@ -4,10 +4,10 @@ import SystemPackage
 
 /// A check of whether a directory can hold the store.
 enum FileSystemCheck {
-    /// Throws `.unsuitableFileSystem` with what to do about it.
+    /// Throws `.unsuitableFileSystem`, with advice, if `root` cannot hold the store.
     ///
-    /// The kind is judged by its magic number where we know that it cannot work, and every file system must show that
-    /// it keeps holes: a store on one that fills them would take the whole size of every image at once.
+    /// It rejects kinds of file systems that cannot work, by magic number. Any other must prove that it keeps holes:
+    /// without them, the store would take the whole size of every image at once.
     static func run(_ root: String, isScratch: Bool) throws(ContentStoreError) {
         let status = try ContentStoreError.wrapping("cannot look at \(root)") { () throws(Errno) in
             try Sys.statfs(root)
@@ -42,7 +42,7 @@ enum FileSystemCheck {
         }
     }
 
-    /// Returns whether a file of 4 MiB with one block in its middle takes less than half of that.
+    /// Returns true if a file of 4 MiB with one block of data in its middle allocates less than 2 MiB.
     private static func keepsHoles(_ path: String) throws(Errno) -> Bool {
         let file = try Sys.open(path, [.readWrite, .create, .truncate, .noFollow])
         let outcome: Result<Bool, Errno>

@@ -3,20 +3,21 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// Opens the four files of a layer, and decides what of them can be trusted.
+/// The opener of a layer's files. It decides which of them can be trusted.
 struct LayerOpener {
-    /// The reason why a layer's directory cannot be used: it is quarantined and rebuilt.
+    /// The reason why a layer's directory is unusable. The store quarantines the directory, and the layer is installed
+    /// again.
     struct Damage: Error {
         let reason: String
-        /// Set when only content and presence are damaged and the index is good.
+        /// True if only the content or presence file is damaged and the index is good.
         var sparesIndex = false
     }
 
-    /// The tree and the chunk table, with their fingerprint.
+    /// The tree and the chunk table of a layer.
     struct Index {
         let tree: TreeImage
         let chunks: ChunkTable
-        /// SHA-256 over both files.
+        /// The SHA-256 over the chunk table and then the tree.
         let fingerprint: Digest
     }
 
@@ -34,11 +35,11 @@ struct LayerOpener {
 
     // MARK: The index
 
-    /// The tree and the chunk table.
+    /// Opens the tree and the chunk table.
     func index() throws -> Index {
         var hasher = DigestHasher()
         let chunks = try Self.readable(chunksPath, hashing: &hasher) { try ChunkTable(mapping: $0) }
-        // The tree alone names the layer: what the chunk table names may be a copy of it.
+        // Only the tree names the layer. The chunk table may name a copy of the blob in a streaming artifact.
         let tree = try Self.readable(treePath, hashing: &hasher) { try TreeImage(mapping: $0) }
         guard tree.deviceTags.allSatisfy({ $0 == digest }) else {
             throw Damage(reason: "\(treePath) is the tree of \(tree.deviceTags)")
@@ -46,15 +47,17 @@ struct LayerOpener {
         return Index(tree: tree, chunks: chunks, fingerprint: hasher.finish())
     }
 
-    /// Maps a file of ours and makes something of it. What is wrong with the file is `Damage`; what is wrong with the
-    /// machine (memory, descriptors) is a `ContentStoreError`.
+    /// Maps one of our files, and passes the mapping to `body`.
+    ///
+    /// - Throws: `Damage` if the file is bad; `ContentStoreError` if the machine lacks a resource (memory,
+    ///   descriptors).
     static func readable<Value>(
         _ path: String, hashing hasher: inout DigestHasher, _ body: (MappedFile) throws -> Value
     ) throws -> Value {
         do {
             let file = try Sys.open(path, [.readOnly, .noFollow, .nonBlocking])
-            // A bad sector under a mapping is a SIGBUS. Reading the file once by pread finds it here, as an error,
-            // and a daemon that died of one heals itself at its next start.
+            // A bad sector under a mapping raises SIGBUS. Reading the whole file once with pread finds it here, as an
+            // error. So a daemon that died of SIGBUS recovers at its next start.
             try readThrough(file.raw, &hasher)
             return try body(try MappedFile(descriptor: file.raw))
         } catch let error as LayerIndexError {
@@ -85,7 +88,8 @@ struct LayerOpener {
 
     // MARK: Content and presence
 
-    /// Opens an installed layer. Files that cannot be trusted are removed, rebuilt and reported.
+    /// Opens an installed layer. Untrusted content and presence files are removed or quarantined, recreated and
+    /// reported.
     func open() throws -> StoredLayer {
         let index = try index()
         do {
@@ -95,20 +99,20 @@ struct LayerOpener {
             do {
                 return StoredLayer(try trusted(index))
             } catch let damage as Damage {
-                // Made a moment ago: the disk does not keep what it is told.
+                // We created the files a moment ago: the disk does not keep our writes.
                 throw ContentStoreError(.io, "\(directory) cannot be used: \(damage.reason)")
             }
         }
     }
 
-    /// Makes the content and presence files of a layer that has none yet, and waits for the disk.
+    /// Creates the content and presence files of a new layer, and waits for the disk.
     func create(_ index: Index) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot make the content of \(digest)") { () throws(Errno) in
             let content = try Sys.open(contentPath, [.readWrite, .create, .exclusive, .noFollow])
             try Sys.ftruncate(content.raw, size: index.chunks.contentSize)
             try Sys.fsync(content.raw)
             let format = try format(index, content.raw)
-            // Every block is written once here, so that marking a chunk later does not need a new one on a full disk.
+            // Write every block once here. Marking a chunk later then needs no new block on a full disk.
             var bytes = format.header
             bytes.append(contentsOf: repeatElement(0, count: format.fileLength - bytes.count))
             let presence = try Sys.open(presentPath, [.writeOnly, .create, .exclusive, .noFollow])
@@ -117,9 +121,9 @@ struct LayerOpener {
         }
     }
 
-    /// Removes and recreates both files: none of the content is trusted.
+    /// Discards and recreates both files, because none of the content is trusted.
     private func startOver(_ index: Index, reason: String) throws(ContentStoreError) {
-        // The presence file goes first: content without one is never trusted, whenever we are interrupted.
+        // Remove the presence file first: if we are interrupted, content without a presence file is never trusted.
         try shelf.move(presentPath, reason: reason)
         let regular = (try? Sys.lstat(contentPath))?.kind == .regular
         if regular {
@@ -137,7 +141,7 @@ struct LayerOpener {
             identity: ContentIdentity(inode: try Sys.fstat(content).inode, born: try Sys.birthTime(content)))
     }
 
-    /// Opens a file of ours that must be regular, for reading and writing.
+    /// Opens one of our files for reading and writing. A file that is not regular is damage.
     private func openRegular(_ path: String) throws -> OwnedDescriptor {
         do {
             let file = try Sys.open(path, [.readWrite, .noFollow, .nonBlocking])
@@ -178,7 +182,7 @@ struct LayerOpener {
             let presence = PresenceFile(format: format, file: present)
             var loaded = try presence.load(boot: boot)
             if size < chunks.contentSize {
-                // Every place first, the length last: see PresenceFile, point 5.
+                // Retract the bits everywhere, then set the length: see PresenceFile, point 5.
                 Self.clear(StoredLayer.chunks(of: chunks, beyond: size), in: &loaded.words)
                 try Sys.fdatasync(content.raw)
                 try presence.retract(loaded.words, &loaded.slots)
@@ -188,7 +192,7 @@ struct LayerOpener {
             }
             if !loaded.sameBoot { try presence.beginSession(boot: boot, words: loaded.words) }
             let isSaved = loaded.words == loaded.durable
-            // A hole reads as zeros: nobody has to bring these, and nobody ever writes them.
+            // Chunks of zeros are always present: a hole reads as zeros. Nobody fetches or writes them.
             for chunk in 0..<chunks.chunkCount where chunks.chunk(chunk).isZeros {
                 loaded.words[chunk >> 6] |= 1 << UInt64(chunk & 63)
             }
@@ -198,7 +202,7 @@ struct LayerOpener {
                 presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved,
                 windows: try windows(chunks), gaps: gaps(chunks), claim: claim)
         } catch let error as Errno {
-            // A presence file that cannot be read is as good as none.
+            // Treat an unreadable presence file like a missing one.
             if error == .ioError || error == .noData {
                 throw Damage(reason: "\(presentPath): \(error)", sparesIndex: true)
             }
@@ -215,7 +219,8 @@ struct LayerOpener {
         }
     }
 
-    /// A log that cannot be opened is not written: what would be in it is fetched then.
+    /// Opens the log of gaps; `nil` if there is no origin to audit or the log cannot be opened. An audit without a log
+    /// fetches the gaps.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
         guard (try? Sys.exists(directory + "/origin")) == true else { return nil }
         return try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount)

@@ -1,19 +1,19 @@
 import Base
 import Concurrency
 
-/// The things that are open, each found by its digest for as long as somebody holds it.
+/// The open objects, each found by its digest while somebody holds it.
 final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
     private struct Weak: Sendable {
         weak var value: Value?
     }
 
     private let known = Guarded<[Digest: Weak]>([:])
-    /// Opening and removing wait for the disk: one thread a digest.
+    /// The locks for opening and removing, which wait for the disk: one thread at a time for each digest.
     private let gate = KeyedLock<Digest>()
 
     init() {}
 
-    /// The open value of `key`, else what `make` gives; `make` runs on one thread at a time for one key.
+    /// Returns the open object of `key`, or the result of `make`. Only one thread at a time runs `make` for a key.
     func value(
         _ key: Digest, _ make: () throws(ContentStoreError) -> Value?
     ) throws(ContentStoreError) -> Value? {
@@ -22,7 +22,7 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
             if let value = find(key) { return value }
             guard let value = try make() else { return nil }
             known.withLock { known in
-                // Now and then, so that names of closed things do not pile up.
+                // Now and then, remove the digests of closed objects, so that they do not pile up.
                 if known.count >= 64, known.count.nonzeroBitCount == 1 {
                     known = known.filter { $0.value.value != nil }
                 }
@@ -32,7 +32,9 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
         }
     }
 
-    /// Runs `body` while nobody opens or removes `key`, with what is open of it; afterwards it is no longer found.
+    /// Runs `body` while nobody else opens or removes `key`, and then forgets the object of `key`.
+    ///
+    /// - Parameter body: receives the open object; `nil` if there is none.
     func removing<Result>(
         _ key: Digest, _ body: (Value?) throws(ContentStoreError) -> Result
     ) throws(ContentStoreError) -> Result {
@@ -43,7 +45,7 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
         }
     }
 
-    /// Everything that is open.
+    /// All open objects.
     var open: [Value] { known.withLock { $0.values.compactMap { $0.value } } }
 
     func find(_ key: Digest) -> Value? { known.withLock { $0[key]?.value } }

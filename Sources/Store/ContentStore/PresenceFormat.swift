@@ -1,11 +1,11 @@
 package import Base
 
-/// Which content file a presence file speaks of: the same inode, made at the same moment.
+/// The identity of the content file that a presence file describes: its inode number and birth time.
 ///
-/// The number alone is not enough, because a file system gives it to the next file at once.
+/// The inode number alone is not enough, because a file system may reuse it at once.
 package struct ContentIdentity: Hashable, Sendable {
     package let inode: UInt64
-    /// Nanoseconds since 1970; 0 where the file system does not keep the time of birth.
+    /// Nanoseconds since 1970; 0 if the file system does not record birth times.
     package let born: UInt64
 
     package init(inode: UInt64, born: UInt64) {
@@ -14,8 +14,8 @@ package struct ContentIdentity: Hashable, Sendable {
     }
 }
 
-/// The bytes of a `present` file, version 1. Little-endian; every part starts on a 4 KiB boundary, so that no two parts
-/// share a block and a torn write spoils one part at most.
+/// The format of a `present` file, version 1. Integers are little-endian. Every part starts on a 4 KiB boundary, so no
+/// two parts share a block and a torn write damages at most one part.
 ///
 /// ```
 /// header     "RIVPRSNT"  version u32  0 u32  blob digest 32  index fingerprint 32  chunk count u64
@@ -32,16 +32,16 @@ package struct PresenceFormat: Sendable {
     static let sessionLength = 36
     static let slotHeader = 64
 
-    /// The result of comparing a header.
+    /// The result of comparing a header with the expected one.
     package enum Match: Equatable {
         case same
-        /// Its own checksum is right, and it speaks of this layer with another tree or chunk table.
+        /// The header's checksum is right, but it describes this layer with another tree or chunk table.
         case otherIndex
         case different(String)
     }
 
     let digest: Digest
-    /// SHA-256 over the tree and the chunk table: a bit means nothing with any other.
+    /// The SHA-256 over the chunk table and the tree. The bits are valid only with this index.
     let index: Digest
     let chunkCount: Int
     let contentSize: UInt64
@@ -55,7 +55,7 @@ package struct PresenceFormat: Sendable {
         self.identity = identity
     }
 
-    /// Bytes that the bits take.
+    /// The size of the bits in bytes.
     var bitsLength: Int { AtomicBits.wordCount(for: chunkCount) * 8 }
     var sessionOffset: Int { Self.block }
     var liveOffset: Int { 2 * Self.block }
@@ -100,7 +100,7 @@ package struct PresenceFormat: Sendable {
             ? .otherIndex : .different("it describes another content file")
     }
 
-    /// A slot: header and bits.
+    /// Returns the bytes of a slot: header and bits.
     package func slot(generation: UInt64, words: [UInt64]) -> [UInt8] {
         var bits: [UInt8] = []
         bits.reserveCapacity(words.count * 8)
@@ -114,7 +114,7 @@ package struct PresenceFormat: Sendable {
         return bytes
     }
 
-    /// Parses a slot; `nil` when it was never written, is torn, or belongs to another file.
+    /// Parses a slot; `nil` if it was never written, is torn, or belongs to another file.
     package func parseSlot(_ bytes: [UInt8]) -> (generation: UInt64, words: [UInt64])? {
         guard bytes.count >= Self.slotHeader + bitsLength else { return nil }
         let generation = bytes.withUnsafeBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }
@@ -125,7 +125,7 @@ package struct PresenceFormat: Sendable {
         return (generation, Self.words(bits))
     }
 
-    /// The words that little-endian bytes spell.
+    /// Decodes little-endian words.
     static func words(_ bytes: [UInt8]) -> [UInt64] {
         bytes.withUnsafeBytes { bytes in
             (0..<bytes.count / 8).map { bytes.littleEndian(UInt64.self, at: $0 * 8) ?? 0 }

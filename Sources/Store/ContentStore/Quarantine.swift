@@ -3,19 +3,20 @@ import Concurrency
 import Linux
 import SystemPackage
 
-/// A file or directory that the store found and could not use, and what became of it.
+/// An unusable file or directory of the store, and its new place.
 public struct QuarantinedFile: Sendable, Equatable {
-    /// The path before.
+    /// The original path.
     public let path: String
-    /// The path now; `nil` when it was only removed (content, which has no meaning without its index).
+    /// The path in the quarantine; `nil` if the file was only removed (content without its presence bits is useless).
     public let movedTo: String?
-    /// Why it was not used.
+    /// The reason why it was unusable.
     public let reason: String
 }
 
-/// Takes what cannot be used out of the way, keeps the last few for whoever wants to know, and reports each.
+/// The quarantine of a store. It moves unusable files and directories out of the way and reports each. It keeps the
+/// latest ones for inspection.
 final class Quarantine: Sendable {
-    /// The most quarantined things that are kept.
+    /// The most entries that are kept.
     static let limit = 8
 
     private let directory: String
@@ -27,7 +28,7 @@ final class Quarantine: Sendable {
         self.report = report
     }
 
-    /// Moves `path` away and reports `reason`. Nothing at `path` is no error.
+    /// Moves `path` into the quarantine and reports `reason`. Does nothing if nothing is at `path`.
     func move(_ path: String, reason: String) throws(ContentStoreError) {
         let target = try lock.withLock { () throws(ContentStoreError) -> String? in
             try ContentStoreError.wrapping("cannot set \(path) aside") { () throws(Errno) in
@@ -35,7 +36,7 @@ final class Quarantine: Sendable {
                 try Sys.makeDirectories(directory)
                 let target = try makeRoom(for: path)
                 try Sys.rename(path, to: target, replacing: false)
-                // A layer's bytes mean nothing without its index, and may be gigabytes.
+                // A layer's content is useless without its index, and may take gigabytes.
                 if let content = try? Sys.lstat(target + "/content"), content.kind == .regular {
                     try Sys.unlink(target + "/content")
                 }
@@ -46,7 +47,7 @@ final class Quarantine: Sendable {
         report(QuarantinedFile(path: path, movedTo: target, reason: reason))
     }
 
-    /// Removes the file at `path`, whose bytes are of no use, and reports `reason`.
+    /// Removes the useless file at `path`, and reports `reason`. Does nothing if there is no such file.
     func remove(_ path: String, reason: String) throws(ContentStoreError) {
         do throws(Errno) {
             try Sys.unlink(path)
@@ -58,7 +59,8 @@ final class Quarantine: Sendable {
         report(QuarantinedFile(path: path, movedTo: nil, reason: reason))
     }
 
-    /// The name for one more, with the oldest removed so that there are never more than the limit.
+    /// Returns the target for `path` in the quarantine. Removes the oldest entries, so that there are never more than
+    /// ``limit``.
     private func makeRoom(for path: String) throws(Errno) -> String {
         var kept: [(number: UInt64, name: String)] = []
         for entry in try Sys.list(directory) {

@@ -3,9 +3,9 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// The claim of one process on a store: flock(2) on `<root>/lock`, which the kernel drops with the process.
+/// The lock of one process on a store: flock(2) on `<root>/lock`. The kernel releases it when the process ends.
 ///
-/// Everything that may still write into the store holds a reference, so that no second instance can start beside it.
+/// Every object that may still write into the store holds a reference, so that no second instance can start meanwhile.
 final class StoreLock: Sendable {
     private let file: OwnedDescriptor
 
@@ -25,14 +25,14 @@ final class StoreLock: Sendable {
                 "\(root) is in use by another instance"
                     + (number.map { " (process \($0))" } ?? "") + ": stop it, or give this one another directory")
         }
-        // Only so that the message above can name us: a full disk is no reason not to start.
+        // The number only serves the message above: a full disk must not prevent a start.
         _ = try? Sys.ftruncate(file.raw, size: 0)
         _ = try? Sys.pwriteAll(file.raw, Array("\(getpid())\n".utf8), at: 0)
         self.file = file
     }
 
     deinit {
-        // Closing is not enough: a child that some other thread is about to exec has the open file too.
+        // Closing is not enough: a child of another thread that has not yet called exec also holds the open file.
         try? Sys.unlock(file.raw)
     }
 }

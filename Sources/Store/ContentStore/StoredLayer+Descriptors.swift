@@ -1,7 +1,7 @@
 public import Linux
 import SystemPackage
 
-// What another process needs to read a layer on its own: descriptors that cannot be written to.
+// Read-only descriptors, with which another process can read a layer on its own.
 
 extension StoredLayer {
     /// Opens the layer's tree for reading.
@@ -9,7 +9,7 @@ extension StoredLayer {
         try Self.open(directory + "/tree.erofs")
     }
 
-    /// Opens the content for reading. Whoever reads it must know which chunks are present: the rest are holes.
+    /// Opens the content for reading. The reader must know which chunks are present: the others are holes.
     public func openContent() throws(ContentStoreError) -> OwnedDescriptor {
         try Self.open(contentPath)
     }

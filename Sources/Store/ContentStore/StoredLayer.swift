@@ -5,25 +5,27 @@ import Linux
 import Synchronization
 import SystemPackage
 
-/// One layer on this node: its tree, its chunk table, and as much of its content as has been fetched.
+/// One layer on this node: its tree, its chunk table, and the content fetched so far.
 ///
-/// Opened once and shared by all images that hold the layer; closed when the last user lets go of it. It costs one
-/// bit a chunk and no heap per file. Every method may be called from any thread. ``isPresent(_:)`` and
-/// ``read(at:into:)`` take no lock.
+/// A layer is opened once and shared by all images that contain it. It closes when its last user releases it. In memory
+/// it costs one bit per chunk and nothing per file.
 ///
-/// Why a trusted bit is true, whatever process or machine dies at whatever moment, is written at ``PresenceFile``.
+/// Methods may be called from any thread. ``isPresent(_:)`` and ``read(at:into:)`` take no lock, unless a read must
+/// repair a shortened content file.
+///
+/// ``PresenceFile`` explains why a trusted bit is true, even if the process or the machine crashes at any moment.
 public final class StoredLayer: Sendable {
     /// The blob's digest.
     public let digest: Digest
     /// The layer's tree, whiteouts included.
     public let tree: TreeImage
-    /// The place of each byte of the content in the blob.
+    /// The chunk table: it maps each byte of the content to its place in the blob.
     public let chunks: ChunkTable
-    /// The sparse file that holds the content space. Only a complete layer's may be given to others.
+    /// The sparse file that holds the content space. Give it to others only if the layer is complete.
     public let contentPath: String
-    /// The windows that its extents need to be decoded; `nil` when none does.
+    /// The file of windows that the layer's extents need for decoding; `nil` if none needs one.
     public let windows: WindowsFile?
-    /// The decoded bytes between chunks; `nil` for a layer that is not audited.
+    /// The log of decoded bytes outside the chunks; `nil` for a layer without a pending audit.
     public let gaps: TarSplitLog?
 
     private let content: OwnedDescriptor
@@ -31,25 +33,25 @@ public final class StoredLayer: Sendable {
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
-    /// Goes up with every change of a bit: a durable copy that was made at the same count is still good.
+    /// The number of changes of bits. A durable copy that was made at the same count is up to date.
     private let changes = Atomic<UInt64>(0)
-    /// Goes up when a write-back failed: what was written before may be lost.
+    /// The number of failed write-backs. Each may have lost earlier writes.
     private let losses = Atomic<UInt64>(0)
-    /// The content file was found shorter than its layer: nothing may be written past its end before it is repaired.
+    /// True if the content file was found too short. Repair it before any write past its end.
     private let isShortened = Atomic<Bool>(false)
-    /// Slots are written by one thread at a time.
+    /// The lock for writing slots: only one thread at a time writes them.
     private let durabilityLock = BlockingLock()
     private let durability: Guarded<Durability>
-    /// Holds the claim on the directory for as long as something may be written.
+    /// The lock on the store. This object holds it as long as it may still write.
     private let claim: StoreLock
 
     private struct Durability: Sendable {
         var slots: SlotState
-        /// The value of ``changes`` when the last good slot's bits were taken.
+        /// The value of ``changes`` when the bits of the last good slot were read.
         var recorded: UInt64
     }
 
-    /// The files of an opened layer.
+    /// The parts of an opened layer.
     struct Parts: ~Copyable {
         let digest: Digest
         let tree: TreeImage
@@ -59,7 +61,7 @@ public final class StoredLayer: Sendable {
         let presence: PresenceFile
         let words: [UInt64]
         let slots: SlotState
-        /// Set when the last good slot equals `words`.
+        /// True if the last good slot equals `words`.
         let isSaved: Bool
         let windows: WindowsFile?
         let gaps: TarSplitLog?
@@ -76,7 +78,7 @@ public final class StoredLayer: Sendable {
         gaps = parts.gaps
         claim = parts.claim
         bits = AtomicBits(count: parts.chunks.chunkCount, initial: parts.words)
-        // `changes` starts at 0; no count of changes ever reaches the other value.
+        // `changes` starts at 0, so 0 means saved. It never reaches `.max`, which means unsaved.
         durability = Guarded(Durability(slots: parts.slots, recorded: parts.isSaved ? 0 : .max))
         var count = 0
         var length: UInt64 = 0
@@ -91,17 +93,17 @@ public final class StoredLayer: Sendable {
         content = parts.content
     }
 
-    // MARK: What is here
+    // MARK: Presence
 
-    /// Returns whether the chunk's bytes can be read; `false` for a number that the layer does not have.
+    /// Returns true if the chunk's bytes can be read; false for a chunk number out of range.
     @inline(__always)
     public func isPresent(_ chunk: Int) -> Bool { bits.contains(chunk) }
 
-    /// The first chunk of `range` that is missing, or `nil` when all are here (or the range has none of this layer's
-    /// chunks).
+    /// Returns the first missing chunk of `range`; `nil` if all are present, or if `range` has none of this layer's
+    /// chunks.
     public func missing(in range: Range<Int>) -> Int? { bits.first(in: range, where: false) }
 
-    /// The first chunk of `range` that is here, or `nil`.
+    /// Returns the first present chunk of `range`; `nil` if none is present.
     public func present(in range: Range<Int>) -> Int? { bits.first(in: range, where: true) }
 
     /// The number of present chunks.
@@ -115,11 +117,11 @@ public final class StoredLayer: Sendable {
 
     // MARK: Bytes
 
-    /// Reads content into the caller's buffer. The caller has seen that the chunks are present.
+    /// Reads content into the caller's buffer. The caller must have seen that the chunks are present.
     ///
-    /// - Returns: how many bytes came: all that the buffer holds, or fewer at the end of the content space.
-    /// - Throws: `.damaged` when the disk cannot give bytes that should be there: ``drop(_:)`` the chunks and fetch
-    ///   them again. `.io` for everything else.
+    /// - Returns: the number of bytes read. It is less than the buffer's size only at the end of the content space.
+    /// - Throws: `.damaged` if the disk cannot return present bytes: ``drop(_:)`` the chunks and fetch them again.
+    ///   `.io` for other failures.
     public func read(
         at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(ContentStoreError) -> Int {
@@ -130,7 +132,7 @@ public final class StoredLayer: Sendable {
             done = try Sys.preadAll(
                 content.raw, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(wanted)), at: contentOffset)
         } catch {
-            // EIO is a bad sector; EUCLEAN and EBADMSG are how xfs and ext4 and btrfs say that a checksum is wrong.
+            // EIO means a bad sector. xfs, ext4 and btrfs report a wrong checksum as EUCLEAN (117) or EBADMSG (74).
             let lost = error == .ioError || error.rawValue == 117 || error.rawValue == 74
             throw ContentStoreError(
                 lost ? .damaged : .io, "cannot read \(wanted) bytes at \(contentOffset) of \(contentPath)",
@@ -147,8 +149,8 @@ public final class StoredLayer: Sendable {
 
     /// Stores a chunk and marks it present.
     ///
-    /// The caller has checked the digest of `bytes`. Several threads may publish at once, the same chunk too: of a
-    /// chunk that is present nothing is written. When it throws (`.noSpace`, `.readOnly`, `.io`), the chunk stays
+    /// The caller must have checked the digest of `bytes`. Several threads may publish at once, even the same chunk. If
+    /// the chunk is already present, nothing is written. If it throws (`.noSpace`, `.readOnly`, `.io`), the chunk stays
     /// absent.
     public func publish(_ chunk: Int, _ bytes: UnsafeRawBufferPointer) throws(ContentStoreError) {
         guard chunk >= 0, chunk < bits.count else {
@@ -166,23 +168,23 @@ public final class StoredLayer: Sendable {
                 try Sys.pwriteAll(content.raw, bytes, at: range.offset)
             }
             mark(chunk, range.count)
-            // A write-back may have failed between the two, and its clean-up may have passed this bit by: the bytes
-            // may be gone from the cache.
+            // A write-back may have failed between the write and the mark. Its clean-up may have missed this bit, and
+            // the page cache may have lost the bytes.
             if losses.load(ordering: .sequentiallyConsistent) == before { return }
             drop(chunk)
         }
     }
 
-    /// Marks a chunk absent, because its bytes cannot be read, so that it is fetched again.
+    /// Marks an unreadable chunk absent, so that it is fetched again.
     ///
-    /// The bytes stay where they are: they are right or unreadable, and will be written again.
+    /// The bytes stay in the file: they are right or unreadable, and the next fetch overwrites them.
     public func drop(_ chunk: Int) {
         guard chunk >= 0, chunk < bits.count, bits.clear(chunk) else { return }
         account(chunk, -1)
         recordWord(of: chunk)
     }
 
-    /// Bytes that the content takes on the disk.
+    /// Returns the size of the content on the disk in bytes, without holes.
     public func allocatedBytes() throws(ContentStoreError) -> UInt64 {
         try ContentStoreError.wrapping("cannot look at \(contentPath)") { () throws(Errno) in
             try Sys.fstat(content.raw).allocatedBytes
@@ -207,9 +209,8 @@ public final class StoredLayer: Sendable {
     }
 
     private func recordWord(of chunk: Int) {
-        // When this fails, the live area says what it said before. A set bit that is not there means a fetch after a
-        // restart; a cleared bit that is still there names bytes that are right or unreadable. Neither is worth
-        // failing for.
+        // If this fails, the live area keeps its old word. A missing set bit costs a fetch after a restart. A leftover
+        // set bit names bytes that are right or unreadable. Neither is worth a failure.
         try? presence.recordWord(chunk >> 6, of: bits)
     }
 }
@@ -217,18 +218,20 @@ public final class StoredLayer: Sendable {
 // MARK: - Durability
 
 extension StoredLayer {
-    /// Makes what is present now survive a crash of the machine: fdatasync(2) of the content, then a second,
-    /// checksummed copy of the bits. Does nothing when nothing changed since the last time. Waits for the disk: never
-    /// on an event loop.
+    /// Makes the present chunks survive a crash of the machine. Calls fdatasync(2) on the content, and then writes a
+    /// second, checksummed copy of the bits.
     ///
-    /// Streaming calls it when a layer becomes complete (and may at any time), the daemon at shutdown through
-    /// ``ContentStore/makeAllDurable()``.
+    /// Does nothing if no bit has changed since the last call. It waits for the disk, so never call it on an event
+    /// loop.
     ///
-    /// - Throws: when the disk failed. Chunks whose bytes may then be lost have been dropped.
+    /// Streaming calls it when a layer becomes complete, and may call it at any time. The daemon calls it at shutdown
+    /// through ``ContentStore/makeAllDurable()``.
+    ///
+    /// - Throws: an error if the disk failed. Chunks whose bytes may be lost have then been dropped.
     public func makeDurable() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             var state = durability.withLock { $0 }
-            // The count is taken before the bits: a change in between is in the copy or counted again.
+            // Read the count before the bits: a change in between is in the copy or raises the count above it.
             let count = changes.load(ordering: .sequentiallyConsistent)
             guard count != state.recorded else { return }
             let words = bits.snapshot()
@@ -258,7 +261,7 @@ extension StoredLayer {
         }
     }
 
-    /// Drops every chunk that no slot vouches for: the kernel said that some page was lost, not which.
+    /// Drops every chunk that no slot confirms: the kernel reported a lost page but not which one.
     private func forgetUnsaved(_ slots: SlotState) {
         losses.wrappingAdd(1, ordering: .sequentiallyConsistent)
         let saved = presence.durableWords(slots)
@@ -270,8 +273,8 @@ extension StoredLayer {
         }
     }
 
-    /// After a read met the end of the file too early: no chunk past the end is trusted in any place, and then the
-    /// file gets its length back. The other order would turn lost bytes into zeros.
+    /// Repairs a content file that somebody shortened. First removes the bits of all chunks past its end from every
+    /// place, and then restores the file's length. The reverse order would turn lost bytes into zeros.
     private func repairTruncation() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             guard isShortened.load(ordering: .sequentiallyConsistent) else { return }
@@ -292,7 +295,7 @@ extension StoredLayer {
         }
     }
 
-    /// Returns the chunks of `table` that do not lie wholly below `size`.
+    /// Returns the chunks of `table` that do not lie entirely below `size`.
     static func chunks(of table: ChunkTable, beyond size: UInt64) -> Range<Int> {
         var low = 0
         var high = table.chunkCount

@@ -4,37 +4,37 @@ import Linux
 import Synchronization
 package import SystemPackage
 
-/// A log of the bytes that a layer's extents decode to beside their chunks (headers of the archive, padding, runs of
-/// zeros), written as they are decoded: together with the content it rebuilds a layer's archive without the blob.
+/// A log of gaps: the decoded bytes of a layer's extents outside their chunks (archive headers, padding, runs of
+/// zeros). Decoding writes it. Together with the content, it rebuilds the layer's archive without the blob.
 ///
-/// Kept only for layers that still have to be audited (``ContentStore/origin(of:)``). A log of records:
+/// Only layers with a pending audit have a log (``ContentStore/origin(of:)``). The file is a sequence of records:
 ///
 /// ```
-///  0  extent u32    4  bytes in all its gaps u32    8  bytes of them as stored u32    12  CRC-32C of the rest u32
-/// 16  the gaps one after the other, stored as the caller has compressed them
+///  0  extent u32    4  bytes in all its gaps u32    8  stored bytes u32    12  CRC-32C of the rest u32
+/// 16  the gaps one after the other, in the form that the caller compressed
 /// ```
 ///
-/// A record that cannot be written, or that does not match its checksum, counts as absent: its bytes are fetched again.
+/// A record that was not written or has a wrong checksum counts as absent, and the gaps are fetched again.
 public final class TarSplitLog: Sendable {
-    /// Gaps of one extent that are larger than this are not kept, in bytes.
+    /// The size limit of one extent's gaps, in bytes. Larger gaps are not recorded.
     public static let maximumGaps = 8 << 20
     private static let headerSize = 16
 
     /// The record of one extent.
     public struct Record: Sendable, Equatable {
-        /// Bytes in all of its gaps.
+        /// The decoded size of all gaps in bytes.
         public let byteCount: Int
         fileprivate let stored: ByteRange
         fileprivate let checksum: UInt32
     }
 
     private let file: OwnedDescriptor
-    /// Extents that this process has written down.
+    /// The extents that this process has recorded.
     private let written: AtomicBits
     private let isClosed = Atomic<Bool>(false)
     private let end: Guarded<UInt64>
 
-    /// Opens the file at `path`, made when it is missing.
+    /// Opens the file at `path`, or creates it if it is missing.
     package init(path: String, extentCount: Int) throws(Errno) {
         file = try Sys.open(path, [.readWrite, .create, .noFollow, .nonBlocking])
         let status = try Sys.fstat(file.raw)
@@ -44,12 +44,16 @@ public final class TarSplitLog: Sendable {
             count: extentCount, initial: [UInt64](repeating: 0, count: AtomicBits.wordCount(for: extentCount)))
     }
 
-    /// Returns whether to record the gaps of an extent that is being decoded.
+    /// Returns true if the gaps of `extent` should be recorded when it is decoded.
     public func wants(_ extent: Int) -> Bool {
         !isClosed.load(ordering: .relaxed) && extent < written.count && !written.contains(extent)
     }
 
-    /// Writes down the gaps of an extent: `byteCount` bytes, compressed to `stored`.
+    /// Records the gaps of an extent. A failed write is ignored.
+    ///
+    /// - Parameters:
+    ///   - byteCount: the decoded size of the gaps in bytes.
+    ///   - stored: the gaps, compressed by the caller.
     public func append(_ extent: Int, byteCount: Int, stored: [UInt8]) {
         guard wants(extent), byteCount <= Self.maximumGaps, stored.count <= 2 * Self.maximumGaps,
             written.set(extent)
@@ -68,7 +72,7 @@ public final class TarSplitLog: Sendable {
         try? Sys.pwriteAll(file.raw, record, at: place)
     }
 
-    /// All that is written down, by extent. Reads the headers of all records.
+    /// Returns all records by extent. Reads the headers of the whole log, but does not verify checksums.
     public func records() -> [Int: Record] {
         var found: [Int: Record] = [:]
         var place: UInt64 = 0
@@ -81,7 +85,7 @@ public final class TarSplitLog: Sendable {
             }
             let stored = ByteRange(
                 offset: place + UInt64(Self.headerSize), end: place + UInt64(Self.headerSize) + UInt64(words[2]))
-            // A hole, or no header: nothing behind it can be found.
+            // A hole or a bad header: nothing after it can be found.
             guard words[3] != 0, stored.end <= end, words[1] <= Self.maximumGaps else { break }
             found[Int(words[0])] = Record(byteCount: Int(words[1]), stored: stored, checksum: words[3])
             place = stored.end
@@ -89,7 +93,7 @@ public final class TarSplitLog: Sendable {
         return found
     }
 
-    /// The gaps of an extent, as they were stored; `nil` when they are not what was written.
+    /// Returns the gaps of an extent in their stored form; `nil` if they do not match the checksum.
     public func stored(_ record: Record, of extent: Int) -> [UInt8]? {
         guard let bytes = try? Sys.pread(file.raw, count: Int(record.stored.count), at: record.stored.offset) else {
             return nil
@@ -101,12 +105,12 @@ public final class TarSplitLog: Sendable {
         return Self.checksum(header, bytes) == record.checksum ? bytes : nil
     }
 
-    /// Nothing more is written down.
+    /// Stops recording.
     func close() {
         isClosed.store(true, ordering: .relaxed)
     }
 
-    /// Never 0, which is what a hole has.
+    /// Returns the CRC-32C of a record, but never 0: a hole reads as 0.
     private static func checksum(_ header: [UInt8], _ bytes: [UInt8]) -> UInt32 {
         max(1, CRC32C.checksum(header + bytes))
     }

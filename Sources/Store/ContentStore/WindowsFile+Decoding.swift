@@ -3,10 +3,10 @@ public import Codecs
 public import LayerIndex
 
 extension ExtentDecoder {
-    /// Expects the first byte of an extent.
+    /// Prepares the decoder for the first byte of `extent`.
     ///
-    /// - Parameter windows: the layer's.
-    /// - Throws: `truncated` when the window that it needs is not here.
+    /// - Parameter windows: the windows of the extent's layer; `nil` if it has none.
+    /// - Throws: `truncated` if the extent's window is missing.
     public func begin(_ extent: Extent, _ windows: WindowsFile?) throws(CodecError) {
         switch extent.codec {
         case .raw: reset(.raw)
@@ -24,7 +24,7 @@ extension ExtentDecoder {
         }
     }
 
-    /// Returns the window in its stored form.
+    /// Decompresses a window from its stored form.
     private func window(_ stored: [UInt8]) throws(CodecError) -> [UInt8] {
         reset(.zstd)
         var window = [UInt8](repeating: 0, count: DeflateRestart.windowSize)

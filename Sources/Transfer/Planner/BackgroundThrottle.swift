@@ -1,30 +1,31 @@
 import Base
 
-/// The share of their limits that read-ahead and fill may use: less while demand is answered late.
+/// The share of their limits that read-ahead and fill may use. It shrinks while demands are answered late.
 ///
-/// Their bytes in flight queue on the link in front of a reader's, which shows in the time to the head of a demand's
-/// answer. When that time exceeds one and a half times the shortest recent one, the share is halved, at most once a
-/// round trip; otherwise each demand adds an eighth.
+/// The bytes of read-ahead and fill queue on the link in front of a reader's bytes. This delays the head of the answer
+/// to a demand. If the delay exceeds one and a half times the shortest recent one, the share is halved, at most once
+/// per round trip. Otherwise each demand adds an eighth.
 ///
-/// Hints keep their limits. Their bytes are the next demands, and serving one reader first makes the next one wait:
-/// throttling hints too slowed numpy's start on wan from 2.77 s to 2.86 s.
+/// Hints keep their limits. Their bytes are the next demands, and serving one reader first makes the next one wait.
+/// Throttling hints, too, slowed numpy's start on the bench network `wan` from 2.77 s to 2.86 s.
 struct BackgroundThrottle: Sendable {
     /// The smallest share, and the step by which it grows.
     private static let step = 1.0 / 8
-    /// A delay that is attributed to chance, in nanoseconds.
+    /// The extra delay that still counts as chance, in nanoseconds.
     private static let slack = 5_000_000.0
-    /// The time after which the throttle is lifted, in nanoseconds: no reader has waited.
+    /// The time without an answered demand after which the throttle ends, in nanoseconds.
     private static let memory: UInt64 = 1_000_000_000
 
     private var share = 1.0
-    /// The recent answer time, in nanoseconds.
+    /// The average of the latest answer times, in nanoseconds.
     private var recent = 0.0
     private var last = MonotonicTime(nanoseconds: 0)
     private var lastCut = MonotonicTime(nanoseconds: 0)
     /// The shortest recent answer time, in nanoseconds.
     private var shortest = RecentExtreme(isMaximum: false)
 
-    /// Records the head of a demand's answer, and returns whether the share was halved.
+    /// Records that the head of a demand's answer arrived `nanoseconds` after its request. Returns whether this halved
+    /// the share.
     mutating func answered(after nanoseconds: UInt64, _ now: MonotonicTime) -> Bool {
         if now.since(last) >= Self.memory { (share, recent) = (1, 0) }
         last = now
@@ -41,7 +42,7 @@ struct BackgroundThrottle: Sendable {
         return true
     }
 
-    /// Returns the share now, from an eighth to 1.
+    /// Returns the current share, from an eighth to 1.
     func share(_ now: MonotonicTime) -> Double {
         now.since(last) >= Self.memory ? 1 : share
     }

@@ -1,25 +1,25 @@
 public import Base
 
-/// The planner's view of a layer: its extents' places in the blob, and which of them are local.
+/// The planner's view of a layer: the places of its extents in the blob, and which of them are in the store.
 ///
-/// Extents are numbered from 0 in the order of their places in the blob and do not overlap. Calls are cheap (a look
-/// into a mapped table) and never block; the planner makes them with its lock held.
+/// Extents are numbered from 0 in the order of their places in the blob, and do not overlap. Calls are cheap (a lookup
+/// in a mapped table) and never block; the planner makes them with its lock held.
 public protocol ExtentMap: Sendable {
     /// The number of extents in the layer.
     var extentCount: Int { get }
 
-    /// Returns the place in the blob of extent `extent`, which is less than ``extentCount``.
+    /// Returns the range of the blob that holds extent number `extent`, which must be less than ``extentCount``.
     func blobRange(of extent: Int) -> ByteRange
 
-    /// Returns whether every chunk of the extent is in the store or is zeros.
+    /// Returns whether every chunk of the extent is in the store or all zeros.
     func isPresent(_ extent: Int) -> Bool
 
-    /// True if an extent holds several files that lie side by side in the archive. A read then brings its surroundings
-    /// along without speculation.
+    /// True if an extent may hold several files that are adjacent in the archive. A read then brings the files around
+    /// it without any speculation.
     var extentsSpanFiles: Bool { get }
 
-    /// Returns whether a file begins in the extent, as far as the table tells. Read-ahead is cautious past such a
-    /// point; a wrong answer only costs bytes.
+    /// Returns whether a file begins in the extent, as far as the chunk table shows. Read-ahead is smaller beyond such
+    /// a point; a wrong answer only wastes bytes.
     func beginsFile(_ extent: Int) -> Bool
 }
 

@@ -1,11 +1,11 @@
 import Base
 
-/// The extents of one request in the order of their bytes, without the gaps between them.
+/// The extents of one request, in the order of their arrival. Extents in the gaps between them are not part of the run.
 struct ExtentRun: Sendable {
     private(set) var segments: [Range<Int>] = []
-    /// The requested ranges: small gaps are inside, larger ones between them.
+    /// The requested ranges. Small gaps lie inside a range, larger ones between two ranges.
     private(set) var ranges: [ByteRange] = []
-    /// The bytes in ``ranges``.
+    /// The number of bytes in ``ranges``.
     private(set) var byteCount: UInt64 = 0
 
     var isEmpty: Bool { segments.isEmpty }
@@ -13,7 +13,8 @@ struct ExtentRun: Sendable {
     /// The range from the start of the first range to the end of the last one.
     var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 
-    /// Adds `extent` at `range`: to the last range if it follows that within `gap` bytes, otherwise as a new range.
+    /// Adds `extent`, whose bytes are at `range`. If these follow the last range within `gap` bytes, that range grows.
+    /// Otherwise a new range begins.
     mutating func append(_ extent: Int, at range: ByteRange, gap: UInt64) {
         if let last = segments.last, last.upperBound == extent {
             segments[segments.count - 1] = last.lowerBound..<extent + 1

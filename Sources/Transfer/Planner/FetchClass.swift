@@ -1,10 +1,10 @@
-/// The reason for a fetch, most urgent first. Each class has its own limits, so none waits behind another.
+/// The reason for a fetch, most urgent first. Each class has its own limits, so one class cannot use up another's.
 public enum FetchClass: UInt8, CaseIterable, Comparable, Sendable {
-    /// A reader is blocked on it.
+    /// An extent that a reader waits for.
     case demand
-    /// A start hint names it; see ``HintSource``.
+    /// An extent that a start hint names; see ``HintSource``.
     case hint
-    /// A sequential reader will read it next.
+    /// An extent that a sequential reader will read next.
     case readahead
     /// The rest of a layer.
     case fill
@@ -26,7 +26,7 @@ public struct PerClass<Value: Sendable>: Sendable {
         self.fill = fill
     }
 
-    /// Creates the same value for every class.
+    /// Creates values that all equal `value`.
     public init(repeating value: Value) {
         self.init(demand: value, hint: value, readahead: value, fill: value)
     }

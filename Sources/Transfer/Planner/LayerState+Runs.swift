@@ -1,18 +1,18 @@
 import Base
 
-/// The contents of requests.
+/// The choice of extents for a request.
 extension LayerState {
     /// The most extents in one request.
     static let extentsPerRun = 16384
 
     private static let extentsNearby = 2048
 
-    /// Returns a run of open extents from `range`, starting at its first open one.
+    /// Returns a run of open extents from `range`, which begins at the first open extent.
     ///
     /// - Parameters:
-    ///   - limit: the most bytes of the blob; one larger extent is allowed.
-    ///   - gap: the largest gap within a range.
-    ///   - ranges: the most ranges.
+    ///   - limit: the most bytes to request; a single larger extent is allowed.
+    ///   - gap: the largest gap between two extents of one requested range, in bytes.
+    ///   - ranges: the most requested ranges.
     func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64, ranges: Int = 1) -> ExtentRun {
         var run = ExtentRun()
         var count = 0
@@ -31,10 +31,10 @@ extension LayerState {
         return run
     }
 
-    /// Returns the run for the demanded extent `start`: the demanded extents from there on, planned read-ahead, and
-    /// neighbors. Anything else ends it.
+    /// Returns the run for the demanded extent `start`, and the neighbors in it. The run continues through demanded
+    /// extents, planned read-ahead and neighbors while the limits of each allow it.
     ///
-    /// - Parameter spare: bytes of neighbors that delay nobody.
+    /// - Parameter spare: the number of neighbor bytes that delay no reader. It matters only where extents span files.
     func demandRun(
         from start: Int, _ configuration: PlannerConfiguration, spare: UInt64, now: MonotonicTime
     ) -> (run: ExtentRun, neighbors: [Int]) {
@@ -75,8 +75,8 @@ extension LayerState {
         return (run, neighbors)
     }
 
-    /// Returns a run of open extents around `place`, the ones behind it first: up to `limit` bytes, no further away
-    /// than `distance` bytes of the blob.
+    /// Returns a run of open extents close to `place`, of at most `limit` bytes. The run lies after `place` if any
+    /// extent is open there, otherwise before it. It stays within `distance` bytes of `place` in the blob.
     func run(around place: Int, within distance: UInt64, limit: UInt64, gap: UInt64, ranges: Int) -> ExtentRun {
         guard marks.indices.contains(place) else { return ExtentRun() }
         let blob = map.blobRange(of: place)

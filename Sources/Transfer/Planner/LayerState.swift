@@ -1,21 +1,21 @@
 import Base
 
-/// The planner's state of one layer: a byte per extent, and its readers' habits.
+/// The planner's state of one layer: one byte per extent, and the access patterns of its readers.
 struct LayerState: Sendable {
-    /// An extent's state apart from its presence.
+    /// The flags of an extent. Presence is not among them: the store knows it.
     struct Marks: OptionSet, Sendable {
         let rawValue: UInt8
-        /// In a request or in decoding: not requested again.
+        /// In a request or in decoding, so not requested again.
         static let inFlight = Marks(rawValue: 1)
-        /// Its bytes were wrong: only a demand tries again.
+        /// Fetched with wrong bytes, so that only a demand requests it again.
         static let avoid = Marks(rawValue: 2)
-        /// Fetched by location and not read yet.
+        /// Fetched as read-ahead or as a neighbor, and not read yet.
         static let speculative = Marks(rawValue: 4)
-        /// A demand waits for it, and no request has it.
+        /// Demanded by a reader and not yet in a request.
         static let demanded = Marks(rawValue: 8)
         /// In the read-ahead queue.
         static let planned = Marks(rawValue: 16)
-        /// Fetched as a neighbor, not as read-ahead.
+        /// Fetched as a neighbor (``ReadAround``), not as read-ahead.
         static let neighbor = Marks(rawValue: 32)
         /// Fetched for a landmark or a recorded start and not read yet.
         static let hinted = Marks(rawValue: 64)
@@ -25,15 +25,16 @@ struct LayerState: Sendable {
 
     let map: any ExtentMap
     let host: String
-    /// The time of the last failed demand, unless something has arrived since: the registry is likely unreachable.
+    /// The time of the last failed demand; `nil` if an extent has arrived since. While it is recent, the registry is
+    /// probably unreachable.
     var lastFailure: MonotonicTime?
     var marks: [Marks]
     var streams = SequentialStreams()
-    /// `nil` before the first small demand.
+    /// The layer's read-around; `nil` before the first request for a demand.
     var readAround: ReadAround?
-    /// The time until which a hint tells what is read, so that nothing is fetched by location.
+    /// The time until which a hint covers the layer's reads. Until then the planner does not speculate in the layer.
     var hintedUntil = MonotonicTime(nanoseconds: 0)
-    /// The bytes of the extents that the last hint named.
+    /// The number of bytes in the extents that the last hint named. Predictions do not count.
     var hintedBytes: UInt64 = 0
     var statistics = LayerStatistics()
     var accuracy = PredictionAccuracy()
@@ -47,7 +48,7 @@ struct LayerState: Sendable {
         marks = Array(repeating: [], count: map.extentCount)
     }
 
-    /// Returns whether a background class may request the extent.
+    /// Returns whether the extent is *open*: a background class (any but demand) may request it.
     func isOpen(_ extent: Int) -> Bool {
         marks[extent].isDisjoint(with: [.inFlight, .avoid]) && !map.isPresent(extent)
     }
@@ -66,7 +67,8 @@ struct LayerState: Sendable {
         return awaited
     }
 
-    /// Marks the extent as no longer in flight. One that did not arrive does not count as speculation either.
+    /// Marks the extent as no longer in flight. An extent that did not arrive no longer counts as speculative or
+    /// hinted.
     mutating func finish(_ extent: Int, arrived: Bool) {
         guard marks[extent].contains(.inFlight) else { return }
         inFlight -= 1

@@ -10,9 +10,9 @@ public struct LayerStatistics: Hashable, Sendable {
     public var failed: UInt64 = 0
     /// The number of extents that a reader demanded before any class had requested them.
     public var surprises: UInt64 = 0
-    /// Requests, by the class in which they started.
+    /// The number of requests, by the class in which they started.
     public var requests = PerClass<UInt64>(repeating: 0)
-    /// Requested bytes, by the class in which their request started.
+    /// The number of requested bytes, by the class in which their request started.
     public var bytes = PerClass<UInt64>(repeating: 0)
 
     public init() {}
@@ -23,7 +23,7 @@ public struct LayerStatistics: Hashable, Sendable {
         longestStall = max(longestStall, nanoseconds)
     }
 
-    /// Returns the statistics of both layers together.
+    /// Returns the combined statistics of two layers.
     public static func + (left: LayerStatistics, right: LayerStatistics) -> LayerStatistics {
         var sum = left
         sum.stalls += right.stalls
@@ -47,7 +47,7 @@ public struct StallHistogram: Hashable, Sendable {
         2_500_000_000, 5_000_000_000, 10_000_000_000, 30_000_000_000,
     ]
 
-    /// One count per bound, and one for longer stalls.
+    /// The number of stalls in each bucket. The last bucket holds the stalls that are longer than all bounds.
     public private(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
 
     public init() {}

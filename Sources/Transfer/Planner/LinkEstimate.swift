@@ -2,31 +2,32 @@ import Base
 
 /// The link's rate and answer time, estimated from the progress of requests.
 ///
-/// Both follow the latest measurements: a link's rate changes by two orders of magnitude within an hour.
+/// Both follow the latest measurements, because a link's rate can change by two orders of magnitude within an hour.
 struct LinkEstimate: Sendable {
-    /// The shortest time over which bytes are summed, in nanoseconds; a longer silence begins a new sum.
+    /// The shortest time over which bytes are summed, in nanoseconds. A silence of four times this length begins a new
+    /// sum.
     private static let window: UInt64 = 50_000_000
 
-    /// Bytes a second; 0 before the first measurement.
+    /// The average rate, in bytes per second; 0 before the first measurement.
     private(set) var rate: Double = 0
-    /// Nanoseconds from a request to the head of its answer; 0 before the first answer.
+    /// The average time from a request to the head of its answer, in nanoseconds; 0 before the first answer.
     private(set) var delay: Double = 0
-    /// The highest recent rate. ``rate`` is also low when little is requested.
+    /// The highest recent rate. Unlike it, ``rate`` also falls when little is requested.
     private var highest = RecentExtreme(isMaximum: true)
-    /// The shortest recent answer time. ``delay`` is also high when requests queue behind each other.
+    /// The shortest recent answer time. Unlike it, ``delay`` also rises when requests queue behind each other.
     private var shortest = RecentExtreme(isMaximum: false)
     private var since: MonotonicTime?
     private var last = MonotonicTime(nanoseconds: 0)
     private var bytes: UInt64 = 0
 
-    /// Records the head of an answer, `nanoseconds` after its request.
+    /// Records that the head of an answer arrived `nanoseconds` after its request.
     mutating func answered(after nanoseconds: UInt64, _ now: MonotonicTime) {
         delay = delay == 0 ? Double(nanoseconds) : delay * 0.75 + Double(nanoseconds) * 0.25
         shortest.note(Double(nanoseconds), now)
         if since == nil { restart(now) }
     }
 
-    /// Records bytes of bodies, from any connection.
+    /// Records that `count` bytes of bodies have arrived on any connection.
     mutating func arrived(_ count: UInt64, _ now: MonotonicTime) {
         defer { last = now }
         // An idle link between bursts of requests says nothing about its rate.
@@ -49,16 +50,16 @@ struct LinkEstimate: Sendable {
         bytes = 0
     }
 
-    /// The bytes that the link carries while a request is answered, plus half of that.
+    /// One and a half times the number of bytes that the link carries while a request waits for its answer.
     var bytesWhileAnswering: UInt64 { Self.bytes(rate * delay * 1.5) }
 
-    /// The bytes that an otherwise idle link carries in one round trip.
+    /// The number of bytes that an otherwise idle link carries in one round trip.
     var bytesInRoundTrip: UInt64 { Self.bytes(highestRate * shortestDelay) }
 
     /// The shortest recent answer time, in nanoseconds; 0 before the first answer.
     var shortestDelay: Double { shortest.value ?? 0 }
 
-    /// The highest recent rate, in bytes a second; 0 before the first measurement.
+    /// The highest recent rate, in bytes per second; 0 before the first measurement.
     var highestRate: Double { highest.value ?? 0 }
 
     private static func bytes(_ product: Double) -> UInt64 {
@@ -90,7 +91,7 @@ struct RecentExtreme: Sendable {
         current = current.map { better($0, value) } ?? value
     }
 
-    /// The extreme; `nil` before the first value.
+    /// The extreme; `nil` without a recent value.
     var value: Double? {
         guard let current else { return before }
         return before.map { better($0, current) } ?? current

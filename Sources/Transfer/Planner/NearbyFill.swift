@@ -1,14 +1,14 @@
 /// The places of the latest reads. While a container starts, fill begins around them.
 ///
-/// A starting process mostly reads next what lies near its last reads: the rest of a package, its data, its metadata.
-/// While it computes, the link would be idle, or fill would carry bytes that nobody needs soon. A known start needs
-/// none of this.
+/// A starting process mostly reads next what lies close to its last reads: the rest of a package, its data, its
+/// metadata. While the process computes, the link would otherwise be idle, or carry bytes of fill that no reader needs
+/// soon. A known start does not need nearby fill.
 struct NearbyFill: Sendable {
     private static let limit = 64
-    /// The distance in extents within which two reads are at the same place.
+    /// The largest distance, in extents, at which two reads count as the same place.
     private static let nearness = 8
 
-    /// Oldest first.
+    /// The places, oldest first.
     private var places: [ExtentKey] = []
 
     var latest: ExtentKey? { places.last }

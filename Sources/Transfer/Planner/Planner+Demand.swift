@@ -1,14 +1,14 @@
 import Base
 import ContentStore
 
-/// Waiting readers.
+/// The demands of waiting readers.
 extension Planner {
     /// Makes `demand` wait for a missing extent.
     mutating func add(_ demand: DemandID, to key: ExtentKey) {
         if awaited[key] != nil {
             awaited[key]?.waiters.append(demand)
             if layers[key.layer]?.marks[key.extent].contains(.inFlight) == true { statistics.joined += 1 }
-            // Its request may have fallen behind since: look again.
+            // The bytes in front of the extent may exceed the join distance by now: check again.
             if awaited[key]?.phase == .inFlight { _ = promote(key) }
             return
         }
@@ -32,13 +32,13 @@ extension Planner {
         demandQueue.append(key)
     }
 
-    /// Promotes the extent's request to demand. Returns false when it cut the extent out of the request instead.
+    /// Promotes the extent's request to class demand. Returns false if it cut the extent out of the request instead.
     mutating func promote(_ key: ExtentKey) -> Bool {
         guard
             let id = requests.first(where: { $0.value.layer == key.layer && $0.value.contains(key.extent) })?.key,
             let request = requests[id]
         else {
-            // It has arrived and is in decoding.
+            // The extent has arrived and is in decoding.
             actions.append(.expedite(key.layer, key.extent))
             return true
         }
@@ -57,7 +57,7 @@ extension Planner {
         return true
     }
 
-    /// Returns whether the bytes in front of `extent` that nobody waits for exceed the join distance.
+    /// Returns whether the bytes in front of `extent` that no reader waits for exceed the join distance.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
         guard extent != request.current, let map = layers[request.layer]?.map else { return false }
         let distance = request.startedAs == .hint ? configuration.joinDistanceInHint : configuration.joinDistance
@@ -77,7 +77,7 @@ extension Planner {
         return false
     }
 
-    /// Cuts everything from `extent` on out of a request.
+    /// Cuts `extent` and everything after it out of a request.
     private mutating func cut(_ id: RequestID, at extent: Int) {
         guard let request = requests[id] else { return }
         statistics.cut += 1
@@ -91,7 +91,7 @@ extension Planner {
         let bytes = released.joined().reduce(0) { $0 &+ (map?.blobRange(of: $1).count ?? 0) }
         requests[id]?.bytesLeft -= min(bytes, request.bytesLeft)
         release(released, of: request)
-        // A hint still needs the rest, and before its later parts.
+        // The hint still needs these extents, and before its later parts.
         let entries = released.map {
             BackgroundEntry(layer: request.layer, extents: $0, source: request.source, attempts: request.attempts)
         }
@@ -102,7 +102,8 @@ extension Planner {
         }
     }
 
-    /// Releases extents that a request will not fetch: they are idle, or queued if somebody waits for them.
+    /// Releases extents that a request will not fetch. Those that a reader waits for return to the demand queue; the
+    /// others become idle.
     mutating func release(_ segments: [Range<Int>], of request: Request) {
         for segment in segments {
             for extent in segment {
@@ -114,7 +115,7 @@ extension Planner {
         if !segments.isEmpty { markHoles(request.layer) }
     }
 
-    /// Ends a demand, whatever it still waits for.
+    /// Ends a demand, even if it still waits for extents.
     mutating func end(_ demand: DemandID, with outcome: ChunkOutcome, now: MonotonicTime) {
         guard let ended = demands.removeValue(forKey: demand) else { return }
         for extent in ended.extents {
@@ -143,7 +144,7 @@ extension Planner {
         actions.append(.complete(demand, outcome))
     }
 
-    /// Records that the extent is in the store, and completes the demands that waited for nothing else.
+    /// Records that the extent is in the store, and completes the demands that lacked only this extent.
     mutating func satisfy(_ key: ExtentKey, _ now: MonotonicTime) {
         layers[key.layer]?.lastFailure = nil
         guard let extent = awaited.removeValue(forKey: key) else { return }
@@ -161,7 +162,7 @@ extension Planner {
         for demand in extent.waiters { end(demand, with: .failed(reason: reason), now: now) }
     }
 
-    /// Returns the longest wait of a demand on `layer`, in nanoseconds.
+    /// Returns the time after which a demand on `layer` fails, in nanoseconds.
     func demandTimeout(_ layer: LayerID, _ now: MonotonicTime) -> UInt64 {
         guard let failure = layers[layer]?.lastFailure, now.since(failure) < times.outageMemory else {
             return times.demandTimeout
@@ -189,8 +190,8 @@ extension Planner {
 
     // MARK: - Access patterns
 
-    /// Learns from a read, local or not: it feeds read-ahead and tells which speculation paid off. In a known start,
-    /// read-ahead only follows reads of missing extents.
+    /// Learns from a read, local or not: updates read-ahead, and counts speculation that paid off. During a known
+    /// start, read-ahead follows only reads of missing extents.
     mutating func noteAccess(to id: LayerID, extents: Range<Int>, isLocal: Bool, now: MonotonicTime) {
         if let last = extents.last { nearbyFill.note(ExtentKey(layer: id, extent: last)) }
         for extent in extents { noteFirstRead(extent, of: id) }
@@ -203,7 +204,7 @@ extension Planner {
         plan(BackgroundEntry(layer: id, extents: ahead))
     }
 
-    /// Counts an extent that was fetched ahead as read.
+    /// Counts the first read of an extent that was fetched before any demand.
     private mutating func noteFirstRead(_ extent: Int, of id: LayerID) {
         guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .hinted, .predicted])
         else { return }
@@ -225,11 +226,11 @@ extension Planner {
     private mutating func plan(_ entry: BackgroundEntry) {
         layers[entry.layer]?.mark(entry.extents, .planned)
         readaheadQueue.append(entry)
-        // Bounded: the oldest plans are the least likely to be right.
+        // The queue is bounded. The oldest entries are the least likely to be right.
         if readaheadQueue.count > 64 { unplan(readaheadQueue.removeFirst()) }
     }
 
-    /// Removes the mark of queued read-ahead.
+    /// Removes the ``LayerState/Marks/planned`` mark from the entry's extents.
     mutating func unplan(_ entry: BackgroundEntry) {
         layers[entry.layer]?.unmark(entry.extents, .planned)
     }

@@ -1,11 +1,11 @@
 public import Base
 
-/// Fill: the rest of layers, when there is time.
+/// Fill, which fetches the rest of the layers when readers leave the link idle.
 extension Planner {
     private static let extentsExamined = 100_000
 
-    /// Completes the layers of an image: in the order of these calls when there is time, or at once if that fetches no
-    /// more than needed or takes no longer than a few round trips.
+    /// Completes the layers of an image. Normally, fill takes layers in the order of these calls and yields to readers.
+    /// A small or mostly hinted image is fetched at once; see ``PlannerConfiguration/eagerSmallest``.
     public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         let isEager = isSoonComplete(ids)
@@ -22,7 +22,7 @@ extension Planner {
         fillQueue.contains { $0.layer == id }
     }
 
-    /// Returns whether the missing bytes of the layers arrive in no time, or are mostly hinted.
+    /// Returns whether fill fetches the layers at once: their missing bytes are few, or mostly hinted.
     private func isSoonComplete(_ ids: [LayerID]) -> Bool {
         let carried = UInt64(
             min(linkEstimate.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
@@ -33,7 +33,7 @@ extension Planner {
         for layer in ids.compactMap({ layers[$0] }) {
             for extent in layer.marks.indices {
                 examined += 1
-                // Bounded: an image has up to millions of extents, and readers wait for the lock.
+                // The search is bounded: an image can have millions of extents, and readers wait for the lock.
                 guard examined <= Self.extentsExamined else { return false }
                 guard !layer.map.isPresent(extent) else { continue }
                 missing &+= layer.map.blobRange(of: extent).count
@@ -71,7 +71,7 @@ extension Planner {
                 fillQueue[index].cursor = last.upperBound
                 start(run, of: entry.layer, as: .fill, attempts: entry.failures, now: now)
             } else if entry.hasHoles {
-                // Pass over the layer again. Extents in flight now become holes if they fail.
+                // Go through the layer again. Extents in flight now become holes if they fail.
                 fillQueue[index].cursor = 0
                 fillQueue[index].hasHoles = false
             } else if layers[entry.layer]?.inFlight != 0 {
@@ -83,8 +83,8 @@ extension Planner {
         }
     }
 
-    /// Returns the next request for the missing extents of a layer. Earlier requests did not follow the order of the
-    /// blob and left holes everywhere, so it may have many ranges.
+    /// Returns the next run of a layer's missing extents: empty if there are none, `nil` if the layer is gone. Earlier
+    /// requests left holes all over the blob, so the run may have many ranges.
     private func fillRun(of entry: FillEntry, _ now: MonotonicTime) -> ExtentRun? {
         guard let layer = layers[entry.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)
@@ -92,8 +92,8 @@ extension Planner {
             in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
     }
 
-    /// Returns whether fill has to leave the link to readers. A starting container that only has cache hits still needs
-    /// the processors, from which decoding would take them.
+    /// Returns whether fill must yield to readers. Even if a starting container has only cache hits, it needs the CPU,
+    /// for which decoding would compete.
     private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
         if hasDemand { return true }
         var quietAt = lastDemand?.advanced(by: times.fillQuiet) ?? now
@@ -106,7 +106,7 @@ extension Planner {
         return true
     }
 
-    /// Returns whether the ceiling in bytes a second leaves room.
+    /// Returns whether the rate limit allows another fill request now.
     mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
         guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
         if let at = fillTokensAt {
@@ -115,19 +115,19 @@ extension Planner {
         }
         fillTokensAt = now
         guard fillTokens <= 0 else { return true }
-        // A millisecond on top, so that rounding does not cause early wake-ups.
+        // Add a millisecond, so that rounding does not cause an early wake-up.
         wake(at: now.advanced(by: UInt64(-fillTokens / Double(rate) * 1e9) &+ 1_000_000))
         return false
     }
 
-    /// Makes fill pass over the layer again.
+    /// Makes fill go through the layer again.
     mutating func markHoles(_ id: LayerID) {
         guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
         fillQueue[index].hasHoles = true
     }
 
-    /// Returns the most bytes of one fill request: what the link carries in a tenth of a second while a container
-    /// starts, because a running request is not torn down for a reader.
+    /// Returns the most bytes of one fill request. While a container starts, this is what the link carries in a tenth
+    /// of a second, at least 512 KiB. The planner does not abort a running request for a reader.
     func fillLimit(_ now: MonotonicTime) -> UInt64 {
         let limit = configuration.runLimit.fill
         guard isStarting(now), linkEstimate.highestRate > 0, linkEstimate.highestRate < Double(limit) * 10 else {
@@ -136,20 +136,20 @@ extension Planner {
         return max(min(limit, 512 << 10), UInt64(linkEstimate.highestRate / 10))
     }
 
-    /// Returns whether readers have waited recently, and so may wait again.
+    /// Returns whether a reader has waited recently, which means that a container is probably starting.
     func isStarting(_ now: MonotonicTime) -> Bool {
         lastDemand.map { now.since($0) < times.startQuiet } ?? false
     }
 
     // MARK: - Pausing
 
-    /// Returns whether a running fill request has to stop reading.
+    /// Returns whether `request` is a fill request that must stop reading.
     mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
         guard request.fetchClass == .fill, request.mayPause, request.trickle == 0 else { return false }
         return !fillQueue.contains { $0.layer == request.layer && $0.isEager } && mustFillYield(now)
     }
 
-    /// Resumes paused requests that need not pause any more, or have starved.
+    /// Resumes paused requests that may continue, or that have waited for ``PlannerConfiguration/fillStarvation``.
     mutating func resumePaused(_ now: MonotonicTime) {
         guard requests.contains(where: { $0.value.pausedSince != nil }) else { return }
         for request in requests.values.sorted(by: { $0.id.value < $1.id.value }) {
@@ -171,8 +171,8 @@ extension Planner {
 
     // MARK: - Nearby
 
-    /// Starts requests around the latest reads, so small that no reader waits for one longer than a round trip. On
-    /// links with short round trips a reader's own request is answered as soon.
+    /// Starts requests around the latest reads. Each is so small that no reader waits for it longer than a round trip.
+    /// On links with short round trips this gains nothing, because a reader's own request is answered just as soon.
     private mutating func fillNearby(_ now: MonotonicTime) {
         guard configuration.nearbyFillDistance > 0, let lastDemand, !hasDemand, nearbyFill.latest != nil,
             !fillQueue.isEmpty, hasRoom(.fill, now), isStarting(now),
@@ -196,7 +196,7 @@ extension Planner {
         }
     }
 
-    /// Returns the next request around `place`; `nil` when everything around it is present or in flight.
+    /// Returns the next run around `place`; `nil` if no extent there is open.
     private func run(around place: ExtentKey) -> ExtentRun? {
         guard let layer = layers[place.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)

@@ -5,14 +5,13 @@ extension Planner {
     /// The most ranges in one ``FetchRequest``.
     public static let maximumRanges = 128
 
-    /// Queues `runs`, which will be needed soon: in the order of these calls, and within a call in the order of the
-    /// runs.
+    /// Queues `runs`, which a start will read soon. Earlier calls come first; within a call, earlier runs come first.
     public mutating func prefetch(
         _ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource, now: MonotonicTime
     ) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         var named: [LayerID: UInt64] = [:]
-        // Two runs may lie in one extent.
+        // Two runs may name the same extent.
         var seen: Set<ExtentKey> = []
         for (layer, extents) in runs {
             guard let extents = layers[layer]?.clamped(extents), !extents.isEmpty else { continue }
@@ -28,10 +27,9 @@ extension Planner {
         return finish(now)
     }
 
-    /// Records that a delivery other than a request is bringing what `source` names of the layers: speculation and fill
-    /// pause meanwhile.
+    /// Records that a startup pack is bringing extents of the layers. Speculation and fill pause meanwhile.
     public mutating func noteDelivery(of ids: some Sequence<LayerID>, source: HintSource, now: MonotonicTime) {
-        // A guess is not all that will be read: when it has arrived, speculation begins at once.
+        // A guess does not cover all reads, so speculation resumes soon after the pack has arrived.
         let quiet = source.isGuess ? times.predictedPackQuiet : times.hintQuiet
         for id in ids {
             let until = layers[id]?.hintedUntil ?? now
@@ -42,7 +40,8 @@ extension Planner {
         lastDemand = now
     }
 
-    /// Returns the source of the recorded start that the layer is repeating, if its reads have not proved otherwise.
+    /// Returns the source of the recorded start that the layer's image is repeating; `nil` if there is none, or if the
+    /// reads proved otherwise.
     public func knownStart(of id: LayerID, now: MonotonicTime) -> HintSource? {
         layers[id]?.knownStart.source(now)
     }
@@ -53,7 +52,7 @@ extension Planner {
 
     // MARK: - Batches
 
-    /// Starts the next batch when little of the previous ones is still to come.
+    /// Starts the next batch when few bytes of the previous ones are still to come.
     mutating func startHints(_ now: MonotonicTime) {
         while !hintQueue.isEmpty, hasRoom(.hint, now), hintBytesLeft <= hintLead {
             let batch = takeBatch(now)
@@ -67,11 +66,11 @@ extension Planner {
             hintBatch = min(hintBatch &* configuration.hintBatchGrowth, configuration.runLimit.hint)
             if batch.contains(where: { !$0.source.isGuess }) { extendHints(now) }
         }
-        // While some of it is in flight, more of the same start may follow.
+        // While hint requests are running, more hints of the same start may follow.
         if hintQueue.isEmpty, hintBytesLeft == 0 { hintBatch = configuration.hintFirstBatch }
     }
 
-    /// Accounts for an extent that is fetched for a hint.
+    /// Counts an extent that is fetched for a hint, and marks it.
     private mutating func note(_ extent: Int, _ part: Part) {
         let bytes = layers[part.layer]?.map.blobRange(of: extent).count ?? 0
         if part.source.isGuess {
@@ -84,9 +83,10 @@ extension Planner {
         }
     }
 
-    /// Prolongs the time for which hints tell what is read.
+    /// Extends the time for which hints cover the reads of their layers.
     mutating func extendHints(_ now: MonotonicTime) {
-        // Called for each extent, on nodes with hundreds of layers: a few times per period suffice.
+        // The planner calls this for each extent, on nodes with hundreds of layers. A few updates per period are
+        // enough.
         guard now.since(hintsExtended) >= times.hintQuiet / 8 else { return }
         hintsExtended = now
         for id in Array(layers.keys) where layers[id]?.hintedUntil ?? now > now {
@@ -95,7 +95,7 @@ extension Planner {
         }
     }
 
-    /// The bytes that requests for hints still have to bring.
+    /// The number of bytes that hint requests still have to bring.
     private var hintBytesLeft: UInt64 {
         requests.values.reduce(0) { $1.startedAs == .hint ? $0 &+ $1.bytesLeft : $0 }
     }
@@ -116,7 +116,7 @@ extension Planner {
         }
     }
 
-    /// Takes the next open extents of the queue, up to a batch.
+    /// Takes the next open extents from the queue, up to the size of a batch.
     private mutating func takeBatch(_ now: MonotonicTime) -> [Part] {
         var batch: [Part] = []
         var later: [BackgroundEntry] = []
@@ -151,8 +151,8 @@ extension Planner {
         return batch
     }
 
-    /// Adds the rest of a layer's queue to its part if it is small: a request of its own costs more than waiting for
-    /// it.
+    /// Adds the rest of a layer's queued extents to the layer's part, if the rest is small. A separate request would
+    /// cost more than the wait for these bytes.
     private mutating func takeAlong(_ batch: inout [Part], taken: inout Set<ExtentKey>, now: MonotonicTime) {
         let queue = hintQueue.removeAll()
         var left: [LayerID: UInt64] = [:]
@@ -175,13 +175,13 @@ extension Planner {
         hintQueue.prepend(rest)
     }
 
-    /// Returns the requests for a part: one if the host answers several ranges and they are few enough, in the order of
-    /// first use unless that order makes them too many.
+    /// Returns the runs for a part; each becomes one request. If one request suffices, extents are in the order of
+    /// first use, otherwise in the order of the blob.
     private func runs(of part: Part) -> [ExtentRun] {
         guard let layer = layers[part.layer] else { return [] }
         let (gap, limit) = rangesApart(for: layer.host)
         let inOrder = runs(of: part.extents, layer, gap: gap, ranges: limit)
-        // In ascending order, more of them are adjacent.
+        // In the order of the blob, more extents are adjacent.
         return inOrder.count <= 1 ? inOrder : runs(of: part.extents.sorted(), layer, gap: gap, ranges: limit)
     }
 
@@ -196,10 +196,10 @@ extension Planner {
             if let last = run.segments.last, !run.needsNewRange(for: range, gap: gap) {
                 let between = last.upperBound..<extent
                 if between.contains(where: { named.contains($0) && !left.contains($0) }) {
-                    // An extent in the gap has had its turn, and must not come twice.
+                    // An extent in the gap was fetched before, and must not be fetched twice.
                     gap = 0
                 } else {
-                    // The gap is fetched anyway, so its extents have their turn now.
+                    // The request brings the gap anyway, so add the extents in it now.
                     for other in between where left.remove(other) != nil {
                         run.append(other, at: layer.map.blobRange(of: other), gap: gap)
                     }

@@ -1,6 +1,6 @@
 import Base
 
-/// The start of requests.
+/// The start of requests, by class.
 extension Planner {
     /// True if a reader waits.
     var hasDemand: Bool { !demands.isEmpty }
@@ -48,7 +48,8 @@ extension Planner {
         }
     }
 
-    /// Records that the request for `run` takes neighbors along, or could have.
+    /// Records the neighbors in the request for `run`. A request without neighbors counts, too, if it could have had
+    /// some.
     private mutating func note(
         _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, at now: MonotonicTime
     ) {
@@ -77,7 +78,7 @@ extension Planner {
         }
     }
 
-    /// Starts one run of the entry if anything of it is open, and returns the rest of the entry.
+    /// Starts one request for open extents of the entry, if it has any. Returns the rest of the entry's extents.
     private mutating func startRun(of entry: BackgroundEntry, _ now: MonotonicTime) -> Range<Int> {
         let end = entry.extents.upperBound
         guard
@@ -97,8 +98,8 @@ extension Planner {
 
     // MARK: - All classes
 
-    /// Returns whether the class may start one more request. ``BackgroundThrottle`` does not cut what the link carries
-    /// in a round trip anyway.
+    /// Returns whether the class may start one more request. ``BackgroundThrottle`` always leaves the bytes that the
+    /// link carries in two round trips.
     func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
         guard running[fetchClass] > 0 else { return true }
         let share = fetchClass < .readahead ? 1 : throttles.values.reduce(1) { min($0, $1.share(now)) }
@@ -109,15 +110,15 @@ extension Planner {
                 < min(configuration.byteLimit[fetchClass], max(bytes, 2 * linkEstimate.bytesInRoundTrip))
     }
 
-    /// The bytes that a demand may take along without delaying anybody: what the link carries until the reader can ask
-    /// for more, if nothing else is in flight.
+    /// The number of neighbor bytes that a demand may add without delaying another reader. This is the link's capacity
+    /// in one round trip, less all bytes in flight.
     private var spareBytes: UInt64 {
         let room = min(linkEstimate.bytesInRoundTrip, configuration.readAround.largest)
         let coming = requests.values.reduce(0) { $0 &+ $1.bytesLeft }
         return room > coming ? room - coming : 0
     }
 
-    /// Returns the largest gap between two extents of one range, and the most ranges of a request.
+    /// Returns the largest gap between two extents of one range, and the most ranges of a request to `host`.
     func rangesApart(for host: String) -> (gap: UInt64, ranges: Int) {
         singleRangeHosts.contains(host)
             ? (configuration.singleRangeGap, 1) : (configuration.mergeGap, Self.maximumRanges)

@@ -1,8 +1,9 @@
 public import Base
 
-/// The reports of requests.
+/// The events of running requests.
 extension Planner {
-    /// Returns the next step of a request. All bytes of the extent that it took last are in decoding.
+    /// Returns the next step of a request. Before each call, the caller passes all bytes of the previous extent to
+    /// decoding.
     public mutating func nextStep(of id: RequestID, now: MonotonicTime) -> RequestStep {
         guard let request = requests[id], layers[request.layer] != nil, stoppedReason == nil else { return .end }
         requests[id]?.current = nil
@@ -22,7 +23,7 @@ extension Planner {
         return .take(extent, awaited: awaited[ExtentKey(layer: request.layer, extent: extent)] != nil)
     }
 
-    /// Ends a request. `failure` is `nil` when all extents that it took are in decoding.
+    /// Ends a request. `failure` is `nil` if all extents that the request took are in decoding.
     public mutating func requestEnded(
         _ id: RequestID, failure: RequestFailure?, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -50,7 +51,7 @@ extension Planner {
                 if request.startedAs == .demand {
                     failed(key, with: failure, retryAfter: after, now: now)
                 } else {
-                    // A refusal of the background is no refusal of the reader that happened to join it.
+                    // The failure of a background request does not count against a reader that joined it.
                     enqueue(key)
                 }
             }
@@ -64,7 +65,7 @@ extension Planner {
         return finish(now)
     }
 
-    /// Records the fate of an extent whose bytes had arrived.
+    /// Records the result of decoding and storing an extent.
     public mutating func extentDone(
         _ id: LayerID, extent: Int, outcome: ExtentOutcome, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -93,7 +94,7 @@ extension Planner {
         return finish(now)
     }
 
-    /// Learns about the link from the progress of a request.
+    /// Updates the estimate of the link from the progress of a request.
     private mutating func note(_ request: Request, _ now: MonotonicTime) {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true
@@ -159,7 +160,7 @@ extension Planner {
         fillQueue[index].notBefore = now.advanced(by: min(pause, times.backgroundRetryLongest))
     }
 
-    /// Returns the pause before try number `attempts` + 1.
+    /// Returns the pause before try number `attempts` + 1, in nanoseconds.
     private func pause(_ attempts: Int, longest: UInt64) -> UInt64 {
         let doublings = min(max(attempts - 1, 0), 30)
         return min(times.retryFirst &<< UInt64(doublings), longest)

@@ -1,17 +1,19 @@
 public import Base
 public import ContentStore
 
-/// The one place that decides what is fetched, when, and in which requests.
+/// The one place that decides what to fetch, when, and in which requests.
 ///
-/// It is a pure value: events come in with the time, actions go out. The caller holds it behind a lock, applies an
-/// event, releases the lock and carries the actions out, so every decision can be tested in virtual time.
+/// The planner is a pure value: it takes events with their time, and returns actions. The caller guards it with a lock:
+/// it applies an event, releases the lock, and then performs the actions. So tests can check every decision in virtual
+/// time.
 ///
-/// The unit is the extent. An extent is idle, demanded (a reader waits for it to be requested), in flight (in a request
-/// or in decoding), or present; it is never in two requests. ``FetchClass`` tells who goes first.
+/// All decisions are about extents. An extent is idle, demanded (a reader waits for it, but no request has it), in
+/// flight (in a request or in decoding), or present. An extent is never in two requests. ``FetchClass`` gives the
+/// priorities.
 ///
 /// - Demands start at once, within a limit that no other class uses.
-/// - A demand for an extent in flight joins it, and the extent's request becomes demand.
-/// - A failure is retried after a growing pause, or the demand fails with a reason. No demand outlives
+/// - A demand for an extent in flight joins the extent's request, which is promoted to class demand.
+/// - The planner retries a failed request after a growing pause, or fails the demand with a reason. No demand outlives
 ///   ``PlannerConfiguration/demandTimeout``.
 /// - Fill yields to demand, and to a registry that asks for fewer requests.
 public struct Planner: Sendable {
@@ -22,9 +24,9 @@ public struct Planner: Sendable {
     var awaited: [ExtentKey: AwaitedExtent] = [:]
     var requests: [RequestID: Request] = [:]
 
-    /// Demanded extents in the order of their demands; those that nobody waits for any more are skipped.
+    /// Demanded extents, in the order of their demands. The planner skips those that no reader waits for anymore.
     var demandQueue = FIFO<ExtentKey>()
-    /// In the order of time.
+    /// The deadlines, in the order of their demands.
     var deadlines = FIFO<DemandDeadline>()
     /// Demanded extents that wait for their next try.
     var retries: [ExtentRetry] = []
@@ -32,12 +34,12 @@ public struct Planner: Sendable {
     var hintQueue = FIFO<BackgroundEntry>()
     /// The size of the next batch of hints.
     var hintBatch: UInt64
-    /// The time when ``extendHints(_:)`` last looked at the layers.
+    /// The time when ``extendHints(_:)`` last updated the layers.
     var hintsExtended = MonotonicTime(nanoseconds: 0)
     var linkEstimate = LinkEstimate()
-    /// The recent worth of neighbors over all layers; a layer's own begins with it.
+    /// The read-around of all layers together. The read-around of a new layer begins with its size.
     var readAround: ReadAround
-    /// By host, because the answer time depends on the host.
+    /// The throttles by registry host, because the answer time depends on the host.
     var throttles: [String: BackgroundThrottle] = [:]
     /// The hosts that answer one range per request.
     var singleRangeHosts: Set<String> = []
@@ -47,27 +49,27 @@ public struct Planner: Sendable {
 
     var running = PerClass<Int>(repeating: 0)
     var runningBytes = PerClass<UInt64>(repeating: 0)
-    /// The hosts that asked for fewer requests, and the end of the time for which only demand reaches them.
+    /// The hosts that asked for fewer requests. Until the time given, the planner sends them only demands.
     var throttledHosts: [String: MonotonicTime] = [:]
-    /// The end of a pause of everything but demand (full disk).
+    /// The time until which all classes but demand pause, because the store cannot write (a full disk).
     var backgroundPausedUntil = MonotonicTime(nanoseconds: 0)
-    /// The end of the last demand that had to wait.
+    /// The end of the last demand that had to wait, or the latest progress of a startup pack; `nil` before the first.
     var lastDemand: MonotonicTime?
-    /// The last read that the store served to a reader for the first time.
+    /// The time of the last read that the caller reported with ``noteRead(_:extents:now:)``; `nil` before the first.
     var lastRead: MonotonicTime?
-    /// The bytes that fill may request now under its ceiling; negative after a larger run.
+    /// The number of bytes that fill may request now under its rate limit; negative after a larger request.
     var fillTokens: Double
     var fillTokensAt: MonotonicTime?
 
-    /// The sums so far.
+    /// The totals since the planner was created.
     public internal(set) var statistics = PlannerStatistics()
-    /// The time at which ``tick(now:)`` is due if no other event comes before.
+    /// The time at which the caller must call ``tick(now:)`` if no other event comes first; `nil` if no tick is due.
     public internal(set) var wakeTime: MonotonicTime?
 
     var actions: [PlannerAction] = []
     private var lastLayer: UInt64 = 0
     var lastRequest: UInt64 = 0
-    /// The reason for the stop; `nil` while the planner works.
+    /// The reason given to ``stop(reason:now:)``; `nil` while the planner works.
     private(set) var stoppedReason: String?
 
     public init(_ configuration: PlannerConfiguration = PlannerConfiguration()) {
@@ -80,7 +82,7 @@ public struct Planner: Sendable {
 
     // MARK: - Layers
 
-    /// Adds a layer. `host` is its registry: throttling applies to all layers of a host.
+    /// Adds a layer. `host` is the layer's registry host, because throttling applies to all layers of a host.
     public mutating func attach(_ map: any ExtentMap, host: String) -> LayerID {
         lastLayer += 1
         let id = LayerID(value: lastLayer)
@@ -88,7 +90,7 @@ public struct Planner: Sendable {
         return id
     }
 
-    /// Removes a layer: its demands fail, and its requests end at their next extent.
+    /// Removes a layer. Its demands fail, and its requests end at their next extent.
     public mutating func detach(_ id: LayerID, now: MonotonicTime) -> [PlannerAction] {
         guard layers[id] != nil else { return [] }
         for demand in demands.filter({ $0.value.layer == id }).keys.sorted(by: { $0.value < $1.value }) {
@@ -102,7 +104,7 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Fails every demand with `reason`, ends every request, and starts nothing from now on.
+    /// Fails every demand with `reason`, ends every request, and starts no more.
     public mutating func stop(reason: String, now: MonotonicTime) -> [PlannerAction] {
         stoppedReason = reason
         _ = hintQueue.removeAll()
@@ -114,15 +116,15 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Records that the layer's host answers one range per request: no request to it has more from now on.
+    /// Records that the layer's host answers only one range per request. Later requests to this host have one range.
     public mutating func noteSingleRanges(_ id: LayerID) {
         if let host = layers[id]?.host { singleRangeHosts.insert(host) }
     }
 
     // MARK: - Demand
 
-    /// Takes the demand of a reader that is blocked on `extents`. The action that completes it comes with this event or
-    /// a later one.
+    /// Handles the demand of a reader that waits for `extents`. This event or a later one returns the action that
+    /// completes the demand.
     public mutating func demand(
         _ demand: DemandID, layer id: LayerID, extents requested: Range<Int>, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -169,7 +171,7 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Records that a delivery other than a request served a reader that had waited since `since`.
+    /// Records that a startup pack, not a request, served a reader that had waited since `since`.
     public mutating func noteDelivered(_ id: LayerID, since: MonotonicTime, now: MonotonicTime) {
         let waited = now.since(since)
         statistics.demands += 1
@@ -181,17 +183,17 @@ public struct Planner: Sendable {
 
     // MARK: - State
 
-    /// The latest estimate of the link: bytes a second, and nanoseconds from a request to its answer; 0 before the
-    /// first measurement.
+    /// The latest estimate of the link: its rate in bytes per second, and the nanoseconds from a request to its answer.
+    /// Both are 0 before the first measurement.
     public var link: (bytesPerSecond: Double, delay: Double) { (linkEstimate.rate, linkEstimate.delay) }
 
-    /// The queued entries of each class.
+    /// The number of queued entries of each class.
     public var queued: PerClass<Int> {
         PerClass(
             demand: demandQueue.count, hint: hintQueue.count, readahead: readaheadQueue.count, fill: fillQueue.count)
     }
 
-    /// The number of requests that pause for readers now.
+    /// The number of requests that are paused for readers.
     public var pausedRequests: Int { requests.values.count { $0.pausedSince != nil } }
 
     /// Returns the layer's statistics.
@@ -199,12 +201,12 @@ public struct Planner: Sendable {
 
     // MARK: - Time
 
-    /// Applies the passing of time, at ``wakeTime`` or later.
+    /// Handles the passing of time. The caller calls this at ``wakeTime`` or later.
     public mutating func tick(now: MonotonicTime) -> [PlannerAction] {
         finish(now)
     }
 
-    /// Ends an event: decides what to start, and returns the actions.
+    /// Completes an event: starts and resumes requests, and returns the actions.
     mutating func finish(_ now: MonotonicTime) -> [PlannerAction] {
         wakeTime = nil
         expireDemands(now)

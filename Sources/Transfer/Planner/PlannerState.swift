@@ -7,11 +7,11 @@ struct ExtentKey: Hashable, Sendable {
     let extent: Int
 }
 
-/// A waiting reader.
+/// A reader that waits for extents.
 struct Demand: Sendable {
     let layer: LayerID
     let extents: Range<Int>
-    /// The number of extents that it still waits for.
+    /// The number of extents that the reader still waits for.
     var missing: Int
     let since: MonotonicTime
 }
@@ -29,19 +29,19 @@ struct AwaitedExtent: Sendable {
 
     var waiters: [DemandID] = []
     var phase: Phase
-    /// The number of requests that failed.
+    /// The number of failed requests for the extent.
     var attempts = 0
-    /// The number of times that its bytes were wrong.
+    /// The number of fetches that brought wrong bytes.
     var corrupt = 0
 }
 
-/// The end of a demand's patience.
+/// The time at which a demand fails if it is still waiting.
 struct DemandDeadline: Sendable {
     let demand: DemandID
     let time: MonotonicTime
 }
 
-/// The next try of a demanded extent.
+/// A scheduled retry of a demanded extent.
 struct ExtentRetry: Sendable {
     let key: ExtentKey
     let time: MonotonicTime
@@ -51,9 +51,9 @@ struct ExtentRetry: Sendable {
 struct BackgroundEntry: Sendable {
     let layer: LayerID
     var extents: Range<Int>
-    /// The hint that names them; `nil` for read-ahead.
+    /// The source of the hint that names the extents; `nil` for read-ahead.
     var source: HintSource?
-    /// The number of requests for them that failed.
+    /// The number of failed requests for the extents.
     var attempts = 0
     var notBefore = MonotonicTime(nanoseconds: 0)
 }
@@ -61,20 +61,23 @@ struct BackgroundEntry: Sendable {
 /// A layer that fill completes.
 struct FillEntry: Sendable {
     let layer: LayerID
-    /// The extents before it were present, in flight or given up when fill passed them.
+    /// The next extent to examine. Earlier extents were present, in flight or abandoned when fill passed them.
     var cursor = 0
-    /// True if an extent that fill passed was released since, so that fill must pass over the layer again.
+    /// True if a request has released extents that fill may have passed. Fill must then go through the layer again.
     var hasHoles = false
     var failures = 0
-    /// True if it yields to no reader: the image arrives sooner than yielding would pay off.
+    /// True if fill of this layer does not yield to readers, because the image arrives sooner than yielding would pay
+    /// off.
     let isEager: Bool
-    /// The time when fill was asked for.
+    /// The time when the caller asked for fill.
     let since: MonotonicTime
-    /// The end of its wait for a first demand.
+    /// The time until which fill waits for the container's first read.
     let delayedUntil: MonotonicTime
     var notBefore = MonotonicTime(nanoseconds: 0)
 
-    /// Returns the earliest time of its next request, given the time when a reader was last served.
+    /// Returns the earliest time of the layer's next fill request.
+    ///
+    /// - Parameter lastServed: the time when a reader was last served; `nil` if none was.
     func earliest(_ lastServed: MonotonicTime?) -> MonotonicTime {
         if let lastServed, lastServed > since { return notBefore }
         return max(notBefore, delayedUntil)
@@ -87,24 +90,24 @@ struct Request: Sendable {
     let layer: LayerID
     let startedAs: FetchClass
     var fetchClass: FetchClass
-    /// The extents that have not been taken yet, in the order of their bytes.
+    /// The extents that the caller has not taken yet, in the order of their arrival.
     var rest: [Range<Int>]
-    /// The extent whose bytes are arriving.
+    /// The extent whose bytes are arriving; `nil` between extents.
     var current: Int?
-    /// The requested bytes; they count against the class's limit until the request ends.
+    /// The number of requested bytes. They count against the class's limit until the request ends.
     let bytes: UInt64
-    /// The bytes of extents that have not been taken.
+    /// The number of requested bytes without the extents that were taken. Gaps remain included.
     var bytesLeft: UInt64
     let startedAt: MonotonicTime
     /// True if the answer has begun.
     var isAnswered = false
     let attempts: Int
-    /// The hint that it fetches; `nil` for other classes.
+    /// The source of the hint that the request fetches; `nil` for other classes.
     let source: HintSource?
-    /// True if it pauses for readers, if its class is fill.
+    /// True if the request pauses for readers while its class is fill.
     let mayPause: Bool
     var pausedSince: MonotonicTime?
-    /// The bytes that a starved fill may take before it pauses again.
+    /// The number of bytes that a starved fill request may still take before it pauses again.
     var trickle: UInt64 = 0
 
     mutating func take() -> Int? {

@@ -1,6 +1,6 @@
 import Base
 
-/// The planner's durations in the unit of its clock: nanoseconds, converted once.
+/// The durations of ``PlannerConfiguration``, converted once to nanoseconds, the unit of the planner's clock.
 struct PlannerTimes: Sendable {
     let hintQuiet: UInt64
     let predictedPackQuiet: UInt64

@@ -1,7 +1,7 @@
 public import Base
 public import ContentStore
 
-/// A layer's identity in the planner, given by ``Planner/attach(_:host:)``.
+/// A layer's identity in the planner, assigned by ``Planner/attach(_:host:)``.
 public struct LayerID: Hashable, Sendable {
     public let value: UInt64
 
@@ -10,7 +10,7 @@ public struct LayerID: Hashable, Sendable {
     }
 }
 
-/// A request's identity, given by the planner.
+/// A request's identity, assigned by the planner.
 public struct RequestID: Hashable, Sendable {
     public let value: UInt64
 
@@ -19,28 +19,31 @@ public struct RequestID: Hashable, Sendable {
     }
 }
 
-/// A request that the planner orders: one or more ranges of one blob. The caller asks for its extents one by one with
-/// ``Planner/nextStep(of:now:)`` as the bytes arrive, so the planner can still change its mind.
+/// A request that the caller sends for the planner: one or more ranges of one blob.
+///
+/// While the bytes arrive, the caller asks for the next extent with ``Planner/nextStep(of:now:)``. So the planner can
+/// still change its mind.
 public struct FetchRequest: Hashable, Sendable {
     public let id: RequestID
     public let layer: LayerID
-    /// The class in which it starts. It may be promoted while it runs.
+    /// The class in which the request starts. The planner may promote the request while it runs.
     public let fetchClass: FetchClass
-    /// The ranges in the order in which they are needed: apart from each other, not empty, at most
+    /// The ranges, in the order in which they are needed. They are disjoint and not empty; there are at most
     /// ``Planner/maximumRanges``.
     public let ranges: [ByteRange]
-    /// The number of earlier tries for its first demanded extent.
+    /// The number of earlier failures: of the first demanded extent, of the hint's extents, or of the latest
+    /// consecutive fill requests in the layer.
     public let attempt: Int
 
     /// The range from the start of the first range to the end of the last one.
     public var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 }
 
-/// A task for the caller. Tasks are carried out in order, after the planner's lock is released.
+/// A task for the caller. The caller releases the planner's lock, then performs the tasks in order.
 public enum PlannerAction: Hashable, Sendable {
     /// Send this request.
     case start(FetchRequest)
-    /// Continue a request that ``RequestStep/pause`` had stopped.
+    /// Continue a request that ``RequestStep/pause`` stopped.
     case resume(RequestID)
     /// Decode this extent next: it has arrived, and a reader now waits for it.
     case expedite(LayerID, Int)
@@ -50,11 +53,11 @@ public enum PlannerAction: Hashable, Sendable {
 
 /// The next step of a running request.
 public enum RequestStep: Hashable, Sendable {
-    /// Take the bytes of this extent; a reader is blocked on it if `awaited`.
+    /// Take the bytes of this extent. If `awaited`, a reader waits for it.
     case take(Int, awaited: Bool)
-    /// Stop reading until ``PlannerAction/resume(_:)``: something more urgent has the link.
+    /// Stop reading the response until ``PlannerAction/resume(_:)``: readers need the link more urgently.
     case pause
-    /// End the request, whatever is left of its ranges.
+    /// End the request, even if parts of its ranges are left.
     case end
 }
 
@@ -64,9 +67,10 @@ public struct RequestFailure: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// A retry may succeed.
         case retryable
-        /// The registry answered 429 or 503, possibly with a number of nanoseconds to stay away.
+        /// The registry answered 429 or 503. `retryAfter` is the pause that it asked for, in nanoseconds; `nil` if it
+        /// named none.
         case throttled(retryAfter: UInt64?)
-        /// A retry gets the same answer.
+        /// A retry would get the same answer.
         case permanent
     }
 
@@ -80,12 +84,12 @@ public struct RequestFailure: Hashable, Sendable {
     }
 }
 
-/// The fate of an extent whose bytes have arrived.
+/// The result of decoding, verifying and storing an extent.
 public enum ExtentOutcome: Hashable, Sendable {
     /// Decoded, verified and stored.
     case available
-    /// The bytes did not match the index.
+    /// The bytes did not match the layer index.
     case corrupt(reason: String)
-    /// The bytes were right, but the store could not take them (no space, read-only, broken).
+    /// The bytes were right, but the store could not write them (no space, read-only, broken).
     case unstorable(reason: String)
 }

@@ -1,13 +1,16 @@
 /// The share of a layer's reads that were predicted.
 ///
-/// If predictions cover nearly all reads, speculation by location mostly fetches unread bytes: numpy's start moved
-/// 28.6 MB with both and 19.9 MB with predictions alone, and was ready later (3.13 s against 2.80 s on wan). The reads
-/// that predictions miss lie together, though: a little speculation cut python-sci's start on wan from 15.2 s and 250
-/// requests to 12.0 s and 187, and left numpy's unchanged (256 KiB; 128 KiB gave 12.8 s, 32 KiB 14.0 s).
+/// If predictions cover nearly all reads, read-ahead and read-around mostly fetch bytes that no process reads. On the
+/// bench network `wan`, numpy's start fetched 28.6 MB with both and was ready after 3.13 s. With predictions alone it
+/// fetched 19.9 MB and was ready after 2.80 s.
+///
+/// The reads that predictions miss lie together, though, so a little read-around still pays off. With 256 KiB of it,
+/// python-sci's start on `wan` fell from 15.2 s and 250 requests to 12.0 s and 187 requests. It took 12.8 s with 128
+/// KiB and 14.0 s with 32 KiB. Numpy's start did not change.
 struct PredictionAccuracy: Sendable {
-    /// The number of reads after which the older half counts half.
+    /// The number of reads after which both counts are halved, so that older reads count less.
     private static let memory = 64
-    /// Hits granted in advance to a layer's first predictions.
+    /// The number of hits that a layer gets in advance for its first predictions.
     private static let credit = 4
 
     private var hits = 0
@@ -17,14 +20,14 @@ struct PredictionAccuracy: Sendable {
     /// True if at least three quarters of the reads were predicted.
     var isHigh: Bool { isMeasured && hits >= misses * 3 }
 
-    /// Begins to measure. The first predictions are trusted until reads prove otherwise.
+    /// Begins the measurement. The planner trusts the first predictions until reads prove otherwise.
     mutating func begin() {
         guard !isMeasured else { return }
         isMeasured = true
         hits += Self.credit
     }
 
-    /// Begins to measure predictions that should cover nearly every read.
+    /// Begins the measurement for predictions that should cover nearly every read.
     mutating func beginTrusted() {
         guard !isMeasured else { return }
         isMeasured = true

@@ -1,18 +1,20 @@
 import Base
 
-/// The number of bytes behind a small demand that its request fetches along.
+/// The number of bytes after a small demand that its request fetches in addition: the demand's *neighbors*.
 ///
-/// A starting process reads many small files one after the other and waits a round trip for each. Files that are read
-/// together were often packed together (a package's directory), so the bytes behind a demand are worth fetching when
-/// they save more round trips than they cost link time. Both depend on image and link, so both are measured: each
-/// neighbor that is read later saved a round trip, each that is not cost link time. The size doubles while neighbors
-/// pay, and halves when they cost four times what they save. The bytes follow the demanded extent, so its reader does
-/// not wait for them.
+/// A starting process reads many small files one after the other, and waits a round trip for each. Files that are read
+/// together were often packed together, such as the directory of a package. So the bytes after a demand are worth
+/// fetching if they save more time in round trips than they cost on the link.
+///
+/// Both depend on the image and the link, so both are measured. A neighbor that is read later has saved a round trip;
+/// any other neighbor has cost link time. The size doubles while neighbors pay off. It halves when they cost more than
+/// four times what they save. The neighbors come after the demanded extent, so its reader does not wait for them.
 struct ReadAround: Sendable {
     private let limits: ReadAroundLimits
     private let requestCost: Double
     private(set) var size: UInt64
-    /// Since the last adjustment: requests with neighbors, and requests that had no neighbors small enough.
+    /// The number of requests since the last adjustment: those with neighbors, and those without any neighbor small
+    /// enough.
     private var requests = 0
     private var requestsAlone = 0
     private var hits = 0
@@ -25,7 +27,7 @@ struct ReadAround: Sendable {
         size = limits.first
     }
 
-    /// Creates a layer's own from the experience of all layers, with no more than the link carries in a round trip.
+    /// Creates the read-around of a layer from that of all layers, but no larger than the link carries in a round trip.
     init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
         requestCost = others.requestCost
@@ -33,7 +35,7 @@ struct ReadAround: Sendable {
         size = carried > 0 && carried < Double(others.size) ? max(limits.smallest, UInt64(carried)) : others.size
     }
 
-    /// Returns the bytes to fetch along with a demand of `demand` bytes, at most `limit`.
+    /// Returns the most bytes of neighbors for a demand of `demand` bytes, at most `limit`.
     func allowance(forDemandOf demand: UInt64, limit: UInt64 = .max) -> UInt64 {
         demand >= limits.smallDemand ? 0 : min(size, limit)
     }
@@ -42,7 +44,7 @@ struct ReadAround: Sendable {
     mutating func requested(with count: UInt64, _ link: LinkEstimate) {
         guard count > 0 else {
             requestsAlone += 1
-            // A larger size may pay by now.
+            // A larger size may pay off by now.
             if requestsAlone >= 2 * limits.period { restart(max(size, min(size &* 2, limits.first))) }
             return
         }
@@ -52,7 +54,7 @@ struct ReadAround: Sendable {
         let roundTrip = link.shortestDelay + requestCost
         let saved = Double(hits) * roundTrip
         let lost = Double(bytes - min(bytes, bytesRead)) / link.highestRate * 1e9
-        // On an unmeasured link, assume that it carries the size in a round trip.
+        // On an unmeasured link, assume that a round trip carries as many bytes as the read-around.
         let gain = link.highestRate > 0 ? saved / max(lost, 1) : Double(hits) / Double(requests)
         // The latest neighbors have hardly had time to be read, so a moderate loss changes nothing.
         restart(gain >= 1 ? size &* 2 : gain < 0.25 ? size / 2 : size)

@@ -2,14 +2,16 @@ import Base
 
 /// The sequential readers of one layer, told apart by their positions.
 ///
-/// A reader that moves from one extent to the next gets a window that doubles with each step, as in the kernel; a jump
-/// resets it. The window counts bytes of the blob ahead of the reader. The part behind the end of the current file must
-/// be earned by crossing such ends: a large file read to its end must not fetch 16 MiB of its neighbors.
+/// A reader that moves from one extent to the next gets a read-ahead window that doubles with each step, as in the
+/// kernel. A jump resets it. The window counts bytes of the blob ahead of the reader.
+///
+/// The part of the window beyond the end of the current file grows only when the reader crosses the end of a file.
+/// Otherwise a large file that is read to its end would fetch 16 MiB of its neighbors.
 struct SequentialStreams: Sendable {
     struct Stream: Sendable {
         /// The last extent read.
         var last: Int
-        /// The end of the scheduled extents.
+        /// The end of the extents that were scheduled for read-ahead.
         var scheduledEnd: Int
         var window: UInt64 = 0
         var acrossFiles: UInt64 = 0
@@ -57,7 +59,7 @@ struct SequentialStreams: Sendable {
 
     /// Returns the extents to schedule for a stream now; `nil` while more than half of its window is scheduled.
     ///
-    /// - Parameter isWithinFile: whether to stop at the end of the current file.
+    /// - Parameter isWithinFile: true to stop at the end of the current file.
     mutating func ahead(_ index: Int, in map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {
         let stream = streams[index]
         let start = stream.last + 1

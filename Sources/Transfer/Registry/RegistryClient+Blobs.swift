@@ -6,12 +6,12 @@ extension RegistryClient {
     /// The largest accepted image configuration, in bytes.
     public static let maximumConfigSize = 8 << 20
 
-    /// Opens a stream over part of a blob. Returns when the head of the response has arrived.
+    /// Opens a stream over part of a blob. The method returns when the head of the response has arrived.
     ///
     /// - Parameters:
     ///   - priority: the urgency of the request.
     ///   - knownSize: the blob's size from a descriptor, if the caller has one. It saves a round trip at servers
-    ///     without suffix ranges. A blob of another size is refused.
+    ///     without suffix ranges. The client refuses a blob of another size.
     public func open(
         _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64? = nil
     ) async throws(RegistryError) -> BlobStream {
@@ -30,7 +30,8 @@ extension RegistryClient {
 
     /// Fetches a small blob (an image configuration) into memory and verifies its digest.
     ///
-    /// - Throws: `tooLarge` if it is larger than `maximumSize` bytes. No more than that is kept in memory.
+    /// - Throws: `tooLarge` if the blob is larger than `maximumSize` bytes. The client keeps no more than that in
+    ///   memory.
     public func blob(_ location: BlobLocation, maximumSize: Int) async throws(RegistryError) -> [UInt8] {
         try await requester.withHosts(of: location.repository, for: .pull, priority: .demand, blob: location) {
             host throws(RegistryError) in

@@ -3,11 +3,12 @@ import Logging
 
 /// Connections opened ahead of demand.
 extension RegistryClient {
-    /// Opens connections to the first host of `upstream` and to the storage that it last redirected to, unless recent
-    /// requests have left some open. The first image within a minute then saves the round trips of connecting: one for
-    /// TCP, one or two for TLS.
+    /// Opens connections to the first host of `upstream`, and to the storage server that this host last redirected to.
     ///
-    /// Returns without waiting, sends no request, and never throws: a failure shows up in the next real request.
+    /// A later image then saves the round trips of connecting: one for TCP, and one or two for TLS. The method opens
+    /// nothing to a server that had a request within the last minute, because that request left a connection open.
+    ///
+    /// It returns without waiting, sends no request, and never throws. A failure shows up in the next real request.
     public func makeReady(_ upstream: String) async {
         let count = configuration.readyConnections
         guard count > 0, let host = await requester.firstHost(of: upstream) else { return }

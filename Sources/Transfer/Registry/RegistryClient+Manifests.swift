@@ -5,20 +5,21 @@ import NIOHTTP1
 /// The result of ``RegistryClient/resolve(_:platform:)``.
 public struct ResolvedImage: Sendable, Hashable {
     public let repository: Repository
-    /// The digest that the reference resolved to: the index's if there is one, else the manifest's.
+    /// The digest that the reference resolved to: the digest of the index if there is one, else that of the manifest.
     public let digest: Digest
-    /// The index from which the manifest was chosen.
+    /// The index from which the manifest was chosen; `nil` if the reference names a manifest.
     public let index: ImageIndex?
     public let manifest: Manifest
 }
 
 extension RegistryClient {
-    /// The deepest accepted nesting of indexes. The specifications allow indexes in indexes.
+    /// The most levels of documents from the reference down to the image's manifest, which counts. The specifications
+    /// allow indexes within indexes.
     private static let maximumIndexDepth = 3
 
-    /// Fetches the image manifest with this digest. One request, after authentication.
+    /// Fetches the image manifest with this digest. After authentication this takes one request.
     ///
-    /// - Throws: `unsupportedManifest` if the digest names an index: see ``resolve(_:platform:)``.
+    /// - Throws: `unsupportedManifest` if the digest names an index; ``resolve(_:platform:)`` accepts one.
     public func manifest(_ repository: Repository, digest: Digest) async throws(RegistryError) -> Manifest {
         switch try await document(repository, digest: digest) {
         case .image(let manifest): return manifest
@@ -32,14 +33,15 @@ extension RegistryClient {
         try await document(repository, reference: digest.description, digest: digest)
     }
 
-    /// Fetches the document of a reference, by its digest if it has one, else by its tag. Does not follow an index.
+    /// Fetches the document that a reference names, by digest if the reference has one, else by tag. The method does
+    /// not follow an index to a manifest.
     public func document(_ reference: ImageReference) async throws(RegistryError) -> ManifestDocument {
         try await rawDocument(reference).document
     }
 
-    /// Resolves a reference to the image for a platform, by its digest if it has one, else by its tag.
+    /// Resolves a reference to the image for a platform, by digest if the reference has one, else by tag.
     ///
-    /// - Parameter platform: `nil` means the configured one.
+    /// - Parameter platform: `nil` means the platform of ``configuration``.
     public func resolve(
         _ reference: ImageReference, platform: Platform? = nil
     ) async throws(RegistryError) -> ResolvedImage {
@@ -73,7 +75,9 @@ extension RegistryClient {
         return (found.bytes, document)
     }
 
-    /// Fetches the document of a tag or digest. `digest` is the expected one, if known.
+    /// Fetches the document of a tag or digest.
+    ///
+    /// - Parameter digest: the expected digest; `nil` if it is unknown.
     func document(
         _ repository: Repository, reference: String, digest: Digest?
     ) async throws(RegistryError) -> ManifestDocument {
@@ -82,7 +86,7 @@ extension RegistryClient {
             bytes: found.bytes, digest: Digest.of(found.bytes), contentType: found.contentType)
     }
 
-    /// Fetches the same document as ``document(_:reference:digest:)``, undecoded.
+    /// Fetches the bytes of the same document as ``document(_:reference:digest:)``, without decoding them.
     func manifestBytes(
         _ repository: Repository, reference: String, digest: Digest?
     ) async throws(RegistryError) -> (bytes: [UInt8], contentType: String?) {
@@ -100,7 +104,8 @@ extension RegistryClient {
             }
             let bytes = try await response.readBody(limit: ManifestDocument.maximumSize)
             let actual = Digest.of(bytes)
-            // By tag, only the header can be compared; digests of other algorithms are ignored.
+            // For a tag, only the digest in the header can be compared. Digests of other algorithms than SHA-256 are
+            // ignored.
             let expected = digest ?? response.headers.first(name: "docker-content-digest").flatMap { Digest($0) }
             guard expected == nil || expected == actual else {
                 throw RegistryError(

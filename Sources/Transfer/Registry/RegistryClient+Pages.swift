@@ -2,17 +2,17 @@ import AsyncHTTPClient
 import Base
 import NIOHTTP1
 
-/// Paginated lists: each page links to the next (OCI distribution-spec 1.1).
+/// Paginated lists, in which each page links to the next (OCI distribution-spec 1.1).
 extension RegistryClient {
-    /// The most pages to read.
+    /// The most pages to read of one list.
     private static let maximumPages = 64
 
-    /// Returns all items of a list, or `nil` if the registry does not support it.
+    /// Returns all items of a list, or `nil` if the registry does not support the list.
     ///
     /// - Parameters:
     ///   - what: a name for the list in errors.
-    ///   - limit: the most items; more is an error.
-    ///   - decode: returns the items of one page, or `nil` if it is malformed.
+    ///   - limit: the most items. A longer list is an error.
+    ///   - decode: returns the items of one page, or `nil` if the page is malformed.
     func pages<Item>(
         _ call: RegistryCall, capability: RegistryHost.Capabilities, what: String, limit: Int,
         _ decode: ([UInt8]) -> [Item]?
@@ -26,7 +26,8 @@ extension RegistryClient {
                 let response = try await self.requester.send(call, to: host, url: url)
                 guard response.status == .ok else {
                     await response.drain()
-                    // The specification demands 404. Some registries do not know the path and answer otherwise.
+                    // The specification demands 404 for an unsupported list. Some registries answer an unknown path
+                    // with another status.
                     if [400, 404, 405, 501].contains(response.status.code) { return nil }
                     throw StatusError.make(response, doing: "\(host) for \(what)", clock: self.requester.clock)
                 }
@@ -45,7 +46,8 @@ extension RegistryClient {
         }
     }
 
-    /// Returns the URL of `Link: <…>; rel="next"` (RFC 8288), if it leads to the same server.
+    /// Returns the next page's URL from `Link: <…>; rel="next"` (RFC 8288), or `nil` if no link leads to the same
+    /// server.
     private static func nextPage(_ headers: HTTPHeaders, after url: String) -> String? {
         for link in headers["link"] where link.contains("next") {
             guard let start = link.firstIndex(of: "<"), let end = link.firstIndex(of: ">"), start < end,

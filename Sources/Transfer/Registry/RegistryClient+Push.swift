@@ -3,14 +3,15 @@ public import Base
 public import NIOCore
 import NIOHTTP1
 
-/// A manifest that a registry has accepted.
+/// A manifest that a registry accepted in a push.
 public struct PushedManifest: Sendable, Hashable {
     public let digest: Digest
-    /// The subject that the registry acknowledges (`OCI-Subject`). It then maintains the list of referrers itself.
+    /// The subject that the registry acknowledged with an `OCI-Subject` header; `nil` without one. A registry that
+    /// sends this header maintains the list of referrers itself.
     public let subject: Digest?
 }
 
-/// Pushes (OCI distribution-spec 1.1, "Push"), only to hosts with that capability in `hosts.toml`.
+/// Pushes (OCI distribution-spec 1.1, "Push"). They go only to hosts that have the capability `push` in `hosts.toml`.
 extension RegistryClient {
     /// Returns true if the repository has the blob.
     public func hasBlob(_ location: BlobLocation) async throws(RegistryError) -> Bool {
@@ -28,7 +29,7 @@ extension RegistryClient {
         }
     }
 
-    /// Pushes a blob unless the repository has it, and returns its digest.
+    /// Pushes a blob unless the repository already has it, and returns the blob's digest.
     @discardableResult
     public func pushBlob(_ repository: Repository, _ bytes: [UInt8]) async throws(RegistryError) -> Digest {
         let digest = Digest.of(bytes)
@@ -41,10 +42,10 @@ extension RegistryClient {
         return digest
     }
 
-    /// Pushes a blob that may not fit into memory, unless the repository has it.
+    /// Pushes a blob that may not fit into memory, unless the repository already has it.
     ///
-    /// - Parameter part: returns bytes of the blob. It is called for parts of 16 MiB in order, and again from the start
-    ///   for another host.
+    /// - Parameter part: returns the given range of the blob. The client asks for parts of 16 MiB in order, and starts
+    ///   again from the beginning for another host.
     public func pushBlob(
         _ blob: BlobLocation, size: UInt64, part: @Sendable (ByteRange) async throws(RegistryError) -> ByteBuffer
     ) async throws(RegistryError) {
@@ -63,7 +64,7 @@ extension RegistryClient {
         }
     }
 
-    /// Uploads in two requests: a session, then all of it ("POST then PUT").
+    /// Uploads a blob in two requests ("POST then PUT"): one opens a session, the other sends all bytes.
     private func upload(_ bytes: ByteBuffer, as blob: BlobLocation, to host: RegistryHost) async throws(RegistryError) {
         guard let session = try await begin(blob, at: host) else { return }
         try await end(session, of: blob, with: bytes, at: host)
@@ -71,15 +72,19 @@ extension RegistryClient {
 
     // MARK: - Sessions
 
-    /// The target of an upload's next part.
+    /// The state of an upload: the target of its next part.
     private struct UploadSession {
         var target: RedirectTarget
-        /// True if the target is the registry itself, which gets our credentials.
+        /// True if the target is the registry itself, which gets our credentials. Any other target does not.
         var isOwn: Bool
     }
 
-    /// Starts an upload, or mounts the blob from another repository of the registry ("Mounting a blob from another
-    /// repository"). Returns `nil` if it was mounted.
+    /// Starts an upload session for a blob.
+    ///
+    /// If `source` is a repository of the same registry, the request first asks to mount the blob from there ("Mounting
+    /// a blob from another repository").
+    ///
+    /// - Returns: `nil` if the registry mounted the blob, so that there is nothing to upload.
     private func begin(
         _ blob: BlobLocation, at host: RegistryHost, from source: Repository? = nil
     ) async throws(RegistryError) -> UploadSession? {
@@ -106,10 +111,10 @@ extension RegistryClient {
         return UploadSession(target: target, isOwn: target.origin == RedirectTarget.origin(of: Self.root(host)))
     }
 
-    /// Returns a URL of the host.
+    /// Returns a URL at the host, from which to compute the host's origin.
     private static func root(_ host: RegistryHost) -> String { "\(host.base)/" }
 
-    /// Sends a part to the session's target. A target elsewhere does not get our credentials.
+    /// Sends a part to the session's target. A target outside the registry does not get our credentials.
     private func send(
         _ call: RegistryCall, of session: UploadSession, url: String, to host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -121,7 +126,9 @@ extension RegistryClient {
         return response
     }
 
-    /// Sends a part that is not the last ("Pushing a blob in chunks"). `offset` is its position in the blob.
+    /// Sends any part but the last ("Pushing a blob in chunks"), and returns the session for the next part.
+    ///
+    /// - Parameter offset: the position of the part in the blob, in bytes.
     private func go(
         on session: UploadSession, of blob: BlobLocation, with bytes: ByteBuffer, offset: UInt64, at host: RegistryHost
     ) async throws(RegistryError) -> UploadSession {
@@ -135,7 +142,9 @@ extension RegistryClient {
         return try self.session(response, after: session.target.url, at: host)
     }
 
-    /// Sends the last part with the digest of the blob.
+    /// Sends the last part together with the digest of the blob.
+    ///
+    /// - Parameter offset: the position of the part in the blob; `nil` if it is the only part.
     private func end(
         _ session: UploadSession, of blob: BlobLocation, with bytes: ByteBuffer, offset: UInt64? = nil,
         at host: RegistryHost
@@ -157,10 +166,13 @@ extension RegistryClient {
     /// The size of a part in one request, in bytes.
     private static let partSize = 16 << 20
 
-    /// Copies a blob into another repository, also of another registry, unless that has it. The target registry
-    /// verifies the digest. One part of 16 MiB is in memory at a time.
+    /// Copies a blob into another repository, on the same or another registry, unless that repository already has the
+    /// blob.
     ///
-    /// - Parameter moved: called with the number of bytes as they are copied.
+    /// The target registry verifies the digest. The client keeps about one part of 16 MiB in memory.
+    ///
+    /// - Parameter moved: receives the number of bytes of each piece when that piece arrives from the source. If there
+    ///   is nothing to copy, it receives the blob's whole size.
     public func copyBlob(
         _ source: BlobLocation, size: UInt64, to repository: Repository, moved: @Sendable (Int) -> Void
     ) async throws(RegistryError) {

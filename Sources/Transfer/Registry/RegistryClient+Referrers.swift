@@ -6,14 +6,16 @@ extension RegistryClient {
     /// The most attempts to update the fallback index while others write it.
     private static let maximumTries = 8
 
-    /// Lists the manifests that refer to `subject`, of one artifact type or of all. None is not an error.
+    /// Lists the manifests that refer to `subject`. The list may be empty.
     ///
-    /// For a registry without the referrers API (404 and the like) it reads the fallback tag. It asks for both at once
-    /// until the registry is known to have the API, because a pod waits for the answer.
+    /// If the registry lacks the referrers API (404 or a similar status), the client reads the fallback tag. A pod
+    /// waits for the answer, so the client requests both at once until the registry is known to have the API.
+    ///
+    /// - Parameter artifactType: the type of artifact to list; `nil` lists all types.
     public func referrers(
         _ repository: Repository, of subject: Digest, artifactType: String? = nil
     ) async throws(RegistryError) -> [Descriptor] {
-        // Not a child task: an unneeded one would be torn down together with its connection.
+        // This is not a child task: canceling an unneeded child task would also close its connection.
         let tagged = hasReferrers(repository) ? nil : Task { await self.tagged(repository, subject) }
         let all: [Descriptor]
         if let listed = try await listed(in: repository, of: subject, artifactType: artifactType) {
@@ -24,11 +26,11 @@ extension RegistryClient {
         } else {
             all = try await self.tagged(repository, subject).get()
         }
-        // A registry may ignore the filter (`OCI-Filters-Applied`), and the tag cannot filter.
+        // A registry may ignore the filter (`OCI-Filters-Applied`), and the fallback tag cannot filter.
         return artifactType.map { type in all.filter { $0.artifactType == type } } ?? all
     }
 
-    /// Lists the fallback tag's entries.
+    /// Lists the entries of the index under the fallback tag.
     private func tagged(_ repository: Repository, _ subject: Digest) async -> Result<[Descriptor], RegistryError> {
         do throws(RegistryError) {
             guard let bytes = try await fallbackIndex(repository, subject) else { return .success([]) }
@@ -43,7 +45,7 @@ extension RegistryClient {
 
     /// Pushes a manifest that refers to `subject`, so that ``referrers(_:of:artifactType:)`` finds it.
     ///
-    /// - Parameter descriptor: its entry in a list of referrers; digest and size are those of `bytes`.
+    /// - Parameter descriptor: the manifest's entry in a list of referrers, with the digest and size of `bytes`.
     public func pushReferrer(
         to repository: Repository, bytes: [UInt8], as descriptor: Descriptor, subject: Digest
     ) async throws(RegistryError) {
@@ -57,7 +59,7 @@ extension RegistryClient {
         }
     }
 
-    /// Deletes a manifest that refers to `subject`, and removes it from the fallback index if there is one.
+    /// Deletes a manifest that refers to `subject`, and removes its entry from the fallback index if there is one.
     public func deleteReferrer(
         _ repository: Repository, digest: Digest, subject: Digest
     ) async throws(RegistryError) {
@@ -70,8 +72,10 @@ extension RegistryClient {
         }
     }
 
-    /// Updates the index under the fallback tag until the change persists: registries have no conditional writes, so
-    /// the last writer wins.
+    /// Updates the index under the fallback tag until the change persists. Registries have no conditional writes, so
+    /// another client may overwrite the change.
+    ///
+    /// - Parameter change: changes the index, or returns false if the index already has the change.
     private func changeFallback(
         in repository: Repository, of subject: Digest, _ change: (inout ReferrersIndex) -> Bool
     ) async throws(RegistryError) {
@@ -104,7 +108,8 @@ extension RegistryClient {
 
     // MARK: - The API
 
-    /// One page. Entries that cannot be decoded (a digest of another algorithm) are skipped: others may push anything.
+    /// One page of the API's list. Entries that cannot be decoded (a digest of another algorithm) are skipped, because
+    /// anybody may push malformed ones.
     private struct Page: Decodable {
         struct Entry: Decodable {
             let descriptor: Descriptor?
@@ -117,7 +122,7 @@ extension RegistryClient {
         var manifests: [Entry]?
     }
 
-    /// Lists the API's entries, or returns `nil` if the registry does not have the API.
+    /// Lists the entries from the referrers API, or returns `nil` if the registry lacks the API.
     private func listed(
         in repository: Repository, of subject: Digest, artifactType: String?
     ) async throws(RegistryError) -> [Descriptor]? {

@@ -2,18 +2,18 @@ import Base
 import Concurrency
 public import Logging
 
-/// A client of registries: manifests, ranges of blobs, and pushes.
+/// A client of registries. It fetches manifests and ranges of blobs, and pushes images.
 ///
-/// A process has one. All images and layers share its connections, tokens, redirects and knowledge of hosts. Mirrors
-/// and TLS come from containerd's `hosts.toml` directories, credentials from a ``CredentialSource``. Call
-/// ``shutdown()`` before dropping it.
+/// A process has one client. All images and layers share its connections, tokens, redirects and knowledge of hosts.
+/// Mirrors and TLS settings come from containerd's `hosts.toml` directories, credentials from a ``CredentialSource``.
+/// Call ``shutdown()`` before dropping the client.
 public final class RegistryClient: Sendable {
     let requester: HostRequester
-    /// Upstreams that have answered the referrers API.
+    /// The upstreams that have answered a request of the referrers API.
     private let referrers = Guarded(BoundedCache<String, Void>(capacity: 1024))
 
     public var configuration: RegistryConfiguration { requester.configuration }
-    /// Totals since the start.
+    /// Totals since the client was created.
     public var counters: RegistryCounters { requester.counters }
 
     public init(_ configuration: RegistryConfiguration, logger: Logger) {
@@ -22,15 +22,15 @@ public final class RegistryClient: Sendable {
 
     /// The number of HTTP requests sent, of every kind.
     public var requestCount: UInt64 { counters.requests.value }
-    /// The number of blob bytes received.
+    /// The number of blob bytes received from registries and their storage servers.
     public var bytesReceived: UInt64 { counters.bytes.value }
 
-    /// Closes all connections. Requests in flight and later ones fail with code `shutDown`.
+    /// Closes all connections. Requests in flight and later requests fail with code `shutDown`.
     public func shutdown() async {
         await requester.transport.shutdown()
     }
 
-    /// Returns the hosts of an upstream in the order to try them.
+    /// Returns the hosts of an upstream in the order in which the client tries them.
     public func hosts(for upstream: String) async -> [RegistryHost] {
         await requester.directory.hosts(for: upstream)
     }

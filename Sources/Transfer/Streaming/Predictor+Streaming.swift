@@ -4,24 +4,27 @@ public import Prediction
 public import Registry
 
 extension Predictor {
-    /// Follows the start of a container of a chain: `engine` fetches what it is likely to read next.
+    /// Predicts what a container that starts from a chain is likely to read next, and has `engine` fetch it.
     ///
     /// - Parameters:
-    ///   - chain: names the prediction.
+    ///   - chain: the key of the prediction.
     ///   - subject: the chain's layers and tree.
-    ///   - touches: the container's reads.
+    ///   - touches: the log of the container's reads.
+    ///   - engine: the engine that fetches the predicted chunks.
     public func follow(
         _ chain: PredictionKey, subject: PredictionSubject, touches: TouchLog, engine: StreamingEngine
     ) {
         begin(chain, of: subject, reads: touches) { [weak engine] event in
             if case .runs(let runs) = event { engine?.prefetch(StartHint(predicted: runs)) }
         }
-        // It runs in a reader's way, and only wakes the predictor's thread.
+        // The observer runs on the reader's thread, so it only wakes the predictor's thread.
         touches.onTouch { [weak self] in self?.wake() }
     }
 
-    /// Fetches what a container that runs `start` reads first, as far as one layer tells: the others are not open yet,
-    /// and the link has nothing else to do. Files that another layer covers come in vain.
+    /// Predicts what a container that runs `start` reads first, and has `engine` fetch it.
+    ///
+    /// The prediction uses the files of one layer, because the other layers are not open yet and the network would
+    /// otherwise be idle. Bytes of files that another layer replaces are fetched for nothing.
     public func predict(_ start: ContainerStart, in layer: StoredLayer, engine: StreamingEngine) {
         let key = PredictionKey.unique()
         begin(key, of: PredictionSubject(layer: layer), isBrief: true) { [weak engine] event in
@@ -32,7 +35,7 @@ extension Predictor {
 }
 
 extension ContainerStart {
-    /// The process that an image's configuration names.
+    /// Creates the description of the process that an image's configuration names.
     public init(_ configuration: ImageConfiguration) {
         self.init(
             arguments: configuration.entrypoint + configuration.command, environment: configuration.environment,
@@ -41,7 +44,7 @@ extension ContainerStart {
 }
 
 extension StartHint {
-    /// Creates a hint of chunks that a start is likely to read, in the order of their expected use.
+    /// Creates a hint for the chunks that a start is likely to read, in the order of their expected use.
     fileprivate init(predicted runs: [PredictedRun]) {
         self.init(.prediction, runs: runs.map { ChunkRun(layer: $0.layer, chunks: $0.chunks) })
     }

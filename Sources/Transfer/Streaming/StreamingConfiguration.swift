@@ -4,10 +4,10 @@ public import Planner
 public struct StreamingConfiguration: Sendable {
     /// The planner's options.
     public var planner = PlannerConfiguration()
-    /// The number of threads that decode and verify; `nil` for one per core.
+    /// The number of threads that decode and verify; `nil` for one per CPU core.
     public var decodeThreads: Int?
-    /// The most compressed bytes that wait for decoding, for readers and for everything else each. A connection whose
-    /// bytes find no room is not read.
+    /// The limit, in bytes, of each of the two lanes of compressed data that waits for decoding: readers' data and all
+    /// other data. The engine stops reading a connection while the lane of its last extent exceeds the limit.
     public var decodeQueueBytes = 16 << 20
 
     public init() {}

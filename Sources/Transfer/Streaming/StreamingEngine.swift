@@ -4,13 +4,13 @@ public import Logging
 public import Planner
 public import Registry
 
-/// The streaming engine: the only way in which bytes of layers come from registries.
+/// The streaming engine, which brings the content of layers from registries to the store.
 ///
-/// The scheduler decides, the transfer runner performs requests, and the decode pool decodes, verifies and publishes
+/// The scheduler decides, and the transfer runner performs requests. The decode pool decodes, verifies and publishes
 /// chunks as their bytes arrive. The thread that publishes the last chunk of a demand runs its completion. No thread
 /// waits for the end of a request, and no connection is read while decoding is behind.
 ///
-/// ``shutdown()`` must be called before the engine is released.
+/// The owner must call ``shutdown()`` before it releases the engine.
 public final class StreamingEngine: ChunkSource {
     /// The longest time that ``shutdown()`` takes.
     private static let shutdownLimit = Duration.seconds(10)
@@ -19,7 +19,7 @@ public final class StreamingEngine: ChunkSource {
 
     /// Creates an engine and starts its threads.
     ///
-    /// - Throws: `noThread` when the system has no thread left.
+    /// - Throws: `noThread` if the system cannot start another thread.
     public init(
         registry: RegistryClient, configuration: StreamingConfiguration = StreamingConfiguration(), logger: Logger
     ) throws(StreamingError) {
@@ -28,38 +28,41 @@ public final class StreamingEngine: ChunkSource {
 
     // MARK: - Layers
 
-    /// Tells where the blob of a layer lies. Further calls add locations, because several repositories may hold the
-    /// blob. They are asked in the order of these calls, the one that worked last first.
+    /// Attaches a layer, and adds the locations of its blob. Further calls for the same layer add locations, because
+    /// several repositories may hold the blob. The engine tries the location that worked last first, and the others in
+    /// the order in which they were added.
     public func attach(_ layer: StoredLayer, locations: [BlobLocation]) {
         pipeline.scheduler.attach(layer, locations)
     }
 
-    /// Removes a layer that nothing uses any more. Demands for it fail.
+    /// Removes a layer that is no longer in use. Demands for it fail.
     public func detach(_ layer: StoredLayer) {
         pipeline.scheduler.detach(layer)
     }
 
-    /// Fetches what a hint names, as far as no better hint covers the same start.
+    /// Fetches the chunks that a hint names, except where a better hint covers the same start.
     public func prefetch(_ hint: StartHint) {
         pipeline.scheduler.prefetch(hint)
     }
 
-    /// Fetches everything that is missing of an image's layers, in order: when nothing else needs the link, or at once
-    /// where that costs no more.
+    /// Fetches all missing content of an image's layers, in order. The planner does so when nothing else needs the
+    /// network, or at once if that costs no more.
     public func fill(_ layers: [StoredLayer]) {
         pipeline.scheduler.fill(layers)
     }
 
-    /// Publishes the chunks in a part of a layer's blob that arrived in another way: a table of contents is fetched
-    /// with the bytes in front of it, which is all of a small layer. Blocks while they are decoded. Wrong bytes are
-    /// left to the first read.
+    /// Publishes the chunks in a part of a layer's blob that arrived without a request of the engine. For example, a
+    /// table of contents is fetched together with the bytes in front of it. Those are the whole content of a small
+    /// layer.
+    ///
+    /// Blocks while the chunks are decoded. Ignores wrong bytes: the first read of such a chunk fetches it again.
     public func publish(_ bytes: [UInt8], at range: ByteRange, of layer: StoredLayer) {
         guard let layer = pipeline.scheduler.layer(layer.digest) else { return }
         pipeline.decoding.publish(bytes, at: range, of: layer)
     }
 
-    /// Sets the observer of layers that become complete from now on. It is told when a layer is durable, on a thread
-    /// that may wait.
+    /// Sets the observer of layers that become complete from now on. The engine calls it after it has flushed the layer
+    /// to disk, even if the flush failed. It runs on a thread that may wait.
     public func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         pipeline.decoding.onLayerCompleted(observer)
     }
@@ -93,15 +96,15 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.snapshot(decodeQueueBytes: pipeline.decoding.queuedBytes)
     }
 
-    /// Returns the statistics of these layers together.
+    /// Returns the sum of the statistics of these layers.
     public func statistics(of layers: [StoredLayer]) -> LayerStatistics {
         pipeline.scheduler.statistics(of: layers)
     }
 
     // MARK: - End
 
-    /// Ends everything: demands fail, requests are cancelled, threads are joined. Later demands fail at once. Returns
-    /// when that is done, after ten seconds at the latest.
+    /// Stops the engine: fails all demands, cancels requests, and joins threads. Later demands fail at once. Returns
+    /// when that is done, or after ten seconds.
     public func shutdown() async {
         await pipeline.shutdown(limit: Self.shutdownLimit)
     }

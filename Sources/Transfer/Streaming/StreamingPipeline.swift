@@ -5,7 +5,7 @@ import Logging
 import Registry
 import SystemPackage
 
-/// The engine's parts, put together: the scheduler, the transfers that it orders, and decoding.
+/// The parts of the engine: the scheduler, the transfers that it orders, and decoding.
 final class StreamingPipeline: Sendable {
     let scheduler: Scheduler
     let decoding: DecodePool
@@ -13,7 +13,7 @@ final class StreamingPipeline: Sendable {
 
     /// Creates the parts and starts their threads.
     ///
-    /// - Throws: when the system has no thread left.
+    /// - Throws: `noThread` if the system cannot start another thread.
     init(
         registry: RegistryClient, configuration: StreamingConfiguration, logger: Logger
     ) throws(StreamingError) {
@@ -42,10 +42,11 @@ final class StreamingPipeline: Sendable {
             packs: PackReceiver(scheduler: scheduler, queue: queue, counters: counters))
     }
 
-    /// Ends everything, and returns when transfers and threads have ended, after `limit` at the latest.
+    /// Stops all parts. Returns when transfers and threads have ended, or after `limit`.
     func shutdown(limit: Duration) async {
         let threads = scheduler.stop(reason: "the streaming engine shuts down") + decoding.close()
-        // Not cancelled with the caller, which may remove the files that the threads still write.
+        // A separate task, because canceling the caller must not end the wait: the caller may then remove files that
+        // the threads still write.
         await Task { [transfers] in
             _ = try? await withTimeout(limit) {
                 await transfers.shutdown()
@@ -59,7 +60,7 @@ extension NamedThread {
     /// Waits for the end of `threads` without blocking the caller's thread.
     fileprivate static func join(_ threads: [NamedThread]) async {
         let done = OneShot<Void>()
-        // Joining blocks, so it has a thread of its own.
+        // Joining blocks, so a separate thread does it.
         let joiner = try? NamedThread(name: "rv-join") {
             for thread in threads { thread.join() }
             done.fulfill()

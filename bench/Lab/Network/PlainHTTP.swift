@@ -3,21 +3,22 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// One HTTP/1.1 connection within this machine, for probing and measuring: no TLS, no redirects, no sharing.
+/// One HTTP/1.1 connection within this machine, for probes and measurements. It has no TLS and no redirects, and is not
+/// shared.
 ///
-/// Every call blocks, but at most `timeout` without progress.
+/// A call blocks for at most `timeout` without progress.
 public struct PlainHTTP: ~Copyable {
     /// The head of a response.
     public struct Head: Sendable {
         public var status: Int
-        /// `nil` if the server does not report it.
+        /// The length of the body; `nil` if the server does not report it.
         public var length: UInt64?
     }
 
     private static let longestHead = 64 << 10
     private let socket: OwnedDescriptor
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
-    /// The received bytes in `buffer` that were not returned yet.
+    /// The received bytes in `buffer` that have not been returned yet.
     private var held = 0..<0
 
     /// Connects to `port` on 127.0.0.1.
@@ -47,14 +48,14 @@ public struct PlainHTTP: ~Copyable {
         setsockopt(socket.raw, SOL_SOCKET, SO_SNDTIMEO, &time, size)
     }
 
-    /// Returns the head of a GET request. Several may be sent before the first response is read.
+    /// Returns the text of a GET request. Several requests may be sent before the first response is read.
     public static func request(_ path: String, range: ByteRange? = nil, headers: [String] = []) -> String {
         var lines = ["GET \(path) HTTP/1.1", "Host: 127.0.0.1", "User-Agent: PodReady"] + headers
         if let range { lines.append("Range: bytes=\(range.offset)-\(range.end - 1)") }
         return lines.joined(separator: "\r\n") + "\r\n\r\n"
     }
 
-    /// Sends raw bytes.
+    /// Sends `text` as it is.
     public func send(_ text: String) throws(LabError) {
         var text = text
         let raw = socket.raw
@@ -87,7 +88,7 @@ public struct PlainHTTP: ~Copyable {
         return head
     }
 
-    /// Reads `count` bytes of a body and passes them to `body` in pieces.
+    /// Reads `count` bytes of a response body, and passes them to `body` in pieces.
     public mutating func read(_ count: UInt64, _ body: (ArraySlice<UInt8>) -> Void = { _ in }) throws(LabError) {
         var left = count
         while left > 0 {
@@ -100,7 +101,7 @@ public struct PlainHTTP: ~Copyable {
         }
     }
 
-    /// Reads until the server closes, at most `limit` bytes.
+    /// Reads at most `limit` bytes until the server closes the connection.
     public mutating func rest(limit: Int) throws(LabError) -> [UInt8] {
         var bytes: [UInt8] = []
         while true {
@@ -120,7 +121,7 @@ public struct PlainHTTP: ~Copyable {
         return try connection.get(path, headers: headers, limit: limit)
     }
 
-    /// Sends one request over a unix socket, otherwise like ``get(_:port:headers:limit:)``.
+    /// Sends one request over a unix socket, like ``get(_:port:headers:limit:)``.
     public static func get(
         _ path: String, socketPath: String, limit: Int = 8 << 20
     ) throws(LabError) -> [UInt8] {
@@ -128,7 +129,7 @@ public struct PlainHTTP: ~Copyable {
         return try connection.get(path, headers: [], limit: limit)
     }
 
-    /// Sends `body` and expects status 201.
+    /// Sends `body` in a PUT request, and expects status 201.
     public static func put(_ path: String, _ body: [UInt8], socketPath: String) throws(LabError) {
         var connection = try PlainHTTP(socketPath: socketPath)
         let head = [
@@ -139,7 +140,7 @@ public struct PlainHTTP: ~Copyable {
         guard answer.status == 201 else { throw LabError(.failed, "PUT \(path) is answered with \(answer.status)") }
     }
 
-    /// Deletes a resource and expects status 202.
+    /// Sends a DELETE request, and expects status 202.
     public static func delete(_ path: String, port: Int) throws(LabError) {
         var connection = try PlainHTTP(port: port)
         try connection.send(
@@ -159,7 +160,7 @@ public struct PlainHTTP: ~Copyable {
         return bytes
     }
 
-    /// Receives available bytes; none if the server has closed.
+    /// Receives the available bytes. There are none if the server has closed the connection.
     private mutating func fill() throws(LabError) {
         let raw = socket.raw
         do {

@@ -3,7 +3,7 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Stream sockets within this machine.
+/// Stream sockets between programs on this machine.
 enum Sockets {
     /// Connects to the unix socket at `path`.
     static func connect(path: String) throws(Errno) -> OwnedDescriptor {
@@ -20,7 +20,7 @@ enum Sockets {
         try connect(loopback(port), domain: AF_INET)
     }
 
-    /// Returns a TCP port of 127.0.0.1 that was free a moment ago.
+    /// Returns a TCP port of 127.0.0.1 that was just found free.
     static func freePort() throws(LabError) -> Int {
         let socket = OwnedDescriptor(taking: Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0))
         var address = loopback(0)

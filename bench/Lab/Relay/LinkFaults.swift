@@ -2,9 +2,9 @@ public import Base
 
 /// The faults of a link.
 public struct LinkFaults: Sendable, Hashable {
-    /// An outage: connections are reset, new ones as soon as they are made.
+    /// An outage, during which open connections are reset, and new ones as soon as they are established.
     public struct Outage: Sendable, Hashable {
-        /// Nanoseconds after ``Relay/begin(_:)``, which is when the pod is requested.
+        /// The start of the outage, in nanoseconds after ``Relay/begin(_:)``, which is when the pod is requested.
         public var after: UInt64
         public var lasting: UInt64
 
@@ -14,11 +14,11 @@ public struct LinkFaults: Sendable, Hashable {
         }
     }
 
-    /// Each connection is reset after this number of bytes to the node; 0: never.
+    /// The number of bytes to the node after which each connection is reset; 0 for never.
     public var resetAfter: UInt64
-    /// The probability that a response ends in a reset of its connection, within its first 256 KiB.
+    /// The probability that a response ends in a reset of its connection within the response's first 256 KiB.
     public var loss: Double
-    /// The seed that selects these responses.
+    /// The seed that determines which responses are reset.
     public var seed: UInt64
     public var outage: Outage?
 
@@ -32,17 +32,17 @@ public struct LinkFaults: Sendable, Hashable {
     public static let none = LinkFaults()
 }
 
-/// A link by its name: a shape and faults.
+/// A link: a shape and faults, which its name describes.
 ///
-/// `shaped` is only the shape. `wan/loss=0.02/outage=2:6/cap=20/reset=1000000/seed=7` resets the connections of two in
-/// a hundred responses, has an outage from second 2 for 6 seconds, limits each connection to 20 Mbit/s, and resets each
-/// after a million bytes.
+/// The name `shaped` is only a shape. An example with faults is `wan/loss=0.02/outage=2:6/cap=20/reset=1000000/seed=7`.
+/// It resets the connections of two percent of the responses, and has an outage of 6 seconds from second 2. It limits
+/// each connection to 20 Mbit/s, and resets each one after a million bytes.
 public struct Link: Sendable, Hashable {
     public let name: String
     public let shape: LinkShape
     public let faults: LinkFaults
 
-    /// Loopback without changes.
+    /// The link of the loopback device without changes.
     public static let unshaped = Link(name: "none", shape: .unshaped, faults: .none)
 
     init(name: String, shape: LinkShape, faults: LinkFaults) {
@@ -51,7 +51,8 @@ public struct Link: Sendable, Hashable {
         self.faults = faults
     }
 
-    /// - Throws: `usage`, with the known names.
+    /// Parses a link's name.
+    /// - Throws: `usage` with the known names.
     public init(_ name: String) throws(LabError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         guard var shape = parts.first.flatMap({ LinkShape.named[String($0)] }) else {
@@ -73,7 +74,7 @@ public struct Link: Sendable, Hashable {
         self.faults = faults
     }
 
-    /// Parses names separated by commas.
+    /// Parses the names of links, separated by commas.
     public static func list(_ names: String) throws(LabError) -> [Link] {
         var links: [Link] = []
         for name in names.split(separator: ",") { links.append(try Link(String(name))) }

@@ -2,13 +2,13 @@ import Base
 
 /// The rate and delays of the link between a node and its registry.
 public struct LinkShape: Sendable, Hashable {
-    /// The bits a second from the registry to the node, shared by all connections; 0: unlimited.
+    /// The rate from the registry to the node, shared by all connections, in bits per second; 0 for unlimited.
     public var bitsPerSecond: UInt64
-    /// The nanoseconds of one direction: half of a round trip.
+    /// The delay in one direction, half of a round trip, in nanoseconds.
     public var oneWayDelay: UInt64
-    /// The nanoseconds that the registry's store takes before the first byte of each response.
+    /// The delay of the registry's store before the first byte of each response, in nanoseconds.
     public var firstByteDelay: UInt64
-    /// The bits a second of one connection, limited as by object stores; 0: unlimited.
+    /// The rate limit of each connection, as object stores impose it, in bits per second; 0 for unlimited.
     public var bitsPerSecondOfConnection: UInt64
 
     public init(
@@ -21,10 +21,10 @@ public struct LinkShape: Sendable, Hashable {
         self.bitsPerSecondOfConnection = bitsPerSecondOfConnection
     }
 
-    /// Loopback without changes.
+    /// The shape of the loopback device without changes.
     public static let unshaped = LinkShape()
 
-    /// The named shapes: round-trip time, rate, first-byte delay.
+    /// The shapes by name, each with rate, one-way delay and first-byte delay.
     public static let named: [String: LinkShape] = [
         "none": .unshaped,
         "lan": .init(bitsPerSecond: 10_000_000_000, oneWayDelay: 100_000, firstByteDelay: 1_000_000),
@@ -34,15 +34,15 @@ public struct LinkShape: Sendable, Hashable {
         "edge": .init(bitsPerSecond: 25_000_000, oneWayDelay: 50_000_000),
     ]
 
-    /// Returns the least time for `bytes` in seconds, without any delay.
+    /// Returns the shortest time that the link needs for `bytes`, in seconds and without delays.
     public func seconds(for bytes: UInt64) -> Double {
         bitsPerSecond == 0 ? 0 : Double(bytes) * 8 / Double(bitsPerSecond)
     }
 
-    /// The round trip in seconds.
+    /// The round-trip time in seconds.
     public var roundTrip: Double { Double(2 * oneWayDelay) / 1e9 }
 
-    /// The bytes in flight of one connection: twice the bandwidth-delay product, with a minimum.
+    /// The limit of a connection's bytes in flight: twice the bandwidth-delay product, but between 256 KiB and 64 MiB.
     var window: Int {
         let roundTrip = 2 * oneWayDelay + firstByteDelay
         let product = Double(bitsPerSecond) / 8 * Double(roundTrip) / 1e9
@@ -50,7 +50,7 @@ public struct LinkShape: Sendable, Hashable {
     }
 }
 
-/// The delivery times on a link, without a clock of its own: a rate shared in order of arrival.
+/// The delivery times on a link whose rate is shared in order of arrival. The caller provides the time.
 struct LinkSchedule {
     var shape: LinkShape
     private var free = MonotonicTime(nanoseconds: 0)
@@ -59,9 +59,13 @@ struct LinkSchedule {
         self.shape = shape
     }
 
-    /// Returns the arrival time at the node of `bytes` that the registry's side delivers at `now`, if they may not
-    /// start before `earliest`. `connectionFree` is the time when the connection's own share allows the next bytes; it
-    /// is advanced.
+    /// Returns the time at which `bytes` arrive at the node.
+    ///
+    /// - Parameters:
+    ///   - now: the time at which the registry's side delivers the bytes.
+    ///   - earliest: the time before which the delivery may not start.
+    ///   - connectionFree: the time from which the connection's own rate limit allows more bytes. This call advances
+    ///     it.
     mutating func delivery(
         of bytes: Int, at now: MonotonicTime, notBefore earliest: MonotonicTime,
         connectionFree: inout MonotonicTime

@@ -6,16 +6,16 @@ import NIOPosix
 /// A TCP relay between a node and its registry. It counts requests and bytes, shapes rate and delay, and injects
 /// faults.
 ///
-/// It speaks plain HTTP/1.1 on 127.0.0.1. All connections share one event loop, which also distributes the link's rate,
-/// so the relay as a whole behaves like one wire.
+/// The relay speaks plain HTTP/1.1 on 127.0.0.1. All connections share one event loop, which also distributes the
+/// link's rate. So the relay as a whole behaves like one wire.
 public final class Relay: Sendable {
-    /// The port for the node.
+    /// The port to which the node connects.
     public let port: Int
     private let group: MultiThreadedEventLoopGroup
     private let server: any Channel
     private let shared: RelayState
 
-    /// Starts to relay to `upstream` on 127.0.0.1.
+    /// Starts a relay to `upstream`, a port on 127.0.0.1.
     public init(to upstream: Int, shape: LinkShape = .unshaped, teardown: Teardown) async throws(LabError) {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let shared = RelayState(upstream: upstream, shape: shape, loop: group.next())
@@ -44,7 +44,7 @@ public final class Relay: Sendable {
     /// The record so far.
     public var record: RelayRecord { shared.record.withLock { $0 } }
 
-    /// Requests and bytes so far: cheap to read often.
+    /// The numbers of requests and bytes so far. Reading them often is cheap.
     public var counts: (requests: Int, bytes: UInt64) {
         shared.record.withLock { ($0.requests.count, $0.bytes) }
     }
@@ -54,7 +54,7 @@ public final class Relay: Sendable {
         shared.forget()
     }
 
-    /// Applies `link`: open connections are closed, the record is reset, and the faults' times start now.
+    /// Applies `link`: closes open connections, resets the record, and starts the clock of the faults.
     public func begin(_ link: Link) async throws(LabError) {
         do {
             try await shared.loop.submit { [shared] in shared.begin(link) }.get()
@@ -63,7 +63,7 @@ public final class Relay: Sendable {
         }
     }
 
-    /// Returns the CPU time of relaying so far, in seconds.
+    /// Returns the CPU time that the relay has used so far, in seconds.
     public func cpuSeconds() async throws(LabError) -> Double {
         do {
             return try await shared.loop.submit {
@@ -76,21 +76,21 @@ public final class Relay: Sendable {
         }
     }
 
-    /// The behavior of a cut link.
+    /// The behavior of new connections while the link is cut.
     public enum Outage: Sendable, CaseIterable {
-        /// New connections end as soon as they are made.
+        /// New connections end as soon as they are established.
         case refusing
-        /// New connections are made and never answered.
+        /// New connections are established but never answered.
         case silent
     }
 
-    /// Cuts the link: every connection is reset, and new ones behave as `outage` until it is restored.
+    /// Cuts the link: resets every connection, and lets new ones behave as `outage` says until ``restore()``.
     public func cut(_ outage: Outage = .refusing) {
         shared.outage.withLock { $0 = outage }
         shared.loop.execute { [shared] in shared.connections.value.resetAll() }
     }
 
-    /// Undoes ``cut(_:)``; unanswered connections are reset.
+    /// Undoes ``cut(_:)``. Unanswered connections are reset.
     public func restore() {
         shared.outage.withLock { $0 = nil }
         shared.loop.execute { [shared] in shared.connections.value.resetAll() }

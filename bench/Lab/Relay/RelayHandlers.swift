@@ -2,11 +2,11 @@ import Base
 import NIOCore
 import NIOPosix
 
-/// Bytes in flight to one end of a connection, each with its arrival time.
+/// The bytes in flight to one end of a connection, each piece with its arrival time.
 private struct Pipe {
     private var queue = CircularBuffer<(at: MonotonicTime, bytes: ByteBuffer)>()
     private(set) var size = 0
-    /// True if no more will come: the end is passed on after all bytes here have arrived.
+    /// True if no more bytes will come. The end is passed on after the last byte has arrived.
     var isFinished = false
 
     mutating func add(_ bytes: ByteBuffer, at moment: MonotonicTime) {
@@ -14,7 +14,7 @@ private struct Pipe {
         queue.append((moment, bytes))
     }
 
-    /// Returns the next bytes that have arrived by `now`.
+    /// Returns the next piece that has arrived by `now`; `nil` if there is none.
     mutating func next(at now: MonotonicTime) -> ByteBuffer? {
         guard let first = queue.first, first.at <= now else { return nil }
         queue.removeFirst()
@@ -26,7 +26,9 @@ private struct Pipe {
     var isDrained: Bool { isFinished && queue.isEmpty }
 }
 
-/// The node's end of a relayed connection. It owns the registry's end and both pipes. Confined to the relay's loop.
+/// The node's end of a relayed connection.
+///
+/// It owns the registry's end and both pipes, and is confined to the relay's event loop.
 final class NodeSide: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -38,16 +40,16 @@ final class NodeSide: ChannelInboundHandler {
     private var toNode = Pipe()
     private var timers: (registry: Bool, node: Bool) = (false, false)
     private var scanner = RequestScanner()
-    /// The position of the request in progress in the record.
+    /// The index in the record of the request in progress, and the record's generation.
     private var request: (index: Int, generation: Int)?
-    /// The earliest start of the latest request's response.
+    /// The earliest time at which the response to the latest request may start.
     private var firstByte = MonotonicTime(nanoseconds: 0)
-    /// The time when the connection is established at the node's end: TCP's handshake takes a round trip before any
+    /// The time at which the connection is established at the node's end. TCP's handshake takes a round trip before any
     /// bytes.
     private var established = MonotonicTime(nanoseconds: 0)
-    /// The time when the connection's own share of the link allows the next bytes.
+    /// The time from which the connection's own rate limit allows more bytes.
     private var free = MonotonicTime(nanoseconds: 0)
-    /// The bytes delivered to the node, and the number after which the connection is reset.
+    /// The number of bytes delivered to the node. The connection is reset after `deliverable` bytes.
     private var delivered: UInt64 = 0
     private var deliverable = UInt64.max
 
@@ -65,7 +67,7 @@ final class NodeSide: ChannelInboundHandler {
         node = context.channel
         established = MonotonicTime.now().advanced(by: 2 * shape.oneWayDelay)
         state.connections.value.add(context.channel)
-        // Not read from: its bytes stay in the kernel.
+        // The relay does not read from this connection, so its bytes stay in the kernel.
         if outage == .silent { return }
         state.record.withLock { $0.connections += 1 }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -124,7 +126,7 @@ final class NodeSide: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
         deliverToNode()
-        // The registry's end may have stopped reading while nothing here is left to deliver.
+        // The registry's end may have stopped reading, although nothing is left to deliver.
         registryReadComplete()
     }
 
@@ -227,7 +229,7 @@ final class NodeSide: ChannelInboundHandler {
     }
 }
 
-/// The registry's end: passes everything to the node's.
+/// The registry's end of a connection, which passes everything to the node's end.
 private final class RegistrySide: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

@@ -3,15 +3,15 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// The state shared by all connections of a relay.
+/// The state that all connections of a relay share.
 final class RelayState: Sendable {
     let upstream: Int
     let loop: any EventLoop
     let record = Guarded(RelayRecord())
     let outage = Guarded<Relay.Outage?>(nil)
-    /// Incremented when the record is reset, so that old indexes into it are not used.
+    /// The number of resets of the record, so that indexes from before a reset are not used.
     let generation = Guarded(0)
-    // Only accessed on the loop.
+    // The properties below are accessed only on the loop.
     let schedule: NIOLoopBoundBox<LinkSchedule>
     let faults: NIOLoopBoundBox<FaultState>
     let connections: NIOLoopBoundBox<OpenConnections>
@@ -29,7 +29,7 @@ final class RelayState: Sendable {
         generation.withLock { $0 += 1 }
     }
 
-    /// Applies a link. Call on the loop.
+    /// Applies `link`. Call this on the loop.
     func begin(_ link: Link) {
         connections.value.resetAll()
         schedule.value = LinkSchedule(shape: link.shape)
@@ -65,7 +65,7 @@ struct FaultState {
         timers.forEach { $0.cancel() }
     }
 
-    /// Returns the number of bytes after which the next response ends in a reset, or `nil` if it does not.
+    /// Returns the number of bytes after which the next response is reset; `nil` if it is not reset.
     mutating func resetOfNextAnswer() -> UInt64? {
         guard faults.loss > 0, Double.random(in: 0..<1, using: &generator) < faults.loss else { return nil }
         return UInt64.random(in: 1...(256 << 10), using: &generator)
@@ -88,7 +88,7 @@ struct OpenConnections {
         channels.values.forEach(Self.reset)
     }
 
-    /// Ends a connection with RST instead of FIN, like a middlebox or a crashed machine.
+    /// Ends a connection with RST instead of FIN, as a middlebox or a crashed machine would.
     static func reset(_ channel: any Channel) {
         let closed = linger(l_onoff: 1, l_linger: 0)
         if let provider = channel as? any SocketOptionProvider {

@@ -1,6 +1,7 @@
 /// Finds the heads of HTTP/1.1 requests in a client's bytes (RFC 9112), and skips bodies of known length.
 ///
-/// It only needs reads: a request whose body has no Content-Length makes the rest of its connection opaque.
+/// The scanner supports only what reads need. After a request whose body has no Content-Length, it ignores the rest of
+/// the connection.
 struct RequestScanner {
     struct Head: Equatable {
         var method: String
@@ -14,7 +15,7 @@ struct RequestScanner {
     private var bodyLeft: UInt64 = 0
     private var opaque = false
 
-    /// Returns the heads completed by `bytes`, which follow the earlier ones.
+    /// Returns the heads that `bytes` complete. `bytes` follow those of the earlier calls.
     mutating func scan(_ bytes: some Sequence<UInt8>) -> [Head] {
         var heads: [Head] = []
         for byte in bytes where !opaque {

@@ -2,7 +2,7 @@ import Base
 import Lab
 import Linux
 
-/// Estimated durations of samples: from earlier ones, else from rough figures.
+/// Estimates of how long samples take, from earlier samples or else from rough figures.
 public struct Durations: Sendable {
     private struct Place: Hashable {
         var image: String
@@ -15,7 +15,7 @@ public struct Durations: Sendable {
 
     public init() {}
 
-    /// Learns from every results file in `directory`. Malformed files are skipped.
+    /// Reads the durations from every results file in `directory`. Skips malformed files.
     public init(from directory: String) {
         for entry in (try? Sys.list(directory)) ?? [] where entry.text.hasSuffix(".jsonl") {
             let content = try? ResultsFile.read("\(directory)/\(entry.text)")
@@ -27,11 +27,13 @@ public struct Durations: Sendable {
         seen[Self.place(sample.key), default: []].append(sample.took)
     }
 
-    /// Returns the seconds of a sample, including its setup and teardown. `bytes` is the size of the image.
+    /// Returns the estimated duration of a sample in seconds, including setup and teardown.
+    ///
+    /// - Parameter bytes: the size of the image.
     public func seconds(_ key: SampleRecord.Key, bytes: UInt64) -> Double {
         if let known = seen[Self.place(key)].flatMap(Statistics.median) { return known }
-        // Starting and stopping the parts and warming the registry; unpacking at some 30 MB/s; and the transfer, which
-        // each mode ends with if it waits for it.
+        // The terms are: starting and stopping the parts and warming the registry, unpacking at some 30 MB/s, and the
+        // transfer. A mode that waits for the transfer ends with it.
         let megabytes = Double(bytes) / 1e6
         let transfer = (try? Link(key.network))?.shape.seconds(for: bytes) ?? 0
         return 5 + megabytes / 30 + 1.2 * transfer

@@ -1,7 +1,7 @@
 public import Base
 public import Lab
 
-/// Runs a grid: prepares its images, takes every sample that its results file lacks, and records each.
+/// Runs a grid: prepares its images, then takes and records every sample that its results file lacks.
 public struct Grid: Sendable {
     public let plan: GridPlan
     public let lab: Lab
@@ -15,9 +15,9 @@ public struct Grid: Sendable {
     private let modes: [String: any Mode]
     private let recipes: [ImageRecipe]
 
-    /// The number of starts of each local image, which measure how soon its application can be ready.
+    /// The number of times that each local image is started, to measure how soon its application can be ready.
     private static let localStarts = 3
-    /// The form whose chunks count as needed.
+    /// The form whose chunks are counted as needed.
     private static let needsForm = ImageForm.estargz
 
     public init(
@@ -44,14 +44,14 @@ public struct Grid: Sendable {
         self.recipes = recipes
     }
 
-    /// The samples to take, and an estimate of their time.
+    /// The numbers of samples that are done and left, and an estimate of the time for the rest.
     public struct Forecast: Sendable {
         public let done: Int
         public let left: Int
         public let seconds: Double
     }
 
-    /// Prepares and runs. `announce` receives the forecast once it is known.
+    /// Prepares the images and takes the samples. `announce` receives the forecast once it is known.
     /// - Returns: the number of failed samples.
     @discardableResult
     public func run(learning durations: Durations, announce: (Forecast) -> Void) async throws -> Int {
@@ -111,7 +111,7 @@ public struct Grid: Sendable {
         return images
     }
 
-    /// Records the image's needs, and its start when it is local.
+    /// Records the image's needs and the times of its starts from local content.
     private func record(_ image: ServedImage) async throws -> NeedsRecord {
         let needs = try await Needs.record(of: image, Self.needsForm, in: lab, progress: progress)
         progress.step("\(image.recipe.name): starting the local image")

@@ -1,10 +1,10 @@
 public import Lab
 
-/// The samples and their order: randomized complete blocks.
+/// The samples of a grid and their order, in randomized complete blocks.
 ///
-/// A block has every image on every network in every mode once. The order of images, of an image's networks, and then
-/// of modes is random. So the modes of one image on one network follow each other within minutes and can be compared in
-/// pairs: a drift affects all of them.
+/// A block contains every image on every network in every mode once. The order of images is random, and so is that of
+/// an image's networks, and then of modes. So the modes of one image on one network follow each other within minutes.
+/// They can be compared in pairs, because a drift affects all of them.
 public struct GridPlan: Sendable, Codable, Equatable {
     public var images: [String]
     public var edition: ImageEdition
@@ -12,7 +12,7 @@ public struct GridPlan: Sendable, Codable, Equatable {
     public var modes: [String]
     public var blocks: Int
     public var seed: UInt64
-    /// True if each sample waits until all of the image is local.
+    /// True if each sample waits until the whole image is local.
     public var complete: Bool
 
     public init(
@@ -28,8 +28,9 @@ public struct GridPlan: Sendable, Codable, Equatable {
         self.complete = complete
     }
 
-    /// Returns the samples of one block in order. The order depends only on the seed and the block's number, so an
-    /// interrupted run resumes in the same order.
+    /// Returns the samples of one block in order.
+    ///
+    /// The order depends only on the seed and the block's number, so an interrupted run resumes in the same order.
     public func samples(ofBlock block: Int) -> [SampleRecord.Key] {
         var generator = SeededGenerator(seed: seed &+ UInt64(truncatingIfNeeded: block) &* 0x1_0000_0001)
         return images.shuffled(using: &generator).flatMap { image in

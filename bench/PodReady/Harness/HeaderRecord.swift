@@ -19,9 +19,9 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
     /// Incremented when the file's format changes.
     public var version = 1
     public var name: String
-    /// ISO 8601.
+    /// The time at which the run began, in ISO 8601.
     public var began: String
-    /// The commit of the source, with `-dirty` if it was modified.
+    /// The commit of the source, with the suffix `-dirty` if it was modified.
     public var commit: String
     public var machine: Machine
     public var kernel: String
@@ -29,7 +29,7 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
     public var versions: [String: String]
     public var grid: GridPlan
 
-    /// Reads the machine's properties.
+    /// Creates the header of a new file from the properties of this machine.
     public init(name: String, grid: GridPlan, in lab: Lab) async throws(LabError) {
         self.name = name
         self.grid = grid
@@ -62,7 +62,7 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
         "ctr-remote": ["dpkg-query", "-W", "-f", "${Version}", "stargz-snapshotter"],
     ]
 
-    /// Returns the first difference that forbids adding to the file, or `nil` if `other` may continue it.
+    /// Returns the first difference that forbids `other` to add to the file; `nil` if there is none.
     public func difference(from other: HeaderRecord) -> String? {
         let pairs = [
             ("commit", commit, other.commit), ("kernel", kernel, other.kernel),
@@ -88,7 +88,7 @@ public struct HeaderRecord: Sendable, Codable, Equatable {
     }
 
     private static func commit(in lab: Lab) async -> String {
-        // The directory may belong to another user than root.
+        // The directory may belong to a user other than root.
         let git = ["git", "-c", "safe.directory=*", "-C", Repository.root]
         guard let hash = await line(of: git + ["rev-parse", "HEAD"], in: lab) else { return "unknown" }
         let changes = await line(

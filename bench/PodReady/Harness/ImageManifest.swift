@@ -2,19 +2,19 @@ import Base
 import FoundationEssentials
 import Lab
 
-/// The contents of an image according to the registry.
+/// The contents of an image, as the registry describes them.
 public struct ImageManifest: Sendable {
-    /// A piece of content: a blob.
+    /// A blob of the image.
     public struct Blob: Sendable, Hashable, Decodable {
         public let digest: String
         public let size: UInt64
     }
 
     public let config: Blob
-    /// Bottom first.
+    /// The layers' blobs, bottom first.
     public let layers: [Blob]
 
-    /// The compressed bytes of all layers, each counted once.
+    /// The compressed size of all layers in bytes. A blob that occurs twice is counted once.
     public var size: UInt64 { Set(layers).reduce(0) { $0 + $1.size } }
 
     private init(config: Blob, layers: [Blob]) {
@@ -45,7 +45,7 @@ public struct ImageManifest: Sendable {
             self = ImageManifest(config: config, layers: layers)
             return
         }
-        // An index: all our images have one platform.
+        // The document is an index. All our images have one platform.
         guard let entry = document.manifests?.first, depth < 2 else {
             throw LabError(.failed, "\(repository):\(reference) names no image")
         }

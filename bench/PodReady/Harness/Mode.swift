@@ -1,24 +1,25 @@
 public import Base
 public import Lab
 
-/// A way to run an image. To add one, add a file in `Modes` and a line in ``Modes``.
+/// A way to run an image. To add a mode, add a file in `Modes` and a line in ``Modes``.
 ///
-/// The steps of a sample: a node starts with ``snapshotter(_:)``; ``prepare(_:)`` runs on an unshaped link; the page
-/// cache is dropped, every connection closed and the link shaped; the clock starts; ``lead(_:)`` runs, and then the
-/// pod.
+/// A sample has these steps. A node starts with ``snapshotter(_:)``. ``prepare(_:)`` runs on an unshaped link. Then the
+/// page cache is dropped, every connection is closed, and the link is shaped. The clock starts, ``lead(_:)`` runs, and
+/// then the pod.
 public protocol Mode: Sendable {
-    /// The name on the command line and in the results.
+    /// The mode's name on the command line and in the results.
     var name: String { get }
-    /// The form of the image that it pulls.
+    /// The form of the image that the node pulls.
     var form: ImageForm { get }
-    /// Returns the snapshotter of its node.
+    /// Returns the snapshotter of the mode's node.
     func snapshotter(_ programs: Programs) throws(LabError) -> Node.Snapshotter
-    /// Runs before the clock starts; nothing for a cold mode. It may start further nodes and transfer their results to
-    /// this one.
+    /// Prepares the node before the clock starts. A cold mode does nothing here.
+    ///
+    /// This may start other nodes and transfer their results to this node.
     func prepare(_ setting: Setting) async throws
     /// Runs after the clock starts and before the pod is requested.
     func lead(_ setting: Setting) async throws
-    /// Waits until every byte of the image is local and returns the moment, or `nil` if it cannot be determined.
+    /// Waits until every byte of the image is local, and returns that time; `nil` if it cannot be determined.
     func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime?
 }
 
@@ -28,9 +29,9 @@ extension Mode {
     public func complete(_ setting: Setting, _ marks: Pod.Marks) async throws -> MonotonicTime? { nil }
 }
 
-/// External programs without a fixed path.
+/// The paths of external programs that have no fixed path.
 public struct Programs: Sendable {
-    /// stargz-snapshotter's daemon, built by `bench/peers/stargz`.
+    /// The path of stargz-snapshotter's daemon, built by `bench/peers/stargz`; `nil` if it is not available.
     public var stargz: String?
 
     public init(stargz: String? = nil) {
@@ -38,19 +39,19 @@ public struct Programs: Sendable {
     }
 }
 
-/// The environment of a mode: one node, one image, one link.
+/// The environment in which a mode runs: one node, one image, one link.
 public struct Setting: Sendable {
     public let lab: Lab
     public let node: Node
     public let image: ServedImage
     public let form: ImageForm
     public let link: Link
-    /// The application's reads until it is ready, if known.
+    /// The application's reads until it is ready; `nil` if they are not known.
     public let needs: Needs?
     /// The time limit for each step, in seconds.
     public let seconds: UInt64
 
-    /// Runs a pod of the image until it is ready, and removes it.
+    /// Runs a pod of the image until it is ready, and removes it. Returns the seconds until ready.
     @discardableResult
     public func runPod() async throws -> Double {
         let pod = try await startPod()
@@ -59,7 +60,7 @@ public struct Setting: Sendable {
         return Double(ready.since(pod.marks.asked)) / 1e9
     }
 
-    /// Polls until `isThere` or the time limit. Returns the moment, or `nil` after the limit.
+    /// Polls until `isThere` returns true, and returns that time; `nil` after the time limit.
     func moment(when isThere: () async throws -> Bool) async throws -> MonotonicTime? {
         let deadline = MonotonicTime.now().advanced(by: seconds * 1_000_000_000)
         while MonotonicTime.now() < deadline {

@@ -4,20 +4,20 @@ import LayerIndex
 
 /// The reads of an application until it is ready: ranges of the layers' blobs, in the order of the requests.
 ///
-/// They are recorded by one run of the pod on a node whose daemon fetches only what is read: no prefetch, prediction,
-/// read-ahead, neighbors or fill. Each request on the link until ready is then a run of chunks that a reader waited
-/// for. The kernel's own read-ahead within a file is included, because no file system can tell it from reads. Tables of
-/// contents and manifests are not included.
+/// The bench records them in one run of the pod. The node's daemon then fetches only what is read: no prefetch,
+/// prediction, read-ahead, neighbors or fill. So each request on the link until ready is a run of chunks that a reader
+/// waited for. This includes the kernel's own read-ahead within a file, because no file system can tell it from reads.
+/// It does not include tables of contents and manifests.
 public struct Needs: Sendable, Codable, Equatable {
     /// A piece of one layer.
     public struct Piece: Sendable, Equatable {
-        /// An index of ``Needs/layers``.
+        /// The layer's index in ``Needs/layers``.
         public var layer: Int
         public var offset: UInt64
         public var count: UInt64
     }
 
-    /// Digests of the blobs.
+    /// The digests of the layers' blobs.
     public private(set) var layers: [String]
     public private(set) var pieces: [Piece]
 
@@ -26,10 +26,10 @@ public struct Needs: Sendable, Codable, Equatable {
         self.pieces = pieces
     }
 
-    /// The compressed bytes. No byte is in two pieces.
+    /// The number of compressed bytes. No byte is in two pieces.
     public var bytes: UInt64 { pieces.reduce(0) { $0 + $1.count } }
 
-    /// Adds the parts of a layer's extents that `range` covers and that are missing.
+    /// Adds the extents of a layer that `range` contains and that are not in a piece yet.
     mutating func add(_ range: ByteRange, of layer: String, _ chunks: ChunkTable) {
         let number = layers.firstIndex(of: layer) ?? layers.count
         if number == layers.count { layers.append(layer) }
@@ -99,7 +99,8 @@ public struct Needs: Sendable, Codable, Equatable {
         }
     }
 
-    /// Parses `bytes=a-b`; chunks use no other form.
+    /// Parses a range header of the form `bytes=a-b`, the only form in requests for chunks. Returns `nil` for any other
+    /// form.
     private static func range(_ header: String) -> ByteRange? {
         guard header.hasPrefix("bytes=") else { return nil }
         let ends = header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
@@ -109,7 +110,7 @@ public struct Needs: Sendable, Codable, Equatable {
     }
 }
 
-// In results, a piece is three numbers.
+// The results file has a piece as three numbers.
 extension Needs.Piece: Codable {
     public init(from decoder: any Decoder) throws {
         var values = try decoder.unkeyedContainer()

@@ -1,7 +1,8 @@
 public import Lab
 
-/// A line of a results file: an image's needs, and its start times when it is local. Measured once for each image
-/// before the blocks; the floor of every sample derives from it.
+/// A line of a results file with an image's needs, and the times of its starts from local content.
+///
+/// The bench measures them once for each image, before the blocks. The floor of every sample derives from them.
 public struct NeedsRecord: Sendable, Codable, Equatable {
     public var record = "needs"
     public var image: String
@@ -10,7 +11,7 @@ public struct NeedsRecord: Sendable, Codable, Equatable {
     public var neededBytes: UInt64
     /// The compressed bytes of the whole image, in the form of the needs.
     public var totalBytes: UInt64
-    /// The seconds of each start with all of the image local.
+    /// The duration of each start with the whole image local, in seconds.
     public var local: [Double]
     public var needs: Needs
 
@@ -32,8 +33,10 @@ public struct NeedsRecord: Sendable, Codable, Equatable {
         case local = "local_s"
     }
 
-    /// Returns the least time in which the application can be ready over `link`: the median of the local starts, the
-    /// needed bytes at the link's rate, and two round trips. It excludes a store's delay before the first byte.
+    /// Returns the shortest time in which the application can be ready over `link`, in seconds.
+    ///
+    /// The time is the median of the local starts, plus the needed bytes at the link's rate, plus two round trips. It
+    /// excludes a store's delay before the first byte. Returns `nil` if there are no local starts.
     public func floor(over link: Link) -> Double? {
         Statistics.median(local).map { $0 + link.shape.seconds(for: neededBytes) + 2 * link.shape.roundTrip }
     }

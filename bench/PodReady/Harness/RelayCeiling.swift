@@ -3,20 +3,20 @@ public import Lab
 import NIOCore
 import NIOPosix
 
-/// The limits and costs of the link itself: its unshaped speed, and the accuracy of its shapes.
+/// Measurements of the link itself: its speed without a shape, and the accuracy of its shapes.
 public struct RelayCeiling: Sendable {
-    /// One shape's figures.
+    /// The figures of one measurement.
     public struct Figure: Sendable {
         public var bytes: UInt64
         public var seconds: Double
-        /// The CPU seconds of relaying, on one core.
+        /// The CPU time of the relay on one core, in seconds.
         public var cpuSeconds: Double
-        /// The time that the shape promises; `nil` without a shape.
+        /// The time that the shape promises, in seconds; `nil` without a shape.
         public var promised: Double?
         public var bitsPerSecond: Double { Double(bytes) * 8 / seconds }
     }
 
-    /// Transfers `bytes` over a relay of `shape` on `connections` concurrent connections, from a dedicated server.
+    /// Transfers `bytes` from a dedicated server through a relay of `shape`, on `connections` concurrent connections.
     public static func measure(
         _ shape: LinkShape, bytes: UInt64, connections: Int = 1
     ) async throws -> Figure {
@@ -43,7 +43,7 @@ public struct RelayCeiling: Sendable {
             }
             let seconds = Double(MonotonicTime.now().since(began)) / 1e9
             let total = relay.record.bytes
-            // One round trip for the handshake, one for the request.
+            // The handshake takes one round trip, the request another.
             let promised = shape.seconds(for: total) + 2 * shape.roundTrip + Double(shape.firstByteDelay) / 1e9
             outcome = .success(
                 Figure(
@@ -57,7 +57,7 @@ public struct RelayCeiling: Sendable {
     }
 }
 
-/// An HTTP server of zeros: `GET /N` returns N of them.
+/// An HTTP server of zeros. `GET /N` returns N zero bytes.
 private final class ByteSource: Sendable {
     let port: Int
 

@@ -4,8 +4,9 @@ public import Lab
 import Linux
 import SystemPackage
 
-/// A results file: one JSON object a line, the header first. Each line is on the disk before the next sample begins, so
-/// an interrupted run loses at most one sample.
+/// A results file with one JSON object on each line, the header first.
+///
+/// Each line is on the disk before the next sample begins, so an interrupted run loses at most one sample.
 public final class ResultsFile: Sendable {
     /// The contents of a file.
     public struct Content: Sendable {
@@ -17,7 +18,7 @@ public final class ResultsFile: Sendable {
     public let path: String
     private let file: OwnedDescriptor
 
-    /// Opens or creates the file at `path` for appending. An incomplete last line is cut off.
+    /// Opens or creates the file at `path` for appending. An incomplete last line is removed.
     public init(_ path: String) throws(LabError) {
         self.path = path
         do {
@@ -35,7 +36,7 @@ public final class ResultsFile: Sendable {
 
     private static let limit = 1 << 30
 
-    /// Reads everything in the file at `path`; nothing if it does not exist.
+    /// Reads the file at `path`. Returns empty content if it does not exist.
     /// - Throws: `files` with the number of a malformed line.
     public static func read(_ path: String) throws(LabError) -> Content {
         var content = Content()
@@ -63,7 +64,7 @@ public final class ResultsFile: Sendable {
         let record: String
     }
 
-    /// Appends a line, and returns when it is on the disk.
+    /// Appends `record` as a line, and returns when it is on the disk.
     public func append(_ record: some Encodable) throws(LabError) {
         do {
             let encoder = JSONEncoder()

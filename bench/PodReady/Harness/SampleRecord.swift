@@ -1,14 +1,14 @@
 import Lab
 
-/// One sample as a line of a results file. ``CodingKeys`` has the names in the file; an unknown value is `null`.
+/// One sample as a line of a results file. ``CodingKeys`` lists the names in the file. An unknown value is `null`.
 public struct SampleRecord: Sendable, Equatable {
-    /// The identity of a sample in its file.
+    /// The identity of a sample in its results file.
     public struct Key: Sendable, Hashable {
         public var image: String
         public var edition: String
         public var network: String
         public var mode: String
-        /// Counted from 0.
+        /// The block's number, counted from 0.
         public var block: Int
 
         public init(image: String, edition: String, network: String, mode: String, block: Int) {
@@ -27,7 +27,7 @@ public struct SampleRecord: Sendable, Equatable {
     public var start: Double?
     public var ready: Double?
     public var complete: Double?
-    /// The least physically possible time; see ``NeedsRecord/floor(over:)``.
+    /// The shortest time that is physically possible; see ``NeedsRecord/floor(over:)``.
     public var floor: Double?
     public var bytesToReady: UInt64?
     public var bytesTotal: UInt64?
@@ -35,11 +35,11 @@ public struct SampleRecord: Sendable, Equatable {
     public var daemonCPU: Double?
     public var daemonPeakBytes: UInt64?
     public var relayCPU: Double?
-    /// The seconds of the sample, including its setup and teardown.
+    /// The duration of the sample in seconds, including setup and teardown.
     public var took: Double
-    /// The reason for missing figures, with the end of the logs.
+    /// The reason why figures are missing, with the end of the logs; `nil` for a successful sample.
     public var error: String?
-    /// Seconds and the bytes that had arrived by then: at most ``timelineLength`` pairs.
+    /// Pairs of a time in seconds and the bytes that had arrived by then. There are at most ``timelineLength`` pairs.
     public var timeline: [[Double]] = []
 
     public static let timelineLength = 200
@@ -71,7 +71,7 @@ public struct SampleRecord: Sendable, Equatable {
         self.floor = floor.map(Self.micro)
         bytesTotal = total
         self.took = Self.micro(took)
-        // The reason is at the beginning, the end of the logs at the end.
+        // The text begins with the reason and ends with the end of the logs, so both ends are kept.
         let text = "\(failure)"
         error =
             text.count <= Self.longestError
@@ -80,7 +80,7 @@ public struct SampleRecord: Sendable, Equatable {
 
     private static func micro(_ seconds: Double) -> Double { (seconds * 1e6).rounded() / 1e6 }
 
-    /// Returns evenly spaced points, always including the last one.
+    /// Returns at most ``timelineLength`` evenly spaced points, always including the last one.
     static func thin(_ points: [[Double]]) -> [[Double]] {
         guard points.count > timelineLength, let last = points.last else { return points }
         let kept = timelineLength - 1
@@ -141,7 +141,7 @@ extension SampleRecord: Codable {
         try values.encode(key.network, forKey: .network)
         try values.encode(key.mode, forKey: .mode)
         try values.encode(key.block, forKey: .block)
-        // Not encodeIfPresent: a reader may rely on every name.
+        // This does not use encodeIfPresent, because a reader may rely on every name.
         try values.encode(sandbox, forKey: .sandbox)
         try values.encode(pull, forKey: .pull)
         try values.encode(create, forKey: .create)

@@ -1,22 +1,23 @@
 import Base
 public import Lab
 
-/// Takes one sample: the only way in which anything here is measured.
+/// Takes one sample. Every measurement of a pod uses this type.
 public struct SampleRunner: Sendable {
     public let lab: Lab
     public let image: ServedImage
     public let link: Link
     public let programs: Programs
-    /// The needs for modes that stream exactly these.
+    /// The needs, for a mode that streams exactly these.
     public var needs: Needs?
-    /// True to wait after readiness until all of the image is local.
+    /// True if the sample waits, after readiness, until the whole image is local.
     public var waitsForComplete = false
-    /// Receives the current step.
+    /// The display of the current step.
     public var progress: ProgressDisplay
     /// The prefix of progress messages.
     public var label = ""
-    /// The time limit for a pod to be ready, in seconds. Default: two minutes, and on a slow link five times the
-    /// image's transfer time.
+    /// The time limit for a pod to be ready, in seconds.
+    ///
+    /// `nil` means two minutes, or on a slow link five times the image's transfer time.
     public var limit: UInt64?
 
     public init(lab: Lab, image: ServedImage, link: Link, programs: Programs, progress: ProgressDisplay) {
@@ -27,7 +28,7 @@ public struct SampleRunner: Sendable {
         self.progress = progress
     }
 
-    /// Runs the pod from cold and removes everything in any case.
+    /// Runs the pod from cold, and removes everything in any case.
     public func run(_ mode: any Mode) async throws -> Sample {
         step(mode, "starting")
         return try await Node.with(
@@ -47,7 +48,7 @@ public struct SampleRunner: Sendable {
         }
     }
 
-    /// Runs the pod like ``run(_:)`` and returns a line of a results file; a failed sample is one, too.
+    /// Runs the pod like ``run(_:)``, and returns a line of a results file, even if the sample failed.
     /// - Throws: only during a teardown, whose failures are not results.
     public func record(
         _ mode: any Mode, as key: SampleRecord.Key, floor: Double? = nil

@@ -1,6 +1,6 @@
 public import Lab
 
-/// An image in its own registry, ready to pull.
+/// An image in its own registry, ready to be pulled.
 public struct ServedImage: Sendable {
     public let recipe: ImageRecipe
     public let registry: RegistryServer
@@ -9,7 +9,7 @@ public struct ServedImage: Sendable {
     public let manifests: [ImageForm: ImageManifest]
     private let storage: String
 
-    /// Starts a registry of the built image.
+    /// Starts a registry that serves the built image.
     public init(_ entry: ImageCache.Entry, forms: Set<ImageForm>, in lab: Lab) async throws {
         recipe = entry.recipe
         pauseArchive = entry.pauseArchive
@@ -27,11 +27,12 @@ public struct ServedImage: Sendable {
         }
     }
 
-    /// Returns the compressed bytes of the image in a form; 0 if it is not served in that form.
+    /// Returns the compressed size of the image in `form`, in bytes; 0 if it is not served in that form.
     public func size(_ form: ImageForm) -> UInt64 { manifests[form]?.size ?? 0 }
 
-    /// Reads the registry's content of `form` into the page cache: a real registry is another machine and has served
-    /// this image before. Blocks.
+    /// Reads the registry's content of `form` into the page cache. Blocks.
+    ///
+    /// A real registry is another machine that has served this image before.
     func warm(_ form: ImageForm) throws(LabError) {
         try PageCache.warm("\(storage)/docker/registry/v2/repositories")
         guard let manifest = manifests[form] else { return }

@@ -1,7 +1,7 @@
 import Glibc
 import Lab
 
-/// Figures from few measurements, without assumptions about their distribution.
+/// Statistics of a few measurements, without assumptions about their distribution.
 public enum Statistics {
     /// An interval that contains the true value with 95 % confidence.
     public struct Interval: Sendable, Codable, Equatable {
@@ -14,8 +14,9 @@ public enum Statistics {
         }
     }
 
-    /// Returns the value below which the share `fraction` of `values` lies, interpolated between neighbors (type 7 of
-    /// Hyndman and Fan, as in R and numpy); `nil` without values.
+    /// Returns the value below which the share `fraction` of `values` lies; `nil` without values.
+    ///
+    /// Values between neighbors are interpolated (type 7 of Hyndman and Fan, as in R and numpy).
     public static func quantile(_ fraction: Double, of values: [Double]) -> Double? {
         let sorted = values.sorted()
         guard let last = sorted.indices.last else { return nil }
@@ -29,14 +30,16 @@ public enum Statistics {
         quantile(0.5, of: values)
     }
 
-    /// Returns `nil` without values, and if a value is not positive.
+    /// Returns the geometric mean of `values`; `nil` if there are none, or if one is not positive.
     public static func geometricMean(_ values: [Double]) -> Double? {
         guard !values.isEmpty, values.allSatisfy({ $0 > 0 }) else { return nil }
         return exp(values.reduce(0) { $0 + log($1) } / Double(values.count))
     }
 
-    /// Computes a figure's interval by percentile bootstrap: draws as many values with replacement from each group as
-    /// it has, `rounds` times, and returns the middle 95 % of the results.
+    /// Computes the interval of a figure by percentile bootstrap. Returns `nil` if a group is empty.
+    ///
+    /// Each of `rounds` rounds draws values from each group, with replacement, as many as the group has. The interval
+    /// is the middle 95 % of the results.
     public static func bootstrap(
         _ groups: [[Double]], seed: UInt64 = 1, rounds: Int = 10_000, _ figure: ([[Double]]) -> Double?
     ) -> Interval? {

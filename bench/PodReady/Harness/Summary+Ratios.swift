@@ -2,7 +2,7 @@
 extension Summary {
     static func ratios(_ order: [Group], _ groups: [Group: [SampleRecord]]) -> [Ratio] {
         var perImage: [Ratio] = []
-        /// The blocks' ratios, image by image.
+        /// The ratios of the blocks, in one array for each image.
         var all: [Comparison: [[Double]]] = [:]
         var comparisons: [Comparison] = []
         for group in order {
@@ -44,7 +44,7 @@ extension Summary {
         }
     }
 
-    /// Returns true for a comparison with a mode of Rivulet; these themselves are compared only with `rivulet`.
+    /// Returns true for a comparison with a mode of Rivulet. Modes of Rivulet are compared only with `rivulet`.
     private static func isCompared(_ group: Group, with baseline: Group) -> Bool {
         guard group.image == baseline.image, group.edition == baseline.edition, group.network == baseline.network,
             group.mode != baseline.mode, baseline.mode.hasPrefix("rivulet"), baseline.mode != "rivulet-aa"
@@ -52,7 +52,7 @@ extension Summary {
         return !group.mode.hasPrefix("rivulet") || baseline.mode == "rivulet"
     }
 
-    /// Returns one ratio for each block in which both succeeded.
+    /// Returns one ratio for each block in which both samples succeeded.
     static func pairs(_ samples: [SampleRecord], _ baseline: [SampleRecord]) -> [Double] {
         samples.compactMap { sample in
             guard sample.error == nil, let ready = sample.ready,

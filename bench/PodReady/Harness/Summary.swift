@@ -1,15 +1,16 @@
 import FoundationEssentials
 import Lab
 
-/// The summary of a results file's samples. It omits nothing: a failed sample counts as failed, and slower is shown as
-/// plainly as faster.
+/// The summary of a results file's samples.
+///
+/// It omits nothing: a failed sample counts as failed, and slower results are shown as plainly as faster ones.
 public struct Summary: Sendable, Encodable {
-    /// Median, 95th percentile and largest of a figure.
+    /// The median, the 95th percentile and the maximum of a figure.
     public struct Spread: Sendable, Codable, Equatable {
         public var median: Double
         public var p95: Double
         public var max: Double
-        /// The interval of the median, by bootstrap.
+        /// The bootstrap interval of the median.
         public var interval: Statistics.Interval
 
         init?(_ values: [Double]) {
@@ -23,7 +24,7 @@ public struct Summary: Sendable, Encodable {
         }
     }
 
-    /// One image on one network in one mode.
+    /// The figures of one image on one network in one mode.
     public struct Cell: Sendable, Codable {
         public var image: String
         public var edition: String
@@ -31,19 +32,19 @@ public struct Summary: Sendable, Encodable {
         public var mode: String
         public var samples: Int
         public var failed: Int
-        /// Seconds.
+        /// The time until ready, in seconds.
         public var ready: Spread?
-        /// Medians.
+        /// The median; the figures below are medians, too, unless stated otherwise.
         public var pull: Double?
         public var complete: Double?
         public var bytesToReady: Double?
         public var bytesTotal: Double?
         public var requestsToReady: Double?
         public var daemonCPU: Double?
-        /// The largest.
+        /// The largest peak memory of all samples.
         public var daemonPeakBytes: UInt64?
         public var floor: Double?
-        /// Floor ÷ ready, the median of it.
+        /// The median of floor ÷ ready.
         public var floorEfficiency: Double?
 
         enum CodingKeys: String, CodingKey {
@@ -61,28 +62,28 @@ public struct Summary: Sendable, Encodable {
         }
     }
 
-    /// The ratio of one mode's time to another's: above 1, the other is faster.
+    /// The ratio of one mode's time to that of another. If it is above 1, the other mode is faster.
     public struct Ratio: Sendable, Encodable {
-        /// `nil` for all images together.
+        /// The image; `nil` for all images together.
         public var image: String?
         public var edition: String
         public var network: String
         public var mode: String
-        /// The mode of the denominator.
+        /// The mode in the denominator.
         public var than: String
-        /// The blocks in which both succeeded; for all images together, the number of images.
+        /// The number of blocks in which both samples succeeded; for all images together, the number of images.
         public var pairs: Int
-        /// The blocks of the image with the fewest.
+        /// The number of blocks of the image that has the fewest.
         public var blocks: Int
-        /// The median of the blocks' ratios; for all images together, their geometric mean.
+        /// The median of the blocks' ratios; for all images together, the geometric mean of the images' medians.
         public var ratio: Double
         public var interval: Statistics.Interval
 
-        /// With fewer blocks, all values on one side of 1 are no 95 % yet: by chance that happens once in 2 to the
-        /// power of blocks - 1.
+        /// The fewest blocks for a verdict. With fewer blocks, 95 % confidence is impossible even if all values are on
+        /// one side of 1. By chance, that happens once in 2 to the power of (blocks - 1).
         static let fewestBlocks = 6
 
-        /// The conclusion.
+        /// The conclusion as a phrase.
         public var verdict: String {
             if blocks < Self.fewestBlocks { return "too few blocks to tell" }
             return interval.low > 1
@@ -110,7 +111,7 @@ public struct Summary: Sendable, Encodable {
 
     public let header: HeaderRecord?
     public let cells: [Cell]
-    /// Image by image, then for all images of a network together.
+    /// The ratios, image by image, and then for all images of a network together.
     public let ratios: [Ratio]
 
     public init(_ content: ResultsFile.Content) {
@@ -141,7 +142,7 @@ public struct Summary: Sendable, Encodable {
             mode = key.mode
         }
 
-        /// Networks from fast to slow, modes in the order of their list.
+        /// The key that sorts networks from fast to slow and modes in the order of their list.
         var sortKey: (String, Int, String, String, Int) {
             let networks = ["none", "lan", "region", "shaped", "wan", "edge"]
             let base = String(network.prefix { $0 != "/" })
@@ -171,7 +172,7 @@ public struct Summary: Sendable, Encodable {
             floor: Statistics.median(samples.compactMap(\.floor)), floorEfficiency: Statistics.median(efficiencies))
     }
 
-    /// Writes it to `<name>.summary.json` beside `<name>.jsonl`.
+    /// Writes the summary to `<name>.summary.json` beside `<name>.jsonl`.
     public func write(beside results: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -1,8 +1,9 @@
 import ContainerRuntime
 public import Lab
 
-/// The image is local, unpacked by containerd into overlayfs; only the page cache is cold. No other way of getting an
-/// image to a node can start it sooner.
+/// The mode with a local image, which containerd has unpacked into overlayfs. Only the page cache is cold.
+///
+/// No other way of getting an image to a node can start it sooner.
 public struct LocalMode: Mode {
     public let name = "local"
     public let form = ImageForm.plain

@@ -1,9 +1,9 @@
 public import Base
 public import Lab
 
-/// All modes, by name.
+/// The table of all modes.
 public enum Modes {
-    /// All modes in the order of tables.
+    /// All modes, in the order of the tables.
     public static let all: [any Mode] = [
         OverlayfsMode(), StargzMode(), StargzOptimisedMode(), RivuletMode(), RivuletMode(name: "rivulet-aa"),
         RivuletMode(name: "rivulet-unpredicted", options: "[streaming]\npredict = false\n"), RivuletProfileMode(),
@@ -13,11 +13,11 @@ public enum Modes {
         RivuletMode(name: "rivulet-artifact-pack", form: .artifactPack), LocalMode(), StreamMode(),
     ]
 
-    /// The default modes of a grid: all that need only Debian's packages, once.
+    /// The names of a grid's default modes: all modes that need only Debian's packages, each once.
     public static let usual = ["overlayfs", "rivulet", "rivulet-profile", "rivulet-warm", "local", "stream"]
 
-    /// Parses names separated by commas.
-    /// - Throws: `usage`, with the known names.
+    /// Parses the names of modes, separated by commas.
+    /// - Throws: `usage` with the known names.
     public static func list(_ names: String) throws(LabError) -> [any Mode] {
         var modes: [any Mode] = []
         for name in names.split(separator: ",") {

@@ -1,7 +1,8 @@
 public import Base
 public import Lab
 
-/// The ordinary way: containerd downloads all layers, unpacks them into overlayfs, and then starts the container.
+/// The mode of an ordinary pull: containerd downloads all layers, unpacks them into overlayfs, and then starts the
+/// container.
 public struct OverlayfsMode: Mode {
     public let name = "overlayfs"
     public let form = ImageForm.plain

@@ -1,15 +1,17 @@
 public import Base
 public import Lab
 
-/// Rivulet on a node that has never seen the image and has no profile of it.
+/// The mode of Rivulet on a node that has never seen the image and has no profile of it.
 public struct RivuletMode: Mode {
-    /// `rivulet`, or another name for the same: two names of one mode show the effect of chance.
+    /// The mode's name: `rivulet`, or another name for the same mode. Two names of one mode show the effect of chance.
     public let name: String
     public let form: ImageForm
 
     private let options: String
 
-    /// - Parameter options: TOML for the daemon's configuration.
+    /// Creates a mode.
+    ///
+    /// - Parameter options: TOML lines for the daemon's configuration.
     public init(name: String = "rivulet", form: ImageForm = .estargz, options: String = "") {
         self.name = name
         self.form = form

@@ -1,11 +1,11 @@
 public import Base
 public import Lab
 
-/// Rivulet on a node that has never seen the image but has its profile from another node.
+/// The mode of Rivulet on a node that has never seen the image but has its profile from another node.
 public final class RivuletProfileMode: Mode {
     public let name: String
     public let form: ImageForm
-    /// Keyed by image: recorded once in a run of the bench.
+    /// The profiles, keyed by image. Each is recorded once in a run of the bench.
     private let profiles = Guarded<[String: [UInt8]]>([:])
 
     public init(name: String = "rivulet-profile", form: ImageForm = .estargz) {

@@ -1,8 +1,9 @@
 public import Base
 public import Lab
 
-/// Rivulet on a node that has run the image before and has all of it: daemon and content store are kept, the page cache
-/// is cold.
+/// The mode of Rivulet on a node that has run the image before and has all of it.
+///
+/// The daemon and the content store are kept, but the page cache is cold.
 public struct RivuletWarmMode: Mode {
     public let name = "rivulet-warm"
     public let form = ImageForm.estargz

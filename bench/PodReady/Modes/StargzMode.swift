@@ -1,7 +1,7 @@
 public import Base
 public import Lab
 
-/// stargz-snapshotter with its defaults, prefetch and background fetch, on an image without optimization.
+/// The mode of stargz-snapshotter with its defaults, prefetch and background fetch, on an image without optimization.
 public struct StargzMode: Mode {
     public let name = "stargz"
     public let form = ImageForm.estargz
@@ -19,7 +19,7 @@ public struct StargzMode: Mode {
         try await Self.complete(setting)
     }
 
-    /// Waits for the daemon's log lines of complete layers, one for each.
+    /// Waits until the daemon's log has one line about completion for each layer.
     static func complete(_ setting: Setting) async throws -> MonotonicTime? {
         guard let daemon = setting.node.daemon as? StargzDaemon, let manifest = setting.image.manifests[setting.form]
         else { return nil }

@@ -1,7 +1,7 @@
 public import Base
 public import Lab
 
-/// stargz-snapshotter on an image optimized by `ctr-remote images optimize`.
+/// The mode of stargz-snapshotter on an image that `ctr-remote images optimize` has optimized.
 public struct StargzOptimisedMode: Mode {
     public let name = "stargz-optimised"
     public let form = ImageForm.estargzOptimised

@@ -1,11 +1,12 @@
 public import Base
 public import Lab
 
-/// The bound of streaming: one connection fetches exactly the bytes that the application needs, in the order of need;
-/// then the pod starts from the local image.
+/// The mode that shows the limit of streaming. One connection fetches exactly the bytes that the application needs, in
+/// the order of need. Then the pod starts from the local image.
 ///
-/// All requests are sent ahead of their responses, so there is one round trip in total and then only the link's rate. A
-/// real implementation can overlap some of the transfer with the application's own work; this one overlaps nothing.
+/// All requests are sent ahead of their responses, so there is one round trip in total. After that, only the link's
+/// rate counts. A real implementation can overlap some of the transfer with the application's own work. This mode
+/// overlaps nothing.
 public struct StreamMode: Mode {
     public let name = "stream"
     public let form = ImageForm.plain

@@ -1,6 +1,6 @@
 public import Base
 
-/// An unusable configuration file. The message names the file, the line, the key and the problem.
+/// An unusable configuration file. The message names the file, the line and key if known, and the problem.
 public typealias ConfigurationError = Failure<ConfigurationErrorCode>
 
 /// The kinds of ``ConfigurationError``.
@@ -9,8 +9,8 @@ public enum ConfigurationErrorCode: Hashable, Sendable {
     case unreadable
     /// The file is not valid TOML.
     case syntax
-    /// A key that is not an option.
+    /// A key is not an option.
     case unknownKey
-    /// A value of the wrong type or out of bounds.
+    /// A value has the wrong type or is out of bounds.
     case badValue
 }

@@ -4,15 +4,15 @@ import TOMLKit
 
 /// Reads options from a TOML document and rejects the keys that were not read.
 ///
-/// So a misspelled key is an error, not a silent default, and the error names the key and its line. TOMLKit reports
-/// lines only for syntax errors, so the line of a key is searched in the text.
+/// A misspelled key is therefore an error with the key's name and line, and not a silent default. TOMLKit reports lines
+/// only for syntax errors, so the reader searches the text for the line of a key.
 struct ConfigurationReader {
     private let path: String
     private let text: String
     private let document: TOMLTable
     private var taken: Set<String> = []
 
-    /// Parses `text`. Messages name `path`.
+    /// Parses `text`. Error messages name `path` as the file.
     init(text: String, path: String) throws(ConfigurationError) {
         self.path = path
         self.text = text
@@ -28,21 +28,21 @@ struct ConfigurationReader {
         }
     }
 
-    /// Returns the string at `key` (`table.name` or `name`), or `fallback` if it is not set.
+    /// Returns the string at `key` (`table.name` or `name`); `fallback` if the key is not set.
     mutating func string(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
         guard let value = take(key) else { return fallback }
         guard let string = value.string else { throw mismatch(key, "a string in quotes") }
         return string
     }
 
-    /// Returns the string at `key`, which must be an absolute path.
+    /// Returns the absolute path at `key`; `fallback` if the key is not set.
     mutating func path(_ key: String, default fallback: String) throws(ConfigurationError) -> String {
         let value = try string(key, default: fallback)
         guard value.hasPrefix("/"), !value.utf8.contains(0) else { throw mismatch(key, "an absolute path") }
         return value
     }
 
-    /// Returns the `http` or `https` URL at `key` without a trailing slash, or `nil` if it is not set or empty.
+    /// Returns the `http` or `https` URL at `key` without a trailing slash; `nil` if the key is not set or empty.
     mutating func url(_ key: String) throws(ConfigurationError) -> String? {
         let value = try string(key, default: "")
         guard !value.isEmpty else { return nil }
@@ -52,7 +52,7 @@ struct ConfigurationReader {
         return value.hasSuffix("/") ? String(value.dropLast()) : value
     }
 
-    /// Returns one of `choices` at `key`.
+    /// Returns the choice at `key`; `fallback` if the key is not set.
     mutating func choice<Choice: RawRepresentable & CaseIterable>(
         _ key: String, default fallback: Choice
     ) throws(ConfigurationError) -> Choice where Choice.RawValue == String {
@@ -63,14 +63,14 @@ struct ConfigurationReader {
         return choice
     }
 
-    /// Returns the boolean at `key`.
+    /// Returns the boolean at `key`; `fallback` if the key is not set.
     mutating func bool(_ key: String, default fallback: Bool) throws(ConfigurationError) -> Bool {
         guard let value = take(key) else { return fallback }
         guard let bool = value.bool else { throw mismatch(key, "true or false") }
         return bool
     }
 
-    /// Returns the integer at `key`, which must be in `bounds`.
+    /// Returns the integer at `key`, which must be in `bounds`; `fallback` if the key is not set.
     mutating func integer(
         _ key: String, default fallback: Int, in bounds: ClosedRange<Int>
     ) throws(ConfigurationError) -> Int {
@@ -81,14 +81,14 @@ struct ConfigurationReader {
         return integer
     }
 
-    /// Throws for the first key that was not read.
+    /// Throws an error for the first key that was not read, if there is one.
     func finish() throws(ConfigurationError) {
         for name in document.keys.sorted() {
             if let table = document[name]?.table {
                 for inner in table.keys.sorted() where !taken.contains("\(name).\(inner)") {
                     throw unknown("\(name).\(inner)")
                 }
-                // An empty table with an unknown name is a misspelling, too.
+                // An empty table with an unknown name is also a misspelling.
                 if table.isEmpty, !taken.contains(where: { $0.hasPrefix("\(name).") }) { throw unknown(name) }
             } else if !taken.contains(name) {
                 throw unknown(name)
@@ -115,7 +115,7 @@ struct ConfigurationReader {
         return ConfigurationError(.unknownKey, "\(location(of: key)): unknown option \(key)\(hint)")
     }
 
-    /// Returns `file:line` of `key`, or just the file if the search does not recognize the key's spelling.
+    /// Returns `file:line` of `key`, or only the file if the search does not find the key.
     private func location(of key: String) -> String {
         var table = ""
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
@@ -132,7 +132,7 @@ struct ConfigurationReader {
         return path
     }
 
-    /// Returns the number of letters to change to turn one key into the other.
+    /// Returns the edit distance between two keys, in bytes.
     private func distance(_ left: String, _ right: String) -> Int {
         let left = Array(left.utf8)
         let right = Array(right.utf8)

@@ -2,52 +2,53 @@ public import Base
 import Linux
 public import Logging
 
-/// The options of a node's operator, from `config.toml`. `deploy/config.toml` explains each.
+/// The options that a node's operator sets in `config.toml`. `deploy/config.toml` explains each option.
 public struct DaemonConfiguration: Sendable {
     public var root = "/var/lib/rivulet"
     public var address = "/run/rivulet/rivulet.sock"
     public var logLevel = Logger.Level.info
     public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
-    /// The directory of docker's `config.json`; `nil` for docker's own rule.
+    /// The directory of docker's `config.json`; `nil` uses docker's own rule to find it.
     public var dockerConfig: String?
     /// The most connections to one registry for readers' requests.
     public var registryConnections = 24
-    /// The most concurrent requests to one registry for everything else.
+    /// The most concurrent requests to one registry for anything else.
     public var registryBackgroundRequests = 16
-    /// The number of connections to open to a registry when a pod is created; 0 disables it.
+    /// The number of connections that are opened to a registry when a pod is created; 0 disables this.
     public var registryReadyConnections = 8
-    /// containerd's own socket; `nil` for none.
+    /// The path of containerd's own socket; `nil` for none.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
     public var profiles = true
-    /// Seconds.
+    /// The quiet time that ends a start, in seconds.
     public var profileQuiet = 10
     public var readsAhead = true
     public var predicts = true
     public var usesArtifacts = true
     public var fillsInBackground = true
-    /// Megabytes (10^6) a second; 0 means unlimited.
+    /// The limit of background fill, in megabytes (10^6 bytes) per second; 0 means unlimited.
     public var fillRate = 0
-    /// 0 means one for each core, at least four.
+    /// The number of FUSE threads; 0 means one for each core, but at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
-    /// A file of public keys; `nil` accepts unsigned artifacts.
+    /// The path of a file of trusted public keys. Artifacts must be signed with one of them; `nil` accepts unsigned
+    /// artifacts.
     public var artifactKeys: String?
     /// True if complete layers that were streamed through an artifact are verified against their image.
     public var auditsArtifacts = true
-    /// The URL of the conversion service that receives reports of start reads; `nil` for none.
+    /// The URL of the conversion service that receives reports of first reads; `nil` for none.
     public var conversionService: String?
-    /// A file with the service's token; `nil` if it requires none.
+    /// The path of a file with the service's token; `nil` if the service requires none.
     public var conversionToken: String?
-    /// Seconds.
+    /// The longest wait for a remote layer, in seconds.
     public var prepareTimeout = 30
-    /// `nil` disables the admin socket.
+    /// The path of the admin socket; `nil` disables it.
     public var adminAddress: String? = "/run/rivulet/admin.sock"
 
-    /// Creates the defaults.
+    /// Creates the default configuration.
     public init() {}
 
-    /// Parses `text`; messages name `path`. An unknown option is an error.
+    /// Parses `text`. Error messages name `path` as the file. An unknown option is an error.
     public init(text: String, path: String) throws(ConfigurationError) {
         var reader = try ConfigurationReader(text: text, path: path)
         root = try reader.path("root", default: root)
@@ -85,7 +86,7 @@ public struct DaemonConfiguration: Sendable {
         try reader.finish()
     }
 
-    /// Reads the file at `path`.
+    /// Reads and parses the file at `path`.
     public init(path: String) throws(ConfigurationError) {
         let bytes: [UInt8]
         do {

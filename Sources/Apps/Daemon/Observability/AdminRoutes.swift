@@ -6,13 +6,13 @@ import Streaming
 
 /// The routes of the admin socket:
 ///
-/// - `GET /metrics`: the Prometheus page
+/// - `GET /metrics`: the metrics page in Prometheus format
 /// - `GET /healthz`: 200 while the kernel has the daemon's mount
-/// - `GET /profiles`: JSON, the stored profiles, the newest first: `chain`, `repository`, `entries`, `bytes`
-/// - `GET /profiles/<chain ID>`: one of them as a file (`docs/profiles.md`)
-/// - `PUT /profiles`: stores the profile file in the body
+/// - `GET /profiles`: the stored profiles as JSON, newest first: `chain`, `repository`, `entries`, `bytes`
+/// - `GET /profiles/<chain ID>`: the chain's profile as a file (`docs/profiles.md`)
+/// - `PUT /profiles`: stores the profile file in the request's body
 public struct AdminRoutes: Sendable {
-    /// The largest accepted body, in bytes.
+    /// The largest accepted request body, in bytes.
     public static let maximumBody = ProfileFile.maximumSize
 
     private let page: MetricsPage
@@ -25,7 +25,7 @@ public struct AdminRoutes: Sendable {
         self.isHealthy = isHealthy
     }
 
-    /// Returns the response to a request. Blocks on the disk.
+    /// Returns the response to `request`. Blocks on the disk.
     public func answer(_ request: HTTPRequest) -> HTTPAnswer {
         let (parts, isRead) = (request.path, request.isRead)
         do {

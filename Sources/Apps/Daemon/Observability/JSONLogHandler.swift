@@ -2,11 +2,12 @@ import Base
 import Glibc
 public import Logging
 
-/// A log handler that writes each event as one line of JSON to a file descriptor (standard error, which systemd's
-/// journal reads).
+/// A log handler that writes each event as one line of JSON to a file descriptor, by default standard error.
 ///
-/// Fields: `time` (RFC 3339, UTC, microseconds), `level`, `logger`, `message`, then the metadata. Each line is one
-/// `write` call, so lines of different threads never mix.
+/// systemd's journal reads standard error.
+///
+/// The fields are `time` (RFC 3339, UTC, microseconds), `level`, `logger` and `message`, followed by the metadata. Each
+/// line is one `write` call, so lines of different threads never mix.
 public struct JSONLogHandler: LogHandler {
     public var metadata: Logger.Metadata = [:]
     public var logLevel: Logger.Level
@@ -14,7 +15,7 @@ public struct JSONLogHandler: LogHandler {
     private let label: String
     private let descriptor: Int32
 
-    /// Creates a handler for the logger `label`. `descriptor` stays the caller's.
+    /// Creates a handler for the logger `label`. The caller keeps ownership of `descriptor`.
     public init(label: String, level: Logger.Level, descriptor: Int32 = 2) {
         self.label = label
         self.logLevel = level
@@ -46,7 +47,7 @@ public struct JSONLogHandler: LogHandler {
         }
         line.append(contentsOf: "}\n".utf8)
         line.withUnsafeBytes { bytes in
-            // A failure to write the log cannot be logged.
+            // If this write fails, there is nowhere to log the failure.
             _ = write(descriptor, bytes.baseAddress, bytes.count)
         }
     }
@@ -91,7 +92,7 @@ public struct JSONLogHandler: LogHandler {
         }
     }
 
-    /// Appends a JSON string (RFC 8259, section 7).
+    /// Appends `text` as a JSON string (RFC 8259, section 7).
     private static func appendString(_ text: String, to line: inout [UInt8]) {
         line.append(UInt8(ascii: "\""))
         for byte in text.utf8 {

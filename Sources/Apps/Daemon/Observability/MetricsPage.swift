@@ -3,11 +3,11 @@ public import CoreMetrics
 
 /// All metrics of the daemon, rendered as Prometheus text (exposition format 0.0.4).
 ///
-/// Modules either keep their values and give them as a ``Source``, or count through swift-metrics. Labels come from
-/// fixed sets (classes, reasons), never from digests or image names: a node that runs for a year must not grow a series
-/// per layer. `seriesLimit` bounds the harm of a caller that gets this wrong.
+/// A module either keeps its own values and provides a ``Source``, or counts through swift-metrics. Labels have values
+/// from fixed sets (classes, reasons), never digests or image names. Otherwise a node that runs for a year would
+/// accumulate a series for each layer. `seriesLimit` bounds the damage if a caller breaks this rule.
 public final class MetricsPage: MetricsFactory, Sendable {
-    /// Returns the metrics of a module that keeps its own values.
+    /// A function that returns the metrics of a module that keeps its own values.
     public typealias Source = @Sendable () -> [MetricFamily]
 
     /// The type of a metric.
@@ -18,19 +18,19 @@ public final class MetricsPage: MetricsFactory, Sendable {
         let labels: String
     }
 
-    /// The state of one series. For a summary `value` is the sum.
+    /// The state of one series. In a summary, `value` is the sum of the recorded values.
     private struct Sample {
         let kind: Kind
         var value: Double = 0
         var count: UInt64 = 0
     }
 
-    /// The most series; further ones are not counted.
+    /// The most series. Any further series is not counted.
     private static let seriesLimit = 10_000
 
     private let samples = Guarded<[Series: Sample]>([:])
     private let sources = Guarded<[Source]>([])
-    /// The help texts of the metrics that modules count through swift-metrics, by full name.
+    /// The help texts of the metrics that modules count through swift-metrics, keyed by full name.
     private let help: [String: String]
 
     /// Creates a page. `definitions` are the metrics that modules count through swift-metrics.
@@ -38,12 +38,12 @@ public final class MetricsPage: MetricsFactory, Sendable {
         help = Dictionary(definitions.map { (Self.fullName($0.name), $0.help) }) { first, _ in first }
     }
 
-    /// Adds metrics whose values are read when the page is rendered.
+    /// Adds a source of metrics, which the page calls each time it is rendered.
     public func addSource(_ source: @escaping Source) {
         sources.withLock { $0.append(source) }
     }
 
-    /// Returns the page.
+    /// Returns the page as text.
     public func render() -> String {
         var byName: [String: Entry] = [:]
         for (series, sample) in samples.withLock({ $0 }) {
@@ -60,7 +60,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         for family in sources.withLock({ $0 }).flatMap({ $0() }) {
             let name = Self.fullName(family.definition.name)
             var entry = byName[name] ?? Entry(kind: family.definition.kind, help: family.definition.help)
-            // A histogram's buckets are in the order of their bounds.
+            // The lines are not sorted: a histogram's buckets must stay in the order of their bounds.
             entry.lines += family.samples.map { sample in
                 "\(name)\(sample.suffix)\(Self.labels(sample.labels)) \(Self.number(sample.value))"
             }
@@ -72,7 +72,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         }.joined()
     }
 
-    /// A metric's part of the page.
+    /// The lines of one metric on the page.
     private struct Entry {
         let kind: Kind
         let help: String?
@@ -99,7 +99,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         handler(label, dimensions: dimensions, kind: .summary)
     }
 
-    // Series outlive their handles: a counter that is created again continues.
+    // A series outlives its handle. If a counter is created again, it continues.
     public func destroyCounter(_ handler: any CounterHandler) {}
     public func destroyMeter(_ handler: any MeterHandler) {}
     public func destroyRecorder(_ handler: any RecorderHandler) {}
@@ -131,7 +131,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         return "{" + pairs.joined(separator: ",") + "}"
     }
 
-    /// Escapes a label's value, or a help text, in which quotes stand for themselves.
+    /// Escapes a label's value, or a help text, in which quotes are not escaped.
     private static func escaped(_ text: String, quotes: Bool = false) -> String {
         var escaped = ""
         for character in text {
@@ -150,7 +150,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         return "\(Int64(value))"
     }
 
-    /// One handle on one series, for every kind of metric.
+    /// A handle on one series, for every kind of metric.
     private final class Handler: CounterHandler, MeterHandler, RecorderHandler, TimerHandler, Sendable {
         private let page: MetricsPage
         private let series: Series
@@ -197,7 +197,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
             }
         }
 
-        /// Prometheus counts seconds.
+        /// Records the duration in seconds, the unit of Prometheus.
         func recordNanoseconds(_ duration: Int64) {
             record(Double(duration) / 1e9)
         }

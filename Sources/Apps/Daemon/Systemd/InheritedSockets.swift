@@ -1,19 +1,19 @@
 import Glibc
 
-/// Listening sockets that systemd opened before it started the service (sd_listen_fds(3)).
+/// The listening sockets that systemd opened before it started the service (sd_listen_fds(3)).
 ///
-/// With socket activation a request during a restart of the daemon waits in the socket's queue instead of being
-/// refused, so containerd never notices the restart.
+/// With socket activation, a request during a restart of the daemon waits in the socket's queue and is not refused. So
+/// containerd never notices the restart.
 public enum InheritedSockets {
-    /// The first descriptor that systemd passes.
+    /// The number of the first descriptor that systemd passes.
     private static let first: Int32 = 3
 
-    /// Returns the descriptor of the one passed listening socket, or `nil` if there is none.
+    /// Returns the descriptor of the first listening socket that systemd passed; `nil` if there is none.
     ///
-    /// - Parameter environment: looks up an environment variable.
-    /// - Returns: a close-on-exec descriptor, which the caller now owns.
+    /// - Parameter environment: the function that looks up an environment variable.
+    /// - Returns: a close-on-exec descriptor, which the caller then owns.
     public static func listening(environment: (String) -> String?) -> Int32? {
-        // LISTEN_PID guards against variables inherited from a parent by mistake.
+        // LISTEN_PID protects against variables that the process inherited from its parent by mistake.
         guard environment("LISTEN_PID").flatMap({ Int32($0) }) == getpid(),
             let count = environment("LISTEN_FDS").flatMap({ Int32($0) }), count > 0, count < 100
         else { return nil }

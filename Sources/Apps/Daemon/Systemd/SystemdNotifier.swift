@@ -1,14 +1,14 @@
 import Glibc
 public import Logging
 
-/// Reports the service's state to systemd (sd_notify(3)) with datagrams to the socket in `$NOTIFY_SOCKET`.
+/// Reports the service's state to systemd (sd_notify(3)) in datagrams to the socket in `$NOTIFY_SOCKET`.
 ///
-/// Outside systemd there is no such socket, and all methods do nothing.
+/// Outside systemd there is no such socket, and no method does anything.
 public struct SystemdNotifier: Sendable {
     private let path: String?
     private let logger: Logger
 
-    /// Creates a notifier. `path` is the value of `$NOTIFY_SOCKET`; a leading `@` means the abstract namespace.
+    /// Creates a notifier. `path` is the value of `$NOTIFY_SOCKET`. A leading `@` means the abstract namespace.
     public init(path: String?, logger: Logger) {
         self.path = path.flatMap { $0.isEmpty ? nil : $0 }
         self.logger = logger
@@ -42,7 +42,7 @@ public struct SystemdNotifier: Sendable {
             return
         }
         defer { close(descriptor) }
-        // The length covers only the family and the name: an abstract name must not have trailing zeros.
+        // The length covers only the family and the name, because an abstract name must not have trailing zeros.
         let length = socklen_t(MemoryLayout<sa_family_t>.size + name.count)
         let bytes = Array(message.utf8)
         let sent = withUnsafePointer(to: &address) { pointer in

@@ -1,8 +1,8 @@
 import ArgumentParser
 
-/// The options of every subcommand that asks the daemon.
+/// The options of every subcommand that sends requests to the daemon.
 struct AdminOptions: ParsableArguments {
-    /// The kernel's limit for the path of a unix socket in bytes, without the final NUL (unix(7), `sun_path`).
+    /// The longest path of a unix socket, in bytes. The kernel also needs room for the final NUL (unix(7), `sun_path`).
     private static let maximumSocketLength = 107
 
     @Option(help: ArgumentHelp("The daemon's admin socket.", valueName: "path"))

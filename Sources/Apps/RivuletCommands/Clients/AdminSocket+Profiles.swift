@@ -5,14 +5,14 @@ import NIOHTTP1
 import Registry
 import Streaming
 
-/// A profile stored by the daemon, without its entries.
+/// A profile that the daemon stores, without its entries.
 struct ProfileSummary: Codable, Sendable {
-    /// Written as `sha256:…`; the daemon's listing has only the digits.
+    /// The chain ID. It is written as `sha256:…`, but the daemon's listing has only the digits.
     let chain: Digest
     let repository: String
     /// The number of entries.
     let entries: Int
-    /// The bytes of file content in it.
+    /// The size of the file content that the profile names, in bytes.
     let bytes: UInt64
 
     init(from decoder: any Decoder) throws {
@@ -30,7 +30,7 @@ struct ProfileSummary: Codable, Sendable {
 }
 
 extension AdminSocket {
-    /// Returns the daemon's profiles, the newest first.
+    /// Returns the daemon's profiles, newest first.
     func profiles() async throws(CommandFailure) -> [ProfileSummary] {
         let answer = try await exchange(.GET, "/profiles")
         guard answer.status == 200 else { throw refusal(of: "GET /profiles", answer) }
@@ -43,7 +43,7 @@ extension AdminSocket {
         }
     }
 
-    /// Returns the profiles of `repository`, the newest first. Throws if there is none.
+    /// Returns the profiles of `repository`, newest first. Throws if there is none.
     func profiles(of repository: Repository) async throws(CommandFailure) -> [ProfileSummary] {
         let name = "\(repository)"
         let found = try await profiles().filter { $0.repository == name }
@@ -54,7 +54,7 @@ extension AdminSocket {
         return found
     }
 
-    /// Resolves `prefix` to the one chain that it names. The chain of a complete ID may have no profile.
+    /// Returns the one chain that `prefix` identifies. A complete chain ID need not have a profile.
     func chain(_ prefix: ChainPrefix) async throws(CommandFailure) -> Digest {
         if let whole = prefix.whole { return whole }
         let found = try await profiles().map(\.chain).filter(prefix.matches)
@@ -73,7 +73,7 @@ extension AdminSocket {
         return chain
     }
 
-    /// Returns the profile of `chain` as a file.
+    /// Returns the profile of `chain` as an encoded file.
     func profile(of chain: Digest) async throws(CommandFailure) -> [UInt8] {
         let target = "/profiles/\(chain.hex)"
         let answer = try await exchange(.GET, target)
@@ -86,7 +86,7 @@ extension AdminSocket {
         }
     }
 
-    /// Decodes a profile file from the daemon.
+    /// Decodes the profile file of `chain` that came from the daemon.
     func contents(of file: [UInt8], _ chain: Digest) throws(CommandFailure) -> ProfileFile {
         do throws(StreamingError) {
             return try ProfileFile(bytes: file)
@@ -98,7 +98,7 @@ extension AdminSocket {
         }
     }
 
-    /// Stores the profile in `file` at the daemon.
+    /// Sends the profile in `file` to the daemon, which stores it.
     func keep(_ file: [UInt8]) async throws(CommandFailure) {
         let answer = try await exchange(.PUT, "/profiles", body: file)
         guard answer.status == 201 else { throw refusal(of: "PUT /profiles", answer) }

@@ -6,15 +6,16 @@ import NIOHTTP1
 import Streaming
 import SystemPackage
 
-/// A client of the daemon's admin socket: HTTP/1.1 over a unix socket. `AdminRoutes` in `Daemon` is the other side.
+/// A client of the daemon's admin socket, which speaks HTTP/1.1 over a unix socket. `AdminRoutes` in `Daemon` is the
+/// server.
 struct AdminSocket: Sendable {
-    /// The daemon's default (`[admin] address`).
+    /// The daemon's default path of the socket (`[admin] address`).
     static let defaultPath = "/run/rivulet/admin.sock"
-    /// The largest accepted body in bytes. The longest from the daemon is a profile.
+    /// The largest accepted response body, in bytes. The daemon's largest response is a profile.
     static let maximumAnswer = ProfileFile.maximumSize
     let path: String
 
-    /// Sends one request for `target` (`/profiles`) and returns the response.
+    /// Sends one request for `target`, such as `/profiles`, and returns the response.
     func exchange(
         _ method: HTTPMethod, _ target: String, body: [UInt8]? = nil
     ) async throws(CommandFailure) -> HTTPCall.Answer {
@@ -29,7 +30,7 @@ struct AdminSocket: Sendable {
         }
     }
 
-    /// Returns the error for an unexpected response to `what`.
+    /// Returns the error for an unexpected response to the request `what`.
     func refusal(of what: String, _ answer: HTTPCall.Answer) -> CommandFailure {
         CommandFailure(.failed, "the daemon at \(path) answered \(what) with \(answer.status): \(answer.line)")
     }

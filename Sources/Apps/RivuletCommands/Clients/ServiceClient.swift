@@ -3,22 +3,25 @@ import Glibc
 import HTTPAPI
 import NIOHTTP1
 
-/// A client of the conversion service's HTTP API. `ConversionRoutes` in `Artifacts` is the other side.
+/// A client of the conversion service's HTTP API. `ConversionRoutes` in `Conversion` is the server.
 ///
-/// It holds plain values, not the options of a command: an option can be read only in a value that the argument parser
-/// has filled, so a command that reaches the service with options of its own could not use them.
+/// The client holds plain values and not a command's options. An option can be read only in a value that the argument
+/// parser has filled. So a command that has its own options for the service could not use the options here.
 struct ServiceClient: Sendable {
     /// The address of a service that was started without `--listen`.
     static let defaultURL = "http://127.0.0.1:7090"
-    /// The largest accepted body of a response, in bytes.
+    /// The largest accepted response body, in bytes.
     private static let maximumAnswer = 16 << 20
 
     private let base: String
     private let tokenFile: String?
 
+    /// Creates a client.
+    ///
     /// - Parameters:
-    ///   - url: `nil` means `$RIVULET_SERVICE`, or ``defaultURL`` where that is not set.
-    ///   - tokenFile: the file with the bearer token, if the service requires one. Each request reads it again.
+    ///   - url: the service's URL; `nil` means `$RIVULET_SERVICE`, or ``defaultURL`` if that is not set.
+    ///   - tokenFile: the file with the bearer token, which each request reads again; `nil` if the service requires
+    ///     none.
     init(url: String?, tokenFile: String?) {
         let named = url ?? getenv("RIVULET_SERVICE").map { String(cString: $0) } ?? Self.defaultURL
         base = named.hasSuffix("/") ? String(named.dropLast()) : named

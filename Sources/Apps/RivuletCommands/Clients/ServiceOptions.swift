@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The options of every subcommand that asks the conversion service.
+/// The options of every subcommand that sends requests to the conversion service.
 struct ServiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(

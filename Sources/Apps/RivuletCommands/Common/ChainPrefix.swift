@@ -1,11 +1,11 @@
 import ArgumentParser
 import Base
 
-/// A chain ID on the command line: complete, or an unambiguous prefix.
+/// A chain ID on the command line, either complete or as an unambiguous prefix.
 struct ChainPrefix: Sendable {
     private static let minimumDigits = 8
 
-    /// Lower-case hexadecimal digits, 8 to 64 of them.
+    /// The ID's first digits: 8 to 64 lowercase hexadecimal digits.
     let digits: String
 
     /// Parses digits in any case, with or without the prefix `sha256:`.
@@ -21,13 +21,13 @@ struct ChainPrefix: Sendable {
         self.digits = digits
     }
 
-    /// The chain ID, if it is complete.
+    /// The complete chain ID; `nil` if only a prefix is known.
     var whole: Digest? { Digest(hex: digits.utf8) }
 
     func matches(_ chain: Digest) -> Bool { chain.hex.hasPrefix(digits) }
 }
 
 extension Digest {
-    /// The prefix of a chain ID in tables, which the command line accepts.
+    /// The first digits of a chain ID for tables. The command line accepts them.
     var short: String { String(hex.prefix(12)) }
 }

@@ -3,16 +3,16 @@ import Artifacts
 import Base
 import Registry
 
-/// The reason why a command failed, with its exit code (sysexits.h, except 1).
+/// The reason why a command failed, with an exit code from sysexits.h or 1.
 struct CommandFailure: Error {
     enum Code: Int32 {
         case failed = 1
         case usage = 64
-        /// No such image, profile or file.
+        /// The image, profile or file does not exist.
         case missing = 66
         /// The daemon or the registry is unreachable.
         case unreachable = 69
-        /// The registry refuses the credentials.
+        /// The registry or the conversion service refuses the credentials.
         case denied = 77
     }
 
@@ -24,7 +24,7 @@ struct CommandFailure: Error {
         self.message = message
     }
 
-    /// Creates a failure with an underlying error.
+    /// Creates a failure whose message includes an underlying error.
     init(_ code: Code, _ message: String, cause: any Error) {
         self.init(code, "\(message): \(cause)".printable)
     }
@@ -48,7 +48,7 @@ struct CommandFailure: Error {
     }
 }
 
-/// Runs the body of a command, and reports its error in one line on standard error.
+/// Runs the body of a command. Reports an error in one line on standard error and throws its exit code.
 func reporting(_ body: () async throws -> Void) async throws {
     do {
         try await body()

@@ -2,12 +2,12 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// Files named on the command line.
+/// The files that are named on the command line.
 enum CommandFile {
-    /// The name of standard input and standard output.
+    /// The name that means standard input or standard output.
     static let standard = "-"
 
-    /// Returns the name of an input file for messages.
+    /// Returns the name of an input file for use in messages.
     static func title(_ name: String) -> String {
         name == standard ? "standard input" : name
     }
@@ -23,7 +23,7 @@ enum CommandFile {
         }
     }
 
-    /// Creates or overwrites a file in place: it may be a device or a pipe.
+    /// Creates a file or overwrites it in place, because it may be a device or a pipe.
     static func write(_ name: String, _ bytes: [UInt8]) throws(CommandFailure) {
         do throws(Errno) {
             try name == standard ? writeStandardOutput(bytes) : Sys.writeFile(name, bytes, permissions: 0o644)
@@ -34,7 +34,7 @@ enum CommandFile {
     }
 
     private static func writeStandardOutput(_ bytes: [UInt8]) throws(Errno) {
-        // NIO ignores SIGPIPE. But when a reader such as `| head` closes the pipe, this program must end silently.
+        // NIO ignores SIGPIPE. But if a reader such as `| head` closes the pipe, this program must end silently.
         signal(SIGPIPE, SIG_DFL)
         let outcome = bytes.withUnsafeBytes { buffer -> Result<Void, Errno> in
             Result { () throws(Errno) in try Sys.writeAll(STDOUT_FILENO, buffer) }

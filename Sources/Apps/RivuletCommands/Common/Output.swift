@@ -4,25 +4,25 @@ import Glibc
 import HTTPAPI
 import Linux
 
-/// The format of results.
+/// The format of a command's result.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case table, json
 }
 
-/// The options of every subcommand that prints a registry's result.
+/// The options of every subcommand that prints a result from a registry.
 struct OutputOptions: ParsableArguments {
     @Option(name: .customLong("output"), help: "Format of the result.")
     var format = OutputFormat.table
 }
 
-/// The output of commands: results on standard output, everything else on standard error.
+/// The output of commands. Results go to standard output, everything else to standard error.
 enum Output {
     /// Writes one line to standard error.
     static func error(_ line: String) {
         note(line + "\n")
     }
 
-    /// Writes text to standard error. It ignores a closed pipe.
+    /// Writes `text` to standard error. A closed pipe is ignored.
     static func note(_ text: String) {
         var text = text
         text.withUTF8 { try? Sys.writeAll(STDERR_FILENO, UnsafeRawBufferPointer($0)) }
@@ -35,7 +35,7 @@ enum Output {
         print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
-    /// Prints columns as wide as their contents.
+    /// Prints a table whose columns are as wide as their contents.
     static func table(_ header: [String], _ rows: [[String]]) {
         let widths = header.indices.map { column in
             ([header] + rows).map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
@@ -61,7 +61,7 @@ enum Output {
     }
 }
 
-/// A progress line on a terminal; nothing elsewhere.
+/// A progress line on a terminal. Elsewhere it prints nothing.
 struct ProgressBar {
     private let isTerminal = isatty(STDERR_FILENO) == 1
     private let title: String
@@ -70,7 +70,9 @@ struct ProgressBar {
         self.title = title
     }
 
-    /// - Parameter total: 0 if it is unknown.
+    /// Updates the line.
+    ///
+    /// - Parameter total: the expected total, in bytes; 0 if it is unknown.
     func show(_ done: UInt64, of total: UInt64) {
         guard isTerminal else { return }
         guard total > 0 else { return Output.note("\r\(title) \(Output.size(done))  ") }
@@ -87,7 +89,8 @@ struct ProgressBar {
 }
 
 extension String {
-    /// A copy with control and formatting characters replaced: paths come from images and must not control a terminal.
+    /// A copy with control and formatting characters replaced, because paths come from images and must not control a
+    /// terminal.
     var printable: String {
         var result = ""
         for scalar in unicodeScalars {
@@ -99,13 +102,13 @@ extension String {
         return result
     }
 
-    /// A copy without white space at its ends.
+    /// A copy without white space at both ends.
     var trimmed: String {
         String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
     }
 }
 
 extension HTTPCall.Answer {
-    /// The first line of its text, safe to print.
+    /// The first line of the response's text, made safe to print.
     var line: String { firstLine.printable }
 }

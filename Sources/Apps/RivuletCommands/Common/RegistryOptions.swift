@@ -2,7 +2,7 @@ import ArgumentParser
 import Logging
 import Registry
 
-/// The options of every subcommand that talks to a registry: hosts and credentials.
+/// The options of every subcommand that uses a registry: hosts and credentials.
 struct RegistryOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -15,7 +15,7 @@ struct RegistryOptions: ParsableArguments {
             valueName: "directory"))
     var dockerConfig: String?
 
-    /// Runs `body` with a client, which is shut down afterwards.
+    /// Runs `body` with a registry client, and shuts the client down afterwards.
     func withClient(_ body: (RegistryClient) async throws -> Void) async throws {
         let logger = Logger(label: "rivulet") { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -38,8 +38,9 @@ struct RegistryOptions: ParsableArguments {
 }
 
 extension Repository {
-    /// Parses an argument: host and name, with docker's short forms completed. Profiles belong to a repository, not to
-    /// a tag, so a tag or digest is refused.
+    /// Parses a command-line argument of host and name. Docker's short forms are completed.
+    ///
+    /// Profiles belong to a repository, not to a tag, so a tag or digest is refused.
     init(argument text: String) throws {
         let last = text.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         guard !text.contains("@"), !last.contains(":") else {

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `rivulet artifact-streaming`: streaming artifacts of images.
+/// `rivulet artifact-streaming`: creates and manages streaming artifacts of images.
 struct ArtifactStreamingCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "artifact-streaming", abstract: "Create and manage streaming artifacts of images.",

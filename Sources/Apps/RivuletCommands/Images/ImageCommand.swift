@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `rivulet image`: images.
+/// `rivulet image`: copies images.
 struct ImageCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "image", abstract: "Copy images between registries.", subcommands: [ImageImport.self])

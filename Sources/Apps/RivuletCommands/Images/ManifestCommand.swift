@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `rivulet manifest`: manifests and their referrers.
+/// `rivulet manifest`: inspects manifests and their referrers.
 struct ManifestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "manifest", abstract: "Inspect manifests and their referrers.",

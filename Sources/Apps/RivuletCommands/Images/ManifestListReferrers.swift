@@ -29,7 +29,7 @@ struct ManifestListReferrers: AsyncParsableCommand {
     private struct Row: Encodable {
         let subject: String
         let artifactType: String
-        /// A title for a known artifact type; empty for others.
+        /// The title of a known artifact type; empty for other types.
         let kind: String
         let digest: String
         let size: UInt64

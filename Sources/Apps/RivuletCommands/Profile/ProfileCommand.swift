@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `rivulet profile`: profiles of image starts.
+/// `rivulet profile`: records, shows and transfers profiles of image starts.
 struct ProfileCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profile",

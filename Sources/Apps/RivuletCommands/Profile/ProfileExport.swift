@@ -55,7 +55,7 @@ struct ProfileExport: AsyncParsableCommand {
         }
     }
 
-    /// Never `nil` after ``validate()``.
+    /// Returns the chain to export. After ``validate()``, this is never `nil`.
     private func wanted(_ client: AdminSocket) async throws -> Digest? {
         if let chain { return try await client.chain(chain) }
         guard let repository else { return nil }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Streaming
 
-/// `rivulet profile import`: stores profiles from files at the daemon.
+/// `rivulet profile import`: stores profiles from files in the daemon.
 struct ProfileImport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",

@@ -79,7 +79,7 @@ struct ProfileRecord: AsyncParsableCommand {
     }
 
     func run() async throws {
-        // The pod must be removed, whatever ends this command.
+        // The pod must be removed, however this command ends.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await reporting {
             let work = Task { try await record() }
@@ -119,7 +119,7 @@ struct ProfileRecord: AsyncParsableCommand {
         try TransferredProfile.report([TransferredProfile(file, contents)], admin.output)
     }
 
-    /// Runs the image, unless its profile is known, and returns its chain.
+    /// Runs the image unless it has a profile, and returns its chain.
     private func run(on runtime: CRIClient, client: AdminSocket, known: Set<Digest>) async throws -> Digest {
         let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
         if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {
@@ -136,7 +136,7 @@ struct ProfileRecord: AsyncParsableCommand {
         } catch {
             outcome = .failure(error)
         }
-        // A separate task: it must finish even if this one is cancelled.
+        // The unstructured task finishes even if this task is canceled.
         await Task { try? await runtime.removeSandbox(id) }.value
         return try outcome.get()
     }
@@ -177,7 +177,9 @@ struct ProfileRecord: AsyncParsableCommand {
                 + "daemon's log has the reason (fallback); rivulet artifact-streaming create makes an image streamable")
     }
 
-    /// Returns the credentials that kubelet would pass with a pull, from docker's configuration.
+    /// Returns the credentials from docker's configuration, as kubelet would pass them with a pull.
+    ///
+    /// Returns `nil` if there are none for the image's registry.
     private func credentials() async throws -> Runtime_V1_AuthConfig? {
         let repository = try ImageReference(parsing: image).repository
         let source = DockerConfigCredentials(path: dockerConfig.map { $0 + "/config.json" })
@@ -197,7 +199,7 @@ struct ProfileRecord: AsyncParsableCommand {
     private var sandbox: Runtime_V1_PodSandboxConfig {
         .with {
             $0.metadata.name = "rivulet-profile-record"
-            // containerd requires a unique name.
+            // containerd requires unique metadata for each sandbox.
             $0.metadata.uid = "\(getpid())-\(MonotonicTime.now())"
             $0.metadata.namespace = "rivulet"
             $0.linux.cgroupParent = cgroupParent

@@ -3,7 +3,7 @@ import Base
 import Registry
 import Streaming
 
-/// `rivulet profile show`: lists profiles, or the entries of one.
+/// `rivulet profile show`: lists profiles, or the entries of one profile.
 struct ProfileShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
@@ -82,7 +82,7 @@ struct ProfileShow: AsyncParsableCommand {
     }
 }
 
-/// One profile in the form of `--output json`: see `docs/profiles.md`.
+/// One profile in the form of `--output json`, which `docs/profiles.md` describes.
 private struct ShownProfile: Encodable {
     struct Entry: Encodable {
         let path: String

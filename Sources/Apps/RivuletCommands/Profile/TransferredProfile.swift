@@ -5,12 +5,12 @@ import Streaming
 /// An exported or imported profile in a command's result.
 struct TransferredProfile: Encodable {
     let file: String
-    /// `nil`, and absent in JSON, for a profile that applies to all images of the repository.
+    /// The profile's chain; `nil`, and absent in JSON, if the profile applies to all images of the repository.
     let chain: Digest?
     let repository: String
     /// The number of entries.
     let entries: Int
-    /// The bytes of file content in it.
+    /// The size of the file content that the profile names, in bytes.
     let bytes: UInt64
 
     init(_ file: String, _ contents: ProfileFile) {
@@ -21,7 +21,7 @@ struct TransferredProfile: Encodable {
         bytes = contents.profile.byteCount
     }
 
-    /// Prints the result.
+    /// Prints the profiles in `format`.
     static func report(_ profiles: [TransferredProfile], _ format: OutputFormat) throws {
         switch format {
         case .json: try Output.json(profiles)

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `rivulet artifact-streaming operation`: conversions of the service.
+/// `rivulet artifact-streaming operation`: shows and cancels the conversion service's operations.
 struct ArtifactStreamingOperation: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "operation", abstract: "Show and cancel conversions of the conversion service.",

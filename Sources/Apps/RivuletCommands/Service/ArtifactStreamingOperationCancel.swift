@@ -2,7 +2,7 @@ import ArgumentParser
 import Conversion
 import NIOHTTP1
 
-/// `rivulet artifact-streaming operation cancel`: stops a conversion.
+/// `rivulet artifact-streaming operation cancel`: cancels a conversion.
 struct ArtifactStreamingOperationCancel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cancel", abstract: "Cancel a conversion.",

@@ -17,7 +17,7 @@ struct OperationOptions: ParsableArguments {
 
     @OptionGroup var service: ServiceOptions
 
-    /// Returns the newest selected operation.
+    /// Returns the operation with the given ID, or else the newest operation of the image or repository.
     func find() async throws -> ConversionOperation {
         if let id { return try await service.client.ask(.GET, ["operations", id]) }
         let found: [ConversionOperation] = try await service.client.ask(

@@ -10,7 +10,7 @@ import Registry
 import ServiceLifecycle
 import UnixSignals
 
-/// `rivulet serve-conversion`: the conversion service of one registry.
+/// `rivulet serve-conversion`: runs the conversion service of one registry.
 struct ServeConversion: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve-conversion",
@@ -96,7 +96,7 @@ struct ServeConversion: AsyncParsableCommand {
             let store = try ConversionStore(path: state)
             try await options.withClient { [settings] client in
                 let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-                // One more than decode, because the database is queried at the same time.
+                // One thread more than can decode at once, because the database is queried at the same time.
                 let workers = NIOThreadPool(numberOfThreads: cores + 1)
                 workers.start()
                 let service = ConversionService(

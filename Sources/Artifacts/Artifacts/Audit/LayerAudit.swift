@@ -6,27 +6,29 @@ public import Logging
 public import NIOPosix
 public import Registry
 
-/// Holds a complete layer against the image, without believing the artifact that it was streamed through.
+/// A check of a complete layer against its image, without trust in the artifact through which the layer was streamed.
 ///
-/// Its archive is put together again from what is here (``RebuiltArchive``): it must be that which the image's configuration names,
-/// and its tree the one that was mounted. Where that does not come out, for whatever reason, the blob is read again and indexed
-/// anew: its bytes must be those that the image's manifest names, and each piece of its files what lies in the store. A copy that the
-/// layer was streamed from has no say in that. It relies on a layer having one tree only, whoever makes it.
+/// The audit rebuilds the layer's archive from the store (``RebuiltArchive``). The archive must have the digest that
+/// the image's configuration names, and its tree must be the mounted one. If this fails for any reason, the audit reads
+/// the blob again and indexes it. The blob must have the digest that the image's manifest names, and each chunk of its
+/// files must equal the content in the store. A copy from which the layer was streamed plays no role in this. The audit
+/// relies on a layer having only one possible tree, whoever makes it.
 public struct LayerAudit: Sendable {
     private let registry: RegistryClient
     private let workers: NIOThreadPool
     private let logger: Logger
 
-    /// - Parameter workers: where the layer is decoded and read; it must be running.
+    /// - Parameter workers: the threads that decode and read the layer. The pool must be running.
     public init(registry: RegistryClient, workers: NIOThreadPool, logger: Logger) {
         self.registry = registry
         self.workers = workers
         self.logger = logger
     }
 
-    /// What is wrong with the layer; `nil` when nothing is.
+    /// Returns a description of what is wrong with the layer; `nil` if nothing is.
     ///
-    /// - Throws: when that cannot be told now: the registry failed, or gave other bytes than the blob's, or the disk failed.
+    /// - Throws: an error if the audit cannot decide now: the registry failed or returned bytes other than the blob's,
+    ///   or the disk failed.
     public func finding(_ content: StoredLayer, _ origin: LayerOrigin) async throws -> String? {
         let manifest = try await registry.manifest(origin.repository, digest: origin.manifest)
         let diffIDs = try await registry.configuration(of: manifest, in: origin.repository).diffIDs
@@ -41,12 +43,12 @@ public struct LayerAudit: Sendable {
         return try await workers.runIfActive { try Self.difference(content, indexed.index) }
     }
 
-    /// Whether the layer is what the image says, as far as that can be told with less than half of its blob.
+    /// Returns whether the layer provably matches the image. Reads at most half of its blob for the proof.
     private func isConfirmed(_ content: StoredLayer, diffID: Digest, in repository: Repository) async -> Bool {
         do {
             let found = try await workers.runIfActive { RebuiltArchive(content) }
             guard let archive = found, archive.fetchedBytes <= content.chunks.blobSize / 2 else { return false }
-            // In a box: it belongs to one thread at a time, which is the one that runs the step.
+            // The lock makes this state sendable. One thread uses it at a time: the one that runs the current step.
             let tree = Guarded(ArchiveTree(blobDigest: content.digest))
             try await archive.write(to: tree, registry: registry, in: repository, on: workers)
             return try await workers.runIfActive {
@@ -60,7 +62,7 @@ public struct LayerAudit: Sendable {
         }
     }
 
-    /// In what the layer differs from an index of its archive.
+    /// Returns the difference between the layer and an index of its archive; `nil` if there is none.
     private static func difference(_ content: StoredLayer, _ index: LayerIndexBytes) throws -> String? {
         guard content.tree.isEqual(to: index.tree) else { return "its tree is not that of its archive" }
         let table = try ChunkTable(bytes: index.chunks)

@@ -2,11 +2,11 @@ public import Base
 import FoundationEssentials
 public import Registry
 
-/// Where the index of a layer came from: the image whose streaming artifact had it. Kept beside the layer until it has been
-/// audited.
+/// The origin of a layer index: the image whose streaming artifact contained it. The store keeps the origin with the
+/// layer until the layer has been audited.
 public struct LayerOrigin: Sendable, Equatable {
     public let repository: Repository
-    /// The image's.
+    /// The digest of the image's manifest.
     public let manifest: Digest
 
     public init(repository: Repository, manifest: Digest) {
@@ -20,7 +20,7 @@ public struct LayerOrigin: Sendable, Equatable {
         let manifest: String
     }
 
-    /// From what ``encoded()`` gave; `nil` when it is something else.
+    /// Reads the bytes that ``encoded()`` returned; `nil` if `bytes` are anything else.
     public init?(_ bytes: [UInt8]) {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)), let digest = Digest(wire.manifest),
             let reference = try? ImageReference(parsing: "\(wire.host)/\(wire.name)")

@@ -7,27 +7,29 @@ import NIOCore
 import NIOPosix
 import Registry
 
-/// The archive of a complete layer, put together from its content and from what was written down when it was decoded
-/// (`TarSplitLog`). What neither has, such as what a startup pack brought, is read from the blob.
+/// The archive of a complete layer, rebuilt from the layer's content and from its gaps: the bytes beside the content,
+/// which decoding wrote to a log (`TarSplitLog`). Bytes in neither are read from the blob, such as the gaps of extents
+/// whose chunks a startup pack brought.
 struct RebuiltArchive: Sendable {
-    /// A piece of the archive, in its order.
+    /// A piece of the archive.
     private enum Part {
-        /// What these extents decode to, from the store.
+        /// The decoded bytes of these extents, from the store.
         case stored([(number: Int, record: TarSplitLog.Record)])
-        /// What these bytes of the blob decode to, which begin where `extent` does, or with the blob.
+        /// The decoded bytes of a range of the blob. The range begins where `extent` does, or with the blob if that is
+        /// `nil`.
         case fetched(ByteRange, from: Extent?)
     }
 
-    /// Extents that are put together in one go.
+    /// The most extents that are rebuilt in one step.
     private static let extentsAtOnce = 64
 
     private let content: StoredLayer
     private let gaps: TarSplitLog
     private var parts: [Part] = []
-    /// Bytes of the blob that have to be read.
+    /// The number of bytes of the blob that must be read.
     private(set) var fetchedBytes: UInt64 = 0
 
-    /// Looks at what there is. Blocks on the disk. `nil` when nothing was written down.
+    /// Plans the rebuild from the records of the log; `nil` if the layer has no log. Blocks on the disk.
     init?(_ content: StoredLayer) {
         guard let gaps = content.gaps, content.chunks.extentCount > 0 else { return nil }
         self.content = content
@@ -54,8 +56,9 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// Which extents have to be read from the blob: those of which nothing was written down, those behind which lies something that
-    /// is in no extent, and those that come before such a one as far as decoding cannot begin with it.
+    /// Returns for each extent whether it must be read from the blob. This applies to extents without a record, and to
+    /// those that are followed by bytes outside all extents. It also applies to the extents before one of these, as far
+    /// as decoding cannot begin at it.
     private static func fetched(_ content: StoredLayer, _ records: [Int: TarSplitLog.Record]) -> [Bool] {
         let table = content.chunks
         var isFetched = (0..<table.extentCount).map { number in
@@ -72,9 +75,9 @@ struct RebuiltArchive: Sendable {
         return isFetched
     }
 
-    /// Gives all of the archive to `tree`.
+    /// Writes the whole archive to `tree`.
     ///
-    /// - Throws: `RegistryError`, or what shows that the layer cannot be put together.
+    /// - Throws: `RegistryError`, or an error that shows that the layer cannot be rebuilt.
     func write(
         to tree: Guarded<ArchiveTree>, registry: RegistryClient, in repository: Repository, on workers: NIOThreadPool
     ) async throws {
@@ -115,7 +118,7 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// What an extent decodes to: gaps and chunks in turn.
+    /// Writes the decoded bytes of an extent: gaps and chunks in turn.
     private func write(
         _ number: Int, of record: TarSplitLog.Record, to tree: ArchiveTree, with decoder: ExtentDecoder
     ) throws {

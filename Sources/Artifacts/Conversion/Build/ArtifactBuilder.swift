@@ -8,23 +8,23 @@ public import Prediction
 public import Registry
 public import Streaming
 
-/// A builder of streaming artifacts: reads each layer of an image once from the registry, and pushes the data that is
-/// missing to stream it.
+/// A builder of streaming artifacts. It reads each layer of an image once from the registry, and pushes the data that
+/// nodes need to stream it.
 ///
-/// The same image gives the same artifact, so any number of builders may work on one: the second finds everything in
-/// place.
+/// The same image always gives the same artifact, so several builders may work on one image. The second builder finds
+/// everything in place.
 public struct ArtifactBuilder: Sendable {
     /// The progress of a build.
     public struct Progress: Sendable {
-        /// The compressed bytes read of the layers.
+        /// The number of bytes that the current step has processed.
         public var bytes: UInt64 = 0
-        /// The compressed bytes of all layers.
+        /// The number of bytes that the current step will process; 0 if unknown.
         public var totalBytes: UInt64 = 0
         /// The current step.
         public var step = Step.layers
 
         public enum Step: Sendable {
-            /// Reading layers; the bytes are theirs.
+            /// Reading layers. The bytes are those of the compressed layers.
             case layers
             /// Fetching a start's reads for the startup pack. The bytes are those of the files; the total is 0
             /// (unknown) without a recorded start.
@@ -36,16 +36,16 @@ public struct ArtifactBuilder: Sendable {
     public struct Published: Sendable {
         public let artifact: StreamingArtifact
         public let digest: Digest
-        /// True if it existed before.
+        /// True if the artifact existed before.
         public let wasThere: Bool
-        /// The size of all its content in bytes.
+        /// The total size of the artifact's contents in bytes.
         public var size: UInt64 {
             artifact.layers.reduce(artifact.pack?.size ?? 0) { $0 + $1.size }
         }
     }
 
-    /// The size limits of indexes in the artifact's manifest, of each and in total: a request costs more than a few
-    /// kilobytes, and registries accept manifests of 4 MiB.
+    /// The size limits, in bytes, for layer indexes inside the artifact's manifest: for each, and for all together. A
+    /// separate request costs more than a few kilobytes, and registries accept manifests of 4 MiB.
     private static let manifestIndex = (each: 32 << 10, all: 384 << 10)
 
     private let registry: RegistryClient
@@ -65,12 +65,12 @@ public struct ArtifactBuilder: Sendable {
     ///   - workers: the running pool that decodes layers.
     ///   - layersAtOnce: the number of layers read concurrently. One for each core is right, because decoding is the
     ///     bottleneck.
-    ///   - signer: signs what is published.
-    ///   - keptLayer: the compressed size from which a finished layer is kept if a later one fails, and not built
-    ///     again. A smaller one takes a few seconds.
-    ///   - scratch: the directory for a startup pack's temporary files: as many bytes as it covers of the image's
-    ///     files.
-    ///   - analyzer: the process that predicts a start.
+    ///   - signer: signs the artifacts; `nil` for unsigned artifacts.
+    ///   - keptLayer: the compressed size, in bytes, from which a finished layer is kept if a later one fails. The next
+    ///     build does not repeat it. A smaller layer takes only a few seconds.
+    ///   - scratch: the directory for temporary files. A startup pack needs as many bytes as it covers of the image's
+    ///     files. A layer that must be copied needs its archive and the copy.
+    ///   - analyzer: the options of the process that predicts a start.
     ///   - logger: receives one line for each layer.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
@@ -92,18 +92,18 @@ public struct ArtifactBuilder: Sendable {
     /// - Parameters:
     ///   - repository: the repository of the image.
     ///   - manifest: the image's manifest.
-    ///   - profile: the reads of a start. The artifact then has a startup pack of them. An image with an artifact gets
-    ///     another with the same layers, which nodes prefer.
-    ///   - predicts: build a predicted startup pack if there is no profile.
-    ///   - force: read the layers even if the image has an artifact.
+    ///   - profile: the reads of a recorded start, for a startup pack; `nil` for none. If the image already has an
+    ///     artifact, it gets a second one with the same layers and the pack. Nodes prefer that one.
+    ///   - predicts: true to build a predicted startup pack if there is no profile.
+    ///   - force: true to read the layers even if the image has an artifact.
     ///   - report: called occasionally, from any task.
     public func publish(
         in repository: Repository, manifest: Manifest, profile: Profile? = nil, predicts: Bool = true,
         force: Bool = false, report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
         let found = try await existing(repository, manifest.digest)
-        // Only a new build shows if an existing artifact has the requested signature. Descriptions of layers by others
-        // are not signed.
+        // With a signer, an existing artifact does not count: only a new build shows if it has the requested signature.
+        // The builder does not sign other builders' descriptions of layers.
         if !force, signer == nil, profile == nil, let found { return found }
         let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let layers: [StreamingArtifact.Layer]
@@ -114,7 +114,7 @@ public struct ArtifactBuilder: Sendable {
             let configuration = try await configuration(repository, manifest)
             layers = try await self.layers(
                 in: repository, manifest: manifest, diffIDs: configuration.diffIDs, subject: subject, report: report)
-            // A recorded pack is not replaced by a predicted one.
+            // A predicted pack never replaces a recorded one.
             let isSeen = found?.artifact.pack != nil && found?.artifact.isPackPredicted == false
             if source == nil, predicts, !isSeen, let start = configuration.start { source = .prediction(start) }
         }
@@ -184,7 +184,7 @@ public struct ArtifactBuilder: Sendable {
             }
         } catch {
             guard case .prediction = source, !Task.isCancelled else { throw error }
-            // Nobody requested it, and nodes do not need it.
+            // A predicted pack is optional: the caller did not supply a profile, and nodes do not need the pack.
             logger.warning(
                 "skipping the predicted startup pack",
                 metadata: ["image": "\(repository)@\(manifest.digest)", "error": "\(error)"])
@@ -226,7 +226,7 @@ public struct ArtifactBuilder: Sendable {
         return try await layers(in: repository, subject: subject, work: work, report: report)
     }
 
-    /// Reads the layers of `work` concurrently and returns the results in its order.
+    /// Reads the layers of `work` concurrently, and returns the results in the order of `work`.
     private func layers(
         in repository: Repository, subject: Descriptor, work: [(descriptor: Descriptor, diffID: Digest)],
         report: @escaping @Sendable (Progress) -> Void
@@ -258,7 +258,7 @@ public struct ArtifactBuilder: Sendable {
         return Self.bounded(layers)
     }
 
-    /// Returns the layers with only as many indexes in the manifest as its limits allow.
+    /// Returns the layers without those embedded indexes that exceed the manifest's total limit.
     private static func bounded(_ layers: [StreamingArtifact.Layer]) -> [StreamingArtifact.Layer] {
         var left = manifestIndex.all
         return layers.map { layer in
@@ -272,7 +272,8 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// Returns the diff IDs and the command from the image's configuration, or `nil` if it has none.
+    /// Returns the diff IDs and the start from the image's configuration; the start is `nil` if the image has no
+    /// command.
     private func configuration(
         _ repository: Repository, _ manifest: Manifest
     ) async throws(ArtifactError) -> (diffIDs: [Digest], start: ContainerStart?) {
@@ -285,7 +286,7 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// Reads one layer and pushes its index.
+    /// Reads one layer, and pushes its index and its windows.
     private func layer(
         in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> StreamingArtifact.Layer {
@@ -327,7 +328,8 @@ public struct ArtifactBuilder: Sendable {
         return Descriptor(mediaType: type, digest: digest, size: UInt64(bytes.count))
     }
 
-    /// Returns the index of a layer, and the copy that nodes must read in its place, if any.
+    /// Builds the index of a layer. If the layer is compressed in one piece, also pushes a copy, which nodes read in
+    /// its place; otherwise `copy` is `nil`.
     private func index(
         in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> (IndexedLayer, copy: Descriptor?) {

@@ -12,14 +12,16 @@ import Prediction
 import Registry
 import Streaming
 
-/// Builds the startup pack of an image: fetches the chunks of a start as a node would, through the image's own
-/// streaming artifact, and recompresses them. So it costs as much as a start, however large the image is.
+/// A builder of the startup pack of an image.
+///
+/// It fetches the chunks of a start as a node would, through the image's own streaming artifact, and compresses them
+/// again. A build therefore costs as much as a start, however large the image is.
 struct PackBuilder {
     /// The source of a start's reads.
     enum Source {
         /// The profile of a recorded start.
         case profile(Profile)
-        /// A prediction from the command in the image's configuration, and the files that it refers to.
+        /// A prediction, which begins with the command in the image's configuration and the files that it refers to.
         case prediction(ContainerStart)
     }
 
@@ -27,18 +29,18 @@ struct PackBuilder {
     let workers: NIOThreadPool
     /// The parent of the temporary directory for fetched content.
     let scratch: String
-    /// The process that predicts a start.
+    /// The options of the process that predicts a start.
     let analyzer: PredictorOptions
     let logger: Logger
 
-    /// Builds the pack, or returns `nil` if the image has none of the source's files.
+    /// Builds the pack. Returns `nil` if the image has none of the source's files.
     ///
     /// - Parameters:
     ///   - repository: the repository of the image.
     ///   - manifest: the image's manifest.
     ///   - layers: the artifact's entry for each layer of `manifest`.
     ///   - source: the source of the start's reads.
-    ///   - read: called with the number of bytes as chunks arrive.
+    ///   - read: called with the number of newly arrived bytes of content.
     func pack(
         in repository: Repository, manifest: Manifest, layers: [StreamingArtifact.Layer], source: Source,
         read: @escaping @Sendable (Int) -> Void
@@ -95,10 +97,12 @@ struct PackBuilder {
         return writer.frameCount > 0 ? try await compress(writer) : nil
     }
 
-    /// Returns the chunks that are likely to be read, in the order of their expected use, once all of them are in the
-    /// store. Each wave of files names the next one.
+    /// Predicts the reads of a start, and fetches them into the store. The prediction proceeds in waves, because the
+    /// contents of each wave of files name the files of the next.
     ///
-    /// - Throws: an ``ArtifactError`` also when the analyzer fails.
+    /// - Returns: the predicted chunks, in the order of their expected use.
+    ///
+    /// - Throws: errors of fetching, and an ``ArtifactError`` if the analyzer fails.
     private func predict(
         _ start: ContainerStart, subject: PredictionSubject, engine: StreamingEngine,
         read: @Sendable (Int) -> Void
@@ -131,7 +135,7 @@ struct PackBuilder {
                 throw ArtifactError(.internal, "the prediction failed (\(reason.rawValue))\(details)")
             }
         }
-        // The stream ends only with the task.
+        // The stream ends only if the task is canceled.
         throw CancellationError()
     }
 
@@ -175,7 +179,7 @@ struct PackBuilder {
     }
 
     private func compress(_ writer: StartupPackWriter) async throws -> [UInt8] {
-        // The pool runs as many at once as it has threads.
+        // There is no limit here, because the pool runs only as many frames at once as it has threads.
         let frames = try await (0..<writer.frameCount).concurrentMap(limit: .max) { number in
             try await workers.runIfActive { try writer.frame(number) }
         }
@@ -184,7 +188,7 @@ struct PackBuilder {
 }
 
 extension StreamingEngine {
-    /// Returns when the chunks are in the store.
+    /// Fetches chunks, and returns when they are in the store.
     ///
     /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason if they cannot be fetched.
     fileprivate func bring(_ run: ChunkRun) async throws(ArtifactError) {

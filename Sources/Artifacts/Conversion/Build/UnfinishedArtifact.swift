@@ -2,15 +2,17 @@ import Artifacts
 import Base
 import Registry
 
-/// The large layers of an unfinished artifact, kept in the registry as separate manifests that refer to the image. A
-/// later build on any machine resumes from them.
+/// The finished large layers of an unfinished artifact. The registry keeps them as separate manifests that refer to the
+/// image, so that a later build on any machine resumes from them.
 ///
-/// Nothing depends on them: a failure of the registry here costs time, not the artifact.
+/// These manifests are optional. If the registry fails here, a later build takes longer, but the artifact can still be
+/// built.
 struct UnfinishedArtifact: Sendable {
     let registry: RegistryClient
     let repository: Repository
     let subject: Descriptor
-    /// True if the results of others may be used; they may not if the artifact is signed.
+    /// True if the builder may use and keep such layers. False if the artifact is signed, because the layers may be the
+    /// work of others.
     let isUsed: Bool
 
     /// Returns the finished layers, keyed by the layer's blob.
@@ -27,7 +29,7 @@ struct UnfinishedArtifact: Sendable {
         return found
     }
 
-    /// Records a layer whose index and windows are in the registry.
+    /// Records a finished layer. Its index and windows must already be in the registry.
     func keep(_ layer: StreamingArtifact.Layer) async {
         let artifact = StreamingArtifact(subject: subject, layers: [layer])
         guard isUsed, let bytes = try? artifact.encoded(as: StreamingArtifact.unfinishedType) else { return }
@@ -37,8 +39,8 @@ struct UnfinishedArtifact: Sendable {
             subject: subject.digest)
     }
 
-    /// Deletes the records after the artifact is complete. A registry that does not allow deletion keeps them; they are
-    /// harmless.
+    /// Deletes the records of an artifact that is now complete. A registry that does not allow deletion keeps them,
+    /// which does no harm.
     func forget() async {
         for descriptor in await listed() {
             try? await registry.deleteReferrer(repository, digest: descriptor.digest, subject: subject.digest)

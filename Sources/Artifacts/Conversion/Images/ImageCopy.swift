@@ -3,42 +3,42 @@ public import Base
 import Concurrency
 public import Registry
 
-/// Copies an image into another repository of the same or another registry: every platform, byte for byte, so that its
-/// digest and signatures remain valid.
+/// A copier of images into another repository of the same or another registry. It copies every platform byte for byte,
+/// so that the image's digest and signatures remain valid.
 public struct ImageCopy: Sendable {
-    /// The progress of a copy. The totals of an index become known manifest by manifest.
+    /// The progress of a copy. The total of an index grows with each manifest that is read.
     public struct Progress: Sendable {
-        /// Bytes of blobs, including those that the target had.
+        /// The number of copied bytes of blobs. The blobs that the target already has count, too.
         public var bytes: UInt64 = 0
-        /// Bytes of all known blobs.
+        /// The number of bytes of all known blobs.
         public var totalBytes: UInt64 = 0
     }
 
     /// The result of a copy.
     public struct Result: Sendable, Equatable {
-        /// The digest that the reference resolved to: an index's own.
+        /// The digest that the source reference resolved to. For an index, it is the digest of the index itself.
         public let digest: Digest
         /// The number of image manifests.
         public let manifests: Int
-        /// The bytes of blobs, each counted once.
+        /// The total size of the blobs in bytes, with each blob counted once.
         public let bytes: UInt64
     }
 
-    /// The deepest accepted nesting of indexes. The specifications allow indexes in indexes.
+    /// The maximum nesting depth of indexes. The specifications allow indexes in indexes.
     private static let maximumDepth = 3
 
     private let registry: RegistryClient
     private let blobsAtOnce: Int
 
-    /// - Parameter blobsAtOnce: the number of a manifest's blobs copied concurrently.
+    /// - Parameter blobsAtOnce: the number of blobs of a manifest that are copied concurrently.
     public init(_ registry: RegistryClient, blobsAtOnce: Int = 4) {
         self.registry = registry
         self.blobsAtOnce = max(1, blobsAtOnce)
     }
 
-    /// Copies `source` to `target`, which then has the target's tag.
+    /// Copies `source` to `target`, and sets the target's tag last. A failed copy leaves an existing tag unchanged.
     ///
-    /// - Throws: an ``ArtifactError`` that names the failed part. An existing tag is changed last.
+    /// - Throws: an ``ArtifactError`` that names the failed part.
     public func copy(
         _ source: ImageReference, to target: ImageReference,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
@@ -75,7 +75,7 @@ public struct ImageCopy: Sendable {
         }
     }
 
-    /// Copies a reference's content first, then its manifest. Returns the manifest's digest.
+    /// Copies the content of a reference first, then its manifest or index. Returns the digest of that document.
     private func copy(
         _ source: ImageReference, to target: Repository, tag: String?, depth: Int,
         _ blobs: ([Descriptor]) async throws -> Void
@@ -104,7 +104,7 @@ public struct ImageCopy: Sendable {
         _ descriptors: [Descriptor], from source: Repository, to target: Repository,
         moved: @escaping @Sendable (Int) -> Void
     ) async throws {
-        // Blobs stored elsewhere (Windows' base layers) stay there.
+        // Blobs with URLs (Windows' base layers) are stored elsewhere, and stay there.
         let own = descriptors.filter(\.urls.isEmpty)
         _ = try await own.concurrentMap(limit: blobsAtOnce) { descriptor throws(RegistryError) in
             try await registry.copyBlob(

@@ -2,16 +2,16 @@ public import Artifacts
 public import Base
 public import Registry
 
-/// The manifests of a reference, one for each platform.
+/// The manifests that an image reference names, one for each platform.
 public struct ImageManifests: Sendable {
     public let repository: Repository
     public let manifests: [Manifest]
-    /// The platform of each; `nil` if the reference names a single image, not an index.
+    /// The platform of each manifest; `nil` if the reference names a single image, not an index.
     public let platforms: [Platform]?
 
-    /// Resolves a reference. Of an index it takes the manifests for Linux, which excludes attestations.
+    /// Resolves a reference. From an index, takes only the manifests for Linux, which excludes attestations.
     ///
-    /// - Throws: an ``ArtifactError`` for an index without one, `RegistryError` for everything else.
+    /// - Throws: an ``ArtifactError`` for an index without a manifest for Linux, `RegistryError` for everything else.
     public init(_ reference: ImageReference, _ client: RegistryClient) async throws {
         repository = reference.repository
         switch try await client.document(reference) {
@@ -37,7 +37,9 @@ public struct ImageManifests: Sendable {
         }
     }
 
-    /// Throws for manifests that can be listed but not converted.
+    /// Checks that the manifests are images that can be converted. Others can be listed, too.
+    ///
+    /// - Throws: an ``ArtifactError`` for an artifact that is not an image, and for an image without layers.
     public func checkAreImages() throws(ArtifactError) {
         for manifest in manifests {
             let name = "\(repository)@\(manifest.digest)"

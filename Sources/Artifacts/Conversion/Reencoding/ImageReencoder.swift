@@ -7,28 +7,29 @@ public import Registry
 public import Streaming
 import SystemPackage
 
-/// Converts an image to a format that other nodes and tools can stream. The result is stored beside the original.
+/// A converter of images to a format that other nodes and tools can stream.
 ///
-/// The result has another digest, and refers to the original. The same image gives the same bytes.
+/// The result is a separate image with its own digest, which refers to the original. The same image always gives the
+/// same bytes.
 public struct ImageReencoder: Sendable {
-    /// The number of processed bytes of the old layers.
+    /// The progress of a conversion, in bytes of the old layers.
     public struct Progress: Sendable {
         public var bytes: UInt64 = 0
         public var totalBytes: UInt64 = 0
     }
 
-    /// One image of one platform.
+    /// The converted image of one platform.
     public struct Result: Sendable {
         /// The digest of the original manifest.
         public let source: Digest
         public let digest: Digest
         public let layers: Int
-        /// The size of its layers in bytes.
+        /// The total size of the new layers in bytes.
         public let size: UInt64
     }
 
-    /// The annotation with the original's digest, for a target in another repository, where a manifest cannot refer to
-    /// the original.
+    /// The annotation that names the original. In another repository, the new manifest has no other reference to the
+    /// original, because a subject must be in the manifest's own repository.
     static let sourceAnnotation = "io.rivulet.reencoded.source"
 
     private let registry: RegistryClient
@@ -37,17 +38,17 @@ public struct ImageReencoder: Sendable {
     /// Creates a converter.
     ///
     /// - Parameters:
-    ///   - registry: the client of both registries.
+    ///   - registry: the client of the source's and the target's registries.
     ///   - workers: the running pool that decodes and compresses layers.
-    ///   - cores: the number of its threads.
+    ///   - cores: the number of threads of `workers`.
     ///   - format: the format of the result.
-    ///   - scratch: the directory for temporary files: a layer's archive and the new layer.
+    ///   - scratch: the directory for temporary files. They hold a layer's archive and the new layer.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, cores: Int, format: ReencodedFormat,
         scratch: String = "/var/tmp"
     ) {
         self.registry = registry
-        // Two for each core: one is read and written while the other is compressed.
+        // Two batches for each core, so that one is read and written while the other is compressed.
         layers = LayerReencoder(
             registry: registry, workers: workers, format: format, scratch: scratch, batchesAtOnce: 2 * max(1, cores))
     }
@@ -57,7 +58,8 @@ public struct ImageReencoder: Sendable {
     /// - Parameters:
     ///   - image: the manifests of the image.
     ///   - target: the result's reference, with a tag.
-    ///   - profile: the reads of a start: these files come first and are marked for prefetch.
+    ///   - profile: the reads of a start; `nil` if unknown. The files that it names come first and are marked for
+    ///     prefetch.
     ///   - report: called occasionally, from any task.
     public func reencode(
         _ image: ImageManifests, to target: ImageReference, profile: Profile? = nil,
@@ -73,7 +75,7 @@ public struct ImageReencoder: Sendable {
                 })
         }
         do {
-            // Platforms occasionally share layers.
+            // Platforms occasionally share layers, which are converted once.
             var made: [Digest: LayerReencoder.Result] = [:]
             var results: [Result] = []
             var written: [(descriptor: Descriptor, bytes: [UInt8])] = []
@@ -103,7 +105,7 @@ public struct ImageReencoder: Sendable {
         }
     }
 
-    /// Tags the single manifest, or an index of all.
+    /// Tags the single manifest, or an index of all manifests if the original has one.
     private func tag(
         _ target: ImageReference, as written: [(descriptor: Descriptor, bytes: [UInt8])], platforms: [Platform]?
     ) async throws {
@@ -122,7 +124,8 @@ public struct ImageReencoder: Sendable {
     ) async throws -> (Descriptor, bytes: [UInt8], size: UInt64) {
         let (old, diffIDs) = try await registry.configuration(of: manifest, in: source)
         var paths = profile.map(Self.paths) ?? []
-        // From the top: a file in an upper layer is not needed from a lower one.
+        // Starts at the top layer. If an upper layer has one of the start's files, a lower layer's version of it is not
+        // needed.
         for (layer, diffID) in zip(manifest.layers, diffIDs).reversed() {
             if made[layer.digest] != nil {
                 read(Int(clamping: layer.size))
@@ -164,13 +167,13 @@ public struct ImageReencoder: Sendable {
         return (descriptor, bytes, new.reduce(0) { $0 + $1.descriptor.size })
     }
 
-    /// Returns the files of a profile, each once.
+    /// Returns the paths of the files in a profile, each once.
     private static func paths(_ profile: Profile) -> [[UInt8]] {
         var seen: Set<[UInt8]> = []
         return profile.entries.map(\.path).filter { seen.insert($0).inserted }
     }
 
-    /// Returns an image's configuration with other layers and all else unchanged.
+    /// Returns an image's configuration with new diff IDs and all else unchanged.
     private static func configuration(_ old: [UInt8], diffIDs: [Digest]) throws -> [UInt8] {
         var document = try JSONDecoder().decode([String: JSONValue].self, from: Data(old))
         guard case .object(var rootfs) = document["rootfs"] else {

@@ -6,21 +6,25 @@ import Linux
 import NIOPosix
 import Registry
 
-/// Copies a layer that can only be decoded from its start (one large zstd frame, as BuildKit pushes) into one that can
-/// be decoded in pieces: the same archive with a zstd frame for every ``LayerScanner/span`` bytes.
+/// A copier of layers that can only be decoded from the start, such as those that BuildKit pushes as one large zstd
+/// frame.
+///
+/// The copy can be decoded in pieces: it holds the same archive with a zstd frame for every ``LayerScanner/span``
+/// bytes.
 struct LayerCopier {
-    /// The same as for layers converted for others.
+    /// The zstd level, the same as in ``LayerReencoder``.
     private static let level: Int32 = 9
-    /// The number of frames compressed at once.
+    /// The number of frames that one thread compresses in one step.
     private static let framesAtOnce = 4
 
     let registry: RegistryClient
     let workers: NIOThreadPool
     let scratch: String
 
-    /// Reads a layer and pushes its copy beside it. Returns the copy, and its index of the layer.
+    /// Reads a layer, and pushes its copy to the same repository. Returns the copy, and the layer's index, whose
+    /// extents are frames of the copy.
     ///
-    /// - Parameter read: called with the number of processed bytes of the layer.
+    /// - Parameter read: called with the number of newly processed bytes of the layer.
     func copy(
         _ layer: Descriptor, diffID: Digest, in repository: Repository, read: @escaping @Sendable (Int) -> Void
     ) async throws -> (descriptor: Descriptor, indexed: IndexedLayer) {
@@ -56,7 +60,7 @@ struct LayerCopier {
     }
 
     private func index(_ copy: Descriptor, of layer: Descriptor, in file: ScratchFile) async throws -> IndexedLayer {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        // The lock makes the indexer `Sendable`. Only the thread that runs the current step uses it.
         let indexer = Guarded(LayerIndexer(layer: layer.digest, blobDigest: copy.digest, blobSize: copy.size))
         for offset in stride(from: 0, to: copy.size, by: 1 << 20) {
             try await workers.runIfActive {

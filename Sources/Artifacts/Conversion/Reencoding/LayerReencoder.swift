@@ -7,25 +7,25 @@ import NIOPosix
 import Registry
 import SystemPackage
 
-/// Converts one layer to a format that other nodes can stream.
+/// A converter of one layer to a format that other nodes can stream.
 ///
-/// The archive is first stored in a file, because the files of a start come first in the result. It is then compressed
-/// member by member on all cores. Memory holds only the batches in progress.
+/// The converter first stores the archive in a file, because the files that a start reads come first in the result. It
+/// then compresses the archive member by member on all cores. Memory holds only the batches in progress.
 struct LayerReencoder {
-    /// A layer of the new format in the registry.
+    /// A layer in the new format, pushed to the registry.
     struct Result {
         let descriptor: Descriptor
         let diffID: Digest
-        /// The start's files that it contains.
+        /// The files of a start that the layer contains.
         let found: Set<[UInt8]>
     }
 
-    /// The most bytes of a file in a member: a reader of any of them fetches all. stargz-snapshotter's own converter
-    /// uses four times as many.
+    /// The maximum number of bytes of a file in one compressed member. A read of any byte fetches the whole member.
+    /// stargz-snapshotter's own converter uses four times as many.
     private static let chunkSize = 1 << 20
-    /// The least number of bytes compressed at once.
+    /// The minimum size of a batch, in bytes. One thread compresses a batch at a time.
     private static let batchSize = 1 << 20
-    /// The level of docker and buildkit; 9 takes twice the time for half a percent.
+    /// The gzip level that docker and BuildKit use. Level 9 takes twice the time and saves half a percent.
     private static let gzipLevel: Int32 = 6
     private static let zstdLevel: Int32 = 9
     private static let uncompressedSizeAnnotation = "io.containers.estargz.uncompressed-size"
@@ -34,18 +34,18 @@ struct LayerReencoder {
     let workers: NIOThreadPool
     let format: ReencodedFormat
     let scratch: String
-    /// The number of batches in progress.
+    /// The maximum number of batches in progress.
     let batchesAtOnce: Int
 
-    /// Reads a layer from `source` and pushes the result to `target`.
+    /// Reads a layer from `source`, and pushes the converted layer to `target`.
     ///
     /// - Parameters:
     ///   - layer: the layer to read.
-    ///   - diffID: the digest of its archive.
+    ///   - diffID: the digest of the layer's archive.
     ///   - source: the repository of the layer.
-    ///   - target: the repository of the result.
-    ///   - first: the paths of a start's files; see `EstargzPlan`.
-    ///   - read: called with the number of processed bytes of the old layer.
+    ///   - target: the repository of the converted layer.
+    ///   - first: the paths of the files that a start reads, in the order of their use; see `EstargzPlan`.
+    ///   - read: called with the number of newly processed bytes of the old layer.
     func reencode(
         _ layer: Descriptor, diffID: Digest, from source: Repository, to target: Repository, first: [[UInt8]],
         read: @escaping @Sendable (Int) -> Void
@@ -71,7 +71,7 @@ struct LayerReencoder {
 
     // MARK: - Writing
 
-    /// Compresses members in concurrent batches, and writes them in order.
+    /// Compresses members in concurrent batches, and writes the results in order.
     private func write(_ plan: EstargzPlan, from archive: ScratchFile, to writer: BlobWriter) async throws {
         let batches = Self.batches(plan)
         let format = format
@@ -126,7 +126,7 @@ struct LayerReencoder {
         }
     }
 
-    /// The blob under construction.
+    /// The new layer's blob while it is being written.
     private final class BlobWriter: Sendable {
         private struct State {
             var blob: GrowingBlob
@@ -148,14 +148,14 @@ struct LayerReencoder {
             }
         }
 
-        /// - Parameter raw: its bytes in the archive.
+        /// - Parameter raw: the uncompressed bytes in the archive; empty for a footer.
         private func put(_ bytes: [UInt8], raw: [UInt8] = [], state: inout State) throws {
             try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)
             raw.withUnsafeBytes { state.diffHasher.update($0) }
         }
 
-        /// Writes the table of contents and the footer.
+        /// Writes the table of contents and the footer, and returns the finished layer.
         func end(_ plan: EstargzPlan, _ format: ReencodedFormat) throws -> Result {
             try state.withLock { state in
                 let toc = try plan.tableOfContents(state.written)
@@ -172,7 +172,8 @@ struct LayerReencoder {
                     let place = ByteRange(offset: start + UInt64(SkippableFrame.headerSize), end: state.blob.size)
                     try put(ZstdChunkedFooter.frame(toc: place, tocSize: UInt64(toc.count)), state: &state)
                     let position = "\(place.offset):\(place.count):\(toc.count):1"
-                    // Only under stargz-snapshotter's name: podman, which uses the other, also requires tar-split.
+                    // Uses only stargz-snapshotter's annotations. podman reads other ones, and requires tar-split data
+                    // with them.
                     annotations["io.containers.zstd-chunked.manifest-checksum"] = "\(Digest.of(compressed))"
                     annotations["io.containers.zstd-chunked.manifest-position"] = position
                 }

@@ -1,8 +1,8 @@
-/// A layer format that other nodes and tools can stream, and a target of conversions.
+/// A layer format that images can be converted to, and that other nodes and tools can stream.
 public enum ReencodedFormat: String, Sendable, CaseIterable {
     /// stargz-snapshotter's gzip format.
     case estargz
-    /// Its zstd format, which differs from podman's.
+    /// stargz-snapshotter's zstd format, which differs from podman's.
     case zstdChunked = "zstd:chunked"
 
     /// The default suffix for the tag of an image in this format.

@@ -6,15 +6,15 @@ import NIOPosix
 import Registry
 
 extension RegistryClient {
-    /// Stores the archive of a layer in a file. Returns its listing and size.
+    /// Decodes a layer and stores its archive in a file. Returns the archive's entries and its size.
     ///
-    /// - Parameter read: called with the number of processed bytes of the layer.
+    /// - Parameter read: called with the number of newly processed bytes of the layer.
     func storeArchive(
         of layer: Descriptor, diffID: Digest, in repository: Repository, to file: ScratchFile,
         on workers: NIOThreadPool,
         read: @Sendable (Int) -> Void
     ) async throws -> (entries: [ArchivedEntry], size: UInt64) {
-        // In a box: it belongs to one thread at a time, which is the one that runs the step.
+        // The lock makes the state `Sendable`. Only the thread that runs the current step uses it.
         let state = Guarded(StoredArchive(listing: ArchiveListing(blobDigest: layer.digest), file: file))
         try await readWhole(layer, in: repository, on: workers, read: read) { bytes in
             try state.withLock { try $0.push(bytes) }
@@ -48,12 +48,12 @@ extension RegistryClient {
     }
 }
 
-/// An archive on its way into a file.
+/// A layer's archive that is being written to a file.
 private struct StoredArchive {
     let listing: ArchiveListing
     let file: ScratchFile
     private(set) var size: UInt64 = 0
-    /// The decoded bytes that are not written yet.
+    /// The decoded bytes that have not been written yet.
     private var made: [UInt8] = []
 
     init(listing: ArchiveListing, file: ScratchFile) {

@@ -4,11 +4,12 @@ import Linux
 import Registry
 import SystemPackage
 
-/// A file that several threads read and write concurrently, each at its own positions. The last reference closes it.
+/// A temporary file that several threads read and write concurrently, each at its own positions. Releasing the last
+/// reference closes the file.
 final class ScratchFile: Sendable {
-    /// The least free bytes to leave on the file system: others use it, too.
+    /// The number of bytes to leave free on the file system, because others use it, too.
     private static let reserve: UInt64 = 1 << 30
-    /// The bytes between two checks of the free space.
+    /// The number of written bytes between two checks of the free space.
     private static let interval: UInt64 = 64 << 20
 
     private let owner: OwnedDescriptor
@@ -19,8 +20,13 @@ final class ScratchFile: Sendable {
         self.path = path
     }
 
-    /// - Throws: ``ArtifactError`` if the file, which has grown to `size` bytes with the last `count`, exceeds the
-    ///   available space: a few megabytes of a layer may decode to terabytes.
+    /// Checks that the file system still has room, once for each ``interval`` of written bytes. The check matters
+    /// because a few megabytes of a layer may decode to terabytes.
+    ///
+    /// - Parameters:
+    ///   - size: the size of the file after the last write, in bytes.
+    ///   - count: the number of bytes of the last write.
+    /// - Throws: ``ArtifactError`` if too little space is left.
     func checkRoom(_ size: UInt64, after count: Int) throws {
         guard size / Self.interval != (size - UInt64(count)) / Self.interval else { return }
         guard try Sys.statfs(path).availableBytes >= Self.reserve else {
@@ -30,7 +36,7 @@ final class ScratchFile: Sendable {
         }
     }
 
-    /// - Throws: `Errno`, or ``ArtifactError`` if the file ends before the range.
+    /// - Throws: `Errno`, or ``ArtifactError`` if the file ends before the end of the range.
     func read(_ range: ByteRange) throws -> [UInt8] {
         let bytes = try Sys.pread(owner.raw, count: Int(range.count), at: range.offset)
         guard bytes.count == Int(range.count) else {
@@ -46,7 +52,7 @@ final class ScratchFile: Sendable {
     }
 }
 
-/// The blob of a converted layer, as it grows in a file.
+/// The blob of a converted layer, which grows in a file.
 struct GrowingBlob {
     let file: ScratchFile
     private(set) var size: UInt64 = 0
@@ -62,7 +68,7 @@ struct GrowingBlob {
         bytes.withUnsafeBytes { hasher.update($0) }
     }
 
-    /// Returns the descriptor. Call it once, after the last append.
+    /// Returns the blob's descriptor. Call this once, after the last ``append(_:)``.
     mutating func finish(_ mediaType: String, _ annotations: [String: String] = [:]) -> Descriptor {
         Descriptor(mediaType: mediaType, digest: hasher.finish(), size: size, annotations: annotations)
     }

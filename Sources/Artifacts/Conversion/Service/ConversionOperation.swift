@@ -11,35 +11,35 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
         case failed = "Failed"
         case canceled = "Canceled"
 
-        /// True if it has ended.
+        /// True if the operation has ended, successfully or not.
         public var isOver: Bool { self != .notStarted && self != .running }
     }
 
     /// The reason of a failure.
     public struct Failure: Codable, Sendable, Equatable {
-        /// One of ``ConversionOperation/code(of:)``.
+        /// The code, as ``ConversionOperation/code(of:)`` returns it.
         public let code: String
         public let message: String
     }
 
-    /// A UUID.
+    /// The ID of the operation, a UUID.
     public let id: String
-    /// The name with the registry's host.
+    /// The repository's name, including the registry's host.
     public let repository: String
-    /// The requested reference, completed.
+    /// The requested image reference, completed with the registry's host and the default tag.
     public let image: String
     public internal(set) var state: State
-    /// Percent.
+    /// The progress in percent.
     public internal(set) var progress: Int
-    /// The digests of the artifacts, one for each platform, after success.
+    /// The digests of the artifacts, one for each platform. Empty until the operation succeeds.
     public internal(set) var artifacts: [String]
     public internal(set) var error: Failure?
-    /// Seconds since 1970.
+    /// The time of creation, in seconds since 1970.
     public let created: Int64
     /// The time of the last change, in seconds since 1970.
     public internal(set) var changed: Int64
 
-    /// Returns the code of an error, one of those of Azure Container Registry's conversion.
+    /// Returns the code of an error. The codes are those of Azure Container Registry's conversion.
     static func code(of error: any Error) -> String {
         guard let error = error as? ArtifactError else {
             return (error as? RegistryError)?.code == .notFound ? "RESOURCE_NOT_FOUND" : "UNKNOWN_ERROR"
@@ -57,7 +57,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
 
 /// The automatic conversion setting of a repository.
 public struct RepositoryStreaming: Codable, Sendable, Equatable {
-    /// The name with the registry's host.
+    /// The repository's name, including the registry's host.
     public let repository: String
     public let streaming: Bool
 

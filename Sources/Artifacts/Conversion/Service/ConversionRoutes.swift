@@ -3,17 +3,19 @@ import FoundationEssentials
 public import HTTPAPI
 import Streaming
 
-/// The routes of the conversion service; ``OpenAPI`` describes them for clients.
+/// The HTTP routes of the conversion service. ``OpenAPI`` describes them for clients.
 public struct ConversionRoutes: Sendable {
     /// The largest accepted body, in bytes.
     public static let maximumBody = ProfileFile.maximumSize
-    /// The limit for everything but profiles: a notification of a thousand events is smaller.
+    /// The largest accepted body of a request other than a profile, in bytes. A notification of a thousand events is
+    /// smaller.
     private static let maximumQuestion = 1 << 20
 
     private let service: ConversionService
     private let token: [UInt8]?
 
-    /// - Parameter token: the bearer token that requests must carry (`Authorization: Bearer …`); `nil` allows all.
+    /// - Parameter token: the bearer token that requests must carry (`Authorization: Bearer …`); `nil` allows all
+    ///   requests.
     public init(_ service: ConversionService, token: String?) {
         self.service = service
         self.token = token.map { Array($0.utf8) }
@@ -106,7 +108,7 @@ public struct ConversionRoutes: Sendable {
         }
     }
 
-    /// Compares in constant time.
+    /// Returns true if the request carries the token. Compares tokens in constant time.
     private func isAllowed(_ request: HTTPRequest) -> Bool {
         guard let token else { return true }
         let given = request.headers["authorization"] ?? ""

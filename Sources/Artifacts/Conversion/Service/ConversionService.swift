@@ -7,10 +7,11 @@ public import Registry
 public import ServiceLifecycle
 public import Streaming
 
-/// Converts images of one registry on request, and images pushed to enabled repositories.
+/// The conversion service, which converts images of one registry on request, and images that are pushed to enabled
+/// repositories.
 ///
-/// All results are in the registry, and a repeated conversion gives the same bytes, so any number of services may run
-/// for one registry. Conversions run one after another, because each uses all cores.
+/// All results are in the registry, and a repeated conversion gives the same bytes. Any number of services may
+/// therefore run for one registry. Conversions run one after another, because each uses all cores.
 public final class ConversionService: Service {
 
     private struct Running {
@@ -18,9 +19,10 @@ public final class ConversionService: Service {
         var percent = 0
     }
 
-    /// The most waiting notifications. Beyond it the oldest are dropped; polling finds their images.
+    /// The maximum number of notification requests in the queue. Beyond it, the service drops the oldest ones; polling
+    /// finds their images.
     private static let maximumNotifications = 1000
-    /// The most tags of one repository to look at.
+    /// The maximum number of tags that the service lists in one repository.
     private static let maximumTags = 10_000
 
     private let options: ConversionOptions
@@ -36,7 +38,9 @@ public final class ConversionService: Service {
     private let notifications: AsyncStream<[PushNotification]>
     private let notify: AsyncStream<[PushNotification]>.Continuation
 
-    /// - Parameter workers: the running pool for decoding layers and querying the database.
+    /// - Parameters:
+    ///   - workers: the running pool for decoding layers and querying the database.
+    ///   - cores: the number of layers that are decoded concurrently.
     public init(
         _ options: ConversionOptions, registry: RegistryClient, store: ConversionStore, workers: NIOThreadPool,
         cores: Int, clock: any TimeSource = .system, logger: Logger
@@ -55,7 +59,7 @@ public final class ConversionService: Service {
             of: [PushNotification].self, bufferingPolicy: .bufferingNewest(Self.maximumNotifications))
     }
 
-    /// Works until it is told to stop. An unfinished conversion starts over in the next run.
+    /// Runs until the service shuts down. The next run starts unfinished conversions over.
     public func run() async throws {
         for id in try await stored({ try $0.unfinished() }) { queue.yield(id) }
         try await withGracefulShutdownHandler {
@@ -75,7 +79,7 @@ public final class ConversionService: Service {
 
     // MARK: - Operations
 
-    /// Starts the conversion of an image. Returns the operation in progress for it, if there is one.
+    /// Starts the conversion of an image. If one is already in progress, returns its operation.
     public func start(_ image: String) async throws(ConversionError) -> ConversionOperation {
         let reference = try reference(image)
         return try await start(reference)
@@ -96,7 +100,7 @@ public final class ConversionService: Service {
         return shown(found)
     }
 
-    /// Returns operations, the newest first: of one repository, of one image, or all.
+    /// Returns the operations of one repository, of one image, or of all images, the newest first.
     public func operations(
         repository: String? = nil, image: String? = nil
     ) async throws(ConversionError) -> [ConversionOperation] {
@@ -107,7 +111,7 @@ public final class ConversionService: Service {
         }.map(shown)
     }
 
-    /// Cancels a conversion. A running one stops before this returns, or soon after.
+    /// Cancels a conversion. A running conversion stops soon after. Returns the changed operation.
     public func cancel(_ id: String) async throws(ConversionError) -> ConversionOperation {
         let before = try await operation(id)
         guard !before.state.isOver else {
@@ -134,7 +138,7 @@ public final class ConversionService: Service {
 
     private func convert(_ id: String) async {
         do {
-            // A cancellation finds the task here before the operation is marked as running.
+            // ``cancel(_:)`` must find the task in `running` before the operation is marked as running.
             let task = running.withLock { running in
                 let task = Task { try await self.begin(id) }
                 running[id] = Running(task: task)
@@ -146,7 +150,7 @@ public final class ConversionService: Service {
                 task.cancel()
             }
             running.withLock { $0[id] = nil }
-            // The service is stopping: the next run repeats it.
+            // The service is shutting down. The next run repeats the conversion.
             if Task.isShuttingDownGracefully || Task.isCancelled { return }
             let ended = try await stored {
                 try $0.change(id) { operation in
@@ -173,7 +177,7 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Marks the operation as running, unless it was canceled, and runs it.
+    /// Marks the operation as running, unless it was canceled, and performs it.
     private func begin(_ id: String) async throws -> [String] {
         let started = try await stored {
             try $0.change(id) { if $0.state == .notStarted { $0.state = .running } }
@@ -196,7 +200,8 @@ public final class ConversionService: Service {
             let published = try await builder.publish(
                 in: image.repository, manifest: manifest, profile: known?.profile
             ) { progress in
-                // Never 100 before it is complete. A pack is small beside the layers.
+                // Stays below 100 until the conversion is complete. Counts a pack as 0 bytes, because it is small
+                // compared to the layers.
                 let bytes = progress.step == .pack ? size : progress.bytes
                 let percent = Int(min(99, (done + bytes) * 100 / total))
                 self.running.withLock { $0[id]?.percent = percent }
@@ -212,11 +217,13 @@ public final class ConversionService: Service {
 
     // MARK: - Profiles
 
-    /// Records a node's report of a start's reads. Returns the operation that builds a pack of it, unless it has
-    /// nothing new or the last pack is recent: the next pack then includes it.
+    /// Records a node's report of a start's reads.
     ///
-    /// - Throws: `refused` if the service does not accept profiles, `notFound` for an image of a repository that is not
-    ///   enabled.
+    /// - Returns: the operation that builds a new pack; `nil` if no new pack is due. The next pack then includes the
+    ///   report.
+    ///
+    /// - Throws: `refused` if the service does not accept profiles, `invalid` if `image` has no digest, or `notFound`
+    ///   if its repository is not enabled.
     public func learn(
         _ file: ProfileFile, of image: String
     ) async throws(ConversionError) -> ConversionOperation? {
@@ -243,11 +250,12 @@ public final class ConversionService: Service {
         return try await start(ImageReference(repository: reference.repository, digest: manifest))
     }
 
-    /// The number of consecutive reports without a read after which an entry is dropped: nodes run an image in
-    /// different ways.
+    /// The number of consecutive reports without a read after which an entry is dropped. It is high because nodes run
+    /// an image in different ways.
     private static let toleratedUnread: UInt8 = 8
 
-    /// Returns true if a new pack is worthwhile: none exists, or a twentieth of its bytes would differ.
+    /// Returns true if a new pack is due. That is so if none exists, or if a twentieth of its bytes would differ and
+    /// ``ConversionOptions/packInterval`` has passed.
     private func isDue(_ profile: ConversionStore.KnownProfile) -> Bool {
         guard let packed = profile.packed?.profile else { return true }
         let known = profile.known.profile
@@ -256,13 +264,14 @@ public final class ConversionService: Service {
         return changed * 20 >= max(1, known.byteCount) && .seconds(age) >= options.packInterval
     }
 
-    /// Returns the reads for a pack of the image: its own known ones, or those of another image of its repository.
+    /// Returns the profile for a pack of the image: the image's own profile, or else that of the last reported image of
+    /// its repository. Returns `nil` if there is none or the service does not accept profiles.
     private func profile(_ repository: Repository, _ manifest: Digest) async throws(ConversionError) -> ProfileFile? {
         guard options.acceptsProfiles else { return nil }
         return try await stored { try $0.profile("\(repository)", of: "\(manifest)") }?.known
     }
 
-    /// Builds the packs that were not due when their profiles changed.
+    /// Starts to build the packs that were not due when their profiles changed, and are due now.
     private func refreshPacks() async throws(ConversionError) {
         guard options.acceptsProfiles else { return }
         for (repository, manifest, profile) in try await stored({ try $0.changedProfiles() }) where isDue(profile) {
@@ -270,8 +279,8 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Deletes artifacts that nodes no longer use: those with packs before the last two generations. A node that
-    /// resolves the image now may have found the last one.
+    /// Deletes the artifacts whose packs are older than the last two generations, because nodes no longer use them.
+    /// Keeps the previous generation for nodes that are resolving the image now and may have found it.
     private func forgetBefore(_ artifact: StreamingArtifact, _ repository: Repository) async {
         guard artifact.generation > 2 else { return }
         do throws(RegistryError) {
@@ -302,7 +311,8 @@ public final class ConversionService: Service {
         try await stored { try $0.streaming() }.map { RepositoryStreaming(repository: $0, streaming: true) }
     }
 
-    /// Enables or disables automatic conversion for a repository. Existing images stay unchanged.
+    /// Enables or disables automatic conversion for a repository. Does not convert images that already exist, and keeps
+    /// existing artifacts.
     public func setStreaming(_ name: String, _ isOn: Bool) async throws(ConversionError) -> RepositoryStreaming {
         let repository = try repository(name)
         if try await stored({ try $0.isStreaming("\(repository)") }) != isOn {
@@ -322,7 +332,7 @@ public final class ConversionService: Service {
         return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
     }
 
-    /// Queues a registry's notifications, so that the registry need not wait.
+    /// Queues a registry's notifications, so that the registry does not have to wait.
     public func takeNote(of notifications: [PushNotification]) {
         if !notifications.isEmpty { notify.yield(notifications) }
     }
@@ -353,7 +363,7 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Deletes the artifact of a deleted image.
+    /// Deletes the artifacts of a deleted image.
     private func forget(_ repository: Repository, _ image: Digest) async {
         do throws(RegistryError) {
             let found = try await registry.referrers(
@@ -390,10 +400,10 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Converts a tag's current image, if it has changed since the last look.
+    /// Converts a tag's current image if it has changed since the last check.
     ///
-    /// - Parameter told: the digest from a notification. distribution (2.8) notifies of a manifest before it sets the
-    ///   tag.
+    /// - Parameter told: the digest from a notification; `nil` without one. The function waits about 3 s until the tag
+    ///   has this digest, because distribution (2.8) notifies of a manifest before it sets the tag.
     private func look(in repository: Repository, tag: String, told: Digest? = nil) async {
         let reference = ImageReference(repository: repository, tag: tag)
         do {
@@ -422,14 +432,14 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Returns the digests of all tags.
+    /// Returns the digest of each tag's image.
     private func tags(_ repository: Repository) async throws(RegistryError) -> [String: String] {
         var found: [String: String] = [:]
         for tag in try await registry.tags(repository, limit: Self.maximumTags) where Self.isImage(tag) {
             do throws(RegistryError) {
                 found[tag] = "\(try await registry.document(ImageReference(repository: repository, tag: tag)).digest)"
             } catch {
-                // Just deleted, or not an image.
+                // The tag was just deleted, or does not name an image.
                 guard error.code == .notFound || error.code == .unsupportedManifest || error.code == .invalidManifest
                 else { throw error }
             }
@@ -437,14 +447,14 @@ public final class ConversionService: Service {
         return found
     }
 
-    /// Returns false for a tag that stores a list of referrers.
+    /// Returns false if the tag stores a list of referrers instead of an image.
     private static func isImage(_ tag: String) -> Bool {
         !(tag.hasPrefix("sha256-") && tag.utf8.count >= 71)
     }
 
     // MARK: -
 
-    /// Parses `name` with or without the registry's host.
+    /// Parses a repository's name, with or without the registry's host.
     private func repository(_ name: String) throws(ConversionError) -> Repository {
         let reference = try reference(name)
         guard !name.contains("@"), !(name.split(separator: "/").last ?? "").contains(":") else {

@@ -3,18 +3,18 @@ import FoundationEssentials
 import GRDB
 import Streaming
 
-/// The conversion service's database (SQLite). Every method blocks on the disk.
+/// The conversion service's database (SQLite). Every method blocks while it reads or writes the disk.
 ///
-/// No artifact depends on it: those are in the registry, where other services find them, too.
+/// Artifacts do not depend on this database. They are in the registry, where other services find them, too.
 public final class ConversionStore: Sendable {
-    /// The number of ended operations to keep; the oldest are deleted first.
+    /// The number of latest operations to keep. Older ones are deleted once they have ended.
     static let keptOperations = 10_000
-    /// `RivC`, in the header of every such database (SQLite's `application_id`).
+    /// The bytes `RivC`, which the header of every such database contains (SQLite's `application_id`).
     private static let applicationID: Int32 = 0x5269_7643
 
     private let queue: DatabaseQueue
 
-    /// Opens the database at `path`, and creates it if necessary. Its directory must exist.
+    /// Opens the database at `path`, or creates it. Its directory must exist.
     public init(path: String) throws(ConversionError) {
         do {
             var configuration = Configuration()
@@ -110,7 +110,7 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Operations
 
-    /// Adds an operation for `image`, or returns the one in progress.
+    /// Adds an operation for `image`. If one is already in progress, returns that one.
     func add(repository: String, image: String) throws(ConversionError) -> (ConversionOperation, isNew: Bool) {
         try wrapping {
             try queue.write { database in
@@ -139,7 +139,8 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Records a change of an operation, unless it has ended. Returns its current state.
+    /// Changes an operation, unless it has ended. Returns the stored operation; `nil` if there is no operation with
+    /// this ID.
     func change(
         _ id: String, _ body: (inout ConversionOperation) -> Void
     ) throws(ConversionError) -> ConversionOperation? {
@@ -172,7 +173,8 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Returns at most a thousand operations, the newest first: of one repository or one image, if given.
+    /// Returns at most a thousand operations, the newest first. Returns only those of `repository` and `image`, if
+    /// given.
     func operations(repository: String? = nil, image: String? = nil) throws(ConversionError) -> [ConversionOperation] {
         try wrapping {
             try queue.read {
@@ -187,7 +189,8 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Resets the unfinished operations of the previous run and returns them, the oldest first.
+    /// Marks the previous run's running operations as not started. Returns the IDs of all unfinished operations, the
+    /// oldest first.
     func unfinished() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.write { database in
@@ -233,7 +236,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Enables a repository with its current tags, or disables it.
+    /// Enables a repository and records its current tags, or disables it.
     func set(_ repository: String, streaming: Bool, tags: [String: String]) throws(ConversionError) {
         try wrapping {
             try queue.write { database in
@@ -245,7 +248,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Records the current digest of a tag. Returns true if it has changed or is new.
+    /// Records the current digest of a tag. Returns true if the digest has changed or the tag is new.
     func see(_ repository: String, tag: String, digest: String) throws(ConversionError) -> Bool {
         try wrapping {
             try queue.write { database in
@@ -266,19 +269,20 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Profiles
 
-    /// The number of images of one repository with a stored profile; the oldest are deleted first.
+    /// The maximum number of images of one repository with a stored profile. The oldest profiles are deleted first.
     private static let keptProfiles = 32
 
-    /// The known reads of an image's starts.
+    /// The known reads of an image's starts, from nodes' reports.
     struct KnownProfile {
         let known: ProfileFile
-        /// The profile of its newest pack; `nil` without a pack.
+        /// The profile from which the image's newest pack was built; `nil` without a pack.
         let packed: ProfileFile?
-        /// Seconds since 1970; 0 without a pack.
+        /// The time at which the newest pack was built, in seconds since 1970; 0 without a pack.
         let packedAt: Int64
     }
 
-    /// Returns the profile of an image, else that of its repository's last reported image.
+    /// Returns the profile of an image, or else that of its repository's last reported image; `nil` if there is
+    /// neither.
     func profile(_ repository: String, of manifest: String) throws(ConversionError) -> KnownProfile? {
         try wrapping {
             try queue.read { database in
@@ -292,7 +296,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Returns the images whose profiles differ from those of their packs, with their repositories.
+    /// Returns the images whose profiles differ from those of their packs, or that have no pack.
     func changedProfiles() throws(ConversionError) -> [(repository: String, manifest: String, profile: KnownProfile)] {
         try wrapping {
             try queue.read { database in
@@ -303,7 +307,9 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Changes the profile of an image.
+    /// Replaces the profile of an image, and deletes the repository's oldest profiles beyond ``keptProfiles``.
+    ///
+    /// - Parameter merge: returns the new profile from the old one, which is `nil` for a new image.
     func learn(
         _ repository: String, of manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
     ) throws(ConversionError) -> KnownProfile? {

@@ -1,26 +1,27 @@
 public import Base
 import FoundationEssentials
 
-/// A registry's notification of a push or deletion: in the format of distribution (and of Azure Container Registry,
-/// which has its fields in one object) or of Harbor.
+/// A registry's notification of a push or deletion, in the format of distribution, Azure Container Registry or Harbor.
+/// Azure Container Registry sends the fields of one of distribution's events as a single object.
 ///
-/// Anybody may send one. It is only a hint to look: the service converts what the registry has then.
+/// A notification is only a hint, because anybody may send one. The service converts the image that the registry has at
+/// that time.
 public struct PushNotification: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
         case push
         case delete
     }
 
-    /// The most events of one notification to look at.
+    /// The maximum number of events in one notification. The service ignores the others.
     private static let maximumEvents = 1000
 
     public let action: Action
-    /// Without the registry's host.
+    /// The repository's name, without the registry's host.
     public let repository: String
     public let tag: String?
     public let digest: Digest?
 
-    /// Parses the relevant events of a body; empty if there are none.
+    /// Parses the pushes and deletions of images in a request's body; empty if there are none.
     ///
     /// - Throws: `invalid` if the format is unknown.
     public static func events(in body: [UInt8]) throws(ConversionError) -> [PushNotification] {
@@ -46,7 +47,7 @@ public struct PushNotification: Sendable, Equatable {
         self.digest = digest.flatMap { Digest($0) }
     }
 
-    /// distribution's notifications.md, "Envelope" and "Events".
+    /// The format of distribution (notifications.md, "Envelope" and "Events").
     private struct Distribution: Decodable {
         struct Event: Decodable {
             struct Target: Decodable {
@@ -71,7 +72,7 @@ public struct PushNotification: Sendable, Equatable {
         var events: [Event]
     }
 
-    /// Harbor's "Configure Webhook Notifications".
+    /// The format of Harbor ("Configure Webhook Notifications").
     private struct Harbor: Decodable {
         struct Details: Decodable {
             struct Resource: Decodable {

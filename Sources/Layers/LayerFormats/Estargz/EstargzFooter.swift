@@ -3,20 +3,20 @@ import Base
 /// The end of an eStargz blob: an empty gzip member whose extra field says where the table of contents starts
 /// (stargz-snapshotter, docs/estargz.md, "Footer").
 ///
-/// Its writers leave nothing open, so each byte is compared: what differs in one is not a footer.
+/// Writers produce the same bytes except for the offset, so a footer must match in every byte.
 public enum EstargzFooter: Equatable, Sendable {
-    /// The TOC is a gzip member from `offset` up to the footer, which has `footerSize` bytes.
+    /// A gzip member from `offset` up to the footer contains the TOC. The footer has `footerSize` bytes.
     case internalTOC(offset: UInt64, footerSize: Int)
     /// The TOC is not in the blob.
     case externalTOC(footerSize: Int)
 
-    /// The longest footer.
+    /// The size of the longest footer in bytes.
     public static let maximumSize = 51
 
-    /// The footer that `tail`, the last bytes of a blob, ends with.
+    /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` if there is none.
     ///
-    /// Tries the longest first: 51 bytes (eStargz), 47 (CRFS stargz, whose extra field lacks the subfield header of
-    /// RFC 1952 §2.3.1.1), 46 (external TOC). `nil` when it is none of them.
+    /// Tries the longest footer first: 51 bytes (eStargz), 47 (CRFS stargz, whose extra field lacks the subfield header
+    /// of RFC 1952 §2.3.1.1), 46 (external TOC).
     public init?(tail: UnsafeRawBufferPointer) {
         if let footer = Self.match(tail, extra: Array("SG\u{16}\0".utf8), hexDigits: true, magic: "STARGZ") {
             self = footer
@@ -31,12 +31,12 @@ public enum EstargzFooter: Equatable, Sendable {
         }
     }
 
-    /// Gzip header: deflate, an extra field, no time, no extra flags, unknown system.
+    /// The gzip header: deflate, an extra field, no time, no extra flags, unknown system.
     private static let head: [UInt8] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff]
-    /// An empty stored block that is the last, the CRC and the size of nothing.
+    /// An empty stored block marked as the last, then the CRC and the size of empty data.
     private static let end: [UInt8] = [1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]
 
-    /// The footer of a blob whose table of contents is a gzip member at `offset`: the one of 51 bytes.
+    /// Returns the 51-byte footer of a blob whose table of contents is a gzip member at `offset`.
     public static func bytes(tocOffset offset: UInt64) -> [UInt8] {
         let digits = String(offset, radix: 16)
         let extra =

@@ -1,7 +1,7 @@
 import Base
 
-/// eStargz (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents at the end or in an
-/// image of its own.
+/// eStargz (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents at the end or in a
+/// separate image.
 public struct EstargzFormat: LayerFormat {
     public let name = "eStargz"
 
@@ -18,7 +18,7 @@ public struct EstargzFormat: LayerFormat {
     }
 }
 
-/// The end of an eStargz blob.
+/// The layout of the end of an eStargz blob.
 private struct EstargzDialect: TOCDialect {
     let name = "eStargz"
     let longestFooter = EstargzFooter.maximumSize

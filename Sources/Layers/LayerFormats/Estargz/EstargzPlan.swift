@@ -2,32 +2,33 @@ public import Base
 import Codecs
 import LayerIndex
 
-/// The layout of an archive as an eStargz layer, or as the zstd:chunked of stargz-snapshotter: its entries in their new
-/// order, cut into members that decode independently (stargz-snapshotter, docs/estargz.md; its `estargz` package must
-/// accept the layers).
+/// The layout of an archive as an eStargz layer, or as a zstd:chunked layer of stargz-snapshotter.
 ///
-/// A plan does no I/O: it lists the bytes of the old archive that make each member, and writes the table of contents
-/// once the caller knows the members' offsets.
+/// A plan puts the entries in a new order and cuts them into members that decode independently (stargz-snapshotter,
+/// docs/estargz.md). The `estargz` package of stargz-snapshotter must accept the layers.
+///
+/// A plan does no I/O. It lists the bytes of the old archive that make up each member. Once the caller knows the
+/// members' offsets, the plan writes the table of contents.
 public struct EstargzPlan: Sendable {
-    /// Some bytes of the new archive.
+    /// A run of bytes of the new archive.
     public enum Part: Sendable {
-        /// They are those of the old one.
+        /// A range of the old archive.
         case archive(ByteRange)
         case bytes([UInt8])
     }
 
-    /// A piece of the archive that is compressed alone.
+    /// A piece of the archive that is compressed independently.
     public struct Member: Sendable {
         public internal(set) var parts: [Part] = []
         public internal(set) var byteCount = 0
-        /// The number of leading bytes that are a piece of a file; 0 for a member with headers alone.
+        /// The number of leading bytes that are file content; 0 for a member with only headers.
         public internal(set) var chunkLength = 0
     }
 
-    /// The place of a written member, and its content.
+    /// The offset of a written member, and the digest of its file content.
     public struct Written: Sendable {
         public var offset: UInt64
-        /// The SHA-256 of the piece of a file that it begins with.
+        /// The SHA-256 of the file content that the member begins with; `nil` if it has only headers.
         public var chunkDigest: Digest?
 
         public init(offset: UInt64, chunkDigest: Digest?) {
@@ -44,26 +45,27 @@ public struct EstargzPlan: Sendable {
 
     private static let tocName = TOCNames.toc
     private static let landmark: [UInt8] = [0x0f]
-    /// The size at which a member with headers alone ends, so that it fits into memory.
+    /// The number of header bytes after which a new member begins, so that a member fits into memory.
     private static let maximumHeaders = 4 << 20
 
-    /// In the order of the new archive.
+    /// The members in the order of the new archive.
     public private(set) var members: [Member] = []
-    /// Those of the paths that a start needs which the layer has.
+    /// The requested first paths that the layer contains.
     public let found: Set<[UInt8]>
     private var entries: [ArchivedEntry] = []
-    /// By entry.
+    /// The chunks of each entry, in the order of `entries`.
     private var chunks: [[Chunk]] = []
 
     /// - Parameters:
-    ///   - archived: the entries of the old archive. Of several entries of one name the last counts. Landmarks and the
-    ///     table of contents of a layer that is eStargz already are left out.
-    ///   - first: paths, without the leading slash, of files that a start needs, in the order of their use. They come
-    ///     first and are marked for prefetch. Paths that the layer lacks are skipped.
-    ///   - chunkSize: bytes of a file in a member.
-    ///   - endsArchive: whether the two blocks that end an archive are part of it. In eStargz they follow the table of
-    ///     contents.
-    /// - Throws: `unsupported` for a name that a table of contents, which is text, cannot have.
+    ///   - archived: the entries of the old archive. If several entries have the same name, the last one counts. The
+    ///     plan leaves out landmarks and the table of contents of a layer that is eStargz already.
+    ///   - first: paths, without the leading slash, of files that a container start needs, in the order of use. They
+    ///     come first in the archive and are marked for prefetch. Paths that the layer lacks are skipped.
+    ///   - chunkSize: the most bytes of a file in one member.
+    ///   - endsArchive: true if the plan includes the two blocks that end an archive. In eStargz they follow the table
+    ///     of contents.
+    /// - Throws: `unsupported` for a name that is not UTF-8, because a table of contents is text. `badArchive` for an
+    ///   invalid path.
     public init(
         _ archived: [ArchivedEntry], first: [[UInt8]], chunkSize: Int, endsArchive: Bool
     ) throws(LayerFormatError) {
@@ -77,7 +79,8 @@ public struct EstargzPlan: Sendable {
 
     // MARK: - Order
 
-    /// The entries that count, those first that are urgent, how many of them are, and which of `first` are there.
+    /// Returns the entries to write, the urgent ones first, the number of urgent entries, and the paths of `first` that
+    /// exist. Parents and hard link targets of an urgent entry are urgent, too.
     private static func order(
         _ archived: [ArchivedEntry], _ first: [[UInt8]]
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], urgent: Int, found: Set<[UInt8]>) {
@@ -89,7 +92,7 @@ public struct EstargzPlan: Sendable {
         var placed: Set<Int> = []
         func place(_ index: Int) throws(LayerFormatError) {
             guard placed.insert(index).inserted else { return }
-            // What it lies in, and what it is a name of, come before it.
+            // Its parent directories and the target of its hard link come before it.
             for (end, byte) in names[index].enumerated() where byte == UInt8(ascii: "/") {
                 if let parent = last[Array(names[index][..<end])] { try place(parent) }
             }
@@ -111,7 +114,7 @@ public struct EstargzPlan: Sendable {
         return (order.map { archived[$0] }, urgent, found)
     }
 
-    /// A path as a table of contents names it in the end.
+    /// Returns a path in its final, cleaned form, as in a table of contents.
     private static func name(_ path: [UInt8]) throws(LayerFormatError) -> [UInt8] {
         guard String(validating: path, as: UTF8.self) != nil else {
             throw LayerFormatError(
@@ -185,9 +188,9 @@ public struct EstargzPlan: Sendable {
 
     // MARK: - The table of contents
 
-    /// The text of the table of contents.
+    /// Returns the text of the table of contents.
     ///
-    /// - Parameter written: by member.
+    /// - Parameter written: the written members, in the order of ``members``.
     public func tableOfContents(_ written: [Written]) throws(LayerFormatError) -> [UInt8] {
         guard written.count == members.count else {
             throw LayerFormatError(.badResponse, "\(written.count) members were written of \(members.count)")
@@ -203,7 +206,7 @@ public struct EstargzPlan: Sendable {
             for (number, piece) in pieces.enumerated() {
                 entry.offset = written[piece.member].offset
                 entry.chunkOffset = piece.offset
-                // To the end of the file is written as no size at all.
+                // A chunk up to the end of the file is written without a size.
                 entry.chunkSize = number == pieces.count - 1 ? 0 : piece.length
                 entry.chunkDigest = written[piece.member].chunkDigest
                 writer.add(entry)
@@ -216,7 +219,7 @@ public struct EstargzPlan: Sendable {
         return writer.finish()
     }
 
-    /// The entry of an eStargz archive that holds the table of contents, and the archive's end.
+    /// Returns the entry of an eStargz archive that holds the table of contents, followed by the archive's end.
     public static func tocEntry(_ toc: [UInt8]) -> [UInt8] {
         let size = UInt64(toc.count)
         return TarHeader.block(name: tocName, size: size, mode: 0o444) + toc

@@ -1,7 +1,7 @@
 import Base
 import LayerIndex
 
-/// An ordinary layer whose index the image's streaming artifact has (``LayerIndexBlob``).
+/// The format of an ordinary layer whose index is in the image's streaming artifact (``LayerIndexBlob``).
 public struct IndexedFormat: LayerFormat {
     public let name = "artifact index"
 
@@ -16,8 +16,8 @@ public struct IndexedFormat: LayerFormat {
     }
 }
 
-/// Opens a layer with the index of an artifact, as far as the image confirms it: the index must name this blob and this
-/// size. The chunks' digests vouch for the bytes as they arrive.
+/// An opener that uses the index in a streaming artifact. The index must match the layer's digest, and the diff ID,
+/// source and windows that the artifact announces. The chunks' digests verify the content as it arrives.
 private struct IndexedOpener: LayerOpener {
     private enum State {
         case start, waiting

@@ -2,7 +2,7 @@ public import Base
 import Codecs
 public import LayerIndex
 
-/// A layer index as it lies in a registry: version 1. All numbers are little-endian.
+/// The encoding of a layer index in a registry, version 1. All numbers are little-endian.
 ///
 /// ```
 ///  0  magic "RIVINDEX"    8  version u32    12  0 (4 bytes)
@@ -14,21 +14,21 @@ public struct LayerIndexBlob: Sendable {
     private static let magic: UInt64 = 0x5845_444E_4956_4952  // "RIVINDEX"
     private static let version: UInt32 = 1
     private static let headerSize = 96
-    /// Made once and fetched often.
+    /// The zstd level: high, because a blob is compressed once and fetched often.
     private static let level: Int32 = 19
-    /// The most that the two take together, decoded.
+    /// The most decoded bytes of the tree and the chunk table together.
     static let maximumSize: UInt64 = 1 << 30
-    /// The highest compression ratio that is accepted.
+    /// The highest accepted compression ratio.
     private static let maximumRatio: UInt64 = 512
 
-    /// More bytes than this are no index.
+    /// The most bytes of an encoded index.
     public static let maximumEncodedSize = 256 << 20
 
     public let blobDigest: Digest
     public let diffID: Digest
     public let index: LayerIndexBytes
 
-    /// The blob for an index that was made of the layer.
+    /// Encodes the index of a layer as a blob.
     public static func encode(
         _ index: LayerIndexBytes, blobDigest: Digest, diffID: Digest
     ) throws(LayerFormatError) -> [UInt8] {
@@ -54,9 +54,10 @@ public struct LayerIndexBlob: Sendable {
         }
     }
 
-    /// Reads a blob. What the tree and the chunk table hold is checked when they are opened.
+    /// Decodes a blob. The tree and the chunk table are validated later, when they are opened.
     ///
-    /// - Throws: `badTOC` when it is none, `limit` when it is larger than allowed.
+    /// - Throws: `badTOC` if the bytes are not a valid index, `unsupported` for another version, `limit` if the index
+    ///   is larger than allowed.
     public init(bytes: [UInt8]) throws(LayerFormatError) {
         let header = bytes.withUnsafeBytes { raw -> (magic: UInt64, version: UInt32, tree: UInt64, chunks: UInt64)? in
             guard raw.count >= Self.headerSize else { return nil }
@@ -71,7 +72,8 @@ public struct LayerIndexBlob: Sendable {
         guard header.version == Self.version else {
             throw LayerFormatError(.unsupported, "a layer index of version \(header.version)")
         }
-        // Memory is taken for what it says: no tree compresses that well.
+        // The header's sizes decide how much memory is allocated, so they are bounded: no real tree compresses that
+        // well.
         let likely = UInt64(bytes.count) * Self.maximumRatio
         guard header.tree <= min(Self.maximumSize, likely), header.chunks <= min(Self.maximumSize, likely) - header.tree
         else {

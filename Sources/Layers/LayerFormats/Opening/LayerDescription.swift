@@ -1,16 +1,16 @@
 public import Base
 
-/// The facts about a layer that are known before anything of its blob has been read.
+/// The facts about a layer that are known before any byte of its blob is read.
 public struct LayerDescription: Sendable, Hashable {
-    /// The index that the image's streaming artifact has for the layer.
+    /// The layer's index in the image's streaming artifact.
     public struct Index: Sendable, Hashable {
         /// The digest of the index's blob.
         public var digest: Digest
-        /// The SHA-256 of the layer's archive.
+        /// The SHA-256 of the layer's uncompressed archive.
         public var diffID: Digest
-        /// The blob that the layer is read from, and its size: the layer's own, or a copy of it.
+        /// The digest and the size of the blob from which the layer is read: its own blob or a copy of it.
         public var source: (digest: Digest, size: UInt64)
-        /// The blob with the windows that decoding begins with.
+        /// The digest of the blob with the extents' windows; `nil` if no extent needs one.
         public var windows: Digest?
 
         public init(digest: Digest, diffID: Digest, source: (digest: Digest, size: UInt64), windows: Digest?) {
@@ -33,13 +33,13 @@ public struct LayerDescription: Sendable, Hashable {
 
     /// The digest of the blob.
     public var digest: Digest
-    /// The blob's size in bytes; 0 when unknown.
+    /// The blob's size in bytes; 0 if unknown.
     public var size: UInt64
-    /// The media type of the layer's descriptor; empty when unknown.
+    /// The media type of the layer's descriptor; empty if unknown.
     public var mediaType: String
-    /// The annotations of the layer's descriptor and the labels of its snapshot, in one.
+    /// The annotations of the layer's descriptor, merged with the labels of its snapshot.
     public var annotations: [String: String]
-    /// The index in the image's streaming artifact, if there is one.
+    /// The index in the image's streaming artifact; `nil` if there is none.
     public var index: Index?
 
     public init(

@@ -1,31 +1,32 @@
 public import Base
 
-/// A format that layers can be streamed in.
+/// A format in which layers can be streamed.
 ///
-/// A new one is a folder with its `LayerFormat` and ``LayerOpener``, and a line in ``LayerFormatRegistry/standard``.
+/// To add a format, add a folder with its `LayerFormat` and ``LayerOpener``, and a line in
+/// ``LayerFormatRegistry/standard``.
 public protocol LayerFormat: Sendable {
     /// The name for logs, such as "eStargz".
     var name: String { get }
 
-    /// Returns whether the description says that the layer is of this format.
+    /// Returns true if the description announces that the layer has this format.
     func isAnnounced(by layer: LayerDescription) -> Bool
 
-    /// Returns whether an unannounced layer may be of this format. Only asked where unverified tables of contents are
-    /// allowed.
+    /// Returns true if an unannounced layer may have this format. The registry asks this only if unverified tables of
+    /// contents are allowed.
     func mayBe(_ layer: LayerDescription) -> Bool
 
-    /// Returns an opener for the layer. What is wrong with the description shows in its first step.
+    /// Returns an opener for the layer. The opener's first step reports any errors in the description.
     func opener(for layer: LayerDescription, options: LayerOpenOptions) -> any LayerOpener
 }
 
 extension LayerFormat {
-    /// Returns an opener for the layer with the options of the daemon.
+    /// Returns an opener for the layer with the default options.
     public func opener(for layer: LayerDescription) -> any LayerOpener {
         opener(for: layer, options: LayerOpenOptions())
     }
 }
 
-/// Makes a layer index without doing I/O: says which bytes it wants, and the caller brings them.
+/// A state machine that creates a layer index without I/O. It requests bytes, and the caller supplies them.
 ///
 ///     var opener = try LayerFormatRegistry.standard.opener(for: layer)
 ///     while true {
@@ -36,27 +37,27 @@ extension LayerFormat {
 ///         }
 ///     }
 ///
-/// After an error the opener is of no more use.
+/// Do not use an opener after it threw an error.
 public protocol LayerOpener: Sendable {
-    /// Returns the next step. The step that makes the index takes CPU time, a second for half a million entries: not on
-    /// an event loop.
+    /// Returns the next step. The step that creates the index takes CPU time, a second for half a million entries. Do
+    /// not call it on an event loop.
     mutating func next() throws(LayerFormatError) -> OpenStep
 
-    /// Takes bytes of the blob.
+    /// Accepts bytes of the blob.
     ///
     /// - Parameters:
-    ///   - range: the place of `bytes` in the blob. More than what was asked for is fine.
-    ///   - blobSize: the size of the whole blob, as the registry says it.
+    ///   - range: the range of the blob that `bytes` covers. It may be larger than the requested range.
+    ///   - blobSize: the size of the whole blob according to the registry.
     mutating func receive(_ bytes: [UInt8], range: ByteRange, blobSize: UInt64) throws(LayerFormatError)
 
-    /// Takes the bytes of the companion that the last step asked for.
+    /// Accepts all bytes of the companion that the last step requested.
     mutating func receiveCompanion(_ bytes: [UInt8]) throws(LayerFormatError)
 }
 
-/// Options of opening a layer, for all formats.
+/// Options for opening a layer, common to all formats.
 public struct LayerOpenOptions: Sendable {
-    /// Accepts a layer whose annotations name no digest of its table of contents. An annotation that is there always
-    /// counts, and every chunk needs its digest in any case.
+    /// True if the annotations may lack the digest of the table of contents. If an annotation has one, the opener
+    /// always verifies it. Every chunk needs a digest in any case.
     public var allowUnverifiedTOC: Bool
     public var limits: LayerFormatLimits
 

@@ -2,36 +2,35 @@ public import Base
 import Codecs
 import LayerIndex
 
-/// Why no layer index could be made from a blob.
+/// An error while creating a layer index from a blob.
 public typealias LayerFormatError = Failure<LayerFormatErrorCode>
 
 /// The kinds of ``LayerFormatError``.
 public enum LayerFormatErrorCode: Hashable, Sendable {
-    /// The blob is not of the format that was announced: an ordinary layer, most likely.
+    /// The blob does not have the announced format. It is most likely an ordinary layer.
     case otherFormat
     /// The footer contradicts itself or the blob's size.
     case badFooter
-    /// The table of contents is not what the format asks for, or contradicts itself.
+    /// The table of contents violates its format or contradicts itself.
     case badTOC
-    /// The table of contents is not the one that the manifest names.
+    /// The table of contents does not have the digest that the manifest names.
     case tocDigestMismatch
-    /// Nothing trusted vouches for the table of contents, or for a piece of data.
+    /// No trusted digest covers the table of contents or a piece of data.
     case unverified
-    /// Larger than what is allowed.
+    /// A size or a count is over its limit.
     case limit
-    /// Valid, but it cannot be represented: a name whose bytes the producer has lost.
+    /// Valid data that an index cannot represent, such as a name whose bytes the producer has lost.
     case unsupported
-    /// Valid, but in one piece that is too large to be decoded for a part of it: it can be streamed from a copy
-    /// only.
+    /// Valid data in one compressed piece that is too large to decode for a part of it. Only a copy can be streamed.
     case undivided
-    /// The archive is not a tar archive, or damaged, or its compression is.
+    /// The tar archive or its compression is invalid or damaged.
     case badArchive
-    /// The bytes are not those that were requested, or the calls came out of order.
+    /// The caller passed bytes that were not requested, or called the opener out of order.
     case badResponse
 }
 
 extension LayerFormatError {
-    /// Why an archive could not be decoded.
+    /// Creates the error for an archive that cannot be decoded.
     init(codec error: CodecError) {
         let code: Code =
             switch error.code {
@@ -42,13 +41,13 @@ extension LayerFormatError {
         self.init(code, error.message, cause: error)
     }
 
-    /// Why an archive's entries make no index.
+    /// Creates the error for an archive whose entries do not form a valid index.
     init(index error: LayerIndexError, _ path: [UInt8]? = nil) {
         let place = path.map { "\(Self.printable($0)): " } ?? ""
         self.init(error.code == .limit ? .limit : .badArchive, place + error.message, cause: error)
     }
 
-    /// Returns a path as a message shows it.
+    /// Returns the first 300 bytes of a path as text for a message.
     static func printable(_ path: [UInt8]) -> String {
         String(decoding: path.prefix(300), as: UTF8.self)
     }

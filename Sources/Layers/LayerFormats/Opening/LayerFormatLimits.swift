@@ -1,16 +1,17 @@
 public import LayerIndex
 
-/// Limits on the size of a table of contents. Checked before memory is taken.
+/// Limits on the size of a table of contents, checked before memory is allocated.
 public struct LayerFormatLimits: Sendable, Equatable {
-    /// Compressed bytes of the TOC. They are held in memory until the index is made.
+    /// The most compressed bytes of a TOC. They stay in memory until the index is complete.
     public var compressedTOC: UInt64 = 256 << 20
-    /// Bytes of the TOC's JSON text. It is never in memory as a whole.
+    /// The most bytes of a TOC's JSON text, which is never in memory as a whole.
     public var uncompressedTOC: UInt64 = 512 << 20
-    /// Bytes of one entry in the JSON text, which is in memory as a whole. Linux allows 64 KiB an extended attribute.
+    /// The most bytes of one entry's JSON text, which is in memory as a whole. Linux allows 64 KiB per extended
+    /// attribute.
     public var entryText = 4 << 20
-    /// Extended attributes of one entry.
+    /// The most extended attributes of one entry.
     public var attributesPerEntry = 512
-    /// Entries, path lengths, depth, chunks.
+    /// The limits on entries, path lengths, depth and chunks.
     public var index = IndexLimits.standard
 
     public init() {}

@@ -1,18 +1,18 @@
 public import Base
 public import LayerIndex
 
-/// Bytes of a blob that a format asks for.
+/// A request for bytes of a blob.
 public enum BlobRequest: Sendable, Equatable {
-    /// The last bytes: this many, or the whole blob when it is smaller.
+    /// The last bytes of the blob: this many, or the whole blob if it is smaller.
     case suffix(UInt64)
-    /// These bytes.
+    /// A range of the blob.
     case range(ByteRange)
 }
 
-/// Something beside the blob that a format needs.
+/// Data outside the blob that a format needs.
 public enum LayerCompanion: Sendable, Equatable {
-    /// The layer blob of the image's TOC image that carries the annotation
-    /// `containerd.io/snapshot/stargz/layer.digest` with this layer's digest.
+    /// The table of contents in a separate TOC image: the layer blob whose annotation
+    /// `containerd.io/snapshot/stargz/layer.digest` has this layer's digest.
     case externalTOC
     /// The layer's index in the image's streaming artifact: the blob with this digest.
     case index(Digest)
@@ -20,10 +20,10 @@ public enum LayerCompanion: Sendable, Equatable {
 
 /// The next step of opening a layer.
 public enum OpenStep: Sendable {
-    /// Bring bytes of the blob.
+    /// A request to read bytes of the blob.
     case read(BlobRequest)
-    /// Bring all bytes of the companion.
+    /// A request to read all bytes of the companion.
     case readCompanion(LayerCompanion)
-    /// Nothing more: here is the index.
+    /// The complete index. No step follows.
     case done(LayerIndexBytes)
 }

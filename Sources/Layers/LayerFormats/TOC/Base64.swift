@@ -1,6 +1,7 @@
 /// Standard base64 with padding (RFC 4648 §4), as Go's JSON package writes bytes.
 enum Base64 {
-    /// `nil` when `text` is anything else. Bits beyond the last byte must be zero, so that bytes have one spelling.
+    /// Decodes `text`; returns `nil` if it is not valid. Bits beyond the last byte must be zero, so that any bytes have
+    /// only one spelling.
     static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         guard !text.isEmpty else { return [] }

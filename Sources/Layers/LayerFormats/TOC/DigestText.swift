@@ -1,8 +1,9 @@
 import Base
 
-/// `sha256:` and 64 lower-case hexadecimal digits, eight at a time: a TOC has two of them an entry.
+/// A fast parser of `sha256:` and 64 lowercase hexadecimal digits. It reads eight digits at a time, because each entry
+/// of a TOC has two digests.
 enum DigestText {
-    /// `nil` when `text` is anything else.
+    /// Parses a digest; returns `nil` if `text` has any other form.
     @inline(__always)
     static func parse(_ text: UnsafeBufferPointer<UInt8>) -> Digest? {
         let bytes = UnsafeRawBufferPointer(text)
@@ -25,20 +26,20 @@ enum DigestText {
 
     private static func repeated(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
 
-    /// The top bit of each byte that is one of `0-9a-f`.
+    /// Returns a word with the top bit set in each byte whose digit is one of `0-9a-f`.
     @inline(__always)
     private static func hexadecimal(_ digits: UInt64) -> UInt64 {
-        // With the top bits taken away no sum carries into its neighbour, and a sum's top bit says "at least".
+        // With the top bits cleared, no sum carries into its neighbor, and a sum's top bit means "at least".
         let ascii = digits & ~everyTopBit
         let isDigit = (ascii &+ repeated(0x80 - 0x30)) & ~(ascii &+ repeated(0x80 - 0x3a))
         let isLetter = (ascii &+ repeated(0x80 - 0x61)) & ~(ascii &+ repeated(0x80 - 0x67))
         return (isDigit | isLetter) & ~digits & everyTopBit
     }
 
-    /// The four bytes that eight hexadecimal digits say, the first in the lowest byte.
+    /// Returns the four bytes that eight hexadecimal digits encode, the first in the lowest byte.
     @inline(__always)
     private static func value(_ digits: UInt64) -> UInt32 {
-        // Letters have bit 6 set and count from 9 on.
+        // Letters have bit 6 set, and their low four bits count from 1, so they need 9 more.
         let nibbles = (digits & repeated(0x0f)) &+ ((digits >> 6) & repeated(1)) &* 9
         let bytes = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff_00ff_00ff
         let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff

@@ -1,12 +1,12 @@
 import Base
 
-/// One element of a TOC's `entries`, as it was scanned. Strings lie in the window that was scanned.
+/// One scanned element of a TOC's `entries`. Its strings are positions in the scanned window.
 struct TOCItem {
     enum Kind: UInt8 {
         case directory, regular, symlink, hardlink, character, block, fifo, chunk
     }
 
-    /// The members that an element may have, and what each means: stargz-snapshotter, docs/estargz.md, "TOCEntry".
+    /// The members that an element may have. stargz-snapshotter, docs/estargz.md, "TOCEntry", explains them.
     struct Members: OptionSet {
         let rawValue: UInt32
 
@@ -30,13 +30,13 @@ struct TOCItem {
         static let chunkSize = Members(rawValue: 1 << 17)
         static let chunkDigest = Members(rawValue: 1 << 18)
         static let linkCount = Members(rawValue: 1 << 19)
-        /// Of containers/storage only: whether the bytes are all zeros.
+        /// A member that only containers/storage writes: the chunk's type, which tells if its bytes are all zeros.
         static let chunkType = Members(rawValue: 1 << 20)
-        /// Not one of the above.
+        /// Any other key.
         static let unknown: Members = []
     }
 
-    /// Keys that came up; those whose value was `null` do not count as present.
+    /// The keys that occurred. A key whose value is `null` is seen, but not present.
     var seen: Members = []
     var present: Members = []
     var kind = Kind.regular
@@ -60,7 +60,8 @@ struct TOCItem {
 }
 
 extension TOCItem.Members {
-    /// Returns the member whose name has `count` bytes, packed low byte first into `low` and `high`, zeros after them.
+    /// Returns the member whose name has `count` bytes. They are packed into `low` and `high`, low byte first, and
+    /// padded with zeros.
     @inline(__always)
     static func named(low: UInt64, high: UInt64, count: Int) -> TOCItem.Members {
         switch count {
@@ -99,7 +100,8 @@ extension TOCItem.Members {
 }
 
 enum PackedText {
-    /// Up to eight ASCII characters as a number, the first in the lowest byte. Folded at compile time.
+    /// Returns up to eight ASCII characters as a number, the first in the lowest byte. The compiler folds the call into
+    /// a constant.
     @inline(__always)
     static func word(_ text: StaticString) -> UInt64 {
         var word: UInt64 = 0

@@ -1,13 +1,15 @@
 import Base
 import LayerIndex
 
-/// Gives the entries of an eStargz TOC to a ``LayerIndexBuilder``: which bytes of the blob each piece of a file is, and
-/// what the landmarks say. Names, links and whiteouts are the builder's business.
+/// A loader that passes the entries of a table of contents to a ``LayerIndexBuilder``.
+///
+/// The loader determines which bytes of the blob hold each piece of a file, and reads the landmarks. The builder
+/// handles names, links and whiteouts.
 struct TOCLoader: ~Copyable {
-    /// The regular file whose `chunk` elements may still come.
+    /// The kind of the current regular file, whose `chunk` elements may still follow.
     private enum Pending {
         case nothing, file
-        /// A landmark, or the TOC's own entry: not part of the tree.
+        /// A landmark or the TOC's own entry, which is not part of the tree.
         case hidden
     }
 
@@ -16,7 +18,7 @@ struct TOCLoader: ~Copyable {
     private let codec: ExtentCodec
     private var builder: LayerIndexBuilder
     private var path: EntryPath
-    /// Kept for its arrays' memory.
+    /// The current entry, reused for the memory of its arrays.
     private var entry = LayerEntry()
     private var pending = Pending.nothing
     private var covered: UInt64 = 0
@@ -24,8 +26,9 @@ struct TOCLoader: ~Copyable {
     private var prefetch = PrefetchHint.unknown
 
     /// - Parameters:
-    ///   - payloadEnd: Where in the blob the TOC, or a footer without one, starts.
-    ///   - codec: What the payload is compressed with.
+    ///   - payloadEnd: the offset in the blob at which the TOC starts. If the TOC is not in the blob, the footer's
+    ///     offset.
+    ///   - codec: the compression of the payload.
     init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: LayerFormatLimits) {
         self.blob = blob
         self.payloadEnd = payloadEnd
@@ -71,7 +74,7 @@ struct TOCLoader: ~Copyable {
         try addEntry()
     }
 
-    /// Makes the index of everything that was added.
+    /// Returns the index of all added elements.
     consuming func finish() throws(LayerFormatError) -> LayerIndexBytes {
         try flush()
         try endExtent(at: payloadEnd)
@@ -92,12 +95,12 @@ struct TOCLoader: ~Copyable {
     }
 
     private mutating func addChunk(_ item: TOCItem) throws(LayerFormatError) {
-        // Its name is not looked at: it belongs to the file before it.
+        // A chunk belongs to the file before it, so its name is ignored.
         guard pending != .nothing else { throw bad("a chunk that no file comes before") }
         try addPiece(item)
     }
 
-    /// The piece of the pending file that an element describes.
+    /// Adds the piece of the pending file that `item` describes.
     private mutating func addPiece(_ item: TOCItem) throws(LayerFormatError) {
         let size = entry.attributes.size
         guard item.chunkOffset == covered, covered < size else {
@@ -106,12 +109,12 @@ struct TOCLoader: ~Copyable {
         // A chunk without a size goes to the end of the file.
         let length = item.chunkSize == 0 ? size - covered : item.chunkSize
         guard length <= size - covered else { throw bad("a chunk of \(length) bytes at \(covered) of \(size)") }
-        // containers/storage (chunkType): such a chunk need not be fetched.
+        // containers/storage marks chunks of zeros (chunkType). They do not have to be fetched.
         let isZeros = item.isZeros
         let number = try extentNumber(at: item.offset)
         covered += length
         guard pending == .file else { return }
-        // The digest of the whole file vouches for its one chunk.
+        // If one chunk is the whole file, the file's digest also verifies the chunk.
         guard let digest = item.chunkDigest ?? (length == size ? item.digest : nil) else {
             throw LayerFormatError(
                 .unverified, "layer \(blob): no digest for the bytes at \(covered - length) of \(name)")
@@ -122,7 +125,7 @@ struct TOCLoader: ~Copyable {
                 innerOffset: item.innerOffset, isZeros: isZeros))
     }
 
-    /// Adds the pending file, now that all its chunks have come.
+    /// Adds the pending file, because all its chunks are known now.
     private mutating func flush() throws(LayerFormatError) {
         guard pending != .nothing else { return }
         guard covered == entry.attributes.size else {
@@ -132,7 +135,8 @@ struct TOCLoader: ~Copyable {
         pending = .nothing
     }
 
-    /// The extent that starts at `offset`. An extent ends where the next one starts, so they must come in order.
+    /// Returns the extent that starts at `offset`. An extent ends where the next one starts, so extents must come in
+    /// order.
     private mutating func extentNumber(at offset: UInt64) throws(LayerFormatError) -> UInt32 {
         if let extent, extent.offset == offset { return extent.number }
         guard offset < payloadEnd, offset > extent?.offset ?? 0 || extent == nil else {
@@ -157,7 +161,8 @@ struct TOCLoader: ~Copyable {
         }
     }
 
-    /// Returns whether the entry describes the layer and is not part of it. Only names in the root directory count.
+    /// Returns true if the entry describes the layer and is not part of it. Only names in the root directory count. If
+    /// the entry is a landmark, also records the prefetch hint.
     private mutating func isHidden(_ item: TOCItem) throws(LayerFormatError) -> Bool {
         guard let last = entry.path.last, last == UInt8(ascii: "k") || last == UInt8(ascii: "n") else { return false }
         let isPrefetch = try isInRoot(TOCNames.prefetchLandmark)

@@ -1,10 +1,10 @@
 public import Base
 import LayerIndex
 
-/// Opens a layer with a table of contents at its end, eStargz or zstd:chunked.
+/// An opener of a layer with a table of contents at its end: eStargz or zstd:chunked.
 ///
-/// One request suffices when the first one, a suffix of the blob, covers the table of contents. Otherwise a second one
-/// asks for exactly the missing part.
+/// The first request asks for a suffix of the blob, which usually covers the table of contents. If it does not, a
+/// second request asks for exactly the missing part.
 public struct TOCOpener: LayerOpener {
     /// The annotation whose value is the digest of the TOC's JSON text.
     public static let digestAnnotation = "containerd.io/snapshot/stargz/toc.digest"
@@ -12,15 +12,15 @@ public struct TOCOpener: LayerOpener {
     private enum State {
         case start
         case tail(count: UInt64)
-        /// The missing part of the TOC, and the part that the tail has.
+        /// The range of the TOC that is missing, and the part of the TOC that the tail contains.
         case rest(ByteRange, tail: ArraySlice<UInt8>, TOCPlace)
         case external(payloadEnd: UInt64)
-        /// The pieces of the compressed TOC.
+        /// The pieces of the complete compressed TOC.
         case ready([ArraySlice<UInt8>], TOCPlace)
         case over
     }
 
-    /// The end of the payload, and for a zstd frame the size of the TOC's text.
+    /// The end of the payload, and the size of the TOC's text if it is in a zstd frame.
     private struct TOCPlace {
         let payloadEnd: UInt64
         var zstdSize: UInt64?
@@ -42,11 +42,12 @@ public struct TOCOpener: LayerOpener {
         blobSize = layer.size
     }
 
-    /// Returns the size of the first request, which is for the end of a blob of `blobSize` bytes (0: unknown).
+    /// Returns the size of the first request, which asks for the end of a blob of `blobSize` bytes (0 if unknown).
     ///
-    /// A TOC has some 90 compressed bytes an entry, most of them digests: 0.05 to 0.8 % of layers of a megabyte or
-    /// more, more of small ones. A 128th, or a 100th up to 64 KiB, covers nearly all of them. Bytes requested in vain
-    /// delay the container's first bytes; missing bytes cost a round trip. Below 32 KiB a request costs only latency.
+    /// A TOC has about 90 compressed bytes per entry, most of them digests. That is 0.05 to 0.8 % of a layer of a
+    /// megabyte or more, and a larger share of a small layer. A 128th of the blob, or a 100th up to 64 KiB, covers
+    /// nearly all TOCs. Unneeded bytes delay the container's first bytes, and missing bytes cost a round trip. Below 32
+    /// KiB a request costs only latency.
     public static func firstRequestSize(blobSize: UInt64) -> UInt64 {
         guard blobSize > 0 else { return 256 << 10 }
         return min(blobSize, max(32 << 10, min(blobSize / 100, 64 << 10), min(blobSize / 128, 1 << 20)))
@@ -84,7 +85,7 @@ public struct TOCOpener: LayerOpener {
         self.blobSize = blobSize
         switch state {
         case .tail:
-            // If anything below throws, the opener is over.
+            // If anything below throws, the opener cannot continue.
             state = .over
             try receiveTail(bytes, range)
         case .rest(let wanted, let tail, let place):
@@ -100,7 +101,7 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    /// Takes the layer blob of the TOC image: a gzip-compressed tar archive with nothing but the TOC in it.
+    /// Accepts the layer blob of the TOC image: a gzip-compressed tar archive that contains only the TOC.
     public mutating func receiveCompanion(_ compressed: [UInt8]) throws(LayerFormatError) {
         guard case .external(let payloadEnd) = state else {
             state = .over
@@ -127,7 +128,7 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    /// Returns the digest in the first of the annotations that is there.
+    /// Returns the digest in the first annotation that is present; `nil` if none is.
     private func digest(_ keys: [String]) throws(LayerFormatError) -> Digest? {
         guard let annotation = keys.lazy.compactMap({ layer.annotations[$0] }).first else { return nil }
         guard let digest = Digest(annotation) else {
@@ -153,7 +154,7 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    /// Takes the compressed TOC from the tail, as much of it as is there.
+    /// Takes the part of the compressed TOC that the tail contains.
     private mutating func take(
         _ toc: ByteRange, of bytes: [UInt8], at range: ByteRange, place: TOCPlace
     ) throws(LayerFormatError) {

@@ -1,16 +1,16 @@
 import Base
 import Codecs
 
-/// Unpacks a compressed TOC and has it scanned, window by window, so that its JSON text is never in memory as a whole.
+/// A reader that decompresses a TOC and scans it in windows, so that its JSON text is never in memory as a whole.
 struct TOCReader: ~Copyable {
-    /// Text in memory at a time, unless an entry is larger: what the second-level cache holds.
+    /// The bytes of text in memory at a time, unless an entry is larger. They fit into the second-level cache.
     private static let windowSize = 256 << 10
-    /// Zeros after the text: the padding, two blocks, and what some writers add to fill a tape record.
+    /// The most zeros after the text: the padding, two blocks, and the fill that some writers add up to a tape record.
     private static let trailingZeros = 1 << 20
 
     private let limits: LayerFormatLimits
     private let compressed: [ArraySlice<UInt8>]
-    /// Bytes of the text, where it lies bare; `nil` where it is the one entry of a tar archive.
+    /// The size of the text in a zstd frame; `nil` if the text is the one entry of a tar archive.
     private let bareSize: UInt64?
     private var slice = 0
     private var offset = 0
@@ -23,7 +23,7 @@ struct TOCReader: ~Copyable {
 
     /// - Parameters:
     ///   - compressed: consecutive pieces of a gzip member with a tar archive, or of a zstd frame with the text.
-    ///   - zstdSize: For a zstd frame, how many bytes the text has.
+    ///   - zstdSize: the size of the text in a zstd frame; `nil` for a gzip member.
     init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: LayerFormatLimits) {
         bareSize = zstdSize
         self.compressed = compressed.filter { !$0.isEmpty }
@@ -37,12 +37,12 @@ struct TOCReader: ~Copyable {
         memory.deallocate()
     }
 
-    /// Gives every entry to `loader`.
+    /// Passes every entry to `loader`.
     ///
-    /// - Returns: The digest of the JSON text, every byte of it.
+    /// - Returns: the digest of all bytes of the JSON text.
     mutating func readAll(into loader: inout TOCLoader) throws(LayerFormatError) -> Digest {
         var remaining = try textSize()
-        // The window is empty, and what lies in its memory is no text.
+        // The window is empty, so its zero padding begins at the start of the memory.
         memory.initialize(repeating: 0, count: JSONCursor.padding)
         var hasher = DigestHasher()
         var scanner = TOCScanner(limits: limits)
@@ -69,7 +69,7 @@ struct TOCReader: ~Copyable {
         }
     }
 
-    /// The size of the JSON text, which comes next.
+    /// Returns the size of the JSON text, which follows. Reads the tar header before it, if there is one.
     private mutating func textSize() throws(LayerFormatError) -> UInt64 {
         let size: UInt64
         if let bareSize { size = bareSize } else { size = try readHeader() }
@@ -92,7 +92,7 @@ struct TOCReader: ~Copyable {
         return header.size
     }
 
-    /// Checks that nothing but zeros follows the text.
+    /// Verifies that only zeros follow the text.
     private mutating func readPadding() throws(LayerFormatError) {
         var zeros = 0
         while true {
@@ -109,7 +109,7 @@ struct TOCReader: ~Copyable {
         guard finished else { throw LayerFormatError(.badTOC, "the compressed TOC is cut short") }
     }
 
-    /// Throws away the window's first bytes, and makes it larger when that frees nothing.
+    /// Removes the window's bytes before `position`, and enlarges the window if that frees nothing.
     private mutating func makeRoom(after position: Int) throws(LayerFormatError) {
         count -= position
         if position > 0 { memory.update(from: memory + position, count: count) }
@@ -124,7 +124,7 @@ struct TOCReader: ~Copyable {
         capacity *= 2
     }
 
-    /// Fills `output` unless the data ends before.
+    /// Fills `output`, or less of it if the data ends. Returns the number of decoded bytes.
     private mutating func decode(into output: UnsafeMutableRawBufferPointer) throws(LayerFormatError) -> Int {
         var produced = 0
         while produced < output.count {

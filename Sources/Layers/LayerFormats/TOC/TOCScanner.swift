@@ -1,17 +1,17 @@
 import Base
 
-/// Finds the entries of an eStargz TOC in its JSON text, which comes in windows.
+/// A scanner that finds the entries of an eStargz TOC in its JSON text, which it gets in windows.
 ///
-/// The unit is one element of `entries`, or one other member of the top-level object: it must lie in the window as a
-/// whole, else the caller is asked for a window that starts at the same place and reaches further. Nothing is allocated
-/// for an element that has neither escapes nor extended attributes.
+/// Each step scans one element of `entries`, or one other member of the top-level object. All of it must be in the
+/// window. Otherwise the scanner asks for a longer window that starts at the same position. An element without escapes
+/// and extended attributes needs no allocation.
 struct TOCScanner {
     enum Step {
-        /// ``item`` is the next element.
+        /// The next element, which is in ``item``.
         case entry
-        /// The text goes on beyond the window.
+        /// A request for a longer window, because the text continues beyond this one.
         case needMore
-        /// The text ends here, and is complete.
+        /// The end of the text, which is complete.
         case end
     }
 
@@ -19,9 +19,9 @@ struct TOCScanner {
         case start, firstMember, member, firstElement, element, afterElement, afterMember, trailer
     }
 
-    /// The element that was found last.
+    /// The last element that the scanner found.
     private(set) var item = TOCItem()
-    /// Its extended attributes.
+    /// The extended attributes of ``item``.
     private(set) var attributes: [(name: [UInt8], value: [UInt8])] = []
     /// The offset in the window at which the next call continues.
     private(set) var position = 0
@@ -35,22 +35,22 @@ struct TOCScanner {
         self.limits = limits
     }
 
-    /// Says that the window now starts `count` bytes further on in the text.
+    /// Records that the window now starts `count` bytes later in the text.
     mutating func windowMoved(by count: Int) {
         position -= count
     }
 
-    /// Goes on to the next element.
+    /// Advances to the next element.
     ///
     /// - Parameters:
-    ///   - window: The text from where the first window started or ``windowMoved(by:)`` put it; followed by
-    ///     ``JSONCursor/padding`` zero bytes.
-    ///   - isLast: Whether the text ends with the window.
+    ///   - window: the text from the start of the first window, or from the position to which ``windowMoved(by:)``
+    ///     moved it. ``JSONCursor/padding`` zero bytes follow.
+    ///   - isLast: true if the text ends with the window.
     mutating func next(
         _ window: UnsafeBufferPointer<UInt8>, isLast: Bool
     ) throws(LayerFormatError) -> Step {
         guard let start = window.baseAddress else { throw malformed("no text") }
-        // The scratch space moves in and out, so that its memory is used again.
+        // The scratch space moves to the cursor and back, so that its memory is reused.
         scratch.removeAll(keepingCapacity: true)
         var cursor = JSONCursor(start: start, count: window.count, at: position, scratch: scratch)
         scratch = []
@@ -72,7 +72,7 @@ struct TOCScanner {
         return .end
     }
 
-    /// The bytes of a string of ``item``, which was found in `window`.
+    /// Calls `body` with the bytes of a string of ``item``, which was found in `window`.
     @inline(__always)
     func withBytes<Result, Failure: Error>(
         of text: JSONString, in window: UnsafeBufferPointer<UInt8>,
@@ -85,7 +85,7 @@ struct TOCScanner {
         return try body(UnsafeBufferPointer(start: space + text.offset, count: text.count))
     }
 
-    /// One token or element further; `position` moves only when it was there as a whole. Never gives false.
+    /// Advances by one token or element, and moves `position` only if all of it is in the window. Never returns false.
     @inline(__always)
     private mutating func advance(_ cursor: inout JSONCursor) throws(JSONStop) -> Bool {
         cursor.skipSpace()
@@ -122,7 +122,7 @@ struct TOCScanner {
         return true
     }
 
-    /// A member of the top-level object. `entries` only as far as its opening bracket.
+    /// Scans a member of the top-level object, but of `entries` only the opening bracket.
     private mutating func member(_ cursor: inout JSONCursor) throws(JSONStop) {
         let key = try cursor.string()
         cursor.skipSpace()
@@ -134,7 +134,7 @@ struct TOCScanner {
             seenVersion = true
         } else if cursor.withBytes(of: key, { $0.elementsEqual("entries".utf8) }) {
             guard !seenEntries else { throw .malformed("two lists of entries") }
-            // Go writes an empty list that was never made as null.
+            // Go writes a nil slice as null.
             guard try !cursor.takeNull() else {
                 seenEntries = true
                 state = .afterMember
@@ -192,7 +192,7 @@ struct TOCScanner {
             return TOCItem.Members.named(
                 low: UInt64(littleEndian: words.0), high: UInt64(littleEndian: words.1), count: key.count)
         }
-        // The key lies before a colon in the window, so 16 bytes from its start are readable: it or padding.
+        // A colon and the padding follow the key in the window, so 16 bytes from the key's start are readable.
         let bytes = UnsafeRawPointer(cursor.start + key.offset)
         var low = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         var high: UInt64 = 0
@@ -205,7 +205,8 @@ struct TOCScanner {
         return TOCItem.Members.named(low: low, high: high, count: key.count)
     }
 
-    /// Go's decoder takes keys in any case. A key that only it would understand makes two readers see two layers.
+    /// Refuses a key that differs from a known key only in case. Go's decoder accepts it, so two readers would see
+    /// different layers.
     private static func checkUnknown(_ key: JSONString, _ cursor: inout JSONCursor) throws(JSONStop) {
         let isAlias = cursor.withBytes(of: key) { bytes in
             Self.keys.contains { known in
@@ -243,12 +244,12 @@ struct TOCScanner {
         case .chunkDigest: item.chunkDigest = try Self.digest(&cursor)
         case .chunkType: item.isZeros = try Self.isZeros(&cursor)
         default:
-            // Names of users and groups are those of another machine; link counts are computed.
+            // User and group names come from another machine, and the builder computes link counts.
             try cursor.skipValue()
         }
     }
 
-    /// A kind of chunk (containers/storage, pkg/chunked/internal/minimal): nothing, for data, or `zeros`.
+    /// Parses a chunk type (containers/storage, pkg/chunked/internal/minimal): empty for data, or `zeros`.
     private static func isZeros(_ cursor: inout JSONCursor) throws(JSONStop) -> Bool {
         let text = try cursor.string()
         let (isData, isZeros) = cursor.withBytes(of: text) { ($0.isEmpty, $0.elementsEqual("zeros".utf8)) }
@@ -256,8 +257,8 @@ struct TOCScanner {
         return isZeros
     }
 
-    /// A string whose bytes matter. Go writes bytes that are no UTF-8 as U+FFFD, so a string that has one does not say
-    /// what the layer has.
+    /// Parses a string whose bytes matter. Go writes invalid UTF-8 as U+FFFD. A string with U+FFFD is refused, because
+    /// the layer's bytes are lost.
     @inline(__always)
     private static func exactString(_ cursor: inout JSONCursor) throws(JSONStop) -> JSONString {
         let text = try cursor.string()
@@ -297,7 +298,7 @@ struct TOCScanner {
     @inline(__always)
     private static func digest(_ cursor: inout JSONCursor) throws(JSONStop) -> Digest? {
         let text = try cursor.string()
-        // An empty string is what Go writes for none when it does not leave it out.
+        // If Go does not leave out a missing digest, it writes an empty string.
         guard text.count > 0 else { return nil }
         let digest = cursor.withBytes(of: text) { DigestText.parse($0) }
         guard let digest else { throw .malformed("a digest that is not sha256") }

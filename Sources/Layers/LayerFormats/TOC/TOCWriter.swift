@@ -1,13 +1,13 @@
 import Base
 import LayerIndex
 
-/// Writes the compact JSON text of a table of contents (stargz-snapshotter, docs/estargz.md, "TOC, TOCEntries and
+/// A writer of the compact JSON text of a table of contents (stargz-snapshotter, docs/estargz.md, "TOC, TOCEntries and
 /// Footer").
 struct TOCWriter {
     private var text = Array("{\"version\":1,\"entries\":[".utf8)
     private var isFirst = true
 
-    /// Names must be UTF-8. What is 0 or nothing is left out.
+    /// Appends an entry. Names must be UTF-8. Members that are 0 or empty are left out.
     mutating func add(_ entry: TableOfContents.Entry) {
         if !isFirst { text.append(UInt8(ascii: ",")) }
         isFirst = false
@@ -49,7 +49,7 @@ struct TOCWriter {
         if let digest { text += Array(",\"\(key)\":\"\(digest)\"".utf8) }
     }
 
-    /// In the order of their names; of several with one name the last counts.
+    /// Writes the attributes in the order of their names. If several have the same name, the last one counts.
     private mutating func xattrs(_ xattrs: [(name: [UInt8], value: [UInt8])]) {
         guard !xattrs.isEmpty else { return }
         let values = Dictionary(xattrs.map { (String(decoding: $0.name, as: UTF8.self), $0.value) }) { $1 }
@@ -76,7 +76,7 @@ struct TOCWriter {
 }
 
 extension TableOfContents.Entry {
-    /// An entry of an archive, without its content.
+    /// Creates an element for an entry of an archive, without its content.
     init(_ entry: LayerEntry) {
         self.init()
         type =
@@ -87,13 +87,13 @@ extension TableOfContents.Entry {
             case .hardlink: "hardlink"
             case .character: "char"
             case .block: "block"
-            // containerd refuses archives with sockets, and so does the reader.
+            // Sockets do not occur: the tar reader refuses them, as containerd does.
             case .fifo, .socket: "fifo"
             }
         name = entry.path
         linkName = entry.linkTarget
         size = entry.kind == .regular ? entry.attributes.size : 0
-        // To the nearest second, as stargz-snapshotter's writer does.
+        // Rounded to the nearest second, as in stargz-snapshotter's writer.
         modifiedSeconds =
             entry.attributes.modifiedSeconds &+ (entry.attributes.modifiedNanoseconds >= 500_000_000 ? 1 : 0)
         mode = UInt64(entry.attributes.mode)

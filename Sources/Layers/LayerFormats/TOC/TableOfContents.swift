@@ -1,15 +1,15 @@
 public import Base
 
-/// A table of contents as values, for tools and tests. ``TOCOpener`` makes an index from one without holding all of it.
+/// A table of contents as values, for tools and tests. ``TOCOpener`` creates an index without all entries in memory.
 public enum TableOfContents {
-    /// One element of `entries`. Members that are absent have the value that Go's reader gives them: 0 or nothing.
+    /// One element of `entries`. Absent members have the value that Go's reader gives them: 0 or empty.
     public struct Entry: Sendable {
-        /// `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty when absent.
+        /// `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty if absent.
         public var type = ""
         public var name: [UInt8] = []
         public var linkName: [UInt8] = []
         public var size: UInt64 = 0
-        /// Seconds since 1970.
+        /// The modification time in seconds since 1970.
         public var modifiedSeconds: Int64 = 0
         public var modifiedNanoseconds: UInt32 = 0
         public var mode: UInt64 = 0
@@ -26,9 +26,9 @@ public enum TableOfContents {
         public var chunkDigest: Digest?
     }
 
-    /// All elements of a TOC's JSON text.
+    /// Returns all elements of a TOC's JSON text.
     ///
-    /// - Parameter pieceSize: Scans as if the text came in pieces of this many bytes; the result is the same.
+    /// - Parameter pieceSize: the size of the pieces in which the scanner gets the text. It does not affect the result.
     public static func entries(
         of json: [UInt8], limits: LayerFormatLimits = .standard, pieceSize: Int = .max
     ) throws(LayerFormatError) -> [Entry] {
@@ -61,7 +61,7 @@ public enum TableOfContents {
         return entries
     }
 
-    /// Returns the number of elements in a TOC's JSON text. Scans and checks everything, and keeps nothing.
+    /// Returns the number of elements in a TOC's JSON text. Validates everything and stores nothing.
     public static func entryCount(
         of json: [UInt8], limits: LayerFormatLimits = .standard
     ) throws(LayerFormatError) -> Int {
@@ -78,7 +78,7 @@ public enum TableOfContents {
         var window: [UInt8] = []
         var taken = 0
         while true {
-            // As for a reader of windows: what was scanned goes, what comes next follows, then the padding.
+            // As in TOCReader, remove the scanned text, append the next piece, then append the padding.
             window.removeFirst(scanner.position)
             scanner.windowMoved(by: scanner.position)
             let count = min(max(pieceSize, 1), json.count - taken)

@@ -1,6 +1,6 @@
-/// Points in time as RFC 3339 §5.6 writes them.
+/// Points in time in the format of RFC 3339 §5.6.
 enum Timestamp {
-    /// Seconds and nanoseconds since 1970, or `nil` when `text` is anything else. A leap second is refused, as Go does.
+    /// Returns seconds and nanoseconds since 1970; `nil` if `text` is not a valid time. Like Go, refuses a leap second.
     @inline(__always)
     static func parse(_ text: UnsafeBufferPointer<UInt8>) -> (seconds: Int64, nanoseconds: UInt32)? {
         guard text.count >= 20, text.count <= 64, text[4] == 0x2d, text[7] == 0x2d, text[10] == 0x54, text[13] == 0x3a,
@@ -29,7 +29,7 @@ enum Timestamp {
         if text[rest] == 0x2e {
             rest += 1
             let first = rest
-            // Digits beyond the ninth say less than a nanosecond.
+            // Digits after the ninth are less than a nanosecond, and `unit` is 0 for them.
             var unit: UInt32 = 100_000_000
             while rest < text.count, text[rest] &- 0x30 < 10 {
                 nanoseconds += UInt32(text[rest] &- 0x30) * unit
@@ -55,7 +55,7 @@ enum Timestamp {
         return (seconds, nanoseconds)
     }
 
-    /// In UTC, without fractions. `nil` for what is not in the years 1 to 9999, which alone have four digits.
+    /// Returns the time in UTC, without fractions; `nil` outside the years 1 to 9999, which have four digits.
     static func format(_ seconds: Int64) -> String? {
         guard (-62_135_596_800..<253_402_300_800).contains(seconds) else { return nil }
         let days = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
@@ -86,7 +86,7 @@ enum Timestamp {
         }
     }
 
-    /// Of the proleptic Gregorian calendar, counting years from March, so that the leap day comes last.
+    /// Returns days of the proleptic Gregorian calendar. Counts years from March, so that the leap day comes last.
     private static func daysSince1970(year: Int64, month: Int64, day: Int64) -> Int64 {
         let shiftedYear = month > 2 ? year : year - 1
         let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400

@@ -1,23 +1,23 @@
 public import Base
 public import Codecs
 
-/// Gives a layer's archive, or part of it, while its blob passes by, whatever that is compressed with.
+/// A streaming decoder that turns a layer's blob, or a part of it, in any compression into the archive.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveDecoder {
     private let decoder: ExtentDecoder
-    /// Set once the blob's format is known.
+    /// True once the blob's format is known.
     private var isBegun: Bool
     private let isPart: Bool
-    /// Set for a blob that is the bare archive.
+    /// True if the blob is an uncompressed archive.
     private var isRaw = false
-    /// The first bytes, until there are enough to tell what they are.
+    /// The first bytes of the blob, until there are enough to detect its compression.
     private var held: [UInt8] = []
     private var isWithin = false
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
 
-    /// - Parameter decoder: a decoder ready for the first byte of a part of a blob; `nil` for a whole blob, whose
-    ///   start names its format. Bytes after the end of a stream within a part are skipped.
+    /// - Parameter decoder: a decoder ready for the first byte of a part of a blob. In a part, bytes after the end of a
+    ///   compressed stream are skipped. `nil` for a whole blob, whose start identifies its format.
     public init(_ decoder: ExtentDecoder? = nil) {
         self.decoder = decoder ?? ExtentDecoder()
         isBegun = decoder != nil
@@ -28,7 +28,8 @@ public final class ArchiveDecoder {
         output.deallocate()
     }
 
-    /// Takes the next bytes of the blob. `sink` receives the decoded bytes in pieces, valid during the call only.
+    /// Decodes the next bytes of the blob. `sink` receives the decoded bytes in pieces, which are valid only during the
+    /// call.
     public func push(
         _ bytes: UnsafeRawBufferPointer, _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
@@ -37,7 +38,9 @@ public final class ArchiveDecoder {
         if held.count >= 4 { try begin(sink) }
     }
 
-    /// Says that the blob is over.
+    /// Ends the blob.
+    ///
+    /// - Throws: `badArchive` if the compressed stream is truncated.
     public func finish(
         _ sink: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {

@@ -1,18 +1,18 @@
 public import Base
 public import LayerIndex
 
-/// An entry of a layer's archive, and where in the archive it lies.
+/// An entry of a layer's archive, and its position in the archive.
 public struct ArchivedEntry: Sendable {
-    /// Without pieces.
+    /// The entry without its pieces.
     public var entry: LayerEntry
-    /// Its headers, those that stand before its own among them.
+    /// The range of the entry's header and of the extension headers before it.
     public var header: ByteRange
     public var content: ByteRange
-    /// The SHA-256 of its content, of a regular file.
+    /// The SHA-256 of a regular file's content; `nil` for any other entry.
     public var digest: Digest?
 }
 
-/// Lists what is in an ordinary layer while its blob passes by, and gives its archive.
+/// A streaming reader that lists the entries of an ordinary layer's blob and passes on its archive.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveListing {
@@ -24,15 +24,15 @@ public final class ArchiveListing {
     private var fileHasher = DigestHasher()
     private var entries: [ArchivedEntry] = []
     private var begun: (entry: LayerEntry, header: ByteRange)?
-    /// The end of the entry before, with its padding.
+    /// The end of the previous entry, including its padding.
     private var end: UInt64 = 0
 
-    /// - Parameter blobDigest: what the blob's bytes must come to.
+    /// - Parameter blobDigest: the expected digest of the blob's bytes.
     public init(blobDigest: Digest) {
         self.blobDigest = blobDigest
     }
 
-    /// Takes the next bytes of the blob; `archive` is given those of the archive, good during the call only.
+    /// Reads the next bytes of the blob. `archive` receives the decoded bytes, which are valid only during the call.
     public func push(
         _ bytes: UnsafeRawBufferPointer, _ archive: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
@@ -45,7 +45,7 @@ public final class ArchiveListing {
 
     /// Ends the blob.
     ///
-    /// - Returns: the entries, and the archive's SHA-256, by which an image's configuration names it.
+    /// - Returns: the entries, and the archive's SHA-256, which is the layer's diff ID in an image's configuration.
     public func finish(
         _ archive: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], diffID: Digest) {

@@ -1,11 +1,12 @@
 public import Base
 import LayerIndex
 
-/// Makes the tree of a layer from its archive alone: the same that ``LayerIndexer`` makes of its blob.
+/// A builder of a layer's tree from the archive alone. ``LayerIndexer`` builds the same tree from the layer's blob.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveTree {
-    /// The tree says how large files are and in which order they lie, not how they are cut.
+    /// The length of a piece. The tree records the sizes and the order of files, but not the pieces, so any length
+    /// works.
     private static let pieceSize: UInt64 = 16 << 20
     private static let noDigest = Digest.of([])
 
@@ -17,13 +18,13 @@ public final class ArchiveTree {
     private var fileOffset: UInt64 = 0
     private var pieceCount: UInt64 = 0
 
-    /// - Parameter blobDigest: what the tree is tagged with.
+    /// - Parameter blobDigest: the digest of the layer's blob, which the tree records.
     public init(blobDigest: Digest) {
-        // Where pieces lie in the blob is not known: as if each took a byte of an endless one.
+        // The positions of pieces in the blob are unknown, so each piece gets one byte of an endless blob.
         builder = LayerIndexBuilder(blobDigest: blobDigest, blobSize: 1 << 62)
     }
 
-    /// Takes the next bytes of the archive.
+    /// Reads the next bytes of the archive.
     public func push(_ archive: UnsafeRawBufferPointer) throws(LayerFormatError) {
         diffHasher.update(archive)
         try reader.push(archive) { (event, _) throws(LayerFormatError) in
@@ -43,7 +44,7 @@ public final class ArchiveTree {
 
     /// Ends the archive.
     ///
-    /// - Returns: the tree, and the archive's SHA-256, by which an image's configuration names it.
+    /// - Returns: the tree, and the archive's SHA-256, which is the layer's diff ID in an image's configuration.
     public func finish() throws(LayerFormatError) -> (tree: [UInt8], diffID: Digest) {
         try reader.finish()
         guard let finished = builder.take() else { throw LayerFormatError(.badResponse, "finished twice") }
@@ -88,7 +89,7 @@ public final class ArchiveTree {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Returns true when all bytes are zero.
+    /// True if all bytes are zero.
     var isZeros: Bool {
         var index = 0
         while index + 8 <= count {

@@ -2,23 +2,24 @@ public import Base
 import Codecs
 public import LayerIndex
 
-/// The index of an ordinary layer, which makes it streamable unchanged.
+/// The index of an ordinary layer, which makes the unchanged layer streamable.
 public struct IndexedLayer: Sendable {
     public var index: LayerIndexBytes
-    /// The windows blob, zstd frames one after the other; empty when decoding begins nowhere within a stream.
+    /// The windows blob, a sequence of zstd frames; empty if no extent needs a window.
     public var windows: [UInt8]
-    /// The SHA-256 of the layer's archive: what an image's configuration names it by.
+    /// The SHA-256 of the layer's archive, which names the layer in an image's configuration.
     public var diffID: Digest
 }
 
-/// Makes the index of an ordinary layer (a tar archive, plain, gzip or zstd) in one pass over its blob.
+/// A builder that creates the index of an ordinary layer (a tar archive, plain, gzip or zstd) in one pass over its
+/// blob.
 ///
-/// The same blob gives the same index. Memory is that of the index and the windows. Not `Sendable`: it belongs to one
-/// thread at a time.
+/// The same blob gives the same index. The builder's memory holds little but the index and the windows. Not `Sendable`:
+/// it belongs to one thread at a time.
 public final class LayerIndexer {
-    /// Decoded bytes in a chunk: what one read of the kernel asks for, so that it is answered by one.
+    /// The most decoded bytes in a chunk: as many as one read of the kernel requests, so that one chunk answers it.
     private static let chunkSize = 128 << 10
-    /// The level for windows: they are small, and made once.
+    /// The zstd level for windows: high, because they are small and compressed once.
     private static let windowLevel: Int32 = 19
 
     /// The expected blob; `nil` for an archive without a known digest.
@@ -33,7 +34,7 @@ public final class LayerIndexer {
     private var held: [UInt8] = []
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private var windows: [UInt8] = []
-    /// Boundaries whose windows are not known yet.
+    /// The boundaries whose windows are not known yet, by their offset in the blob.
     private var pending: [UInt64: (extent: UInt32, restart: DeflateRestart)] = [:]
 
     private var extent: UInt32?
@@ -51,18 +52,19 @@ public final class LayerIndexer {
     }
 
     /// - Parameters:
-    ///   - layer: what names the layer, when that is not the blob: the blob is then a copy of it.
-    ///   - blobDigest: what the blob's bytes must come to.
-    ///   - blobSize: how many there are.
+    ///   - layer: the digest of the layer, if the blob is a copy of the layer's own blob; `nil` if it is that blob.
+    ///   - blobDigest: the expected digest of the blob's bytes.
+    ///   - blobSize: the expected number of bytes.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64) {
         expected = (blobDigest, blobSize)
         builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
     }
 
-    /// For the archive of a layer, to be compared with what is known of it: its extents are not those of any blob.
+    /// Creates an indexer of a layer's archive, for a comparison with a known index. Its extents do not belong to any
+    /// blob.
     public init(archiveOf layer: Digest) {
         expected = nil
-        // Of any size.
+        // The archive may have any size.
         builder = LayerIndexBuilder(blobDigest: layer, blobSize: 1 << 62)
     }
 
@@ -70,7 +72,7 @@ public final class LayerIndexer {
         output.deallocate()
     }
 
-    /// Takes the next bytes of the blob.
+    /// Reads the next bytes of the blob.
     public func push(_ bytes: UnsafeRawBufferPointer) throws(LayerFormatError) {
         received += UInt64(bytes.count)
         if let expected, received > expected.size {
@@ -88,7 +90,7 @@ public final class LayerIndexer {
         try scan(bytes)
     }
 
-    /// Says that the blob is over.
+    /// Ends the blob and returns its index.
     public func finish() throws(LayerFormatError) -> IndexedLayer {
         if let expected, received != expected.size || blobHasher.finish() != expected.digest {
             throw LayerFormatError(.badArchive, "the blob is not the one that its descriptor names, \(expected.digest)")
@@ -140,7 +142,7 @@ public final class LayerIndexer {
             case .zstd: .zstd
             case .deflate: .deflate
             }
-        // Nothing follows: there is no extent.
+        // Nothing follows this boundary, so no extent begins.
         guard boundary.offset < expected?.size ?? .max else {
             extent = nil
             return

@@ -1,7 +1,9 @@
 import Base
 
-/// The records of a pax header that matter to a layer (POSIX.1-2017, pax, "pax Extended Header"), as Go's archive/tar
-/// reads them: of several records with one key the last counts, and an empty value means that there is no record.
+/// The records of a pax header that matter to a layer (POSIX.1-2017, pax, "pax Extended Header").
+///
+/// As in Go's archive/tar, the last of several records with the same key counts, and an empty value counts as no
+/// record.
 struct PaxRecords {
     private(set) var path: [UInt8]?
     private(set) var linkPath: [UInt8]?
@@ -9,19 +11,19 @@ struct PaxRecords {
     private(set) var uid: UInt64?
     private(set) var gid: UInt64?
     private(set) var modified: (seconds: Int64, nanoseconds: UInt32)?
-    /// In the order of the header. Here an empty value is a value. Of several with one name the last counts, which the
-    /// builder of the index sees to.
+    /// The extended attributes in the order of the header. Here an empty value is a value. If several have the same
+    /// name, the index builder uses the last one.
     private(set) var xattrs: [(name: [UInt8], value: [UInt8])] = []
-    /// Set for a sparse file in one of GNU tar's pax formats.
+    /// True for a sparse file in one of GNU tar's pax formats.
     private(set) var isSparse = false
-    /// The name of a sparse file; its header has a made-up one.
+    /// The name of a sparse file, whose header contains a made-up name.
     private(set) var sparsePath: [UInt8]?
 
     private var attributeNameBytes = 0
 
     init() {}
 
-    /// - Throws: An error that does not say where it is.
+    /// - Throws: an error whose message does not name the entry.
     init(_ bytes: UnsafeRawBufferPointer, limits: TarLimits) throws(LayerFormatError) {
         var position = 0
         while position < bytes.count {
@@ -29,9 +31,9 @@ struct PaxRecords {
         }
     }
 
-    /// `<length> <key>=<value>\n`, the length being that of all of it, its own digits too.
+    /// Parses one record, `<length> <key>=<value>\n`. The length counts the whole record, including its own digits.
     ///
-    /// - Returns: Where the next one starts.
+    /// - Returns: the position of the next record.
     private mutating func takeRecord(
         _ bytes: UnsafeRawBufferPointer, at start: Int, limits: TarLimits
     ) throws(LayerFormatError) -> Int {
@@ -97,7 +99,7 @@ struct PaxRecords {
         return UInt64(number)
     }
 
-    /// Parses seconds since 1970 with a sign and a fraction; nine digits of the fraction count.
+    /// Parses seconds since 1970 with a sign and a fraction. Only nine digits of the fraction count.
     private static func time(
         _ value: UnsafeRawBufferPointer
     ) throws(LayerFormatError) -> (seconds: Int64, nanoseconds: UInt32)? {
@@ -117,7 +119,7 @@ struct PaxRecords {
         return nanoseconds == 0 ? (-seconds, 0) : (-seconds - 1, 1_000_000_000 - nanoseconds)
     }
 
-    /// Digits, at least one; not more than `Int64.max`.
+    /// Parses one or more digits; returns `nil` for any other text, or for a number over `Int64.max`.
     private static func decimal(_ text: Slice<UnsafeRawBufferPointer>) -> Int64? {
         guard !text.isEmpty else { return nil }
         var value: Int64 = 0

@@ -4,14 +4,15 @@ import LayerIndex
 
 /// The records before an entry's header that override it: pax and GNU's long names.
 struct TarExtensions {
-    /// The last pax header's: another one takes the place of the one before it as a whole, as in Go's archive/tar.
+    /// The records of the last pax header. As in Go's archive/tar, they replace all records of the pax header before
+    /// it.
     private var pax = PaxRecords()
     private var longPath: [UInt8] = []
     private var longLink: [UInt8] = []
-    /// Set after an extension, until the entry that must follow.
+    /// True after an extension, until the entry that must follow.
     private(set) var isPending = false
 
-    /// Returns whether an entry of this type describes the entry after it.
+    /// Returns true if an entry of this type describes the entry after it.
     static func isExtension(_ type: UInt8) -> Bool {
         switch type {
         case UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"), UInt8(ascii: "K"): true
@@ -19,25 +20,25 @@ struct TarExtensions {
         }
     }
 
-    /// The most bytes that the payload of such an entry may have.
+    /// Returns the most bytes that the payload of such an entry may have.
     static func maximumSize(_ type: UInt8, _ limits: TarLimits) -> Int {
         switch type {
-        // GNU tar adds a NUL; others are known to fill up the block.
+        // GNU tar adds a NUL. Some other writers fill the block with NULs.
         case UInt8(ascii: "L"), UInt8(ascii: "K"): limits.pathLength &+ TarHeader.blockSize
         default: limits.headerBytes
         }
     }
 
-    /// Takes the payload of an entry of type `x`, `g`, `L` or `K`.
+    /// Adds the payload of an entry of type `x`, `g`, `L` or `K`.
     ///
-    /// - Throws: An error that does not say where it is.
+    /// - Throws: an error whose message does not name the entry.
     mutating func add(_ payload: UnsafeRawBufferPointer, type: UInt8, limits: TarLimits) throws(LayerFormatError) {
         switch type {
         case UInt8(ascii: "L"): longPath = Array(payload.prefix { $0 != 0 })
         case UInt8(ascii: "K"): longLink = Array(payload.prefix { $0 != 0 })
         case UInt8(ascii: "x"): pax = try PaxRecords(payload, limits: limits)
         default:
-            // Read, and then ignored, by Go and containerd alike. What came before it is forgotten with it.
+            // Go and containerd parse a global header, then ignore it and drop all extensions before it.
             _ = try PaxRecords(payload, limits: limits)
             self = TarExtensions()
             return
@@ -45,7 +46,7 @@ struct TarExtensions {
         isPending = true
     }
 
-    /// The entry that `header` begins, and how many bytes of payload it has.
+    /// Returns the entry that `header` begins, and the number of bytes of its payload.
     func entry(_ header: TarHeader, limits: TarLimits) throws(LayerFormatError) -> (entry: LayerEntry, size: UInt64) {
         let path = entryPath(header)
         func refusal(_ code: LayerFormatError.Code, _ what: String) -> LayerFormatError {
@@ -78,7 +79,7 @@ struct TarExtensions {
         guard let major = UInt32(exactly: header.deviceMajor), let minor = UInt32(exactly: header.deviceMinor) else {
             throw refusal(.unsupported, "a device number of more than 32 bits")
         }
-        // Of all others the size means nothing, and no payload follows (Go's archive/tar, isHeaderOnlyType).
+        // For any other kind the size has no meaning, and no payload follows (Go's archive/tar, isHeaderOnlyType).
         let size = kind == .regular ? pax.size ?? header.size : 0
         let (seconds, nanoseconds) = pax.modified ?? (header.modified, 0)
         let entry = LayerEntry(
@@ -90,7 +91,7 @@ struct TarExtensions {
         return (entry, size)
     }
 
-    /// Go's archive/tar lets GNU's long name win over pax, and pax over the header.
+    /// Returns the entry's path. As in Go's archive/tar, GNU's long name overrides pax, and pax overrides the header.
     private func entryPath(_ header: TarHeader) -> [UInt8] {
         if let sparsePath = pax.sparsePath { return sparsePath }
         if !longPath.isEmpty { return longPath }

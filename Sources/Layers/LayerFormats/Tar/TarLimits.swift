@@ -1,15 +1,15 @@
 import LayerIndex
 
-/// Limits on a tar archive's metadata. Whatever exceeds a limit is refused with ``LayerFormatErrorCode/limit``,
-/// and no more memory than a limit says is taken to find out.
+/// Limits on a tar archive's metadata. The reader refuses anything larger with ``LayerFormatErrorCode/limit``, and
+/// allocates no more memory than a limit to detect it.
 public struct TarLimits: Sendable, Equatable {
-    /// Bytes in an entry's name or in a link's target, as they stand in the archive, before they are cleaned.
+    /// The most bytes in an entry's name or in a link's target, as written in the archive before cleaning.
     public var pathLength = 4096
-    /// Bytes in a pax header: what Go's archive/tar takes.
+    /// The most bytes in a pax header: the limit of Go's archive/tar.
     public var headerBytes = 1 << 20
-    /// Bytes in the names of an entry's extended attributes together, with a NUL each: what listxattr(2) can give.
+    /// The most bytes in the names of an entry's extended attributes, with a NUL for each: the limit of listxattr(2).
     public var attributeNameBytes = 65_536
-    /// Entries in the archive.
+    /// The most entries in the archive.
     public var entryCount = IndexLimits.standard.entryCount
 
     public init() {}

@@ -2,35 +2,38 @@ public import Base
 import Codecs
 public import LayerIndex
 
-/// The parts of a tar archive, in its order.
+/// A part of a tar archive. The parts come in the archive's order.
 public enum TarEvent {
-    /// An entry without its pieces, and how many bytes of content follow: 0 for all but a regular file.
+    /// An entry without its pieces, and the number of content bytes that follow: 0 for all but a regular file.
     case entry(LayerEntry, size: UInt64)
-    /// The next bytes of the entry's content, never none: a part of what was pushed, so good during the call only.
+    /// The next bytes of the entry's content, never empty. They are part of the pushed bytes, so they are valid only
+    /// during the call.
     case content(UnsafeRawBufferPointer)
-    /// The entry is over; also one without content.
+    /// The end of an entry, also of an entry without content.
     case end
 }
 
-/// Reads a layer's tar archive as it comes (POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange Format";
-/// GNU tar's long names and numbers; V7), as Go's archive/tar and containerd do: what containerd unpacks is understood
-/// in the same way, what it refuses is refused. Of GNU tar's formats for sparse files, none is supported.
+/// A streaming reader of a layer's tar archive (POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange
+/// Format"; GNU tar's long names and numbers; V7).
+///
+/// The reader follows Go's archive/tar and containerd. It interprets entries as containerd unpacks them, and refuses
+/// those that containerd refuses. It supports none of GNU tar's formats for sparse files.
 ///
 ///     var reader = TarReader()
 ///     try reader.push(bytes) { (event, offset) throws(LayerFormatError) in … }    // in pieces of any size
 ///     try reader.finish()
 ///
-/// Content is passed through without a copy. Memory is that of one entry's metadata.
+/// The reader passes content through without a copy, and keeps only one entry's metadata in memory.
 public struct TarReader {
     private enum State {
-        /// A header comes, or the end.
+        /// The start of a header, or of the archive's end.
         case header
-        /// One block of zeros has come: another one must.
+        /// The state after one block of zeros: another one must follow.
         case zeroBlock
-        /// The payload of an entry of this type, which says something of the next one.
+        /// The payload of an entry of this type, which describes the next entry.
         case extended(UInt8)
         case content
-        /// The bytes that fill up the last block of a payload.
+        /// The padding that fills the last block of a payload.
         case padding
         case over
     }
@@ -40,15 +43,15 @@ public struct TarReader {
     /// The beginning of a header that spans several pushes.
     private var block: [UInt8] = []
     private var payload: [UInt8] = []
-    /// Bytes of the payload that are still to come.
+    /// The number of payload bytes still to come.
     private var left: UInt64 = 0
-    /// Bytes after the payload that are still to come.
+    /// The number of bytes still to come after the payload.
     private var padding: UInt64 = 0
     /// The offset of the next byte in the archive.
     private var offset: UInt64 = 0
     private var entryCount = 0
     private var extensions = TarExtensions()
-    /// The name in the last header.
+    /// The name in the last header, for error messages.
     private var name: [UInt8] = []
     private var failure: LayerFormatError?
 
@@ -57,12 +60,13 @@ public struct TarReader {
         block.reserveCapacity(TarHeader.blockSize)
     }
 
-    /// Takes the next bytes of the archive, in pieces of any size. What comes after its end is ignored.
+    /// Reads the next bytes of the archive, in pieces of any size. Bytes after its end are ignored.
     ///
-    /// - Parameter sink: Called with each event and where in the archive it is: at the entry's own header, at the first
-    ///   of the bytes of content, after the last of them. It must not use the reader.
+    /// - Parameter sink: a closure that receives each event and its offset in the archive. An entry has the offset of
+    ///   its own header, content that of its first byte, and an end that after the last byte. The closure must not use
+    ///   the reader.
     /// - Throws: ``LayerFormatErrorCode/badArchive``, ``LayerFormatErrorCode/limit`` or
-    ///   ``LayerFormatErrorCode/unsupported``, or what `sink` throws; from then on always the same.
+    ///   ``LayerFormatErrorCode/unsupported``, or any error that `sink` throws. All later calls throw the same error.
     public mutating func push(
         _ bytes: UnsafeRawBufferPointer,
         _ sink: (_ event: TarEvent, _ archiveOffset: UInt64) throws(LayerFormatError) -> Void
@@ -76,9 +80,10 @@ public struct TarReader {
         }
     }
 
-    /// Says that the archive is over. That its end is not marked is fine, and so is a last block that is not filled up.
+    /// Ends the archive. An archive may lack its end marker and the padding of its last block.
     ///
-    /// - Throws: ``LayerFormatErrorCode/badArchive`` when it ends within an entry or before one that was announced.
+    /// - Throws: ``LayerFormatErrorCode/badArchive`` if the archive ends within an entry, or between an extension
+    ///   header and its entry.
     public func finish() throws(LayerFormatError) {
         if let failure { throw failure }
         switch state {
@@ -110,7 +115,7 @@ public struct TarReader {
                 }
                 block.append(contentsOf: taken)
                 guard block.count == TarHeader.blockSize else { return }
-                // Out of the way while it is read, so that neither is copied.
+                // `block` is swapped out while the header is read, so that neither is copied.
                 var full: [UInt8] = []
                 swap(&full, &block)
                 try full.withUnsafeBufferPointer { (buffer) throws(LayerFormatError) in
@@ -136,7 +141,7 @@ public struct TarReader {
         }
     }
 
-    /// The first bytes of `rest`, as many as are wanted or as there are.
+    /// Removes the first bytes of `rest` and returns them: `count` bytes, or fewer if there are fewer.
     private mutating func take(_ count: UInt64, of rest: inout UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let count = min(rest.count, Int(clamping: count))
         let taken = UnsafeRawBufferPointer(rebasing: rest[..<count])

@@ -1,6 +1,6 @@
 public import Base
 
-/// The end of a zstd:chunked blob: a skippable frame with the place of the table of contents, in one of two dialects.
+/// The end of a zstd:chunked blob: a skippable frame that locates the table of contents. There are two dialects.
 ///
 /// ```
 ///  0  table of contents: offset of its compressed bytes u64    8  their count u64    16  count decompressed u64
@@ -12,21 +12,23 @@ public import Base
 ///
 /// All numbers are little-endian (stargz-snapshotter, estargz/zstdchunked; containers/storage,
 /// pkg/chunked/internal/minimal).
-/// Forms of 56 bytes, written in between, cannot be read by their own writer, nor here.
+///
+/// Between these versions, containers/storage wrote footers of 56 bytes. It cannot read them itself, and this parser
+/// does not accept them.
 public struct ZstdChunkedFooter: Equatable, Sendable {
-    /// The longest, with the header of its frame.
+    /// The size of the longest footer in bytes, including the header of its frame.
     public static let maximumSize = 72
     private static let magics: [(size: Int, magic: [UInt8])] = [
         (64, Array("GNUlInUx".utf8)), (40, Array("GnUlInUx".utf8)),
     ]
 
-    /// The place of the compressed table of contents in the blob, without the header of its frame.
+    /// The range of the compressed table of contents in the blob, without the header of its frame.
     public let toc: ByteRange
-    /// Bytes of its text.
+    /// The size of its decompressed text in bytes.
     public let tocSize: UInt64
 
-    /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` when there is none. The caller checks
-    /// the numbers against the blob's size.
+    /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` if there is none. The caller checks the
+    /// numbers against the blob's size.
     public init?(tail: UnsafeRawBufferPointer) {
         for (size, magic) in Self.magics {
             let whole = size + SkippableFrame.headerSize
@@ -47,7 +49,7 @@ public struct ZstdChunkedFooter: Equatable, Sendable {
         return nil
     }
 
-    /// The frame of stargz-snapshotter's dialect.
+    /// Returns the frame of a footer in stargz-snapshotter's dialect.
     public static func frame(toc: ByteRange, tocSize: UInt64) -> [UInt8] {
         var payload: [UInt8] = []
         for value in [toc.offset, toc.count, tocSize, 1] { payload.appendLittleEndian(value) }
@@ -55,9 +57,9 @@ public struct ZstdChunkedFooter: Equatable, Sendable {
     }
 }
 
-/// A frame that a zstd decoder skips (RFC 8878 §3.1.2), of the first of sixteen kinds.
+/// A frame that a zstd decoder skips (RFC 8878 §3.1.2). There are sixteen kinds, and this is the first.
 public enum SkippableFrame {
-    /// In bytes.
+    /// The size of a frame's header in bytes.
     public static let headerSize = 8
 
     static func header(_ size: Int) -> [UInt8] {
@@ -67,6 +69,6 @@ public enum SkippableFrame {
         return header
     }
 
-    /// - Parameter payload: less than 4 GiB.
+    /// Returns a skippable frame with `payload`, which must have less than 4 GiB.
     public static func frame(_ payload: [UInt8]) -> [UInt8] { header(payload.count) + payload }
 }

@@ -1,9 +1,10 @@
 import Base
 
-/// zstd:chunked (``ZstdChunkedFooter``): independent zstd frames, the table of contents in a frame that decoders skip.
+/// zstd:chunked (``ZstdChunkedFooter``): independent zstd frames, and a table of contents in a frame that decoders
+/// skip.
 public struct ZstdChunkedFormat: LayerFormat {
-    /// The annotation whose value is the digest of the compressed table of contents. The second name is the one that
-    /// containers/storage used before 2022-11-03 and stargz-snapshotter uses.
+    /// The annotations that may contain the digest of the compressed table of contents. containers/storage used the
+    /// second name before 2022-11-03, and stargz-snapshotter uses it.
     public static let manifestChecksumAnnotations = [
         "io.github.containers.zstd-chunked.manifest-checksum", "io.containers.zstd-chunked.manifest-checksum",
     ]
@@ -26,7 +27,7 @@ public struct ZstdChunkedFormat: LayerFormat {
     }
 }
 
-/// The end of a zstd:chunked blob.
+/// The layout of the end of a zstd:chunked blob.
 private struct ZstdChunkedDialect: TOCDialect {
     let name = "zstd:chunked"
     let longestFooter = ZstdChunkedFooter.maximumSize

@@ -8,13 +8,13 @@ public protocol ChunkSource: AnyObject, Sendable {
         _ layer: StoredLayer, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
     ) -> DemandID
 
-    /// Cancels a demand whose reader went away. If its completion has not run yet, it runs with
-    /// ``ChunkOutcome/cancelled``. A demand that has ended is ignored.
+    /// Cancels a demand whose reader is gone. If its completion has not run yet, it runs with
+    /// ``ChunkOutcome/cancelled``. Does nothing if the demand has ended.
     func cancel(_ demand: DemandID)
 
-    /// Records that a reader was served `chunks` of `layer` from the store; sequential reads are detected from it. The
-    /// file system calls this when a reader moves to other chunks, not for each read. It must return quickly and not
-    /// wait.
+    /// Records that a reader was served `chunks` of `layer` from the store. The source detects sequential reads from
+    /// these calls. The file system calls this when a reader moves to other chunks, not for each read. It must return
+    /// quickly and not wait.
     func noteRead(_ layer: StoredLayer, chunks: Range<Int>)
 }
 
@@ -28,13 +28,13 @@ public struct DemandID: Hashable, Sendable {
     }
 }
 
-/// The end of a demand for chunks.
+/// The outcome of a demand for chunks.
 public enum ChunkOutcome: Sendable, Hashable {
-    /// Every requested chunk was verified and published. Eviction may have dropped it again by the time it is read.
+    /// Every requested chunk was verified and published. Eviction may drop a chunk again before it is read.
     case available
     /// The reader called ``ChunkSource/cancel(_:)``, or the source shut down.
     case cancelled
-    /// At least one chunk cannot be fetched now; a later demand tries again. `reason` is for the log and never holds a
-    /// credential.
+    /// At least one chunk cannot be fetched now. A later demand tries again. `reason` goes to the log and never
+    /// contains a credential.
     case failed(reason: String)
 }

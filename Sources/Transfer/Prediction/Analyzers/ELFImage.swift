@@ -1,16 +1,16 @@
 public import Base
 
-/// The parts of an ELF file that the loader reads, and the files that it loads for it (System V ABI, generic, "Object
-/// Files" and "Program Loading and Dynamic Linking"; ELF-64, little-endian only).
+/// The parts of an ELF file that the loader reads, and the names of the libraries that it loads for the file (System V
+/// ABI, generic, "Object Files" and "Program Loading and Dynamic Linking"; ELF-64, little-endian only).
 ///
-/// Two steps, since the parts lie far from each other: ``init(head:fileSize:)`` finds the parts in the start of the
-/// file, ``links(_:)`` finds the names in those parts.
+/// Parsing takes two steps, since the parts lie far from each other. ``init(head:fileSize:)`` finds the parts from the
+/// start of the file, and ``links(_:)`` reads the names in them.
 public struct ELFImage: Sendable {
     /// The names in the dynamic section.
     public struct Links: Equatable, Sendable {
-        /// Names as in `DT_NEEDED`.
+        /// The names in `DT_NEEDED` entries.
         public var needed: [String] = []
-        /// Directories of `DT_RUNPATH` or `DT_RPATH`, with `$ORIGIN` as it is written.
+        /// The directories in `DT_RUNPATH` or `DT_RPATH` entries, with `$ORIGIN` unexpanded.
         public var searchPath: [String] = []
 
         public init(needed: [String] = [], searchPath: [String] = []) {
@@ -28,24 +28,25 @@ public struct ELFImage: Sendable {
 
     private static let maximumSegments = 128
     private static let maximumNeeded = 256
-    /// `DT_RUNPATH` and `DT_RPATH` entries, and directories in all of them.
+    /// The most `DT_RUNPATH` and `DT_RPATH` entries.
     private static let maximumPaths = 8
+    /// The most directories in all of those entries together.
     private static let maximumDirectories = 64
     private static let longestName = 1024
     private static let loadable: UInt32 = 1
     private static let dynamic: UInt32 = 2
     private static let interpreterType: UInt32 = 3
 
-    /// Bytes from the start of a file that ``init(head:fileSize:)`` reads.
+    /// The number of bytes from the start of a file that ``init(head:fileSize:)`` needs.
     public static let headSize: UInt64 = 4096
 
     /// The machine that the code is for: `EM_X86_64` is 62, `EM_AARCH64` 183.
     public let machine: UInt16
-    /// The place of the path of the program interpreter, if it has one.
+    /// The range of the file that holds the path of the program interpreter; `nil` if the file names none.
     public let interpreter: ByteRange?
     private let segments: [Segment]
 
-    /// Reads the segments from the first bytes of a file; `nil` when it is another kind of file or its head is corrupt.
+    /// Reads the segments from the first bytes of a file; `nil` if it is not such an ELF file or its head is corrupt.
     public init?(head: [UInt8], fileSize: UInt64) {
         guard head.count >= 64, head.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]) else { return nil }
         let parsed: (machine: UInt16, segments: [Segment])? = head.withUnsafeBytes { bytes in
@@ -79,14 +80,16 @@ public struct ELFImage: Sendable {
         interpreter = segments.first { $0.type == Self.interpreterType && $0.file.count <= 4096 }?.file
     }
 
-    /// The parts that loading reads, whatever the program does then: symbols and relocations, which lie before the
-    /// code, and all writable parts, which the relocations change.
+    /// The parts that the loader reads, whatever the program does later: the symbols and relocations, which lie before
+    /// the code, and all writable parts, which the relocations change.
     public var readByLoader: [ByteRange] {
         let loaded = segments.filter { $0.type == Self.loadable && !$0.file.isEmpty }
         return loaded.enumerated().filter { $0.offset == 0 || $0.element.isWritable }.map(\.element.file)
     }
 
-    /// Returns the dynamic section's names; `read` gives bytes of the file, or `nil` when they have not come.
+    /// Returns the names in the dynamic section; none if bytes are missing or corrupt.
+    ///
+    /// - Parameter read: returns bytes of the file, or `nil` if they have not arrived.
     public func links(_ read: (ByteRange) -> [UInt8]?) -> Links {
         guard let section = segments.first(where: { $0.type == Self.dynamic })?.file, section.count <= 1 << 16,
             let table = read(section)

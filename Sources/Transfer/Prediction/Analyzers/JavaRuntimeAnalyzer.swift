@@ -1,9 +1,11 @@
 public import Base
 
-/// The files that every start of a Java runtime reads and that no file names before: the launcher loads the virtual
-/// machine by its place (JDK 9 and later: JEP 220, "Modular Run-Time Images"; JEP 341, "Default CDS Archives").
+/// The analyzer of a Java launcher. It reports the files that every start of a Java runtime reads. No other file names
+/// them before: the launcher finds the virtual machine at a fixed place (JDK 9 and later: JEP 220, "Modular Run-Time
+/// Images"; JEP 341, "Default CDS Archives").
 public struct JavaRuntimeAnalyzer: FileAnalyzer {
-    /// Files below the runtime's directory, and how much of each is sure to be read, in the order of their use.
+    /// The files below the runtime's directory, in the order of their use, each with the number of bytes that are sure
+    /// to be read.
     private static let parts: [(path: String, count: UInt64)] = [
         ("lib/libjli.so", .max), ("lib/jvm.cfg", .max), ("lib/server/libjvm.so", .max), ("lib/modules", 1 << 20),
         ("lib/server/classes.jsa", .max), ("lib/libjimage.so", .max), ("lib/libjava.so", .max),

@@ -1,4 +1,4 @@
-/// Reads the names at the top level of a marshalled code object (Python/marshal.c, `r_object`).
+/// A reader of the names at the top level of a marshaled code object (Python/marshal.c, `r_object`).
 struct MarshalReader {
     private enum Value {
         case text(String)
@@ -8,16 +8,16 @@ struct MarshalReader {
         case other
     }
 
-    // Instructions of Python 3.8 to 3.12 (Lib/opcode.py): two bytes each, the second one its argument.
+    // Instructions of Python 3.8 to 3.12 (Lib/opcode.py). Each has two bytes: its code and its argument.
     private static let loadConstant: UInt8 = 100
     private static let importName: UInt8 = 108
     private static let extendedArgument: UInt8 = 144
 
     private struct Damaged: Error {}
 
-    /// The reader recurses, so the depth has a limit.
+    /// The deepest nesting of objects. The reader recurses, so the depth needs a limit.
     private static let maximumDepth = 64
-    /// A file of a mebibyte could mark each of its bytes as an object to refer to.
+    /// The most objects that others can refer to. In a file of 1 MiB, every byte could mark such an object.
     private static let maximumReferences = 1 << 17
 
     private let bytes: [UInt8]
@@ -31,10 +31,10 @@ struct MarshalReader {
         self.hasLocalsPlus = hasLocalsPlus
     }
 
-    /// Returns the imports of the code object; `nil` when it is corrupt.
+    /// Returns the imports of the code object; `nil` if it is corrupt.
     ///
-    /// - Parameter hasKnownInstructions: whether the code can be read; otherwise each name that it uses may be
-    ///   imported.
+    /// - Parameter hasKnownInstructions: true if this type knows the instructions of the code's Python version. If
+    ///   false, every name that the code uses counts as an import.
     mutating func imports(hasKnownInstructions: Bool) -> [PythonImport]? {
         do throws(Damaged) {
             let type = try byte()
@@ -55,12 +55,12 @@ struct MarshalReader {
         }
     }
 
-    /// `LOAD_CONST level; LOAD_CONST names; IMPORT_NAME module` is what the compiler makes of an import
-    /// (Python/compile.c).
+    /// Returns the imports in the instructions of a code object. The compiler turns an import into `LOAD_CONST level;
+    /// LOAD_CONST names; IMPORT_NAME module` (Python/compile.c).
     private func imports(in code: Range<Int>, constants: [Value], names: [String]) -> [PythonImport] {
         var imports: [PythonImport] = []
         var argument = 0
-        // The constants that were loaded last.
+        // The two constants that were loaded last.
         var loaded: (Value, Value) = (.other, .other)
         for position in stride(from: code.lowerBound, to: code.upperBound - 1, by: 2)
         where imports.count < PythonImports.maximumImports {
@@ -73,7 +73,7 @@ struct MarshalReader {
                 var found = PythonImport(module: names[argument])
                 if case .integer(let level) = loaded.0 { found.level = level }
                 if case .tuple(let list) = loaded.1 {
-                    // Any number of imports may refer to one long list.
+                    // Take a bounded part of the list, since any number of imports may refer to the same long list.
                     found.names = list.prefix(PythonImports.maximumNames).compactMap {
                         if case .text(let name) = $0, name != "*" { name } else { nil }
                     }
@@ -86,13 +86,13 @@ struct MarshalReader {
         return imports
     }
 
-    /// Bytes of the numbers that a code object begins with.
+    /// The size in bytes of the numbers at the start of a code object.
     private var codeHeader: Int { hasLocalsPlus ? 20 : 24 }
 
     private mutating func object(_ depth: Int) throws(Damaged) -> Value {
         guard depth < Self.maximumDepth else { throw Damaged() }
         let type = try byte()
-        // A reference is numbered before what it holds.
+        // An object gets its reference number before the objects inside it get theirs.
         let reference = type & 0x80 != 0 ? references.count : nil
         if reference != nil {
             guard references.count < Self.maximumReferences else { throw Damaged() }
@@ -150,7 +150,7 @@ struct MarshalReader {
     }
 
     private mutating func items(_ count: Int, _ depth: Int) throws(Damaged) -> [Value] {
-        // Each takes a byte at least.
+        // Each item takes at least one byte.
         guard count <= bytes.count - position else { throw Damaged() }
         var items: [Value] = []
         for _ in 0..<count { items.append(try object(depth + 1)) }

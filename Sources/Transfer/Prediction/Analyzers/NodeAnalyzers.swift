@@ -1,6 +1,6 @@
 public import Base
 
-/// Node.js itself: from here on JavaScript files are followed.
+/// The analyzer of the Node.js program. Once it has seen Node.js, the prediction follows JavaScript files.
 public struct NodeRuntimeAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -21,9 +21,9 @@ public struct NodeRuntimeAnalyzer: FileAnalyzer {
     public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
 }
 
-/// A JavaScript file: the packages and files that its top level names.
+/// The analyzer of JavaScript files. It reports the packages and files that a file's top level names.
 public struct NodeSourceAnalyzer: FileAnalyzer {
-    /// A larger file is data, not a program.
+    /// The size in bytes of the largest file to analyze. A larger one is data, not a program.
     static let largest: UInt64 = 1 << 20
 
     public init() {}
@@ -41,7 +41,7 @@ public struct NodeSourceAnalyzer: FileAnalyzer {
     }
 }
 
-/// A package's description: the file that the package is.
+/// The analyzer of a package's `package.json`. It reports the file that the package's name stands for.
 private struct NodePackageAnalyzer: FileAnalyzer {
     let package: NodePackage
     let isImport: Bool
@@ -54,7 +54,7 @@ private struct NodePackageAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
-    /// The image's JavaScript modules, once Node.js is named.
+    /// The image's JavaScript modules; `nil` until the Node.js program is named.
     var node: NodeModules? {
         get { self[NodeModules.self] }
         _modify { yield &self[NodeModules.self] }
@@ -62,12 +62,12 @@ extension StartPrediction {
 
     /// Reports the modules that a JavaScript file loads.
     mutating func loadModules(_ imports: [NodeImport], from file: ImageFile) {
-        // The description of the package that a file lies in says whether it is a module of the newer kind.
+        // Node.js reads the `package.json` beside the file: it says whether the file is an ECMAScript module.
         if let description = files.file(file.directory + "/package.json") { want(description) }
         for item in imports { loadModule(item, from: file.directory) }
     }
 
-    /// Reports the module that a file in `directory` means by a name.
+    /// Reports the module that a name in a file in `directory` refers to.
     mutating func loadModule(_ item: NodeImport, from directory: String) {
         take(node?.find(item.name, from: directory), isImport: item.isImport)
     }
@@ -77,7 +77,7 @@ extension StartPrediction {
         case .module(let file): want(file)
         case .package(let package):
             want(package.description)
-            // Most packages are what they are without being told: nothing waits for the description.
+            // Most packages use the default file, so report it without waiting for the description.
             if let index = node?.index(of: package) { want(index) }
             guard package.description.size <= NodeSourceAnalyzer.largest, node?.describe(package) == true else {
                 return

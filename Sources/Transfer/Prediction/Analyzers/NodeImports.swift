@@ -1,7 +1,7 @@
-/// The name of a module that a JavaScript file loads.
+/// A reference to a module that a JavaScript file loads.
 public struct NodeImport: Equatable, Sendable {
     public var name: String
-    /// Loaded by `import`, not by `require`: a package may have another file for that.
+    /// True if `import` loads the module, false if `require` does. A package may have a different file for each.
     public var isImport: Bool
 
     public init(name: String, isImport: Bool = false) {
@@ -12,17 +12,17 @@ public struct NodeImport: Equatable, Sendable {
 
 /// The modules that a JavaScript file loads when it is loaded itself.
 public enum NodeImports {
-    /// Names that are taken from one file.
+    /// The most names that are taken from one file.
     private static let maximum = 512
     private static let longestName = 256
-    /// The most spaces before a name in quotes, and the longest line up to a field's value.
+    /// The most bytes of spaces before a quoted name, and the most bytes of a line before a field's value.
     private static let longestGap = 256
     private static let (require, importing, exporting, from) = (
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)
     )
 
-    /// Returns the names at the file's top level. A function loads its modules later or never, so an indented line
-    /// counts only when it continues a list of variables or fields.
+    /// Returns the modules that the file's top level names. A function loads its modules later or never, so an indented
+    /// line counts only if it continues a list of variables or fields.
     public static func imports(inSource bytes: [UInt8]) -> [NodeImport] {
         var imports: [NodeImport] = []
         for line in bytes.split(separator: 0x0A) where imports.count < maximum {
@@ -43,7 +43,8 @@ public enum NodeImports {
         return Array(imports.prefix(maximum))
     }
 
-    /// Returns the names in quotes behind each `word` for whose start `isMeant` holds.
+    /// Returns the quoted names that follow `word` in `code`. `isMeant` decides by the position of each `word` whether
+    /// it counts.
     private static func names(
         behind word: [UInt8], in code: ArraySlice<UInt8>, _ isMeant: (Int) -> Bool
     ) -> [String] {
@@ -59,8 +60,8 @@ public enum NodeImports {
         return names
     }
 
-    /// Returns whether a call follows only a name and `=` or `:`, perhaps after a comma: not `const name =`, which in
-    /// an indented line stands in a function.
+    /// Returns whether the text before a call is only a name and `=` or `:`, possibly after a comma. `const name =`
+    /// does not count: in an indented line, it belongs to a function.
     private static func isField(_ before: ArraySlice<UInt8>) -> Bool {
         guard before.count <= longestGap else { return false }
         let words = before.split { $0 == 0x20 || $0 == 0x09 || $0 == UInt8(ascii: ",") }
@@ -68,7 +69,7 @@ public enum NodeImports {
         return words.count == 1 || words.count == 2 && words[1].count == 1
     }
 
-    /// Returns the text in quotes that `bytes` begin with, after spaces.
+    /// Returns the quoted text at the start of `bytes`, after any spaces; `nil` if there is none.
     private static func quoted(_ bytes: ArraySlice<UInt8>) -> String? {
         let bytes = bytes.prefix(longestGap + longestName + 2).drop { $0 == 0x20 }
         guard let quote = bytes.first, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else { return nil }

@@ -1,14 +1,14 @@
-/// The modules of Node.js applications in an image, found as Node.js finds them (Node.js documentation, "Modules:
+/// The modules of Node.js applications in an image, resolved by the rules of Node.js (Node.js documentation, "Modules:
 /// CommonJS modules", "All together"; "Modules: Packages").
 struct NodeModules {
-    /// The meaning of a name.
+    /// The result of resolving a name.
     enum Found {
         case module(ImageFile)
-        /// A package, or a name in it: its description says which file that is.
+        /// A package, or a file in it. The package's description says which file the name refers to.
         case package(NodePackage)
     }
 
-    /// Modules in the program itself, which hide those in `node_modules`.
+    /// The modules that are part of the Node.js program. They hide those in `node_modules`.
     private static let builtIn: Set<Substring> = [
         "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto", "dgram",
         "diagnostics_channel", "dns", "domain", "events", "fs", "http", "http2", "https", "inspector", "module", "net",
@@ -18,9 +18,10 @@ struct NodeModules {
     ]
 
     private let files: ImageFiles
-    /// Directories of packages that lie beside no application: `NODE_PATH`, then Debian's.
+    /// The directories of packages that belong to no application: `NODE_PATH`, then Debian's.
     private let shared: [String]
-    /// Packages whose descriptions have been asked for, with the names in them: they may name each other.
+    /// The packages, each with the name in it, whose descriptions were requested. Packages may name each other, so each
+    /// is requested only once.
     private var described: Set<String> = []
 
     /// - Parameter path: the value of `NODE_PATH`.
@@ -34,7 +35,7 @@ struct NodeModules {
             ]
     }
 
-    /// Returns the module or package that a file in `directory` means by `name`; `nil` when there is none.
+    /// Returns the module or package that `name` in a file in `directory` refers to; `nil` if there is none.
     func find(_ name: String, from directory: String) -> Found? {
         if name.hasPrefix("/") || name.hasPrefix("./") || name.hasPrefix("../") || name == "." || name == ".." {
             return module(at: ImagePath.joined(directory, name))
@@ -53,7 +54,7 @@ struct NodeModules {
         return nil
     }
 
-    /// Returns the file that a package's description names for it.
+    /// Returns the file that `package` refers to, according to the package's description in `bytes`.
     func module(_ package: NodePackage, describedBy bytes: [UInt8], isImport: Bool) -> Found? {
         let target =
             PackageManifest(bytes)?.target(of: package.rest, isImport: isImport)
@@ -61,7 +62,7 @@ struct NodeModules {
         return module(at: ImagePath.joined(package.directory, target), orIndexOf: package.directory)
     }
 
-    /// Returns the directories of the packages that a file in `directory` may name, the nearest first.
+    /// Returns the directories to search for the packages that a file in `directory` names, the nearest first.
     private func places(from directory: String) -> [String] {
         var places: [String] = []
         var directory = directory
@@ -73,8 +74,8 @@ struct NodeModules {
         return places + shared
     }
 
-    /// Returns the file at `path` or with one of the endings that may be left out, or the meaning of the directory
-    /// there.
+    /// Returns the file at `path`, with or without one of the optional endings, or the package in the directory at
+    /// `path`. If there is neither, returns the index file in the directory `other`.
     private func module(at path: String, orIndexOf other: String? = nil) -> Found? {
         if let file = plain(path) { return .module(file) }
         if let directory = files.directory(path), directory != other { return package(in: directory, "") }
@@ -95,23 +96,24 @@ struct NodeModules {
         return nil
     }
 
-    /// Notes that the description of `package` is asked for, and returns whether it has not been asked for before.
+    /// Records a request for the description of `package`. Returns true if it is the first such request and below the
+    /// limit.
     mutating func describe(_ package: NodePackage) -> Bool {
         described.count < StartPrediction.maximumFiles
             && described.insert("\(package.directory)/\(package.rest)").inserted
     }
 
-    /// Returns the file that a package is when its description says nothing.
+    /// Returns the file that a package stands for if its description names none; `nil` if there is no such file.
     func index(of package: NodePackage) -> ImageFile? {
         package.rest.isEmpty ? files.file(package.directory + "/index.js") : nil
     }
 }
 
-/// A package, or a name in it.
+/// A package, or a file in it.
 struct NodePackage: Sendable {
     let directory: String
-    /// Its `package.json`.
+    /// The package's `package.json`.
     let description: ImageFile
-    /// The name behind the package's; empty for the package itself.
+    /// The part of the module name after the package's name; empty for the package itself.
     let rest: String
 }

@@ -2,19 +2,20 @@ import Base
 
 /// The entry points that a `package.json` names (Node.js documentation, "Modules: Packages", "Package entry points").
 ///
-/// Reads the text in place: depth, alternatives and lengths are bounded, and nothing is built for what nobody asks for.
+/// The text is read in place. Depth, alternatives and lengths are bounded, and no value is built before a caller needs
+/// it.
 public struct PackageManifest: Sendable {
     private static let maximumDepth = 8
     private static let maximumAlternatives = 16
     private static let longestPath = 1024
 
-    /// The text and ``JSONCursor/padding`` zero bytes.
+    /// The text, followed by ``JSONCursor/padding`` zero bytes.
     private let text: [UInt8]
     private var main: String?
     /// The position of the value of `exports`.
     private var exports: Int?
 
-    /// Reads the text of a `package.json`; `nil` when it is not a JSON object, or nests values too deeply.
+    /// Reads the text of a `package.json`; `nil` if it is not a JSON object or nests values too deeply.
     public init?(_ bytes: [UInt8]) {
         text = bytes + [UInt8](repeating: 0, count: JSONCursor.padding)
         var found: (main: String?, exports: Int?)
@@ -35,10 +36,12 @@ public struct PackageManifest: Sendable {
         (main, exports) = found
     }
 
-    /// Returns the path from the package's directory of the file that `rest` means: what `exports` says, else `main`,
-    /// else `index`.
+    /// Returns the path of the file that `rest` refers to, relative to the package's directory. `exports` decides
+    /// first, then `rest` itself or `main`, then the default `index`.
     ///
-    /// - Parameter rest: what follows the package's name; empty for the package itself.
+    /// - Parameters:
+    ///   - rest: the part of the module name after the package's name; empty for the package itself.
+    ///   - isImport: true if `import` loads the module, false if `require` does.
     public func target(of rest: String, isImport: Bool) -> String {
         if let exports, let path = exported(rest, from: exports, isImport: isImport) { return path }
         if !rest.isEmpty { return rest }
@@ -63,7 +66,7 @@ public struct PackageManifest: Sendable {
         return rest.isEmpty ? choose(at: exports, isImport: isImport, depth: 0) : nil
     }
 
-    /// Returns the first path that is meant for Node.js, of the value at `position`.
+    /// Returns the first path for Node.js in the value at `position`; `nil` if there is none.
     private func choose(at position: Int, isImport: Bool, depth: Int) -> String? {
         guard depth < Self.maximumDepth else { return nil }
         var path: String?
@@ -100,13 +103,13 @@ public struct PackageManifest: Sendable {
 
     // MARK: - Text
 
-    /// Runs `body` with a cursor at `position`; `nil` when the text is malformed.
+    /// Runs `body` with a cursor at `position`, and returns its result; `nil` if the text is malformed.
     private func read<Result>(
         at position: Int, _ body: (inout JSONCursor) throws(JSONStop) -> Result
     ) -> Result? {
         text.withUnsafeBufferPointer { text in
             guard let start = text.baseAddress else { return nil }
-            // The padding follows the text, as the cursor requires; the position is one that the cursor gave.
+            // The padding follows the text, as the cursor requires, and `position` came from such a cursor.
             var cursor = JSONCursor(start: start, count: text.count - JSONCursor.padding, at: position, scratch: [])
             cursor.skipSpace()
             do throws(JSONStop) {

@@ -1,9 +1,9 @@
 public import Base
 
-/// Programs and libraries: an ELF file's interpreter and the libraries that it is linked with, and the interpreter of a
-/// script (execve(2), "Interpreter scripts").
+/// The analyzer of programs and libraries. It reports an ELF file's interpreter and the libraries that the file is
+/// linked with, and the interpreter of a script (execve(2), "Interpreter scripts").
 public struct ProgramAnalyzer: FileAnalyzer {
-    /// A script larger than this is data.
+    /// The size in bytes of the largest script to analyze. A larger one is data.
     private static let largestScript: UInt64 = 1 << 20
 
     public init() {}
@@ -41,7 +41,7 @@ public struct ProgramAnalyzer: FileAnalyzer {
     }
 }
 
-/// The modules that a script without an ending names.
+/// The analyzer of scripts whose names have no ending. It reports the modules that a script names.
 private struct ScriptAnalyzer: FileAnalyzer {
     /// The words of the script's first line.
     let words: [String]
@@ -57,7 +57,7 @@ private struct ScriptAnalyzer: FileAnalyzer {
     }
 }
 
-/// The program interpreter (`PT_INTERP`).
+/// The analyzer of the part that names the program interpreter (`PT_INTERP`).
 private struct ELFInterpreterAnalyzer: FileAnalyzer {
     func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
 
@@ -66,7 +66,7 @@ private struct ELFInterpreterAnalyzer: FileAnalyzer {
     }
 }
 
-/// The libraries that an ELF file is linked with: waits for each part that names them.
+/// The analyzer of the libraries that an ELF file is linked with. It waits for each part that names them.
 private struct ELFLinksAnalyzer: FileAnalyzer {
     let elf: ELFImage
 
@@ -110,7 +110,8 @@ private struct ELFLinksAnalyzer: FileAnalyzer {
         }
     }
 
-    /// The loader's own (ld.so(8)), with Debian's triplets, and those that distributions put into `ld.so.conf`.
+    /// Returns the loader's own directories (ld.so(8)), with Debian's triplets, and those that distributions add in
+    /// `ld.so.conf`.
     private static func standardDirectories(_ machine: UInt16) -> [String] {
         let triplet =
             switch machine {

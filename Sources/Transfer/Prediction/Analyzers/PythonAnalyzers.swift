@@ -1,6 +1,6 @@
 public import Base
 
-/// The interpreter of a Python installation: what every start of it reads.
+/// The analyzer of a Python interpreter. It reports the files that every start of the interpreter reads.
 public struct PythonRuntimeAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -29,9 +29,9 @@ public struct PythonRuntimeAnalyzer: FileAnalyzer {
     public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
 }
 
-/// A Python source file: the modules that it names.
+/// The analyzer of Python source files. It reports the modules that a file imports.
 public struct PythonSourceAnalyzer: FileAnalyzer {
-    /// A larger file is data, not a program.
+    /// The size in bytes of the largest file to analyze. A larger one is data, not a program.
     static let largest: UInt64 = 1 << 20
 
     public init() {}
@@ -47,7 +47,7 @@ public struct PythonSourceAnalyzer: FileAnalyzer {
     }
 }
 
-/// A compiled Python file: the modules that its top level imports.
+/// The analyzer of compiled Python files. It reports the modules that a file's top level imports.
 public struct PythonCompiledAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -62,7 +62,7 @@ public struct PythonCompiledAnalyzer: FileAnalyzer {
     }
 }
 
-/// A Python extension module: the modules whose names stand in it.
+/// The analyzer of Python extension modules. It reports the modules whose names the file contains.
 public struct PythonExtensionAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -80,13 +80,13 @@ public struct PythonExtensionAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
-    /// The image's Python installation, once its interpreter is named.
+    /// The image's Python installation; `nil` until its interpreter is named.
     var python: PythonModules? {
         get { self[PythonModules.self] }
         _modify { yield &self[PythonModules.self] }
     }
 
-    /// Modules of a package that come along with the first of them, in bytes.
+    /// The most bytes of a package's other modules that are fetched along with the first one.
     private static let smallPackage: UInt64 = 1 << 20
 
     /// Reports the modules that a Python source file imports.
@@ -95,7 +95,7 @@ extension StartPrediction {
         importModules(PythonImports.imports(inSource: bytes), from: file)
     }
 
-    /// Reports modules that a Python file imports; `nil` stands for the command line.
+    /// Reports the modules that a Python file imports. A `file` of `nil` stands for the command line.
     mutating func importModules(_ imports: [PythonImport], from file: ImageFile?) {
         guard python != nil else { return }
         var package: String?
@@ -111,11 +111,11 @@ extension StartPrediction {
         }
     }
 
-    /// Reports the other modules of the package that `module` is in, if they are small. Most will be imported, each by
-    /// one that has to come first: this saves a round trip for each step between them.
+    /// Reports the other modules of `module`'s package, if they are small together. Most of them will be imported, each
+    /// by a module that must arrive first. So this saves a round trip for each of those steps.
     private mutating func takeAlong(besides module: ImageFile) {
-        // Where an extent holds parts of many files, a reader takes along more than that (``Planner``): jupyter was a
-        // second later with both.
+        // Where an extent holds parts of many files, each read already brings more of the neighbors than this
+        // (``Planner``). With both, jupyter started a second later.
         guard !sharesExtents(module), module.name.hasSuffix(".pyc"),
             python?.takePackage(module.directory) == true
         else { return }

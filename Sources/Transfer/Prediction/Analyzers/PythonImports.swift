@@ -1,12 +1,12 @@
 import Base
 
-/// The name of a module that a Python file may import when it is loaded.
+/// A reference to a module that a Python file may import when it is loaded.
 public struct PythonImport: Equatable, Sendable {
-    /// The dots before the name: 0 for none, `nil` where the number is unknown.
+    /// The number of dots before the name; `nil` if it is unknown.
     public var level: Int?
-    /// `package.module`; empty in `from . import name`.
+    /// The dotted name, such as `package.module`; empty in `from . import name`.
     public var module: String
-    /// Imported names, which may be modules.
+    /// The imported names, which may be modules themselves.
     public var names: [String]
 
     public init(level: Int? = nil, module: String, names: [String] = []) {
@@ -18,22 +18,22 @@ public struct PythonImport: Equatable, Sendable {
 
 /// The modules that a Python file may import when it is loaded.
 public enum PythonImports {
-    /// Returns the imports at the top level of a compiled file (`.pyc`); functions, whose imports come later or never,
-    /// have their own code. For versions with unknown instructions these are all names that the top level uses.
+    /// Returns the imports at the top level of a compiled file (`.pyc`). Functions have code of their own, and their
+    /// imports come later or never. For versions with unknown instructions, returns all names that the top level uses.
     ///
-    /// Versions 3.8 to 3.14 (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). `nil` for other
-    /// versions and for a corrupt file.
+    /// Supports versions 3.8 to 3.14 (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). Returns
+    /// `nil` for other versions and for a corrupt file.
     public static func imports(inCompiled bytes: [UInt8]) -> [PythonImport]? {
         guard bytes.count > 16, bytes[2] == 0x0D, bytes[3] == 0x0A else { return nil }
         let magic = Int(bytes[0]) | Int(bytes[1]) << 8
         guard (3400..<3700).contains(magic) else { return nil }
         var reader = MarshalReader(bytes, at: 16, hasLocalsPlus: magic >= 3450)
-        // 3.13 has other numbers for its instructions.
+        // 3.13 renumbered the instructions.
         return reader.imports(hasKnownInstructions: magic < 3550)
     }
 
-    /// Returns the dotted names in an extension module (`.so`). Cython and pybind11 import by C strings; a name that is
-    /// not a module's is found nowhere.
+    /// Returns the dotted names in an extension module (`.so`). Cython and pybind11 pass module names as C strings. A
+    /// name that is not a module does no harm, because no file is found for it.
     public static func imports(inExtension bytes: [UInt8]) -> [PythonImport] {
         names(inExtension: bytes).map { PythonImport(module: $0) }
     }
@@ -65,14 +65,14 @@ public enum PythonImports {
         (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
     }
 
-    /// The most imports of one file.
+    /// The most imports that are taken from one file.
     public static let maximumImports = 512
-    /// The most names of one import.
+    /// The most names that are taken from one import.
     public static let maximumNames = 64
     private static let maximumLines = 20_000
     private static let longestName = 256
 
-    /// Returns the names in the `import` lines of a source file, also inside of `try` and of functions.
+    /// Returns the imports of a source file, including those in `try` blocks and in functions.
     public static func imports(inSource bytes: [UInt8]) -> [PythonImport] {
         var statements = PythonStatements()
         let lines = bytes.split(maxSplits: maximumLines) { $0 == 0x0A || $0 == 0x0D }
@@ -83,20 +83,20 @@ public enum PythonImports {
         return Array(statements.imports.prefix(maximumImports))
     }
 
-    /// Returns a name that may be a module's; `nil` when it is longer than any.
+    /// Returns the text of a name; `nil` if it is too long for a module's name.
     fileprivate static func name(_ bytes: ArraySlice<UInt8>) -> String? {
         bytes.count <= longestName ? String(decoding: bytes, as: UTF8.self) : nil
     }
 }
 
-/// The `import` statements of a Python source file, line by line.
+/// A collector of the `import` statements of a Python source file, which it reads line by line.
 private struct PythonStatements {
     private static let (importing, from, infix) = (Array("import ".utf8), Array("from ".utf8), Array(" import".utf8))
-    /// A list of names in parentheses that is longer is cut.
+    /// The length in bytes at which a list of names in parentheses is cut.
     private static let longestList = 16_384
 
     private(set) var imports: [PythonImport] = []
-    /// The package behind `from` of the statement that is open; `nil` in an `import` statement.
+    /// The package after `from` in the current statement; `nil` in an `import` statement.
     private var package: PythonImport?
     private var list: [UInt8] = []
     private var isOpen = false

@@ -1,31 +1,33 @@
 import Base
 
-/// The modules of a Python installation in an image, found by name as Python finds them (Lib/importlib, "PathFinder";
-/// PEP 3147 for the places of compiled files).
+/// The modules of a Python installation in an image, looked up by name as Python does (Lib/importlib, "PathFinder"; PEP
+/// 3147 for the locations of compiled files).
 struct PythonModules {
-    /// The directories of modules, in the order in which they are searched.
+    /// The directories of modules, in the order in which Python searches them.
     private(set) var roots: [String] = []
     /// The minor version: 11 for Python 3.11.
     private let minor: Int
     private let files: ImageFiles
-    /// Names in directories up to the first dot. Most names that a module mentions are not modules, and each is looked
-    /// up in every directory.
+    /// The names in each directory, cut at the first dot. Most names that a module mentions are not modules, and each
+    /// is looked up in every directory, so this cache avoids many reads.
     private var stems: [String: Set<String>] = [:]
-    /// Names in ``stems``, and one for each directory.
+    /// The number of names in ``stems``, plus one for each directory.
     private var stemCount = 0
 
-    /// The packages that have been taken whole.
+    /// The directories of packages whose modules were all reported.
     private var packagesTaken: Set<String> = []
 
-    /// Modules in the interpreter since 3.11, never read from the disk (Python/frozen.c).
+    /// The modules that the interpreter contains since 3.11, so that it never reads them from the disk
+    /// (Python/frozen.c).
     private static let frozen: Set<String> = [
         "_collections_abc", "_sitebuiltins", "abc", "codecs", "genericpath", "importlib._bootstrap",
         "importlib._bootstrap_external", "importlib.machinery", "importlib.util", "io", "ntpath", "os", "posixpath",
         "runpy", "site", "stat", "zipimport",
     ]
 
-    /// Finds the installation of the interpreter `executable`; `nil` when there is none. `calledAs` is the path by
-    /// which it is run, perhaps a link in a virtual environment.
+    /// Finds the installation of the interpreter `executable`; `nil` if there is none.
+    ///
+    /// - Parameter path: the path by which the interpreter is run, possibly a link in a virtual environment.
     init?(executable: ImageFile, calledAs path: String, in files: ImageFiles) {
         let prefix = ImagePath.parent(of: executable.directory)
         let found = Self.standardLibrary(of: executable.name, below: prefix, in: files)
@@ -39,7 +41,7 @@ struct PythonModules {
                 add(root: "\(prefix)/lib/python3.\(minor)/\(packages)")
             }
         }
-        // Debian's, shared by its versions.
+        // Debian's directory, which its Python versions share.
         add(root: prefix + "/lib/python3/dist-packages")
     }
 
@@ -58,7 +60,7 @@ struct PythonModules {
         return nil
     }
 
-    /// Adds a directory, if it is there.
+    /// Adds a directory of modules, if it exists.
     mutating func add(root: String) {
         guard roots.count < 64, !roots.contains(root), let path = files.directory(root), !roots.contains(path) else {
             return
@@ -67,7 +69,7 @@ struct PythonModules {
     }
 
     /// Returns the files that every start reads before the program's first line (Python/pylifecycle.c, Lib/site.py).
-    /// Since 3.11 the interpreter holds the other modules itself.
+    /// Since 3.11, the interpreter contains the other modules itself.
     mutating func startup() -> [ImageFile] {
         var names = ["encodings", "encodings.aliases", "encodings.utf_8", "sitecustomize"]
         if minor < 11 {
@@ -76,7 +78,7 @@ struct PythonModules {
                 "_sitebuiltins",
             ]
         }
-        // PEP 538: the locale is C.UTF-8 where the container has none.
+        // PEP 538: the locale is C.UTF-8 if the container sets none.
         var result = [
             "/usr/lib/locale/C.utf8/LC_CTYPE", "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
             "/usr/lib/aarch64-linux-gnu/gconv/gconv-modules.cache",
@@ -91,16 +93,17 @@ struct PythonModules {
         return result
     }
 
-    /// Notes that the package in `directory` is taken whole, and returns whether it has not been before.
+    /// Records that all modules in `directory` are reported. Returns true if they were not before, and below the limit.
     mutating func takePackage(_ directory: String) -> Bool {
         packagesTaken.count < Self.maximumPackages && packagesTaken.insert(directory).inserted
     }
 
-    /// Returns the files that an import may read, the packages around a module first. `package` is the directory of the
-    /// file that imports, when it is in a package.
+    /// Returns the files that an import may read. The packages around a module come before the module.
+    ///
+    /// - Parameter package: the directory of the package that contains the importing file; `nil` if there is none.
     mutating func modules(_ item: PythonImport, from package: String?) -> [ImageFile] {
         var result: [ImageFile] = []
-        // No dot or one means the package itself; each further dot goes up.
+        // One dot, or an unknown number, means the package itself. Each further dot goes up one directory.
         if item.level != 0, var package {
             for _ in 1..<max(1, min(item.level ?? 1, 8)) { package = ImagePath.parent(of: package) }
             result += modules(item.module, and: item.names, in: package)
@@ -113,7 +116,7 @@ struct PythonModules {
         return result
     }
 
-    /// Returns the module `name` in `directory`, and those of `names` that are modules in it.
+    /// Returns the files of the module `name` in `directory`, and of those `names` that are modules in it.
     private mutating func modules(_ name: String, and names: [String], in directory: String) -> [ImageFile] {
         guard let parts = Self.parts(name) else { return [] }
         let result = chain(parts, in: directory)
@@ -126,20 +129,20 @@ struct PythonModules {
             }
     }
 
-    /// Returns the parts of a dotted name; `nil` when it cannot name a module.
+    /// Returns the parts of a dotted name; `nil` if it cannot name a module.
     private static func parts(_ name: String) -> [String]? {
         guard name.utf8.count <= 128, name.utf8.allSatisfy(isNamePart) else { return nil }
         let parts = name.split(separator: ".").map(String.init)
         return parts.count <= 8 ? parts : nil
     }
 
-    /// Returns the directory of the package that `file` is a module of, if any.
+    /// Returns the directory of the package that `file` is a module of; `nil` if it is in no package.
     mutating func package(of file: ImageFile) -> String? {
         let directory = Self.moduleDirectory(of: file)
         return has("__init__", in: directory) ? directory : nil
     }
 
-    /// Returns the directory from which the package that holds `file` is imported.
+    /// Returns the directory from which Python imports the package that contains `file`.
     mutating func root(of file: ImageFile) -> String {
         var directory = Self.moduleDirectory(of: file)
         while directory != "/", has("__init__", in: directory) {
@@ -153,14 +156,14 @@ struct PythonModules {
         return ImagePath.name(of: directory) == "__pycache__" ? ImagePath.parent(of: directory) : directory
     }
 
-    /// The most packages that are taken whole.
+    /// The most packages whose modules are all reported.
     private static let maximumPackages = 512
     /// The most names that are read from one directory.
     private static let maximumNames = 65_536
-    /// The most names of all directories that are kept; beyond that the directories are read again.
+    /// The most names that ``stems`` holds. Beyond that, it is emptied, and the directories are read again.
     private static let maximumKept = 1 << 18
 
-    /// Returns whether a name in `directory` is `stem` up to its first dot.
+    /// Returns whether a name in `directory`, cut at its first dot, is `stem`.
     private mutating func has(_ stem: String, in directory: String) -> Bool {
         if let known = stems[directory] { return known.contains(stem) }
         let found = Set(
@@ -184,14 +187,15 @@ struct PythonModules {
                 continue
             }
             if let file = module(part, in: directory) { result.append(file) }
-            // The rest are names in the module.
+            // The remaining parts are names in the module.
             break
         }
         return result
     }
 
     private func module(_ name: String, in directory: String) -> ImageFile? {
-        // An empty source has a compiled file that is not: most packages begin with one.
+        // Ask for any source file, even an empty one: its compiled file is not empty. Most packages begin with such a
+        // file.
         if files.holdsFile("\(directory)/\(name).py") {
             return files.file("\(directory)/__pycache__/\(name).cpython-3\(minor).pyc")
                 ?? files.file("\(directory)/\(name).py")

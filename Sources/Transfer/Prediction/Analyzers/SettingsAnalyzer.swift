@@ -1,6 +1,6 @@
 public import Base
 
-/// A file of settings: the files that it names.
+/// The analyzer of settings files. It reports the files that a settings file names.
 public struct SettingsAnalyzer: FileAnalyzer {
     public init() {}
 

@@ -1,8 +1,8 @@
 /// A failure of the analyzer, for the log.
 public struct AnalyzerFailure: Sendable {
     public let reason: PredictionLoss
-    /// The way in which the process ended, or the reason that there is none.
+    /// The exit of the process, or the reason why it could not run.
     public let details: String
-    /// True when a prediction was lost; the others are taken up again.
+    /// True if a start lost its prediction. The next analyzer continues the other starts.
     public let losesStart: Bool
 }

@@ -8,7 +8,7 @@ struct AnalyzerLink: ~Copyable {
     private let socket: PacketSocket
     private let process: ConfinedProcess
 
-    /// Starts `program` as an analyzer. It dies with the calling thread.
+    /// Starts `program` as an analyzer. The analyzer dies with the calling thread.
     init(program: String) throws(Errno) {
         let ends = try PacketSocket.pair()
         let own = PacketSocket(OwnedDescriptor(taking: ends.0))
@@ -18,12 +18,12 @@ struct AnalyzerLink: ~Copyable {
         process = started
     }
 
-    /// The number that poll(2) takes.
+    /// The descriptor number for poll(2).
     var raw: Int32 { socket.raw }
     var processorTime: UInt64 { process.processorTime ?? 0 }
     var pid: Int32 { process.pid }
 
-    /// Sends a command, and waits up to `timeout` nanoseconds while the analyzer does not read.
+    /// Sends a command. While the analyzer does not read, waits for up to `timeout` nanoseconds.
     func send(_ command: AnalyzerCommand, with file: Int32? = nil, timeout: UInt64) throws(Errno) {
         let bytes = command.encoded
         let deadline = MonotonicTime.now().advanced(by: timeout)
@@ -38,8 +38,9 @@ struct AnalyzerLink: ~Copyable {
         }
     }
 
-    /// Receives a packet into `buffer`: its length, 0 at the end, or `nil` when there is none now. Descriptors are
-    /// closed.
+    /// Receives a packet into `buffer` without waiting, and closes any descriptors in it.
+    ///
+    /// - Returns: the packet's length; 0 if the analyzer has closed its end; `nil` if there is no packet now.
     func receive(into buffer: inout [UInt8]) throws(Errno) -> Int? {
         let outcome: Result<Int?, Errno> = buffer.withUnsafeMutableBytes { buffer in
             do throws(Errno) {
@@ -53,6 +54,6 @@ struct AnalyzerLink: ~Copyable {
         return try outcome.get()
     }
 
-    /// Kills the process and returns how it ended.
+    /// Kills the process and returns its exit.
     consuming func end() -> ConfinedProcess.End { process.end() }
 }

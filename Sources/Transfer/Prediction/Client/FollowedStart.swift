@@ -2,24 +2,25 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// One start as the client sees it: what the analyzer has been told, what it waits for, and the bounds of what it may
-/// ask for. A new analyzer is told everything again.
+/// The client's state of one start: what it has told the analyzer, which parts the analyzer waits for, and the limits
+/// of the analyzer's requests. A new analyzer is told everything again.
 struct FollowedStart {
     /// The most parts that an analyzer may wait for at the same time.
     private static let maximumWaits = 1 << 14
-    /// The most files of the container's reads that are passed on.
+    /// The most files read by the container that the client reports to the analyzer.
     private static let maximumTouches = 4096
-    /// The most chunks that are looked at for one start, and the longest order.
+    /// The most chunks that the client checks for one start.
     private static let maximumChunks = 1 << 22
+    /// The most files in the order of a start.
     private static let maximumOrder = 1 << 16
 
     let subject: PredictionSubject
-    /// The reads of the container, if there is one.
+    /// The container's reads; `nil` if no container runs.
     let reads: TouchLog?
     let handler: @Sendable (PredictionEvent) -> Void
-    /// Over after its first turn.
+    /// True if the start ends after its first turn.
     let isBrief: Bool
-    /// The start's number in the analyzer at hand; `nil` when it does not know the start.
+    /// The start's number in the current analyzer; `nil` if that analyzer does not know the start.
     var number: UInt32?
 
     private var configuration: ContainerStart?
@@ -68,7 +69,7 @@ struct FollowedStart {
         wantsSettled = true
     }
 
-    /// Looks at what the container has read and what has come.
+    /// Records new reads of the container, and the awaited parts that have arrived.
     mutating func observe(_ now: MonotonicTime) {
         let new = reads?.touches(from: readsSeen) ?? []
         if !new.isEmpty { lastSeen = now }
@@ -81,13 +82,14 @@ struct FollowedStart {
         present += come
     }
 
-    /// Returns whether the container's start is over. One that nobody runs has no end of its own.
+    /// Returns whether the container's start is over. A start for a startup pack runs no container, so it never ends
+    /// here.
     func isOver(_ now: MonotonicTime, quiet: UInt64, longest: UInt64) -> Bool {
         guard !subject.includesPresent else { return false }
         return now.since(began) >= longest || reads != nil && now.since(lastSeen) >= quiet
     }
 
-    /// Forgets the analyzer: the next one is told everything again.
+    /// Forgets the analyzer, so that the next one is told everything again.
     mutating func forgetAnalyzer() {
         number = nil
         isConfigured = false
@@ -99,7 +101,7 @@ struct FollowedStart {
 
     // MARK: - Turns
 
-    /// Returns the command of the next turn; `nil` when there is nothing to tell.
+    /// Returns the command of the next turn; `nil` if there is nothing to tell the analyzer.
     mutating func nextCommand(_ number: UInt32) -> AnalyzerCommand? {
         if let configuration, !isConfigured {
             isConfigured = true
@@ -121,7 +123,7 @@ struct FollowedStart {
         return .order(start: number)
     }
 
-    /// Files and parts of one turn: other starts wait for that many at most.
+    /// The most files or parts in one turn. Another start waits for at most this many.
     private static let itemsPerTurn = 16
 
     /// True while there is something to tell the analyzer.
@@ -129,7 +131,7 @@ struct FollowedStart {
         configuration != nil && !isConfigured || touchesSent < touches.count || !present.isEmpty || wantsOrder
     }
 
-    /// Ends a turn: events that were promised for its end are sent.
+    /// Ends a turn, and sends the events that are due at its end.
     mutating func endTurn(_ command: AnalyzerCommand) {
         if case .order = command { handler(.order(order)) }
         if wantsSettled, !hasWork {
@@ -138,7 +140,7 @@ struct FollowedStart {
         }
     }
 
-    /// Sends ``PredictionEvent/settled`` when nothing is left to do.
+    /// Sends ``PredictionEvent/settled`` if it was requested and nothing is left to do.
     mutating func settleIfIdle() {
         guard wantsSettled, configuration != nil, !hasWork else { return }
         wantsSettled = false
@@ -147,9 +149,10 @@ struct FollowedStart {
 
     // MARK: - Answers
 
-    /// Takes runs from the analyzer. Those that are on the node, or beyond the bytes of a start, are left out.
+    /// Accepts runs from the analyzer. Leaves out chunks beyond the start's byte limit. Also leaves out chunks that are
+    /// on the node, unless the subject includes them.
     ///
-    /// - Throws: when a run lies outside its layer.
+    /// - Throws: ``MalformedPacket`` if a run lies outside its layer.
     mutating func accept(_ runs: [StartPrediction.Run]) throws(MalformedPacket) {
         var accepted: [PredictedRun] = []
         for run in runs {
@@ -160,9 +163,9 @@ struct FollowedStart {
         if !accepted.isEmpty { handler(.runs(accepted)) }
     }
 
-    /// Takes parts that the analyzer waits for.
+    /// Accepts parts that the analyzer waits for.
     ///
-    /// - Throws: when a part lies outside its layer, or too many are waited for.
+    /// - Throws: ``MalformedPacket`` if a part lies outside its layer, or if the analyzer waits for too many parts.
     mutating func accept(_ waits: [StartPrediction.Wait]) throws(MalformedPacket) {
         for wait in waits {
             let (_, chunks) = try chunks(wait.layer, wait.content)
@@ -185,13 +188,13 @@ struct FollowedStart {
         return (stored, stored.chunks.chunks(overlapping: content))
     }
 
-    /// Returns the part of a run that is still to be fetched within the bounds of the start.
+    /// Returns the part of a run to fetch, cut at the limits of the start; `nil` if nothing is left to fetch.
     private mutating func trimmed(_ layer: StoredLayer, to chunks: Range<Int>, of inode: UInt64) -> PredictedRun? {
         guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
         let table = layer.chunks
         var extent: Int?
         var end = first
-        // A run may be as long as a layer: it ends where the bytes do.
+        // A run may be as long as a layer, so cut it where the byte limit is reached.
         while end < chunks.upperBound, bytesLeft > 0, chunksLeft > 0 {
             let next = table.chunk(end).extent
             if next != extent { bytesLeft -= min(bytesLeft, table.extent(next).blob.count) }

@@ -2,19 +2,20 @@ public import Base
 public import ContentStore
 public import Linux
 
-/// The image whose start is predicted.
+/// An image whose start is predicted.
 public struct PredictionSubject: Sendable {
-    /// By device number of the tree.
+    /// The image's layers, indexed by the tree's device numbers.
     let layers: [StoredLayer]
-    /// Report also chunks that are on this node, and follow names instead of guessing around them: for a startup pack.
+    /// True if the prediction also reports chunks that are on this node, and follows names instead of guessing around
+    /// them. A startup pack needs this.
     let includesPresent: Bool
-    /// Opens the tree for reading. Called again when an analyzer has died.
+    /// Opens the tree for reading; called again after an analyzer has died.
     let openTree: @Sendable () throws -> OwnedDescriptor
 
     /// - Parameters:
-    ///   - layers: the image's layers, by device number of the tree.
-    ///   - includesPresent: report also chunks that are on this node.
-    ///   - openTree: opens the merged tree for reading.
+    ///   - layers: the image's layers, indexed by the tree's device numbers.
+    ///   - includesPresent: true to report also chunks that are on this node, for a startup pack.
+    ///   - openTree: opens the merged tree for reading. It is called again after an analyzer has died.
     public init(
         layers: [StoredLayer], includesPresent: Bool = false,
         openTree: @escaping @Sendable () throws -> OwnedDescriptor
@@ -24,21 +25,21 @@ public struct PredictionSubject: Sendable {
         self.openTree = openTree
     }
 
-    /// One layer for itself, as far as it tells.
+    /// Creates a subject of one layer alone. Its prediction is limited to the files of that layer.
     public init(layer: StoredLayer) {
         self.init(layers: [layer]) { try layer.openTree() }
     }
 }
 
-/// Chunks that a start is likely to read.
+/// A range of chunks that a start is likely to read.
 public struct PredictedRun: Sendable {
     public let layer: StoredLayer
     public let chunks: Range<Int>
-    /// The file's number in the image's tree.
+    /// The file's inode number in the image's tree.
     public let inode: UInt64
 }
 
-/// Names one prediction.
+/// The name of one prediction.
 public struct PredictionKey: Hashable, Sendable {
     private enum Name: Hashable {
         case chain(Digest)
@@ -51,23 +52,23 @@ public struct PredictionKey: Hashable, Sendable {
         self.name = name
     }
 
-    /// The prediction of the containers of a chain.
+    /// Returns the key for the prediction of a chain's containers.
     public static func chain(_ id: Digest) -> PredictionKey { PredictionKey(.chain(id)) }
 
-    /// A prediction that nobody else asks about.
+    /// Returns a new key, for a prediction that nobody else refers to.
     public static func unique() -> PredictionKey { PredictionKey(.other(.random(in: 0 ... .max))) }
 }
 
-/// News of a prediction, on the predictor's thread.
+/// An event of a prediction, delivered on the predictor's thread.
 public enum PredictionEvent: Sendable {
     /// Chunks that are likely to be read soon, in the order of their expected use.
     case runs([PredictedRun])
-    /// Every event so far has been answered, and nothing more comes before chunks do. Follows ``Predictor/proceed(_:)``
-    /// and ``Predictor/configure(_:_:)``.
+    /// The analyzer has answered everything so far, and will find nothing more before further chunks arrive. This event
+    /// follows ``Predictor/proceed(_:)`` and ``Predictor/configure(_:_:)``.
     case settled
-    /// The files in the order of their use, as numbers in the tree.
+    /// The files in the order of their expected use, as inode numbers in the tree.
     case order([UInt64])
-    /// There is no prediction any more.
+    /// The prediction is lost for this reason. No further event follows.
     case lost(PredictionLoss)
 }
 
@@ -77,9 +78,9 @@ public enum PredictionLoss: String, Sendable, CaseIterable {
     case crash
     /// The analyzer took too long for one of its files.
     case hang
-    /// The analyzer reached a limit of the system.
+    /// The kernel killed the analyzer at a resource limit.
     case limit
-    /// The analyzer answered with nonsense.
+    /// The analyzer sent an invalid answer.
     case violation
     /// No analyzer could be started, or a file could not be opened.
     case unavailable

@@ -3,14 +3,16 @@ public import ContentStore
 import Linux
 public import SystemPackage
 
-/// Predicts what containers without a profile read next, in a process of its own: see ``StartPrediction``.
+/// The client of the process that predicts what containers without a profile read next. ``StartPrediction`` describes
+/// the prediction.
 ///
-/// Heuristics over the contents of files in images run in an analyzer, which has no privileges, no network and no files
-/// but those that it is handed (``Analyzer``). This side starts it, tells it of starts, checks everything that it
-/// answers, and starts it again when it has failed. A failure costs the start at hand its prediction; the others are
-/// taken up again.
+/// Heuristics over the contents of files in images run in an analyzer (``Analyzer``). It has no privileges, no network,
+/// and only the files that it is handed. The predictor starts the analyzer, tells it of container starts, checks
+/// all its answers, and restarts it after a failure. A failure costs the current start its prediction; the next
+/// analyzer continues the others.
 ///
-/// One thread does all of it (``PredictorLoop``). Every method may be called from any thread and does not wait.
+/// One thread does all of this (``PredictorLoop``). Every method may be called from any thread and does not wait,
+/// except ``join()``.
 public final class Predictor: Sendable {
     enum Event: Sendable {
         case begin(PredictionKey, PredictionSubject, TouchLog?, isBrief: Bool, Handler)
@@ -20,18 +22,18 @@ public final class Predictor: Sendable {
         case end(PredictionKey)
     }
 
-    /// Takes the events of one prediction, on the predictor's thread. It must not wait.
+    /// The receiver of one prediction's events. It runs on the predictor's thread and must not wait.
     public typealias Handler = @Sendable (PredictionEvent) -> Void
 
     /// The state that callers and the thread share.
     struct Mail: Sendable {
         var events: [Event] = []
-        /// Something may have been read or may have come since the thread looked last.
+        /// True if a container may have read something, or chunks may have arrived, since the thread last looked.
         var isChanged = false
         var isClosed = false
-        /// True while the thread follows anything.
+        /// True while the thread follows any start or has events to read.
         var isFollowing = false
-        /// True when the thread has been woken and has not looked yet.
+        /// True if the thread has been woken and has not looked yet.
         var isSignalled = false
         var statistics = PredictorStatistics()
     }
@@ -40,7 +42,7 @@ public final class Predictor: Sendable {
     private let bell: Bell
     private let thread: NamedThread
 
-    /// Wakes the thread out of poll(2).
+    /// A socket pair that wakes the thread from poll(2).
     final class Bell: Sendable {
         private let inside: PacketSocket
         private let outside: PacketSocket
@@ -54,7 +56,7 @@ public final class Predictor: Sendable {
         var raw: Int32 { inside.raw }
 
         func ring() {
-            // A full socket has woken the thread already.
+            // If the socket is full, it has woken the thread already.
             try? outside.send([1], waits: false)
         }
 
@@ -67,7 +69,7 @@ public final class Predictor: Sendable {
     /// Starts the thread.
     ///
     /// - Parameter report: called on the thread for each failure of the analyzer.
-    /// - Throws: when the system has no thread or no descriptor left.
+    /// - Throws: an error if the system has no thread or no descriptor left.
     public init(
         _ options: PredictorOptions = PredictorOptions(),
         report: @escaping @Sendable (AnalyzerFailure) -> Void = { _ in }
@@ -85,11 +87,11 @@ public final class Predictor: Sendable {
         close()
     }
 
-    /// Follows a start. One that is followed under the same key ends.
+    /// Follows a start. If another start is followed under the same key, that one ends.
     ///
     /// - Parameters:
-    ///   - reads: the container's reads, if there is a container.
-    ///   - isBrief: only the files that the configuration names directly; the start ends with them.
+    ///   - reads: the container's reads; `nil` if no container runs.
+    ///   - isBrief: true to predict only the files that the configuration names directly. The start ends after them.
     public func begin(
         _ key: PredictionKey, of subject: PredictionSubject, reads: TouchLog? = nil, isBrief: Bool = false,
         handler: @escaping Handler
@@ -97,27 +99,27 @@ public final class Predictor: Sendable {
         append(.begin(key, subject, reads, isBrief: isBrief, handler))
     }
 
-    /// Says what the container runs. Without effect for a start that is not followed.
+    /// Tells the predictor what the container runs. Does nothing if no start is followed under the key.
     public func configure(_ key: PredictionKey, _ start: ContainerStart) {
         append(.configure(key, start))
     }
 
-    /// Asks for the order of the files: ``PredictionEvent/order(_:)``.
+    /// Requests the order of the files, which ``PredictionEvent/order(_:)`` delivers.
     public func requestOrder(_ key: PredictionKey) {
         append(.order(key))
     }
 
-    /// Goes on with what has come: ``PredictionEvent/settled`` follows.
+    /// Continues with the chunks that have arrived. ``PredictionEvent/settled`` follows.
     public func proceed(_ key: PredictionKey) {
         append(.proceed(key))
     }
 
-    /// Forgets a start.
+    /// Stops following a start.
     public func end(_ key: PredictionKey) {
         append(.end(key))
     }
 
-    /// Says that something has been read, or that chunks have come.
+    /// Tells the thread that a container has read something, or that chunks have arrived.
     public func wake() {
         let rings = mail.withLock { mail in
             mail.isChanged = true
@@ -128,16 +130,16 @@ public final class Predictor: Sendable {
         if rings { bell.ring() }
     }
 
-    /// Figures since the start.
+    /// The predictor's counters since its creation.
     public var statistics: PredictorStatistics { mail.withLock { $0.statistics } }
 
-    /// Ends the analyzer and every prediction, without an event.
+    /// Ends the analyzer and every prediction, without sending an event.
     public func close() {
         mail.withLock { $0.isClosed = true }
         bell.ring()
     }
 
-    /// Waits until the analyzer and the thread are gone, after ``close()``.
+    /// Waits until the analyzer and the thread have ended. Call ``close()`` first.
     public func join() {
         thread.join()
     }

@@ -5,15 +5,15 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The thread of a ``Predictor``: gives starts their turns in rotation, one command to the analyzer at a time, so that
-/// the start whose file ends or stops the process is known.
+/// The thread of a ``Predictor``. It gives the starts turns in rotation, and the analyzer one command at a time. So it
+/// knows whose file the analyzer was reading when it crashed or hung.
 struct PredictorLoop: ~Copyable {
-    /// The most starts of one layer that are followed at the same time.
+    /// The most brief starts, each of one layer, that the thread follows at the same time.
     private static let maximumBrief = 256
-    /// Packets of one turn.
+    /// The most packets that the analyzer may send in one turn.
     private static let maximumReplies = 256
 
-    /// The command that the analyzer works at.
+    /// The command that the analyzer is working on.
     private struct Turn {
         let key: PredictionKey
         let command: AnalyzerCommand
@@ -23,7 +23,7 @@ struct PredictorLoop: ~Copyable {
     }
 
     private enum Phase {
-        /// The process has not spoken yet.
+        /// The process has not reported yet that it is ready.
         case starting(MonotonicTime)
         case idle
         case working(Turn)
@@ -37,7 +37,7 @@ struct PredictorLoop: ~Copyable {
     private var link: AnalyzerLink?
     private var phase = Phase.idle
     private var starts: [PredictionKey: FollowedStart] = [:]
-    /// The order of turns.
+    /// The starts in the order of their turns.
     private var rotation: [PredictionKey] = []
     private var lastNumber: UInt32 = 0
     private var buffer = [UInt8](repeating: 0, count: AnalyzerPacket.maximumSize)
@@ -112,7 +112,7 @@ struct PredictorLoop: ~Copyable {
         for (key, start) in starts where start.isOver(now, quiet: quiet, longest: longest) { drop(key) }
     }
 
-    /// Forgets a start here and in the analyzer.
+    /// Forgets a start, here and in the analyzer.
     private mutating func drop(_ key: PredictionKey) {
         guard let start = starts.removeValue(forKey: key) else { return }
         rotation.removeAll { $0 == key }
@@ -121,7 +121,7 @@ struct PredictorLoop: ~Copyable {
         do throws(Errno) {
             try link?.send(.end(start: number), timeout: 0)
         } catch {
-            // An analyzer that does not read is dealt with at its turn; then everything in it goes.
+            // The next turn detects an analyzer that does not read. Ending that analyzer removes the start there, too.
         }
     }
 
@@ -155,9 +155,12 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Ends the analyzer. The start at hand loses its prediction, the others wait for the next analyzer.
+    /// Ends the analyzer after a failure. The start whose turn it is loses its prediction; the others wait for the next
+    /// analyzer.
     ///
-    /// - Parameter reason: `nil` when the way in which it ended says it.
+    /// - Parameters:
+    ///   - reason: the kind of failure; `nil` to derive it from the exit of the process.
+    ///   - what: a description of the failure for the log.
     private mutating func fail(_ reason: PredictionLoss?, _ what: String) {
         let now = MonotonicTime.now()
         var details = what
@@ -184,7 +187,8 @@ struct PredictorLoop: ~Copyable {
             drop(lost)
             lose(reason, start.handler)
         } else if isUnusable {
-            // Nobody waits for an analyzer that may never start; containers may still find one.
+            // Startup packs and brief starts do not wait for an analyzer that may never start. Containers do: a later
+            // analyzer can still help them.
             for (key, start) in starts where start.subject.includesPresent || start.isBrief {
                 drop(key)
                 lose(.unavailable, start.handler)
@@ -197,7 +201,7 @@ struct PredictorLoop: ~Copyable {
     private mutating func startTurn() {
         guard link != nil, case .idle = phase else { return }
         for _ in 0..<rotation.count {
-            // The first in the rotation goes to its end, whether it has something to say or not.
+            // Move the first start to the end of the rotation, whether it has something to say or not.
             guard let key = rotation.first else { return }
             rotation.removeFirst()
             rotation.append(key)
@@ -211,7 +215,9 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Tells the analyzer of a start, and returns the number of the start there.
+    /// Announces a start to the analyzer unless it knows the start already.
+    ///
+    /// - Returns: the start's number in the analyzer; `nil` if its files could not be opened or sent.
     private mutating func open(_ key: PredictionKey) -> UInt32? {
         guard let start = starts[key] else { return nil }
         if let number = start.number { return number }
@@ -255,7 +261,7 @@ struct PredictorLoop: ~Copyable {
             } catch {
                 return fail(error is MalformedPacket ? .violation : nil, "cannot receive: \(error)")
             }
-            // One turn at a time, so that other events are seen between them.
+            // Take one turn at a time, so that the loop sees other events between turns.
             if case .idle = phase { return }
         }
     }
@@ -277,7 +283,7 @@ struct PredictorLoop: ~Copyable {
     }
 
     private mutating func take(_ reply: AnalyzerReply, in turn: Turn) throws(MalformedPacket) {
-        // A start that has ended meanwhile is answered in vain.
+        // Answers to a start that has ended in the meantime have no effect.
         let number = turn.command.start
         switch reply {
         case .runs(number, let runs): try starts[turn.key]?.accept(runs)
@@ -317,14 +323,14 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Waits for a packet, the bell, or the time of the next look.
+    /// Waits for a packet, for the bell, or until the next check is due.
     private mutating func wait() {
         let socket = link?.raw
         let timeout: Int32
         if case .idle = phase {
             timeout = idleTimeout(isRunning: socket != nil)
         } else {
-            // The watchdog looks now and then.
+            // Wake up regularly, so that ``watch()`` can check the analyzer.
             timeout = 50
         }
         var ends = [pollfd(fd: bell.raw, events: Int16(POLLIN), revents: 0)]
@@ -332,19 +338,19 @@ struct PredictorLoop: ~Copyable {
         _ = poll(&ends, nfds_t(ends.count), timeout)
     }
 
-    /// Milliseconds that the thread may sleep when no turn is under way.
+    /// Returns the milliseconds that the thread may sleep while no turn is under way; -1 for no limit.
     private func idleTimeout(isRunning: Bool) -> Int32 {
         if isRunning, starts.values.contains(where: { $0.hasWork }) { return 0 }
         if !isRunning, options.program != nil, options.startsEarly || !starts.isEmpty {
             return Int32(clamping: min(throttle.allowedAt.since(.now()) / 1_000_000 + 1, 1000))
         }
-        // Once a second it looks for starts that are over.
+        // Check once a second for starts that are over.
         return starts.isEmpty ? -1 : 1000
     }
 }
 
 extension AnalyzerCommand {
-    /// The start that the command is about.
+    /// The number of the start that the command is about.
     var start: UInt32 {
         switch self {
         case .begin(let start, _, _, _), .layer(let start, _), .configure(let start, _), .touched(let start, _),

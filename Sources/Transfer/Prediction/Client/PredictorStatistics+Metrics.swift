@@ -1,7 +1,7 @@
 public import Base
 
 extension PredictorStatistics {
-    /// The table of the predictor's metrics.
+    /// The predictor's metrics.
     public var metrics: [MetricFamily] {
         [
             .counter("predictions_total", starts, help: "Starts of containers that were followed."),

@@ -1,12 +1,12 @@
-/// Figures of a predictor since it was made.
+/// The counters of a predictor since its creation.
 public struct PredictorStatistics: Sendable {
-    /// Predictions that were followed.
+    /// The number of container starts that the predictor has followed.
     public var starts: UInt64 = 0
-    /// Predictions that were lost, by reason.
+    /// The number of lost predictions, by reason.
     public var lost: [PredictionLoss: UInt64] = [:]
-    /// Analyzers that failed or could not be started.
+    /// The number of analyzers that failed or could not be started.
     public var failures: UInt64 = 0
-    /// Predictions that are followed now.
+    /// The number of predictions that the predictor follows now.
     public var following = 0
     /// The analyzer's process ID while there is one.
     public var process: Int32?

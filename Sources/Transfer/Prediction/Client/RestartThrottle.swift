@@ -1,33 +1,33 @@
 public import Base
 
-/// The time at which an analyzer may be started again: at once at first, then after delays that double.
+/// A limit on the restarts of an analyzer. The first start is immediate; after each failure, the delay doubles.
 public struct RestartThrottle: Sendable {
     private let first: UInt64
     private let longest: UInt64
     private let soundAfter: UInt64
     private var delay: UInt64 = 0
     private var startedAt: MonotonicTime?
-    /// No process may be started before.
+    /// The time before which no process may be started.
     public private(set) var allowedAt = MonotonicTime(nanoseconds: 0)
-    /// Processes that failed.
+    /// The number of processes that failed or could not be started.
     public private(set) var failures: UInt64 = 0
 
     /// - Parameters:
     ///   - first: the delay after the first failure.
-    ///   - longest: the bound of the delays.
-    ///   - soundAfter: a process that has lived this long starts the delays over.
+    ///   - longest: the longest delay.
+    ///   - soundAfter: the lifetime of a process after which its failure starts the delays over.
     public init(first: Duration, longest: Duration, soundAfter: Duration) {
         self.first = max(1, first.wholeNanoseconds)
         self.longest = max(1, longest.wholeNanoseconds)
         self.soundAfter = soundAfter.wholeNanoseconds
     }
 
-    /// Notes that a process starts.
+    /// Records the start of a process.
     public mutating func started(at now: MonotonicTime) {
         startedAt = now
     }
 
-    /// Notes that the process has failed, or could not be started.
+    /// Records that the process has failed or could not be started.
     public mutating func failed(at now: MonotonicTime) {
         if let startedAt, now.since(startedAt) >= soundAfter { delay = 0 }
         startedAt = nil

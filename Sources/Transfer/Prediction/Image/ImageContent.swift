@@ -1,13 +1,13 @@
 import Base
 public import Linux
 
-/// The content of one layer, read from a descriptor that cannot be written to.
+/// The content of one layer, read from a descriptor that does not allow writing.
 ///
-/// The file has holes where nothing has come. So a part is read only after ``StartPrediction`` has heard that it is
-/// present.
+/// The file has holes where no bytes have arrived. So a part is read only after ``StartPrediction/present(_:)`` has
+/// reported it.
 public final class ImageContent: Sendable {
     private let descriptor: OwnedDescriptor
-    /// True when parts of many files share an extent, so that a reader takes their neighbors along.
+    /// True if extents hold parts of many files, so that a read brings a file's neighbors along.
     let extentsSpanFiles: Bool
 
     public init(_ descriptor: consuming OwnedDescriptor, extentsSpanFiles: Bool) {
@@ -15,7 +15,7 @@ public final class ImageContent: Sendable {
         self.extentsSpanFiles = extentsSpanFiles
     }
 
-    /// Reads `range` of the content space; `nil` when the file gives fewer bytes.
+    /// Reads `range` of the content space; `nil` if the range is too long or the file returns fewer bytes.
     func bytes(_ range: ByteRange) -> [UInt8]? {
         guard let count = Int(exactly: range.count), count <= Self.longestRead else { return nil }
         var complete = false
@@ -27,6 +27,6 @@ public final class ImageContent: Sendable {
         return complete ? bytes : nil
     }
 
-    /// The largest part that an analyzer reads: the names of an ELF file's symbols.
+    /// The largest part that an analyzer reads, in bytes: the names of an ELF file's symbols.
     private static let longestRead = 16 << 20
 }

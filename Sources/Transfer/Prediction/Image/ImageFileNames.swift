@@ -1,10 +1,10 @@
 import Base
 import LayerIndex
 
-/// The paths of a tree's regular files by their numbers. One walk notes the directory of each file; the names are read
-/// on demand.
+/// The paths of a tree's regular files, by inode. One walk records the directory of each file; the names are read on
+/// demand.
 struct ImageFileNames {
-    /// The bound on files and on directories.
+    /// The most files, and the most directories, that the walk records.
     private static let maximum = 1 << 20
 
     private let tree: TreeImage
@@ -12,12 +12,12 @@ struct ImageFileNames {
     private var directories: [(parent: Int32, inode: UInt64)] = []
     private var files: [UInt64: Int32] = [:]
 
-    /// Walks the tree. Files beyond the bound have no path.
+    /// Walks the tree. Files beyond the limits have no path.
     init(_ image: ImageFiles) {
         tree = image.tree
         budget = image.budget
         directories.append((0, tree.rootInode))
-        // A tree whose directories contain themselves would never end.
+        // Visit each directory once: in a tree whose directories contain themselves, the walk would never end.
         var seen: Set<UInt64> = [tree.rootInode]
         var index = 0
         while index < directories.count, files.count < Self.maximum, !budget.isSpent {
@@ -38,11 +38,12 @@ struct ImageFileNames {
         }
     }
 
-    /// Returns the path of the file `inode`, with a leading slash.
+    /// Returns the path of the file `inode`, with a leading slash. Returns `nil` if the walk did not reach the file,
+    /// the path is too long or not UTF-8, or the budget is spent.
     func path(of inode: UInt64) -> String? {
         guard var index = files[inode].map(Int.init) else { return nil }
         var (child, names, length) = (inode, [String](), 0)
-        // A directory stands behind its parent in the list, so this ends at the root.
+        // A directory comes after its parent in the list, so the loop ends at the root.
         while let name = name(of: child, in: directories[index].inode), length <= ImagePath.longest {
             names.append(name)
             length += name.utf8.count + 1

@@ -1,31 +1,32 @@
 import Base
 import LayerIndex
 
-/// The files of an image by their paths, as a process in it finds them.
+/// The files of an image, looked up by path as a process in the container would.
 public struct ImageFiles {
-    /// As the kernel's own bound, `MAXSYMLINKS`.
+    /// The most symbolic links in one lookup, as in the kernel (`MAXSYMLINKS`).
     private static let maximumLinks = 40
 
     let tree: TreeImage
     let layerCount: Int
-    /// Shared by everything that looks at files for one start.
+    /// The work budget that everything that looks at files for one start shares.
     let budget = WorkBudget()
 
     /// - Parameters:
-    ///   - tree: the merged tree; its device numbers are places of layers.
-    ///   - layerCount: files in other layers do not exist.
+    ///   - tree: the merged tree. Its device numbers are the positions of layers.
+    ///   - layerCount: the number of layers. Files in other layers do not exist.
     init(tree: TreeImage, layerCount: Int) {
         self.tree = tree
         self.layerCount = layerCount
     }
 
-    /// Returns the regular file at `path`, links followed; `nil` when there is none, or it is empty.
+    /// Returns the regular file at `path`, following links; `nil` if there is none or it is empty.
     public func file(_ path: String) -> ImageFile? {
         guard let (inode, kind, path) = find(path), kind == .regular else { return nil }
         return file(inode, at: path)
     }
 
-    /// Returns the regular files at `path`, whose last name may hold one `*` (glob(7)).
+    /// Returns the regular files that match `path`, whose last component may contain one `*` (glob(7)). Empty files are
+    /// left out.
     func matching(_ path: String) -> [ImageFile] {
         guard let (directory, pattern) = ImagePath.split(path[...]) else { return [] }
         let parts = pattern.split(separator: "*", maxSplits: 1, omittingEmptySubsequences: false)
@@ -38,22 +39,23 @@ public struct ImageFiles {
         }
     }
 
-    /// Returns whether there is a regular file at `path`, empty or not.
+    /// Returns whether there is a regular file at `path`, even an empty one.
     func holdsFile(_ path: String) -> Bool { find(path)?.kind == .regular }
 
-    /// Returns the regular file with the number `inode`, whose path is `path`.
+    /// Returns the regular file with the number `inode`, whose path is `path`; `nil` if it is empty or in no known
+    /// layer.
     func file(_ inode: UInt64, at path: String) -> ImageFile? {
         guard let content = try? tree.content(inode), content.device < layerCount else { return nil }
         return ImageFile(inode: inode, path: path, layer: content.device, range: content.range)
     }
 
-    /// Returns the path of the directory at `path`, links resolved.
+    /// Returns the path of the directory at `path`, with links resolved; `nil` if there is none.
     func directory(_ path: String) -> String? {
         guard let (_, kind, path) = find(path), kind == .directory else { return nil }
         return path
     }
 
-    /// Returns the names in the directory at `path` that begin with `prefix`, in their order.
+    /// Returns at most `limit` names in the directory at `path` that begin with `prefix`, in the directory's order.
     func names(in path: String, beginningWith prefix: String, limit: Int = 256) -> [String] {
         guard let (inode, kind, _) = find(path), kind == .directory else { return [] }
         var names: [String] = []
@@ -69,7 +71,7 @@ public struct ImageFiles {
 
     private func find(_ path: String) -> (inode: UInt64, kind: FileKind, path: String)? {
         guard path.utf8.count <= ImagePath.longest else { return nil }
-        // The names still to go, the next one last.
+        // The components still to be looked up, the next one last.
         var rest = Array(path.split(separator: "/").map(String.init).reversed())
         var directories: [(inode: UInt64, name: String)] = []
         var links = 0
@@ -87,7 +89,7 @@ public struct ImageFiles {
             else { return nil }
             switch kind {
             case .directory:
-                // A link's target may be as long as a path, so links make paths that no process could name.
+                // Each link's target may be as long as a path, so links can build paths that no process could name.
                 guard directories.count < ImagePath.longest / 2 else { return nil }
                 directories.append((inode, name))
             case .symlink:

@@ -1,8 +1,8 @@
-/// The work that one start may still cost: outside data decides how many paths are looked up and how many names are
-/// read, so the sum of all has a bound, and so has each turn.
+/// The limit on the work for one start. Outside data decides how many paths are looked up and how many names are read.
+/// So both the total work and the work of each turn are bounded.
 ///
-/// One step is a name looked up or read from a directory, or ``bytesPerStep`` bytes of a file: some 100 ns each. A
-/// lookup without budget finds nothing.
+/// One step stands for one name, looked up or read from a directory, or for ``bytesPerStep`` bytes of a file. A step
+/// takes some 100 ns. A lookup without budget finds nothing.
 final class WorkBudget {
     /// The bytes of a file that one step covers.
     static let bytesPerStep = 64
@@ -17,15 +17,15 @@ final class WorkBudget {
         turn = stepsPerTurn
     }
 
-    /// True when nothing more can be looked up in this turn.
+    /// True if nothing more can be looked up in this turn.
     var isSpent: Bool { min(steps, turn) <= 0 }
 
-    /// Starts a turn: what the last one did not use is not carried over.
+    /// Starts a turn. Unused steps of the last turn are not carried over.
     func beginTurn() {
         turn = stepsPerTurn
     }
 
-    /// Takes `count` steps off and returns whether the budget allowed them.
+    /// Takes `count` steps off the budget. Returns false if the budget was spent before.
     @discardableResult
     func spend(_ count: Int = 1) -> Bool {
         guard !isSpent, count >= 0 else { return false }

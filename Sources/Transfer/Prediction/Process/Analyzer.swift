@@ -9,20 +9,22 @@ public enum Analyzer {
     /// The first argument of a process in this role.
     static let role = "rivulet-analyzer"
 
-    /// The bounds of an analyzer. A start takes some megabytes; trees are mapped files, which count as address space
-    /// only.
+    /// The resource limits of an analyzer. A start takes some megabytes. Trees are mapped files, which count only as
+    /// address space.
     static let limits = ConfinedProcess.Limits(
         memory: 384 << 20, addressSpace: 16 << 30, descriptors: 16_384, processorSeconds: 3600)
 
     private static let isReady = Atomic(false)
 
-    /// True when this program can take the role if it is started again.
+    /// True if this program takes the role when it is started again.
     static var isAvailable: Bool { isReady.load(ordering: .relaxed) }
 
-    /// Runs as an analyzer and does not return, when this process was started as one. To be called first thing in
-    /// `main`: before there is a second thread, and before the process holds anything that an analyzer must not have.
+    /// Runs as an analyzer and does not return, if this process was started as one. Otherwise, returns at once.
     ///
-    /// - Parameter extra: analyzers beside the standard ones.
+    /// Call this function first in `main`: before a second thread exists, and before the process holds anything that an
+    /// analyzer must not have.
+    ///
+    /// - Parameter extra: analyzers in addition to the standard ones.
     public static func runIfRequested(adding extra: [any FileAnalyzer] = []) {
         isReady.store(true, ordering: .relaxed)
         guard CommandLine.arguments.first == role else { return }

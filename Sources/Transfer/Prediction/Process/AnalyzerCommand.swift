@@ -2,21 +2,24 @@ import Base
 
 /// A packet from the client to the analyzer.
 public enum AnalyzerCommand: Equatable, Sendable {
-    /// Opens a start; the packet brings the tree. Its layers follow, each with its own packet. Not answered.
+    /// The beginning of a start. The packet carries the tree's descriptor. A packet for each layer follows. The
+    /// analyzer does not answer.
     case begin(start: UInt32, layers: Int, treeSize: UInt64, speculates: Bool)
-    /// The next layer of a start, from the bottom; the packet brings its content. Not answered.
+    /// The next layer of a start, from the bottom. The packet carries the descriptor of the layer's content. The
+    /// analyzer does not answer.
     case layer(start: UInt32, extentsSpanFiles: Bool)
+    /// The process that the container runs.
     case configure(start: UInt32, ContainerStart)
-    /// The process has read from these files for the first time.
+    /// The inodes of files that the process has read from for the first time.
     case touched(start: UInt32, [UInt64])
-    /// The parts with these tokens have come.
+    /// The tokens of parts that have arrived.
     case present(start: UInt32, [UInt32])
-    /// Asks for the order of the files.
+    /// A request for the order of the files.
     case order(start: UInt32)
-    /// Forgets a start. Not answered.
+    /// The end of a start, which the analyzer forgets. The analyzer does not answer.
     case end(start: UInt32)
 
-    /// The packet.
+    /// The bytes of the packet.
     public var encoded: [UInt8] {
         switch self {
         case .begin(let start, let layers, let treeSize, let speculates):
@@ -42,7 +45,7 @@ public enum AnalyzerCommand: Equatable, Sendable {
         }
     }
 
-    /// Reads a packet.
+    /// Decodes a packet.
     public init(decoding bytes: ArraySlice<UInt8>) throws(MalformedPacket) {
         var reader = AnalyzerPacket.Reader(bytes)
         let kind = try reader.integer(UInt8.self)
@@ -75,12 +78,14 @@ public enum AnalyzerCommand: Equatable, Sendable {
 }
 
 extension ContainerStart {
-    /// Bytes of all texts in a packet, and of one variable.
+    /// The most bytes of all texts in a packet.
     private static let maximumBytes = 40 << 10
+    /// The most bytes of one variable.
     private static let maximumVariable = 8 << 10
+    /// The most arguments in a packet, the program included.
     private static let maximumArguments = 65
 
-    /// The part that predictions use, small enough for one packet.
+    /// The part of the configuration that predictions use, cut to fit into one packet.
     var bounded: ContainerStart {
         var left = Self.maximumBytes
         func cut(_ text: some StringProtocol, _ limit: Int) -> String {

@@ -1,19 +1,20 @@
 import Base
 
-/// A packet that no analyzer or client of this version sends.
+/// The error for a packet that no analyzer or client of this version sends.
 public struct MalformedPacket: Error {}
 
 /// The fields of packets between a client and an analyzer.
 ///
-/// A packet is little-endian: a byte for the kind, four for the start, then the fields of the kind. Lists begin with
-/// their count in two bytes, texts with their length in four. Both ends take the other for hostile.
+/// Integers are little-endian. A packet begins with a byte for its kind and four bytes for the number of its start. The
+/// fields of the kind follow. A list begins with its count in two bytes, a text with its length in four. Each end
+/// treats the other as hostile.
 enum AnalyzerPacket {
-    /// Bytes in the largest packet. Both ends have a buffer of this size.
+    /// The size of the largest packet in bytes. Both ends have a buffer of this size.
     static let maximumSize = 60 << 10
-    /// Items in one packet; the largest item has 26 bytes.
+    /// The most items in one list. The largest item, texts aside, has 26 bytes.
     static let maximumItems = 2048
 
-    /// Reads the fields of a packet, each checked against its end.
+    /// A reader of a packet's fields. It checks each field against the end of the packet.
     struct Reader {
         private let bytes: ArraySlice<UInt8>
         private var position: Int
@@ -47,7 +48,7 @@ enum AnalyzerPacket {
             return text
         }
 
-        /// A range whose end is not before its start.
+        /// Reads a range, and checks that its end is not before its start.
         mutating func range() throws(MalformedPacket) -> ByteRange {
             let offset = try integer(UInt64.self)
             let end = try integer(UInt64.self)
@@ -76,7 +77,7 @@ enum AnalyzerPacket {
         }
     }
 
-    /// Returns the bytes of a packet whose fields `body` appends.
+    /// Returns the bytes of a packet. `body` appends the fields of its kind.
     static func writing(_ kind: UInt8, of start: UInt32, _ body: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
         var bytes = [kind]
         bytes.appendLittleEndian(start)
@@ -96,7 +97,7 @@ extension [UInt8] {
         appendLittleEndian(range.end)
     }
 
-    /// Appends a list of at most ``AnalyzerPacket/maximumItems`` items.
+    /// Appends a list. Items beyond ``AnalyzerPacket/maximumItems`` are left out.
     mutating func append<Item>(list: [Item], _ item: (inout [UInt8], Item) -> Void) {
         let list = list.prefix(AnalyzerPacket.maximumItems)
         appendLittleEndian(UInt16(truncatingIfNeeded: list.count))

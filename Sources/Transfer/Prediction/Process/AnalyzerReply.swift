@@ -1,17 +1,22 @@
 import Base
 
-/// A packet from the analyzer to the client. A command is answered by any number of findings, then by ``done(start:)``.
+/// A packet from the analyzer to the client. The analyzer answers a command with any number of findings, then with
+/// ``done(start:)``.
 public enum AnalyzerReply: Equatable, Sendable {
     /// The process is confined and waits for commands.
     case ready
-    /// The process could not be confined: errno.
+    /// The process could not be confined, because of this errno.
     case unconfined(Int32)
+    /// Ranges that the start is likely to read.
     case runs(start: UInt32, [StartPrediction.Run])
+    /// Parts that the analyzer waits for.
     case waits(start: UInt32, [StartPrediction.Wait])
+    /// The inodes of the files in the order of their expected use.
     case order(start: UInt32, [UInt64])
+    /// The end of the answer to a command.
     case done(start: UInt32)
 
-    /// The packet.
+    /// The bytes of the packet.
     public var encoded: [UInt8] {
         switch self {
         case .ready: AnalyzerPacket.writing(1, of: 0)
@@ -39,7 +44,7 @@ public enum AnalyzerReply: Equatable, Sendable {
         }
     }
 
-    /// Reads a packet.
+    /// Decodes a packet.
     public init(decoding bytes: ArraySlice<UInt8>) throws(MalformedPacket) {
         var reader = AnalyzerPacket.Reader(bytes)
         let kind = try reader.integer(UInt8.self)

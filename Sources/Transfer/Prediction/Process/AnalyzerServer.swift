@@ -3,10 +3,10 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The analyzer's side of the socket: takes one command after the other and answers it. It has one thread and no files
-/// but those that packets bring.
+/// The analyzer's side of the socket. It takes and answers one command after the other. It has one thread, and no files
+/// but those whose descriptors arrive in packets.
 struct AnalyzerServer: ~Copyable {
-    /// A start whose layers are still coming, or one that is followed.
+    /// A start that still lacks layers, or one that the analyzer follows.
     private enum Start {
         case opening(TreeImage, [ImageContent], layerCount: Int, speculates: Bool)
         case following(StartPrediction)
@@ -21,7 +21,7 @@ struct AnalyzerServer: ~Copyable {
         self.analyzers = analyzers
     }
 
-    /// Serves until the client closes its end, and returns the exit code.
+    /// Serves until the client closes its end, and returns the exit code of the process.
     mutating func run() -> Int32 {
         var buffer = [UInt8](repeating: 0, count: AnalyzerPacket.maximumSize)
         do {
@@ -45,11 +45,11 @@ struct AnalyzerServer: ~Copyable {
         }
     }
 
-    /// Handles a command that brings a file.
+    /// Handles a command that carries a descriptor.
     private mutating func open(_ command: AnalyzerCommand, _ file: consuming OwnedDescriptor) throws {
         switch command {
         case .begin(let start, let layers, let treeSize, let speculates):
-            // A tree that cannot be read belongs to a start without findings.
+            // A start whose tree cannot be read has no entry here, so its commands find nothing.
             starts[start] = (try? TreeImage(mapping: MappedFile(descriptor: file.raw, size: treeSize))).map {
                 .opening($0, [], layerCount: layers, speculates: speculates)
             }
@@ -87,7 +87,7 @@ struct AnalyzerServer: ~Copyable {
     }
 
     private mutating func turn(_ start: UInt32, _ body: (inout StartPrediction) -> Void) throws {
-        // Taken out of the dictionary meanwhile, so that it is changed in place.
+        // Remove the start from the dictionary during the turn, so that it is changed in place, not copied.
         if case .following(var prediction) = starts.removeValue(forKey: start) {
             prediction.beginTurn()
             body(&prediction)

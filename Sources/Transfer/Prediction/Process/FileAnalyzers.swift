@@ -1,4 +1,4 @@
-/// The analyzers of a node, in the order in which they see a file.
+/// The standard analyzers, in the order in which they see a file.
 enum FileAnalyzers {
     static let standard: [any FileAnalyzer] = [
         PythonSourceAnalyzer(), PythonCompiledAnalyzer(), NodeSourceAnalyzer(), SettingsAnalyzer(),

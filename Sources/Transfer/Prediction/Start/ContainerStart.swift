@@ -1,8 +1,8 @@
-/// The process that an image's configuration says a container of it runs (OCI image-spec, config.md).
+/// The process that an image's configuration names for its containers (OCI image-spec, config.md).
 public struct ContainerStart: Sendable, Equatable {
-    /// The entrypoint and the command, unless the pod replaces them.
+    /// The image's entrypoint and command. A pod may replace them.
     public var arguments: [String]
-    /// `NAME=value`.
+    /// The environment variables as `NAME=value`.
     public var environment: [String]
     public var workingDirectory: String
 
@@ -12,7 +12,7 @@ public struct ContainerStart: Sendable, Equatable {
         self.workingDirectory = workingDirectory
     }
 
-    /// Returns the value of a variable; the first one counts.
+    /// Returns the value of a variable; `nil` if it is not set. If a variable is set twice, the first one counts.
     func variable(_ name: String) -> Substring? {
         environment.first { $0.hasPrefix(name + "=") }?.dropFirst(name.count + 1)
     }

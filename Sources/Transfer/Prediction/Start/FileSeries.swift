@@ -1,47 +1,50 @@
 import Base
 
-/// Files that a process reads one after the other in the order of their names: those of one directory
-/// (`conf.d/*.conf`), or the same file of neighboring directories (`plugins/*/plugin.json`), at a fixed distance.
+/// Files that a process reads one after the other in the order of their names. They lie in one directory
+/// (`conf.d/*.conf`), or are the same file of neighboring directories (`plugins/*/plugin.json`). The distance from one
+/// to the next is constant.
 ///
-/// Nothing in the files names the next one, so no analyzer finds it, and each costs a round trip. Three files at equal
-/// distances make a series. The predicted part doubles with each further file, as read-ahead does.
+/// Nothing in such a file names the next one, so no analyzer finds it, and each file costs a round trip. Three files at
+/// equal distances make a series. The predicted part doubles with each further file, as read-ahead does.
 struct FileSeries {
-    /// The number of directories up in which the names may differ.
+    /// The number of path levels, from the file name up, at which the names of a series may differ.
     private static let depth = 3
     /// The most names that are read from one directory.
     private static let maximumNames = 4096
     /// The most directories that are read for one start.
     private static let maximumDirectories = 256
-    /// The most names that are kept for one start.
+    /// The most names that are kept in memory for one start.
     private static let maximumKept = 1 << 16
-    /// The most files that are predicted at once, and their bytes.
+    /// The most files that are predicted at once.
     private static let maximumAhead = 32
+    /// The most bytes of files that are predicted at once.
     private static let maximumBytesAhead: UInt64 = 2 << 20
 
-    /// Endings of files that other files name.
+    /// The endings of files that other files name.
     private static let code = [".py", ".pyc", ".so", ".js", ".mjs", ".cjs"]
 
-    /// The common parts of the paths of a series.
+    /// The parts of the paths that all files of a series share.
     private struct Key: Hashable {
-        /// The directory of the names that differ.
+        /// The directory that contains the differing names.
         let directory: Substring
-        /// The part behind them in the paths: for the files of one directory, their ending.
+        /// The part of the paths after the differing name. For files in one directory, it is their ending.
         let rest: Substring
     }
 
     fileprivate struct Series {
-        /// The last names, before there were three.
+        /// The names that the process has read so far, at most three. With the third, ``members`` is filled.
         var names: [Substring] = []
-        /// The place of every name in the order of names; empty before there were three.
+        /// The position of each member in the order of names; empty until the process has read three names.
         var places: [Substring: Int] = [:]
+        /// All names that belong to the series, in their order; empty until the process has read three names.
         var members: [Substring] = []
-        /// The place of the last file that was read.
+        /// The position of the file that the process read last.
         var last: Int?
-        /// The distance from one file that was read to the next.
+        /// The distance from one file to the next that the process reads.
         var stride = 0
-        /// The number of steps of that stride.
+        /// The number of steps with that stride.
         var steps = 0
-        /// The end of the predicted part.
+        /// The position where the predicted part ends.
         var end = 0
     }
 
@@ -54,15 +57,15 @@ struct FileSeries {
         self.files = files
     }
 
-    /// Returns the files that are read next if `path` and the files before it are the beginning of a series.
+    /// Returns the files that the process reads next, if `path` and the files before it are the beginning of a series.
     mutating func foreseen(after path: String) -> [ImageFile] {
-        // A program that loads code follows the names in it, and meets three in a row by chance.
+        // A program that loads code follows names in that code, and can read three files in order by chance.
         let isCode = Self.code.contains { path.hasSuffix($0) } || path.contains(".so.")
         var directory = path[...]
         for depth in 0..<Self.depth {
             guard let (parent, name) = ImagePath.split(directory) else { break }
             directory = parent
-            // `name.json` and its like belong together, `name` and `name.json` do not.
+            // Files with the same ending belong together, such as `a.json` and `b.json`, but not `a` and `a.json`.
             let rest = depth == 0 ? name.lastIndex(of: ".").map { name[$0...] } ?? "" : path[name.endIndex...]
             let found = step(Key(directory: directory, rest: rest), to: name, isFile: depth == 0, isCode: isCode)
             if !found.isEmpty { return found }
@@ -85,7 +88,7 @@ struct FileSeries {
         } else {
             series.move(to: series.places[name])
         }
-        // A range with a stride of 0 has no end.
+        // `stride(from:to:by:)` traps on a stride of 0.
         guard series.steps >= (isCode ? 4 : 2), series.stride > 0, let last = series.last else { return [] }
         var found: [ImageFile] = []
         var bytes: UInt64 = 0
@@ -122,12 +125,12 @@ extension FileSeries.Series {
         defer { last = place }
         guard let last else { return }
         let step = place - last
-        // Some reads are not reported: of an empty file, or of one that came with its neighbor.
+        // Some reads are not reported: those of empty files, and those of files that arrived with a neighbor.
         let isNext = step == stride || steps >= 2 && step > 0 && step.isMultiple(of: stride) && place < end + stride
         if steps > 0, isNext {
             steps += 1
         } else {
-            // Nothing lists files backwards.
+            // Programs do not read lists of files backwards.
             (stride, steps, end) = (step, step > 0 ? 1 : 0, 0)
         }
     }

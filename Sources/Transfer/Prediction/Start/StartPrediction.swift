@@ -1,31 +1,36 @@
 public import Base
 public import LayerIndex
 
-/// The files that one container reads until it is ready, found out while it starts: from the image's configuration and
-/// tree, and from the files that have come so far, since each names the next ones.
+/// A prediction of the files that one container reads until it is ready, made during the container's start. It begins
+/// with the image's configuration and tree. It continues with each file that has arrived, since each names the next
+/// ones.
 ///
-/// Without a profile, a starting process reads its files one after the other, a round trip each, since only the file
-/// that it has just read tells it the next. A ``FileAnalyzer`` follows the same names as soon as the bytes are on the
-/// node, before the process gets to them. ``FileSeries`` continues files that are read in the order of their names.
+/// Without a profile, a starting process reads its files one after the other, and each costs a round trip: only the
+/// file that the process has just read tells it the next one. A ``FileAnalyzer`` follows the same names as soon as the
+/// bytes are on the node, before the process gets to them. ``FileSeries`` continues files that are read in the order of
+/// their names.
 ///
-/// It is a guess. The work, files and memory of one start are bounded here; the bytes where chunks are fetched.
+/// The prediction is a guess. This type limits the work, files and memory of one start; the code that fetches chunks
+/// limits the bytes.
 public struct StartPrediction {
     /// The most files that are followed for one start.
     static let maximumFiles = 4096
-    /// A file up to this size is fetched whole, of a larger one only what is sure to be read. numpy's start reads four
-    /// fifths and more of the libraries of 4 to 5 MB that it loads, and a twentieth of one of 7 MB.
+    /// The size up to which a file is fetched completely. Of a larger file, only the parts that are sure to be read are
+    /// fetched. numpy's start reads at least four fifths of each library of 4 to 5 MB that it loads. Of one of 7 MB, it
+    /// reads a twentieth.
     static let wholeFile: UInt64 = 6 << 20
-    /// The same for the program itself: Python's start reads nine tenths of its 6.8 MB.
+    /// The same limit for the program itself: Python's start reads nine tenths of its 6.8 MB.
     static let wholeProgram: UInt64 = 16 << 20
-    /// The start of a larger file.
+    /// The number of bytes that are fetched from the start of a larger file.
     private static let startOfFile: UInt64 = 256 << 10
-    /// The end of a larger jar, with its directory: some 100 bytes a class.
+    /// The number of bytes at the end of a larger jar. They hold its directory, which takes some 100 bytes a class.
     private static let endOfJar: UInt64 = 512 << 10
-    /// Directories of `PATH` and of `LD_LIBRARY_PATH`.
+    /// The most directories of `PATH` and of `LD_LIBRARY_PATH` each.
     private static let maximumDirectories = 64
-    /// Mentions of files that are kept for their order.
+    /// The most mentions of files that ``order()`` considers.
     private static let maximumMentions = 1 << 18
-    /// Parts that are waited for at the same time, and runs of one turn.
+    /// The most parts that analyzers wait for at the same time. Also the most runs, and the most later files, of one
+    /// turn.
     private static let maximumPending = 1 << 14
 
     /// The paths of the loader and the C library in common distributions.
@@ -35,17 +40,17 @@ public struct StartPrediction {
         "/lib/ld-musl-aarch64.so.1",
     ]
 
-    /// The files that the runtime reads before it starts the process, then those that the C library reads.
+    /// The files that the container runtime reads before it starts the process, then those that the C library reads.
     private static let commonFiles = [
         "/etc/passwd", "/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/localtime",
     ]
 
     /// A range of a layer's content space that the start is likely to read.
     public struct Run: Sendable, Equatable {
-        /// The layer's place in the image.
+        /// The layer's position in the image, from the bottom.
         public let layer: Int
         public let content: ByteRange
-        /// The file's number in the image's tree.
+        /// The file's inode number in the image's tree.
         public let inode: UInt64
 
         public init(layer: Int, content: ByteRange, inode: UInt64) {
@@ -57,7 +62,7 @@ public struct StartPrediction {
 
     /// A range of a layer's content space that an analyzer waits for.
     public struct Wait: Sendable, Equatable {
-        /// Names it in ``StartPrediction/present(_:)``.
+        /// The number that identifies the wait in ``StartPrediction/present(_:)``.
         public let token: UInt32
         public let layer: Int
         public let content: ByteRange
@@ -75,7 +80,7 @@ public struct StartPrediction {
         let analyzer: any FileAnalyzer
     }
 
-    /// The files that a file names, in its order.
+    /// The files that a file names, in the order of their mention.
     private struct Names {
         var libraries: [UInt64] = []
         var others: [UInt64] = []
@@ -83,12 +88,12 @@ public struct StartPrediction {
 
     /// The image's files.
     public let files: ImageFiles
-    /// Guess also at what no file names: common libraries, and the neighbors of a Python module. Not where every chunk
-    /// is at hand, so that the names can be followed instead.
+    /// True if the prediction also guesses at files that no file names: common libraries, and the neighbors of a Python
+    /// module. False where every chunk is available, so that the prediction can follow the names instead.
     public let speculates: Bool
-    /// `NAME=value` of the process.
+    /// The configuration of the process.
     public private(set) var configuration = ContainerStart()
-    /// Findings that analyzers keep for later files: one of a type.
+    /// The findings that analyzers keep for later files, one for each type.
     private var facts: [ObjectIdentifier: Any] = [:]
 
     private let layers: [ImageContent]
@@ -96,31 +101,32 @@ public struct StartPrediction {
     private var libraryPath: [String] = []
     private var names: ImageFileNames?
     private var series: FileSeries
+    /// The inodes of files that were found or read before.
     private var seen: Set<UInt64> = []
-    /// The files that the process has read from.
+    /// The inodes of files that the process has read from.
     private var touched: Set<UInt64> = []
 
     private var pending: [UInt32: Pending] = [:]
     private var lastToken: UInt32 = 0
-    /// Parts of files that are present, by inode.
+    /// The parts of files that are on the node, by inode.
     private var known: [UInt64: [ByteRange]] = [:]
-    /// Findings of this turn.
+    /// The findings of this turn.
     private var runs: [Run] = []
     private var waits: [Wait] = []
-    /// Files that come after ``runs``.
+    /// The files to fetch after ``runs``.
     private var later: [ImageFile] = []
 
-    /// By the file that names; `nil` is the image's configuration.
+    /// The named files, by the inode of the file that names them. The key `nil` stands for the image's configuration.
     private var named: [UInt64?: Names] = [:]
     private var mentionsLeft = maximumMentions
-    /// The file that names what is found now; `nil` is the image's configuration.
+    /// The inode of the file whose findings are being recorded; `nil` for the image's configuration.
     private var namedBy: UInt64?
-    /// True while it names libraries.
+    /// True while the recorded findings are libraries of that file.
     private var isLinking = false
 
     /// - Parameters:
     ///   - tree: the image's merged tree.
-    ///   - layers: the content of its layers, by device number of the tree.
+    ///   - layers: the content of the image's layers, indexed by the tree's device numbers.
     ///   - speculates: see ``speculates``.
     public init(tree: TreeImage, layers: [ImageContent], speculates: Bool, analyzers: [any FileAnalyzer]) {
         self.layers = layers
@@ -132,12 +138,12 @@ public struct StartPrediction {
 
     // MARK: - Events
 
-    /// Starts a turn: work has a bound of its own in each.
+    /// Starts a turn. Each turn has a work limit of its own.
     public mutating func beginTurn() {
         files.budget.beginTurn()
     }
 
-    /// Follows what the image's configuration runs.
+    /// Follows the process that the image's configuration names.
     public mutating func start(_ start: ContainerStart) {
         configuration = start
         libraryPath = start.variable("LD_LIBRARY_PATH").map(Self.directories) ?? []
@@ -147,7 +153,7 @@ public struct StartPrediction {
         for place in command.contains("/") ? [start.workingDirectory] : directories {
             if run(ImagePath.joined(place, command)) { break }
         }
-        // Nearly every program is linked with these.
+        // Nearly every program is linked with these libraries.
         if speculates { for path in Self.commonLibraries { _ = load(path) } }
         for argument in start.arguments.dropFirst().prefix(64) {
             if let file = files.file(ImagePath.joined(start.workingDirectory, argument)) {
@@ -164,12 +170,12 @@ public struct StartPrediction {
         if names == nil { names = ImageFileNames(files) }
         guard let path = names?.path(of: inode), let file = files.file(inode, at: path) else { return }
         for next in series.foreseen(after: path) { want(next) }
-        // The file is on its way already: only what follows from it is of use.
+        // The process itself causes the fetch of this file, so only the files that it names matter.
         guard seen.count < Self.maximumFiles, seen.insert(inode).inserted else { return }
         follow(file, calledAs: path)
     }
 
-    /// Analyzes the part with this token, after all of it has come.
+    /// Analyzes the part with this token, after all of it has arrived.
     public mutating func present(_ token: UInt32) {
         guard let item = pending.removeValue(forKey: token) else { return }
         known[item.file.inode, default: []].append(item.part)
@@ -180,21 +186,22 @@ public struct StartPrediction {
         item.analyzer.analyze(bytes, of: item.file, in: &self)
     }
 
-    /// Returns what has been found since the last call: what is likely to be read, in the order of its expected use,
-    /// and what the analyzers wait for.
+    /// Returns the findings since the last call: the ranges that are likely to be read, in the order of their expected
+    /// use, and the ranges that the analyzers wait for.
     public mutating func takeFindings() -> (runs: [Run], waits: [Wait]) {
         for file in later { fetch(file, file.whole) }
         defer { (runs, waits, later) = ([], [], []) }
         return (runs, waits)
     }
 
-    /// Returns the files in the order in which they are read, as far as can be told: a file when it is first named,
-    /// with its libraries before anything that it does, then what else it names, one after the other, each with all
-    /// that follows from it.
+    /// Returns the inodes of the files in the order in which they are read, as far as the names tell.
+    ///
+    /// A file comes at its first mention. Its libraries follow, before anything that the file does. Then come the other
+    /// files that it names, one after the other, each with everything that follows from it.
     public func order() -> [UInt64] {
         var order: [UInt64] = []
         var visited: Set<UInt64> = []
-        // Files still to be visited, the next one last.
+        // The files still to be visited, the next one last.
         var stack = Array((named[nil] ?? Names()).others.reversed())
         while let inode = stack.popLast() {
             guard visited.insert(inode).inserted else { continue }
@@ -208,18 +215,18 @@ public struct StartPrediction {
 
     // MARK: - Findings of analyzers
 
-    /// The finding of this type that an analyzer keeps for later files.
+    /// The finding of this type that an analyzer keeps for later files; `nil` if there is none.
     public subscript<Fact>(_ type: Fact.Type) -> Fact? {
         get { facts[ObjectIdentifier(type)] as? Fact }
         _modify {
-            // Taken out meanwhile, so that it is changed in place.
+            // Remove the fact from the dictionary during the change, so that it is changed in place, not copied.
             var fact = facts.removeValue(forKey: ObjectIdentifier(type)) as? Fact
             defer { facts[ObjectIdentifier(type)] = fact }
             yield &fact
         }
     }
 
-    /// Reports that the program at `path` will run, and returns whether there is one.
+    /// Reports that the program at `path` will run, and returns whether there is such a file.
     @discardableResult
     public mutating func run(_ path: String) -> Bool {
         guard let file = files.file(path) else { return false }
@@ -227,7 +234,7 @@ public struct StartPrediction {
         return true
     }
 
-    /// Reports that the library at `path` will be loaded, and returns whether there is one.
+    /// Reports that the library at `path` will be loaded, and returns whether there is such a file.
     @discardableResult
     public mutating func load(_ path: String) -> Bool {
         guard let file = files.file(path) else { return false }
@@ -235,12 +242,12 @@ public struct StartPrediction {
         return true
     }
 
-    /// Reports that `file` will be read: it is fetched and analyzed.
+    /// Reports that `file` will be read: the prediction fetches and analyzes it.
     public mutating func want(_ file: ImageFile, calledAs path: String? = nil) {
         want(file, calledAs: path, whole: Self.wholeFile)
     }
 
-    /// Reports that `part` of `file` will be read: it is fetched and the file analyzed.
+    /// Reports that `part` of `file` will be read: the prediction fetches the part and analyzes the file.
     mutating func want(_ file: ImageFile, part: ByteRange) {
         guard seen.count < Self.maximumFiles, seen.insert(file.inode).inserted else { return }
         note(file)
@@ -248,8 +255,8 @@ public struct StartPrediction {
         follow(file, calledAs: file.path)
     }
 
-    /// Reports that `file` will probably be read some time after what has been found so far. It is fetched but not
-    /// analyzed.
+    /// Reports that `file` will probably be read some time after the findings so far. The prediction fetches it but
+    /// does not analyze it.
     mutating func wantLater(_ file: ImageFile) {
         guard later.count < Self.maximumPending else { return }
         later.append(file)
@@ -262,7 +269,7 @@ public struct StartPrediction {
         runs.append(Run(layer: file.layer, content: content, inode: file.inode))
     }
 
-    /// Runs `analyzer` on `part` of `file` once it has come.
+    /// Runs `analyzer` on `part` of `file` once the part has arrived.
     public mutating func wait(for part: ByteRange, of file: ImageFile, then analyzer: any FileAnalyzer) {
         let content = file.content(of: part)
         guard !content.isEmpty, pending.count < Self.maximumPending else { return }
@@ -271,7 +278,7 @@ public struct StartPrediction {
         waits.append(Wait(token: lastToken, layer: file.layer, content: content))
     }
 
-    /// Returns the bytes of `part`, cut at the end of the file; `nil` when they have not come as far as is known.
+    /// Returns the bytes of `part`, cut at the end of the file; `nil` if the part is not known to be on the node.
     public func bytes(of file: ImageFile, _ part: ByteRange) -> [UInt8]? {
         let part = ByteRange(offset: part.offset, end: min(part.end, file.size))
         guard part.offset < file.size, known[file.inode]?.contains(where: { $0.contains(part) }) == true else {
@@ -280,20 +287,20 @@ public struct StartPrediction {
         return layers[file.layer].bytes(file.content(of: part))
     }
 
-    /// Runs `body`, whose findings are the libraries of the file at hand.
+    /// Runs `body`, and records its findings as libraries of the current file.
     mutating func linking(_ body: (inout StartPrediction) -> Void) {
         isLinking = true
         body(&self)
         isLinking = false
     }
 
-    /// Returns the directories in which the loader looks for a library, apart from its own.
+    /// The directories in `LD_LIBRARY_PATH`, in which the loader looks for a library besides its own directories.
     var libraryDirectories: [String] { libraryPath }
 
-    /// Returns whether `file` has not been found before.
+    /// Returns whether `file` has not been found or read before.
     func isNew(_ file: ImageFile) -> Bool { !seen.contains(file.inode) }
 
-    /// Returns whether parts of many files of the layer that `file` lies in share an extent.
+    /// Returns whether extents of the layer that contains `file` hold parts of many files.
     func sharesExtents(_ file: ImageFile) -> Bool { layers[file.layer].extentsSpanFiles }
 
     // MARK: -
@@ -308,7 +315,7 @@ public struct StartPrediction {
         follow(file, calledAs: path ?? file.path)
     }
 
-    /// Notes that the file is named, for the first time or again.
+    /// Records a mention of the file, the first one or a further one.
     private mutating func note(_ file: ImageFile) {
         guard mentionsLeft > 0 else { return }
         mentionsLeft -= 1
@@ -330,7 +337,7 @@ public struct StartPrediction {
         }
     }
 
-    /// Splits a list of directories as in `PATH`.
+    /// Splits a list of directories in the format of `PATH`.
     private static func directories(_ list: Substring) -> [String] {
         list.split(separator: ":", maxSplits: maximumDirectories).prefix(maximumDirectories).map(String.init)
     }

@@ -1,13 +1,15 @@
-/// Dates of HTTP and presigned URLs, in seconds since 1970 UTC, without Foundation's locales.
+/// A parser of the dates in HTTP headers and presigned URLs. It returns seconds since 1970 UTC, and needs no locales of
+/// Foundation.
 public enum HTTPDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
-    /// Parses `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`.
+    /// Parses `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`. Returns
+    /// `nil` for any other text.
     public static func secondsSince1970(_ text: String) -> Int64? {
         let words = text.split { $0 == " " || $0 == "," || $0 == "-" }.map(String.init)
         if words.count == 6, let day = Int(words[1]) {
             guard let month = month(words[2]), var year = Int(words[3]), let time = time(words[4]) else { return nil }
-            // Two digits (RFC 850's form): choose the most recent century.
+            // A year of two digits (RFC 850) stands for one from 1970 to 2069.
             if words[3].utf8.count == 2 { year += year < 70 ? 2000 : 1900 }
             return seconds(year: year, month: month, day: day, time: time)
         }
@@ -19,8 +21,8 @@ public enum HTTPDate {
         return nil
     }
 
-    /// Parses `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure). A fraction is allowed; seconds, time
-    /// and zone are optional. Always UTC.
+    /// Parses `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure), always as UTC. Returns `nil` for any
+    /// other text. A fraction is allowed. Seconds, time and zone are optional.
     public static func secondsSince1970(iso8601 text: String) -> Int64? {
         let halves = text.split(separator: "T", maxSplits: 1)
         guard let first = halves.first else { return nil }
@@ -48,7 +50,8 @@ public enum HTTPDate {
         return (hour, minute, second)
     }
 
-    /// Converts by Howard Hinnant's civil-calendar arithmetic, which is exact for every Gregorian date.
+    /// Converts a date with Howard Hinnant's algorithm for the civil calendar, which is exact for every Gregorian date.
+    /// Returns `nil` for a year before 1970, or a month or day out of range.
     private static func seconds(
         year: Int, month: Int, day: Int, time: (hour: Int, minute: Int, second: Int)
     ) -> Int64? {

@@ -1,24 +1,24 @@
 public import Base
 
-/// Totals of a ``RegistryClient`` since its start.
+/// The totals of a ``RegistryClient`` since its creation.
 public struct RegistryCounters: Sendable {
-    /// HTTP requests sent, of every kind.
+    /// The number of HTTP requests sent, of every kind.
     public let requests = Counter()
-    /// Of these, requests for manifests.
+    /// The number of manifests and pages of lists requested, and of manifests pushed.
     public let manifestRequests = Counter()
-    /// Of these, requests for blobs at a registry.
+    /// The number of requests to fetch a blob that were sent to a registry itself.
     public let blobRequests = Counter()
-    /// Of these, requests for blobs at the target of a redirect.
+    /// The number of requests to the targets of redirects.
     public let redirectedRequests = Counter()
-    /// Of these, requests to token endpoints.
+    /// The number of requests to token endpoints.
     public let tokenRequests = Counter()
-    /// Body bytes received that were requested or had to be read anyway.
+    /// The number of body bytes of blobs received, including bytes that the client had to skip.
     public let bytes = Counter()
-    /// Requests repeated after a failure.
+    /// The number of requests repeated after a failure.
     public let retries = Counter()
-    /// Bodies that broke and were resumed.
+    /// The number of times that a broken body was resumed.
     public let resumes = Counter()
-    /// Responses dropped because the server ignored the request's range.
+    /// The number of responses dropped because the server ignored the request's range.
     public let abandoned = Counter()
 
     init() {}

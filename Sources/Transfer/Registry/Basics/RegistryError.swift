@@ -1,39 +1,38 @@
 import Base
 
-/// An error between Rivulet and a registry.
+/// An error in the exchange with a registry.
 ///
 /// The message names the image, host, file or digest. It never contains a credential, a token, or the query of a signed
-/// URL. A type of its own instead of a ``Failure``, because retries need the server's wait and status.
+/// URL. The type is not a ``Failure``, because retries need the wait that the server asked for and the status.
 public struct RegistryError: Error, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// The text is not an image reference.
         case invalidReference
         /// The bytes are not a valid manifest, index or configuration.
         case invalidManifest
-        /// A manifest that cannot be streamed: Docker schema 1, an unknown media type, or an index in place of an
-        /// image.
+        /// The manifest cannot be streamed: Docker schema 1, an unknown media type, or an index in place of an image.
         case unsupportedManifest
         /// The index has no manifest for the platform.
         case noMatchingPlatform
-        /// The bytes have another digest than the one that names them.
+        /// The digest of the bytes differs from the expected one.
         case digestMismatch
-        /// Larger than the limit for its kind.
+        /// The content is larger than the limit for its kind.
         case tooLarge
-        /// No host has it (404).
+        /// No host has the requested content (404, 410).
         case notFound
         /// Credentials are missing or refused (401, 403).
         case unauthorized
-        /// The registry throttled us (429, 503). ``RegistryError/retryAfter`` has its Retry-After, if any.
+        /// The registry throttled us (429, 503). ``RegistryError/retryAfter`` contains its Retry-After, if any.
         case rateLimited
-        /// Another status of a faulty or busy server (408, 5xx).
+        /// The server is faulty or busy, with another status (408, 5xx).
         case serverError
-        /// Any other status.
+        /// The server answered with any other status.
         case unexpectedStatus
         /// The connection failed or broke.
         case connection
-        /// One side does not trust the other's certificate; the message names the files that decide.
+        /// One side does not trust the other's certificate. The message names the certificate files that were used.
         case untrusted
-        /// No progress in time: while connecting, before the first byte, or within a body.
+        /// There was no progress in time: while connecting, before the first byte, or within a body.
         case timedOut
         /// The body was truncated.
         case brokenBody
@@ -41,29 +40,31 @@ public struct RegistryError: Error, CustomStringConvertible {
         case rangeIgnored
         /// The range lies outside the blob (416).
         case rangeNotSatisfiable
-        /// The server violated HTTP or the distribution specification: a wrong Content-Range, a malformed challenge.
+        /// The server violated HTTP or the distribution specification, with a wrong Content-Range or a malformed
+        /// challenge, for example.
         case malformedAnswer
-        /// Too many redirects, a redirect from https to http, or to something that is not HTTP.
+        /// There were too many redirects, or a redirect from https to http or to a URL that is not HTTP.
         case redirectRefused
-        /// `hosts.toml`, a certificate or a credentials file is unusable; the message names the file and the line.
+        /// `hosts.toml`, a certificate or a credentials file is unusable. The message names the file and, if known, the
+        /// line.
         case configuration
         /// A credential helper failed.
         case credentials
-        /// The task was cancelled.
+        /// The task was canceled.
         case cancelled
         /// The client has been shut down.
         case shutDown
     }
 
-    /// The kind of failure, to branch on.
+    /// The kind of failure, for code that branches on it.
     public let code: Code
     /// A description for the operator.
     public let message: String
     /// The underlying error, if any.
     public let cause: (any Error)?
-    /// The wait that the server asked for.
+    /// The wait that the server asked for; `nil` if it asked for none.
     public var retryAfter: Duration?
-    /// The HTTP status that caused the error.
+    /// The HTTP status that caused the error; `nil` if none did.
     public var status: Int?
 
     public init(

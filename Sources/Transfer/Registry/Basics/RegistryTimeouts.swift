@@ -1,10 +1,12 @@
-/// Deadlines on progress. There is none on a whole body: a large one may take as long as it moves.
+/// Time limits on progress. There is no limit on a whole body: a large body may take as long as its bytes keep
+/// arriving.
 public struct RegistryTimeouts: Sendable, Hashable {
-    /// The longest that making a connection with its TLS handshake takes. `dial_timeout` of `hosts.toml` overrides it.
+    /// The longest time to establish a connection, including its TLS handshake. `dial_timeout` of `hosts.toml`
+    /// overrides it.
     public var connect: Duration = .seconds(5)
-    /// The longest from sending a request to the first byte of the answer.
+    /// The longest time from sending a request to the first byte of the response.
     public var firstByte: Duration = .seconds(20)
-    /// The longest between two pieces of a body.
+    /// The longest time between two pieces of a body. If ``firstByte`` is longer, it applies instead.
     public var stall: Duration = .seconds(20)
     /// The longest run of a credential helper.
     public var helper: Duration = .seconds(10)

@@ -11,7 +11,7 @@ func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
 }
 
 extension StringProtocol {
-    /// A copy without blanks and tabs at both ends.
+    /// A copy without spaces and tabs at both ends.
     var trimmed: String {
         var rest = self[...]
         while rest.first == " " || rest.first == "\t" { rest = rest.dropFirst() }
@@ -19,10 +19,10 @@ extension StringProtocol {
         return String(rest)
     }
 
-    /// Returns a URL without its query, which may be a signature.
+    /// The URL without its query, which may contain a signature.
     var withoutQuery: String { String(prefix { $0 != "?" }) }
 
-    /// Percent-encoded: every byte but the unreserved characters of RFC 3986.
+    /// The text with every byte percent-encoded, except for the unreserved characters of RFC 3986.
     var percentEncoded: String {
         var result: [UInt8] = []
         let digits = Array("0123456789ABCDEF".utf8)

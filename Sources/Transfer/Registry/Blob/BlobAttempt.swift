@@ -4,14 +4,15 @@ import NIOHTTP1
 
 /// One attempt to open part of a blob at one host. It copes with hosts that ignore or refuse ranges.
 struct BlobAttempt {
-    /// The most requests for one opening: the first, a repeat after an ignored range, the size probes, and the explicit
-    /// range.
+    /// The most requests for one opening: the first request, a repeat after an ignored range, the size probes, and the
+    /// explicit range.
     private static let maximumRequests = 6
 
-    /// The most bytes to read and drop when a server ignores a range, before the response is dropped.
+    /// The most bytes to read and discard before the wanted range when a server ignores the range. If more bytes
+    /// precede the range, the attempt drops the response instead.
     private static let cheapSkip: UInt64 = 1 << 20
-    /// The largest gap, in bytes, to read and drop between two ranges at a host that supports one range a request:
-    /// about what a round trip is worth on most links.
+    /// The largest gap, in bytes, to read and discard between two ranges at a host that supports one range per request.
+    /// On most links, reading such a gap takes about as long as a round trip.
     private static let cheapGap: UInt64 = 256 << 10
 
     let requester: HostRequester
@@ -28,7 +29,7 @@ struct BlobAttempt {
         self.knownSize = knownSize
     }
 
-    /// Opens part of a blob, at whichever host gives it.
+    /// Opens part of a blob at the first host that returns it.
     static func open(
         _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64?,
         by requester: HostRequester
@@ -49,7 +50,7 @@ struct BlobAttempt {
                 let answer = try RangeAnswer(response, asked: asked)
                 if let opened = try await use(answer, of: response, asked: &asked) { return opened }
             case 400, 405, 501:
-                // Azure Blob Storage and some CDNs refuse suffix ranges and several ranges instead of ignoring them.
+                // Azure Blob Storage and some CDNs do not ignore suffix ranges and multiple ranges but refuse them.
                 switch asked {
                 case .suffix(let count):
                     await response.drain()
@@ -66,8 +67,8 @@ struct BlobAttempt {
         }
     }
 
-    /// Adapts the selection to what this host supports. Every server understands explicit ranges, so a suffix becomes
-    /// one whenever the size is known.
+    /// Adapts the selection to the ranges that this host supports. Every server understands explicit ranges, so a
+    /// suffix becomes an explicit range whenever the size is known.
     private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
         let size = size
         let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
@@ -94,7 +95,8 @@ struct BlobAttempt {
         }
     }
 
-    /// The single range to request from a host that does not support multiple ranges.
+    /// Returns the single range to request from a host that does not support multiple ranges. It covers the first
+    /// range, and the ranges after it that follow in order with small gaps.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {
@@ -104,13 +106,13 @@ struct BlobAttempt {
         return ByteRange(offset: ranges.first?.offset ?? 0, end: end)
     }
 
-    /// Records that the host does not support multiple ranges, and falls back to the first range alone.
+    /// Records that the host does not support multiple ranges, and returns the single range to request instead.
     private func oneByOne(_ ranges: [ByteRange]) -> BlobSelection {
         requester.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
         return .range(Self.firstRun(of: ranges))
     }
 
-    /// The blob's size, if known. The caller's value takes precedence.
+    /// The blob's size, or `nil` if it is unknown. The caller's value takes precedence.
     private var size: UInt64? { knownSize ?? requester.memory.withLock { $0.size(location) } }
 
     private func outside(_ what: String) -> RegistryError {
@@ -133,7 +135,7 @@ struct BlobAttempt {
         return error
     }
 
-    /// Turns a response into a body. Returns `nil` after changing `asked` to the next request.
+    /// Turns a response into a body. Returns `nil` after changing `asked` to the selection for the next request.
     private mutating func use(
         _ answer: RangeAnswer, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -159,7 +161,8 @@ struct BlobAttempt {
         }
     }
 
-    /// Handles a response that carries the whole blob, although a range may have been requested.
+    /// Handles a response that carries the whole blob, although the client may have requested a range. Returns `nil`
+    /// like ``use(_:of:asked:)``.
     private mutating func useWhole(
         _ announced: UInt64?, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -172,12 +175,12 @@ struct BlobAttempt {
         case .suffix(let count): wanted = size.map { ByteRange(offset: $0 - min(count, $0), end: $0) }
         }
         if let wanted, wanted.offset <= Self.cheapSkip {
-            // If the size of the blob is unknown, a second request finds it while this body waits.
+            // If the blob's size is unknown, a second request finds it while this body waits.
             let reader = BodyReader(
                 response.body, position: wanted.offset, skip: wanted.offset, counters: requester.counters)
             return try await opened(reader, range: wanted, announced: announced, asked: asked)
         }
-        // Skipping to the range would read too much: drop the response, which closes its connection.
+        // Skipping to the range would read too many bytes. Drop the response, which closes its connection.
         requester.counters.abandoned.add()
         switch asked {
         case .suffix(let count):
@@ -193,7 +196,7 @@ struct BlobAttempt {
             return nil
         case .range:
             // distribution with a cold cache answers 200 first, and 206 once its storage is warm (distribution#4667).
-            // The host gets one more chance before it counts as one without ranges.
+            // The host gets a second chance before it counts as a host without ranges.
             guard !wasIgnored else {
                 throw RegistryError(
                     .rangeIgnored, "\(host) ignored the range and sent all of \(location)", status: 200)
@@ -211,19 +214,19 @@ struct BlobAttempt {
             throw RegistryError(
                 .malformedAnswer, "\(host) reports \(announced) bytes for \(location), its descriptor \(known)")
         }
-        // `bytes a-b/*`: a suffix ends at the end of the blob.
+        // With `bytes a-b/*`, the size is still known: a suffix ends at the end of the blob.
         if size == nil, case .suffix = asked { size = range.end }
         if size == nil { size = self.size }
         let total: UInt64
         if let size { total = size } else { total = try await probe() }
         requester.memory.withLock { $0.learn(size: total, of: location) }
         guard range.end <= total else { throw outside("\(range)") }
-        // A server may send only the beginning of a range; the stream requests the rest.
+        // A server may send only the beginning of a range. The stream then requests the rest.
         var end = range.end
         switch asked {
         case .range(let wanted): end = min(wanted.end, total)
         case .ranges(let wanted):
-            // This host sends only one of several ranges, now and later.
+            // This host sends only one of several ranges. Remember that for later requests.
             if !reader.isMultipart {
                 requester.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
             } else {
@@ -235,7 +238,12 @@ struct BlobAttempt {
             reader: reader, range: ByteRange(offset: range.offset, end: end), size: total, host: host.base)
     }
 
-    /// Returns the explicit range of the last `count` bytes.
+    /// Returns the explicit range of the blob's last `count` bytes. Records that the host refuses suffix ranges, unless
+    /// `learn` says otherwise.
+    ///
+    /// - Parameters:
+    ///   - given: the blob's size from a response; `nil` if the response did not state it.
+    ///   - learn: not `nil` if this attempt has not requested a suffix, so that there is nothing to record.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil
     ) async throws(RegistryError) -> BlobSelection {
@@ -247,11 +255,11 @@ struct BlobAttempt {
         return .range(ByteRange(offset: found - min(count, found), end: found))
     }
 
-    /// Finds the blob's size with a range of one byte, then with HEAD. HEAD comes second because gcr.io's lacks
-    /// Location, and presigned S3 URLs (ghcr.io) forbid it.
+    /// Finds the blob's size with a range of one byte, then with HEAD. HEAD comes second because gcr.io answers it
+    /// without Location, and presigned S3 URLs (ghcr.io) forbid it.
     private mutating func probe() async throws(RegistryError) -> UInt64 {
         for _ in 0..<2 {
-            // Twice, because some servers ignore the first range and honor the second.
+            // Try twice, because some servers ignore the first range and honor the second.
             if let size = try await probeByRange() { return size }
         }
         requests += 1

@@ -4,15 +4,16 @@ public import NIOCore
 
 /// The bytes of a blob as they arrive.
 ///
-/// The stream applies backpressure: it reads from the network only on demand. After a broken body it resumes at the
-/// next byte, on another host if necessary, within the client's retry budget; only then does iteration throw. Dropping
-/// the iterator, or the stream without iterating, closes the connection. The bytes are not verified.
+/// The stream applies backpressure: it reads from the network only when the caller asks for more. If a body breaks, the
+/// stream resumes at the next byte, on another host if necessary. When the client's retry budget is exhausted,
+/// iteration throws. Dropping the iterator closes the connection, as does dropping the stream without iterating. The
+/// stream does not verify the bytes.
 public struct BlobStream: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
     public typealias Failure = RegistryError
 
-    /// The ranges of the body in order: the requested ones, cut at the end of the blob. A single range unless several
-    /// were requested.
+    /// The ranges of the body in order: the requested ranges, cut at the end of the blob. There is one range unless the
+    /// caller requested several.
     public let ranges: [ByteRange]
     /// The size of the whole blob.
     public let blobSize: UInt64
@@ -21,9 +22,9 @@ public struct BlobStream: AsyncSequence, Sendable {
     let location: BlobLocation
     let priority: RequestPriority
     let permit: AsyncSemaphore.Permit?
-    /// The response whose head has already arrived; the first iterator takes it.
+    /// The response whose head has already arrived. The first iterator takes it and leaves `nil`.
     let first: Guarded<OpenedBody?>
-    /// True if several ranges were requested and the registry supports only one a request.
+    /// True if the caller requested several ranges and the registry supports only one per request.
     public let isOneByOne: Bool
 
     /// The span from the first byte of ``ranges`` to the last.
@@ -31,7 +32,7 @@ public struct BlobStream: AsyncSequence, Sendable {
         ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
     }
 
-    /// Returns an iterator. A second one sends a new request to the registry.
+    /// Returns an iterator. A second iterator sends a new request to the registry.
     public func makeAsyncIterator() -> Iterator {
         let opened = first.withLock { first -> OpenedBody? in
             defer { first = nil }
@@ -42,7 +43,7 @@ public struct BlobStream: AsyncSequence, Sendable {
 
     /// Reads all bytes into memory.
     ///
-    /// - Throws: ``RegistryError`` with code `tooLarge` if ``range`` is longer than `maximumSize`.
+    /// - Throws: ``RegistryError`` with code `tooLarge` if ``range`` is longer than `maximumSize` bytes.
     public func collect(maximumSize: Int) async throws(RegistryError) -> [UInt8] {
         guard range.count <= UInt64(Swift.max(0, maximumSize)) else {
             throw RegistryError(.tooLarge, "\(range) of \(location) is longer than \(maximumSize) bytes")
@@ -56,13 +57,14 @@ public struct BlobStream: AsyncSequence, Sendable {
         return bytes
     }
 
-    /// Yields the bytes of ``BlobStream/ranges`` in order, each exactly once. No buffer has bytes of two ranges.
+    /// An iterator over the bytes of ``BlobStream/ranges``. It yields each byte exactly once, in order, and never bytes
+    /// of two ranges in one buffer.
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: BlobStream
         private var opened: OpenedBody?
         /// The part of a network buffer that belongs to a later range.
         private var rest = ByteBuffer()
-        /// The ranges not yielded yet.
+        /// The ranges that the iterator has not yielded yet.
         private var wanted: ArraySlice<ByteRange>
         private var schedule: RetrySchedule
         private var resumes = 0
@@ -94,7 +96,8 @@ public struct BlobStream: AsyncSequence, Sendable {
             return nil
         }
 
-        /// Returns the next bytes of `range`, or `nil` when a body has ended or nothing in the buffer is wanted.
+        /// Returns the next bytes of `range`. Returns `nil` if the body has ended, or if the method only skipped
+        /// unwanted bytes.
         private mutating func read(_ range: ByteRange) async throws(RegistryError) -> ByteBuffer? {
             let body = try await currentBody()
             if rest.readableBytes == 0 {
@@ -104,7 +107,8 @@ public struct BlobStream: AsyncSequence, Sendable {
                             .brokenBody,
                             "the body of \(stream.location) ended at \(body.reader.position) of \(body.range.end)")
                     }
-                    // A host that supports one range a request has sent this one.
+                    // A host that supports one range per request has sent its range completely. The next call requests
+                    // the next range.
                     opened = nil
                     return nil
                 }
@@ -124,7 +128,7 @@ public struct BlobStream: AsyncSequence, Sendable {
             return rest.readSlice(length: Int(Swift.min(range.count, UInt64(rest.readableBytes))))
         }
 
-        /// Returns the current body, or opens a new one after the last broke or ended.
+        /// Returns the current body, or opens a new one if the last one broke or ended.
         private mutating func currentBody() async throws(RegistryError) -> OpenedBody {
             if let opened { return opened }
             let first = wanted.first ?? ByteRange(offset: 0, end: 0)
@@ -136,9 +140,9 @@ public struct BlobStream: AsyncSequence, Sendable {
             return next
         }
 
-        /// Waits before the next attempt, or throws if there is none.
+        /// Waits before the next attempt. Throws `error` if there is no further attempt.
         private mutating func recover(from error: RegistryError) async throws(RegistryError) {
-            // Opening has retries of its own; its error is final.
+            // Opening a body has its own retries, so an error of another kind is final.
             guard error.code == .brokenBody || error.code == .timedOut, resumes < stream.requester.maximumResumes else {
                 finish()
                 throw error

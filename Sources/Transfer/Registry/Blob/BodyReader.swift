@@ -2,25 +2,25 @@ import AsyncHTTPClient
 import Base
 import NIOCore
 
-/// The body of one response as bytes of the blob, from a known offset on. It skips unwanted bytes and parses multipart
-/// responses.
+/// A reader of one response's body, which returns bytes of the blob from a known offset on. It skips unwanted bytes and
+/// parses multipart responses.
 ///
-/// `@unchecked Sendable` is safe: its iterator belongs to one task at a time. ``BlobStream`` hands it over once, under
-/// a lock, from the task that opened it to the one that reads it, and keeps no reference.
+/// `@unchecked Sendable` is safe: only one task at a time uses the iterator. ``BlobStream`` hands the reader over once,
+/// under a lock, from the task that opened it to the task that reads it, and keeps no reference.
 final class BodyReader: @unchecked Sendable {
     private var iterator: HTTPClientResponse.Body.AsyncIterator
     private var multipart: MultipartParser?
     private var skip: UInt64 = 0
-    /// True if several ranges were requested, so that a part need not begin at the end of the one before.
+    /// True if the caller requested several ranges, so that a part need not begin where the previous part ended.
     private(set) var mayJump = false
-    /// The offset in the blob of the next byte from ``next()``.
+    /// The offset in the blob of the next byte that ``next()`` returns.
     private(set) var position: UInt64
     private let counters: RegistryCounters
 
-    /// True if the body itself names the bytes of the blob that it holds.
+    /// True if the body itself names the ranges of the blob that it contains.
     var isMultipart: Bool { multipart != nil }
 
-    /// Creates a reader of the blob's bytes from `position` on, after `skip` unwanted bytes.
+    /// Creates a reader of a plain body, which returns the blob's bytes from `position` on after `skip` unwanted bytes.
     init(_ body: HTTPClientResponse.Body, position: UInt64, skip: UInt64, counters: RegistryCounters) {
         iterator = body.makeAsyncIterator()
         self.position = position
@@ -28,7 +28,7 @@ final class BodyReader: @unchecked Sendable {
         self.counters = counters
     }
 
-    /// Creates a reader of a multipart body. Call ``readPart(asked:)`` first.
+    /// Creates a reader of a multipart body. Call ``readPart(asked:)`` before ``next()``.
     init(_ body: HTTPClientResponse.Body, boundary: String, counters: RegistryCounters) {
         iterator = body.makeAsyncIterator()
         multipart = MultipartParser(boundary: boundary)
@@ -36,7 +36,8 @@ final class BodyReader: @unchecked Sendable {
         self.counters = counters
     }
 
-    /// Reads up to the first part of a multipart body and returns its range and the blob's size.
+    /// Reads up to the first part of a multipart body. Returns the part's range and, if the part states it, the blob's
+    /// size.
     func readPart(asked: BlobSelection) async throws(RegistryError) -> (range: ByteRange, size: UInt64?) {
         while true {
             guard var parser = multipart else { throw RegistryError(.malformedAnswer, "not a multipart answer") }
@@ -59,7 +60,7 @@ final class BodyReader: @unchecked Sendable {
         }
     }
 
-    /// Returns the next bytes, never empty, or `nil` at the end of the body.
+    /// Returns the next bytes, or `nil` at the end of the body. The buffer is never empty.
     func next() async throws(RegistryError) -> ByteBuffer? {
         if multipart != nil { return try await nextOfParts() }
         while true {
@@ -85,8 +86,8 @@ final class BodyReader: @unchecked Sendable {
                 position += UInt64(buffer.readableBytes)
                 return buffer
             case .part(let range, _):
-                // A server may split one range into several parts. A part that does not follow on ends the useful
-                // bytes.
+                // A server may split one range into several parts. A part that does not continue the previous one ends
+                // the useful bytes, unless several ranges were requested.
                 guard range.offset == position || mayJump else { return nil }
                 position = range.offset
             case .end:

@@ -3,14 +3,14 @@ public import NIOCore
 
 /// An incremental parser of multipart/byteranges bodies (RFC 9110 §14.6, RFC 2046 §5.1).
 ///
-/// Content-Range gives the length of each part, so the parser counts bytes and never searches for the boundary.
+/// Content-Range gives the length of each part, so the parser counts bytes and never searches a part for the boundary.
 public struct MultipartParser {
     public enum Event: Equatable {
         /// A part begins.
         case part(ByteRange, size: UInt64?)
         /// More bytes of the part.
         case bytes(ByteBuffer)
-        /// The closing delimiter was seen.
+        /// The parser has found the closing delimiter.
         case end
         /// The parser needs more bytes.
         case needMore
@@ -23,9 +23,9 @@ public struct MultipartParser {
         case ended
     }
 
-    /// The longest line between parts, in bytes. Real ones are below 200.
+    /// The longest accepted line between parts, in bytes. Real lines are shorter than 200 bytes.
     private static let maximumLine = 1024
-    /// The most lines between two parts.
+    /// The most accepted lines between two parts.
     private static let maximumLines = 32
 
     private let delimiter: [UInt8]
@@ -37,7 +37,7 @@ public struct MultipartParser {
         delimiter = Array("--\(boundary)".utf8)
     }
 
-    /// Appends bytes of the body.
+    /// Appends received bytes of the body.
     public mutating func receive(_ buffer: ByteBuffer) {
         var buffer = buffer
         if pending.readableBytes == 0 {
@@ -48,7 +48,7 @@ public struct MultipartParser {
         }
     }
 
-    /// Returns the next event. Call until it returns ``Event/needMore`` or ``Event/end``.
+    /// Returns the next event. Call it until it returns ``Event/needMore`` or ``Event/end``.
     public mutating func next() throws(RegistryError) -> Event {
         while true {
             switch state {
@@ -96,7 +96,7 @@ public struct MultipartParser {
         }
     }
 
-    /// Returns a line without its end, or `nil` if it is incomplete.
+    /// Returns the next line without its line break, or `nil` if the line is incomplete.
     private mutating func readLine() throws(RegistryError) -> [UInt8]? {
         let view = pending.readableBytesView
         guard let newline = view.prefix(Self.maximumLine).firstIndex(of: 0x0a) else {

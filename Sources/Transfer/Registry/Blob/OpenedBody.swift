@@ -1,12 +1,12 @@
 import Base
 
-/// A body whose head has arrived.
+/// A body of a response whose head has arrived.
 struct OpenedBody {
     var reader: BodyReader
-    /// The span of the blob that the body covers, from the first byte to the last. With several ranges it includes the
-    /// gaps, and the body may end early.
+    /// The span of the blob that the body covers, from its first byte to its last. With several ranges the span
+    /// includes the gaps. The body may end before the span does.
     var range: ByteRange
     var size: UInt64
-    /// The base of the host that sends it.
+    /// The base URL of the registry host that answered or redirected the request.
     var host: String
 }

@@ -1,20 +1,24 @@
 package import Base
 
-/// The body of an answer to a blob request, as the head of the answer describes it.
+/// The body of a response to a blob request, as the head of the response describes it.
 package enum RangeAnswer: Equatable {
-    /// A range of the blob, whose size may be unknown.
+    /// A range of the blob. The size of the blob may be unknown.
     case bytes(ByteRange, size: UInt64?)
-    /// A multipart/byteranges body; each part names its range.
+    /// A multipart/byteranges body, in which each part names its range.
     case multipart(boundary: String)
-    /// The blob from its start, although a range may have been requested.
+    /// The blob from its start, although the client may have requested a range.
     case whole(size: UInt64?)
-    /// Status 416, with the size if the server sent it.
+    /// Status 416, with the blob's size if the server sent it.
     case unsatisfiable(size: UInt64?)
 
-    /// Reads the head of an answer with status 200, 206 or 416.
+    /// Reads the head of a response with status 200, 206 or 416.
     ///
-    /// Tolerated because real servers do it: a 206 without Content-Type (zot), no Content-Length anywhere (chunked
-    /// front ends), 206 for a whole blob, a range that ends before the end asked for.
+    /// The parser accepts deviations that real servers send:
+    ///
+    /// - a 206 without Content-Type (zot);
+    /// - no Content-Length anywhere (chunked front ends);
+    /// - 206 for a whole blob;
+    /// - a range that ends before the requested end.
     ///
     /// - Parameter header: returns the first value of the header with this lower-case name.
     package init(status: Int, asked: BlobSelection, header: (String) -> String?) throws(RegistryError) {
@@ -26,7 +30,7 @@ package enum RangeAnswer: Equatable {
             self = .unsatisfiable(size: header("content-range").flatMap { ContentRange($0)?.size })
         default:
             if let type = header("content-type"), let boundary = Self.boundary(type) {
-                // Caches that store responses for other clients answer a single range this way.
+                // A cache may answer a single range this way, because it stores responses for other clients.
                 self = .multipart(boundary: boundary)
                 return
             }
@@ -40,7 +44,7 @@ package enum RangeAnswer: Equatable {
         }
     }
 
-    /// Checks that `range` is the requested one or its beginning.
+    /// Checks that `range` is the requested range or the beginning of it.
     static func check(_ range: ByteRange, size: UInt64?, asked: BlobSelection) throws(RegistryError) {
         let isRight =
             switch asked {
@@ -53,7 +57,7 @@ package enum RangeAnswer: Equatable {
                 if let size {
                     range.offset == size - min(count, size) && range.end <= size
                 } else {
-                    // `bytes a-b/*`: the requested length, or all of a smaller blob.
+                    // For `bytes a-b/*`, the range has the requested length, or covers all of a smaller blob.
                     range.count == count || (range.offset == 0 && range.count < count)
                 }
             }
@@ -62,7 +66,8 @@ package enum RangeAnswer: Equatable {
         }
     }
 
-    /// Returns the boundary parameter of a multipart/byteranges type: at most 70 bytes (RFC 2046).
+    /// Returns the boundary parameter of a multipart/byteranges type, or `nil` for another type. A boundary has at most
+    /// 70 bytes (RFC 2046).
     static func boundary(_ contentType: String) -> String? {
         let parts = contentType.split(separator: ";")
         guard let type = parts.first, type.lowercased().trimmed == "multipart/byteranges" else { return nil }

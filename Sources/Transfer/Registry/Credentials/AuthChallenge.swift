@@ -1,14 +1,15 @@
 /// One challenge of a `WWW-Authenticate` header (RFC 9110 §11.6.1).
 public struct AuthChallenge: Equatable {
-    /// In lower case: `bearer`, `basic`.
+    /// The scheme in lower case, such as `bearer` or `basic`.
     public var scheme: String
-    /// Names in lower case.
+    /// The parameters, keyed by their names in lower case.
     public var parameters: [String: String]
 
     /// The longest accepted header, in bytes.
     private static let maximumLength = 8192
 
-    /// Parses all challenges of all `WWW-Authenticate` headers. Malformed text ends its header.
+    /// Parses the challenges of all `WWW-Authenticate` headers. It skips headers that are too long, and stops in a
+    /// header at malformed text.
     public static func parse(_ headers: [String]) -> [AuthChallenge] {
         var found: [AuthChallenge] = []
         for header in headers.prefix(16) where header.utf8.count <= maximumLength {
@@ -26,7 +27,8 @@ public struct AuthChallenge: Equatable {
             var found: [AuthChallenge] = []
             while let word = nextWord() {
                 skipBlanks()
-                // `name=` continues the parameters of the last challenge; a lone word begins another one.
+                // A name with `=` after it belongs to the last challenge's parameters. A lone word begins another
+                // challenge.
                 if peek == 0x3d, !found.isEmpty {
                     index += 1
                     skipBlanks()
@@ -54,7 +56,7 @@ public struct AuthChallenge: Equatable {
 
         private mutating func nextValue() -> String? {
             guard peek == 0x22 else {
-                // Some servers do not quote a URL: the value extends to the comma.
+                // Some servers do not quote a URL. The value then extends to the next comma or space.
                 let start = index
                 while let byte = peek, byte != 0x2c, byte != 0x20 { index += 1 }
                 return String(decoding: bytes[start..<index], as: UTF8.self)

@@ -3,8 +3,8 @@ import Concurrency
 import Logging
 import NIOHTTP1
 
-/// Authentication at one host for all requests: one token a repository, and one request for it, however many tasks need
-/// it.
+/// The authentication at one host, shared by all requests. It keeps one token per repository, and fetches that token
+/// once, however many tasks wait for it.
 final class Authorizer: Sendable {
     private let host: RegistryHost
     private let credentials: any CredentialSource
@@ -25,8 +25,9 @@ final class Authorizer: Sendable {
         self.logger = logger
     }
 
-    /// Returns the `Authorization` value to start with, or `nil` while the host has demanded nothing. If the host is
-    /// known to want a token and none is cached, it fetches one first, which saves a round trip.
+    /// Returns the `Authorization` value for the first attempt of a request, or `nil` if the host has not demanded
+    /// authentication. If the host is known to demand a token and none is cached, the method fetches one, which saves a
+    /// round trip.
     func header(for repository: Repository) async throws(RegistryError) -> Secret? {
         let now = clock.now
         let (header, demand) = cache.withLock { ($0.header(repository: repository.name, now: now), $0.demand) }
@@ -35,7 +36,11 @@ final class Authorizer: Sendable {
         return try await renew(repository, isRenewal: false)
     }
 
-    /// Returns the value to retry with after the host answered 401 to a request with `used`, or `nil` if there is none.
+    /// Returns the `Authorization` value for a retry, or `nil` if there is none.
+    ///
+    /// - Parameters:
+    ///   - challenges: the challenges in the host's 401 response.
+    ///   - used: the value of the refused request; `nil` if it had none.
     func header(
         for repository: Repository, afterChallenge challenges: [AuthChallenge], used: Secret?
     ) async throws(RegistryError) -> Secret? {
@@ -45,7 +50,7 @@ final class Authorizer: Sendable {
             let understood = cache.learn(challenges, repository: repository.name)
             return (understood, cache.header(repository: repository.name, now: now))
         }
-        // Another task has renewed it in the meantime.
+        // Another task has renewed the token in the meantime.
         if let other { return other }
         guard isUnderstood else {
             throw RegistryError(
@@ -55,8 +60,8 @@ final class Authorizer: Sendable {
     }
 
     private func renew(_ repository: Repository, isRenewal: Bool) async throws(RegistryError) -> Secret? {
-        // Who began it may be cancelled while others wait for the same token. Helpers and requests are bounded, so it
-        // ends.
+        // The fetch goes on if the task that started it is canceled, because other tasks may wait for the same token.
+        // It ends, because helpers and requests have time limits.
         let outcome = await fetches.value(for: repository.name) {
             do throws(RegistryError) {
                 return .success(try await self.fetch(repository, isRenewal: isRenewal))

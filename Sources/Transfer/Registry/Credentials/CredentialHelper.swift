@@ -3,10 +3,11 @@ import FoundationEssentials
 import Glibc
 import NIOPosix
 
-/// A client of `docker-credential-<name> get` (docker/docker-credential-helpers): the server on standard input, JSON on
-/// standard output.
+/// A client of `docker-credential-<name> get` (docker/docker-credential-helpers). It writes the server's name to the
+/// helper's standard input, and reads JSON from its standard output.
 struct CredentialHelper: Sendable {
-    /// A helper blocks the thread that waits for it, so helpers have threads of their own.
+    /// The threads that wait for helpers. A helper blocks its thread, so helpers do not share the threads of other
+    /// work.
     private static let threads: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
@@ -21,7 +22,7 @@ struct CredentialHelper: Sendable {
         var Secret: String
     }
 
-    /// Returns the helper's credentials for `server`, or `nil` if it has none.
+    /// Returns the credentials of the helper `name` for `server`, or `nil` if the helper has none.
     func get(_ server: String, from name: String) async throws(RegistryError) -> Credentials? {
         let program = try locate(name)
         let run = HelperRun(program: program, input: server + "\n", timeout: timeout)
@@ -35,13 +36,13 @@ struct CredentialHelper: Sendable {
         }
         let outcome = try result.get()
         guard outcome.succeeded else {
-            // All helpers share this one message. It means that there are none, not a failure.
+            // All helpers print this message if they have no credentials for the server. That is not a failure.
             if String(decoding: outcome.output.prefix(256), as: UTF8.self).contains("credentials not found") {
                 return nil
             }
             throw RegistryError(.credentials, "\(program) failed for \(server)")
         }
-        // The output is a secret: neither it nor the decoder's error may enter ours.
+        // The output is a secret. Neither the output nor the decoder's error may enter our error message.
         guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(outcome.output)) else {
             throw RegistryError(.credentials, "\(program) returned malformed credentials for \(server)")
         }

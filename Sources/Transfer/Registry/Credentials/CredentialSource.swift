@@ -1,23 +1,23 @@
 /// Credentials for a registry.
 public enum Credentials: Sendable, Hashable {
-    /// A user and password (or personal access token), for Basic and for fetching Bearer tokens.
+    /// A user and password (or personal access token). The client uses them for Basic, and to fetch Bearer tokens.
     case password(user: String, password: Secret)
-    /// An OAuth2 refresh token ("identity token" in docker's config), exchanged for Bearer tokens at the token
-    /// endpoint.
+    /// An OAuth2 refresh token ("identity token" in docker's configuration). The client exchanges it for Bearer tokens
+    /// at the token endpoint.
     case refreshToken(Secret)
-    /// A Bearer token that is used unchanged ("registry token").
+    /// A Bearer token ("registry token"). The client sends it unchanged.
     case bearer(Secret)
 }
 
 /// The host and repository that need credentials.
 public struct CredentialRequest: Sendable, Hashable {
-    /// The host that receives them, with its port if any: a mirror or the upstream (`registry-1.docker.io` for Docker
-    /// Hub).
+    /// The host that receives the credentials, with its port if any: a mirror or the upstream (`registry-1.docker.io`
+    /// for Docker Hub).
     public var host: String
-    /// The repository. Its ``Repository/host`` is the upstream.
+    /// The requested repository. Its ``Repository/host`` is the upstream.
     public var repository: Repository
-    /// True if the last credentials were refused, or their token expired: look them up again, do not answer from a
-    /// cache.
+    /// True if the host refused the last credentials or their token. The source must then look the credentials up
+    /// again, and not answer from a cache.
     public var isRenewal: Bool
 
     public init(host: String, repository: Repository, isRenewal: Bool = false) {
@@ -27,15 +27,16 @@ public struct CredentialRequest: Sendable, Hashable {
     }
 }
 
-/// A source of credentials: docker's configuration file, kubelet's providers, credentials from CRI pulls.
+/// A source of credentials: docker's configuration file, kubelet's providers, or the credentials of CRI pulls.
 ///
-/// The client uses all of them through this protocol. It asks when a registry demands authentication, and again when a
-/// token has expired. The client caches tokens, not credentials.
+/// The client uses every source through this protocol. It asks when a registry demands authentication, and again when a
+/// token has expired or the registry refused the last credentials. It caches the `Authorization` header that it made
+/// from the credentials, not the credentials.
 public protocol CredentialSource: Sendable {
     /// Returns credentials for `request`, or `nil` if this source has none. The client then continues anonymously.
     ///
-    /// - Throws: if the source failed (a broken helper). The client logs it and continues anonymously, because many
-    ///   images are public.
+    /// - Throws: if the source failed (a broken helper). The client logs the error and continues anonymously, because
+    ///   many images are public.
     func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials?
 }
 
@@ -46,7 +47,8 @@ public struct AnonymousCredentials: CredentialSource {
     public func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials? { nil }
 }
 
-/// The first answer of several sources.
+/// A source that asks several sources in order. The first credentials count. It throws the last error if no source has
+/// credentials and at least one failed.
 public struct CredentialChain: CredentialSource {
     private let sources: [any CredentialSource]
 

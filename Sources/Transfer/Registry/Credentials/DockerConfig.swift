@@ -10,22 +10,23 @@ package struct DockerConfig {
 
     private let wire: Wire
 
-    /// Decodes a configuration file. The decoder's error is dropped because it could quote a credential.
+    /// Decodes a configuration file. Returns `nil` if the file is malformed. The initializer drops the decoder's error,
+    /// because that could quote a credential.
     package init?(bytes: [UInt8]) {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)) else { return nil }
         self.wire = wire
     }
 
-    /// Returns the credential helper for `host`, or `nil` when none is configured.
+    /// Returns the name of the credential helper for `host`, or `nil` if none is configured.
     package func helper(for host: String) -> String? {
         let name = Self.names(of: host).lazy.compactMap { wire.credHelpers?[$0] }.first ?? wire.credsStore
         return name.flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// Returns the credentials in `auths` for `host`.
+    /// Returns the credentials in `auths` for `host`, or `nil` if there are none.
     ///
     /// - Parameter path: the file's path, for the error.
-    /// - Throws: `configuration` when the entry for `host` is malformed.
+    /// - Throws: `configuration` if the entry for `host` is malformed.
     package func credentials(for host: String, path: String) throws(RegistryError) -> Credentials? {
         guard let auths = wire.auths else { return nil }
         let names = Self.names(of: host)
@@ -39,8 +40,8 @@ package struct DockerConfig {
         return nil
     }
 
-    /// Returns the names under which clients file a host's credentials. Helpers are asked for the first one. Docker
-    /// Hub's entry is named after its version 1 index.
+    /// Returns the names under which clients file a host's credentials. The client asks helpers for the first one.
+    /// Docker Hub's first name is the URL of its version 1 index.
     static func names(of host: String) -> [String] {
         switch host {
         case "docker.io", "registry-1.docker.io", "index.docker.io":
@@ -75,7 +76,7 @@ package struct DockerConfig {
                         .configuration, "\(path): the auth of \(quoted(name)) is not base64 of user:password")
                 }
                 var password = text[text.index(after: colon)...]
-                // Old clients encoded a fixed-size buffer, with NUL padding.
+                // Old clients encoded a buffer of fixed size, which ends in NUL bytes.
                 while password.last == "\0" { password = password.dropLast() }
                 return .password(user: String(text[..<colon]), password: Secret(String(password)))
             }

@@ -2,9 +2,9 @@ import Base
 import Glibc
 import NIOPosix
 
-/// Credentials from docker's `config.json`: `auths`, `credHelpers` and `credsStore`.
+/// A source of credentials from docker's `config.json`: `auths`, `credHelpers` and `credsStore`.
 ///
-/// It reads the file for each request, so that rotated credentials take effect at once.
+/// It reads the file again for each request, so that rotated credentials take effect at once.
 public struct DockerConfigCredentials: CredentialSource {
     /// The largest accepted file, in bytes.
     private static let maximumSize = 4 << 20
@@ -14,8 +14,8 @@ public struct DockerConfigCredentials: CredentialSource {
     private let helper: CredentialHelper
 
     /// - Parameters:
-    ///   - path: `config.json`; when `nil`, that of `$DOCKER_CONFIG` or of `$HOME/.docker`.
-    ///   - helperDirectories: where `docker-credential-*` programs are looked for; `$PATH` when `nil`.
+    ///   - path: the path of `config.json`; `nil` means the file in `$DOCKER_CONFIG`, else the one in `$HOME/.docker`.
+    ///   - helperDirectories: the directories to search for `docker-credential-*` programs; `nil` means `$PATH`.
     ///   - timeout: the longest run of a helper.
     public init(
         path: String? = nil, helperDirectories: [String]? = nil,
@@ -41,7 +41,7 @@ public struct DockerConfigCredentials: CredentialSource {
     public func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials? {
         guard let config = try await load() else { return nil }
         if let helperName = config.helper(for: request.host) {
-            // Helpers know a host by its first name; Docker Hub's is the historical URL.
+            // Helpers know a host by the first of its names. For Docker Hub that is its historical URL.
             if let found = try await helper.get(DockerConfig.names(of: request.host)[0], from: helperName) {
                 return found
             }

@@ -1,31 +1,32 @@
 import Base
 import Glibc
 
-/// One run of a helper program, bounded in time and output. Nothing that the helper started outlives it.
+/// One run of a helper program, with limits on its time and output. No process of the helper's process group outlives
+/// it.
 ///
-/// It uses `posix_spawn`, not swift-subprocess: version 1.0 traps ("FileDescriptor was not closed") when a program
-/// exits without reading its input, and a helper must not be able to end the daemon.
+/// It uses `posix_spawn`, not swift-subprocess. Version 1.0 of that package traps ("FileDescriptor was not closed")
+/// when a program exits without reading its input. A helper must not be able to end the daemon.
 struct HelperRun: Sendable {
     struct Outcome: Sendable {
         var output: [UInt8]
         var succeeded: Bool
     }
 
-    /// The most accepted output, in bytes.
+    /// The longest accepted output, in bytes.
     private static let maximumOutput = 256 << 10
-    /// The interval, in milliseconds, between checks for a program that has exited and left its output open.
+    /// The interval, in milliseconds, between checks for a program that has exited while its output is still open.
     private static let pollInterval: UInt64 = 20
 
     let program: String
     let input: String
     let timeout: Duration
 
-    /// Runs the program, and blocks the calling thread for at most about ``timeout``.
+    /// Runs the program. It blocks the calling thread for about ``timeout`` at most.
     func perform() throws(RegistryError) -> Outcome {
         let source = try inputFile()
         defer { close(source) }
         var ends: [Int32] = [-1, -1]
-        // A socket pair instead of a pipe: it can be made close-on-exec in one step without GNU extensions.
+        // Use a socket pair, because unlike a pipe it can be made close-on-exec in one step without GNU extensions.
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw failed("socketpair", errno) }
         defer { close(ends[0]) }
@@ -37,7 +38,7 @@ struct HelperRun: Sendable {
             throw error
         }
         close(ends[1])
-        // Nothing of the helper's process group may outlive this call.
+        // No process of the helper's process group may outlive this call.
         var status: Int32?
         defer {
             kill(-child, SIGKILL)
@@ -60,7 +61,7 @@ struct HelperRun: Sendable {
         RegistryError(.credentials, "cannot run \(program): \(call): errno \(error)")
     }
 
-    /// Returns an unnamed file with the input. With a pipe we could block on a program that does not read.
+    /// Returns the descriptor of an unnamed file with the input. A pipe could block us on a program that does not read.
     private func inputFile() throws(RegistryError) -> Int32 {
         let path = "/tmp/.rivulet-helper-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -85,7 +86,8 @@ struct HelperRun: Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // A process group of its own, and default signals as from a shell: ours may be blocked or ignored.
+        // The helper gets its own process group, and default signal handling as from a shell: our signals may be
+        // blocked or ignored.
         var none = sigset_t()
         sigemptyset(&none)
         var all = sigset_t()
@@ -116,7 +118,7 @@ struct HelperRun: Sendable {
             var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             let ready = poll(&waiting, 1, Int32(min(left / 1_000_000 + 1, Self.pollInterval)))
             if ready <= 0 {
-                // The program has exited, but one of its children holds the socket open. No more output will come.
+                // The program has exited, but one of its children holds the socket open. Do not wait for more output.
                 if status != nil { return output }
                 status = Self.wait(child, WNOHANG)
                 continue
@@ -135,12 +137,14 @@ struct HelperRun: Sendable {
     }
 
     /// Returns the wait status, or `nil` if the child still runs.
+    ///
+    /// - Parameter options: the options of `waitpid`: `WNOHANG`, or 0 to wait until the child exits.
     private static func wait(_ child: pid_t, _ options: Int32) -> Int32? {
         var status: Int32 = 0
         while true {
             let result = waitpid(child, &status, options)
             if result == child { return status }
-            // Another part of the process has reaped it: its status is lost.
+            // Another part of our process has reaped the child, so its status is lost.
             if result < 0 && errno != EINTR { return -1 }
             if result == 0 { return nil }
         }

@@ -1,12 +1,12 @@
 import FoundationEssentials
 
-/// A token endpoint's answer (distribution's "token authentication" and "OAuth2" specifications).
+/// A token endpoint's response (distribution's "token authentication" and "OAuth2" specifications).
 package struct TokenAnswer {
     package let text: Secret
-    /// The time for which to use the token: somewhat less than its lifetime.
+    /// The time for which the client uses the token: somewhat less than its lifetime.
     package let usableFor: Duration
 
-    /// The lifetime in seconds when the answer names none: the specification's default.
+    /// The lifetime in seconds if the response states none: the specification's default.
     private static let defaultLife: Int64 = 60
 
     private struct Wire: Decodable {
@@ -21,8 +21,8 @@ package struct TokenAnswer {
         }
     }
 
-    /// Decodes the body of an answer. Returns `nil` when it holds no token that fits into a header. The decoder's error
-    /// is dropped because it could quote the token.
+    /// Decodes the body of a response. Returns `nil` if the body has no token that fits into a header. The initializer
+    /// drops the decoder's error, because that could quote the token.
     package init?(bytes: [UInt8]) {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)),
             let text = [wire.token, wire.accessToken].compactMap({ $0 }).first(where: { !$0.isEmpty }),
@@ -30,7 +30,8 @@ package struct TokenAnswer {
         else { return nil }
         var life = Self.defaultLife
         if let given = wire.expiresIn, given >= 1 { life = Int64(min(given, 30 * 86400)) }
-        // The last tenth, at least 5 s, is not used: a request may be in flight for a while.
+        // Leave the last tenth unused, or 5 s if that is longer, but at most half: a request may be in flight for a
+        // while.
         let usable = max(life - max(life / 10, 5), life / 2)
         self.text = Secret(text)
         usableFor = .seconds(usable)

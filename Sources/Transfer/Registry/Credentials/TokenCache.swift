@@ -1,9 +1,9 @@
 import Base
 import Concurrency
 
-/// The state of an ``Authorizer``: one host's challenge and tokens. Pure.
+/// The state of an ``Authorizer``: one host's challenge and tokens. The type is pure.
 package struct TokenCache {
-    /// The scheme that the host demands, once it has demanded one.
+    /// The authentication that the host demands. The scopes are keyed by repository.
     enum Demand: Equatable {
         case bearer(realm: String, service: String, scopes: [String: String])
         case basic
@@ -16,12 +16,12 @@ package struct TokenCache {
 
     package init() {}
 
-    /// Returns a valid `Authorization` value for `repository`, if one is cached.
+    /// Returns a valid `Authorization` value for `repository`, or `nil` if none is cached.
     mutating func header(repository: String, now: MonotonicTime) -> Secret? {
         tokens.value(of: repository, at: now)
     }
 
-    /// Records the challenges of a 401 response; Bearer is preferred. Returns `false` if none is supported.
+    /// Records the challenges of a 401 response, and prefers Bearer. Returns false if the client supports none of them.
     package mutating func learn(_ challenges: [AuthChallenge], repository: String) -> Bool {
         if let bearer = challenges.first(where: { $0.scheme == "bearer" && $0.parameters["realm"] != nil }) {
             var scopes: [String: String] = [:]
@@ -38,7 +38,7 @@ package struct TokenCache {
         return false
     }
 
-    /// Returns the scopes to request: the challenged one, and always pull from the repository.
+    /// Returns the scopes to request: those of the challenge, and always pull from the repository.
     package static func scopes(repository: String, challenged: String?) -> [String] {
         let own = "repository:\(repository):pull"
         guard let challenged else { return [own] }
@@ -56,7 +56,7 @@ package struct TokenCache {
         tokens[repository] = Expiring(header, until: expires)
     }
 
-    /// Drops `header` after the host refused it.
+    /// Drops `header` after the host refused it. A newer value stays in the cache.
     mutating func forget(_ header: Secret, repository: String) {
         if tokens.peek(repository)?.value == header { tokens[repository] = nil }
     }

@@ -7,7 +7,7 @@ import NIOHTTP1
 /// A client of a token endpoint, which exchanges credentials for Bearer tokens (distribution's "token authentication"
 /// and "OAuth2" specifications).
 struct TokenEndpoint {
-    /// The largest accepted response, in bytes. Real ones have a few KiB.
+    /// The largest accepted response, in bytes. Real responses have a few KiB.
     private static let maximumAnswer = 256 << 10
 
     let host: RegistryHost
@@ -15,10 +15,11 @@ struct TokenEndpoint {
     let userAgent: String
     let counters: RegistryCounters
 
-    /// Fetches a token for `scopes`, anonymously without credentials.
+    /// Fetches a token for `scopes`. Without credentials the request is anonymous.
     ///
-    /// With credentials it tries the OAuth2 POST first, then the older GET, as containerd does. Docker Hub, ACR and
-    /// Quay support POST. Others answer 404, 405, 401 or, for an ACR password that is not a service principal's, 400.
+    /// With credentials the client tries the OAuth2 POST first, then the older GET, as containerd does. Docker Hub, ACR
+    /// and Quay support POST. Others answer it with 404, 405 or 401. ACR answers 400 if the password is not a service
+    /// principal's.
     func fetch(
         realm: String, service: String, scopes: [String], credentials: Credentials?
     ) async throws(RegistryError) -> TokenAnswer {
@@ -34,8 +35,8 @@ struct TokenEndpoint {
         return try await decode(response)
     }
 
-    /// Checks the realm: a registry behind TLS must not make us send a password in the clear, nor to something that is
-    /// not HTTP.
+    /// Checks the realm, the URL of the token endpoint. It must be HTTP, and a registry behind TLS must not make us
+    /// send a password in the clear.
     private func check(_ realm: String) throws(RegistryError) {
         guard realm.hasPrefix("https://") || (realm.hasPrefix("http://") && host.isPlain) else {
             throw RegistryError(
@@ -100,12 +101,12 @@ struct TokenEndpoint {
         let error = StatusError.make(
             response, doing: "the token endpoint of \(host)", clock: nil)
         _ = try? await response.readBody(limit: Self.maximumAnswer)
-        // At a token endpoint, 400 and 404 also mean that the credentials are refused.
+        // At a token endpoint, 400 and 404 also mean that the endpoint refuses the credentials.
         guard error.code == .unexpectedStatus || error.code == .notFound else { return error }
         return RegistryError(.unauthorized, error.message, status: error.status)
     }
 
-    /// Encodes `application/x-www-form-urlencoded`.
+    /// Encodes pairs of names and values as `application/x-www-form-urlencoded`.
     static func encode(_ pairs: [(String, String)]) -> String {
         pairs.map { $0.0.percentEncoded + "=" + $0.1.percentEncoded }.joined(separator: "&")
     }

@@ -3,10 +3,10 @@ import Concurrency
 import Logging
 import NIOPosix
 
-/// The hosts of each upstream, from containerd's `hosts.toml` directories. A request makes it check for changes, at
-/// most every few seconds.
+/// The hosts of each upstream, from containerd's `hosts.toml` directories. A request triggers a check of the files for
+/// changes, at most once every few seconds.
 final class HostDirectory: Sendable {
-    /// The time for which an answer is given without looking.
+    /// The time for which a listing is used without a check of the files.
     static let lookInterval: Duration = .seconds(3)
     /// The most upstreams to remember.
     private static let maximumEntries = 1024
@@ -35,7 +35,7 @@ final class HostDirectory: Sendable {
         let roots = roots
         let listing: HostListing
         do {
-            // The disk may be slow; it must not hold up an event loop or the cooperative pool.
+            // The disk may be slow. It must not block an event loop or the cooperative pool.
             listing = try await NIOThreadPool.singleton.runIfActive {
                 if let known, known.listing.isCurrent { return known.listing }
                 return HostListing.read(roots: roots, upstream: upstream)
@@ -60,26 +60,28 @@ final class HostDirectory: Sendable {
 
 /// The contents of the directories for one upstream at one time.
 public struct HostListing: Sendable {
-    /// The hosts in the order to try them.
+    /// The hosts in the order in which the client tries them.
     public private(set) var hosts: [RegistryHost]
-    /// The reason why `hosts.toml` is unusable, if it is. ``hosts`` is then containerd's fallback.
+    /// The error that makes `hosts.toml` unusable; `nil` if there is none. In this case ``hosts`` holds only the
+    /// upstream, with the certificates in the directory, as in containerd.
     public private(set) var problem: RegistryError?
-    /// Every path that was read, also absent ones: a file may appear later.
+    /// The stamp of every path that affects the result; `nil` for an absent path, because a file may appear there
+    /// later.
     private var seen: [String: SmallFile.Stamp?] = [:]
 
     /// The largest accepted `hosts.toml`, in bytes.
     private static let maximumSize = 1 << 20
 
-    /// True if nothing has changed since.
+    /// True if none of the paths has changed since the listing was read.
     var isCurrent: Bool {
         seen.allSatisfy { SmallFile.stamp($0.key) == $0.value }
     }
 
-    /// Looks `upstream` up as containerd does: the first of `roots` with one of `<host>_<port>_`, `<host>:<port>` and
-    /// `_default` wins. A malformed file is reported, and counts as missing.
+    /// Looks up `upstream` as containerd does. The first of `roots` with one of the directories `<host>_<port>_`,
+    /// `<host>:<port>` and `_default` wins. The result reports a malformed file, and treats it as missing.
     public static func read(roots: [String], upstream: String) -> HostListing {
         var listing = HostListing(hosts: [])
-        // An upstream that is not a host name must not become a path.
+        // An upstream that is not a host name must not become part of a path.
         guard ReferenceGrammar.isDomain(upstream[...]), let directory = listing.find(roots, upstream) else {
             listing.hosts = [RegistryHost.upstream(upstream)]
             return listing
@@ -100,7 +102,8 @@ public struct HostListing: Sendable {
         return found.sorted()
     }
 
-    /// Returns `host:port` for `host_port_`. `_default`, `.` and `..` are not domains.
+    /// Returns the upstream of a directory: `host:port` for `host_port_`, else the directory's name. `_default`, `.`
+    /// and `..` are not domains, so the caller drops them.
     private static func upstream(ofDirectory name: String) -> String {
         guard name.hasSuffix("_"), let underscore = name.dropLast().lastIndex(of: "_") else { return name }
         return "\(name[..<underscore]):\(name[name.index(after: underscore)...].dropLast())"
@@ -149,7 +152,7 @@ public struct HostListing: Sendable {
         hosts = [certificates(directory, upstream)]
     }
 
-    /// Returns `nil` if the file is missing or empty.
+    /// Reads a file as text. Returns `nil` if the file is missing or empty.
     private static func text(_ path: String) throws(RegistryError) -> String? {
         let bytes: [UInt8]
         do throws(SmallFile.Failure) {
@@ -165,7 +168,8 @@ public struct HostListing: Sendable {
         return text
     }
 
-    /// Reads docker's layout: `*.crt` are authorities, `*.cert` with the `*.key` of the same name client certificates.
+    /// Reads docker's layout: each `*.crt` is an authority, each `*.cert` with the `*.key` of the same name a client
+    /// certificate.
     private mutating func certificates(_ directory: String, _ upstream: String) -> RegistryHost {
         _ = look(directory)
         var host = RegistryHost.upstream(upstream)

@@ -1,19 +1,23 @@
 import TOMLKit
 
-/// One `hosts.toml` (containerd's docs/hosts.md; core/remotes/docker/config/hosts.go).
+/// A parser of one `hosts.toml` (containerd's docs/hosts.md; core/remotes/docker/config/hosts.go).
 ///
-/// The result has the `[host]` tables in file order and, last, the server: its own address, or the upstream's if the
-/// file has none.
+/// The result lists the hosts of the `[host]` tables in the order of the file. The last entry is the `server` of the
+/// file, or the upstream itself if the file names no server.
 package struct HostsFile {
     private let path: String
     private let directory: String
     private let upstream: String
     private let outline: TOMLOutline
-    /// Returns the time of a certificate's last change.
+    /// A function that returns a certificate's path together with the time of its last change.
     private let stamp: (String) -> TLSSettings.File
 
-    /// Parses a file from `path`.
+    /// Parses the text of a file.
     ///
+    /// - Parameters:
+    ///   - path: the file's path, for errors and relative names.
+    ///   - upstream: the upstream that the file describes.
+    ///   - stamp: returns a certificate's path together with the time of its last change.
     /// - Throws: code `configuration`, with the file's name and the line.
     package static func hosts(
         _ text: String, path: String, upstream: String, stamp: (String) -> TLSSettings.File
@@ -47,7 +51,7 @@ package struct HostsFile {
         if let value = root["host"] {
             guard let tables = value.table else { throw wrong(["host"], "must be a table") }
             var keys = outline.keys(below: "host").filter { tables[$0] != nil }
-            // Keys with escapes that the outline reads differently come last, rather than not at all.
+            // The outline may read a key with escapes differently. Such a key comes last, rather than not at all.
             keys += tables.keys.filter { !keys.contains($0) }
             for key in keys {
                 guard let table = tables[key]?.table else { throw wrong(["host", key], "must be a table") }
@@ -68,7 +72,7 @@ package struct HostsFile {
             host = parsed
             host.capabilities = try capabilities(table, at: place)
         } else {
-            // As in containerd: the upstream's own entry has every capability, whatever the file says.
+            // As in containerd, the upstream's own entry has every capability, whatever the file says.
             host = .upstream(upstream)
         }
         host.tls.authorities = try strings(table, "ca", at: place).map(file)
@@ -87,7 +91,8 @@ package struct HostsFile {
         return host
     }
 
-    /// Parses a host's URL. The scheme defaults to `https`; `/v2` follows the path unless overridden.
+    /// Parses a host's URL, or returns `nil` if it is malformed. The scheme defaults to `https`. `/v2` is appended to
+    /// the path unless the path ends with it or `overridePath` is true.
     static func parse(_ text: String, overridePath: Bool) -> RegistryHost? {
         var rest = text[...]
         var scheme = "https"
@@ -125,8 +130,8 @@ package struct HostsFile {
         return result.isEmpty ? .all : result
     }
 
-    /// Parses client certificates. A string is a PEM file with certificate and key; a list has such strings, or pairs
-    /// of files.
+    /// Parses client certificates. A string names one PEM file with both certificate and key. A list contains such
+    /// strings, or pairs of a certificate file and a key file.
     private func clientCertificates(
         _ table: TOMLTable, at place: [String]
     ) throws(RegistryError) -> [TLSSettings.ClientCertificate] {
@@ -203,13 +208,13 @@ package struct HostsFile {
     }
 }
 
-/// Durations as Go's `time.ParseDuration` reads them: `1h30m`, `1.5s`, `300ms`.
+/// A parser of durations as Go's `time.ParseDuration` reads them: `1h30m`, `1.5s`, `300ms`.
 enum GoDuration {
     private static let units: [(name: String, nanoseconds: Double)] = [
         ("ns", 1), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9),
     ]
 
-    /// Returns `nil` if `text` is malformed, negative, or longer than a day.
+    /// Parses `text`. Returns `nil` if `text` is malformed, negative, or longer than a day.
     static func parse(_ text: String) -> Duration? {
         if text == "0" { return .zero }
         var rest = text[...]

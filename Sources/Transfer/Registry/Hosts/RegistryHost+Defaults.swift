@@ -1,9 +1,10 @@
 extension RegistryHost {
     /// Returns the upstream itself, for a registry without `hosts.toml`.
     ///
-    /// As in containerd, `registry-1.docker.io` serves `docker.io`. A loopback address uses HTTPS on port 443, plain
-    /// HTTP on port 80, and on any other port whichever the server speaks (``RegistryHost/mayBeSecure``), without
-    /// verification of certificates. Everything else uses HTTPS.
+    /// As in containerd, `registry-1.docker.io` serves `docker.io`. A loopback address uses HTTPS on port 443, and
+    /// plain HTTP on port 80. On any other port the client uses the protocol that the server speaks
+    /// (``RegistryHost/mayBeSecure``). It does not verify certificates of loopback addresses. Every other host uses
+    /// HTTPS.
     public static func upstream(_ host: String) -> RegistryHost {
         if host == "docker.io" {
             return RegistryHost(scheme: "https", authority: "registry-1.docker.io")
@@ -19,9 +20,9 @@ extension RegistryHost {
     }
 }
 
-/// Host names with ports, as in references and URLs.
+/// Functions on host names with ports, as in references and URLs.
 enum Authority {
-    /// Returns the port after the last colon outside brackets.
+    /// Returns the port after the last colon outside brackets, or `nil` if there is none.
     static func port(of authority: String) -> Int? {
         guard let colon = authority.lastIndex(of: ":") else { return nil }
         let after = authority[authority.index(after: colon)...]
@@ -30,7 +31,7 @@ enum Authority {
         return Int(after)
     }
 
-    /// Returns the host without port and brackets.
+    /// Returns the host name without port and brackets.
     static func name(of authority: String) -> Substring {
         if authority.hasPrefix("[") {
             return authority.dropFirst().prefix { $0 != "]" }

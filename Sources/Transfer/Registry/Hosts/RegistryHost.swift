@@ -1,13 +1,13 @@
-/// One host with a registry's content: the upstream or a mirror, from a `[host]` table of `hosts.toml` or containerd's
-/// defaults.
+/// One host with a registry's content: the upstream or a mirror. It comes from a `[host]` table of `hosts.toml` or from
+/// containerd's defaults.
 public struct RegistryHost: Sendable, Hashable {
     public struct Capabilities: OptionSet, Sendable, Hashable {
         public let rawValue: UInt8
         public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-        /// Content by digest.
+        /// The capability to return content by digest.
         public static let pull = Capabilities(rawValue: 1)
-        /// Tags to digests; only for a host trusted to resolve them.
+        /// The capability to resolve tags to digests, for a host that is trusted to do so.
         public static let resolve = Capabilities(rawValue: 2)
         public static let push = Capabilities(rawValue: 4)
         public static let referrers = Capabilities(rawValue: 8)
@@ -24,21 +24,21 @@ public struct RegistryHost: Sendable, Hashable {
         }
     }
 
-    /// `http` or `https`.
+    /// The URL's scheme: `http` or `https`.
     public var scheme: String
-    /// The host, and its port unless it is the scheme's default.
+    /// The host name, with the port unless it is the scheme's default.
     public var authority: String
-    /// The part before the repository name: `/v2` unless overridden.
+    /// The part of the URL's path before the repository name: `/v2` unless overridden.
     public var path: String
     public var capabilities: Capabilities
-    /// Sent with every request to this host and to no other. They may be secrets: never log them.
+    /// The headers of every request to this host, and to no other host. They may be secrets: never log them.
     public var headers: [Header]
     public var tls: TLSSettings
-    /// The time limit for a connection, in nanoseconds; `nil` for the client's default.
+    /// The time limit for establishing a connection; `nil` means the client's default.
     public var dialTimeout: Duration?
-    /// True if ``scheme`` is `http` but TLS is tried first, as in containerd since 1.7: for a loopback address on an
-    /// arbitrary port, and for an `http` host with a TLS configuration. A server that does not answer in TLS gets plain
-    /// HTTP.
+    /// True if ``scheme`` is `http` but the client tries TLS first, as in containerd since 1.7. That applies to a
+    /// loopback address on an arbitrary port, and to an `http` host with a TLS configuration. If the server does not
+    /// speak TLS, the client uses plain HTTP.
     public var mayBeSecure: Bool
 
     public init(
@@ -56,12 +56,13 @@ public struct RegistryHost: Sendable, Hashable {
         self.mayBeSecure = mayBeSecure
     }
 
-    /// Scheme, host and path: the part of a URL before the repository name. Contains no secret.
+    /// The part of a URL before the repository name: scheme, host and path. It contains no secret.
     public var base: String { "\(scheme)://\(authority)\(path)" }
 
     var isPlain: Bool { scheme == "http" }
 
-    /// True if this host stands in for `upstream` and must be told so (`ns=`), by containerd's rule.
+    /// Returns true if this host stands in for `upstream` by containerd's rule. The client must then tell it the
+    /// upstream (`ns=`).
     func isProxy(for upstream: String) -> Bool {
         guard authority != upstream else { return false }
         return !(upstream == "docker.io" && authority == "registry-1.docker.io")
@@ -72,12 +73,12 @@ extension RegistryHost: CustomStringConvertible {
     public var description: String { base }
 }
 
-/// The trust in a host's certificate, and our own identity.
+/// The trust in a host's certificate, and the identity that we present.
 public struct TLSSettings: Sendable, Hashable {
-    /// A PEM file and its modification time: a rotated certificate makes new connections.
+    /// A PEM file and its modification time. A rotated certificate has another time, so it gets new connections.
     public struct File: Sendable, Hashable {
         public var path: String
-        /// Nanoseconds since 1970.
+        /// The modification time, in nanoseconds since 1970.
         public var modified: Int64
 
         public init(path: String, modified: Int64) {
@@ -96,11 +97,11 @@ public struct TLSSettings: Sendable, Hashable {
         }
     }
 
-    /// Trusted in addition to the system's.
+    /// The certificates of authorities that we trust in addition to the system's.
     public var authorities: [File]
-    /// Presented on request; only the first is used.
+    /// The certificates that we present on request. Only the first is used.
     public var clientCertificates: [ClientCertificate]
-    /// True if any certificate is accepted.
+    /// True if we accept any certificate.
     public var skipVerify: Bool
 
     public init(
@@ -111,7 +112,7 @@ public struct TLSSettings: Sendable, Hashable {
         self.skipVerify = skipVerify
     }
 
-    /// The same trust without our identity, for the targets of redirects.
+    /// The same settings without our identity, for the targets of redirects.
     var withoutIdentity: TLSSettings {
         TLSSettings(authorities: authorities, skipVerify: skipVerify)
     }

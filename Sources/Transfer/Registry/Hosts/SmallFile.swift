@@ -6,7 +6,7 @@ enum SmallFile {
     struct Stamp: Hashable {
         var inode: UInt64
         var size: Int64
-        /// Nanoseconds since 1970.
+        /// The modification time, in nanoseconds since 1970.
         var modified: Int64
         var isDirectory: Bool
     }
@@ -17,7 +17,7 @@ enum SmallFile {
         case unreadable(errno: Int32)
     }
 
-    /// Returns `nil` if the path does not exist or is not accessible.
+    /// Returns the stamp of a path, or `nil` if the path does not exist or is not accessible.
     static func stamp(_ path: String) -> Stamp? {
         var found = stat()
         guard stat(path, &found) == 0 else { return nil }
@@ -27,9 +27,11 @@ enum SmallFile {
             isDirectory: found.st_mode & S_IFMT == S_IFDIR)
     }
 
-    /// Reads a regular file of at most `limit` bytes.
+    /// Reads a file.
+    ///
+    /// - Throws: `tooLarge` if the file has more than `limit` bytes.
     static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
-        // Non-blocking, in case the path is a FIFO.
+        // Open without blocking, in case the path is a FIFO.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let error = errno
@@ -53,7 +55,7 @@ enum SmallFile {
         }
     }
 
-    /// Returns the sorted names in a directory; none if it is unreadable.
+    /// Returns the names in a directory, sorted; at most 4096, and none if the directory is unreadable.
     static func names(in directory: String) -> [String] {
         guard let stream = opendir(directory) else { return [] }
         defer { closedir(stream) }

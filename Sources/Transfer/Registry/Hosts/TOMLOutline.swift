@@ -1,25 +1,27 @@
 /// The line of each key of a TOML document, in the order of the document.
 ///
-/// TOMLKit (toml++) sorts tables by key and drops positions. But the order of the `[host]` tables in `hosts.toml` is
-/// the order in which hosts are tried, and an error must name its line. The scan is lenient: it is exact for
-/// well-formed text, and up to the first fault of other text.
+/// TOMLKit (toml++) sorts tables by key and drops positions. But the client tries hosts in the order of the `[host]`
+/// tables in `hosts.toml`, and an error must name its line.
+///
+/// The scan is lenient. It is exact for well-formed text. In any other text it is exact up to the first fault.
 package struct TOMLOutline {
-    /// A fault on which toml++ traps instead of throwing: its assertions are on in every build of it.
+    /// A fault that toml++ must not see, because it would trap on the text instead of throwing. Its assertions are on
+    /// in every build of it. Nesting that is too deep for the scan is also a fault.
     package struct Fault: Equatable {
-        /// From 1.
+        /// The line, counted from 1.
         package var line: Int
         package var reason: String
     }
 
     struct Entry: Equatable {
-        /// The dotted path from the root, without quotes.
+        /// The components of the dotted path from the root, without quotes.
         var path: [String]
-        /// Counted from 1.
+        /// The line, counted from 1.
         var line: Int
     }
 
     private(set) var entries: [Entry] = []
-    /// The first fault; do not give the text to toml++ when there is one.
+    /// The first fault. If there is one, do not give the text to toml++.
     package let fault: Fault?
 
     package init(_ text: String) {
@@ -29,7 +31,7 @@ package struct TOMLOutline {
         fault = scanner.fault
     }
 
-    /// Returns the line of a key, or of the nearest enclosing table.
+    /// Returns the line of a key, or of the nearest enclosing table. Returns `nil` if the document has neither.
     func line(of path: [String]) -> Int? {
         var path = path
         while !path.isEmpty {
@@ -39,7 +41,7 @@ package struct TOMLOutline {
         return nil
     }
 
-    /// Returns the keys directly below `table`, in order of first appearance.
+    /// Returns the keys directly below the top-level table `table`, in the order of first appearance.
     func keys(below table: String) -> [String] {
         var seen: Set<String> = []
         return entries.compactMap { entry in
@@ -82,7 +84,7 @@ package struct TOMLOutline {
             }
         }
 
-        /// Looks at what follows `[` or `[[`: toml++ asserts that a key does, unless it is `]` or the end.
+        /// Checks what follows `[` or `[[`. toml++ asserts that it is a key, `]`, or the end of the text.
         private mutating func checkHeader() {
             var ahead = index + 1
             if ahead < bytes.count, bytes[ahead] == 0x5b { ahead += 1 }
@@ -105,7 +107,8 @@ package struct TOMLOutline {
             value(path, depth: depth)
         }
 
-        /// Looks at the start of a value: toml++ asserts that it is none of the characters that end one.
+        /// Checks the first byte of a value. toml++ asserts that it is a visible ASCII character that does not end a
+        /// value.
         private mutating func checkValue() {
             var ahead = index
             while ahead < bytes.count, bytes[ahead] == 0x20 || bytes[ahead] == 0x09 { ahead += 1 }
@@ -178,7 +181,7 @@ package struct TOMLOutline {
             }
         }
 
-        /// Parses any of the four kinds of string. Only escaped quotes and backslashes are decoded.
+        /// Parses a string of any of the four kinds. It decodes only escaped quotes and backslashes.
         mutating func string() -> String {
             guard let quote = peek else { return "" }
             let isMultiline = index + 2 < bytes.count && bytes[index + 1] == quote && bytes[index + 2] == quote

@@ -1,19 +1,21 @@
 public import Base
 
-/// A content descriptor (OCI image-spec descriptor.md). Unknown fields are ignored.
+/// A content descriptor (OCI image-spec descriptor.md). The decoder ignores unknown fields.
 public struct Descriptor: Sendable, Hashable {
     public var mediaType: String
     public var digest: Digest
-    /// In bytes; never negative in a decoded descriptor.
+    /// The size in bytes. Decoding fails if it is negative.
     public var size: UInt64
     public var annotations: [String: String]
-    /// Other locations of the blob. Never followed: such a layer is reported as ``LayerPacking/foreign``.
+    /// Other locations of the blob. The client never follows them: such a layer has the packing
+    /// ``LayerPacking/foreign``.
     public var urls: [String]
-    /// Only set in an index.
+    /// The platform of the image; set only in an index.
     public var platform: Platform?
-    /// Only set in an index: the kind of artifact (OCI 1.1).
+    /// The kind of artifact (OCI 1.1); set only in an index.
     public var artifactType: String?
-    /// The bytes themselves, base64-encoded by the author in the manifest. Not checked against ``digest``.
+    /// The blob itself, which the author embedded in the manifest as base64. The decoder does not check it against
+    /// ``digest``.
     public var data: String?
 
     public init(

@@ -1,15 +1,15 @@
 public import Base
 import FoundationEssentials
 
-/// The parts of an image's configuration that Rivulet needs (OCI image-spec, config.md; the same in Docker's). The
-/// author claims them; the manifest binds them to the image.
+/// The parts of an image's configuration that Rivulet needs (OCI image-spec, config.md). Docker's has the same parts.
+/// The image's author chose the values. The manifest binds them to the image, but does not make them true.
 public struct ImageConfiguration: Sendable, Equatable {
-    /// The entrypoint. ``command`` follows it.
+    /// The entrypoint. The process gets ``command`` after it.
     public var entrypoint: [String]
     public var command: [String]
-    /// Entries of the form `NAME=value`.
+    /// The environment, as entries of the form `NAME=value`.
     public var environment: [String]
-    /// Empty if unset, which means the root.
+    /// The working directory. An empty one is unset and means the root.
     public var workingDirectory: String
     /// The digests of the layers' archives, bottom first.
     public var diffIDs: [Digest]
@@ -35,7 +35,8 @@ public struct ImageConfiguration: Sendable, Equatable {
         var rootfs: RootFS?
     }
 
-    /// - Parameter bytes: at most ``RegistryClient/maximumConfigSize``, with a verified digest.
+    /// - Parameter bytes: the configuration blob, of at most ``RegistryClient/maximumConfigSize`` bytes, with a
+    ///   verified digest.
     public init(bytes: [UInt8]) throws(RegistryError) {
         let wire: Wire
         do {

@@ -1,23 +1,23 @@
 public import Base
 
-/// The parts of an image manifest that Rivulet needs, OCI or Docker schema 2. Unknown fields are ignored.
+/// The parts of an image manifest (OCI or Docker schema 2) that Rivulet needs. The decoder ignores unknown fields.
 public struct Manifest: Sendable, Hashable {
-    /// The verified digest of the index's bytes.
+    /// The verified digest of the manifest's bytes.
     public let digest: Digest
-    /// The number of the manifest's bytes, as in a descriptor of it.
+    /// The size of the manifest in bytes, as in its descriptor.
     public let size: UInt64
     public let mediaType: String
-    /// OCI 1.1; `nil` for an ordinary image.
+    /// The kind of artifact (OCI 1.1); `nil` for an ordinary image.
     public let artifactType: String?
     public let config: Descriptor
-    /// Bottom layer first. Foreign, encrypted and unknown layers are included: see ``Descriptor/packing``.
+    /// The layers, bottom first. Foreign, encrypted and unknown layers are included: see ``Descriptor/packing``.
     public let layers: [Descriptor]
     public let annotations: [String: String]
-    /// The manifest that it refers to (OCI 1.1).
+    /// The manifest that this one refers to (OCI 1.1), if any.
     public let subject: Descriptor?
 }
 
-/// An image index, OCI or Docker manifest list.
+/// An image index in OCI's format, or a Docker manifest list.
 public struct ImageIndex: Sendable, Hashable {
     /// The verified digest of the index's bytes.
     public let digest: Digest
@@ -25,10 +25,10 @@ public struct ImageIndex: Sendable, Hashable {
     public let manifests: [Descriptor]
     public let annotations: [String: String]
 
-    /// Returns the best manifest for `platform`; among equals, the first.
+    /// Returns the best manifest for `platform`. If several are equally good, the first one wins.
     ///
-    /// An entry without a platform counts only if it is the only one. BuildKit's attestations (`unknown/unknown`) never
-    /// count.
+    /// An entry without a platform counts only if it is the only entry. BuildKit's attestations (`unknown/unknown`)
+    /// never count.
     public func manifest(for platform: Platform) throws(RegistryError) -> Descriptor {
         var best: (descriptor: Descriptor, preference: Int)?
         for descriptor in manifests {

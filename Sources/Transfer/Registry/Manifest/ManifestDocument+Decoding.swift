@@ -5,7 +5,7 @@ extension ManifestDocument {
     /// The largest accepted manifest or index: 8 MiB, twice the minimum that the distribution specification demands of
     /// registries.
     public static let maximumSize = 8 << 20
-    /// The most layers in a manifest, and the most manifests in an index.
+    /// The most accepted layers in a manifest, and manifests in an index.
     static let maximumEntries = 4096
 
     private struct Wire: Decodable {
@@ -17,7 +17,7 @@ extension ManifestDocument {
         var manifests: [Descriptor]?
         var annotations: [String: String]?
         var subject: Descriptor?
-        /// Only present in Docker schema 1.
+        /// The layers of a Docker schema 1 manifest; absent in every other document.
         var fsLayers: Ignored?
     }
 
@@ -30,7 +30,8 @@ extension ManifestDocument {
     /// - Parameters:
     ///   - bytes: the document as received.
     ///   - digest: the digest of `bytes`, which the caller has verified.
-    ///   - contentType: the HTTP Content-Type, used if the document does not name its own media type (optional in OCI).
+    ///   - contentType: the HTTP Content-Type, which counts if the document does not state its own media type (optional
+    ///     in OCI).
     public init(bytes: [UInt8], digest: Digest, contentType: String?) throws(RegistryError) {
         guard bytes.count <= Self.maximumSize else {
             throw RegistryError(.tooLarge, "manifest \(digest) is larger than \(Self.maximumSize) bytes")
@@ -46,8 +47,8 @@ extension ManifestDocument {
         if wire.fsLayers != nil || wire.schemaVersion == 1 {
             throw RegistryError(.unsupportedManifest, "manifest \(digest) is a Docker schema 1 manifest")
         }
-        // Two readers of an ambiguous document could see two images under one digest (CVE-2021-41190; OCI image-spec
-        // manifest.md, "mediaType").
+        // Otherwise two readers of an ambiguous document could see two images under one digest (CVE-2021-41190; OCI
+        // image-spec manifest.md, "mediaType").
         guard wire.manifests == nil || (wire.layers == nil && wire.config == nil) else {
             throw RegistryError(.invalidManifest, "manifest \(digest) has both layers and manifests")
         }
@@ -76,7 +77,7 @@ extension ManifestDocument {
 
     private static func guess(_ wire: Wire, header: String) -> String {
         if MediaType.isIndex(header) || MediaType.isManifest(header) { return header }
-        // Some registries and caches lose the Content-Type: the shape decides.
+        // Some registries and caches lose the Content-Type. Then the fields of the document decide.
         if wire.manifests != nil { return MediaType.ociIndex }
         if wire.config != nil && wire.layers != nil { return MediaType.ociManifest }
         return header

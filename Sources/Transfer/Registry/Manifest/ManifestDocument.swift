@@ -1,6 +1,6 @@
 public import Base
 
-/// The document behind a manifest URL.
+/// The document at a manifest's URL: a manifest or an index.
 public enum ManifestDocument: Sendable, Hashable {
     case image(Manifest)
     case index(ImageIndex)

@@ -12,23 +12,23 @@ public enum MediaType {
     public static let dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
     public static let dockerConfig = "application/vnd.docker.container.image.v1+json"
 
-    /// The accepted types in a request for a manifest.
+    /// The media types that a request for a manifest accepts.
     static let acceptedManifests = [ociManifest, ociIndex, dockerManifest, dockerIndex]
 
     static func isIndex(_ type: String) -> Bool { type == ociIndex || type == dockerIndex }
     static func isManifest(_ type: String) -> Bool { type == ociManifest || type == dockerManifest }
 }
 
-/// The packing of a layer's bytes, from its media type.
+/// The packing of a layer's bytes, derived from its media type.
 public enum LayerPacking: Sendable, Hashable {
     case tar
     case gzip
     case zstd
-    /// Stored outside the registry (`urls`), or not distributable. Not streamed.
+    /// The layer is stored outside the registry (`urls`), or not distributable. It is not streamed.
     case foreign
-    /// Encrypted (ocicrypt's `+encrypted`). Not streamed.
+    /// The layer is encrypted (ocicrypt's `+encrypted`). It is not streamed.
     case encrypted
-    /// Not a layer of a file system, or an unsupported type. Not streamed.
+    /// The blob is not a layer of a file system, or has an unsupported type. It is not streamed.
     case unknown
 
     /// - Parameter mediaType: a layer descriptor's media type, without parameters.

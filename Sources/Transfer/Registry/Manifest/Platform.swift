@@ -2,7 +2,7 @@
 public struct Platform: Sendable, Hashable {
     public var os: String
     public var architecture: String
-    /// `v6`, `v7`, `v8` for ARM, `v1` to `v4` for amd64; empty if unset.
+    /// The variant: `v6`, `v7`, `v8` for ARM, `v1` to `v4` for amd64; empty if unset.
     public var variant: String
 
     public init(os: String = "linux", architecture: String, variant: String = "") {
@@ -28,8 +28,8 @@ public struct Platform: Sendable, Hashable {
         #endif
     }
 
-    /// The canonical spelling, as in containerd's platforms package: `aarch64` is arm64/v8, `armhf` is arm/v7, `x86_64`
-    /// is amd64. Baseline variants are dropped.
+    /// The platform in canonical spelling, as in containerd's platforms package: `aarch64` becomes arm64, `armhf`
+    /// becomes arm/v7, and `x86_64` becomes amd64. Baseline variants (v8 of arm64, v1 of amd64) are dropped.
     var normalised: Platform {
         var result = self
         result.os = os.lowercased()
@@ -58,7 +58,8 @@ public struct Platform: Sendable, Hashable {
         return result
     }
 
-    /// Ranks an image for `offered` on this platform: 0 is an exact match, larger is worse, `nil` does not run.
+    /// Ranks an image for `offered` on this platform: 0 is an exact match, and a larger number is worse. Returns `nil`
+    /// if the image does not run.
     ///
     /// An older variant of the same architecture runs on a newer machine. A 64-bit ARM machine gets no 32-bit images,
     /// because not every such processor can run them.
@@ -71,7 +72,8 @@ public struct Platform: Sendable, Hashable {
         return own - other
     }
 
-    /// The rank of ordered variants: v5 < v6 < v7 < v8 for ARM, v1 (unnamed) < v2 < v3 < v4 for amd64.
+    /// Returns the rank of the variant: v5 < v6 < v7 < v8 for ARM, v1 (unnamed) < v2 < v3 < v4 for amd64. Returns `nil`
+    /// if the variants have no order.
     private static func level(_ platform: Platform) -> Int? {
         switch platform.architecture {
         case "arm", "amd64", "arm64":

@@ -1,7 +1,7 @@
 public import Base
 
-/// The name of an image in containerd's form, with docker's short forms completed (`debian` is
-/// `docker.io/library/debian:latest`).
+/// The name of an image in containerd's form. Docker's short forms are completed: `debian` is
+/// `docker.io/library/debian:latest`.
 ///
 /// The grammar and normalization are those of distribution's `reference` package. Digests are SHA-256 only.
 public struct ImageReference: Sendable, Hashable {
@@ -16,7 +16,7 @@ public struct ImageReference: Sendable, Hashable {
     /// The upstream host, with its port if any.
     public var host: String { repository.host }
 
-    /// Creates a reference from well-formed parts.
+    /// Creates a reference from well-formed parts. Without tag and digest it gets the tag `latest`.
     public init(repository: Repository, tag: String? = nil, digest: Digest? = nil) {
         self.repository = repository
         self.tag = digest == nil && tag == nil ? "latest" : tag
@@ -73,8 +73,9 @@ public struct ImageReference: Sendable, Hashable {
         self.init(repository: Repository(host: String(domain), name: fullName), tag: tag, digest: digest)
     }
 
-    /// Splits off the host: the part before the first slash, if it has a dot, a colon or an upper-case letter (which no
-    /// repository may have), or is `localhost`. Everything else is on docker.io.
+    /// Splits off the host, which is the part before the first slash. That part is a host if it is `localhost`, or has
+    /// a dot, a colon or an upper-case letter. No repository may have an upper-case letter. Every other name is on
+    /// docker.io.
     private static func splitDomain(_ text: Substring) -> (domain: Substring, path: Substring) {
         guard let slash = text.firstIndex(of: "/") else { return ("docker.io", text) }
         let first = text[..<slash]

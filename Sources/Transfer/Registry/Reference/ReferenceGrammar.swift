@@ -1,4 +1,5 @@
-/// The character rules of distribution's reference grammar, byte by byte: no regular expressions, no backtracking.
+/// The character rules of distribution's reference grammar, checked byte by byte without regular expressions or
+/// backtracking.
 enum ReferenceGrammar {
     static let maximumTagLength = 128
 
@@ -7,7 +8,7 @@ enum ReferenceGrammar {
     private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
     private static func isLetterOrDigit(_ byte: UInt8) -> Bool { isLower(byte) || isUpper(byte) || isDigit(byte) }
 
-    /// `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
+    /// Returns true if `text` is a tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`.
     static func isTag(_ text: Substring) -> Bool {
         let bytes = text.utf8
         guard let first = bytes.first, bytes.count <= maximumTagLength else { return false }
@@ -15,8 +16,8 @@ enum ReferenceGrammar {
         return bytes.allSatisfy { isLetterOrDigit($0) || $0 == 0x5f || $0 == 0x2e || $0 == 0x2d }
     }
 
-    /// Checks a path: components joined by `/`, each of runs of lower-case letters and digits joined by `.`, `_`, `__`
-    /// or dashes.
+    /// Returns true if `text` is a path: components joined by `/`. A component consists of runs of lower-case letters
+    /// and digits, joined by `.`, `_`, `__` or dashes.
     static func isPath(_ text: Substring) -> Bool {
         guard !text.isEmpty else { return false }
         return text.utf8.split(separator: 0x2f, omittingEmptySubsequences: false).allSatisfy { isPathComponent($0) }
@@ -48,7 +49,8 @@ enum ReferenceGrammar {
         }
     }
 
-    /// Checks a domain: a host name, an IPv4 address, or an IPv6 address in brackets, with an optional port.
+    /// Returns true if `text` is a domain: a host name, an IPv4 address, or an IPv6 address in brackets, with an
+    /// optional port.
     static func isDomain(_ text: Substring) -> Bool {
         guard text.utf8.count <= 255 else { return false }
         var host = text

@@ -1,14 +1,14 @@
 public import Base
 
-/// A repository of a registry, as in an image reference.
+/// A repository of a registry, as an image reference names it.
 public struct Repository: Sendable, Hashable, CustomStringConvertible {
-    /// The upstream host with its port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`. Mirrors hide behind this name
-    /// (`hosts.toml`), so the bytes may come from elsewhere.
+    /// The upstream host with its port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`. `hosts.toml` may configure
+    /// mirrors for it, so the bytes may come from another host.
     public let host: String
     /// The path below the host: `library/debian`.
     public let name: String
 
-    /// Stores the parts unchecked; ``ImageReference`` checks them.
+    /// Creates a repository without checking the parts. ``ImageReference`` checks them.
     public init(host: String, name: String) {
         self.host = host
         self.name = name
@@ -32,27 +32,29 @@ public struct BlobLocation: Sendable, Hashable, CustomStringConvertible {
 
 /// The requested bytes of a blob.
 public enum BlobSelection: Sendable, Hashable {
-    /// The last bytes, as many as given; all of a smaller blob.
+    /// The last bytes, in the given number, or all bytes of a smaller blob.
     case suffix(UInt64)
     /// One range, cut at the end of the blob.
     case range(ByteRange)
-    /// Disjoint, nonempty ranges in this order, at most ``maximumRanges``, in one request if the registry supports it.
-    /// The blob's size must be known.
+    /// Disjoint, nonempty ranges in this order, at most ``maximumRanges``. The client sends them in one request if the
+    /// registry supports that. It must know the blob's size.
     case ranges([ByteRange])
     /// The whole blob.
     case whole
 
-    /// The most ranges in one request. It keeps the Range header below 4 KiB, the line limit of the smallest servers,
-    /// and below 200 ranges, from where on Apache (`MaxRanges`) sends everything.
+    /// The most ranges in one request.
+    ///
+    /// The limit keeps the Range header below 4 KiB, the line limit of the smallest servers. It also stays below the
+    /// 200 ranges from which on Apache (`MaxRanges`) sends the whole blob.
     public static let maximumRanges = 128
 }
 
 /// The urgency of a request.
 public enum RequestPriority: Sendable, Hashable {
-    /// A reader is blocked on it. It never waits for a background request. Transient failures are retried within the
-    /// retry budget.
+    /// A reader waits for the request. The request never waits for a background request. The client retries transient
+    /// failures within the retry budget.
     case demand
-    /// No reader is blocked on it. At most ``RegistryConfiguration/backgroundStreams`` run at once for each registry.
-    /// Throttling (429, 503) is reported at once instead of retried, because the scheduler acts on it.
+    /// No reader waits for the request. For each upstream, at most ``RegistryConfiguration/backgroundStreams`` run at
+    /// once. The client reports throttling (429, 503) at once instead of retrying, because the scheduler acts on it.
     case background
 }

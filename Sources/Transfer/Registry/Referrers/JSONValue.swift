@@ -1,7 +1,7 @@
-/// Any JSON, so that a document keeps what others wrote into it when it is written again.
+/// Any JSON value. It keeps the fields that others wrote into a document when we write that document again.
 ///
-/// Decoding takes some 2.5 KiB of stack a level, and Foundation's decoder stops only at 512 levels: on a thread with a
-/// stack of 1 MiB that is an overflow. So decoding has its own limit.
+/// Decoding takes about 2.5 KiB of stack per level, and Foundation's decoder stops only at 512 levels. That would
+/// overflow a stack of 1 MiB, so this type has its own limit.
 public enum JSONValue: Codable, Hashable, Sendable {
     case null
     case bool(Bool)
@@ -11,12 +11,13 @@ public enum JSONValue: Codable, Hashable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// The deepest nesting of arrays and objects, the document's own included. An image index needs four levels.
+    /// The limit on nesting: each value has fewer than this number of arrays and objects around it. An image index
+    /// nests four of them.
     public static let maximumDepth = 64
 
     /// Decodes any value.
     ///
-    /// - Throws: `DecodingError.dataCorrupted` when it is nested deeper than ``maximumDepth``.
+    /// - Throws: `DecodingError.dataCorrupted` if a value is nested ``maximumDepth`` levels deep or more.
     public init(from decoder: any Decoder) throws {
         guard decoder.codingPath.count < Self.maximumDepth else {
             throw DecodingError.dataCorrupted(

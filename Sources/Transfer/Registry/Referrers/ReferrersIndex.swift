@@ -1,8 +1,8 @@
 package import Base
 import FoundationEssentials
 
-/// The index under the fallback tag, in which clients keep the list of referrers for registries without the referrers
-/// API (OCI distribution-spec 1.1, "Referrers Tag Schema").
+/// The index under the fallback tag. Clients keep the list of referrers there if a registry lacks the referrers API
+/// (OCI distribution-spec 1.1, "Referrers Tag Schema").
 package struct ReferrersIndex {
     /// Returns the fallback tag of `subject`.
     static func tag(_ subject: Digest) -> String { "sha256-\(subject.hex)" }
@@ -16,7 +16,7 @@ package struct ReferrersIndex {
         manifests = []
     }
 
-    /// Decodes an index and keeps everything in it, including fields that we do not know.
+    /// Decodes an index and keeps all its fields, including those that we do not know.
     package init(bytes: [UInt8]) throws(RegistryError) {
         do {
             document = try JSONDecoder().decode([String: JSONValue].self, from: Data(bytes))
@@ -29,12 +29,13 @@ package struct ReferrersIndex {
         self.manifests = manifests
     }
 
-    /// Returns whether the index lists `digest`.
+    /// Returns true if the index lists `digest`.
     package func contains(_ digest: Digest) -> Bool {
         manifests.contains { Self.digest($0) == digest.description }
     }
 
-    /// Adds `descriptor`. Entries are sorted by digest, so the order in which clients add them does not matter.
+    /// Adds `descriptor` unless the index lists it. Entries are sorted by digest, so the order in which clients add
+    /// them does not matter.
     package mutating func add(_ descriptor: Descriptor) {
         guard !contains(descriptor.digest) else { return }
         var entry: [String: JSONValue] = [

@@ -1,28 +1,28 @@
 import Base
 import Concurrency
 
-/// Facts learned about blobs and hosts that save a round trip next time. Pure and bounded.
+/// Facts about blobs and hosts that save a round trip next time. The type is pure and bounded.
 struct BlobHints {
     struct Redirect: Equatable {
         var url: String
-        /// Seconds since 1970.
+        /// The time from which the redirect is not used, in seconds since 1970.
         var end: Int64
     }
 
     private struct Entry {
         var size: UInt64?
-        /// Keyed by the base of the host that redirected.
+        /// The last redirect of each host, keyed by the base of the host that redirected.
         var redirects: [String: Redirect] = [:]
-        /// The hosts that do not have the blob, each with the time until which we rely on that.
+        /// The hosts that do not have the blob, by base. The value is the time until which we rely on that.
         var missing: [String: MonotonicTime] = [:]
     }
 
     private var entries: BoundedCache<BlobLocation, Entry>
-    /// Hosts whose storage does not support suffix ranges: Azure Blob Storage and its front ends.
+    /// The hosts whose storage does not support suffix ranges: Azure Blob Storage and its front ends.
     private var withoutSuffix: BoundedCache<String, Void>
-    /// Hosts that support only one range a request: Amazon S3, Azure Blob Storage, and their front ends.
+    /// The hosts that support only one range per request: Amazon S3, Azure Blob Storage, and their front ends.
     private var withoutMultipleRanges: BoundedCache<String, Void>
-    /// The origin that a host last redirected to, keyed by the host's base.
+    /// The origin of the last redirect of each host, keyed by the host's base.
     private var targets: BoundedCache<String, String>
 
     init(capacity: Int = 8192) {
@@ -39,7 +39,8 @@ struct BlobHints {
         update(blob) { $0.size = size }
     }
 
-    /// Returns the URL that `host` last redirected to for `blob`, if it is still valid at `now` (seconds since 1970).
+    /// Returns the URL that `host` last redirected to for `blob`, or `nil` if there is none that is valid at `now` (in
+    /// seconds since 1970).
     func redirect(_ blob: BlobLocation, host: String, now: Int64) -> String? {
         guard let redirect = entries.peek(blob)?.redirects[host], now < redirect.end else { return nil }
         return redirect.url
@@ -50,7 +51,8 @@ struct BlobHints {
         targets[host] = RedirectTarget.origin(of: redirect.url)
     }
 
-    /// Returns the scheme, host and port that `host` last redirected to for any blob.
+    /// Returns the origin (scheme, host and port) that `host` last redirected to for any blob, or `nil` if it never
+    /// did.
     func target(of host: String) -> String? { targets.peek(host) }
 
     mutating func forgetRedirect(_ blob: BlobLocation, host: String) {

@@ -7,8 +7,10 @@ extension HostRequester {
     /// The most redirects to follow for one request.
     private static let maximumRedirects = 5
 
-    /// Sends `call` to `host` with the authentication that it demands. After a refused token it asks for credentials
-    /// again, fetches a new token and repeats the request once. Does not follow redirects.
+    /// Sends `call` to `host` with the authentication that the host demands. If the host refuses the token, the method
+    /// asks for credentials again, fetches a new token and repeats the request once. It does not follow redirects.
+    ///
+    /// - Parameter url: the URL of the request; `nil` means the URL of `call` at `host`.
     func send(
         _ call: RegistryCall, to host: RegistryHost, url: String? = nil
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -45,10 +47,10 @@ extension HostRequester {
 
     /// Sends a request like ``send(_:to:url:)``, then follows redirects.
     ///
-    /// The target of a redirect to elsewhere gets the bare request without Authorization and configured headers: S3 and
-    /// Azure refuse a presigned URL with both, and they must not learn them.
+    /// If a redirect leads to another origin, the request has neither `Authorization` nor the configured headers. S3
+    /// and Azure refuse a presigned URL together with `Authorization`, and they must not learn our credentials.
     ///
-    /// - Returns: the final response; and the URL and lifetime hints of the last redirect to elsewhere, if any.
+    /// - Returns: the final response, and the last redirect to another origin, if any.
     func sendFollowing(
         _ call: RegistryCall, to host: RegistryHost
     ) async throws(RegistryError) -> (response: HTTPClientResponse, target: RedirectTarget?) {
@@ -76,7 +78,8 @@ extension HostRequester {
             if target == nil && next.origin == RedirectTarget.origin(of: host.base) {
                 response = try await send(call, to: host, url: url)
             } else {
-                // Once elsewhere, always elsewhere: a foreign host cannot redirect us back to use our credentials.
+                // After a redirect to another origin, never send our credentials again. A foreign host must not
+                // redirect us back to use them.
                 target = next
                 response = try await exchange(call, with: next.url, for: host)
             }
@@ -84,7 +87,7 @@ extension HostRequester {
         return (response, target)
     }
 
-    /// Sends the request to the target of a redirect.
+    /// Sends the request to the target of a redirect, without our credentials.
     func exchange(
         _ call: RegistryCall, with url: String, for host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -111,7 +114,8 @@ extension HostRequester {
     static func url(_ call: RegistryCall, _ host: RegistryHost) -> String {
         let plain = "\(host.base)/\(call.repository.name)\(call.path)"
         guard host.isProxy(for: call.repository.host) else { return plain }
-        // The mirrors of containerd, Spegel, peerd and AKS's proxy learn from this which registry they stand in for.
+        // This parameter tells a mirror which registry it stands in for. containerd's mirrors, Spegel, peerd and AKS's
+        // proxy use it.
         return plain + (plain.contains("?") ? "&" : "?") + "ns=" + call.repository.host.percentEncoded
     }
 

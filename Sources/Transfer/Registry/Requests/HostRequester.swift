@@ -4,7 +4,7 @@ import Concurrency
 import Logging
 import NIOHTTP1
 
-/// Sends requests to the hosts of a registry: chooses the host, authenticates, follows redirects, tries again.
+/// A sender of requests to the hosts of a registry. It chooses the host, authenticates, follows redirects and retries.
 final class HostRequester: Sendable {
     private struct State {
         // Bounded, because hosts.toml can change any number of times while the daemon runs.
@@ -27,7 +27,7 @@ final class HostRequester: Sendable {
     private let state = Guarded(State())
 
     var clock: any TimeSource { configuration.clock }
-    /// The most resumes of one body, with or without progress.
+    /// The most times that one body is resumed, with or without progress.
     let maximumResumes = 64
 
     init(_ configuration: RegistryConfiguration, logger: Logger) {
@@ -46,8 +46,8 @@ final class HostRequester: Sendable {
         RetrySchedule(configuration.retry, priority: priority, now: clock.now)
     }
 
-    /// Runs `body` with one host after another until it succeeds, in the order of `hosts.toml`. Healthy hosts that are
-    /// not known to lack `blob` come first.
+    /// Runs `body` with one host after another until it succeeds. The order is that of `hosts.toml`, but healthy hosts
+    /// that are not known to lack `blob` come first.
     func withHosts<Result>(
         of repository: Repository, for capability: RegistryHost.Capabilities, priority: RequestPriority,
         blob: BlobLocation? = nil, _ body: (RegistryHost) async throws(RegistryError) -> Result
@@ -84,7 +84,7 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// Returns the first host for pulls from `upstream`, or `nil` if none allows them.
+    /// Returns the first host to try for pulls from `upstream`, or `nil` if no host allows them.
     func firstHost(of upstream: String) async -> RegistryHost? {
         inOrder(await directory.hosts(for: upstream).filter { $0.capabilities.contains(.pull) }, blob: nil).first
     }
@@ -125,7 +125,7 @@ final class HostRequester: Sendable {
 
     // MARK: - Shared parts
 
-    /// Returns the authorizer of `host` for all requests behind `upstream`.
+    /// Returns the authorizer of `host`, which all requests for `upstream` share.
     func authorizer(_ host: RegistryHost, upstream: String) -> Authorizer {
         let key = AuthorizerKey(host: host, upstream: upstream)
         return state.withLock { state in
@@ -138,7 +138,7 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// Waits for a permit for a background body. Demand needs none.
+    /// Waits for a permit for a background body. Returns `nil` for a demand request, which needs no permit.
     func permit(_ upstream: String, _ priority: RequestPriority) async throws(RegistryError) -> AsyncSemaphore.Permit? {
         guard priority == .background else { return nil }
         let turns = state.withLock { state in

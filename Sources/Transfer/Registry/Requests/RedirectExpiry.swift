@@ -1,16 +1,21 @@
-/// The time for which the target of a redirect can be used again.
+/// The time until which a redirect's target can be used again.
 public enum RedirectExpiry {
-    /// The default lifetime, in seconds.
+    /// The lifetime of a target that states none, in seconds.
     static let standard: Int64 = 60
-    /// The longest lifetime, whatever the URL says: keys are rotated, buckets move.
+    /// The longest lifetime in seconds, whatever the URL says: keys are rotated, and buckets move.
     static let longest: Int64 = 6 * 3600
-    /// A target is dropped this long before its end, so that no request is in flight when it expires.
+    /// The number of seconds before its expiry at which a target is dropped, so that no request is in flight when it
+    /// expires.
     static let margin: Int64 = 10
 
-    /// Returns the time at which `url` expires, in seconds since 1970. It is in the past if `url` cannot be reused.
+    /// Returns the time until which to use `url`, in seconds since 1970. The time is in the past if `url` cannot be
+    /// reused.
     ///
-    /// Understands the signatures of S3 and its imitators (`X-Amz-Date` with `X-Amz-Expires`; `Expires` of version 2
-    /// and of CloudFront), Google (`X-Goog-…`) and Azure (`se`), else the redirect's own `Cache-Control`.
+    /// The method understands these signatures, and otherwise uses the redirect's own `Cache-Control`:
+    ///
+    /// - S3 and its imitators: `X-Amz-Date` with `X-Amz-Expires`, or `Expires` of version 2 and of CloudFront;
+    /// - Google: `X-Goog-…`;
+    /// - Azure: `se`.
     public static func end(url: String, cacheControl: String?, now: Int64) -> Int64 {
         let end = signedEnd(url) ?? cachedEnd(cacheControl, now: now) ?? now + standard
         return min(end - margin, now + longest)

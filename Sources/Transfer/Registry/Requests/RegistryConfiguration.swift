@@ -2,25 +2,26 @@ public import Concurrency
 
 /// The behavior of a ``RegistryClient``.
 public struct RegistryConfiguration: Sendable {
-    /// containerd's `config_path`: directories with `<host>/hosts.toml`. The first that has the host wins.
+    /// containerd's `config_path`: directories with `<host>/hosts.toml`. The first directory that has the host wins.
     public var hostDirectories: [String]
     public var credentials: any CredentialSource
     public var platform: Platform
     public var timeouts: RegistryTimeouts
     public var retry: RetryPolicy
     public var userAgent: String
-    /// The most background bodies in flight for one upstream; further ones wait.
+    /// The most background bodies in flight for one upstream. Further requests wait.
     public var backgroundStreams: Int
     /// The most connections to one host for demand requests, manifests and tokens, in addition to those for background
-    /// streams. A demand request waits for a connection only if this many others are in flight.
+    /// bodies. A demand request waits for a connection only if this number of other such requests is in flight.
     public var demandConnections: Int
-    /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one place; 0 disables it.
+    /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one server; 0 disables it.
     public var readyConnections: Int
     public var clock: any TimeSource
-    /// Returns a random number in 0..<1, for jitter.
+    /// A function that returns a random number in 0..<1, for jitter.
     public var random: @Sendable () -> Double
 
-    /// The pool of one host has at most ``backgroundStreams`` + ``demandConnections`` connections: 8 + 24 by default.
+    /// Creates a configuration. One host gets at most ``backgroundStreams`` + ``demandConnections`` connections: 8 + 24
+    /// by default.
     public init(
         hostDirectories: [String] = [], credentials: any CredentialSource = AnonymousCredentials(),
         platform: Platform = .current, timeouts: RegistryTimeouts = RegistryTimeouts(),

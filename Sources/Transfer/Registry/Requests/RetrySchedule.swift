@@ -1,12 +1,12 @@
 public import Base
 
-/// The retry policy of one request: when to try again, and at which host. Pure: it takes events with their times and
-/// returns decisions.
+/// The retry decisions for one request: when to try again, and at which host. The type is pure: it takes events with
+/// their times and returns decisions.
 public struct RetrySchedule {
     public enum Decision: Equatable {
-        /// Try host number `index` (in the order given) after a wait.
+        /// Try the host with this index in the caller's list, after a wait.
         case tryHost(Int, after: Duration)
-        /// Report this error.
+        /// Report this error to the caller.
         case giveUp(RegistryError)
 
         public static func == (left: Decision, right: Decision) -> Bool {
@@ -27,7 +27,7 @@ public struct RetrySchedule {
     private let priority: RequestPriority
     private var started: MonotonicTime
     private var round = 0
-    /// The hosts not yet tried in this round.
+    /// The hosts that have not been tried in this round.
     private var untried: ArraySlice<Int> = []
     private var failures: [(host: Int, error: RegistryError)] = []
 
@@ -37,16 +37,22 @@ public struct RetrySchedule {
         started = now
     }
 
-    /// Starts with this number of hosts and returns the first to try. Every host is tried once before one is tried
-    /// again.
+    /// Starts the first round, and returns the index of the first host to try, or `nil` if there is none. Every host is
+    /// tried once before any is tried again.
+    ///
+    /// - Parameter hosts: the number of hosts.
     public mutating func begin(hosts: Int) -> Int? {
         untried = Array(0..<hosts)[...]
         failures = []
         return untried.popFirst()
     }
 
-    /// Records a failure of `host`. Decides for the next host of this round, else for another round with the hosts that
-    /// may recover, else for the most telling error.
+    /// Records a failure of `host` and decides what to do next.
+    ///
+    /// The next host of this round comes first, then another round with the hosts that may recover. If neither is
+    /// possible, the decision is to give up with the most telling error.
+    ///
+    /// - Parameter random: a number in 0..<1, for jitter.
     public mutating func failed(_ error: RegistryError, host: Int, now: MonotonicTime, random: Double) -> Decision {
         failures.append((host, error))
         if error.code == .cancelled || error.code == .shutDown { return .giveUp(error) }
@@ -54,11 +60,11 @@ public struct RetrySchedule {
 
         let told = mostTelling()
         let recovering = failures.filter { $0.error.isTransient }
-        // The scheduler of background work wants to know that it is throttled, and backs off as a whole.
+        // The scheduler of background work must learn of throttling at once, because it then slows down all that work.
         let mayRetry = priority == .demand || told.code != .rateLimited
         guard let first = recovering.first, mayRetry, round + 1 < policy.rounds else { return .giveUp(told) }
         var delay = backOff(random: random)
-        // With several hosts it is enough that one of them is ready again.
+        // With several hosts, it is enough that one of them is ready again.
         if let asked = recovering.map({ $0.error.retryAfter ?? .zero }).min(), asked > .zero {
             guard asked <= policy.maximumRetryAfter else { return .giveUp(told) }
             delay = max(delay, asked)
@@ -70,10 +76,10 @@ public struct RetrySchedule {
         return .tryHost(first.host, after: delay)
     }
 
-    /// Records that a body broke after its head had arrived.
+    /// Records that a body broke after its head had arrived, and decides whether to request the rest.
     public mutating func bodyBroke(now: MonotonicTime, random: Double) -> BodyDecision {
         guard round + 1 < policy.rounds else { return .giveUp }
-        // The first retry is immediate: nearly always the connection broke, not the server.
+        // The first retry is immediate, because nearly always only the connection broke, not the server.
         let delay: Duration = round == 0 ? .zero : backOff(random: random)
         guard started.duration(to: now) + delay <= policy.budget else { return .giveUp }
         round += 1
@@ -86,15 +92,16 @@ public struct RetrySchedule {
         started = now
     }
 
-    /// Returns an exponential delay, between half and all of it, so that many clients do not return together.
+    /// Returns a random wait, between half of the exponential delay and all of it, so that many clients do not return
+    /// together.
     private func backOff(random: Double) -> Duration {
         let doubled = policy.baseDelay * (1 << min(round, 20))
         let half = min(doubled, policy.maximumDelay) / 2
         return half + half * random
     }
 
-    /// Returns the most telling error: a throttle first, because the caller can act on it, then the last host's, the
-    /// upstream's. A "not found" yields to another host's failure.
+    /// Returns the most telling error. Throttling comes first, because the caller can act on it. The last host's error
+    /// comes next, because that host is usually the upstream. A "not found" yields to another host's failure.
     private func mostTelling() -> RegistryError {
         let errors = failures.map(\.error)
         if let throttled = errors.first(where: { $0.code == .rateLimited }) { return throttled }

@@ -1,7 +1,7 @@
 import Base
 import NIOCore
 
-/// A gate that keeps new connections of one pool from use while it is held.
+/// A gate in front of one pool's new connections. While it is closed, no request can use them.
 final class ConnectionGate: Sendable {
     private struct Held {
         var holders = 0
@@ -10,7 +10,8 @@ final class ConnectionGate: Sendable {
 
     private let held = Guarded<Held?>(nil)
 
-    /// Closes the gate. Call ``release()`` exactly once afterwards.
+    /// Closes the gate. Call ``release()`` exactly once afterwards. The gate opens again when every holder has released
+    /// it.
     func hold(on loop: any EventLoop) {
         held.withLock { held in
             var now = held ?? Held(opened: loop.makePromise())

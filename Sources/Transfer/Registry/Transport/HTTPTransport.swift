@@ -8,7 +8,8 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 
-/// The connections: one HTTP client, and so one pool, for each TLS configuration. Each is created on first use.
+/// The HTTP connections to registries. Each ``Key`` has its own HTTP client, and so its own connection pool, which is
+/// created on first use.
 final class HTTPTransport: Sendable {
     /// The properties that all connections of one pool share.
     struct Key: Hashable {
@@ -24,14 +25,14 @@ final class HTTPTransport: Sendable {
             mayBeSecure = host.mayBeSecure
         }
 
-        /// Creates the key for a place that `host` names: the target of a redirect, or its token endpoint.
+        /// Creates the key for another server that `host` names: the target of a redirect, or its token endpoint.
         init(targetOf host: RegistryHost) {
             tls = host.tls.withoutIdentity
             dialTimeout = host.dialTimeout
         }
     }
 
-    /// The destination of one pool's connections.
+    /// The destination of a connection: an origin, reached through one pool.
     private struct Place: Hashable {
         var key: Key
         var origin: String
@@ -44,9 +45,9 @@ final class HTTPTransport: Sendable {
 
     private struct State {
         var pools: [Key: Pool] = [:]
-        /// The time of the last request to a place.
+        /// The time of the last request to each place.
         var used = BoundedCache<Place, MonotonicTime>(capacity: maximumPlaces)
-        /// Places that might have been secure and turned out not to be.
+        /// The origins that might have spoken TLS, but turned out to speak plain HTTP.
         var plain = BoundedCache<String, Void>(capacity: maximumPlaces)
         var isShutDown = false
     }
@@ -69,8 +70,9 @@ final class HTTPTransport: Sendable {
         self.logger = logger
     }
 
-    /// Sends a request and returns when the head of the response has arrived. The body is left to read. `sending` is
-    /// the size of the request's body in bytes, which gets one second for each 256 KiB.
+    /// Sends a request and returns when the head of the response has arrived. The caller reads the body.
+    ///
+    /// - Parameter sending: the size of the request's body in bytes. Each 256 KiB adds one second to the time limit.
     func exchange(
         _ request: HTTPClientRequest, key: Key, sending: Int = 0
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -93,19 +95,19 @@ final class HTTPTransport: Sendable {
         do throws(RegistryError) {
             return try await send(request, key: key, sending: sending)
         } catch {
-            // The server may return as a secure one.
+            // The server may come back with TLS, so try TLS again next time.
             state.withLock { $0.plain[origin] = nil }
             throw error
         }
     }
 
-    /// The most places to remember: any number of registries may come and go while the daemon runs.
+    /// The most places to remember, because any number of registries may come and go while the daemon runs.
     private static let maximumPlaces = 1024
 
-    /// Returns true if `error`, from an attempt with TLS, means that the server does not speak it.
+    /// Returns true if `error`, from an attempt with TLS, means that the server does not speak TLS.
     private static func isPlain(_ error: RegistryError, origin: String) -> Bool {
         if let cause = error.cause, TLSFailure(cause) == .notTLS { return true }
-        // Without a port in the URL the two are different servers.
+        // If the URL has no port, HTTPS and HTTP are two different servers (ports 443 and 80).
         return origin.hasSuffix(":80") && (error.code == .connection || error.code == .timedOut)
     }
 
@@ -124,16 +126,18 @@ final class HTTPTransport: Sendable {
         }
     }
 
-    /// Opens `count` connections to the place of `url`, so that later requests find them with a finished TLS handshake.
-    /// Returns at once and does not report failures. Does nothing after a recent request, which has left a connection
-    /// open.
+    /// Opens `count` connections to the server of `url`, so that later requests find them with a finished TLS
+    /// handshake.
     ///
-    /// It sends no request. It queues one for each connection and cancels them all before the first connection is
-    /// usable; the HTTP client keeps the idle connections. The client's own `preWarmedHTTP1ConnectionCount` (as of
-    /// 1.37) is no substitute: it starts with a place's first request, retries at once and endlessly if the registry
-    /// refuses, and never closes the connections.
+    /// The method returns at once and does not report failures. It does nothing after a recent request, which has left
+    /// a connection open.
+    ///
+    /// It sends no request. It queues one request for each connection, and cancels all of them before the first
+    /// connection is usable. The HTTP client keeps the idle connections. The client's own
+    /// `preWarmedHTTP1ConnectionCount` (as of 1.37) is no substitute: it starts with a place's first request. If the
+    /// registry refuses, it retries at once and endlessly. It never closes the connections.
     func connect(_ count: Int, to url: String, key: Key) throws(RegistryError) {
-        // Only a request can tell if such a place speaks TLS. It is on this machine, so connecting is cheap.
+        // Only a request can tell if such a server speaks TLS. It is usually on this machine, so connecting is cheap.
         guard !key.mayBeSecure, claim(url, key) else { return }
         let pool = try pool(for: key)
         let request: HTTPClient.Request
@@ -144,20 +148,20 @@ final class HTTPTransport: Sendable {
         }
         let loop = pool.client.eventLoopGroup.any()
         pool.gate.hold(on: loop)
-        // The pool opens one connection for each queued request: queue all of them before the first is cancelled.
+        // The pool opens one connection for each queued request, so queue all of them before canceling the first.
         let queued = (0..<count).map { _ in pool.client.execute(request: request, delegate: Unwanted()) }
         for request in queued { request.cancel() }
         EventLoopFuture.whenAllComplete(queued.map(\.futureResult), on: loop).whenComplete { _ in pool.gate.release() }
     }
 
-    /// The delegate of a cancelled request.
+    /// The delegate of a canceled request.
     private final class Unwanted: HTTPClientResponseDelegate {
         func didFinishRequest(task: HTTPClient.Task<Void>) {}
     }
 
-    /// Records that `url` is used now.
+    /// Records that a request or connection to the server of `url` starts now.
     ///
-    /// - Returns: true if the last use is so long ago that no idle connection is left.
+    /// - Returns: true if the last use was so long ago that no idle connection is left, or if there was none.
     private func claim(_ url: String, _ key: Key) -> Bool {
         let place = Place(key: key, origin: RedirectTarget.origin(of: url))
         let now = clock.now
@@ -168,7 +172,7 @@ final class HTTPTransport: Sendable {
         }
     }
 
-    /// The time for which a connection is kept that nobody uses.
+    /// The time after which the HTTP client closes an unused connection.
     private static let idleTimeout: Duration = .seconds(60)
 
     /// Closes every connection. Requests in flight fail.
@@ -197,8 +201,8 @@ final class HTTPTransport: Sendable {
         let pool: Pool? = state.withLock { state in
             guard !state.isShutDown else { return nil }
             if let other = state.pools[key] { return other }
-            // Created under the lock, so that there is never a second one to shut down. It starts no threads and opens
-            // no sockets yet.
+            // Create the client under the lock, so that there is never a second one to shut down. It starts no threads
+            // and opens no sockets yet.
             let client = HTTPClient(
                 eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
             let pool = Pool(client: client, gate: gate)
@@ -215,19 +219,21 @@ final class HTTPTransport: Sendable {
             redirectConfiguration: .disallow,
             timeout: .init(
                 connect: TimeAmount(key.dialTimeout ?? timeouts.connect),
-                // This timer also runs while the reader does not read. The stream resumes a body that breaks this way.
+                // This timer also runs while our reader pauses. The stream resumes a body that breaks for this reason.
                 read: TimeAmount(max(timeouts.stall, timeouts.firstByte))),
             decompression: .disabled)
-        // HTTP/2 would put every stream through one connection with 64 KiB windows: a fraction of the link.
+        // HTTP/2 would send every stream over one connection with windows of 64 KiB, and so use a fraction of the link.
         made.httpVersion = .http1Only
         made.connectionPool.idleTimeout = TimeAmount(Self.idleTimeout)
         made.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsPerHost
-        // A dead mirror must fail at once: we retry on our own.
+        // A dead mirror must fail at once, because we have our own retries.
         made.connectionPool.retryConnectionEstablishment = false
         return made
     }
 
     /// Translates an error of the HTTP stack.
+    ///
+    /// - Parameter what: the failed action, for the message.
     static func translate(_ error: any Error, doing what: String) -> RegistryError {
         if let error = error as? RegistryError { return error }
         if Task.isCancelled || error is CancellationError {

@@ -5,21 +5,22 @@ package struct RedirectTarget: CustomStringConvertible {
     package var url: String
     package var cacheControl: String?
 
-    /// The longest accepted URL, in bytes. Presigned ones with session tokens have around 2 KiB.
+    /// The longest accepted URL, in bytes. Presigned URLs with session tokens have around 2 KiB.
     private static let maximumLength = 16 << 10
 
-    /// Returns `nil` if `location` is not a usable URL.
+    /// Creates the target of a redirect. Returns `nil` if `location` is not a usable URL.
     ///
     /// - Parameters:
     ///   - location: the Location header, absolute or relative.
     ///   - base: the URL of the request.
+    ///   - cacheControl: the Cache-Control header of the redirect; `nil` without one.
     package init?(_ location: String, from base: String, cacheControl: String?) {
         guard location.utf8.count <= Self.maximumLength, let baseURL = URL(string: base),
             let resolved = URL(string: location, relativeTo: baseURL)?.absoluteURL,
             let scheme = resolved.scheme?.lowercased(), scheme == "https" || scheme == "http",
             resolved.host?.isEmpty == false, resolved.user == nil
         else { return nil }
-        // An absolute location is kept byte for byte: the signature covers its escapes.
+        // Keep an absolute location byte for byte, because its signature covers the percent-escapes.
         url = location.contains("://") ? location : resolved.absoluteString
         self.cacheControl = cacheControl
     }

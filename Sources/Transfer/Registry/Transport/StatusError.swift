@@ -7,7 +7,7 @@ import NIOHTTP1
 enum StatusError {
     /// Creates the error for a response.
     ///
-    /// - Parameter clock: for a `Retry-After` that is a date; `nil` means the system's.
+    /// - Parameter clock: tells how far ahead a `Retry-After` date is; `nil` means the system's clock.
     static func make(_ response: HTTPClientResponse, doing what: String, clock: (any TimeSource)?) -> RegistryError {
         let status = Int(response.status.code)
         let wait = retryAfter(response.headers.first(name: "retry-after"), clock: clock ?? SystemTime())
@@ -21,11 +21,12 @@ enum StatusError {
         }
     }
 
-    /// The wait that a server asks for: seconds and the three date forms of HTTP are understood (RFC 9110 §10.2.3).
+    /// Parses `Retry-After`: seconds, or any of the three date forms of HTTP (RFC 9110 §10.2.3). Returns `nil` without
+    /// a valid value.
     static func retryAfter(_ text: String?, clock: any TimeSource) -> Duration? {
         guard let text = text?.trimmed, !text.isEmpty, text.utf8.count <= 64 else { return nil }
         if text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-            // No server means more than a year.
+            // No server means a wait of more than a year.
             return .seconds(min(Int64(text) ?? .max, 31_536_000))
         }
         guard let date = HTTPDate.secondsSince1970(text) else { return nil }
@@ -36,7 +37,7 @@ enum StatusError {
 extension HTTPClientResponse {
     /// Reads the whole body.
     ///
-    /// - Throws: `tooLarge` if it has more than `limit` bytes. No more than that is kept in memory.
+    /// - Throws: `tooLarge` if the body has more than `limit` bytes. The client keeps no more than that in memory.
     func readBody(limit: Int) async throws(RegistryError) -> [UInt8] {
         if let text = headers.first(name: "content-length"), let length = UInt64(text), length > UInt64(limit) {
             throw RegistryError(.tooLarge, "response of \(length) bytes exceeds \(limit)")
@@ -57,7 +58,8 @@ extension HTTPClientResponse {
         return bytes
     }
 
-    /// Reads and drops a body, so that its connection can be reused. A long body closes the connection instead.
+    /// Reads and drops a body, so that its connection can be reused. A body of more than 64 KiB closes the connection
+    /// instead.
     func drain() async {
         _ = try? await readBody(limit: 64 << 10)
     }

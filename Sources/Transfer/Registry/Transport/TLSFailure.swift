@@ -5,12 +5,13 @@ import NIOSSL
 enum TLSFailure: Equatable {
     /// We do not trust the server's certificate.
     case untrusted
-    /// The server refuses our certificate, or demands one and none is configured.
+    /// The server refuses our certificate, or demands one although none is configured.
     case refused
     /// The server does not speak TLS.
     case notTLS
 
-    /// NIOSSL exposes BoringSSL's reasons by name only, without numbers.
+    /// Classifies `error`, or returns `nil` if it is not a failure of TLS that a retry cannot fix. The initializer
+    /// compares texts, because NIOSSL exposes BoringSSL's reasons only by name, without numbers.
     init?(_ error: any Error) {
         if let error = error as? HTTPClientError {
             guard error == .tlsHandshakeTimeout else { return nil }
@@ -40,10 +41,11 @@ enum TLSFailure: Equatable {
         "ALERT_CERTIFICATE_EXPIRED", "ALERT_CERTIFICATE_REVOKED", "ALERT_UNSUPPORTED_CERTIFICATE",
         "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE",
     ]
-    /// The response of a plain HTTP server starts with bytes in the place of a version number.
+    /// BoringSSL's reasons if the server does not speak TLS. The response of a plain HTTP server has other bytes in the
+    /// place of the version number.
     private static let otherProtocols = ["WRONG_VERSION_NUMBER", "HTTP_REQUEST"]
 
-    /// Returns the error for the caller, which names the place and the files that decide.
+    /// Returns the error for the caller. It names `place` and the certificate files that were used.
     func error(at place: String, tls: TLSSettings, cause: any Error) -> RegistryError {
         switch self {
         case .untrusted:

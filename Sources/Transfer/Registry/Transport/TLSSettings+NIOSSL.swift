@@ -1,7 +1,7 @@
 import NIOSSL
 
 extension TLSSettings {
-    /// Reads the certificates and returns the configuration for NIOSSL.
+    /// Reads the certificate files and returns the configuration for NIOSSL.
     func makeConfiguration() throws(RegistryError) -> TLSConfiguration {
         var made = TLSConfiguration.makeClientConfiguration()
         if skipVerify { made.certificateVerification = .none }

@@ -1,11 +1,12 @@
 import Base
 import Planner
 
-/// The engine's own counters, apart from the planner's.
+/// The engine's own counters. The planner has others.
 final class StreamingCounters: Sendable {
-    /// Bytes of bodies that arrived, by the class of their request.
+    /// The number of bytes of response bodies that arrived, by the class of their request.
     let received = PerClass(demand: Counter(), hint: Counter(), readahead: Counter(), fill: Counter())
-    /// Bytes of bodies that lay between extents, or behind the last extent that was still needed.
+    /// The number of bytes of response bodies that were discarded: gaps between extents, and extents that were no
+    /// longer needed.
     let skipped = Counter()
     let decodedBytes = Counter()
     let decodedExtents = Counter()
@@ -13,14 +14,14 @@ final class StreamingCounters: Sendable {
     let decodeFailures = Counter()
     let storeFailures = Counter()
     let decodeNanoseconds = Counter()
-    /// Times that a connection was not read because decoding was behind.
+    /// The number of times that a connection was not read because decoding was behind.
     let backPressure = Counter()
-    /// Readers' requests that were late and were sent a second time.
+    /// The number of readers' requests that were late and were sent a second time.
     let hedged = Counter()
-    /// Startup packs whose chunks were fetched.
+    /// The number of startup packs whose chunks were fetched.
     let packs = Counter()
-    /// Startup packs that were abandoned.
+    /// The number of startup packs that were abandoned.
     let packsAbandoned = Counter()
-    /// Bytes of startup packs that arrived.
+    /// The number of bytes of startup packs that arrived.
     let packBytes = Counter()
 }

@@ -3,7 +3,7 @@ import Planner
 
 /// The engine's metrics.
 extension StreamingSnapshot {
-    /// The table of the engine's metrics, with the planner's.
+    /// The engine's metrics, including those of the planner.
     public var metrics: [MetricFamily] {
         planner.metrics + [
             .byClass("received_bytes_total", received, help: "Bytes of blobs that arrived, by class."),

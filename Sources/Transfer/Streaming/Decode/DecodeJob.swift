@@ -1,7 +1,7 @@
 import NIOCore
 import Planner
 
-/// Compressed bytes that have all arrived.
+/// An extent or a frame of a startup pack whose compressed bytes have all arrived.
 struct DecodeJob: Sendable {
     enum Work: Sendable {
         /// An extent of a layer.
@@ -11,11 +11,11 @@ struct DecodeJob: Sendable {
     }
 
     let work: Work
-    /// The compressed bytes as slices of the network's own buffers: they are not copied before decoding.
+    /// The compressed bytes, as slices of the network's buffers, so that nothing copies them before decoding.
     let pieces: [ByteBuffer]
     let byteCount: Int
 
-    /// The layers that it brings chunks of.
+    /// The layers whose chunks the job contains, each once.
     var layers: [AttachedLayer] {
         switch work {
         case .extent(let layer, _): [layer]
@@ -30,10 +30,11 @@ struct DecodeJob: Sendable {
     }
 }
 
-/// A frame of a startup pack on its way through decoding.
+/// A frame of a startup pack, as a decoding job.
 struct PackFrame: Sendable {
     struct Item: Sendable {
-        /// `nil` when the layer is not attached or has another index: its bytes are skipped.
+        /// The chunk's layer; `nil` if the worker must skip the chunk, for example because the layer is not attached or
+        /// its chunk table differs from the pack's.
         let layer: AttachedLayer?
         let chunk: Int
         let length: Int

@@ -7,7 +7,7 @@ import NIOCore
 import Planner
 import SystemPackage
 
-/// The threads that decode, verify and publish chunks, and the one that flushes complete layers.
+/// The threads that decode, verify and publish chunks, and the thread that flushes complete layers.
 final class DecodePool: Sendable {
     private let queue: DecodeQueue
     private let counters: StreamingCounters
@@ -18,9 +18,10 @@ final class DecodePool: Sendable {
     /// Creates a pool and starts its threads.
     ///
     /// - Parameters:
-    ///   - threadCount: the number of decoding threads; `nil` for one per core.
+    ///   - queue: the queue from which the threads take jobs.
+    ///   - threadCount: the number of decoding threads; `nil` for one per CPU core.
     ///   - report: receives each job's outcome on the thread that decoded it. It must not wait.
-    /// - Throws: when the system has no thread left.
+    /// - Throws: `Errno` if the system cannot start another thread.
     init(
         _ queue: DecodeQueue, threadCount: Int?, counters: StreamingCounters, logger: Logger,
         report: @escaping @Sendable (DecodeJob, ExtentOutcome) -> Void
@@ -44,21 +45,22 @@ final class DecodePool: Sendable {
         threads.withLock { $0.append(thread) }
     }
 
-    /// The compressed bytes that wait for decoding.
+    /// The number of compressed bytes that wait for decoding.
     var queuedBytes: Int { queue.byteCount }
 
-    /// Sets the observer of complete layers, which are then durable. It may wait.
+    /// Sets the observer of complete layers. It runs after the layer was flushed to disk, even if the flush failed. It
+    /// may wait.
     func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         completions.observe(observer)
     }
 
-    /// Sets the observer of arrivals: it is told after chunks were published, on a decoding thread. It must not wait.
+    /// Sets the observer of arrivals. It runs on a decoding thread after chunks were published, and must not wait.
     func onArrival(_ observer: @escaping @Sendable () -> Void) {
         arrivalObserver.withLock { $0 = observer }
     }
 
-    /// Publishes the extents in a part of a layer's blob that arrived in another way. Blocks while they are decoded.
-    /// Wrong bytes are left to the first read.
+    /// Publishes the extents in a part of a layer's blob that arrived without a request of the engine. Blocks while
+    /// they are decoded. Stops at the first extent that fails; the first read of its chunks fetches them again.
     func publish(_ bytes: [UInt8], at range: ByteRange, of layer: AttachedLayer) {
         guard UInt64(bytes.count) == range.count else { return }
         let map = layer.map
@@ -74,7 +76,7 @@ final class DecodePool: Sendable {
         arrived([layer])
     }
 
-    /// Drops all jobs. Returns the threads to join.
+    /// Drops all queued jobs and tells the threads to end. Returns the threads to join.
     func close() -> [NamedThread] {
         queue.close()
         completions.close()
@@ -84,7 +86,7 @@ final class DecodePool: Sendable {
         }
     }
 
-    /// Decodes until closed: the body of a decoding thread.
+    /// Decodes jobs until the queue is closed. This is the body of a decoding thread.
     private func decode(_ report: (DecodeJob, ExtentOutcome) -> Void) {
         var worker = DecodeWorker(counters)
         while let job = queue.take() {

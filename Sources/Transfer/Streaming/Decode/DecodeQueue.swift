@@ -2,12 +2,12 @@ import Base
 import Concurrency
 import Planner
 
-/// The queue between connections and decoding threads: two lanes, readers' first, each bounded in bytes.
+/// The queue between connections and decoding threads. It has two lanes, each bounded in bytes; readers' jobs go first.
 final class DecodeQueue: Sendable {
     private struct Lane {
         var jobs = FIFO<DecodeJob>()
         var bytes = 0
-        /// Connections that are not read until there is room.
+        /// The connections that wait until the lane has room. Nothing reads them meanwhile.
         var waiting = FIFO<OneShot<Void>>()
 
         mutating func append(_ job: DecodeJob) {
@@ -31,13 +31,14 @@ final class DecodeQueue: Sendable {
     private let state = Guarded(State())
     private let limit: Int
 
-    /// Creates a queue whose lanes hold `limit` bytes each. A larger job passes when its lane is empty.
+    /// Creates a queue. A lane accepts every job, but the caller waits while the lane holds more than `limit` bytes.
     init(limit: Int) {
         self.limit = limit
     }
 
-    /// Appends a job, and returns once the lane has room for more: true if that took waiting. A closed queue drops the
-    /// job.
+    /// Appends a job, and returns once the lane is within its limit. A closed queue drops the job.
+    ///
+    /// - Returns: true if the caller had to wait.
     func append(_ job: DecodeJob, awaited: Bool) async -> Bool {
         let lane = awaited ? \State.awaited : \State.other
         let isFull = state.withLockSignalling { state -> Bool in
@@ -58,7 +59,8 @@ final class DecodeQueue: Sendable {
         return true
     }
 
-    /// Blocks the calling thread until there is a job; returns `nil` when the queue is closed.
+    /// Removes and returns the next job. Blocks the calling thread until there is one; returns `nil` if the queue is
+    /// closed.
     func take() -> DecodeJob? {
         let (job, waiting) = state.waitUntil { state -> (DecodeJob?, [OneShot<Void>])? in
             guard !state.isClosed else { return (nil, []) }
@@ -72,10 +74,10 @@ final class DecodeQueue: Sendable {
         return job
     }
 
-    /// The bytes that wait.
+    /// The number of queued bytes in both lanes.
     var byteCount: Int { state.withLock { $0.awaited.bytes + $0.other.bytes } }
 
-    /// Moves an extent that a reader now waits for to the readers' lane, if it is still queued.
+    /// Moves a queued extent to the readers' lane, because a reader now waits for it. Does nothing if it is not queued.
     func expedite(_ layer: LayerID, _ extent: Int) {
         state.withLock { state in
             guard let job = state.other.jobs.remove(where: { $0.isExtent(extent, of: layer) }) else {

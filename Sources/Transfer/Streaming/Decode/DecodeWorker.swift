@@ -4,20 +4,22 @@ import ContentStore
 import LayerIndex
 import Planner
 
-/// A decoding thread's worker: decodes, verifies and stores extents, and frames of startup packs.
+/// The worker of a decoding thread, which decodes, verifies and stores extents and the frames of startup packs.
 ///
-/// Compressed bytes are decoded where the network put them. A decoded chunk goes into the worker's buffer, is hashed
-/// there while it is warm in the cache, and is written to the store from there.
+/// The worker decodes compressed bytes from the network buffers in which they arrived. A decoded chunk goes into the
+/// worker's own buffer. The worker hashes it there while it is warm in the CPU cache, and writes it to the store from
+/// there.
 struct DecodeWorker: ~Copyable {
-    /// The largest buffer that is kept after the extent that needed it.
+    /// The size of the largest buffer that the worker keeps between jobs, in bytes.
     private static let keptBytes = 8 << 20
-    /// The compression level of gaps: headers shrink to a tenth at any level, and a reader waits meanwhile.
+    /// The zstd level for gaps. Tar headers shrink to a tenth at any level, and a reader may be waiting.
     private static let gapLevel: Int32 = 1
 
     private let decoder = ExtentDecoder()
     private let counters: StreamingCounters
     private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    /// The decoded bytes outside of the extent's chunks, if they are logged.
+    /// The gaps: the decoded bytes of the current extent that lie outside its chunks. Empty if the layer does not log
+    /// them.
     private var gaps: [UInt8] = []
 
     init(_ counters: StreamingCounters) {
@@ -28,7 +30,7 @@ struct DecodeWorker: ~Copyable {
         buffer.deallocate()
     }
 
-    /// Stores the job's missing chunks. Good chunks are stored even if a later one is bad.
+    /// Decodes a job and stores its missing chunks. Chunks in front of a bad one are stored.
     mutating func run(_ job: borrowing DecodeJob) -> ExtentOutcome {
         let start = MonotonicTime.now()
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
@@ -75,7 +77,7 @@ struct DecodeWorker: ~Copyable {
         var position: UInt64 = 0
         for index in extent.chunks {
             let chunk = content.chunks.chunk(index)
-            // Without the log, present chunks need not be decoded.
+            // A present chunk is decoded only if gaps are logged, because its bytes must not count as a gap.
             if chunk.isZeros || log == nil && content.isPresent(index) { continue }
             guard chunk.innerOffset >= position else {
                 return .corrupt(reason: "chunk \(index) overlaps the previous one")
@@ -95,7 +97,7 @@ struct DecodeWorker: ~Copyable {
         return .available
     }
 
-    /// Logs the decoded bytes outside of the extent's chunks. A failure only costs the layer its audit.
+    /// Logs the decoded bytes of the extent that lie outside its chunks. If that fails, the layer only loses its audit.
     private mutating func keepGaps(of number: Int, in log: TarSplitLog, input: inout PieceCursor) {
         do throws(CodecError) {
             try grow(64 << 10)
@@ -105,7 +107,8 @@ struct DecodeWorker: ~Copyable {
                     return (result.consumed, result.produced)
                 }
                 gaps += UnsafeRawBufferPointer(rebasing: buffer[..<produced])
-                // A stream's checksum and size follow its end; nobody consumes them.
+                // Ends the loop at the checksum and size after the compressed stream, which the decoder does not
+                // consume.
                 if consumed == 0, produced == 0, input.isAtEnd || !input.isEmptyPiece { break }
             }
             guard gaps.count <= TarSplitLog.maximumGaps else { return }
@@ -117,7 +120,7 @@ struct DecodeWorker: ~Copyable {
         if gaps.capacity > Self.keptBytes { gaps = [] }
     }
 
-    /// Verifies and publishes the chunk at the start of the buffer. Returns the problem, if any.
+    /// Verifies and publishes the chunk at the start of the buffer. Returns the problem; `nil` after success.
     private func store(_ chunk: Chunk, number index: Int, of content: StoredLayer) -> ExtentOutcome? {
         let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
         guard Digest.of(bytes) == chunk.digest else {
@@ -134,7 +137,7 @@ struct DecodeWorker: ~Copyable {
         return nil
     }
 
-    /// Releases a buffer that only a large extent needed.
+    /// Releases the buffer if it is larger than ``keptBytes``.
     mutating func trim() {
         guard buffer.count > Self.keptBytes else { return }
         buffer.deallocate()
@@ -147,7 +150,7 @@ struct DecodeWorker: ~Copyable {
         try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)]), &input)
     }
 
-    /// Decodes `count` bytes that belong to no chunk.
+    /// Decodes the next `count` bytes, which belong to no chunk. Appends them to ``gaps`` if `isKept` is true.
     private mutating func skip(
         _ count: UInt64, of input: inout PieceCursor, isKept: Bool = false
     ) throws(CodecError) {
@@ -187,7 +190,7 @@ struct DecodeWorker: ~Copyable {
     private mutating func grow(_ count: Int) throws(CodecError) {
         guard buffer.count < count else { return }
         buffer.deallocate()
-        // Powers of two, so that growing chunks do not each allocate.
+        // Powers of two, so that a series of growing chunks does not cause an allocation each.
         var size = 64 << 10
         while size < count { size <<= 1 }
         buffer = .allocate(byteCount: size, alignment: 4096)

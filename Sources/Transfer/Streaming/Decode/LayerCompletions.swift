@@ -2,7 +2,8 @@ import Base
 import ContentStore
 import Logging
 
-/// The queue of layers that have become complete. One thread flushes them to disk, so that no reader waits behind it.
+/// The queue of layers that have become complete. A separate thread flushes them to disk, so that no reader waits for a
+/// flush.
 final class LayerCompletions: Sendable {
     private struct State {
         var layers = FIFO<AttachedLayer>()
@@ -17,7 +18,8 @@ final class LayerCompletions: Sendable {
         self.logger = logger
     }
 
-    /// Sets the observer of complete layers. It runs on the flushing thread, which may wait.
+    /// Sets the observer of complete layers. It runs on the flushing thread after each flush, even a failed one. It may
+    /// wait.
     func observe(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         state.withLock { $0.observer = observer }
     }
@@ -29,12 +31,12 @@ final class LayerCompletions: Sendable {
         }
     }
 
-    /// Ends the thread; what has not begun is left.
+    /// Tells the thread to end. Layers that still wait are not flushed.
     func close() {
         state.withLockBroadcasting { $0.isClosed = true }
     }
 
-    /// Flushes layers until closed: the body of the thread.
+    /// Flushes layers until ``close()``. This is the body of the thread.
     func run() {
         while let layer = next() { finish(layer.content) }
     }
@@ -47,7 +49,7 @@ final class LayerCompletions: Sendable {
         return layer
     }
 
-    /// Makes a complete layer survive a crash of the machine.
+    /// Flushes a complete layer, so that it survives a crash of the machine, and calls the observer.
     private func finish(_ layer: StoredLayer) {
         do throws(ContentStoreError) {
             try layer.makeDurable()

@@ -1,13 +1,15 @@
 package import Planner
 
-/// The one place where hints are ranked.
+/// The only code that ranks hints.
 extension PackDeliveries {
-    /// Returns whether a hint of `source` may fetch chunks of a layer now: no better hint covers the image's whole
-    /// start.
+    /// Returns true if a hint of `source` may fetch chunks of `layer` now, because no better hint covers the image's
+    /// whole start.
     ///
     /// - Parameters:
-    ///   - known: the source of the recorded start that the layer is repeating.
-    ///   - id: the pack that is the hint itself.
+    ///   - source: the source of the hint.
+    ///   - layer: the layer of the chunks.
+    ///   - known: the source of the recorded start that the layer is repeating; `nil` if there is none.
+    ///   - id: the delivery of the pack that the hint itself names, which does not count; `nil` for other hints.
     package func admits(
         _ source: HintSource, on layer: LayerID, known: HintSource?, except id: DeliveryID? = nil
     ) -> Bool {

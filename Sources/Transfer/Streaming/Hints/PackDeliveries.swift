@@ -2,29 +2,30 @@ package import Base
 package import ContentStore
 package import Planner
 
-/// The startup packs on their way, and the hints and readers that they make superfluous.
+/// The startup packs in flight, and the readers and hints that rely on them instead of requests.
 ///
-/// A reader waits for a pack that brings its chunks soon, and costs no request. All other readers, and those of a pack
-/// that breaks or stalls, belong to the planner.
+/// A reader whose chunks arrive soon in a pack waits for the pack, and causes no request. The planner serves all other
+/// readers, and takes over the readers of a pack that fails or stalls.
 package struct PackDeliveries: Sendable {
     private struct Delivery {
-        /// The attached layers that it may be about.
+        /// The attached layers whose chunks the pack may contain.
         let layers: Set<LayerID>
-        /// The best hint that relies on it.
+        /// The source of the best hint that relies on the pack.
         var source: HintSource
-        /// True if its tables have arrived, so that its contents are known.
+        /// True if the pack's tables have arrived, so that its contents are known.
         var isOpen = false
-        /// The chunks still to come by layer, with the end of each one's frame in the pack.
+        /// The chunks that have not arrived yet, by layer. Each chunk maps to the end of its frame in the pack, in
+        /// bytes.
         var coming: [LayerID: [Int: UInt64]] = [:]
-        /// All chunks that it brings, in its order.
+        /// All missing chunks that the pack brings, in the pack's order.
         var runs: [ChunkRun] = []
         var framesLeft = 0
-        /// The bytes of the pack that have arrived, and the time of the last ones.
+        /// The number of bytes of the pack that have arrived. `moved` is the time at which the last ones arrived.
         var position: UInt64 = 0
         var moved: MonotonicTime
     }
 
-    /// The longest wait of a reader for a pack, in nanoseconds.
+    /// The maximum time that a reader waits for a pack, in nanoseconds.
     private static let patience: UInt64 = 3_000_000_000
     /// The time without bytes after which a pack counts as stalled, in nanoseconds.
     private static let stall: UInt64 = 1_000_000_000
@@ -35,7 +36,7 @@ package struct PackDeliveries: Sendable {
 
     package init() {}
 
-    /// The number of packs on their way.
+    /// The number of packs in flight.
     package var count: Int { deliveries.count }
 
     // MARK: - Progress
@@ -48,9 +49,12 @@ package struct PackDeliveries: Sendable {
         return id
     }
 
-    /// Records the contents of a pack, from its tables.
+    /// Records the contents of a pack, which its tables list.
     ///
-    /// - Parameter coming: by layer, its missing chunks and the end of each one's frame in the pack.
+    /// - Parameters:
+    ///   - coming: the missing chunks of each layer. Each chunk maps to the end of its frame in the pack, in bytes.
+    ///   - runs: the same chunks in the pack's order.
+    ///   - frames: the number of frames in the pack.
     package mutating func open(
         _ id: DeliveryID, coming: [LayerID: [Int: UInt64]], runs: [ChunkRun], frames: Int
     ) {
@@ -60,8 +64,9 @@ package struct PackDeliveries: Sendable {
         deliveries[id]?.framesLeft = frames
     }
 
-    /// Records that the pack's bytes have arrived up to `position`. Returns the source of the hint and the layers that
-    /// it brings chunks of; `nil` when the pack was abandoned.
+    /// Records that the pack's bytes have arrived up to `position`.
+    ///
+    /// - Returns: the source of the hint and the layers whose chunks the pack brings; `nil` if the delivery has ended.
     package mutating func moved(
         _ id: DeliveryID, to position: UInt64, now: MonotonicTime
     ) -> (source: HintSource, layers: [LayerID])? {
@@ -70,7 +75,7 @@ package struct PackDeliveries: Sendable {
         return deliveries[id].map { ($0.source, Array($0.coming.keys)) }
     }
 
-    /// Records that a frame with these chunks is in the store, and returns the readers that need not wait any longer.
+    /// Records that a frame with these chunks is in the store. Returns the readers that no longer have to wait.
     package mutating func published(
         _ id: DeliveryID, chunks: [(layer: LayerID, chunk: Int)], isPresent: (LayerID, Int) -> Bool
     ) -> [WaitingReaders.Reader] {
@@ -85,7 +90,9 @@ package struct PackDeliveries: Sendable {
         }
     }
 
-    /// Ends a pack that will bring nothing more. Returns its readers, and the hint that is left of it.
+    /// Ends the delivery of a pack that will bring nothing more.
+    ///
+    /// - Returns: the pack's waiting readers, and its chunks as a hint; `nil` if the delivery has already ended.
     package mutating func end(_ id: DeliveryID) -> (
         readers: [WaitingReaders.Reader], rest: [ChunkRun], source: HintSource
     )? {
@@ -95,16 +102,16 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Hints
 
-    /// Returns the best source among packs that cover the whole start of the layer's image. A recorded pack does; a
-    /// predicted one may, as long as its contents are unknown.
+    /// Returns the best source among the packs that cover the whole start of the layer's image; `nil` if there is none.
+    ///
+    /// A recorded pack covers the whole start. A predicted pack may cover it as long as its contents are unknown.
     package func coverage(of layer: LayerID, except id: DeliveryID? = nil) -> HintSource? {
         deliveries.filter { other, delivery in
             other != id && delivery.layers.contains(layer) && (!delivery.isOpen || delivery.source.isRecorded)
         }.map(\.value.source).max()
     }
 
-    /// Returns whether a pack brings everything that is missing of `chunks`. A hint of `source` then relies on that
-    /// pack.
+    /// Returns true if one pack brings all missing chunks of `chunks`. A hint of `source` then relies on that pack.
     package mutating func brings(
         _ layer: LayerID, chunks: Range<Int>, to source: HintSource, isPresent: (Int) -> Bool
     ) -> Bool {
@@ -119,7 +126,8 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Readers
 
-    /// Makes a reader wait for a pack, if one brings everything that it lacks within `distance` bytes.
+    /// Makes a reader wait for a pack that brings all its missing chunks within the next `distance` bytes. Returns
+    /// false if there is no such pack.
     package mutating func park(
         _ reader: WaitingReaders.Reader, distance: UInt64, isPresent: (Int) -> Bool
     ) -> Bool {
@@ -136,23 +144,23 @@ package struct PackDeliveries: Sendable {
         return false
     }
 
-    /// Takes out the readers that have waited too long for a pack.
+    /// Removes and returns the readers that have waited too long for a pack.
     package mutating func overdue(_ id: DeliveryID, now: MonotonicTime) -> [WaitingReaders.Reader] {
         guard let delivery = deliveries[id] else { return [] }
         let isStalled = now.since(delivery.moved) >= Self.stall
         return readers.take(from: id) { isStalled || now.since($0.since) >= Self.patience }
     }
 
-    /// Takes out a demand, and returns whether it was waiting for a pack.
+    /// Removes a demand, and returns true if it was waiting for a pack.
     package mutating func cancel(_ demand: DemandID) -> Bool { readers.remove(demand) }
 
-    /// Forgets a layer, and returns its readers.
+    /// Removes a layer from all packs. Returns its waiting readers.
     package mutating func drop(_ layer: LayerID) -> [WaitingReaders.Reader] {
         for id in Array(deliveries.keys) { deliveries[id]?.coming[layer] = nil }
         return readers.takeAll(of: layer)
     }
 
-    /// Forgets everything, and returns all readers.
+    /// Removes all packs. Returns all waiting readers.
     package mutating func dropAll() -> [WaitingReaders.Reader] {
         deliveries = [:]
         return readers.takeAll()

@@ -1,10 +1,10 @@
 import Base
 public import Registry
 
-/// A request for a startup pack, sent before its layers are attached, so that its tables cost no round trip of their
-/// own.
+/// A request for a startup pack. It is sent before the pack's layers are attached, so that fetching the pack's tables
+/// costs no extra round trip.
 ///
-/// A ``StartHint`` hands it to the engine. A request that nobody holds any more is cancelled.
+/// A ``StartHint`` hands the request to the engine. Releasing the last reference to the request cancels it.
 public final class PackRequest: Sendable {
     public let location: BlobLocation
     /// The size of the pack in bytes, as the artifact states it.
@@ -27,7 +27,7 @@ public final class PackRequest: Sendable {
         opening.cancel()
     }
 
-    /// The pack's body. Cancelling the caller cancels the request.
+    /// The pack's body. Canceling the caller cancels the request.
     var body: BlobStream {
         get async throws {
             let stream = try await withTaskCancellationHandler {

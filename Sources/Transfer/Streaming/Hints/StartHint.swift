@@ -2,36 +2,35 @@ public import ContentStore
 import LayerIndex
 public import Planner
 
-/// Chunks that a container will read until it is ready, and the origin of that knowledge.
+/// The chunks that a container will read until it is ready, and the source of that knowledge.
 ///
-/// The engine takes every kind of hint in one place, ``StreamingEngine/prefetch(_:)``, and ranks them by
-/// ``HintSource``.
+/// ``StreamingEngine/prefetch(_:)`` takes hints of every kind, and ranks them by ``HintSource``.
 public struct StartHint: Sendable {
-    /// The form of a hint.
+    /// The content of a hint.
     enum Content: Sendable {
         /// Chunks in the order of their first use.
         case runs([ChunkRun])
-        /// A startup pack for some of these layers; its tables say which chunks it holds.
+        /// A startup pack for some of these layers. The pack's tables list its chunks.
         case pack(PackRequest, layers: [StoredLayer])
     }
 
     public let source: HintSource
     let content: Content
 
-    /// Creates a hint of chunks, in the order of their first use. Their layers must be attached.
+    /// Creates a hint from chunks in the order of their first use. Their layers must be attached.
     public init(_ source: HintSource, runs: [ChunkRun]) {
         self.source = source
         content = .runs(runs)
     }
 
-    /// Creates a hint from a startup pack. `layers` are the image's layers, which must be attached: what the pack holds
-    /// of other layers is ignored.
+    /// Creates a hint from a startup pack. `layers` are the image's layers, which must be attached. The engine ignores
+    /// the pack's chunks of other layers.
     public init(_ source: HintSource, pack: PackRequest, layers: [StoredLayer]) {
         self.source = source
         content = .pack(pack, layers: layers)
     }
 
-    /// Creates the hint of the chunks that the layers' author marked (the eStargz prefetch landmark), in the order of
+    /// Creates a hint from the chunks that the layers' author marked (the eStargz prefetch landmark), in the order of
     /// `layers`.
     public init(landmarksOf layers: [StoredLayer]) {
         let runs = layers.compactMap { layer -> ChunkRun? in

@@ -2,7 +2,7 @@ package import Base
 package import ContentStore
 package import Planner
 
-/// The identity of a delivery: bytes that reach the store in another way than by the planner's requests.
+/// The identity of a delivery, which brings bytes to the store without a request from the planner.
 package struct DeliveryID: Hashable, Sendable {
     package let value: UInt64
 
@@ -11,7 +11,7 @@ package struct DeliveryID: Hashable, Sendable {
     }
 }
 
-/// The table of readers that wait for a delivery instead of a request of their own.
+/// The readers that wait for a delivery instead of a request.
 package struct WaitingReaders: Sendable {
     /// A reader's demand.
     package struct Reader: Sendable, Hashable {
@@ -28,12 +28,12 @@ package struct WaitingReaders: Sendable {
         }
     }
 
-    /// In the order in which they began to wait.
+    /// The waiting readers of each delivery, in the order in which they began to wait.
     private var readers: [DeliveryID: [Reader]] = [:]
 
     package init() {}
 
-    /// The number of readers that wait.
+    /// The number of waiting readers.
     package var count: Int { readers.values.reduce(0) { $0 + $1.count } }
 
     /// Makes a reader wait for a delivery.
@@ -41,7 +41,7 @@ package struct WaitingReaders: Sendable {
         readers[delivery, default: []].append(reader)
     }
 
-    /// Takes out the readers of a delivery that `isDue` selects.
+    /// Removes and returns the readers of a delivery that `isDue` selects.
     package mutating func take(from delivery: DeliveryID, where isDue: (Reader) -> Bool) -> [Reader] {
         guard let all = readers[delivery] else { return [] }
         let due = all.filter(isDue)
@@ -51,17 +51,17 @@ package struct WaitingReaders: Sendable {
         return due
     }
 
-    /// Takes out all readers of a delivery.
+    /// Removes and returns all readers of a delivery.
     package mutating func takeAll(from delivery: DeliveryID) -> [Reader] {
         readers.removeValue(forKey: delivery) ?? []
     }
 
-    /// Takes out the readers of a layer, or of every layer.
+    /// Removes and returns the readers of a layer, or of all layers if `layer` is `nil`.
     package mutating func takeAll(of layer: LayerID? = nil) -> [Reader] {
         Array(readers.keys).flatMap { take(from: $0) { layer == nil || $0.layer == layer } }
     }
 
-    /// Takes out a demand, and returns whether it was waiting here.
+    /// Removes a demand, and returns true if it was waiting here.
     package mutating func remove(_ demand: DemandID) -> Bool {
         Array(readers.keys).contains { !take(from: $0) { $0.demand == demand }.isEmpty }
     }

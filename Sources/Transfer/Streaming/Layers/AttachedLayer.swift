@@ -3,7 +3,7 @@ import ContentStore
 import Planner
 import Registry
 
-/// A layer that the engine fetches, and the places of its blob.
+/// A layer that the engine fetches, and the locations of its blob.
 final class AttachedLayer: Sendable {
     private struct State {
         var locations: [BlobLocation]
@@ -12,7 +12,7 @@ final class AttachedLayer: Sendable {
         var lastReport: MonotonicTime?
         var unreported = 0
         var isCompletionReported = false
-        /// The blocks of the windows blob that are being fetched.
+        /// The running fetches of the windows blob, by block.
         var fetching: [UInt64: Task<Result<Void, RegistryError>, Never>] = [:]
     }
 
@@ -28,14 +28,14 @@ final class AttachedLayer: Sendable {
 
     var map: LayerMap { LayerMap(content: content) }
 
-    /// Adds places of the same blob.
+    /// Adds locations of the same blob.
     func add(_ locations: [BlobLocation]) {
         state.withLock { state in
             for location in locations where !state.locations.contains(location) { state.locations.append(location) }
         }
     }
 
-    /// The places, the one that worked last first.
+    /// The locations. The one that worked last comes first.
     var locations: [BlobLocation] {
         state.withLock { state in
             let count = state.locations.count
@@ -43,22 +43,22 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Makes `location` the first to be asked.
+    /// Makes `location` the first to try.
     func prefer(_ location: BlobLocation) {
         state.withLock { state in
             if let index = state.locations.firstIndex(of: location) { state.preferred = index }
         }
     }
 
-    /// Moves on to another place after wrong bytes.
+    /// Makes the next location the first to try, because the preferred one sent wrong bytes.
     func distrust() {
         state.withLock { state in
             if !state.locations.isEmpty { state.preferred = (state.preferred + 1) % state.locations.count }
         }
     }
 
-    /// Returns the tasks that fetch these blocks of the windows blob: the running ones, and a new one with `body` for
-    /// each run of blocks that nobody fetches yet.
+    /// Returns the tasks that fetch these blocks of the windows blob: the running ones, and new ones that this function
+    /// starts. A new task calls `body` for a run of blocks that no task fetches yet.
     func fetching(
         _ blocks: Range<UInt64>, _ body: @escaping @Sendable (Range<UInt64>) async -> Result<Void, RegistryError>
     ) -> [Task<Result<Void, RegistryError>, Never>] {
@@ -86,8 +86,11 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Returns the number of problems that were not logged since the last one, if this one is to be logged: one line a
-    /// minute per layer, however many extents are wrong.
+    /// Decides if a problem may be logged. Each layer logs at most one problem a minute, however many extents are
+    /// wrong.
+    ///
+    /// - Returns: the number of problems that were not logged since the last logged one; `nil` if this one must not be
+    ///   logged.
     func shouldReport(now: MonotonicTime) -> Int? {
         state.withLock { state in
             if let last = state.lastReport, now.since(last) < 60_000_000_000 {
@@ -102,7 +105,7 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Returns true once, when the layer is complete.
+    /// Returns true on the first call after the layer became complete, false on all others.
     func becameComplete() -> Bool {
         guard content.isComplete else { return false }
         return state.withLock { state in

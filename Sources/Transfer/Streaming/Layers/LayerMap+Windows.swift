@@ -2,17 +2,21 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The windows that extents of a plain gzip layer need before they can be decoded.
+/// The windows of a plain gzip layer. An extent's window holds up to 32 KiB of decoded bytes in front of the extent.
+/// DEFLATE may refer to them, so the decoder needs them first. All windows of a layer are in a separate blob in the
+/// registry, the windows blob.
 extension LayerMap {
-    /// The unit of fetches from the windows blob, in bytes: a dozen windows, so that the next read mostly finds its
-    /// window here, and the extents' bytes do not wait long for it on a slow link.
+    /// The unit of fetches from the windows blob, in bytes. A block holds about a dozen windows, so that the next read
+    /// usually finds its window on the node. On a slow network, a larger block would delay the extents' bytes.
     static let windowsBlock: UInt64 = 128 << 10
 
-    /// The most blocks in one request.
+    /// The maximum number of blocks in one request.
     static let windowsRun: UInt64 = 8
 
-    /// Returns the blocks of the windows blob that are missing for the extents in these ranges of the blob, ascending.
-    /// Adjacent blocks are together, up to ``windowsRun``.
+    /// Returns the missing blocks of the windows blob that the extents in `ranges` need, in ascending order. Adjacent
+    /// blocks form one run of up to ``windowsRun`` blocks.
+    ///
+    /// - Parameter ranges: ranges of the layer's own blob.
     func missingWindows(_ ranges: [ByteRange]) -> [Range<UInt64>] {
         guard let file = content.windows else { return [] }
         var blocks: Set<UInt64> = []

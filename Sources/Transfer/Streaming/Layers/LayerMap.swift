@@ -15,8 +15,11 @@ struct LayerMap: ExtentMap {
 
     func isPresent(_ extent: Int) -> Bool { content.missing(in: content.chunks.extent(extent).chunks) == nil }
 
+    /// Returns true if a file begins in the extent, as far as the chunk table tells.
+    ///
     /// Files start on 4 KiB boundaries of the content space, so a hole in front of a chunk means that a file begins
-    /// there; and in an archive a header lies between two files. A file is overlooked if its predecessor fills its last
+    /// there. In an archive, a header of at least 512 bytes lies between two files. A gap of that size between two
+    /// chunks of the extent therefore means the same. The function overlooks a file if its predecessor fills its last
     /// block and ends with its extent.
     func beginsFile(_ extent: Int) -> Bool {
         let chunks = content.chunks.extent(extent).chunks
@@ -34,7 +37,7 @@ struct LayerMap: ExtentMap {
         return false
     }
 
-    /// Returns the extents from the first to the last that bring missing chunks of `chunks`; `nil` when none is
+    /// Returns the range from the first to the last extent that holds missing chunks of `chunks`; `nil` if none is
     /// missing.
     func extents(missingIn chunks: Range<Int>) -> Range<Int>? {
         let table = content.chunks
@@ -46,7 +49,7 @@ struct LayerMap: ExtentMap {
         return lower..<max(lower, upper) + 1
     }
 
-    /// Returns the extents that hold `chunks`.
+    /// Returns the range of extents that hold `chunks`; `nil` if `chunks` is empty.
     func extents(holding chunks: Range<Int>) -> Range<Int>? {
         let table = content.chunks
         let chunks = chunks.clamped(to: 0..<table.chunkCount)

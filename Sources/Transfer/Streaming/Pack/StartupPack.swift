@@ -1,6 +1,6 @@
 public import Base
 
-/// The tables of a startup pack: its chunks in the order of their first use, and the places of its frames.
+/// The tables of a startup pack: the chunks in the order of their first use, and the positions of the frames.
 ///
 /// Version 1. All numbers are little-endian; `docs/streaming-artifact.md` describes the format:
 ///
@@ -12,13 +12,13 @@ public import Base
 ///     the frames: each a zstd frame of its chunks' bytes, one after the other
 /// ```
 ///
-/// A pack vouches for nothing: each chunk is checked against its digest in the layer's own table.
+/// A pack is not trusted: each chunk is verified against its digest in the chunk table of its layer.
 public struct StartupPack: Sendable, Equatable {
     /// One chunk of one layer.
     public struct Piece: Sendable, Equatable {
-        /// The index of its layer in ``StartupPack/layers``.
+        /// The index of the chunk's layer in ``StartupPack/layers``.
         public let layer: Int
-        /// The number in the layer's chunk table.
+        /// The chunk's number in the layer's chunk table.
         public let chunk: Int
         /// The decoded size in bytes.
         public let length: Int
@@ -30,21 +30,21 @@ public struct StartupPack: Sendable, Equatable {
         }
     }
 
-    /// Chunks that are compressed together.
+    /// A group of chunks that are compressed together.
     public struct Frame: Sendable, Equatable {
-        /// The place in the pack.
+        /// The position of the compressed frame in the pack.
         public let range: ByteRange
         /// The decoded size in bytes.
         public let decodedLength: Int
-        /// The indexes in ``StartupPack/pieces``; not empty.
+        /// The indexes of the frame's chunks in ``StartupPack/pieces``; not empty.
         public let pieces: Range<Int>
     }
 
-    /// The bytes at a pack's start that tell the size of its tables.
+    /// The number of bytes at a pack's start that determine the size of its tables.
     public static let headSize = 24
     /// The largest accepted pack, in bytes.
     public static let maximumSize: UInt64 = 1 << 30
-    /// The largest decoded frame, in bytes. A compressed one is at most a hundredth larger.
+    /// The maximum decoded size of a frame, in bytes. The compressed size is limited to 1/128 more.
     static let maximumFrame = 16 << 20
     static let maximumLayers = 1 << 12
     static let maximumFrames = 1 << 16
@@ -56,14 +56,16 @@ public struct StartupPack: Sendable, Equatable {
 
     /// The digests of the layers' blobs.
     public let layers: [Digest]
-    /// The frames, which lie in the pack one after the other.
+    /// The frames, in the order in which they lie in the pack.
     public let frames: [Frame]
     /// The chunks in the order of first use.
     public let pieces: [Piece]
 
-    /// Returns the size of the tables, which is where the first frame begins, from the first ``headSize`` bytes.
+    /// Returns the size of the tables in bytes, which is also the position of the first frame.
     ///
-    /// - Throws: `badPack` when these are no pack's.
+    /// - Parameter head: the first ``headSize`` bytes of the pack.
+    ///
+    /// - Throws: `badPack` if these bytes do not begin a valid pack.
     public static func tableEnd(_ head: [UInt8]) throws(StreamingError) -> Int {
         let counts = try counts(head)
         return headSize + counts.layers * Digest.byteCount + counts.frames * frameSize + counts.pieces * pieceSize
@@ -87,12 +89,12 @@ public struct StartupPack: Sendable, Equatable {
         return (Int(words[1]), Int(words[2]), Int(words[3]))
     }
 
-    /// Reads the tables.
+    /// Decodes the tables.
     ///
     /// - Parameters:
-    ///   - tables: ``tableEnd(_:)`` bytes.
-    ///   - size: of the whole pack.
-    /// - Throws: `badPack` when they are malformed.
+    ///   - tables: the first ``tableEnd(_:)`` bytes of the pack.
+    ///   - size: the size of the whole pack in bytes.
+    /// - Throws: `badPack` if the tables are malformed.
     public init(tables: [UInt8], size: UInt64) throws(StreamingError) {
         let counts = try Self.counts(tables)
         guard tables.count == (try Self.tableEnd(tables)) else {
@@ -138,7 +140,10 @@ public struct StartupPack: Sendable, Equatable {
 
     /// Encodes a pack.
     ///
-    /// - Parameter frames: the compressed frames, the decoded size of each, and its number of `pieces`.
+    /// - Parameters:
+    ///   - layers: the digests of the layers' blobs.
+    ///   - pieces: the chunks in the order of first use.
+    ///   - frames: each frame's compressed bytes, decoded size, and number of `pieces`.
     package static func encode(
         layers: [Digest], pieces: [Piece], frames: [(bytes: [UInt8], decodedLength: Int, pieces: Int)]
     ) -> [UInt8] {

@@ -3,22 +3,23 @@ import Codecs
 public import ContentStore
 import LayerIndex
 
-/// A writer of startup packs from chunks in a content store. It plans the frames first, so that they can be compressed
+/// A writer of a startup pack from chunks in a content store. It plans all frames first, so that they can be compressed
 /// in parallel.
 public struct StartupPackWriter: Sendable {
-    /// The decoded size at which a frame is closed: small enough to arrive soon on a slow link (0.15 s at 25 Mbit/s),
-    /// large enough that separate compression costs little.
+    /// The decoded size at which a frame is closed, in bytes. Such a frame arrives soon even on a slow network (0.15 s
+    /// at 25 Mbit/s), and separate compression of frames costs little.
     private static let frameLength = 1 << 20
-    /// The largest decoded pack: more than any start that is worth one.
+    /// The maximum decoded size of a pack, in bytes. No start for which a pack pays off reads more.
     private static let maximumLength: UInt64 = 512 << 20
-    /// The zstd level: a pack is made once and fetched often.
+    /// The zstd level. It is high because a pack is made once and fetched often.
     private static let level: Int32 = 19
 
     private let layers: [StoredLayer]
     private let pieces: [StartupPack.Piece]
     private let plan: [Range<Int>]
 
-    /// Plans a pack of `runs` in their order, each chunk once, without zero chunks and chunks that do not fit.
+    /// Plans a pack of `runs` in their order, with each chunk once. Skips chunks of zeros and chunks that exceed a
+    /// limit.
     public init(_ runs: [ChunkRun]) {
         var layers: [StoredLayer] = []
         var places: [Digest: Int] = [:]
@@ -59,14 +60,15 @@ public struct StartupPackWriter: Sendable {
     /// The number of planned frames.
     public var frameCount: Int { plan.count }
 
-    /// The planned chunks, one by one, so that they can be fetched.
+    /// The planned chunks, with one run for each, so that the caller can fetch them.
     public var runs: [ChunkRun] {
         pieces.map { ChunkRun(layer: layers[$0.layer], chunks: $0.chunk..<$0.chunk + 1) }
     }
 
-    /// Returns a compressed frame. Its chunks must be present. Safe to call from several threads; reads from the disk.
+    /// Returns a compressed frame. Its chunks must be in the store. Reads from the disk. May be called from several
+    /// threads at once.
     ///
-    /// - Throws: the store's errors, and `CodecError`.
+    /// - Throws: the content store's errors, `StreamingError` or `CodecError`.
     public func frame(_ number: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []
         for piece in pieces[plan[number]] {
@@ -84,7 +86,9 @@ public struct StartupPackWriter: Sendable {
         return try bytes.withUnsafeBytes { try ZstdEncoder.frame($0, level: Self.level) }
     }
 
-    /// Returns the pack of all frames, in order.
+    /// Returns the encoded pack.
+    ///
+    /// - Parameter frames: all compressed frames, in order.
     public func pack(_ frames: [[UInt8]]) -> [UInt8] {
         StartupPack.encode(
             layers: layers.map(\.digest), pieces: pieces,

@@ -2,15 +2,18 @@ import Base
 public import ContentStore
 public import LayerIndex
 
-/// The translation between a profile, which names files, and a chain, which has chunks.
+/// The translation between a profile, which names parts of files, and a chain, which consists of chunks.
 extension Profile {
-    /// Returns the chunks of a chain that this profile names, in its order. Files that the chain lacks are left out.
+    /// Returns the chunks of a chain that this profile names, in the profile's order. Skips files that the chain lacks.
     ///
-    /// - Parameter layers: in the order of the tree's device numbers.
+    /// - Parameters:
+    ///   - tree: the chain's merged tree.
+    ///   - layers: the chain's layers, in the order of the tree's device numbers.
     public func pieces(in tree: TreeImage, _ layers: [StoredLayer]) -> [ChunkRun] {
         var runs: [ChunkRun] = []
         runs.reserveCapacity(entries.count)
-        // Neighbors in a profile are often neighbors in the tree: the last directory saves most of the walk.
+        // Adjacent entries of a profile often lie in the same directory, so remembering the last directory saves most
+        // of the walk.
         var directory: (path: ArraySlice<UInt8>, inode: UInt64)?
         for entry in entries {
             let slash = entry.path.lastIndex(of: UInt8(ascii: "/"))
@@ -33,7 +36,7 @@ extension Profile {
         return runs
     }
 
-    /// Creates a profile from the touches of a chain.
+    /// Creates a profile from the recorded touches (first reads) of a chain.
     public init(_ touches: [TouchLog.Touch], of tree: TreeImage) {
         let paths = Self.paths(of: Set(touches.map(\.inode)), in: tree)
         entries = touches.compactMap { touch in
@@ -53,11 +56,12 @@ extension Profile {
     }
 
     private static func lookup(_ name: ArraySlice<UInt8>, in directory: UInt64, of tree: TreeImage) -> UInt64? {
-        // A file has no entries: a path through a symbolic link was recorded by the link's target.
+        // A lookup in a file throws, which counts as "not found". Recorded paths lead through no symbolic link, because
+        // a profile names the link's target.
         name.withUnsafeBytes { name in (try? tree.lookup(directory, name)) ?? nil }
     }
 
-    /// Returns a path for each of `inodes`, in one walk over the tree that ends when all are found.
+    /// Returns a path for each of `inodes`. Walks the tree once, and stops when all are found.
     private static func paths(of inodes: Set<UInt64>, in tree: TreeImage) -> [UInt64: [UInt8]] {
         var found: [UInt64: [UInt8]] = [:]
         var directories: [(inode: UInt64, path: [UInt8])] = [(tree.rootInode, [])]

@@ -2,18 +2,18 @@ public import Base
 
 /// The pieces of an image's files that a container reads until it is ready, in the order of their first use.
 ///
-/// Pieces are named by path, so a profile serves every image with these files, such as another tag of the same
+/// Pieces are named by path, so a profile serves every image with these files. An example is another tag of the same
 /// repository whose layers are all new.
 public struct Profile: Sendable, Equatable {
     /// One piece of one file.
     public struct Entry: Sendable, Equatable {
         /// The path from the image's root, without a leading slash. It is not empty and has no `.` or `..`.
         public var path: [UInt8]
-        /// The range in bytes of the file. The part behind the file's end is ignored.
+        /// The range in the file, in bytes. The part past the file's end is ignored.
         public var range: ByteRange
-        /// Milliseconds from the start's first read to the first read of this piece.
+        /// The time from the start's first read to the first read of this piece, in milliseconds.
         public var milliseconds: UInt32
-        /// The number of consecutive starts that did not read it.
+        /// The number of consecutive starts that did not read this piece.
         public var unread: UInt8
 
         public init(path: [UInt8], range: ByteRange, milliseconds: UInt32, unread: UInt8 = 0) {
@@ -24,7 +24,7 @@ public struct Profile: Sendable, Equatable {
         }
     }
 
-    /// The most entries that are stored or accepted.
+    /// The maximum number of entries that are stored or accepted.
     public static let maximumEntries = 1 << 16
     /// The number of consecutive starts without a read after which an entry is dropped.
     public static let toleratedUnread: UInt8 = 2
@@ -36,14 +36,18 @@ public struct Profile: Sendable, Equatable {
         self.entries = entries
     }
 
-    /// The named bytes of file content.
+    /// The number of bytes of file content that the entries name.
     public var byteCount: UInt64 { entries.reduce(0) { $0 &+ $1.range.count } }
 
-    /// Returns this profile after one more start, recorded as `recorded`: its entries come first, then those that it
-    /// did not read and that have not been unread too often. A start that read next to nothing (a container that failed
-    /// at once) changes nothing.
+    /// Returns this profile updated with the reads of one more start.
     ///
-    /// - Parameter tolerated: the number of consecutive starts without a read after which an entry is dropped.
+    /// The entries of `recorded` come first. The other entries follow, unless too many consecutive starts did not read
+    /// them. A start with less than a tenth as many entries as this profile (a container that failed at once) changes
+    /// nothing.
+    ///
+    /// - Parameters:
+    ///   - recorded: the reads of the start.
+    ///   - tolerated: the number of consecutive starts without a read after which an entry is dropped.
     public func merged(with recorded: Profile, tolerating tolerated: UInt8 = toleratedUnread) -> Profile {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))
@@ -57,7 +61,7 @@ public struct Profile: Sendable, Equatable {
         return result
     }
 
-    /// Returns the first entries, with `bytes` of file content or a little more.
+    /// Returns the first entries that together name at least `bytes` of file content, or all entries if they name less.
     public func beginning(bytes: UInt64) -> Profile {
         var left = bytes
         return Profile(
@@ -68,7 +72,7 @@ public struct Profile: Sendable, Equatable {
                 }))
     }
 
-    /// Returns the number of bytes in this profile that `other` does not name.
+    /// Returns the number of bytes in those entries of this profile that `other` does not have.
     public func byteCount(missingIn other: Profile) -> UInt64 {
         let known = Set(other.entries.map(Piece.init))
         return entries.reduce(0) { known.contains(Piece($1)) ? $0 : $0 &+ $1.range.count }

@@ -2,15 +2,16 @@ public import Base
 import FoundationEssentials
 public import Registry
 
-/// The file form of a profile, as `docs/profiles.md` describes it: a JSON object with `rivuletProfile` (the version,
-/// 1), `repository`, `chain` and `entries`. Each entry is an array of path, offset, length, milliseconds and the number
-/// of consecutive starts that did not read it.
+/// A profile in its file format, which `docs/profiles.md` describes.
 ///
-/// A path is text, so a file whose name is not UTF-8 has no entry.
+/// The file is a JSON object with `rivuletProfile` (the version, 1), `repository`, `chain` and `entries`. Each entry is
+/// an array of path, offset, length, milliseconds and the number of consecutive starts that did not read the piece.
+///
+/// Paths in JSON are text, so a file whose path is not valid UTF-8 cannot have an entry.
 public struct ProfileFile: Sendable, Equatable {
     /// The repository of the recorded image.
     public var repository: Repository
-    /// The chain ID of the recorded image; `nil` for a profile that was written for all images of the repository.
+    /// The chain ID of the recorded image; `nil` for a profile that applies to all images of the repository.
     public var chain: Digest?
     public var profile: Profile
 
@@ -23,8 +24,9 @@ public struct ProfileFile: Sendable, Equatable {
     /// The largest accepted file, in bytes.
     public static let maximumSize = 16 << 20
     private static let version = 1
-    /// The most bytes of the file besides its entries, and of an entry besides its path.
+    /// The maximum size of everything but the entries, in bytes.
     private static let headSize = 1 << 10
+    /// The maximum size of an entry without its path, in bytes.
     private static let numbersSize = 64
 
     private struct Document: Codable {
@@ -101,7 +103,7 @@ public struct ProfileFile: Sendable, Equatable {
         profile = Profile(entries: document.entries.map(\.entry))
     }
 
-    /// Encodes the file. Entries that a file cannot hold are left out, and the end is cut off at ``maximumSize``.
+    /// Encodes the file. Skips entries that the format cannot hold, and drops the last entries beyond ``maximumSize``.
     public func encoded() throws(StreamingError) -> [UInt8] {
         var room = Self.maximumSize - Self.headSize
         var items: [Item] = []
@@ -129,7 +131,7 @@ public struct ProfileFile: Sendable, Equatable {
 
 /// The rules for paths in profiles.
 enum ProfilePath {
-    /// Returns whether a path is relative, consists of names other than `.` and `..`, and fits the kernel's limits.
+    /// Returns true if a path is relative, has no component `.` or `..`, and is within the kernel's limits.
     static func isValid(_ path: [UInt8]) -> Bool {
         guard !path.isEmpty, path.count < 4096, !path.contains(0) else { return false }
         return path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy { name in
@@ -137,7 +139,7 @@ enum ProfilePath {
         }
     }
 
-    /// Returns an upper bound of the path's size in JSON, with the quotes.
+    /// Returns an upper bound for the size of the path in JSON, in bytes, including the quotes.
     static func encodedSize(_ path: [UInt8]) -> Int {
         path.reduce(2) { size, byte in
             switch byte {

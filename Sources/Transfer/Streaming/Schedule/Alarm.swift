@@ -1,6 +1,6 @@
 import Base
 
-/// The planner's wake-up times, and the body of the thread that waits for them.
+/// The planner's next wake-up time, and the body of the thread that waits for it.
 final class Alarm: Sendable {
     private struct State {
         var time: MonotonicTime?
@@ -10,7 +10,7 @@ final class Alarm: Sendable {
 
     private let state = Guarded(State())
 
-    /// Asks for a call at `time` or earlier.
+    /// Schedules a wake-up at `time`, unless an earlier one is scheduled.
     func set(_ time: MonotonicTime) {
         state.withLockSignalling { state in
             if let set = state.time, set <= time { return }
@@ -23,7 +23,7 @@ final class Alarm: Sendable {
         state.withLockBroadcasting { $0.isClosed = true }
     }
 
-    /// Calls `ring` at the requested times, until closed.
+    /// Calls `ring` at each scheduled time, until ``close()``.
     func run(_ ring: () -> Void) {
         while true {
             let (time, isClosed) = state.withLock { state in
@@ -37,7 +37,8 @@ final class Alarm: Sendable {
                 ring()
                 continue
             }
-            // Without a time, sleep until there is one; an hour is as good as forever.
+            // Without a scheduled time, sleeps until there is one. The timeout of an hour is arbitrary: it only repeats
+            // the loop.
             _ = state.waitUntil(timeout: time?.since(now) ?? 3_600_000_000_000) { state in
                 state.isClosed || state.isChanged ? true : nil
             }

@@ -1,7 +1,7 @@
 import Base
 import Concurrency
 
-/// The place where a request waits while something more urgent has the link.
+/// A gate at which a request pauses while the planner serves more urgent ones.
 final class RequestGate: Sendable {
     private struct State {
         var signal = OneShot<Void>()
@@ -10,7 +10,7 @@ final class RequestGate: Sendable {
 
     private let state = Guarded(State())
 
-    /// Waits for ``open()``; a call that came before the wait counts.
+    /// Waits for ``open()``. Returns at once if ``open()`` was called before.
     func wait() async {
         let signal = state.withLock { $0.signal }
         await signal.value
@@ -22,7 +22,7 @@ final class RequestGate: Sendable {
         state.withLock { $0.signal }.fulfill()
     }
 
-    /// Lets the request continue, now and always.
+    /// Lets the request continue, and makes all later waits return at once.
     func close() {
         let signal = state.withLock { state in
             state.isClosed = true

@@ -26,7 +26,7 @@ extension Scheduler {
         }
     }
 
-    /// Returns the statistics of these layers together.
+    /// Returns the sum of the statistics of these layers.
     func statistics(of layers: [StoredLayer]) -> LayerStatistics {
         state.withLock { state in
             layers.reduce(LayerStatistics()) { sum, layer in

@@ -4,9 +4,9 @@ import LayerIndex
 import Logging
 import Planner
 
-/// Start hints and the startup packs that bring them.
+/// Start hints, and the startup packs that some of them name.
 extension Scheduler {
-    /// Follows a hint as far as no better one covers the same start.
+    /// Fetches what a hint names, except where a better hint covers the same start.
     func prefetch(_ hint: StartHint) {
         switch hint.content {
         case .runs(let runs): prefetch(runs, hint.source)
@@ -15,7 +15,7 @@ extension Scheduler {
     }
 
     private func prefetch(_ runs: [ChunkRun], _ source: HintSource) {
-        // There may be tens of thousands: look them up before taking the lock that readers need.
+        // A hint may have tens of thousands of runs. Looking them up here keeps the lock free for readers.
         let missing = runs.compactMap { run in
             LayerMap(content: run.layer).extents(missingIn: run.chunks).map { (run, $0) }
         }
@@ -50,10 +50,10 @@ extension Scheduler {
 
     // MARK: - Packs
 
-    /// Matches the chunks of a pack with its layers, and makes readers wait for them.
+    /// Matches the chunks of a pack with its layers. From then on, readers of these chunks wait for the pack.
     ///
-    /// - Returns: the pack's chunks in its order; `nil` if too many of them are present for the pack to be worth its
-    ///   bytes. The missing ones are then fetched from their layers.
+    /// - Returns: the pack's chunks in its order; `nil` if less than half of their bytes are still needed. The missing
+    ///   chunks are then fetched from their layers.
     func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
         let layers = state.withLock { state in
             let now = MonotonicTime.now()
@@ -99,18 +99,18 @@ extension Scheduler {
         return items
     }
 
-    /// Records that a pack's bytes have arrived up to `position`. Returns false when the pack was abandoned.
+    /// Records that a pack's bytes have arrived up to `position`. Returns false if the pack was abandoned.
     func moved(_ id: DeliveryID, to position: UInt64) -> Bool {
         state.withLock { state in
             let now = MonotonicTime.now()
             guard let delivery = state.deliveries.moved(id, to: position, now: now) else { return false }
-            // Nothing is fetched beside a pack: the link is its own.
+            // Speculation and fill pause while a pack arrives, so that the pack gets all the bandwidth.
             state.planner.noteDelivery(of: delivery.layers, source: delivery.source, now: now)
             return true
         }
     }
 
-    /// Records the outcome of a decoded frame.
+    /// Records the outcome of decoding a frame.
     func decoded(_ frame: PackFrame, _ outcome: ExtentOutcome) {
         switch outcome {
         case .available: break
@@ -126,15 +126,15 @@ extension Scheduler {
         }
     }
 
-    /// Hands readers that have waited too long for a pack to the planner.
+    /// Hands readers that have waited too long for a pack over to the planner.
     func releaseOverdue(_ id: DeliveryID) {
         apply { state, now in Self.release(state.deliveries.overdue(id, now: now), state: &state, now: now) }
     }
 
-    /// Gives a pack up: its readers go to the planner, and its chunks are fetched from their layers.
+    /// Abandons a pack. Hands its readers over to the planner, and fetches its chunks from their layers.
     func abandon(_ id: DeliveryID, _ reason: String) {
         let (rest, source) = end(id)
-        // When the engine ends, nothing is left of the pack, and nobody needs to know.
+        // At shutdown, ``stop(reason:)`` has already removed the pack, and there is nothing to report.
         if rest.isEmpty, Task.isCancelled { return }
         counters.packsAbandoned.add()
         logger.warning("startup pack abandoned", metadata: ["reason": "\(reason)", "left": "\(rest.count)"])
@@ -151,7 +151,7 @@ extension Scheduler {
         return left
     }
 
-    /// Completes readers that lack nothing any more, and hands the others to the planner.
+    /// Completes readers whose chunks have all arrived, and hands the others over to the planner.
     private static func release(
         _ readers: [WaitingReaders.Reader], state: inout State, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -166,7 +166,7 @@ extension Scheduler {
 }
 
 extension Scheduler.State {
-    /// Returns whether a hint of `source` may fetch chunks of the layer now.
+    /// Returns true if a hint of `source` may fetch chunks of the layer now.
     fileprivate func admits(
         _ source: HintSource, on layer: LayerID, except id: DeliveryID? = nil, now: MonotonicTime
     ) -> Bool {

@@ -7,10 +7,10 @@ import Registry
 import Synchronization
 import SystemPackage
 
-/// The planner behind its lock: applies events, and passes the actions on once the lock is released.
+/// The planner behind its lock. It applies events, and performs the planner's actions after the lock is released.
 ///
-/// It knows the attached layers, the readers' completions and the startup packs on their way. It performs no transfer:
-/// orders go into a stream, and decoding reports back.
+/// It keeps the attached layers, the readers' completions and the startup packs in flight. It performs no transfer: it
+/// puts orders into a stream, and decoding reports back.
 final class Scheduler: Sendable {
     struct State {
         var planner: Planner
@@ -21,7 +21,7 @@ final class Scheduler: Sendable {
         var deliveries = PackDeliveries()
     }
 
-    /// An action whose parts have been looked up, to be performed without the lock.
+    /// An action whose objects have been looked up, so that it can be performed without the lock.
     private enum Effect {
         case order(RangeOrder)
         case resume(RequestGate)
@@ -33,7 +33,7 @@ final class Scheduler: Sendable {
     let counters: StreamingCounters
     let logger: Logger
     let orders: AsyncStream<TransferOrder>.Continuation
-    /// The distance within which a reader waits for a startup pack, in bytes of the pack.
+    /// The maximum distance to a reader's chunk at which the reader waits for a startup pack, in bytes of the pack.
     let packDistance: UInt64
     private let queue: DecodeQueue
     private let alarm = Alarm()
@@ -42,7 +42,7 @@ final class Scheduler: Sendable {
 
     /// Creates a scheduler and starts its alarm thread.
     ///
-    /// - Throws: when the system has no thread left.
+    /// - Throws: `Errno` if the system cannot start another thread.
     init(
         _ configuration: PlannerConfiguration, orders: AsyncStream<TransferOrder>.Continuation, queue: DecodeQueue,
         counters: StreamingCounters, logger: Logger
@@ -59,7 +59,8 @@ final class Scheduler: Sendable {
         thread.withLock { $0 = started }
     }
 
-    /// Applies an event to the planner and performs its actions: the only way to the planner.
+    /// Applies an event to the planner, and performs the resulting actions after releasing the lock. Every event that
+    /// may result in actions goes through this function.
     func apply(_ event: (inout State, MonotonicTime) -> [PlannerAction]) {
         let now = MonotonicTime.now()
         let (effects, wake) = state.withLock { state -> ([Effect], MonotonicTime?) in
@@ -95,7 +96,7 @@ final class Scheduler: Sendable {
 
     // MARK: - Layers
 
-    /// Adds a layer, or further locations of one.
+    /// Adds a layer, or further locations of an attached layer.
     func attach(_ layer: StoredLayer, _ locations: [BlobLocation]) {
         state.withLock { state in
             if let known = state.byDigest[layer.digest] {
@@ -110,7 +111,7 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Removes a layer; its demands fail.
+    /// Removes a layer. Its demands fail.
     func detach(_ layer: StoredLayer) {
         apply { state, now in
             guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
@@ -121,12 +122,12 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Returns the attached layer with this digest.
+    /// Returns the attached layer with this digest; `nil` if there is none.
     func layer(_ digest: Digest) -> AttachedLayer? {
         state.withLock { $0.byDigest[digest] }
     }
 
-    /// Completes the layers in the background.
+    /// Fetches the missing content of these layers in the background.
     func fill(_ layers: [StoredLayer]) {
         apply { state, now in
             let missing = layers.compactMap { layer -> LayerID? in
@@ -174,8 +175,8 @@ final class Scheduler: Sendable {
 
     // MARK: - Requests
 
-    /// Returns the next extent that a request reads, and whether a reader is blocked on it; `nil` at its end. Waits
-    /// while the planner pauses the request.
+    /// Returns the next extent that a request reads; `isAwaited` is true if a reader is blocked on it. Waits while the
+    /// planner pauses the request. Returns `nil` at the end of the request.
     func nextExtent(of order: RangeOrder) async -> (extent: Int, isAwaited: Bool)? {
         while !Task.isCancelled {
             let now = MonotonicTime.now()
@@ -193,7 +194,7 @@ final class Scheduler: Sendable {
         return nil
     }
 
-    /// Ends a request; `failure` is `nil` after a success.
+    /// Records the end of a request; `failure` is `nil` after a success.
     func requestEnded(_ order: RangeOrder, failure: RequestFailure?) {
         apply { state, now in
             state.gates[order.request.id] = nil
@@ -201,21 +202,21 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Records that the layer's host answers one range per request.
+    /// Records that the layer's host answers only one range per request.
     func noteSingleRanges(_ layer: AttachedLayer) {
         state.withLock { $0.planner.noteSingleRanges(layer.id) }
     }
 
     // MARK: - Decoding
 
-    /// Records the outcome of a decoded job.
+    /// Records the outcome of decoding a job.
     func decoded(_ job: DecodeJob, _ outcome: ExtentOutcome) {
         switch job.work {
         case .extent(let layer, let extent):
             switch outcome {
             case .available: break
             case .corrupt(let reason):
-                // The same place would answer the same bytes.
+                // The same location would send the same bytes again.
                 layer.distrust()
                 report("wrong bytes from the registry", with: layer, reason: reason)
             case .unstorable(let reason):
@@ -226,7 +227,7 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Logs a problem with a layer, at most one a minute.
+    /// Logs a problem with a layer, at most once a minute for each layer.
     func report(_ problem: Logger.Message, with layer: AttachedLayer, reason: String) {
         guard let unreported = layer.shouldReport(now: .now()) else { return }
         logger.error(

@@ -10,7 +10,7 @@ enum TransferOrder: Sendable {
 struct RangeOrder: Sendable {
     let request: FetchRequest
     let layer: AttachedLayer
-    /// The place where it pauses.
+    /// The gate at which the request pauses.
     let gate: RequestGate
 }
 
@@ -19,6 +19,6 @@ struct PackOrder: Sendable {
     let id: DeliveryID
     let source: HintSource
     let request: PackRequest
-    /// The image's layers by identity.
+    /// The IDs of the image's attached layers.
     let layers: Set<LayerID>
 }

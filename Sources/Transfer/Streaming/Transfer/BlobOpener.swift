@@ -4,7 +4,7 @@ import LayerIndex
 import Planner
 import Registry
 
-/// Opens ranges of a layer's blob at the first place that answers, and hedges readers' requests.
+/// The opener of ranges of a layer's blob. It uses the first location that answers, and hedges readers' requests.
 final class BlobOpener: Sendable {
     private let registry: RegistryClient
     private let counters: StreamingCounters
@@ -27,12 +27,14 @@ final class BlobOpener: Sendable {
                 return .failure(error)
             }
         }
-        // Only a reader's request is worth a second one.
+        // Only a reader's request is important enough to be sent twice.
         return order.request.fetchClass == .demand ? try await hedged(open) : try await open().get()
     }
 
-    /// Opens ranges of a blob that lies where the order's layer does. The registry client tries mirrors and retries;
-    /// here the next repository is asked when one does not have the blob or denies access.
+    /// Opens ranges of a blob that is in the same repositories as the order's layer.
+    ///
+    /// The registry client tries mirrors and retries. This function tries the next repository if one fails, for example
+    /// because it lacks the blob or denies access.
     func open(
         _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
     ) async throws(RegistryError) -> BlobStream {
@@ -57,8 +59,8 @@ final class BlobOpener: Sendable {
         throw last
     }
 
-    /// Returns the result of `open`, or of a second call when the first is late and the second is sooner. The other one
-    /// is cancelled.
+    /// Returns the result of `open`. If the first call is late and the policy allows it, calls `open` again. Then
+    /// returns the first success, and cancels the other call.
     private func hedged(
         _ open: @escaping @Sendable () async -> Result<BlobStream, RegistryError>
     ) async throws(RegistryError) -> BlobStream {
@@ -83,7 +85,7 @@ final class BlobOpener: Sendable {
             var last: Result<BlobStream, RegistryError>?
             while running > 0, let next = await group.next() {
                 guard let result = next else {
-                    // Late: an answer in the meantime would have ended the loop.
+                    // The request is late: an answer in the meantime would have ended the loop.
                     guard !Task.isCancelled, hedging.withLock({ $0.mayRepeat() }) else { continue }
                     counters.hedged.add()
                     running += 1

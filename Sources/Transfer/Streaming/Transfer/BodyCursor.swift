@@ -2,11 +2,11 @@ import Base
 import NIOCore
 import Registry
 
-/// A cursor that cuts a body into extents as it arrives.
+/// A cursor that cuts a response body into extents as it arrives.
 struct BodyCursor {
     private var iterator: BlobStream.Iterator
     private var buffer = ByteBuffer()
-    /// The ranges that have not been taken: the first byte of `buffer` is the first of these.
+    /// The remaining ranges of the body. The first byte of `buffer` is the first byte of the first range.
     private var rest: ArraySlice<ByteRange>
     private let received: Counter
     private let skipped: Counter
@@ -18,7 +18,8 @@ struct BodyCursor {
         self.skipped = skipped
     }
 
-    /// Returns the bytes of `range`, which has not been taken yet. Bytes in front of it are dropped.
+    /// Returns the bytes of `range`, and drops the bytes in front of it. The cursor must not have passed the start of
+    /// `range`.
     mutating func take(_ range: ByteRange) async throws(RegistryError) -> [ByteBuffer] {
         while let first = rest.first, !first.contains(range) || first.offset < range.offset {
             let end = first.contains(range) ? range.offset : first.end
@@ -33,12 +34,12 @@ struct BodyCursor {
         return pieces
     }
 
-    /// Returns the bytes of `range` as ``take(_:)`` does, copied together.
+    /// Returns the bytes of `range` like ``take(_:)``, but copied into one array.
     mutating func bytes(_ range: ByteRange) async throws(RegistryError) -> [UInt8] {
         try await take(range).reduce(into: []) { $0 += $1.readableBytesView }
     }
 
-    /// Takes the next `count` bytes, all of them in the first range.
+    /// Passes the next `count` bytes to `body`. All of them must lie in the first remaining range.
     private mutating func advance(_ count: UInt64, _ body: (ByteBuffer) -> Void) async throws(RegistryError) {
         var left = count
         while left > 0 {

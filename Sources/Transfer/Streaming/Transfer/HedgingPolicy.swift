@@ -1,18 +1,18 @@
-/// The rule for sending a reader's late request a second time.
+/// The rule for hedging: sending a reader's late request a second time.
 ///
-/// A request is late when its answer has not begun after the time in which nineteen of twenty did. A request that hangs
-/// (a connection that a middlebox forgot, a server that is being replaced) then costs a round trip instead of a
-/// timeout.
+/// A request is late if its answer has not begun within the time in which nineteen of twenty recent answers began. A
+/// request can hang because a middlebox forgot the connection or a server is being replaced. With hedging, this costs a
+/// round trip instead of a timeout.
 struct HedgingPolicy: Sendable {
-    /// The number of remembered answer times.
+    /// The number of recent answer times that the policy keeps.
     private static let memory = 64
-    /// The number of answers before lateness can be judged.
+    /// The number of answers that the policy needs before it can judge lateness.
     private static let enough = 20
-    /// The share of requests that may be sent twice: the most extra load.
+    /// The share of requests that may be sent twice, which limits the extra load.
     private static let share = 0.05
-    /// The most second requests that can be saved up for a moment when many are late.
+    /// The maximum number of second requests that can be saved up for a moment when many requests are late.
     private static let saved = 2.0
-    /// The shortest patience, in nanoseconds: on a fast link a late answer is chance.
+    /// The minimum of ``patience``, in nanoseconds. On a fast network, shorter delays are mere chance.
     private static let leastPatience: UInt64 = 50_000_000
 
     private var delays: [UInt64] = []
@@ -34,13 +34,13 @@ struct HedgingPolicy: Sendable {
         next = (next + 1) % Self.memory
     }
 
-    /// The nanoseconds after which a request is late; `nil` before enough answers.
+    /// The time after which a request is late, in nanoseconds; `nil` until there are enough answers.
     var patience: UInt64? {
         guard delays.count >= Self.enough else { return nil }
         return max(Self.leastPatience, delays.sorted()[delays.count * 95 / 100])
     }
 
-    /// Returns whether a second request may be sent now, and counts it.
+    /// Returns true if a second request may be sent now, and counts it.
     mutating func mayRepeat() -> Bool {
         guard allowance >= 1 else { return false }
         allowance -= 1

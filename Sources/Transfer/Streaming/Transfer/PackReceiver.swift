@@ -2,12 +2,12 @@ import Base
 import Planner
 import Registry
 
-/// Performs the deliveries of startup packs: reads the tables, then hands frame after frame to decoding.
+/// The receiver of startup packs, which reads a pack's tables and then hands one frame after the other to decoding.
 ///
-/// Readers of a pack's chunks wait for it while it moves. If anything goes wrong, the rest of the pack is fetched from
-/// the layers.
+/// Readers of a pack's chunks wait for the pack while its bytes keep arriving. If anything goes wrong, the rest of the
+/// pack's chunks are fetched from their layers.
 struct PackReceiver: Sendable {
-    /// The interval of looking for readers that have waited too long.
+    /// The interval between checks for readers that have waited too long.
     private static let interval = Duration.milliseconds(250)
 
     let scheduler: Scheduler

@@ -5,7 +5,8 @@ import Logging
 import Planner
 import Registry
 
-/// Performs requests for ranges of layers: opens them, cuts their bodies into extents, and hands these to decoding.
+/// The receiver of ranges of layers. It performs requests, cuts the response bodies into extents, and hands these to
+/// decoding.
 struct RangeReceiver: Sendable {
     let scheduler: Scheduler
     let opener: BlobOpener
@@ -20,7 +21,7 @@ struct RangeReceiver: Sendable {
             try await transfer(order)
         } catch {
             failure = RequestFailure(error)
-            // A retry gets the same answer, so an operator should know.
+            // A retry would get the same answer, so the operator should know.
             if failure?.kind == .permanent, error.code != .cancelled, error.code != .shutDown {
                 scheduler.report("request failed permanently", with: order.layer, reason: "\(error)")
             }
@@ -34,7 +35,7 @@ struct RangeReceiver: Sendable {
     }
 
     private func transfer(_ order: RangeOrder) async throws(RegistryError) {
-        // Side by side, so that windows cost no time of their own.
+        // The windows arrive concurrently with the extents, so that they cost no extra time.
         async let windows = fetchWindows(for: order)
         let stream = try await opener.open(order)
         let request = order.request
@@ -56,11 +57,12 @@ struct RangeReceiver: Sendable {
 
     // MARK: - Windows
 
-    /// Fetches the missing windows that the order's extents need, each block once, whoever needs it.
+    /// Fetches the missing windows that the order's extents need. Concurrent orders share the fetch of a block.
     private func fetchWindows(for order: RangeOrder) async -> Result<Void, RegistryError> {
         var missing = order.layer.map.missingWindows(order.request.ranges)[...]
         var result: Result<Void, RegistryError> = .success(())
-        // Side by side, but bounded: their bytes are held in memory, and a table can name many.
+        // Fetches run concurrently, but their number is limited: memory holds their bytes, and a table can name many
+        // windows.
         while !missing.isEmpty {
             let tasks = missing.prefix(8).flatMap { blocks in
                 order.layer.fetching(blocks) { await self.fetchWindows($0, for: order) }
@@ -87,7 +89,7 @@ struct RangeReceiver: Sendable {
             do throws(ContentStoreError) {
                 try file.store(bytes, at: range.offset)
             } catch {
-                // The extents then report that their windows are missing.
+                // The decoder then reports that the windows of these extents are missing.
                 scheduler.report("the content store refused bytes", with: order.layer, reason: "\(error)")
             }
             return .success(())
@@ -98,7 +100,7 @@ struct RangeReceiver: Sendable {
 }
 
 extension RequestFailure {
-    /// Creates the planner's view of a registry error.
+    /// Creates the planner's description of a registry error.
     fileprivate init(_ error: RegistryError) {
         switch error.code {
         case .rateLimited:

@@ -1,4 +1,4 @@
-/// Runs the scheduler's orders as child tasks of one task.
+/// The runner of the scheduler's orders. Each order is a child task of one task.
 final class TransferRunner: Sendable {
     private let task: Task<Void, Never>
 
