@@ -118,6 +118,24 @@ import Testing
         #expect(desk.completed[third] == nil)
     }
 
+    @Test("fails a demand made in an outage before an older demand with a longer deadline")
+    func failsOutageDemandsFirst() throws {
+        var desk = Desk()
+        let layer = desk.attach(FakeLayer(sizes: [100, 100, 100]))
+        let first = desk.demand(layer, 0..<1)
+        desk.pass(20 * second)
+        let older = desk.demand(layer, 1..<2)
+        desk.pass(10 * second)
+        #expect(desk.completed[first] == .failed(reason: "nothing arrived within 30 s"))
+        let late = desk.demand(layer, 2..<3)
+        #expect(desk.planner.wakeTime == desk.now.advanced(by: 2 * second))
+        desk.pass(2 * second)
+        #expect(desk.completed[late] == .failed(reason: "nothing arrived within 2 s"))
+        #expect(desk.completed[older] == nil)
+        desk.pass(18 * second)
+        #expect(desk.completed[older] == .failed(reason: "nothing arrived within 30 s"))
+    }
+
     @Test func refetchesWrongBytesOnceThenFails() throws {
         var desk = Desk()
         let layer = desk.attach(FakeLayer(sizes: [100, 100]))

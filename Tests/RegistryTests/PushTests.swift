@@ -72,6 +72,11 @@ import Testing
                     $0.method == "GET" && $0.path.hasSuffix("sha256-\(subject.hex)")
                 }
                 #expect(!hasReferrers || tagged <= 1)
+                if hasReferrers {
+                    registry.inject(.status(404), into: .referrers, skipping: 1)
+                    let error = await failure { _ = try await client.referrers(repository, of: subject) }
+                    #expect(error?.code == .notFound, "a page that is gone does not end the list")
+                }
                 if !hasReferrers { #expect(found.allSatisfy { $0.annotations["number"] != nil }) }
                 // A second push of the same referrer changes nothing.
                 let index = registry.manifest("team/app", "sha256-\(subject.hex)")

@@ -26,7 +26,9 @@ public struct ArtifactContents: Sendable, Hashable {
         self.init(text: (indexes + packs).joined(separator: " "))
     }
 
-    /// - Returns: `nil` if `text` does not have the format.
+    /// Parses the text of the annotation.
+    ///
+    /// - Returns: `nil` if `text` is malformed or exceeds a limit.
     public init?(text: String) {
         guard !text.isEmpty, text.utf8.count <= 4096 else { return nil }
         var indexes: [(layer: Digest, index: Digest)] = []

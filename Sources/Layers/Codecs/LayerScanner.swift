@@ -173,7 +173,7 @@ private final class GzipScanner {
         let offset: UInt64
         let restart: DeflateRestart
         let window: [UInt8]
-        /// The consumed bytes of the blob after the boundary.
+        /// The bytes of the blob that were consumed since the boundary.
         var input: [UInt8] = []
         var decoded = 0
     }

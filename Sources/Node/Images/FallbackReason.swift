@@ -4,7 +4,8 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
     public enum Code: String, Sendable, CaseIterable {
         /// A label of the request is malformed.
         case badLabel = "bad_label"
-        /// The layer below is not streamed. A merged tree can only be at the bottom of a stack of overlay directories.
+        /// The layer below is not streamed. All streamed layers of a chain are mounted as one merged tree, which can
+        /// only be the lowest directory of an overlay.
         case parentNotRemote = "parent_not_remote"
         /// Nothing in the layer, its annotations or the registry makes it streamable.
         case notStreamable = "not_streamable"
@@ -24,7 +25,7 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case limit
         /// The local store failed, for example because the disk is full or unreadable.
         case storage
-        /// The tree could not be mounted.
+        /// The chain is not known on this node, so its merged tree cannot be mounted.
         case mount
         /// The layer was not ready within the configured time.
         case timeout

@@ -89,7 +89,14 @@ struct DirectoryUsage {
                 return
             }
             walk(child.release(), depth: depth + 1)
-        } else if status.linkCount <= 1 || (seen.count < limits.hardLinks && seen.insert(status.inode).inserted) {
+        } else if status.linkCount <= 1 {
+            count(status)
+        } else if !seen.contains(status.inode) {
+            guard seen.count < limits.hardLinks else {
+                isComplete = false
+                return
+            }
+            seen.insert(status.inode)
             count(status)
         }
     }

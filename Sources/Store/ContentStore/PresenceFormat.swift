@@ -55,7 +55,7 @@ package struct PresenceFormat: Sendable {
         self.identity = identity
     }
 
-    /// The size of the bits in bytes.
+    /// The length in bytes of one copy of the presence bits, in whole 64-bit words.
     var bitsLength: Int { AtomicBits.wordCount(for: chunkCount) * 8 }
     var sessionOffset: Int { Self.block }
     var liveOffset: Int { 2 * Self.block }

@@ -273,8 +273,9 @@ extension StoredLayer {
         }
     }
 
-    /// Repairs a content file that somebody shortened. First removes the bits of all chunks past its end from every
-    /// place, and then restores the file's length. The reverse order would turn lost bytes into zeros.
+    /// Repairs a content file that something outside the store truncated. First clears the bits of all chunks that
+    /// reach past the file's end: in memory, in the live area and in both slots of the presence file. Then restores the
+    /// file's length. The reverse order would present zeros as content.
     private func repairTruncation() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             guard isShortened.load(ordering: .sequentiallyConsistent) else { return }

@@ -162,29 +162,28 @@ extension Planner {
         for demand in extent.waiters { end(demand, with: .failed(reason: reason), now: now) }
     }
 
-    /// Returns the time after which a demand on `layer` fails, in nanoseconds.
-    func demandTimeout(_ layer: LayerID, _ now: MonotonicTime) -> UInt64 {
-        guard let failure = layers[layer]?.lastFailure, now.since(failure) < times.outageMemory else {
-            return times.demandTimeout
-        }
-        return min(times.demandTimeoutInOutage, times.demandTimeout)
+    /// Returns whether a demand on `layer` has failed a short while ago.
+    func isOut(_ layer: LayerID, _ now: MonotonicTime) -> Bool {
+        layers[layer]?.lastFailure.map { now.since($0) < times.outageMemory } ?? false
     }
 
-    /// Fails the demands whose deadline has passed.
+    /// Fails the demands whose deadline has passed, and wakes the planner for the next one.
     mutating func expireDemands(_ now: MonotonicTime) {
-        while let next = deadlines.first {
-            guard let demand = demands[next.demand] else {
-                _ = deadlines.popFirst()
-                continue
+        for queue in deadlines.indices {
+            while let next = deadlines[queue].first {
+                guard let demand = demands[next.demand] else {
+                    _ = deadlines[queue].popFirst()
+                    continue
+                }
+                guard next.time <= now else {
+                    wake(at: next.time)
+                    break
+                }
+                _ = deadlines[queue].popFirst()
+                layers[demand.layer]?.lastFailure = now
+                let waited = now.since(demand.since) / 1_000_000_000
+                end(next.demand, with: .failed(reason: "nothing arrived within \(waited) s"), now: now)
             }
-            guard next.time <= now else {
-                wake(at: next.time)
-                return
-            }
-            _ = deadlines.popFirst()
-            layers[demand.layer]?.lastFailure = now
-            let waited = now.since(demand.since) / 1_000_000_000
-            end(next.demand, with: .failed(reason: "nothing arrived within \(waited) s"), now: now)
         }
     }
 

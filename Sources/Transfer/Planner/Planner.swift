@@ -26,8 +26,9 @@ public struct Planner: Sendable {
 
     /// Demanded extents, in the order of their demands. The planner skips those that no reader waits for anymore.
     var demandQueue = FIFO<ExtentKey>()
-    /// The deadlines, in the order of their demands.
-    var deadlines = FIFO<DemandDeadline>()
+    /// The deadlines of demands, then the shorter ones of demands made during an outage: in each queue the earliest
+    /// comes first.
+    var deadlines = [FIFO<DemandDeadline>(), FIFO<DemandDeadline>()]
     /// Demanded extents that wait for their next try.
     var retries: [ExtentRetry] = []
     /// Extents named by hints, in the order of first use.
@@ -153,7 +154,9 @@ public struct Planner: Sendable {
             return finish(now)
         }
         demands[demand] = Demand(layer: id, extents: extents, missing: missing, since: now)
-        deadlines.append(DemandDeadline(demand: demand, time: now.advanced(by: demandTimeout(id, now))))
+        let isOut = isOut(id, now)
+        let timeout = isOut ? min(times.demandTimeoutInOutage, times.demandTimeout) : times.demandTimeout
+        deadlines[isOut ? 1 : 0].append(DemandDeadline(demand: demand, time: now.advanced(by: timeout)))
         return finish(now)
     }
 

@@ -28,7 +28,7 @@ extension RegistryClient {
                     await response.drain()
                     // The specification demands 404 for an unsupported list. Some registries answer an unknown path
                     // with another status.
-                    if [400, 404, 405, 501].contains(response.status.code) { return nil }
+                    if all.isEmpty, [400, 404, 405, 501].contains(response.status.code) { return nil }
                     throw StatusError.make(response, doing: "\(host) for \(what)", clock: self.requester.clock)
                 }
                 let bytes = try await response.readBody(limit: ManifestDocument.maximumSize)

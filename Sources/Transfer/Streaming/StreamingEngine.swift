@@ -62,7 +62,7 @@ public final class StreamingEngine: ChunkSource {
     }
 
     /// Sets the observer of layers that become complete from now on. The engine calls it after it has flushed the layer
-    /// to disk, even if the flush failed. It runs on a thread that may wait.
+    /// to disk. It runs on a thread that may wait.
     public func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         pipeline.decoding.onLayerCompleted(observer)
     }

@@ -8,7 +8,7 @@ public struct DaemonConfiguration: Sendable {
     public var address = "/run/rivulet/rivulet.sock"
     public var logLevel = Logger.Level.info
     public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
-    /// The directory of docker's `config.json`; `nil` uses docker's own rule to find it.
+    /// The directory of docker's `config.json`; `nil` means `$DOCKER_CONFIG`, or else `$HOME/.docker`.
     public var dockerConfig: String?
     /// The most connections to one registry for readers' requests.
     public var registryConnections = 24
@@ -34,7 +34,8 @@ public struct DaemonConfiguration: Sendable {
     /// The path of a file of trusted public keys. Artifacts must be signed with one of them; `nil` accepts unsigned
     /// artifacts.
     public var artifactKeys: String?
-    /// True if complete layers that were streamed through an artifact are verified against their image.
+    /// True if the daemon audits each layer that was streamed through a streaming artifact: once all its content is in
+    /// the store, the daemon rebuilds the layer's archive and compares it with the image.
     public var auditsArtifacts = true
     /// The URL of the conversion service that receives reports of first reads; `nil` for none.
     public var conversionService: String?

@@ -127,8 +127,9 @@ public struct ImageReencoder: Sendable {
         // Starts at the top layer. If an upper layer has one of the start's files, a lower layer's version of it is not
         // needed.
         for (layer, diffID) in zip(manifest.layers, diffIDs).reversed() {
-            if made[layer.digest] != nil {
+            if let known = made[layer.digest] {
                 read(Int(clamping: layer.size))
+                paths.removeAll { known.found.contains($0) }
                 continue
             }
             guard [.tar, .gzip, .zstd].contains(layer.packing) else {

@@ -17,7 +17,8 @@ public struct IndexedLayer: Sendable {
 /// The same blob gives the same index. The builder's memory holds little but the index and the windows. Not `Sendable`:
 /// it belongs to one thread at a time.
 public final class LayerIndexer {
-    /// The most decoded bytes in a chunk: as many as one read of the kernel requests, so that one chunk answers it.
+    /// The most decoded bytes in a chunk. By default, the kernel reads ahead 128 KiB at a time, so one chunk usually
+    /// answers such a read.
     private static let chunkSize = 128 << 10
     /// The zstd level for windows: high, because they are small and compressed once.
     private static let windowLevel: Int32 = 19

@@ -54,6 +54,6 @@ struct AnalyzerLink: ~Copyable {
         return try outcome.get()
     }
 
-    /// Kills the process and returns its exit.
+    /// Kills the process if it still runs, and returns the way it ended.
     consuming func end() -> ConfinedProcess.End { process.end() }
 }

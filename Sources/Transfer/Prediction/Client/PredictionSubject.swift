@@ -82,6 +82,6 @@ public enum PredictionLoss: String, Sendable, CaseIterable {
     case limit
     /// The analyzer sent an invalid answer.
     case violation
-    /// No analyzer could be started, or a file could not be opened.
+    /// No analyzer could be started, a file could not be opened, or too many starts are followed.
     case unavailable
 }

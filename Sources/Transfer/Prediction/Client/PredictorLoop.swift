@@ -85,8 +85,8 @@ struct PredictorLoop: ~Copyable {
         case .begin(let key, let subject, let reads, let isBrief, let handler):
             drop(key)
             let others = starts.values.count { $0.isBrief == isBrief }
-            guard others < (isBrief ? Self.maximumBrief : options.maximumStarts) else { return }
-            guard options.program != nil else { return lose(.unavailable, handler) }
+            let most = isBrief ? Self.maximumBrief : options.maximumStarts
+            guard options.program != nil, others < most else { return lose(.unavailable, handler) }
             starts[key] = FollowedStart(
                 subject: subject, reads: reads, isBrief: isBrief, maximumBytes: options.maximumBytes, now: now,
                 handler: handler)

@@ -21,8 +21,7 @@ public struct PredictorOptions: Sendable {
     public var quiet: Duration = .seconds(10)
     /// The time after which a container's start is over in any case.
     public var longest: Duration = .seconds(120)
-    /// The most containers that the predictor follows at the same time. Of any further containers, the node fetches
-    /// only what they read.
+    /// The most containers that the predictor follows at the same time. The predictor predicts nothing for others.
     public var maximumStarts = 32
     /// The most bytes of blobs that are fetched for one start.
     public var maximumBytes: UInt64 = 128 << 20

@@ -4,9 +4,10 @@ import Linux
 import Synchronization
 import SystemPackage
 
-/// The role in which a program analyzes files of images for another process.
+/// The mode ("role") in which a program runs as a confined child process and predicts a container's reads from the
+/// files of its image.
 public enum Analyzer {
-    /// The first argument of a process in this role.
+    /// The `argv[0]` of a process in this role. ``runIfRequested(adding:)`` recognizes the role by it.
     static let role = "rivulet-analyzer"
 
     /// The resource limits of an analyzer. A start takes some megabytes. Trees are mapped files, which count only as

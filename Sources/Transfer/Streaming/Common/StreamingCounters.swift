@@ -18,7 +18,7 @@ final class StreamingCounters: Sendable {
     let backPressure = Counter()
     /// The number of readers' requests that were late and were sent a second time.
     let hedged = Counter()
-    /// The number of startup packs whose chunks were fetched.
+    /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     let packs = Counter()
     /// The number of startup packs that were abandoned.
     let packsAbandoned = Counter()

@@ -25,7 +25,7 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var backPressure: UInt64
     /// The number of readers' requests that were late and were sent a second time.
     public var hedged: UInt64
-    /// The number of startup packs whose chunks were fetched.
+    /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     public var packs: UInt64
     /// The number of startup packs that were abandoned.
     public var packsAbandoned: UInt64

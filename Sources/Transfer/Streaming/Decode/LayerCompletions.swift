@@ -18,8 +18,7 @@ final class LayerCompletions: Sendable {
         self.logger = logger
     }
 
-    /// Sets the observer of complete layers. It runs on the flushing thread after each flush, even a failed one. It may
-    /// wait.
+    /// Sets the observer of complete layers. It runs on the flushing thread after each successful flush. It may wait.
     func observe(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         state.withLock { $0.observer = observer }
     }
@@ -49,7 +48,7 @@ final class LayerCompletions: Sendable {
         return layer
     }
 
-    /// Flushes a complete layer, so that it survives a crash of the machine, and calls the observer.
+    /// Flushes a complete layer, so that it survives a crash of the machine, then calls the observer.
     private func finish(_ layer: StoredLayer) {
         do throws(ContentStoreError) {
             try layer.makeDurable()
@@ -58,6 +57,8 @@ final class LayerCompletions: Sendable {
             logger.error(
                 "failed to flush a complete layer to disk",
                 metadata: ["layer": "\(layer.digest)", "reason": "\(error)"])
+            // Chunks may have been dropped: the layer is complete no more.
+            return
         }
         state.withLock { $0.observer }?(layer)
     }

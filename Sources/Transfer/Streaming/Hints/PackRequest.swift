@@ -1,8 +1,9 @@
 import Base
 public import Registry
 
-/// A request for a startup pack. It is sent before the pack's layers are attached, so that fetching the pack's tables
-/// costs no extra round trip.
+/// A request for a startup pack: one blob with the chunks that a container start is expected to read. The request is
+/// sent before the image's layers are attached to the engine, so the round trip for the pack's tables overlaps with
+/// opening the layers.
 ///
 /// A ``StartHint`` hands the request to the engine. Releasing the last reference to the request cancels it.
 public final class PackRequest: Sendable {

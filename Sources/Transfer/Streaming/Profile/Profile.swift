@@ -41,13 +41,13 @@ public struct Profile: Sendable, Equatable {
 
     /// Returns this profile updated with the reads of one more start.
     ///
-    /// The entries of `recorded` come first. The other entries follow, unless too many consecutive starts did not read
-    /// them. A start with less than a tenth as many entries as this profile (a container that failed at once) changes
-    /// nothing.
+    /// The entries of `recorded` come first. The other entries of this profile follow, except those that too many
+    /// consecutive starts did not read. If `recorded` has less than a tenth as many entries as this profile (for
+    /// example, because the container failed at once), the result is this profile.
     ///
     /// - Parameters:
     ///   - recorded: the reads of the start.
-    ///   - tolerated: the number of consecutive starts without a read after which an entry is dropped.
+    ///   - tolerated: the number of consecutive starts that must leave an entry unread before the entry is dropped.
     public func merged(with recorded: Profile, tolerating tolerated: UInt8 = toleratedUnread) -> Profile {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))
