@@ -19,7 +19,7 @@ import Streaming
 import SystemPackage
 import UnixSignals
 
-/// Creates the parts of the daemon in the order of their dependencies, and stops them in reverse order.
+/// The daemon. It creates its parts in the order of their dependencies, and stops them in reverse order.
 struct Daemon: Sendable {
     /// The time limit for a graceful stop. After that, the remaining work is canceled.
     private static let shutdownBound = Duration.seconds(20)
@@ -30,12 +30,12 @@ struct Daemon: Sendable {
     let configuration: DaemonConfiguration
     let page: MetricsPage
 
-    /// Starts everything, runs until SIGTERM or SIGINT, and stops everything.
+    /// Starts all parts, runs until SIGTERM or SIGINT, and stops all parts.
     func run() async throws(StartupError) {
         let logger = Logger(label: "rivuletd")
         signal(SIGPIPE, SIG_IGN)
-        // From here on, signals are queued until the parts run. A signal that arrives during the start must still
-        // unmount.
+        // From here on, SIGTERM and SIGINT are queued until the parts run. After a signal during the start, the daemon
+        // must still unmount.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try Preflight.check()
         try Preflight.makeDirectory(configuration.root, for: "the data directory (root)")

@@ -6,9 +6,10 @@ import NIOHTTP1
 import ServiceLifecycle
 import Streaming
 
-/// Reports the first reads of containers to the conversion service, which makes startup packs from them.
+/// A part of the daemon that reports the first reads of containers to the conversion service. That service makes
+/// startup packs from the reports.
 ///
-/// If the service is unreachable, only the report is lost.
+/// If the conversion service is unreachable, only the report is lost.
 struct ProfileReporter: Service {
     /// The most reports that wait. If there are more, the oldest is dropped.
     private static let maximumWaiting = 64
@@ -24,9 +25,9 @@ struct ProfileReporter: Service {
     /// Creates a reporter.
     ///
     /// - Parameters:
-    ///   - service: the service's URL.
-    ///   - tokenFile: the file with the service's token, which is read for each report, because tokens change; `nil`
-    ///     for no token.
+    ///   - service: the conversion service's URL.
+    ///   - tokenFile: the file with the service's token; `nil` for no token. The reporter reads the file again for each
+    ///     report, because tokens change.
     ///   - logger: the logger, which receives one line for each report.
     init(service: String, tokenFile: String?, logger: Logger) {
         self.service = service

@@ -1,24 +1,26 @@
 public import Base
 import Registry
 
-/// The contents of an artifact, as an annotation in a list of referrers announces them. A node requests them while the
-/// artifact's manifest is still arriving, which saves a round trip. Nobody vouches for the announcement: the node uses
-/// only contents that the manifest names, too.
+/// The contents of a streaming artifact, as an annotation in a list of referrers announces them. A node requests these
+/// contents while the artifact's manifest is still arriving, which saves a round trip. Nobody vouches for the
+/// announcement, so the node uses only contents that the manifest names, too.
 ///
 /// The format is `layer/index …` and `pack+size`: digests in hexadecimal without their algorithm, separated by spaces.
 public struct ArtifactContents: Sendable, Hashable {
     static let annotation = "io.rivulet.contents"
-    /// The most indexes in the annotation; a node does not request the others early. The limit also keeps the
-    /// annotation below 2 KiB, since lists of referrers are of bounded size.
+    /// The most indexes in the annotation. A node requests any others only after the manifest has arrived. The limit
+    /// also keeps the annotation below 2 KiB, since lists of referrers are of bounded size.
     private static let maximumIndexes = 12
 
     /// The layers whose indexes are not in the manifest itself, each with the digest of its index.
     public let indexes: [(layer: Digest, index: Digest)]
-    /// The digest of the startup pack and its size in bytes; `nil` if none is announced.
+    /// The digest of the startup pack and its size in bytes; `nil` if the annotation announces none.
     public let pack: (digest: Digest, size: UInt64)?
     /// The text of the annotation.
     let text: String
 
+    /// Creates the announcement of an artifact. Indexes beyond the limit are left out.
+    ///
     /// - Returns: `nil` if there is neither an index nor a pack.
     init?(indexes: [(layer: Digest, index: Digest)], pack: (digest: Digest, size: UInt64)?) {
         let indexes = indexes.prefix(Self.maximumIndexes).map { "\($0.layer.hex)/\($0.index.hex)" }
@@ -48,7 +50,7 @@ public struct ArtifactContents: Sendable, Hashable {
         (self.indexes, self.pack, self.text) = (indexes, packs.first, text)
     }
 
-    /// Reads the annotation of `descriptor`, an entry of a list of referrers; `nil` if there is no valid one.
+    /// Reads the annotation of `descriptor`, an entry of a list of referrers; `nil` if there is no valid annotation.
     init?(_ descriptor: Descriptor) {
         guard let text = descriptor.annotations[Self.annotation] else { return nil }
         self.init(text: text)

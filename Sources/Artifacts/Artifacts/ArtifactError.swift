@@ -2,7 +2,7 @@ public import Base
 package import LayerFormats
 package import Registry
 
-/// An error about a streaming artifact. Its message names the image and what to do.
+/// An error about a streaming artifact, a key file, or a conversion. Its message says what failed and why.
 public typealias ArtifactError = Failure<ArtifactErrorCode>
 
 /// The kinds of ``ArtifactError``.

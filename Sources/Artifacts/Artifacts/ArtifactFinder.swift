@@ -2,15 +2,15 @@ public import Base
 public import Logging
 public import Registry
 
-/// A finder of the streaming artifact of an image, by the digest of the image's manifest. The image's own digest never
-/// changes, so a pod that pins it streams, too.
+/// A finder of an image's streaming artifact, by the digest of the image's manifest. An artifact does not change the
+/// image or its digest, so a pod that pins the digest streams, too.
 ///
-/// The finder remembers for a while that an image has no artifact. Pulls of such an image therefore cost at most one
-/// lookup in that time.
+/// The finder remembers for a while that an image has no usable artifact. Pulls of such an image therefore cost at most
+/// one lookup in that time.
 public final class ArtifactFinder: Sendable {
-    /// The time in nanoseconds for which the finder remembers that an image has no artifact.
+    /// The time in nanoseconds for which the finder remembers that an image has no usable artifact.
     private static let remembersNoneFor: UInt64 = 60_000_000_000
-    /// The most images without an artifact that the finder remembers.
+    /// The most images without a usable artifact that the finder remembers.
     private static let maximumRemembered = 4096
 
     private struct Key: Hashable {
@@ -21,21 +21,24 @@ public final class ArtifactFinder: Sendable {
     private let registry: RegistryClient
     private let keys: ArtifactKeys?
     private let logger: Logger
-    /// The images without an artifact, each with the time until which the finder remembers this.
+    /// The images without a usable artifact, each with the time until which the finder remembers this.
     private let none = Guarded<[Key: MonotonicTime]>([:])
 
-    /// - Parameter keys: the keys of trusted signers. Only artifacts that one of them has signed are used; `nil`
-    ///   accepts all.
+    /// - Parameter keys: the keys of trusted signers. The finder then returns only artifacts that one of them has
+    ///   signed. `nil` accepts all artifacts.
     public init(registry: RegistryClient, keys: ArtifactKeys? = nil, logger: Logger) {
         self.registry = registry
         self.keys = keys
         self.logger = logger
     }
 
-    /// Returns the artifact of the image; `nil` if it has none that can be used. A registry that fails counts as one
-    /// without the artifact, so that containerd pulls the image as usual.
+    /// Returns the artifact of the image; `nil` if the image has none that can be used. If the registry fails, this
+    /// function also returns `nil`, so that containerd pulls the image as usual.
     ///
-    /// - Parameter announced: receives the announced contents of the artifact before its manifest has arrived.
+    /// - Parameters:
+    ///   - manifest: the digest of the image's manifest.
+    ///   - announced: receives the announced contents of the artifact before its manifest has arrived. A finder with
+    ///     `keys` never calls it.
     public func artifact(
         _ repository: Repository, of manifest: Digest, announced: (ArtifactContents) -> Void = { _ in }
     ) async -> StreamingArtifact? {

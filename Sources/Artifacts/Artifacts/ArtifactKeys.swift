@@ -2,16 +2,21 @@ public import Base
 import Crypto
 import FoundationEssentials
 
-/// Ed25519 keys (RFC 8032) in OpenSSL's format: the structures of RFC 8410 as PEM (RFC 7468).
+/// A parser of files with Ed25519 keys (RFC 8032) in OpenSSL's format: the structures of RFC 8410 as PEM (RFC 7468).
 enum KeyFile {
-    /// The bytes before the 32 bytes of a private key (PKCS #8). The structure has no other fields.
+    /// The bytes that precede the 32 bytes of a private key (PKCS #8). The structure has no other fields.
     static let privatePrefix: [UInt8] = [
         0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
     ]
-    /// The bytes before the 32 bytes of a public key (SubjectPublicKeyInfo). The structure has no other fields.
+    /// The bytes that precede the 32 bytes of a public key (SubjectPublicKeyInfo). The structure has no other fields.
     static let publicPrefix: [UInt8] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00]
 
-    /// Returns the keys in `text`, in their order and without `prefix`.
+    /// Returns the 32 bytes of each key in `text`, in the order of the file.
+    ///
+    /// - Parameters:
+    ///   - label: the PEM label of the keys, such as `PUBLIC KEY`.
+    ///   - prefix: the bytes that precede each key.
+    /// - Throws: ``ArtifactError`` if `text` has no such key or a malformed one.
     static func keys(_ text: String, label: String, prefix: [UInt8]) throws(ArtifactError) -> [[UInt8]] {
         var keys: [[UInt8]] = []
         var rest = text[...]
@@ -32,7 +37,7 @@ enum KeyFile {
     }
 }
 
-/// A signer of artifacts.
+/// A signer of streaming artifacts.
 public struct ArtifactSigner: Sendable {
     private let key: Curve25519.Signing.PrivateKey
 
@@ -46,7 +51,7 @@ public struct ArtifactSigner: Sendable {
         }
     }
 
-    /// Returns `artifact` with a signature over all of it.
+    /// Returns `artifact` with a signature over its whole manifest. The signature replaces an earlier one.
     public func sign(_ artifact: StreamingArtifact) throws(ArtifactError) -> StreamingArtifact {
         var signed = artifact
         signed.signature = nil
@@ -60,7 +65,7 @@ public struct ArtifactSigner: Sendable {
     }
 }
 
-/// The keys of the signers whose artifacts a node trusts.
+/// The public keys of the signers whose streaming artifacts a node trusts.
 public struct ArtifactKeys: Sendable {
     private let keys: [Curve25519.Signing.PublicKey]
 
@@ -74,7 +79,7 @@ public struct ArtifactKeys: Sendable {
         }
     }
 
-    /// Returns whether one of the keys has signed `artifact` with its present contents.
+    /// Returns whether one of the keys has signed `artifact` with exactly its present contents.
     public func haveSigned(_ artifact: StreamingArtifact) -> Bool {
         var bare = artifact
         bare.signature = nil

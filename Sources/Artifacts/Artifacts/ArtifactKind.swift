@@ -1,22 +1,22 @@
 public import Registry
 
-/// The kinds of artifacts that make an image streamable. Each is found by its artifact type among the referrers of the
-/// image's manifest (OCI distribution-spec 1.1, "Listing Referrers").
+/// The kinds of artifacts that make an image streamable. Each artifact is a referrer of the image's manifest, and its
+/// artifact type shows its kind (OCI distribution-spec 1.1, "Listing Referrers").
 ///
 /// Nodes read only Rivulet's kind. To support another kind, add a type for the contents of its manifest, like
-/// ``StreamingArtifact``, and make ``ArtifactFinder`` look for it. Then add a folder in `LayerFormats` for its
-/// description of a layer.
+/// ``StreamingArtifact``, and make ``ArtifactFinder`` look for it. Then add a folder in `LayerFormats` for the way in
+/// which that kind describes a layer.
 public enum ArtifactKind: Sendable, CaseIterable {
     /// Rivulet's own kind.
     case rivulet
-    /// A SOCI index (soci-snapshotter, docs/index.md) of version 1, which refers to an unmodified image. Version 2 is
-    /// found through the image index that contains the image.
+    /// A SOCI index (soci-snapshotter, docs/index.md) of version 1, which refers to an unmodified image. A SOCI index
+    /// of version 2 is not a referrer: the image index that contains the image lists it.
     case soci
-    /// The artifact that Azure Container Registry makes of an image on its own: the image's layers as overlaybd
-    /// devices.
+    /// The artifact that Azure Container Registry automatically makes from an image. It holds the image's layers as
+    /// overlaybd devices.
     case overlaybd
 
-    /// The artifact type in descriptors and manifests.
+    /// The artifact type that descriptors and manifests state.
     public var artifactType: String {
         switch self {
         case .rivulet: StreamingArtifact.artifactType
@@ -25,7 +25,7 @@ public enum ArtifactKind: Sendable, CaseIterable {
         }
     }
 
-    /// The name for users.
+    /// The name of the kind, for display to users.
     public var title: String {
         switch self {
         case .rivulet: "streaming artifact"
@@ -34,7 +34,7 @@ public enum ArtifactKind: Sendable, CaseIterable {
         }
     }
 
-    /// Determines the kind of artifact from its descriptor; `nil` if it is of no known kind.
+    /// Determines the kind of an artifact from its descriptor; `nil` if the kind is unknown.
     public init?(_ descriptor: Descriptor) {
         guard let kind = Self.allCases.first(where: { $0.artifactType == descriptor.artifactType }) else { return nil }
         self = kind

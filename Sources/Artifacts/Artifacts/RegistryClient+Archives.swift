@@ -5,10 +5,10 @@ package import NIOPosix
 package import Registry
 
 extension RegistryClient {
-    /// Reads a whole blob in order, and handles each piece of it on a thread of `workers`.
+    /// Reads a whole blob in order, and passes each piece of it to `use` on a thread of `workers`.
     ///
     /// - Parameters:
-    ///   - read: called with the size in bytes of each piece after `use` has returned.
+    ///   - read: called with the size in bytes of each piece, after `use` has handled it.
     ///   - use: receives the pieces, one at a time. Their bytes are valid only during the call.
     package func readWhole(
         _ blob: Descriptor, in repository: Repository, on workers: NIOThreadPool,
@@ -24,11 +24,12 @@ extension RegistryClient {
         }
     }
 
-    /// Reads the blob of a layer in any supported compression, and indexes its archive.
+    /// Reads a layer's blob, decompresses it, and indexes its archive. The blob may have any supported compression.
     ///
-    /// - Returns: the tree and the chunks of the files, but not where the chunks lie in the blob.
-    /// - Throws: `RegistryError`, or `LayerFormatError` if the blob is not a layer, or is not the one that `layer`
-    ///   names.
+    /// - Returns: the layer's tree, the chunks of its files, and its diff ID. The result does not say where the chunks
+    ///   lie in the blob.
+    /// - Throws: `RegistryError`, or `LayerFormatError` if the blob is not a layer or does not have the digest in
+    ///   `layer`.
     func indexArchive(
         of layer: Descriptor, in repository: Repository, _ workers: NIOThreadPool
     ) async throws -> IndexedLayer {

@@ -3,16 +3,17 @@ import LayerFormats
 public import Registry
 
 extension RegistryClient {
-    /// The most artifacts that are examined before an image counts as having none.
+    /// The most artifacts of an image that the client examines before it gives up.
     private static var maximumArtifacts: Int { 4 }
 
     /// Returns the streaming artifact of an image; `nil` if none can be used.
     ///
-    /// Of several usable artifacts, this is the one whose startup pack has the highest generation. Among equals, it is
-    /// the one with the smallest digest. The artifacts differ at most in quality.
+    /// Of several usable artifacts, this is the one whose startup pack has the highest generation. If several have that
+    /// generation, it is the one with the smallest digest. The choice affects at most the quality.
     ///
     /// - Parameters:
-    ///   - keys: the keys of trusted signers. Only artifacts that one of them has signed are used; `nil` accepts all.
+    ///   - keys: the keys of trusted signers. Only artifacts that one of them has signed can be used. `nil` accepts all
+    ///     artifacts.
     ///   - announced: receives the announced contents of the first candidate before its manifest has arrived.
     ///   - refused: receives the reason why an artifact cannot be used.
     package func artifact(
@@ -39,7 +40,8 @@ extension RegistryClient {
         return nil
     }
 
-    /// Returns the index of a layer, a ``LayerIndexBlob``.
+    /// Returns the index of a layer, encoded as a ``LayerIndexBlob``. Fetches it unless the artifact's manifest
+    /// contained it.
     public func index(
         of layer: StreamingArtifact.Layer, in repository: Repository
     ) async throws(RegistryError) -> [UInt8] {
@@ -56,7 +58,10 @@ extension RegistryClient {
         return mine == other ? left.digest.hex < right.digest.hex : mine > other
     }
 
-    /// Returns an image's configuration, after checking that it names as many archives as the image has layers.
+    /// Returns an image's configuration and the diff IDs in it. The number of diff IDs equals the number of layers in
+    /// `manifest`.
+    ///
+    /// - Throws: `RegistryError` if the registry fails, or the numbers differ.
     package func configuration(
         of manifest: Manifest, in repository: Repository
     ) async throws(RegistryError) -> (bytes: [UInt8], diffIDs: [Digest]) {

@@ -2,11 +2,12 @@ public import Base
 import FoundationEssentials
 public import Registry
 
-/// An artifact that makes an ordinary image streamable: an OCI manifest that refers to the image's manifest.
+/// A streaming artifact, which makes an ordinary image streamable: an OCI manifest that refers to the image's manifest.
 /// `docs/streaming-artifact.md` describes it byte by byte.
 public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
-    /// The artifact type of one layer's part of an unfinished artifact.
+    /// The artifact type of a stored intermediate result: the part for one layer of an artifact that is not finished
+    /// yet.
     package static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
     package static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     package static let windowsType = "application/vnd.rivulet.restart-windows.v1"
@@ -16,11 +17,10 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
     static let signatureAnnotation = "io.rivulet.signature"
     static let predictedAnnotation = "io.rivulet.pack.predicted"
-    /// The generation of the startup pack. Lists of referrers contain it, too, so that it shows which of several
-    /// artifacts is the newest.
+    /// The annotation with the generation of the startup pack. Lists of referrers contain it, too. So a list shows
+    /// which of several artifacts is the newest.
     static let generationAnnotation = "io.rivulet.pack.generation"
-    /// The highest valid generation. No image ever has this many packs, and the next number still fits into the
-    /// integer.
+    /// The highest valid generation. No image ever has this many packs, and the next number still fits into a `UInt32`.
     private static let maximumGeneration: UInt32 = 1 << 30
     /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
     package static let emptyConfig = Array("{}".utf8)
@@ -29,17 +29,19 @@ public struct StreamingArtifact: Sendable, Hashable {
     public struct Layer: Sendable, Hashable {
         /// The digest of the layer's blob.
         public let blob: Digest
-        /// The digest of the layer's archive.
+        /// The digest of the layer's uncompressed archive (OCI image-spec, "DiffID").
         public let diffID: Digest
-        /// The layer index.
+        /// The descriptor of the layer index.
         public let index: Descriptor
-        /// The windows of the layer's restart points; `nil` if decoding cannot begin within a compressed stream.
+        /// The descriptor of the blob with the windows of the layer's restart points, at which decoding can begin
+        /// within a compressed stream. `nil` if no restart point needs a window.
         public let windows: Descriptor?
-        /// The bytes of the layer index, if it is small enough to be part of the manifest (OCI image-spec
-        /// descriptor.md, `data`). Their digest is the one in ``index``.
+        /// The bytes of the layer index if the manifest itself contains it (OCI image-spec descriptor.md, `data`);
+        /// `nil` if the index is a separate blob. Only small indexes are in the manifest. The bytes have the digest in
+        /// ``index``.
         public var indexBytes: [UInt8]?
-        /// A copy of the layer in pieces that can be decoded one by one; `nil` if decoding can begin within the layer's
-        /// own blob.
+        /// The descriptor of a copy of the layer, in pieces that can be decoded one by one; `nil` if decoding can begin
+        /// within the layer's own blob.
         public let copy: Descriptor?
 
         public init(
@@ -58,23 +60,23 @@ public struct StreamingArtifact: Sendable, Hashable {
         package var size: UInt64 { index.size + (windows?.size ?? 0) + (copy?.size ?? 0) }
     }
 
-    /// The image's manifest.
+    /// The descriptor of the image's manifest.
     public let subject: Descriptor
-    /// The layers in the order of the image's layers; each blob appears once.
+    /// The parts for the image's layers, in the order of the layers. Each blob appears once.
     public let layers: [Layer]
-    /// The startup pack: what a start needs, in one piece; `nil` if the artifact has none.
+    /// The descriptor of the startup pack, one blob with the chunks that a start reads; `nil` if the artifact has none.
     public let pack: Descriptor?
-    /// The number of the startup pack among all packs of this image, from 1; 0 if the artifact has no pack.
+    /// The number of the startup pack in the sequence of this image's packs, from 1; 0 if the artifact has no pack.
     public let generation: UInt32
-    /// True if the pack holds what a start is likely to read, because no start was recorded.
+    /// True if the pack comes from a prediction, because nobody has recorded a start.
     public let isPackPredicted: Bool
-    /// The contents that lists of referrers show; `nil` if they show none.
+    /// The contents that lists of referrers announce; `nil` if they announce none.
     let contents: ArtifactContents?
     /// An Ed25519 signature over the manifest without the signature; `nil` if nobody has signed it. See
     /// ``ArtifactKeys``.
     public var signature: [UInt8]?
 
-    /// - Parameter pack: the startup pack and its generation, 1 or more.
+    /// - Parameter pack: the startup pack and its generation, 1 or more; `nil` for an artifact without a pack.
     public init(
         subject: Descriptor, layers: [Layer], pack: (blob: Descriptor, generation: UInt32)? = nil,
         isPackPredicted: Bool = false, signature: [UInt8]? = nil
@@ -106,12 +108,14 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     // MARK: - As a manifest
 
-    /// Reads a manifest that a registry returned as a referrer of `subject`.
+    /// Reads a manifest that a registry returned as a referrer of `subject`, the image's manifest.
+    ///
+    /// - Throws: ``ArtifactError`` if the manifest is not a valid streaming artifact of `subject`.
     public init(_ manifest: Manifest, subject: Digest) throws(ArtifactError) {
         try self.init(manifest, subject: subject, type: Self.artifactType)
     }
 
-    /// Reads a manifest of artifact type `type`, as ``init(_:subject:)`` does.
+    /// Reads a manifest as ``init(_:subject:)`` does, but of the artifact type `type`.
     package init(_ manifest: Manifest, subject: Digest, type: String) throws(ArtifactError) {
         func invalid(_ why: String) -> ArtifactError {
             ArtifactError(.invalid, "manifest \(manifest.digest) is no streaming artifact of \(subject): \(why)")
@@ -154,7 +158,7 @@ public struct StreamingArtifact: Sendable, Hashable {
             contents: manifest.annotations[ArtifactContents.annotation].flatMap { ArtifactContents(text: $0) })
     }
 
-    /// Returns the generation of an artifact's pack from its annotations; 0 if they state none or an invalid one.
+    /// Returns the pack's generation from the annotations of an artifact; 0 if they state none or an invalid one.
     package static func generation(_ annotations: [String: String]) -> UInt32 {
         let stated = annotations[generationAnnotation].flatMap { UInt32($0) } ?? 0
         return stated <= maximumGeneration ? stated : 0
@@ -169,7 +173,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         return annotations
     }
 
-    /// Returns the descriptor without annotations and data: ``Layer`` already holds their contents.
+    /// Returns the descriptor without annotations and data, whose contents ``Layer`` already holds.
     private static func bare(_ descriptor: Descriptor) -> Descriptor {
         Descriptor(mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size)
     }
@@ -222,8 +226,10 @@ public struct StreamingArtifact: Sendable, Hashable {
         }
     }
 
-    /// Returns the descriptor that lists of referrers contain for the artifact, if its manifest consists of `bytes`. It
-    /// includes the annotations (OCI distribution-spec 1.1, "Pushing Manifests with Subject").
+    /// Returns the artifact's entry in a list of referrers, with its annotations (OCI distribution-spec 1.1, "Pushing
+    /// Manifests with Subject").
+    ///
+    /// - Parameter bytes: the artifact's manifest, as ``encoded()`` returns it.
     public func descriptor(of bytes: [UInt8]) -> Descriptor {
         descriptor(of: bytes, as: Self.artifactType)
     }

@@ -1,18 +1,18 @@
 /// The encoding of an extent's bytes in its blob.
 public enum Codec: UInt8, Hashable, Sendable {
-    /// Not compressed.
+    /// No compression.
     case raw = 0
     /// Gzip members, one after the other (RFC 1952).
     case gzip = 1
     /// Zstandard frames, one after the other (RFC 8878).
     case zstd = 2
-    /// A DEFLATE stream (RFC 1951) that starts at one of its blocks, not necessarily the first. See ``DeflateRestart``.
+    /// A part of a DEFLATE stream (RFC 1951) that starts with any of the stream's blocks. See ``DeflateRestart``.
     case deflate = 3
 }
 
 extension Codec {
     /// Detects the compression of a blob from its first four bytes (RFC 1952 §2.3.1; RFC 8878 §3.1.1 and §3.1.2,
-    /// skippable frames).
+    /// skippable frames). Any other bytes mean ``raw``.
     public init(startOf bytes: some Collection<UInt8>) {
         var magic: UInt32 = 0
         for (index, byte) in bytes.prefix(4).enumerated() { magic |= UInt32(byte) << UInt32(8 * index) }

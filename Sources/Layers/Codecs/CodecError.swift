@@ -1,17 +1,17 @@
 public import Base
 
-/// An error while decoding compressed bytes.
+/// An error from a decoder, an encoder or the parser of tar headers.
 public typealias CodecError = Failure<CodecErrorCode>
 
 /// The kinds of ``CodecError``.
 public enum CodecErrorCode: Hashable, Sendable {
-    /// The bytes do not match the codec or their checksum.
+    /// Bytes that are not valid for the codec, or that do not match their checksum.
     case corrupt
-    /// The compressed stream is truncated.
+    /// A truncated compressed stream or tar header.
     case truncated
     /// Valid data that the codec does not accept, such as a zstd window over the memory limit or a preset dictionary.
     case unsupported
-    /// Valid data in a zstd frame that is too long to decode for a part of it.
+    /// A valid zstd frame that is too long to stream: to get any byte, a reader must decode everything before it.
     case undivided
     /// A failed allocation of the codec's own memory.
     case outOfMemory

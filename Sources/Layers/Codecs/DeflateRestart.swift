@@ -1,7 +1,7 @@
 /// A restart point: the state that a decoder needs to start in the middle of a DEFLATE stream.
 ///
-/// The decoder also needs the compressed bytes from that point on, and the window: the last 32 KiB of decoded data
-/// before it.
+/// The decoder also needs data that is not in this type: the compressed bytes from that point on, and the window. The
+/// window is the last 32 KiB of decoded data before the point.
 ///
 /// A block can begin at any bit. The byte before the restart point contains the end of one block and, in its upper
 /// bits, the beginning of the next.
@@ -26,6 +26,6 @@ public struct DeflateRestart: Sendable, Equatable {
     /// The start of a stream.
     static let start = DeflateRestart(bitCount: 0, following: 0)
 
-    /// The longest distance of a back-reference, in bytes (RFC 1951 §2).
+    /// The size of a complete window in bytes: the longest distance of a back-reference (RFC 1951 §2).
     public static let windowSize = 32 << 10
 }

@@ -1,9 +1,9 @@
 import Base
 
-/// A search for the bytes of a restart point's 32 KiB window to which the following data refers.
+/// A search of a restart point's window for the bytes to which the data after the point refers.
 ///
-/// The data refers to only a small part of a window. Zeros replace the other bytes, because they compress to almost
-/// nothing.
+/// The data refers to only a small part of the 32 KiB window. The search replaces the other bytes with zeros, which
+/// compress to almost nothing.
 ///
 /// A back-reference spans at most 32 KiB, so only the first 32 KiB after the point can refer to the window. The search
 /// decodes this data with three substitute windows whose bytes identify their positions. An output byte that differs
@@ -23,8 +23,10 @@ struct DeflateWindow {
         }
     }
 
-    /// Returns `window` with zeros in place of the bytes to which `input`, decoded from `restart` on, does not refer.
-    /// Leading bytes without a reference are removed.
+    /// Returns `window` with zeros in place of the bytes to which the data after the restart point does not refer.
+    /// Removes such bytes at the start of the window.
+    ///
+    /// - Parameter input: the compressed bytes from the restart point on.
     mutating func reduced(
         _ window: [UInt8], at restart: DeflateRestart, followedBy input: [UInt8]
     ) throws(CodecError) -> [UInt8] {

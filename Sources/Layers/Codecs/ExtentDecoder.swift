@@ -1,18 +1,19 @@
 public import Base
 
-/// A streaming decoder of one extent. The caller passes compressed bytes as they arrive and gets decoded bytes.
+/// A streaming decoder of extents, one after the other. The caller passes compressed bytes as they arrive and gets
+/// decoded bytes.
 ///
-/// Each worker keeps a decoder and calls ``reset(_:)`` for each extent. The libraries' contexts are created on first
-/// use and live as long as the decoder. They take memory (gzip 88 KiB; zstd 160 KiB and the largest window so far).
-/// ``decode(_:into:)`` itself allocates nothing.
+/// Each decoding thread keeps a decoder and calls ``reset(_:)`` for each extent. The decoder creates the contexts of
+/// the gzip and zstd libraries on first use and keeps them. The gzip context takes 88 KiB of memory, the zstd context
+/// 160 KiB and the largest window so far. Apart from that, ``decode(_:into:)`` allocates nothing.
 ///
 /// A caller that wants only the first bytes of an extent stops once it has them. It does not have to fetch or decode
-/// the rest of an eStargz member, which is padding and the tar headers of the next entries.
+/// the rest. In an eStargz layer, the rest of a gzip member is padding and the tar headers of the next entries.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ExtentDecoder {
-    /// The default limit of a zstd window, as a power of two: 8 MiB. RFC 8878 §3.1.1.1.2 asks every decoder to support
-    /// it, and image encoders exceed it only on request.
+    /// The default limit of a zstd window, as an exponent of two: 8 MiB. RFC 8878 §3.1.1.1.2 asks every decoder to
+    /// support such windows, and image encoders exceed the limit only on request.
     public static let standardWindowLog = 23
 
     private var codec = Codec.raw
@@ -20,7 +21,7 @@ public final class ExtentDecoder {
     private var zstd: ZstdDecoder?
     private let maximumWindowLog: Int
 
-    /// - Parameter maximumWindowLog: the largest accepted zstd window, as a power of two. It bounds the decoder's
+    /// - Parameter maximumWindowLog: the largest accepted zstd window, as an exponent of two. It bounds the decoder's
     ///   memory.
     public init(maximumWindowLog: Int = ExtentDecoder.standardWindowLog) {
         self.maximumWindowLog = maximumWindowLog
@@ -49,10 +50,11 @@ public final class ExtentDecoder {
     /// Decodes as much of `input` as fits into `output`. If the output is full, decoded bytes may remain in the
     /// decoder. The next call returns them, even without input.
     ///
-    /// - Returns: `consumed`, the number of input bytes used (the caller passes the rest again), and `produced`, the
-    ///   number of bytes written to the start of `output`. `finished` is true if a gzip member or zstd frame ends
-    ///   exactly here. More input then continues with the next member or frame. A raw extent is never `finished`. An
-    ///   extent whose input ends before the wanted bytes is truncated.
+    /// - Returns: `consumed` is the number of input bytes used; the caller passes the rest again. `produced` is the
+    ///   number of bytes written to the start of `output`. `finished` is true if the consumed input ends with the end
+    ///   of a gzip member, a DEFLATE stream or a zstd frame. More input then continues with the next member or frame. A
+    ///   raw extent is never `finished`. If the input ends before the caller has the bytes that it wants, the extent is
+    ///   truncated.
     /// - Throws: ``CodecError``. Reset the decoder before further use.
     public func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer

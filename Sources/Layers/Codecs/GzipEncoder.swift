@@ -7,8 +7,8 @@ public enum GzipEncoder {
     /// zlib.
     ///
     /// - Parameters:
-    ///   - bytes: less than 1 GiB.
-    ///   - level: 1 to 9.
+    ///   - bytes: the data, less than 1 GiB.
+    ///   - level: the compression level, 1 to 9.
     /// - Throws: `outOfMemory`, or `unsupported` if there are too many bytes.
     public static func member(_ bytes: UnsafeRawBufferPointer, level: Int32) throws(CodecError) -> [UInt8] {
         guard bytes.count < 1 << 30 else {

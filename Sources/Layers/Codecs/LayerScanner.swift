@@ -3,24 +3,24 @@ import CZlib
 
 /// A decoder of a complete layer blob in any compression, which also divides the blob into extents.
 ///
-/// The scanner decodes from front to back and finds positions where a reader can start to decode in the middle. There
-/// it begins a new extent. The caller passes input and room for output, step by step.
+/// The scanner decodes from front to back. It begins new extents at positions in the middle of the blob where a reader
+/// can start to decode. The caller passes input and room for output, step by step.
 ///
 ///     let step = try scanner.scan(input, into: output)
 ///     // use output[..<step.produced]; then, if step.boundary is set, a new extent begins
 ///
-/// The starts of two extents are at least ``span`` decoded bytes apart, with one exception: an extent that begins in
-/// the middle of a gzip member ends with that member at the latest. The first extent begins at the first byte.
+/// The starts of two extents are at least ``span`` decoded bytes apart. The exception is an extent that begins in the
+/// middle of a gzip member: it ends with that member at the latest. The first extent begins at the first byte.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class LayerScanner {
-    /// The result of one call.
+    /// The result of one call of ``LayerScanner/scan(_:into:)``.
     public struct Step {
         /// The number of input bytes consumed. The caller passes the rest again.
         public var consumed = 0
         /// The number of bytes written to the start of the output.
         public var produced = 0
-        /// The start of a new extent after these bytes; `nil` if none begins there.
+        /// The start of a new extent after the consumed bytes; `nil` if none begins there.
         public var boundary: Boundary?
         /// True if the step made no progress. Pass more input, or finish.
         public var isIdle = false
@@ -36,17 +36,19 @@ public final class LayerScanner {
         public let restart: DeflateRestart?
     }
 
-    /// The decoded data before a boundary in a DEFLATE stream, with zeros in place of bytes without a reference.
+    /// The decoded data before a boundary in a DEFLATE stream. Zeros replace the bytes to which the data after the
+    /// boundary does not refer.
     public struct Window: Sendable, Equatable {
-        /// The boundary's offset.
+        /// The boundary's offset in the blob.
         public let offset: UInt64
-        /// At most 32 KiB; empty if the data after the boundary does not refer to it.
+        /// The decoded data, at most 32 KiB; empty if the data after the boundary does not refer to it.
         public let bytes: [UInt8]
     }
 
     /// The minimum distance between the starts of two extents, in decoded bytes.
     public static let span: UInt64 = 256 << 10
-    /// The most decoded bytes in a zstd frame. To get any byte, a reader must fetch everything before it in the frame.
+    /// The most decoded bytes in a zstd frame. The scanner refuses longer frames, because a reader that needs a byte
+    /// must fetch everything before it in the frame.
     public static let longestFrame: UInt64 = 4 << 20
 
     private enum Inner {
@@ -70,7 +72,7 @@ public final class LayerScanner {
     public init() {}
 
     /// Returns and removes the next complete window, in the order of the boundaries; `nil` if there is none yet. A
-    /// window is complete once the next 32 KiB are decoded, and at the latest after ``finish()``.
+    /// window is complete once the 32 KiB after its boundary are decoded, and at the latest after ``finish()``.
     public func takeWindow() -> Window? {
         guard case .gzip(let gzip) = inner else { return nil }
         return gzip.takeWindow()
@@ -127,7 +129,8 @@ public final class LayerScanner {
         }
     }
 
-    /// Detects the codec from the first four bytes.
+    /// Detects the codec from the first four bytes and returns the boundary at 0. Returns an idle step if `input` has
+    /// fewer bytes.
     private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
         guard input.count >= 4 else { return Step(isIdle: true) }
         switch Codec(startOf: input) {
@@ -168,12 +171,12 @@ private final class GzipScanner {
         case block(DeflateRestart)
     }
 
-    /// A boundary whose window is not known yet.
+    /// A boundary whose window is not complete yet.
     private struct Pending {
         let offset: UInt64
         let restart: DeflateRestart
         let window: [UInt8]
-        /// The bytes of the blob that were consumed since the boundary.
+        /// The bytes of the blob that the scanner has consumed since the boundary.
         var input: [UInt8] = []
         var decoded = 0
     }
@@ -248,8 +251,8 @@ private final class GzipScanner {
             try settle()
             return .none
         }
-        // zlib.h, inflate(): bit 128 is set if it stopped at the end of a block (or of the header), bit 64 if this was
-        // the last block. The low bits are the number of unused bits in the last byte.
+        // zlib.h describes `data_type`. Bit 128 is set if inflate() stopped at the end of a block (or of the header),
+        // bit 64 if the block was the last. The low bits are the number of unused bits in the last byte.
         let state = stream.pointee.data_type
         guard state & 128 != 0, state & 64 == 0, inExtent + UInt64(step.produced) >= LayerScanner.span else {
             return .none
@@ -275,7 +278,8 @@ private final class GzipScanner {
         if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
     }
 
-    /// Completes the window of the pending boundary, because enough of the data after it is known.
+    /// Completes the window of the pending boundary, if there is one. The scanner has decoded all data that may refer
+    /// to the window.
     private func settle() throws(CodecError) {
         guard let known = pending else { return }
         pending = nil
@@ -285,7 +289,7 @@ private final class GzipScanner {
                 bytes: try reduction.reduced(known.window, at: known.restart, followedBy: known.input)))
     }
 
-    /// Returns the most recently decoded bytes.
+    /// Returns the most recently decoded bytes, at most 32 KiB.
     private func window() -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: DeflateRestart.windowSize) { buffer, count in
             var length: UInt32 = 0

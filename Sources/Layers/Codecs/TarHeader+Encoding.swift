@@ -1,9 +1,9 @@
 extension TarHeader {
-    /// Returns the ustar header block of a regular file that belongs to user and group 0 and has time 0.
+    /// Returns the ustar header block of a regular file with user 0, group 0 and modification time 0.
     ///
     /// - Parameters:
-    ///   - name: at most 100 bytes; the rest is cut off.
-    ///   - size: less than 8 GiB.
+    ///   - name: the file's name, cut off after 100 bytes.
+    ///   - size: the file's size in bytes, less than 8 GiB.
     ///   - mode: the permission bits.
     public static func block(name: [UInt8], size: UInt64, mode: UInt32) -> [UInt8] {
         var block = [UInt8](repeating: 0, count: blockSize)

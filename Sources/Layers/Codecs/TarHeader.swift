@@ -23,17 +23,17 @@ public struct TarHeader: Sendable, Equatable {
     public let uid: UInt64
     /// The group's ID; base-256 numbers may have more than 32 bits.
     public let gid: UInt64
-    /// The modification time in seconds since 1970; negative before.
+    /// The modification time in seconds since 1970; negative before 1970.
     public let modified: Int64
     /// A device's major number; 0 for anything else, and in V7 archives, which lack it.
     public let deviceMajor: UInt64
     /// A device's minor number; 0 for anything else, and in V7 archives, which lack it.
     public let deviceMinor: UInt64
 
-    /// Parses a header.
+    /// Parses the header in the first 512 bytes of `block`.
     ///
-    /// - Throws: ``CodecErrorCode/truncated`` if there are fewer than 512 bytes, ``CodecErrorCode/corrupt`` if they
-    ///   are not a tar header.
+    /// - Throws: ``CodecErrorCode/truncated`` if `block` is shorter, ``CodecErrorCode/corrupt`` if the bytes are not a
+    ///   tar header.
     public init(_ block: UnsafeRawBufferPointer) throws(CodecError) {
         guard block.count >= Self.blockSize else { throw CodecError(.truncated, "truncated tar header") }
         guard Self.hasRightChecksum(block) else { throw CodecError(.corrupt, "checksum mismatch in a tar header") }
@@ -88,7 +88,8 @@ public struct TarHeader: Sendable, Equatable {
     }
 
     /// Returns the prefix that Go before 1.8 wrote into GNU's headers, in place of the format's time fields. Many
-    /// images contain such headers. As Go does today, we accept text that is not a number (golang.org/issue/12594).
+    /// images contain such headers. Like Go today, the parser recognizes them by time fields that are not numbers
+    /// (golang.org/issue/12594). For other headers, returns an empty prefix.
     private static func prefixOfOldGo(_ block: UnsafeRawBufferPointer) -> [UInt8] {
         func isNoTime(_ field: Slice<UnsafeRawBufferPointer>) -> Bool { field.first != 0 && number(field) == nil }
         guard isNoTime(block[345..<357]) || isNoTime(block[357..<369]) else { return [] }
@@ -96,8 +97,8 @@ public struct TarHeader: Sendable, Equatable {
         return prefix.allSatisfy({ $0 < 0x80 }) ? prefix : []
     }
 
-    /// Returns true if the checksum is the sum of all bytes, with spaces in the checksum field. Some old writers summed
-    /// signed bytes.
+    /// Returns true if the checksum is the sum of all bytes, with spaces in the checksum field. Also accepts the sum of
+    /// signed bytes, which some old writers stored.
     private static func hasRightChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
         guard let expected = number(block[148..<156]) else { return false }
         var sum: Int64 = 8 * 0x20
@@ -121,8 +122,9 @@ public struct TarHeader: Sendable, Equatable {
         number(field).flatMap { UInt64(exactly: $0) }
     }
 
-    /// Parses octal digits with spaces or NULs around them; returns `nil` for anything else. If the first bit is set,
-    /// the other bits are a big-endian number in two's complement.
+    /// Parses octal digits with spaces or NULs around them. If the field's first bit is set, its other bits are a
+    /// big-endian number in two's complement instead. Returns `nil` for any other text, or for a number of more than 64
+    /// bits.
     private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> Int64? {
         if let first = field.first, first & 0x80 != 0 {
             var value = Int64(first & 0x3f) - Int64(first & 0x40)

@@ -6,7 +6,7 @@ final class ZstdDecoder {
     private let context: OpaquePointer
     private var finished = false
 
-    /// Creates a decoder; `nil` if its context cannot be allocated.
+    /// Creates a decoder; `nil` if the library cannot allocate a context.
     init?(maximumWindowLog: Int) {
         guard let context = ZSTD_createDCtx() else { return nil }
         self.context = context

@@ -3,10 +3,10 @@ import CZstd
 
 /// An encoder of zstd frames.
 public enum ZstdEncoder {
-    /// Compresses `bytes` into one frame that contains their size. The result is deterministic for one version of
-    /// libzstd.
+    /// Compresses `bytes` into one frame, whose header states their size. The result is deterministic for one version
+    /// of libzstd.
     ///
-    /// - Throws: `outOfMemory`.
+    /// - Throws: `outOfMemory` if libzstd fails.
     public static func frame(_ bytes: UnsafeRawBufferPointer, level: Int32) throws(CodecError) -> [UInt8] {
         var failure: CodecError?
         let frame = [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(bytes.count)) { output, count in

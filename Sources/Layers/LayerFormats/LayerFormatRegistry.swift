@@ -1,9 +1,9 @@
 public import Base
 
-/// The formats in which layers can be streamed, in the order in which they are tried.
+/// The formats in which layers can be streamed, in the order in which the registry tries them.
 public struct LayerFormatRegistry: Sendable {
-    /// All formats that the node reads. A layer with its own table of contents needs no index of an artifact, so that
-    /// format comes last.
+    /// All formats that the node reads. A layer with its own table of contents needs no index from a streaming
+    /// artifact, so ``IndexedFormat`` comes last.
     public static let standard = LayerFormatRegistry([
         EstargzFormat(),
         ZstdChunkedFormat(),
@@ -16,15 +16,15 @@ public struct LayerFormatRegistry: Sendable {
         self.formats = formats
     }
 
-    /// Returns the format that the description announces; `nil` if it announces none.
+    /// Returns the first format that the layer's description announces; `nil` if the description announces none.
     public func format(of layer: LayerDescription) -> (any LayerFormat)? {
         formats.first { $0.isAnnounced(by: layer) }
     }
 
-    /// Returns an opener of the first format that the layer announces.
+    /// Returns an opener for the layer, in the first format that the description announces.
     ///
-    /// - Throws: `unverified` for a layer that announces no format. If `options` allow unverified tables of contents,
-    ///   only for a layer that cannot be of any format.
+    /// - Throws: `unverified` if the description announces no format. If `options` allow unverified tables of contents,
+    ///   the call throws only for a layer that cannot have any format.
     public func opener(
         for layer: LayerDescription, options: LayerOpenOptions = LayerOpenOptions()
     ) throws(LayerFormatError) -> any LayerOpener {

@@ -2,17 +2,18 @@ public import Base
 
 /// A merger of a chain's layers into the one tree that a container sees.
 public enum ChainMerger {
-    /// Returns the merged tree of `layers`, bottom first, as an EROFS image whose device slot `i` is `layers[i]`.
+    /// Returns the merged tree of `layers` as an EROFS image. Device slot `i` of the image is `layers[i]`.
     ///
     /// The result equals overlayfs over these layers, one lower directory each. If several layers have an entry of the
-    /// same name, the uppermost one wins. Directories merge, with the upper one's attributes and extended attributes,
-    /// unless the upper one is opaque (`trusted.overlay.opaque` = `y`). A whiteout (character device 0:0) hides the
-    /// entries below it.
+    /// same name, the entry of the uppermost layer wins. Directories merge, with the attributes and extended attributes
+    /// of the uppermost one. An opaque directory (`trusted.overlay.opaque` = `y`) hides the directories below it. A
+    /// whiteout (character device 0:0) hides the entries below it.
     ///
-    /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger counts
-    /// their remaining names again.
+    /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger
+    /// recomputes the link counts.
     ///
-    /// - Parameter layers: the tree of each layer, and the digest of its blob, which must match the digest in the tree.
+    /// - Parameter layers: the chain's layers, bottom first: the tree of each, and the digest of its blob. The digest
+    ///   must match the digest in the tree.
     public static func merge(
         _ layers: [(tree: TreeImage, digest: Digest)], limits: IndexLimits = .standard
     ) throws(LayerIndexError) -> [UInt8] {

@@ -5,7 +5,8 @@ public import Linux
 public struct Chunk: Sendable, Equatable {
     /// The chunk's range in the layer's content space; never empty.
     public var content: ByteRange
-    /// The extent that contains the chunk. A chunk of zeros names a nearby extent, which does not contain it.
+    /// The number of the extent that contains the chunk. A chunk of zeros names a nearby extent, which does not contain
+    /// it.
     public var extent: Int
     /// The chunk's offset in the decoded extent; 0 for zeros.
     public var innerOffset: UInt64
@@ -28,7 +29,7 @@ public struct Extent: Sendable, Equatable {
     public var restart: ExtentRestart?
 }
 
-/// The position of each byte of a layer's content in its blob. `ChunkTableLayout` describes the format.
+/// A table that maps each byte of a layer's content to its position in a blob. `ChunkTableLayout` describes the format.
 ///
 /// Opening a table validates all of it, so the accessors are a few loads and cannot fail.
 public final class ChunkTable: Sendable {
@@ -44,17 +45,17 @@ public final class ChunkTable: Sendable {
     public let chunkCount: Int
     public let extentCount: Int
     public let prefetch: PrefetchHint
-    /// The blob with the windows of the extents; `nil` if no extent needs one.
+    /// The blob with the windows of the extents; `nil` if no extent needs a window.
     public let windows: WindowsBlob?
     private let chunkStart: Int
     private let digestStart: Int
 
-    /// Reads a copy of `bytes`. The limits apply to the size and number of chunks and extents.
+    /// Opens a table in a copy of `bytes`. The limits apply to the size and number of chunks and extents.
     public convenience init(bytes: [UInt8], limits: IndexLimits = .standard) throws(LayerIndexError) {
         try self.init(IndexBytes(copying: bytes), limits)
     }
 
-    /// Reads `mapping`, and keeps it alive.
+    /// Opens the table in `mapping`, and keeps the mapping alive.
     public convenience init(mapping: MappedFile, limits: IndexLimits = .standard) throws(LayerIndexError) {
         try self.init(IndexBytes(mapping), limits)
     }
@@ -73,7 +74,7 @@ public final class ChunkTable: Sendable {
         chunkStart = header.chunkStart
         digestStart = header.digestStart
         try header.validateRecords(table, limits)
-        // Validation read all of it; later reads touch only the chunks that are fetched.
+        // Validation read the whole table. Later reads touch only the records of chunks that are fetched.
         releaseResidentPages()
     }
 
@@ -117,16 +118,17 @@ public final class ChunkTable: Sendable {
             chunks: Int(word(record + 16))..<next, decodedLength: UInt64(word(record + 12)), restart: restart)
     }
 
-    /// Returns the chunks with bytes of `range`; empty if there are none.
+    /// Returns the numbers of the chunks that overlap `range` of the content space; empty if there are none.
     public func chunks(overlapping range: ByteRange) -> Range<Int> {
         guard !range.isEmpty else { return 0..<0 }
-        // The first chunk that ends after the start, and the first that starts at or after the end.
+        // The first chunk that ends after the range's start, and the first that starts at or after the range's end.
         let first = partition { offset, length in offset + length > range.offset }
         let end = partition { offset, _ in offset >= range.end }
         return first..<max(first, end)
     }
 
-    /// Returns the first chunk for which `isAfter` is true. It must be true for all later chunks, too.
+    /// Returns the number of the first chunk for which `isAfter` is true; ``chunkCount`` if there is none. `isAfter`
+    /// must be true for all later chunks, too.
     @inline(__always)
     private func partition(_ isAfter: (_ offset: UInt64, _ length: UInt64) -> Bool) -> Int {
         var low = 0

@@ -1,6 +1,6 @@
 import Base
 
-/// The header of a chunk table file, and the validation of its records.
+/// The header of a chunk table file, and the validation of the file's records.
 struct ChunkTableHeader {
     private typealias Layout = ChunkTableLayout
 
@@ -146,7 +146,7 @@ struct ChunkTableHeader {
             guard try table.load(UInt32.self, at: record + 12) == UInt32(truncatingIfNeeded: extent) else {
                 throw Self.corrupt("a chunk of another extent")
             }
-            // Chunks of a file are contiguous; a file starts at the next block.
+            // The chunks of a file are contiguous. The next file starts at the next block.
             let boundary = EROFS.blocks(content) * UInt64(EROFS.blockSize)
             guard offset == content || offset == boundary, length > 0, length <= limits.chunkLength,
                 offset <= contentSize, length <= contentSize - offset

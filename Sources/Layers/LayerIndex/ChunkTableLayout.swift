@@ -16,11 +16,11 @@
 /// Chunks ascend in the content space and are contiguous within a file; files start on 4 KiB boundaries. Extents ascend
 /// in the blob and do not overlap. The chunks of an extent are adjacent in the table, and ascend in the extent.
 ///
-/// A chunk of zeros is not in any extent. So that every chunk names an extent, it names that of the chunk before it. If
-/// it is the first chunk, it names that of the chunk after it.
+/// Every chunk names an extent, although a chunk of zeros is in none. A chunk of zeros names the extent of the chunk
+/// before it. Chunks of zeros at the start of the table name the first extent.
 ///
 /// Bytes 21 and later of an extent are its restart data (``ExtentRestart``) if its codec is `deflate`, and 0 otherwise.
-/// A layer without such extents has no windows blob: its size and digest are 0.
+/// If the layer has no windows blob, the header's fields for that blob's size and digest are 0.
 enum ChunkTableLayout {
     static let magic: UInt64 = 0x534B_4E48_4356_4952  // "RIVCHNKS"
     static let version: UInt32 = 2

@@ -1,6 +1,7 @@
 import Base
 
-/// A writer of the chunk table, which gets the chunks in order. See ``ChunkTableLayout``.
+/// A writer of a chunk table file. The caller adds the chunks in the order of the content space. See
+/// ``ChunkTableLayout``.
 struct ChunkTableWriter {
     private typealias Layout = ChunkTableLayout
 
@@ -9,7 +10,7 @@ struct ChunkTableWriter {
     private var extents: [UInt8] = []
     private var chunkCount: UInt32 = 0
     private var extentCount: UInt32 = 0
-    /// The position of the current extent among all extents of the blob.
+    /// The position of the current extent among all extents of the blob; `nil` before the first one.
     private var rank: UInt32?
     private var decodedLength: UInt64 = 0
 
@@ -19,7 +20,8 @@ struct ChunkTableWriter {
         extents.reserveCapacity(extentCapacity * Layout.extentSize)
     }
 
-    /// Starts the extent at position `next` among the blob's extents, unless it is the current one.
+    /// Starts `extent`, unless it is the current extent. `next` is the position of `extent` among all extents of the
+    /// blob. It must not be lower than the current extent's position.
     mutating func enter(_ next: UInt32, _ extent: LayerIndexBuilder.ExtentRecord) throws(LayerIndexError) {
         if let rank {
             guard next >= rank else {
@@ -27,7 +29,7 @@ struct ChunkTableWriter {
             }
             if next == rank { return }
         }
-        // Zeros before the first extent are assigned to it.
+        // Chunks of zeros before the first extent are assigned to that extent.
         beginExtent(extent, firstChunk: extentCount == 0 ? 0 : chunkCount)
         rank = next
     }
@@ -54,7 +56,7 @@ struct ChunkTableWriter {
         extents.setLittleEndian(UInt32(decodedLength), at: extents.count - Layout.extentSize + 12)
     }
 
-    /// Appends the next chunk.
+    /// Appends the next chunk, which starts at `offset` of the content space.
     mutating func append(
         _ piece: LayerIndexBuilder.PieceRecord, at offset: UInt64, decodedLimit: UInt64
     ) throws(LayerIndexError) {
@@ -77,7 +79,7 @@ struct ChunkTableWriter {
         blobDigest: Digest, blobSize: UInt64, contentSize: UInt64, prefetch: PrefetchHint, windows: WindowsBlob?
     ) -> [UInt8] {
         if extentCount == 0, chunkCount > 0 {
-            // All chunks are zeros: add an empty extent, so that every chunk has one.
+            // All chunks are zeros: add an empty extent, so that every chunk has an extent.
             beginExtent(
                 LayerIndexBuilder.ExtentRecord(range: ByteRange(offset: 0, end: 0), codec: .raw), firstChunk: 0)
         }

@@ -1,5 +1,5 @@
-/// The constants of the EROFS on-disk format that the writer and the reader share: Linux `fs/erofs/erofs_fs.h` and
-/// Documentation/filesystems/erofs.rst.
+/// The constants of the EROFS on-disk format that the writer and the reader share (Linux `fs/erofs/erofs_fs.h` and
+/// Documentation/filesystems/erofs.rst).
 ///
 /// Our images have 4 KiB blocks and metadata from block 0, so an inode's number is its byte offset divided by 32. One
 /// device slot for each layer follows the superblock. Regular files are chunk-based with a single 8-byte index.
@@ -10,7 +10,7 @@ enum EROFS {
     static let blockBits: UInt8 = 12
     static let blockSize = 4096
 
-    /// Offsets in the superblock.
+    /// The offsets of the superblock's fields, in bytes.
     enum Field {
         static let magic = 0
         static let checksum = 4
@@ -29,7 +29,7 @@ enum EROFS {
         static let deviceTable = 88
     }
 
-    /// `SB_CHKSUM` and `MTIME`: the superblock has a checksum, times are modification times.
+    /// `SB_CHKSUM` and `MTIME`: the superblock has a checksum, and times are modification times.
     static let compatibleFeatures: UInt32 = 0x3
     /// `CHUNKED_FILE` and `DEVICE_TABLE`. Linux 5.16 and later mount images with these features.
     static let incompatibleFeatures: UInt32 = 0x4 | 0x8
@@ -42,7 +42,7 @@ enum EROFS {
     static let compactInodeSize = 32
     static let extendedInodeSize = 64
 
-    /// The data layouts of `i_format`, bits 1 to 3.
+    /// The data layouts of an inode: bits 1 to 3 of `i_format`.
     enum Layout {
         static let plain: UInt16 = 0
         static let inline: UInt16 = 2
@@ -56,9 +56,11 @@ enum EROFS {
     static let xattrEntrySize = 4
     static let noBlock: UInt32 = .max
 
-    /// The volume name identifies the writer and the version of our conventions. The second name also says that some
-    /// inodes have extended attributes. A reader needs both facts before anything else.
+    /// The volume name of an image without extended attributes. It identifies the writer and the version of our
+    /// conventions.
     static let volumeName: StaticString = "rivulet-1"
+    /// The volume name of an image in which some inodes have extended attributes. A reader has to know this before it
+    /// reads any inode.
     static let volumeNameWithXattrs: StaticString = "rivulet-1+x"
 
     /// Returns the `file_type` of a directory entry for a file of this kind.
@@ -74,7 +76,7 @@ enum EROFS {
         }
     }
 
-    /// Returns the kind of file for a directory entry's `file_type`; `nil` if it is unknown.
+    /// Returns the kind of file for a directory entry's `file_type`; `nil` if the type is unknown.
     static func kind(entryType: UInt8) -> FileKind? {
         switch entryType {
         case 1: .regular

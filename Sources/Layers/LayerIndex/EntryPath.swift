@@ -5,7 +5,7 @@ public import Base
 public struct EntryPath {
     static let whiteoutPrefix = Array(".wh.".utf8)
 
-    /// The range of each name in the last path that was cleaned.
+    /// The byte range of each name in the path that ``clean(_:)`` cleaned last.
     public private(set) var names: [Range<Int>] = []
     private let limits: IndexLimits
 
@@ -13,7 +13,7 @@ public struct EntryPath {
         self.limits = limits
     }
 
-    /// Sets ``names`` from `path`. Reuses its memory across calls.
+    /// Cleans `path` and stores the ranges of its names in ``names``. Reuses the memory of ``names`` across calls.
     public mutating func clean(_ path: UnsafeRawBufferPointer) throws(LayerIndexError) {
         names.removeAll(keepingCapacity: true)
         var length = 0

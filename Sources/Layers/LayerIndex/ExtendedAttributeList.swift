@@ -31,7 +31,7 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// Adds an attribute. After ``normalize()``, the last one of each name remains.
+    /// Adds an attribute. If several have the same name, ``normalize()`` keeps the last one.
     mutating func set(index: UInt8, name: [UInt8], value: [UInt8]) {
         entries.append(Entry(index: index, name: name, value: value))
     }
@@ -54,7 +54,8 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// True if an overlay attribute hides lower layers. Call ``normalize()`` first.
+    /// True if `trusted.overlay.opaque` is `y`: the directory hides the lower layers' directories. Call ``normalize()``
+    /// first.
     var saysOpaque: Bool {
         entries.contains {
             $0.index == ExtendedAttributeName.trustedIndex && $0.name == ExtendedAttributeName.opaqueSuffix
@@ -66,8 +67,8 @@ struct ExtendedAttributeList {
         set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.opaqueSuffix, value: [0x79])
     }
 
-    /// Removes overlayfs's own attributes: the merged tree is a lower directory of another overlay, which would obey
-    /// them.
+    /// Removes overlayfs's own attributes (`trusted.overlay.*`). The merged tree is a lower directory of another
+    /// overlay mount, which would obey them.
     mutating func removeOverlayNames() {
         entries.removeAll {
             $0.index == ExtendedAttributeName.trustedIndex && $0.name.starts(with: ExtendedAttributeName.overlaySuffix)

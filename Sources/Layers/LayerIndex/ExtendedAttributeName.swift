@@ -1,4 +1,4 @@
-/// EROFS's split of an extended attribute's name: a number for the namespace, and the rest.
+/// The EROFS form of an extended attribute's name: a number for the namespace, and the rest of the name.
 enum ExtendedAttributeName {
     /// The namespaces that Linux serves from EROFS. The two ACLs are complete names: nothing follows them.
     static let prefixes: [(index: UInt8, text: [UInt8], isWhole: Bool)] = [
@@ -10,7 +10,7 @@ enum ExtendedAttributeName {
     ]
 
     static let trustedIndex: UInt8 = 4
-    /// The part after `trusted.` in overlayfs's own names.
+    /// The bytes that follow `trusted.` in every name of overlayfs's own.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
 
@@ -25,8 +25,8 @@ enum ExtendedAttributeName {
         return nil
     }
 
-    /// Returns the text of namespace `index`; `nil` if it is unknown. If `isWhole` is true, nothing may follow the
-    /// text.
+    /// Returns the text of namespace `index`; `nil` if the namespace is unknown. If `isWhole` is true, nothing may
+    /// follow the text.
     static func prefix(_ index: UInt8) -> (text: [UInt8], isWhole: Bool)? {
         for candidate in prefixes where candidate.index == index {
             return (candidate.text, candidate.isWhole)

@@ -2,16 +2,18 @@ public import Base
 
 /// The data that a decoder needs to start in the middle of a DEFLATE stream.
 public struct ExtentRestart: Sendable, Equatable {
-    /// The largest window in the windows blob, in compressed bytes.
+    /// The most compressed bytes of a window in the windows blob.
     public static let maximumWindow: UInt64 = 64 << 10
 
     /// The number of bits in the byte before the extent that belong to the extent: 0 to 7.
     public var bitCount: UInt8
-    /// The value of these bits. See ``bitCount``.
+    /// The value of the bits that ``bitCount`` counts, with the first bit lowest.
     public var bits: UInt8
-    /// The range of the compressed window in the layer's windows blob; empty if the extent refers to nothing before it.
+    /// The range of the compressed window in the layer's windows blob; empty if the extent refers to no data before its
+    /// start.
     public var window: ByteRange
-    /// The CRC-32C of the compressed window. It tells a bad window from a bad extent, which chunk digests alone cannot.
+    /// The CRC-32C of the compressed window. It distinguishes a damaged window from a damaged extent. Chunk digests
+    /// alone cannot do that.
     public var windowChecksum: UInt32
 
     public init(bitCount: UInt8, bits: UInt8, window: ByteRange, windowChecksum: UInt32) {
@@ -21,12 +23,12 @@ public struct ExtentRestart: Sendable, Equatable {
         self.windowChecksum = windowChecksum
     }
 
-    /// True if the bits fit into ``bitCount`` and the window into ``maximumWindow``.
+    /// True if ``bitCount`` is at most 7, the bits fit into it, and the window fits into ``maximumWindow``.
     var isInRange: Bool {
         bitCount < 8 && UInt16(bits) < 1 << UInt16(bitCount) && window.count <= Self.maximumWindow
     }
 
-    /// Returns true if `bytes` are the compressed window.
+    /// Returns true if `bytes` have the length and the checksum of the compressed window.
     public func isWindow(_ bytes: [UInt8]) -> Bool {
         UInt64(bytes.count) == window.count && Self.checksum(bytes) == windowChecksum
     }

@@ -1,4 +1,4 @@
-/// The bytes of an image under construction, with checked little-endian stores.
+/// The bytes of an EROFS image under construction, with checked little-endian stores.
 ///
 /// The writer computes every offset itself. The checks stay on anyway, because a wrong offset would write outside the
 /// array.

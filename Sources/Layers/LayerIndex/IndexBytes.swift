@@ -1,7 +1,7 @@
 import Base
 import Linux
 
-/// The bytes of an index file, in memory or mapped, with bounded little-endian access.
+/// The bytes of an index file, in memory or mapped, with bounds-checked little-endian access.
 final class IndexBytes: @unchecked Sendable {
     // Safe to share: the bytes are never written after `init`, and do not move while this object lives.
     let bytes: UnsafeRawBufferPointer

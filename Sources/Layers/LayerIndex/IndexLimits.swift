@@ -1,5 +1,5 @@
-/// The size limits of a layer or chain. Anything larger is refused with ``LayerIndexErrorCode/limit`` before memory is
-/// allocated for it.
+/// The size limits of a layer or chain. Builders and readers refuse anything larger with ``LayerIndexErrorCode/limit``
+/// before they allocate memory for it.
 public struct IndexLimits: Sendable, Equatable {
     /// The most names in a layer or in a merged chain, including implied parent directories.
     public var entryCount = 4_000_000
@@ -17,8 +17,8 @@ public struct IndexLimits: Sendable, Equatable {
     public var extentLength: UInt64 = 96 << 20
     /// The most bytes that one extent decodes to, up to the end of its last chunk.
     public var decodedLength: UInt64 = 128 << 20
-    /// The most layers in a chain. The root directory's inode must follow the device table within the first 2 MiB of an
-    /// EROFS image. That leaves room for many more layers.
+    /// The most layers in a chain. EROFS has room for many more: the root directory's inode must follow the device
+    /// table and lie within the first 2 MiB of the image.
     public var layerCount = 4096
 
     public init() {}
@@ -26,7 +26,7 @@ public struct IndexLimits: Sendable, Equatable {
     /// The daemon's limits.
     public static let standard = IndexLimits()
 
-    /// Returns these limits, clamped to the capacity of the formats.
+    /// Returns these limits, clamped to the capacity of the file formats.
     func clamped() -> IndexLimits {
         var limits = self
         limits.entryCount = min(entryCount, 1 << 30)

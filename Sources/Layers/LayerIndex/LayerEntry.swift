@@ -33,7 +33,7 @@ public struct LayerEntry: Sendable {
     /// The target of a link. A symbolic link's target is stored unchanged. A hard link's target is a path in the same
     /// layer, cleaned like ``path``.
     public var linkTarget: [UInt8]
-    /// Extended attributes by their full names (`security.capability`), with the kernel's values.
+    /// Extended attributes by their full names (`security.capability`), with the values as the kernel stores them.
     public var xattrs: [(name: [UInt8], value: [UInt8])]
     /// The pieces of a regular file, in file order. They cover `[0, size)` exactly.
     public var pieces: [ContentPiece]
@@ -86,7 +86,7 @@ public enum ExtentCodec: UInt8, Sendable, CaseIterable {
     case gzip = 1
     /// One or more Zstandard frames (RFC 8878).
     case zstd = 2
-    /// A DEFLATE stream (RFC 1951) that starts at one of its blocks, not necessarily the first. See ``ExtentRestart``.
+    /// A part of a DEFLATE stream (RFC 1951) that starts with any of the stream's blocks. See ``ExtentRestart``.
     case deflate = 3
 }
 
@@ -94,9 +94,9 @@ public enum ExtentCodec: UInt8, Sendable, CaseIterable {
 public enum PrefetchHint: Sendable, Equatable {
     /// No hint.
     case unknown
-    /// No data of the layer.
+    /// A hint that a container needs no data of the layer early.
     case nothing
-    /// The blob's bytes before `end`.
+    /// A hint that a container needs the blob's bytes before `end` early.
     case blobPrefix(end: UInt64)
 }
 
@@ -104,7 +104,7 @@ public enum PrefetchHint: Sendable, Equatable {
 public struct LayerIndexBytes: Sendable {
     /// The tree: an EROFS image without data. Its size is a multiple of 4096.
     public var tree: [UInt8]
-    /// The chunk and extent tables.
+    /// The chunk table file, which also contains the extents.
     public var chunks: [UInt8]
 
     public init(tree: [UInt8], chunks: [UInt8]) {

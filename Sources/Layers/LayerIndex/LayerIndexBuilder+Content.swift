@@ -2,6 +2,8 @@ import Base
 
 extension LayerIndexBuilder {
     /// Assigns every file its position in the content space and writes the chunk and extent tables.
+    ///
+    /// - Returns: the chunk table file, and the size of the content space in blocks.
     mutating func layOutContent() throws(LayerIndexError) -> (table: [UInt8], blocks: UInt64) {
         let order = try extentsInBlobOrder()
         var rank = [UInt32](repeating: 0, count: extents.count)
@@ -53,6 +55,8 @@ extension LayerIndexBuilder {
 
     /// Returns the files with content, ordered by the position of their first bytes in the blob. Files of zeros come
     /// last.
+    ///
+    /// - Parameter rank: the position of each extent in the order of the blob, by the extent's number.
     private func filesInBlobOrder(_ rank: [UInt32]) -> [(key: UInt64, node: UInt32)] {
         var files: [(key: UInt64, node: UInt32)] = []
         for index in arena.nodes.indices {

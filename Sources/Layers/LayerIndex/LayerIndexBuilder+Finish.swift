@@ -1,7 +1,7 @@
 public import Base
 
 extension LayerIndexBuilder {
-    /// Returns the index of all entries.
+    /// Finishes the builder and returns the index of all entries.
     ///
     /// In the content space, files have the order of their first bytes in the blob. Each file starts on a 4 KiB
     /// boundary. So one pass over the blob fills the content space from front to back. The builder refuses a layer
@@ -65,13 +65,15 @@ extension LayerIndexBuilder {
         for link in pending { arena.nodes[Int(link)].linkCount = 0 }
     }
 
-    /// Returns true if `node` is a hard link whose target is still a path. A resolved link has a link count for now.
+    /// Returns true if `node` is a hard link whose target is still a path. During ``resolveHardLinks()``, the link
+    /// count 1 marks a resolved link.
     private func isUnresolvedLink(_ node: UInt32) -> Bool {
         let node = arena.nodes[Int(node)]
         return node.flags.contains(.hardLink) && !node.flags.contains(.dead) && node.linkCount == 0
     }
 
-    /// Returns the node at the path stored in `range` of the arena's bytes.
+    /// Returns the node at the path stored in `range` of the arena's bytes. `path` provides memory for the cleaned
+    /// path.
     private func find(_ range: Range<Int>, _ path: inout EntryPath) throws(LayerIndexError) -> UInt32 {
         try arena.bytes[range].withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32 in
             let bytes = UnsafeRawBufferPointer(buffer)
@@ -96,7 +98,7 @@ extension LayerIndexBuilder {
         return LayerIndexError(.badHardLink, "the hard link \(String(decoding: name, as: UTF8.self)) \(reason)")
     }
 
-    /// Marks opaque directories and counts links.
+    /// Adds `trusted.overlay.opaque` to opaque directories, and counts links.
     private mutating func settle() throws(LayerIndexError) {
         for index in arena.nodes.indices {
             let node = arena.nodes[index]

@@ -2,8 +2,8 @@ public import Base
 
 /// Extents for formats that specify only the start of each: an extent ends where the next one starts.
 extension LayerIndexBuilder {
-    /// Adds an extent with an unknown end, otherwise like ``addExtent(_:codec:)``. It has one byte until
-    /// ``endExtent(_:at:)``.
+    /// Adds an extent whose end is not known yet, otherwise like ``addExtent(_:codec:)``. The extent has one byte until
+    /// ``endExtent(_:at:)`` sets its end.
     public mutating func addExtent(from offset: UInt64, codec: ExtentCodec) throws(LayerIndexError) -> UInt32 {
         guard let range = ByteRange(offset: offset, count: 1) else {
             throw LayerIndexError(.invalidEntry, "an extent at \(offset)")
@@ -32,7 +32,7 @@ extension LayerIndexBuilder {
         extents[Int(extent)].restart = restart
     }
 
-    /// Sets the blob that contains the windows of restart points.
+    /// Sets the blob that contains the windows of restart points. A blob of size 0 means that there is none.
     public mutating func setWindows(_ windows: WindowsBlob) {
         self.windows = windows.size > 0 ? windows : nil
     }

@@ -45,9 +45,9 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Creates a builder without entries.
     ///
     /// - Parameters:
-    ///   - layer: the digest of the layer, which tags its device in the tree; `nil` means `blobDigest`.
+    ///   - layer: the digest of the layer, which identifies the layer's device in the tree; `nil` means `blobDigest`.
     ///   - blobDigest: the digest of the blob that contains the extents.
-    ///   - blobSize: the compressed size of the blob in bytes; no extent may end after it.
+    ///   - blobSize: the compressed size of the blob in bytes. No extent may end after the blob.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
         self.layer = layer ?? blobDigest
         self.blobDigest = blobDigest
@@ -58,7 +58,7 @@ public struct LayerIndexBuilder: ~Copyable {
         path = EntryPath(limits: limits)
     }
 
-    /// Sets the producer's hint about early use.
+    /// Sets the producer's hint about the data that a container needs early.
     public mutating func setPrefetch(_ hint: PrefetchHint) {
         prefetch = hint
     }
@@ -91,8 +91,8 @@ public struct LayerIndexBuilder: ~Copyable {
     ///   root's attributes. Implied parent directories have mode 0755, user 0 and group 0.
     /// - If several entries have the same name, the last one wins, as when containerd unpacks the archive. A directory
     ///   that follows a directory replaces its attributes and adds to its extended attributes. Any other entry replaces
-    ///   the old entry with everything below it, and then hides lower layers there. An entry below anything but a
-    ///   directory is an error.
+    ///   the old entry with everything below it, and then hides the lower layers' entries of that name. An entry below
+    ///   anything but a directory is an error.
     /// - `.wh.NAME` becomes a character device 0:0 called NAME, unless the layer has its own entry NAME, before or
     ///   after it. If that entry is a directory, it becomes opaque, because a whiteout hides all of the lower directory
     ///   (OCI image-spec, layer.md, "Whiteouts"). `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`).
@@ -101,7 +101,7 @@ public struct LayerIndexBuilder: ~Copyable {
     /// - ``finish()`` resolves hard links. They may form chains and may precede their target.
     /// - Symbolic links have mode 0777, as on Linux. Extended attributes of an unknown namespace are skipped, because
     ///   Linux could not set them. Overlayfs's own (`trusted.overlay.*`) are skipped, too, but `trusted.overlay.opaque`
-    ///   = `y` takes effect.
+    ///   = `y` makes a directory opaque.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -180,7 +180,7 @@ public struct LayerIndexBuilder: ~Copyable {
         let existing = arena.nodes[Int(old)]
         if existing.isDirectory {
             if isDirectory { return old }
-            // Nodes below keep the old node as their parent and are dropped with it.
+            // The nodes below the old node keep it as their parent and are dropped with it.
             let node = try arena.append(parent: parent, name: name)
             arena.nodes[Int(old)].flags.insert(.dead)
             arena.nodes[Int(node)].flags.formUnion(existing.flags.intersection(.opaque))
@@ -188,7 +188,7 @@ public struct LayerIndexBuilder: ~Copyable {
             trail.removeAll(keepingCapacity: true)
             return node
         }
-        // Reuse the node, emptied. If it becomes a directory, it replaces the directory of lower layers.
+        // Reuse the node, emptied. If it becomes a directory, it hides the lower layers' directories.
         var node = NodeArena.Node()
         node.parent = parent
         node.nameOffset = existing.nameOffset
@@ -198,7 +198,7 @@ public struct LayerIndexBuilder: ~Copyable {
         return old
     }
 
-    /// Hides the entry of lower layers called `name` in `parent`.
+    /// Hides the lower layers' entry called `name` in `parent`.
     private mutating func whiteOut(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) {
         let tag = NameTable.tag(parent: parent, name: name)
         if let node = table.find(tag, parent: parent, name: name, in: arena) {

@@ -7,13 +7,13 @@ public typealias LayerIndexError = Failure<LayerIndexErrorCode>
 public enum LayerIndexErrorCode: Hashable, Sendable {
     /// An invalid path: a NUL byte, an overlong name, a whiteout without a name.
     case invalidPath
-    /// An entry below something other than a directory.
+    /// An entry below something other than a directory, or a root that is not a directory.
     case notADirectory
     /// An inconsistent entry: pieces that do not cover the file, an impossible time or device number.
     case invalidEntry
-    /// A hard link to a missing file, to a directory, or in a cycle.
+    /// A hard link to a missing file, to a directory or to a whiteout, or in a cycle.
     case badHardLink
-    /// Content that one pass cannot stream: an extent's chunks are not adjacent, or chunks overlap.
+    /// Content that one pass cannot stream: an extent's chunks are not adjacent, or chunks or extents overlap.
     case unordered
     /// A size or a number over the limits or the capacity of the format.
     case limit

@@ -23,7 +23,8 @@ struct NameTable {
         return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 
-    /// Returns the node called `name` in `parent`; `nil` if there is none.
+    /// Returns the node called `name` in `parent`; `nil` if there is none. `tag` is the result of
+    /// ``tag(parent:name:)``.
     func find(_ tag: UInt32, parent: UInt32, name: UnsafeRawBufferPointer, in arena: borrowing NodeArena) -> UInt32? {
         let mask = slots.count - 1
         var position = Int(tag) & mask
@@ -37,14 +38,14 @@ struct NameTable {
         return nil
     }
 
-    /// Adds a node that ``find(_:parent:name:in:)`` did not find.
+    /// Adds a node. ``find(_:parent:name:in:)`` must have returned `nil` for its name.
     mutating func insert(_ tag: UInt32, _ node: UInt32) {
         if used * 10 >= slots.count * 7 { grow() }
         place(Slot(tag: tag, node: node))
         used += 1
     }
 
-    /// Replaces `old` with `new`.
+    /// Replaces node `old` with node `new`, which has the same parent and name.
     mutating func replace(_ tag: UInt32, at old: UInt32, with new: UInt32) {
         let mask = slots.count - 1
         var position = Int(tag) & mask

@@ -12,7 +12,7 @@ struct NodeArena {
         static let dead = Flags(rawValue: 1)
         /// A node that is only a whiteout so far. An entry of the same name replaces it.
         static let whiteout = Flags(rawValue: 2)
-        /// A node that hides the entry of lower layers with its name.
+        /// A node that hides the lower layers' entries of the same name.
         static let opaque = Flags(rawValue: 4)
         /// A hard link: another name of the node in ``Node/payload``, once links are resolved.
         static let hardLink = Flags(rawValue: 8)
@@ -26,20 +26,21 @@ struct NodeArena {
 
     struct Node {
         var modifiedSeconds: Int64 = 0
-        /// The size of a regular file or of a link's target; for a directory, set by the writer.
+        /// The size in bytes of a regular file or of a link's target. For a directory, ``TreeWriter`` sets the size of
+        /// its entries.
         var size: UInt64 = 0
         var parent: UInt32 = 0
         var nameOffset: UInt32 = 0
         var uid: UInt32 = 0
         var gid: UInt32 = 0
         var modifiedNanoseconds: UInt32 = 0
-        /// The position of the node's data, which depends on its kind. For a symbolic link, the start of its target in
-        /// ``NodeArena/bytes``. For a hard link, the start of its target path, and its target node once links are
-        /// resolved. For a device, its number. For a regular file, its first piece, and its first block in the content
-        /// space after layout. For a directory in the writer, its first data block.
+        /// A value whose meaning depends on the node's kind. For a symbolic link, the start of its target in
+        /// ``NodeArena/bytes``. For a hard link, the start of its target path there, and its target node once links are
+        /// resolved. For a device, its device number. For a regular file, the number of its first piece, and after
+        /// layout its first block in the content space. For a directory in the writer, its first data block.
         var payload: UInt32 = 0
-        /// A second value, which depends on the node's kind. For a regular file, the number of pieces, and its device
-        /// slot after layout, counted from 0. For a symbolic link in the writer, its first data block.
+        /// A second value whose meaning depends on the node's kind. For a regular file, the number of its pieces, and
+        /// after layout its device slot, counted from 0. For a symbolic link in the writer, its first data block.
         var extra: UInt32 = 0
         var xattrOffset: UInt32 = 0
         var xattrLength: UInt32 = 0
@@ -53,9 +54,9 @@ struct NodeArena {
     }
 
     var nodes: [Node] = []
-    /// The names and link targets.
+    /// The names and link targets of all nodes.
     var bytes: [UInt8] = []
-    /// The encoded extended attributes.
+    /// The encoded extended attributes of all nodes.
     var xattrs: [UInt8] = []
 
     private let metadataLimit: Int
@@ -71,7 +72,7 @@ struct NodeArena {
         nodes.append(root)
     }
 
-    /// Adds a node without attributes.
+    /// Adds a node without attributes and returns its number.
     mutating func append(parent: UInt32, name: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         guard nodes.count < nodeLimit else {
             throw LayerIndexError(.limit, "more than \(nodeLimit) files")
@@ -130,8 +131,8 @@ struct NodeArena {
         return bytes.withUnsafeBytes { Bytes.equal(UnsafeRawBufferPointer(rebasing: $0[start..<start + length]), name) }
     }
 
-    /// Sets every link count, which must be 0 before. For a directory it is 2 plus the subdirectories, for any other
-    /// node the number of names.
+    /// Computes all link counts, which must be 0 before. A directory's count is 2 plus the number of its
+    /// subdirectories. Any other node's count is the number of its names.
     mutating func countLinks() {
         for index in nodes.indices where !nodes[index].flags.contains(.dead) {
             if nodes[index].isDirectory {

@@ -4,14 +4,15 @@ public struct NodeAttributes: Sendable, Equatable {
     public var mode: UInt16
     public var uid: UInt32
     public var gid: UInt32
-    /// The modification time in seconds since 1970; negative before.
+    /// The modification time in seconds since 1970; negative before 1970.
     public var modifiedSeconds: Int64
     /// The nanoseconds after ``modifiedSeconds``: 0 to 999,999,999.
     public var modifiedNanoseconds: UInt32
-    /// The number of names; for a directory, 2 plus the number of its subdirectories. A builder computes it.
+    /// The number of names; for a directory, 2 plus the number of its subdirectories. ``LayerIndexBuilder`` and
+    /// ``ChainMerger`` compute it.
     public var linkCount: UInt32
-    /// The bytes in a regular file or in a symbolic link's target; for a directory, the bytes of its entries in the
-    /// image.
+    /// The size in bytes of a regular file or of a symbolic link's target; for a directory, the size of its entries in
+    /// the image.
     public var size: UInt64
     /// The major number of a character or block device: 12 bits, as in Linux.
     public var deviceMajor: UInt32

@@ -52,7 +52,8 @@ extension TreeImage {
         }
     }
 
-    /// Returns block `index` of the directory, whose size determines the number of blocks.
+    /// Returns block `index` of the directory. `index` must be below the number of blocks, which follows from the
+    /// directory's size.
     @inline(__always)
     private func block(_ index: Int, of directory: Inode) throws(LayerIndexError) -> DirectoryBlock {
         let whole = Int(directory.size / UInt64(EROFS.blockSize))
@@ -75,7 +76,7 @@ extension TreeImage {
         return (inode, Int(EROFS.blocks(inode.size)))
     }
 
-    /// Returns the inode called `name` in a directory; `nil` if there is none.
+    /// Returns the inode number of the entry called `name` in a directory; `nil` if there is none.
     public func lookup(
         _ directory: UInt64, _ name: UnsafeRawBufferPointer
     ) throws(LayerIndexError) -> UInt64? {
@@ -104,8 +105,8 @@ extension TreeImage {
     ///
     /// - Parameters:
     ///   - cookie: 0 for the start, or an earlier `nextCookie` of the same directory.
-    ///   - body: receives the name, the inode, the kind as in `d_type` (``FileKind``), and the cookie of the entry
-    ///     after this one. Returns `false` to stop.
+    ///   - body: receives the name, the inode number, the kind as in `d_type` (``FileKind``), and the cookie of the
+    ///     entry after this one. Returns `false` to stop.
     public func forEachEntry(
         _ directory: UInt64, from cookie: UInt64 = 0,
         _ body: (_ name: UnsafeRawBufferPointer, _ inode: UInt64, _ fileType: UInt8, _ nextCookie: UInt64) -> Bool

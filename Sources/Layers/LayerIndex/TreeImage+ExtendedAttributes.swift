@@ -1,7 +1,8 @@
 public import Base
 
 extension TreeImage {
-    /// Runs `body` with each stored attribute, until it returns `false`.
+    /// Calls `body` with each stored attribute of an inode until `body` returns `false`. A stored attribute has the
+    /// number of its namespace and the rest of its name.
     @inline(__always)
     private func forEachStoredAttribute(
         _ number: UInt64,
@@ -31,8 +32,8 @@ extension TreeImage {
         }
     }
 
-    /// Runs `body` with the value of an inode's attribute, named in full (`security.capability`). Returns `nil` if
-    /// there is none.
+    /// Calls `body` with the value of an inode's attribute and returns the result; `nil` if there is no such attribute.
+    /// `name` is the full name (`security.capability`).
     public func extendedAttribute<Result>(
         _ number: UInt64, name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LayerIndexError) -> Result? {
@@ -47,8 +48,8 @@ extension TreeImage {
         return result
     }
 
-    /// Runs `body` with each of an inode's attributes, by its full name, until it returns `false`. Skips namespaces
-    /// that Linux does not know.
+    /// Calls `body` with the full name and the value of each of an inode's attributes until `body` returns `false`.
+    /// Skips attributes of a namespace that Linux does not know.
     public func forEachExtendedAttribute(
         _ number: UInt64,
         _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool

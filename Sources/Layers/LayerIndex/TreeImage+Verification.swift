@@ -1,11 +1,11 @@
 public import Base
 
 extension TreeImage {
-    /// Reads the whole tree and checks the properties that no single call can check. Every directory has one parent and
-    /// appears once. Names ascend, and `.` and `..` are present and correct. Entries and inodes agree on kinds, link
-    /// counts are correct, and every accessor can read every inode.
+    /// Reads the whole tree and verifies properties that no single call can check. Every directory must have one parent
+    /// and appear once. Names must ascend, and `.` and `..` must be present and correct. Entries and inodes must agree
+    /// on kinds, link counts must be correct, and every accessor must be able to read every inode.
     ///
-    /// For untrusted images and for fuzzing. `limits` bound its work and memory.
+    /// Use this for untrusted images and for fuzzing. `limits` bound the work and memory of the call.
     public func verify(limits: IndexLimits = .standard) throws(LayerIndexError) {
         var verifier = TreeVerifier(tree: self, limits: limits)
         try verifier.run()
@@ -24,7 +24,7 @@ private struct TreeVerifier {
     let limits: IndexLimits
     var pending: [Directory] = []
     var seen: Set<UInt64> = []
-    /// The number of appearances of each file with several names.
+    /// The number of entries found so far for each file with several names, by inode number.
     var names: [UInt64: UInt32] = [:]
     var entryCount = 0
 

@@ -15,7 +15,7 @@ public final class TreeImage: Sendable {
     public let deviceTags: [Digest]
     /// The size of each layer's content space in bytes according to the tree, in the order of the device slots.
     public let deviceSizes: [UInt64]
-    /// The image's own count of inodes. Only for reports: never allocate by it.
+    /// The number of inodes that the image claims to have. Use it only in reports, never to allocate memory.
     public let inodeCount: UInt64
     /// True if any inode has extended attributes.
     public let hasExtendedAttributes: Bool
@@ -30,12 +30,12 @@ public final class TreeImage: Sendable {
         bytes.withUnsafeBytes { $0.elementsEqual(image.bytes) }
     }
 
-    /// Reads a copy of `bytes`.
+    /// Opens a copy of `bytes`.
     public convenience init(bytes: [UInt8]) throws(LayerIndexError) {
         try self.init(IndexBytes(copying: bytes))
     }
 
-    /// Reads `mapping`, and keeps it alive.
+    /// Opens the image in `mapping`, and keeps the mapping alive.
     public convenience init(mapping: MappedFile) throws(LayerIndexError) {
         try self.init(IndexBytes(mapping))
     }
@@ -107,14 +107,14 @@ public final class TreeImage: Sendable {
         var mode: UInt16
         var kind: FileKind
         var size: UInt64
-        /// The block, device number or chunk format, depending on layout and kind.
+        /// The first data block, the device number or the chunk format, depending on layout and kind.
         var detail: UInt32
         var isCompact: Bool
         /// The size in bytes of the extended attributes after the fixed part.
         var xattrSize: Int
 
         var xattrStart: Int { start + (isCompact ? EROFS.compactInodeSize : EROFS.extendedInodeSize) }
-        /// The start of the chunk index or the inline data.
+        /// The end of the extended attributes. Inline data starts here, a chunk index at the next multiple of 8 bytes.
         var end: Int { xattrStart + xattrSize }
     }
 
@@ -197,7 +197,7 @@ public final class TreeImage: Sendable {
     /// The size in bytes of the longest link target: Linux's `PATH_MAX` without the final NUL.
     public static let longestLink = 4095
 
-    /// Runs `body` with a symbolic link's target, which points into the image.
+    /// Calls `body` with the target of a symbolic link and returns the result. The buffer points into the image.
     public func withSymbolicLink<Result>(
         _ number: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LayerIndexError) -> Result {
@@ -214,8 +214,8 @@ public final class TreeImage: Sendable {
         return body(try image.slice(at: start, count: Int(inode.size)))
     }
 
-    /// Copies a symbolic link's target and returns its length. `buffer` receives only as much as fits; ``longestLink``
-    /// bytes are enough for any target.
+    /// Copies a symbolic link's target into `buffer` and returns the target's length in bytes. `buffer` receives only
+    /// as much as fits; ``longestLink`` bytes are enough for any target.
     public func readLink(
         _ number: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LayerIndexError) -> Int {

@@ -1,6 +1,7 @@
 import Base
 
-/// The merge of a chain: a depth-first walk of all layers' directories together, which builds the result's arena.
+/// The merge of a chain: a depth-first walk through the directories of all layers at the same time. It builds the arena
+/// of the merged tree.
 struct TreeMerge {
     /// An inode of one of the layers.
     private struct Source {
@@ -8,8 +9,8 @@ struct TreeMerge {
         var inode: UInt64
     }
 
-    /// A directory of the result that still needs its entries. Its inputs are in ``sources``, upper first. They are the
-    /// last ones there when it is the directory's turn.
+    /// A directory of the result that still needs its entries. When its turn comes, the layers' directories to merge
+    /// are the last `sourceCount` elements of ``sources``, upper first.
     private struct Pending {
         var node: UInt32
         var sourceCount: Int
@@ -20,7 +21,7 @@ struct TreeMerge {
     private struct Candidate {
         /// The first eight bytes of the name, first byte highest.
         var key: UInt64
-        /// Points into the layer's image, which `layers` keeps alive.
+        /// The name of the entry. It points into the layer's image, which `layers` keeps alive.
         var name: UnsafeRawBufferPointer
         var source: Source
     }
@@ -30,12 +31,12 @@ struct TreeMerge {
     private var arena: NodeArena
     private var pending: [Pending] = []
     private var sources: [Source] = []
-    /// The nodes of inodes with several names, by layer and inode.
+    /// The first node of each inode with several names, by layer and inode.
     private var linked: [UInt64: UInt32] = [:]
     /// The number of entries that may still be read. It bounds the work for a tree that contains itself.
     private var budget: Int
 
-    /// Returns the arena of the merged `layers`, bottom first.
+    /// Merges `layers`, which come bottom first, and returns the arena of the merged tree.
     static func run(_ layers: [TreeImage], _ limits: IndexLimits) throws(LayerIndexError) -> NodeArena {
         var merge = TreeMerge(layers, limits)
         try merge.run()
@@ -63,7 +64,8 @@ struct TreeMerge {
         arena.countLinks()
     }
 
-    /// Lists the entries of all `directories`, sorted by name. For equal names the upper layer comes first.
+    /// Lists the entries of all `directories` in `candidates`, sorted by name. For equal names the upper layer comes
+    /// first.
     private mutating func gather(
         _ directories: ArraySlice<Source>, _ candidates: inout [Candidate]
     ) throws(LayerIndexError) {
@@ -82,7 +84,7 @@ struct TreeMerge {
             }
             budget = limit - candidates.count
         }
-        // Each layer's entries are sorted already.
+        // The entries of a single layer are sorted already.
         guard directories.count > 1 else { return }
         candidates.sort { left, right in
             if left.key != right.key { return left.key < right.key }
@@ -121,7 +123,8 @@ struct TreeMerge {
         }
     }
 
-    /// Adds the layers' entries called `name`, upper first, to `directory`.
+    /// Adds the merged entry called `name` to `directory`. `found` has the layers' entries of that name, upper first.
+    /// If the first one is a whiteout, adds nothing.
     private mutating func add(
         _ name: UnsafeRawBufferPointer, from found: [Source], to directory: Pending
     ) throws(LayerIndexError) {
@@ -135,7 +138,8 @@ struct TreeMerge {
         try addDirectory(node, of: found[...], depth: directory.depth + 1)
     }
 
-    /// Makes `node` the merged directory of `found`: of the first one, and of the lower ones that it does not hide.
+    /// Makes `node` a directory with the attributes of the first inode in `found`, and queues the merge of its entries.
+    /// The merge leaves out lower directories that an upper inode hides.
     private mutating func addDirectory(
         _ node: UInt32, of found: ArraySlice<Source>, depth: Int
     ) throws(LayerIndexError) {
@@ -195,7 +199,7 @@ struct TreeMerge {
         }
     }
 
-    /// Copies attributes and extended attributes, except overlayfs's own.
+    /// Copies attributes and extended attributes, except overlayfs's own, from `source` to `node`.
     private mutating func fill(
         _ node: UInt32, from source: Source, attributes: NodeAttributes
     ) throws(LayerIndexError) {

@@ -1,7 +1,7 @@
 import Base
 
 extension TreeWriter {
-    /// Writes everything at its assigned position and returns the image.
+    /// Writes every inode, directory and link at its assigned position and returns the image.
     func image() throws(LayerIndexError) -> [UInt8] {
         let blocks = dataStart + dataBlocks
         var image = [UInt8](repeating: 0, count: blocks * EROFS.blockSize)
@@ -86,7 +86,8 @@ extension TreeWriter {
         }
     }
 
-    /// Writes a directory's entries: full blocks from `first`, and the rest at `tail` if there is one.
+    /// Writes a directory's entries in blocks, from data block `first` on. `tail` is the offset of the last block if it
+    /// follows the inode; `nil` if it is a data block, too.
     private func writeDirectory(
         _ index: UInt32, first: UInt32, tail: Int?, names: UnsafeRawBufferPointer, to buffer: ImageBuffer
     ) {
@@ -136,7 +137,8 @@ extension TreeWriter {
         }
     }
 
-    /// Returns each device's start in the single address space of a reader without devices (`flatdev`, Linux 6.4).
+    /// Returns each device's first block in the single address space of a reader that does not support devices
+    /// (`flatdev`, Linux 6.4).
     private func deviceAddresses(after blocks: UInt64) throws(LayerIndexError) -> [UInt32] {
         var addresses: [UInt32] = []
         var next = blocks
@@ -194,7 +196,7 @@ extension TreeWriter {
         buffer.store(CRC32C.update(.max, checked), at: base + EROFS.Field.checksum)
     }
 
-    /// Returns a UUID derived from the tree's layers: equal images have equal UUIDs.
+    /// Returns a digest of the tree's layers, from which the UUID is made: equal images have equal UUIDs.
     private func uuid() -> Digest {
         var hasher = DigestHasher()
         Array("rivulet tree 1\n".utf8).withUnsafeBytes { hasher.update($0) }

@@ -17,8 +17,8 @@ extension TreeWriter {
         }
     }
 
-    /// Returns the first eight bytes of the name, padded with zeros (which no name has), first byte highest. Names with
-    /// different keys have the order of their keys.
+    /// Returns the first eight bytes of the name, padded with zeros (which no name contains), first byte highest. If
+    /// two names have different keys, the order of the keys is the order of the names.
     private func sortKey(_ child: UInt32) -> UInt64 {
         switch child {
         case Self.selfMarker: return 0x2E00_0000_0000_0000
@@ -35,9 +35,10 @@ extension TreeWriter {
         return count == 0 ? 0 : key << UInt64(8 * (8 - count))
     }
 
-    /// Compares names with equal keys: both have eight bytes or more, or are equal.
+    /// Returns true if `left` comes before `right`. Their keys must be equal, so both names have at least eight bytes,
+    /// or they are equal.
     private func precedes(_ left: UInt32, _ right: UInt32) -> Bool {
-        // No name has the key of a marker, which is always shorter than eight bytes.
+        // No other name has the key of a marker, because `.` and `..` are shorter than eight bytes.
         guard left < Self.parentMarker, right < Self.parentMarker else { return false }
         let leftNode = arena.nodes[Int(left)]
         let rightNode = arena.nodes[Int(right)]

@@ -2,13 +2,14 @@ import Base
 
 extension TreeWriter {
     /// The position of the next inode. An inode may start on any 32-byte boundary. Its inline data must not cross a
-    /// block (Linux fs/erofs/inode.c and data.c, "inline data cross block boundary"), so we keep both in one block.
+    /// block boundary (Linux fs/erofs/inode.c and data.c, "inline data cross block boundary"). So the writer keeps an
+    /// inode and its inline data in one block.
     struct Cursor {
         var position: Int
-        /// The rest of the previous block, when an inode with inline data did not fit there.
+        /// The unused rest of an earlier block, in which an inode with inline data did not fit.
         var gap: Range<Int> = 0..<0
 
-        /// Reserves `size` bytes, all in one block if `together`.
+        /// Reserves `size` bytes and returns their offset. If `together` is true, all of them are in one block.
         mutating func take(_ size: Int, together: Bool) -> Int {
             let size = EROFS.align(size, to: EROFS.nodeUnit)
             if size <= gap.count {
@@ -27,7 +28,7 @@ extension TreeWriter {
         }
     }
 
-    /// Assigns every inode its number, and every directory and long link its blocks.
+    /// Assigns a number to every inode, and data blocks to directories and symbolic links that need them.
     mutating func placeInodes() throws(LayerIndexError) {
         slots = [UInt32](repeating: 0, count: arena.nodes.count)
         let tableEnd = (Int(EROFS.deviceTableSlot) + devices.count) * EROFS.deviceSlotSize

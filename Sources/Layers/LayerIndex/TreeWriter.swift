@@ -3,12 +3,12 @@ import Base
 /// A writer of a tree as an EROFS image. See ``EROFS`` for the conventions.
 ///
 /// Inodes come first, directory by directory. A directory's children are adjacent in the order of their names, because
-/// a listing reads their attributes in that order. The full blocks of large directories follow all inodes.
+/// a listing reads their attributes in that order. The data blocks of directories and symbolic links follow all inodes.
 struct TreeWriter {
-    /// A layer that can contain regular files.
+    /// A layer as a device of the EROFS image. Regular files name the device that contains their bytes.
     struct Device {
         var digest: Digest
-        /// The size of its content space, in blocks.
+        /// The size of the layer's content space, in blocks.
         var blocks: UInt64
     }
 
@@ -26,11 +26,12 @@ struct TreeWriter {
     var epoch: Epoch = Epoch(seconds: 0, nanoseconds: 0)
     var inodeCount: UInt64 = 0
     var hasXattrs = false
-    /// The start and the number of the full blocks of directories and links, in blocks. They follow all inodes.
+    /// The number of the first data block of directories and links. These blocks follow all inodes.
     var dataStart = 0
+    /// The number of data blocks of directories and links.
     var dataBlocks = 0
 
-    /// The time of all compact inodes.
+    /// The modification time that all compact inodes share.
     struct Epoch: Hashable {
         var seconds: Int64
         var nanoseconds: UInt32
@@ -52,19 +53,20 @@ struct TreeWriter {
         self.devices = devices
     }
 
-    /// Returns the node that a directory entry refers to.
+    /// Returns the node that a directory entry refers to: a hard link's target, or `node` itself.
     @inline(__always)
     func target(_ node: UInt32) -> UInt32 {
         arena.nodes[Int(node)].flags.contains(.hardLink) ? arena.nodes[Int(node)].payload : node
     }
 
-    /// Returns the children of a directory, with the markers, in the order of their names.
+    /// Returns the range of a directory's children in ``children``, with the markers. ``sortChildren()`` sorts them by
+    /// name.
     @inline(__always)
     func childRange(_ directory: UInt32) -> Range<Int> {
         Int(childStart[Int(directory)])..<Int(childStart[Int(directory) + 1])
     }
 
-    /// Fills ``childStart`` and ``children`` by counting.
+    /// Fills ``childStart`` and ``children`` with a counting sort of the nodes by parent.
     private mutating func collectChildren() {
         let count = arena.nodes.count
         childStart = [UInt32](repeating: 0, count: count + 1)
@@ -125,8 +127,8 @@ struct TreeWriter {
         }
     }
 
-    /// Chooses the most common time for the compact inodes. If all files of a layer have the same time, that saves a
-    /// third of the image.
+    /// Chooses the most common modification time as the time of the compact inodes. If all files of a layer have the
+    /// same time, that saves a third of the image.
     private mutating func chooseEpoch() {
         var counts: [Epoch: Int] = [:]
         for node in arena.nodes where isInode(node) && node.modifiedSeconds >= 0 {

@@ -6,7 +6,7 @@ import Glibc
 /// glibc maps every allocation from 128 KiB up. Without the pool, each request would map, fault in and unmap its
 /// buffer, which costs more than the read.
 final class BufferPool: Sendable {
-    /// The memory of one buffer. A buffer pointer would not do: it cannot be sent to another thread.
+    /// The memory of one buffer. A buffer pointer cannot take its place, because it cannot be sent to another thread.
     fileprivate struct Memory: @unchecked Sendable {
         // Safe: its only holder is a pool entry or a live Buffer.
         let address: UnsafeMutableRawPointer
@@ -27,7 +27,7 @@ final class BufferPool: Sendable {
             UnsafeMutableRawBufferPointer(start: memory.address, count: pool.size)
         }
 
-        /// Returns the first `count` bytes, or the whole buffer if it is smaller.
+        /// Returns the first `count` bytes of the buffer; the whole buffer if it has fewer bytes.
         func prefix(_ count: Int) -> UnsafeMutableRawBufferPointer {
             UnsafeMutableRawBufferPointer(start: memory.address, count: min(count, pool.size))
         }
@@ -58,7 +58,8 @@ final class BufferPool: Sendable {
         for memory in free.withLock({ $0 }) { memory.address.deallocate() }
     }
 
-    /// Returns the most recently used buffer, because it is still in the processor's cache; a new one if none is free.
+    /// Returns the most recently used free buffer, because it is still in the processor's cache. Allocates a new buffer
+    /// if none is free.
     func take() -> Buffer {
         let memory = free.withLock { $0.popLast() }
         return Buffer(memory ?? Memory(address: .allocate(byteCount: size, alignment: 4096)), self)

@@ -7,12 +7,15 @@ public enum FUSEConnection {
     private static let usualPlace = "/sys/fs/fuse/connections"
 
     /// Aborts the connection of the mount whose `st_dev` is `device`. All waiting processes get ECONNABORTED, and the
-    /// server's reads end. This works even if the mount is no longer in any directory, or its server hangs.
+    /// server's reads from /dev/fuse end. This works even if no directory shows the mount any more, or if its server
+    /// hangs.
     ///
-    /// If the control file system is not at its usual place, it is mounted in a temporary directory for a moment.
+    /// If the abort fails at the usual place of the control file system, this function tries again at another place.
+    /// For that it mounts the control file system in a temporary directory for a moment.
+    ///
     /// - Throws: `ENOENT` if there is no such connection.
     public static func abort(device: UInt64) throws(Errno) {
-        // Connections are named by the minor number: the major number of FUSE mounts is 0.
+        // The kernel names a connection by the minor device number of its mount. The major number of FUSE mounts is 0.
         let minor = (device & 0xff) | ((device >> 12) & 0xfff00)
         do {
             try write(directory: usualPlace, minor)

@@ -3,10 +3,10 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// The functions that mount with our own mount(2) call and descriptor. No helper program runs, so each failure has its
-/// own error.
+/// The functions that mount with our own mount(2) call and descriptor. No helper program runs, so we see the error of
+/// each step.
 enum FUSEMount {
-    /// Opens /dev/fuse and mounts it on `path`.
+    /// Opens /dev/fuse, mounts it on `path`, and returns the open descriptor.
     static func mount(on path: String, options: FUSEOptions) throws(FUSEError) -> OwnedDescriptor {
         try clear(path)
         let device: OwnedDescriptor
@@ -17,8 +17,8 @@ enum FUSEMount {
         } catch {
             throw FUSEError(.noDevice, "cannot open /dev/fuse: is the kernel module fuse loaded?", cause: error)
         }
-        // Read-only, like the trees. Not nosuid and not nodev: a bind mount of a chain (a container without a layer of
-        // its own) would inherit them. The root's mode excludes all other users.
+        // The mount is read-only, like the trees. It is neither nosuid nor nodev: a bind mount of a chain (a container
+        // without a layer of its own) would inherit them. The root's mode excludes all other users.
         let data = """
             fd=\(device.raw),rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,\
             max_read=\(FUSEOptions.maximumRead)
@@ -35,7 +35,7 @@ enum FUSEMount {
         return device
     }
 
-    /// Checks that `path` is an empty directory without a mount. Removes a mount whose server died.
+    /// Makes sure that `path` is an empty directory without a mount. Removes mounts whose servers died.
     private static func clear(_ path: String) throws(FUSEError) {
         // A server that died repeatedly may have left several mounts, one on top of another.
         for _ in 0..<64 {

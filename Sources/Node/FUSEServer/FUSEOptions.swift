@@ -11,10 +11,11 @@ public struct FUSEOptions: Sendable {
     public var stopTimeout: UInt64
     /// The kernel's read-ahead for a sequential reader, in bytes; `nil` keeps the kernel's default (128 KiB).
     public var readAhead: Int?
-    /// The receiver of failures. It gets at most one line a second, with the number of omitted lines, on any thread.
+    /// The receiver of failure messages, on any thread. Failed requests cause at most one line a second, with the
+    /// number of omitted lines.
     public var log: @Sendable (String) -> Void
-    /// The handler of a lost connection. It runs once if somebody unmounts or aborts the connection without
-    /// ``FUSEServer/stop()``.
+    /// The handler of a lost connection. It runs once if the connection ends without ``FUSEServer/stop()``, because
+    /// somebody unmounted or aborted it.
     public var connectionLost: @Sendable () -> Void
 
     public init(
@@ -33,7 +34,7 @@ public struct FUSEOptions: Sendable {
     /// The number of processors, but at least 4, because a worker may wait for the disk.
     public static var defaultThreads: Int { max(4, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
-    /// The largest read that we ask the kernel to send, in bytes. 256 pages is the kernel's default limit
+    /// The largest read that we ask the kernel to send, in bytes. It is 256 pages, the kernel's default limit
     /// (`fs.fuse.max_pages_limit`).
     static let maximumRead = 1 << 20
 }

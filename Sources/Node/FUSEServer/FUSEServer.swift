@@ -42,8 +42,9 @@ public final class FUSEServer: Sendable {
         stop()
     }
 
-    /// Mounts the file system, and returns after the INIT exchange. From then on, every path below the mount point
-    /// works. It first removes a mount that a dead process left. It waits at most ten seconds.
+    /// Mounts the file system, and returns after the INIT exchange with the kernel. From then on, every path below the
+    /// mount point works. Before it mounts, it removes mounts that dead processes left. It waits at most ten seconds
+    /// for the kernel.
     public func start() throws(FUSEError) {
         let first = state.withLock { state in
             guard case .idle = state else { return false }
@@ -76,7 +77,7 @@ public final class FUSEServer: Sendable {
             if let readAhead = options.readAhead { setReadAhead(readAhead, device: device) }
             return Running(session: session, workers: workers, device: device)
         } catch {
-            // Aborts the connection, which ends the workers.
+            // Abort the connection, which ends the workers.
             try? Sys.unmount(mountPoint, [.force, .detach])
             throw error
         }
@@ -90,8 +91,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// Sets the kernel's read-ahead. The INIT exchange takes the smaller of the kernel's limit and ours, and only this
-    /// call raises the kernel's.
+    /// Sets the kernel's read-ahead. The INIT exchange takes the smaller of the kernel's limit and ours, so it cannot
+    /// raise the kernel's limit. Only this function does.
     private func setReadAhead(_ bytes: Int, device: UInt64) {
         let name = "0:\((device & 0xff) | ((device >> 12) & 0xfff00))"
         do {
@@ -120,10 +121,10 @@ public final class FUSEServer: Sendable {
     }
 
     /// Unmounts and stops. Every waiting read gets EIO, and every other user of the mount gets errors. A thread that
-    /// hangs in the disk is left behind.
+    /// hangs in a disk access is left behind.
     ///
-    /// It takes at most about twice ``FUSEOptions/stopTimeout``. A further call, or a call during ``start()``, does
-    /// nothing. After a call without a start, the server cannot start any more.
+    /// It takes at most about 2.25 times ``FUSEOptions/stopTimeout``. A further call, or a call during ``start()``,
+    /// does nothing. After a call without a start, the server cannot start any more.
     public func stop() {
         let running: Running? = state.withLock { state in
             defer { if case .starting = state {} else { state = .stopped } }
@@ -134,12 +135,12 @@ public final class FUSEServer: Sendable {
         fileSystem.onChange(nil)
         running.workers.expectEnd()
         let answered = running.session.stopParking(timeout: options.stopTimeout)
-        // Detach at once and abort the connection, even if a container has open files or another mount namespace has a
-        // copy of the mount.
+        // Detach the mount at once and abort the connection. A container may still have open files, or another mount
+        // namespace a copy of the mount.
         do {
             try Sys.unmount(mountPoint, [.force, .detach])
         } catch {
-            // It was already unmounted, or it is visible in other places too. The connection itself can still be
+            // The mount is already gone, or it is visible in other places too. The connection itself can still be
             // aborted.
             try? FUSEConnection.abort(device: running.device)
         }

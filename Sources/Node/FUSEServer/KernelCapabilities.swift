@@ -15,26 +15,26 @@ enum KernelCapabilities {
         // The kernel opens and closes files without us.
         | UInt32(FUSE_CAP_NO_OPEN_SUPPORT) | UInt32(FUSE_CAP_NO_OPENDIR_SUPPORT)
         | UInt32(FUSE_CAP_CACHE_SYMLINKS)
-        // The kernel drops cached pages only on our request: nothing ever changes.
+        // The kernel drops cached pages only on our request, because content never changes.
         | UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA)
         // The kernel sends lookups of `.` and `..` when somebody opens a file handle. overlayfs does so.
         | UInt32(FUSE_CAP_EXPORT_SUPPORT)
         // The kernel enforces the image's access control lists.
         | UInt32(FUSE_CAP_POSIX_ACL)
 
-    /// The most read-ahead requests that the kernel may have waiting. Each may wait for the network, and none must
+    /// The most read-ahead requests that the kernel may have in flight. Each may wait for the network, and none must
     /// block another.
     private static let background: UInt32 = 4096
 
     static func negotiate(_ connection: inout fuse_conn_info) {
         connection.want = wanted & connection.capable
-        // libfuse 3.14 derives the kernel's maximum pages of a request from this.
+        // libfuse 3.14 derives from this the most pages that the kernel puts into one request.
         connection.max_write = UInt32(FUSEOptions.maximumRead)
         connection.max_background = background
         connection.congestion_threshold = background / 4 * 3
     }
 
-    /// Returns true if one answer of ENOSYS to an open makes the kernel handle all further opens alone.
+    /// Returns true if the kernel opens all further files without us after we answer one open with ENOSYS.
     static func hasZeroMessageOpen(_ connection: fuse_conn_info) -> Bool {
         connection.capable & UInt32(FUSE_CAP_NO_OPEN_SUPPORT) != 0
     }

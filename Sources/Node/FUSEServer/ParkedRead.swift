@@ -1,8 +1,8 @@
 import LazyFileSystem
 
-/// A read that waits for chunks. It has the data for a retry and the request to answer.
+/// A read that waits for chunks. It holds the unanswered request and the arguments for a retry.
 ///
-/// It is a class, because the token cannot be copied and a dictionary can only hold copyable values.
+/// It is a class, because the request token cannot be copied and a dictionary can only hold copyable values.
 final class ParkedRead: @unchecked Sendable {
     // Safe: `ParkedReads` is only used behind a lock and returns each read once; its receiver is its only user.
     private var token: RequestToken?
@@ -12,7 +12,7 @@ final class ParkedRead: @unchecked Sendable {
     let miss: Miss
     /// The number of this attempt to get the read's chunks, starting at 1.
     let attempt: Int
-    /// The reading thread, by its number in our PID namespace; 0 if it has none there.
+    /// The thread ID of the reader in our PID namespace; 0 if it has none there.
     let reader: Int32
 
     init(_ token: consuming RequestToken, node: NodeID, offset: UInt64, count: Int, miss: Miss, attempt: Int) {
@@ -25,7 +25,7 @@ final class ParkedRead: @unchecked Sendable {
         self.attempt = attempt
     }
 
-    /// Returns the request the first time, then `nil`.
+    /// Returns the request at the first call, then `nil`.
     func takeToken() -> RequestToken? {
         token.take()
     }

@@ -2,8 +2,9 @@ public import ContentStore
 
 /// The rules for waiting reads, without a lock, a request or a thread.
 ///
-/// A read is opened, then waits (`wait`) until one of three events takes it: its demand completes, its reader dies, or
-/// the server stops. The taker answers the read and closes it.
+/// A read is opened, then waits (``wait(_:for:attempt:)``) until one of three events takes it: its demand completes,
+/// its reader dies, or the server stops. The event's handler answers and closes the read. After a completed demand it
+/// may instead let the read wait again.
 ///
 /// An interrupt means that some signal is pending for the reader. Only a fatal signal may end the read of a file:
 /// programs do not expect other interruptions, and a failing page fault raises SIGBUS. So an interrupted read is
@@ -41,7 +42,7 @@ public struct ParkedReads<Read> {
         return nextID
     }
 
-    /// Lets `read` wait, for the first time or again.
+    /// Lets `read` wait for the chunks of attempt `attempt`, the first or a later one.
     public mutating func wait(_ id: UInt64, for read: Read, attempt: Int) -> Admission {
         guard let entry = entries[id], !stopping else { return .stopping }
         entries[id] = Entry(read: read, attempt: attempt, demand: nil, interrupted: entry.interrupted)
@@ -49,14 +50,14 @@ public struct ParkedReads<Read> {
     }
 
     /// Records the demand that the read waits for.
-    /// - Returns: false if the read no longer waits for this attempt. Then cancel the demand.
+    /// - Returns: false if the read no longer waits in this attempt. Then the caller must cancel the demand.
     public mutating func demanded(_ id: UInt64, as demand: DemandID, attempt: Int) -> Bool {
         guard let entry = entries[id], entry.read != nil, entry.attempt == attempt else { return false }
         entries[id]?.demand = demand
         return true
     }
 
-    /// Ends the wait of attempt `attempt`. Returns the read, or `nil` if another event has taken it.
+    /// Ends the wait of attempt `attempt`. Returns the read, or `nil` if the read no longer waits in this attempt.
     public mutating func complete(_ id: UInt64, attempt: Int) -> Read? {
         guard let entry = entries[id], let read = entry.read, entry.attempt == attempt else { return nil }
         entries[id]?.read = nil
@@ -64,7 +65,7 @@ public struct ParkedReads<Read> {
     }
 
     /// Records that a signal is pending for the reader.
-    /// - Returns: true if the caller must start to watch such reads, by calling ``interrupted()`` until it returns
+    /// - Returns: true if the caller must start the watch: it calls ``interrupted()`` repeatedly until that returns
     ///   `nil`.
     public mutating func interrupt(_ id: UInt64) -> Bool {
         guard entries[id] != nil else { return false }
@@ -73,7 +74,8 @@ public struct ParkedReads<Read> {
         return !isWatched
     }
 
-    /// Returns the interrupted reads that wait now, or `nil` if none is interrupted any more, which ends the watch.
+    /// Returns the interrupted reads that wait now. Returns `nil` if no open read is interrupted, and so ends the
+    /// watch.
     public mutating func interrupted() -> [(id: UInt64, read: Read)]? {
         let marked = entries.filter { $0.value.interrupted }
         guard !marked.isEmpty else {

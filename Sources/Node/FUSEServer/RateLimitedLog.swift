@@ -1,7 +1,7 @@
 import Base
 
-/// A log that forwards at most one line a second, with the number of omitted lines. A broken registry fails thousands
-/// of reads.
+/// A log that forwards at most one line per interval (one second by default), with the number of omitted lines. Without
+/// the limit, a broken registry would log thousands of failed reads.
 final class RateLimitedLog: Sendable {
     private struct State {
         var next = MonotonicTime(nanoseconds: 0)

@@ -19,7 +19,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         _ = fuse_reply_err(request, EIO)
     }
 
-    /// The requesting thread, by its number in our PID namespace; 0 if it has none there.
+    /// The thread ID of the requester in our PID namespace; 0 if it has none there.
     var thread: Int32 { fuse_req_ctx(request)?.pointee.pid ?? 0 }
 
     consuming func fail(_ error: Errno) {
@@ -27,13 +27,13 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// Replies with bytes, which are copied before this returns.
+    /// Replies with `bytes`, which the kernel copies before this function returns.
     consuming func reply(_ bytes: UnsafeRawBufferPointer) {
         _ = fuse_reply_buf(request, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
         discard self
     }
 
-    /// Replies with the length of an extended attribute, or of the list of names.
+    /// Replies with the length of an extended attribute's value, or of the list of attribute names.
     consuming func reply(attributeLength: Int) {
         _ = fuse_reply_xattr(request, attributeLength)
         discard self
@@ -59,19 +59,19 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
-    /// Registers `handler` for an interrupt of the reader. It is called with `identifier`, on the worker that receives
-    /// the interrupt.
+    /// Registers `handler` for an interrupt of the reader. libfuse calls it with `identifier`, on the worker that
+    /// receives the interrupt.
     ///
     /// If the interrupt came earlier, this function calls the handler at once. In that case the handler must not answer
     /// this request, because libfuse still holds its lock.
     ///
-    /// The handler gets a number, not an object, because another thread may just have answered the request.
+    /// The handler gets a number, not an object, because another thread may have answered the request just before.
     borrowing func onInterrupt(_ identifier: UInt64, _ handler: fuse_interrupt_func_t) {
         fuse_req_interrupt_func(request, handler, UnsafeMutableRawPointer(bitPattern: UInt(identifier)))
     }
 
     /// Appends an entry to the listing in `buffer`.
-    /// - Returns: the size of the entry in bytes; if it exceeds `buffer`, nothing was written.
+    /// - Returns: the size of the entry in bytes. If it exceeds the size of `buffer`, nothing was written.
     borrowing func add(
         _ name: UnsafePointer<CChar>, attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {

@@ -4,7 +4,7 @@ import Glibc
 import LazyFileSystem
 import SystemPackage
 
-/// Directories and lists of extended attributes.
+/// The answers to requests for listings and extended attributes.
 extension Session {
     func readdir(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
         list(token, node: node, size: size, offset: offset) { token, name, entry, buffer in
@@ -17,7 +17,8 @@ extension Session {
 
     func readdirplus(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
         list(token, node: node, size: size, offset: offset) { token, name, entry, buffer in
-            // The kernel needs no node for `.` and `..`. It looks up an entry without a node when it needs it.
+            // The kernel needs no node for `.` and `..`. If it needs the node of an entry that has none, it looks the
+            // entry up.
             let isDots = entry.name.elementsEqual(".".utf8) || entry.name.elementsEqual("..".utf8)
             let result: fuse_entry_param
             if !isDots, let status = try? fileSystem.status(entry.node) {
@@ -32,7 +33,8 @@ extension Session {
         }
     }
 
-    /// Fills a buffer with as many entries as fit. `append` returns the size of an entry, even if it did not fit.
+    /// Answers a listing with as many entries as fit. `append` writes an entry and returns its size, even if it did not
+    /// fit.
     private func list(
         _ token: consuming RequestToken, node: fuse_ino_t, size: Int, offset: off_t,
         _ append: (
@@ -44,7 +46,7 @@ extension Session {
         let buffer = pooled.prefix(size)
         var used = 0
         do {
-            // The kernel requires names with a final NUL.
+            // libfuse requires names with a final NUL.
             try withUnsafeTemporaryAllocation(byteCount: 256, alignment: 1) { name throws(LazyFileSystemError) in
                 try fileSystem.list(NodeID(rawValue: node), from: UInt64(bitPattern: Int64(offset))) { entry in
                     guard entry.name.count < name.count, let start = name.baseAddress else { return true }

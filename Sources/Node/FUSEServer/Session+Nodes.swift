@@ -4,10 +4,10 @@ import Glibc
 import LazyFileSystem
 import SystemPackage
 
-/// Names, attributes and capacity.
+/// The answers to requests for names, attributes and capacity.
 extension Session {
-    /// The time in seconds for which the kernel may cache answers. It is unlimited, because cached answers never
-    /// change.
+    /// The time in seconds for which the kernel may cache answers. It is practically unlimited: trees never change, and
+    /// ``invalidate(_:)`` drops the answers about the root and `content` that a change made wrong.
     static let forever = 4_294_967_296.0
 
     func lookup(_ token: consuming RequestToken, in parent: fuse_ino_t, name: UnsafePointer<CChar>) {
@@ -68,7 +68,7 @@ extension Session {
     }
 
     func open(_ token: consuming RequestToken, _ file: fuse_file_info) {
-        // After one ENOSYS the kernel opens files on its own and keeps its cache.
+        // After one ENOSYS the kernel opens files without asking and keeps its page cache.
         guard handshake.withLock({ $0?.zeroMessageOpen }) != true else { return token.fail(.noFunction) }
         var file = file
         file.keep_cache = 1

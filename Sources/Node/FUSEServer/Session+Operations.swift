@@ -6,8 +6,8 @@ extension Session {
     /// Returns the functions that libfuse calls for requests.
     ///
     /// We handle no other requests. libfuse answers some of them with ENOSYS, which the kernel remembers: access
-    /// (`default_permissions` makes the kernel check), lseek, flush and release (nothing to do). The others fail with
-    /// EROFS before they arrive. Forgets need no reply and no accounting, because node IDs are computed.
+    /// (`default_permissions` makes the kernel check), lseek, flush and release (nothing to do). The kernel fails the
+    /// others with EROFS before it sends them. Forgets need no reply and no accounting, because node IDs are computed.
     static func operations() -> fuse_lowlevel_ops {
         var operations = fuse_lowlevel_ops()
         operations.`init` = { data, connection in

@@ -5,9 +5,9 @@ import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// Reads, including those that wait.
+/// The answers to reads, including reads that wait.
 extension Session {
-    /// The most attempts to get a read's chunks. Chunks may be evicted between their arrival and the read.
+    /// The most attempts to get a read's chunks. A chunk may be dropped between its arrival and the read.
     private static let attempts = 4
 
     func read(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
@@ -55,7 +55,8 @@ extension Session {
         if !parked.withLock({ $0.demanded(id, as: demand, attempt: attempt) }) { fileSystem.cancel(demand) }
     }
 
-    /// Retries a read on the thread that delivered its chunks. Answers it, or lets it wait again.
+    /// Ends the wait of a read whose demand has ended. Retries the read on this thread if its chunks arrived; otherwise
+    /// answers it with an error.
     private func completed(_ id: UInt64, attempt: Int, with outcome: ChunkOutcome) {
         guard let read = parked.withLock({ $0.complete(id, attempt: attempt) }) else { return }
         switch outcome {
@@ -96,11 +97,11 @@ extension Session {
     private func interrupted(_ id: UInt64) {
         guard parked.withLock({ $0.interrupt(id) }) else { return }
         do {
-            // The thread runs while any interrupted read waits: the kernel reports only the first signal, and a fatal
-            // one may come later.
+            // The thread runs as long as any interrupted read waits. The kernel reports only the first signal, and a
+            // fatal one may come later.
             _ = try NamedThread(name: "fuse-signals") { self.watchInterrupted() }
         } catch {
-            // These reads end with their demands, which take a bounded time.
+            // Without the watch, these reads end when their demands do, which take a bounded time.
             parked.withLock { $0.abandonWatch() }
             log.report("failed to start a thread to watch interrupted reads: \(error)")
         }
@@ -109,7 +110,7 @@ extension Session {
     /// The interval in nanoseconds between checks of interrupted reads. A killed reader waits at most this long.
     private static let watchInterval: UInt64 = 50_000_000
 
-    /// Drops interrupted reads whose readers are dying, until no interrupted read is left.
+    /// Answers EINTR to interrupted reads whose readers are dying, until no interrupted read is left.
     private func watchInterrupted() {
         let pause = Guarded(())
         while let reads = parked.withLock({ $0.interrupted() }) {

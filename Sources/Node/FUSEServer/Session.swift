@@ -6,8 +6,8 @@ import Linux
 
 /// One libfuse session over one /dev/fuse descriptor, shared by all its workers.
 ///
-/// Workers, completions of parked reads and notifications hold references. The last reference destroys libfuse's
-/// session, so a request token never outlives it.
+/// Workers, completions of parked reads and notifications hold references. Releasing the last reference destroys
+/// libfuse's session, so a request token never outlives the libfuse session.
 final class Session: @unchecked Sendable {
     /// The result of the INIT exchange.
     struct Handshake: Sendable {
@@ -17,7 +17,7 @@ final class Session: @unchecked Sendable {
 
     // Safe: the libfuse session functions used here lock internally; everything else is immutable or has its own lock.
     private let handle: OpaquePointer
-    /// The user data of libfuse, created before the session that it points to.
+    /// The user data of libfuse: a pointer to this object, in memory that exists before this object does.
     private let cell: UnsafeMutablePointer<Unmanaged<Session>?>
 
     let fileSystem: LazyFileSystem
@@ -25,7 +25,7 @@ final class Session: @unchecked Sendable {
     let log: RateLimitedLog
     let buffers: BufferPool
     let parked = Guarded(ParkedReads<ParkedRead>())
-    /// `nil` until the INIT exchange is over.
+    /// The result of the INIT exchange; `nil` until the exchange has ended.
     let handshake = Guarded<Handshake?>(nil)
 
     /// Takes ownership of `device`, an open /dev/fuse that is already mounted.
@@ -71,7 +71,7 @@ final class Session: @unchecked Sendable {
         }
     }
 
-    /// Returns the session of a request. A worker or a completion holds it while the request is open.
+    /// Returns the session of a request. A worker or a completion holds the session while the request is open.
     static func of(_ request: fuse_req_t) -> Session? {
         fuse_req_userdata(request).flatMap { of(userData: $0) }
     }
@@ -88,14 +88,15 @@ final class Session: @unchecked Sendable {
         while fuse_session_exited(handle) == 0 {
             let count = fuse_session_receive_buf(handle, &buffer)
             if count == -EINTR || count == -EAGAIN { continue }
-            // 0 means unmounted. Negative means aborted, or an unreadable descriptor.
+            // 0 means unmounted. A negative number means that the connection was aborted or the descriptor is
+            // unreadable.
             guard count > 0 else { break }
             fuse_session_process_buf(handle, &buffer)
         }
         fuse_session_exit(handle)
     }
 
-    /// Tells the kernel to drop cached entries that are no longer true. Do not call this while handling a request.
+    /// Tells the kernel to drop cached entries that `change` made wrong. Do not call this while handling a request.
     func invalidate(_ change: LazyFileSystem.Change) {
         if !change.appeared {
             change.name.withUnsafeBytes { name in

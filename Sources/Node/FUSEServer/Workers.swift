@@ -1,7 +1,7 @@
 import Base
 import Linux
 
-/// The threads of one session.
+/// The threads that serve one session.
 final class Workers: Sendable {
     private struct State {
         var running: Int
@@ -38,7 +38,7 @@ final class Workers: Sendable {
 
     var areRunning: Bool { state.withLock { $0.running == threads.count } }
 
-    /// Announces an intentional end of the connection.
+    /// Announces an intentional end of the connection, so that the last thread does not report a lost connection.
     func expectEnd() {
         state.withLock { $0.expected = true }
     }

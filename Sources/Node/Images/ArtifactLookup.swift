@@ -3,7 +3,7 @@ import Base
 import Registry
 import Streaming
 
-/// Looks for streaming artifacts and fetches their contents.
+/// A client that looks for streaming artifacts and fetches their contents.
 struct ArtifactLookup: Sendable {
     /// The largest index that is fetched before the artifact's manifest vouches for it, in bytes.
     private static let maximumEarlyIndex = 2 << 20
@@ -11,17 +11,17 @@ struct ArtifactLookup: Sendable {
     let registry: RegistryClient
     let finder: ArtifactFinder
 
-    /// Returns the artifact of the image; `nil` if there is none that can be used.
+    /// Returns the streaming artifact of the image with `manifest`; `nil` if the image has no usable artifact.
     ///
-    /// - Parameter announced: receives the contents that a list of referrers states, before the artifact's manifest
-    ///   arrives.
+    /// - Parameter announced: the callback that gets the artifact's contents as a list of referrers states them, before
+    ///   the artifact's manifest arrives.
     func artifact(
         of manifest: Digest, in repository: Repository, announced: (ArtifactContents) -> Void
     ) async -> StreamingArtifact? {
         await finder.artifact(repository, of: manifest, announced: announced)
     }
 
-    /// Fetches an announced index.
+    /// Returns a task that fetches an announced index.
     func earlyIndex(_ digest: Digest, in repository: Repository) -> Task<[UInt8], any Error> {
         Task {
             try await registry.blob(
@@ -29,7 +29,7 @@ struct ArtifactLookup: Sendable {
         }
     }
 
-    /// Requests a startup pack. The request is canceled when its last owner releases it.
+    /// Sends a request for a startup pack. Releasing the last reference to the request cancels it.
     func pack(_ digest: Digest, size: UInt64, in repository: Repository) -> PackRequest {
         PackRequest(BlobLocation(repository: repository, digest: digest), size: size, from: registry)
     }

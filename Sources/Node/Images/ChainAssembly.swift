@@ -8,7 +8,8 @@ import NodeDatabase
 import Registry
 import Streaming
 
-/// Assembles chains from records and layers, and takes them apart. The calls block on the disk.
+/// The builder of chains. It merges the layers of a chain, adds the chain to the file system, and removes it again. The
+/// calls block on the disk.
 struct ChainAssembly: Sendable {
     let records: ChainRecords
     let store: ContentStore
@@ -17,12 +18,13 @@ struct ChainAssembly: Sendable {
     let start: ChainStart
     let logger: Logger
 
-    /// Merges the chain's trees, adds the chain to the file system, and begins the prefetch for its start.
+    /// Merges the trees of the chain's layers, adds the chain to the file system, and begins to prefetch for its start.
     ///
-    /// This needs no network.
+    /// This call does not wait for the network.
     ///
     /// - Returns: the chain's layers, from the bottom.
-    /// - Throws: a ``FallbackReason`` if the chain is unknown or one of its layers is gone; errors of the store.
+    /// - Throws: a ``FallbackReason`` if the chain is unknown, or if one of its layers is gone or refused. Also throws
+    ///   errors of the database, the store and the file system.
     func assemble(_ chain: Digest) throws -> [StoredLayer] {
         guard let (slot, layers) = try records.find(chain) else {
             throw FallbackReason(.mount, "chain \(chain) is not known on this node")
@@ -47,7 +49,8 @@ struct ChainAssembly: Sendable {
         return contents
     }
 
-    /// Removes the chain from the file system, and deletes its data unless another chain needs them.
+    /// Removes the chain from the file system, and deletes its record and its merged tree. Also deletes the chain's top
+    /// layer, unless another chain uses that layer.
     func disassemble(_ chain: Digest) throws {
         start.end(chain)
         fileSystem.removeChain(chain)

@@ -6,11 +6,11 @@ import NIOPosix
 import Registry
 import Streaming
 
-/// Mounts chains in the file system and takes them down, one step at a time for each chain.
+/// The chains that are mounted in the file system. Each chain is mounted and unmounted one step at a time.
 ///
-/// A chain is mounted once, however many callers ask, and stays mounted until ``forget(_:)``.
+/// A chain is mounted once, no matter how many callers ask for it. It stays mounted until ``forget(_:)``.
 final class ChainMounts: Sendable {
-    /// The last step of one chain. Each step waits for the one before it.
+    /// The latest step of one chain: mounting or unmounting. Each step waits for the one before it.
     private enum Step {
         case up(Task<Void, any Error>)
         case down(Task<Void, Never>)
@@ -58,7 +58,7 @@ final class ChainMounts: Sendable {
         do {
             try await task.value
         } catch {
-            // The next call tries again.
+            // Remove the failed step, so that the next call tries again.
             steps.withLock { steps in
                 if case .up(let last) = steps[chain], last == task { steps[chain] = nil }
             }
@@ -74,7 +74,7 @@ final class ChainMounts: Sendable {
         afterMount(contents)
     }
 
-    /// Unmounts `chain` and deletes its data unless another chain needs them.
+    /// Unmounts `chain`, and deletes its data except a layer that another chain uses. Logs a failure.
     func forget(_ chain: Digest) async {
         let task = steps.withLock { steps -> Task<Void, Never> in
             let previous = steps[chain]

@@ -3,16 +3,17 @@ import ContentStore
 import NIOPosix
 import NodeDatabase
 
-/// Records which layers chains consist of.
+/// The register of chains: it records the layers of each chain in the state database.
 struct ChainRegister: Sendable {
     let records: ChainRecords
     let store: ContentStore
     let workers: NIOThreadPool
 
-    /// Records that `chain` consists of `layer` on top of `parent`.
+    /// Records that `chain` consists of `layer` on top of `parent`; `parent` is `nil` for the bottom layer.
     ///
-    /// - Throws: a ``FallbackReason`` if this node knows the chain with other layers. A chain ID is only the claim of
-    ///   an image's author. A later claim must not replace the first one under running containers.
+    /// - Throws: a ``FallbackReason`` if the database fails, or if this node knows the chain with other layers. A chain
+    ///   ID is only the claim of an image's author. A later claim must not replace the first one under running
+    ///   containers.
     func record(_ chain: Digest, parent: Digest?, layer: RemoteLayer) async throws(FallbackReason) {
         let agrees: Bool
         do {
@@ -36,7 +37,8 @@ struct ChainRegister: Sendable {
         return found ?? false
     }
 
-    /// Returns the registries that the layers came from, latest first, at most `limit`.
+    /// Returns at most `limit` registries that the chains' layers came from, those of the latest chains first. Returns
+    /// an empty array if the database fails.
     func upstreams(limit: Int) async -> [String] {
         (try? await workers.runIfActive { [records] in try records.upstreams(limit: limit) }) ?? []
     }

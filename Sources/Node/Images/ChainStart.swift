@@ -6,7 +6,7 @@ import Planner
 import Prediction
 import Streaming
 
-/// Prefetches for the start of a container on a newly mounted chain, from a profile or from a prediction.
+/// A prefetcher for the start of a container on a newly mounted chain. It uses a profile, or else a prediction.
 struct ChainStart: Sendable {
     let profiles: KnownProfiles
     let recorder: StartRecorder
@@ -16,9 +16,9 @@ struct ChainStart: Sendable {
     let store: ContentStore
     let logger: Logger
 
-    /// Prefetches the chunks that the profile names for the start, and begins to record the start's reads.
+    /// Prefetches the chunks that a profile names for the start, and begins to record the start's reads.
     ///
-    /// Without a profile, begins a prediction. Blocks on the database.
+    /// If there is no profile, begins a prediction instead of the prefetch. Blocks on the database.
     func begin(_ chain: MountedChain) {
         let known = profiles.find(chain.id, chain.repository)
         let replayed = known.map { replay($0, on: chain) } ?? []

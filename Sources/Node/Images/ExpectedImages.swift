@@ -2,14 +2,14 @@ import Base
 import Concurrency
 import Registry
 
-/// Opens connections to registries before containerd requests an image.
+/// The opener of connections to registries. It opens them before containerd requests an image.
 ///
 /// kubelet creates a pod's sandbox before it pulls the pod's images, which leaves time to connect.
 final class ExpectedImages: Sendable {
-    /// The most registries that get connections. These are the registries of the latest images on this node. A new node
-    /// uses those that `hosts.toml` files configure.
+    /// The most registries to connect to. These are the registries of the latest images on this node. A new node
+    /// connects to those that `hosts.toml` files configure.
     private static let maximumUpstreams = 4
-    /// The shortest time between two calls that open connections. A pod that is created sooner uses the open
+    /// The shortest time between two calls that open connections. A pod that is created before that uses the open
     /// connections.
     private static let lasts = Duration.seconds(5)
 
@@ -24,7 +24,7 @@ final class ExpectedImages: Sendable {
         self.clock = clock
     }
 
-    /// Prepares for an image that is likely to be pulled soon. Returns at once.
+    /// Begins to open connections for an image that is likely to be pulled soon. Returns at once.
     func expect() {
         guard registry.configuration.readyConnections > 0 else { return }
         let now = clock.now

@@ -1,6 +1,6 @@
 /// The reason why containerd downloads a layer that was meant to be streamed.
 public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The values of the label `reason` of the metric `fallback`. They are few and fixed.
+    /// The values of the label `reason` of the metric `rivulet_fallback_total`. They are few and fixed.
     public enum Code: String, Sendable, CaseIterable {
         /// A label of the request is malformed.
         case badLabel = "bad_label"
@@ -11,7 +11,7 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case notStreamable = "not_streamable"
         /// The layer's index is malformed or does not match the layer.
         case badIndex = "bad_index"
-        /// The index cannot be tied to the image by a digest.
+        /// No digest ties the index to the image.
         case unverified
         /// Manifest, configuration and labels contradict each other.
         case imageMismatch = "image_mismatch"
@@ -21,7 +21,7 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case notFound = "not_found"
         /// The registry cannot be reached, or its answers are malformed.
         case registry
-        /// An answer exceeded a limit.
+        /// The registry's answer or the layer's index exceeded a limit.
         case limit
         /// The local store failed, for example because the disk is full or unreadable.
         case storage

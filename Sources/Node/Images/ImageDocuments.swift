@@ -3,7 +3,7 @@ import ContainerRuntime
 import LayerFormats
 import Registry
 
-/// Reads the manifests and configurations of images.
+/// The reader of the manifests and configurations of images.
 ///
 /// containerd has already fetched both when it asks for the first layer. Reading them from its content store saves a
 /// round trip, and a request that counts against the registry's rate limit. The registry is the second choice.
@@ -54,7 +54,7 @@ struct ImageDocuments: Sendable {
         return (try await registry.manifest(reference.repository, digest: digest), false)
     }
 
-    /// Returns the configuration; `nil` if containerd does not have it.
+    /// Returns the configuration from containerd's content store; `nil` if it cannot be read from there.
     func pulledConfiguration(_ descriptor: Descriptor, namespace: String?) async -> ImageConfiguration? {
         let bytes = await pulled(descriptor.digest, in: namespace, maximumSize: RegistryClient.maximumConfigSize)
         return bytes.flatMap { try? ImageConfiguration(bytes: $0) }

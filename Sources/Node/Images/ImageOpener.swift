@@ -5,10 +5,11 @@ import LayerFormats
 import Logging
 import Registry
 
-/// Opens one image: performs the actions of an ``ImageOpening`` concurrently, and feeds the outcomes back to it.
+/// The opener of images. It performs the actions of an ``ImageOpening`` concurrently, and feeds their outcomes back to
+/// it.
 ///
-/// One loop owns the plan and the payloads. Each action that waits runs in a child task. The task sends its outcome to
-/// the loop through a stream of arrivals. When the plan ends, the loop cancels the tasks.
+/// For each image, one loop owns the plan and the payloads. Each action that waits runs in a child task. The task sends
+/// its outcome to the loop through a stream of arrivals. When the plan ends, the loop cancels the tasks.
 struct ImageOpener: Sendable {
     /// The outcome of an action: the event for the plan, and the payload that belongs to the event.
     private struct Arrival: Sendable {
@@ -38,8 +39,8 @@ struct ImageOpener: Sendable {
 
     /// Opens the image that `request` names.
     ///
-    /// `opened` gets the result as soon as the layers are ready. The call returns later, when the start of the
-    /// container is known, too.
+    /// `opened` gets the result as soon as the layers are ready. The call returns later, when the plan has also decided
+    /// on the prediction of the container's start, and all hints are given.
     func open(
         _ reference: ImageReference, for request: RemoteLayerRequest,
         into opened: OneShot<Result<OpenedImage, FallbackReason>>
@@ -49,7 +50,8 @@ struct ImageOpener: Sendable {
             reference: reference, request: request, opened: opened, start: clock.now, arrivals: arrivals,
             opening: ImageOpening(
                 ImageOpening.Request(layer: request.layer, manifest: request.manifestDigest), options))
-        // When the plan ends, its pending actions are canceled. The hints that it gave last continue.
+        // When the plan ends, the loop cancels the pending actions in the inner group. The outer group lets the latest
+        // hints continue.
         await withDiscardingTaskGroup { hints in
             await withDiscardingTaskGroup { group in
                 group.addTask { [clock, lookupLimit] in
@@ -67,7 +69,7 @@ struct ImageOpener: Sendable {
             }
         }
         run.contents.dropRest()
-        // This has no effect unless the task was canceled.
+        // `opened` is already fulfilled, unless this task was canceled.
         opened.fulfill(.failure(FallbackReason(.timeout, "image \(reference): opening was cancelled")))
         run.contents.announcement.fulfill(nil)
     }
@@ -128,7 +130,7 @@ struct ImageOpener: Sendable {
         case .dropPack: run.contents.earlyPack = nil
         case .replayPack(let artifact):
             guard let pack = artifact.pack else { return }
-            // An early request that is left is for this pack: the plan has dropped any other.
+            // An early request that still exists is for this pack, because the plan has dropped any other.
             let request = run.contents.earlyPack ?? parts.artifacts.pack(pack.digest, size: pack.size, in: repository)
             run.contents.pack = OpeningContents.Pack(request: request, isPredicted: artifact.isPackPredicted)
             run.contents.earlyPack = nil

@@ -8,7 +8,7 @@ extension ImageOpening {
     package struct Request: Sendable, Hashable {
         /// The requested layer, with the annotations from the request's labels.
         package let layer: LayerDescription
-        /// The manifest; `nil` if the client did not name it.
+        /// The digest of the manifest; `nil` if the client did not name it.
         package let manifest: Digest?
 
         package init(layer: LayerDescription, manifest: Digest?) {
@@ -57,7 +57,7 @@ extension ImageOpening {
         case missing(Digest)
         /// The store failed to return the layer, or an audit has refused it.
         case refused(Digest, FallbackReason)
-        /// The contents of the artifact, as a list of referrers states them.
+        /// The contents of the streaming artifact, as a list of referrers states them.
         case announced(ArtifactContents)
         /// The outcome of ``Action/lookUpArtifact(_:)``: `nil` if there is no artifact, or the look-up failed.
         case artifact(StreamingArtifact?)
@@ -94,23 +94,24 @@ extension ImageOpening {
         /// Fetch an announced index.
         case fetchIndex(Digest)
         case dropIndex(Digest)
-        /// Open an announced startup pack.
+        /// Request an announced startup pack.
         case openPack(Digest, size: UInt64)
         case dropPack
-        /// Tell the engine to replay the artifact's pack. Use the request that was opened early, if there is one.
+        /// Request the artifact's startup pack, or keep its early request if there is one. ``givePackLayers(_:)`` hands
+        /// the request to the engine.
         case replayPack(StreamingArtifact)
-        /// Tell the engine which layers it may fill from the pack. The plan emits this once after each
-        /// ``replayPack(_:)``.
+        /// Tell the engine to replay the pack into these layers. Drop the pack if there are none. The plan emits this
+        /// once after each ``replayPack(_:)``.
         case givePackLayers([Digest])
         case open(Digest, LayerSource)
         /// Tell the engine where the layer's blob is, and give it the bytes that arrived with the layer's index.
         case attach(Digest)
-        /// Prefetch the chunks of the layer that the source names.
+        /// Prefetch the layer's chunks that the start is expected to read, according to the profile or configuration.
         case hint(Digest, StartSource)
-        /// Prefetch the chunks that the layers themselves mark as needed early.
+        /// Prefetch the chunks that the layers' author marked as needed early.
         case prefetchLandmarks([Digest])
         case finish(Result<[LayerOutcome], FallbackReason>)
-        /// Announce if the configuration can be used to predict the start.
+        /// Announce the container's command for a prediction, or announce that no command is known or useful.
         case announceStart(isKnown: Bool)
     }
 

@@ -8,15 +8,15 @@ import Registry
 /// `ImageOpener` performs the actions and feeds their outcomes back as events. The plan makes every decision that
 /// affects speed:
 ///
-/// - It looks for the streaming artifact in parallel with the manifest, if the request's layer may need one.
+/// - It looks for the streaming artifact in parallel with the manifest, if the request's layer may need an artifact.
 /// - It requests announced indexes and an announced startup pack before the artifact's manifest arrives.
 /// - It reads the configuration from containerd at once if the manifest came from there. It fetches the configuration
 ///   from the registry only if neither a profile nor a pack describes the start.
 /// - It opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
 /// - It gives each layer its start hint as soon as that layer is attached. An image with more layers than
-///   ``Options/layersAtOnce`` gets its hints after the last one. Otherwise content would delay the tables of contents
-///   of the other layers.
-/// - If a layer fails, it declines all layers above, because containerd downloads those anyway.
+///   ``Options/layersAtOnce`` gets its hints after its last layer is attached. Otherwise content would delay the tables
+///   of contents of the other layers.
+/// - If a layer fails, the plan declines that layer and all layers above it, because containerd downloads those anyway.
 ///
 /// The plan names layers by their blobs' digests. A blob that occurs twice in an image is opened once.
 package struct ImageOpening: Sendable, Hashable {
@@ -25,7 +25,7 @@ package struct ImageOpening: Sendable, Hashable {
         case waiting
         /// The plan has emitted ``Action/checkStore(_:)``.
         case checking
-        /// The layer is missing, and the artifact may have its index.
+        /// The store lacks the layer, and the artifact may have its index.
         case awaitingArtifact
         /// The artifact has the layer's index. The layer waits for that index if the plan requested it early.
         case awaitingIndex(StreamingArtifact.Layer)
@@ -251,12 +251,13 @@ package struct ImageOpening: Sendable, Hashable {
         options.formats.format(of: layer) != nil
     }
 
-    /// True if, before the manifest arrives, nothing rules out that the image needs an artifact.
+    /// True if the image may need an artifact, as far as the request alone shows.
     private var mayNeedArtifactEarly: Bool {
         options.usesArtifacts && request.manifest != nil && !isStreamableAsIs(request.layer)
     }
 
-    /// True if the image has a layer that cannot be streamed without an artifact; `nil` until the manifest arrives.
+    /// True if the manifest's digest is known and a layer cannot be streamed without an artifact; `nil` until the
+    /// manifest arrives.
     private var mayUseArtifact: Bool? {
         image.map { image in image.manifest != nil && image.layers.contains { !isStreamableAsIs($0) } }
     }
@@ -277,7 +278,7 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    /// Requests announced contents.
+    /// Requests the announced indexes of missing layers, and the announced startup pack.
     private mutating func askEarly() {
         guard let announced else { return }
         var isAnyMissing = announced.indexes.isEmpty
@@ -425,7 +426,8 @@ package struct ImageOpening: Sendable, Hashable {
         guard case .undecided = beginning, let image, let mayUseArtifact, !isFinished else { return }
         if mayUseArtifact {
             guard case .done(let found) = artifact else { return }
-            // containerd pulls a layer without an index, and all layers above it.
+            // containerd pulls a layer without an index, and all layers above it. Such an image gets no hints for
+            // individual layers.
             guard let found,
                 image.layers.allSatisfy({ layer in isStreamableAsIs(layer) || found.layer(layer.digest) != nil })
             else {
@@ -444,7 +446,7 @@ package struct ImageOpening: Sendable, Hashable {
             actions.append(.findProfile(chain: chain))
             return
         }
-        // No layer waits until the configuration is fetched from the registry.
+        // No layer waits for a configuration that has to come from the registry.
         guard case .known = configuration, options.predicts, hasPack == false else {
             beginning = .nothing
             return

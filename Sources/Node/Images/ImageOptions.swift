@@ -5,19 +5,22 @@ public import LayerFormats
 public struct ImageOptions: Sendable {
     /// The formats that layers may be in.
     public var formats = LayerFormatRegistry.standard
-    /// True if layers may be streamed whose manifest does not state the digest of the table of contents.
+    /// True if a layer may be streamed although the manifest does not state the digest of its table of contents.
     public var allowsUnverifiedTOC = false
-    /// True if the chunks that the image's author marked are prefetched as soon as the image is open.
+    /// True if the engine prefetches the chunks that the image's author marked, as soon as the image is open.
     public var prefetchesLandmarks = true
-    /// True if the opener looks for the streaming artifact of an image whose layers cannot be streamed without one.
+    /// True if the opener looks for a streaming artifact of each image with a layer that cannot be streamed without
+    /// one.
     public var usesArtifacts = true
-    /// The keys whose artifacts are trusted; `nil` trusts everyone who may push to the image's repository.
+    /// The keys of trusted signers of streaming artifacts; `nil` trusts everyone who may push to the image's
+    /// repository.
     public var artifactKeys: ArtifactKeys?
-    /// True if complete layers that were streamed through an artifact are compared with their image.
+    /// True if the auditor compares each complete layer with its image, provided that a streaming artifact described
+    /// the layer.
     public var auditsArtifacts = true
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
-    /// True if the rest of each image is fetched while the link is otherwise idle.
+    /// True if the engine fetches the rest of each image while the link is otherwise idle.
     public var fillsInBackground = true
     /// The most layers of one image that are opened concurrently.
     public var layersAtOnce = 16

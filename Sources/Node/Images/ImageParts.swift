@@ -48,7 +48,7 @@ public struct ImageParts: Sendable {
         self.logger = logger
     }
 
-    /// Creates the node's images from these parts.
+    /// Creates the node's ``RemoteImages`` from these parts.
     public func images(_ options: ImageOptions) -> StreamedImages {
         let building = AsyncSemaphore(1)
         let profileRecords = ProfileRecords(state)

@@ -5,12 +5,12 @@ import NodeDatabase
 import Registry
 import Streaming
 
-/// Finds the recorded profile that fits an image best.
+/// A finder of the recorded profile that fits an image best.
 struct KnownProfiles: Sendable {
-    /// The file content to prefetch before all layers are open, in bytes.
+    /// The number of bytes of file content to prefetch before all layers are open.
     ///
-    /// This is about 2 MiB in most layers. The link carries little more in that time, and another layer may hide some
-    /// of the files.
+    /// In most layers, this content takes about 2 MiB of the blob. The link carries little more in that time, and
+    /// another layer may hide some of the files.
     private static let beginningBytes: UInt64 = 5 << 20
 
     let records: ProfileRecords
@@ -25,9 +25,9 @@ struct KnownProfiles: Sendable {
         return (try? await workers.runIfActive { [records] in try records.hasAny(of: repository) }) ?? false
     }
 
-    /// Returns the first entries of the profile of the image with this chain, or of another image of `repository`.
+    /// Returns the first entries of the profile of the image with this chain, or else of another image of `repository`.
     ///
-    /// Returns `nil` if there is no profile.
+    /// Returns `nil` if there is no profile. `chain` is `nil` if the image's chain ID is unknown.
     func beginning(of chain: Digest?, _ repository: Repository) async -> Profile? {
         guard isEnabled else { return nil }
         return try? await workers.runIfActive { [records] in
@@ -35,7 +35,7 @@ struct KnownProfiles: Sendable {
         }
     }
 
-    /// Returns the profile of a mounted chain, or of another image of `repository`; `nil` if there is none.
+    /// Returns the profile of a mounted chain, or else of another image of `repository`; `nil` if there is none.
     ///
     /// Blocks on the database.
     func find(_ chain: Digest, _ repository: Repository) -> KeptProfile? {

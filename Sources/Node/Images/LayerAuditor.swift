@@ -6,7 +6,7 @@ import Logging
 import NIOPosix
 import Registry
 
-/// Audits complete layers, one after the other, and refuses layers that differ from their image.
+/// The auditor of complete layers. It audits one layer at a time, and refuses a layer that differs from its image.
 final class LayerAuditor: Sendable {
     private let store: ContentStore
     private let workers: NIOThreadPool

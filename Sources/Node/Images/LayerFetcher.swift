@@ -9,7 +9,8 @@ import NIOCore
 import NIOPosix
 import Registry
 
-/// Opens individual layers: reads the layer index from its source, checks it, and installs it in the store.
+/// The fetcher of individual layers. It reads a layer's index from its source, checks the index, and installs it in the
+/// store.
 struct LayerFetcher: Sendable {
     /// The place to open a layer from.
     enum Source: Sendable {
@@ -17,8 +18,8 @@ struct LayerFetcher: Sendable {
         case store(StoredLayer)
         /// The blob, which contains its own table of contents.
         case blob
-        /// The artifact of the image `subject`, which has the layer's index. `index` is that index, if it was fetched
-        /// early.
+        /// The streaming artifact of the image whose manifest is `subject`. The artifact has the layer's index. `index`
+        /// is that index; `nil` unless it was fetched early.
         case artifact(StreamingArtifact.Layer, index: [UInt8]?, subject: Digest?)
     }
 
@@ -30,7 +31,7 @@ struct LayerFetcher: Sendable {
     /// The threads for blocking work: parsing, index building, SQLite and files.
     let workers: NIOThreadPool
     /// The semaphore that lets one index be built at a time. Building takes several times the memory of the result, and
-    /// one core limits decoding anyway.
+    /// its decoding is limited to one core anyway.
     let building: AsyncSemaphore
     let formats: LayerFormatRegistry
     let allowsUnverifiedTOC: Bool
@@ -53,7 +54,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Opens a layer from `source`. Also returns the tail of its blob, if the opener had to read that.
+    /// Opens a layer from `source`, and returns it with the tail of its blob. The tail is `nil` unless the opener read
+    /// it.
     func open(
         _ description: LayerDescription, of image: ImageReference, from source: Source
     ) async throws(FallbackReason) -> (content: StoredLayer, tail: BlobPart?) {
@@ -106,7 +108,7 @@ struct LayerFetcher: Sendable {
     private func checkReadable(_ content: StoredLayer, in image: ImageReference) async throws(FallbackReason) {
         guard content.chunks.blobDigest != content.digest, !content.isComplete else { return }
         let copy = BlobLocation(repository: image.repository, digest: content.chunks.blobDigest)
-        // If the registry cannot answer now, the first read of the layer asks again.
+        // If the registry cannot answer now, the first read of the layer asks the registry again.
         guard (try? await registry.hasBlob(copy)) == false else { return }
         throw FallbackReason(
             .notStreamable, "layer \(content.digest) is streamed from a copy that \(image.repository) does not have")
@@ -114,11 +116,12 @@ struct LayerFetcher: Sendable {
 
     // MARK: - Reading
 
-    /// Performs the reads that the format's opener requests, because the opener itself does no I/O.
+    /// Performs the reads that the format's opener requests, because the opener itself does no I/O. Returns the layer's
+    /// index, and the tail of the blob if the opener read it.
     ///
     /// - Parameters:
-    ///   - artifact: the layer in the image's artifact, if the layer's index comes from there.
-    ///   - early: the index from the artifact, if it was fetched early.
+    ///   - artifact: the layer in the image's artifact; `nil` unless the layer's index comes from there.
+    ///   - early: the index from the artifact; `nil` unless it was fetched early.
     private func readIndex(
         _ description: LayerDescription, of image: ImageReference, artifact: StreamingArtifact.Layer? = nil,
         early: [UInt8]? = nil
@@ -156,7 +159,7 @@ struct LayerFetcher: Sendable {
         throw FallbackReason(.internal, "layer \(description.digest): the opener does not end")
     }
 
-    /// Runs a step of the opener on a worker thread, for one layer at a time.
+    /// Runs a step of the opener on a worker thread. The steps of different layers take turns.
     private func step<Result: Sendable>(
         _ opener: Guarded<any LayerOpener>,
         _ body: @escaping @Sendable (inout any LayerOpener) throws(LayerFormatError) -> Result
@@ -199,7 +202,7 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the layer's index from the artifact.
+    /// Returns the index `digest` of the layer: `early`, or else the index that the registry serves for `artifact`.
     private func index(
         _ digest: Digest, artifact: StreamingArtifact.Layer?, early: [UInt8]?, in repository: Repository
     ) async throws(FallbackReason) -> [UInt8] {
@@ -212,8 +215,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the layer's table of contents from the companion image `<tag>-esgztoc`, which finds it by the layer's
-    /// digest.
+    /// Returns the layer's table of contents from the companion image `<tag>-esgztoc`. An annotation in that image
+    /// names the layer's digest.
     ///
     /// The suffix and the annotation are those of stargz-snapshotter's external TOC converter.
     private func externalTOC(of layer: Digest, image: ImageReference) async throws(FallbackReason) -> [UInt8] {

@@ -6,21 +6,22 @@ import Prediction
 import Registry
 import Streaming
 
-/// Tells the streaming engine about an image that is being opened.
+/// The calls to the streaming engine for an image that is being opened.
 struct LayerStreaming: Sendable {
     let engine: StreamingEngine
     /// The predictor; `nil` if prediction is disabled.
     let predictor: Predictor?
     let workers: NIOThreadPool
 
-    /// Attaches an opened layer to the engine, and publishes the bytes that arrived with the layer's index.
+    /// Attaches an opened layer to the engine, and publishes `tail`: the bytes that arrived with the layer's index.
+    /// `tail` is `nil` if no such bytes arrived.
     func attach(_ layer: StoredLayer, in repository: Repository, tail: BlobPart?) async {
         engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
         guard let tail else { return }
         try? await workers.runIfActive { [engine] in engine.publish(tail.bytes, at: tail.range, of: layer) }
     }
 
-    /// Prefetches the chunks of the layer that the start will read, as far as `source` names them.
+    /// Prefetches the layer's chunks that the start will read, as far as `source` names them.
     ///
     /// Another layer may hide some of these files. They are fetched all the same, because the link is idle and the
     /// profile is bounded.
@@ -36,7 +37,7 @@ struct LayerStreaming: Sendable {
         }
     }
 
-    /// Prefetches the chunks that the layers themselves mark as needed early.
+    /// Prefetches the chunks that the layers' author marked as needed early.
     func prefetchLandmarks(of layers: [StoredLayer]) {
         engine.prefetch(StartHint(landmarksOf: layers))
     }

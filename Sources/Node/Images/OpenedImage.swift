@@ -16,7 +16,8 @@ struct OpenedImage: Sendable {
     /// All layers above a declined layer are declined, too. containerd downloads everything above a layer that it
     /// unpacks. Streaming those layers would fetch them twice.
     let layers: [Layer]
-    /// The command from the image's configuration. The value is `nil` if the command is unknown or of no use.
+    /// The command from the image's configuration. The value is `nil` if the command is unknown or of no use for a
+    /// prediction.
     let start: OneShot<ContainerStart?>
 
     /// The number of layers that are streamed.
@@ -26,9 +27,10 @@ struct OpenedImage: Sendable {
 
     /// Returns the layer with `digest`, and true if it is the top layer.
     ///
-    /// If an image contains a blob twice, the lower layer is returned for both.
+    /// If the image contains the blob twice, the result is the lower layer.
     ///
-    /// - Throws: the reason why the layer was declined.
+    /// - Throws: the reason why the layer was declined, or ``FallbackReason/Code/imageMismatch`` if the image has no
+    ///   such layer.
     func layer(_ digest: Digest) throws(FallbackReason) -> (content: StoredLayer, isTop: Bool) {
         guard let index = layers.firstIndex(where: { $0.digest == digest }) else {
             throw FallbackReason(.imageMismatch, "the manifest has no layer \(digest)")

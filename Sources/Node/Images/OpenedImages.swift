@@ -11,7 +11,8 @@ struct OpenedImages: Sendable {
     struct Key: Hashable, Sendable {
         let reference: ImageReference
         let manifest: Digest?
-        /// The requested layer, if the client named no manifest. Then the labels describe only this one layer.
+        /// The requested layer if the client named no manifest, because the labels then describe only this layer; `nil`
+        /// otherwise.
         let layer: Digest?
 
         init(_ reference: ImageReference, _ request: RemoteLayerRequest) {

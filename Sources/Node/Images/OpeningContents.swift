@@ -6,7 +6,7 @@ import Prediction
 import Registry
 import Streaming
 
-/// The payloads of an opening, which its plan names only by digest.
+/// The payloads of an opening. Its plan names them only by digest.
 struct OpeningContents: Sendable {
     /// A startup pack that has been requested.
     struct Pack: Sendable {
@@ -16,7 +16,7 @@ struct OpeningContents: Sendable {
 
     /// The layers that the store had or that were opened.
     var layers: [Digest: StoredLayer] = [:]
-    /// The tails of blobs that were read when their layers were opened.
+    /// The tails of blobs, by layer. Only layers whose opener read a tail have one.
     var tails: [Digest: BlobPart] = [:]
     /// The announced indexes, in flight or complete.
     var indexes: [Digest: Task<[UInt8], any Error>] = [:]
@@ -28,7 +28,7 @@ struct OpeningContents: Sendable {
     var profile: Profile?
     var configuration: ImageConfiguration?
     var artifact: StreamingArtifact?
-    /// The command of the container, fulfilled once the plan decides if it is of use.
+    /// The command of the container, fulfilled once the plan has decided if the command is of use; `nil` if it is not.
     let announcement = OneShot<ContainerStart?>()
 
     /// The command of the container, from the configuration.
@@ -50,7 +50,7 @@ struct OpeningContents: Sendable {
             }, start: announcement)
     }
 
-    /// Returns the source of a layer, with its payload.
+    /// Returns the source that `source` names, together with its payload.
     func source(of digest: Digest, _ source: ImageOpening.LayerSource) async -> LayerFetcher.Source {
         switch source {
         case .store: return layers[digest].map { .store($0) } ?? .blob

@@ -1,15 +1,15 @@
-/// Options for the recording and replay of profiles.
+/// The options for recording and replaying profiles.
 public struct ProfilePolicy: Sendable {
-    /// True if the chunks are prefetched that the latest start of the image, or of another image of its repository,
-    /// read.
+    /// True if the engine prefetches the chunks that earlier starts of the image, or of another image of its
+    /// repository, read.
     public var replays = true
     /// True if the chunks that a start reads are recorded.
     public var records = true
-    /// The time without the first read of any chunk that ends a start.
+    /// The length of the pause that ends a start. During the pause, no chunk is read for the first time.
     public var quiet = Duration.seconds(10)
     /// The longest duration of a start.
     public var longest = Duration.seconds(300)
-    /// The receiver of the profiles of starts; `nil` if nobody wants them.
+    /// The callback that gets the profile of each reported start; `nil` if no start is reported.
     public var report: (@Sendable (ReportedProfile) -> Void)?
 
     public init() {}

@@ -1,6 +1,6 @@
 public import Base
 
-/// The images whose layers appear without a download, as the snapshotter sees them.
+/// The images whose layers need no download, as the snapshotter sees them.
 ///
 /// The snapshotter keeps records and answers containerd. An implementation resolves images, keeps their indexes and
 /// mounts their merged trees. Any call may be slow or fail. The snapshotter bounds its waits and falls back to an
@@ -8,8 +8,8 @@ public import Base
 public protocol RemoteImages: Sendable {
     /// Makes the layer of `request` usable without its blob. Idempotent.
     ///
-    /// The snapshotter makes one call at a time for a chain on a parent. It cancels a call only when that takes far
-    /// longer than any caller waits.
+    /// For each pair of a chain and its parent, the snapshotter makes one call at a time. It cancels a call only when
+    /// the call takes far longer than any caller waits.
     func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome
 
     /// Prepares for an image that is likely to be pulled soon, because a container or sandbox is being created. Returns

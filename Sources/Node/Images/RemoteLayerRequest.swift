@@ -3,7 +3,7 @@ import LayerFormats
 
 /// The request to prepare a layer that containerd is about to pull.
 ///
-/// Every field but the parent's chain ID comes from labels, so an image's author may have written it.
+/// Every field but the parent's chain ID and the namespace comes from labels, so an image's author may have written it.
 public struct RemoteLayerRequest: Sendable {
     /// The reference in containerd's normalized form, `docker.io/library/x:tag` or `…@sha256:…`. It is not yet parsed.
     public var imageReference: String

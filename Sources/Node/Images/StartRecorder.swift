@@ -8,7 +8,7 @@ import NIOPosix
 import NodeDatabase
 import Streaming
 
-/// Records the chunks that the start of a container reads as the profile of its image.
+/// The recorder of profiles. It stores the chunks that the start of a container reads, as the profile of its image.
 final class StartRecorder: Sendable {
     private let records: ProfileRecords
     private let engine: StreamingEngine
@@ -17,7 +17,8 @@ final class StartRecorder: Sendable {
     private let clock: any TimeSource
     private let logger: Logger
     private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
-    /// The manifest of the image whose root file system each chain is. Chains without a known manifest are absent.
+    /// The digest of the image's manifest, for each chain that is the root file system of an image. Chains whose
+    /// manifest is unknown are absent.
     private let images = Guarded<[Digest: Digest]>([:])
     /// The chains with at least one reported start.
     private let reported = Guarded<Set<Digest>>([])
@@ -56,14 +57,14 @@ final class StartRecorder: Sendable {
         if policy.report != nil { images.withLock { $0[chain] = manifest } }
     }
 
-    /// Stops watching a chain. The reads so far are too few for a profile.
+    /// Stops watching a chain. Discards the reads of an unfinished start, because they are too few for a profile.
     func end(_ chain: Digest) {
         watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
         images.withLock { $0[chain] = nil }
         reported.withLock { _ = $0.remove(chain) }
     }
 
-    /// Waits until the start that `log` records ends. Returns false if the task is canceled.
+    /// Waits until the start in `log` has ended, and returns true. Returns false if the task is canceled first.
     private func isQuiet(_ log: TouchLog) async -> Bool {
         var first: MonotonicTime?
         while true {
@@ -84,7 +85,7 @@ final class StartRecorder: Sendable {
             "start finished",
             metadata: [
                 "chain": "\(chain.id)", "repository": "\(chain.repository)",
-                // The time from the mount to the latest first read of a chunk.
+                // The time from the mount until a chunk was last read for the first time.
                 "milliseconds": "\(duration / 1_000_000)",
             ].merging(StartReport(engine.statistics(of: chain.layers), engine.snapshot()).metadata) { own, _ in own })
         let recorded = Profile(chain.touches.close(), of: chain.tree)
@@ -106,7 +107,8 @@ final class StartRecorder: Sendable {
         }
     }
 
-    /// Reports the first start of an image on this node, and any later start that read at least 5 % new bytes.
+    /// Reports the first start of an image on this node. Reports a later start if the known profile lacks at least 5 %
+    /// of the bytes that it read.
     private func report(_ chain: MountedChain, recorded: Profile, known: Profile?) {
         guard let report = policy.report, let manifest = images.withLock({ $0[chain.id] }) else { return }
         let isFirst = reported.withLock { $0.insert(chain.id).inserted }
@@ -121,7 +123,7 @@ final class StartRecorder: Sendable {
     private struct ChunkName: Hashable {
         let layer: Digest
         let chunk: Int
-        /// The decoded size.
+        /// The chunk's decoded size.
         let bytes: UInt64
 
         static func all(of run: ChunkRun) -> [ChunkName] {

@@ -42,14 +42,15 @@ public final class StreamedImages: RemoteImages {
                 request.chainID, parent: request.parentChainID,
                 layer: RemoteLayer(digest: request.layerDigest, repository: reference.repository))
             if isTop { prepareContainer(of: image, request) }
-            // The size of the complete layer, because containerd asks only once, while almost nothing has been fetched.
+            // Report the size of the complete layer: containerd asks only once, when almost nothing has been fetched.
             return .ready(size: content.chunks.contentSize, inodes: content.tree.inodeCount)
         } catch {
             return .declined(reason: error)
         }
     }
 
-    /// Merges and mounts the tree while containerd finishes the pull, because the container is created next.
+    /// Begins to merge and mount the image's tree while containerd finishes the pull, because the container is created
+    /// next.
     private func prepareContainer(of image: OpenedImage, _ request: RemoteLayerRequest) {
         if let manifest = request.manifestDigest { start.recorder.note(request.chainID, isOf: manifest) }
         Task {

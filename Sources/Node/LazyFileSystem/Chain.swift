@@ -7,7 +7,7 @@ import Synchronization
 final class Chain: Sendable {
     let id: Digest
     let slot: UInt32
-    /// The first four bytes of the chain ID, which survive a restart; see ``NodeStatus/generation``.
+    /// The first four bytes of the chain ID, so that the number survives a restart; see ``NodeStatus/generation``.
     let generation: UInt32
     let tree: TreeImage
     /// The layers in the order of the tree's device numbers.
@@ -50,17 +50,17 @@ final class Chain: Sendable {
         }
     }
 
-    /// Wraps an error of the tree.
+    /// Returns an error of the file system for `error`, which the tree threw.
     func corrupt(_ error: LayerIndexError) -> LazyFileSystemError {
         LazyFileSystemError(.corrupt, "failed to read the tree of chain \(id)", cause: error)
     }
 }
 
-/// The view of a layer for one group of readers: those of a chain, or those of the `content` directory.
+/// A layer as one group of readers uses it: the readers of a chain, or those of the `content` directory.
 final class ReadLayer: Sendable {
     let content: StoredLayer
-    // The chunks of the latest reads, by a hash of the file. Two files that are read alternately rarely evict each
-    // other.
+    // The chunk ranges of the latest reads. A hash of the file selects the element. So two files that are read
+    // alternately rarely overwrite each other's range.
     private let last = InlineArray<8, Atomic<UInt64>> { _ in Atomic(.max) }
 
     init(_ content: StoredLayer) {
@@ -68,6 +68,8 @@ final class ReadLayer: Sendable {
     }
 
     /// Returns true if `chunks` differ from those last read from the same file, and remembers them.
+    ///
+    /// - Parameter file: the inode number of the file.
     func changes(_ chunks: Range<Int>, file: UInt64) -> Bool {
         let value =
             UInt64(truncatingIfNeeded: chunks.lowerBound) << 32

@@ -29,7 +29,7 @@ struct ChainTable {
         byID[id].flatMap { chain(inSlot: $0) }
     }
 
-    /// Returns the chain with the lowest slot after `slot`.
+    /// Returns the chain with the lowest slot after `slot`; `nil` if there is none.
     func chain(afterSlot slot: UInt32) -> Chain? {
         var index = Int(slot) + 1
         while index < slots.count {
@@ -41,7 +41,7 @@ struct ChainTable {
 
     /// Adds `chain`. Adding it again in the same slot changes nothing.
     ///
-    /// - Returns: the layers that no other chain contains; `nil` if nothing changed.
+    /// - Returns: the layers that appeared in the `content` directory; `nil` if nothing changed.
     mutating func add(_ chain: Chain) throws(LazyFileSystemError) -> [Digest]? {
         guard chain.slot > 0, chain.slot <= NodeID.maximumSlot else {
             throw LazyFileSystemError(.badSlot, "slot \(chain.slot) is not in 1...\(NodeID.maximumSlot)")
@@ -66,7 +66,7 @@ struct ChainTable {
 
     /// Removes a chain.
     ///
-    /// - Returns: the layers that no chain contains any more; `nil` if there was no such chain.
+    /// - Returns: the layers that disappeared from the `content` directory; `nil` if there was no such chain.
     mutating func remove(_ id: Digest) -> [Digest]? {
         guard let slot = byID.removeValue(forKey: id), let chain = chain(inSlot: slot) else { return nil }
         slots[Int(slot)].chain = nil

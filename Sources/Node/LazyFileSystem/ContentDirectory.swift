@@ -55,7 +55,7 @@ struct ContentDirectory {
         index(of: digest).map { entries[$0] }
     }
 
-    /// Returns the first entry with an inode number of at least `nid`.
+    /// Returns the first entry with an inode number of at least `nid`; `nil` if there is none.
     func entry(from nid: UInt64) -> Entry? {
         let index = position(of: max(nid, Self.mark))
         return index < entries.count ? entries[index] : nil
@@ -63,7 +63,7 @@ struct ContentDirectory {
 
     /// Adds a reference to a layer.
     ///
-    /// - Returns: true if a file appeared.
+    /// - Returns: true if this added a file to the directory.
     mutating func add(_ content: StoredLayer) -> Bool {
         if let index = index(of: content.digest) {
             entries[index].references += 1
@@ -85,7 +85,7 @@ struct ContentDirectory {
 
     /// Removes a reference to a layer.
     ///
-    /// - Returns: true if a file disappeared.
+    /// - Returns: true if this removed a file from the directory.
     mutating func remove(_ digest: Digest) -> Bool {
         guard let index = index(of: digest) else { return false }
         entries[index].references -= 1

@@ -3,8 +3,8 @@ import LayerIndex
 
 /// Extended attributes.
 extension LazyFileSystem {
-    /// Passes the value of an attribute to `body`; the bytes are only valid during the call. Returns `nil` if there is
-    /// no such attribute.
+    /// Returns the result of `body` for the value of the extended attribute `name`; `nil` if `node` has no such
+    /// attribute. The bytes are valid only during the call of `body`.
     public func withExtendedAttribute<Result>(
         _ node: NodeID, named name: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Result
     ) throws(LazyFileSystemError) -> Result? {
@@ -18,10 +18,11 @@ extension LazyFileSystem {
         }
     }
 
-    /// Copies the value of an attribute into `buffer`. If `buffer` is empty, it only returns the length, as getxattr(2)
-    /// does.
+    /// Copies the value of the extended attribute `name` into `buffer`. If `buffer` is empty, only returns the length,
+    /// as getxattr(2) does.
     ///
-    /// - Returns: the length in bytes; `nil` if there is no such attribute.
+    /// - Returns: the value's length in bytes; `nil` if `node` has no such attribute.
+    /// - Throws: ``LazyFileSystemErrorCode/tooSmall`` if a non-empty `buffer` is too small.
     public func extendedAttribute(
         _ node: NodeID, named name: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int? {
@@ -34,8 +35,11 @@ extension LazyFileSystem {
         return count
     }
 
-    /// Copies the names of all attributes into `buffer`, each ended by a NUL. If `buffer` is empty, it only returns
-    /// their length, as listxattr(2) does.
+    /// Copies the names of all extended attributes of `node` into `buffer`, each followed by a NUL. If `buffer` is
+    /// empty, only returns the length, as listxattr(2) does.
+    ///
+    /// - Returns: the length of all names in bytes, including the NULs.
+    /// - Throws: ``LazyFileSystemErrorCode/tooSmall`` if a non-empty `buffer` is too small.
     public func extendedAttributeNames(
         _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int {

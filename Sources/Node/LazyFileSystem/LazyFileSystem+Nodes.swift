@@ -27,8 +27,10 @@ extension LazyFileSystem {
             size: entry.layer.content.chunks.contentSize)
     }
 
-    /// Looks up `name` in `directory`. The name may be `.` (of any node) or `..`: the kernel looks these up when it
-    /// turns a file handle back into a path. overlayfs makes it do so, as open_by_handle_at(2) does.
+    /// Looks up `name` in `directory`.
+    ///
+    /// The kernel also looks up `.` and `..` when it turns a file handle back into a path, for overlayfs or
+    /// open_by_handle_at(2). For the name `.`, `directory` may be any type of node.
     public func lookup(
         _ directory: NodeID, _ name: UnsafeRawBufferPointer
     ) throws(LazyFileSystemError) -> LookupResult {
@@ -72,7 +74,7 @@ extension LazyFileSystem {
 
     /// Copies the target of the symbolic link `node` into `buffer`, without a final NUL.
     ///
-    /// - Returns: the target's length, at most 4095 bytes.
+    /// - Returns: the target's length, at most 4095 bytes. A smaller buffer receives only the part that fits.
     public func readLink(
         _ node: NodeID, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LazyFileSystemError) -> Int {

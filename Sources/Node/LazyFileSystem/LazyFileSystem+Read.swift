@@ -34,10 +34,12 @@ extension LazyFileSystem {
         source.cancel(demand)
     }
 
-    /// Returns the layer that holds `count` bytes of `node`, and their range in its content space. The range is cut at
-    /// the end of the file; `nil` past it.
+    /// Returns the layer that holds `count` bytes of `node` from `offset` on, and their range in its content space. The
+    /// range ends at the end of the file at the latest; `nil` if no byte is left.
     ///
-    /// The first try of a read counts as a touch.
+    /// Records the first try of a read in the chain's touch log.
+    ///
+    /// - Parameter isFirst: true for the first try of a read, false for a retry after a miss.
     private func place(
         _ node: NodeID, offset: UInt64, count: UInt64, isFirst: Bool
     ) throws(LazyFileSystemError) -> (ReadLayer, ByteRange)? {
@@ -91,7 +93,7 @@ extension LazyFileSystem {
         do {
             try fill(buffer, from: content, at: range.offset)
         } catch {
-            // Fetching again helps only if the bytes on the disk are lost, and only once.
+            // Fetching again helps only if the disk lost the bytes. Try it only once.
             guard (error.cause as? ContentStoreError)?.code == .damaged, previous?.afterReadError != true else {
                 return .failed(error)
             }
@@ -123,8 +125,9 @@ extension LazyFileSystem {
     }
 
     /// Drops the unreadable chunks of `chunks`, so that they are fetched again. If each chunk is readable on its own,
-    /// it drops all of them.
+    /// drops all of them.
     ///
+    /// - Parameter buffer: scratch memory.
     /// - Returns: the range from the first to the last dropped chunk.
     private func drop(
         _ chunks: Range<Int>, of content: StoredLayer, buffer: UnsafeMutableRawBufferPointer

@@ -4,7 +4,7 @@ public import LayerIndex
 
 /// The file system that answers the kernel from chain trees and the content store.
 ///
-/// An answer is attributes, names, bytes, or a miss.
+/// It answers with attributes, names, bytes, or a miss.
 ///
 /// The root lists one directory per chain (named by its chain ID, 64 hexadecimal digits) and `content`. `content` has
 /// one read-only file per layer of a chain; the file holds the layer's content space. Trees never change. Only the root
@@ -13,7 +13,7 @@ public import LayerIndex
 /// Any thread may make any call, and no call waits for the network. A read of bytes that are not in the store returns
 /// the missing chunks. The file system knows nothing of FUSE: its interface has only node IDs, statuses and errors.
 public final class LazyFileSystem: Sendable {
-    /// A name that appeared in the root or in `content`, or disappeared from it.
+    /// The appearance or disappearance of a name in the root or in `content`.
     public struct Change: Sendable {
         /// The changed directory: ``NodeID/root`` or ``NodeID/content``.
         public let directory: NodeID
@@ -37,7 +37,7 @@ public final class LazyFileSystem: Sendable {
         storeCapacity = capacity
     }
 
-    /// Mounts a chain: its directory appears. Adding it again in the same slot changes nothing.
+    /// Mounts a chain, so that its directory appears in the root. Adding it again in the same slot changes nothing.
     ///
     /// - Parameters:
     ///   - layers: one layer per device of `tree`, in the same order (bottom first).
@@ -77,7 +77,8 @@ public final class LazyFileSystem: Sendable {
         table.withLock { $0.chain(id)?.touches }
     }
 
-    /// Sets the one handler of changes. It runs after each change, on the thread that made it.
+    /// Sets the one handler of changes; `nil` removes it. It runs after each change, on the thread that made the
+    /// change.
     public func onChange(_ handler: (@Sendable (Change) -> Void)?) {
         observer.withLock { $0 = handler }
     }
@@ -90,8 +91,8 @@ public final class LazyFileSystem: Sendable {
         }
     }
 
-    /// Returns the capacity for statfs(2): that of the store's own file system, with at least as many inodes as the
-    /// trees have.
+    /// Returns the capacity for statfs(2). It is that of the store's own file system, with at least as many inodes as
+    /// the trees have.
     public func capacity() -> StoreCapacity {
         var capacity =
             storeCapacity()
@@ -102,7 +103,7 @@ public final class LazyFileSystem: Sendable {
         return capacity
     }
 
-    /// Returns the chain of `node`.
+    /// Returns the chain of `node`. Throws ``LazyFileSystemErrorCode/stale`` if no chain is mounted in its slot.
     func chain(of node: NodeID) throws(LazyFileSystemError) -> Chain {
         guard let chain = table.withLock({ $0.chain(inSlot: node.slot) }) else { throw .stale }
         return chain

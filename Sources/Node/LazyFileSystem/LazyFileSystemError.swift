@@ -6,9 +6,10 @@ public typealias LazyFileSystemError = Failure<LazyFileSystemErrorCode>
 
 /// The kinds of ``LazyFileSystemError``.
 public enum LazyFileSystemErrorCode: Hashable, Sendable {
-    /// The node's chain has been removed.
+    /// The node's chain or its file in `content` has been removed.
     case stale
     case notDirectory
+    /// The node is not a regular file, so it has no bytes to read.
     case isDirectory
     case notSymlink
     case noSuchAttribute
@@ -16,7 +17,7 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
     case tooSmall
     /// The tree is inconsistent. It was checked when it was built, so the disk or a bug has damaged it since.
     case corrupt
-    /// The content is unreadable on disk, even after it was fetched again.
+    /// The content is unreadable on disk. Fetching it again did not help, or would not help.
     case unreadable
     /// The content could not be fetched.
     case unavailable

@@ -1,4 +1,4 @@
-/// The kernel's name for a file, directory or link. It is computed, never stored.
+/// The number by which the kernel identifies a file, directory or link. It is computed, never stored.
 ///
 /// The high 24 bits are the slot of a chain. The low 40 bits are the inode number (nid) in that chain's tree. So a file
 /// keeps its node ID over a restart as long as its chain keeps its slot. Slot 0 is reserved for the mount's root, the

@@ -2,9 +2,10 @@ import LayerIndex
 
 /// The attributes of a node, as stat(2) reports them.
 public struct NodeStatus: Hashable, Sendable {
-    /// The node, which is also its `st_ino`.
+    /// The node's ID, which is also its `st_ino`.
     public let id: NodeID
-    /// A number that differs between chains that use the same slot. If it differs, the kernel creates a new inode.
+    /// The generation of ``id``. It differs between chains in the same slot. If it changes, the kernel creates a new
+    /// inode.
     public let generation: UInt32
     /// The type and permission bits.
     public let mode: UInt32
@@ -33,7 +34,7 @@ public struct NodeStatus: Hashable, Sendable {
         deviceMinor = attributes.deviceMinor
     }
 
-    /// Creates the status of a synthetic directory or file, which root owns and which has no date.
+    /// Creates the status of a synthetic directory or file. Root owns it, and its modification time is 0.
     init(id: NodeID, mode: UInt32, linkCount: UInt32, size: UInt64) {
         self.id = id
         generation = 0
@@ -58,7 +59,7 @@ public struct NodeStatus: Hashable, Sendable {
 /// The result of a lookup.
 public enum LookupResult: Hashable, Sendable {
     case found(NodeStatus)
-    /// The name does not exist. If `forever` is false, the name may appear later and the kernel must ask again.
+    /// The name does not exist. If `forever` is false, the name may appear later, so the kernel must ask again.
     case absent(forever: Bool)
 }
 

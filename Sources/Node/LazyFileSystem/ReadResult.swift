@@ -13,10 +13,10 @@ public enum ReadResult: Sendable {
 public struct Miss: Sendable {
     /// The layer, which stays alive while the read waits.
     public let layer: StoredLayer
-    /// The range from the first missing chunk to the last chunk that the read needs. Some chunks in between may be
-    /// present.
+    /// The range from the first missing chunk to the last chunk that the read needs. Some chunks within the range may
+    /// be present.
     public let chunks: Range<Int>
-    /// True if the chunks were present but unreadable on disk. If that happens again, the read fails.
+    /// True if the chunks were present but unreadable on disk. If they are unreadable again, the read fails.
     let afterReadError: Bool
 }
 

@@ -16,9 +16,9 @@ public struct RemoteLayer: Sendable, Hashable {
 /// The layers of each remote chain. The state database keeps them so that the daemon can mount chains after a restart
 /// without the network.
 ///
-/// A chain is a layer on top of a parent chain, so a chain of n layers takes n rows. The row's number is the chain's
-/// *slot*, the upper part of its node IDs. A chain keeps its slot as long as it is known. The slot is never given to
-/// another chain (`AUTOINCREMENT`), because the kernel may remember nodes of a deleted chain.
+/// A chain is a layer on top of a parent chain, so a chain of n layers takes n rows. A row's number is the chain's
+/// *slot*, the upper part of the node IDs of the chain's files. A chain keeps its slot as long as it is known. The slot
+/// is never given to another chain (`AUTOINCREMENT`), because the kernel may remember nodes of a deleted chain.
 public struct ChainRecords: Sendable {
     /// The largest slot. Slots are the upper 24 bits of a node ID, and slot 0 belongs to the mount itself.
     static let maximumSlot: Int64 = 1 << 24 - 1
@@ -32,7 +32,8 @@ public struct ChainRecords: Sendable {
         self.state = state
     }
 
-    /// Records that `chain` consists of `layer` on top of `parent`, unless the chain is known.
+    /// Records that `chain` consists of `layer` on top of `parent`, unless the chain is known. `parent` is `nil` for
+    /// the bottom layer.
     ///
     /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ, because a
     ///   blob is the same wherever it comes from.
@@ -78,7 +79,7 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the registries that the layers came from, latest first, at most `limit`.
+    /// Returns at most `limit` registries that the chains' layers came from, those of the latest chains first.
     public func upstreams(limit: Int) throws(NodeDatabaseError) -> [String] {
         try state.read("listing registries") { database in
             try String.fetchAll(
@@ -89,7 +90,7 @@ public struct ChainRecords: Sendable {
 
     /// Deletes the record of `chain`.
     ///
-    /// - Returns: the chain's layer, if no other chain uses it; `nil` otherwise.
+    /// - Returns: the chain's top layer, if no other chain uses that layer; `nil` otherwise.
     public func remove(_ chain: Digest) throws(NodeDatabaseError) -> Digest? {
         try state.write("forgetting chain \(chain)") { database in
             let layer = try String.fetchOne(

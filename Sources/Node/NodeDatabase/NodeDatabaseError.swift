@@ -13,8 +13,9 @@ public enum NodeDatabaseErrorCode: Hashable, Sendable {
     case failedPrecondition
     /// Another connection has locked the database.
     case unavailable
-    /// The database or its directory is corrupt, foreign, unreadable or full.
+    /// The database or its directory is corrupt, unreadable or full, or was written by another program or a newer
+    /// version.
     case storage
-    /// Another process holds the state directory.
+    /// Another process holds a file lock, for example that of the state directory.
     case inUse
 }

@@ -6,7 +6,8 @@ public import Streaming
 
 /// A stored profile and its origin.
 public struct KeptProfile: Sendable {
-    /// The chain of the image's root file system.
+    /// The chain of the image's root file system. For a profile that names no chain, it is the digest of the profile's
+    /// file.
     public let chain: Digest
     public let repository: Repository
     public let profile: Profile
@@ -30,7 +31,8 @@ public struct ProfileRecords: Sendable {
         self.state = state
     }
 
-    /// Returns the profile of `chain`, or else the newest profile of `repository`; `nil` if there is neither.
+    /// Returns the profile of `chain`, or else the newest profile of `repository`; `nil` if there is neither. `chain`
+    /// is `nil` if it is unknown.
     ///
     /// Files in images of one repository are likely to have the same names.
     public func find(_ chain: Digest?, _ repository: Repository) throws -> KeptProfile? {

@@ -9,11 +9,12 @@ public struct SnapshotRecord: Sendable, Equatable {
         case committed = 3
     }
 
-    /// Our number of the snapshot, which names its directory. It is never reused, and it stays the same on commit.
+    /// The snapshot's number, which Rivulet assigns and which names the directory. It is never reused, and it stays the
+    /// same on commit.
     public var id: Int64
     /// The name that containerd gave the snapshot. It may be any text.
     public var key: String
-    /// The number of the snapshot below, and its key; `nil` and empty for a bottom snapshot.
+    /// The number of the parent snapshot; `nil` for a bottom snapshot, whose ``parentKey`` is empty.
     public var parent: Int64?
     public var parentKey: String
     public var kind: Kind
@@ -21,7 +22,7 @@ public struct SnapshotRecord: Sendable, Equatable {
     /// The time of creation, in nanoseconds since 1970.
     public var created: Int64
     public var updated: Int64
-    /// The snapshot's disk usage; `nil` until known. It is set only for committed snapshots and then final.
+    /// The snapshot's disk usage; `nil` until known. Only a committed snapshot has a usage, which never changes.
     public var usage: SnapshotUsage?
     /// The chain ID and blob of a remote snapshot, which has no directory; `nil` for a local snapshot.
     public var remote: RemoteIdentity?
@@ -43,7 +44,7 @@ public struct SnapshotRecord: Sendable, Equatable {
     }
 }
 
-/// The disk usage of a snapshot without its parents.
+/// The disk usage of a snapshot without its parents, in bytes and inodes.
 public struct SnapshotUsage: Sendable, Equatable {
     public var size: Int64
     public var inodes: Int64

@@ -3,10 +3,10 @@ import Concurrency
 import GRDB
 
 extension SnapshotRecords {
-    /// Records a new active snapshot or view.
+    /// Records a new active snapshot or view on top of `parent`; an empty `parent` means none.
     ///
-    /// `attach` runs inside the transaction, with the record and the stack below it. If it throws, the record is
-    /// undone.
+    /// `attach` runs inside the transaction, with the record and the stack below it. If `attach` throws, the
+    /// transaction is rolled back.
     public func create(
         key: String, parent: String, kind: SnapshotRecord.Kind, labels: [String: String],
         attach: (SnapshotRecord, [StackEntry]) throws -> Void
@@ -48,8 +48,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the plain chain ID as a key. Appends a number if a snapshot of the same chain on another parent has that
-    /// key.
+    /// Returns the plain chain ID as a key. Appends a number if that key is taken, for example by a snapshot of the
+    /// same chain on another parent.
     private static func freeName(_ database: Database, for chainID: Digest) throws -> String {
         let plain = chainID.description
         if try fetch(database, key: plain) == nil { return plain }
@@ -76,8 +76,8 @@ extension SnapshotRecords {
 
     /// Commits the active snapshot `key` as `name`, and replaces its labels with `labels`.
     ///
-    /// `parent` becomes the parent of a snapshot that has none. Otherwise it must be empty or the key of the existing
-    /// parent.
+    /// If the snapshot has no parent, `parent` becomes its parent unless it is empty. Otherwise `parent` must be empty
+    /// or the key of the existing parent.
     public func commit(
         name: String, key: String, labels: [String: String], parent: String
     ) throws(NodeDatabaseError) {
@@ -128,7 +128,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Deletes the record of a remote snapshot whose chain is lost, unless it has children.
+    /// Deletes the record of a remote snapshot whose chain is lost, unless the snapshot has children.
     ///
     /// Returns true if the record was deleted.
     public func removeRemoteIfUnused(id: Int64) throws(NodeDatabaseError) -> Bool {
@@ -156,7 +156,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Changes the labels of a snapshot and returns the changed record. An empty value deletes a label.
+    /// Changes the labels of the snapshot `key` with `change`, and returns the changed record. An empty value deletes a
+    /// label.
     public func update(
         key: String, _ change: (inout [String: String]) -> Void
     ) throws(NodeDatabaseError) -> SnapshotRecord {

@@ -37,8 +37,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the stack from the snapshot with number `top` down to the first remote one, whose tree includes the
-    /// rest.
+    /// Returns the stack from the snapshot with number `top` down to the first remote snapshot, whose merged tree
+    /// includes the rest.
     static func stack(_ database: Database, from top: Int64?) throws -> [StackEntry] {
         guard let top else { return [] }
         let statement = try database.cachedStatement(
@@ -64,9 +64,10 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns a committed snapshot with the given label `snapshot.ref` and parent, preferably a remote one.
+    /// Returns a committed snapshot with the label `snapshot.ref` and the parent's number as given, preferably a remote
+    /// snapshot.
     ///
-    /// Returns `nil` if there is none.
+    /// Returns `nil` if there is none. `parent` is `nil` for a bottom snapshot.
     public func committed(ref: String, parent: Int64?) throws(NodeDatabaseError) -> SnapshotRecord? {
         try state.read("looking up \(ref)") { database in
             let statement = try database.cachedStatement(
@@ -80,7 +81,7 @@ extension SnapshotRecords {
 
     /// Returns at most `limit` records with numbers above `id`, in the order of their numbers.
     ///
-    /// - Parameter refs: if not `nil`, the values of the label `snapshot.ref` to select.
+    /// - Parameter refs: the values of the label `snapshot.ref` to select; `nil` selects all snapshots.
     public func page(after id: Int64, limit: Int, refs: [String]? = nil) throws(NodeDatabaseError) -> [SnapshotRecord] {
         try state.read("listing snapshots") { database in
             var arguments: StatementArguments = [id]
@@ -151,8 +152,8 @@ extension SnapshotRecords {
     /// Compares the numbered directories in `present` with the records, and queues directories without a record for
     /// deletion.
     ///
-    /// - Returns: `orphans`, the numbers of the queued directories, and `missing`, the records that lack a directory
-    ///   they need.
+    /// - Returns: `orphans`, the numbers of the queued directories, and `missing`, the records whose directory is
+    ///   needed but absent.
     public func reconcile(present: Set<Int64>) throws(NodeDatabaseError) -> (
         orphans: [Int64], missing: [SnapshotRecord]
     ) {

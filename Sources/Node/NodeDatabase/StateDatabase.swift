@@ -24,11 +24,12 @@ public final class StateDatabase: Sendable {
 
     /// The state directory.
     public let root: String
-    /// The report about a corrupt or foreign database, in whose place an empty one was created; `nil` otherwise.
+    /// The report about a database that was corrupt or another program's, and was replaced by an empty one; `nil`
+    /// otherwise.
     public let recovery: Recovery?
 
     let pool: DatabasePool
-    // Held for the lock, which the kernel releases when the last descriptor is closed.
+    // Kept to hold the lock, which the kernel releases when the last descriptor is closed.
     private let lock: FileLock
 
     /// The name of the directory of local snapshots, in the state directory.
@@ -42,8 +43,9 @@ public final class StateDatabase: Sendable {
 
     /// Opens the database in `root`. Creates that directory if necessary, but its parent must exist.
     ///
-    /// A corrupt or foreign database is renamed, and `snapshots/` with it, because a new database assigns the same
-    /// numbers again. A database of a newer version is refused, because an upgrade makes it usable.
+    /// If the database is corrupt or another program's, this call renames it and `snapshots/`, because a new database
+    /// assigns the same numbers again. It refuses a database of a newer version, because an upgrade of Rivulet makes
+    /// that one usable.
     public init(root: String) throws(NodeDatabaseError) {
         // The path becomes part of mount options. They are separated by commas and colons, and fstab's form has no
         // quotes.
@@ -91,7 +93,8 @@ public final class StateDatabase: Sendable {
     /// Closes the database. Later calls throw.
     public func close() throws(NodeDatabaseError) {
         do {
-            // The last connection of the pool to close may be a reader. SQLite then leaves the log file behind.
+            // Empty the log first. The last connection of the pool to close may be a reader, and SQLite then leaves the
+            // log file behind.
             _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try pool.close()
         } catch {

@@ -5,8 +5,8 @@ enum StateSchema {
     static func migrator() -> DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { database in
-            // AUTOINCREMENT is needed because a number names a directory. It must not be reused while the old directory
-            // is being deleted.
+            // AUTOINCREMENT is needed because a snapshot's number names a directory. It must not be reused while the
+            // old directory is being deleted.
             try database.execute(
                 sql: """
                     CREATE TABLE snapshot (

@@ -4,15 +4,15 @@ import Linux
 import NodeDatabase
 import SystemPackage
 
-/// Measures the disk usage of a directory, within bounds.
+/// The disk usage of a directory, measured within limits.
 ///
-/// The tree may be the root file system of a running container. It may change during the walk, and it may be deep, wide
-/// or hostile. Memory and descriptors are bounded. At a bound, the result is the count so far.
+/// The directory may be the root file system of a running container. Its tree may change during the walk, and it may be
+/// deep, wide or hostile. Memory and descriptors are bounded. At a limit, the result is the count so far.
 struct DirectoryUsage {
     struct Limits: Sendable {
         var entries = 10_000_000
         var nanoseconds: UInt64 = 10_000_000_000
-        /// The most directories open at a time. Deeper directories are not counted.
+        /// The most directories open at a time. The contents of deeper directories are not counted.
         var depth = 128
         /// The most files with several hard links that are remembered, so that each file is counted once.
         var hardLinks = 1_000_000
@@ -78,7 +78,7 @@ struct DirectoryUsage {
     }
 
     private mutating func visit(_ name: [UInt8], in directory: Int32, depth: Int) {
-        // An entry that was deleted meanwhile does not count.
+        // Entries that were deleted meanwhile do not count, nor do other file systems that are mounted here.
         guard let status = try? Sys.lstat(name, at: directory), status.device == device else { return }
         if status.kind == .directory {
             count(status)

@@ -2,7 +2,8 @@ import Linux
 
 /// The options that this kernel's overlay file system needs.
 enum KernelOverlay {
-    /// Returns `index=off` if the kernel has an index of copied-up files.
+    /// Returns the option `index=off` if this kernel's overlay can keep an index of copied-up files, and no option
+    /// otherwise.
     ///
     /// With that index, an upper directory remembers the lower directories of its first mount. A later mount on the
     /// same tree under another path then fails with ESTALE.

@@ -7,12 +7,12 @@ package struct LinearRegex: Sendable {
     package enum ParseError: Error {
         /// The pattern is not a regular expression.
         case malformed
-        /// The pattern is valid in Go but not supported here: a Unicode property class, `\Q`, `\C`, or a pattern above
-        /// the size limit.
+        /// The pattern uses a feature that is not supported here: a Unicode property class, `\Q`, `\C`, or a size or
+        /// nesting above the limits.
         case unsupported(String)
     }
 
-    /// A condition on one character.
+    /// The characters that one instruction accepts.
     struct CharacterSet: Sendable {
         var ranges: [ClosedRange<UInt32>]
         var isNegated = false
@@ -138,8 +138,8 @@ package struct LinearRegex: Sendable {
         return false
     }
 
-    /// Follows all instructions from `start` that consume no character. Returns true if it reaches the end of the
-    /// program.
+    /// Adds to `threads` each instruction that is reachable from `start` without consuming a character. Returns true if
+    /// the end of the program is among them.
     private func add(
         _ start: Int, to threads: inout ThreadSet, at position: Int, in text: [Unicode.Scalar], steps: inout Int
     ) -> Bool {

@@ -9,7 +9,7 @@ indirect enum LinearRegexNode: Sendable {
     case repeated(LinearRegexNode, Int, Int?)
 }
 
-/// Parses the syntax of Go's `regexp/syntax`.
+/// A parser of the syntax of Go's `regexp/syntax`.
 struct LinearRegexParser {
     typealias Failure = LinearRegex.ParseError
 
@@ -19,7 +19,7 @@ struct LinearRegexParser {
         var dotTakesNewline = false
     }
 
-    /// The limits of group nesting and of repetitions. Each is 1000 in RE2.
+    /// The limits of group nesting and of repetitions. RE2 allows 1000 of each.
     private static let deepest = 100
     private static let mostRepetitions = 1000
 
@@ -171,7 +171,8 @@ struct LinearRegexParser {
         return node
     }
 
-    /// Parses `i`, `m`, `s`, `U` and `-` up to `:` or `)`. Returns true for `:`, after which a group follows.
+    /// Parses the flags `i`, `m`, `s`, `U` and `-` up to `:` or `)`. Returns true for `:`, after which the group's
+    /// expression follows.
     private mutating func flagGroup() throws(Failure) -> Bool {
         var value = true
         while let scalar = next {
@@ -304,7 +305,7 @@ struct LinearRegexParser {
         return scalar == "\\" ? try escapedCharacter() : scalar.value
     }
 
-    /// Parses a named class such as `[:alpha:]`. Returns `nil` if none is here.
+    /// Parses a named class such as `[:alpha:]`. Returns `nil` if no such class starts at this position.
     private mutating func takeNamedClass() throws(Failure) -> [ClosedRange<UInt32>]? {
         guard next == "[", position + 1 < pattern.count, pattern[position + 1] == ":" else { return nil }
         var end = position + 2

@@ -4,15 +4,15 @@ import SwiftProtobuf
 
 /// The mounts that containerd performs for a snapshot, as a pure value.
 ///
-/// They have the same form as those of containerd's overlay snapshotter, because containerd's unpacker checks their
-/// type. For an overlay, the unpacker writes directly into `upperdir`, with overlay whiteouts. Anything else it mounts,
-/// and it applies the layer to the mount.
+/// The mounts have the same form as those of containerd's overlay snapshotter, because containerd's unpacker checks
+/// their type. For an overlay, the unpacker writes directly into `upperdir`, with overlay whiteouts. It performs a
+/// mount of any other type, and applies the layer to the mounted directory.
 struct MountPlan: Equatable, Sendable {
     var kind: SnapshotRecord.Kind
     /// The snapshot's own directory; ignored for a view of another snapshot.
     var upper: String
     var work: String
-    /// The directories below, top first.
+    /// The lower directories, top first.
     var lowers: [String]
     /// The options that the kernel needs for every overlay.
     var overlayOptions: [String] = []

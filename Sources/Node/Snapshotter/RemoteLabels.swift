@@ -3,7 +3,7 @@ enum RemoteLabels {
     static let imageReference = "containerd.io/snapshot/cri.image-ref"
     static let manifestDigest = "containerd.io/snapshot/cri.manifest-digest"
     static let layerDigest = "containerd.io/snapshot/cri.layer-digest"
-    /// The image's reference; this and the next label are set by stargz-snapshotter's `ctr-remote images rpull`.
+    /// The image's reference. stargz-snapshotter's `ctr-remote images rpull` sets this label and the next one.
     static let stargzReference = "containerd.io/snapshot/remote/stargz.reference"
     static let stargzDigest = "containerd.io/snapshot/remote/stargz.digest"
 }

@@ -6,8 +6,8 @@ import NodeDatabase
 ///
 /// Both the label `snapshot.ref` **and** the key must name the chain. Pod annotations, which may include
 /// `snapshot.ref`, become labels of a sandbox's snapshot. If the label were enough, a pod could record any layer under
-/// the chain ID of another image. containerd itself chooses the keys. Those of containers and sandboxes are plain IDs.
-/// Those of the unpacker end in `extract-<unique> <chain ID>`.
+/// the chain ID of another image. containerd itself chooses the keys. The keys of containers and sandboxes are plain
+/// IDs. The unpacker's keys end in `extract-<unique> <chain ID>`.
 struct RemoteTarget: Sendable {
     var chainID: Digest
     /// All labels of the request.
@@ -29,8 +29,9 @@ struct RemoteTarget: Sendable {
         key.split(separator: "/", omittingEmptySubsequences: false).last?.hasPrefix("extract-") ?? false
     }
 
-    /// Returns the request for the remote layer; `nil` if the labels do not name one.
+    /// Returns the request for the remote layer; `nil` if the labels do not name a remote layer.
     ///
+    /// - Parameter parentChainID: the chain of the remote snapshot below; `nil` if there is no such snapshot.
     /// - Throws: the reason for a fallback if a label is malformed.
     func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
         // These are containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.

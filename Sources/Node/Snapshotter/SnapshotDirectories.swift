@@ -9,7 +9,7 @@ import SystemPackage
 struct SnapshotDirectories: Sendable {
     /// The name of the directory of snapshots, in the state directory.
     static let name = StateDatabase.snapshotsDirectory
-    /// The name of the directory of short links, in the state directory.
+    /// The name of the directory of short symbolic links to upper directories, in the state directory.
     static let linkName = "l"
 
     let root: String
@@ -32,10 +32,10 @@ struct SnapshotDirectories: Sendable {
     func upper(_ id: Int64) -> String { directory(id) + "/fs" }
     func work(_ id: Int64) -> String { directory(id) + "/work" }
 
-    /// Creates the directories of a new snapshot.
+    /// Creates the directories of a new snapshot. `needsWork` is true if it needs a work directory.
     ///
-    /// An overlay's root shows the owner and the mode of the upper directory. They are copied from `parent`, the
-    /// directory below. Without a parent the owner is root and the mode is 0755.
+    /// An overlay's root shows the owner and the mode of the upper directory. This call copies both from `parent`, the
+    /// topmost lower directory. If `parent` is `nil`, the owner is root and the mode is 0755.
     func make(_ id: Int64, work needsWork: Bool, parent: String?) throws(SnapshotterError) {
         do {
             var mode: UInt32 = 0o755
@@ -46,7 +46,8 @@ struct SnapshotDirectories: Sendable {
                 mode = status.mode & 0o7777
                 owner = (status.uid, status.gid)
             }
-            // Numbers are never reused, so an aborted transaction left this directory.
+            // The number of a recorded snapshot is never reused. A directory that is already here is left from an
+            // aborted transaction.
             try removeTree(directory(id))
             try Sys.makeDirectory(directory(id), permissions: 0o700)
             try Sys.makeDirectory(upper(id), permissions: 0o755)
@@ -62,7 +63,7 @@ struct SnapshotDirectories: Sendable {
         }
     }
 
-    /// Deletes the directories and the link of snapshot `id`. Missing ones are not an error.
+    /// Deletes the directories and the link of snapshot `id`. It is not an error if they are missing.
     func remove(_ id: Int64) throws(SnapshotterError) {
         do {
             do {
@@ -85,19 +86,20 @@ struct SnapshotDirectories: Sendable {
 
     // MARK: - Short names
 
-    /// The longest total of lower directory names before short links are used, in bytes.
+    /// The most bytes of all lower directory names together. If the names are longer, short links replace them.
     ///
     /// mount(2) takes one page of options. containerd removes the common directory from each name. The rest of the page
     /// is for the upper and work directories, the merged tree of the remote part, and an SELinux context.
     static let longestLowers = 3000
 
-    /// Returns the short link to the upper directory of `id`.
+    /// Returns the path of the short link to the upper directory of snapshot `id`.
     ///
-    /// It has five bytes after the common directory instead of eight. So 500 layers, the kernel's limit, fit into one
-    /// page.
+    /// After the common directory, the path has five bytes instead of eight. So 500 layers, the kernel's limit, fit
+    /// into one page.
     private func link(_ id: Int64) -> String { "\(root)/\(Self.linkName)/\(String(id, radix: 36))" }
 
-    /// Returns the paths of the snapshots `ids` as lower directories, in order.
+    /// Returns the lower directories of the snapshots `ids`, in the same order. If their names are too long, creates
+    /// short links and returns those.
     func lowers(_ ids: [Int64]) throws(SnapshotterError) -> [String] {
         let plain = ids.map(upper)
         let common = root.utf8.count + Self.name.utf8.count + 2

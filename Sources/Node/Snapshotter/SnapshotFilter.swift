@@ -3,10 +3,10 @@ package import NodeDatabase
 
 /// A query in containerd's filter language, for `List`.
 ///
-/// A snapshot matches if one of the filters matches with all its comma-separated selectors. A selector is a field
-/// alone, which must exist, or a field with `==`, `!=` or `~=` and a value. The fields are `name`, `parent`, `kind` and
-/// `labels.<key>`. The key may be quoted as Go quotes strings. No filter, or an empty one, matches everything. The
-/// grammar is in containerd's `filters/parser.go`.
+/// A snapshot matches the query if it satisfies all comma-separated selectors of at least one filter. A selector is a
+/// field alone, which must exist, or a field with `==`, `!=` or `~=` and a value. The fields are `name`, `parent`,
+/// `kind` and `labels.<key>`. The key may be quoted as Go quotes strings. A query without filters, or with an empty
+/// filter, matches everything. The grammar is in containerd's `filters/parser.go`.
 package struct SnapshotFilter: Sendable {
     enum Operator: Sendable {
         case present
@@ -21,7 +21,7 @@ package struct SnapshotFilter: Sendable {
         var operation: Operator
     }
 
-    /// The most filters of one call, and below it the most bytes of each.
+    /// The limits of one call: the most filters, and the most bytes of one filter.
     static let mostFilters = 128
     static let longestFilter = 16 << 10
     /// The most steps of all regular expressions of one call. They take about a tenth of a second.

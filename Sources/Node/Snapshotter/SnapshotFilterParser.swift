@@ -1,6 +1,6 @@
 import Base
 
-/// Parses one filter in the language of ``SnapshotFilter``.
+/// A parser of one filter in the language of ``SnapshotFilter``.
 struct SnapshotFilterParser {
     private let text: [Unicode.Scalar]
     private var position = 0
@@ -82,7 +82,7 @@ struct SnapshotFilterParser {
     private mutating func quoted() throws(SnapshotterError) -> String {
         let quote = next
         position += 1
-        // The escapes of several bytes may form one character.
+        // Collect bytes first, because several escapes may form one character together.
         var bytes: [UInt8] = []
         while let scalar = next {
             position += 1

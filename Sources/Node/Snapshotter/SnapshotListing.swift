@@ -1,6 +1,6 @@
 import NodeDatabase
 
-/// The state of a `List` call between its frames.
+/// The state of a `List` call between its frames. A frame is one message of the answer.
 struct SnapshotListing: Sendable {
     /// The number of records in a full frame, as in containerd's own service.
     static let frameSize = 100
@@ -17,7 +17,8 @@ struct SnapshotListing: Sendable {
         refs = filter.requiredRefs
     }
 
-    /// Returns the next matching records. The frame may be incomplete or even empty before the listing is at its end.
+    /// Returns the next matching records. Even before the end of the listing, there may be fewer than a full frame, or
+    /// none.
     mutating func nextFrame(from records: SnapshotRecords) throws -> [SnapshotRecord] {
         var frame: [SnapshotRecord] = []
         var rows = 0

@@ -55,7 +55,7 @@ extension SnapshotService {
     private func create(
         _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {
-        // The tree below is mounted first, while there is nothing to undo. The stack below a committed snapshot never
+        // Mount the merged tree below first, while there is nothing to undo. The stack below a committed snapshot never
         // changes.
         let below = try await quick.run { [records] in
             try records.parent(key: parent).map { try records.recordAndStack(key: $0.key) }
@@ -83,7 +83,7 @@ extension SnapshotService {
         return mountPlan(of: record, lowers: lowers)
     }
 
-    /// Returns the mounts of an existing snapshot.
+    /// Returns the mounts of the existing snapshot `record` on top of `stack`.
     func mountPlan(of record: SnapshotRecord, stack: [StackEntry]) async throws -> MountPlan {
         mountPlan(of: record, lowers: try await lowerDirectories(stack))
     }
@@ -94,8 +94,8 @@ extension SnapshotService {
             overlayOptions: overlayOptions)
     }
 
-    /// Returns the lower directories of a stack, top first: one for each local snapshot, and one for the whole remote
-    /// part.
+    /// Returns the lower directories of a stack, top first: one for each local snapshot, and one for the merged tree of
+    /// the remote part.
     private func lowerDirectories(_ stack: [StackEntry]) async throws -> [String] {
         var locals: [Int64] = []
         var chain: Digest?

@@ -4,7 +4,7 @@ import Images
 import Logging
 import NodeDatabase
 
-/// The key that requests for the same preparation of a remote layer share.
+/// The key of a preparation. Requests with the same key share one preparation of a remote layer.
 struct PreparationKey: Hashable, Sendable {
     var chainID: Digest
     /// The key of the parent snapshot.
@@ -18,7 +18,7 @@ enum Preparation: Sendable {
     case declined(FallbackReason)
 }
 
-/// The decision on a `Prepare` that has a target.
+/// The decision on a `Prepare` with a ``RemoteTarget``.
 enum RemoteAnswer: Sendable {
     /// A snapshot of the target exists.
     case exists
@@ -31,7 +31,8 @@ enum RemoteAnswer: Sendable {
 extension SnapshotService {
     /// Finds or creates the snapshot of `target` on top of the snapshot with the key `parent`.
     ///
-    /// Only a missing or uncommitted parent fails the pull. Any other failure falls back to an ordinary snapshot.
+    /// - Throws: an error if the parent is missing or uncommitted, if the database fails, or if the call is canceled.
+    ///   Any failure to prepare the layer is a ``RemoteAnswer/fallback(_:)`` instead.
     func takeRemote(_ target: RemoteTarget, parent: String) async throws -> RemoteAnswer {
         let (below, present) = try await quick.run { [records] in
             let below = try records.parent(key: parent)
@@ -64,7 +65,7 @@ extension SnapshotService {
         }
     }
 
-    /// Returns true if new snapshots can be created on top of the recorded one.
+    /// Returns true if new snapshots can be created on top of the snapshot of `record`.
     private func isUsable(_ record: SnapshotRecord) async -> Bool {
         guard let remote = record.remote else {
             let directory = directories.upper(record.id)
@@ -97,7 +98,7 @@ extension SnapshotService {
         }
     }
 
-    /// Removes the record of a lost remote snapshot.
+    /// Removes the record of a remote snapshot whose layers cannot be opened again.
     ///
     /// A snapshot with children stays, because a parent cannot be replaced and the chain may become usable again.
     private func discard(_ record: SnapshotRecord) async throws {

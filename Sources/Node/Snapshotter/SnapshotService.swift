@@ -38,7 +38,7 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     let logger: Logger
     let directories: SnapshotDirectories
     let overlayOptions: [String]
-    /// The threads for quick work. Tree walks run on `slow`, so that they do not delay quick work.
+    /// The threads for quick work. Walks of directory trees run on `slow`, so that they do not delay quick work.
     let quick = BlockingPool(threads: 3)
     let slow = BlockingPool(threads: 2)
     let preparations: SingleFlight<PreparationKey, Preparation>
@@ -133,8 +133,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         let filter = try SnapshotFilter(request.filters)
         var listing = SnapshotListing(filter: filter)
         // Each frame shows one state of the database. No lock or transaction is held between frames, because the client
-        // may be slow. Snapshot numbers only grow, and a snapshot keeps its number. So a snapshot that exists all the
-        // time appears exactly once.
+        // may be slow. Snapshot numbers only grow, and a snapshot keeps its number. So a snapshot that exists during
+        // the whole call appears exactly once.
         while !listing.isAtEnd {
             let before = listing
             let (frame, after) = try await answer("List") { [self] in
@@ -167,8 +167,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     private func usage(of record: SnapshotRecord) async throws -> SnapshotUsage {
         if record.kind == .committed, let usage = record.usage { return usage }
         guard record.hasDirectory else { return SnapshotUsage(size: 0, inodes: 0) }
-        // containerd commits inside its own transaction, so a commit must not walk a tree. Instead, the first `Usage`
-        // request for a committed snapshot measures it.
+        // containerd commits inside its own transaction, so a commit must not walk a directory tree. Instead, the first
+        // `Usage` request for a committed snapshot measures it.
         return try await slow.run { [records, directories] in
             let measured: DirectoryUsage
             do throws(Errno) {
@@ -236,7 +236,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     // MARK: - Bounds
 
-    /// Runs `body` within the time limit of one request. Throws only errors that have a gRPC status code.
+    /// Runs `body` within the time limit of one request, extended by `waiting`. Throws only errors that have a gRPC
+    /// status code.
     func answer<Value: Sendable>(
         _ call: String, waiting: Duration = .zero, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {

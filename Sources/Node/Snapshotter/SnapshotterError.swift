@@ -17,7 +17,8 @@ public enum SnapshotterErrorCode: Hashable, Sendable {
     case deadlineExceeded
     /// The caller or the server canceled the call.
     case cancelled
-    /// The state directory is corrupt, foreign, unreadable or full.
+    /// The state directory is corrupt, unreadable or full, or belongs to another program. Unexpected errors of other
+    /// modules have this code, too.
     case storage
     /// Another process holds the socket or the state directory.
     case inUse

@@ -5,7 +5,7 @@ import Glibc
 public import Logging
 public import ServiceLifecycle
 
-/// Serves a ``SnapshotService`` on a unix socket.
+/// A server that serves a ``SnapshotService`` on a unix socket.
 ///
 /// The socket listens as soon as the server is created. While the daemon starts, containerd's calls therefore wait in
 /// the kernel and do not fail. ``run()`` serves them until cancellation or graceful shutdown, then closes the service.

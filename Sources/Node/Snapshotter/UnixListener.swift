@@ -19,7 +19,7 @@ final class UnixListener: Sendable {
     // The listening descriptor, which `takeDescriptor` hands out once.
     private let descriptor: Guarded<Int32?>
 
-    /// Binds and listens. From now on, clients that connect wait until they are served.
+    /// Binds the socket and listens. From then on, clients that connect wait until they are served.
     init(path: String) throws(SnapshotterError) {
         let doing = "listening on \(path)"
         let bytes = Array(path.utf8)

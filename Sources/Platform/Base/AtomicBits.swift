@@ -7,10 +7,11 @@ public final class AtomicBits: @unchecked Sendable {
     let words: UnsafeMutablePointer<Atomic<UInt64>>
     /// The number of bits.
     public let count: Int
-    /// The number of words that store them.
+    /// The number of 64-bit words that store the bits.
     public let wordCount: Int
 
-    /// Creates `count` bits with the values in `initial`. Bits that `initial` lacks are clear; excess bits are dropped.
+    /// Creates `count` bits with the values in the words `initial`, lowest bit first. Bits that `initial` lacks are
+    /// clear; excess bits are dropped.
     public init(count: Int, initial: [UInt64] = []) {
         self.count = count
         wordCount = Self.wordCount(for: count)
@@ -38,13 +39,13 @@ public final class AtomicBits: @unchecked Sendable {
         return words[index >> 6].load(ordering: .acquiring) & (1 << UInt64(index & 63)) != 0
     }
 
-    /// Sets the bit, and returns true if it was clear.
+    /// Sets the bit, and returns true if it was clear. The caller guarantees that `index` is in range.
     public func set(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseOr(mask, ordering: .sequentiallyConsistent).oldValue & mask == 0
     }
 
-    /// Clears the bit, and returns true if it was set.
+    /// Clears the bit, and returns true if it was set. The caller guarantees that `index` is in range.
     public func clear(_ index: Int) -> Bool {
         let mask: UInt64 = 1 << UInt64(index & 63)
         return words[index >> 6].bitwiseAnd(~mask, ordering: .sequentiallyConsistent).oldValue & mask != 0
@@ -54,7 +55,7 @@ public final class AtomicBits: @unchecked Sendable {
     @inlinable
     public func word(_ index: Int) -> UInt64 { words[index].load(ordering: .sequentiallyConsistent) }
 
-    /// Returns all words. Each has the value of some moment during the call.
+    /// Returns all words. Each is correct for some moment during the call, but not all for the same moment.
     public func snapshot() -> [UInt64] { (0..<wordCount).map { word($0) } }
 
     /// Returns the first index in `range` whose bit is `value`; `nil` if there is none. Checks 64 bits at a time.

@@ -2,8 +2,8 @@ import Crypto
 
 /// A SHA-256 content digest: the name of blobs, chunks, chains and manifests.
 ///
-/// The text form is `sha256:` and 64 lower-case hexadecimal digits (OCI image-spec, descriptor.md, "Digests"). The
-/// other registered algorithms are not supported: an image that uses them is not streamed.
+/// The text form is `sha256:` and 64 lower-case hexadecimal digits (OCI image-spec, descriptor.md, "Digests"). Rivulet
+/// does not support the other registered algorithms, and does not stream an image that uses one of them.
 public struct Digest: Hashable, Sendable {
     /// The size of a digest in bytes.
     public static let byteCount = 32
@@ -22,8 +22,8 @@ public struct Digest: Hashable, Sendable {
         )
     }
 
-    /// Parses 64 lower-case hexadecimal digits, or returns `nil`. Upper-case digits are refused: the specification
-    /// demands lower case, and a digest must have only one spelling.
+    /// Parses 64 lower-case hexadecimal digits, or returns `nil` for any other text. Upper-case digits are invalid: the
+    /// specification demands lower case, and a digest must have only one spelling.
     public init?(hex: some Collection<UInt8>) {
         guard hex.count == 2 * Self.byteCount else { return nil }
         var words = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))

@@ -8,14 +8,14 @@ public struct FIFO<Element> {
     public var count: Int { elements.count - head }
     public var isEmpty: Bool { head == elements.count }
 
-    /// The oldest element.
+    /// The oldest element; `nil` if the queue is empty.
     public var first: Element? { head < elements.count ? elements[head] : nil }
 
     public mutating func append(_ element: Element) {
         elements.append(element)
     }
 
-    /// Removes and returns the oldest element.
+    /// Removes and returns the oldest element; `nil` if the queue is empty.
     public mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         let element = elements[head]
@@ -28,7 +28,7 @@ public struct FIFO<Element> {
         return element
     }
 
-    /// Inserts `elements` before all others, in their order.
+    /// Inserts `elements` before all others, and keeps their order.
     public mutating func prepend(_ elements: [Element]) {
         guard !elements.isEmpty else { return }
         self.elements.replaceSubrange(..<head, with: elements)
@@ -41,7 +41,7 @@ public struct FIFO<Element> {
         head = 0
     }
 
-    /// Removes and returns the first element that satisfies `condition`, at any position.
+    /// Removes and returns the first element that satisfies `condition`, at any position; `nil` if there is none.
     public mutating func remove(where condition: (Element) -> Bool) -> Element? {
         for index in head..<elements.count {
             guard let element = elements[index], condition(element) else { continue }

@@ -9,7 +9,7 @@ public struct Failure<FailureCode: Hashable & Sendable>: Error, CustomStringConv
     public let code: Code
     /// A description for the operator: it names the file, key, image or digest, never a credential.
     public let message: String
-    /// The underlying error, if any.
+    /// The underlying error; `nil` if there is none.
     public let cause: (any Error)?
 
     public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// The lock is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux.
 /// Under contention that mutex has a fortieth of this lock's throughput (swiftlang/swift#88440), and it confuses
-/// ThreadSanitizer. When the toolchain has a plain futex, change only this file.
+/// ThreadSanitizer. When `Synchronization.Mutex` uses a plain futex, change only this file.
 ///
 /// Keep critical sections short: no blocking system call, no allocation on a hot path, no call to foreign code.
 public final class Guarded<Value>: @unchecked Sendable {
@@ -46,7 +46,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         return try body(&value)
     }
 
-    /// Runs `body` like ``withLock(_:)``, then wakes one thread in ``waitUntil(_:)``.
+    /// Runs `body` like ``withLock(_:)``, then wakes one thread that waits in ``waitUntil(_:)``.
     public func withLockSignalling<Result>(_ body: (inout Value) -> sending Result) -> sending Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -56,7 +56,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         return body(&value)
     }
 
-    /// Runs `body` like ``withLock(_:)``, then wakes every thread in ``waitUntil(_:)``.
+    /// Runs `body` like ``withLock(_:)``, then wakes every thread that waits in ``waitUntil(_:)``.
     public func withLockBroadcasting<Result>(_ body: (inout Value) -> sending Result) -> sending Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -66,8 +66,9 @@ public final class Guarded<Value>: @unchecked Sendable {
         return body(&value)
     }
 
-    /// Blocks the calling thread until `body` returns a result other than `nil`. Call it only on Rivulet's own threads,
-    /// never on an event loop or in the cooperative pool.
+    /// Blocks the calling thread until `body` returns a result other than `nil`. `body` runs with exclusive access, at
+    /// once and after each wake-up. Call this only on Rivulet's own threads, never on an event loop or in the
+    /// cooperative pool.
     public func waitUntil<Result>(_ body: (inout Value) -> sending Result?) -> sending Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -77,7 +78,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         }
     }
 
-    /// Blocks like ``waitUntil(_:)``, but returns `nil` after `timeout` nanoseconds.
+    /// Blocks like ``waitUntil(_:)``, but gives up after `timeout` nanoseconds and then returns `nil`.
     public func waitUntil<Result>(
         timeout: UInt64, _ body: (inout Value) -> sending Result?
     ) -> sending Result? {

@@ -1,4 +1,4 @@
-/// Lower-case hexadecimal, without Foundation.
+/// The conversion from and to lower-case hexadecimal, without Foundation.
 public enum Hex {
     /// Returns the value of a lower-case hexadecimal digit; `nil` for any other character.
     @inlinable

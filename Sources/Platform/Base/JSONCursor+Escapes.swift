@@ -1,5 +1,8 @@
 extension JSONCursor {
-    /// Reads the rest of a string that has escapes, and appends the string's unescaped bytes to ``scratch``.
+    /// Reads the rest of a string that has escapes, and appends the string's unescaped bytes to ``scratch``. The cursor
+    /// is at the first backslash.
+    ///
+    /// - Parameter first: the first byte after the opening quote.
     @inline(never) @usableFromInline
     mutating func escapedString(from first: UnsafePointer<UInt8>) throws(JSONStop) -> JSONString {
         let offset = scratch.count

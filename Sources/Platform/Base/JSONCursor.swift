@@ -6,11 +6,12 @@ public enum JSONStop: Error {
     case malformed(StaticString)
 }
 
-/// The location of a JSON string's unescaped bytes, without its quotes.
+/// The location of a JSON string's unescaped bytes. The quotes are not part of it.
 public struct JSONString: Sendable {
     /// The offset in the window, or in the cursor's scratch space if `isUnescaped`.
     public var offset: Int
     public var count: Int
+    /// True if the string had escapes, so that its unescaped bytes are in the cursor's scratch space.
     public var isUnescaped: Bool
     /// True if the string may have non-ASCII characters. The cursor has then checked that it is valid UTF-8.
     public var hasMultibyte: Bool
@@ -24,12 +25,13 @@ public struct JSONString: Sendable {
     }
 }
 
-/// A cursor that reads JSON (RFC 8259) from a window of text without building a document.
+/// A cursor that reads JSON (RFC 8259) from a window of text without building a document. A window is the part of a
+/// text that is in memory.
 ///
 /// The cursor reads through a pointer, without a bounds check per byte. The owner of the window makes that safe: it
 /// guarantees ``padding`` zero bytes after the window's end. No token continues across a zero byte. So every loop here
-/// stops at the first zero byte, and the eight-byte loads stay within the padding. ``skipValue(depth:)`` limits
-/// nesting.
+/// stops at the first zero byte, and the eight-byte loads stay within the padding. ``skipValue(depth:)`` limits nesting
+/// to ``nesting``, because it is recursive.
 public struct JSONCursor {
     /// The number of readable zero bytes that must follow a window.
     public static let padding = 16
@@ -58,7 +60,7 @@ public struct JSONCursor {
         self.scratch = scratch
     }
 
-    /// The number of bytes from the window's start.
+    /// The offset of the next byte in the window.
     @inlinable
     public var position: Int { here - start }
 
@@ -84,7 +86,7 @@ public struct JSONCursor {
         }
     }
 
-    /// Skips `byte`, which must come next.
+    /// Skips the next byte if it is `byte`, and otherwise throws the error that ``stop(_:)`` returns for `reason`.
     @inlinable @inline(__always)
     public mutating func expect(_ byte: UInt8, _ reason: StaticString) throws(JSONStop) {
         guard here.pointee == byte else { throw stop(reason) }
@@ -185,7 +187,7 @@ public struct JSONCursor {
         (word &- 0x0101_0101_0101_0101) & ~word & topBits
     }
 
-    /// Runs `body` with the bytes of a string of this window.
+    /// Runs `body` with the unescaped bytes of `text`, a string that this cursor has read.
     @inlinable @inline(__always)
     public func withBytes<Result, Failure: Error>(
         of text: JSONString, _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
@@ -197,6 +199,8 @@ public struct JSONCursor {
     }
 
     /// Skips a value of any kind and checks its syntax. Deeper nesting than ``nesting`` is malformed.
+    ///
+    /// - Parameter depth: the nesting depth of the value within the outermost skipped value.
     public mutating func skipValue(depth: Int = 0) throws(JSONStop) {
         guard depth < Self.nesting else { throw .malformed("values nested too deeply") }
         switch here.pointee {

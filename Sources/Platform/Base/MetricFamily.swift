@@ -23,8 +23,8 @@ public struct MetricDefinition: Sendable, Hashable {
 
 /// A metric and its values at one moment.
 ///
-/// Each module lists its metrics in one table of metric families. Labels come from fixed sets, never from digests or
-/// image names.
+/// Each module lists its metrics in one table of metric families. The values of labels come from fixed sets, never from
+/// digests or image names.
 public struct MetricFamily: Sendable {
     /// One line of the metrics page.
     public struct Sample: Sendable {
@@ -79,7 +79,7 @@ public struct MetricFamily: Sendable {
         return MetricFamily(definition: MetricDefinition(name, .histogram, help: help), samples: samples)
     }
 
-    /// Creates a metric with one value per value of a label.
+    /// Creates a metric with one sample for each value of the label `label`.
     public init(_ definition: MetricDefinition, by label: String, values: [(label: String, value: Double)]) {
         self.init(
             definition: definition,

@@ -1,6 +1,6 @@
 public import Base
 
-/// A cache of at most `capacity` values. A full cache evicts the least recently used half. It is a pure value.
+/// A cache of at most `capacity` values. When the cache is full, a new key evicts the least recently used half.
 public struct BoundedCache<Key: Hashable, Value> {
     fileprivate struct Entry {
         var value: Value
@@ -18,7 +18,7 @@ public struct BoundedCache<Key: Hashable, Value> {
 
     public var count: Int { entries.count }
 
-    /// Returns the value of `key` without counting it as a use.
+    /// Returns the value of `key`, without counting the access as a use; `nil` if there is none.
     public func peek(_ key: Key) -> Value? { entries[key]?.value }
 
     /// The value of `key`; `nil` if there is none. Reads and writes count as uses. Writing `nil` removes the value.

@@ -1,14 +1,15 @@
 import Base
 
-/// Mutual exclusion by key for threads that wait for the disk inside. A `Guarded` must not be held during such a wait.
+/// Mutual exclusion by key, for sections in which a thread waits for the disk. A `Guarded` must not be held during such
+/// a wait.
 ///
-/// Threads with different keys work in parallel. Never use it on an event loop or in the cooperative pool.
+/// Threads with different keys work in parallel. Never use this lock on an event loop or in the cooperative pool.
 public final class KeyedLock<Key: Hashable & Sendable>: Sendable {
     private let busy = Guarded<Set<Key>>([])
 
     public init() {}
 
-    /// Runs `body` while no other thread runs one with the same `key`. The lock is not reentrant.
+    /// Runs `body` while no other thread runs a `body` with the same `key`. The lock is not reentrant.
     public func withKey<Result, Failure: Error>(
         _ key: Key, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -18,13 +19,13 @@ public final class KeyedLock<Key: Hashable & Sendable>: Sendable {
     }
 }
 
-/// Mutual exclusion for threads that wait for the disk inside: a ``KeyedLock`` with one key.
+/// Mutual exclusion for sections in which a thread waits for the disk: a ``KeyedLock`` with only one key.
 public final class BlockingLock: Sendable {
     private let isBusy = Guarded(false)
 
     public init() {}
 
-    /// Runs `body` while no other thread runs one. The lock is not reentrant.
+    /// Runs `body` while no other thread runs a `body`. The lock is not reentrant.
     public func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         isBusy.waitUntil { isBusy -> Void? in
             if isBusy { return nil }

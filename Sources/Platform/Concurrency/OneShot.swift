@@ -7,7 +7,7 @@ public final class OneShot<Value: Sendable>: Sendable {
     /// The result of one wait.
     public enum Outcome: Sendable {
         case value(Value)
-        /// The value did not arrive within the limit.
+        /// The value did not arrive within the limit of ``OneShot/wait(atMost:clock:)``.
         case timedOut
         /// The waiting task was canceled.
         case cancelled
@@ -22,7 +22,7 @@ public final class OneShot<Value: Sendable>: Sendable {
         var value: Value?
         var nextTicket: UInt64 = 0
         var waiters: [Waiter] = []
-        /// The outcomes of tickets that were interrupted before their wait began.
+        /// The outcomes of waits that ended before they were registered as waiters, by ticket.
         var interrupted: [UInt64: Outcome] = [:]
     }
 
@@ -52,7 +52,7 @@ public final class OneShot<Value: Sendable>: Sendable {
     /// The number of waiting tasks.
     public var waiterCount: Int { state.withLock { $0.waiters.count } }
 
-    /// The value, as soon as it is set. As with `Task.value`, canceling the waiting task does not end the wait.
+    /// The value, once it is set. As with `Task.value`, canceling the waiting task does not end the wait.
     public var value: Value {
         get async {
             while true {
@@ -88,7 +88,7 @@ public final class OneShot<Value: Sendable>: Sendable {
         } onCancel: {
             interrupt(ticket, .cancelled)
         }
-        // An interruption that came after the outcome leaves an entry behind.
+        // An interruption after the outcome leaves an entry behind.
         state.withLock { _ = $0.interrupted.removeValue(forKey: ticket) }
         return outcome
     }

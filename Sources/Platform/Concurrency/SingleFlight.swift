@@ -3,8 +3,8 @@ import Base
 /// A group of work items in which concurrent callers with the same key share one run.
 ///
 /// The first caller starts the work. Each caller sets its own timeout, and stops waiting when it is canceled. The work
-/// itself continues, so that the next caller finds it done or nearly done. Work that exceeds `abandonAfter` is canceled
-/// and forgotten, so it cannot block its key forever.
+/// itself continues, so that the next caller finds it done or nearly done. If work exceeds `abandonAfter`, the group
+/// cancels and forgets it, so that the work cannot block its key forever.
 public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// The result of one caller's wait.
     public enum Outcome: Sendable {
@@ -13,7 +13,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
         case timedOut
         /// The caller was canceled.
         case cancelled
-        /// The work was not started, because the most allowed work items are running.
+        /// The work was not started, because the maximum number of work items is running already.
         case full
     }
 
@@ -38,7 +38,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
     ///
     /// - Parameters:
     ///   - abandonAfter: the longest time that one work item may take; `nil` for work that limits its own time.
-    ///   - limit: the most work items that run at the same time.
+    ///   - limit: the most work items that may run at the same time.
     public init(clock: any TimeSource = .system, abandonAfter: Duration? = nil, limit: Int = .max) {
         self.clock = clock
         self.abandonAfter = abandonAfter
@@ -50,7 +50,8 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
         state.withLock { $0.flights.keys.contains(where: matches) }
     }
 
-    /// Returns the value of the work that is running for `key`. If there is none, runs `work` and returns its value.
+    /// Returns the value of the work that is running for `key`. If no work is running for it, runs `work` and returns
+    /// its value.
     ///
     /// - Parameter timeout: the longest time that this caller waits; `nil` to wait as long as the work takes.
     public func value(

@@ -1,11 +1,11 @@
 public import Base
 import Glibc
 
-/// The only clock that code may use: monotonic time for deadlines, sleep, and the date.
+/// The only clock that code may use. It offers monotonic time for deadlines, sleep, and the date.
 ///
 /// Production code uses ``SystemTime``; tests pass a clock that they advance themselves.
 public protocol TimeSource: Clock, Sendable where Instant == MonotonicTime, Duration == Swift.Duration {
-    /// The number of nanoseconds since 1970, to compare with dates from outside.
+    /// The number of nanoseconds since 1970, for comparisons with dates from outside.
     var nanosecondsSince1970: Int64 { get }
 }
 

@@ -2,10 +2,11 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// A child process that runs one role of a program in confinement. It reads packets from descriptor 0 and has access to
-/// nothing else.
+/// A child process that runs a program in another role, such as the analyzer, without access to the system. It
+/// communicates only through the socket at descriptor 0.
 ///
-/// The child must call ``confine(_:)`` first. It dies with the thread that started it.
+/// The child must call ``confine(_:)`` before anything else. From then on it dies with the parent's thread that started
+/// it.
 public struct ConfinedProcess: ~Copyable, Sendable {
     /// The resource limits of a child.
     public struct Limits: Sendable {
@@ -33,7 +34,8 @@ public struct ConfinedProcess: ~Copyable, Sendable {
 
     public let pid: Int32
 
-    /// Starts `program` with `role` as its first argument and `socket` as its descriptor 0.
+    /// Starts `program` with `role` as its name (`argv[0]`, without further arguments) and `socket` as its descriptor
+    /// 0.
     public init(program: String, role: String, socket: borrowing PacketSocket) throws(Errno) {
         var child: pid_t = 0
         let code = rv_spawn_role(program, role, socket.raw, &child)
@@ -41,7 +43,7 @@ public struct ConfinedProcess: ~Copyable, Sendable {
         pid = child
     }
 
-    /// The processor time used so far, in nanoseconds; `nil` if the process no longer exists.
+    /// The processor time that the process has used so far, in nanoseconds; `nil` if the process no longer exists.
     public var processorTime: UInt64? {
         let time = rv_processor_time(pid)
         return time >= 0 ? UInt64(time) : nil

@@ -16,12 +16,12 @@ public struct FileStatus: Sendable, Equatable {
     public let linkCount: UInt64
     public let uid: UInt32
     public let gid: UInt32
-    /// The device number of a device node.
+    /// The major and minor device number of a device node.
     public let deviceMajor: UInt32
     public let deviceMinor: UInt32
     /// The length in bytes.
     public let size: UInt64
-    /// The bytes allocated on the disk, without holes.
+    /// The number of bytes allocated on the disk; holes do not count.
     public let allocatedBytes: UInt64
     public let modifiedSeconds: Int64
     public let modifiedNanoseconds: UInt32
@@ -66,7 +66,7 @@ public struct FileSystemStatus: Sendable, Equatable {
             self.rawValue = rawValue
         }
 
-        /// ext2, ext3 and ext4 share one number.
+        /// The common number of ext2, ext3 and ext4.
         public static let ext = Kind(rawValue: 0xEF53)
         public static let xfs = Kind(rawValue: 0x5846_5342)
         public static let btrfs = Kind(rawValue: 0x9123_683E)
@@ -79,11 +79,11 @@ public struct FileSystemStatus: Sendable, Equatable {
     }
 
     public let kind: Kind
-    /// The size in bytes of the blocks that the counts below use.
+    /// The size of a block in bytes: the unit of ``blocks``, ``freeBlocks`` and ``availableBlocks``.
     public let blockSize: UInt64
     public let blocks: UInt64
     public let freeBlocks: UInt64
-    /// The free blocks that are not reserved for root.
+    /// The number of free blocks that are not reserved for root.
     public let availableBlocks: UInt64
     public let files: UInt64
     public let freeFiles: UInt64

@@ -1,7 +1,7 @@
 import Glibc
 public import SystemPackage
 
-/// A regular file, mapped as a whole, read-only and private. The last reference unmaps it.
+/// A regular file, mapped as a whole, read-only and private. The release of the last reference unmaps it.
 ///
 /// Use it only for files that nobody truncates while they are mapped. Access to a page past the end of a shortened file
 /// raises SIGBUS. Our own mapped files are installed by rename and never written again.
@@ -25,7 +25,7 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     /// Maps the first `size` bytes of the regular file open at `descriptor`. The caller may close the descriptor
-    /// afterwards. This initializer asks the kernel nothing else about the file, because a confined process cannot.
+    /// afterwards. Besides mmap(2) this initializer makes no system call, so that a confined process can use it.
     public init(descriptor: Int32, size: UInt64) throws(Errno) {
         guard let size = Int(exactly: size) else { throw .fileTooLarge }
         guard size > 0 else {

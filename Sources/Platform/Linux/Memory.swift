@@ -2,7 +2,8 @@ import CLinux
 
 extension Sys {
     /// Returns freed memory to the kernel (malloc_trim(3)). Call it after work with a short peak of memory use.
-    /// Otherwise glibc keeps the memory below the last used block of each arena. It takes one or two milliseconds.
+    /// Otherwise glibc keeps the memory below the last used block of each arena. The call takes one or two
+    /// milliseconds.
     public static func releaseFreedMemory() {
         _ = malloc_trim(0)
     }

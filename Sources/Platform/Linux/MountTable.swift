@@ -6,7 +6,7 @@ public struct MountEntry: Sendable, Equatable {
     public let parent: UInt64
     /// The device number of the file system, as `major:minor`.
     public let device: String
-    /// The directory of the file system that is mounted.
+    /// The directory within the file system that appears at the mount point.
     public let root: String
     public let mountPoint: String
     public let fileSystem: String
@@ -32,7 +32,7 @@ public struct MountEntry: Sendable, Equatable {
         superOptions = fields.count > separator + 3 ? String(fields[separator + 3]) : ""
     }
 
-    /// Decodes spaces, tabs, newlines and backslashes, which are escaped as a backslash and three octal digits.
+    /// Decodes spaces, tabs, newlines and backslashes, which the kernel escapes as a backslash and three octal digits.
     private static func unescape(_ text: some StringProtocol) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
@@ -52,8 +52,8 @@ public struct MountEntry: Sendable, Equatable {
 }
 
 extension Sys {
-    /// Returns the mounts of this process's mount namespace, in the order of mounting. It reads at most 64 MiB of the
-    /// table.
+    /// Returns the mounts of this process's mount namespace, in the order of mounting. Throws `EFBIG` if the table has
+    /// more than 64 MiB.
     public static func mounts() throws(Errno) -> [MountEntry] {
         let text = String(decoding: try readFile("/proc/self/mountinfo", limit: 64 << 20), as: UTF8.self)
         return text.split(separator: "\n").compactMap { MountEntry(line: $0) }

@@ -3,11 +3,11 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// A thread with a name for `top -H` and core dumps. All signals are blocked in it, because they belong to the daemon's
-/// service group.
+/// A thread with a name for `top -H` and core dumps. The thread blocks all signals, because the daemon's service group
+/// handles them.
 ///
-/// The thread does not keep this object alive. If nobody calls ``join()``, it runs to its end and the system then frees
-/// it.
+/// The thread does not keep this object alive. If nobody calls ``join()``, the thread still runs to its end, and the
+/// system then frees its resources.
 public final class NamedThread: Sendable {
     private struct Body {
         let name: String
@@ -28,8 +28,8 @@ public final class NamedThread: Sendable {
     private let finished: Guarded<Bool>
     private let joined = Guarded(false)
 
-    /// Starts a thread that runs `body`. The kernel's limit cuts `name` to 15 bytes. Throws `EAGAIN` if no more threads
-    /// can be created.
+    /// Starts a thread that runs `body` on a stack of `stackBytes` bytes, at least 64 KiB. `name` is cut to 15 bytes,
+    /// the kernel's limit. Throws `EAGAIN` if no more threads can be created.
     public init(
         name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void
     ) throws(Errno) {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// An open file descriptor with exactly one owner, closed together with the owner.
+/// An open file descriptor with exactly one owner. The end of the owner's lifetime closes the descriptor.
 ///
 /// `Sys` opens every descriptor with `O_CLOEXEC`. System calls take the bare number (``raw``), so keep the owner alive
 /// while you use the number.
@@ -18,7 +18,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         _ = Glibc.close(raw)
     }
 
-    /// Releases the number without closing it. The caller must close it.
+    /// Gives up ownership without closing the descriptor, and returns its number. The caller must close it.
     public consuming func release() -> Int32 {
         let number = raw
         discard self

@@ -19,7 +19,8 @@ public struct PacketSocket: ~Copyable, Sendable {
     /// The descriptor's number for poll(2) and posix_spawn(3), valid while this value lives.
     public var raw: Int32 { descriptor.raw }
 
-    /// Creates a connected pair. The caller owns both numbers: a tuple cannot hold noncopyable owners.
+    /// Creates a connected pair. Returns plain descriptors, because a tuple cannot hold noncopyable owners. The caller
+    /// must close both.
     public static func pair() throws(Errno) -> (Int32, Int32) {
         var ends: [Int32] = [-1, -1]
         _ = try Sys.call { rv_packet_pair(&ends) }

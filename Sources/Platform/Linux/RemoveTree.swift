@@ -5,10 +5,10 @@ public import SystemPackage
 /// Removes `path` and everything below it. A missing `path` is not an error.
 ///
 /// It removes symbolic links but never follows them. It crosses no mount point, not even a bind mount of the same file
-/// system: it throws `EBUSY` and leaves the rest in place.
+/// system. Instead, it throws `EBUSY` and leaves the rest in place.
 ///
-/// Names may contain any bytes, and the tree may have any depth. A directory below 32 levels is first moved to the top,
-/// so that neither the stack nor the number of open descriptors grows.
+/// Names may contain any bytes, and the tree may have any depth. The function moves a directory deeper than 32 levels
+/// to the top of the tree before it empties it. So neither the stack nor the number of open descriptors grows.
 public func removeTree(_ path: String) throws(Errno) {
     var parts = path.split(separator: "/", omittingEmptySubsequences: true)
     guard let name = parts.popLast(), name != ".", name != ".." else { throw .invalidArgument }
@@ -25,7 +25,7 @@ public func removeTree(_ path: String) throws(Errno) {
 
 /// The removal of one tree.
 struct TreeRemover {
-    /// The most directories open at once.
+    /// The most directories of the tree that are open at once.
     static let deepest = 32
 
     private var moved: UInt64 = 0

@@ -36,7 +36,7 @@ extension Sys {
         guard try stat(path).kind == .directory else { throw .notDirectory }
     }
 
-    /// Removes anything but a directory (unlinkat(2)).
+    /// Removes a file of any type but a directory (unlinkat(2)).
     public static func unlink(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) {
         _ = try call(path) { unlinkat(directory, $0, 0) }
     }
@@ -46,7 +46,12 @@ extension Sys {
         _ = try call(path) { unlinkat(directory, $0, AT_REMOVEDIR) }
     }
 
-    /// Renames atomically (renameat2(2)). With `replacing: false`, it throws `EEXIST` if `target` exists.
+    /// Renames `source` to `target` atomically (renameat2(2)). Replaces an existing `target`; with `replacing: false`,
+    /// throws `EEXIST` instead.
+    ///
+    /// - Parameters:
+    ///   - directory: the open directory that a relative `source` starts from.
+    ///   - targetAt: the same for `target`.
     public static func rename(
         _ source: some PathName, to target: some PathName, replacing: Bool = true,
         at directory: Int32 = currentDirectory, targetAt: Int32 = currentDirectory
@@ -104,9 +109,9 @@ extension DirectoryEntry {
     }
 }
 
-/// A reader of a directory in batches, so that a huge directory needs the memory of only one batch.
+/// A reader that lists a directory in batches, so that even a huge directory needs the memory of only one batch.
 struct DirectoryReader {
-    // A long name takes 280 bytes, so this holds at least 100 entries.
+    // An entry takes at most 280 bytes, so the buffer holds at least 100 entries.
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
 
     /// Returns the next entries, including `.` and `..`; an empty array at the end.
@@ -132,7 +137,7 @@ struct DirectoryReader {
         }
     }
 
-    /// Converts the `d_type` of getdents64(2).
+    /// Returns the file type for a `d_type` of getdents64(2).
     private static func kind(_ type: UInt8) -> FileStatus.Kind {
         switch type {
         case 1: .fifo

@@ -1,7 +1,7 @@
 import CLinux
 public import SystemPackage
 
-/// Extended attributes (xattr(7)); for a symbolic link, those of the link itself.
+/// Extended attributes (xattr(7)). For a symbolic link, each function accesses the attributes of the link itself.
 extension Sys {
     // XATTR_SIZE_MAX and XATTR_LIST_MAX (linux/limits.h): no value and no list of names is longer.
     private static let attributeLimit = 65536

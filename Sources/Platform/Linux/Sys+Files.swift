@@ -106,7 +106,9 @@ extension Sys {
     }
 
     /// Tries to lock an open file (flock(2)) without waiting. Returns true if it got the lock. Closing the last
-    /// descriptor of this open file releases the lock.
+    /// descriptor of the same open(2) call releases the lock.
+    ///
+    /// - Parameter exclusive: false for a lock that other holders may share.
     public static func tryLock(_ descriptor: Int32, exclusive: Bool = true) throws(Errno) -> Bool {
         do {
             _ = try call { rv_flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) }
@@ -116,7 +118,8 @@ extension Sys {
         }
     }
 
-    /// Releases a lock of flock(2) (`LOCK_UN`), even if a child that has not yet called exec still has the descriptor.
+    /// Releases a lock of flock(2) (`LOCK_UN`), even if a forked child that has not yet called exec still has the
+    /// descriptor.
     public static func unlock(_ descriptor: Int32) throws(Errno) {
         _ = try call { rv_flock(descriptor, LOCK_UN) }
     }
@@ -149,8 +152,8 @@ extension Sys {
         return bytes
     }
 
-    /// Creates or overwrites `path` with `bytes`. It is neither atomic nor durable, so use it for files that have no
-    /// readers yet.
+    /// Creates or overwrites `path` with `bytes`. The write is neither atomic nor durable, so use it for files that
+    /// have no readers yet.
     public static func writeFile(
         _ path: some PathName, _ bytes: [UInt8], permissions: UInt32 = 0o600, at directory: Int32 = currentDirectory
     ) throws(Errno) {

@@ -30,7 +30,8 @@ extension Sys {
 
     /// Returns the file's creation time in nanoseconds since 1970; 0 if the file system does not record it.
     ///
-    /// The time never changes. With the inode number, it tells a file from an earlier one with the same number.
+    /// The time never changes. Together with the inode number, it distinguishes a file from an earlier file with the
+    /// same number.
     public static func birthTime(_ descriptor: Int32) throws(Errno) -> UInt64 {
         UInt64(try call { rv_birth_time(descriptor) })
     }
@@ -47,7 +48,7 @@ extension Sys {
         }
     }
 
-    /// Returns the status of the file system of `path` (statfs(2)).
+    /// Returns the status of the file system that contains `path` (statfs(2)).
     public static func statfs(_ path: some PathName) throws(Errno) -> FileSystemStatus {
         var status = CLinux.statfs()
         _ = try call(path) { rv_statfs($0, &status) }

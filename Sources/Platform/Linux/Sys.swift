@@ -6,7 +6,7 @@ import SystemPackage
 ///
 /// A wrapper reads `errno` right after the call, before any Swift object can be released: a deallocation may make a
 /// call that overwrites it. A path that contains a NUL throws `EINVAL` and never reaches the kernel truncated. Every
-/// descriptor is opened with `O_CLOEXEC`. A parameter `at` is the directory of relative paths.
+/// descriptor is opened with `O_CLOEXEC`. A parameter `at` is the open directory that relative paths start from.
 public enum Sys {
     /// The value of `at` for the process's working directory (`AT_FDCWD`).
     public static let currentDirectory: Int32 = AT_FDCWD

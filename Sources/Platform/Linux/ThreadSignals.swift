@@ -1,19 +1,20 @@
 import Glibc
 import SystemPackage
 
-/// The pending signals of a thread, from proc(5).
+/// The pending signals of a thread, and those that it blocks, ignores or catches (proc_pid_status(5)).
 public struct ThreadSignals: Sendable, Equatable {
-    /// The bits of the pending signals. The lowest bit stands for signal 1.
+    /// The set of pending signals. In this set and the others below, the lowest bit stands for signal 1.
     private var pending: UInt64 = 0
     private var blocked: UInt64 = 0
     private var ignored: UInt64 = 0
     private var caught: UInt64 = 0
 
-    /// The signals whose default action is to be ignored, or to stop or continue the process.
+    /// The signals whose default action does not end the process. By default, the kernel ignores them, or stops or
+    /// continues the process.
     private static let harmless = [SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]
         .reduce(into: UInt64(0)) { $0 |= 1 << UInt64($1 - 1) }
 
-    /// Reads `/proc/<thread>/status`, or returns `nil` if the thread has ended.
+    /// Reads `/proc/<thread>/status`, or returns `nil` if that fails, usually because the thread has ended.
     public init?(thread: Int32) {
         guard let bytes = try? Sys.readFile("/proc/\(thread)/status", limit: 64 << 10) else { return nil }
         self.init(status: String(decoding: bytes, as: UTF8.self))
@@ -36,6 +37,6 @@ public struct ThreadSignals: Sendable, Equatable {
         }
     }
 
-    /// True if a pending signal ends the process.
+    /// True if a pending signal is about to end the process.
     public var areFatal: Bool { pending & ~blocked & ~ignored & ~caught & ~Self.harmless != 0 }
 }

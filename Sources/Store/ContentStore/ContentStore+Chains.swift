@@ -52,7 +52,7 @@ extension ContentStore {
     private static func tree(_ path: String) throws -> TreeImage {
         var hasher = DigestHasher()
         let tree = try LayerOpener.readable(path, hashing: &hasher) { try TreeImage(mapping: $0) }
-        // The whole file has been checked. Containers mostly read a small part of it.
+        // The check has read the whole file, but containers mostly read a small part of it.
         tree.releaseResidentPages()
         return tree
     }

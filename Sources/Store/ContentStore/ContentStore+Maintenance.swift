@@ -7,11 +7,11 @@ extension ContentStore {
     public struct Usage: Sendable, Equatable {
         /// The blob's digest, or the chain's ID.
         public let digest: Digest
-        /// The allocated bytes on the disk: holes are not counted.
+        /// The bytes allocated on the disk, without holes.
         public let allocatedBytes: UInt64
         /// The part of ``allocatedBytes`` that is content; 0 for a chain.
         public let contentBytes: UInt64
-        /// True if the layer or chain is open.
+        /// True if the layer or chain was open at the time of the call.
         public let isOpen: Bool
     }
 
@@ -42,7 +42,7 @@ extension ContentStore {
         }
     }
 
-    /// Removes `directory`. It is first renamed out of its place in one step, so that nobody ever sees half of it.
+    /// Removes `directory`. First renames it out of its place in one step, so that nobody ever sees half of it.
     func remove(_ directory: String) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot remove \(directory)") { () throws(Errno) in
             guard try Sys.exists(directory) else { return }
@@ -52,7 +52,8 @@ extension ContentStore {
         }
     }
 
-    /// Removes leftovers of interrupted installs and removals, and quarantines foreign directory entries.
+    /// Removes leftovers of interrupted installs and removals. Quarantines entries of `blobs` and `chains` whose names
+    /// are not digests.
     func clean() throws(ContentStoreError) {
         let installing = root + "/installing"
         try ContentStoreError.wrapping("cannot empty \(installing)") { () throws(Errno) in
@@ -91,7 +92,7 @@ extension ContentStore {
             }
             return Usage(digest: digest, allocatedBytes: sum, contentBytes: content, isOpen: isOpen)
         } catch .noSuchFileOrDirectory {
-            // Another thread removed it in the meantime.
+            // Another thread removed the layer or chain in the meantime.
             return nil
         } catch {
             throw ContentStoreError(errno: error, "cannot look at \(directory)")

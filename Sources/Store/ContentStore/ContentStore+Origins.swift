@@ -2,15 +2,16 @@ public import Base
 import Linux
 import SystemPackage
 
-/// Origins: notes on layers whose index this node did not make from the blob itself.
+/// The origins of layers.
 ///
-/// The store keeps an origin beside the index until an audit. A layer that fails the audit is refused and not installed
-/// again.
+/// An origin is a note on a layer whose index this node did not make from the blob itself. It says where the index came
+/// from, for a later audit. The store keeps it beside the index until the audit succeeds. A layer that fails the audit
+/// is refused: callers must not install or use it again.
 extension ContentStore {
     /// The size limit of an origin file, in bytes.
     private static let maximumOrigin = 4096
 
-    /// Returns the origin that the layer was installed with; `nil` if there was none or it has been settled.
+    /// Returns the origin that the layer was installed with; `nil` if there was none or the audit has succeeded.
     public func origin(of layer: StoredLayer) throws(ContentStoreError) -> [UInt8]? {
         let path = layerDirectory(layer.digest) + "/origin"
         do throws(Errno) {
@@ -22,7 +23,7 @@ extension ContentStore {
         }
     }
 
-    /// Deletes the origin and the gaps of a layer whose audit succeeded, so that the audit is not repeated.
+    /// Deletes the origin and the log of gaps of a layer whose audit succeeded, so that the audit is not repeated.
     public func settleOrigin(of layer: StoredLayer) throws(ContentStoreError) {
         layer.gaps?.close()
         for path in ["/origin", "/gaps"].map({ layerDirectory(layer.digest) + $0 }) {
@@ -34,7 +35,8 @@ extension ContentStore {
         }
     }
 
-    /// Marks a layer that failed its audit, so that nobody uses it from now on. Current users are not interrupted.
+    /// Marks a layer as refused, because it failed its audit. Callers check ``isRefused(_:)`` before they use a layer.
+    /// Current users are not interrupted.
     public func refuse(_ blob: Digest) throws(ContentStoreError) {
         let path = refusal(of: blob)
         try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in

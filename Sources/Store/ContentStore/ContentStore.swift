@@ -9,29 +9,33 @@ import SystemPackage
 /// lock                           the lock of the running process
 /// blobs/<digest>/tree.erofs      the layer's tree        (LayerIndex describes the format)
 /// blobs/<digest>/chunks          its chunk table         (likewise)
-/// blobs/<digest>/content         its content space as a sparse file; a hole has not been fetched
+/// blobs/<digest>/content         its content space as a sparse file; a hole is zeros or has not been fetched
 /// blobs/<digest>/present         the bits of the present chunks   (``PresenceFormat``, ``PresenceFile``)
+/// blobs/<digest>/windows         the fetched windows of its restart points, if it has any   (``WindowsFile``)
+/// blobs/<digest>/origin          a note for the audit of the index, until the audit succeeds
+/// blobs/<digest>/gaps            the decoded bytes outside the chunks, until then   (``TarSplitLog``)
 /// chains/<chain ID>/tree.erofs   the merged tree of a chain; its device tags name the layers
 /// refused/<digest>               markers of layers that failed an audit
 /// installing/                    unfinished directories; emptied at start
 /// set-aside/                     the quarantine: the last few unusable files and directories
 /// ```
 ///
-/// Names are 64 hexadecimal digits. A directory appears in `blobs` or `chains` by one rename, when it is complete and
-/// on the disk. So a crash leaves it whole or absent. Everything can be rebuilt. The store quarantines and reports
-/// entries that are foreign, damaged or of another version, and then treats them as absent.
+/// Digests and chain IDs are written as 64 hexadecimal digits. A directory appears in `blobs` or `chains` by one
+/// rename, when it is complete and on the disk. So a crash leaves it whole or absent. Everything can be rebuilt. The
+/// store quarantines and reports entries that are foreign, damaged or of another version, and then treats them as
+/// absent.
 ///
 /// Methods may be called from any thread. They may wait for the disk, so never call them on an event loop.
 public final class ContentStore: Sendable {
     /// Options of a store.
     public struct Options: Sendable {
-        /// True if the store has no snapshots and is deleted soon. Its root may then lie in memory (tmpfs) or on an
+        /// True for a store without snapshots that is deleted soon. Its root may lie in memory (tmpfs) or on an
         /// overlay.
         public var isScratch = false
         /// The identifier of the machine's current boot; `nil` asks the kernel. Tests set it to simulate a crash of the
         /// machine.
         public var bootIdentifier: String?
-        /// The receiver of everything that is quarantined. It runs on the thread that found the file.
+        /// The receiver of reports of unusable files and directories. It runs on the thread that found the file.
         public var report: @Sendable (QuarantinedFile) -> Void = { _ in }
 
         public init() {}
@@ -43,7 +47,7 @@ public final class ContentStore: Sendable {
     let boot: String
     let claim: StoreLock
     let shelf: Quarantine
-    /// The open layers and chains. References are weak: users hold an object, and the last one closes it.
+    /// The open layers and chains. The references are weak: an object closes when its last user releases it.
     let layers = OpenObjects<StoredLayer>()
     let chains = OpenObjects<TreeImage>()
 
@@ -89,7 +93,7 @@ public final class ContentStore: Sendable {
     ///
     /// Several threads may install the same blob at once, and a crash at any point does no harm.
     ///
-    /// - Parameter origin: a few bytes for a later audit of the index; see ``origin(of:)``.
+    /// - Parameter origin: a few bytes for a later audit of the index; `nil` for no audit. See ``origin(of:)``.
     /// - Throws: `.badIndex` if `index` belongs to another blob or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func install(
         _ blob: Digest, index: LayerIndexBytes, origin: [UInt8]? = nil
@@ -155,7 +159,8 @@ public final class ContentStore: Sendable {
 
     // MARK: Installation
 
-    /// Fills a new directory with `body`. Once it is complete and on the disk, moves it to `target` in one step.
+    /// Runs `body` to fill a new directory. Then flushes the directory to the disk and renames it to `target` in one
+    /// step.
     func installNew(
         at target: String, _ body: (_ directory: String) throws(ContentStoreError) -> Void
     ) throws(ContentStoreError) {

@@ -18,9 +18,9 @@ public enum ContentStoreErrorCode: Hashable, Sendable {
     case io
     /// Present content cannot be read: drop the chunk and fetch it again.
     case damaged
-    /// The index belongs to another blob, or cannot be read back.
+    /// The caller's index belongs to another blob, or the stored index or merged tree cannot be read back.
     case badIndex
-    /// The layer has no such chunk number, offset or length.
+    /// The layer has no such chunk or the chunk has another length, or a boot identifier is not 36 characters long.
     case outOfRange
     /// The layer is open and cannot be removed now.
     case inUse
@@ -40,7 +40,7 @@ extension ContentStoreError {
         self.init(code, message, cause: errno)
     }
 
-    /// Runs `body`, and turns an `Errno` into an error whose `message` names the failed operation.
+    /// Runs `body`. Turns its `Errno` into an error whose `message` names the failed operation.
     @inline(__always)
     static func wrapping<Result: ~Copyable>(
         _ message: @autoclosure () -> String, _ body: () throws(Errno) -> Result

@@ -6,8 +6,11 @@ import SystemPackage
 enum FileSystemCheck {
     /// Throws `.unsuitableFileSystem`, with advice, if `root` cannot hold the store.
     ///
-    /// It rejects kinds of file systems that cannot work, by magic number. Any other must prove that it keeps holes:
-    /// without them, the store would take the whole size of every image at once.
+    /// It rejects kinds of file systems that cannot work, by magic number. Any other kind must prove that it keeps
+    /// holes in files. Without holes, the store would take the whole size of every image at once.
+    ///
+    /// - Parameter isScratch: true to accept a file system in memory or an overlay; see
+    ///   ``ContentStore/Options/isScratch``.
     static func run(_ root: String, isScratch: Bool) throws(ContentStoreError) {
         let status = try ContentStoreError.wrapping("cannot look at \(root)") { () throws(Errno) in
             try Sys.statfs(root)

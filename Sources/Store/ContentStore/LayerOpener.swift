@@ -9,7 +9,7 @@ struct LayerOpener {
     /// again.
     struct Damage: Error {
         let reason: String
-        /// True if only the content or presence file is damaged and the index is good.
+        /// True if the index is good and only the content or presence file is damaged.
         var sparesIndex = false
     }
 
@@ -47,10 +47,10 @@ struct LayerOpener {
         return Index(tree: tree, chunks: chunks, fingerprint: hasher.finish())
     }
 
-    /// Maps one of our files, and passes the mapping to `body`.
+    /// Maps one of our files, adds its bytes to `hasher`, and passes the mapping to `body`.
     ///
-    /// - Throws: `Damage` if the file is bad; `ContentStoreError` if the machine lacks a resource (memory,
-    ///   descriptors).
+    /// - Throws: `Damage` if the file is bad; `ContentStoreError` for any other failure, such as a lack of memory or
+    ///   descriptors.
     static func readable<Value>(
         _ path: String, hashing hasher: inout DigestHasher, _ body: (MappedFile) throws -> Value
     ) throws -> Value {
@@ -88,8 +88,8 @@ struct LayerOpener {
 
     // MARK: Content and presence
 
-    /// Opens an installed layer. Untrusted content and presence files are removed or quarantined, recreated and
-    /// reported.
+    /// Opens an installed layer. Removes or quarantines content and presence files that are not trusted, reports them,
+    /// and creates new ones.
     func open() throws -> StoredLayer {
         let index = try index()
         do {
@@ -99,7 +99,7 @@ struct LayerOpener {
             do {
                 return StoredLayer(try trusted(index))
             } catch let damage as Damage {
-                // We created the files a moment ago: the disk does not keep our writes.
+                // We created the files a moment ago, so the disk does not keep our writes.
                 throw ContentStoreError(.io, "\(directory) cannot be used: \(damage.reason)")
             }
         }
@@ -112,7 +112,7 @@ struct LayerOpener {
             try Sys.ftruncate(content.raw, size: index.chunks.contentSize)
             try Sys.fsync(content.raw)
             let format = try format(index, content.raw)
-            // Write every block once here. Marking a chunk later then needs no new block on a full disk.
+            // Write every block now, so that marking a chunk later needs no new block on a full disk.
             var bytes = format.header
             bytes.append(contentsOf: repeatElement(0, count: format.fileLength - bytes.count))
             let presence = try Sys.open(presentPath, [.writeOnly, .create, .exclusive, .noFollow])
@@ -121,9 +121,9 @@ struct LayerOpener {
         }
     }
 
-    /// Discards and recreates both files, because none of the content is trusted.
+    /// Discards and recreates the content and presence files, because none of the content is trusted.
     private func startOver(_ index: Index, reason: String) throws(ContentStoreError) {
-        // Remove the presence file first: if we are interrupted, content without a presence file is never trusted.
+        // Remove the presence file first: if the process dies here, content without a presence file is never trusted.
         try shelf.move(presentPath, reason: reason)
         let regular = (try? Sys.lstat(contentPath))?.kind == .regular
         if regular {
@@ -141,7 +141,8 @@ struct LayerOpener {
             identity: ContentIdentity(inode: try Sys.fstat(content).inode, born: try Sys.birthTime(content)))
     }
 
-    /// Opens one of our files for reading and writing. A file that is not regular is damage.
+    /// Opens one of our files for reading and writing. Throws `Damage` if it is missing, unreadable or not a regular
+    /// file.
     private func openRegular(_ path: String) throws -> OwnedDescriptor {
         do {
             let file = try Sys.open(path, [.readWrite, .noFollow, .nonBlocking])
@@ -159,6 +160,8 @@ struct LayerOpener {
         }
     }
 
+    /// Opens the content and presence files, and repairs a content file that was shortened. Throws `Damage` if the
+    /// files cannot be trusted.
     private func trusted(_ index: Index) throws -> StoredLayer.Parts {
         let chunks = index.chunks
         let present = try openRegular(presentPath)
@@ -182,7 +185,7 @@ struct LayerOpener {
             let presence = PresenceFile(format: format, file: present)
             var loaded = try presence.load(boot: boot)
             if size < chunks.contentSize {
-                // Retract the bits everywhere, then set the length: see PresenceFile, point 5.
+                // Clear the bits past the file's end in every copy, then restore the length: see PresenceFile, point 5.
                 Self.clear(StoredLayer.chunks(of: chunks, beyond: size), in: &loaded.words)
                 try Sys.fdatasync(content.raw)
                 try presence.retract(loaded.words, &loaded.slots)
@@ -219,7 +222,7 @@ struct LayerOpener {
         }
     }
 
-    /// Opens the log of gaps; `nil` if there is no origin to audit or the log cannot be opened. An audit without a log
+    /// Opens the log of gaps; `nil` if the layer has no origin or the log cannot be opened. An audit without a log
     /// fetches the gaps.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
         guard (try? Sys.exists(directory + "/origin")) == true else { return nil }

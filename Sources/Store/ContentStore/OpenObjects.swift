@@ -1,19 +1,20 @@
 import Base
 import Concurrency
 
-/// The open objects, each found by its digest while somebody holds it.
+/// The open layers or chains, by digest. The references are weak: an object closes when its last user releases it.
 final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
     private struct Weak: Sendable {
         weak var value: Value?
     }
 
     private let known = Guarded<[Digest: Weak]>([:])
-    /// The locks for opening and removing, which wait for the disk: one thread at a time for each digest.
+    /// The locks for opening and removing, one per digest. The thread that holds one may wait for the disk.
     private let gate = KeyedLock<Digest>()
 
     init() {}
 
-    /// Returns the open object of `key`, or the result of `make`. Only one thread at a time runs `make` for a key.
+    /// Returns the open object of `key`, or else the result of `make`, which becomes the open object. Only one thread
+    /// at a time runs `make` for a key.
     func value(
         _ key: Digest, _ make: () throws(ContentStoreError) -> Value?
     ) throws(ContentStoreError) -> Value? {
@@ -22,7 +23,8 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
             if let value = find(key) { return value }
             guard let value = try make() else { return nil }
             known.withLock { known in
-                // Now and then, remove the digests of closed objects, so that they do not pile up.
+                // Remove the digests of closed objects whenever the count reaches a power of two from 64 on, so that
+                // they do not pile up.
                 if known.count >= 64, known.count.nonzeroBitCount == 1 {
                     known = known.filter { $0.value.value != nil }
                 }

@@ -7,41 +7,43 @@ import SystemPackage
 /// # Why no read ever returns a byte that was not verified
 ///
 /// The invariant: *if a bit is trusted, the chunk's range of the content file reads as the bytes whose digest was
-/// checked.* Three places hold bits: memory, the live area and the two slots.
+/// checked.* Three places hold bits: memory, this file's live area, and its two slots (``PresenceFormat``).
 ///
 /// 1. **Memory.** A bit is set after pwrite(2) of the verified bytes has returned, so every later pread(2) sees them.
 ///    The bytes of a chunk whose bit is set never change. A second publication writes nothing, and a dropped chunk can
 ///    only be written again with bytes of the same digest.
-/// 2. **Live area.** Each word is copied here after it changed in memory. A lock orders the copies, so that an older
-///    value cannot overwrite a newer one. The live area is trusted only if the session block names the running boot.
-///    Within one boot, the page cache outlives the process, so both files return what was written to them. A process
-///    killed between the two writes leaves a chunk that is stored but not marked. That chunk is fetched again.
-/// 3. **Slots.** ``StoredLayer/makeDurable()`` *first* takes a snapshot of the bits, then calls fdatasync(2) on the
-///    content. Then it writes the snapshot into the slot that is *not* the last good one, with the next generation and
-///    a checksum. Last, it calls fdatasync(2) on this file. So a slot with a correct checksum names only chunks whose
-///    bytes reached the disk before the slot did. A power failure during the write leaves the other slot intact,
-///    because it lies in other blocks. After a crash of the machine the boot ID differs. Then only the good slot with
-///    the highest generation is trusted.
-/// 4. **Opening after a crash of the machine** first writes the trusted bits over the live area, and then the new boot
-///    ID. A process that dies between the two writes leaves the old boot ID, and the next opening repeats both.
-/// 5. **Bytes that go away** (somebody shortened the content file; later, eviction). Their bits must leave every
-///    trusted place before the range is reused: first memory, then the live area, then *both* slots, durably. Only then
-///    may the file be extended or a hole be punched. ``retract(_:_:)`` clears the live area and the slots. After
-///    clearing memory, eviction also waits for the reads that saw the bit. Dropping an unreadable chunk needs none of
-///    this: its range holds the right bytes or none.
+/// 2. **Live area.** After a word of bits has changed in memory, the process copies the word here. A lock orders the
+///    copies, so that an older value cannot overwrite a newer one. The live area is trusted only if the session block
+///    names the running boot. Within one boot, the page cache outlives the process, so the content file and this file
+///    return what was written to them. A process that is killed after it wrote a chunk and before it copied the word
+///    leaves that chunk unmarked. The chunk is fetched again.
+/// 3. **Slots.** A slot is good if its checksum is correct. The last good slot is the one with the highest generation.
+///    ``StoredLayer/makeDurable()`` *first* takes a snapshot of the bits, then calls fdatasync(2) on the content. Then
+///    it writes the snapshot into the *other* slot, with the next generation and a checksum. Last, it calls
+///    fdatasync(2) on this file. So a good slot names only chunks whose bytes reached the disk before the slot did. A
+///    power failure during the write leaves the last good slot intact, because it lies in other blocks. After a crash
+///    of the machine the boot ID differs. Then only the last good slot is trusted.
+/// 4. **Opening after a crash of the machine** first writes the trusted bits over the live area. Then it writes the new
+///    boot ID into the session block. A process that dies between the two writes leaves the old boot ID, and the next
+///    opening repeats both.
+/// 5. **Bytes that go away**, because somebody shortened the content file or, in the future, because of eviction. The
+///    bits of their chunks must leave every trusted place before the range is reused: first memory, then the live area,
+///    then *both* slots, durably. Only then may the file be extended or a hole be punched. ``retract(_:_:)`` clears the
+///    live area and the slots. After it has cleared memory, eviction must also wait for the reads that saw the bit.
+///    Dropping an unreadable chunk needs none of this: its range holds the right bytes or none.
 /// 6. **Another file under the same name.** The header names the content file by inode number and birth time, and the
 ///    slots' checksum covers the header. If the content file was replaced, or the presence file comes from elsewhere,
-///    nothing is trusted.
-/// 7. **A failed write-back.** The next fdatasync(2) reports it, once. ``StoredLayer/makeDurable()`` then clears every
-///    bit that no slot confirms, because the kernel does not say which pages it lost.
+///    no bit is trusted.
+/// 7. **A failed write-back.** The kernel reports it once, at the next fdatasync(2). ``StoredLayer/makeDurable()`` then
+///    clears every bit that no slot confirms, because the kernel does not say which pages it lost.
 ///
-/// It cannot detect content that somebody else, or the disk, changed in place without an error. Nor can it detect a
-/// page that a failed write-back lost, if the page is read again before any fdatasync reports the failure.
+/// This design cannot detect content that somebody else, or the disk, changed in place without an error. Nor can it
+/// detect a page that a failed write-back lost, if the page is read again before any fdatasync(2) reports the failure.
 final class PresenceFile: Sendable {
     let format: PresenceFormat
     private let file: OwnedDescriptor
-    /// Held while a word is copied to the live area by a short pwrite into the page cache. This is the only system call
-    /// that we make under a lock: the bits are true only if the copies stay in order.
+    /// The lock for copies to the live area. Each copy is a short pwrite(2) into the page cache. It is the only system
+    /// call that this module makes under a `Guarded` lock: the bits are true only if the copies stay in order.
     ///
     /// The value counts the copies. With an empty value, its address would be that of the lock's next field, and
     /// ThreadSanitizer would report a race.
@@ -54,18 +56,21 @@ final class PresenceFile: Sendable {
 
     // MARK: Reading
 
-    /// The contents of the file.
+    /// The bits and slots that were read from the file.
     struct Loaded {
         /// The trusted bits.
         var words: [UInt64]
-        /// The bits of the last good slot.
+        /// The bits of the last good slot; all clear if there is none.
         var durable: [UInt64]
         var slots: SlotState
-        /// True if `words` are the live bits.
+        /// True if `words` come from the live area, false if they come from the last good slot.
         var sameBoot: Bool
     }
 
-    /// Reads the file. Takes the live bits if they belong to the running boot, otherwise those of the last good slot.
+    /// Reads the file. Trusts the live bits if the session block names `boot`, otherwise the bits of the last good
+    /// slot.
+    ///
+    /// - Parameter boot: the ID of the running boot.
     func load(boot: String) throws(Errno) -> Loaded {
         var slots = SlotState()
         var durable = [UInt64](repeating: 0, count: format.bitsLength / 8)
@@ -98,13 +103,14 @@ final class PresenceFile: Sendable {
 
     // MARK: Writing
 
-    /// Starts a session of `boot` with the live bits `words`. Writes the bits first and the boot ID last.
+    /// Makes the live area trusted for the rest of `boot`: writes `words` to it first, and then `boot` to the session
+    /// block.
     func beginSession(boot: String, words: [UInt64]) throws(Errno) {
         try writeLive(words)
         try Sys.pwriteAll(file.raw, Array(boot.utf8), at: UInt64(format.sessionOffset))
     }
 
-    /// Copies one word of `bits` to the live area.
+    /// Copies the word at `index` of `bits` to the live area.
     func recordWord(_ index: Int, of bits: AtomicBits) throws(Errno) {
         try liveCopies.withLock { (copies) throws(Errno) in
             copies &+= 1
@@ -126,7 +132,7 @@ final class PresenceFile: Sendable {
     }
 
     /// Writes `words`, as the next generation, into the slot that is not the last good one, and waits for the disk. If
-    /// it throws, the last good slot is untouched.
+    /// this function throws, the last good slot is untouched.
     func writeSlot(_ words: [UInt64], _ slots: inout SlotState) throws(Errno) {
         let slot = slots.good == 0 ? 1 : 0
         let generation = slots.generation + 1
@@ -136,8 +142,8 @@ final class PresenceFile: Sendable {
         slots = SlotState(generation: generation, good: slot)
     }
 
-    /// Writes `words` to the live area and both slots, so that no other bit can reappear. Throws if that is not
-    /// certain.
+    /// Writes `words` to the live area and both slots, so that no cleared bit can reappear. Throws if any of the writes
+    /// fails.
     func retract(_ words: [UInt64], _ slots: inout SlotState) throws(Errno) {
         try writeLive(words)
         try writeSlot(words, &slots)
@@ -149,5 +155,6 @@ final class PresenceFile: Sendable {
 struct SlotState: Sendable {
     /// The generation of the last good slot; 0 if there is none.
     var generation: UInt64 = 0
+    /// The index of the last good slot, 0 or 1; `nil` if there is none.
     var good: Int?
 }

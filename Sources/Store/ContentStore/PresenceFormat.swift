@@ -19,10 +19,10 @@ package struct ContentIdentity: Hashable, Sendable {
 ///
 /// ```
 /// header     "RIVPRSNT"  version u32  0 u32  blob digest 32  index fingerprint 32  chunk count u64
-///            content size u64  content inode u64  content birth u64  SHA-256 of all that 32
+///            content size u64  content inode u64  content birth u64  SHA-256 of the fields above 32
 /// session    boot id, 36 bytes of text
-/// live       one bit a chunk, low bit first, in words of 64
-/// slot 0     generation u64  SHA-256 of (header checksum, generation, bits) 32  0 u64 ×3  bits
+/// live       one bit per chunk, low bit first, in 64-bit words
+/// slot 0     generation u64  SHA-256 of (header, generation, bits) 32  0 u64 ×3  bits
 /// slot 1     the same
 /// ```
 package struct PresenceFormat: Sendable {
@@ -37,6 +37,7 @@ package struct PresenceFormat: Sendable {
         case same
         /// The header's checksum is right, but it describes this layer with another tree or chunk table.
         case otherIndex
+        /// The file cannot be used for this layer. The text says why.
         case different(String)
     }
 
@@ -100,7 +101,7 @@ package struct PresenceFormat: Sendable {
             ? .otherIndex : .different("it describes another content file")
     }
 
-    /// Returns the bytes of a slot: header and bits.
+    /// Returns the bytes of a slot: its header, then the bits in `words`.
     package func slot(generation: UInt64, words: [UInt64]) -> [UInt8] {
         var bits: [UInt8] = []
         bits.reserveCapacity(words.count * 8)
@@ -114,7 +115,8 @@ package struct PresenceFormat: Sendable {
         return bytes
     }
 
-    /// Parses a slot; `nil` if it was never written, is torn, or belongs to another file.
+    /// Returns the generation and the bits of a slot; `nil` if the slot was never written, is torn, or belongs to
+    /// another file.
     package func parseSlot(_ bytes: [UInt8]) -> (generation: UInt64, words: [UInt64])? {
         guard bytes.count >= Self.slotHeader + bitsLength else { return nil }
         let generation = bytes.withUnsafeBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }
@@ -125,7 +127,7 @@ package struct PresenceFormat: Sendable {
         return (generation, Self.words(bits))
     }
 
-    /// Decodes little-endian words.
+    /// Returns the little-endian 64-bit words in `bytes`.
     static func words(_ bytes: [UInt8]) -> [UInt64] {
         bytes.withUnsafeBytes { bytes in
             (0..<bytes.count / 8).map { bytes.littleEndian(UInt64.self, at: $0 * 8) ?? 0 }

@@ -3,20 +3,21 @@ import Concurrency
 import Linux
 import SystemPackage
 
-/// An unusable file or directory of the store, and its new place.
+/// The report of an unusable file or directory that the store moved to the quarantine or removed.
 public struct QuarantinedFile: Sendable, Equatable {
     /// The original path.
     public let path: String
-    /// The path in the quarantine; `nil` if the file was only removed (content without its presence bits is useless).
+    /// The path in the quarantine; `nil` if the store removed the file, because content without its presence bits is
+    /// useless.
     public let movedTo: String?
-    /// The reason why it was unusable.
+    /// The reason why the file or directory was unusable.
     public let reason: String
 }
 
-/// The quarantine of a store. It moves unusable files and directories out of the way and reports each. It keeps the
+/// The quarantine of a store: a directory for unusable files and directories. It reports each of them and keeps the
 /// latest ones for inspection.
 final class Quarantine: Sendable {
-    /// The most entries that are kept.
+    /// The most entries in the quarantine.
     static let limit = 8
 
     private let directory: String
@@ -28,7 +29,8 @@ final class Quarantine: Sendable {
         self.report = report
     }
 
-    /// Moves `path` into the quarantine and reports `reason`. Does nothing if nothing is at `path`.
+    /// Moves the file or directory at `path` into the quarantine and reports `reason`. Does nothing if `path` does not
+    /// exist.
     func move(_ path: String, reason: String) throws(ContentStoreError) {
         let target = try lock.withLock { () throws(ContentStoreError) -> String? in
             try ContentStoreError.wrapping("cannot set \(path) aside") { () throws(Errno) in
@@ -36,7 +38,7 @@ final class Quarantine: Sendable {
                 try Sys.makeDirectories(directory)
                 let target = try makeRoom(for: path)
                 try Sys.rename(path, to: target, replacing: false)
-                // A layer's content is useless without its index, and may take gigabytes.
+                // A layer's content is useless without its index and may take gigabytes, so remove it.
                 if let content = try? Sys.lstat(target + "/content"), content.kind == .regular {
                     try Sys.unlink(target + "/content")
                 }
@@ -47,7 +49,7 @@ final class Quarantine: Sendable {
         report(QuarantinedFile(path: path, movedTo: target, reason: reason))
     }
 
-    /// Removes the useless file at `path`, and reports `reason`. Does nothing if there is no such file.
+    /// Removes the file at `path` instead of keeping it, and reports `reason`. Does nothing if there is no such file.
     func remove(_ path: String, reason: String) throws(ContentStoreError) {
         do throws(Errno) {
             try Sys.unlink(path)
@@ -59,8 +61,8 @@ final class Quarantine: Sendable {
         report(QuarantinedFile(path: path, movedTo: nil, reason: reason))
     }
 
-    /// Returns the target for `path` in the quarantine. Removes the oldest entries, so that there are never more than
-    /// ``limit``.
+    /// Returns the new path of `path` in the quarantine. First removes the oldest entries, so that at most ``limit``
+    /// remain with the new one.
     private func makeRoom(for path: String) throws(Errno) -> String {
         var kept: [(number: UInt64, name: String)] = []
         for entry in try Sys.list(directory) {

@@ -5,7 +5,8 @@ import SystemPackage
 
 /// The lock of one process on a store: flock(2) on `<root>/lock`. The kernel releases it when the process ends.
 ///
-/// Every object that may still write into the store holds a reference, so that no second instance can start meanwhile.
+/// Every object that may still write into the store holds a reference to the lock. So no second instance can start
+/// meanwhile.
 final class StoreLock: Sendable {
     private let file: OwnedDescriptor
 
@@ -25,14 +26,16 @@ final class StoreLock: Sendable {
                 "\(root) is in use by another instance"
                     + (number.map { " (process \($0))" } ?? "") + ": stop it, or give this one another directory")
         }
-        // The number only serves the message above: a full disk must not prevent a start.
+        // The process number only serves the message above. Ignore errors, because a full disk must not prevent a
+        // start.
         _ = try? Sys.ftruncate(file.raw, size: 0)
         _ = try? Sys.pwriteAll(file.raw, Array("\(getpid())\n".utf8), at: 0)
         self.file = file
     }
 
     deinit {
-        // Closing is not enough: a child of another thread that has not yet called exec also holds the open file.
+        // Closing is not enough: a child process that another thread is starting also holds the open file until it
+        // calls exec.
         try? Sys.unlock(file.raw)
     }
 }

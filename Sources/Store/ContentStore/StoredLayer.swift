@@ -21,11 +21,12 @@ public final class StoredLayer: Sendable {
     public let tree: TreeImage
     /// The chunk table: it maps each byte of the content to its place in the blob.
     public let chunks: ChunkTable
-    /// The sparse file that holds the content space. Give it to others only if the layer is complete.
+    /// The path of the sparse file with the content space. Give it to other readers only if the layer is complete.
     public let contentPath: String
     /// The file of windows that the layer's extents need for decoding; `nil` if none needs one.
     public let windows: WindowsFile?
-    /// The log of decoded bytes outside the chunks; `nil` for a layer without a pending audit.
+    /// The log of decoded bytes outside the chunks; `nil` if the layer has no pending audit or the log could not be
+    /// opened.
     public let gaps: TarSplitLog?
 
     private let content: OwnedDescriptor
@@ -33,21 +34,23 @@ public final class StoredLayer: Sendable {
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
-    /// The number of changes of bits. A durable copy that was made at the same count is up to date.
+    /// The number of bit changes since the layer was opened. A durable copy is up to date if this number has not
+    /// changed since.
     private let changes = Atomic<UInt64>(0)
-    /// The number of failed write-backs. Each may have lost earlier writes.
+    /// The number of write-backs that are known to have failed. Each may have lost earlier writes.
     private let losses = Atomic<UInt64>(0)
     /// True if the content file was found too short. Repair it before any write past its end.
     private let isShortened = Atomic<Bool>(false)
     /// The lock for writing slots: only one thread at a time writes them.
     private let durabilityLock = BlockingLock()
     private let durability: Guarded<Durability>
-    /// The lock on the store. This object holds it as long as it may still write.
+    /// The lock on the store. This object holds it for as long as it may write.
     private let claim: StoreLock
 
     private struct Durability: Sendable {
         var slots: SlotState
-        /// The value of ``changes`` when the bits of the last good slot were read.
+        /// The value of ``changes`` when the bits of the last good slot were read from memory; `.max` if that slot is
+        /// out of date.
         var recorded: UInt64
     }
 
@@ -78,7 +81,7 @@ public final class StoredLayer: Sendable {
         gaps = parts.gaps
         claim = parts.claim
         bits = AtomicBits(count: parts.chunks.chunkCount, initial: parts.words)
-        // `changes` starts at 0, so 0 means saved. It never reaches `.max`, which means unsaved.
+        // `changes` starts at 0, so a `recorded` of 0 means saved. `changes` never reaches `.max`, which means unsaved.
         durability = Guarded(Durability(slots: parts.slots, recorded: parts.isSaved ? 0 : .max))
         var count = 0
         var length: UInt64 = 0
@@ -117,7 +120,7 @@ public final class StoredLayer: Sendable {
 
     // MARK: Bytes
 
-    /// Reads content into the caller's buffer. The caller must have seen that the chunks are present.
+    /// Reads content into the caller's buffer. The caller must have checked that the chunks are present.
     ///
     /// - Returns: the number of bytes read. It is less than the buffer's size only at the end of the content space.
     /// - Throws: `.damaged` if the disk cannot return present bytes: ``drop(_:)`` the chunks and fetch them again.
@@ -150,8 +153,10 @@ public final class StoredLayer: Sendable {
     /// Stores a chunk and marks it present.
     ///
     /// The caller must have checked the digest of `bytes`. Several threads may publish at once, even the same chunk. If
-    /// the chunk is already present, nothing is written. If it throws (`.noSpace`, `.readOnly`, `.io`), the chunk stays
-    /// absent.
+    /// the chunk is already present, nothing is written.
+    ///
+    /// - Throws: `.noSpace`, `.readOnly` or `.io` if the bytes cannot be stored; the chunk then stays absent.
+    ///   `.outOfRange` if the layer has no such chunk or its length differs.
     public func publish(_ chunk: Int, _ bytes: UnsafeRawBufferPointer) throws(ContentStoreError) {
         guard chunk >= 0, chunk < bits.count else {
             throw ContentStoreError(.outOfRange, "\(digest) has no chunk \(chunk)")
@@ -168,8 +173,8 @@ public final class StoredLayer: Sendable {
                 try Sys.pwriteAll(content.raw, bytes, at: range.offset)
             }
             mark(chunk, range.count)
-            // A write-back may have failed between the write and the mark. Its clean-up may have missed this bit, and
-            // the page cache may have lost the bytes.
+            // A write-back may have failed between the write and the mark. Then `forgetUnsaved` may have missed this
+            // bit, and the page cache may have lost the bytes.
             if losses.load(ordering: .sequentiallyConsistent) == before { return }
             drop(chunk)
         }
@@ -219,7 +224,7 @@ public final class StoredLayer: Sendable {
 
 extension StoredLayer {
     /// Makes the present chunks survive a crash of the machine. Calls fdatasync(2) on the content, and then writes a
-    /// second, checksummed copy of the bits.
+    /// second, checksummed copy of the presence bits.
     ///
     /// Does nothing if no bit has changed since the last call. It waits for the disk, so never call it on an event
     /// loop.
@@ -261,7 +266,7 @@ extension StoredLayer {
         }
     }
 
-    /// Drops every chunk that no slot confirms: the kernel reported a lost page but not which one.
+    /// Drops every chunk that no slot confirms, because the kernel reports that it lost a page but not which one.
     private func forgetUnsaved(_ slots: SlotState) {
         losses.wrappingAdd(1, ordering: .sequentiallyConsistent)
         let saved = presence.durableWords(slots)
@@ -274,8 +279,8 @@ extension StoredLayer {
     }
 
     /// Repairs a content file that something outside the store truncated. First clears the bits of all chunks that
-    /// reach past the file's end: in memory, in the live area and in both slots of the presence file. Then restores the
-    /// file's length. The reverse order would present zeros as content.
+    /// reach past the file's end, in memory and everywhere in the presence file. Then restores the file's length. The
+    /// reverse order would present zeros as content.
     private func repairTruncation() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             guard isShortened.load(ordering: .sequentiallyConsistent) else { return }

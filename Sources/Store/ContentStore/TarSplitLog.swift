@@ -4,14 +4,15 @@ import Linux
 import Synchronization
 package import SystemPackage
 
-/// A log of gaps: the decoded bytes of a layer's extents outside their chunks (archive headers, padding, runs of
-/// zeros). Decoding writes it. Together with the content, it rebuilds the layer's archive without the blob.
+/// A log of a layer's gaps: the decoded bytes of its extents that belong to no chunk (archive headers, padding, runs of
+/// zeros). The decode workers write it. From the log and the content, an audit rebuilds the layer's archive. It reads
+/// from the blob only the bytes that neither has.
 ///
 /// Only layers with a pending audit have a log (``ContentStore/origin(of:)``). The file is a sequence of records:
 ///
 /// ```
-///  0  extent u32    4  bytes in all its gaps u32    8  stored bytes u32    12  CRC-32C of the rest u32
-/// 16  the gaps one after the other, in the form that the caller compressed
+///  0  extent u32    4  decoded bytes of its gaps u32    8  stored bytes u32    12  CRC-32C of the other bytes u32
+/// 16  the gaps one after the other, as the caller compressed them
 /// ```
 ///
 /// A record that was not written or has a wrong checksum counts as absent, and the gaps are fetched again.
@@ -20,7 +21,7 @@ public final class TarSplitLog: Sendable {
     public static let maximumGaps = 8 << 20
     private static let headerSize = 16
 
-    /// The record of one extent.
+    /// The place and size of one extent's gaps in the log.
     public struct Record: Sendable, Equatable {
         /// The decoded size of all gaps in bytes.
         public let byteCount: Int
@@ -49,7 +50,8 @@ public final class TarSplitLog: Sendable {
         !isClosed.load(ordering: .relaxed) && extent < written.count && !written.contains(extent)
     }
 
-    /// Records the gaps of an extent. A failed write is ignored.
+    /// Records the gaps of an extent. Does nothing if ``wants(_:)`` is false or the gaps are too large. Ignores a
+    /// failed write.
     ///
     /// - Parameters:
     ///   - byteCount: the decoded size of the gaps in bytes.
@@ -72,7 +74,7 @@ public final class TarSplitLog: Sendable {
         try? Sys.pwriteAll(file.raw, record, at: place)
     }
 
-    /// Returns all records by extent. Reads the headers of the whole log, but does not verify checksums.
+    /// Returns all records by extent number. Reads every header in the log, but does not verify checksums.
     public func records() -> [Int: Record] {
         var found: [Int: Record] = [:]
         var place: UInt64 = 0
@@ -85,7 +87,7 @@ public final class TarSplitLog: Sendable {
             }
             let stored = ByteRange(
                 offset: place + UInt64(Self.headerSize), end: place + UInt64(Self.headerSize) + UInt64(words[2]))
-            // A hole or a bad header: nothing after it can be found.
+            // After a hole or a bad header, no later record can be found.
             guard words[3] != 0, stored.end <= end, words[1] <= Self.maximumGaps else { break }
             found[Int(words[0])] = Record(byteCount: Int(words[1]), stored: stored, checksum: words[3])
             place = stored.end
@@ -93,7 +95,8 @@ public final class TarSplitLog: Sendable {
         return found
     }
 
-    /// Returns the gaps of an extent in their stored form; `nil` if they do not match the checksum.
+    /// Returns the gaps of an extent as the caller compressed them; `nil` if they are unreadable or do not match the
+    /// checksum.
     public func stored(_ record: Record, of extent: Int) -> [UInt8]? {
         guard let bytes = try? Sys.pread(file.raw, count: Int(record.stored.count), at: record.stored.offset) else {
             return nil
@@ -110,7 +113,7 @@ public final class TarSplitLog: Sendable {
         isClosed.store(true, ordering: .relaxed)
     }
 
-    /// Returns the CRC-32C of a record, but never 0: a hole reads as 0.
+    /// Returns the CRC-32C of a record, or 1 if it is 0, because a hole reads as 0.
     private static func checksum(_ header: [UInt8], _ bytes: [UInt8]) -> UInt32 {
         max(1, CRC32C.checksum(header + bytes))
     }

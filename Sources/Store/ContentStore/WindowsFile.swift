@@ -3,11 +3,11 @@ public import LayerIndex
 import Linux
 import SystemPackage
 
-/// The windows of a layer's restart points that have been fetched so far: a sparse copy of the windows blob.
+/// The fetched windows of a layer's restart points, in a sparse copy of the windows blob.
 ///
-/// A window is the decoded data before a restart point, which DEFLATE refers back to. The file is not trusted. The
-/// chunk table has a checksum of each window, and a window that does not match is fetched again. A hole reads as zeros
-/// and does not match.
+/// A restart point is a place in a DEFLATE stream where decoding can begin. Its window is the decoded data before that
+/// place, which the data after it refers back to. The file is not trusted. The chunk table has a checksum of each
+/// window, and a window that does not match is fetched again. A hole reads as zeros and does not match.
 public final class WindowsFile: Sendable {
     private let path: String
     private let file: OwnedDescriptor
@@ -19,13 +19,13 @@ public final class WindowsFile: Sendable {
         guard try Sys.fstat(file.raw).kind == .regular else { throw .invalidArgument }
     }
 
-    /// Returns the compressed window of `restart`; `nil` if it is missing.
+    /// Returns the compressed window of `restart`; `nil` if the window is missing or does not match its checksum.
     public func window(of restart: ExtentRestart) -> [UInt8]? {
         let bytes = try? Sys.pread(file.raw, count: Int(restart.window.count), at: restart.window.offset)
         return bytes.flatMap { restart.isWindow($0) ? $0 : nil }
     }
 
-    /// Stores `bytes` of the windows blob, which start at `offset` of that blob.
+    /// Stores a part of the windows blob. `bytes` start at `offset` in that blob.
     public func store(_ bytes: [UInt8], at offset: UInt64) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in
             try Sys.pwriteAll(file.raw, bytes, at: offset)

@@ -1,17 +1,17 @@
 import Base
 
-/// The share of their limits that read-ahead and fill may use. It shrinks while demands are answered late.
+/// The share of their limits that read-ahead and fill may use. It shrinks while the registry answers demands late.
 ///
-/// The bytes of read-ahead and fill queue on the link in front of a reader's bytes. This delays the head of the answer
-/// to a demand. If the delay exceeds one and a half times the shortest recent one, the share is halved, at most once
-/// per round trip. Otherwise each demand adds an eighth.
+/// On the link, bytes of read-ahead and fill are queued in front of a reader's bytes. This delays the head of the
+/// answer to a demand. If the answer time exceeds one and a half times the shortest recent one, the throttle halves the
+/// share, at most once per round trip. Otherwise each answered demand adds an eighth.
 ///
-/// Hints keep their limits. Their bytes are the next demands, and serving one reader first makes the next one wait.
-/// Throttling hints, too, slowed numpy's start on the bench network `wan` from 2.77 s to 2.86 s.
+/// Hints keep their limits. Readers will demand these bytes next, so serving one reader first only makes the next one
+/// wait. Throttling hints, too, slowed numpy's start on the bench network `wan` from 2.77 s to 2.86 s.
 struct BackgroundThrottle: Sendable {
     /// The smallest share, and the step by which it grows.
     private static let step = 1.0 / 8
-    /// The extra delay that still counts as chance, in nanoseconds.
+    /// The extra delay that counts as normal variation, in nanoseconds.
     private static let slack = 5_000_000.0
     /// The time without an answered demand after which the throttle ends, in nanoseconds.
     private static let memory: UInt64 = 1_000_000_000

@@ -11,15 +11,15 @@ public protocol ExtentMap: Sendable {
     /// Returns the range of the blob that holds extent number `extent`, which must be less than ``extentCount``.
     func blobRange(of extent: Int) -> ByteRange
 
-    /// Returns whether every chunk of the extent is in the store or all zeros.
+    /// Returns whether every chunk of the extent is in the store or consists of zeros.
     func isPresent(_ extent: Int) -> Bool
 
-    /// True if an extent may hold several files that are adjacent in the archive. A read then brings the files around
-    /// it without any speculation.
+    /// True if an extent may hold several files that are adjacent in the archive. A fetch of one file then brings
+    /// adjacent files without any speculation.
     var extentsSpanFiles: Bool { get }
 
-    /// Returns whether a file begins in the extent, as far as the chunk table shows. Read-ahead is smaller beyond such
-    /// a point; a wrong answer only wastes bytes.
+    /// Returns whether a file begins in the extent, as far as the chunk table shows. Read-ahead beyond the beginning of
+    /// another file is smaller, so a wrong answer only wastes bytes.
     func beginsFile(_ extent: Int) -> Bool
 }
 

@@ -13,8 +13,8 @@ struct ExtentRun: Sendable {
     /// The range from the start of the first range to the end of the last one.
     var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 
-    /// Adds `extent`, whose bytes are at `range`. If these follow the last range within `gap` bytes, that range grows.
-    /// Otherwise a new range begins.
+    /// Adds `extent`, whose bytes are at `range`. If these start within `gap` bytes after the last range, that range
+    /// grows. Otherwise a new range begins.
     mutating func append(_ extent: Int, at range: ByteRange, gap: UInt64) {
         if let last = segments.last, last.upperBound == extent {
             segments[segments.count - 1] = last.lowerBound..<extent + 1

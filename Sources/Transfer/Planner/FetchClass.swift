@@ -1,4 +1,5 @@
-/// The reason for a fetch, most urgent first. Each class has its own limits, so one class cannot use up another's.
+/// The reason for a fetch. The cases are ordered, most urgent first. Each class has its own limits, so one class cannot
+/// use up another's.
 public enum FetchClass: UInt8, CaseIterable, Comparable, Sendable {
     /// An extent that a reader waits for.
     case demand

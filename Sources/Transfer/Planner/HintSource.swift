@@ -1,7 +1,7 @@
 /// The origin of a start hint, from the least to the most trusted.
 ///
 /// This order is the only ranking of hints. If a hint covers the whole start of a layer's image, the streaming engine
-/// drops less trusted ones.
+/// drops less trusted hints for this layer.
 public enum HintSource: UInt8, CaseIterable, Comparable, Sendable {
     /// A prediction that this node made from file contents.
     case prediction

@@ -17,7 +17,8 @@ struct KnownStart: Sendable {
         now < end && surprises < Self.tolerance ? hint : nil
     }
 
-    /// Begins or extends the start. Another image may share the layer and start later.
+    /// Begins the start, or extends it until `end`. After its end a new start may begin: another image may share the
+    /// layer.
     mutating func begin(_ source: HintSource, until end: MonotonicTime, at now: MonotonicTime) {
         if now >= self.end { (hint, surprises) = (nil, 0) }
         hint = hint.map { max($0, source) } ?? source

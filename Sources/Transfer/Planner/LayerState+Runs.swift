@@ -7,7 +7,8 @@ extension LayerState {
 
     private static let extentsNearby = 2048
 
-    /// Returns a run of open extents from `range`, which begins at the first open extent.
+    /// Returns a run of open extents from `range`. The run begins with the first open extent; it is empty if there is
+    /// none.
     ///
     /// - Parameters:
     ///   - limit: the most bytes to request; a single larger extent is allowed.
@@ -32,9 +33,10 @@ extension LayerState {
     }
 
     /// Returns the run for the demanded extent `start`, and the neighbors in it. The run continues through demanded
-    /// extents, planned read-ahead and neighbors while the limits of each allow it.
+    /// extents, planned read-ahead and neighbors, as far as the limit of each kind allows.
     ///
-    /// - Parameter spare: the number of neighbor bytes that delay no reader. It matters only where extents span files.
+    /// - Parameter spare: the most neighbor bytes that delay no other reader. It applies only if the layer's extents
+    ///   span files.
     func demandRun(
         from start: Int, _ configuration: PlannerConfiguration, spare: UInt64, now: MonotonicTime
     ) -> (run: ExtentRun, neighbors: [Int]) {
@@ -75,8 +77,8 @@ extension LayerState {
         return (run, neighbors)
     }
 
-    /// Returns a run of open extents close to `place`, of at most `limit` bytes. The run lies after `place` if any
-    /// extent is open there, otherwise before it. It stays within `distance` bytes of `place` in the blob.
+    /// Returns a run of open extents close to the extent `place`, of at most `limit` bytes. The run lies after `place`
+    /// if any extent is open there, otherwise before it. It stays within `distance` bytes of `place` in the blob.
     func run(around place: Int, within distance: UInt64, limit: UInt64, gap: UInt64, ranges: Int) -> ExtentRun {
         guard marks.indices.contains(place) else { return ExtentRun() }
         let blob = map.blobRange(of: place)

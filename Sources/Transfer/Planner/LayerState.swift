@@ -1,6 +1,7 @@
 import Base
 
-/// The planner's state of one layer: one byte per extent, and the access patterns of its readers.
+/// The planner's state of one layer, including one byte of flags per extent and the access patterns of the layer's
+/// readers.
 struct LayerState: Sendable {
     /// The flags of an extent. Presence is not among them: the store knows it.
     struct Marks: OptionSet, Sendable {
@@ -25,8 +26,8 @@ struct LayerState: Sendable {
 
     let map: any ExtentMap
     let host: String
-    /// The time of the last failed demand; `nil` if an extent has arrived since. While it is recent, the registry is
-    /// probably unreachable.
+    /// The time of the last failed demand; `nil` if none failed since the latest extent arrived. While it is recent,
+    /// the registry is probably unreachable.
     var lastFailure: MonotonicTime?
     var marks: [Marks]
     var streams = SequentialStreams()

@@ -8,7 +8,8 @@ public struct LayerStatistics: Hashable, Sendable {
     public var longestStall: UInt64 = 0
     /// The number of reads that failed.
     public var failed: UInt64 = 0
-    /// The number of extents that a reader demanded before any class had requested them.
+    /// The number of extents that were not in flight when a reader demanded them. Extents cut out of a running request
+    /// count, too.
     public var surprises: UInt64 = 0
     /// The number of requests, by the class in which they started.
     public var requests = PerClass<UInt64>(repeating: 0)
@@ -41,7 +42,8 @@ public struct LayerStatistics: Hashable, Sendable {
 
 /// A histogram of stalls with fixed bounds.
 public struct StallHistogram: Hashable, Sendable {
-    /// The upper bounds of all buckets but the last, in nanoseconds: from a disk read to an outage.
+    /// The upper bounds of all buckets but the last, in nanoseconds. They range from the time of a disk read to that of
+    /// an outage.
     public static let bounds: [UInt64] = [
         1_000_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000, 500_000_000, 1_000_000_000,
         2_500_000_000, 5_000_000_000, 10_000_000_000, 30_000_000_000,

@@ -4,17 +4,17 @@ import Base
 ///
 /// Both follow the latest measurements, because a link's rate can change by two orders of magnitude within an hour.
 struct LinkEstimate: Sendable {
-    /// The shortest time over which bytes are summed, in nanoseconds. A silence of four times this length begins a new
-    /// sum.
+    /// The shortest period of one rate measurement, in nanoseconds. After a silence of four times this length a new
+    /// measurement begins.
     private static let window: UInt64 = 50_000_000
 
     /// The average rate, in bytes per second; 0 before the first measurement.
     private(set) var rate: Double = 0
     /// The average time from a request to the head of its answer, in nanoseconds; 0 before the first answer.
     private(set) var delay: Double = 0
-    /// The highest recent rate. Unlike it, ``rate`` also falls when little is requested.
+    /// The highest recent rate. Unlike ``rate``, it does not fall when the planner requests little.
     private var highest = RecentExtreme(isMaximum: true)
-    /// The shortest recent answer time. Unlike it, ``delay`` also rises when requests queue behind each other.
+    /// The shortest recent answer time. Unlike ``delay``, it does not rise when requests queue behind each other.
     private var shortest = RecentExtreme(isMaximum: false)
     private var since: MonotonicTime?
     private var last = MonotonicTime(nanoseconds: 0)
@@ -27,7 +27,7 @@ struct LinkEstimate: Sendable {
         if since == nil { restart(now) }
     }
 
-    /// Records that `count` bytes of bodies have arrived on any connection.
+    /// Records that `count` bytes of response bodies have arrived on any connection.
     mutating func arrived(_ count: UInt64, _ now: MonotonicTime) {
         defer { last = now }
         // An idle link between bursts of requests says nothing about its rate.

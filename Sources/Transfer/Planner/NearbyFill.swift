@@ -1,6 +1,6 @@
 /// The places of the latest reads. While a container starts, fill begins around them.
 ///
-/// A starting process mostly reads next what lies close to its last reads: the rest of a package, its data, its
+/// The next reads of a starting process are mostly close to its last reads: the rest of a package, its data, its
 /// metadata. While the process computes, the link would otherwise be idle, or carry bytes of fill that no reader needs
 /// soon. A known start does not need nearby fill.
 struct NearbyFill: Sendable {

@@ -32,7 +32,10 @@ extension Planner {
         demandQueue.append(key)
     }
 
-    /// Promotes the extent's request to class demand. Returns false if it cut the extent out of the request instead.
+    /// Promotes the extent's request to class demand. If the extent is far behind in the request, cuts the extent out
+    /// of it instead.
+    ///
+    /// - Returns: false if the extent was cut out and is no longer in flight.
     mutating func promote(_ key: ExtentKey) -> Bool {
         guard
             let id = requests.first(where: { $0.value.layer == key.layer && $0.value.contains(key.extent) })?.key,
@@ -57,7 +60,8 @@ extension Planner {
         return true
     }
 
-    /// Returns whether the bytes in front of `extent` that no reader waits for exceed the join distance.
+    /// Returns whether more bytes than the join distance precede `extent` in the request. Bytes that a reader waits for
+    /// do not count. See ``PlannerConfiguration/joinDistance``.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
         guard extent != request.current, let map = layers[request.layer]?.map else { return false }
         let distance = request.startedAs == .hint ? configuration.joinDistanceInHint : configuration.joinDistance
@@ -91,7 +95,7 @@ extension Planner {
         let bytes = released.joined().reduce(0) { $0 &+ (map?.blobRange(of: $1).count ?? 0) }
         requests[id]?.bytesLeft -= min(bytes, request.bytesLeft)
         release(released, of: request)
-        // The hint still needs these extents, and before its later parts.
+        // The hint still needs these extents, and sooner than the extents in the queue.
         let entries = released.map {
             BackgroundEntry(layer: request.layer, extents: $0, source: request.source, attempts: request.attempts)
         }
@@ -115,7 +119,7 @@ extension Planner {
         if !segments.isEmpty { markHoles(request.layer) }
     }
 
-    /// Ends a demand, even if it still waits for extents.
+    /// Ends a demand with `outcome`, even if it still waits for extents.
     mutating func end(_ demand: DemandID, with outcome: ChunkOutcome, now: MonotonicTime) {
         guard let ended = demands.removeValue(forKey: demand) else { return }
         for extent in ended.extents {
@@ -162,12 +166,13 @@ extension Planner {
         for demand in extent.waiters { end(demand, with: .failed(reason: reason), now: now) }
     }
 
-    /// Returns whether a demand on `layer` has failed a short while ago.
+    /// Returns whether the registry is probably down: a demand on `layer` failed recently, and no extent has arrived
+    /// since.
     func isOut(_ layer: LayerID, _ now: MonotonicTime) -> Bool {
         layers[layer]?.lastFailure.map { now.since($0) < times.outageMemory } ?? false
     }
 
-    /// Fails the demands whose deadline has passed, and wakes the planner for the next one.
+    /// Fails the demands whose deadline has passed, and asks for a tick at the next deadline.
     mutating func expireDemands(_ now: MonotonicTime) {
         for queue in deadlines.indices {
             while let next = deadlines[queue].first {
@@ -189,8 +194,10 @@ extension Planner {
 
     // MARK: - Access patterns
 
-    /// Learns from a read, local or not: updates read-ahead, and counts speculation that paid off. During a known
-    /// start, read-ahead follows only reads of missing extents.
+    /// Updates read-ahead after a read, and counts speculation that paid off. During a known start, read-ahead follows
+    /// only reads of missing extents.
+    ///
+    /// - Parameter isLocal: true if the store had all extents.
     mutating func noteAccess(to id: LayerID, extents: Range<Int>, isLocal: Bool, now: MonotonicTime) {
         if let last = extents.last { nearbyFill.note(ExtentKey(layer: id, extent: last)) }
         for extent in extents { noteFirstRead(extent, of: id) }
@@ -203,7 +210,7 @@ extension Planner {
         plan(BackgroundEntry(layer: id, extents: ahead))
     }
 
-    /// Counts the first read of an extent that was fetched before any demand.
+    /// Counts the first read of an extent that the planner requested before any reader demanded it.
     private mutating func noteFirstRead(_ extent: Int, of id: LayerID) {
         guard let marks = layers[id]?.marks[extent], !marks.isDisjoint(with: [.speculative, .hinted, .predicted])
         else { return }
@@ -221,7 +228,7 @@ extension Planner {
         readAround.wasRead(bytes)
     }
 
-    /// Queues read-ahead.
+    /// Queues an entry of read-ahead.
     private mutating func plan(_ entry: BackgroundEntry) {
         layers[entry.layer]?.mark(entry.extents, .planned)
         readaheadQueue.append(entry)

@@ -4,8 +4,8 @@ public import Base
 extension Planner {
     private static let extentsExamined = 100_000
 
-    /// Completes the layers of an image. Normally, fill takes layers in the order of these calls and yields to readers.
-    /// A small or mostly hinted image is fetched at once; see ``PlannerConfiguration/eagerSmallest``.
+    /// Queues the layers of an image for fill. Normally, fill takes layers in the order of these calls and yields to
+    /// readers. It fetches a small or mostly hinted image at once; see ``PlannerConfiguration/eagerSmallest``.
     public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         let isEager = isSoonComplete(ids)
@@ -22,7 +22,7 @@ extension Planner {
         fillQueue.contains { $0.layer == id }
     }
 
-    /// Returns whether fill fetches the layers at once: their missing bytes are few, or mostly hinted.
+    /// Returns whether fill fetches the layers at once, because their missing bytes are few or mostly hinted.
     private func isSoonComplete(_ ids: [LayerID]) -> Bool {
         let carried = UInt64(
             min(linkEstimate.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
@@ -55,7 +55,7 @@ extension Planner {
         var index = 0
         while index < fillQueue.count, hasRoom(.fill, now), mayFillTake(now) {
             let entry = fillQueue[index]
-            // A startup pack may be bringing the same bytes.
+            // An eager entry, too, waits while hints cover its layer: a startup pack may be bringing the same bytes.
             let earliest =
                 entry.isEager
                 ? max(entry.notBefore, layers[entry.layer]?.hintedUntil ?? now) : entry.earliest(lastServed)
@@ -71,7 +71,7 @@ extension Planner {
                 fillQueue[index].cursor = last.upperBound
                 start(run, of: entry.layer, as: .fill, attempts: entry.failures, now: now)
             } else if entry.hasHoles {
-                // Go through the layer again. Extents in flight now become holes if they fail.
+                // Go through the layer again. If a request that is in flight now fails, it sets `hasHoles` again.
                 fillQueue[index].cursor = 0
                 fillQueue[index].hasHoles = false
             } else if layers[entry.layer]?.inFlight != 0 {
@@ -83,8 +83,8 @@ extension Planner {
         }
     }
 
-    /// Returns the next run of a layer's missing extents: empty if there are none, `nil` if the layer is gone. Earlier
-    /// requests left holes all over the blob, so the run may have many ranges.
+    /// Returns the next run of missing extents in the entry's layer: empty if there are none, `nil` if the layer is
+    /// gone. Earlier requests left holes all over the blob, so the run may have many ranges.
     private func fillRun(of entry: FillEntry, _ now: MonotonicTime) -> ExtentRun? {
         guard let layer = layers[entry.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)
@@ -92,8 +92,8 @@ extension Planner {
             in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
     }
 
-    /// Returns whether fill must yield to readers. Even if a starting container has only cache hits, it needs the CPU,
-    /// for which decoding would compete.
+    /// Returns whether fill must yield to readers. Readers include a starting container that has only cache hits:
+    /// decoding would compete with it for CPU.
     private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
         if hasDemand { return true }
         var quietAt = lastDemand?.advanced(by: times.fillQuiet) ?? now
@@ -120,14 +120,15 @@ extension Planner {
         return false
     }
 
-    /// Makes fill go through the layer again.
+    /// Makes fill go through the layer again, because a request released some of its extents.
     mutating func markHoles(_ id: LayerID) {
         guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
         fillQueue[index].hasHoles = true
     }
 
     /// Returns the most bytes of one fill request. While a container starts, this is what the link carries in a tenth
-    /// of a second, at least 512 KiB. The planner does not abort a running request for a reader.
+    /// of a second, at least 512 KiB. A larger request would delay readers longer, because the planner does not abort a
+    /// running request.
     func fillLimit(_ now: MonotonicTime) -> UInt64 {
         let limit = configuration.runLimit.fill
         guard isStarting(now), linkEstimate.highestRate > 0, linkEstimate.highestRate < Double(limit) * 10 else {
@@ -136,14 +137,15 @@ extension Planner {
         return max(min(limit, 512 << 10), UInt64(linkEstimate.highestRate / 10))
     }
 
-    /// Returns whether a reader has waited recently, which means that a container is probably starting.
+    /// Returns whether a container is probably starting: recently, a reader has waited or a startup pack has made
+    /// progress.
     func isStarting(_ now: MonotonicTime) -> Bool {
         lastDemand.map { now.since($0) < times.startQuiet } ?? false
     }
 
     // MARK: - Pausing
 
-    /// Returns whether `request` is a fill request that must stop reading.
+    /// Returns whether `request` is a fill request that must pause for readers.
     mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
         guard request.fetchClass == .fill, request.mayPause, request.trickle == 0 else { return false }
         return !fillQueue.contains { $0.layer == request.layer && $0.isEager } && mustFillYield(now)
@@ -171,8 +173,9 @@ extension Planner {
 
     // MARK: - Nearby
 
-    /// Starts requests around the latest reads. Each is so small that no reader waits for it longer than a round trip.
-    /// On links with short round trips this gains nothing, because a reader's own request is answered just as soon.
+    /// Starts small fill requests around the latest reads. Each is so small that it delays a reader by at most a round
+    /// trip. On links with short round trips nearby fill gains nothing, because the registry answers a reader's own
+    /// request just as soon.
     private mutating func fillNearby(_ now: MonotonicTime) {
         guard configuration.nearbyFillDistance > 0, let lastDemand, !hasDemand, nearbyFill.latest != nil,
             !fillQueue.isEmpty, hasRoom(.fill, now), isStarting(now),
@@ -196,7 +199,7 @@ extension Planner {
         }
     }
 
-    /// Returns the next run around `place`; `nil` if no extent there is open.
+    /// Returns the next run of open extents around `place`; `nil` if there is none.
     private func run(around place: ExtentKey) -> ExtentRun? {
         guard let layer = layers[place.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)

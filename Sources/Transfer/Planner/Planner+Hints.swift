@@ -5,7 +5,8 @@ extension Planner {
     /// The most ranges in one ``FetchRequest``.
     public static let maximumRanges = 128
 
-    /// Queues `runs`, which a start will read soon. Earlier calls come first; within a call, earlier runs come first.
+    /// Queues `runs`, the extents that a start will read soon, in the order of first use. Runs of earlier calls come
+    /// first.
     public mutating func prefetch(
         _ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -27,7 +28,8 @@ extension Planner {
         return finish(now)
     }
 
-    /// Records that a startup pack is bringing extents of the layers. Speculation and fill pause meanwhile.
+    /// Records that a startup pack is bringing extents of the layers `ids`. Meanwhile, fill pauses, and so does
+    /// speculation in these layers.
     public mutating func noteDelivery(of ids: some Sequence<LayerID>, source: HintSource, now: MonotonicTime) {
         // A guess does not cover all reads, so speculation resumes soon after the pack has arrived.
         let quiet = source.isGuess ? times.predictedPackQuiet : times.hintQuiet
@@ -40,8 +42,8 @@ extension Planner {
         lastDemand = now
     }
 
-    /// Returns the source of the recorded start that the layer's image is repeating; `nil` if there is none, or if the
-    /// reads proved otherwise.
+    /// Returns the source of the recorded start that the layer's image is repeating. Returns `nil` if there is none, or
+    /// if the reads do not match it.
     public func knownStart(of id: LayerID, now: MonotonicTime) -> HintSource? {
         layers[id]?.knownStart.source(now)
     }
@@ -52,7 +54,7 @@ extension Planner {
 
     // MARK: - Batches
 
-    /// Starts the next batch when few bytes of the previous ones are still to come.
+    /// Starts the next batch of hints when few bytes of the previous batches are still to come.
     mutating func startHints(_ now: MonotonicTime) {
         while !hintQueue.isEmpty, hasRoom(.hint, now), hintBytesLeft <= hintLead {
             let batch = takeBatch(now)
@@ -70,7 +72,7 @@ extension Planner {
         if hintQueue.isEmpty, hintBytesLeft == 0 { hintBatch = configuration.hintFirstBatch }
     }
 
-    /// Counts an extent that is fetched for a hint, and marks it.
+    /// Marks and counts an extent that a hint request fetches.
     private mutating func note(_ extent: Int, _ part: Part) {
         let bytes = layers[part.layer]?.map.blobRange(of: extent).count ?? 0
         if part.source.isGuess {
@@ -104,7 +106,7 @@ extension Planner {
         min(max(configuration.hintAhead, linkEstimate.bytesWhileAnswering), configuration.byteLimit.hint)
     }
 
-    /// A batch's extents of one layer, in the order of first use.
+    /// The extents of a batch that share a layer, an attempt count and a kind of source, in the order of first use.
     private struct Part {
         let layer: LayerID
         let attempts: Int
@@ -181,7 +183,7 @@ extension Planner {
         guard let layer = layers[part.layer] else { return [] }
         let (gap, limit) = rangesApart(for: layer.host)
         let inOrder = runs(of: part.extents, layer, gap: gap, ranges: limit)
-        // In the order of the blob, more extents are adjacent.
+        // In the order of the blob more extents are adjacent, so fewer requests suffice.
         return inOrder.count <= 1 ? inOrder : runs(of: part.extents.sorted(), layer, gap: gap, ranges: limit)
     }
 
@@ -196,7 +198,7 @@ extension Planner {
             if let last = run.segments.last, !run.needsNewRange(for: range, gap: gap) {
                 let between = last.upperBound..<extent
                 if between.contains(where: { named.contains($0) && !left.contains($0) }) {
-                    // An extent in the gap was fetched before, and must not be fetched twice.
+                    // An extent in the gap is already part of a run, and must not be fetched twice.
                     gap = 0
                 } else {
                     // The request brings the gap anyway, so add the extents in it now.

@@ -1,6 +1,6 @@
 import Base
 
-/// The start of requests, by class.
+/// The functions that start requests, by class.
 extension Planner {
     /// True if a reader waits.
     var hasDemand: Bool { !demands.isEmpty }
@@ -48,8 +48,8 @@ extension Planner {
         }
     }
 
-    /// Records the neighbors in the request for `run`. A request without neighbors counts, too, if it could have had
-    /// some.
+    /// Records that the request for `run` includes `neighbors`. A request without neighbors counts, too, if it had room
+    /// for some.
     private mutating func note(
         _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, at now: MonotonicTime
     ) {
@@ -98,8 +98,8 @@ extension Planner {
 
     // MARK: - All classes
 
-    /// Returns whether the class may start one more request. ``BackgroundThrottle`` always leaves the bytes that the
-    /// link carries in two round trips.
+    /// Returns whether the class may start one more request. A throttled class may still have as many bytes in flight
+    /// as the link carries in two round trips, within its limit; see ``BackgroundThrottle``.
     func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
         guard running[fetchClass] > 0 else { return true }
         let share = fetchClass < .readahead ? 1 : throttles.values.reduce(1) { min($0, $1.share(now)) }
@@ -111,20 +111,23 @@ extension Planner {
     }
 
     /// The number of neighbor bytes that a demand may add without delaying another reader. This is the link's capacity
-    /// in one round trip, less all bytes in flight.
+    /// in one round trip, but at most ``ReadAroundLimits/largest``, less all bytes in flight.
     private var spareBytes: UInt64 {
         let room = min(linkEstimate.bytesInRoundTrip, configuration.readAround.largest)
         let coming = requests.values.reduce(0) { $0 &+ $1.bytesLeft }
         return room > coming ? room - coming : 0
     }
 
-    /// Returns the largest gap between two extents of one range, and the most ranges of a request to `host`.
+    /// Returns the largest gap between two extents of one range, in bytes, and the most ranges of a request to `host`.
     func rangesApart(for host: String) -> (gap: UInt64, ranges: Int) {
         singleRangeHosts.contains(host)
             ? (configuration.singleRangeGap, 1) : (configuration.mergeGap, Self.maximumRanges)
     }
 
-    /// Returns whether a background class may request bytes of this layer now.
+    /// Returns whether a background class may request bytes of this layer now. If not, asks for a tick at the earliest
+    /// time.
+    ///
+    /// - Parameter notBefore: the earliest time for the queue entry itself.
     mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, at now: MonotonicTime) -> Bool {
         var earliest = max(notBefore, backgroundPausedUntil)
         if let host = layers[id]?.host, let until = throttledHosts[host] {

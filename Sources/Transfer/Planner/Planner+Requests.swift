@@ -23,7 +23,7 @@ extension Planner {
         return .take(extent, awaited: awaited[ExtentKey(layer: request.layer, extent: extent)] != nil)
     }
 
-    /// Ends a request. `failure` is `nil` if all extents that the request took are in decoding.
+    /// Ends a request. `failure` is `nil` if the caller passed every extent that it took from the request to decoding.
     public mutating func requestEnded(
         _ id: RequestID, failure: RequestFailure?, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -94,7 +94,7 @@ extension Planner {
         return finish(now)
     }
 
-    /// Updates the estimate of the link from the progress of a request.
+    /// Updates the link estimate, the host's throttle and the time covered by hints from the progress of a request.
     private mutating func note(_ request: Request, _ now: MonotonicTime) {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true
@@ -160,7 +160,7 @@ extension Planner {
         fillQueue[index].notBefore = now.advanced(by: min(pause, times.backgroundRetryLongest))
     }
 
-    /// Returns the pause before try number `attempts` + 1, in nanoseconds.
+    /// Returns the pause after `attempts` failures, in nanoseconds: at most `longest`.
     private func pause(_ attempts: Int, longest: UInt64) -> UInt64 {
         let doublings = min(max(attempts - 1, 0), 30)
         return min(times.retryFirst &<< UInt64(doublings), longest)

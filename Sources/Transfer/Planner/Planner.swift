@@ -7,15 +7,16 @@ public import ContentStore
 /// it applies an event, releases the lock, and then performs the actions. So tests can check every decision in virtual
 /// time.
 ///
-/// All decisions are about extents. An extent is idle, demanded (a reader waits for it, but no request has it), in
-/// flight (in a request or in decoding), or present. An extent is never in two requests. ``FetchClass`` gives the
-/// priorities.
+/// All decisions are about extents, the smallest decodable pieces of a blob. An extent is idle, demanded (a reader
+/// waits for it, but no request has it), in flight (in a request or in decoding), or present. An extent is never in two
+/// requests. ``FetchClass`` gives the priorities.
 ///
-/// - Demands start at once, within a limit that no other class uses.
-/// - A demand for an extent in flight joins the extent's request, which is promoted to class demand.
+/// - Requests for demands start at once, within limits that no other class shares.
+/// - A demand for an extent in flight joins the extent's request, and the planner promotes this request to class
+///   demand. If the extent is far behind in the request, the planner cuts the extent out and requests it separately.
 /// - The planner retries a failed request after a growing pause, or fails the demand with a reason. No demand outlives
 ///   ``PlannerConfiguration/demandTimeout``.
-/// - Fill yields to demand, and to a registry that asks for fewer requests.
+/// - Fill yields to demand. Every class but demand yields to a registry that asks for fewer requests.
 public struct Planner: Sendable {
     let configuration: PlannerConfiguration
     let times: PlannerTimes
@@ -24,23 +25,26 @@ public struct Planner: Sendable {
     var awaited: [ExtentKey: AwaitedExtent] = [:]
     var requests: [RequestID: Request] = [:]
 
-    /// Demanded extents, in the order of their demands. The planner skips those that no reader waits for anymore.
+    /// The demanded extents that wait for a request, oldest first. The planner skips those that no reader waits for
+    /// anymore.
     var demandQueue = FIFO<ExtentKey>()
-    /// The deadlines of demands, then the shorter ones of demands made during an outage: in each queue the earliest
-    /// comes first.
+    /// Two queues of deadlines, each with the earliest deadline first. The second queue is for demands made during an
+    /// outage, which have a shorter timeout.
     var deadlines = [FIFO<DemandDeadline>(), FIFO<DemandDeadline>()]
-    /// Demanded extents that wait for their next try.
+    /// The scheduled retries of demanded extents.
     var retries: [ExtentRetry] = []
-    /// Extents named by hints, in the order of first use.
+    /// The extents that hints name, in the order of first use.
     var hintQueue = FIFO<BackgroundEntry>()
-    /// The size of the next batch of hints.
+    /// The size of the next batch of hints, in bytes.
     var hintBatch: UInt64
     /// The time when ``extendHints(_:)`` last updated the layers.
     var hintsExtended = MonotonicTime(nanoseconds: 0)
     var linkEstimate = LinkEstimate()
-    /// The read-around of all layers together. The read-around of a new layer begins with its size.
+    /// The read-around over all layers. The read-around of a new layer starts at this size, or at a smaller one if the
+    /// link is slow.
     var readAround: ReadAround
-    /// The throttles by registry host, because the answer time depends on the host.
+    /// The throttles of read-ahead and fill. There is one per registry host, because the answer time depends on the
+    /// host.
     var throttles: [String: BackgroundThrottle] = [:]
     /// The hosts that answer one range per request.
     var singleRangeHosts: Set<String> = []
@@ -50,15 +54,18 @@ public struct Planner: Sendable {
 
     var running = PerClass<Int>(repeating: 0)
     var runningBytes = PerClass<UInt64>(repeating: 0)
-    /// The hosts that asked for fewer requests. Until the time given, the planner sends them only demands.
+    /// The hosts that asked for fewer requests. Until the time given for a host, the planner sends this host only
+    /// demands.
     var throttledHosts: [String: MonotonicTime] = [:]
-    /// The time until which all classes but demand pause, because the store cannot write (a full disk).
+    /// The time until which all classes but demand pause after the store failed to write an extent (a full disk).
     var backgroundPausedUntil = MonotonicTime(nanoseconds: 0)
-    /// The end of the last demand that had to wait, or the latest progress of a startup pack; `nil` before the first.
+    /// The latest time at which a waiting demand ended or a startup pack made progress; `nil` before the first such
+    /// event.
     var lastDemand: MonotonicTime?
     /// The time of the last read that the caller reported with ``noteRead(_:extents:now:)``; `nil` before the first.
     var lastRead: MonotonicTime?
-    /// The number of bytes that fill may request now under its rate limit; negative after a larger request.
+    /// The number of bytes that the rate limit of fill allowed at ``fillTokensAt``; negative after a request that
+    /// exceeded it.
     var fillTokens: Double
     var fillTokensAt: MonotonicTime?
 
@@ -83,7 +90,8 @@ public struct Planner: Sendable {
 
     // MARK: - Layers
 
-    /// Adds a layer. `host` is the layer's registry host, because throttling applies to all layers of a host.
+    /// Adds a layer and returns its identity. `host` is the registry host of the layer's blob: throttling applies to
+    /// all layers of a host.
     public mutating func attach(_ map: any ExtentMap, host: String) -> LayerID {
         lastLayer += 1
         let id = LayerID(value: lastLayer)
@@ -105,7 +113,7 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Fails every demand with `reason`, ends every request, and starts no more.
+    /// Fails every demand with `reason`, ends every request, and starts no new ones.
     public mutating func stop(reason: String, now: MonotonicTime) -> [PlannerAction] {
         stoppedReason = reason
         _ = hintQueue.removeAll()
@@ -124,7 +132,7 @@ public struct Planner: Sendable {
 
     // MARK: - Demand
 
-    /// Handles the demand of a reader that waits for `extents`. This event or a later one returns the action that
+    /// Handles the demand of a reader that waits for `extents`. This call or a later one returns the action that
     /// completes the demand.
     public mutating func demand(
         _ demand: DemandID, layer id: LayerID, extents requested: Range<Int>, now: MonotonicTime
@@ -196,10 +204,10 @@ public struct Planner: Sendable {
             demand: demandQueue.count, hint: hintQueue.count, readahead: readaheadQueue.count, fill: fillQueue.count)
     }
 
-    /// The number of requests that are paused for readers.
+    /// The number of fill requests that the planner has paused for readers.
     public var pausedRequests: Int { requests.values.count { $0.pausedSince != nil } }
 
-    /// Returns the layer's statistics.
+    /// Returns the layer's statistics; all zero if the planner does not know the layer.
     public func statistics(of id: LayerID) -> LayerStatistics { layers[id]?.statistics ?? LayerStatistics() }
 
     // MARK: - Time

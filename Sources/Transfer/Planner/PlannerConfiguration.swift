@@ -2,25 +2,25 @@
 /// load the link.
 public struct PlannerConfiguration: Sendable {
     /// The most concurrent requests of each class. Demand has its own limit, so it never waits for another class. A
-    /// batch of hints has one request per layer; see ``hintFirstBatch``. Fill has two requests, so that the second
-    /// hides the round trip of the first.
+    /// batch of hints has one request per layer; see ``hintFirstBatch``. Fill has two requests, so that one transfers
+    /// bytes while the other waits for its answer.
     public var requestLimit = PerClass<Int>(demand: 32, hint: 16, readahead: 4, fill: 2)
 
     /// The most bytes in flight of each class, which bounds memory. One request of each class may always start,
     /// whatever its size.
     public var byteLimit = PerClass<UInt64>(demand: 64 << 20, hint: 24 << 20, readahead: 24 << 20, fill: 16 << 20)
 
-    /// The largest request of each class, in bytes: a few seconds of a slow link. The planner does not abort a running
-    /// request for a more urgent one.
+    /// The largest request of each class, in bytes. A slow link carries it in a few seconds. More urgent requests share
+    /// the link with it, because the planner does not abort a running request.
     public var runLimit = PerClass<UInt64>(demand: 16 << 20, hint: 16 << 20, readahead: 8 << 20, fill: 8 << 20)
 
     /// The most bytes of read-ahead in a demand's own request. The planner fetches further read-ahead in requests of
     /// class read-ahead, which start after all demands.
     public var demandAhead: UInt64 = 4 << 20
 
-    /// The largest gap between two extents that the planner fetches and discards instead of sending two requests. A
-    /// request costs a round trip, in which a link of 5 ms and 200 Mbit/s carries 125 KB. A quarter of that always pays
-    /// off. In eStargz the tar header between two files takes about 200 bytes.
+    /// The largest gap between two extents, in bytes, that the planner fetches and discards instead of sending two
+    /// requests. A request costs a round trip, in which a link of 5 ms and 200 Mbit/s carries 125 KB. A quarter of that
+    /// always pays off. In eStargz the tar header between two files takes about 200 bytes.
     public var mergeGap: UInt64 = 32 << 10
 
     /// The limits of the read-around in a small demand's request; see ``ReadAround``.
@@ -29,10 +29,10 @@ public struct PlannerConfiguration: Sendable {
     /// The size of the first batch of hints, in bytes. The planner fetches hints in batches, in the order of first use.
     /// Each batch is larger than the one before. All extents of a batch in one layer share one request.
     public var hintFirstBatch: UInt64 = 2 << 20
-    /// The factor by which each batch exceeds the one before, up to the class's ``runLimit``.
+    /// The factor by which each batch is larger than the one before. No batch exceeds the class's ``runLimit``.
     public var hintBatchGrowth: UInt64 = 4
     /// The most hinted bytes that may be outstanding when the planner requests the next batch. If the link carries more
-    /// than this during a round trip, that amount counts instead.
+    /// than this in one and a half answer times, that amount counts instead, up to the class's ``byteLimit``.
     public var hintAhead: UInt64 = 1 << 20
     /// The ``mergeGap`` of hints and fill for a host that answers one range per request.
     public var singleRangeGap: UInt64 = 256 << 10
@@ -46,13 +46,13 @@ public struct PlannerConfiguration: Sendable {
     public var readaheadFirst: UInt64 = 256 << 10
     /// The largest read-ahead window of a sequential reader, in bytes.
     public var readaheadLargest: UInt64 = 16 << 20
-    /// The largest part of a window beyond the end of the current file, in bytes.
+    /// The largest part of a read-ahead window that lies beyond the end of the current file, in bytes.
     public var readaheadAcrossFiles: UInt64 = 4 << 20
     /// The most sequential readers that the planner tracks in one layer.
     public var streamsPerLayer = 16
 
-    /// The most bytes that a running request may bring before a demanded extent without any reader waiting for them. If
-    /// there are more, the planner cuts the request before the extent and requests the extent separately.
+    /// The most bytes that a running request may bring before a newly demanded extent. Bytes that a reader waits for do
+    /// not count. If there are more, the planner cuts the request before the extent and requests the extent separately.
     public var joinDistance: UInt64 = 2 << 20
     /// The ``joinDistance`` of hint requests. All their bytes will be needed, so serving one reader out of order delays
     /// the next reader.
@@ -60,10 +60,10 @@ public struct PlannerConfiguration: Sendable {
 
     /// The time after which a demand fails. A reader waits no longer than this during a registry outage.
     public var demandTimeout = Duration.seconds(30)
-    /// The ``demandTimeout`` of a layer after a failed demand. The kernel repeats a failed read in ever smaller pieces,
-    /// and these must not each wait out the outage.
+    /// The shorter ``demandTimeout`` of a layer on which a demand failed recently; see ``outageMemory``. The kernel
+    /// repeats a failed read in ever smaller pieces, and these must not each wait out the outage.
     public var demandTimeoutInOutage = Duration.seconds(2)
-    /// The time for which a failed demand counts against its layer.
+    /// The time for which a failed demand counts against its layer, unless an extent of the layer arrives sooner.
     public var outageMemory = Duration.seconds(30)
     /// The number of failed requests for an extent after which its demands fail. The registry client's own retries do
     /// not count.
@@ -87,26 +87,27 @@ public struct PlannerConfiguration: Sendable {
     /// The pause of fill after a cache hit while a container starts; see ``startQuiet``.
     public var fillQuietAfterRead = Duration.seconds(1)
     /// The delay of a layer's first fill request. The caller asks for fill when a container is about to start, and fill
-    /// would compete with its first reads. After the first read only ``fillQuiet`` and ``fillQuietAfterRead`` apply.
+    /// would compete with the container's first reads. After the first read only ``fillQuiet`` and
+    /// ``fillQuietAfterRead`` apply.
     public var fillDelay = Duration.seconds(3)
     /// The distance from the latest reads, in bytes of the blob, within which fill begins while a container starts; 0
     /// turns this off. See ``NearbyFill``.
     public var nearbyFillDistance: UInt64 = 512 << 10
-    /// The time without a demand after which nearby fill begins. A process that reads file after file demands more
-    /// before that.
+    /// The time without a demand after which nearby fill begins. A process that reads one file after another sends its
+    /// next demand sooner.
     public var nearbyFillQuiet = Duration.milliseconds(25)
-    /// The shortest answer time of the link with which the planner uses nearby fill.
+    /// The shortest answer time at which the planner uses nearby fill. On a faster link nearby fill gains nothing.
     public var nearbyFillDelay = Duration.milliseconds(10)
     /// The time after which a container's start counts as complete. It runs from the last stall, from the request for
     /// fill, or from the latest bytes of a recorded start.
     public var startQuiet = Duration.seconds(10)
     /// The most missing bytes of an image that fill always fetches at once, without yielding to readers.
     public var eagerSmallest: UInt64 = 2 << 20
-    /// The link time in seconds within which fill also fetches an image at once. The same holds for an image whose
-    /// hints name at least half of the missing bytes.
+    /// The longest transfer time, in seconds, of a larger image that fill also fetches at once. Fill does the same if
+    /// hints name at least half of the image's missing bytes.
     public var eagerSeconds = 0.25
-    /// The most missing bytes of an image that fill fetches at once because of ``eagerSeconds`` or hints. Other images
-    /// need the link, and decoding keeps a core busy.
+    /// The most missing bytes of an image that fill fetches at once because of ``eagerSeconds`` or hints. A larger
+    /// image would occupy the link that other images need, and its decoding would keep a core busy.
     public var eagerLargest: UInt64 = 32 << 20
     /// The time after which a paused fill request continues a little, despite constant demand.
     public var fillStarvation = Duration.seconds(5)
@@ -119,8 +120,8 @@ public struct PlannerConfiguration: Sendable {
 
     public init() {}
 
-    /// Turns off all fetching of bytes that are neither read nor hinted: read-ahead, read-around, nearby fill, and gaps
-    /// up to ``mergeGap``.
+    /// Turns off read-ahead, read-around, nearby fill, and the fetching of gaps up to ``mergeGap``. Fill, which the
+    /// caller requests, and gaps up to ``singleRangeGap`` stay on.
     public mutating func fetchNothingUnread() {
         demandAhead = 0
         mergeGap = 0
@@ -144,7 +145,7 @@ public struct ReadAroundLimits: Sendable {
     public var predicted: UInt64 = 256 << 10
     /// The number of requests after which ``ReadAround`` adjusts its size.
     public var period = 4
-    /// The time that a request costs at both ends, in addition to its round trip.
+    /// The time that a request costs the node and the registry, in addition to its round trip.
     public var requestCost = Duration.milliseconds(2)
 
     public init() {}

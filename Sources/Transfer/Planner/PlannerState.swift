@@ -1,7 +1,7 @@
 import Base
 import ContentStore
 
-/// An extent of a layer.
+/// The identity of an extent: its layer and its number.
 struct ExtentKey: Hashable, Sendable {
     let layer: LayerID
     let extent: Int
@@ -47,7 +47,7 @@ struct ExtentRetry: Sendable {
     let time: MonotonicTime
 }
 
-/// Extents that hints or read-ahead will fetch.
+/// A range of extents in the queue of hints or of read-ahead.
 struct BackgroundEntry: Sendable {
     let layer: LayerID
     var extents: Range<Int>
@@ -66,8 +66,8 @@ struct FillEntry: Sendable {
     /// True if a request has released extents that fill may have passed. Fill must then go through the layer again.
     var hasHoles = false
     var failures = 0
-    /// True if fill of this layer does not yield to readers, because the image arrives sooner than yielding would pay
-    /// off.
+    /// True if fill of this layer does not yield to readers, because the image is small or mostly hinted and arrives
+    /// soon anyway.
     let isEager: Bool
     /// The time when the caller asked for fill.
     let since: MonotonicTime
@@ -96,15 +96,16 @@ struct Request: Sendable {
     var current: Int?
     /// The number of requested bytes. They count against the class's limit until the request ends.
     let bytes: UInt64
-    /// The number of requested bytes without the extents that were taken. Gaps remain included.
+    /// The number of requested bytes that are still to come: ``bytes`` without the extents that the caller took. Gaps
+    /// are never subtracted.
     var bytesLeft: UInt64
     let startedAt: MonotonicTime
     /// True if the answer has begun.
     var isAnswered = false
     let attempts: Int
-    /// The source of the hint that the request fetches; `nil` for other classes.
+    /// The source of the hint that the request fetches; `nil` if the request did not start in class hint.
     let source: HintSource?
-    /// True if the request pauses for readers while its class is fill.
+    /// True if the request may pause for readers. Only a request of class fill pauses.
     let mayPause: Bool
     var pausedSince: MonotonicTime?
     /// The number of bytes that a starved fill request may still take before it pauses again.

@@ -2,7 +2,7 @@ public import Base
 
 /// The planner's metrics.
 extension PlannerStatistics {
-    /// The table of the planner's metrics.
+    /// All metrics of the planner, with their current values.
     public var metrics: [MetricFamily] {
         [
             .byClass("requests_total", requests, help: "Requests to registries, by the class in which they started."),

@@ -4,7 +4,7 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var requests = PerClass<UInt64>(repeating: 0)
     /// The number of requested bytes, by the class in which their request started.
     public var bytes = PerClass<UInt64>(repeating: 0)
-    /// The number of demands.
+    /// The number of demands, including reads that a startup pack served.
     public var demands: UInt64 = 0
     /// The number of demands whose extents were all local.
     public var demandsAlreadyLocal: UInt64 = 0
@@ -12,9 +12,10 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var joined: UInt64 = 0
     /// The number of requests of other classes that became demand because a reader needed one of their extents.
     public var promoted: UInt64 = 0
-    /// The number of times that the limits of read-ahead and fill were halved because demands were answered late.
+    /// The number of times that the planner halved the limits of read-ahead and fill because registries answered
+    /// demands late.
     public var throttled: UInt64 = 0
-    /// The number of requests that were cut short because a reader needed an extent far behind.
+    /// The number of requests that the planner cut short because a reader needed an extent far behind in them.
     public var cut: UInt64 = 0
     /// The number of demands that failed.
     public var failed: UInt64 = 0
@@ -38,7 +39,7 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var predictedBytesRead: UInt64 = 0
     /// The number of requests that failed.
     public var requestsFailed: UInt64 = 0
-    /// The number of extents with wrong bytes.
+    /// The number of fetched extents whose bytes did not match the layer index.
     public var corrupt: UInt64 = 0
 
     public init() {}

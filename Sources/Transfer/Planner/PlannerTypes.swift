@@ -22,7 +22,7 @@ public struct RequestID: Hashable, Sendable {
 /// A request that the caller sends for the planner: one or more ranges of one blob.
 ///
 /// While the bytes arrive, the caller asks for the next extent with ``Planner/nextStep(of:now:)``. So the planner can
-/// still change its mind.
+/// still pause, shorten or end the request.
 public struct FetchRequest: Hashable, Sendable {
     public let id: RequestID
     public let layer: LayerID
@@ -31,8 +31,8 @@ public struct FetchRequest: Hashable, Sendable {
     /// The ranges, in the order in which they are needed. They are disjoint and not empty; there are at most
     /// ``Planner/maximumRanges``.
     public let ranges: [ByteRange]
-    /// The number of earlier failures: of the first demanded extent, of the hint's extents, or of the latest
-    /// consecutive fill requests in the layer.
+    /// The number of earlier failures. For a demand, these are failures of its first extent; for a hint, failures of
+    /// its extents; for fill, the layer's latest consecutive failed requests.
     public let attempt: Int
 
     /// The range from the start of the first range to the end of the last one.

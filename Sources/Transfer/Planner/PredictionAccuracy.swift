@@ -4,9 +4,9 @@
 /// bench network `wan`, numpy's start fetched 28.6 MB with both and was ready after 3.13 s. With predictions alone it
 /// fetched 19.9 MB and was ready after 2.80 s.
 ///
-/// The reads that predictions miss lie together, though, so a little read-around still pays off. With 256 KiB of it,
-/// python-sci's start on `wan` fell from 15.2 s and 250 requests to 12.0 s and 187 requests. It took 12.8 s with 128
-/// KiB and 14.0 s with 32 KiB. Numpy's start did not change.
+/// The reads that predictions miss are close together, though, so a little read-around still pays off. With 256 KiB of
+/// it, python-sci's start on `wan` fell from 15.2 s and 250 requests to 12.0 s and 187 requests. It took 12.8 s with
+/// 128 KiB and 14.0 s with 32 KiB. Numpy's start did not change.
 struct PredictionAccuracy: Sendable {
     /// The number of reads after which both counts are halved, so that older reads count less.
     private static let memory = 64
@@ -27,7 +27,8 @@ struct PredictionAccuracy: Sendable {
         hits += Self.credit
     }
 
-    /// Begins the measurement for predictions that should cover nearly every read.
+    /// Begins the measurement for predictions that should cover nearly every read, as those of a predicted startup pack
+    /// do.
     mutating func beginTrusted() {
         guard !isMeasured else { return }
         isMeasured = true

@@ -1,21 +1,23 @@
 import Base
 
-/// The number of bytes after a small demand that its request fetches in addition: the demand's *neighbors*.
+/// The size of read-around: the number of bytes after a small demand that its request fetches in addition. The extents
+/// with these bytes are the demand's *neighbors*.
 ///
 /// A starting process reads many small files one after the other, and waits a round trip for each. Files that are read
 /// together were often packed together, such as the directory of a package. So the bytes after a demand are worth
 /// fetching if they save more time in round trips than they cost on the link.
 ///
-/// Both depend on the image and the link, so both are measured. A neighbor that is read later has saved a round trip;
-/// any other neighbor has cost link time. The size doubles while neighbors pay off. It halves when they cost more than
-/// four times what they save. The neighbors come after the demanded extent, so its reader does not wait for them.
+/// Savings and costs depend on the image and the link, so the planner measures both. A neighbor that is read later has
+/// saved a round trip; any other neighbor has cost link time. The size doubles while neighbors pay off. It halves when
+/// they cost more than four times what they save. The neighbors come after the demanded extent, so its reader does not
+/// wait for them.
 struct ReadAround: Sendable {
     private let limits: ReadAroundLimits
     private let requestCost: Double
     private(set) var size: UInt64
-    /// The number of requests since the last adjustment: those with neighbors, and those without any neighbor small
-    /// enough.
+    /// The number of requests with neighbors since the last adjustment.
     private var requests = 0
+    /// The number of requests since the last adjustment that had room for neighbors, but got none.
     private var requestsAlone = 0
     private var hits = 0
     private var bytes: UInt64 = 0
@@ -27,7 +29,8 @@ struct ReadAround: Sendable {
         size = limits.first
     }
 
-    /// Creates the read-around of a layer from that of all layers, but no larger than the link carries in a round trip.
+    /// Creates a layer's read-around with the size of `others`, the read-around over all layers, but no larger than the
+    /// link carries in a round trip.
     init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
         requestCost = others.requestCost
@@ -40,7 +43,8 @@ struct ReadAround: Sendable {
         demand >= limits.smallDemand ? 0 : min(size, limit)
     }
 
-    /// Records the request of a small demand with `count` bytes of neighbors; 0 for none.
+    /// Records the request of a small demand with `count` bytes of neighbors; 0 for none. Adjusts the size after every
+    /// few requests.
     mutating func requested(with count: UInt64, _ link: LinkEstimate) {
         guard count > 0 else {
             requestsAlone += 1

@@ -3,15 +3,15 @@ import Base
 /// The sequential readers of one layer, told apart by their positions.
 ///
 /// A reader that moves from one extent to the next gets a read-ahead window that doubles with each step, as in the
-/// kernel. A jump resets it. The window counts bytes of the blob ahead of the reader.
+/// kernel. A jump begins a new window. The window counts bytes of the blob ahead of the reader.
 ///
 /// The part of the window beyond the end of the current file grows only when the reader crosses the end of a file.
-/// Otherwise a large file that is read to its end would fetch 16 MiB of its neighbors.
+/// Otherwise, a reader that reads a large file to its end would cause a fetch of 16 MiB from the files after it.
 struct SequentialStreams: Sendable {
     struct Stream: Sendable {
         /// The last extent read.
         var last: Int
-        /// The end of the extents that were scheduled for read-ahead.
+        /// The number of the first extent after those that were scheduled for read-ahead.
         var scheduledEnd: Int
         var window: UInt64 = 0
         var acrossFiles: UInt64 = 0
@@ -21,7 +21,8 @@ struct SequentialStreams: Sendable {
     private var streams: [Stream] = []
     private var uses: UInt64 = 0
 
-    /// Records a read of `extents`, and returns its stream's index if the read moved that stream forward.
+    /// Records a read of `extents`, and returns its stream's index if the read moved that stream forward; otherwise
+    /// `nil`.
     mutating func access(
         _ extents: Range<Int>, in map: any ExtentMap, configuration: PlannerConfiguration
     ) -> Int? {
@@ -48,7 +49,8 @@ struct SequentialStreams: Sendable {
         streams[index].scheduledEnd = max(streams[index].scheduledEnd, extents.upperBound)
         streams[index].window = Self.grown(
             streams[index].window, first: configuration.readaheadFirst, largest: configuration.readaheadLargest)
-        // A read of many extents is one step; its last extents tell whether it crossed the end of a file.
+        // A read of many extents is one step. Its last 16 extents tell well enough whether it crossed the end of a
+        // file.
         if (max(previous + 1, last - 15)...last).contains(where: map.beginsFile) {
             streams[index].acrossFiles = Self.grown(
                 streams[index].acrossFiles, first: configuration.readaheadFirst,
@@ -57,7 +59,8 @@ struct SequentialStreams: Sendable {
         return index
     }
 
-    /// Returns the extents to schedule for a stream now; `nil` while more than half of its window is scheduled.
+    /// Returns the extents to schedule for a stream now. Returns `nil` if more than half of the stream's window is
+    /// already scheduled, or if the window has no further extent.
     ///
     /// - Parameter isWithinFile: true to stop at the end of the current file.
     mutating func ahead(_ index: Int, in map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {

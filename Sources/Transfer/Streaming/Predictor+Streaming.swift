@@ -4,11 +4,11 @@ public import Prediction
 public import Registry
 
 extension Predictor {
-    /// Predicts what a container that starts from a chain is likely to read next, and has `engine` fetch it.
+    /// Predicts what a starting container is likely to read next, and makes `engine` fetch these chunks.
     ///
     /// - Parameters:
-    ///   - chain: the key of the prediction.
-    ///   - subject: the chain's layers and tree.
+    ///   - chain: the key of the container's chain.
+    ///   - subject: the layers and the tree of the chain.
     ///   - touches: the log of the container's reads.
     ///   - engine: the engine that fetches the predicted chunks.
     public func follow(
@@ -17,14 +17,20 @@ extension Predictor {
         begin(chain, of: subject, reads: touches) { [weak engine] event in
             if case .runs(let runs) = event { engine?.prefetch(StartHint(predicted: runs)) }
         }
-        // The observer runs on the reader's thread, so it only wakes the predictor's thread.
+        // The observer runs on the reader's thread, so it does no more than wake the predictor's thread.
         touches.onTouch { [weak self] in self?.wake() }
     }
 
-    /// Predicts what a container that runs `start` reads first, and has `engine` fetch it.
+    /// Predicts what a container reads first, and makes `engine` fetch these chunks.
     ///
-    /// The prediction uses the files of one layer, because the other layers are not open yet and the network would
-    /// otherwise be idle. Bytes of files that another layer replaces are fetched for nothing.
+    /// The prediction uses the files of one layer. The image's other layers are not open yet, and the network would
+    /// otherwise be idle. If another layer replaces one of these files, the engine fetches the file's bytes for
+    /// nothing.
+    ///
+    /// - Parameters:
+    ///   - start: the process that the container runs.
+    ///   - layer: an attached layer of the image.
+    ///   - engine: the engine that fetches the predicted chunks.
     public func predict(_ start: ContainerStart, in layer: StoredLayer, engine: StreamingEngine) {
         let key = PredictionKey.unique()
         begin(key, of: PredictionSubject(layer: layer), isBrief: true) { [weak engine] event in
@@ -35,7 +41,7 @@ extension Predictor {
 }
 
 extension ContainerStart {
-    /// Creates the description of the process that an image's configuration names.
+    /// Creates the description of the process that `configuration` names.
     public init(_ configuration: ImageConfiguration) {
         self.init(
             arguments: configuration.entrypoint + configuration.command, environment: configuration.environment,

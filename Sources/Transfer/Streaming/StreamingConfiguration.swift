@@ -4,10 +4,11 @@ public import Planner
 public struct StreamingConfiguration: Sendable {
     /// The planner's options.
     public var planner = PlannerConfiguration()
-    /// The number of threads that decode and verify; `nil` for one per CPU core.
+    /// The number of decoding threads; `nil` for one per CPU core.
     public var decodeThreads: Int?
-    /// The limit, in bytes, of each of the two lanes of compressed data that waits for decoding: readers' data and all
-    /// other data. The engine stops reading a connection while the lane of its last extent exceeds the limit.
+    /// The limit, in bytes, of each lane of the decode queue. One lane holds the compressed extents that readers wait
+    /// for and the frames of startup packs, the other lane all other extents. The engine stops reading a connection
+    /// while the lane of its last extent or frame exceeds the limit.
     public var decodeQueueBytes = 16 << 20
 
     public init() {}

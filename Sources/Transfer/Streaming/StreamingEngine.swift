@@ -4,15 +4,16 @@ public import Logging
 public import Planner
 public import Registry
 
-/// The streaming engine, which brings the content of layers from registries to the store.
+/// The streaming engine, which brings the content of layers from registries to the content store.
 ///
-/// The scheduler decides, and the transfer runner performs requests. The decode pool decodes, verifies and publishes
-/// chunks as their bytes arrive. The thread that publishes the last chunk of a demand runs its completion. No thread
-/// waits for the end of a request, and no connection is read while decoding is behind.
+/// The scheduler decides what to fetch, and the transfer runner performs the requests. The decode pool decodes,
+/// verifies and publishes chunks as their bytes arrive. The thread that publishes the last chunk of a demand runs the
+/// demand's completion. No thread waits for the end of a request. The engine does not read a connection while decoding
+/// is behind.
 ///
 /// The owner must call ``shutdown()`` before it releases the engine.
 public final class StreamingEngine: ChunkSource {
-    /// The longest time that ``shutdown()`` takes.
+    /// The maximum time that ``shutdown()`` takes.
     private static let shutdownLimit = Duration.seconds(10)
 
     private let pipeline: StreamingPipeline
@@ -28,47 +29,53 @@ public final class StreamingEngine: ChunkSource {
 
     // MARK: - Layers
 
-    /// Attaches a layer, and adds the locations of its blob. Further calls for the same layer add locations, because
-    /// several repositories may hold the blob. The engine tries the location that worked last first, and the others in
-    /// the order in which they were added.
+    /// Attaches a layer, whose blob is at `locations`. Further calls for the same layer add locations, because several
+    /// repositories may hold the blob. The engine first tries the location that worked last, then the others in the
+    /// order in which they were added.
     public func attach(_ layer: StoredLayer, locations: [BlobLocation]) {
         pipeline.scheduler.attach(layer, locations)
     }
 
-    /// Removes a layer that is no longer in use. Demands for it fail.
+    /// Detaches a layer that is no longer in use. Its waiting and later demands fail.
     public func detach(_ layer: StoredLayer) {
         pipeline.scheduler.detach(layer)
     }
 
-    /// Fetches the chunks that a hint names, except where a better hint covers the same start.
+    /// Fetches the chunks that a hint names. Skips a layer if a better hint covers the whole start of its image.
     public func prefetch(_ hint: StartHint) {
         pipeline.scheduler.prefetch(hint)
     }
 
-    /// Fetches all missing content of an image's layers, in order. The planner does so when nothing else needs the
-    /// network, or at once if that costs no more.
+    /// Fetches all missing content of an image's layers, in order. Normally, this happens while nothing else needs the
+    /// network. It happens at once if little is missing, or if start hints name at least half of it.
     public func fill(_ layers: [StoredLayer]) {
         pipeline.scheduler.fill(layers)
     }
 
-    /// Publishes the chunks in a part of a layer's blob that arrived without a request of the engine. For example, a
-    /// table of contents is fetched together with the bytes in front of it. Those are the whole content of a small
-    /// layer.
+    /// Publishes the chunks in a part of a layer's blob that arrived without a request of the engine. For example, the
+    /// request for a table of contents also brings the bytes in front of it. In a small layer, these bytes are the
+    /// whole content.
     ///
-    /// Blocks while the chunks are decoded. Ignores wrong bytes: the first read of such a chunk fetches it again.
+    /// Blocks while the chunks are decoded. Ignores wrong bytes: the first read of such a chunk fetches the chunk
+    /// again.
+    ///
+    /// - Parameters:
+    ///   - bytes: the part of the blob.
+    ///   - range: the position of `bytes` in the blob.
+    ///   - layer: the attached layer of the blob.
     public func publish(_ bytes: [UInt8], at range: ByteRange, of layer: StoredLayer) {
         guard let layer = pipeline.scheduler.layer(layer.digest) else { return }
         pipeline.decoding.publish(bytes, at: range, of: layer)
     }
 
-    /// Sets the observer of layers that become complete from now on. The engine calls it after it has flushed the layer
-    /// to disk. It runs on a thread that may wait.
+    /// Sets the observer of layers that become complete from now on. The engine calls the observer after it has flushed
+    /// the layer to disk. The observer may wait.
     public func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         pipeline.decoding.onLayerCompleted(observer)
     }
 
-    /// Sets the one observer of new chunks. It runs on a decoding thread after chunks have been published, and must not
-    /// wait.
+    /// Sets the only observer of new chunks. The observer runs after chunks have been published, and must not wait. It
+    /// runs on a decoding thread, or on the thread that calls ``publish(_:at:of:)``.
     public func onChunksArrived(_ observer: @escaping @Sendable () -> Void) {
         pipeline.decoding.onArrival(observer)
     }
@@ -96,15 +103,15 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.snapshot(decodeQueueBytes: pipeline.decoding.queuedBytes)
     }
 
-    /// Returns the sum of the statistics of these layers.
+    /// Returns the sum of the statistics of these layers. Layers that are not attached count as zero.
     public func statistics(of layers: [StoredLayer]) -> LayerStatistics {
         pipeline.scheduler.statistics(of: layers)
     }
 
     // MARK: - End
 
-    /// Stops the engine: fails all demands, cancels requests, and joins threads. Later demands fail at once. Returns
-    /// when that is done, or after ten seconds.
+    /// Stops the engine: fails all demands, cancels all requests, and joins all threads. Later demands fail at once.
+    /// Returns when that is done, or after ten seconds.
     public func shutdown() async {
         await pipeline.shutdown(limit: Self.shutdownLimit)
     }

@@ -45,8 +45,8 @@ final class StreamingPipeline: Sendable {
     /// Stops all parts. Returns when transfers and threads have ended, or after `limit`.
     func shutdown(limit: Duration) async {
         let threads = scheduler.stop(reason: "the streaming engine shuts down") + decoding.close()
-        // A separate task, because canceling the caller must not end the wait: the caller may then remove files that
-        // the threads still write.
+        // Waits in a separate task, because canceling the caller must not end the wait: the caller may then remove
+        // files that the threads still write.
         await Task { [transfers] in
             _ = try? await withTimeout(limit) {
                 await transfers.shutdown()
@@ -60,7 +60,7 @@ extension NamedThread {
     /// Waits for the end of `threads` without blocking the caller's thread.
     fileprivate static func join(_ threads: [NamedThread]) async {
         let done = OneShot<Void>()
-        // Joining blocks, so a separate thread does it.
+        // Joining a thread blocks, so a separate thread does it.
         let joiner = try? NamedThread(name: "rv-join") {
             for thread in threads { thread.join() }
             done.fulfill()

@@ -2,7 +2,7 @@ import Base
 import Registry
 import TOMLKit
 
-/// Reads options from a TOML document and rejects the keys that were not read.
+/// A reader of the options in a TOML document. It rejects keys that no call has read.
 ///
 /// A misspelled key is therefore an error with the key's name and line, and not a silent default. TOMLKit reports lines
 /// only for syntax errors, so the reader searches the text for the line of a key.

@@ -31,11 +31,11 @@ public struct DaemonConfiguration: Sendable {
     /// The number of FUSE threads; 0 means one for each core, but at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
-    /// The path of a file of trusted public keys. Artifacts must be signed with one of them; `nil` accepts unsigned
-    /// artifacts.
+    /// The path of a file of trusted public keys. A streaming artifact must be signed with one of these keys; `nil`
+    /// accepts unsigned artifacts.
     public var artifactKeys: String?
-    /// True if the daemon audits each layer that was streamed through a streaming artifact: once all its content is in
-    /// the store, the daemon rebuilds the layer's archive and compares it with the image.
+    /// True if the daemon audits each layer that was streamed through a streaming artifact. Once the store has all of
+    /// the layer's content, the daemon rebuilds the layer's archive and compares it with the image.
     public var auditsArtifacts = true
     /// The URL of the conversion service that receives reports of first reads; `nil` for none.
     public var conversionService: String?

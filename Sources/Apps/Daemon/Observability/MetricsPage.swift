@@ -131,7 +131,8 @@ public final class MetricsPage: MetricsFactory, Sendable {
         return "{" + pairs.joined(separator: ",") + "}"
     }
 
-    /// Escapes a label's value, or a help text, in which quotes are not escaped.
+    /// Escapes a label's value or a help text. `quotes` is true for a label's value, in which quotes must be escaped,
+    /// too.
     private static func escaped(_ text: String, quotes: Bool = false) -> String {
         var escaped = ""
         for character in text {

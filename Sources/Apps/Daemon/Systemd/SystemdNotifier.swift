@@ -1,14 +1,16 @@
 import Glibc
 public import Logging
 
-/// Reports the service's state to systemd (sd_notify(3)) in datagrams to the socket in `$NOTIFY_SOCKET`.
+/// A notifier that reports the service's state to systemd (sd_notify(3)), in datagrams to the socket in
+/// `$NOTIFY_SOCKET`.
 ///
-/// Outside systemd there is no such socket, and no method does anything.
+/// Outside systemd there is no such socket, and the methods do nothing.
 public struct SystemdNotifier: Sendable {
     private let path: String?
     private let logger: Logger
 
-    /// Creates a notifier. `path` is the value of `$NOTIFY_SOCKET`. A leading `@` means the abstract namespace.
+    /// Creates a notifier. `path` is the value of `$NOTIFY_SOCKET`; `nil` if it is not set. A leading `@` means the
+    /// abstract namespace.
     public init(path: String?, logger: Logger) {
         self.path = path.flatMap { $0.isEmpty ? nil : $0 }
         self.logger = logger

@@ -7,7 +7,7 @@ import Streaming
 
 /// A profile that the daemon stores, without its entries.
 struct ProfileSummary: Codable, Sendable {
-    /// The chain ID. It is written as `sha256:…`, but the daemon's listing has only the digits.
+    /// The chain ID. This program prints it as `sha256:…`, but the daemon's listing has only the digits.
     let chain: Digest
     let repository: String
     /// The number of entries.
@@ -43,7 +43,7 @@ extension AdminSocket {
         }
     }
 
-    /// Returns the profiles of `repository`, newest first. Throws if there is none.
+    /// Returns the profiles of `repository`, newest first. Throws if the repository has no profile.
     func profiles(of repository: Repository) async throws(CommandFailure) -> [ProfileSummary] {
         let name = "\(repository)"
         let found = try await profiles().filter { $0.repository == name }
@@ -54,7 +54,8 @@ extension AdminSocket {
         return found
     }
 
-    /// Returns the one chain that `prefix` identifies. A complete chain ID need not have a profile.
+    /// Returns the one chain that `prefix` identifies. If `prefix` is a complete chain ID, that chain may have no
+    /// profile.
     func chain(_ prefix: ChainPrefix) async throws(CommandFailure) -> Digest {
         if let whole = prefix.whole { return whole }
         let found = try await profiles().map(\.chain).filter(prefix.matches)

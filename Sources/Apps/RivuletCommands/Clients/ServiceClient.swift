@@ -5,8 +5,8 @@ import NIOHTTP1
 
 /// A client of the conversion service's HTTP API. `ConversionRoutes` in `Conversion` is the server.
 ///
-/// The client holds plain values and not a command's options. An option can be read only in a value that the argument
-/// parser has filled. So a command that has its own options for the service could not use the options here.
+/// The client holds plain values and not a command's options, because options can be read only after the argument
+/// parser has filled them. A command with its own options for the service could not create filled ``ServiceOptions``.
 struct ServiceClient: Sendable {
     /// The address of a service that was started without `--listen`.
     static let defaultURL = "http://127.0.0.1:7090"

@@ -28,6 +28,6 @@ struct ChainPrefix: Sendable {
 }
 
 extension Digest {
-    /// The first digits of a chain ID for tables. The command line accepts them.
+    /// The first digits of a chain ID, for tables. The command line accepts them in place of the complete ID.
     var short: String { String(hex.prefix(12)) }
 }

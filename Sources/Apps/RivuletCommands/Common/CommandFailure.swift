@@ -8,9 +8,9 @@ struct CommandFailure: Error {
     enum Code: Int32 {
         case failed = 1
         case usage = 64
-        /// The image, profile or file does not exist.
+        /// The image, profile, operation or file does not exist, or the file cannot be read.
         case missing = 66
-        /// The daemon or the registry is unreachable.
+        /// The daemon, the registry, the conversion service or containerd is unreachable.
         case unreachable = 69
         /// The registry or the conversion service refuses the credentials.
         case denied = 77

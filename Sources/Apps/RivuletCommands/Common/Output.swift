@@ -22,7 +22,7 @@ enum Output {
         note(line + "\n")
     }
 
-    /// Writes `text` to standard error. A closed pipe is ignored.
+    /// Writes `text` to standard error. Ignores errors, such as a closed pipe.
     static func note(_ text: String) {
         var text = text
         text.withUTF8 { try? Sys.writeAll(STDERR_FILENO, UnsafeRawBufferPointer($0)) }

@@ -38,7 +38,7 @@ struct RegistryOptions: ParsableArguments {
 }
 
 extension Repository {
-    /// Parses a command-line argument of host and name. Docker's short forms are completed.
+    /// Parses a command-line argument of the form `HOST/NAME`. Completes Docker's short forms.
     ///
     /// Profiles belong to a repository, not to a tag, so a tag or digest is refused.
     init(argument text: String) throws {

@@ -79,7 +79,7 @@ struct ProfileRecord: AsyncParsableCommand {
     }
 
     func run() async throws {
-        // The pod must be removed, however this command ends.
+        // Trap signals, because the command must remove the pod however it ends.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await reporting {
             let work = Task { try await record() }
@@ -119,7 +119,7 @@ struct ProfileRecord: AsyncParsableCommand {
         try TransferredProfile.report([TransferredProfile(file, contents)], admin.output)
     }
 
-    /// Runs the image unless it has a profile, and returns its chain.
+    /// Runs the image unless it has a profile, and returns the image's chain.
     private func run(on runtime: CRIClient, client: AdminSocket, known: Set<Digest>) async throws -> Digest {
         let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
         if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {

@@ -96,7 +96,8 @@ struct ServeConversion: AsyncParsableCommand {
             let store = try ConversionStore(path: state)
             try await options.withClient { [settings] client in
                 let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-                // One thread more than can decode at once, because the database is queried at the same time.
+                // Use one more thread than there are cores, because the service queries the database while every core
+                // may decode.
                 let workers = NIOThreadPool(numberOfThreads: cores + 1)
                 workers.start()
                 let service = ConversionService(

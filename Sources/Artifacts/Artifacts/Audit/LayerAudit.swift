@@ -6,13 +6,16 @@ public import Logging
 public import NIOPosix
 public import Registry
 
-/// A check of a complete layer against its image, without trust in the artifact through which the layer was streamed.
+/// The audit of a complete layer: a comparison with its image that does not trust the streaming artifact through which
+/// the layer was streamed.
 ///
-/// The audit rebuilds the layer's archive from the store (``RebuiltArchive``). The archive must have the digest that
-/// the image's configuration names, and its tree must be the mounted one. If this fails for any reason, the audit reads
-/// the blob again and indexes it. The blob must have the digest that the image's manifest names, and each chunk of its
-/// files must equal the content in the store. A copy from which the layer was streamed plays no role in this. The audit
-/// relies on a layer having only one possible tree, whoever makes it.
+/// The audit first rebuilds the layer's archive from the store (``RebuiltArchive``). The archive must have the digest
+/// that the image's configuration names, and its tree must be the mounted one. If this fails for any reason, the audit
+/// reads the layer's own blob from the registry and indexes it. This blob must have the digest that the image's
+/// manifest names, and each chunk of its files must equal the content in the store. This second step never reads a copy
+/// from which the layer may have been streamed.
+///
+/// The audit relies on the fact that each layer has only one possible tree, whoever builds it.
 public struct LayerAudit: Sendable {
     private let registry: RegistryClient
     private let workers: NIOThreadPool
@@ -25,7 +28,7 @@ public struct LayerAudit: Sendable {
         self.logger = logger
     }
 
-    /// Returns a description of what is wrong with the layer; `nil` if nothing is.
+    /// Returns a description of the first difference between the layer and its image; `nil` if they are the same.
     ///
     /// - Throws: an error if the audit cannot decide now: the registry failed or returned bytes other than the blob's,
     ///   or the disk failed.
@@ -43,7 +46,8 @@ public struct LayerAudit: Sendable {
         return try await workers.runIfActive { try Self.difference(content, indexed.index) }
     }
 
-    /// Returns whether the layer provably matches the image. Reads at most half of its blob for the proof.
+    /// Returns whether the rebuilt archive proves that the layer matches the image. Reads at most half of the blob from
+    /// which the layer was streamed.
     private func isConfirmed(_ content: StoredLayer, diffID: Digest, in repository: Repository) async -> Bool {
         do {
             let found = try await workers.runIfActive { RebuiltArchive(content) }
@@ -62,7 +66,7 @@ public struct LayerAudit: Sendable {
         }
     }
 
-    /// Returns the difference between the layer and an index of its archive; `nil` if there is none.
+    /// Returns the first difference between the layer and `index`, an index of its archive; `nil` if there is none.
     private static func difference(_ content: StoredLayer, _ index: LayerIndexBytes) throws -> String? {
         guard content.tree.isEqual(to: index.tree) else { return "its tree is not that of its archive" }
         let table = try ChunkTable(bytes: index.chunks)

@@ -2,8 +2,8 @@ public import Base
 import FoundationEssentials
 public import Registry
 
-/// The origin of a layer index: the image whose streaming artifact contained it. The store keeps the origin with the
-/// layer until the layer has been audited.
+/// The origin of a layer index: the image whose streaming artifact contained the index. The store keeps the origin with
+/// the layer until the layer has been audited.
 public struct LayerOrigin: Sendable, Equatable {
     public let repository: Repository
     /// The digest of the image's manifest.

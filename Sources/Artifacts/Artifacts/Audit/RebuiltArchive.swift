@@ -7,29 +7,31 @@ import NIOCore
 import NIOPosix
 import Registry
 
-/// The archive of a complete layer, rebuilt from the layer's content and from its gaps: the bytes beside the content,
-/// which decoding wrote to a log (`TarSplitLog`). Bytes in neither are read from the blob, such as the gaps of extents
-/// whose chunks a startup pack brought.
+/// The archive of a complete layer, rebuilt from the layer's content and from its gaps.
+///
+/// Gaps are the archive's bytes outside the content, such as headers. Decoding writes them to a log (`TarSplitLog`).
+/// The rebuild reads all other bytes from the blob that the layer was streamed from: its own or a copy. An example is
+/// the gaps of extents whose chunks a startup pack brought.
 struct RebuiltArchive: Sendable {
     /// A piece of the archive.
     private enum Part {
         /// The decoded bytes of these extents, from the store.
         case stored([(number: Int, record: TarSplitLog.Record)])
-        /// The decoded bytes of a range of the blob. The range begins where `extent` does, or with the blob if that is
-        /// `nil`.
+        /// The decoded bytes of a range of the blob. The range begins at the extent, or at the start of the blob if the
+        /// extent is `nil`.
         case fetched(ByteRange, from: Extent?)
     }
 
-    /// The most extents that are rebuilt in one step.
+    /// The most extents that the rebuild handles in one step.
     private static let extentsAtOnce = 64
 
     private let content: StoredLayer
     private let gaps: TarSplitLog
     private var parts: [Part] = []
-    /// The number of bytes of the blob that must be read.
+    /// The number of bytes that the rebuild must read from the blob.
     private(set) var fetchedBytes: UInt64 = 0
 
-    /// Plans the rebuild from the records of the log; `nil` if the layer has no log. Blocks on the disk.
+    /// Plans the rebuild from the records of the log; `nil` if the layer has no log or no extents. Blocks on the disk.
     init?(_ content: StoredLayer) {
         guard let gaps = content.gaps, content.chunks.extentCount > 0 else { return nil }
         self.content = content
@@ -56,9 +58,11 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// Returns for each extent whether it must be read from the blob. This applies to extents without a record, and to
-    /// those that are followed by bytes outside all extents. It also applies to the extents before one of these, as far
-    /// as decoding cannot begin at it.
+    /// Returns for each extent whether the rebuild must read it from the blob.
+    ///
+    /// The rebuild must read an extent without a record, and an extent that bytes outside all extents follow. If
+    /// decoding cannot begin at such an extent, the rebuild also reads the extents before it, back to one at which
+    /// decoding can begin.
     private static func fetched(_ content: StoredLayer, _ records: [Int: TarSplitLog.Record]) -> [Bool] {
         let table = content.chunks
         var isFetched = (0..<table.extentCount).map { number in
@@ -77,7 +81,7 @@ struct RebuiltArchive: Sendable {
 
     /// Writes the whole archive to `tree`.
     ///
-    /// - Throws: `RegistryError`, or an error that shows that the layer cannot be rebuilt.
+    /// - Throws: `RegistryError`, or another error if the layer cannot be rebuilt.
     func write(
         to tree: Guarded<ArchiveTree>, registry: RegistryClient, in repository: Repository, on workers: NIOThreadPool
     ) async throws {

@@ -9,10 +9,10 @@ public import Registry
 public import Streaming
 
 /// A builder of streaming artifacts. It reads each layer of an image once from the registry, and pushes the data that
-/// nodes need to stream it.
+/// nodes need to stream the image.
 ///
 /// The same image always gives the same artifact, so several builders may work on one image. The second builder finds
-/// everything in place.
+/// everything in the registry.
 public struct ArtifactBuilder: Sendable {
     /// The progress of a build.
     public struct Progress: Sendable {
@@ -24,19 +24,19 @@ public struct ArtifactBuilder: Sendable {
         public var step = Step.layers
 
         public enum Step: Sendable {
-            /// Reading layers. The bytes are those of the compressed layers.
+            /// The builder reads the layers. The bytes are those of the compressed layers.
             case layers
-            /// Fetching a start's reads for the startup pack. The bytes are those of the files; the total is 0
-            /// (unknown) without a recorded start.
+            /// The builder fetches the chunks that a start reads, for the startup pack. The bytes are decoded bytes.
+            /// Without a recorded start, their total is 0 (unknown).
             case pack
         }
     }
 
-    /// An artifact in the registry.
+    /// A streaming artifact in the registry.
     public struct Published: Sendable {
         public let artifact: StreamingArtifact
         public let digest: Digest
-        /// True if the artifact existed before.
+        /// True if the artifact was in the registry before.
         public let wasThere: Bool
         /// The total size of the artifact's contents in bytes.
         public var size: UInt64 {
@@ -44,13 +44,14 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// The size limits, in bytes, for layer indexes inside the artifact's manifest: for each, and for all together. A
-    /// separate request costs more than a few kilobytes, and registries accept manifests of 4 MiB.
+    /// The size limits, in bytes, for layer indexes inside the artifact's manifest: for each index, and for all of them
+    /// together. A separate request for an index would cost more than these few kilobytes. Registries accept manifests
+    /// of 4 MiB.
     private static let manifestIndex = (each: 32 << 10, all: 384 << 10)
 
     private let registry: RegistryClient
     private let workers: NIOThreadPool
-    /// The number of layers read concurrently.
+    /// The number of layers that the builder reads concurrently.
     private let layersAtOnce: Int
     private let signer: ArtifactSigner?
     private let scratch: String
@@ -63,15 +64,16 @@ public struct ArtifactBuilder: Sendable {
     /// - Parameters:
     ///   - registry: the client of the image's registry.
     ///   - workers: the running pool that decodes layers.
-    ///   - layersAtOnce: the number of layers read concurrently. One for each core is right, because decoding is the
-    ///     bottleneck.
-    ///   - signer: signs the artifacts; `nil` for unsigned artifacts.
-    ///   - keptLayer: the compressed size, in bytes, from which a finished layer is kept if a later one fails. The next
-    ///     build does not repeat it. A smaller layer takes only a few seconds.
-    ///   - scratch: the directory for temporary files. A startup pack needs as many bytes as it covers of the image's
-    ///     files. A layer that must be copied needs its archive and the copy.
-    ///   - analyzer: the options of the process that predicts a start.
-    ///   - logger: receives one line for each layer.
+    ///   - layersAtOnce: the number of layers that the builder reads concurrently. The best value is the number of
+    ///     cores, because decoding is the bottleneck.
+    ///   - signer: the signer of the artifacts; `nil` for unsigned artifacts.
+    ///   - keptLayer: the minimum compressed size, in bytes, of the layers that the builder keeps in the registry when
+    ///     they are finished. If a later layer fails, the next build does not repeat the kept layers. A smaller layer
+    ///     takes only a few seconds.
+    ///   - scratch: the directory for temporary files. A startup pack needs room for the content that it covers. A
+    ///     layer that must be copied needs room for its archive and the copy.
+    ///   - analyzer: the options of the analyzer, the process that predicts a start.
+    ///   - logger: the logger, which receives one line for each layer.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
         scratch: String = "/var/tmp", keptLayer: UInt64 = 256 << 20,
@@ -87,14 +89,16 @@ public struct ArtifactBuilder: Sendable {
         self.logger = logger
     }
 
-    /// Builds and pushes the artifact of one image of one platform.
+    /// Builds and pushes the streaming artifact of one image of one platform.
     ///
     /// - Parameters:
     ///   - repository: the repository of the image.
     ///   - manifest: the image's manifest.
     ///   - profile: the reads of a recorded start, for a startup pack; `nil` for none. If the image already has an
-    ///     artifact, it gets a second one with the same layers and the pack. Nodes prefer that one.
-    ///   - predicts: true to build a predicted startup pack if there is no profile.
+    ///     artifact, the image gets a second artifact with the same layers and the pack. Nodes prefer the second
+    ///     artifact.
+    ///   - predicts: true to build a predicted startup pack if there is neither a profile nor an earlier pack of a
+    ///     recorded start.
     ///   - force: true to read the layers even if the image has an artifact.
     ///   - report: called occasionally, from any task.
     public func publish(
@@ -102,8 +106,8 @@ public struct ArtifactBuilder: Sendable {
         force: Bool = false, report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
         let found = try await existing(repository, manifest.digest)
-        // With a signer, an existing artifact does not count: only a new build shows if it has the requested signature.
-        // The builder does not sign other builders' descriptions of layers.
+        // With a signer, the builder does not reuse an existing artifact: only a new build shows if it has the
+        // requested signature. The builder does not sign other builders' descriptions of layers.
         if !force, signer == nil, profile == nil, let found { return found }
         let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let layers: [StreamingArtifact.Layer]
@@ -240,7 +244,7 @@ public struct ArtifactBuilder: Sendable {
         let read: @Sendable (Int) -> Void = { count in
             report(
                 progress.withLock { progress in
-                    // The start of a layer that turns out to need a copy is read twice.
+                    // The builder reads the start of a layer twice if it then finds that the layer needs a copy.
                     progress.bytes = min(total, progress.bytes + UInt64(count))
                     return progress
                 })
@@ -272,8 +276,8 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// Returns the diff IDs and the start from the image's configuration; the start is `nil` if the image has no
-    /// command.
+    /// Returns two parts of the image's configuration: the diff IDs, and the process that a container starts. The
+    /// process is `nil` if the image has no command.
     private func configuration(
         _ repository: Repository, _ manifest: Manifest
     ) async throws(ArtifactError) -> (diffIDs: [Digest], start: ContainerStart?) {
@@ -286,7 +290,7 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// Reads one layer, and pushes its index and its windows.
+    /// Reads one layer, and pushes its index, its windows, and its copy if it needs one.
     private func layer(
         in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> StreamingArtifact.Layer {
@@ -329,7 +333,7 @@ public struct ArtifactBuilder: Sendable {
     }
 
     /// Builds the index of a layer. If the layer is compressed in one piece, also pushes a copy, which nodes read in
-    /// its place; otherwise `copy` is `nil`.
+    /// place of the layer. Otherwise, `copy` is `nil`.
     private func index(
         in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> (IndexedLayer, copy: Descriptor?) {

@@ -12,16 +12,17 @@ import Prediction
 import Registry
 import Streaming
 
-/// A builder of the startup pack of an image.
+/// A builder of startup packs.
 ///
-/// It fetches the chunks of a start as a node would, through the image's own streaming artifact, and compresses them
-/// again. A build therefore costs as much as a start, however large the image is.
+/// The builder fetches the chunks of a start as a node would, through the image's own streaming artifact, and
+/// compresses them again. A build therefore costs as much as a start, however large the image is.
 struct PackBuilder {
-    /// The source of a start's reads.
+    /// The source from which the builder learns what a start reads.
     enum Source {
         /// The profile of a recorded start.
         case profile(Profile)
-        /// A prediction, which begins with the command in the image's configuration and the files that it refers to.
+        /// A prediction. It begins with the command in the image's configuration, and with the files to which that
+        /// configuration refers.
         case prediction(ContainerStart)
     }
 
@@ -29,17 +30,18 @@ struct PackBuilder {
     let workers: NIOThreadPool
     /// The parent of the temporary directory for fetched content.
     let scratch: String
-    /// The options of the process that predicts a start.
+    /// The options of the analyzer, the process that predicts a start.
     let analyzer: PredictorOptions
     let logger: Logger
 
-    /// Builds the pack. Returns `nil` if the image has none of the source's files.
+    /// Builds the pack. Returns `nil` if the pack would be empty, because the image has none of the files that the
+    /// source names.
     ///
     /// - Parameters:
     ///   - repository: the repository of the image.
     ///   - manifest: the image's manifest.
-    ///   - layers: the artifact's entry for each layer of `manifest`.
-    ///   - source: the source of the start's reads.
+    ///   - layers: the streaming artifact's entry for each layer of `manifest`.
+    ///   - source: the source from which the builder learns what a start reads.
     ///   - read: called with the number of newly arrived bytes of content.
     func pack(
         in repository: Repository, manifest: Manifest, layers: [StreamingArtifact.Layer], source: Source,
@@ -102,7 +104,7 @@ struct PackBuilder {
     ///
     /// - Returns: the predicted chunks, in the order of their expected use.
     ///
-    /// - Throws: errors of fetching, and an ``ArtifactError`` if the analyzer fails.
+    /// - Throws: the errors of fetching, and an ``ArtifactError`` if the analyzer fails.
     private func predict(
         _ start: ContainerStart, subject: PredictionSubject, engine: StreamingEngine,
         read: @Sendable (Int) -> Void
@@ -167,7 +169,9 @@ struct PackBuilder {
         }
     }
 
-    /// Fetches all of these chunks into the store.
+    /// Fetches all chunks of `runs` into the store.
+    ///
+    /// - Parameter read: called with the number of bytes of each run's content.
     private func bring(
         _ runs: [ChunkRun], engine: StreamingEngine, read: @Sendable (Int) -> Void
     ) async throws {
@@ -179,7 +183,7 @@ struct PackBuilder {
     }
 
     private func compress(_ writer: StartupPackWriter) async throws -> [UInt8] {
-        // There is no limit here, because the pool runs only as many frames at once as it has threads.
+        // The map needs no limit, because the pool runs only as many frames at once as it has threads.
         let frames = try await (0..<writer.frameCount).concurrentMap(limit: .max) { number in
             try await workers.runIfActive { try writer.frame(number) }
         }
@@ -190,7 +194,7 @@ struct PackBuilder {
 extension StreamingEngine {
     /// Fetches chunks, and returns when they are in the store.
     ///
-    /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason if they cannot be fetched.
+    /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason if the engine cannot fetch them.
     fileprivate func bring(_ run: ChunkRun) async throws(ArtifactError) {
         guard run.layer.missing(in: run.chunks) != nil else { return }
         let outcome = OneShot<ChunkOutcome>()

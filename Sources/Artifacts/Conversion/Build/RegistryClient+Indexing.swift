@@ -6,7 +6,7 @@ import NIOPosix
 import Registry
 
 extension RegistryClient {
-    /// Reads the blob of a layer and builds its index as the bytes arrive.
+    /// Reads the blob of a layer, and builds the layer index as the bytes arrive.
     ///
     /// - Parameter read: called with the number of newly processed bytes.
     /// - Throws: `RegistryError`, or `LayerFormatError` if the blob is not a layer or does not match the descriptor's

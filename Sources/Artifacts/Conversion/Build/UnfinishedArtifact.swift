@@ -2,20 +2,19 @@ import Artifacts
 import Base
 import Registry
 
-/// The finished large layers of an unfinished artifact. The registry keeps them as separate manifests that refer to the
-/// image, so that a later build on any machine resumes from them.
+/// The finished large layers of an unfinished streaming artifact. The registry keeps each of these layers in a separate
+/// manifest that refers to the image. A later build on any machine resumes from these manifests.
 ///
-/// These manifests are optional. If the registry fails here, a later build takes longer, but the artifact can still be
-/// built.
+/// The manifests are optional. If the registry fails here, a later build takes longer, but can still succeed.
 struct UnfinishedArtifact: Sendable {
     let registry: RegistryClient
     let repository: Repository
     let subject: Descriptor
-    /// True if the builder may use and keep such layers. False if the artifact is signed, because the layers may be the
-    /// work of others.
+    /// True if the builder may use and keep finished layers. False if the builder signs the artifact, because the
+    /// layers may be the work of others.
     let isUsed: Bool
 
-    /// Returns the finished layers, keyed by the layer's blob.
+    /// Returns the finished layers, keyed by the digests of their blobs.
     func layers() async -> [Digest: StreamingArtifact.Layer] {
         guard isUsed else { return [:] }
         var found: [Digest: StreamingArtifact.Layer] = [:]
@@ -29,7 +28,7 @@ struct UnfinishedArtifact: Sendable {
         return found
     }
 
-    /// Records a finished layer. Its index and windows must already be in the registry.
+    /// Records a finished layer in the registry. The layer's index, windows and copy must already be there.
     func keep(_ layer: StreamingArtifact.Layer) async {
         let artifact = StreamingArtifact(subject: subject, layers: [layer])
         guard isUsed, let bytes = try? artifact.encoded(as: StreamingArtifact.unfinishedType) else { return }
@@ -39,8 +38,8 @@ struct UnfinishedArtifact: Sendable {
             subject: subject.digest)
     }
 
-    /// Deletes the records of an artifact that is now complete. A registry that does not allow deletion keeps them,
-    /// which does no harm.
+    /// Deletes the records of the finished layers, because the artifact is now complete. A registry that does not allow
+    /// deletion keeps the records, which does no harm.
     func forget() async {
         for descriptor in await listed() {
             try? await registry.deleteReferrer(repository, digest: descriptor.digest, subject: subject.digest)

@@ -6,9 +6,10 @@ public import Registry
 /// A copier of images into another repository of the same or another registry. It copies every platform byte for byte,
 /// so that the image's digest and signatures remain valid.
 public struct ImageCopy: Sendable {
-    /// The progress of a copy. The total of an index grows with each manifest that is read.
+    /// The progress of a copy. While the copier works through an index, the total grows with each manifest that it
+    /// reads.
     public struct Progress: Sendable {
-        /// The number of copied bytes of blobs. The blobs that the target already has count, too.
+        /// The number of copied bytes of blobs, including blobs that the target already had.
         public var bytes: UInt64 = 0
         /// The number of bytes of all known blobs.
         public var totalBytes: UInt64 = 0
@@ -18,7 +19,7 @@ public struct ImageCopy: Sendable {
     public struct Result: Sendable, Equatable {
         /// The digest that the source reference resolved to. For an index, it is the digest of the index itself.
         public let digest: Digest
-        /// The number of image manifests.
+        /// The number of copied image manifests.
         public let manifests: Int
         /// The total size of the blobs in bytes, with each blob counted once.
         public let bytes: UInt64
@@ -75,7 +76,12 @@ public struct ImageCopy: Sendable {
         }
     }
 
-    /// Copies the content of a reference first, then its manifest or index. Returns the digest of that document.
+    /// Copies the content of a manifest or index first, then that document itself. Returns the document's digest.
+    ///
+    /// - Parameters:
+    ///   - tag: the tag to set in `target`; `nil` for none.
+    ///   - depth: the number of indexes around the document.
+    ///   - blobs: copies the blobs of one manifest.
     private func copy(
         _ source: ImageReference, to target: Repository, tag: String?, depth: Int,
         _ blobs: ([Descriptor]) async throws -> Void

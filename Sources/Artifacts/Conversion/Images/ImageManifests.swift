@@ -37,7 +37,7 @@ public struct ImageManifests: Sendable {
         }
     }
 
-    /// Checks that the manifests are images that can be converted. Others can be listed, too.
+    /// Checks that the manifests are images that can be converted. Listing other manifests needs no such check.
     ///
     /// - Throws: an ``ArtifactError`` for an artifact that is not an image, and for an image without layers.
     public func checkAreImages() throws(ArtifactError) {

@@ -7,12 +7,12 @@ public import Registry
 public import Streaming
 import SystemPackage
 
-/// A converter of images to a format that other nodes and tools can stream.
+/// A converter of images to a format that stargz-snapshotter and related tools can stream.
 ///
 /// The result is a separate image with its own digest, which refers to the original. The same image always gives the
 /// same bytes.
 public struct ImageReencoder: Sendable {
-    /// The progress of a conversion, in bytes of the old layers.
+    /// The progress of a conversion, in bytes of the original layers.
     public struct Progress: Sendable {
         public var bytes: UInt64 = 0
         public var totalBytes: UInt64 = 0
@@ -29,7 +29,7 @@ public struct ImageReencoder: Sendable {
     }
 
     /// The annotation that names the original. In another repository, the new manifest has no other reference to the
-    /// original, because a subject must be in the manifest's own repository.
+    /// original, because a manifest's subject must be in the same repository.
     static let sourceAnnotation = "io.rivulet.reencoded.source"
 
     private let registry: RegistryClient
@@ -38,17 +38,17 @@ public struct ImageReencoder: Sendable {
     /// Creates a converter.
     ///
     /// - Parameters:
-    ///   - registry: the client of the source's and the target's registries.
+    ///   - registry: the client for the registries of the original and of the result.
     ///   - workers: the running pool that decodes and compresses layers.
     ///   - cores: the number of threads of `workers`.
     ///   - format: the format of the result.
-    ///   - scratch: the directory for temporary files. They hold a layer's archive and the new layer.
+    ///   - scratch: the directory for temporary files. It needs room for a layer's archive and for the new layer.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, cores: Int, format: ReencodedFormat,
         scratch: String = "/var/tmp"
     ) {
         self.registry = registry
-        // Two batches for each core, so that one is read and written while the other is compressed.
+        // Uses two batches for each core, so that one batch is read and written while the other is compressed.
         layers = LayerReencoder(
             registry: registry, workers: workers, format: format, scratch: scratch, batchesAtOnce: 2 * max(1, cores))
     }
@@ -58,8 +58,8 @@ public struct ImageReencoder: Sendable {
     /// - Parameters:
     ///   - image: the manifests of the image.
     ///   - target: the result's reference, with a tag.
-    ///   - profile: the reads of a start; `nil` if unknown. The files that it names come first and are marked for
-    ///     prefetch.
+    ///   - profile: the reads of a start; `nil` if unknown. The files that the profile names come first in the new
+    ///     layers, and are marked for prefetch.
     ///   - report: called occasionally, from any task.
     public func reencode(
         _ image: ImageManifests, to target: ImageReference, profile: Profile? = nil,
@@ -105,7 +105,8 @@ public struct ImageReencoder: Sendable {
         }
     }
 
-    /// Tags the single manifest, or an index of all manifests if the original has one.
+    /// Pushes the document that the target's tag names: the single new manifest, or an index of all new manifests if
+    /// the original is an index.
     private func tag(
         _ target: ImageReference, as written: [(descriptor: Descriptor, bytes: [UInt8])], platforms: [Platform]?
     ) async throws {
@@ -168,13 +169,13 @@ public struct ImageReencoder: Sendable {
         return (descriptor, bytes, new.reduce(0) { $0 + $1.descriptor.size })
     }
 
-    /// Returns the paths of the files in a profile, each once.
+    /// Returns the paths of the files that a profile names, each once.
     private static func paths(_ profile: Profile) -> [[UInt8]] {
         var seen: Set<[UInt8]> = []
         return profile.entries.map(\.path).filter { seen.insert($0).inserted }
     }
 
-    /// Returns an image's configuration with new diff IDs and all else unchanged.
+    /// Returns an image's configuration with new diff IDs and everything else unchanged.
     private static func configuration(_ old: [UInt8], diffIDs: [Digest]) throws -> [UInt8] {
         var document = try JSONDecoder().decode([String: JSONValue].self, from: Data(old))
         guard case .object(var rootfs) = document["rootfs"] else {

@@ -7,23 +7,23 @@ import NIOPosix
 import Registry
 import SystemPackage
 
-/// A converter of one layer to a format that other nodes can stream.
+/// A converter of one layer to a format that stargz-snapshotter and related tools can stream.
 ///
-/// The converter first stores the archive in a file, because the files that a start reads come first in the result. It
-/// then compresses the archive member by member on all cores. Memory holds only the batches in progress.
+/// The converter first stores the layer's archive in a file, because it must move the files that a start reads to the
+/// front. It then compresses the archive member by member on all cores. Memory holds only the batches in progress.
 struct LayerReencoder {
     /// A layer in the new format, pushed to the registry.
     struct Result {
         let descriptor: Descriptor
         let diffID: Digest
-        /// The files of a start that the layer contains.
+        /// The paths in `first` (the files that a start reads) that the layer contains.
         let found: Set<[UInt8]>
     }
 
     /// The maximum number of bytes of a file in one compressed member. A read of any byte fetches the whole member.
     /// stargz-snapshotter's own converter uses four times as many.
     private static let chunkSize = 1 << 20
-    /// The minimum size of a batch, in bytes. One thread compresses a batch at a time.
+    /// The minimum size of a batch of members, in uncompressed bytes. One thread compresses a batch at a time.
     private static let batchSize = 1 << 20
     /// The gzip level that docker and BuildKit use. Level 9 takes twice the time and saves half a percent.
     private static let gzipLevel: Int32 = 6
@@ -71,7 +71,7 @@ struct LayerReencoder {
 
     // MARK: - Writing
 
-    /// Compresses members in concurrent batches, and writes the results in order.
+    /// Compresses the members in concurrent batches, and writes the results in order.
     private func write(_ plan: EstargzPlan, from archive: ScratchFile, to writer: BlobWriter) async throws {
         let batches = Self.batches(plan)
         let format = format
@@ -96,8 +96,9 @@ struct LayerReencoder {
 
     private struct CompressedMember: Sendable {
         let bytes: [UInt8]
-        /// The uncompressed bytes.
+        /// The member's uncompressed bytes.
         let raw: [UInt8]
+        /// The digest of the file content in the member; `nil` for a member with only headers.
         let chunkDigest: Digest?
 
         init(_ member: EstargzPlan.Member, of archive: ScratchFile, as format: ReencodedFormat) throws {
@@ -148,7 +149,10 @@ struct LayerReencoder {
             }
         }
 
-        /// - Parameter raw: the uncompressed bytes in the archive; empty for a footer.
+        /// Appends bytes to the blob.
+        ///
+        /// - Parameter raw: the uncompressed bytes, which belong to the archive; empty for a table of contents or
+        ///   footer outside the archive.
         private func put(_ bytes: [UInt8], raw: [UInt8] = [], state: inout State) throws {
             try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)
@@ -172,8 +176,8 @@ struct LayerReencoder {
                     let place = ByteRange(offset: start + UInt64(SkippableFrame.headerSize), end: state.blob.size)
                     try put(ZstdChunkedFooter.frame(toc: place, tocSize: UInt64(toc.count)), state: &state)
                     let position = "\(place.offset):\(place.count):\(toc.count):1"
-                    // Uses only stargz-snapshotter's annotations. podman reads other ones, and requires tar-split data
-                    // with them.
+                    // Writes only stargz-snapshotter's annotations. podman reads other annotations, and requires
+                    // tar-split data with them.
                     annotations["io.containers.zstd-chunked.manifest-checksum"] = "\(Digest.of(compressed))"
                     annotations["io.containers.zstd-chunked.manifest-position"] = position
                 }

@@ -1,4 +1,4 @@
-/// A layer format that images can be converted to, and that other nodes and tools can stream.
+/// A layer format that the converter can write, and that stargz-snapshotter and related tools can stream.
 public enum ReencodedFormat: String, Sendable, CaseIterable {
     /// stargz-snapshotter's gzip format.
     case estargz

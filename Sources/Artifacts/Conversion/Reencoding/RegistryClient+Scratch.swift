@@ -6,7 +6,7 @@ import NIOPosix
 import Registry
 
 extension RegistryClient {
-    /// Decodes a layer and stores its archive in a file. Returns the archive's entries and its size.
+    /// Decodes a layer, and stores its archive in a file. Returns the archive's entries and its size in bytes.
     ///
     /// - Parameter read: called with the number of newly processed bytes of the layer.
     func storeArchive(
@@ -53,7 +53,7 @@ private struct StoredArchive {
     let listing: ArchiveListing
     let file: ScratchFile
     private(set) var size: UInt64 = 0
-    /// The decoded bytes that have not been written yet.
+    /// The decoded bytes that are not in the file yet.
     private var made: [UInt8] = []
 
     init(listing: ArchiveListing, file: ScratchFile) {

@@ -7,7 +7,7 @@ import SystemPackage
 /// A temporary file that several threads read and write concurrently, each at its own positions. Releasing the last
 /// reference closes the file.
 final class ScratchFile: Sendable {
-    /// The number of bytes to leave free on the file system, because others use it, too.
+    /// The number of bytes to leave free on the file system, because others use the file system, too.
     private static let reserve: UInt64 = 1 << 30
     /// The number of written bytes between two checks of the free space.
     private static let interval: UInt64 = 64 << 20
@@ -20,8 +20,8 @@ final class ScratchFile: Sendable {
         self.path = path
     }
 
-    /// Checks that the file system still has room, once for each ``interval`` of written bytes. The check matters
-    /// because a few megabytes of a layer may decode to terabytes.
+    /// Checks that the file system still has room. Does so only once for each ``interval`` of written bytes. The check
+    /// matters because a few megabytes of a layer may decode to terabytes.
     ///
     /// - Parameters:
     ///   - size: the size of the file after the last write, in bytes.
@@ -36,6 +36,8 @@ final class ScratchFile: Sendable {
         }
     }
 
+    /// Returns the bytes of `range`.
+    ///
     /// - Throws: `Errno`, or ``ArtifactError`` if the file ends before the end of the range.
     func read(_ range: ByteRange) throws -> [UInt8] {
         let bytes = try Sys.pread(owner.raw, count: Int(range.count), at: range.offset)
@@ -52,7 +54,7 @@ final class ScratchFile: Sendable {
     }
 }
 
-/// The blob of a converted layer, which grows in a file.
+/// The blob of a converted or copied layer, which grows in a file.
 struct GrowingBlob {
     let file: ScratchFile
     private(set) var size: UInt64 = 0

@@ -1,6 +1,6 @@
 public import Base
 
-/// An error of the conversion service. The failure of a conversion is part of its operation instead.
+/// An error of the conversion service. A failed conversion causes no such error: its operation records the failure.
 public typealias ConversionError = Failure<ConversionErrorCode>
 
 /// The kinds of ``ConversionError``.
@@ -9,7 +9,7 @@ public enum ConversionErrorCode: Hashable, Sendable {
     case invalid
     /// The operation or repository does not exist.
     case notFound
-    /// The service is configured to refuse such requests.
+    /// The service is configured to refuse requests of this kind.
     case refused
     /// The operation has already ended.
     case isOver

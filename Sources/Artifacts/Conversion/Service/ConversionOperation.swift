@@ -2,7 +2,7 @@ import Artifacts
 import Base
 import Registry
 
-/// One conversion of one image. Its JSON is the format of the service's API.
+/// A conversion of one image. Its JSON is the format of the service's API.
 public struct ConversionOperation: Codable, Sendable, Equatable {
     public enum State: String, Codable, Sendable, CaseIterable {
         case notStarted = "NotStarted"
@@ -15,7 +15,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
         public var isOver: Bool { self != .notStarted && self != .running }
     }
 
-    /// The reason of a failure.
+    /// The failure of an operation.
     public struct Failure: Codable, Sendable, Equatable {
         /// The code, as ``ConversionOperation/code(of:)`` returns it.
         public let code: String
@@ -31,7 +31,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
     public internal(set) var state: State
     /// The progress in percent.
     public internal(set) var progress: Int
-    /// The digests of the artifacts, one for each platform. Empty until the operation succeeds.
+    /// The digests of the streaming artifacts, one for each platform. Empty until the operation succeeds.
     public internal(set) var artifacts: [String]
     public internal(set) var error: Failure?
     /// The time of creation, in seconds since 1970.
@@ -59,6 +59,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
 public struct RepositoryStreaming: Codable, Sendable, Equatable {
     /// The repository's name, including the registry's host.
     public let repository: String
+    /// True if the service converts images that are pushed to the repository.
     public let streaming: Bool
 
     public init(repository: String, streaming: Bool) {

@@ -7,7 +7,7 @@ import Streaming
 public struct ConversionRoutes: Sendable {
     /// The largest accepted body, in bytes.
     public static let maximumBody = ProfileFile.maximumSize
-    /// The largest accepted body of a request other than a profile, in bytes. A notification of a thousand events is
+    /// The largest accepted body, in bytes, of a request without a profile. A notification of a thousand events is
     /// smaller.
     private static let maximumQuestion = 1 << 20
 

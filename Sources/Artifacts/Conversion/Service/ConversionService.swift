@@ -7,11 +7,11 @@ public import Registry
 public import ServiceLifecycle
 public import Streaming
 
-/// The conversion service, which converts images of one registry on request, and images that are pushed to enabled
+/// The conversion service of one registry. It converts images on request, and images that are pushed to enabled
 /// repositories.
 ///
 /// All results are in the registry, and a repeated conversion gives the same bytes. Any number of services may
-/// therefore run for one registry. Conversions run one after another, because each uses all cores.
+/// therefore run for one registry. A service runs one conversion after another, because each uses all cores.
 public final class ConversionService: Service {
 
     private struct Running {
@@ -19,8 +19,8 @@ public final class ConversionService: Service {
         var percent = 0
     }
 
-    /// The maximum number of notification requests in the queue. Beyond it, the service drops the oldest ones; polling
-    /// finds their images.
+    /// The maximum number of notification requests in the queue. If the queue is full, the service drops the oldest
+    /// request. Polling finds the images of dropped requests.
     private static let maximumNotifications = 1000
     /// The maximum number of tags that the service lists in one repository.
     private static let maximumTags = 10_000
@@ -59,7 +59,7 @@ public final class ConversionService: Service {
             of: [PushNotification].self, bufferingPolicy: .bufferingNewest(Self.maximumNotifications))
     }
 
-    /// Runs until the service shuts down. The next run starts unfinished conversions over.
+    /// Runs until the service shuts down. The next run repeats unfinished conversions.
     public func run() async throws {
         for id in try await stored({ try $0.unfinished() }) { queue.yield(id) }
         try await withGracefulShutdownHandler {
@@ -79,7 +79,7 @@ public final class ConversionService: Service {
 
     // MARK: - Operations
 
-    /// Starts the conversion of an image. If one is already in progress, returns its operation.
+    /// Starts the conversion of an image. If a conversion of the image is already in progress, returns its operation.
     public func start(_ image: String) async throws(ConversionError) -> ConversionOperation {
         let reference = try reference(image)
         return try await start(reference)
@@ -100,7 +100,11 @@ public final class ConversionService: Service {
         return shown(found)
     }
 
-    /// Returns the operations of one repository, of one image, or of all images, the newest first.
+    /// Returns at most a thousand operations, the newest first.
+    ///
+    /// - Parameters:
+    ///   - repository: the repository of the images; `nil` for all repositories.
+    ///   - image: the reference of the image; `nil` for all images.
     public func operations(
         repository: String? = nil, image: String? = nil
     ) async throws(ConversionError) -> [ConversionOperation] {
@@ -112,6 +116,9 @@ public final class ConversionService: Service {
     }
 
     /// Cancels a conversion. A running conversion stops soon after. Returns the changed operation.
+    ///
+    /// - Throws: `notFound` if there is no such operation, `isOver` if it has ended, or `storage` if the database
+    ///   fails.
     public func cancel(_ id: String) async throws(ConversionError) -> ConversionOperation {
         let before = try await operation(id)
         guard !before.state.isOver else {
@@ -177,7 +184,8 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Marks the operation as running, unless it was canceled, and performs it.
+    /// Marks the operation as running and performs it, unless it was canceled. Returns the digests of the artifacts;
+    /// empty if the operation was canceled.
     private func begin(_ id: String) async throws -> [String] {
         let started = try await stored {
             try $0.change(id) { if $0.state == .notStarted { $0.state = .running } }
@@ -186,7 +194,7 @@ public final class ConversionService: Service {
         return try await convert(try reference(started.image), id)
     }
 
-    /// Creates the artifact of each platform and returns their digests.
+    /// Creates the streaming artifact of each platform, and returns the artifacts' digests.
     private func convert(_ reference: ImageReference, _ id: String) async throws -> [String] {
         let image = try await ImageManifests(reference, registry)
         try image.checkAreImages()
@@ -200,8 +208,8 @@ public final class ConversionService: Service {
             let published = try await builder.publish(
                 in: image.repository, manifest: manifest, profile: known?.profile
             ) { progress in
-                // Stays below 100 until the conversion is complete. Counts a pack as 0 bytes, because it is small
-                // compared to the layers.
+                // Reports at most 99 percent until the conversion is complete. A startup pack adds nothing to the
+                // progress, because it is small compared to the layers.
                 let bytes = progress.step == .pack ? size : progress.bytes
                 let percent = Int(min(99, (done + bytes) * 100 / total))
                 self.running.withLock { $0[id]?.percent = percent }
@@ -219,8 +227,12 @@ public final class ConversionService: Service {
 
     /// Records a node's report of a start's reads.
     ///
-    /// - Returns: the operation that builds a new pack; `nil` if no new pack is due. The next pack then includes the
-    ///   report.
+    /// - Parameters:
+    ///   - file: the profile of the start.
+    ///   - image: the reference of the image, with a digest.
+    ///
+    /// - Returns: the operation that builds a new startup pack; `nil` if no new pack is due. The report then becomes
+    ///   part of the next pack.
     ///
     /// - Throws: `refused` if the service does not accept profiles, `invalid` if `image` has no digest, or `notFound`
     ///   if its repository is not enabled.
@@ -250,12 +262,12 @@ public final class ConversionService: Service {
         return try await start(ImageReference(repository: reference.repository, digest: manifest))
     }
 
-    /// The number of consecutive reports without a read after which an entry is dropped. It is high because nodes run
-    /// an image in different ways.
+    /// The number of reports in a row that must leave an entry of a profile unread before the service drops the entry.
+    /// The number is high because nodes run an image in different ways.
     private static let toleratedUnread: UInt8 = 8
 
-    /// Returns true if a new pack is due. That is so if none exists, or if a twentieth of its bytes would differ and
-    /// ``ConversionOptions/packInterval`` has passed.
+    /// Returns true if a new startup pack is due. It is due if the image has none. It is also due if at least a
+    /// twentieth of the bytes would differ and ``ConversionOptions/packInterval`` has passed since the last pack.
     private func isDue(_ profile: ConversionStore.KnownProfile) -> Bool {
         guard let packed = profile.packed?.profile else { return true }
         let known = profile.known.profile
@@ -264,14 +276,14 @@ public final class ConversionService: Service {
         return changed * 20 >= max(1, known.byteCount) && .seconds(age) >= options.packInterval
     }
 
-    /// Returns the profile for a pack of the image: the image's own profile, or else that of the last reported image of
-    /// its repository. Returns `nil` if there is none or the service does not accept profiles.
+    /// Returns the profile for a startup pack of the image. This is the image's own profile, or else that of the last
+    /// reported image of its repository. Returns `nil` if there is none or the service does not accept profiles.
     private func profile(_ repository: Repository, _ manifest: Digest) async throws(ConversionError) -> ProfileFile? {
         guard options.acceptsProfiles else { return nil }
         return try await stored { try $0.profile("\(repository)", of: "\(manifest)") }?.known
     }
 
-    /// Starts to build the packs that were not due when their profiles changed, and are due now.
+    /// Starts to build the startup packs that were not due when their profiles changed, but are due now.
     private func refreshPacks() async throws(ConversionError) {
         guard options.acceptsProfiles else { return }
         for (repository, manifest, profile) in try await stored({ try $0.changedProfiles() }) where isDue(profile) {
@@ -279,8 +291,9 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Deletes the artifacts whose packs are older than the last two generations, because nodes no longer use them.
-    /// Keeps the previous generation for nodes that are resolving the image now and may have found it.
+    /// Deletes the image's streaming artifacts whose packs are older than the last two generations, because nodes no
+    /// longer use them. Keeps the previous generation for nodes that are resolving the image now: they may have found
+    /// that artifact.
     private func forgetBefore(_ artifact: StreamingArtifact, _ repository: Repository) async {
         guard artifact.generation > 2 else { return }
         do throws(RegistryError) {
@@ -311,8 +324,8 @@ public final class ConversionService: Service {
         try await stored { try $0.streaming() }.map { RepositoryStreaming(repository: $0, streaming: true) }
     }
 
-    /// Enables or disables automatic conversion for a repository. Does not convert images that already exist, and keeps
-    /// existing artifacts.
+    /// Enables or disables automatic conversion for a repository. Enabling does not convert images that already exist.
+    /// Disabling keeps existing artifacts.
     public func setStreaming(_ name: String, _ isOn: Bool) async throws(ConversionError) -> RepositoryStreaming {
         let repository = try repository(name)
         if try await stored({ try $0.isStreaming("\(repository)") }) != isOn {
@@ -332,7 +345,7 @@ public final class ConversionService: Service {
         return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
     }
 
-    /// Queues a registry's notifications, so that the registry does not have to wait.
+    /// Queues a registry's notifications, and returns at once, so that the registry does not have to wait.
     public func takeNote(of notifications: [PushNotification]) {
         if !notifications.isEmpty { notify.yield(notifications) }
     }
@@ -400,10 +413,10 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Converts a tag's current image if it has changed since the last check.
+    /// Converts the image that a tag names, if the tag has changed since the last check.
     ///
-    /// - Parameter told: the digest from a notification; `nil` without one. The function waits about 3 s until the tag
-    ///   has this digest, because distribution (2.8) notifies of a manifest before it sets the tag.
+    /// - Parameter told: the digest from a notification; `nil` without a notification. The function waits about 3 s
+    ///   until the tag has this digest, because distribution (2.8) notifies of a manifest before it sets the tag.
     private func look(in repository: Repository, tag: String, told: Digest? = nil) async {
         let reference = ImageReference(repository: repository, tag: tag)
         do {
@@ -432,7 +445,7 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Returns the digest of each tag's image.
+    /// Returns the digest of each tag's image, keyed by tag.
     private func tags(_ repository: Repository) async throws(RegistryError) -> [String: String] {
         var found: [String: String] = [:]
         for tag in try await registry.tags(repository, limit: Self.maximumTags) where Self.isImage(tag) {
@@ -447,7 +460,8 @@ public final class ConversionService: Service {
         return found
     }
 
-    /// Returns false if the tag stores a list of referrers instead of an image.
+    /// Returns false if the tag stores a list of referrers instead of naming an image. Such a tag consists of `sha256-`
+    /// and at least 64 more characters.
     private static func isImage(_ tag: String) -> Bool {
         !(tag.hasPrefix("sha256-") && tag.utf8.count >= 71)
     }

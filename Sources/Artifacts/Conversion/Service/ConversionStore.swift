@@ -5,16 +5,16 @@ import Streaming
 
 /// The conversion service's database (SQLite). Every method blocks while it reads or writes the disk.
 ///
-/// Artifacts do not depend on this database. They are in the registry, where other services find them, too.
+/// Streaming artifacts do not depend on this database. They are in the registry, where other services find them, too.
 public final class ConversionStore: Sendable {
-    /// The number of latest operations to keep. Older ones are deleted once they have ended.
+    /// The number of latest operations that the database keeps. It deletes older operations once they have ended.
     static let keptOperations = 10_000
     /// The bytes `RivC`, which the header of every such database contains (SQLite's `application_id`).
     private static let applicationID: Int32 = 0x5269_7643
 
     private let queue: DatabaseQueue
 
-    /// Opens the database at `path`, or creates it. Its directory must exist.
+    /// Opens the database at `path`, or creates it. The directory of `path` must exist.
     public init(path: String) throws(ConversionError) {
         do {
             var configuration = Configuration()
@@ -110,7 +110,7 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Operations
 
-    /// Adds an operation for `image`. If one is already in progress, returns that one.
+    /// Adds an operation for `image`. If an operation for the image is already in progress, returns that operation.
     func add(repository: String, image: String) throws(ConversionError) -> (ConversionOperation, isNew: Bool) {
         try wrapping {
             try queue.write { database in
@@ -173,8 +173,11 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Returns at most a thousand operations, the newest first. Returns only those of `repository` and `image`, if
-    /// given.
+    /// Returns at most a thousand operations, the newest first.
+    ///
+    /// - Parameters:
+    ///   - repository: the repository of the images; `nil` for all repositories.
+    ///   - image: the reference of the image; `nil` for all images.
     func operations(repository: String? = nil, image: String? = nil) throws(ConversionError) -> [ConversionOperation] {
         try wrapping {
             try queue.read {
@@ -189,8 +192,8 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Marks the previous run's running operations as not started. Returns the IDs of all unfinished operations, the
-    /// oldest first.
+    /// Marks the operations that the previous run left running as not started. Returns the IDs of all unfinished
+    /// operations, the oldest first.
     func unfinished() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.write { database in
@@ -236,7 +239,9 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Enables a repository and records its current tags, or disables it.
+    /// Enables a repository and records its current tags, or disables it and deletes its tags and profiles.
+    ///
+    /// - Parameter tags: the digest of each tag's image, keyed by tag.
     func set(_ repository: String, streaming: Bool, tags: [String: String]) throws(ConversionError) {
         try wrapping {
             try queue.write { database in
@@ -269,13 +274,13 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Profiles
 
-    /// The maximum number of images of one repository with a stored profile. The oldest profiles are deleted first.
+    /// The maximum number of profiles that the database keeps for one repository. It deletes the oldest profiles first.
     private static let keptProfiles = 32
 
-    /// The known reads of an image's starts, from nodes' reports.
+    /// The profile of an image's starts, merged from nodes' reports.
     struct KnownProfile {
         let known: ProfileFile
-        /// The profile from which the image's newest pack was built; `nil` without a pack.
+        /// The profile from which the image's newest startup pack was built; `nil` without a pack.
         let packed: ProfileFile?
         /// The time at which the newest pack was built, in seconds since 1970; 0 without a pack.
         let packedAt: Int64
@@ -296,7 +301,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Returns the images whose profiles differ from those of their packs, or that have no pack.
+    /// Returns the images whose profiles differ from the profiles of their startup packs, or that have no pack.
     func changedProfiles() throws(ConversionError) -> [(repository: String, manifest: String, profile: KnownProfile)] {
         try wrapping {
             try queue.read { database in
@@ -310,6 +315,8 @@ public final class ConversionStore: Sendable {
     /// Replaces the profile of an image, and deletes the repository's oldest profiles beyond ``keptProfiles``.
     ///
     /// - Parameter merge: returns the new profile from the old one, which is `nil` for a new image.
+    ///
+    /// - Returns: the stored profile; `nil` if it was itself one of the deleted profiles.
     func learn(
         _ repository: String, of manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
     ) throws(ConversionError) -> KnownProfile? {
@@ -336,7 +343,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Records that a pack was built from `profile`.
+    /// Records that the image's startup pack was built from `profile`.
     func packed(_ repository: String, of manifest: String, with profile: ProfileFile) throws(ConversionError) {
         try wrapping {
             let bytes = Data(try profile.encoded())

@@ -1,27 +1,29 @@
 public import Base
 import FoundationEssentials
 
-/// A registry's notification of a push or deletion, in the format of distribution, Azure Container Registry or Harbor.
-/// Azure Container Registry sends the fields of one of distribution's events as a single object.
+/// A registry's notification of a push or deletion, in the format of Harbor, Azure Container Registry (ACR), or
+/// distribution, the CNCF's registry. ACR sends the fields of one of distribution's events as a single object.
 ///
-/// A notification is only a hint, because anybody may send one. The service converts the image that the registry has at
-/// that time.
+/// A notification is only a hint, because anybody may send one. The service converts the image that it then finds in
+/// the registry.
 public struct PushNotification: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
         case push
         case delete
     }
 
-    /// The maximum number of events in one notification. The service ignores the others.
+    /// The maximum number of events that the service reads from one notification. It ignores further events.
     private static let maximumEvents = 1000
 
     public let action: Action
     /// The repository's name, without the registry's host.
     public let repository: String
+    /// The tag of the image; `nil` if the notification names none.
     public let tag: String?
+    /// The digest of the manifest; `nil` if the notification names none.
     public let digest: Digest?
 
-    /// Parses the pushes and deletions of images in a request's body; empty if there are none.
+    /// Returns the pushes and deletions of images that the body of a request reports; empty if there are none.
     ///
     /// - Throws: `invalid` if the format is unknown.
     public static func events(in body: [UInt8]) throws(ConversionError) -> [PushNotification] {

@@ -5,9 +5,9 @@ import Base
 ///
 /// Writers produce the same bytes except for the offset, so a footer must match in every byte.
 public enum EstargzFooter: Equatable, Sendable {
-    /// A gzip member from `offset` up to the footer contains the TOC. The footer has `footerSize` bytes.
+    /// A table of contents (TOC) in a gzip member from `offset` up to the footer. The footer has `footerSize` bytes.
     case internalTOC(offset: UInt64, footerSize: Int)
-    /// The TOC is not in the blob.
+    /// A TOC outside the blob. The footer has `footerSize` bytes.
     case externalTOC(footerSize: Int)
 
     /// The size of the longest footer in bytes.

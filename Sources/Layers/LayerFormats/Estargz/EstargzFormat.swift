@@ -1,7 +1,7 @@
 import Base
 
-/// eStargz (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents at the end or in a
-/// separate image.
+/// The eStargz format (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents at the
+/// end or in a separate image.
 public struct EstargzFormat: LayerFormat {
     public let name = "eStargz"
 

@@ -2,10 +2,11 @@ public import Base
 import Codecs
 import LayerIndex
 
-/// The layout of an archive as an eStargz layer, or as a zstd:chunked layer of stargz-snapshotter.
+/// A plan for rewriting a layer's archive as an eStargz layer, or as a zstd:chunked layer in stargz-snapshotter's
+/// dialect.
 ///
 /// A plan puts the entries in a new order and cuts them into members that decode independently (stargz-snapshotter,
-/// docs/estargz.md). The `estargz` package of stargz-snapshotter must accept the layers.
+/// docs/estargz.md). The `estargz` package of stargz-snapshotter must accept the resulting layers.
 ///
 /// A plan does no I/O. It lists the bytes of the old archive that make up each member. Once the caller knows the
 /// members' offsets, the plan writes the table of contents.
@@ -50,7 +51,7 @@ public struct EstargzPlan: Sendable {
 
     /// The members in the order of the new archive.
     public private(set) var members: [Member] = []
-    /// The requested first paths that the layer contains.
+    /// The paths in the initializer's `first` that the layer contains.
     public let found: Set<[UInt8]>
     private var entries: [ArchivedEntry] = []
     /// The chunks of each entry, in the order of `entries`.
@@ -79,8 +80,8 @@ public struct EstargzPlan: Sendable {
 
     // MARK: - Order
 
-    /// Returns the entries to write, the urgent ones first, the number of urgent entries, and the paths of `first` that
-    /// exist. Parents and hard link targets of an urgent entry are urgent, too.
+    /// Returns the entries to write, with the urgent ones first; the number of urgent entries; and the paths of `first`
+    /// that exist. An entry with such a path is urgent, and so are its parents and hard link target.
     private static func order(
         _ archived: [ArchivedEntry], _ first: [[UInt8]]
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], urgent: Int, found: Set<[UInt8]>) {
@@ -92,7 +93,7 @@ public struct EstargzPlan: Sendable {
         var placed: Set<Int> = []
         func place(_ index: Int) throws(LayerFormatError) {
             guard placed.insert(index).inserted else { return }
-            // Its parent directories and the target of its hard link come before it.
+            // The parent directories of an entry and the target of its hard link come before the entry.
             for (end, byte) in names[index].enumerated() where byte == UInt8(ascii: "/") {
                 if let parent = last[Array(names[index][..<end])] { try place(parent) }
             }
@@ -188,7 +189,7 @@ public struct EstargzPlan: Sendable {
 
     // MARK: - The table of contents
 
-    /// Returns the text of the table of contents.
+    /// Returns the JSON text of the table of contents.
     ///
     /// - Parameter written: the written members, in the order of ``members``.
     public func tableOfContents(_ written: [Written]) throws(LayerFormatError) -> [UInt8] {
@@ -206,7 +207,7 @@ public struct EstargzPlan: Sendable {
             for (number, piece) in pieces.enumerated() {
                 entry.offset = written[piece.member].offset
                 entry.chunkOffset = piece.offset
-                // A chunk up to the end of the file is written without a size.
+                // The chunk that reaches to the end of the file has no size in the table of contents.
                 entry.chunkSize = number == pieces.count - 1 ? 0 : piece.length
                 entry.chunkDigest = written[piece.member].chunkDigest
                 writer.add(entry)
@@ -219,7 +220,9 @@ public struct EstargzPlan: Sendable {
         return writer.finish()
     }
 
-    /// Returns the entry of an eStargz archive that holds the table of contents, followed by the archive's end.
+    /// Returns the tar entry of an eStargz layer's table of contents, followed by the end of the archive.
+    ///
+    /// - Parameter toc: the JSON text of the table of contents.
     public static func tocEntry(_ toc: [UInt8]) -> [UInt8] {
         let size = UInt64(toc.count)
         return TarHeader.block(name: tocName, size: size, mode: 0o444) + toc

@@ -2,7 +2,7 @@ public import Base
 import Codecs
 public import LayerIndex
 
-/// The encoding of a layer index in a registry, version 1. All numbers are little-endian.
+/// The encoding of a layer index as a blob in a registry, version 1. All numbers are little-endian.
 ///
 /// ```
 ///  0  magic "RIVINDEX"    8  version u32    12  0 (4 bytes)

@@ -1,10 +1,10 @@
 public import Base
 
-/// The facts about a layer that are known before any byte of its blob is read.
+/// The facts about a layer that are known before the opener reads the layer's blob.
 public struct LayerDescription: Sendable, Hashable {
-    /// The layer's index in the image's streaming artifact.
+    /// A reference to the layer's index in the image's streaming artifact.
     public struct Index: Sendable, Hashable {
-        /// The digest of the index's blob.
+        /// The digest of the blob that contains the index.
         public var digest: Digest
         /// The SHA-256 of the layer's uncompressed archive.
         public var diffID: Digest
@@ -31,7 +31,7 @@ public struct LayerDescription: Sendable, Hashable {
         }
     }
 
-    /// The digest of the blob.
+    /// The digest of the layer's blob.
     public var digest: Digest
     /// The blob's size in bytes; 0 if unknown.
     public var size: UInt64
@@ -39,7 +39,7 @@ public struct LayerDescription: Sendable, Hashable {
     public var mediaType: String
     /// The annotations of the layer's descriptor, merged with the labels of its snapshot.
     public var annotations: [String: String]
-    /// The index in the image's streaming artifact; `nil` if there is none.
+    /// The layer's index in the image's streaming artifact; `nil` if there is none.
     public var index: Index?
 
     public init(

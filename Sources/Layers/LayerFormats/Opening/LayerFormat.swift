@@ -40,7 +40,7 @@ extension LayerFormat {
 /// Do not use an opener after it threw an error.
 public protocol LayerOpener: Sendable {
     /// Returns the next step. The step that creates the index takes CPU time, a second for half a million entries. Do
-    /// not call it on an event loop.
+    /// not call this function on an event loop.
     mutating func next() throws(LayerFormatError) -> OpenStep
 
     /// Accepts bytes of the blob.

@@ -2,30 +2,31 @@ public import Base
 import Codecs
 import LayerIndex
 
-/// An error while creating a layer index from a blob.
+/// An error while reading a blob or creating a layer index from it.
 public typealias LayerFormatError = Failure<LayerFormatErrorCode>
 
 /// The kinds of ``LayerFormatError``.
 public enum LayerFormatErrorCode: Hashable, Sendable {
-    /// The blob does not have the announced format. It is most likely an ordinary layer.
+    /// A blob without the announced format. It is most likely an ordinary layer.
     case otherFormat
-    /// The footer contradicts itself or the blob's size.
+    /// A footer that contradicts itself or the blob's size.
     case badFooter
-    /// The table of contents violates its format or contradicts itself.
+    /// A table of contents, or an index from a streaming artifact, that is invalid or contradicts itself.
     case badTOC
-    /// The table of contents does not have the digest that the manifest names.
+    /// A table of contents whose digest differs from the digest in the manifest.
     case tocDigestMismatch
-    /// No trusted digest covers the table of contents or a piece of data.
+    /// A table of contents or a piece of data that no trusted digest covers.
     case unverified
-    /// A size or a count is over its limit.
+    /// A size or a count that exceeds its limit.
     case limit
     /// Valid data that an index cannot represent, such as a name whose bytes the producer has lost.
     case unsupported
-    /// Valid data in one compressed piece that is too large to decode for a part of it. Only a copy can be streamed.
+    /// A valid blob with a compressed piece that is too large to decode for a small part. Only a copy of the layer with
+    /// smaller pieces can be streamed.
     case undivided
-    /// The tar archive or its compression is invalid or damaged.
+    /// A tar archive or a compressed stream that is invalid or damaged.
     case badArchive
-    /// The caller passed bytes that were not requested, or called the opener out of order.
+    /// A mistake of the caller: bytes that were not requested, or calls in the wrong order.
     case badResponse
 }
 

@@ -1,6 +1,6 @@
 public import LayerIndex
 
-/// Limits on the size of a table of contents, checked before memory is allocated.
+/// Limits on the size of a table of contents (TOC). The opener checks them before it allocates memory.
 public struct LayerFormatLimits: Sendable, Equatable {
     /// The most compressed bytes of a TOC. They stay in memory until the index is complete.
     public var compressedTOC: UInt64 = 256 << 20

@@ -1,7 +1,7 @@
 import Base
 
 /// A fast parser of `sha256:` and 64 lowercase hexadecimal digits. It reads eight digits at a time, because each entry
-/// of a TOC has two digests.
+/// of a table of contents has two digests.
 enum DigestText {
     /// Parses a digest; returns `nil` if `text` has any other form.
     @inline(__always)
@@ -29,7 +29,8 @@ enum DigestText {
     /// Returns a word with the top bit set in each byte whose digit is one of `0-9a-f`.
     @inline(__always)
     private static func hexadecimal(_ digits: UInt64) -> UInt64 {
-        // With the top bits cleared, no sum carries into its neighbor, and a sum's top bit means "at least".
+        // With the top bits cleared, no sum carries into the next byte. A sum's top bit says that the character is at
+        // least the one subtracted from 0x80.
         let ascii = digits & ~everyTopBit
         let isDigit = (ascii &+ repeated(0x80 - 0x30)) & ~(ascii &+ repeated(0x80 - 0x3a))
         let isLetter = (ascii &+ repeated(0x80 - 0x61)) & ~(ascii &+ repeated(0x80 - 0x67))
@@ -39,7 +40,7 @@ enum DigestText {
     /// Returns the four bytes that eight hexadecimal digits encode, the first in the lowest byte.
     @inline(__always)
     private static func value(_ digits: UInt64) -> UInt32 {
-        // Letters have bit 6 set, and their low four bits count from 1, so they need 9 more.
+        // Letters have bit 6 set. Their low four bits count from 1, so the sum adds 9 to get their value.
         let nibbles = (digits & repeated(0x0f)) &+ ((digits >> 6) & repeated(1)) &* 9
         let bytes = (nibbles << 4 | nibbles >> 8) & 0x00ff_00ff_00ff_00ff
         let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff

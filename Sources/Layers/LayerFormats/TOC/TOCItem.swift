@@ -1,6 +1,7 @@
 import Base
 
-/// One scanned element of a TOC's `entries`. Its strings are positions in the scanned window.
+/// One scanned element of the JSON array `entries` in a table of contents. Its strings are positions in the scanned
+/// window.
 struct TOCItem {
     enum Kind: UInt8 {
         case directory, regular, symlink, hardlink, character, block, fifo, chunk
@@ -30,7 +31,8 @@ struct TOCItem {
         static let chunkSize = Members(rawValue: 1 << 17)
         static let chunkDigest = Members(rawValue: 1 << 18)
         static let linkCount = Members(rawValue: 1 << 19)
-        /// A member that only containers/storage writes: the chunk's type, which tells if its bytes are all zeros.
+        /// A member that only containers/storage writes: the chunk's type, which tells whether the chunk's bytes are
+        /// all zeros.
         static let chunkType = Members(rawValue: 1 << 20)
         /// Any other key.
         static let unknown: Members = []
@@ -60,8 +62,8 @@ struct TOCItem {
 }
 
 extension TOCItem.Members {
-    /// Returns the member whose name has `count` bytes. They are packed into `low` and `high`, low byte first, and
-    /// padded with zeros.
+    /// Returns the member with this name; ``unknown`` for any other name. The name's `count` bytes are packed into
+    /// `low` and `high`, low byte first, and padded with zeros.
     @inline(__always)
     static func named(low: UInt64, high: UInt64, count: Int) -> TOCItem.Members {
         switch count {

@@ -1,7 +1,7 @@
 import Base
 import LayerIndex
 
-/// A loader that passes the entries of a table of contents to a ``LayerIndexBuilder``.
+/// A loader that passes the entries of a table of contents (TOC) to a ``LayerIndexBuilder``.
 ///
 /// The loader determines which bytes of the blob hold each piece of a file, and reads the landmarks. The builder
 /// handles names, links and whiteouts.
@@ -18,7 +18,7 @@ struct TOCLoader: ~Copyable {
     private let codec: ExtentCodec
     private var builder: LayerIndexBuilder
     private var path: EntryPath
-    /// The current entry, reused for the memory of its arrays.
+    /// The current entry. The loader reuses it, so that its arrays keep their memory.
     private var entry = LayerEntry()
     private var pending = Pending.nothing
     private var covered: UInt64 = 0
@@ -26,8 +26,8 @@ struct TOCLoader: ~Copyable {
     private var prefetch = PrefetchHint.unknown
 
     /// - Parameters:
-    ///   - payloadEnd: the offset in the blob at which the TOC starts. If the TOC is not in the blob, the footer's
-    ///     offset.
+    ///   - payloadEnd: the offset in the blob at which the layer's data ends. The TOC follows; if the TOC is not in the
+    ///     blob, the footer follows.
     ///   - codec: the compression of the payload.
     init(blob: Digest, blobSize: UInt64, payloadEnd: UInt64, codec: ExtentCodec, limits: LayerFormatLimits) {
         self.blob = blob
@@ -106,7 +106,7 @@ struct TOCLoader: ~Copyable {
         guard item.chunkOffset == covered, covered < size else {
             throw bad("a chunk at \(item.chunkOffset) of a file of \(size) bytes, after \(covered)")
         }
-        // A chunk without a size goes to the end of the file.
+        // A chunk without a size reaches to the end of the file.
         let length = item.chunkSize == 0 ? size - covered : item.chunkSize
         guard length <= size - covered else { throw bad("a chunk of \(length) bytes at \(covered) of \(size)") }
         // containers/storage marks chunks of zeros (chunkType). They do not have to be fetched.
@@ -125,7 +125,7 @@ struct TOCLoader: ~Copyable {
                 innerOffset: item.innerOffset, isZeros: isZeros))
     }
 
-    /// Adds the pending file, because all its chunks are known now.
+    /// Adds the pending file, if there is one, because all its chunks are known now.
     private mutating func flush() throws(LayerFormatError) {
         guard pending != .nothing else { return }
         guard covered == entry.attributes.size else {
@@ -135,8 +135,8 @@ struct TOCLoader: ~Copyable {
         pending = .nothing
     }
 
-    /// Returns the extent that starts at `offset`. An extent ends where the next one starts, so extents must come in
-    /// order.
+    /// Returns the number of the extent that starts at `offset`, and adds the extent if it is new. An extent ends where
+    /// the next one starts, so extents must come in order.
     private mutating func extentNumber(at offset: UInt64) throws(LayerFormatError) -> UInt32 {
         if let extent, extent.offset == offset { return extent.number }
         guard offset < payloadEnd, offset > extent?.offset ?? 0 || extent == nil else {

@@ -1,10 +1,10 @@
 public import Base
 import LayerIndex
 
-/// An opener of a layer with a table of contents at its end: eStargz or zstd:chunked.
+/// An opener of a layer with a table of contents (TOC): eStargz or zstd:chunked.
 ///
-/// The first request asks for a suffix of the blob, which usually covers the table of contents. If it does not, a
-/// second request asks for exactly the missing part.
+/// The first request asks for a suffix of the blob, which usually covers the TOC. If it does not, a second request asks
+/// for exactly the missing part.
 public struct TOCOpener: LayerOpener {
     /// The annotation whose value is the digest of the TOC's JSON text.
     public static let digestAnnotation = "containerd.io/snapshot/stargz/toc.digest"
@@ -154,7 +154,11 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    /// Takes the part of the compressed TOC that the tail contains.
+    /// Keeps the part of the compressed TOC that the tail contains. If a part is missing, requests it in the next step.
+    ///
+    /// - Parameters:
+    ///   - toc: the range of the TOC in the blob.
+    ///   - bytes: the tail, which covers `range` of the blob.
     private mutating func take(
         _ toc: ByteRange, of bytes: [UInt8], at range: ByteRange, place: TOCPlace
     ) throws(LayerFormatError) {

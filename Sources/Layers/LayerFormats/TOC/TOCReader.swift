@@ -1,11 +1,13 @@
 import Base
 import Codecs
 
-/// A reader that decompresses a TOC and scans it in windows, so that its JSON text is never in memory as a whole.
+/// A reader that decompresses a table of contents (TOC) and scans it in windows. The whole JSON text is never in
+/// memory.
 struct TOCReader: ~Copyable {
-    /// The bytes of text in memory at a time, unless an entry is larger. They fit into the second-level cache.
+    /// The number of text bytes in memory at a time, unless an entry is larger. They fit into the second-level cache.
     private static let windowSize = 256 << 10
-    /// The most zeros after the text: the padding, two blocks, and the fill that some writers add up to a tape record.
+    /// The most zero bytes after the text. They are the padding, the archive's two end blocks, and the fill that some
+    /// writers add up to a tape record.
     private static let trailingZeros = 1 << 20
 
     private let limits: LayerFormatLimits
@@ -69,7 +71,7 @@ struct TOCReader: ~Copyable {
         }
     }
 
-    /// Returns the size of the JSON text, which follows. Reads the tar header before it, if there is one.
+    /// Returns the size of the JSON text, and reads the tar header before the text, if there is one.
     private mutating func textSize() throws(LayerFormatError) -> UInt64 {
         let size: UInt64
         if let bareSize { size = bareSize } else { size = try readHeader() }

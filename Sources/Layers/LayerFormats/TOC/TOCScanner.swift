@@ -1,10 +1,11 @@
 import Base
 
-/// A scanner that finds the entries of an eStargz TOC in its JSON text, which it gets in windows.
+/// A scanner that finds the entries in the JSON text of a table of contents (TOC). The caller passes the text in
+/// windows.
 ///
-/// Each step scans one element of `entries`, or one other member of the top-level object. All of it must be in the
-/// window. Otherwise the scanner asks for a longer window that starts at the same position. An element without escapes
-/// and extended attributes needs no allocation.
+/// Each step scans one element of the JSON array `entries`, or one other member of the top-level object. All of the
+/// element or member must be in the window. Otherwise the scanner asks for a longer window that starts at the same
+/// position. An element without escapes and extended attributes needs no allocation.
 struct TOCScanner {
     enum Step {
         /// The next element, which is in ``item``.
@@ -43,8 +44,8 @@ struct TOCScanner {
     /// Advances to the next element.
     ///
     /// - Parameters:
-    ///   - window: the text from the start of the first window, or from the position to which ``windowMoved(by:)``
-    ///     moved it. ``JSONCursor/padding`` zero bytes follow.
+    ///   - window: a part of the text. It begins at the start of the text, or where ``windowMoved(by:)`` moved the
+    ///     window. ``JSONCursor/padding`` zero bytes follow it.
     ///   - isLast: true if the text ends with the window.
     mutating func next(
         _ window: UnsafeBufferPointer<UInt8>, isLast: Bool
@@ -85,7 +86,8 @@ struct TOCScanner {
         return try body(UnsafeBufferPointer(start: space + text.offset, count: text.count))
     }
 
-    /// Advances by one token or element, and moves `position` only if all of it is in the window. Never returns false.
+    /// Advances by one token or element, and moves `position` only if all of it is in the window. Returns true or
+    /// throws.
     @inline(__always)
     private mutating func advance(_ cursor: inout JSONCursor) throws(JSONStop) -> Bool {
         cursor.skipSpace()
@@ -122,7 +124,7 @@ struct TOCScanner {
         return true
     }
 
-    /// Scans a member of the top-level object, but of `entries` only the opening bracket.
+    /// Scans a member of the top-level object. Of the member `entries`, scans only the part up to the opening bracket.
     private mutating func member(_ cursor: inout JSONCursor) throws(JSONStop) {
         let key = try cursor.string()
         cursor.skipSpace()
@@ -244,7 +246,8 @@ struct TOCScanner {
         case .chunkDigest: item.chunkDigest = try Self.digest(&cursor)
         case .chunkType: item.isZeros = try Self.isZeros(&cursor)
         default:
-            // User and group names come from another machine, and the builder computes link counts.
+            // These values are ignored: user and group names come from another machine, and the builder computes link
+            // counts.
             try cursor.skipValue()
         }
     }
@@ -258,7 +261,7 @@ struct TOCScanner {
     }
 
     /// Parses a string whose bytes matter. Go writes invalid UTF-8 as U+FFFD. A string with U+FFFD is refused, because
-    /// the layer's bytes are lost.
+    /// the original bytes are lost.
     @inline(__always)
     private static func exactString(_ cursor: inout JSONCursor) throws(JSONStop) -> JSONString {
         let text = try cursor.string()

@@ -76,7 +76,7 @@ struct TOCWriter {
 }
 
 extension TableOfContents.Entry {
-    /// Creates an element for an entry of an archive, without its content.
+    /// Creates the element of an archive's entry, without the members that describe the content.
     init(_ entry: LayerEntry) {
         self.init()
         type =

@@ -2,7 +2,7 @@ public import Base
 
 /// A table of contents as values, for tools and tests. ``TOCOpener`` creates an index without all entries in memory.
 public enum TableOfContents {
-    /// One element of `entries`. Absent members have the value that Go's reader gives them: 0 or empty.
+    /// One element of the JSON array `entries`. Absent members have the value that Go's reader gives them: 0 or empty.
     public struct Entry: Sendable {
         /// `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty if absent.
         public var type = ""
@@ -26,9 +26,10 @@ public enum TableOfContents {
         public var chunkDigest: Digest?
     }
 
-    /// Returns all elements of a TOC's JSON text.
+    /// Returns all elements of `entries` in the JSON text of a table of contents.
     ///
-    /// - Parameter pieceSize: the size of the pieces in which the scanner gets the text. It does not affect the result.
+    /// - Parameter pieceSize: the size in bytes of the pieces in which the scanner gets the text. It does not affect
+    ///   the result.
     public static func entries(
         of json: [UInt8], limits: LayerFormatLimits = .standard, pieceSize: Int = .max
     ) throws(LayerFormatError) -> [Entry] {
@@ -61,7 +62,8 @@ public enum TableOfContents {
         return entries
     }
 
-    /// Returns the number of elements in a TOC's JSON text. Validates everything and stores nothing.
+    /// Returns the number of elements of `entries` in the JSON text of a table of contents. Validates everything and
+    /// stores nothing.
     public static func entryCount(
         of json: [UInt8], limits: LayerFormatLimits = .standard
     ) throws(LayerFormatError) -> Int {

@@ -1,4 +1,4 @@
-/// Points in time in the format of RFC 3339 §5.6.
+/// A parser and a formatter of times in the format of RFC 3339 §5.6.
 enum Timestamp {
     /// Returns seconds and nanoseconds since 1970; `nil` if `text` is not a valid time. Like Go, refuses a leap second.
     @inline(__always)
@@ -86,7 +86,8 @@ enum Timestamp {
         }
     }
 
-    /// Returns days of the proleptic Gregorian calendar. Counts years from March, so that the leap day comes last.
+    /// Returns the number of days from 1970-01-01 to a date of the proleptic Gregorian calendar. Counts years from
+    /// March, so that the leap day comes last.
     private static func daysSince1970(year: Int64, month: Int64, day: Int64) -> Int64 {
         let shiftedYear = month > 2 ? year : year - 1
         let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400

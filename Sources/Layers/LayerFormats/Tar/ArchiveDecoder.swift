@@ -1,12 +1,12 @@
 public import Base
 public import Codecs
 
-/// A streaming decoder that turns a layer's blob, or a part of it, in any compression into the archive.
+/// A streaming decoder of a layer's blob, or a part of it, in any compression. Its output is the tar archive.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveDecoder {
     private let decoder: ExtentDecoder
-    /// True once the blob's format is known.
+    /// True once the blob's compression is known.
     private var isBegun: Bool
     private let isPart: Bool
     /// True if the blob is an uncompressed archive.
@@ -16,8 +16,8 @@ public final class ArchiveDecoder {
     private var isWithin = false
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
 
-    /// - Parameter decoder: a decoder ready for the first byte of a part of a blob. In a part, bytes after the end of a
-    ///   compressed stream are skipped. `nil` for a whole blob, whose start identifies its format.
+    /// - Parameter decoder: a decoder that is ready for the first byte of a part of a blob; `nil` for a whole blob,
+    ///   whose first bytes identify its compression. In a part, bytes after the end of a compressed stream are skipped.
     public init(_ decoder: ExtentDecoder? = nil) {
         self.decoder = decoder ?? ExtentDecoder()
         isBegun = decoder != nil
@@ -38,7 +38,7 @@ public final class ArchiveDecoder {
         if held.count >= 4 { try begin(sink) }
     }
 
-    /// Ends the blob.
+    /// Ends the blob. `sink` receives the remaining decoded bytes.
     ///
     /// - Throws: `badArchive` if the compressed stream is truncated.
     public func finish(

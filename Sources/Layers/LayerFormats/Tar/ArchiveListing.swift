@@ -5,14 +5,14 @@ public import LayerIndex
 public struct ArchivedEntry: Sendable {
     /// The entry without its pieces.
     public var entry: LayerEntry
-    /// The range of the entry's header and of the extension headers before it.
+    /// The range of the archive with the entry's header and the extension headers before it.
     public var header: ByteRange
     public var content: ByteRange
     /// The SHA-256 of a regular file's content; `nil` for any other entry.
     public var digest: Digest?
 }
 
-/// A streaming reader that lists the entries of an ordinary layer's blob and passes on its archive.
+/// A streaming reader that lists the entries of an ordinary layer's blob and passes on the decoded archive.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveListing {
@@ -43,7 +43,7 @@ public final class ArchiveListing {
         }
     }
 
-    /// Ends the blob.
+    /// Ends the blob. `archive` receives the remaining decoded bytes.
     ///
     /// - Returns: the entries, and the archive's SHA-256, which is the layer's diff ID in an image's configuration.
     public func finish(

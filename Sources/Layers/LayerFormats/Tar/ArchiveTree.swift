@@ -5,8 +5,8 @@ import LayerIndex
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveTree {
-    /// The length of a piece. The tree records the sizes and the order of files, but not the pieces, so any length
-    /// works.
+    /// The length of a piece in bytes. The tree records the sizes and the order of files, but not the pieces, so any
+    /// length works.
     private static let pieceSize: UInt64 = 16 << 20
     private static let noDigest = Digest.of([])
 

@@ -14,8 +14,8 @@ public struct IndexedLayer: Sendable {
 /// A builder that creates the index of an ordinary layer (a tar archive, plain, gzip or zstd) in one pass over its
 /// blob.
 ///
-/// The same blob gives the same index. The builder's memory holds little but the index and the windows. Not `Sendable`:
-/// it belongs to one thread at a time.
+/// The same blob gives the same index. The builder keeps little in memory except the index and the windows. Not
+/// `Sendable`: it belongs to one thread at a time.
 public final class LayerIndexer {
     /// The most decoded bytes in a chunk. By default, the kernel reads ahead 128 KiB at a time, so one chunk usually
     /// answers such a read.
@@ -23,7 +23,7 @@ public final class LayerIndexer {
     /// The zstd level for windows: high, because they are small and compressed once.
     private static let windowLevel: Int32 = 19
 
-    /// The expected blob; `nil` for an archive without a known digest.
+    /// The expected digest and size of the blob; `nil` for an archive whose digest is not known.
     private let expected: (digest: Digest, size: UInt64)?
     private let scanner = LayerScanner()
     private var reader = TarReader()
@@ -35,11 +35,11 @@ public final class LayerIndexer {
     private var held: [UInt8] = []
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private var windows: [UInt8] = []
-    /// The boundaries whose windows are not known yet, by their offset in the blob.
+    /// The boundaries whose windows are not complete yet, by their offset in the blob.
     private var pending: [UInt64: (extent: UInt32, restart: DeflateRestart)] = [:]
 
     private var extent: UInt32?
-    /// The extent's offset in the archive.
+    /// The current extent's offset in the archive.
     private var extentStart: UInt64 = 0
     private var entry: LayerEntry?
     private var fileOffset: UInt64 = 0
@@ -61,8 +61,8 @@ public final class LayerIndexer {
         builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
     }
 
-    /// Creates an indexer of a layer's archive, for a comparison with a known index. Its extents do not belong to any
-    /// blob.
+    /// Creates an indexer of a layer's archive, for a comparison with a known index. The extents of the indexer's
+    /// result do not belong to any blob.
     public init(archiveOf layer: Digest) {
         expected = nil
         // The archive may have any size.

@@ -11,18 +11,20 @@ struct PaxRecords {
     private(set) var uid: UInt64?
     private(set) var gid: UInt64?
     private(set) var modified: (seconds: Int64, nanoseconds: UInt32)?
-    /// The extended attributes in the order of the header. Here an empty value is a value. If several have the same
-    /// name, the index builder uses the last one.
+    /// The extended attributes in the order of the header. Unlike in other records, an empty value counts. If several
+    /// have the same name, the index builder uses the last one.
     private(set) var xattrs: [(name: [UInt8], value: [UInt8])] = []
     /// True for a sparse file in one of GNU tar's pax formats.
     private(set) var isSparse = false
-    /// The name of a sparse file, whose header contains a made-up name.
+    /// The real name of a sparse file. The file's header contains a made-up name.
     private(set) var sparsePath: [UInt8]?
 
     private var attributeNameBytes = 0
 
     init() {}
 
+    /// Parses all records of a pax header.
+    ///
     /// - Throws: an error whose message does not name the entry.
     init(_ bytes: UnsafeRawBufferPointer, limits: TarLimits) throws(LayerFormatError) {
         var position = 0
@@ -99,7 +101,8 @@ struct PaxRecords {
         return UInt64(number)
     }
 
-    /// Parses seconds since 1970 with a sign and a fraction. Only nine digits of the fraction count.
+    /// Parses seconds since 1970 with an optional sign and fraction; returns `nil` if `value` is empty. Only nine
+    /// digits of the fraction count.
     private static func time(
         _ value: UnsafeRawBufferPointer
     ) throws(LayerFormatError) -> (seconds: Int64, nanoseconds: UInt32)? {

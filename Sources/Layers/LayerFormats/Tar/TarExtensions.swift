@@ -2,14 +2,14 @@ import Base
 import Codecs
 import LayerIndex
 
-/// The records before an entry's header that override it: pax and GNU's long names.
+/// The extensions before an entry's header, which override fields of the header: pax records and GNU's long names.
 struct TarExtensions {
     /// The records of the last pax header. As in Go's archive/tar, they replace all records of the pax header before
     /// it.
     private var pax = PaxRecords()
     private var longPath: [UInt8] = []
     private var longLink: [UInt8] = []
-    /// True after an extension, until the entry that must follow.
+    /// True if the entry that an extension describes must follow.
     private(set) var isPending = false
 
     /// Returns true if an entry of this type describes the entry after it.
@@ -20,7 +20,7 @@ struct TarExtensions {
         }
     }
 
-    /// Returns the most bytes that the payload of such an entry may have.
+    /// Returns the most bytes that the payload of an extension of this type may have.
     static func maximumSize(_ type: UInt8, _ limits: TarLimits) -> Int {
         switch type {
         // GNU tar adds a NUL. Some other writers fill the block with NULs.

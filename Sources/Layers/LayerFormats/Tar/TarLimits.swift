@@ -1,7 +1,7 @@
 import LayerIndex
 
 /// Limits on a tar archive's metadata. The reader refuses anything larger with ``LayerFormatErrorCode/limit``, and
-/// allocates no more memory than a limit to detect it.
+/// allocates no memory beyond the limit to detect it.
 public struct TarLimits: Sendable, Equatable {
     /// The most bytes in an entry's name or in a link's target, as written in the archive before cleaning.
     public var pathLength = 4096

@@ -45,7 +45,7 @@ public struct TarReader {
     private var payload: [UInt8] = []
     /// The number of payload bytes still to come.
     private var left: UInt64 = 0
-    /// The number of bytes still to come after the payload.
+    /// The number of padding bytes still to come after the payload.
     private var padding: UInt64 = 0
     /// The offset of the next byte in the archive.
     private var offset: UInt64 = 0
@@ -60,11 +60,11 @@ public struct TarReader {
         block.reserveCapacity(TarHeader.blockSize)
     }
 
-    /// Reads the next bytes of the archive, in pieces of any size. Bytes after its end are ignored.
+    /// Reads the next bytes of the archive, in pieces of any size. The reader ignores bytes after the archive's end.
     ///
     /// - Parameter sink: a closure that receives each event and its offset in the archive. An entry has the offset of
-    ///   its own header, content that of its first byte, and an end that after the last byte. The closure must not use
-    ///   the reader.
+    ///   its own header, and content the offset of its first byte. An end has the offset after the last byte of
+    ///   content. The closure must not use the reader.
     /// - Throws: ``LayerFormatErrorCode/badArchive``, ``LayerFormatErrorCode/limit`` or
     ///   ``LayerFormatErrorCode/unsupported``, or any error that `sink` throws. All later calls throw the same error.
     public mutating func push(
@@ -115,7 +115,7 @@ public struct TarReader {
                 }
                 block.append(contentsOf: taken)
                 guard block.count == TarHeader.blockSize else { return }
-                // `block` is swapped out while the header is read, so that neither is copied.
+                // `block` is swapped out while the header is read, so that the array is not copied.
                 var full: [UInt8] = []
                 swap(&full, &block)
                 try full.withUnsafeBufferPointer { (buffer) throws(LayerFormatError) in

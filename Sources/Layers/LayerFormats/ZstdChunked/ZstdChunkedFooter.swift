@@ -24,7 +24,7 @@ public struct ZstdChunkedFooter: Equatable, Sendable {
 
     /// The range of the compressed table of contents in the blob, without the header of its frame.
     public let toc: ByteRange
-    /// The size of its decompressed text in bytes.
+    /// The size in bytes of the decompressed table of contents.
     public let tocSize: UInt64
 
     /// Parses the footer at the end of `tail`, the last bytes of a blob; `nil` if there is none. The caller checks the

@@ -1,10 +1,10 @@
 import Base
 
-/// zstd:chunked (``ZstdChunkedFooter``): independent zstd frames, and a table of contents in a frame that decoders
-/// skip.
+/// The zstd:chunked format (``ZstdChunkedFooter``): independent zstd frames, and a table of contents in a frame that
+/// decoders skip.
 public struct ZstdChunkedFormat: LayerFormat {
     /// The annotations that may contain the digest of the compressed table of contents. containers/storage used the
-    /// second name before 2022-11-03, and stargz-snapshotter uses it.
+    /// second name before 2022-11-03, and stargz-snapshotter still uses it.
     public static let manifestChecksumAnnotations = [
         "io.github.containers.zstd-chunked.manifest-checksum", "io.containers.zstd-chunked.manifest-checksum",
     ]

@@ -4,6 +4,8 @@ public protocol ChunkSource: AnyObject, Sendable {
     ///
     /// `completion` runs exactly once, on any thread, possibly before this function returns. It may copy a mebibyte and
     /// make a system call, but it never waits.
+    ///
+    /// - Returns: the ID with which to cancel the demand.
     func demand(
         _ layer: StoredLayer, chunks: Range<Int>, completion: @escaping @Sendable (ChunkOutcome) -> Void
     ) -> DemandID
@@ -13,8 +15,8 @@ public protocol ChunkSource: AnyObject, Sendable {
     func cancel(_ demand: DemandID)
 
     /// Records that a reader was served `chunks` of `layer` from the store. The source detects sequential reads from
-    /// these calls. The file system calls this when a reader moves to other chunks, not for each read. It must return
-    /// quickly and not wait.
+    /// these calls. The file system calls this when a reader moves to other chunks, not for each read. An
+    /// implementation must return quickly and not wait.
     func noteRead(_ layer: StoredLayer, chunks: Range<Int>)
 }
 
@@ -30,7 +32,7 @@ public struct DemandID: Hashable, Sendable {
 
 /// The outcome of a demand for chunks.
 public enum ChunkOutcome: Sendable, Hashable {
-    /// Every requested chunk was verified and published. Eviction may drop a chunk again before it is read.
+    /// Every requested chunk was verified and published. The store may drop a chunk again before it is read.
     case available
     /// The reader called ``ChunkSource/cancel(_:)``, or the source shut down.
     case cancelled

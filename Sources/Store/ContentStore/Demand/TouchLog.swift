@@ -2,11 +2,11 @@ public import Base
 import LayerIndex
 import Synchronization
 
-/// The first reads of each piece of a mounted chain, in order: the raw material of a profile.
+/// The first read of each chunk of a mounted chain, in order: the raw material of a profile.
 ///
 /// Each mount of a chain has its own log. The kernel caches no page of a chain that was just mounted, so every first
-/// touch reaches the log. A read of touched chunks costs one load per 64 chunks. Memory is one bit per chunk and one
-/// ``Touch`` per touched chunk, up to ``maximumTouches``.
+/// read reaches the log. A read of chunks that are already in the log costs one load per 64 chunks. Memory is one bit
+/// per chunk and one ``Touch`` per chunk that was read, up to ``maximumTouches``.
 public final class TouchLog: Sendable {
     /// The first read of one chunk.
     public struct Touch: Sendable, Equatable {
@@ -18,7 +18,7 @@ public final class TouchLog: Sendable {
         public var time: UInt64
     }
 
-    /// The most touches in one log; the log closes when it is full.
+    /// The most touches in one log. A full log records no more.
     public static let maximumTouches = 1 << 16
 
     private struct State {
@@ -40,9 +40,11 @@ public final class TouchLog: Sendable {
     /// Records a read of `range` in a layer's content space.
     ///
     /// - Parameters:
-    ///   - device: the layer's device number in the tree; it must have been in ``init(_:)``.
-    ///   - inode: the file that was read.
-    ///   - file: the whole file's place in the content space.
+    ///   - device: the layer's device number in the tree. The layer must be at this index of the layers given to
+    ///     ``init(_:)``.
+    ///   - content: the layer.
+    ///   - inode: the inode number of the file that was read.
+    ///   - file: the whole file's range in the content space.
     public func note(device: Int, _ content: StoredLayer, range: ByteRange, inode: UInt64, file: ByteRange) {
         guard isOpen.load(ordering: .relaxed) else { return }
         let chunks = content.chunks.chunks(overlapping: range)
@@ -69,18 +71,18 @@ public final class TouchLog: Sendable {
         state.withLock { $0.observer }?()
     }
 
-    /// Sets the one observer of first touches. It runs on the reader's thread after each first touch is recorded, so it
-    /// must not wait.
+    /// Sets the one observer of touches; `nil` removes it. It runs on the reader's thread after each read that reached
+    /// new chunks, so it must not wait.
     public func onTouch(_ observer: (@Sendable () -> Void)?) {
         state.withLock { $0.observer = observer }
     }
 
-    /// Returns the touches from number `first` on, in order; none when the log is closed.
+    /// Returns the touches from number `first` on, in order; none after ``close()``.
     public func touches(from first: Int) -> [Touch] {
         state.withLock { first < $0.touches.count ? Array($0.touches[first...]) : [] }
     }
 
-    /// The time of the latest first touch; `nil` before the first read.
+    /// The time of the latest touch; `nil` before the first read.
     public var lastTouch: MonotonicTime? {
         let time = last.load(ordering: .relaxed)
         return time == 0 ? nil : MonotonicTime(nanoseconds: time)

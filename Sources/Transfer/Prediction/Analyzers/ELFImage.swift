@@ -1,10 +1,12 @@
 public import Base
 
-/// The parts of an ELF file that the loader reads, and the names of the libraries that it loads for the file (System V
-/// ABI, generic, "Object Files" and "Program Loading and Dynamic Linking"; ELF-64, little-endian only).
+/// The parts of an ELF file that the loader reads, and the names of the libraries that it loads for the file.
 ///
-/// Parsing takes two steps, since the parts lie far from each other. ``init(head:fileSize:)`` finds the parts from the
-/// start of the file, and ``links(_:)`` reads the names in them.
+/// The format is ELF-64, little-endian only (System V ABI, generic, "Object Files" and "Program Loading and Dynamic
+/// Linking").
+///
+/// Parsing takes two steps, since the parts lie far from each other. ``init(head:fileSize:)`` reads the positions of
+/// the parts from the start of the file. ``links(_:)`` then reads the names.
 public struct ELFImage: Sendable {
     /// The names in the dynamic section.
     public struct Links: Equatable, Sendable {
@@ -30,7 +32,7 @@ public struct ELFImage: Sendable {
     private static let maximumNeeded = 256
     /// The most `DT_RUNPATH` and `DT_RPATH` entries.
     private static let maximumPaths = 8
-    /// The most directories in all of those entries together.
+    /// The most directories in these entries together.
     private static let maximumDirectories = 64
     private static let longestName = 1024
     private static let loadable: UInt32 = 1
@@ -42,11 +44,13 @@ public struct ELFImage: Sendable {
 
     /// The machine that the code is for: `EM_X86_64` is 62, `EM_AARCH64` 183.
     public let machine: UInt16
-    /// The range of the file that holds the path of the program interpreter; `nil` if the file names none.
+    /// The range of the file that holds the path of the program interpreter; `nil` if the file names none, or if the
+    /// path is too long.
     public let interpreter: ByteRange?
     private let segments: [Segment]
 
-    /// Reads the segments from the first bytes of a file; `nil` if it is not such an ELF file or its head is corrupt.
+    /// Reads the segments from the first bytes of a file; `nil` if the file is not a little-endian ELF-64 file or
+    /// `head` is corrupt.
     public init?(head: [UInt8], fileSize: UInt64) {
         guard head.count >= 64, head.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]) else { return nil }
         let parsed: (machine: UInt16, segments: [Segment])? = head.withUnsafeBytes { bytes in
@@ -87,9 +91,7 @@ public struct ELFImage: Sendable {
         return loaded.enumerated().filter { $0.offset == 0 || $0.element.isWritable }.map(\.element.file)
     }
 
-    /// Returns the names in the dynamic section; none if bytes are missing or corrupt.
-    ///
-    /// - Parameter read: returns bytes of the file, or `nil` if they have not arrived.
+    /// Returns the names in the dynamic section; empty if bytes are missing or corrupt.
     public func links(_ read: (ByteRange) -> [UInt8]?) -> Links {
         guard let section = segments.first(where: { $0.type == Self.dynamic })?.file, section.count <= 1 << 16,
             let table = read(section)

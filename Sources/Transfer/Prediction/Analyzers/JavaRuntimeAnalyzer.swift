@@ -1,11 +1,11 @@
 public import Base
 
-/// The analyzer of a Java launcher. It reports the files that every start of a Java runtime reads. No other file names
-/// them before: the launcher finds the virtual machine at a fixed place (JDK 9 and later: JEP 220, "Modular Run-Time
-/// Images"; JEP 341, "Default CDS Archives").
+/// The file analyzer of a Java launcher. It reports the files that every start of a Java runtime reads. No file that
+/// the launcher reads earlier names them: the launcher finds the virtual machine at a fixed place (JDK 9 and later: JEP
+/// 220, "Modular Run-Time Images"; JEP 341, "Default CDS Archives").
 public struct JavaRuntimeAnalyzer: FileAnalyzer {
-    /// The files below the runtime's directory, in the order of their use, each with the number of bytes that are sure
-    /// to be read.
+    /// The files below the runtime's directory, in the order of their use. The count says how many bytes from the start
+    /// of the file the runtime is sure to read; `.max` means all.
     private static let parts: [(path: String, count: UInt64)] = [
         ("lib/libjli.so", .max), ("lib/jvm.cfg", .max), ("lib/server/libjvm.so", .max), ("lib/modules", 1 << 20),
         ("lib/server/classes.jsa", .max), ("lib/libjimage.so", .max), ("lib/libjava.so", .max),

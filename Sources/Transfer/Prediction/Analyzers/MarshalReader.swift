@@ -1,4 +1,4 @@
-/// A reader of the names at the top level of a marshaled code object (Python/marshal.c, `r_object`).
+/// A reader of the imports at the top level of a marshaled Python code object (Python/marshal.c, `r_object`).
 struct MarshalReader {
     private enum Value {
         case text(String)
@@ -17,7 +17,7 @@ struct MarshalReader {
 
     /// The deepest nesting of objects. The reader recurses, so the depth needs a limit.
     private static let maximumDepth = 64
-    /// The most objects that others can refer to. In a file of 1 MiB, every byte could mark such an object.
+    /// The most objects that other objects can refer to. In a file of 1 MiB, every byte could mark such an object.
     private static let maximumReferences = 1 << 17
 
     private let bytes: [UInt8]
@@ -60,7 +60,7 @@ struct MarshalReader {
     private func imports(in code: Range<Int>, constants: [Value], names: [String]) -> [PythonImport] {
         var imports: [PythonImport] = []
         var argument = 0
-        // The two constants that were loaded last.
+        // The two constants that the last instructions loaded.
         var loaded: (Value, Value) = (.other, .other)
         for position in stride(from: code.lowerBound, to: code.upperBound - 1, by: 2)
         where imports.count < PythonImports.maximumImports {
@@ -86,7 +86,7 @@ struct MarshalReader {
         return imports
     }
 
-    /// The size in bytes of the numbers at the start of a code object.
+    /// The size in bytes of the fixed-size numbers at the start of a code object.
     private var codeHeader: Int { hasLocalsPlus ? 20 : 24 }
 
     private mutating func object(_ depth: Int) throws(Damaged) -> Value {

@@ -1,6 +1,7 @@
 public import Base
 
-/// The analyzer of the Node.js program. Once it has seen Node.js, the prediction follows JavaScript files.
+/// The file analyzer of the Node.js program. After a mention of that program, the prediction also follows JavaScript
+/// files.
 public struct NodeRuntimeAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -21,9 +22,9 @@ public struct NodeRuntimeAnalyzer: FileAnalyzer {
     public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
 }
 
-/// The analyzer of JavaScript files. It reports the packages and files that a file's top level names.
+/// The file analyzer of JavaScript files. It reports the packages and files that a file's top level names.
 public struct NodeSourceAnalyzer: FileAnalyzer {
-    /// The size in bytes of the largest file to analyze. A larger one is data, not a program.
+    /// The size in bytes of the largest file to analyze. A larger file is data, not a program.
     static let largest: UInt64 = 1 << 20
 
     public init() {}
@@ -41,7 +42,7 @@ public struct NodeSourceAnalyzer: FileAnalyzer {
     }
 }
 
-/// The analyzer of a package's `package.json`. It reports the file that the package's name stands for.
+/// The file analyzer of a package's `package.json`. It reports the file that the package's name stands for.
 private struct NodePackageAnalyzer: FileAnalyzer {
     let package: NodePackage
     let isImport: Bool
@@ -54,7 +55,7 @@ private struct NodePackageAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
-    /// The image's JavaScript modules; `nil` until the Node.js program is named.
+    /// The image's JavaScript modules; `nil` before the first mention of the Node.js program.
     var node: NodeModules? {
         get { self[NodeModules.self] }
         _modify { yield &self[NodeModules.self] }
@@ -62,12 +63,12 @@ extension StartPrediction {
 
     /// Reports the modules that a JavaScript file loads.
     mutating func loadModules(_ imports: [NodeImport], from file: ImageFile) {
-        // Node.js reads the `package.json` beside the file: it says whether the file is an ECMAScript module.
+        // Node.js reads the `package.json` beside the file, which says whether the file is an ECMAScript module.
         if let description = files.file(file.directory + "/package.json") { want(description) }
         for item in imports { loadModule(item, from: file.directory) }
     }
 
-    /// Reports the module that a name in a file in `directory` refers to.
+    /// Reports the module that a JavaScript file in `directory` refers to.
     mutating func loadModule(_ item: NodeImport, from directory: String) {
         take(node?.find(item.name, from: directory), isImport: item.isImport)
     }
@@ -77,7 +78,7 @@ extension StartPrediction {
         case .module(let file): want(file)
         case .package(let package):
             want(package.description)
-            // Most packages use the default file, so report it without waiting for the description.
+            // Most packages use the default file, so report that file without waiting for the description.
             if let index = node?.index(of: package) { want(index) }
             guard package.description.size <= NodeSourceAnalyzer.largest, node?.describe(package) == true else {
                 return

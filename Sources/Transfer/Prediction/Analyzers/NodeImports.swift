@@ -10,9 +10,9 @@ public struct NodeImport: Equatable, Sendable {
     }
 }
 
-/// The modules that a JavaScript file loads when it is loaded itself.
+/// The module references of JavaScript files: those that Node.js follows as soon as it loads the file.
 public enum NodeImports {
-    /// The most names that are taken from one file.
+    /// The most names that the parser takes from one file.
     private static let maximum = 512
     private static let longestName = 256
     /// The most bytes of spaces before a quoted name, and the most bytes of a line before a field's value.
@@ -21,7 +21,7 @@ public enum NodeImports {
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)
     )
 
-    /// Returns the modules that the file's top level names. A function loads its modules later or never, so an indented
+    /// Returns the modules that the file's top level names. A function loads its modules later or never. So an indented
     /// line counts only if it continues a list of variables or fields.
     public static func imports(inSource bytes: [UInt8]) -> [NodeImport] {
         var imports: [NodeImport] = []
@@ -43,8 +43,9 @@ public enum NodeImports {
         return Array(imports.prefix(maximum))
     }
 
-    /// Returns the quoted names that follow `word` in `code`. `isMeant` decides by the position of each `word` whether
-    /// it counts.
+    /// Returns the quoted names that follow `word` in `code`.
+    ///
+    /// - Parameter isMeant: decides by the position of an occurrence of `word` whether the name after it counts.
     private static func names(
         behind word: [UInt8], in code: ArraySlice<UInt8>, _ isMeant: (Int) -> Bool
     ) -> [String] {
@@ -60,8 +61,8 @@ public enum NodeImports {
         return names
     }
 
-    /// Returns whether the text before a call is only a name and `=` or `:`, possibly after a comma. `const name =`
-    /// does not count: in an indented line, it belongs to a function.
+    /// Returns whether `before`, the text before a call, is only a name and `=` or `:`, possibly after a comma. `const
+    /// name =` does not count: in an indented line, it belongs to a function.
     private static func isField(_ before: ArraySlice<UInt8>) -> Bool {
         guard before.count <= longestGap else { return false }
         let words = before.split { $0 == 0x20 || $0 == 0x09 || $0 == UInt8(ascii: ",") }

@@ -4,11 +4,11 @@ struct NodeModules {
     /// The result of resolving a name.
     enum Found {
         case module(ImageFile)
-        /// A package, or a file in it. The package's description says which file the name refers to.
+        /// A package, or a file in it. The package's `package.json` says which file the name refers to.
         case package(NodePackage)
     }
 
-    /// The modules that are part of the Node.js program. They hide those in `node_modules`.
+    /// The modules that the Node.js program contains. They take precedence over modules in `node_modules`.
     private static let builtIn: Set<Substring> = [
         "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto", "dgram",
         "diagnostics_channel", "dns", "domain", "events", "fs", "http", "http2", "https", "inspector", "module", "net",
@@ -18,13 +18,13 @@ struct NodeModules {
     ]
 
     private let files: ImageFiles
-    /// The directories of packages that belong to no application: `NODE_PATH`, then Debian's.
+    /// The directories of shared packages, which belong to no application: those in `NODE_PATH`, then Debian's.
     private let shared: [String]
-    /// The packages, each with the name in it, whose descriptions were requested. Packages may name each other, so each
-    /// is requested only once.
+    /// The packages whose `package.json` the prediction has requested, each with the part of the name after the
+    /// package. Packages may name each other, so the prediction requests each only once.
     private var described: Set<String> = []
 
-    /// - Parameter path: the value of `NODE_PATH`.
+    /// - Parameter path: the value of `NODE_PATH`; `nil` if it is not set.
     init(_ files: ImageFiles, path: Substring?) {
         self.files = files
         shared =
@@ -35,7 +35,8 @@ struct NodeModules {
             ]
     }
 
-    /// Returns the module or package that `name` in a file in `directory` refers to; `nil` if there is none.
+    /// Returns the module or package that a file in `directory` refers to as `name`; `nil` if there is none or Node.js
+    /// contains it.
     func find(_ name: String, from directory: String) -> Found? {
         if name.hasPrefix("/") || name.hasPrefix("./") || name.hasPrefix("../") || name == "." || name == ".." {
             return module(at: ImagePath.joined(directory, name))
@@ -54,7 +55,9 @@ struct NodeModules {
         return nil
     }
 
-    /// Returns the file that `package` refers to, according to the package's description in `bytes`.
+    /// Returns the file or package that `package` refers to; `nil` if there is none.
+    ///
+    /// - Parameter bytes: the package's `package.json`.
     func module(_ package: NodePackage, describedBy bytes: [UInt8], isImport: Bool) -> Found? {
         let target =
             PackageManifest(bytes)?.target(of: package.rest, isImport: isImport)
@@ -62,7 +65,8 @@ struct NodeModules {
         return module(at: ImagePath.joined(package.directory, target), orIndexOf: package.directory)
     }
 
-    /// Returns the directories to search for the packages that a file in `directory` names, the nearest first.
+    /// Returns the directories in which Node.js looks for the packages that a file in `directory` names, the nearest
+    /// first.
     private func places(from directory: String) -> [String] {
         var places: [String] = []
         var directory = directory
@@ -75,7 +79,7 @@ struct NodeModules {
     }
 
     /// Returns the file at `path`, with or without one of the optional endings, or the package in the directory at
-    /// `path`. If there is neither, returns the index file in the directory `other`.
+    /// `path`. If there is neither, returns the index file in the directory `other`; `nil` if there is none.
     private func module(at path: String, orIndexOf other: String? = nil) -> Found? {
         if let file = plain(path) { return .module(file) }
         if let directory = files.directory(path), directory != other { return package(in: directory, "") }
@@ -96,14 +100,14 @@ struct NodeModules {
         return nil
     }
 
-    /// Records a request for the description of `package`. Returns true if it is the first such request and below the
-    /// limit.
+    /// Records a request for the `package.json` of `package`. Returns true if this is the first such request and the
+    /// limit is not reached.
     mutating func describe(_ package: NodePackage) -> Bool {
         described.count < StartPrediction.maximumFiles
             && described.insert("\(package.directory)/\(package.rest)").inserted
     }
 
-    /// Returns the file that a package stands for if its description names none; `nil` if there is no such file.
+    /// Returns the file that a package stands for if its `package.json` names none; `nil` if there is no such file.
     func index(of package: NodePackage) -> ImageFile? {
         package.rest.isEmpty ? files.file(package.directory + "/index.js") : nil
     }

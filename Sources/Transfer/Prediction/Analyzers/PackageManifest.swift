@@ -2,8 +2,8 @@ import Base
 
 /// The entry points that a `package.json` names (Node.js documentation, "Modules: Packages", "Package entry points").
 ///
-/// The text is read in place. Depth, alternatives and lengths are bounded, and no value is built before a caller needs
-/// it.
+/// This type searches the text in place, and decodes only the paths that it needs. It limits nesting, alternatives and
+/// lengths.
 public struct PackageManifest: Sendable {
     private static let maximumDepth = 8
     private static let maximumAlternatives = 16
@@ -12,7 +12,7 @@ public struct PackageManifest: Sendable {
     /// The text, followed by ``JSONCursor/padding`` zero bytes.
     private let text: [UInt8]
     private var main: String?
-    /// The position of the value of `exports`.
+    /// The position in ``text`` of the value of `exports`; `nil` if there is none.
     private var exports: Int?
 
     /// Reads the text of a `package.json`; `nil` if it is not a JSON object or nests values too deeply.
@@ -36,8 +36,8 @@ public struct PackageManifest: Sendable {
         (main, exports) = found
     }
 
-    /// Returns the path of the file that `rest` refers to, relative to the package's directory. `exports` decides
-    /// first, then `rest` itself or `main`, then the default `index`.
+    /// Returns the path of the file that `rest` refers to, relative to the package's directory. The path in `exports`
+    /// comes first. Without one, it is `rest` itself, or for an empty `rest` the path in `main`, or else `index`.
     ///
     /// - Parameters:
     ///   - rest: the part of the module name after the package's name; empty for the package itself.
@@ -66,7 +66,7 @@ public struct PackageManifest: Sendable {
         return rest.isEmpty ? choose(at: exports, isImport: isImport, depth: 0) : nil
     }
 
-    /// Returns the first path for Node.js in the value at `position`; `nil` if there is none.
+    /// Returns the first path in the value at `position` that applies to Node.js; `nil` if there is none.
     private func choose(at position: Int, isImport: Bool, depth: Int) -> String? {
         guard depth < Self.maximumDepth else { return nil }
         var path: String?
@@ -103,7 +103,7 @@ public struct PackageManifest: Sendable {
 
     // MARK: - Text
 
-    /// Runs `body` with a cursor at `position`, and returns its result; `nil` if the text is malformed.
+    /// Runs `body` with a cursor at `position`, and returns the result of `body`; `nil` if the text is malformed.
     private func read<Result>(
         at position: Int, _ body: (inout JSONCursor) throws(JSONStop) -> Result
     ) -> Result? {

@@ -1,9 +1,9 @@
 public import Base
 
-/// The analyzer of programs and libraries. It reports an ELF file's interpreter and the libraries that the file is
-/// linked with, and the interpreter of a script (execve(2), "Interpreter scripts").
+/// The file analyzer of programs and libraries. For an ELF file, it reports the program interpreter and the libraries
+/// that the file is linked with. For a script, it reports the interpreter (execve(2), "Interpreter scripts").
 public struct ProgramAnalyzer: FileAnalyzer {
-    /// The size in bytes of the largest script to analyze. A larger one is data.
+    /// The size in bytes of the largest script to analyze. A larger script is data.
     private static let largestScript: UInt64 = 1 << 20
 
     public init() {}
@@ -41,7 +41,8 @@ public struct ProgramAnalyzer: FileAnalyzer {
     }
 }
 
-/// The analyzer of scripts whose names have no ending. It reports the modules that a script names.
+/// The file analyzer of scripts that only their first line (`#!`) identifies. It reports the modules that a script
+/// names.
 private struct ScriptAnalyzer: FileAnalyzer {
     /// The words of the script's first line.
     let words: [String]
@@ -57,7 +58,7 @@ private struct ScriptAnalyzer: FileAnalyzer {
     }
 }
 
-/// The analyzer of the part that names the program interpreter (`PT_INTERP`).
+/// The file analyzer of the part of an ELF file that names the program interpreter (`PT_INTERP`).
 private struct ELFInterpreterAnalyzer: FileAnalyzer {
     func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
 
@@ -66,7 +67,8 @@ private struct ELFInterpreterAnalyzer: FileAnalyzer {
     }
 }
 
-/// The analyzer of the libraries that an ELF file is linked with. It waits for each part that names them.
+/// The file analyzer of the library names in an ELF file. It waits for each part of the file that holds names, and then
+/// reports the libraries.
 private struct ELFLinksAnalyzer: FileAnalyzer {
     let elf: ELFImage
 
@@ -110,8 +112,8 @@ private struct ELFLinksAnalyzer: FileAnalyzer {
         }
     }
 
-    /// Returns the loader's own directories (ld.so(8)), with Debian's triplets, and those that distributions add in
-    /// `ld.so.conf`.
+    /// Returns the directories in which the loader looks in any case (ld.so(8)). They include Debian's multiarch
+    /// directories, and those that distributions add in `ld.so.conf`.
     private static func standardDirectories(_ machine: UInt16) -> [String] {
         let triplet =
             switch machine {

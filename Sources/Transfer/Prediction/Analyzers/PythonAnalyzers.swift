@@ -1,6 +1,6 @@
 public import Base
 
-/// The analyzer of a Python interpreter. It reports the files that every start of the interpreter reads.
+/// The file analyzer of a Python interpreter. It reports the files that every start of the interpreter reads.
 public struct PythonRuntimeAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -29,9 +29,9 @@ public struct PythonRuntimeAnalyzer: FileAnalyzer {
     public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
 }
 
-/// The analyzer of Python source files. It reports the modules that a file imports.
+/// The file analyzer of Python source files. It reports the modules that a file imports.
 public struct PythonSourceAnalyzer: FileAnalyzer {
-    /// The size in bytes of the largest file to analyze. A larger one is data, not a program.
+    /// The size in bytes of the largest file to analyze. A larger file is data, not a program.
     static let largest: UInt64 = 1 << 20
 
     public init() {}
@@ -47,7 +47,7 @@ public struct PythonSourceAnalyzer: FileAnalyzer {
     }
 }
 
-/// The analyzer of compiled Python files. It reports the modules that a file's top level imports.
+/// The file analyzer of compiled Python files. It reports the modules that a file's top level imports.
 public struct PythonCompiledAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -62,7 +62,7 @@ public struct PythonCompiledAnalyzer: FileAnalyzer {
     }
 }
 
-/// The analyzer of Python extension modules. It reports the modules whose names the file contains.
+/// The file analyzer of Python extension modules. It reports the modules whose names the file contains.
 public struct PythonExtensionAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -80,13 +80,14 @@ public struct PythonExtensionAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
-    /// The image's Python installation; `nil` until its interpreter is named.
+    /// The image's Python installation; `nil` before the first mention of its interpreter.
     var python: PythonModules? {
         get { self[PythonModules.self] }
         _modify { yield &self[PythonModules.self] }
     }
 
-    /// The most bytes of a package's other modules that are fetched along with the first one.
+    /// The largest size in bytes of a package's other modules for which the prediction fetches them all with the first
+    /// one.
     private static let smallPackage: UInt64 = 1 << 20
 
     /// Reports the modules that a Python source file imports.
@@ -95,7 +96,9 @@ extension StartPrediction {
         importModules(PythonImports.imports(inSource: bytes), from: file)
     }
 
-    /// Reports the modules that a Python file imports. A `file` of `nil` stands for the command line.
+    /// Reports the modules that a Python file imports.
+    ///
+    /// - Parameter file: the importing file; `nil` for the command line.
     mutating func importModules(_ imports: [PythonImport], from file: ImageFile?) {
         guard python != nil else { return }
         var package: String?
@@ -111,10 +114,10 @@ extension StartPrediction {
         }
     }
 
-    /// Reports the other modules of `module`'s package, if they are small together. Most of them will be imported, each
-    /// by a module that must arrive first. So this saves a round trip for each of those steps.
+    /// Reports the other modules of `module`'s package, if their total size is small. The process will import most of
+    /// them, each from a module that must arrive first. So this saves a round trip for each module.
     private mutating func takeAlong(besides module: ImageFile) {
-        // Where an extent holds parts of many files, each read already brings more of the neighbors than this
+        // Where an extent holds parts of many files, each read already fetches more neighbors than this function does
         // (``Planner``). With both, jupyter started a second later.
         guard !sharesExtents(module), module.name.hasSuffix(".pyc"),
             python?.takePackage(module.directory) == true

@@ -1,8 +1,8 @@
 import Base
 
-/// A reference to a module that a Python file may import when it is loaded.
+/// An import in a Python file: a module, and names that may be modules in it.
 public struct PythonImport: Equatable, Sendable {
-    /// The number of dots before the name; `nil` if it is unknown.
+    /// The number of leading dots (0 for an absolute import); `nil` if it is unknown.
     public var level: Int?
     /// The dotted name, such as `package.module`; empty in `from . import name`.
     public var module: String
@@ -16,10 +16,11 @@ public struct PythonImport: Equatable, Sendable {
     }
 }
 
-/// The modules that a Python file may import when it is loaded.
+/// The imports of Python files, read from source, compiled and extension files.
 public enum PythonImports {
-    /// Returns the imports at the top level of a compiled file (`.pyc`). Functions have code of their own, and their
-    /// imports come later or never. For versions with unknown instructions, returns all names that the top level uses.
+    /// Returns the imports at the top level of a compiled file (`.pyc`). Functions have separate code, and their
+    /// imports come later or never. If the parser does not know the version's instructions, it returns all names that
+    /// the top level uses.
     ///
     /// Supports versions 3.8 to 3.14 (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). Returns
     /// `nil` for other versions and for a corrupt file.
@@ -65,9 +66,9 @@ public enum PythonImports {
         (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
     }
 
-    /// The most imports that are taken from one file.
+    /// The most imports that the parser takes from one file.
     public static let maximumImports = 512
-    /// The most names that are taken from one import.
+    /// The most names that the parser takes from one import.
     public static let maximumNames = 64
     private static let maximumLines = 20_000
     private static let longestName = 256
@@ -89,14 +90,14 @@ public enum PythonImports {
     }
 }
 
-/// A collector of the `import` statements of a Python source file, which it reads line by line.
+/// A parser that collects the `import` statements of a Python source file, one line at a time.
 private struct PythonStatements {
     private static let (importing, from, infix) = (Array("import ".utf8), Array("from ".utf8), Array(" import".utf8))
-    /// The length in bytes at which a list of names in parentheses is cut.
+    /// The length in bytes at which the parser ends a list of names in parentheses.
     private static let longestList = 16_384
 
     private(set) var imports: [PythonImport] = []
-    /// The package after `from` in the current statement; `nil` in an `import` statement.
+    /// The module after `from` in the current statement; `nil` in an `import` statement.
     private var package: PythonImport?
     private var list: [UInt8] = []
     private var isOpen = false

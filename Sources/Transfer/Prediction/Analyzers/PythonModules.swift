@@ -8,16 +8,16 @@ struct PythonModules {
     /// The minor version: 11 for Python 3.11.
     private let minor: Int
     private let files: ImageFiles
-    /// The names in each directory, cut at the first dot. Most names that a module mentions are not modules, and each
-    /// is looked up in every directory, so this cache avoids many reads.
+    /// The names in each directory, cut at the first dot. Most names in a Python file are not modules, and Python looks
+    /// for each name in every directory. So this cache avoids many reads.
     private var stems: [String: Set<String>] = [:]
-    /// The number of names in ``stems``, plus one for each directory.
+    /// The number of names in ``stems``, plus one for each directory there.
     private var stemCount = 0
 
-    /// The directories of packages whose modules were all reported.
+    /// The directories of packages for which the prediction has reported all modules.
     private var packagesTaken: Set<String> = []
 
-    /// The modules that the interpreter contains since 3.11, so that it never reads them from the disk
+    /// The modules that the interpreter has contained since 3.11, so that it never reads them from the disk
     /// (Python/frozen.c).
     private static let frozen: Set<String> = [
         "_collections_abc", "_sitebuiltins", "abc", "codecs", "genericpath", "importlib._bootstrap",
@@ -25,9 +25,9 @@ struct PythonModules {
         "runpy", "site", "stat", "zipimport",
     ]
 
-    /// Finds the installation of the interpreter `executable`; `nil` if there is none.
+    /// Finds the installation that the interpreter `executable` belongs to; `nil` if there is none.
     ///
-    /// - Parameter path: the path by which the interpreter is run, possibly a link in a virtual environment.
+    /// - Parameter path: the path by which the process runs the interpreter. It may be a link in a virtual environment.
     init?(executable: ImageFile, calledAs path: String, in files: ImageFiles) {
         let prefix = ImagePath.parent(of: executable.directory)
         let found = Self.standardLibrary(of: executable.name, below: prefix, in: files)
@@ -41,7 +41,7 @@ struct PythonModules {
                 add(root: "\(prefix)/lib/python3.\(minor)/\(packages)")
             }
         }
-        // Debian's directory, which its Python versions share.
+        // Debian's directory, which all its Python versions share.
         add(root: prefix + "/lib/python3/dist-packages")
     }
 
@@ -60,7 +60,7 @@ struct PythonModules {
         return nil
     }
 
-    /// Adds a directory of modules, if it exists.
+    /// Adds a directory of modules, if it exists. Does nothing at the limit of directories.
     mutating func add(root: String) {
         guard roots.count < 64, !roots.contains(root), let path = files.directory(root), !roots.contains(path) else {
             return
@@ -69,7 +69,7 @@ struct PythonModules {
     }
 
     /// Returns the files that every start reads before the program's first line (Python/pylifecycle.c, Lib/site.py).
-    /// Since 3.11, the interpreter contains the other modules itself.
+    /// Since 3.11, the interpreter itself contains most modules of its start.
     mutating func startup() -> [ImageFile] {
         var names = ["encodings", "encodings.aliases", "encodings.utf_8", "sitecustomize"]
         if minor < 11 {
@@ -93,17 +93,16 @@ struct PythonModules {
         return result
     }
 
-    /// Records that all modules in `directory` are reported. Returns true if they were not before, and below the limit.
+    /// Records that the prediction reports all modules in `directory`. Returns true if this is the first time and the
+    /// limit is not reached.
     mutating func takePackage(_ directory: String) -> Bool {
         packagesTaken.count < Self.maximumPackages && packagesTaken.insert(directory).inserted
     }
 
-    /// Returns the files that an import may read. The packages around a module come before the module.
-    ///
-    /// - Parameter package: the directory of the package that contains the importing file; `nil` if there is none.
+    /// Returns the files that an import may read. The packages that contain a module come before the module.
     mutating func modules(_ item: PythonImport, from package: String?) -> [ImageFile] {
         var result: [ImageFile] = []
-        // One dot, or an unknown number, means the package itself. Each further dot goes up one directory.
+        // One dot, or an unknown number of dots, means the package itself. Each further dot goes up one directory.
         if item.level != 0, var package {
             for _ in 1..<max(1, min(item.level ?? 1, 8)) { package = ImagePath.parent(of: package) }
             result += modules(item.module, and: item.names, in: package)
@@ -116,7 +115,7 @@ struct PythonModules {
         return result
     }
 
-    /// Returns the files of the module `name` in `directory`, and of those `names` that are modules in it.
+    /// Returns the files of the module `name` in `directory`, and the files of those `names` that are modules in it.
     private mutating func modules(_ name: String, and names: [String], in directory: String) -> [ImageFile] {
         guard let parts = Self.parts(name) else { return [] }
         let result = chain(parts, in: directory)
@@ -136,7 +135,7 @@ struct PythonModules {
         return parts.count <= 8 ? parts : nil
     }
 
-    /// Returns the directory of the package that `file` is a module of; `nil` if it is in no package.
+    /// Returns the directory of the package that contains the module `file`; `nil` if no package contains it.
     mutating func package(of file: ImageFile) -> String? {
         let directory = Self.moduleDirectory(of: file)
         return has("__init__", in: directory) ? directory : nil
@@ -156,11 +155,11 @@ struct PythonModules {
         return ImagePath.name(of: directory) == "__pycache__" ? ImagePath.parent(of: directory) : directory
     }
 
-    /// The most packages whose modules are all reported.
+    /// The most packages for which the prediction reports all modules.
     private static let maximumPackages = 512
-    /// The most names that are read from one directory.
+    /// The most names that this type reads from one directory.
     private static let maximumNames = 65_536
-    /// The most names that ``stems`` holds. Beyond that, it is emptied, and the directories are read again.
+    /// The most names that ``stems`` holds. At that limit, this type empties the cache and reads the directories again.
     private static let maximumKept = 1 << 18
 
     /// Returns whether a name in `directory`, cut at its first dot, is `stem`.
@@ -194,8 +193,8 @@ struct PythonModules {
     }
 
     private func module(_ name: String, in directory: String) -> ImageFile? {
-        // Ask for any source file, even an empty one: its compiled file is not empty. Most packages begin with such a
-        // file.
+        // Ask for any source file, even an empty one, since its compiled file is not empty. Most packages begin with an
+        // empty `__init__.py`.
         if files.holdsFile("\(directory)/\(name).py") {
             return files.file("\(directory)/__pycache__/\(name).cpython-3\(minor).pyc")
                 ?? files.file("\(directory)/\(name).py")

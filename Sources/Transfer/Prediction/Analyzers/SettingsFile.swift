@@ -1,19 +1,19 @@
-/// The absolute paths in a settings file, which name included files, certificates, and tables of types.
+/// The absolute paths in a settings file. They name included files, certificates, and tables of types.
 ///
-/// One parser suffices for all formats, since all programs write a path alike: as a word that begins with a slash.
+/// One parser suffices, since all formats write a path alike: as a word that begins with a slash.
 public enum SettingsFile {
     /// The file name endings of settings files.
     private static let endings = [".conf", ".cnf", ".cfg", ".ini", ".toml", ".yaml", ".yml", ".properties", ".xml"]
     /// The size in bytes of the largest settings file. A larger file is data.
     static let largest: UInt64 = 256 << 10
-    /// The most paths that are taken from one file.
+    /// The most paths that the parser takes from one file.
     private static let maximumPaths = 64
     private static let longestPath = 1024
 
     static func isNamed(_ name: Substring) -> Bool { endings.contains { name.hasSuffix($0) } }
 
-    /// Returns the paths in the order of the file, except those in comments. The last component of a path may contain a
-    /// `*`.
+    /// Returns the paths in the order in which the file names them, without those in comments. The last component of a
+    /// path may contain a `*`.
     public static func paths(in bytes: [UInt8]) -> [String] {
         var paths: [String] = []
         for line in bytes.split(separator: UInt8(ascii: "\n")) {

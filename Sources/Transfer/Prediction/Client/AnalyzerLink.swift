@@ -3,12 +3,12 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// An analyzer process and this process's end of its socket.
+/// An analyzer process and the client's end of the socket to it.
 struct AnalyzerLink: ~Copyable {
     private let socket: PacketSocket
     private let process: ConfinedProcess
 
-    /// Starts `program` as an analyzer. The analyzer dies with the calling thread.
+    /// Starts `program` as an analyzer. The kernel kills the analyzer when the calling thread ends.
     init(program: String) throws(Errno) {
         let ends = try PacketSocket.pair()
         let own = PacketSocket(OwnedDescriptor(taking: ends.0))
@@ -23,7 +23,9 @@ struct AnalyzerLink: ~Copyable {
     var processorTime: UInt64 { process.processorTime ?? 0 }
     var pid: Int32 { process.pid }
 
-    /// Sends a command. While the analyzer does not read, waits for up to `timeout` nanoseconds.
+    /// Sends a command. If the socket is full, waits for up to `timeout` nanoseconds until the analyzer reads.
+    ///
+    /// - Parameter file: a descriptor to send along; `nil` to send none.
     func send(_ command: AnalyzerCommand, with file: Int32? = nil, timeout: UInt64) throws(Errno) {
         let bytes = command.encoded
         let deadline = MonotonicTime.now().advanced(by: timeout)
@@ -38,7 +40,7 @@ struct AnalyzerLink: ~Copyable {
         }
     }
 
-    /// Receives a packet into `buffer` without waiting, and closes any descriptors in it.
+    /// Receives one packet into `buffer` without waiting. Closes any descriptors that the packet carries.
     ///
     /// - Returns: the packet's length; 0 if the analyzer has closed its end; `nil` if there is no packet now.
     func receive(into buffer: inout [UInt8]) throws(Errno) -> Int? {
@@ -54,6 +56,6 @@ struct AnalyzerLink: ~Copyable {
         return try outcome.get()
     }
 
-    /// Kills the process if it still runs, and returns the way it ended.
+    /// Kills the process if it still runs. Returns the way in which the process ended.
     consuming func end() -> ConfinedProcess.End { process.end() }
 }

@@ -2,20 +2,22 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The client's state of one start: what it has told the analyzer, which parts the analyzer waits for, and the limits
-/// of the analyzer's requests. A new analyzer is told everything again.
+/// The client's state of one start. It holds what the client has told the analyzer, which parts the analyzer waits for,
+/// and the limits on what the analyzer may request.
+///
+/// A part is a range of one layer's content. After a restart, the client tells the new analyzer everything again.
 struct FollowedStart {
     /// The most parts that an analyzer may wait for at the same time.
     private static let maximumWaits = 1 << 14
-    /// The most files read by the container that the client reports to the analyzer.
+    /// The most files for which the client tells the analyzer that the container has read them.
     private static let maximumTouches = 4096
-    /// The most chunks that the client checks for one start.
+    /// The most chunks in all accepted runs of one start.
     private static let maximumChunks = 1 << 22
-    /// The most files in the order of a start.
+    /// The most files that the analyzer may send as the order of one start.
     private static let maximumOrder = 1 << 16
 
     let subject: PredictionSubject
-    /// The container's reads; `nil` if no container runs.
+    /// The log of the container's reads; `nil` if no container runs.
     let reads: TouchLog?
     let handler: @Sendable (PredictionEvent) -> Void
     /// True if the start ends after its first turn.
@@ -69,7 +71,7 @@ struct FollowedStart {
         wantsSettled = true
     }
 
-    /// Records new reads of the container, and the awaited parts that have arrived.
+    /// Records the container's new reads, and which of the awaited parts have arrived.
     mutating func observe(_ now: MonotonicTime) {
         let new = reads?.touches(from: readsSeen) ?? []
         if !new.isEmpty { lastSeen = now }
@@ -82,14 +84,18 @@ struct FollowedStart {
         present += come
     }
 
-    /// Returns whether the container's start is over. A start for a startup pack runs no container, so it never ends
-    /// here.
+    /// Returns whether the container's start is over. Always returns false for a startup pack, since no container runs
+    /// for it.
+    ///
+    /// - Parameters:
+    ///   - quiet: the nanoseconds without a new read after which the start is over.
+    ///   - longest: the nanoseconds after which the start is over in any case.
     func isOver(_ now: MonotonicTime, quiet: UInt64, longest: UInt64) -> Bool {
         guard !subject.includesPresent else { return false }
         return now.since(began) >= longest || reads != nil && now.since(lastSeen) >= quiet
     }
 
-    /// Forgets the analyzer, so that the next one is told everything again.
+    /// Forgets what the analyzer knows, so that the client tells the next analyzer everything again.
     mutating func forgetAnalyzer() {
         number = nil
         isConfigured = false
@@ -101,7 +107,9 @@ struct FollowedStart {
 
     // MARK: - Turns
 
-    /// Returns the command of the next turn; `nil` if there is nothing to tell the analyzer.
+    /// Returns the command of the next turn, and counts it as sent; `nil` if there is nothing to tell the analyzer.
+    ///
+    /// - Parameter number: the start's number in the analyzer.
     mutating func nextCommand(_ number: UInt32) -> AnalyzerCommand? {
         if let configuration, !isConfigured {
             isConfigured = true
@@ -123,7 +131,7 @@ struct FollowedStart {
         return .order(start: number)
     }
 
-    /// The most files or parts in one turn. Another start waits for at most this many.
+    /// The most files or parts in one turn. Another start waits no longer than the analyzer needs for these.
     private static let itemsPerTurn = 16
 
     /// True while there is something to tell the analyzer.
@@ -140,7 +148,8 @@ struct FollowedStart {
         }
     }
 
-    /// Sends ``PredictionEvent/settled`` if it was requested and nothing is left to do.
+    /// Sends ``PredictionEvent/settled`` if the caller requested it, the process is known, and nothing is left to tell
+    /// the analyzer.
     mutating func settleIfIdle() {
         guard wantsSettled, configuration != nil, !hasWork else { return }
         wantsSettled = false
@@ -149,10 +158,10 @@ struct FollowedStart {
 
     // MARK: - Answers
 
-    /// Accepts runs from the analyzer. Leaves out chunks beyond the start's byte limit. Also leaves out chunks that are
-    /// on the node, unless the subject includes them.
+    /// Accepts runs from the analyzer, and passes them to the handler. Leaves out chunks beyond the start's byte limit.
+    /// If the subject leaves out present chunks, a run begins with its first missing chunk.
     ///
-    /// - Throws: ``MalformedPacket`` if a run lies outside its layer.
+    /// - Throws: ``MalformedPacket`` if a run is empty or lies outside its layer.
     mutating func accept(_ runs: [StartPrediction.Run]) throws(MalformedPacket) {
         var accepted: [PredictedRun] = []
         for run in runs {
@@ -163,9 +172,10 @@ struct FollowedStart {
         if !accepted.isEmpty { handler(.runs(accepted)) }
     }
 
-    /// Accepts parts that the analyzer waits for.
+    /// Records parts that the analyzer waits for.
     ///
-    /// - Throws: ``MalformedPacket`` if a part lies outside its layer, or if the analyzer waits for too many parts.
+    /// - Throws: ``MalformedPacket`` if a part is empty or lies outside its layer, or if the analyzer waits for too
+    ///   many parts.
     mutating func accept(_ waits: [StartPrediction.Wait]) throws(MalformedPacket) {
         for wait in waits {
             let (_, chunks) = try chunks(wait.layer, wait.content)
@@ -188,7 +198,8 @@ struct FollowedStart {
         return (stored, stored.chunks.chunks(overlapping: content))
     }
 
-    /// Returns the part of a run to fetch, cut at the limits of the start; `nil` if nothing is left to fetch.
+    /// Returns the part of a run to fetch, cut at the limits of the start; `nil` if nothing is left to fetch. Chunks
+    /// that are present at the beginning of the run are left out, unless the subject includes them.
     private mutating func trimmed(_ layer: StoredLayer, to chunks: Range<Int>, of inode: UInt64) -> PredictedRun? {
         guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
         let table = layer.chunks

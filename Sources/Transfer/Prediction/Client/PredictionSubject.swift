@@ -2,20 +2,20 @@ public import Base
 public import ContentStore
 public import Linux
 
-/// An image whose start is predicted.
+/// The subject of one prediction: an image, or one layer of it.
 public struct PredictionSubject: Sendable {
-    /// The image's layers, indexed by the tree's device numbers.
+    /// The layers, indexed by the tree's device numbers.
     let layers: [StoredLayer]
-    /// True if the prediction also reports chunks that are on this node, and follows names instead of guessing around
-    /// them. A startup pack needs this.
+    /// True for a startup pack: the prediction also reports chunks that are on this node. It follows the names in
+    /// files, and guesses no other files.
     let includesPresent: Bool
-    /// Opens the tree for reading; called again after an analyzer has died.
+    /// A function that opens the merged tree for reading. The client calls it again for each new analyzer.
     let openTree: @Sendable () throws -> OwnedDescriptor
 
     /// - Parameters:
     ///   - layers: the image's layers, indexed by the tree's device numbers.
-    ///   - includesPresent: true to report also chunks that are on this node, for a startup pack.
-    ///   - openTree: opens the merged tree for reading. It is called again after an analyzer has died.
+    ///   - includesPresent: true to also report chunks that are on this node, for a startup pack.
+    ///   - openTree: opens the merged tree for reading. The predictor calls it again after an analyzer has died.
     public init(
         layers: [StoredLayer], includesPresent: Bool = false,
         openTree: @escaping @Sendable () throws -> OwnedDescriptor
@@ -25,7 +25,7 @@ public struct PredictionSubject: Sendable {
         self.openTree = openTree
     }
 
-    /// Creates a subject of one layer alone. Its prediction is limited to the files of that layer.
+    /// Creates a subject from one layer alone. Its prediction is limited to the files of that layer.
     public init(layer: StoredLayer) {
         self.init(layers: [layer]) { try layer.openTree() }
     }
@@ -39,7 +39,7 @@ public struct PredictedRun: Sendable {
     public let inode: UInt64
 }
 
-/// The name of one prediction.
+/// The key under which callers refer to one prediction.
 public struct PredictionKey: Hashable, Sendable {
     private enum Name: Hashable {
         case chain(Digest)
@@ -52,36 +52,36 @@ public struct PredictionKey: Hashable, Sendable {
         self.name = name
     }
 
-    /// Returns the key for the prediction of a chain's containers.
+    /// Returns the key of the prediction for the containers of a chain.
     public static func chain(_ id: Digest) -> PredictionKey { PredictionKey(.chain(id)) }
 
-    /// Returns a new key, for a prediction that nobody else refers to.
+    /// Returns a new random key, for a prediction that only the caller refers to.
     public static func unique() -> PredictionKey { PredictionKey(.other(.random(in: 0 ... .max))) }
 }
 
 /// An event of a prediction, delivered on the predictor's thread.
 public enum PredictionEvent: Sendable {
-    /// Chunks that are likely to be read soon, in the order of their expected use.
+    /// Chunks that the start will probably read soon, in the order of their expected use.
     case runs([PredictedRun])
-    /// The analyzer has answered everything so far, and will find nothing more before further chunks arrive. This event
-    /// follows ``Predictor/proceed(_:)`` and ``Predictor/configure(_:_:)``.
+    /// The end of the work for now: the analyzer has answered everything, and finds nothing more before further chunks
+    /// arrive. This event follows ``Predictor/proceed(_:)`` and ``Predictor/configure(_:_:)``.
     case settled
     /// The files in the order of their expected use, as inode numbers in the tree.
     case order([UInt64])
-    /// The prediction is lost for this reason. No further event follows.
+    /// The loss of the prediction, with its reason. No further event follows.
     case lost(PredictionLoss)
 }
 
 /// The reasons for the loss of a prediction.
 public enum PredictionLoss: String, Sendable, CaseIterable {
-    /// The analyzer crashed on one of its files.
+    /// A crash of the analyzer.
     case crash
-    /// The analyzer took too long for one of its files.
+    /// A turn that took the analyzer too long.
     case hang
-    /// The kernel killed the analyzer at a resource limit.
+    /// A resource limit, at which the kernel killed the analyzer.
     case limit
-    /// The analyzer sent an invalid answer.
+    /// An invalid answer of the analyzer.
     case violation
-    /// No analyzer could be started, a file could not be opened, or too many starts are followed.
+    /// No usable analyzer, a file that cannot be opened, or too many starts at the same time.
     case unavailable
 }

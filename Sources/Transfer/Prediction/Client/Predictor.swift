@@ -3,16 +3,15 @@ public import ContentStore
 import Linux
 public import SystemPackage
 
-/// The client of the process that predicts what containers without a profile read next. ``StartPrediction`` describes
-/// the prediction.
+/// The client of the analyzer, the process that predicts the next reads of containers without a profile.
+/// ``StartPrediction`` describes the prediction.
 ///
-/// Heuristics over the contents of files in images run in an analyzer (``Analyzer``). It has no privileges, no network,
-/// and only the files that it is handed. The predictor starts the analyzer, tells it of container starts, checks
-/// all its answers, and restarts it after a failure. A failure costs the current start its prediction; the next
-/// analyzer continues the others.
+/// The heuristics read the contents of files in images, so they run in a confined process (``Analyzer``). That process
+/// has no privileges, no network, and only the files that the predictor hands to it. The predictor starts the analyzer,
+/// tells it of container starts, checks all its answers, and restarts it after a failure. A failure costs the current
+/// start its prediction; the next analyzer continues the other starts.
 ///
-/// One thread does all of this (``PredictorLoop``). Every method may be called from any thread and does not wait,
-/// except ``join()``.
+/// One thread does all of this (``PredictorLoop``). Any thread may call any method. Only ``join()`` waits.
 public final class Predictor: Sendable {
     enum Event: Sendable {
         case begin(PredictionKey, PredictionSubject, TouchLog?, isBrief: Bool, Handler)
@@ -33,7 +32,7 @@ public final class Predictor: Sendable {
         var isClosed = false
         /// True while the thread follows any start or has events to read.
         var isFollowing = false
-        /// True if the thread has been woken and has not looked yet.
+        /// True if a caller has woken the thread, and the thread has not looked since.
         var isSignalled = false
         var statistics = PredictorStatistics()
     }
@@ -56,7 +55,7 @@ public final class Predictor: Sendable {
         var raw: Int32 { inside.raw }
 
         func ring() {
-            // If the socket is full, it has woken the thread already.
+            // A full socket has woken the thread already.
             try? outside.send([1], waits: false)
         }
 
@@ -69,7 +68,7 @@ public final class Predictor: Sendable {
     /// Starts the thread.
     ///
     /// - Parameter report: called on the thread for each failure of the analyzer.
-    /// - Throws: an error if the system has no thread or no descriptor left.
+    /// - Throws: an error if the system cannot provide another thread or descriptor.
     public init(
         _ options: PredictorOptions = PredictorOptions(),
         report: @escaping @Sendable (AnalyzerFailure) -> Void = { _ in }
@@ -87,11 +86,12 @@ public final class Predictor: Sendable {
         close()
     }
 
-    /// Follows a start. If another start is followed under the same key, that one ends.
+    /// Begins to follow a start. If the predictor follows another start under the same key, that one ends.
     ///
     /// - Parameters:
-    ///   - reads: the container's reads; `nil` if no container runs.
-    ///   - isBrief: true to predict only the files that the configuration names directly. The start ends after them.
+    ///   - reads: the log of the container's reads; `nil` if no container runs.
+    ///   - isBrief: true to predict only the files that the configuration names directly. The start ends after its
+    ///     first turn.
     public func begin(
         _ key: PredictionKey, of subject: PredictionSubject, reads: TouchLog? = nil, isBrief: Bool = false,
         handler: @escaping Handler
@@ -99,7 +99,8 @@ public final class Predictor: Sendable {
         append(.begin(key, subject, reads, isBrief: isBrief, handler))
     }
 
-    /// Tells the predictor what the container runs. Does nothing if no start is followed under the key.
+    /// Tells the predictor which process the container runs. Does nothing if the predictor follows no start under the
+    /// key.
     public func configure(_ key: PredictionKey, _ start: ContainerStart) {
         append(.configure(key, start))
     }
@@ -109,7 +110,7 @@ public final class Predictor: Sendable {
         append(.order(key))
     }
 
-    /// Continues with the chunks that have arrived. ``PredictionEvent/settled`` follows.
+    /// Makes the prediction continue with the chunks that have arrived. ``PredictionEvent/settled`` follows.
     public func proceed(_ key: PredictionKey) {
         append(.proceed(key))
     }
@@ -133,7 +134,7 @@ public final class Predictor: Sendable {
     /// The predictor's counters since its creation.
     public var statistics: PredictorStatistics { mail.withLock { $0.statistics } }
 
-    /// Ends the analyzer and every prediction, without sending an event.
+    /// Makes the thread end the analyzer and every prediction, without sending an event.
     public func close() {
         mail.withLock { $0.isClosed = true }
         bell.ring()

@@ -5,15 +5,15 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The thread of a ``Predictor``. It gives the starts turns in rotation, and the analyzer one command at a time. So it
-/// knows whose file the analyzer was reading when it crashed or hung.
+/// The loop that a ``Predictor`` runs on its thread. The starts take turns, and the analyzer works on one command at a
+/// time. So the loop knows which start a crash or a hang belongs to.
 struct PredictorLoop: ~Copyable {
     /// The most brief starts, each of one layer, that the thread follows at the same time.
     private static let maximumBrief = 256
     /// The most packets that the analyzer may send in one turn.
     private static let maximumReplies = 256
 
-    /// The command that the analyzer is working on.
+    /// The command that the analyzer is working on, and the times when that work began.
     private struct Turn {
         let key: PredictionKey
         let command: AnalyzerCommand
@@ -121,7 +121,8 @@ struct PredictorLoop: ~Copyable {
         do throws(Errno) {
             try link?.send(.end(start: number), timeout: 0)
         } catch {
-            // The next turn detects an analyzer that does not read. Ending that analyzer removes the start there, too.
+            // If the analyzer does not read, the next turn detects that, and ends the analyzer. This also removes the
+            // start there.
         }
     }
 
@@ -155,8 +156,8 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Ends the analyzer after a failure. The start whose turn it is loses its prediction; the others wait for the next
-    /// analyzer.
+    /// Ends the analyzer after a failure. The start whose turn it is loses its prediction. Other starts wait for the
+    /// next analyzer. If this analyzer never became ready, startup packs and brief starts lose their predictions, too.
     ///
     /// - Parameters:
     ///   - reason: the kind of failure; `nil` to derive it from the exit of the process.
@@ -187,8 +188,8 @@ struct PredictorLoop: ~Copyable {
             drop(lost)
             lose(reason, start.handler)
         } else if isUnusable {
-            // Startup packs and brief starts do not wait for an analyzer that may never start. Containers do: a later
-            // analyzer can still help them.
+            // Startup packs and brief starts do not wait for an analyzer that may never start. Other starts do, since a
+            // later analyzer can still help their containers.
             for (key, start) in starts where start.subject.includesPresent || start.isBrief {
                 drop(key)
                 lose(.unavailable, start.handler)
@@ -201,7 +202,7 @@ struct PredictorLoop: ~Copyable {
     private mutating func startTurn() {
         guard link != nil, case .idle = phase else { return }
         for _ in 0..<rotation.count {
-            // Move the first start to the end of the rotation, whether it has something to say or not.
+            // Move the first start to the end of the rotation, even if it has nothing to tell.
             guard let key = rotation.first else { return }
             rotation.removeFirst()
             rotation.append(key)
@@ -215,7 +216,7 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Announces a start to the analyzer unless it knows the start already.
+    /// Announces a start to the analyzer, unless the analyzer knows the start already.
     ///
     /// - Returns: the start's number in the analyzer; `nil` if its files could not be opened or sent.
     private mutating func open(_ key: PredictionKey) -> UInt32? {
@@ -261,7 +262,7 @@ struct PredictorLoop: ~Copyable {
             } catch {
                 return fail(error is MalformedPacket ? .violation : nil, "cannot receive: \(error)")
             }
-            // Take one turn at a time, so that the loop sees other events between turns.
+            // Stop at the end of the turn, so that the loop handles other events before the next turn.
             if case .idle = phase { return }
         }
     }
@@ -283,7 +284,7 @@ struct PredictorLoop: ~Copyable {
     }
 
     private mutating func take(_ reply: AnalyzerReply, in turn: Turn) throws(MalformedPacket) {
-        // Answers to a start that has ended in the meantime have no effect.
+        // Answers about a start that has ended in the meantime have no effect.
         let number = turn.command.start
         switch reply {
         case .runs(number, let runs): try starts[turn.key]?.accept(runs)
@@ -338,7 +339,7 @@ struct PredictorLoop: ~Copyable {
         _ = poll(&ends, nfds_t(ends.count), timeout)
     }
 
-    /// Returns the milliseconds that the thread may sleep while no turn is under way; -1 for no limit.
+    /// Returns the time in milliseconds that the thread may sleep between turns; -1 for no limit.
     private func idleTimeout(isRunning: Bool) -> Int32 {
         if isRunning, starts.values.contains(where: { $0.hasWork }) { return 0 }
         if !isRunning, options.program != nil, options.startsEarly || !starts.isEmpty {

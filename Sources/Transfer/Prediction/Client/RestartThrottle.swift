@@ -15,7 +15,8 @@ public struct RestartThrottle: Sendable {
     /// - Parameters:
     ///   - first: the delay after the first failure.
     ///   - longest: the longest delay.
-    ///   - soundAfter: the lifetime of a process after which its failure starts the delays over.
+    ///   - soundAfter: the lifetime after which a process counts as sound. After the failure of a sound process, the
+    ///     delays begin again with `first`.
     public init(first: Duration, longest: Duration, soundAfter: Duration) {
         self.first = max(1, first.wholeNanoseconds)
         self.longest = max(1, longest.wholeNanoseconds)

@@ -1,13 +1,13 @@
 import Base
 public import Linux
 
-/// The content of one layer, read from a descriptor that does not allow writing.
+/// The content of one layer, read through a read-only descriptor.
 ///
-/// The file has holes where no bytes have arrived. So a part is read only after ``StartPrediction/present(_:)`` has
-/// reported it.
+/// The content file has a hole wherever bytes have not arrived. So callers read a part only after
+/// ``StartPrediction/present(_:)`` has reported it.
 public final class ImageContent: Sendable {
     private let descriptor: OwnedDescriptor
-    /// True if extents hold parts of many files, so that a read brings a file's neighbors along.
+    /// True if one extent can hold parts of many files, so that fetching a file also fetches its neighbors.
     let extentsSpanFiles: Bool
 
     public init(_ descriptor: consuming OwnedDescriptor, extentsSpanFiles: Bool) {
@@ -15,7 +15,8 @@ public final class ImageContent: Sendable {
         self.extentsSpanFiles = extentsSpanFiles
     }
 
-    /// Reads `range` of the content space; `nil` if the range is too long or the file returns fewer bytes.
+    /// Returns the bytes of `range` in the content space; `nil` if the range is too long or the content file ends
+    /// within it.
     func bytes(_ range: ByteRange) -> [UInt8]? {
         guard let count = Int(exactly: range.count), count <= Self.longestRead else { return nil }
         var complete = false
@@ -27,6 +28,6 @@ public final class ImageContent: Sendable {
         return complete ? bytes : nil
     }
 
-    /// The largest part that an analyzer reads, in bytes: the names of an ELF file's symbols.
+    /// The largest range that an analyzer may read at once, in bytes. The names of an ELF file's symbols need the most.
     private static let longestRead = 16 << 20
 }

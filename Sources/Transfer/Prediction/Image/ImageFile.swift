@@ -1,12 +1,12 @@
 public import Base
 
-/// A regular file of an image that was found by its path.
+/// A regular, nonempty file of an image.
 public struct ImageFile: Sendable {
     /// The file's inode number in the image's tree.
     public let inode: UInt64
     /// The path from the image's root, with a leading slash and with links resolved.
     public let path: String
-    /// The position of the file's layer in the image, from the bottom.
+    /// The position of the file's layer in the image. The bottom layer has position 0.
     public let layer: Int
     /// The range of the layer's content space that holds the file's bytes; not empty.
     public let range: ByteRange
@@ -16,22 +16,24 @@ public struct ImageFile: Sendable {
     public var name: Substring { ImagePath.name(of: path) }
     /// The file's size in bytes.
     public var size: UInt64 { range.count }
-    /// The range of all bytes, in file offsets.
+    /// The range of the whole file, in file offsets.
     public var whole: ByteRange { ByteRange(offset: 0, end: range.count) }
 
     /// Returns the range of the first `count` bytes of the file, or of all bytes if the file is shorter.
     public func start(_ count: UInt64) -> ByteRange { ByteRange(offset: 0, end: min(count, range.count)) }
 
-    /// Returns the range of the content space that holds `part`, a range of the file. Bytes past the end of the file
-    /// are left out.
+    /// Returns the range of the content space that holds `part`, cut at the end of the file.
+    ///
+    /// - Parameter part: a range in file offsets.
     func content(of part: ByteRange) -> ByteRange {
         guard part.offset < range.count else { return ByteRange(offset: range.end, end: range.end) }
-        // Neither sum exceeds the end of the file's range, which the tree has checked.
+        // Neither sum exceeds `range.end`, which the tree has checked.
         return ByteRange(offset: range.offset + part.offset, end: range.offset + min(part.end, range.count))
     }
 }
 
-/// Operations on the paths of an image. Paths are text: a path that is not UTF-8 is not predicted.
+/// Operations on the paths of an image. Paths are Swift strings, so the prediction leaves out a file whose path is not
+/// UTF-8.
 public enum ImagePath {
     /// The length of the longest path in bytes, as in the kernel (`PATH_MAX`).
     static let longest = 4096

@@ -1,8 +1,8 @@
 import Base
 import LayerIndex
 
-/// The paths of a tree's regular files, by inode. One walk records the directory of each file; the names are read on
-/// demand.
+/// The paths of a tree's regular files, by inode. One walk records the directory of each file. ``path(of:)`` reads the
+/// names later.
 struct ImageFileNames {
     /// The most files, and the most directories, that the walk records.
     private static let maximum = 1 << 20
@@ -12,12 +12,13 @@ struct ImageFileNames {
     private var directories: [(parent: Int32, inode: UInt64)] = []
     private var files: [UInt64: Int32] = [:]
 
-    /// Walks the tree. Files beyond the limits have no path.
+    /// Walks the tree of `image`. Files that the walk does not reach have no path.
     init(_ image: ImageFiles) {
         tree = image.tree
         budget = image.budget
         directories.append((0, tree.rootInode))
-        // Visit each directory once: in a tree whose directories contain themselves, the walk would never end.
+        // Visit each directory once. Otherwise, the walk would never end in a tree whose directories contain
+        // themselves.
         var seen: Set<UInt64> = [tree.rootInode]
         var index = 0
         while index < directories.count, files.count < Self.maximum, !budget.isSpent {
@@ -38,8 +39,9 @@ struct ImageFileNames {
         }
     }
 
-    /// Returns the path of the file `inode`, with a leading slash. Returns `nil` if the walk did not reach the file,
-    /// the path is too long or not UTF-8, or the budget is spent.
+    /// Returns the path of the file `inode`, with a leading slash.
+    ///
+    /// Returns `nil` if the walk did not reach the file, the path is too long or not UTF-8, or the budget is spent.
     func path(of inode: UInt64) -> String? {
         guard var index = files[inode].map(Int.init) else { return nil }
         var (child, names, length) = (inode, [String](), 0)

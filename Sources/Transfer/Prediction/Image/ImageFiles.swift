@@ -8,12 +8,12 @@ public struct ImageFiles {
 
     let tree: TreeImage
     let layerCount: Int
-    /// The work budget that everything that looks at files for one start shares.
+    /// The work budget of one start. Everything that looks at the image's files for this start shares it.
     let budget = WorkBudget()
 
     /// - Parameters:
-    ///   - tree: the merged tree. Its device numbers are the positions of layers.
-    ///   - layerCount: the number of layers. Files in other layers do not exist.
+    ///   - tree: the image's merged tree. A device number in it is the position of a layer.
+    ///   - layerCount: the number of layers. Lookups do not find files in layers beyond this number.
     init(tree: TreeImage, layerCount: Int) {
         self.tree = tree
         self.layerCount = layerCount
@@ -39,11 +39,11 @@ public struct ImageFiles {
         }
     }
 
-    /// Returns whether there is a regular file at `path`, even an empty one.
+    /// Returns whether there is a regular file at `path`. An empty file counts, too.
     func holdsFile(_ path: String) -> Bool { find(path)?.kind == .regular }
 
-    /// Returns the regular file with the number `inode`, whose path is `path`; `nil` if it is empty or in no known
-    /// layer.
+    /// Returns the regular file with the inode number `inode`, whose path is `path`; `nil` if the file is empty or in
+    /// no known layer.
     func file(_ inode: UInt64, at path: String) -> ImageFile? {
         guard let content = try? tree.content(inode), content.device < layerCount else { return nil }
         return ImageFile(inode: inode, path: path, layer: content.device, range: content.range)
@@ -89,7 +89,8 @@ public struct ImageFiles {
             else { return nil }
             switch kind {
             case .directory:
-                // Each link's target may be as long as a path, so links can build paths that no process could name.
+                // The target of each link may be as long as a path, so links can build paths that no process could
+                // name.
                 guard directories.count < ImagePath.longest / 2 else { return nil }
                 directories.append((inode, name))
             case .symlink:

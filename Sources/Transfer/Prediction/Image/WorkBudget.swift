@@ -1,10 +1,10 @@
-/// The limit on the work for one start. Outside data decides how many paths are looked up and how many names are read.
-/// So both the total work and the work of each turn are bounded.
+/// A limit on the work for one start. The image decides how many paths are looked up and how many names are read, and
+/// nobody vouches for the image. So the budget bounds both the total work and the work of each turn.
 ///
 /// One step stands for one name, looked up or read from a directory, or for ``bytesPerStep`` bytes of a file. A step
-/// takes some 100 ns. A lookup without budget finds nothing.
+/// takes some 100 ns. Once the budget is spent, lookups find nothing.
 final class WorkBudget {
-    /// The bytes of a file that one step covers.
+    /// The number of bytes of a file that one step stands for.
     static let bytesPerStep = 64
 
     private var steps: Int
@@ -17,7 +17,7 @@ final class WorkBudget {
         turn = stepsPerTurn
     }
 
-    /// True if nothing more can be looked up in this turn.
+    /// True if no steps are left, either in this turn or in the whole start.
     var isSpent: Bool { min(steps, turn) <= 0 }
 
     /// Starts a turn. Unused steps of the last turn are not carried over.
@@ -25,7 +25,7 @@ final class WorkBudget {
         turn = stepsPerTurn
     }
 
-    /// Takes `count` steps off the budget. Returns false if the budget was spent before.
+    /// Takes `count` steps off the budget. Returns false without taking any if the budget is spent already.
     @discardableResult
     func spend(_ count: Int = 1) -> Bool {
         guard !isSpent, count >= 0 else { return false }

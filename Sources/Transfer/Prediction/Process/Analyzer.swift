@@ -7,17 +7,17 @@ import SystemPackage
 /// The mode ("role") in which a program runs as a confined child process and predicts a container's reads from the
 /// files of its image.
 public enum Analyzer {
-    /// The `argv[0]` of a process in this role. ``runIfRequested(adding:)`` recognizes the role by it.
+    /// The `argv[0]` of a process in this role. ``runIfRequested(adding:)`` recognizes the role by this name.
     static let role = "rivulet-analyzer"
 
-    /// The resource limits of an analyzer. A start takes some megabytes. Trees are mapped files, which count only as
-    /// address space.
+    /// The resource limits of an analyzer. Each start that it follows takes some megabytes. Trees are mapped files,
+    /// which count only as address space.
     static let limits = ConfinedProcess.Limits(
         memory: 384 << 20, addressSpace: 16 << 30, descriptors: 16_384, processorSeconds: 3600)
 
     private static let isReady = Atomic(false)
 
-    /// True if this program takes the role when it is started again.
+    /// True if this program can be started as an analyzer, because its `main` has called ``runIfRequested(adding:)``.
     static var isAvailable: Bool { isReady.load(ordering: .relaxed) }
 
     /// Runs as an analyzer and does not return, if this process was started as one. Otherwise, returns at once.

@@ -1,12 +1,12 @@
 import Base
 
-/// The error for a packet that no analyzer or client of this version sends.
+/// The error for a packet that no analyzer or client of this version would send.
 public struct MalformedPacket: Error {}
 
-/// The fields of packets between a client and an analyzer.
+/// The encoding of packets between a client and an analyzer.
 ///
-/// Integers are little-endian. A packet begins with a byte for its kind and four bytes for the number of its start. The
-/// fields of the kind follow. A list begins with its count in two bytes, a text with its length in four. Each end
+/// Integers are little-endian. A packet begins with one byte for its kind and four bytes for the number of its start.
+/// The fields of that kind follow. A list begins with its count in two bytes, a text with its length in four. Each end
 /// treats the other as hostile.
 enum AnalyzerPacket {
     /// The size of the largest packet in bytes. Both ends have a buffer of this size.
@@ -77,7 +77,8 @@ enum AnalyzerPacket {
         }
     }
 
-    /// Returns the bytes of a packet. `body` appends the fields of its kind.
+    /// Returns the bytes of a packet of kind `kind` for the start with the number `start`. `body` appends the fields of
+    /// the kind.
     static func writing(_ kind: UInt8, of start: UInt32, _ body: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
         var bytes = [kind]
         bytes.appendLittleEndian(start)

@@ -1,15 +1,16 @@
 import Base
 
-/// A packet from the analyzer to the client. The analyzer answers a command with any number of findings, then with
-/// ``done(start:)``.
+/// A packet from the analyzer to its client, a ``Predictor``. The analyzer answers a command with any number of
+/// findings, then with ``done(start:)``.
 public enum AnalyzerReply: Equatable, Sendable {
-    /// The process is confined and waits for commands.
+    /// The first packet: the process is confined and waits for commands.
     case ready
-    /// The process could not be confined, because of this errno.
+    /// The first packet of a process that could not be confined, with the errno of the failure.
     case unconfined(Int32)
-    /// Ranges that the start is likely to read.
+    /// Ranges of content that the start is likely to read.
     case runs(start: UInt32, [StartPrediction.Run])
-    /// Parts that the analyzer waits for.
+    /// Ranges of content that the analyzer waits for. The client reports their arrival with
+    /// ``AnalyzerCommand/present(start:_:)``.
     case waits(start: UInt32, [StartPrediction.Wait])
     /// The inodes of the files in the order of their expected use.
     case order(start: UInt32, [UInt64])

@@ -3,10 +3,10 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The analyzer's side of the socket. It takes and answers one command after the other. It has one thread, and no files
-/// but those whose descriptors arrive in packets.
+/// The analyzer's side of the socket. It answers one command before it reads the next. It runs on one thread, and reads
+/// only files whose descriptors arrive in packets.
 struct AnalyzerServer: ~Copyable {
-    /// A start that still lacks layers, or one that the analyzer follows.
+    /// The state of a start: the analyzer still waits for its layers, or follows it.
     private enum Start {
         case opening(TreeImage, [ImageContent], layerCount: Int, speculates: Bool)
         case following(StartPrediction)
@@ -49,7 +49,7 @@ struct AnalyzerServer: ~Copyable {
     private mutating func open(_ command: AnalyzerCommand, _ file: consuming OwnedDescriptor) throws {
         switch command {
         case .begin(let start, let layers, let treeSize, let speculates):
-            // A start whose tree cannot be read has no entry here, so its commands find nothing.
+            // A start whose tree cannot be read gets no entry here, so later commands for that start find nothing.
             starts[start] = (try? TreeImage(mapping: MappedFile(descriptor: file.raw, size: treeSize))).map {
                 .opening($0, [], layerCount: layers, speculates: speculates)
             }
@@ -87,7 +87,7 @@ struct AnalyzerServer: ~Copyable {
     }
 
     private mutating func turn(_ start: UInt32, _ body: (inout StartPrediction) -> Void) throws {
-        // Remove the start from the dictionary during the turn, so that it is changed in place, not copied.
+        // Remove the start from the dictionary during the turn, so that Swift changes it in place and does not copy it.
         if case .following(var prediction) = starts.removeValue(forKey: start) {
             prediction.beginTurn()
             body(&prediction)

@@ -1,4 +1,4 @@
-/// The standard analyzers, in the order in which they see a file.
+/// The standard file analyzers. Each file passes them in this order.
 enum FileAnalyzers {
     static let standard: [any FileAnalyzer] = [
         PythonSourceAnalyzer(), PythonCompiledAnalyzer(), NodeSourceAnalyzer(), SettingsAnalyzer(),

@@ -12,7 +12,8 @@ public struct ContainerStart: Sendable, Equatable {
         self.workingDirectory = workingDirectory
     }
 
-    /// Returns the value of a variable; `nil` if it is not set. If a variable is set twice, the first one counts.
+    /// Returns the value of the variable `name`; `nil` if it is not set. If the list sets a variable twice, the first
+    /// value counts.
     func variable(_ name: String) -> Substring? {
         environment.first { $0.hasPrefix(name + "=") }?.dropFirst(name.count + 1)
     }

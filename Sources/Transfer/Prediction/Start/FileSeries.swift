@@ -1,50 +1,54 @@
 import Base
 
-/// Files that a process reads one after the other in the order of their names. They lie in one directory
-/// (`conf.d/*.conf`), or are the same file of neighboring directories (`plugins/*/plugin.json`). The distance from one
-/// to the next is constant.
+/// A detector of file series: files that a process reads one after the other in the order of their names.
 ///
-/// Nothing in such a file names the next one, so no analyzer finds it, and each file costs a round trip. Three files at
-/// equal distances make a series. The predicted part doubles with each further file, as read-ahead does.
+/// The files of a series lie in one directory (`conf.d/*.conf`), or have the same name in neighboring directories
+/// (`plugins/*/plugin.json`). In the sorted list of these files, the process advances by a constant number of
+/// positions, the stride.
+///
+/// Nothing in such a file names the next one, so no file analyzer finds it, and each file costs a round trip. Three
+/// files at equal distances make a series. The number of predicted files doubles with each further file, as read-ahead
+/// does.
 struct FileSeries {
     /// The number of path levels, from the file name up, at which the names of a series may differ.
     private static let depth = 3
-    /// The most names that are read from one directory.
+    /// The most names that the detector reads from one directory.
     private static let maximumNames = 4096
-    /// The most directories that are read for one start.
+    /// The most directories that the detector reads for one start.
     private static let maximumDirectories = 256
-    /// The most names that are kept in memory for one start.
+    /// The most names that the detector keeps in memory for one start.
     private static let maximumKept = 1 << 16
-    /// The most files that are predicted at once.
+    /// The most files that the detector predicts at once.
     private static let maximumAhead = 32
-    /// The most bytes of files that are predicted at once.
+    /// The most bytes of files that the detector predicts at once.
     private static let maximumBytesAhead: UInt64 = 2 << 20
 
-    /// The endings of files that other files name.
+    /// The name endings of code files, which other files name.
     private static let code = [".py", ".pyc", ".so", ".js", ".mjs", ".cjs"]
 
-    /// The parts of the paths that all files of a series share.
+    /// The parts of a path that all files of a series share.
     private struct Key: Hashable {
         /// The directory that contains the differing names.
         let directory: Substring
-        /// The part of the paths after the differing name. For files in one directory, it is their ending.
+        /// The part of the path after the differing name. If the files lie in one directory, it is the ending of their
+        /// names.
         let rest: Substring
     }
 
     fileprivate struct Series {
-        /// The names that the process has read so far, at most three. With the third, ``members`` is filled.
+        /// The names that the process has read so far, at most three. The third name causes ``members`` to be filled.
         var names: [Substring] = []
-        /// The position of each member in the order of names; empty until the process has read three names.
+        /// The index of each name in ``members``; empty until the process has read three names.
         var places: [Substring: Int] = [:]
-        /// All names that belong to the series, in their order; empty until the process has read three names.
+        /// All names that belong to the series, sorted; empty until the process has read three names.
         var members: [Substring] = []
-        /// The position of the file that the process read last.
+        /// The index in ``members`` of the file that the process read last.
         var last: Int?
-        /// The distance from one file to the next that the process reads.
+        /// The distance in ``members`` from one file to the next that the process reads.
         var stride = 0
-        /// The number of steps with that stride.
+        /// The number of successive steps with that stride.
         var steps = 0
-        /// The position where the predicted part ends.
+        /// The index in ``members`` after the last predicted file.
         var end = 0
     }
 
@@ -57,9 +61,11 @@ struct FileSeries {
         self.files = files
     }
 
-    /// Returns the files that the process reads next, if `path` and the files before it are the beginning of a series.
+    /// Returns the files that the process will probably read next, after it has read `path`. Returns an empty list if
+    /// `path` does not continue a series.
     mutating func foreseen(after path: String) -> [ImageFile] {
-        // A program that loads code follows names in that code, and can read three files in order by chance.
+        // A program that loads code follows the names in that code. It can read three files in order by chance, so code
+        // needs more steps.
         let isCode = Self.code.contains { path.hasSuffix($0) } || path.contains(".so.")
         var directory = path[...]
         for depth in 0..<Self.depth {
@@ -125,12 +131,13 @@ extension FileSeries.Series {
         defer { last = place }
         guard let last else { return }
         let step = place - last
-        // Some reads are not reported: those of empty files, and those of files that arrived with a neighbor.
+        // Some reads are not reported: those of empty files, and those of files that arrived with a neighbor. So a step
+        // within the predicted part may be a multiple of the stride.
         let isNext = step == stride || steps >= 2 && step > 0 && step.isMultiple(of: stride) && place < end + stride
         if steps > 0, isNext {
             steps += 1
         } else {
-            // Programs do not read lists of files backwards.
+            // Programs do not read lists of files backwards, so a step backwards begins no series.
             (stride, steps, end) = (step, step > 0 ? 1 : 0, 0)
         }
     }

@@ -1,39 +1,40 @@
 public import Base
 public import LayerIndex
 
-/// A prediction of the files that one container reads until it is ready, made during the container's start. It begins
-/// with the image's configuration and tree. It continues with each file that has arrived, since each names the next
-/// ones.
+/// A prediction of the files that one container reads until it is ready. It is made during the container's start. It
+/// begins with the image's configuration and tree, and continues with each file that has arrived, since each file names
+/// the next ones.
 ///
-/// Without a profile, a starting process reads its files one after the other, and each costs a round trip: only the
+/// Without a profile, a starting process reads its files one after the other, and each costs a round trip. Only the
 /// file that the process has just read tells it the next one. A ``FileAnalyzer`` follows the same names as soon as the
-/// bytes are on the node, before the process gets to them. ``FileSeries`` continues files that are read in the order of
+/// bytes are on the node, before the process does. ``FileSeries`` predicts files that a process reads in the order of
 /// their names.
 ///
 /// The prediction is a guess. This type limits the work, files and memory of one start; the code that fetches chunks
 /// limits the bytes.
 public struct StartPrediction {
-    /// The most files that are followed for one start.
+    /// The most files that the prediction follows for one start.
     static let maximumFiles = 4096
-    /// The size up to which a file is fetched completely. Of a larger file, only the parts that are sure to be read are
-    /// fetched. numpy's start reads at least four fifths of each library of 4 to 5 MB that it loads. Of one of 7 MB, it
-    /// reads a twentieth.
+    /// The size in bytes up to which the prediction fetches a file completely. Of a larger file, it fetches only the
+    /// parts that the process is sure to read. numpy's start reads at least four fifths of each library of 4 to 5 MB
+    /// that it loads. Of a library of 7 MB, it reads a twentieth.
     static let wholeFile: UInt64 = 6 << 20
-    /// The same limit for the program itself: Python's start reads nine tenths of its 6.8 MB.
+    /// The same limit for the program itself. Python's start reads nine tenths of its program of 6.8 MB.
     static let wholeProgram: UInt64 = 16 << 20
-    /// The number of bytes that are fetched from the start of a larger file.
+    /// The number of bytes that the prediction fetches from the start of a larger file.
     private static let startOfFile: UInt64 = 256 << 10
-    /// The number of bytes at the end of a larger jar. They hold its directory, which takes some 100 bytes a class.
+    /// The number of bytes that the prediction fetches from the end of a larger jar. They hold the jar's directory,
+    /// which takes some 100 bytes for each class.
     private static let endOfJar: UInt64 = 512 << 10
-    /// The most directories of `PATH` and of `LD_LIBRARY_PATH` each.
+    /// The most directories that the prediction takes from `PATH`, and from `LD_LIBRARY_PATH`.
     private static let maximumDirectories = 64
     /// The most mentions of files that ``order()`` considers.
     private static let maximumMentions = 1 << 18
-    /// The most parts that analyzers wait for at the same time. Also the most runs, and the most later files, of one
-    /// turn.
+    /// The most parts that file analyzers wait for at the same time. Also the most entries of ``runs``, and of
+    /// ``later``, in one turn.
     private static let maximumPending = 1 << 14
 
-    /// The paths of the loader and the C library in common distributions.
+    /// The paths of the loader and of the C library in common distributions.
     private static let commonLibraries = [
         "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6",
         "/lib/ld-linux-aarch64.so.1", "/lib/aarch64-linux-gnu/libc.so.6", "/lib/ld-musl-x86_64.so.1",
@@ -47,7 +48,7 @@ public struct StartPrediction {
 
     /// A range of a layer's content space that the start is likely to read.
     public struct Run: Sendable, Equatable {
-        /// The layer's position in the image, from the bottom.
+        /// The layer's position in the image. The bottom layer has position 0.
         public let layer: Int
         public let content: ByteRange
         /// The file's inode number in the image's tree.
@@ -60,7 +61,7 @@ public struct StartPrediction {
         }
     }
 
-    /// A range of a layer's content space that an analyzer waits for.
+    /// A range of a layer's content space that a file analyzer waits for.
     public struct Wait: Sendable, Equatable {
         /// The number that identifies the wait in ``StartPrediction/present(_:)``.
         public let token: UInt32
@@ -88,12 +89,12 @@ public struct StartPrediction {
 
     /// The image's files.
     public let files: ImageFiles
-    /// True if the prediction also guesses at files that no file names: common libraries, and the neighbors of a Python
-    /// module. False where every chunk is available, so that the prediction can follow the names instead.
+    /// True if the prediction also guesses files that no file names: common libraries, and the neighbors of a Python
+    /// module. False for a startup pack: there, the prediction gets every chunk and can follow the names instead.
     public let speculates: Bool
-    /// The configuration of the process.
+    /// The configuration of the process that the container runs.
     public private(set) var configuration = ContainerStart()
-    /// The findings that analyzers keep for later files, one for each type.
+    /// The findings that file analyzers keep for later files, at most one of each Swift type.
     private var facts: [ObjectIdentifier: Any] = [:]
 
     private let layers: [ImageContent]
@@ -101,27 +102,28 @@ public struct StartPrediction {
     private var libraryPath: [String] = []
     private var names: ImageFileNames?
     private var series: FileSeries
-    /// The inodes of files that were found or read before.
+    /// The inodes of files that a finding named or the process read before.
     private var seen: Set<UInt64> = []
     /// The inodes of files that the process has read from.
     private var touched: Set<UInt64> = []
 
     private var pending: [UInt32: Pending] = [:]
     private var lastToken: UInt32 = 0
-    /// The parts of files that are on the node, by inode.
+    /// The parts of files that ``present(_:)`` has reported, by inode.
     private var known: [UInt64: [ByteRange]] = [:]
-    /// The findings of this turn.
+    /// The ranges that file analyzers have reported in this turn.
     private var runs: [Run] = []
     private var waits: [Wait] = []
-    /// The files to fetch after ``runs``.
+    /// The files to fetch after the ranges in ``runs``.
     private var later: [ImageFile] = []
 
-    /// The named files, by the inode of the file that names them. The key `nil` stands for the image's configuration.
+    /// The files that each file names, by the inode of the naming file. The key `nil` stands for the image's
+    /// configuration.
     private var named: [UInt64?: Names] = [:]
     private var mentionsLeft = maximumMentions
     /// The inode of the file whose findings are being recorded; `nil` for the image's configuration.
     private var namedBy: UInt64?
-    /// True while the recorded findings are libraries of that file.
+    /// True while the recorded findings are libraries of the file ``namedBy``.
     private var isLinking = false
 
     /// - Parameters:
@@ -138,12 +140,12 @@ public struct StartPrediction {
 
     // MARK: - Events
 
-    /// Starts a turn. Each turn has a work limit of its own.
+    /// Starts a turn. Each turn has its own work limit.
     public mutating func beginTurn() {
         files.budget.beginTurn()
     }
 
-    /// Follows the process that the image's configuration names.
+    /// Predicts the first reads of the process that the image's configuration names.
     public mutating func start(_ start: ContainerStart) {
         configuration = start
         libraryPath = start.variable("LD_LIBRARY_PATH").map(Self.directories) ?? []
@@ -164,18 +166,18 @@ public struct StartPrediction {
         }
     }
 
-    /// Follows a file that the process has read from.
+    /// Records that the process has read from the file `inode`, and follows the names in that file.
     public mutating func touched(_ inode: UInt64) {
         guard touched.count < Self.maximumFiles, touched.insert(inode).inserted else { return }
         if names == nil { names = ImageFileNames(files) }
         guard let path = names?.path(of: inode), let file = files.file(inode, at: path) else { return }
         for next in series.foreseen(after: path) { want(next) }
-        // The process itself causes the fetch of this file, so only the files that it names matter.
+        // The process itself causes the fetch of this file, so only the names in the file matter.
         guard seen.count < Self.maximumFiles, seen.insert(inode).inserted else { return }
         follow(file, calledAs: path)
     }
 
-    /// Analyzes the part with this token, after all of it has arrived.
+    /// Analyzes the awaited part with this token. The caller guarantees that all of the part has arrived.
     public mutating func present(_ token: UInt32) {
         guard let item = pending.removeValue(forKey: token) else { return }
         known[item.file.inode, default: []].append(item.part)
@@ -186,18 +188,19 @@ public struct StartPrediction {
         item.analyzer.analyze(bytes, of: item.file, in: &self)
     }
 
-    /// Returns the findings since the last call: the ranges that are likely to be read, in the order of their expected
-    /// use, and the ranges that the analyzers wait for.
+    /// Returns the findings since the last call: the ranges that the start is likely to read, and the ranges that file
+    /// analyzers wait for. The runs are in the order of their expected use.
     public mutating func takeFindings() -> (runs: [Run], waits: [Wait]) {
         for file in later { fetch(file, file.whole) }
         defer { (runs, waits, later) = ([], [], []) }
         return (runs, waits)
     }
 
-    /// Returns the inodes of the files in the order in which they are read, as far as the names tell.
+    /// Returns the inodes of the files in the order in which the process will probably read them.
     ///
-    /// A file comes at its first mention. Its libraries follow, before anything that the file does. Then come the other
-    /// files that it names, one after the other, each with everything that follows from it.
+    /// The order follows from the names in files. A file comes at its first mention. The libraries that it is linked
+    /// with follow, because the loader reads them first. Then come the other files that it names. Each file is followed
+    /// by everything that it names in turn, before the next file comes.
     public func order() -> [UInt64] {
         var order: [UInt64] = []
         var visited: Set<UInt64> = []
@@ -215,11 +218,12 @@ public struct StartPrediction {
 
     // MARK: - Findings of analyzers
 
-    /// The finding of this type that an analyzer keeps for later files; `nil` if there is none.
+    /// The finding of this type that a file analyzer keeps for later files; `nil` if there is none.
     public subscript<Fact>(_ type: Fact.Type) -> Fact? {
         get { facts[ObjectIdentifier(type)] as? Fact }
         _modify {
-            // Remove the fact from the dictionary during the change, so that it is changed in place, not copied.
+            // Remove the fact from the dictionary during the change, so that Swift changes it in place and does not
+            // copy it.
             var fact = facts.removeValue(forKey: ObjectIdentifier(type)) as? Fact
             defer { facts[ObjectIdentifier(type)] = fact }
             yield &fact
@@ -242,12 +246,14 @@ public struct StartPrediction {
         return true
     }
 
-    /// Reports that `file` will be read: the prediction fetches and analyzes it.
+    /// Reports that the process will read `file`. The prediction fetches and analyzes the file.
+    ///
+    /// - Parameter path: the path by which something named the file; `nil` for the file's own path.
     public mutating func want(_ file: ImageFile, calledAs path: String? = nil) {
         want(file, calledAs: path, whole: Self.wholeFile)
     }
 
-    /// Reports that `part` of `file` will be read: the prediction fetches the part and analyzes the file.
+    /// Reports that the process will read `part` of `file`. The prediction fetches the part and analyzes the file.
     mutating func want(_ file: ImageFile, part: ByteRange) {
         guard seen.count < Self.maximumFiles, seen.insert(file.inode).inserted else { return }
         note(file)
@@ -255,14 +261,14 @@ public struct StartPrediction {
         follow(file, calledAs: file.path)
     }
 
-    /// Reports that `file` will probably be read some time after the findings so far. The prediction fetches it but
-    /// does not analyze it.
+    /// Reports that the process will probably read `file` some time after the findings so far. The prediction fetches
+    /// the file but does not analyze it.
     mutating func wantLater(_ file: ImageFile) {
         guard later.count < Self.maximumPending else { return }
         later.append(file)
     }
 
-    /// Reports that `part` of `file` will be read.
+    /// Reports that the process will read `part` of `file`. The prediction fetches the part and analyzes nothing.
     public mutating func fetch(_ file: ImageFile, _ part: ByteRange) {
         let content = file.content(of: part)
         guard !content.isEmpty, runs.count < Self.maximumPending else { return }
@@ -278,7 +284,8 @@ public struct StartPrediction {
         waits.append(Wait(token: lastToken, layer: file.layer, content: content))
     }
 
-    /// Returns the bytes of `part`, cut at the end of the file; `nil` if the part is not known to be on the node.
+    /// Returns the bytes of `part`, cut at the end of the file; `nil` if ``present(_:)`` has not reported all of the
+    /// part.
     public func bytes(of file: ImageFile, _ part: ByteRange) -> [UInt8]? {
         let part = ByteRange(offset: part.offset, end: min(part.end, file.size))
         guard part.offset < file.size, known[file.inode]?.contains(where: { $0.contains(part) }) == true else {
@@ -287,7 +294,7 @@ public struct StartPrediction {
         return layers[file.layer].bytes(file.content(of: part))
     }
 
-    /// Runs `body`, and records its findings as libraries of the current file.
+    /// Runs `body`, and records the files that it reports as libraries of the current file.
     mutating func linking(_ body: (inout StartPrediction) -> Void) {
         isLinking = true
         body(&self)
@@ -297,10 +304,10 @@ public struct StartPrediction {
     /// The directories in `LD_LIBRARY_PATH`, in which the loader looks for a library besides its own directories.
     var libraryDirectories: [String] { libraryPath }
 
-    /// Returns whether `file` has not been found or read before.
+    /// Returns true if no finding has named `file` and the process has not read it.
     func isNew(_ file: ImageFile) -> Bool { !seen.contains(file.inode) }
 
-    /// Returns whether extents of the layer that contains `file` hold parts of many files.
+    /// Returns true if one extent can hold parts of many files in the layer that contains `file`.
     func sharesExtents(_ file: ImageFile) -> Bool { layers[file.layer].extentsSpanFiles }
 
     // MARK: -
@@ -315,7 +322,7 @@ public struct StartPrediction {
         follow(file, calledAs: path ?? file.path)
     }
 
-    /// Records a mention of the file, the first one or a further one.
+    /// Records a mention of the file. It may be the first mention or a further one.
     private mutating func note(_ file: ImageFile) {
         guard mentionsLeft > 0 else { return }
         mentionsLeft -= 1

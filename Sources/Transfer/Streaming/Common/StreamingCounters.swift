@@ -3,9 +3,10 @@ import Planner
 
 /// The engine's own counters. The planner has others.
 final class StreamingCounters: Sendable {
-    /// The number of bytes of response bodies that arrived, by the class of their request.
+    /// The number of bytes of response bodies that arrived, by the class in which their request started. Startup packs
+    /// have a separate counter, ``packBytes``.
     let received = PerClass(demand: Counter(), hint: Counter(), readahead: Counter(), fill: Counter())
-    /// The number of bytes of response bodies that were discarded: gaps between extents, and extents that were no
+    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that it no
     /// longer needed.
     let skipped = Counter()
     let decodedBytes = Counter()
@@ -14,13 +15,13 @@ final class StreamingCounters: Sendable {
     let decodeFailures = Counter()
     let storeFailures = Counter()
     let decodeNanoseconds = Counter()
-    /// The number of times that a connection was not read because decoding was behind.
+    /// The number of times that the engine stopped reading a connection because decoding was behind.
     let backPressure = Counter()
-    /// The number of readers' requests that were late and were sent a second time.
+    /// The number of readers' requests that the engine sent a second time because they were late.
     let hedged = Counter()
     /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     let packs = Counter()
-    /// The number of startup packs that were abandoned.
+    /// The number of startup packs that the engine abandoned.
     let packsAbandoned = Counter()
     /// The number of bytes of startup packs that arrived.
     let packBytes = Counter()

@@ -1,7 +1,7 @@
 public import Base
 import Planner
 
-/// The engine's metrics.
+/// The export of the engine's figures as metrics.
 extension StreamingSnapshot {
     /// The engine's metrics, including those of the planner.
     public var metrics: [MetricFamily] {

@@ -4,9 +4,10 @@ public import Planner
 public struct StreamingSnapshot: Sendable, Hashable {
     /// The planner's counters.
     public var planner: PlannerStatistics
-    /// The number of bytes of response bodies that arrived, by the class in which their request started.
+    /// The number of bytes of response bodies that arrived, by the class in which their request started. Startup packs
+    /// have a separate number, ``packBytes``.
     public var received: PerClass<UInt64>
-    /// The number of bytes of response bodies that were discarded: gaps between extents, and extents that were no
+    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that it no
     /// longer needed.
     public var skipped: UInt64
     /// The number of verified bytes that decoding wrote to the store.
@@ -17,17 +18,17 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var decodeNanoseconds: UInt64
     /// The number of chunks with a wrong digest.
     public var digestFailures: UInt64
-    /// The number of extents that could not be decoded.
+    /// The number of extents and startup pack frames that the engine failed to decode.
     public var decodeFailures: UInt64
     /// The number of chunks that the store refused.
     public var storeFailures: UInt64
-    /// The number of times that a connection was not read because decoding was behind.
+    /// The number of times that the engine stopped reading a connection because decoding was behind.
     public var backPressure: UInt64
-    /// The number of readers' requests that were late and were sent a second time.
+    /// The number of readers' requests that the engine sent a second time because they were late.
     public var hedged: UInt64
     /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     public var packs: UInt64
-    /// The number of startup packs that were abandoned.
+    /// The number of startup packs that the engine abandoned.
     public var packsAbandoned: UInt64
     /// The number of bytes of startup packs that arrived.
     public var packBytes: UInt64
@@ -43,7 +44,7 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var waitingDemands: Int
     /// The number of requests that run now.
     public var runningRequests: Int
-    /// The number of running requests that pause for readers.
+    /// The number of running requests that the planner has paused in favor of readers.
     public var pausedRequests: Int
     /// The number of startup packs in flight.
     public var runningPacks: Int

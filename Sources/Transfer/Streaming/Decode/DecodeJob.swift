@@ -1,7 +1,7 @@
 import NIOCore
 import Planner
 
-/// An extent or a frame of a startup pack whose compressed bytes have all arrived.
+/// A decoding job: an extent of a layer, or a frame of a startup pack. All of its compressed bytes have arrived.
 struct DecodeJob: Sendable {
     enum Work: Sendable {
         /// An extent of a layer.
@@ -15,7 +15,7 @@ struct DecodeJob: Sendable {
     let pieces: [ByteBuffer]
     let byteCount: Int
 
-    /// The layers whose chunks the job contains, each once.
+    /// The attached layers that have chunks in the job, each once.
     var layers: [AttachedLayer] {
         switch work {
         case .extent(let layer, _): [layer]
@@ -30,7 +30,7 @@ struct DecodeJob: Sendable {
     }
 }
 
-/// A frame of a startup pack, as a decoding job.
+/// The chunks of a startup pack's frame, for the worker that decodes the frame.
 struct PackFrame: Sendable {
     struct Item: Sendable {
         /// The chunk's layer; `nil` if the worker must skip the chunk, for example because the layer is not attached or
@@ -41,5 +41,6 @@ struct PackFrame: Sendable {
     }
 
     let delivery: DeliveryID
+    /// The frame's chunks in their order.
     let items: [Item]
 }

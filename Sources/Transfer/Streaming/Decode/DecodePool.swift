@@ -48,19 +48,27 @@ final class DecodePool: Sendable {
     /// The number of compressed bytes that wait for decoding.
     var queuedBytes: Int { queue.byteCount }
 
-    /// Sets the observer of complete layers. It runs after the layer was flushed to disk, even if the flush failed. It
-    /// may wait.
+    /// Sets the observer of complete layers. The observer runs after each layer that was flushed to disk, but not if
+    /// the flush failed. It may wait.
     func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         completions.observe(observer)
     }
 
-    /// Sets the observer of arrivals. It runs on a decoding thread after chunks were published, and must not wait.
+    /// Sets the observer of arrivals. The observer runs on a decoding thread after chunks were published, and must not
+    /// wait. ``publish(_:at:of:)`` runs it on the calling thread.
     func onArrival(_ observer: @escaping @Sendable () -> Void) {
         arrivalObserver.withLock { $0 = observer }
     }
 
-    /// Publishes the extents in a part of a layer's blob that arrived without a request of the engine. Blocks while
-    /// they are decoded. Stops at the first extent that fails; the first read of its chunks fetches them again.
+    /// Decodes and publishes the extents that lie completely in `bytes`. Blocks meanwhile.
+    ///
+    /// The bytes are a part of a layer's blob that arrived without a request of the engine. The function stops at the
+    /// first extent that fails. A later read fetches the extent's chunks again.
+    ///
+    /// - Parameters:
+    ///   - bytes: the part of the blob.
+    ///   - range: the position of `bytes` in the blob.
+    ///   - layer: the attached layer of the blob.
     func publish(_ bytes: [UInt8], at range: ByteRange, of layer: AttachedLayer) {
         guard UInt64(bytes.count) == range.count else { return }
         let map = layer.map

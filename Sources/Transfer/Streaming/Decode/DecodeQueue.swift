@@ -2,12 +2,15 @@ import Base
 import Concurrency
 import Planner
 
-/// The queue between connections and decoding threads. It has two lanes, each bounded in bytes; readers' jobs go first.
+/// The queue between connections and decoding threads.
+///
+/// The queue has two lanes, each bounded in bytes. The readers' lane holds the extents that readers wait for, and the
+/// frames of startup packs. The threads take jobs from the other lane only while the readers' lane is empty.
 final class DecodeQueue: Sendable {
     private struct Lane {
         var jobs = FIFO<DecodeJob>()
         var bytes = 0
-        /// The connections that wait until the lane has room. Nothing reads them meanwhile.
+        /// The receivers that wait until the lane has room. Meanwhile they do not read their connections.
         var waiting = FIFO<OneShot<Void>>()
 
         mutating func append(_ job: DecodeJob) {
@@ -23,6 +26,7 @@ final class DecodeQueue: Sendable {
     }
 
     private struct State {
+        /// The readers' lane.
         var awaited = Lane()
         var other = Lane()
         var isClosed = false
@@ -31,12 +35,15 @@ final class DecodeQueue: Sendable {
     private let state = Guarded(State())
     private let limit: Int
 
-    /// Creates a queue. A lane accepts every job, but the caller waits while the lane holds more than `limit` bytes.
+    /// Creates a queue. A lane accepts every job, but ``append(_:awaited:)`` waits while the lane holds more than
+    /// `limit` bytes.
     init(limit: Int) {
         self.limit = limit
     }
 
-    /// Appends a job, and returns once the lane is within its limit. A closed queue drops the job.
+    /// Appends a job, and returns once the job's lane is within its limit. A closed queue drops the job.
+    ///
+    /// - Parameter awaited: true to use the readers' lane.
     ///
     /// - Returns: true if the caller had to wait.
     func append(_ job: DecodeJob, awaited: Bool) async -> Bool {
@@ -77,7 +84,8 @@ final class DecodeQueue: Sendable {
     /// The number of queued bytes in both lanes.
     var byteCount: Int { state.withLock { $0.awaited.bytes + $0.other.bytes } }
 
-    /// Moves a queued extent to the readers' lane, because a reader now waits for it. Does nothing if it is not queued.
+    /// Moves a queued extent to the readers' lane, because a reader now waits for it. Does nothing if the extent is not
+    /// in the other lane.
     func expedite(_ layer: LayerID, _ extent: Int) {
         state.withLock { state in
             guard let job = state.other.jobs.remove(where: { $0.isExtent(extent, of: layer) }) else {

@@ -4,22 +4,23 @@ import ContentStore
 import LayerIndex
 import Planner
 
-/// The worker of a decoding thread, which decodes, verifies and stores extents and the frames of startup packs.
+/// The worker of a decoding thread. It decodes, verifies and stores extents and the frames of startup packs.
 ///
-/// The worker decodes compressed bytes from the network buffers in which they arrived. A decoded chunk goes into the
-/// worker's own buffer. The worker hashes it there while it is warm in the CPU cache, and writes it to the store from
-/// there.
+/// The worker decodes the compressed bytes directly from the network buffers in which they arrived. It decodes each
+/// chunk into its own buffer, and hashes the chunk there while it is warm in the CPU cache. It then writes the chunk
+/// from this buffer to the store.
 struct DecodeWorker: ~Copyable {
     /// The size of the largest buffer that the worker keeps between jobs, in bytes.
     private static let keptBytes = 8 << 20
-    /// The zstd level for gaps. Tar headers shrink to a tenth at any level, and a reader may be waiting.
+    /// The zstd level for gaps. A low level suffices, because tar headers shrink to a tenth at any level. A reader may
+    /// be waiting.
     private static let gapLevel: Int32 = 1
 
     private let decoder = ExtentDecoder()
     private let counters: StreamingCounters
     private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     /// The gaps: the decoded bytes of the current extent that lie outside its chunks. Empty if the layer does not log
-    /// them.
+    /// gaps.
     private var gaps: [UInt8] = []
 
     init(_ counters: StreamingCounters) {
@@ -30,7 +31,7 @@ struct DecodeWorker: ~Copyable {
         buffer.deallocate()
     }
 
-    /// Decodes a job and stores its missing chunks. Chunks in front of a bad one are stored.
+    /// Decodes a job and stores its missing chunks. Stops at the first bad chunk, but keeps the chunks in front of it.
     mutating func run(_ job: borrowing DecodeJob) -> ExtentOutcome {
         let start = MonotonicTime.now()
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
@@ -77,7 +78,8 @@ struct DecodeWorker: ~Copyable {
         var position: UInt64 = 0
         for index in extent.chunks {
             let chunk = content.chunks.chunk(index)
-            // A present chunk is decoded only if gaps are logged, because its bytes must not count as a gap.
+            // A present chunk is decoded only if gaps are logged. Decoding it separately keeps its bytes out of the
+            // gaps.
             if chunk.isZeros || log == nil && content.isPresent(index) { continue }
             guard chunk.innerOffset >= position else {
                 return .corrupt(reason: "chunk \(index) overlaps the previous one")
@@ -97,7 +99,8 @@ struct DecodeWorker: ~Copyable {
         return .available
     }
 
-    /// Logs the decoded bytes of the extent that lie outside its chunks. If that fails, the layer only loses its audit.
+    /// Decodes the rest of the extent, and logs all of its gaps. Ignores a failure, because it costs the layer only its
+    /// audit.
     private mutating func keepGaps(of number: Int, in log: TarSplitLog, input: inout PieceCursor) {
         do throws(CodecError) {
             try grow(64 << 10)
@@ -107,8 +110,8 @@ struct DecodeWorker: ~Copyable {
                     return (result.consumed, result.produced)
                 }
                 gaps += UnsafeRawBufferPointer(rebasing: buffer[..<produced])
-                // Ends the loop at the checksum and size after the compressed stream, which the decoder does not
-                // consume.
+                // The decoder does not consume the checksum and size after the compressed stream, so the loop must end
+                // there.
                 if consumed == 0, produced == 0, input.isAtEnd || !input.isEmptyPiece { break }
             }
             guard gaps.count <= TarSplitLog.maximumGaps else { return }
@@ -120,7 +123,7 @@ struct DecodeWorker: ~Copyable {
         if gaps.capacity > Self.keptBytes { gaps = [] }
     }
 
-    /// Verifies and publishes the chunk at the start of the buffer. Returns the problem; `nil` after success.
+    /// Verifies and publishes the chunk at the start of the buffer. Returns the failure; `nil` after a success.
     private func store(_ chunk: Chunk, number index: Int, of content: StoredLayer) -> ExtentOutcome? {
         let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
         guard Digest.of(bytes) == chunk.digest else {
@@ -150,7 +153,7 @@ struct DecodeWorker: ~Copyable {
         try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)]), &input)
     }
 
-    /// Decodes the next `count` bytes, which belong to no chunk. Appends them to ``gaps`` if `isKept` is true.
+    /// Decodes the next `count` bytes, which belong to no wanted chunk. Appends them to ``gaps`` if `isKept` is true.
     private mutating func skip(
         _ count: UInt64, of input: inout PieceCursor, isKept: Bool = false
     ) throws(CodecError) {
@@ -190,7 +193,7 @@ struct DecodeWorker: ~Copyable {
     private mutating func grow(_ count: Int) throws(CodecError) {
         guard buffer.count < count else { return }
         buffer.deallocate()
-        // Powers of two, so that a series of growing chunks does not cause an allocation each.
+        // Uses powers of two, so that a series of growing chunks does not cause an allocation for each chunk.
         var size = 64 << 10
         while size < count { size <<= 1 }
         buffer = .allocate(byteCount: size, alignment: 4096)

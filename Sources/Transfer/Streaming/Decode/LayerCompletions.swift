@@ -18,7 +18,8 @@ final class LayerCompletions: Sendable {
         self.logger = logger
     }
 
-    /// Sets the observer of complete layers. It runs on the flushing thread after each successful flush. It may wait.
+    /// Sets the observer of complete layers. The observer runs on the flushing thread after each successful flush. It
+    /// may wait.
     func observe(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         state.withLock { $0.observer = observer }
     }
@@ -30,7 +31,7 @@ final class LayerCompletions: Sendable {
         }
     }
 
-    /// Tells the thread to end. Layers that still wait are not flushed.
+    /// Tells the thread to end. The thread does not flush the layers that are still queued.
     func close() {
         state.withLockBroadcasting { $0.isClosed = true }
     }
@@ -57,7 +58,7 @@ final class LayerCompletions: Sendable {
             logger.error(
                 "failed to flush a complete layer to disk",
                 metadata: ["layer": "\(layer.digest)", "reason": "\(error)"])
-            // Chunks may have been dropped: the layer is complete no more.
+            // The failed flush may have dropped chunks, so the layer may no longer be complete.
             return
         }
         state.withLock { $0.observer }?(layer)

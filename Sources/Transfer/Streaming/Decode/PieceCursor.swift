@@ -1,7 +1,7 @@
 import Codecs
 import NIOCore
 
-/// A cursor over the buffers that together hold the compressed bytes of an extent.
+/// A cursor over the buffers (the pieces) that together hold the compressed bytes of a ``DecodeJob``.
 struct PieceCursor {
     private let pieces: [ByteBuffer]
     private var index = 0
@@ -11,13 +11,13 @@ struct PieceCursor {
         self.pieces = pieces
     }
 
-    /// True if there are no more pieces.
+    /// True if no pieces are left.
     var isAtEnd: Bool { index >= pieces.count }
     /// True if the next call of ``withPiece(_:)`` passes no bytes.
     var isEmptyPiece: Bool { index >= pieces.count || pieces[index].readableBytes == offset }
 
-    /// Passes the rest of the current piece to `body`, and advances by the number of bytes that `body` consumed. At the
-    /// end, passes no bytes, because the decoder may still have output.
+    /// Passes the rest of the current piece to `body`, and advances by the number of bytes that `body` consumed. If no
+    /// piece is left, passes no bytes: the decoder may still have output.
     mutating func withPiece(
         _ body: (UnsafeRawBufferPointer) throws(CodecError) -> (consumed: Int, produced: Int)
     ) throws(CodecError) -> (consumed: Int, produced: Int) {

@@ -1,6 +1,6 @@
 package import Planner
 
-/// The only code that ranks hints.
+/// The ranking of hints. No other code ranks them.
 extension PackDeliveries {
     /// Returns true if a hint of `source` may fetch chunks of `layer` now, because no better hint covers the image's
     /// whole start.
@@ -8,8 +8,9 @@ extension PackDeliveries {
     /// - Parameters:
     ///   - source: the source of the hint.
     ///   - layer: the layer of the chunks.
-    ///   - known: the source of the recorded start that the layer is repeating; `nil` if there is none.
-    ///   - id: the delivery of the pack that the hint itself names, which does not count; `nil` for other hints.
+    ///   - known: the source of the recorded start that the layer's image is repeating; `nil` if there is none.
+    ///   - id: the delivery of the pack that the hint names; `nil` for a hint without a pack. A pack does not compete
+    ///     with itself.
     package func admits(
         _ source: HintSource, on layer: LayerID, known: HintSource?, except id: DeliveryID? = nil
     ) -> Bool {

@@ -12,22 +12,24 @@ package struct PackDeliveries: Sendable {
         let layers: Set<LayerID>
         /// The source of the best hint that relies on the pack.
         var source: HintSource
-        /// True if the pack's tables have arrived, so that its contents are known.
+        /// True if the pack's tables have arrived, so that the engine knows the pack's chunks.
         var isOpen = false
         /// The chunks that have not arrived yet, by layer. Each chunk maps to the end of its frame in the pack, in
         /// bytes.
         var coming: [LayerID: [Int: UInt64]] = [:]
-        /// All missing chunks that the pack brings, in the pack's order.
+        /// The chunks that were missing when the tables arrived, in the pack's order.
         var runs: [ChunkRun] = []
         var framesLeft = 0
-        /// The number of bytes of the pack that have arrived. `moved` is the time at which the last ones arrived.
+        /// The number of bytes of the pack that have arrived.
         var position: UInt64 = 0
+        /// The time at which the last of these bytes arrived. Before the first byte, the time at which the delivery
+        /// began.
         var moved: MonotonicTime
     }
 
     /// The maximum time that a reader waits for a pack, in nanoseconds.
     private static let patience: UInt64 = 3_000_000_000
-    /// The time without bytes after which a pack counts as stalled, in nanoseconds.
+    /// The time in nanoseconds after which a pack counts as stalled if no bytes arrive.
     private static let stall: UInt64 = 1_000_000_000
 
     private var deliveries: [DeliveryID: Delivery] = [:]
@@ -41,7 +43,11 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Progress
 
-    /// Begins the delivery of a pack for these layers.
+    /// Records that the delivery of a pack has begun.
+    ///
+    /// - Parameters:
+    ///   - layers: the attached layers whose chunks the pack may contain.
+    ///   - source: the source of the hint that names the pack.
     package mutating func begin(_ layers: Set<LayerID>, source: HintSource, now: MonotonicTime) -> DeliveryID {
         last += 1
         let id = DeliveryID(value: last)
@@ -49,7 +55,7 @@ package struct PackDeliveries: Sendable {
         return id
     }
 
-    /// Records the contents of a pack, which its tables list.
+    /// Records the chunks of a pack, which its tables list.
     ///
     /// - Parameters:
     ///   - coming: the missing chunks of each layer. Each chunk maps to the end of its frame in the pack, in bytes.
@@ -75,7 +81,8 @@ package struct PackDeliveries: Sendable {
         return deliveries[id].map { ($0.source, Array($0.coming.keys)) }
     }
 
-    /// Records that a frame with these chunks is in the store. Returns the readers that no longer have to wait.
+    /// Records that a frame with these chunks is in the store. Returns the readers that no longer have to wait for the
+    /// pack. After the last frame, these are all of its readers.
     package mutating func published(
         _ id: DeliveryID, chunks: [(layer: LayerID, chunk: Int)], isPresent: (LayerID, Int) -> Bool
     ) -> [WaitingReaders.Reader] {
@@ -92,7 +99,8 @@ package struct PackDeliveries: Sendable {
 
     /// Ends the delivery of a pack that will bring nothing more.
     ///
-    /// - Returns: the pack's waiting readers, and its chunks as a hint; `nil` if the delivery has already ended.
+    /// - Returns: the readers that wait for the pack, the chunks to fetch from their layers instead, and the source of
+    ///   the hint for these chunks; `nil` if the delivery has already ended.
     package mutating func end(_ id: DeliveryID) -> (
         readers: [WaitingReaders.Reader], rest: [ChunkRun], source: HintSource
     )? {
@@ -104,14 +112,18 @@ package struct PackDeliveries: Sendable {
 
     /// Returns the best source among the packs that cover the whole start of the layer's image; `nil` if there is none.
     ///
-    /// A recorded pack covers the whole start. A predicted pack may cover it as long as its contents are unknown.
+    /// Before its tables arrive, every pack counts, because its chunks are unknown. Afterwards, only a pack of a
+    /// recorded start counts.
+    ///
+    /// - Parameter id: the delivery to leave out; `nil` for none.
     package func coverage(of layer: LayerID, except id: DeliveryID? = nil) -> HintSource? {
         deliveries.filter { other, delivery in
             other != id && delivery.layers.contains(layer) && (!delivery.isOpen || delivery.source.isRecorded)
         }.map(\.value.source).max()
     }
 
-    /// Returns true if one pack brings all missing chunks of `chunks`. A hint of `source` then relies on that pack.
+    /// Returns true if a single pack brings all missing chunks of `chunks`. In that case, records that a hint of
+    /// `source` relies on the pack.
     package mutating func brings(
         _ layer: LayerID, chunks: Range<Int>, to source: HintSource, isPresent: (Int) -> Bool
     ) -> Bool {
@@ -126,8 +138,8 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Readers
 
-    /// Makes a reader wait for a pack that brings all its missing chunks within the next `distance` bytes. Returns
-    /// false if there is no such pack.
+    /// Makes a reader wait for a pack that brings all of its missing chunks within the pack's next `distance` bytes.
+    /// Ignores stalled packs. Returns false if there is no such pack.
     package mutating func park(
         _ reader: WaitingReaders.Reader, distance: UInt64, isPresent: (Int) -> Bool
     ) -> Bool {
@@ -144,7 +156,8 @@ package struct PackDeliveries: Sendable {
         return false
     }
 
-    /// Removes and returns the readers that have waited too long for a pack.
+    /// Removes and returns the readers that have waited too long for this pack. If the pack has stalled, these are all
+    /// of its readers.
     package mutating func overdue(_ id: DeliveryID, now: MonotonicTime) -> [WaitingReaders.Reader] {
         guard let delivery = deliveries[id] else { return [] }
         let isStalled = now.since(delivery.moved) >= Self.stall
@@ -154,7 +167,7 @@ package struct PackDeliveries: Sendable {
     /// Removes a demand, and returns true if it was waiting for a pack.
     package mutating func cancel(_ demand: DemandID) -> Bool { readers.remove(demand) }
 
-    /// Removes a layer from all packs. Returns its waiting readers.
+    /// Removes a layer from all packs. Returns the readers that waited for its chunks.
     package mutating func drop(_ layer: LayerID) -> [WaitingReaders.Reader] {
         for id in Array(deliveries.keys) { deliveries[id]?.coming[layer] = nil }
         return readers.takeAll(of: layer)

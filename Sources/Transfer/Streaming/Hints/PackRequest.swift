@@ -1,18 +1,18 @@
 import Base
 public import Registry
 
-/// A request for a startup pack: one blob with the chunks that a container start is expected to read. The request is
-/// sent before the image's layers are attached to the engine, so the round trip for the pack's tables overlaps with
-/// opening the layers.
+/// A request for a startup pack: one blob with the chunks that a container start is expected to read. The `Images`
+/// module sends the request before it attaches the image's layers to the engine. The round trip for the pack's tables
+/// then overlaps with opening the layers.
 ///
 /// A ``StartHint`` hands the request to the engine. Releasing the last reference to the request cancels it.
 public final class PackRequest: Sendable {
     public let location: BlobLocation
-    /// The size of the pack in bytes, as the artifact states it.
+    /// The size of the pack in bytes, as the streaming artifact states it.
     public let size: UInt64
     private let opening: Task<BlobStream, any Error>
 
-    /// Sends the request at once.
+    /// Creates a request and sends it at once.
     public init(_ location: BlobLocation, size: UInt64, from registry: RegistryClient) {
         self.location = location
         self.size = size
@@ -28,7 +28,7 @@ public final class PackRequest: Sendable {
         opening.cancel()
     }
 
-    /// The pack's body. Canceling the caller cancels the request.
+    /// The pack's body. Canceling the calling task cancels the request.
     var body: BlobStream {
         get async throws {
             let stream = try await withTaskCancellationHandler {

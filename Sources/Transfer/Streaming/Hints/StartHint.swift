@@ -2,7 +2,7 @@ public import ContentStore
 import LayerIndex
 public import Planner
 
-/// The chunks that a container will read until it is ready, and the source of that knowledge.
+/// The chunks that a container is expected to read until it is ready, and the source of this expectation.
 ///
 /// ``StreamingEngine/prefetch(_:)`` takes hints of every kind, and ranks them by ``HintSource``.
 public struct StartHint: Sendable {
@@ -10,14 +10,14 @@ public struct StartHint: Sendable {
     enum Content: Sendable {
         /// Chunks in the order of their first use.
         case runs([ChunkRun])
-        /// A startup pack for some of these layers. The pack's tables list its chunks.
+        /// A startup pack, and all layers of the image. The pack's tables list its chunks.
         case pack(PackRequest, layers: [StoredLayer])
     }
 
     public let source: HintSource
     let content: Content
 
-    /// Creates a hint from chunks in the order of their first use. Their layers must be attached.
+    /// Creates a hint from chunks in the order of their first use. The chunks' layers must be attached.
     public init(_ source: HintSource, runs: [ChunkRun]) {
         self.source = source
         content = .runs(runs)
@@ -30,8 +30,8 @@ public struct StartHint: Sendable {
         content = .pack(pack, layers: layers)
     }
 
-    /// Creates a hint from the chunks that the layers' author marked (the eStargz prefetch landmark), in the order of
-    /// `layers`.
+    /// Creates a hint from the chunks that the layers' author marked with the eStargz prefetch landmark. The chunks are
+    /// in the order of `layers`.
     public init(landmarksOf layers: [StoredLayer]) {
         let runs = layers.compactMap { layer -> ChunkRun? in
             guard case .blobPrefix(let end) = layer.chunks.prefetch else { return nil }

@@ -2,7 +2,8 @@ package import Base
 package import ContentStore
 package import Planner
 
-/// The identity of a delivery, which brings bytes to the store without a request from the planner.
+/// The identity of a delivery. A delivery brings a startup pack's chunks to the store without a request from the
+/// planner.
 package struct DeliveryID: Hashable, Sendable {
     package let value: UInt64
 
@@ -13,11 +14,12 @@ package struct DeliveryID: Hashable, Sendable {
 
 /// The readers that wait for a delivery instead of a request.
 package struct WaitingReaders: Sendable {
-    /// A reader's demand.
+    /// A reader's demand for chunks.
     package struct Reader: Sendable, Hashable {
         package let demand: DemandID
         package let layer: LayerID
         package let chunks: Range<Int>
+        /// The time at which the reader began to wait.
         package let since: MonotonicTime
 
         package init(demand: DemandID, layer: LayerID, chunks: Range<Int>, since: MonotonicTime) {
@@ -41,7 +43,7 @@ package struct WaitingReaders: Sendable {
         readers[delivery, default: []].append(reader)
     }
 
-    /// Removes and returns the readers of a delivery that `isDue` selects.
+    /// Removes and returns those readers of a delivery for which `isDue` returns true.
     package mutating func take(from delivery: DeliveryID, where isDue: (Reader) -> Bool) -> [Reader] {
         guard let all = readers[delivery] else { return [] }
         let due = all.filter(isDue)
@@ -61,7 +63,7 @@ package struct WaitingReaders: Sendable {
         Array(readers.keys).flatMap { take(from: $0) { layer == nil || $0.layer == layer } }
     }
 
-    /// Removes a demand, and returns true if it was waiting here.
+    /// Removes a demand, and returns true if it was waiting for a delivery.
     package mutating func remove(_ demand: DemandID) -> Bool {
         Array(readers.keys).contains { !take(from: $0) { $0.demand == demand }.isEmpty }
     }

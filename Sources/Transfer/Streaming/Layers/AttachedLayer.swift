@@ -3,16 +3,17 @@ import ContentStore
 import Planner
 import Registry
 
-/// A layer that the engine fetches, and the locations of its blob.
+/// A layer whose chunks the engine can fetch, and the locations of the layer's blob.
 final class AttachedLayer: Sendable {
     private struct State {
         var locations: [BlobLocation]
         /// The index of the location that worked last.
         var preferred = 0
         var lastReport: MonotonicTime?
+        /// The number of problems that were not logged since the last logged one.
         var unreported = 0
         var isCompletionReported = false
-        /// The running fetches of the windows blob, by block.
+        /// The running fetches from the windows blob (see ``LayerMap/missingWindows(_:)``), by block number.
         var fetching: [UInt64: Task<Result<Void, RegistryError>, Never>] = [:]
     }
 
@@ -35,7 +36,7 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// The locations. The one that worked last comes first.
+    /// The locations of the blob. The location that worked last comes first.
     var locations: [BlobLocation] {
         state.withLock { state in
             let count = state.locations.count
@@ -43,22 +44,24 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Makes `location` the first to try.
+    /// Makes `location` the first location that later requests try.
     func prefer(_ location: BlobLocation) {
         state.withLock { state in
             if let index = state.locations.firstIndex(of: location) { state.preferred = index }
         }
     }
 
-    /// Makes the next location the first to try, because the preferred one sent wrong bytes.
+    /// Makes the next location the first that later requests try, because the preferred location sent wrong bytes.
     func distrust() {
         state.withLock { state in
             if !state.locations.isEmpty { state.preferred = (state.preferred + 1) % state.locations.count }
         }
     }
 
-    /// Returns the tasks that fetch these blocks of the windows blob: the running ones, and new ones that this function
-    /// starts. A new task calls `body` for a run of blocks that no task fetches yet.
+    /// Returns the tasks that fetch these blocks of the windows blob. For blocks that no task fetches yet, starts one
+    /// task for each run of adjacent blocks.
+    ///
+    /// - Parameter body: fetches a run of blocks; called by each new task.
     func fetching(
         _ blocks: Range<UInt64>, _ body: @escaping @Sendable (Range<UInt64>) async -> Result<Void, RegistryError>
     ) -> [Task<Result<Void, RegistryError>, Never>] {
@@ -86,11 +89,11 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Decides if a problem may be logged. Each layer logs at most one problem a minute, however many extents are
-    /// wrong.
+    /// Decides whether the caller may log a problem. Each layer logs at most one problem a minute, however many extents
+    /// are wrong.
     ///
-    /// - Returns: the number of problems that were not logged since the last logged one; `nil` if this one must not be
-    ///   logged.
+    /// - Returns: the number of problems that were not logged since the last logged one; `nil` if the caller must not
+    ///   log this problem.
     func shouldReport(now: MonotonicTime) -> Int? {
         state.withLock { state in
             if let last = state.lastReport, now.since(last) < 60_000_000_000 {
@@ -105,7 +108,7 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Returns true on the first call after the layer became complete, false on all others.
+    /// Returns true on the first call after the layer became complete, false on every other call.
     func becameComplete() -> Bool {
         guard content.isComplete else { return false }
         return state.withLock { state in

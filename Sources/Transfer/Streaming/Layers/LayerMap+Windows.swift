@@ -3,11 +3,12 @@ import ContentStore
 import LayerIndex
 
 /// The windows of a plain gzip layer. An extent's window holds up to 32 KiB of decoded bytes in front of the extent.
-/// DEFLATE may refer to them, so the decoder needs them first. All windows of a layer are in a separate blob in the
-/// registry, the windows blob.
+/// DEFLATE data may refer to those bytes, so the decoder needs the window first. The registry stores all windows of a
+/// layer in a separate blob, the windows blob.
 extension LayerMap {
-    /// The unit of fetches from the windows blob, in bytes. A block holds about a dozen windows, so that the next read
-    /// usually finds its window on the node. On a slow network, a larger block would delay the extents' bytes.
+    /// The size of a block, the unit of fetches from the windows blob, in bytes. A block holds about a dozen windows,
+    /// so the next read usually finds its window on the node. On a slow network, a larger block would delay the
+    /// extents' bytes.
     static let windowsBlock: UInt64 = 128 << 10
 
     /// The maximum number of blocks in one request.

@@ -17,10 +17,10 @@ struct LayerMap: ExtentMap {
 
     /// Returns true if a file begins in the extent, as far as the chunk table tells.
     ///
-    /// Files start on 4 KiB boundaries of the content space, so a hole in front of a chunk means that a file begins
-    /// there. In an archive, a header of at least 512 bytes lies between two files. A gap of that size between two
-    /// chunks of the extent therefore means the same. The function overlooks a file if its predecessor fills its last
-    /// block and ends with its extent.
+    /// Files start on 4 KiB boundaries of the content space. A hole in front of a chunk therefore means that a file
+    /// begins there. In an archive, a header of at least 512 bytes lies between two files. A gap of at least that size
+    /// between two chunks of the extent therefore means the same. The function overlooks a file if the previous file
+    /// fills its last block and ends with its extent.
     func beginsFile(_ extent: Int) -> Bool {
         let chunks = content.chunks.extent(extent).chunks
         guard chunks.lowerBound > 0 else { return true }
@@ -37,7 +37,7 @@ struct LayerMap: ExtentMap {
         return false
     }
 
-    /// Returns the range from the first to the last extent that holds missing chunks of `chunks`; `nil` if none is
+    /// Returns the range from the first to the last extent that holds missing chunks of `chunks`; `nil` if no chunk is
     /// missing.
     func extents(missingIn chunks: Range<Int>) -> Range<Int>? {
         let table = content.chunks
@@ -49,7 +49,7 @@ struct LayerMap: ExtentMap {
         return lower..<max(lower, upper) + 1
     }
 
-    /// Returns the range of extents that hold `chunks`; `nil` if `chunks` is empty.
+    /// Returns the range of extents that hold `chunks`; `nil` if the layer has none of these chunks.
     func extents(holding chunks: Range<Int>) -> Range<Int>? {
         let table = content.chunks
         let chunks = chunks.clamped(to: 0..<table.chunkCount)

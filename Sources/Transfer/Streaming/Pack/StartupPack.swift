@@ -2,7 +2,7 @@ public import Base
 
 /// The tables of a startup pack: the chunks in the order of their first use, and the positions of the frames.
 ///
-/// Version 1. All numbers are little-endian; `docs/streaming-artifact.md` describes the format:
+/// This is version 1 of the format, which `docs/streaming-artifact.md` describes. All numbers are little-endian:
 ///
 /// ```
 ///  0  magic "RIVSPACK"       8  version u32    12  layers u32    16  frames u32    20  chunks u32
@@ -12,7 +12,7 @@ public import Base
 ///     the frames: each a zstd frame of its chunks' bytes, one after the other
 /// ```
 ///
-/// A pack is not trusted: each chunk is verified against its digest in the chunk table of its layer.
+/// A pack is not trusted: the decode worker verifies each chunk against its digest in the chunk table of its layer.
 public struct StartupPack: Sendable, Equatable {
     /// One chunk of one layer.
     public struct Piece: Sendable, Equatable {
@@ -30,7 +30,7 @@ public struct StartupPack: Sendable, Equatable {
         }
     }
 
-    /// A group of chunks that are compressed together.
+    /// A group of chunks that are compressed together as one zstd frame.
     public struct Frame: Sendable, Equatable {
         /// The position of the compressed frame in the pack.
         public let range: ByteRange
@@ -40,11 +40,12 @@ public struct StartupPack: Sendable, Equatable {
         public let pieces: Range<Int>
     }
 
-    /// The number of bytes at a pack's start that determine the size of its tables.
+    /// The size of a pack's head in bytes. The head states the numbers of layers, frames and chunks, and thereby the
+    /// size of the tables.
     public static let headSize = 24
     /// The largest accepted pack, in bytes.
     public static let maximumSize: UInt64 = 1 << 30
-    /// The maximum decoded size of a frame, in bytes. The compressed size is limited to 1/128 more.
+    /// The maximum decoded size of a frame, in bytes. The compressed size may exceed this maximum by 1/128.
     static let maximumFrame = 16 << 20
     static let maximumLayers = 1 << 12
     static let maximumFrames = 1 << 16
@@ -56,16 +57,16 @@ public struct StartupPack: Sendable, Equatable {
 
     /// The digests of the layers' blobs.
     public let layers: [Digest]
-    /// The frames, in the order in which they lie in the pack.
+    /// The frames in the order of their positions in the pack.
     public let frames: [Frame]
-    /// The chunks in the order of first use.
+    /// The chunks in the order of their first use.
     public let pieces: [Piece]
 
-    /// Returns the size of the tables in bytes, which is also the position of the first frame.
+    /// Returns the size of the head and tables in bytes, which is also the position of the first frame.
     ///
     /// - Parameter head: the first ``headSize`` bytes of the pack.
     ///
-    /// - Throws: `badPack` if these bytes do not begin a valid pack.
+    /// - Throws: `badPack` if the head is not that of a valid pack.
     public static func tableEnd(_ head: [UInt8]) throws(StreamingError) -> Int {
         let counts = try counts(head)
         return headSize + counts.layers * Digest.byteCount + counts.frames * frameSize + counts.pieces * pieceSize
@@ -89,7 +90,7 @@ public struct StartupPack: Sendable, Equatable {
         return (Int(words[1]), Int(words[2]), Int(words[3]))
     }
 
-    /// Decodes the tables.
+    /// Decodes the head and the tables of a pack.
     ///
     /// - Parameters:
     ///   - tables: the first ``tableEnd(_:)`` bytes of the pack.
@@ -142,8 +143,8 @@ public struct StartupPack: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - layers: the digests of the layers' blobs.
-    ///   - pieces: the chunks in the order of first use.
-    ///   - frames: each frame's compressed bytes, decoded size, and number of `pieces`.
+    ///   - pieces: the chunks in the order of their first use.
+    ///   - frames: each frame's compressed bytes, its decoded size, and the number of its chunks in `pieces`.
     package static func encode(
         layers: [Digest], pieces: [Piece], frames: [(bytes: [UInt8], decodedLength: Int, pieces: Int)]
     ) -> [UInt8] {

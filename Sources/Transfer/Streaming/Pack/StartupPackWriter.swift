@@ -3,13 +3,13 @@ import Codecs
 public import ContentStore
 import LayerIndex
 
-/// A writer of a startup pack from chunks in a content store. It plans all frames first, so that they can be compressed
-/// in parallel.
+/// A writer of a startup pack from chunks in a content store. The writer plans all frames first, so that the caller can
+/// compress them in parallel.
 public struct StartupPackWriter: Sendable {
-    /// The decoded size at which a frame is closed, in bytes. Such a frame arrives soon even on a slow network (0.15 s
-    /// at 25 Mbit/s), and separate compression of frames costs little.
+    /// The decoded size, in bytes, at which the writer closes a frame. Such a frame arrives soon even on a slow network
+    /// (0.15 s at 25 Mbit/s). Compressing frames separately costs little.
     private static let frameLength = 1 << 20
-    /// The maximum decoded size of a pack, in bytes. No start for which a pack pays off reads more.
+    /// The maximum decoded size of a pack, in bytes. A pack does not pay off for a start that reads more.
     private static let maximumLength: UInt64 = 512 << 20
     /// The zstd level. It is high because a pack is made once and fetched often.
     private static let level: Int32 = 19
@@ -18,8 +18,8 @@ public struct StartupPackWriter: Sendable {
     private let pieces: [StartupPack.Piece]
     private let plan: [Range<Int>]
 
-    /// Plans a pack of `runs` in their order, with each chunk once. Skips chunks of zeros and chunks that exceed a
-    /// limit.
+    /// Plans a pack of `runs` in their order, with each chunk once. Skips chunks of zeros, and chunks with which the
+    /// pack would exceed a limit.
     public init(_ runs: [ChunkRun]) {
         var layers: [StoredLayer] = []
         var places: [Digest: Int] = [:]
@@ -60,13 +60,13 @@ public struct StartupPackWriter: Sendable {
     /// The number of planned frames.
     public var frameCount: Int { plan.count }
 
-    /// The planned chunks, with one run for each, so that the caller can fetch them.
+    /// The planned chunks, with one run for each chunk, so that the caller can fetch them.
     public var runs: [ChunkRun] {
         pieces.map { ChunkRun(layer: layers[$0.layer], chunks: $0.chunk..<$0.chunk + 1) }
     }
 
-    /// Returns a compressed frame. Its chunks must be in the store. Reads from the disk. May be called from several
-    /// threads at once.
+    /// Returns frame `number` of the plan, compressed. The frame's chunks must be in the store. Reads from the disk.
+    /// Several threads may call this function at once.
     ///
     /// - Throws: the content store's errors, `StreamingError` or `CodecError`.
     public func frame(_ number: Int) throws -> [UInt8] {
@@ -88,7 +88,7 @@ public struct StartupPackWriter: Sendable {
 
     /// Returns the encoded pack.
     ///
-    /// - Parameter frames: all compressed frames, in order.
+    /// - Parameter frames: the compressed bytes of all planned frames, in order.
     public func pack(_ frames: [[UInt8]]) -> [UInt8] {
         StartupPack.encode(
             layers: layers.map(\.digest), pieces: pieces,

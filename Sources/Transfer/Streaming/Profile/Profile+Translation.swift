@@ -4,7 +4,8 @@ public import LayerIndex
 
 /// The translation between a profile, which names parts of files, and a chain, which consists of chunks.
 extension Profile {
-    /// Returns the chunks of a chain that this profile names, in the profile's order. Skips files that the chain lacks.
+    /// Returns the chunks of a chain that hold the pieces of this profile, in the profile's order. Skips files that the
+    /// chain lacks.
     ///
     /// - Parameters:
     ///   - tree: the chain's merged tree.
@@ -36,7 +37,11 @@ extension Profile {
         return runs
     }
 
-    /// Creates a profile from the recorded touches (first reads) of a chain.
+    /// Creates a profile from the touches (first reads) of a chain.
+    ///
+    /// - Parameters:
+    ///   - touches: the recorded touches.
+    ///   - tree: the chain's merged tree.
     public init(_ touches: [TouchLog.Touch], of tree: TreeImage) {
         let paths = Self.paths(of: Set(touches.map(\.inode)), in: tree)
         entries = touches.compactMap { touch in
@@ -56,12 +61,13 @@ extension Profile {
     }
 
     private static func lookup(_ name: ArraySlice<UInt8>, in directory: UInt64, of tree: TreeImage) -> UInt64? {
-        // A lookup in a file throws, which counts as "not found". Recorded paths lead through no symbolic link, because
-        // a profile names the link's target.
+        // A lookup in an inode that is no directory throws, which counts as "not found". Recorded paths lead through no
+        // symbolic link, because a profile names the link's target.
         name.withUnsafeBytes { name in (try? tree.lookup(directory, name)) ?? nil }
     }
 
-    /// Returns a path for each of `inodes`. Walks the tree once, and stops when all are found.
+    /// Returns a path for each of `inodes` that the tree contains. Walks the tree once, and stops when it has found
+    /// them all.
     private static func paths(of inodes: Set<UInt64>, in tree: TreeImage) -> [UInt64: [UInt8]] {
         var found: [UInt64: [UInt8]] = [:]
         var directories: [(inode: UInt64, path: [UInt8])] = [(tree.rootInode, [])]

@@ -2,7 +2,7 @@ public import Base
 
 /// The pieces of an image's files that a container reads until it is ready, in the order of their first use.
 ///
-/// Pieces are named by path, so a profile serves every image with these files. An example is another tag of the same
+/// A profile names pieces by path, so it serves every image with these files. An example is another tag of the same
 /// repository whose layers are all new.
 public struct Profile: Sendable, Equatable {
     /// One piece of one file.
@@ -13,7 +13,7 @@ public struct Profile: Sendable, Equatable {
         public var range: ByteRange
         /// The time from the start's first read to the first read of this piece, in milliseconds.
         public var milliseconds: UInt32
-        /// The number of consecutive starts that did not read this piece.
+        /// The number of latest starts in a row that did not read this piece.
         public var unread: UInt8
 
         public init(path: [UInt8], range: ByteRange, milliseconds: UInt32, unread: UInt8 = 0) {
@@ -24,9 +24,10 @@ public struct Profile: Sendable, Equatable {
         }
     }
 
-    /// The maximum number of entries that are stored or accepted.
+    /// The maximum number of entries in a profile that is stored or accepted.
     public static let maximumEntries = 1 << 16
-    /// The number of consecutive starts without a read after which an entry is dropped.
+    /// The default number of starts in a row that must leave an entry unread before ``merged(with:tolerating:)`` drops
+    /// the entry.
     public static let toleratedUnread: UInt8 = 2
 
     /// The entries in the order of first use.
@@ -42,12 +43,12 @@ public struct Profile: Sendable, Equatable {
     /// Returns this profile updated with the reads of one more start.
     ///
     /// The entries of `recorded` come first. The other entries of this profile follow, except those that too many
-    /// consecutive starts did not read. If `recorded` has less than a tenth as many entries as this profile (for
-    /// example, because the container failed at once), the result is this profile.
+    /// starts in a row did not read. If `recorded` has fewer than a tenth as many entries as this profile, the result
+    /// is this profile: the container may have failed at once.
     ///
     /// - Parameters:
     ///   - recorded: the reads of the start.
-    ///   - tolerated: the number of consecutive starts that must leave an entry unread before the entry is dropped.
+    ///   - tolerated: the number of starts in a row that must leave an entry unread before it is dropped.
     public func merged(with recorded: Profile, tolerating tolerated: UInt8 = toleratedUnread) -> Profile {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))
@@ -72,7 +73,7 @@ public struct Profile: Sendable, Equatable {
                 }))
     }
 
-    /// Returns the number of bytes in those entries of this profile that `other` does not have.
+    /// Returns the number of bytes that this profile's entries name, without those entries that `other` has, too.
     public func byteCount(missingIn other: Profile) -> UInt64 {
         let known = Set(other.entries.map(Piece.init))
         return entries.reduce(0) { known.contains(Piece($1)) ? $0 : $0 &+ $1.range.count }

@@ -5,7 +5,7 @@ public import Registry
 /// A profile in its file format, which `docs/profiles.md` describes.
 ///
 /// The file is a JSON object with `rivuletProfile` (the version, 1), `repository`, `chain` and `entries`. Each entry is
-/// an array of path, offset, length, milliseconds and the number of consecutive starts that did not read the piece.
+/// an array: the path, offset, length, milliseconds, and number of consecutive starts that did not read the piece.
 ///
 /// Paths in JSON are text, so a file whose path is not valid UTF-8 cannot have an entry.
 public struct ProfileFile: Sendable, Equatable {
@@ -24,7 +24,7 @@ public struct ProfileFile: Sendable, Equatable {
     /// The largest accepted file, in bytes.
     public static let maximumSize = 16 << 20
     private static let version = 1
-    /// The maximum size of everything but the entries, in bytes.
+    /// The maximum size, in bytes, of everything in the file but the entries.
     private static let headSize = 1 << 10
     /// The maximum size of an entry without its path, in bytes.
     private static let numbersSize = 64
@@ -103,7 +103,8 @@ public struct ProfileFile: Sendable, Equatable {
         profile = Profile(entries: document.entries.map(\.entry))
     }
 
-    /// Encodes the file. Skips entries that the format cannot hold, and drops the last entries beyond ``maximumSize``.
+    /// Encodes the file. Skips entries that the format cannot hold. Drops the last entries if there are too many for
+    /// ``maximumSize`` or ``Profile/maximumEntries``.
     public func encoded() throws(StreamingError) -> [UInt8] {
         var room = Self.maximumSize - Self.headSize
         var items: [Item] = []
@@ -131,7 +132,8 @@ public struct ProfileFile: Sendable, Equatable {
 
 /// The rules for paths in profiles.
 enum ProfilePath {
-    /// Returns true if a path is relative, has no component `.` or `..`, and is within the kernel's limits.
+    /// Returns true if a path is relative, has no empty component and no `.` or `..`, and is within the kernel's
+    /// limits.
     static func isValid(_ path: [UInt8]) -> Bool {
         guard !path.isEmpty, path.count < 4096, !path.contains(0) else { return false }
         return path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy { name in

@@ -1,6 +1,6 @@
 import Base
 
-/// The planner's next wake-up time, and the body of the thread that waits for it.
+/// The planner's next wake-up time. ``run(_:)`` is the body of the thread that waits for this time.
 final class Alarm: Sendable {
     private struct State {
         var time: MonotonicTime?
@@ -10,7 +10,7 @@ final class Alarm: Sendable {
 
     private let state = Guarded(State())
 
-    /// Schedules a wake-up at `time`, unless an earlier one is scheduled.
+    /// Schedules a wake-up at `time`, unless an earlier wake-up is scheduled.
     func set(_ time: MonotonicTime) {
         state.withLockSignalling { state in
             if let set = state.time, set <= time { return }
@@ -37,8 +37,8 @@ final class Alarm: Sendable {
                 ring()
                 continue
             }
-            // Without a scheduled time, sleeps until there is one. The timeout of an hour is arbitrary: it only repeats
-            // the loop.
+            // Without a scheduled time, the thread sleeps until one is set. The timeout of an hour is arbitrary: it
+            // only repeats the loop.
             _ = state.waitUntil(timeout: time?.since(now) ?? 3_600_000_000_000) { state in
                 state.isClosed || state.isChanged ? true : nil
             }

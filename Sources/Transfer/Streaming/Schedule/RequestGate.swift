@@ -1,7 +1,7 @@
 import Base
 import Concurrency
 
-/// A gate at which a request pauses while the planner serves more urgent ones.
+/// A gate at which a running request pauses while the planner serves more urgent requests.
 final class RequestGate: Sendable {
     private struct State {
         var signal = OneShot<Void>()
@@ -10,7 +10,7 @@ final class RequestGate: Sendable {
 
     private let state = Guarded(State())
 
-    /// Waits for ``open()``. Returns at once if ``open()`` was called before.
+    /// Waits for ``open()``. Returns at once if ``open()`` was called since the previous wait ended.
     func wait() async {
         let signal = state.withLock { $0.signal }
         await signal.value

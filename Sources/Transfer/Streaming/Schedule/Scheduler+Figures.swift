@@ -26,7 +26,7 @@ extension Scheduler {
         }
     }
 
-    /// Returns the sum of the statistics of these layers.
+    /// Returns the sum of the planner's statistics of these layers. Layers that are not attached count as zero.
     func statistics(of layers: [StoredLayer]) -> LayerStatistics {
         state.withLock { state in
             layers.reduce(LayerStatistics()) { sum, layer in

@@ -6,7 +6,7 @@ import Planner
 
 /// Start hints, and the startup packs that some of them name.
 extension Scheduler {
-    /// Fetches what a hint names, except where a better hint covers the same start.
+    /// Fetches the chunks that a hint names. Skips a layer if a better hint covers the whole start of its image.
     func prefetch(_ hint: StartHint) {
         switch hint.content {
         case .runs(let runs): prefetch(runs, hint.source)
@@ -15,7 +15,8 @@ extension Scheduler {
     }
 
     private func prefetch(_ runs: [ChunkRun], _ source: HintSource) {
-        // A hint may have tens of thousands of runs. Looking them up here keeps the lock free for readers.
+        // A hint may have tens of thousands of runs. Looking their extents up before taking the lock keeps it free for
+        // readers.
         let missing = runs.compactMap { run in
             LayerMap(content: run.layer).extents(missingIn: run.chunks).map { (run, $0) }
         }
@@ -50,10 +51,10 @@ extension Scheduler {
 
     // MARK: - Packs
 
-    /// Matches the chunks of a pack with its layers. From then on, readers of these chunks wait for the pack.
+    /// Matches a pack's chunks with the attached layers. From then on, readers of these chunks wait for the pack.
     ///
-    /// - Returns: the pack's chunks in its order; `nil` if less than half of their bytes are still needed. The missing
-    ///   chunks are then fetched from their layers.
+    /// - Returns: the pack's chunks in its order; `nil` if less than half of the pack's bytes are still missing. The
+    ///   missing chunks are then fetched from their layers.
     func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
         let layers = state.withLock { state in
             let now = MonotonicTime.now()
@@ -99,7 +100,8 @@ extension Scheduler {
         return items
     }
 
-    /// Records that a pack's bytes have arrived up to `position`. Returns false if the pack was abandoned.
+    /// Records that a pack's bytes have arrived up to `position`. Returns false if the delivery has already ended, for
+    /// example because the pack was abandoned.
     func moved(_ id: DeliveryID, to position: UInt64) -> Bool {
         state.withLock { state in
             let now = MonotonicTime.now()
@@ -110,7 +112,8 @@ extension Scheduler {
         }
     }
 
-    /// Records the outcome of decoding a frame.
+    /// Records the outcome of decoding a frame. A frame that could not be decoded or stored makes the scheduler abandon
+    /// its pack.
     func decoded(_ frame: PackFrame, _ outcome: ExtentOutcome) {
         switch outcome {
         case .available: break
@@ -151,7 +154,8 @@ extension Scheduler {
         return left
     }
 
-    /// Completes readers whose chunks have all arrived, and hands the others over to the planner.
+    /// Returns the actions that complete the readers whose chunks have all arrived. Hands the other readers over to the
+    /// planner, and includes the planner's actions.
     private static func release(
         _ readers: [WaitingReaders.Reader], state: inout State, now: MonotonicTime
     ) -> [PlannerAction] {

@@ -7,10 +7,11 @@ import Registry
 import Synchronization
 import SystemPackage
 
-/// The planner behind its lock. It applies events, and performs the planner's actions after the lock is released.
+/// The planner and its lock. The scheduler applies events under the lock, and performs the planner's actions after
+/// releasing it.
 ///
-/// It keeps the attached layers, the readers' completions and the startup packs in flight. It performs no transfer: it
-/// puts orders into a stream, and decoding reports back.
+/// The scheduler keeps the attached layers, the readers' completions and the startup packs in flight. It performs no
+/// transfer: it puts orders into a stream, and the decoding threads report back.
 final class Scheduler: Sendable {
     struct State {
         var planner: Planner
@@ -21,7 +22,7 @@ final class Scheduler: Sendable {
         var deliveries = PackDeliveries()
     }
 
-    /// An action whose objects have been looked up, so that it can be performed without the lock.
+    /// An action whose objects have been looked up, so that the scheduler can perform it without the lock.
     private enum Effect {
         case order(RangeOrder)
         case resume(RequestGate)
@@ -33,7 +34,8 @@ final class Scheduler: Sendable {
     let counters: StreamingCounters
     let logger: Logger
     let orders: AsyncStream<TransferOrder>.Continuation
-    /// The maximum distance to a reader's chunk at which the reader waits for a startup pack, in bytes of the pack.
+    /// The maximum distance, in bytes of the pack, between the last arrived byte of a startup pack and the frame of a
+    /// reader's chunk. Only within this distance does the reader wait for the pack.
     let packDistance: UInt64
     private let queue: DecodeQueue
     private let alarm = Alarm()
@@ -61,6 +63,8 @@ final class Scheduler: Sendable {
 
     /// Applies an event to the planner, and performs the resulting actions after releasing the lock. Every event that
     /// may result in actions goes through this function.
+    ///
+    /// - Parameter event: changes the state and returns the resulting actions. Its second argument is the current time.
     func apply(_ event: (inout State, MonotonicTime) -> [PlannerAction]) {
         let now = MonotonicTime.now()
         let (effects, wake) = state.withLock { state -> ([Effect], MonotonicTime?) in
@@ -96,7 +100,7 @@ final class Scheduler: Sendable {
 
     // MARK: - Layers
 
-    /// Adds a layer, or further locations of an attached layer.
+    /// Attaches a layer. If the layer is already attached, adds the locations to those that it has.
     func attach(_ layer: StoredLayer, _ locations: [BlobLocation]) {
         state.withLock { state in
             if let known = state.byDigest[layer.digest] {
@@ -111,7 +115,7 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Removes a layer. Its demands fail.
+    /// Detaches a layer. Its waiting and later demands fail.
     func detach(_ layer: StoredLayer) {
         apply { state, now in
             guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
@@ -175,8 +179,9 @@ final class Scheduler: Sendable {
 
     // MARK: - Requests
 
-    /// Returns the next extent that a request reads; `isAwaited` is true if a reader is blocked on it. Waits while the
-    /// planner pauses the request. Returns `nil` at the end of the request.
+    /// Returns the next extent that a request reads. Waits while the planner pauses the request.
+    ///
+    /// - Returns: the extent's number, and true if a reader is blocked on the extent; `nil` if the request must end.
     func nextExtent(of order: RangeOrder) async -> (extent: Int, isAwaited: Bool)? {
         while !Task.isCancelled {
             let now = MonotonicTime.now()
@@ -239,7 +244,7 @@ final class Scheduler: Sendable {
 
     // MARK: - End
 
-    /// Fails every demand, now and later, and ends every request. Returns the threads to join.
+    /// Fails all present and later demands, and ends all requests. Returns the threads to join.
     func stop(reason: String) -> [NamedThread] {
         apply { state, now in
             state.deliveries.dropAll().map { .complete($0.demand, .failed(reason: reason)) }

@@ -6,15 +6,15 @@ enum TransferOrder: Sendable {
     case pack(PackOrder)
 }
 
-/// A request for ranges of a layer's blob.
+/// The order to request ranges of a layer's blob.
 struct RangeOrder: Sendable {
     let request: FetchRequest
     let layer: AttachedLayer
-    /// The gate at which the request pauses.
+    /// The gate at which the request pauses while the planner serves more urgent requests.
     let gate: RequestGate
 }
 
-/// The delivery of a startup pack.
+/// The order to receive a startup pack.
 struct PackOrder: Sendable {
     let id: DeliveryID
     let source: HintSource

@@ -4,7 +4,8 @@ import LayerIndex
 import Planner
 import Registry
 
-/// The opener of ranges of a layer's blob. It uses the first location that answers, and hedges readers' requests.
+/// The opener of ranges of a layer's blob. It uses the first location that answers, and sends a reader's late request a
+/// second time (``HedgingPolicy``).
 final class BlobOpener: Sendable {
     private let registry: RegistryClient
     private let counters: StreamingCounters
@@ -33,8 +34,8 @@ final class BlobOpener: Sendable {
 
     /// Opens ranges of a blob that is in the same repositories as the order's layer.
     ///
-    /// The registry client tries mirrors and retries. This function tries the next repository if one fails, for example
-    /// because it lacks the blob or denies access.
+    /// The registry client tries mirrors and retries. If a repository fails, for example because it lacks the blob or
+    /// denies access, this function tries the next repository.
     func open(
         _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
     ) async throws(RegistryError) -> BlobStream {
@@ -59,8 +60,8 @@ final class BlobOpener: Sendable {
         throw last
     }
 
-    /// Returns the result of `open`. If the first call is late and the policy allows it, calls `open` again. Then
-    /// returns the first success, and cancels the other call.
+    /// Returns the result of `open`. If the first call is late and the policy allows a second call, calls `open` again.
+    /// Then returns the first success, and cancels the other call.
     private func hedged(
         _ open: @escaping @Sendable () async -> Result<BlobStream, RegistryError>
     ) async throws(RegistryError) -> BlobStream {

@@ -2,11 +2,12 @@ import Base
 import NIOCore
 import Registry
 
-/// A cursor that cuts a response body into extents as it arrives.
+/// A cursor over the body of a response. It cuts the body into extents while the body arrives.
 struct BodyCursor {
     private var iterator: BlobStream.Iterator
     private var buffer = ByteBuffer()
-    /// The remaining ranges of the body. The first byte of `buffer` is the first byte of the first range.
+    /// The ranges of the blob that are left in the body. The first byte of `buffer` is the first byte of the first
+    /// range.
     private var rest: ArraySlice<ByteRange>
     private let received: Counter
     private let skipped: Counter

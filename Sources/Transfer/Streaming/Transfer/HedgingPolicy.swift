@@ -1,8 +1,8 @@
-/// The rule for hedging: sending a reader's late request a second time.
+/// The policy for hedging. Hedging sends a reader's late request a second time.
 ///
-/// A request is late if its answer has not begun within the time in which nineteen of twenty recent answers began. A
-/// request can hang because a middlebox forgot the connection or a server is being replaced. With hedging, this costs a
-/// round trip instead of a timeout.
+/// A request is late if its answer takes longer than nineteen of twenty recent answers took to begin. A request can
+/// hang because a middlebox forgot the connection or a server is being replaced. With hedging, this costs a round trip
+/// instead of a timeout.
 struct HedgingPolicy: Sendable {
     /// The number of recent answer times that the policy keeps.
     private static let memory = 64
@@ -10,7 +10,7 @@ struct HedgingPolicy: Sendable {
     private static let enough = 20
     /// The share of requests that may be sent twice, which limits the extra load.
     private static let share = 0.05
-    /// The maximum number of second requests that can be saved up for a moment when many requests are late.
+    /// The maximum number of second requests that the policy saves up, for a moment when many requests are late.
     private static let saved = 2.0
     /// The minimum of ``patience``, in nanoseconds. On a fast network, shorter delays are mere chance.
     private static let leastPatience: UInt64 = 50_000_000

@@ -2,10 +2,10 @@ import Base
 import Planner
 import Registry
 
-/// The receiver of startup packs, which reads a pack's tables and then hands one frame after the other to decoding.
+/// The receiver of startup packs. It reads a pack's tables, and then hands the pack's frames to decoding one by one.
 ///
-/// Readers of a pack's chunks wait for the pack while its bytes keep arriving. If anything goes wrong, the rest of the
-/// pack's chunks are fetched from their layers.
+/// Readers of a pack's chunks wait for the pack while its bytes keep arriving. After a failure, the engine fetches the
+/// remaining chunks from their layers.
 struct PackReceiver: Sendable {
     /// The interval between checks for readers that have waited too long.
     private static let interval = Duration.milliseconds(250)
@@ -14,7 +14,7 @@ struct PackReceiver: Sendable {
     let queue: DecodeQueue
     let counters: StreamingCounters
 
-    /// Performs one delivery.
+    /// Receives one pack, from its tables to its last frame.
     func receive(_ order: PackOrder) async {
         let watch = Task { [scheduler] in
             while (try? await Task.sleep(for: Self.interval)) != nil { scheduler.releaseOverdue(order.id) }

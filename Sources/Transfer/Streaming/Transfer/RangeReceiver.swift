@@ -5,8 +5,8 @@ import Logging
 import Planner
 import Registry
 
-/// The receiver of ranges of layers. It performs requests, cuts the response bodies into extents, and hands these to
-/// decoding.
+/// The receiver of ranges of layers' blobs. It performs requests, cuts the response bodies into extents, and hands the
+/// extents to decoding.
 struct RangeReceiver: Sendable {
     let scheduler: Scheduler
     let opener: BlobOpener
@@ -35,7 +35,7 @@ struct RangeReceiver: Sendable {
     }
 
     private func transfer(_ order: RangeOrder) async throws(RegistryError) {
-        // The windows arrive concurrently with the extents, so that they cost no extra time.
+        // Fetches the windows concurrently with the extents, so that they cost no extra time.
         async let windows = fetchWindows(for: order)
         let stream = try await opener.open(order)
         let request = order.request
@@ -61,7 +61,7 @@ struct RangeReceiver: Sendable {
     private func fetchWindows(for order: RangeOrder) async -> Result<Void, RegistryError> {
         var missing = order.layer.map.missingWindows(order.request.ranges)[...]
         var result: Result<Void, RegistryError> = .success(())
-        // Fetches run concurrently, but their number is limited: memory holds their bytes, and a table can name many
+        // Limits the number of concurrent fetches, because their bytes are in memory, and a chunk table can name many
         // windows.
         while !missing.isEmpty {
             let tasks = missing.prefix(8).flatMap { blocks in

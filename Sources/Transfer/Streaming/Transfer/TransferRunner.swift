@@ -1,4 +1,5 @@
-/// The runner of the scheduler's orders. Each order is a child task of one task.
+/// The runner of the scheduler's orders. Each order runs in a child task of one common task, so that canceling this
+/// task cancels all transfers.
 final class TransferRunner: Sendable {
     private let task: Task<Void, Never>
 
