@@ -59,6 +59,10 @@ struct ManifestDecodingTests {
                 .invalidManifest
             ),
             (
+                #"{"mediaType":"\#(oci)","config":{"digest":"sha256:\#(hex)","size":9007199254740993},"layers":[]}"#,
+                .invalidManifest
+            ),
+            (
                 #"{"mediaType":"\#(oci)","config":\#(descriptor),"layers":[{"digest":"sha256:\#(hex)","size":1e300}]}"#,
                 .invalidManifest
             ),

@@ -57,7 +57,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         }
 
         /// The size in bytes of the layer's index, windows and copy together.
-        package var size: UInt64 { index.size + (windows?.size ?? 0) + (copy?.size ?? 0) }
+        package var size: UInt64 { [index.size, windows?.size ?? 0, copy?.size ?? 0].saturatingSum() }
     }
 
     /// The descriptor of the image's manifest.

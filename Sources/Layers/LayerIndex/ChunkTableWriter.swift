@@ -58,7 +58,7 @@ struct ChunkTableWriter {
 
     /// Appends the next chunk, which starts at `offset` of the content space.
     mutating func append(
-        _ piece: LayerIndexBuilder.PieceRecord, at offset: UInt64, decodedLimit: UInt64
+        _ piece: LayerIndexBuilder.PieceRecord, at offset: UInt64
     ) throws(LayerIndexError) {
         if !piece.isZeros {
             guard UInt64(piece.innerOffset) >= decodedLength else {

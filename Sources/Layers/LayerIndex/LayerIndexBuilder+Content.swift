@@ -24,7 +24,7 @@ extension LayerIndexBuilder {
                 if !piece.isZeros {
                     try writer.enter(rank[Int(piece.extent)], extents[Int(piece.extent)])
                 }
-                try writer.append(piece, at: offset, decodedLimit: limits.decodedLength)
+                try writer.append(piece, at: offset)
                 offset += UInt64(piece.length)
             }
             arena.nodes[Int(index)].payload = UInt32(block)

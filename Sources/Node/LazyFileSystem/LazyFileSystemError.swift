@@ -12,7 +12,6 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
     /// The node is not a regular file, so it has no bytes to read.
     case isDirectory
     case notSymlink
-    case noSuchAttribute
     /// The buffer is too small for the result.
     case tooSmall
     /// The tree is inconsistent. It was checked when it was built, so the disk or a bug has damaged it since.
@@ -21,8 +20,6 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
     case unreadable
     /// The content could not be fetched.
     case unavailable
-    /// The read was canceled before its content arrived.
-    case interrupted
     /// The slot of a new chain is 0, too high, or belongs to another chain.
     case badSlot
     /// The tree's devices do not match its layers.
@@ -37,9 +34,7 @@ extension LazyFileSystemError {
         case .notDirectory: .notDirectory
         case .isDirectory: .isDirectory
         case .notSymlink, .badSlot, .layersDoNotMatch: .invalidArgument
-        case .noSuchAttribute: .noData
         case .tooSmall: .outOfRange
-        case .interrupted: .interrupted
         case .corrupt, .unreadable, .unavailable: .ioError
         }
     }
@@ -48,6 +43,5 @@ extension LazyFileSystemError {
     static var notDirectory: Self { Self(.notDirectory, "not a directory") }
     static var isDirectory: Self { Self(.isDirectory, "a directory or a special file has no content") }
     static var notSymlink: Self { Self(.notSymlink, "not a symbolic link") }
-    static var noSuchAttribute: Self { Self(.noSuchAttribute, "no such extended attribute") }
     static var tooSmall: Self { Self(.tooSmall, "the buffer is too small") }
 }

@@ -75,12 +75,6 @@ public final class ContentStore: Sendable {
         try clean()
     }
 
-    /// Repeats the initializer's check of the file system. Throws `.unsuitableFileSystem` if `root` can no longer be
-    /// used.
-    public func verifyFileSystem(isScratch: Bool = false) throws(ContentStoreError) {
-        try FileSystemCheck.run(root, isScratch: isScratch)
-    }
-
     // MARK: Layers
 
     /// Returns the layer of `blob`, opened once and shared; `nil` if there is no usable index for it.

@@ -172,7 +172,7 @@ public final class StoredLayer: Sendable {
             try ContentStoreError.wrapping("cannot store chunk \(chunk) of \(digest)") { () throws(Errno) in
                 try Sys.pwriteAll(content.raw, bytes, at: range.offset)
             }
-            mark(chunk, range.count)
+            mark(chunk)
             // A write-back may have failed between the write and the mark. Then `forgetUnsaved` may have missed this
             // bit, and the page cache may have lost the bytes.
             if losses.load(ordering: .sequentiallyConsistent) == before { return }
@@ -196,7 +196,7 @@ public final class StoredLayer: Sendable {
         }
     }
 
-    private func mark(_ chunk: Int, _ length: UInt64) {
+    private func mark(_ chunk: Int) {
         guard bits.set(chunk) else { return }
         account(chunk, 1)
         recordWord(of: chunk)

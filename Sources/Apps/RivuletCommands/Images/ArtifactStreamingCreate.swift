@@ -188,7 +188,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
                     image: "\(job.reference)", manifest: "\(manifest.digest)", artifact: "\(published.digest)",
                     layers: published.artifact.layers.count, bytes: published.size,
                     packBytes: published.artifact.pack?.size ?? 0,
-                    imageBytes: manifest.layers.reduce(0) { $0 + $1.size }, wasThere: published.wasThere))
+                    imageBytes: manifest.layers.map(\.size).saturatingSum(), wasThere: published.wasThere))
         }
         try show(results)
     }
@@ -218,7 +218,7 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
             Reencoded(
                 image: "\(job.reference)", manifest: "\(manifest.digest)", target: "\(target)",
                 digest: "\(made.digest)", layers: made.layers, bytes: made.size,
-                imageBytes: manifest.layers.reduce(0) { $0 + $1.size })
+                imageBytes: manifest.layers.map(\.size).saturatingSum())
         }
         guard output.format == .table else { return try Output.json(results) }
         Output.table(

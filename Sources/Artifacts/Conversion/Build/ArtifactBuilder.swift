@@ -40,7 +40,7 @@ public struct ArtifactBuilder: Sendable {
         public let wasThere: Bool
         /// The total size of the artifact's contents in bytes.
         public var size: UInt64 {
-            artifact.layers.reduce(artifact.pack?.size ?? 0) { $0 + $1.size }
+            (artifact.layers.map(\.size) + [artifact.pack?.size ?? 0]).saturatingSum()
         }
     }
 
@@ -182,7 +182,7 @@ public struct ArtifactBuilder: Sendable {
                 count in
                 report(
                     progress.withLock { progress in
-                        progress.bytes += UInt64(count)
+                        progress.bytes = [progress.bytes, UInt64(count)].saturatingSum()
                         return progress
                     })
             }
@@ -235,7 +235,7 @@ public struct ArtifactBuilder: Sendable {
         in repository: Repository, subject: Descriptor, work: [(descriptor: Descriptor, diffID: Digest)],
         report: @escaping @Sendable (Progress) -> Void
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
-        let total = work.reduce(0) { $0 + $1.descriptor.size }
+        let total = work.map(\.descriptor.size).saturatingSum()
         let unfinished = UnfinishedArtifact(
             registry: registry, repository: repository, subject: subject, isUsed: signer == nil)
         let made = work.contains { $0.descriptor.size >= keptLayer } ? await unfinished.layers() : [:]
@@ -245,7 +245,7 @@ public struct ArtifactBuilder: Sendable {
             report(
                 progress.withLock { progress in
                     // The builder reads the start of a layer twice if it then finds that the layer needs a copy.
-                    progress.bytes = min(total, progress.bytes + UInt64(count))
+                    progress.bytes = min(total, [progress.bytes, UInt64(count)].saturatingSum())
                     return progress
                 })
         }

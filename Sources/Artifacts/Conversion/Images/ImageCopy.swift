@@ -48,8 +48,8 @@ public struct ImageCopy: Sendable {
         let change: @Sendable (UInt64, UInt64) -> Void = { bytes, total in
             report(
                 progress.withLock { state in
-                    state.progress.bytes += bytes
-                    state.progress.totalBytes += total
+                    state.progress.bytes = [state.progress.bytes, bytes].saturatingSum()
+                    state.progress.totalBytes = [state.progress.totalBytes, total].saturatingSum()
                     return state.progress
                 })
         }
@@ -61,7 +61,8 @@ public struct ImageCopy: Sendable {
                     state.manifests += 1
                     return descriptors.filter { state.seen.insert($0.digest).inserted }
                 }
-                change(0, new.reduce(0) { $0 + $1.size })
+                // Blobs with URLs are not copied.
+                change(0, new.filter(\.urls.isEmpty).map(\.size).saturatingSum())
                 try await self.copyBlobs(new, from: source.repository, to: target.repository) { change(UInt64($0), 0) }
             }
             return progress.withLock {

@@ -65,12 +65,12 @@ public struct ImageReencoder: Sendable {
         _ image: ImageManifests, to target: ImageReference, profile: Profile? = nil,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> [Result] {
-        let total = image.manifests.reduce(0) { $0 + $1.layers.reduce(0) { $0 + $1.size } }
+        let total = image.manifests.flatMap(\.layers).map(\.size).saturatingSum()
         let progress = Guarded(Progress(totalBytes: total))
         let read: @Sendable (Int) -> Void = { count in
             report(
                 progress.withLock { progress in
-                    progress.bytes += UInt64(count)
+                    progress.bytes = [progress.bytes, UInt64(count)].saturatingSum()
                     return progress
                 })
         }
@@ -166,7 +166,7 @@ public struct ImageReencoder: Sendable {
             _ = try await registry.pushManifest(
                 target, reference: descriptor.digest.description, mediaType: descriptor.mediaType, bytes: bytes)
         }
-        return (descriptor, bytes, new.reduce(0) { $0 + $1.descriptor.size })
+        return (descriptor, bytes, new.map(\.descriptor.size).saturatingSum())
     }
 
     /// Returns the paths of the files that a profile names, each once.

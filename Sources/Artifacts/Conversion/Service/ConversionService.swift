@@ -198,8 +198,8 @@ public final class ConversionService: Service {
     private func convert(_ reference: ImageReference, _ id: String) async throws -> [String] {
         let image = try await ImageManifests(reference, registry)
         try image.checkAreImages()
-        let sizes = image.manifests.map { $0.layers.reduce(0) { $0 + $1.size } }
-        let total = max(1, sizes.reduce(0, +))
+        let sizes = image.manifests.map { $0.layers.map(\.size).saturatingSum() }
+        let total = max(1, sizes.saturatingSum())
         var before: UInt64 = 0
         var artifacts: [String] = []
         for (manifest, size) in zip(image.manifests, sizes) {
@@ -211,11 +211,11 @@ public final class ConversionService: Service {
                 // Reports at most 99 percent until the conversion is complete. A startup pack adds nothing to the
                 // progress, because it is small compared to the layers.
                 let bytes = progress.step == .pack ? size : progress.bytes
-                let percent = Int(min(99, (done + bytes) * 100 / total))
+                let percent = Int(min(99, 100 * (Double(done) + Double(bytes)) / Double(total)))
                 self.running.withLock { $0[id]?.percent = percent }
             }
             artifacts.append("\(published.digest)")
-            before += size
+            before = [before, size].saturatingSum()
             guard let known else { continue }
             try await stored { try $0.packed("\(image.repository)", of: "\(manifest.digest)", with: known) }
             await forgetBefore(published.artifact, image.repository)
@@ -271,9 +271,9 @@ public final class ConversionService: Service {
     private func isDue(_ profile: ConversionStore.KnownProfile) -> Bool {
         guard let packed = profile.packed?.profile else { return true }
         let known = profile.known.profile
-        let changed = known.byteCount(missingIn: packed) &+ packed.byteCount(missingIn: known)
+        let changed = [known.byteCount(missingIn: packed), packed.byteCount(missingIn: known)].saturatingSum()
         let age = clock.secondsSince1970 - profile.packedAt
-        return changed * 20 >= max(1, known.byteCount) && .seconds(age) >= options.packInterval
+        return changed >= max(1, known.byteCount / 20) && .seconds(age) >= options.packInterval
     }
 
     /// Returns the profile for a startup pack of the image. This is the image's own profile, or else that of the last

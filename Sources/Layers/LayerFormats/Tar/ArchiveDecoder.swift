@@ -46,7 +46,7 @@ public final class ArchiveDecoder {
     ) throws(LayerFormatError) {
         if !isBegun { try begin(sink) }
         guard !isWithin else {
-            throw LayerFormatError(.badArchive, "the blob ends within what it is compressed in")
+            throw LayerFormatError(.badArchive, "truncated compressed stream")
         }
     }
 

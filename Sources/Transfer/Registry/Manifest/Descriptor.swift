@@ -2,9 +2,12 @@ public import Base
 
 /// A content descriptor (OCI image-spec descriptor.md). The decoder ignores unknown fields.
 public struct Descriptor: Sendable, Hashable {
+    /// The largest size in a descriptor, in bytes: the largest integer that every JSON library keeps exactly.
+    public static let maximumSize: UInt64 = 1 << 53
+
     public var mediaType: String
     public var digest: Digest
-    /// The size in bytes. Decoding fails if it is negative.
+    /// The size in bytes. Decoding fails if it is negative or exceeds ``maximumSize``.
     public var size: UInt64
     public var annotations: [String: String]
     /// Other locations of the blob. The client never follows them: such a layer has the packing
@@ -46,6 +49,10 @@ extension Descriptor: Decodable {
         mediaType = try values.decodeIfPresent(String.self, forKey: .mediaType) ?? ""
         digest = try values.decode(Digest.self, forKey: .digest)
         size = try values.decode(UInt64.self, forKey: .size)
+        guard size <= Self.maximumSize else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .size, in: values, debugDescription: "\(digest) has \(size) bytes, \(Self.maximumSize) at most")
+        }
         annotations = try values.decodeIfPresent([String: String].self, forKey: .annotations) ?? [:]
         urls = try values.decodeIfPresent([String].self, forKey: .urls) ?? []
         platform = try values.decodeIfPresent(Platform.self, forKey: .platform)

@@ -38,7 +38,7 @@ public struct Profile: Sendable, Equatable {
     }
 
     /// The number of bytes of file content that the entries name.
-    public var byteCount: UInt64 { entries.reduce(0) { $0 &+ $1.range.count } }
+    public var byteCount: UInt64 { entries.map(\.range.count).saturatingSum() }
 
     /// Returns this profile updated with the reads of one more start.
     ///
@@ -76,7 +76,7 @@ public struct Profile: Sendable, Equatable {
     /// Returns the number of bytes that this profile's entries name, without those entries that `other` has, too.
     public func byteCount(missingIn other: Profile) -> UInt64 {
         let known = Set(other.entries.map(Piece.init))
-        return entries.reduce(0) { known.contains(Piece($1)) ? $0 : $0 &+ $1.range.count }
+        return entries.filter { !known.contains(Piece($0)) }.map(\.range.count).saturatingSum()
     }
 
     private struct Piece: Hashable {

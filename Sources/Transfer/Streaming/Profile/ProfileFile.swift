@@ -23,6 +23,8 @@ public struct ProfileFile: Sendable, Equatable {
 
     /// The largest accepted file, in bytes.
     public static let maximumSize = 16 << 20
+    /// The largest end of a piece of a file, in bytes.
+    private static let maximumEnd: UInt64 = 1 << 53
     private static let version = 1
     /// The maximum size, in bytes, of everything in the file but the entries.
     private static let headSize = 1 << 10
@@ -50,7 +52,7 @@ public struct ProfileFile: Sendable, Equatable {
             let length = try values.decode(UInt64.self)
             let milliseconds = try values.decode(UInt32.self)
             let unread = try values.decode(UInt8.self)
-            guard let range = ByteRange(offset: offset, count: length), length > 0,
+            guard let range = ByteRange(offset: offset, count: length), length > 0, range.end <= ProfileFile.maximumEnd,
                 ProfilePath.isValid(Array(path.utf8))
             else {
                 throw DecodingError.dataCorruptedError(
@@ -109,7 +111,7 @@ public struct ProfileFile: Sendable, Equatable {
         var room = Self.maximumSize - Self.headSize
         var items: [Item] = []
         for entry in profile.entries {
-            guard !entry.range.isEmpty, ProfilePath.isValid(entry.path),
+            guard !entry.range.isEmpty, entry.range.end <= Self.maximumEnd, ProfilePath.isValid(entry.path),
                 String(validating: entry.path, as: UTF8.self) != nil
             else { continue }
             room -= ProfilePath.encodedSize(entry.path) + Self.numbersSize
