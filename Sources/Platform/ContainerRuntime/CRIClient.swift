@@ -6,8 +6,8 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// A client of a container runtime's CRI over a unix socket. It makes the calls that kubelet makes. Every call has a
-/// time limit.
+/// A client of the CRI, Kubernetes' interface to a container runtime, over a unix socket. It makes the calls that
+/// kubelet makes. Every call has a time limit.
 public final class CRIClient: Sendable {
     private typealias Transport = HTTP2ClientTransport.Posix
 
@@ -30,7 +30,7 @@ public final class CRIClient: Sendable {
         images = Runtime_V1_ImageService.Client(wrapping: client)
     }
 
-    /// Closes the connection when the calls in flight have finished.
+    /// Waits until the calls in flight have finished, and closes the connection.
     public func close() async {
         client.beginGracefulShutdown()
         _ = await connections.result
@@ -38,7 +38,7 @@ public final class CRIClient: Sendable {
 
     // MARK: - Images
 
-    /// Returns the ID of a local image, or `nil` if the image is not present.
+    /// Returns the ID of an image, or `nil` if the runtime does not have the image.
     public func image(_ reference: String) async throws(ContainerRuntimeError) -> String? {
         try await call("ImageStatus \(reference)") { options in
             let status = try await self.images.imageStatus(
@@ -47,7 +47,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Returns the chain ID of a local image, or `nil` if the image is not present or the runtime is not containerd.
+    /// Returns the chain ID of an image, or `nil` if the runtime does not have the image or is not containerd.
     public func chainID(ofImage reference: String) async throws(ContainerRuntimeError) -> Digest? {
         let information = try await call("ImageStatus \(reference)") { options in
             try await self.images.imageStatus(
@@ -65,8 +65,8 @@ public final class CRIClient: Sendable {
     ///
     /// - Parameters:
     ///   - sandbox: the configuration of the sandbox that needs the image.
-    ///   - credentials: credentials for the image's registry, in addition to the runtime's own.
-    ///   - seconds: the time limit.
+    ///   - credentials: credentials for the image's registry; `nil` if the runtime uses only its own.
+    ///   - seconds: the time limit for the pull.
     public func pull(
         _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(),
         credentials: Runtime_V1_AuthConfig? = nil, seconds: Int64 = 600
@@ -101,7 +101,8 @@ public final class CRIClient: Sendable {
 
     /// Starts a sandbox and returns its ID.
     ///
-    /// - Parameter handler: the runtime's name for the kind of sandbox. An empty name means the default.
+    /// - Parameter handler: the name of a runtime handler, which selects the kind of sandbox. An empty name means the
+    ///   default.
     public func runSandbox(
         _ sandbox: Runtime_V1_PodSandboxConfig, handler: String = ""
     ) async throws(ContainerRuntimeError) -> String {
@@ -115,7 +116,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Creates a container in a sandbox and returns its ID.
+    /// Creates a container in a sandbox and returns the container's ID.
     public func createContainer(
         _ container: Runtime_V1_ContainerConfig, in sandboxID: String, of sandbox: Runtime_V1_PodSandboxConfig
     ) async throws(ContainerRuntimeError) -> String {
@@ -177,7 +178,7 @@ public final class CRIClient: Sendable {
     ///
     /// The connection closes after some hundred calls in a few seconds, although containerd 1.6 keeps running. The
     /// likely cause is that swift-nio-http2 (1.46) closes a connection after 200 stream resets within ten seconds. Go's
-    /// gRPC servers reset the stream of a call that they answer before the request has ended.
+    /// gRPC servers reset a call's stream if they answer before the client has ended the request.
     private func repeatedCall<Result: Sendable>(
         _ what: String, _ body: (CallOptions) async throws -> Result
     ) async throws(ContainerRuntimeError) -> Result {

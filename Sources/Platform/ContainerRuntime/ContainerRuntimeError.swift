@@ -1,14 +1,14 @@
 public import Base
 
-/// A failed call to a container runtime. The message names the call and its subject.
+/// An error of a call to a container runtime. The message names the call and its subject, such as an image.
 public typealias ContainerRuntimeError = Failure<ContainerRuntimeErrorCode>
 
 /// The kinds of ``ContainerRuntimeError``.
 public enum ContainerRuntimeErrorCode: Hashable, Sendable {
     /// Nothing answers at the socket.
     case unreachable
-    /// The runtime refused the call.
+    /// The call failed for another reason, such as a refusal or a timeout.
     case failed
-    /// The response does not have the requested content.
+    /// The response is too large, is incomplete, or does not have the requested digest.
     case badContent
 }

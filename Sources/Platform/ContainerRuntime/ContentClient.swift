@@ -5,8 +5,7 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// A reader of containerd's content store. It saves a second download of the parts of an image that containerd already
-/// has.
+/// A reader of containerd's content store. It saves us from downloading blobs that containerd already has.
 public struct ContentClient: Sendable {
     private let socket: String
     private let patience: Duration
@@ -14,16 +13,16 @@ public struct ContentClient: Sendable {
     /// Creates a reader.
     ///
     /// - Parameters:
-    ///   - socket: the path of containerd's own socket. The reader connects to it for each blob, because containerd may
-    ///     restart, or start later.
-    ///   - patience: the time limit for a blob. After that time a registry is faster.
+    ///   - socket: the path of containerd's own socket. The reader opens a connection for each blob, because containerd
+    ///     may restart, or start later than we do.
+    ///   - patience: the time limit for reading one blob. If containerd needs longer, a registry is faster.
     public init(socket: String, patience: Duration = .seconds(1)) {
         self.socket = socket
         self.patience = patience
     }
 
-    /// Returns the bytes of a blob after verifying their digest. containerd shows a namespace only the content that was
-    /// fetched in this namespace.
+    /// Returns the bytes of a blob after verifying their digest. containerd returns only content that it fetched in
+    /// `namespace`.
     ///
     /// - Parameter maximumSize: the largest accepted blob, in bytes.
     public func blob(

@@ -3,14 +3,15 @@ import NIOCore
 public import NIOHTTP1
 import NIOPosix
 
-/// A single request to one of our own services. Each request has its own connection, because callers make few.
+/// A request to one of our own services. Each request has its own connection, because callers make few requests.
 public enum HTTPCall {
-    /// The response, whatever its status.
+    /// A response with any status.
     public struct Answer: Sendable {
         public let status: UInt
         public let body: [UInt8]
 
-        /// The first line of the body as text. It is unfiltered, so do not print it to a terminal.
+        /// The first line of the body as text, or its first 1000 bytes. The text may contain control characters, so do
+        /// not print it to a terminal.
         public var firstLine: String {
             String(decoding: body.prefix(1000).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         }
@@ -22,7 +23,7 @@ public enum HTTPCall {
     /// Sends a request and reads the response.
     ///
     /// - Parameter maximum: the longest accepted body of the response, in bytes.
-    /// - Throws: the HTTP client's error; `NIOTooManyBytesError` for a longer body.
+    /// - Throws: the HTTP client's error, or `NIOTooManyBytesError` if the body is longer.
     public static func exchange(
         _ method: HTTPMethod, _ url: String, headers: HTTPHeaders, body: [UInt8]? = nil, maximum: Int
     ) async throws -> Answer {

@@ -1,16 +1,16 @@
-/// A complete request.
+/// A request with its complete body.
 public struct HTTPRequest: Sendable {
     public let method: String
     /// The components of the path, percent-decoded: `/v1/a%2Fb` has `v1` and `a/b`. The list is empty if the path
     /// cannot be decoded.
     public let path: [String]
-    /// The decoded query, by name. The last of several values with one name wins.
+    /// The decoded values of the query, keyed by name. If a name has several values, the last one wins.
     public let query: [String: String]
-    /// The headers, keyed by name in lower case. The first of several values with one name wins.
+    /// The headers, keyed by name in lower case. If a name has several values, the first one wins.
     public let headers: [String: String]
     public let body: [UInt8]
 
-    /// - Parameter target: the target of the request line: the path and the query.
+    /// - Parameter target: the request target of the request line: the path and the query, not decoded.
     public init(method: String, target: String, headers: [String: String] = [:], body: [UInt8] = []) {
         self.method = method
         let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -28,10 +28,10 @@ public struct HTTPRequest: Sendable {
         self.body = body
     }
 
-    /// True for `GET` and for `HEAD`, which services answer in the same way.
+    /// True if the method is `GET` or `HEAD`. Services answer both in the same way.
     public var isRead: Bool { method == "GET" || method == "HEAD" }
 
-    /// Decodes each `%XX`. Returns `nil` if the result is not UTF-8, or a `%` lacks digits.
+    /// Decodes each `%XX`. Returns `nil` if the result is not UTF-8, or if a `%` has no hexadecimal number after it.
     private static func decode(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
@@ -48,7 +48,7 @@ public struct HTTPRequest: Sendable {
     }
 }
 
-/// A response to the client.
+/// A response to a request.
 public struct HTTPAnswer: Sendable, Equatable {
     public let status: Int
     /// The media type of the body.

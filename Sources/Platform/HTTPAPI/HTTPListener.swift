@@ -4,14 +4,14 @@ import NIOHTTP1
 import NIOPosix
 public import ServiceLifecycle
 
-/// An HTTP/1.1 server for small bodies, on a unix socket or a TCP port. It answers the requests of each connection one
-/// after another.
+/// An HTTP/1.1 server for small bodies, on a unix socket or a TCP port. On each connection it answers one request after
+/// another.
 public final class HTTPListener: Service {
     /// The listening address.
     public enum Address: Sendable, CustomStringConvertible {
-        /// The path of a unix socket. The server replaces an existing socket.
+        /// The path of a unix socket. If there is already a socket, the server replaces it.
         case unix(String)
-        /// An address of this machine, and a port. For port 0 the kernel chooses a port.
+        /// An address of this machine, and a port. If the port is 0, the kernel chooses one.
         case tcp(String, Int)
 
         public var description: String {
@@ -33,10 +33,10 @@ public final class HTTPListener: Service {
 
     /// - Parameters:
     ///   - address: the listening address.
-    ///   - maximumBody: the largest accepted body, in bytes.
-    ///   - logger: receives one message at the start.
+    ///   - maximumBody: the largest accepted body of a request, in bytes.
+    ///   - logger: receives one message when the server listens.
     ///   - started: called once when the server listens, with its TCP port, or `nil` on a unix socket.
-    ///   - answer: returns the response to a request. It must not block.
+    ///   - answer: returns the response to a request. It must not block its thread.
     public init(
         _ address: Address, maximumBody: Int, logger: Logger, started: @escaping @Sendable (Int?) -> Void = { _ in },
         answer: @escaping @Sendable (HTTPRequest) async -> HTTPAnswer
@@ -116,7 +116,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // The connection is idle. That is expected while we prepare a response.
+        // Close an idle connection. But while we prepare a response, the client is expected to send nothing.
         if event is IdleStateHandler.IdleStateEvent, !isAnswering { context.close(promise: nil) }
     }
 
@@ -154,7 +154,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
         }
         let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
         guard !head.isKeepAlive else { return }
-        // Close only now: an earlier close would drop bytes that the socket has not taken yet.
+        // Close only after the write. An earlier close would drop bytes that the socket has not accepted yet.
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         written.whenComplete { _ in bound.value.close(promise: nil) }
     }

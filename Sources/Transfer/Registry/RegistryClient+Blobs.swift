@@ -9,9 +9,9 @@ extension RegistryClient {
     /// Opens a stream over part of a blob. The method returns when the head of the response has arrived.
     ///
     /// - Parameters:
-    ///   - priority: the urgency of the request.
-    ///   - knownSize: the blob's size from a descriptor, if the caller has one. It saves a round trip at servers
-    ///     without suffix ranges. The client refuses a blob of another size.
+    ///   - priority: the urgency of the request. A background request may first wait for its turn.
+    ///   - knownSize: the blob's size from a descriptor; `nil` if the caller does not know it. The size saves a round
+    ///     trip at servers without suffix ranges. The client refuses a blob of another size.
     public func open(
         _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64? = nil
     ) async throws(RegistryError) -> BlobStream {
@@ -28,9 +28,9 @@ extension RegistryClient {
             permit: permit, first: Guarded(opened), isOneByOne: ranges.count > 1 && !opened.reader.isMultipart)
     }
 
-    /// Fetches a small blob (an image configuration) into memory and verifies its digest.
+    /// Fetches a small blob, such as an image configuration, into memory and verifies its digest.
     ///
-    /// - Throws: `tooLarge` if the blob is larger than `maximumSize` bytes. The client keeps no more than that in
+    /// - Throws: `tooLarge` if the blob is larger than `maximumSize` bytes. The client keeps no more bytes than that in
     ///   memory.
     public func blob(_ location: BlobLocation, maximumSize: Int) async throws(RegistryError) -> [UInt8] {
         try await requester.withHosts(of: location.repository, for: .pull, priority: .demand, blob: location) {

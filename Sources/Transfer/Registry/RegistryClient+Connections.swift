@@ -1,14 +1,16 @@
 import Base
 import Logging
 
-/// Connections opened ahead of demand.
+/// Connections that the client opens before a request needs them.
 extension RegistryClient {
-    /// Opens connections to the first host of `upstream`, and to the storage server that this host last redirected to.
+    /// Opens connections to the first host of `upstream`, and to the storage server to which this host last redirected.
     ///
-    /// A later image then saves the round trips of connecting: one for TCP, and one or two for TLS. The method opens
-    /// nothing to a server that had a request within the last minute, because that request left a connection open.
+    /// The first requests of a later image then save the round trips of connecting: one for TCP, and one or two for
+    /// TLS. The method skips a server that the client used within the last minute, because a connection to it is still
+    /// open.
     ///
-    /// It returns without waiting, sends no request, and never throws. A failure shows up in the next real request.
+    /// The method does not wait for the connections, sends no request, and never throws. If connecting fails, the next
+    /// real request reports it.
     public func makeReady(_ upstream: String) async {
         let count = configuration.readyConnections
         guard count > 0, let host = await requester.firstHost(of: upstream) else { return }

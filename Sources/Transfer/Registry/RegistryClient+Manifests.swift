@@ -5,21 +5,22 @@ import NIOHTTP1
 /// The result of ``RegistryClient/resolve(_:platform:)``.
 public struct ResolvedImage: Sendable, Hashable {
     public let repository: Repository
-    /// The digest that the reference resolved to: the digest of the index if there is one, else that of the manifest.
+    /// The digest of the document that the reference names: of ``index`` if it is not `nil`, else of ``manifest``.
     public let digest: Digest
-    /// The index from which the manifest was chosen; `nil` if the reference names a manifest.
+    /// The index that the reference names; `nil` if the reference names a manifest. The manifest may be in an index
+    /// within this index.
     public let index: ImageIndex?
     public let manifest: Manifest
 }
 
 extension RegistryClient {
-    /// The most levels of documents from the reference down to the image's manifest, which counts. The specifications
-    /// allow indexes within indexes.
+    /// The most documents to fetch on the way from a reference to the image's manifest, including the manifest. There
+    /// may be several, because the specifications allow indexes within indexes.
     private static let maximumIndexDepth = 3
 
-    /// Fetches the image manifest with this digest. After authentication this takes one request.
+    /// Fetches the image manifest with this digest. If the client is already authenticated, this takes one request.
     ///
-    /// - Throws: `unsupportedManifest` if the digest names an index; ``resolve(_:platform:)`` accepts one.
+    /// - Throws: `unsupportedManifest` if the digest names an index. ``resolve(_:platform:)`` accepts an index.
     public func manifest(_ repository: Repository, digest: Digest) async throws(RegistryError) -> Manifest {
         switch try await document(repository, digest: digest) {
         case .image(let manifest): return manifest
@@ -33,15 +34,15 @@ extension RegistryClient {
         try await document(repository, reference: digest.description, digest: digest)
     }
 
-    /// Fetches the document that a reference names, by digest if the reference has one, else by tag. The method does
-    /// not follow an index to a manifest.
+    /// Fetches the document that a reference names, by digest if the reference has one, else by tag. If the document is
+    /// an index, the method returns the index and fetches no manifest.
     public func document(_ reference: ImageReference) async throws(RegistryError) -> ManifestDocument {
         try await rawDocument(reference).document
     }
 
-    /// Resolves a reference to the image for a platform, by digest if the reference has one, else by tag.
+    /// Resolves a reference to the image for `platform`, by digest if the reference has one, else by tag.
     ///
-    /// - Parameter platform: `nil` means the platform of ``configuration``.
+    /// - Parameter platform: the wanted platform; `nil` means the platform of ``configuration``.
     public func resolve(
         _ reference: ImageReference, platform: Platform? = nil
     ) async throws(RegistryError) -> ResolvedImage {
@@ -63,7 +64,7 @@ extension RegistryClient {
         throw RegistryError(.invalidManifest, "\(reference): indexes are nested too deeply")
     }
 
-    /// Fetches the same document as ``document(_:)``, with its raw bytes.
+    /// Fetches the same document as ``document(_:)``, and also returns its raw bytes.
     public func rawDocument(
         _ reference: ImageReference
     ) async throws(RegistryError) -> (bytes: [UInt8], document: ManifestDocument) {
@@ -75,9 +76,11 @@ extension RegistryClient {
         return (found.bytes, document)
     }
 
-    /// Fetches the document of a tag or digest.
+    /// Fetches the document with the given tag or digest.
     ///
-    /// - Parameter digest: the expected digest; `nil` if it is unknown.
+    /// - Parameters:
+    ///   - reference: the tag, or the text of the digest.
+    ///   - digest: the expected digest; `nil` if it is unknown.
     func document(
         _ repository: Repository, reference: String, digest: Digest?
     ) async throws(RegistryError) -> ManifestDocument {
@@ -104,8 +107,8 @@ extension RegistryClient {
             }
             let bytes = try await response.readBody(limit: ManifestDocument.maximumSize)
             let actual = Digest.of(bytes)
-            // For a tag, only the digest in the header can be compared. Digests of other algorithms than SHA-256 are
-            // ignored.
+            // For a tag, we can only compare with the digest in the response's header. We ignore a digest of another
+            // algorithm than SHA-256.
             let expected = digest ?? response.headers.first(name: "docker-content-digest").flatMap { Digest($0) }
             guard expected == nil || expected == actual else {
                 throw RegistryError(

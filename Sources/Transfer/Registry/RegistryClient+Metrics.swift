@@ -1,7 +1,7 @@
 public import Base
 
 extension RegistryClient {
-    /// The table of the client's metrics.
+    /// The metrics of the client.
     public var metrics: [MetricFamily] {
         [
             .counter("registry_requests_total", requestCount, help: "HTTP requests to registries, of every kind."),

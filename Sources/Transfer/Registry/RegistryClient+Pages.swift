@@ -7,11 +7,13 @@ extension RegistryClient {
     /// The most pages to read of one list.
     private static let maximumPages = 64
 
-    /// Returns all items of a list, or `nil` if the registry does not support the list.
+    /// Returns all items of a list, or `nil` if the registry has no such list (status 404 or a similar one).
     ///
     /// - Parameters:
-    ///   - what: a name for the list in errors.
-    ///   - limit: the most items. A longer list is an error.
+    ///   - call: the request for the first page.
+    ///   - capability: the capability that a host needs for this list.
+    ///   - what: the name of the list's contents in errors.
+    ///   - limit: the most items. A longer list fails with `tooLarge`.
     ///   - decode: returns the items of one page, or `nil` if the page is malformed.
     func pages<Item>(
         _ call: RegistryCall, capability: RegistryHost.Capabilities, what: String, limit: Int,
@@ -46,8 +48,8 @@ extension RegistryClient {
         }
     }
 
-    /// Returns the next page's URL from `Link: <…>; rel="next"` (RFC 8288), or `nil` if no link leads to the same
-    /// server.
+    /// Returns the next page's URL from `Link: <…>; rel="next"` (RFC 8288), or `nil` if no link leads to another page
+    /// on the same server.
     private static func nextPage(_ headers: HTTPHeaders, after url: String) -> String? {
         for link in headers["link"] where link.contains("next") {
             guard let start = link.firstIndex(of: "<"), let end = link.firstIndex(of: ">"), start < end,

@@ -6,12 +6,13 @@ import NIOHTTP1
 /// A manifest that a registry accepted in a push.
 public struct PushedManifest: Sendable, Hashable {
     public let digest: Digest
-    /// The subject that the registry acknowledged with an `OCI-Subject` header; `nil` without one. A registry that
-    /// sends this header maintains the list of referrers itself.
+    /// The digest of the manifest's subject, if the registry confirmed it with an `OCI-Subject` header; else `nil`. A
+    /// registry that sends this header maintains the list of referrers itself.
     public let subject: Digest?
 }
 
-/// Pushes (OCI distribution-spec 1.1, "Push"). They go only to hosts that have the capability `push` in `hosts.toml`.
+/// Pushes and deletions (OCI distribution-spec 1.1, "Push"). The client sends them only to hosts that have the
+/// capability `push` in `hosts.toml`.
 extension RegistryClient {
     /// Returns true if the repository has the blob.
     public func hasBlob(_ location: BlobLocation) async throws(RegistryError) -> Bool {
@@ -42,10 +43,12 @@ extension RegistryClient {
         return digest
     }
 
-    /// Pushes a blob that may not fit into memory, unless the repository already has it.
+    /// Pushes a blob that may not fit into memory, unless the repository already has the blob.
     ///
-    /// - Parameter part: returns the given range of the blob. The client asks for parts of 16 MiB in order, and starts
-    ///   again from the beginning for another host.
+    /// - Parameters:
+    ///   - size: the size of the blob in bytes.
+    ///   - part: returns the given range of the blob. The client asks for parts of 16 MiB in order. For another host,
+    ///     or another attempt, it starts again from the beginning.
     public func pushBlob(
         _ blob: BlobLocation, size: UInt64, part: @Sendable (ByteRange) async throws(RegistryError) -> ByteBuffer
     ) async throws(RegistryError) {
@@ -72,19 +75,18 @@ extension RegistryClient {
 
     // MARK: - Sessions
 
-    /// The state of an upload: the target of its next part.
+    /// An upload session: the URL to which the client sends the next part of a blob.
     private struct UploadSession {
         var target: RedirectTarget
-        /// True if the target is the registry itself, which gets our credentials. Any other target does not.
+        /// True if the target is the registry itself. Only then do we send our credentials to it.
         var isOwn: Bool
     }
 
     /// Starts an upload session for a blob.
     ///
-    /// If `source` is a repository of the same registry, the request first asks to mount the blob from there ("Mounting
-    /// a blob from another repository").
-    ///
-    /// - Returns: `nil` if the registry mounted the blob, so that there is nothing to upload.
+    /// - Parameter source: a repository of the same registry that has the blob, or `nil`. The request asks the registry
+    ///   to mount the blob from there ("Mounting a blob from another repository").
+    /// - Returns: the session, or `nil` if the registry mounted the blob, so that there is nothing to upload.
     private func begin(
         _ blob: BlobLocation, at host: RegistryHost, from source: Repository? = nil
     ) async throws(RegistryError) -> UploadSession? {
@@ -111,10 +113,11 @@ extension RegistryClient {
         return UploadSession(target: target, isOwn: target.origin == RedirectTarget.origin(of: Self.root(host)))
     }
 
-    /// Returns a URL at the host, from which to compute the host's origin.
+    /// Returns a URL with the origin (scheme, host and port) of `host`.
     private static func root(_ host: RegistryHost) -> String { "\(host.base)/" }
 
-    /// Sends a part to the session's target. A target outside the registry does not get our credentials.
+    /// Sends a request of the session to `url`. If the session's target is outside the registry, the request has no
+    /// credentials.
     private func send(
         _ call: RegistryCall, of session: UploadSession, url: String, to host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -126,7 +129,7 @@ extension RegistryClient {
         return response
     }
 
-    /// Sends any part but the last ("Pushing a blob in chunks"), and returns the session for the next part.
+    /// Sends a part other than the last ("Pushing a blob in chunks"), and returns the session for the next part.
     ///
     /// - Parameter offset: the position of the part in the blob, in bytes.
     private func go(
@@ -144,7 +147,7 @@ extension RegistryClient {
 
     /// Sends the last part together with the digest of the blob.
     ///
-    /// - Parameter offset: the position of the part in the blob; `nil` if it is the only part.
+    /// - Parameter offset: the position of the part in the blob, in bytes; `nil` if the blob has only one part.
     private func end(
         _ session: UploadSession, of blob: BlobLocation, with bytes: ByteBuffer, offset: UInt64? = nil,
         at host: RegistryHost
@@ -163,7 +166,7 @@ extension RegistryClient {
 
     // MARK: - Copying
 
-    /// The size of a part in one request, in bytes.
+    /// The size of each part except the last, in bytes.
     private static let partSize = 16 << 20
 
     /// Copies a blob into another repository, on the same or another registry, unless that repository already has the
@@ -171,8 +174,8 @@ extension RegistryClient {
     ///
     /// The target registry verifies the digest. The client keeps about one part of 16 MiB in memory.
     ///
-    /// - Parameter moved: receives the number of bytes of each piece when that piece arrives from the source. If there
-    ///   is nothing to copy, it receives the blob's whole size.
+    /// - Parameter moved: called with the number of bytes of each piece, when that piece arrives from the source. If
+    ///   there is nothing to copy, `moved` is called once, with the blob's size.
     public func copyBlob(
         _ source: BlobLocation, size: UInt64, to repository: Repository, moved: @Sendable (Int) -> Void
     ) async throws(RegistryError) {
@@ -203,7 +206,7 @@ extension RegistryClient {
 
     // MARK: - Manifests
 
-    /// Pushes a manifest or index by a tag or by its own digest.
+    /// Pushes a manifest or index under `reference`: a tag, or the digest of `bytes`.
     public func pushManifest(
         _ repository: Repository, reference: String, mediaType: String, bytes: [UInt8]
     ) async throws(RegistryError) -> PushedManifest {

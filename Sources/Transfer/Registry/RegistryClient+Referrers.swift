@@ -1,21 +1,25 @@
 public import Base
 import FoundationEssentials
 
-/// The referrers of an image (OCI distribution-spec 1.1, "Listing Referrers").
+/// The referrers of an image: the manifests whose `subject` is the image (OCI distribution-spec 1.1, "Listing
+/// Referrers").
+///
+/// If a registry lacks the referrers API, clients keep the list of referrers in an index, the *fallback index*. Its
+/// tag, the *fallback tag*, is derived from the subject's digest.
 extension RegistryClient {
-    /// The most attempts to update the fallback index while others write it.
+    /// The most attempts to update the fallback index while other clients write it.
     private static let maximumTries = 8
 
     /// Lists the manifests that refer to `subject`. The list may be empty.
     ///
-    /// If the registry lacks the referrers API (404 or a similar status), the client reads the fallback tag. A pod
-    /// waits for the answer, so the client requests both at once until the registry is known to have the API.
+    /// If the registry lacks the referrers API (404 or a similar status), the client uses the fallback index. A pod
+    /// waits for the answer. So the client requests both at once, until the registry is known to have the API.
     ///
     /// - Parameter artifactType: the type of artifact to list; `nil` lists all types.
     public func referrers(
         _ repository: Repository, of subject: Digest, artifactType: String? = nil
     ) async throws(RegistryError) -> [Descriptor] {
-        // This is not a child task: canceling an unneeded child task would also close its connection.
+        // Do not use a child task. Canceling it when its result is not needed would also close its connection.
         let tagged = hasReferrers(repository) ? nil : Task { await self.tagged(repository, subject) }
         let all: [Descriptor]
         if let listed = try await listed(in: repository, of: subject, artifactType: artifactType) {
@@ -26,11 +30,12 @@ extension RegistryClient {
         } else {
             all = try await self.tagged(repository, subject).get()
         }
-        // A registry may ignore the filter (`OCI-Filters-Applied`), and the fallback tag cannot filter.
+        // Filter the list here: a registry may ignore the filter in the request (`OCI-Filters-Applied`), and the
+        // fallback index offers no filter.
         return artifactType.map { type in all.filter { $0.artifactType == type } } ?? all
     }
 
-    /// Lists the entries of the index under the fallback tag.
+    /// Lists the entries of the fallback index. The list is empty if there is no such index.
     private func tagged(_ repository: Repository, _ subject: Digest) async -> Result<[Descriptor], RegistryError> {
         do throws(RegistryError) {
             guard let bytes = try await fallbackIndex(repository, subject) else { return .success([]) }
@@ -43,9 +48,10 @@ extension RegistryClient {
         }
     }
 
-    /// Pushes a manifest that refers to `subject`, so that ``referrers(_:of:artifactType:)`` finds it.
+    /// Pushes a manifest that refers to `subject`, and lists it in the fallback index if the registry does not maintain
+    /// a list itself.
     ///
-    /// - Parameter descriptor: the manifest's entry in a list of referrers, with the digest and size of `bytes`.
+    /// - Parameter descriptor: the manifest's entry in the list of referrers, with the digest and size of `bytes`.
     public func pushReferrer(
         to repository: Repository, bytes: [UInt8], as descriptor: Descriptor, subject: Digest
     ) async throws(RegistryError) {
@@ -72,10 +78,10 @@ extension RegistryClient {
         }
     }
 
-    /// Updates the index under the fallback tag until the change persists. Registries have no conditional writes, so
-    /// another client may overwrite the change.
+    /// Updates the fallback index. Registries have no conditional writes, so another client may overwrite the change.
+    /// The method therefore repeats the update until it reads an index that has the change.
     ///
-    /// - Parameter change: changes the index, or returns false if the index already has the change.
+    /// - Parameter change: changes the index and returns true, or returns false if the index already has the change.
     private func changeFallback(
         in repository: Repository, of subject: Digest, _ change: (inout ReferrersIndex) -> Bool
     ) async throws(RegistryError) {
@@ -88,7 +94,7 @@ extension RegistryClient {
             _ = try await pushManifest(
                 repository, reference: ReferrersIndex.tag(subject), mediaType: MediaType.ociIndex,
                 bytes: try index.encoded())
-            // Another client that has read the old index may write it back in a moment.
+            // Another client that has read the old index may overwrite ours in a moment.
             try await requester.pause(.milliseconds(20) + .milliseconds(50) * configuration.random())
         }
         throw RegistryError(
@@ -96,7 +102,7 @@ extension RegistryClient {
             "the index of referrers \(repository):\(ReferrersIndex.tag(subject)) keeps changing: try again later")
     }
 
-    /// Fetches the index under the fallback tag, or `nil` if there is none.
+    /// Fetches the bytes of the fallback index, or returns `nil` if there is none.
     private func fallbackIndex(_ repository: Repository, _ subject: Digest) async throws(RegistryError) -> [UInt8]? {
         do throws(RegistryError) {
             return try await manifestBytes(repository, reference: ReferrersIndex.tag(subject), digest: nil).bytes
@@ -108,8 +114,8 @@ extension RegistryClient {
 
     // MARK: - The API
 
-    /// One page of the API's list. Entries that cannot be decoded (a digest of another algorithm) are skipped, because
-    /// anybody may push malformed ones.
+    /// One page of the API's list. The decoder skips an entry that it cannot decode, such as one with a digest of
+    /// another algorithm. Anybody may push such an entry, and it must not hide the others.
     private struct Page: Decodable {
         struct Entry: Decodable {
             let descriptor: Descriptor?
@@ -122,7 +128,7 @@ extension RegistryClient {
         var manifests: [Entry]?
     }
 
-    /// Lists the entries from the referrers API, or returns `nil` if the registry lacks the API.
+    /// Lists the entries that the referrers API returns, or returns `nil` if the registry lacks the API.
     private func listed(
         in repository: Repository, of subject: Digest, artifactType: String?
     ) async throws(RegistryError) -> [Descriptor]? {

@@ -8,8 +8,8 @@ extension RegistryClient {
 
     /// Lists the tags of a repository in the registry's order.
     ///
-    /// - Throws: `tooLarge` if there are more than `limit` tags; `notFound` if the registry does not have the
-    ///   repository.
+    /// - Throws: `tooLarge` if there are more than `limit` tags. `notFound` if the registry does not have the
+    ///   repository, or does not list tags.
     public func tags(_ repository: Repository, limit: Int) async throws(RegistryError) -> [String] {
         let call = RegistryCall(repository: repository, path: "/tags/list?n=1000")
         let what = "the tags of \(repository)"

@@ -4,16 +4,17 @@ public import Logging
 
 /// A client of registries. It fetches manifests and ranges of blobs, and pushes images.
 ///
-/// A process has one client. All images and layers share its connections, tokens, redirects and knowledge of hosts.
-/// Mirrors and TLS settings come from containerd's `hosts.toml` directories, credentials from a ``CredentialSource``.
-/// Call ``shutdown()`` before dropping the client.
+/// A process has one client. All images and layers share its connections, tokens, redirects and knowledge of hosts. An
+/// *upstream* is the registry that an image's name states, such as `docker.io`. Its hosts are the servers that the
+/// client tries: mirrors, then the upstream itself. Mirrors and TLS settings come from containerd's `hosts.toml`
+/// directories, credentials from a ``CredentialSource``. Call ``shutdown()`` before dropping the client.
 public final class RegistryClient: Sendable {
     let requester: HostRequester
-    /// The upstreams that have answered a request of the referrers API.
+    /// The upstreams that are known to have the referrers API, because they answered a request to it.
     private let referrers = Guarded(BoundedCache<String, Void>(capacity: 1024))
 
     public var configuration: RegistryConfiguration { requester.configuration }
-    /// Totals since the client was created.
+    /// The totals since the client was created.
     public var counters: RegistryCounters { requester.counters }
 
     public init(_ configuration: RegistryConfiguration, logger: Logger) {

@@ -1,5 +1,5 @@
-/// A parser of the dates in HTTP headers and presigned URLs. It returns seconds since 1970 UTC, and needs no locales of
-/// Foundation.
+/// A parser of the dates in HTTP headers and presigned URLs. It returns seconds since 1970 in UTC, and does not need
+/// Foundation's locales.
 public enum HTTPDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
@@ -9,7 +9,7 @@ public enum HTTPDate {
         let words = text.split { $0 == " " || $0 == "," || $0 == "-" }.map(String.init)
         if words.count == 6, let day = Int(words[1]) {
             guard let month = month(words[2]), var year = Int(words[3]), let time = time(words[4]) else { return nil }
-            // A year of two digits (RFC 850) stands for one from 1970 to 2069.
+            // A year of two digits (RFC 850) stands for a year from 1970 to 2069.
             if words[3].utf8.count == 2 { year += year < 70 ? 2000 : 1900 }
             return seconds(year: year, month: month, day: day, time: time)
         }
@@ -22,7 +22,7 @@ public enum HTTPDate {
     }
 
     /// Parses `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure), always as UTC. Returns `nil` for any
-    /// other text. A fraction is allowed. Seconds, time and zone are optional.
+    /// other text. The text may have a fraction of a second. Seconds, time and zone are optional.
     public static func secondsSince1970(iso8601 text: String) -> Int64? {
         let halves = text.split(separator: "T", maxSplits: 1)
         guard let first = halves.first else { return nil }

@@ -3,7 +3,8 @@ import Base
 /// An error in the exchange with a registry.
 ///
 /// The message names the image, host, file or digest. It never contains a credential, a token, or the query of a signed
-/// URL. The type is not a ``Failure``, because retries need the wait that the server asked for and the status.
+/// URL. The type is not a ``Failure``, because retries also need the HTTP status and the wait that the server asked
+/// for.
 public struct RegistryError: Error, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// The text is not an image reference.
@@ -22,9 +23,10 @@ public struct RegistryError: Error, CustomStringConvertible {
         case notFound
         /// Credentials are missing or refused (401, 403).
         case unauthorized
-        /// The registry throttled us (429, 503). ``RegistryError/retryAfter`` contains its Retry-After, if any.
+        /// The registry throttled us (429, 503). ``RegistryError/retryAfter`` contains the wait that it asked for, if
+        /// any.
         case rateLimited
-        /// The server is faulty or busy, with another status (408, 5xx).
+        /// The server reported that it is faulty or busy, with another status (408, 5xx).
         case serverError
         /// The server answered with any other status.
         case unexpectedStatus
@@ -32,7 +34,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         case connection
         /// One side does not trust the other's certificate. The message names the certificate files that were used.
         case untrusted
-        /// There was no progress in time: while connecting, before the first byte, or within a body.
+        /// The request made no progress in time: while connecting, before the first byte, or within a body.
         case timedOut
         /// The body was truncated.
         case brokenBody
@@ -43,7 +45,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         /// The server violated HTTP or the distribution specification, with a wrong Content-Range or a malformed
         /// challenge, for example.
         case malformedAnswer
-        /// There were too many redirects, or a redirect from https to http or to a URL that is not HTTP.
+        /// The client refused to follow a redirect: there were too many, or a redirect led from https to http.
         case redirectRefused
         /// `hosts.toml`, a certificate or a credentials file is unusable. The message names the file and, if known, the
         /// line.
@@ -56,7 +58,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         case shutDown
     }
 
-    /// The kind of failure, for code that branches on it.
+    /// The kind of error. Code that reacts to errors uses this property.
     public let code: Code
     /// A description for the operator.
     public let message: String

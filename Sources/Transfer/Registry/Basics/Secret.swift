@@ -1,5 +1,5 @@
-/// A password or token. Printing, interpolating or dumping it shows only `[secret]`, and it cannot be encoded. So a
-/// credential cannot reach a log, an error or a label by accident.
+/// A password or token. Printing, interpolating or dumping a secret shows only `[secret]`, and no encoder accepts a
+/// secret. So a credential cannot reach a log, an error or a label by accident.
 public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private let text: String
 
@@ -7,7 +7,7 @@ public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugSt
         self.text = text
     }
 
-    /// Returns the secret itself. Use it only to send the secret to a server.
+    /// Returns the text of the secret. Call this method only to send the secret to a server.
     public func reveal() -> String { text }
 
     public var isEmpty: Bool { text.isEmpty }

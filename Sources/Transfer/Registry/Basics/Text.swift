@@ -1,5 +1,5 @@
-/// Returns `text` in quotation marks, truncated and without control characters, so that a hostile name cannot corrupt a
-/// log.
+/// Returns `text` in quotation marks, without control characters and cut after `limit` characters. A hostile name then
+/// cannot corrupt a log.
 func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
     var result = "\""
     for scalar in text.unicodeScalars.prefix(limit) {
@@ -11,7 +11,7 @@ func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
 }
 
 extension StringProtocol {
-    /// A copy without spaces and tabs at both ends.
+    /// The text without the spaces and tabs at both ends.
     var trimmed: String {
         var rest = self[...]
         while rest.first == " " || rest.first == "\t" { rest = rest.dropFirst() }

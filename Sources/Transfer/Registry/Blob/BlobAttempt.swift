@@ -4,12 +4,12 @@ import NIOHTTP1
 
 /// One attempt to open part of a blob at one host. It copes with hosts that ignore or refuse ranges.
 struct BlobAttempt {
-    /// The most requests for one opening: the first request, a repeat after an ignored range, the size probes, and the
-    /// explicit range.
+    /// The most requests of one attempt: the first, a repeat after an ignored range, those for the blob's size, and one
+    /// with an explicit range.
     private static let maximumRequests = 6
 
     /// The most bytes to read and discard before the wanted range when a server ignores the range. If more bytes
-    /// precede the range, the attempt drops the response instead.
+    /// precede the wanted range, the attempt drops the response.
     private static let cheapSkip: UInt64 = 1 << 20
     /// The largest gap, in bytes, to read and discard between two ranges at a host that supports one range per request.
     /// On most links, reading such a gap takes about as long as a round trip.
@@ -29,7 +29,8 @@ struct BlobAttempt {
         self.knownSize = knownSize
     }
 
-    /// Opens part of a blob at the first host that returns it.
+    /// Opens part of a blob at the first host that returns it. `knownSize` is the blob's size; `nil` if the caller does
+    /// not know it.
     static func open(
         _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64?,
         by requester: HostRequester
@@ -50,7 +51,7 @@ struct BlobAttempt {
                 let answer = try RangeAnswer(response, asked: asked)
                 if let opened = try await use(answer, of: response, asked: &asked) { return opened }
             case 400, 405, 501:
-                // Azure Blob Storage and some CDNs do not ignore suffix ranges and multiple ranges but refuse them.
+                // Azure Blob Storage and some CDNs refuse suffix ranges and multiple ranges instead of ignoring them.
                 switch asked {
                 case .suffix(let count):
                     await response.drain()
@@ -67,8 +68,13 @@ struct BlobAttempt {
         }
     }
 
-    /// Adapts the selection to the ranges that this host supports. Every server understands explicit ranges, so a
-    /// suffix becomes an explicit range whenever the size is known.
+    /// Adapts the selection to the ranges that this host supports, and cuts a range at the end of the blob.
+    ///
+    /// An explicit range states its first and last byte. Every server with ranges understands it, so a suffix becomes
+    /// an explicit range if the blob's size is known.
+    ///
+    /// - Throws: `rangeNotSatisfiable` if the selection is empty or lies outside the blob, or if several ranges break a
+    ///   rule of ``BlobSelection/ranges(_:)``.
     private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
         let size = size
         let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
@@ -96,7 +102,7 @@ struct BlobAttempt {
     }
 
     /// Returns the single range to request from a host that does not support multiple ranges. It covers the first
-    /// range, and the ranges after it that follow in order with small gaps.
+    /// range, and the next ranges as long as they follow in order with small gaps.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {
@@ -112,7 +118,7 @@ struct BlobAttempt {
         return .range(Self.firstRun(of: ranges))
     }
 
-    /// The blob's size, or `nil` if it is unknown. The caller's value takes precedence.
+    /// The blob's size in bytes, or `nil` if it is unknown. The caller's value takes precedence.
     private var size: UInt64? { knownSize ?? requester.memory.withLock { $0.size(location) } }
 
     private func outside(_ what: String) -> RegistryError {
@@ -135,7 +141,8 @@ struct BlobAttempt {
         return error
     }
 
-    /// Turns a response into a body. Returns `nil` after changing `asked` to the selection for the next request.
+    /// Returns the body of a response, or `nil` if the response is unusable. The caller then sends a request for
+    /// `asked`, which the method may have changed.
     private mutating func use(
         _ answer: RangeAnswer, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -161,8 +168,8 @@ struct BlobAttempt {
         }
     }
 
-    /// Handles a response that carries the whole blob, although the client may have requested a range. Returns `nil`
-    /// like ``use(_:of:asked:)``.
+    /// Handles a response with the whole blob, although the client may have requested a range. The result and `asked`
+    /// are as in ``use(_:of:asked:)``.
     private mutating func useWhole(
         _ announced: UInt64?, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -175,16 +182,17 @@ struct BlobAttempt {
         case .suffix(let count): wanted = size.map { ByteRange(offset: $0 - min(count, $0), end: $0) }
         }
         if let wanted, wanted.offset <= Self.cheapSkip {
-            // If the blob's size is unknown, a second request finds it while this body waits.
+            // If the blob's size is unknown, `opened` sends another request to find the size, while this body waits.
             let reader = BodyReader(
                 response.body, position: wanted.offset, skip: wanted.offset, counters: requester.counters)
             return try await opened(reader, range: wanted, announced: announced, asked: asked)
         }
-        // Skipping to the range would read too many bytes. Drop the response, which closes its connection.
+        // Skipping would read too many bytes, or this body cannot serve `asked`. Drop the response, which closes its
+        // connection.
         requester.counters.abandoned.add()
         switch asked {
         case .suffix(let count):
-            // Half of the servers that do not support suffix ranges support explicit ones.
+            // About half of the servers that do not support suffix ranges support explicit ranges.
             asked = try await explicit(suffix: count, size: announced)
             return nil
         case .ranges(let ranges):
@@ -196,7 +204,7 @@ struct BlobAttempt {
             return nil
         case .range:
             // distribution with a cold cache answers 200 first, and 206 once its storage is warm (distribution#4667).
-            // The host gets a second chance before it counts as a host without ranges.
+            // So repeat the request once before failing.
             guard !wasIgnored else {
                 throw RegistryError(
                     .rangeIgnored, "\(host) ignored the range and sent all of \(location)", status: 200)
@@ -214,7 +222,8 @@ struct BlobAttempt {
             throw RegistryError(
                 .malformedAnswer, "\(host) reports \(announced) bytes for \(location), its descriptor \(known)")
         }
-        // With `bytes a-b/*`, the size is still known: a suffix ends at the end of the blob.
+        // The header `bytes a-b/*` does not state the size. But a suffix ends at the end of the blob, so its end is the
+        // size.
         if size == nil, case .suffix = asked { size = range.end }
         if size == nil { size = self.size }
         let total: UInt64
@@ -226,7 +235,8 @@ struct BlobAttempt {
         switch asked {
         case .range(let wanted): end = min(wanted.end, total)
         case .ranges(let wanted):
-            // This host sends only one of several ranges. Remember that for later requests.
+            // If the body is not multipart, this host sends only one of several ranges. Remember that for later
+            // requests.
             if !reader.isMultipart {
                 requester.memory.withLock { $0.learn(refusesMultipleRanges: host.base) }
             } else {
@@ -238,12 +248,12 @@ struct BlobAttempt {
             reader: reader, range: ByteRange(offset: range.offset, end: end), size: total, host: host.base)
     }
 
-    /// Returns the explicit range of the blob's last `count` bytes. Records that the host refuses suffix ranges, unless
-    /// `learn` says otherwise.
+    /// Returns the explicit range of the blob's last `count` bytes. Also records that the host refuses suffix ranges,
+    /// unless `learn` is given.
     ///
     /// - Parameters:
     ///   - given: the blob's size from a response; `nil` if the response did not state it.
-    ///   - learn: not `nil` if this attempt has not requested a suffix, so that there is nothing to record.
+    ///   - learn: any value if this attempt has not requested a suffix, so that there is nothing to record; else `nil`.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil
     ) async throws(RegistryError) -> BlobSelection {
@@ -255,8 +265,9 @@ struct BlobAttempt {
         return .range(ByteRange(offset: found - min(count, found), end: found))
     }
 
-    /// Finds the blob's size with a range of one byte, then with HEAD. HEAD comes second because gcr.io answers it
-    /// without Location, and presigned S3 URLs (ghcr.io) forbid it.
+    /// Returns the blob's size. The method requests the first byte, whose response usually states the size, and uses
+    /// HEAD only if that fails. HEAD comes second because gcr.io answers it without Location, and presigned S3 URLs
+    /// (ghcr.io) forbid it.
     private mutating func probe() async throws(RegistryError) -> UInt64 {
         for _ in 0..<2 {
             // Try twice, because some servers ignore the first range and honor the second.

@@ -2,20 +2,20 @@ public import Base
 import Concurrency
 public import NIOCore
 
-/// The bytes of a blob as they arrive.
+/// The requested bytes of a blob, as an asynchronous sequence of buffers in the order of arrival.
 ///
-/// The stream applies backpressure: it reads from the network only when the caller asks for more. If a body breaks, the
-/// stream resumes at the next byte, on another host if necessary. When the client's retry budget is exhausted,
-/// iteration throws. Dropping the iterator closes the connection, as does dropping the stream without iterating. The
-/// stream does not verify the bytes.
+/// The stream applies backpressure: it reads from the network only when the caller asks for more. If the body of a
+/// response breaks, the stream resumes at the next byte, on another host if necessary. When the client's retry budget
+/// is exhausted, iteration throws. Dropping the iterator closes the connection, as does dropping the stream without
+/// iterating. The stream does not verify the bytes.
 public struct BlobStream: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
     public typealias Failure = RegistryError
 
-    /// The ranges of the body in order: the requested ranges, cut at the end of the blob. There is one range unless the
-    /// caller requested several.
+    /// The ranges of the blob that the stream returns, in order. There is one range, cut at the end of the blob, unless
+    /// the caller requested several.
     public let ranges: [ByteRange]
-    /// The size of the whole blob.
+    /// The size of the whole blob in bytes.
     public let blobSize: UInt64
 
     let requester: HostRequester
@@ -24,15 +24,15 @@ public struct BlobStream: AsyncSequence, Sendable {
     let permit: AsyncSemaphore.Permit?
     /// The response whose head has already arrived. The first iterator takes it and leaves `nil`.
     let first: Guarded<OpenedBody?>
-    /// True if the caller requested several ranges and the registry supports only one per request.
+    /// True if the caller requested several ranges, and the first host supports only one range per request.
     public let isOneByOne: Bool
 
-    /// The span from the first byte of ``ranges`` to the last.
+    /// The span from the first byte of ``ranges`` to the last byte, including the gaps between the ranges.
     public var range: ByteRange {
         ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
     }
 
-    /// Returns an iterator. A second iterator sends a new request to the registry.
+    /// Returns an iterator. The first iterator uses the open response. Every further iterator sends a new request.
     public func makeAsyncIterator() -> Iterator {
         let opened = first.withLock { first -> OpenedBody? in
             defer { first = nil }
@@ -57,14 +57,14 @@ public struct BlobStream: AsyncSequence, Sendable {
         return bytes
     }
 
-    /// An iterator over the bytes of ``BlobStream/ranges``. It yields each byte exactly once, in order, and never bytes
-    /// of two ranges in one buffer.
+    /// An iterator over the bytes of ``BlobStream/ranges``. It yields each byte exactly once, in order. A buffer never
+    /// contains bytes of two ranges.
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: BlobStream
         private var opened: OpenedBody?
-        /// The part of a network buffer that belongs to a later range.
+        /// The bytes of the last network buffer that the iterator has not yielded yet.
         private var rest = ByteBuffer()
-        /// The ranges that the iterator has not yielded yet.
+        /// The ranges that the iterator has not fully yielded yet. The first one starts at the next byte to yield.
         private var wanted: ArraySlice<ByteRange>
         private var schedule: RetrySchedule
         private var resumes = 0
@@ -96,8 +96,8 @@ public struct BlobStream: AsyncSequence, Sendable {
             return nil
         }
 
-        /// Returns the next bytes of `range`. Returns `nil` if the body has ended, or if the method only skipped
-        /// unwanted bytes.
+        /// Returns the next bytes of `range`. Returns `nil` if the body has ended, or if this call only skipped
+        /// unwanted bytes. The caller then calls again.
         private mutating func read(_ range: ByteRange) async throws(RegistryError) -> ByteBuffer? {
             let body = try await currentBody()
             if rest.readableBytes == 0 {
@@ -107,8 +107,7 @@ public struct BlobStream: AsyncSequence, Sendable {
                             .brokenBody,
                             "the body of \(stream.location) ended at \(body.reader.position) of \(body.range.end)")
                     }
-                    // A host that supports one range per request has sent its range completely. The next call requests
-                    // the next range.
+                    // The body is complete, but covers only some of the ranges. The next call requests the other ones.
                     opened = nil
                     return nil
                 }
@@ -140,7 +139,7 @@ public struct BlobStream: AsyncSequence, Sendable {
             return next
         }
 
-        /// Waits before the next attempt. Throws `error` if there is no further attempt.
+        /// Waits before the next attempt, or throws `error` if the stream makes no further attempt.
         private mutating func recover(from error: RegistryError) async throws(RegistryError) {
             // Opening a body has its own retries, so an error of another kind is final.
             guard error.code == .brokenBody || error.code == .timedOut, resumes < stream.requester.maximumResumes else {

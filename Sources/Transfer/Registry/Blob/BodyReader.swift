@@ -2,25 +2,30 @@ import AsyncHTTPClient
 import Base
 import NIOCore
 
-/// A reader of one response's body, which returns bytes of the blob from a known offset on. It skips unwanted bytes and
-/// parses multipart responses.
+/// A reader of one response's body. It returns bytes of the blob, and knows their offset in the blob. It skips unwanted
+/// bytes and parses multipart bodies.
 ///
-/// `@unchecked Sendable` is safe: only one task at a time uses the iterator. ``BlobStream`` hands the reader over once,
-/// under a lock, from the task that opened it to the task that reads it, and keeps no reference.
+/// `@unchecked Sendable` is safe: only one task at a time uses the iterator. ``BlobStream`` hands the reader once,
+/// under a lock, from the task that opened it to the task that iterates. The stream keeps no reference after that.
 final class BodyReader: @unchecked Sendable {
     private var iterator: HTTPClientResponse.Body.AsyncIterator
     private var multipart: MultipartParser?
     private var skip: UInt64 = 0
-    /// True if the caller requested several ranges, so that a part need not begin where the previous part ended.
+    /// True if the client requested several ranges and this body is multipart. A part may then begin at any offset, not
+    /// only where the previous part ended.
     private(set) var mayJump = false
     /// The offset in the blob of the next byte that ``next()`` returns.
     private(set) var position: UInt64
     private let counters: RegistryCounters
 
-    /// True if the body itself names the ranges of the blob that it contains.
+    /// True if the body is multipart, so that the body itself states the ranges of the blob that it contains.
     var isMultipart: Bool { multipart != nil }
 
-    /// Creates a reader of a plain body, which returns the blob's bytes from `position` on after `skip` unwanted bytes.
+    /// Creates a reader of a plain body.
+    ///
+    /// - Parameters:
+    ///   - position: the offset in the blob of the first byte to return.
+    ///   - skip: the number of unwanted bytes at the start of the body, before that byte.
     init(_ body: HTTPClientResponse.Body, position: UInt64, skip: UInt64, counters: RegistryCounters) {
         iterator = body.makeAsyncIterator()
         self.position = position
@@ -36,8 +41,10 @@ final class BodyReader: @unchecked Sendable {
         self.counters = counters
     }
 
-    /// Reads up to the first part of a multipart body. Returns the part's range and, if the part states it, the blob's
-    /// size.
+    /// Reads a multipart body up to the bytes of its first part. Returns the part's range and the blob's size, which is
+    /// `nil` if the part does not state it.
+    ///
+    /// - Parameter asked: the requested bytes, to check the part's range.
     func readPart(asked: BlobSelection) async throws(RegistryError) -> (range: ByteRange, size: UInt64?) {
         while true {
             guard var parser = multipart else { throw RegistryError(.malformedAnswer, "not a multipart answer") }
@@ -86,8 +93,8 @@ final class BodyReader: @unchecked Sendable {
                 position += UInt64(buffer.readableBytes)
                 return buffer
             case .part(let range, _):
-                // A server may split one range into several parts. A part that does not continue the previous one ends
-                // the useful bytes, unless several ranges were requested.
+                // A server may split one range into several parts. If the client requested only one range, the useful
+                // bytes end at a part that does not continue the previous part.
                 guard range.offset == position || mayJump else { return nil }
                 position = range.offset
             case .end:

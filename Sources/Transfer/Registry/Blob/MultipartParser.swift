@@ -6,9 +6,10 @@ public import NIOCore
 /// Content-Range gives the length of each part, so the parser counts bytes and never searches a part for the boundary.
 public struct MultipartParser {
     public enum Event: Equatable {
-        /// A part begins.
+        /// A part begins. It contains this range of the blob. `size` is the size of the blob; `nil` if the part does
+        /// not state it.
         case part(ByteRange, size: UInt64?)
-        /// More bytes of the part.
+        /// More bytes of the current part.
         case bytes(ByteBuffer)
         /// The parser has found the closing delimiter.
         case end
@@ -25,7 +26,7 @@ public struct MultipartParser {
 
     /// The longest accepted line between parts, in bytes. Real lines are shorter than 200 bytes.
     private static let maximumLine = 1024
-    /// The most accepted lines between two parts.
+    /// The most accepted lines before the first part and between two parts.
     private static let maximumLines = 32
 
     private let delimiter: [UInt8]
@@ -48,7 +49,8 @@ public struct MultipartParser {
         }
     }
 
-    /// Returns the next event. Call it until it returns ``Event/needMore`` or ``Event/end``.
+    /// Returns the next event. After each call of ``receive(_:)``, call this method until it returns ``Event/needMore``
+    /// or ``Event/end``.
     public mutating func next() throws(RegistryError) -> Event {
         while true {
             switch state {
@@ -66,8 +68,8 @@ public struct MultipartParser {
                 return .bytes(slice)
             case .delimiter:
                 guard let line = try readLine() else { return .needMore }
-                // Text before the first delimiter is preamble. The line break before a delimiter is part of the
-                // delimiter.
+                // Skip other lines: text before the first delimiter is preamble, and the line break before a delimiter
+                // belongs to the delimiter.
                 guard line.starts(with: delimiter) else { continue }
                 let rest = line.dropFirst(delimiter.count)
                 if rest.starts(with: [0x2d, 0x2d]) {
@@ -96,7 +98,7 @@ public struct MultipartParser {
         }
     }
 
-    /// Returns the next line without its line break, or `nil` if the line is incomplete.
+    /// Returns the next line without its line break, or `nil` if the end of the line has not arrived yet.
     private mutating func readLine() throws(RegistryError) -> [UInt8]? {
         let view = pending.readableBytesView
         guard let newline = view.prefix(Self.maximumLine).firstIndex(of: 0x0a) else {

@@ -1,11 +1,12 @@
 import Base
 
-/// A body of a response whose head has arrived.
+/// The open body of a response. The head of the response has arrived.
 struct OpenedBody {
     var reader: BodyReader
-    /// The span of the blob that the body covers, from its first byte to its last. With several ranges the span
-    /// includes the gaps. The body may end before the span does.
+    /// The wanted span of the blob, from the first byte of the body on. With several ranges it includes the gaps
+    /// between them. The body may end before the span does.
     var range: ByteRange
+    /// The size of the whole blob in bytes.
     var size: UInt64
     /// The base URL of the registry host that answered or redirected the request.
     var host: String

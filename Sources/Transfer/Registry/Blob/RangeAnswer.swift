@@ -2,35 +2,40 @@ package import Base
 
 /// The body of a response to a blob request, as the head of the response describes it.
 package enum RangeAnswer: Equatable {
-    /// A range of the blob. The size of the blob may be unknown.
+    /// A range of the blob. `size` is the size of the blob; `nil` if the server did not send it.
     case bytes(ByteRange, size: UInt64?)
     /// A multipart/byteranges body, in which each part names its range.
     case multipart(boundary: String)
-    /// The blob from its start, although the client may have requested a range.
+    /// The whole blob, although the client may have requested a range. `size` is `nil` if the server did not send it.
     case whole(size: UInt64?)
     /// Status 416, with the blob's size if the server sent it.
     case unsatisfiable(size: UInt64?)
 
-    /// Reads the head of a response with status 200, 206 or 416.
+    /// Parses the head of a response with status 200, 206 or 416.
     ///
-    /// The parser accepts deviations that real servers send:
+    /// The initializer accepts these deviations of real servers:
     ///
     /// - a 206 without Content-Type (zot);
     /// - no Content-Length anywhere (chunked front ends);
     /// - 206 for a whole blob;
-    /// - a range that ends before the requested end.
+    /// - a range that ends before the requested range does.
     ///
-    /// - Parameter header: returns the first value of the header with this lower-case name.
+    /// - Parameters:
+    ///   - asked: the requested bytes.
+    ///   - header: returns the first value of the header with the given lower-case name, or `nil` if the response lacks
+    ///     the header.
     package init(status: Int, asked: BlobSelection, header: (String) -> String?) throws(RegistryError) {
         switch status {
         case 200:
             self = .whole(size: header("content-length").flatMap { UInt64($0) })
         case 416:
-            // zot of 2023 answers 416 to unsupported ranges. The size helps with the next request.
+            // The registry zot (in 2023) answers 416 to kinds of ranges that it does not support. The size helps with
+            // the next request.
             self = .unsatisfiable(size: header("content-range").flatMap { ContentRange($0)?.size })
         default:
             if let type = header("content-type"), let boundary = Self.boundary(type) {
-                // A cache may answer a single range this way, because it stores responses for other clients.
+                // A cache may send a multipart body even for a single range, because it stores responses for other
+                // clients.
                 self = .multipart(boundary: boundary)
                 return
             }
@@ -44,7 +49,10 @@ package enum RangeAnswer: Equatable {
         }
     }
 
-    /// Checks that `range` is the requested range or the beginning of it.
+    /// Checks that `range`, from a Content-Range header, is the requested range or the beginning of it.
+    ///
+    /// - Parameter size: the blob's size from the same header; `nil` if the header does not state it.
+    /// - Throws: `malformedAnswer` if `range` is another range.
     static func check(_ range: ByteRange, size: UInt64?, asked: BlobSelection) throws(RegistryError) {
         let isRight =
             switch asked {
@@ -57,7 +65,8 @@ package enum RangeAnswer: Equatable {
                 if let size {
                     range.offset == size - min(count, size) && range.end <= size
                 } else {
-                    // For `bytes a-b/*`, the range has the requested length, or covers all of a smaller blob.
+                    // The header `bytes a-b/*` does not state the size. The range must have the requested length, or
+                    // start at 0 if the whole blob is smaller.
                     range.count == count || (range.offset == 0 && range.count < count)
                 }
             }
@@ -66,8 +75,8 @@ package enum RangeAnswer: Equatable {
         }
     }
 
-    /// Returns the boundary parameter of a multipart/byteranges type, or `nil` for another type. A boundary has at most
-    /// 70 bytes (RFC 2046).
+    /// Returns the boundary parameter of a multipart/byteranges type, or `nil` for another type or an invalid boundary.
+    /// A boundary has at most 70 bytes (RFC 2046).
     static func boundary(_ contentType: String) -> String? {
         let parts = contentType.split(separator: ";")
         guard let type = parts.first, type.lowercased().trimmed == "multipart/byteranges" else { return nil }

@@ -8,8 +8,8 @@ public struct AuthChallenge: Equatable {
     /// The longest accepted header, in bytes.
     private static let maximumLength = 8192
 
-    /// Parses the challenges of all `WWW-Authenticate` headers. It skips headers that are too long, and stops in a
-    /// header at malformed text.
+    /// Parses the challenges of a response's `WWW-Authenticate` headers. The parser skips a header that is too long,
+    /// and ignores the rest of a header after malformed text.
     public static func parse(_ headers: [String]) -> [AuthChallenge] {
         var found: [AuthChallenge] = []
         for header in headers.prefix(16) where header.utf8.count <= maximumLength {
@@ -27,8 +27,7 @@ public struct AuthChallenge: Equatable {
             var found: [AuthChallenge] = []
             while let word = nextWord() {
                 skipBlanks()
-                // A name with `=` after it belongs to the last challenge's parameters. A lone word begins another
-                // challenge.
+                // A word before `=` names a parameter of the last challenge. Any other word begins a new challenge.
                 if peek == 0x3d, !found.isEmpty {
                     index += 1
                     skipBlanks()

@@ -3,8 +3,8 @@ import Concurrency
 import Logging
 import NIOHTTP1
 
-/// The authentication at one host, shared by all requests. It keeps one token per repository, and fetches that token
-/// once, however many tasks wait for it.
+/// The authentication at one host, which all requests for one upstream share. It caches one token per repository. If
+/// several tasks need the same token, it fetches the token once.
 final class Authorizer: Sendable {
     private let host: RegistryHost
     private let credentials: any CredentialSource
@@ -26,8 +26,8 @@ final class Authorizer: Sendable {
     }
 
     /// Returns the `Authorization` value for the first attempt of a request, or `nil` if the host has not demanded
-    /// authentication. If the host is known to demand a token and none is cached, the method fetches one, which saves a
-    /// round trip.
+    /// authentication. If the host has demanded authentication before and no value is cached, the method gets a value.
+    /// That saves a round trip.
     func header(for repository: Repository) async throws(RegistryError) -> Secret? {
         let now = clock.now
         let (header, demand) = cache.withLock { ($0.header(repository: repository.name, now: now), $0.demand) }
@@ -36,11 +36,11 @@ final class Authorizer: Sendable {
         return try await renew(repository, isRenewal: false)
     }
 
-    /// Returns the `Authorization` value for a retry, or `nil` if there is none.
+    /// Returns the `Authorization` value for the retry of a refused request, or `nil` if there are no credentials.
     ///
     /// - Parameters:
     ///   - challenges: the challenges in the host's 401 response.
-    ///   - used: the value of the refused request; `nil` if it had none.
+    ///   - used: the `Authorization` value of the refused request; `nil` if it had none.
     func header(
         for repository: Repository, afterChallenge challenges: [AuthChallenge], used: Secret?
     ) async throws(RegistryError) -> Secret? {
@@ -60,8 +60,8 @@ final class Authorizer: Sendable {
     }
 
     private func renew(_ repository: Repository, isRenewal: Bool) async throws(RegistryError) -> Secret? {
-        // The fetch goes on if the task that started it is canceled, because other tasks may wait for the same token.
-        // It ends, because helpers and requests have time limits.
+        // If the task that started the fetch is canceled, the fetch continues, because other tasks may wait for the
+        // same token. It always ends, because helpers and requests have time limits.
         let outcome = await fetches.value(for: repository.name) {
             do throws(RegistryError) {
                 return .success(try await self.fetch(repository, isRenewal: isRenewal))

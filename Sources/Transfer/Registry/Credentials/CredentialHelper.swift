@@ -3,11 +3,12 @@ import FoundationEssentials
 import Glibc
 import NIOPosix
 
-/// A client of `docker-credential-<name> get` (docker/docker-credential-helpers). It writes the server's name to the
-/// helper's standard input, and reads JSON from its standard output.
+/// A client of credential helpers: programs that are run as `docker-credential-<name> get`
+/// (docker/docker-credential-helpers). The client writes the server's name to a helper's standard input, and reads JSON
+/// from its standard output.
 struct CredentialHelper: Sendable {
-    /// The threads that wait for helpers. A helper blocks its thread, so helpers do not share the threads of other
-    /// work.
+    /// The threads that wait for helpers. A helper blocks its thread while it runs, so other work does not use these
+    /// threads.
     private static let threads: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
@@ -22,7 +23,7 @@ struct CredentialHelper: Sendable {
         var Secret: String
     }
 
-    /// Returns the credentials of the helper `name` for `server`, or `nil` if the helper has none.
+    /// Returns the credentials for `server` from the helper `name`, or `nil` if the helper has none.
     func get(_ server: String, from name: String) async throws(RegistryError) -> Credentials? {
         let program = try locate(name)
         let run = HelperRun(program: program, input: server + "\n", timeout: timeout)
@@ -36,7 +37,8 @@ struct CredentialHelper: Sendable {
         }
         let outcome = try result.get()
         guard outcome.succeeded else {
-            // All helpers print this message if they have no credentials for the server. That is not a failure.
+            // Every helper prints this message and fails if it has no credentials for the server. That is not an error
+            // for us.
             if String(decoding: outcome.output.prefix(256), as: UTF8.self).contains("credentials not found") {
                 return nil
             }
@@ -46,7 +48,7 @@ struct CredentialHelper: Sendable {
         guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(outcome.output)) else {
             throw RegistryError(.credentials, "\(program) returned malformed credentials for \(server)")
         }
-        // This impossible user name marks the secret as an identity token.
+        // This user name, which no user can have, marks the secret as an identity token.
         if answer.Username == "<token>" { return .refreshToken(Registry.Secret(answer.Secret)) }
         return .password(user: answer.Username, password: Registry.Secret(answer.Secret))
     }

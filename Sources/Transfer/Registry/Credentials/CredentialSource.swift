@@ -1,15 +1,16 @@
 /// Credentials for a registry.
 public enum Credentials: Sendable, Hashable {
-    /// A user and password (or personal access token). The client uses them for Basic, and to fetch Bearer tokens.
+    /// A user and a password (or personal access token). The client uses them for Basic authentication, and to fetch
+    /// Bearer tokens.
     case password(user: String, password: Secret)
     /// An OAuth2 refresh token ("identity token" in docker's configuration). The client exchanges it for Bearer tokens
     /// at the token endpoint.
     case refreshToken(Secret)
-    /// A Bearer token ("registry token"). The client sends it unchanged.
+    /// A Bearer token ("registry token" in docker's configuration). The client sends it unchanged.
     case bearer(Secret)
 }
 
-/// The host and repository that need credentials.
+/// A request for credentials: the host that demands them, and the requested repository.
 public struct CredentialRequest: Sendable, Hashable {
     /// The host that receives the credentials, with its port if any: a mirror or the upstream (`registry-1.docker.io`
     /// for Docker Hub).
@@ -29,14 +30,14 @@ public struct CredentialRequest: Sendable, Hashable {
 
 /// A source of credentials: docker's configuration file, kubelet's providers, or the credentials of CRI pulls.
 ///
-/// The client uses every source through this protocol. It asks when a registry demands authentication, and again when a
-/// token has expired or the registry refused the last credentials. It caches the `Authorization` header that it made
-/// from the credentials, not the credentials.
+/// The client asks a source when a registry demands authentication. It asks again when a token has expired, or when the
+/// registry refused the last credentials. It caches only the `Authorization` header that it made from the credentials,
+/// not the credentials.
 public protocol CredentialSource: Sendable {
     /// Returns credentials for `request`, or `nil` if this source has none. The client then continues anonymously.
     ///
-    /// - Throws: if the source failed (a broken helper). The client logs the error and continues anonymously, because
-    ///   many images are public.
+    /// - Throws: an error if the source failed, for example because a helper program is broken. The client logs the
+    ///   error and continues anonymously, because many images are public.
     func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials?
 }
 
@@ -47,8 +48,8 @@ public struct AnonymousCredentials: CredentialSource {
     public func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials? { nil }
 }
 
-/// A source that asks several sources in order. The first credentials count. It throws the last error if no source has
-/// credentials and at least one failed.
+/// A source that asks several sources in order, and returns the first credentials. If no source has credentials and at
+/// least one failed, it throws the last error.
 public struct CredentialChain: CredentialSource {
     private let sources: [any CredentialSource]
 

@@ -11,7 +11,7 @@ package struct DockerConfig {
     private let wire: Wire
 
     /// Decodes a configuration file. Returns `nil` if the file is malformed. The initializer drops the decoder's error,
-    /// because that could quote a credential.
+    /// because the error could quote a credential.
     package init?(bytes: [UInt8]) {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)) else { return nil }
         self.wire = wire
@@ -25,7 +25,7 @@ package struct DockerConfig {
 
     /// Returns the credentials in `auths` for `host`, or `nil` if there are none.
     ///
-    /// - Parameter path: the file's path, for the error.
+    /// - Parameter path: the file's path, for the message of an error.
     /// - Throws: `configuration` if the entry for `host` is malformed.
     package func credentials(for host: String, path: String) throws(RegistryError) -> Credentials? {
         guard let auths = wire.auths else { return nil }
@@ -33,15 +33,15 @@ package struct DockerConfig {
         for name in names {
             if let entry = auths[name] { return try entry.credentials(in: path, name: name) }
         }
-        // Keys may be URLs: `https://registry.example/v1/`.
+        // A key may also be a URL: `https://registry.example/v1/`.
         for (key, entry) in auths.sorted(by: { $0.key < $1.key }) where names.contains(Self.host(ofKey: key)) {
             return try entry.credentials(in: path, name: key)
         }
         return nil
     }
 
-    /// Returns the names under which clients file a host's credentials. The client asks helpers for the first one.
-    /// Docker Hub's first name is the URL of its version 1 index.
+    /// Returns the names under which `config.json` or a helper may store a host's credentials. The client asks a helper
+    /// only for the first name. Docker Hub's first name is the URL of its version 1 index.
     static func names(of host: String) -> [String] {
         switch host {
         case "docker.io", "registry-1.docker.io", "index.docker.io":
@@ -51,7 +51,7 @@ package struct DockerConfig {
         }
     }
 
-    /// Returns the host in a key that may be a URL.
+    /// Returns the host that a key of `auths` names. The key may be a URL.
     private static func host(ofKey key: String) -> String {
         var rest = key[...]
         for scheme in ["https://", "http://"] where rest.hasPrefix(scheme) { rest = rest.dropFirst(scheme.count) }

@@ -4,7 +4,7 @@ import NIOPosix
 
 /// A source of credentials from docker's `config.json`: `auths`, `credHelpers` and `credsStore`.
 ///
-/// It reads the file again for each request, so that rotated credentials take effect at once.
+/// The source reads the file again for each request, so that rotated credentials take effect at once.
 public struct DockerConfigCredentials: CredentialSource {
     /// The largest accepted file, in bytes.
     private static let maximumSize = 4 << 20
@@ -14,9 +14,10 @@ public struct DockerConfigCredentials: CredentialSource {
     private let helper: CredentialHelper
 
     /// - Parameters:
-    ///   - path: the path of `config.json`; `nil` means the file in `$DOCKER_CONFIG`, else the one in `$HOME/.docker`.
+    ///   - path: the path of `config.json`; `nil` means the file in the directory `$DOCKER_CONFIG` if that is set, else
+    ///     in `$HOME/.docker`.
     ///   - helperDirectories: the directories to search for `docker-credential-*` programs; `nil` means `$PATH`.
-    ///   - timeout: the longest run of a helper.
+    ///   - timeout: the time limit for one run of a helper.
     public init(
         path: String? = nil, helperDirectories: [String]? = nil,
         timeout: Duration = RegistryTimeouts().helper
@@ -41,7 +42,7 @@ public struct DockerConfigCredentials: CredentialSource {
     public func credentials(for request: CredentialRequest) async throws(RegistryError) -> Credentials? {
         guard let config = try await load() else { return nil }
         if let helperName = config.helper(for: request.host) {
-            // Helpers know a host by the first of its names. For Docker Hub that is its historical URL.
+            // Ask the helper for the first of the host's names. For Docker Hub that is its historical URL.
             if let found = try await helper.get(DockerConfig.names(of: request.host)[0], from: helperName) {
                 return found
             }

@@ -1,11 +1,11 @@
 import Base
 import Glibc
 
-/// One run of a helper program, with limits on its time and output. No process of the helper's process group outlives
-/// it.
+/// One run of a credential helper, with limits on its time and output. When the run ends, it kills every process that
+/// is left in the helper's process group.
 ///
-/// It uses `posix_spawn`, not swift-subprocess. Version 1.0 of that package traps ("FileDescriptor was not closed")
-/// when a program exits without reading its input. A helper must not be able to end the daemon.
+/// This type uses `posix_spawn`, not swift-subprocess. Version 1.0 of that package traps ("FileDescriptor was not
+/// closed") when a program exits without reading its input. A helper must not be able to crash the daemon.
 struct HelperRun: Sendable {
     struct Outcome: Sendable {
         var output: [UInt8]
@@ -14,19 +14,20 @@ struct HelperRun: Sendable {
 
     /// The longest accepted output, in bytes.
     private static let maximumOutput = 256 << 10
-    /// The interval, in milliseconds, between checks for a program that has exited while its output is still open.
+    /// The interval, in milliseconds, at which we check if the program has exited although its output is still open.
     private static let pollInterval: UInt64 = 20
 
     let program: String
     let input: String
     let timeout: Duration
 
-    /// Runs the program. It blocks the calling thread for about ``timeout`` at most.
+    /// Runs the program, and blocks the calling thread for about ``timeout`` at most.
     func perform() throws(RegistryError) -> Outcome {
         let source = try inputFile()
         defer { close(source) }
         var ends: [Int32] = [-1, -1]
-        // Use a socket pair, because unlike a pipe it can be made close-on-exec in one step without GNU extensions.
+        // Use a socket pair instead of a pipe, because we can create it close-on-exec in one step without GNU
+        // extensions.
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw failed("socketpair", errno) }
         defer { close(ends[0]) }
@@ -61,7 +62,8 @@ struct HelperRun: Sendable {
         RegistryError(.credentials, "cannot run \(program): \(call): errno \(error)")
     }
 
-    /// Returns the descriptor of an unnamed file with the input. A pipe could block us on a program that does not read.
+    /// Returns the descriptor of an unnamed file that contains the input. Writing to a pipe could block us if the
+    /// program does not read.
     private func inputFile() throws(RegistryError) -> Int32 {
         let path = "/tmp/.rivulet-helper-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -86,8 +88,8 @@ struct HelperRun: Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // The helper gets its own process group, and default signal handling as from a shell: our signals may be
-        // blocked or ignored.
+        // Give the helper its own process group, and the default signal handling that a shell would give it. We may
+        // have blocked or ignored signals, which the helper would inherit.
         var none = sigset_t()
         sigemptyset(&none)
         var all = sigset_t()
@@ -136,7 +138,7 @@ struct HelperRun: Sendable {
         }
     }
 
-    /// Returns the wait status, or `nil` if the child still runs.
+    /// Returns the child's wait status, `nil` if the child still runs, or -1 if its status is lost.
     ///
     /// - Parameter options: the options of `waitpid`: `WNOHANG`, or 0 to wait until the child exits.
     private static func wait(_ child: pid_t, _ options: Int32) -> Int32? {

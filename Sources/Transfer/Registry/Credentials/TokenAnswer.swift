@@ -3,10 +3,10 @@ import FoundationEssentials
 /// A token endpoint's response (distribution's "token authentication" and "OAuth2" specifications).
 package struct TokenAnswer {
     package let text: Secret
-    /// The time for which the client uses the token: somewhat less than its lifetime.
+    /// The time for which the client uses the token. It is shorter than the token's lifetime.
     package let usableFor: Duration
 
-    /// The lifetime in seconds if the response states none: the specification's default.
+    /// The lifetime, in seconds, of a token whose response states none. It is the specification's default.
     private static let defaultLife: Int64 = 60
 
     private struct Wire: Decodable {
@@ -22,7 +22,7 @@ package struct TokenAnswer {
     }
 
     /// Decodes the body of a response. Returns `nil` if the body has no token that fits into a header. The initializer
-    /// drops the decoder's error, because that could quote the token.
+    /// drops the decoder's error, because the error could quote the token.
     package init?(bytes: [UInt8]) {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)),
             let text = [wire.token, wire.accessToken].compactMap({ $0 }).first(where: { !$0.isEmpty }),
@@ -30,8 +30,8 @@ package struct TokenAnswer {
         else { return nil }
         var life = Self.defaultLife
         if let given = wire.expiresIn, given >= 1 { life = Int64(min(given, 30 * 86400)) }
-        // Leave the last tenth unused, or 5 s if that is longer, but at most half: a request may be in flight for a
-        // while.
+        // A request may be in flight for a while, so do not use the token until its very end. Leave out a tenth of its
+        // lifetime or 5 s, whichever is longer, but at most half.
         let usable = max(life - max(life / 10, 5), life / 2)
         self.text = Secret(text)
         usableFor = .seconds(usable)

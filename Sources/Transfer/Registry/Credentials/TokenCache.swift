@@ -3,7 +3,8 @@ import Concurrency
 
 /// The state of an ``Authorizer``: one host's challenge and tokens. The type is pure.
 package struct TokenCache {
-    /// The authentication that the host demands. The scopes are keyed by repository.
+    /// The authentication that the host demands. `scopes` contains the last scope that the host demanded for each
+    /// repository.
     enum Demand: Equatable {
         case bearer(realm: String, service: String, scopes: [String: String])
         case basic
@@ -21,7 +22,8 @@ package struct TokenCache {
         tokens.value(of: repository, at: now)
     }
 
-    /// Records the challenges of a 401 response, and prefers Bearer. Returns false if the client supports none of them.
+    /// Records the authentication that a 401 response demands, and prefers Bearer to Basic. Returns false if the client
+    /// supports none of the challenges.
     package mutating func learn(_ challenges: [AuthChallenge], repository: String) -> Bool {
         if let bearer = challenges.first(where: { $0.scheme == "bearer" && $0.parameters["realm"] != nil }) {
             var scopes: [String: String] = [:]
@@ -38,7 +40,9 @@ package struct TokenCache {
         return false
     }
 
-    /// Returns the scopes to request: those of the challenge, and always pull from the repository.
+    /// Returns the scopes to request: those of the challenge, and in any case the right to pull from `repository`.
+    ///
+    /// - Parameter challenged: the scopes that the host demanded, separated by spaces; `nil` if it demanded none.
     package static func scopes(repository: String, challenged: String?) -> [String] {
         let own = "repository:\(repository):pull"
         guard let challenged else { return [own] }

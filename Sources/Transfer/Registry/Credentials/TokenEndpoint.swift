@@ -15,11 +15,15 @@ struct TokenEndpoint {
     let userAgent: String
     let counters: RegistryCounters
 
-    /// Fetches a token for `scopes`. Without credentials the request is anonymous.
+    /// Fetches a token for `scopes`. If `credentials` is `nil`, the request is anonymous.
     ///
     /// With credentials the client tries the OAuth2 POST first, then the older GET, as containerd does. Docker Hub, ACR
-    /// and Quay support POST. Others answer it with 404, 405 or 401. ACR answers 400 if the password is not a service
-    /// principal's.
+    /// (Azure) and Quay support POST. Other endpoints answer a POST with 404, 405 or 401. ACR answers 400 if the
+    /// password is not a service principal's.
+    ///
+    /// - Parameters:
+    ///   - realm: the URL of the token endpoint, from the registry's challenge.
+    ///   - service: the name of the registry, from the same challenge.
     func fetch(
         realm: String, service: String, scopes: [String], credentials: Credentials?
     ) async throws(RegistryError) -> TokenAnswer {
@@ -35,8 +39,8 @@ struct TokenEndpoint {
         return try await decode(response)
     }
 
-    /// Checks the realm, the URL of the token endpoint. It must be HTTP, and a registry behind TLS must not make us
-    /// send a password in the clear.
+    /// Checks the realm, which is the URL of the token endpoint. It must be an https URL. If the registry itself uses
+    /// plain HTTP, it may also be an http URL. A registry behind TLS must not make us send a password in the clear.
     private func check(_ realm: String) throws(RegistryError) {
         guard realm.hasPrefix("https://") || (realm.hasPrefix("http://") && host.isPlain) else {
             throw RegistryError(
@@ -101,7 +105,7 @@ struct TokenEndpoint {
         let error = StatusError.make(
             response, doing: "the token endpoint of \(host)", clock: nil)
         _ = try? await response.readBody(limit: Self.maximumAnswer)
-        // At a token endpoint, 400 and 404 also mean that the endpoint refuses the credentials.
+        // A token endpoint that answers 400, 404 or another unexpected status refuses the credentials.
         guard error.code == .unexpectedStatus || error.code == .notFound else { return error }
         return RegistryError(.unauthorized, error.message, status: error.status)
     }

@@ -3,10 +3,10 @@ import Concurrency
 import Logging
 import NIOPosix
 
-/// The hosts of each upstream, from containerd's `hosts.toml` directories. A request triggers a check of the files for
-/// changes, at most once every few seconds.
+/// The hosts of each upstream, from containerd's `hosts.toml` directories. A request checks the files for changes, at
+/// most once every few seconds for each upstream.
 final class HostDirectory: Sendable {
-    /// The time for which a listing is used without a check of the files.
+    /// The time for which the client uses a listing without checking the files.
     static let lookInterval: Duration = .seconds(3)
     /// The most upstreams to remember.
     private static let maximumEntries = 1024
@@ -35,7 +35,7 @@ final class HostDirectory: Sendable {
         let roots = roots
         let listing: HostListing
         do {
-            // The disk may be slow. It must not block an event loop or the cooperative pool.
+            // Read on another thread. The disk may be slow, and must not block an event loop or the cooperative pool.
             listing = try await NIOThreadPool.singleton.runIfActive {
                 if let known, known.listing.isCurrent { return known.listing }
                 return HostListing.read(roots: roots, upstream: upstream)
@@ -50,7 +50,7 @@ final class HostDirectory: Sendable {
         return listing.hosts
     }
 
-    /// Returns the names of the upstreams that have a directory.
+    /// Returns the names of the upstreams that have a directory in one of the roots.
     func upstreams() async -> [String] {
         let roots = roots
         let found = try? await NIOThreadPool.singleton.runIfActive { HostListing.upstreams(roots: roots) }
@@ -58,15 +58,15 @@ final class HostDirectory: Sendable {
     }
 }
 
-/// The contents of the directories for one upstream at one time.
+/// The hosts of one upstream, as the directories described them at one time.
 public struct HostListing: Sendable {
     /// The hosts in the order in which the client tries them.
     public private(set) var hosts: [RegistryHost]
-    /// The error that makes `hosts.toml` unusable; `nil` if there is none. In this case ``hosts`` holds only the
-    /// upstream, with the certificates in the directory, as in containerd.
+    /// The error that makes `hosts.toml` unusable; `nil` if there is none. If there is an error, ``hosts`` contains
+    /// only the upstream, with the certificates in the directory, as in containerd.
     public private(set) var problem: RegistryError?
-    /// The stamp of every path that affects the result; `nil` for an absent path, because a file may appear there
-    /// later.
+    /// The stamp of every path that affects the result. It is `nil` for a path that does not exist, because a file may
+    /// appear there later.
     private var seen: [String: SmallFile.Stamp?] = [:]
 
     /// The largest accepted `hosts.toml`, in bytes.
@@ -77,11 +77,14 @@ public struct HostListing: Sendable {
         seen.allSatisfy { SmallFile.stamp($0.key) == $0.value }
     }
 
-    /// Looks up `upstream` as containerd does. The first of `roots` with one of the directories `<host>_<port>_`,
-    /// `<host>:<port>` and `_default` wins. The result reports a malformed file, and treats it as missing.
+    /// Reads the hosts of `upstream` as containerd does.
+    ///
+    /// The first of `roots` that has a directory for the upstream wins. In each root the method looks for the
+    /// directories `<host>_<port>_`, `<host>:<port>` and `_default`, in this order. If `hosts.toml` is malformed,
+    /// ``problem`` contains the error, and the listing treats the file as missing.
     public static func read(roots: [String], upstream: String) -> HostListing {
         var listing = HostListing(hosts: [])
-        // An upstream that is not a host name must not become part of a path.
+        // A text that is not a host name must not become part of a path.
         guard ReferenceGrammar.isDomain(upstream[...]), let directory = listing.find(roots, upstream) else {
             listing.hosts = [RegistryHost.upstream(upstream)]
             return listing
@@ -102,8 +105,8 @@ public struct HostListing: Sendable {
         return found.sorted()
     }
 
-    /// Returns the upstream of a directory: `host:port` for `host_port_`, else the directory's name. `_default`, `.`
-    /// and `..` are not domains, so the caller drops them.
+    /// Returns the upstream that a directory's name stands for: `host:port` for `host_port_`, else the name itself. The
+    /// caller drops `_default`, `.` and `..`, because they are not domains.
     private static func upstream(ofDirectory name: String) -> String {
         guard name.hasSuffix("_"), let underscore = name.dropLast().lastIndex(of: "_") else { return name }
         return "\(name[..<underscore]):\(name[name.index(after: underscore)...].dropLast())"
@@ -168,8 +171,9 @@ public struct HostListing: Sendable {
         return text
     }
 
-    /// Reads docker's layout: each `*.crt` is an authority, each `*.cert` with the `*.key` of the same name a client
-    /// certificate.
+    /// Returns the upstream itself with the certificates in `directory`, which follow docker's layout. A `*.crt` file
+    /// is the certificate of an authority. A `*.cert` file is a client certificate, if there is a `*.key` file of the
+    /// same name.
     private mutating func certificates(_ directory: String, _ upstream: String) -> RegistryHost {
         _ = look(directory)
         var host = RegistryHost.upstream(upstream)

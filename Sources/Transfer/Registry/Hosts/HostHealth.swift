@@ -1,15 +1,16 @@
 import Base
 import Concurrency
 
-/// The hosts that recently failed. The client tries them last, so that a dead mirror costs its timeout once, not with
-/// each request. The type is pure.
+/// The hosts that recently failed. The client tries such a host last for a while. So a dead mirror costs its timeout
+/// once, not with each request. The type is pure.
 struct HostHealth {
     private struct Trouble {
         var failures: Int
         var until: MonotonicTime
     }
 
-    /// The time for which a host is tried last after its first failure. Each further failure doubles it.
+    /// The time for which the client tries a host last after its first failure. Each further failure doubles it, up to
+    /// ``longest``.
     private static let shortest: Duration = .seconds(2)
     private static let longest: Duration = .seconds(60)
 

@@ -2,23 +2,23 @@ import TOMLKit
 
 /// A parser of one `hosts.toml` (containerd's docs/hosts.md; core/remotes/docker/config/hosts.go).
 ///
-/// The result lists the hosts of the `[host]` tables in the order of the file. The last entry is the `server` of the
+/// The parser returns the hosts of the `[host]` tables in the order of the file. The last host is the `server` of the
 /// file, or the upstream itself if the file names no server.
 package struct HostsFile {
     private let path: String
     private let directory: String
     private let upstream: String
     private let outline: TOMLOutline
-    /// A function that returns a certificate's path together with the time of its last change.
+    /// A function that returns a certificate file's path together with the file's modification time.
     private let stamp: (String) -> TLSSettings.File
 
     /// Parses the text of a file.
     ///
     /// - Parameters:
-    ///   - path: the file's path, for errors and relative names.
+    ///   - path: the file's path, for errors and for the relative names of certificates.
     ///   - upstream: the upstream that the file describes.
-    ///   - stamp: returns a certificate's path together with the time of its last change.
-    /// - Throws: code `configuration`, with the file's name and the line.
+    ///   - stamp: returns the given path of a certificate file together with the file's modification time.
+    /// - Throws: `configuration`, with a message that names the file and the line.
     package static func hosts(
         _ text: String, path: String, upstream: String, stamp: (String) -> TLSSettings.File
     ) throws(RegistryError) -> [RegistryHost] {
@@ -51,7 +51,8 @@ package struct HostsFile {
         if let value = root["host"] {
             guard let tables = value.table else { throw wrong(["host"], "must be a table") }
             var keys = outline.keys(below: "host").filter { tables[$0] != nil }
-            // The outline may read a key with escapes differently. Such a key comes last, rather than not at all.
+            // The outline does not decode every escape, so it may lack a key with escapes. Put such a key last instead
+            // of dropping it.
             keys += tables.keys.filter { !keys.contains($0) }
             for key in keys {
                 guard let table = tables[key]?.table else { throw wrong(["host", key], "must be a table") }
@@ -91,8 +92,8 @@ package struct HostsFile {
         return host
     }
 
-    /// Parses a host's URL, or returns `nil` if it is malformed. The scheme defaults to `https`. `/v2` is appended to
-    /// the path unless the path ends with it or `overridePath` is true.
+    /// Parses a host's URL, or returns `nil` if the URL is malformed. The scheme defaults to `https`. The method
+    /// appends `/v2` to the path, unless the path ends with `/v2` or `overridePath` is true.
     static func parse(_ text: String, overridePath: Bool) -> RegistryHost? {
         var rest = text[...]
         var scheme = "https"
@@ -130,8 +131,8 @@ package struct HostsFile {
         return result.isEmpty ? .all : result
     }
 
-    /// Parses client certificates. A string names one PEM file with both certificate and key. A list contains such
-    /// strings, or pairs of a certificate file and a key file.
+    /// Parses client certificates. A string names one PEM file that contains both the certificate and the key. A list
+    /// contains such strings, or pairs of a certificate file and a key file.
     private func clientCertificates(
         _ table: TOMLTable, at place: [String]
     ) throws(RegistryError) -> [TLSSettings.ClientCertificate] {
@@ -208,7 +209,7 @@ package struct HostsFile {
     }
 }
 
-/// A parser of durations as Go's `time.ParseDuration` reads them: `1h30m`, `1.5s`, `300ms`.
+/// A parser of durations in Go's notation (`time.ParseDuration`): `1h30m`, `1.5s`, `300ms`.
 enum GoDuration {
     private static let units: [(name: String, nanoseconds: Double)] = [
         ("ns", 1), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9),

@@ -1,10 +1,10 @@
 extension RegistryHost {
-    /// Returns the upstream itself, for a registry without `hosts.toml`.
+    /// Returns the upstream itself as a host, for a registry without a server in `hosts.toml`.
     ///
-    /// As in containerd, `registry-1.docker.io` serves `docker.io`. A loopback address uses HTTPS on port 443, and
-    /// plain HTTP on port 80. On any other port the client uses the protocol that the server speaks
-    /// (``RegistryHost/mayBeSecure``). It does not verify certificates of loopback addresses. Every other host uses
-    /// HTTPS.
+    /// The rules are containerd's. `registry-1.docker.io` serves `docker.io`. A loopback address uses HTTPS without a
+    /// port or on port 443, and plain HTTP on port 80. On any other port the client uses the protocol that the server
+    /// speaks (``RegistryHost/mayBeSecure``). The client does not verify certificates of loopback addresses. Every
+    /// other host uses HTTPS.
     public static func upstream(_ host: String) -> RegistryHost {
         if host == "docker.io" {
             return RegistryHost(scheme: "https", authority: "registry-1.docker.io")
@@ -20,7 +20,7 @@ extension RegistryHost {
     }
 }
 
-/// Functions on host names with ports, as in references and URLs.
+/// Functions on authorities: host names with an optional port, as in references and URLs.
 enum Authority {
     /// Returns the port after the last colon outside brackets, or `nil` if there is none.
     static func port(of authority: String) -> Int? {
@@ -31,7 +31,7 @@ enum Authority {
         return Int(after)
     }
 
-    /// Returns the host name without port and brackets.
+    /// Returns the host name without its port, and without the brackets of an IPv6 address.
     static func name(of authority: String) -> Substring {
         if authority.hasPrefix("[") {
             return authority.dropFirst().prefix { $0 != "]" }
@@ -39,7 +39,7 @@ enum Authority {
         return authority.prefix { $0 != ":" }
     }
 
-    /// Returns true for `localhost`, 127.0.0.0/8 and ::1.
+    /// Returns true if the host is `localhost`, `::1`, or an address in 127.0.0.0/8.
     static func isLoopback(_ authority: String) -> Bool {
         let name = name(of: authority)
         if name == "localhost" || name == "::1" { return true }

@@ -1,5 +1,5 @@
-/// One host with a registry's content: the upstream or a mirror. It comes from a `[host]` table of `hosts.toml` or from
-/// containerd's defaults.
+/// One host that serves a registry's content: the upstream or a mirror. `hosts.toml` names it, or containerd's defaults
+/// apply.
 public struct RegistryHost: Sendable, Hashable {
     public struct Capabilities: OptionSet, Sendable, Hashable {
         public let rawValue: UInt8
@@ -26,19 +26,22 @@ public struct RegistryHost: Sendable, Hashable {
 
     /// The URL's scheme: `http` or `https`.
     public var scheme: String
-    /// The host name, with the port unless it is the scheme's default.
+    /// The host name, with the port if the configuration or the image reference states one.
     public var authority: String
-    /// The part of the URL's path before the repository name: `/v2` unless overridden.
+    /// The part of the URL's path before the repository name: `/v2`, unless `hosts.toml` sets another one.
     public var path: String
     public var capabilities: Capabilities
-    /// The headers of every request to this host, and to no other host. They may be secrets: never log them.
+    /// The headers that the client adds to every request to this host, and to no other host. They may be secrets: never
+    /// log them.
     public var headers: [Header]
     public var tls: TLSSettings
     /// The time limit for establishing a connection; `nil` means the client's default.
     public var dialTimeout: Duration?
-    /// True if ``scheme`` is `http` but the client tries TLS first, as in containerd since 1.7. That applies to a
-    /// loopback address on an arbitrary port, and to an `http` host with a TLS configuration. If the server does not
+    /// True if ``scheme`` is `http` but the client tries TLS first, as in containerd since 1.7. If the server does not
     /// speak TLS, the client uses plain HTTP.
+    ///
+    /// This is true for a loopback address on a port other than 80 and 443. It is also true for an `http` host for
+    /// which `hosts.toml` has TLS settings, except on an explicit port 80.
     public var mayBeSecure: Bool
 
     public init(
@@ -56,13 +59,13 @@ public struct RegistryHost: Sendable, Hashable {
         self.mayBeSecure = mayBeSecure
     }
 
-    /// The part of a URL before the repository name: scheme, host and path. It contains no secret.
+    /// The part of a request's URL before the repository name: scheme, host and path. It contains no secret.
     public var base: String { "\(scheme)://\(authority)\(path)" }
 
     var isPlain: Bool { scheme == "http" }
 
-    /// Returns true if this host stands in for `upstream` by containerd's rule. The client must then tell it the
-    /// upstream (`ns=`).
+    /// Returns true if this host is a mirror of `upstream` and not the upstream itself, by containerd's rule. The
+    /// client must then name the upstream in its requests (`ns=`).
     func isProxy(for upstream: String) -> Bool {
         guard authority != upstream else { return false }
         return !(upstream == "docker.io" && authority == "registry-1.docker.io")
@@ -73,9 +76,10 @@ extension RegistryHost: CustomStringConvertible {
     public var description: String { base }
 }
 
-/// The trust in a host's certificate, and the identity that we present.
+/// The TLS settings for a host: the authorities that we trust, and the client certificates that we present.
 public struct TLSSettings: Sendable, Hashable {
-    /// A PEM file and its modification time. A rotated certificate has another time, so it gets new connections.
+    /// A PEM file and its modification time. If a certificate is rotated, the time changes, so the client opens new
+    /// connections.
     public struct File: Sendable, Hashable {
         public var path: String
         /// The modification time, in nanoseconds since 1970.
@@ -97,9 +101,9 @@ public struct TLSSettings: Sendable, Hashable {
         }
     }
 
-    /// The certificates of authorities that we trust in addition to the system's.
+    /// The certificates of the authorities that we trust, in addition to the system's authorities.
     public var authorities: [File]
-    /// The certificates that we present on request. Only the first is used.
+    /// The certificates that we present if the server asks for one. The client uses only the first.
     public var clientCertificates: [ClientCertificate]
     /// True if we accept any certificate.
     public var skipVerify: Bool
@@ -112,7 +116,7 @@ public struct TLSSettings: Sendable, Hashable {
         self.skipVerify = skipVerify
     }
 
-    /// The same settings without our identity, for the targets of redirects.
+    /// The same settings without our client certificates, for the targets of redirects and for token endpoints.
     var withoutIdentity: TLSSettings {
         TLSSettings(authorities: authorities, skipVerify: skipVerify)
     }

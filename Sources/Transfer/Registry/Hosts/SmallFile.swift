@@ -29,7 +29,7 @@ enum SmallFile {
 
     /// Reads a file.
     ///
-    /// - Throws: `tooLarge` if the file has more than `limit` bytes.
+    /// - Throws: `missing`, `unreadable`, or `tooLarge` if the file has more than `limit` bytes.
     static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
         // Open without blocking, in case the path is a FIFO.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -55,7 +55,7 @@ enum SmallFile {
         }
     }
 
-    /// Returns the names in a directory, sorted; at most 4096, and none if the directory is unreadable.
+    /// Returns the sorted names in a directory: at most 4096 names, and none if the directory is unreadable.
     static func names(in directory: String) -> [String] {
         guard let stream = opendir(directory) else { return [] }
         defer { closedir(stream) }

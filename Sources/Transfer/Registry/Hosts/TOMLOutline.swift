@@ -1,12 +1,12 @@
-/// The line of each key of a TOML document, in the order of the document.
+/// The keys of a TOML document with their lines, in the order of the document.
 ///
-/// TOMLKit (toml++) sorts tables by key and drops positions. But the client tries hosts in the order of the `[host]`
-/// tables in `hosts.toml`, and an error must name its line.
+/// We parse `hosts.toml` with TOMLKit, which wraps toml++. That parser sorts tables by key and drops positions. But the
+/// client tries hosts in the order of the `[host]` tables, and an error must name its line.
 ///
-/// The scan is lenient. It is exact for well-formed text. In any other text it is exact up to the first fault.
+/// The scan accepts any text. The outline is exact for well-formed text, and for other text up to the first fault.
 package struct TOMLOutline {
-    /// A fault that toml++ must not see, because it would trap on the text instead of throwing. Its assertions are on
-    /// in every build of it. Nesting that is too deep for the scan is also a fault.
+    /// A reason not to give the text to toml++. On some faults toml++ traps instead of throwing, because its assertions
+    /// are on in every build. Nesting that is too deep for the scan is also a fault.
     package struct Fault: Equatable {
         /// The line, counted from 1.
         package var line: Int
@@ -21,7 +21,7 @@ package struct TOMLOutline {
     }
 
     private(set) var entries: [Entry] = []
-    /// The first fault. If there is one, do not give the text to toml++.
+    /// The first fault; `nil` if there is none. If there is one, do not give the text to toml++.
     package let fault: Fault?
 
     package init(_ text: String) {
@@ -31,7 +31,8 @@ package struct TOMLOutline {
         fault = scanner.fault
     }
 
-    /// Returns the line of a key, or of the nearest enclosing table. Returns `nil` if the document has neither.
+    /// Returns the line of the key at `path`, or of the nearest enclosing table. Returns `nil` if the document has
+    /// neither.
     func line(of path: [String]) -> Int? {
         var path = path
         while !path.isEmpty {
@@ -41,7 +42,8 @@ package struct TOMLOutline {
         return nil
     }
 
-    /// Returns the keys directly below the top-level table `table`, in the order of first appearance.
+    /// Returns the keys directly below the top-level table `table`, in the order in which the document first mentions
+    /// them.
     func keys(below table: String) -> [String] {
         var seen: Set<String> = []
         return entries.compactMap { entry in
@@ -84,7 +86,8 @@ package struct TOMLOutline {
             }
         }
 
-        /// Checks what follows `[` or `[[`. toml++ asserts that it is a key, `]`, or the end of the text.
+        /// Checks the text after the `[` or `[[` of a table's header. toml++ asserts that a key, `]`, or the end of the
+        /// document follows.
         private mutating func checkHeader() {
             var ahead = index + 1
             if ahead < bytes.count, bytes[ahead] == 0x5b { ahead += 1 }
@@ -107,8 +110,8 @@ package struct TOMLOutline {
             value(path, depth: depth)
         }
 
-        /// Checks the first byte of a value. toml++ asserts that it is a visible ASCII character that does not end a
-        /// value.
+        /// Checks the first byte of a value. toml++ asserts that this byte is a visible ASCII character that neither
+        /// ends a value nor begins a comment.
         private mutating func checkValue() {
             var ahead = index
             while ahead < bytes.count, bytes[ahead] == 0x20 || bytes[ahead] == 0x09 { ahead += 1 }
@@ -181,7 +184,8 @@ package struct TOMLOutline {
             }
         }
 
-        /// Parses a string of any of the four kinds. It decodes only escaped quotes and backslashes.
+        /// Parses a string: basic or literal, single-line or multi-line. The parser decodes only escaped quotes and
+        /// backslashes.
         mutating func string() -> String {
             guard let quote = peek else { return "" }
             let isMultiline = index + 2 < bytes.count && bytes[index + 1] == quote && bytes[index + 2] == quote

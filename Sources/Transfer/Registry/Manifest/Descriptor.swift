@@ -7,7 +7,7 @@ public struct Descriptor: Sendable, Hashable {
 
     public var mediaType: String
     public var digest: Digest
-    /// The size in bytes. Decoding fails if it is negative or exceeds ``maximumSize``.
+    /// The size of the content in bytes. Decoding fails if it is negative or exceeds ``maximumSize``.
     public var size: UInt64
     public var annotations: [String: String]
     /// Other locations of the blob. The client never follows them: such a layer has the packing
@@ -15,10 +15,10 @@ public struct Descriptor: Sendable, Hashable {
     public var urls: [String]
     /// The platform of the image; set only in an index.
     public var platform: Platform?
-    /// The kind of artifact (OCI 1.1); set only in an index.
+    /// The type of the artifact (OCI 1.1); set only in an index.
     public var artifactType: String?
-    /// The blob itself, which the author embedded in the manifest as base64. The decoder does not check it against
-    /// ``digest``.
+    /// The bytes of the blob as base64, if the author embedded them in the manifest; else `nil`. The decoder does not
+    /// check them against ``digest``.
     public var data: String?
 
     public init(
@@ -35,7 +35,7 @@ public struct Descriptor: Sendable, Hashable {
         self.data = data
     }
 
-    /// The packing of a layer's bytes.
+    /// The packing of the layer. It follows from ``urls`` and ``mediaType``.
     public var packing: LayerPacking { urls.isEmpty ? LayerPacking(mediaType: mediaType) : .foreign }
 }
 

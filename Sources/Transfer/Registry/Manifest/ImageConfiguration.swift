@@ -1,20 +1,21 @@
 public import Base
 import FoundationEssentials
 
-/// The parts of an image's configuration that Rivulet needs (OCI image-spec, config.md). Docker's has the same parts.
-/// The image's author chose the values. The manifest binds them to the image, but does not make them true.
+/// The parts of an image's configuration that Rivulet needs (OCI image-spec, config.md). Docker's configuration has the
+/// same parts. The image's author chose the values. The manifest's digest binds them to the image, but they need not be
+/// true.
 public struct ImageConfiguration: Sendable, Equatable {
-    /// The entrypoint. The process gets ``command`` after it.
+    /// The first words of the process's command line. The words of ``command`` follow.
     public var entrypoint: [String]
     public var command: [String]
     /// The environment, as entries of the form `NAME=value`.
     public var environment: [String]
-    /// The working directory. An empty one is unset and means the root.
+    /// The working directory. If the text is empty, the image sets none, and the process starts in the root directory.
     public var workingDirectory: String
-    /// The digests of the layers' archives, bottom first.
+    /// The digests of the layers' uncompressed tar archives, bottom first.
     public var diffIDs: [Digest]
 
-    /// The chain ID of all layers (OCI image-spec, config.md, "Layer ChainID"); `nil` without layers.
+    /// The chain ID of all layers (OCI image-spec, config.md, "Layer ChainID"); `nil` if there are no layers.
     public var chainID: Digest? {
         diffIDs.dropFirst().reduce(diffIDs.first) { chain, diffID in
             chain.map { Digest.of(Array("\($0) \(diffID)".utf8)) }
@@ -35,8 +36,8 @@ public struct ImageConfiguration: Sendable, Equatable {
         var rootfs: RootFS?
     }
 
-    /// - Parameter bytes: the configuration blob, of at most ``RegistryClient/maximumConfigSize`` bytes, with a
-    ///   verified digest.
+    /// - Parameter bytes: the configuration blob. The caller has verified its digest, and that it has at most
+    ///   ``RegistryClient/maximumConfigSize`` bytes.
     public init(bytes: [UInt8]) throws(RegistryError) {
         let wire: Wire
         do {

@@ -4,16 +4,16 @@ public import Base
 public struct Manifest: Sendable, Hashable {
     /// The verified digest of the manifest's bytes.
     public let digest: Digest
-    /// The size of the manifest in bytes, as in its descriptor.
+    /// The number of the manifest's bytes.
     public let size: UInt64
     public let mediaType: String
-    /// The kind of artifact (OCI 1.1); `nil` for an ordinary image.
+    /// The type of the artifact (OCI 1.1); `nil` for an ordinary image.
     public let artifactType: String?
     public let config: Descriptor
     /// The layers, bottom first. Foreign, encrypted and unknown layers are included: see ``Descriptor/packing``.
     public let layers: [Descriptor]
     public let annotations: [String: String]
-    /// The manifest that this one refers to (OCI 1.1), if any.
+    /// The manifest to which this manifest refers (OCI 1.1); `nil` if it refers to none.
     public let subject: Descriptor?
 }
 
@@ -25,10 +25,12 @@ public struct ImageIndex: Sendable, Hashable {
     public let manifests: [Descriptor]
     public let annotations: [String: String]
 
-    /// Returns the best manifest for `platform`. If several are equally good, the first one wins.
+    /// Returns the best manifest for `platform`. If several manifests are equally good, the first one wins.
     ///
-    /// An entry without a platform counts only if it is the only entry. BuildKit's attestations (`unknown/unknown`)
-    /// never count.
+    /// The method uses an entry without a platform only if it is the only entry. It never uses BuildKit's attestations
+    /// (`unknown/unknown`).
+    ///
+    /// - Throws: `noMatchingPlatform` if no manifest is for `platform`.
     public func manifest(for platform: Platform) throws(RegistryError) -> Descriptor {
         var best: (descriptor: Descriptor, preference: Int)?
         for descriptor in manifests {

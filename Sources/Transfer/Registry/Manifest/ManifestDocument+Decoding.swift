@@ -2,10 +2,10 @@ public import Base
 import FoundationEssentials
 
 extension ManifestDocument {
-    /// The largest accepted manifest or index: 8 MiB, twice the minimum that the distribution specification demands of
-    /// registries.
+    /// The largest accepted manifest or index: 8 MiB. The distribution specification demands that registries accept
+    /// half of that.
     public static let maximumSize = 8 << 20
-    /// The most accepted layers in a manifest, and manifests in an index.
+    /// The most accepted layers in a manifest, and the most accepted manifests in an index or a list of referrers.
     static let maximumEntries = 4096
 
     private struct Wire: Decodable {
@@ -30,8 +30,8 @@ extension ManifestDocument {
     /// - Parameters:
     ///   - bytes: the document as received.
     ///   - digest: the digest of `bytes`, which the caller has verified.
-    ///   - contentType: the HTTP Content-Type, which counts if the document does not state its own media type (optional
-    ///     in OCI).
+    ///   - contentType: the HTTP Content-Type; `nil` if there is none. It counts if the document does not state its own
+    ///     media type, which is optional in OCI.
     public init(bytes: [UInt8], digest: Digest, contentType: String?) throws(RegistryError) {
         guard bytes.count <= Self.maximumSize else {
             throw RegistryError(.tooLarge, "manifest \(digest) is larger than \(Self.maximumSize) bytes")
@@ -47,8 +47,8 @@ extension ManifestDocument {
         if wire.fsLayers != nil || wire.schemaVersion == 1 {
             throw RegistryError(.unsupportedManifest, "manifest \(digest) is a Docker schema 1 manifest")
         }
-        // Otherwise two readers of an ambiguous document could see two images under one digest (CVE-2021-41190; OCI
-        // image-spec manifest.md, "mediaType").
+        // Refuse an ambiguous document. Two readers could see two different images under its one digest
+        // (CVE-2021-41190; OCI image-spec manifest.md, "mediaType").
         guard wire.manifests == nil || (wire.layers == nil && wire.config == nil) else {
             throw RegistryError(.invalidManifest, "manifest \(digest) has both layers and manifests")
         }
@@ -77,7 +77,7 @@ extension ManifestDocument {
 
     private static func guess(_ wire: Wire, header: String) -> String {
         if MediaType.isIndex(header) || MediaType.isManifest(header) { return header }
-        // Some registries and caches lose the Content-Type. Then the fields of the document decide.
+        // Some registries and caches drop the Content-Type. In that case decide by the fields of the document.
         if wire.manifests != nil { return MediaType.ociIndex }
         if wire.config != nil && wire.layers != nil { return MediaType.ociManifest }
         return header

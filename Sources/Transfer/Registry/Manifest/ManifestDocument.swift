@@ -1,6 +1,6 @@
 public import Base
 
-/// The document at a manifest's URL: a manifest or an index.
+/// A document that a registry serves under a tag or digest: a manifest or an index.
 public enum ManifestDocument: Sendable, Hashable {
     case image(Manifest)
     case index(ImageIndex)

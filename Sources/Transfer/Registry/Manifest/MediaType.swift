@@ -2,8 +2,8 @@
 public enum MediaType {
     public static let ociManifest = "application/vnd.oci.image.manifest.v1+json"
     public static let ociIndex = "application/vnd.oci.image.index.v1+json"
-    /// The type of the two bytes `{}`, for a manifest without a configuration (OCI image-spec 1.1, "Guidance for an
-    /// Empty Descriptor").
+    /// The type of a blob with the two bytes `{}`. A manifest without a configuration names this blob instead (OCI
+    /// image-spec 1.1, "Guidance for an Empty Descriptor").
     public static let ociEmpty = "application/vnd.oci.empty.v1+json"
     public static let ociConfig = "application/vnd.oci.image.config.v1+json"
     public static let ociLayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -12,23 +12,23 @@ public enum MediaType {
     public static let dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
     public static let dockerConfig = "application/vnd.docker.container.image.v1+json"
 
-    /// The media types that a request for a manifest accepts.
+    /// The media types that the client accepts in response to a request for a manifest.
     static let acceptedManifests = [ociManifest, ociIndex, dockerManifest, dockerIndex]
 
     static func isIndex(_ type: String) -> Bool { type == ociIndex || type == dockerIndex }
     static func isManifest(_ type: String) -> Bool { type == ociManifest || type == dockerManifest }
 }
 
-/// The packing of a layer's bytes, derived from its media type.
+/// The packing of a layer's blob: the tar archive with its compression, or the reason why the layer is not streamed.
 public enum LayerPacking: Sendable, Hashable {
     case tar
     case gzip
     case zstd
-    /// The layer is stored outside the registry (`urls`), or not distributable. It is not streamed.
+    /// The layer is stored outside the registry (`urls`), or is not distributable. It is not streamed.
     case foreign
     /// The layer is encrypted (ocicrypt's `+encrypted`). It is not streamed.
     case encrypted
-    /// The blob is not a layer of a file system, or has an unsupported type. It is not streamed.
+    /// The blob is not a file system layer, or has an unsupported type. It is not streamed.
     case unknown
 
     /// - Parameter mediaType: a layer descriptor's media type, without parameters.

@@ -29,7 +29,7 @@ public struct Platform: Sendable, Hashable {
     }
 
     /// The platform in canonical spelling, as in containerd's platforms package: `aarch64` becomes arm64, `armhf`
-    /// becomes arm/v7, and `x86_64` becomes amd64. Baseline variants (v8 of arm64, v1 of amd64) are dropped.
+    /// becomes arm/v7, and `x86_64` becomes amd64. A baseline variant (v8 of arm64, v1 of amd64) becomes empty.
     var normalised: Platform {
         var result = self
         result.os = os.lowercased()
@@ -58,8 +58,8 @@ public struct Platform: Sendable, Hashable {
         return result
     }
 
-    /// Ranks an image for `offered` on this platform: 0 is an exact match, and a larger number is worse. Returns `nil`
-    /// if the image does not run.
+    /// Returns how well an image for `offered` suits this platform: 0 is an exact match, and a larger number is worse.
+    /// Returns `nil` if the image does not run here.
     ///
     /// An older variant of the same architecture runs on a newer machine. A 64-bit ARM machine gets no 32-bit images,
     /// because not every such processor can run them.
@@ -73,7 +73,7 @@ public struct Platform: Sendable, Hashable {
     }
 
     /// Returns the rank of the variant: v5 < v6 < v7 < v8 for ARM, v1 (unnamed) < v2 < v3 < v4 for amd64. Returns `nil`
-    /// if the variants have no order.
+    /// if the variant has no rank.
     private static func level(_ platform: Platform) -> Int? {
         switch platform.architecture {
         case "arm", "amd64", "arm64":

@@ -1,11 +1,11 @@
 public import Base
 
-/// The name of an image in containerd's form. Docker's short forms are completed: `debian` is
+/// The name of an image in containerd's form. Parsing completes docker's short forms: `debian` becomes
 /// `docker.io/library/debian:latest`.
 ///
-/// The grammar and normalization are those of distribution's `reference` package. Digests are SHA-256 only.
+/// The grammar and normalization are those of github.com/distribution/reference. A digest must be SHA-256.
 public struct ImageReference: Sendable, Hashable {
-    /// The longest accepted text: a name of 255 bytes, a tag of 128, a digest of 71, and separators.
+    /// The longest accepted text, in bytes: a name of 255, a tag of 128, a digest of 71, and separators.
     public static let maximumLength = 512
     static let maximumNameLength = 255
 
@@ -16,7 +16,7 @@ public struct ImageReference: Sendable, Hashable {
     /// The upstream host, with its port if any.
     public var host: String { repository.host }
 
-    /// Creates a reference from well-formed parts. Without tag and digest it gets the tag `latest`.
+    /// Creates a reference from well-formed parts. If both `tag` and `digest` are `nil`, the tag is `latest`.
     public init(repository: Repository, tag: String? = nil, digest: Digest? = nil) {
         self.repository = repository
         self.tag = digest == nil && tag == nil ? "latest" : tag
@@ -25,7 +25,7 @@ public struct ImageReference: Sendable, Hashable {
 
     /// Parses and normalizes `text`.
     ///
-    /// - Throws: ``RegistryError`` with code `invalidReference`, which quotes the text.
+    /// - Throws: ``RegistryError`` with code `invalidReference`. The message quotes the text unless it is too long.
     public init(parsing text: String) throws(RegistryError) {
         guard text.utf8.count <= Self.maximumLength else {
             throw RegistryError(
@@ -58,7 +58,7 @@ public struct ImageReference: Sendable, Hashable {
         }
         var fullName = String(name)
         if domain == "docker.io" && !fullName.contains("/") {
-            // As in docker: 64 hex digits alone are an image ID, not a name.
+            // As in docker, 64 hex digits without a host are an image ID, not a name.
             guard !(fullName.utf8.count == 64 && fullName.utf8.allSatisfy { Hex.value(of: $0) != nil }) else {
                 throw malformed("64 hexadecimal digits are an image ID, not a name")
             }
@@ -73,9 +73,9 @@ public struct ImageReference: Sendable, Hashable {
         self.init(repository: Repository(host: String(domain), name: fullName), tag: tag, digest: digest)
     }
 
-    /// Splits off the host, which is the part before the first slash. That part is a host if it is `localhost`, or has
-    /// a dot, a colon or an upper-case letter. No repository may have an upper-case letter. Every other name is on
-    /// docker.io.
+    /// Splits a name into the host and the path. The part before the first slash is a host if it is `localhost`, or has
+    /// a dot, a colon or an upper-case letter. An upper-case letter can only be in a host, because repository names
+    /// have none. Otherwise the host is docker.io, and the path is the whole name.
     private static func splitDomain(_ text: Substring) -> (domain: Substring, path: Substring) {
         guard let slash = text.firstIndex(of: "/") else { return ("docker.io", text) }
         let first = text[..<slash]
@@ -88,7 +88,7 @@ public struct ImageReference: Sendable, Hashable {
 }
 
 extension ImageReference: CustomStringConvertible {
-    /// The normalized text: host, name, then tag and digest if present.
+    /// The normalized text: host and name, then the tag and the digest if present.
     public var description: String {
         var text = repository.description
         if let tag { text += ":" + tag }

@@ -1,5 +1,5 @@
-/// The character rules of distribution's reference grammar, checked byte by byte without regular expressions or
-/// backtracking.
+/// The character rules of image references (github.com/distribution/reference). The functions check byte by byte,
+/// without regular expressions or backtracking.
 enum ReferenceGrammar {
     static let maximumTagLength = 128
 
@@ -16,8 +16,8 @@ enum ReferenceGrammar {
         return bytes.allSatisfy { isLetterOrDigit($0) || $0 == 0x5f || $0 == 0x2e || $0 == 0x2d }
     }
 
-    /// Returns true if `text` is a path: components joined by `/`. A component consists of runs of lower-case letters
-    /// and digits, joined by `.`, `_`, `__` or dashes.
+    /// Returns true if `text` is a repository's path: components joined by `/`. A component consists of runs of
+    /// lower-case letters and digits, joined by `.`, `_`, `__` or dashes.
     static func isPath(_ text: Substring) -> Bool {
         guard !text.isEmpty else { return false }
         return text.utf8.split(separator: 0x2f, omittingEmptySubsequences: false).allSatisfy { isPathComponent($0) }
@@ -49,8 +49,8 @@ enum ReferenceGrammar {
         }
     }
 
-    /// Returns true if `text` is a domain: a host name, an IPv4 address, or an IPv6 address in brackets, with an
-    /// optional port.
+    /// Returns true if `text` is a domain. A domain is a host name, an IPv4 address, or an IPv6 address in brackets,
+    /// with an optional port.
     static func isDomain(_ text: Substring) -> Bool {
         guard text.utf8.count <= 255 else { return false }
         var host = text

@@ -2,13 +2,13 @@ public import Base
 
 /// A repository of a registry, as an image reference names it.
 public struct Repository: Sendable, Hashable, CustomStringConvertible {
-    /// The upstream host with its port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`. `hosts.toml` may configure
-    /// mirrors for it, so the bytes may come from another host.
+    /// The upstream host, with its port if any: `docker.io`, `ghcr.io`, `127.0.0.1:5000`. `hosts.toml` may configure
+    /// mirrors for the upstream, so the bytes may come from another host.
     public let host: String
     /// The path below the host: `library/debian`.
     public let name: String
 
-    /// Creates a repository without checking the parts. ``ImageReference`` checks them.
+    /// Creates a repository without checking the parts. ``ImageReference/init(parsing:)`` checks them.
     public init(host: String, name: String) {
         self.host = host
         self.name = name
@@ -32,29 +32,31 @@ public struct BlobLocation: Sendable, Hashable, CustomStringConvertible {
 
 /// The requested bytes of a blob.
 public enum BlobSelection: Sendable, Hashable {
-    /// The last bytes, in the given number, or all bytes of a smaller blob.
+    /// The given number of bytes at the end of the blob, or all bytes of a smaller blob.
     case suffix(UInt64)
     /// One range, cut at the end of the blob.
     case range(ByteRange)
-    /// Disjoint, nonempty ranges in this order, at most ``maximumRanges``. The client sends them in one request if the
-    /// registry supports that. It must know the blob's size.
+    /// Several ranges in the order in which the caller wants them. They are disjoint, not empty, within the blob, and
+    /// at most ``maximumRanges``. The client must know the blob's size. It requests all ranges at once if the registry
+    /// supports that.
     case ranges([ByteRange])
     /// The whole blob.
     case whole
 
     /// The most ranges in one request.
     ///
-    /// The limit keeps the Range header below 4 KiB, the line limit of the smallest servers. It also stays below the
-    /// 200 ranges from which on Apache (`MaxRanges`) sends the whole blob.
+    /// The limit keeps the Range header below 4 KiB, the line limit of the smallest servers. It is also below the limit
+    /// of Apache, which sends the whole blob for more than 200 ranges (`MaxRanges`).
     public static let maximumRanges = 128
 }
 
 /// The urgency of a request.
 public enum RequestPriority: Sendable, Hashable {
-    /// A reader waits for the request. The request never waits for a background request. The client retries transient
-    /// failures within the retry budget.
+    /// The priority if a reader waits for the request. The request never waits for a background request. The client
+    /// retries transient failures within the retry budget.
     case demand
-    /// No reader waits for the request. For each upstream, at most ``RegistryConfiguration/backgroundStreams`` run at
-    /// once. The client reports throttling (429, 503) at once instead of retrying, because the scheduler acts on it.
+    /// The priority if no reader waits for the request. For each upstream, at most
+    /// ``RegistryConfiguration/backgroundStreams`` such requests run at once. The client reports throttling (429, 503)
+    /// instead of retrying, so that the caller can slow down all background requests.
     case background
 }

@@ -1,4 +1,4 @@
-/// Any JSON value. It keeps the fields that others wrote into a document when we write that document again.
+/// Any JSON value. With this type we can change a document without losing the fields that we do not know.
 ///
 /// Decoding takes about 2.5 KiB of stack per level, and Foundation's decoder stops only at 512 levels. That would
 /// overflow a stack of 1 MiB, so this type has its own limit.
@@ -11,8 +11,8 @@ public enum JSONValue: Codable, Hashable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// The limit on nesting: each value has fewer than this number of arrays and objects around it. An image index
-    /// nests four of them.
+    /// The limit on nesting: each value lies within fewer arrays and objects than this number. An image index nests
+    /// four of them.
     public static let maximumDepth = 64
 
     /// Decodes any value.

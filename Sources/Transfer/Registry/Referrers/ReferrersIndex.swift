@@ -1,10 +1,10 @@
 package import Base
 import FoundationEssentials
 
-/// The index under the fallback tag. Clients keep the list of referrers there if a registry lacks the referrers API
-/// (OCI distribution-spec 1.1, "Referrers Tag Schema").
+/// The index in which clients keep the list of an image's referrers if the registry lacks the referrers API. Its tag is
+/// the fallback tag (OCI distribution-spec 1.1, "Referrers Tag Schema").
 package struct ReferrersIndex {
-    /// Returns the fallback tag of `subject`.
+    /// Returns the fallback tag for the image with the digest `subject`.
     static func tag(_ subject: Digest) -> String { "sha256-\(subject.hex)" }
 
     private var document: [String: JSONValue]
@@ -34,8 +34,8 @@ package struct ReferrersIndex {
         manifests.contains { Self.digest($0) == digest.description }
     }
 
-    /// Adds `descriptor` unless the index lists it. Entries are sorted by digest, so the order in which clients add
-    /// them does not matter.
+    /// Adds `descriptor` unless the index lists it. The method sorts the entries by digest, so that the bytes do not
+    /// depend on the order of the additions.
     package mutating func add(_ descriptor: Descriptor) {
         guard !contains(descriptor.digest) else { return }
         var entry: [String: JSONValue] = [

@@ -1,33 +1,35 @@
 import Base
 import Concurrency
 
-/// Facts about blobs and hosts that save a round trip next time. The type is pure and bounded.
+/// Facts about blobs and hosts that save later requests a round trip. The type is pure and bounded. It identifies a
+/// host by ``RegistryHost/base``.
 struct BlobHints {
     struct Redirect: Equatable {
         var url: String
-        /// The time from which the redirect is not used, in seconds since 1970.
+        /// The time from which on the client no longer uses the redirect, in seconds since 1970.
         var end: Int64
     }
 
     private struct Entry {
         var size: UInt64?
-        /// The last redirect of each host, keyed by the base of the host that redirected.
+        /// The last redirect for this blob from each host, keyed by the host that redirected.
         var redirects: [String: Redirect] = [:]
-        /// The hosts that do not have the blob, by base. The value is the time until which we rely on that.
+        /// The hosts that answered that they do not have the blob. The value is the time until which we rely on this
+        /// answer.
         var missing: [String: MonotonicTime] = [:]
     }
 
     private var entries: BoundedCache<BlobLocation, Entry>
-    /// The hosts whose storage does not support suffix ranges: Azure Blob Storage and its front ends.
+    /// The hosts whose storage does not support suffix ranges, such as Azure Blob Storage and its front ends.
     private var withoutSuffix: BoundedCache<String, Void>
-    /// The hosts that support only one range per request: Amazon S3, Azure Blob Storage, and their front ends.
+    /// The hosts that support only one range per request, such as those with Amazon S3 or Azure Blob Storage.
     private var withoutMultipleRanges: BoundedCache<String, Void>
-    /// The origin of the last redirect of each host, keyed by the host's base.
+    /// The origin (scheme, host and port) to which each host last redirected, keyed by the host that redirected.
     private var targets: BoundedCache<String, String>
 
     init(capacity: Int = 8192) {
         entries = BoundedCache(capacity: capacity)
-        // Bounded, because hosts.toml can change any number of times while the daemon runs.
+        // These caches have a limit, because hosts.toml can name any number of hosts while the daemon runs.
         withoutSuffix = BoundedCache(capacity: capacity)
         withoutMultipleRanges = BoundedCache(capacity: capacity)
         targets = BoundedCache(capacity: capacity)
@@ -39,7 +41,7 @@ struct BlobHints {
         update(blob) { $0.size = size }
     }
 
-    /// Returns the URL that `host` last redirected to for `blob`, or `nil` if there is none that is valid at `now` (in
+    /// Returns the URL to which `host` last redirected for `blob`, or `nil` if there is none that is valid at `now` (in
     /// seconds since 1970).
     func redirect(_ blob: BlobLocation, host: String, now: Int64) -> String? {
         guard let redirect = entries.peek(blob)?.redirects[host], now < redirect.end else { return nil }
@@ -51,8 +53,7 @@ struct BlobHints {
         targets[host] = RedirectTarget.origin(of: redirect.url)
     }
 
-    /// Returns the origin (scheme, host and port) that `host` last redirected to for any blob, or `nil` if it never
-    /// did.
+    /// Returns the origin to which `host` last redirected for any blob, or `nil` if it never did.
     func target(of host: String) -> String? { targets.peek(host) }
 
     mutating func forgetRedirect(_ blob: BlobLocation, host: String) {

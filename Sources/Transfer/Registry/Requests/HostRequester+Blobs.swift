@@ -4,8 +4,10 @@ import Concurrency
 import NIOHTTP1
 
 extension HostRequester {
-    /// Sends one request for a blob. It goes to the target of the last redirect from `host` if that is still valid,
-    /// else to `host` itself.
+    /// Sends one request for a blob. If `host` redirected an earlier request for this blob and that target is still
+    /// valid, the request goes there first. Else, or if the target fails, it goes to `host` itself.
+    ///
+    /// - Parameter range: the value of the Range header; `nil` requests the whole blob.
     func request(
         _ location: BlobLocation, range: String?, from host: RegistryHost, method: HTTPMethod = .GET
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -16,8 +18,8 @@ extension HostRequester {
         if let remembered {
             do throws(RegistryError) {
                 let response = try await exchange(call, with: remembered, for: host)
-                // S3, Azure and Google answer 403 to an expired signature. S3 answers 400 if the session behind the
-                // signature has expired. 404 and 410 come from caches that no longer have the blob.
+                // S3, Azure and Google answer 403 to an expired signature. S3 answers 400 if the session that the
+                // signature belongs to has expired. Caches that no longer have the blob answer 404 or 410.
                 let isStale =
                     (300..<500).contains(response.status.code) && ![408, 416, 429].contains(response.status.code)
                 if !isStale { return response }

@@ -7,8 +7,8 @@ extension HostRequester {
     /// The most redirects to follow for one request.
     private static let maximumRedirects = 5
 
-    /// Sends `call` to `host` with the authentication that the host demands. If the host refuses the token, the method
-    /// asks for credentials again, fetches a new token and repeats the request once. It does not follow redirects.
+    /// Sends `call` to `host` with the authentication that the host demands. If the host answers 401, the method asks
+    /// for credentials, fetches a new token and repeats the request once. The method does not follow redirects.
     ///
     /// - Parameter url: the URL of the request; `nil` means the URL of `call` at `host`.
     func send(
@@ -47,10 +47,11 @@ extension HostRequester {
 
     /// Sends a request like ``send(_:to:url:)``, then follows redirects.
     ///
-    /// If a redirect leads to another origin, the request has neither `Authorization` nor the configured headers. S3
-    /// and Azure refuse a presigned URL together with `Authorization`, and they must not learn our credentials.
+    /// After a redirect to another origin, the request has neither `Authorization` nor the configured headers. S3 and
+    /// Azure refuse a presigned URL together with `Authorization`. They also must not learn our credentials.
     ///
-    /// - Returns: the final response, and the last redirect to another origin, if any.
+    /// - Returns: the final response, and the redirect target that sent it. The target is `nil` if no redirect led to
+    ///   another origin.
     func sendFollowing(
         _ call: RegistryCall, to host: RegistryHost
     ) async throws(RegistryError) -> (response: HTTPClientResponse, target: RedirectTarget?) {
@@ -78,8 +79,8 @@ extension HostRequester {
             if target == nil && next.origin == RedirectTarget.origin(of: host.base) {
                 response = try await send(call, to: host, url: url)
             } else {
-                // After a redirect to another origin, never send our credentials again. A foreign host must not
-                // redirect us back to use them.
+                // After a redirect to another origin, never send our credentials again. A foreign host must not make us
+                // use them by redirecting back.
                 target = next
                 response = try await exchange(call, with: next.url, for: host)
             }
@@ -87,7 +88,11 @@ extension HostRequester {
         return (response, target)
     }
 
-    /// Sends the request to the target of a redirect, without our credentials.
+    /// Sends `call` to a server other than `host`, such as the target of a redirect, without our credentials.
+    ///
+    /// - Parameters:
+    ///   - url: the URL of the request at the other server.
+    ///   - host: the host that named the URL. Its TLS settings apply, except for client certificates.
     func exchange(
         _ call: RegistryCall, with url: String, for host: RegistryHost
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -114,8 +119,8 @@ extension HostRequester {
     static func url(_ call: RegistryCall, _ host: RegistryHost) -> String {
         let plain = "\(host.base)/\(call.repository.name)\(call.path)"
         guard host.isProxy(for: call.repository.host) else { return plain }
-        // This parameter tells a mirror which registry it stands in for. containerd's mirrors, Spegel, peerd and AKS's
-        // proxy use it.
+        // The parameter `ns` tells a mirror which registry the client wants. containerd's mirrors, Spegel, peerd and
+        // AKS's proxy use it.
         return plain + (plain.contains("?") ? "&" : "?") + "ns=" + call.repository.host.percentEncoded
     }
 

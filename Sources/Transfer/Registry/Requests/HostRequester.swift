@@ -7,7 +7,7 @@ import NIOHTTP1
 /// A sender of requests to the hosts of a registry. It chooses the host, authenticates, follows redirects and retries.
 final class HostRequester: Sendable {
     private struct State {
-        // Bounded, because hosts.toml can change any number of times while the daemon runs.
+        // This cache has a limit, because hosts.toml can change any number of times while the daemon runs.
         var authorizers = BoundedCache<AuthorizerKey, Authorizer>(capacity: 1024)
         var turns: [String: AsyncSemaphore] = [:]
         var health = HostHealth()
@@ -27,7 +27,7 @@ final class HostRequester: Sendable {
     private let state = Guarded(State())
 
     var clock: any TimeSource { configuration.clock }
-    /// The most times that one body is resumed, with or without progress.
+    /// The most times that the client resumes one body, whether or not it makes progress.
     let maximumResumes = 64
 
     init(_ configuration: RegistryConfiguration, logger: Logger) {
@@ -46,8 +46,14 @@ final class HostRequester: Sendable {
         RetrySchedule(configuration.retry, priority: priority, now: clock.now)
     }
 
-    /// Runs `body` with one host after another until it succeeds. The order is that of `hosts.toml`, but healthy hosts
-    /// that are not known to lack `blob` come first.
+    /// Runs `body` with one host after another until it succeeds, and returns its result. If the retries are exhausted,
+    /// the method throws the most telling error.
+    ///
+    /// The order of the hosts is that of `hosts.toml`, but healthy hosts that are not known to lack `blob` come first.
+    ///
+    /// - Parameters:
+    ///   - capability: the capability that a host needs.
+    ///   - blob: the requested blob; `nil` for other requests.
     func withHosts<Result>(
         of repository: Repository, for capability: RegistryHost.Capabilities, priority: RequestPriority,
         blob: BlobLocation? = nil, _ body: (RegistryHost) async throws(RegistryError) -> Result
@@ -125,7 +131,7 @@ final class HostRequester: Sendable {
 
     // MARK: - Shared parts
 
-    /// Returns the authorizer of `host`, which all requests for `upstream` share.
+    /// Returns the authorizer for requests to `host` for `upstream`. All these requests share it.
     func authorizer(_ host: RegistryHost, upstream: String) -> Authorizer {
         let key = AuthorizerKey(host: host, upstream: upstream)
         return state.withLock { state in
@@ -138,7 +144,8 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// Waits for a permit for a background body. Returns `nil` for a demand request, which needs no permit.
+    /// Returns a permit for a background request, after waiting for it. Returns `nil` for a demand request, which needs
+    /// no permit.
     func permit(_ upstream: String, _ priority: RequestPriority) async throws(RegistryError) -> AsyncSemaphore.Permit? {
         guard priority == .background else { return nil }
         let turns = state.withLock { state in

@@ -1,17 +1,19 @@
-/// The time until which a redirect's target can be used again.
+/// The computation of the time until which the client may reuse the target of a redirect.
 public enum RedirectExpiry {
-    /// The lifetime of a target that states none, in seconds.
+    /// The lifetime, in seconds, of a target if neither its URL nor the redirect states one.
     static let standard: Int64 = 60
-    /// The longest lifetime in seconds, whatever the URL says: keys are rotated, and buckets move.
+    /// The longest lifetime in seconds, whatever the URL states. The limit exists because keys are rotated and buckets
+    /// move.
     static let longest: Int64 = 6 * 3600
-    /// The number of seconds before its expiry at which a target is dropped, so that no request is in flight when it
-    /// expires.
+    /// The time, in seconds, between the last use of a target and its expiry. It keeps a target from expiring while a
+    /// request is in flight.
     static let margin: Int64 = 10
 
     /// Returns the time until which to use `url`, in seconds since 1970. The time is in the past if `url` cannot be
     /// reused.
     ///
-    /// The method understands these signatures, and otherwise uses the redirect's own `Cache-Control`:
+    /// The method reads the expiry from a signature in the URL, and otherwise from the redirect's `Cache-Control`. It
+    /// understands these signatures:
     ///
     /// - S3 and its imitators: `X-Amz-Date` with `X-Amz-Expires`, or `Expires` of version 2 and of CloudFront;
     /// - Google: `X-Goog-…`;

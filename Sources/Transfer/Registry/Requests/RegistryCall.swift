@@ -5,11 +5,12 @@ import NIOHTTP1
 struct RegistryCall {
     var repository: Repository
     var method: HTTPMethod = .GET
-    /// The path below the repository, such as `/blobs/sha256:…`, with a query if any.
+    /// The path below the repository, such as `/blobs/sha256:…`, with the query if there is one.
     var path: String
     var accept: [String] = []
+    /// The value of the Range header; `nil` for the whole content.
     var range: String?
-    /// The range of a part within the blob, for an upload in parts.
+    /// The value of the Content-Range header for an upload in parts: the range of the blob that the body contains.
     var contentRange: String?
     /// The request's body and its media type; `nil` for a request without a body.
     var body: (bytes: ByteBuffer, type: String)?

@@ -1,20 +1,21 @@
 public import Concurrency
 
-/// The behavior of a ``RegistryClient``.
+/// The configuration of a ``RegistryClient``.
 public struct RegistryConfiguration: Sendable {
-    /// containerd's `config_path`: directories with `<host>/hosts.toml`. The first directory that has the host wins.
+    /// The directories of containerd's `config_path`, which contain `<host>/hosts.toml`. The first directory that has
+    /// the host wins.
     public var hostDirectories: [String]
     public var credentials: any CredentialSource
     public var platform: Platform
     public var timeouts: RegistryTimeouts
     public var retry: RetryPolicy
     public var userAgent: String
-    /// The most background bodies in flight for one upstream. Further requests wait.
+    /// The most background requests in flight for one upstream. Further background requests wait.
     public var backgroundStreams: Int
-    /// The most connections to one host for demand requests, manifests and tokens, in addition to those for background
-    /// bodies. A demand request waits for a connection only if this number of other such requests is in flight.
+    /// The most connections to one host for demand requests, manifests and tokens, in addition to the connections for
+    /// background requests. A demand request waits for a connection only if these requests already use all of them.
     public var demandConnections: Int
-    /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one server; 0 disables it.
+    /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one server; 0 disables that method.
     public var readyConnections: Int
     public var clock: any TimeSource
     /// A function that returns a random number in 0..<1, for jitter.
@@ -43,7 +44,7 @@ public struct RegistryConfiguration: Sendable {
         self.random = random
     }
 
-    /// Splits a colon-separated `config_path` into directories.
+    /// Returns the directories of a colon-separated `config_path`.
     public static func hostDirectories(configPath: String) -> [String] {
         configPath.split(separator: ":").map(String.init)
     }

@@ -1,10 +1,10 @@
 public import Base
 
 /// The retry decisions for one request: when to try again, and at which host. The type is pure: it takes events with
-/// their times and returns decisions.
+/// their times and returns decisions. A *round* tries each of the remaining hosts once.
 public struct RetrySchedule {
     public enum Decision: Equatable {
-        /// Try the host with this index in the caller's list, after a wait.
+        /// Try the host with this index in the caller's list, after the given wait.
         case tryHost(Int, after: Duration)
         /// Report this error to the caller.
         case giveUp(RegistryError)
@@ -27,7 +27,7 @@ public struct RetrySchedule {
     private let priority: RequestPriority
     private var started: MonotonicTime
     private var round = 0
-    /// The hosts that have not been tried in this round.
+    /// The indexes of the hosts that this round has not tried yet.
     private var untried: ArraySlice<Int> = []
     private var failures: [(host: Int, error: RegistryError)] = []
 
@@ -37,10 +37,9 @@ public struct RetrySchedule {
         started = now
     }
 
-    /// Starts the first round, and returns the index of the first host to try, or `nil` if there is none. Every host is
-    /// tried once before any is tried again.
+    /// Starts the first round, and returns the index of the first host to try, or `nil` if there is no host.
     ///
-    /// - Parameter hosts: the number of hosts.
+    /// - Parameter hosts: the number of hosts in the caller's list.
     public mutating func begin(hosts: Int) -> Int? {
         untried = Array(0..<hosts)[...]
         failures = []
@@ -49,10 +48,12 @@ public struct RetrySchedule {
 
     /// Records a failure of `host` and decides what to do next.
     ///
-    /// The next host of this round comes first, then another round with the hosts that may recover. If neither is
-    /// possible, the decision is to give up with the most telling error.
+    /// The schedule first tries the other hosts of this round. It then starts another round with the hosts that may
+    /// recover. If neither is possible, the decision is to give up with the most telling error.
     ///
-    /// - Parameter random: a number in 0..<1, for jitter.
+    /// - Parameters:
+    ///   - host: the index of the host that failed.
+    ///   - random: a number in 0..<1, for jitter.
     public mutating func failed(_ error: RegistryError, host: Int, now: MonotonicTime, random: Double) -> Decision {
         failures.append((host, error))
         if error.code == .cancelled || error.code == .shutDown { return .giveUp(error) }
@@ -60,11 +61,11 @@ public struct RetrySchedule {
 
         let told = mostTelling()
         let recovering = failures.filter { $0.error.isTransient }
-        // The scheduler of background work must learn of throttling at once, because it then slows down all that work.
+        // Report throttling of a background request at once, because its caller then slows down all background work.
         let mayRetry = priority == .demand || told.code != .rateLimited
         guard let first = recovering.first, mayRetry, round + 1 < policy.rounds else { return .giveUp(told) }
         var delay = backOff(random: random)
-        // With several hosts, it is enough that one of them is ready again.
+        // Wait only for the host that is ready first.
         if let asked = recovering.map({ $0.error.retryAfter ?? .zero }).min(), asked > .zero {
             guard asked <= policy.maximumRetryAfter else { return .giveUp(told) }
             delay = max(delay, asked)
@@ -76,7 +77,9 @@ public struct RetrySchedule {
         return .tryHost(first.host, after: delay)
     }
 
-    /// Records that a body broke after its head had arrived, and decides whether to request the rest.
+    /// Records that the body of a response broke after the head had arrived, and decides whether to request the rest.
+    ///
+    /// - Parameter random: a number in 0..<1, for jitter.
     public mutating func bodyBroke(now: MonotonicTime, random: Double) -> BodyDecision {
         guard round + 1 < policy.rounds else { return .giveUp }
         // The first retry is immediate, because nearly always only the connection broke, not the server.
@@ -86,14 +89,14 @@ public struct RetrySchedule {
         return .retry(after: delay)
     }
 
-    /// Restarts the budget because bytes have arrived.
+    /// Restarts the rounds and the time budget, because bytes have arrived.
     public mutating func madeProgress(now: MonotonicTime) {
         round = 0
         started = now
     }
 
-    /// Returns a random wait, between half of the exponential delay and all of it, so that many clients do not return
-    /// together.
+    /// Returns a random wait between half of the exponential delay and the full delay, so that many clients do not
+    /// retry at the same time.
     private func backOff(random: Double) -> Duration {
         let doubled = policy.baseDelay * (1 << min(round, 20))
         let half = min(doubled, policy.maximumDelay) / 2

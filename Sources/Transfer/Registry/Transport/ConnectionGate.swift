@@ -1,7 +1,7 @@
 import Base
 import NIOCore
 
-/// A gate in front of one pool's new connections. While it is closed, no request can use them.
+/// A gate for the new connections of one pool. While the gate is closed, no request can use a new connection.
 final class ConnectionGate: Sendable {
     private struct Held {
         var holders = 0
@@ -10,8 +10,8 @@ final class ConnectionGate: Sendable {
 
     private let held = Guarded<Held?>(nil)
 
-    /// Closes the gate. Call ``release()`` exactly once afterwards. The gate opens again when every holder has released
-    /// it.
+    /// Closes the gate. Call ``release()`` exactly once after each call of this method. The gate opens when every
+    /// holder has released it.
     func hold(on loop: any EventLoop) {
         held.withLock { held in
             var now = held ?? Held(opened: loop.makePromise())
@@ -30,7 +30,8 @@ final class ConnectionGate: Sendable {
         opened?.succeed()
     }
 
-    /// Returns a future that completes when the gate is open.
+    /// Returns a future that completes when the gate is open. The HTTP client uses `channel`, a new connection, only
+    /// after that.
     func passed(by channel: any Channel) -> EventLoopFuture<Void> {
         held.withLock { $0?.opened.futureResult } ?? channel.eventLoop.makeSucceededVoidFuture()
     }

@@ -8,31 +8,32 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 
-/// The HTTP connections to registries. Each ``Key`` has its own HTTP client, and so its own connection pool, which is
-/// created on first use.
+/// The HTTP connections to registries. Each ``Key`` has its own HTTP client with its own connection pool. The transport
+/// creates them on first use.
 final class HTTPTransport: Sendable {
     /// The properties that all connections of one pool share.
     struct Key: Hashable {
         var tls: TLSSettings
         var dialTimeout: Duration?
-        /// True if an `http` URL may mean `https`: see ``RegistryHost/mayBeSecure``.
+        /// True if a request to an `http` URL tries `https` first: see ``RegistryHost/mayBeSecure``.
         var mayBeSecure = false
 
-        /// Creates the key for `host` itself.
+        /// Creates the key for connections to `host` itself.
         init(_ host: RegistryHost) {
             tls = host.tls
             dialTimeout = host.dialTimeout
             mayBeSecure = host.mayBeSecure
         }
 
-        /// Creates the key for another server that `host` names: the target of a redirect, or its token endpoint.
+        /// Creates the key for connections to another server that `host` names: the target of a redirect, or a token
+        /// endpoint.
         init(targetOf host: RegistryHost) {
             tls = host.tls.withoutIdentity
             dialTimeout = host.dialTimeout
         }
     }
 
-    /// The destination of a connection: an origin, reached through one pool.
+    /// The destination of a connection: an origin (scheme, host and port), and the pool through which we reach it.
     private struct Place: Hashable {
         var key: Key
         var origin: String
@@ -45,9 +46,9 @@ final class HTTPTransport: Sendable {
 
     private struct State {
         var pools: [Key: Pool] = [:]
-        /// The time of the last request to each place.
+        /// The time of the last request or connection to each place.
         var used = BoundedCache<Place, MonotonicTime>(capacity: maximumPlaces)
-        /// The origins that might have spoken TLS, but turned out to speak plain HTTP.
+        /// The origins of hosts with ``RegistryHost/mayBeSecure`` that turned out to speak plain HTTP.
         var plain = BoundedCache<String, Void>(capacity: maximumPlaces)
         var isShutDown = false
     }
@@ -72,7 +73,10 @@ final class HTTPTransport: Sendable {
 
     /// Sends a request and returns when the head of the response has arrived. The caller reads the body.
     ///
-    /// - Parameter sending: the size of the request's body in bytes. Each 256 KiB adds one second to the time limit.
+    /// - Parameters:
+    ///   - key: the pool to use.
+    ///   - sending: the size of the request's body in bytes. Each 256 KiB adds one second to the time limit for the
+    ///     response's head.
     func exchange(
         _ request: HTTPClientRequest, key: Key, sending: Int = 0
     ) async throws(RegistryError) -> HTTPClientResponse {
@@ -95,19 +99,21 @@ final class HTTPTransport: Sendable {
         do throws(RegistryError) {
             return try await send(request, key: key, sending: sending)
         } catch {
-            // The server may come back with TLS, so try TLS again next time.
+            // The server may restart with TLS, so try TLS again next time.
             state.withLock { $0.plain[origin] = nil }
             throw error
         }
     }
 
-    /// The most places to remember, because any number of registries may come and go while the daemon runs.
+    /// The most places to remember. The limit is needed because the daemon may use any number of registries while it
+    /// runs.
     private static let maximumPlaces = 1024
 
-    /// Returns true if `error`, from an attempt with TLS, means that the server does not speak TLS.
+    /// Returns true if `error`, the error of an attempt with TLS, shows that the server at `origin` does not speak TLS.
     private static func isPlain(_ error: RegistryError, origin: String) -> Bool {
         if let cause = error.cause, TLSFailure(cause) == .notTLS { return true }
-        // If the URL has no port, HTTPS and HTTP are two different servers (ports 443 and 80).
+        // If the URL has no port, HTTPS and HTTP are two different servers (ports 443 and 80). Nothing may listen on
+        // port 443.
         return origin.hasSuffix(":80") && (error.code == .connection || error.code == .timedOut)
     }
 
@@ -129,15 +135,18 @@ final class HTTPTransport: Sendable {
     /// Opens `count` connections to the server of `url`, so that later requests find them with a finished TLS
     /// handshake.
     ///
-    /// The method returns at once and does not report failures. It does nothing after a recent request, which has left
-    /// a connection open.
+    /// The method returns at once and does not report failures to connect. It does nothing if a recent request or
+    /// connection to this server has left a connection open.
     ///
-    /// It sends no request. It queues one request for each connection, and cancels all of them before the first
-    /// connection is usable. The HTTP client keeps the idle connections. The client's own
-    /// `preWarmedHTTP1ConnectionCount` (as of 1.37) is no substitute: it starts with a place's first request. If the
-    /// registry refuses, it retries at once and endlessly. It never closes the connections.
+    /// The server gets no request. The method queues one request for each connection, and cancels all of them before
+    /// the first connection is usable. The HTTP client then keeps the idle connections.
+    ///
+    /// The HTTP client's own `preWarmedHTTP1ConnectionCount` (as of 1.37) is no substitute. That feature starts only
+    /// with the first request to a server. If the registry refuses a connection, the feature retries at once and
+    /// endlessly. It never closes its connections.
     func connect(_ count: Int, to url: String, key: Key) throws(RegistryError) {
-        // Only a request can tell if such a server speaks TLS. It is usually on this machine, so connecting is cheap.
+        // Only a request finds out if a server with `mayBeSecure` speaks TLS. Such a server is usually on this machine,
+        // so connecting is cheap.
         guard !key.mayBeSecure, claim(url, key) else { return }
         let pool = try pool(for: key)
         let request: HTTPClient.Request
@@ -154,14 +163,15 @@ final class HTTPTransport: Sendable {
         EventLoopFuture.whenAllComplete(queued.map(\.futureResult), on: loop).whenComplete { _ in pool.gate.release() }
     }
 
-    /// The delegate of a canceled request.
+    /// The delegate of the requests that `connect` queues and cancels.
     private final class Unwanted: HTTPClientResponseDelegate {
         func didFinishRequest(task: HTTPClient.Task<Void>) {}
     }
 
     /// Records that a request or connection to the server of `url` starts now.
     ///
-    /// - Returns: true if the last use was so long ago that no idle connection is left, or if there was none.
+    /// - Returns: true if no idle connection to the server is left, because its last use was long ago or this is the
+    ///   first use.
     private func claim(_ url: String, _ key: Key) -> Bool {
         let place = Place(key: key, origin: RedirectTarget.origin(of: url))
         let now = clock.now
@@ -201,8 +211,8 @@ final class HTTPTransport: Sendable {
         let pool: Pool? = state.withLock { state in
             guard !state.isShutDown else { return nil }
             if let other = state.pools[key] { return other }
-            // Create the client under the lock, so that there is never a second one to shut down. It starts no threads
-            // and opens no sockets yet.
+            // Create the client under the lock, so that there is never a second client to shut down. A new client
+            // starts no threads and opens no sockets yet.
             let client = HTTPClient(
                 eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
             let pool = Pool(client: client, gate: gate)
@@ -219,14 +229,15 @@ final class HTTPTransport: Sendable {
             redirectConfiguration: .disallow,
             timeout: .init(
                 connect: TimeAmount(key.dialTimeout ?? timeouts.connect),
-                // This timer also runs while our reader pauses. The stream resumes a body that breaks for this reason.
+                // This timer also runs while our reader does not ask for more bytes. If the body breaks for this
+                // reason, the stream resumes it.
                 read: TimeAmount(max(timeouts.stall, timeouts.firstByte))),
             decompression: .disabled)
         // HTTP/2 would send every stream over one connection with windows of 64 KiB, and so use a fraction of the link.
         made.httpVersion = .http1Only
         made.connectionPool.idleTimeout = TimeAmount(Self.idleTimeout)
         made.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsPerHost
-        // A dead mirror must fail at once, because we have our own retries.
+        // Report a dead mirror at once, because we have our own retries.
         made.connectionPool.retryConnectionEstablishment = false
         return made
     }

@@ -13,14 +13,14 @@ package struct RedirectTarget: CustomStringConvertible {
     /// - Parameters:
     ///   - location: the Location header, absolute or relative.
     ///   - base: the URL of the request.
-    ///   - cacheControl: the Cache-Control header of the redirect; `nil` without one.
+    ///   - cacheControl: the Cache-Control header of the redirect; `nil` if it has none.
     package init?(_ location: String, from base: String, cacheControl: String?) {
         guard location.utf8.count <= Self.maximumLength, let baseURL = URL(string: base),
             let resolved = URL(string: location, relativeTo: baseURL)?.absoluteURL,
             let scheme = resolved.scheme?.lowercased(), scheme == "https" || scheme == "http",
             resolved.host?.isEmpty == false, resolved.user == nil
         else { return nil }
-        // Keep an absolute location byte for byte, because its signature covers the percent-escapes.
+        // Keep an absolute location byte for byte, because a presigned URL's signature covers the percent-escapes.
         url = location.contains("://") ? location : resolved.absoluteString
         self.cacheControl = cacheControl
     }
@@ -36,6 +36,6 @@ package struct RedirectTarget: CustomStringConvertible {
         return "\(scheme)://\(parsed.host?.lowercased() ?? ""):\(port)"
     }
 
-    /// The URL without its query, which is a credential.
+    /// The URL without its query, because the query may be a credential.
     package var description: String { url.withoutQuery }
 }

@@ -3,11 +3,13 @@ import Concurrency
 import NIOCore
 import NIOHTTP1
 
-/// The meaning of an HTTP status that is not a success.
+/// The conversion of unsuccessful HTTP responses to errors.
 enum StatusError {
     /// Creates the error for a response.
     ///
-    /// - Parameter clock: tells how far ahead a `Retry-After` date is; `nil` means the system's clock.
+    /// - Parameters:
+    ///   - what: the server and the requested thing. They begin the message.
+    ///   - clock: the clock to which a `Retry-After` date is compared; `nil` means the system's clock.
     static func make(_ response: HTTPClientResponse, doing what: String, clock: (any TimeSource)?) -> RegistryError {
         let status = Int(response.status.code)
         let wait = retryAfter(response.headers.first(name: "retry-after"), clock: clock ?? SystemTime())
@@ -21,12 +23,12 @@ enum StatusError {
         }
     }
 
-    /// Parses `Retry-After`: seconds, or any of the three date forms of HTTP (RFC 9110 §10.2.3). Returns `nil` without
-    /// a valid value.
+    /// Parses `Retry-After`: seconds, or any of the three date forms of HTTP (RFC 9110 §10.2.3). Returns `nil` if
+    /// `text` is `nil` or malformed.
     static func retryAfter(_ text: String?, clock: any TimeSource) -> Duration? {
         guard let text = text?.trimmed, !text.isEmpty, text.utf8.count <= 64 else { return nil }
         if text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-            // No server means a wait of more than a year.
+            // Limit the wait to one year, because no server means a longer wait.
             return .seconds(min(Int64(text) ?? .max, 31_536_000))
         }
         guard let date = HTTPDate.secondsSince1970(text) else { return nil }
@@ -37,7 +39,8 @@ enum StatusError {
 extension HTTPClientResponse {
     /// Reads the whole body.
     ///
-    /// - Throws: `tooLarge` if the body has more than `limit` bytes. The client keeps no more than that in memory.
+    /// - Throws: `tooLarge` if the body has more than `limit` bytes. The method keeps no more bytes than that in
+    ///   memory.
     func readBody(limit: Int) async throws(RegistryError) -> [UInt8] {
         if let text = headers.first(name: "content-length"), let length = UInt64(text), length > UInt64(limit) {
             throw RegistryError(.tooLarge, "response of \(length) bytes exceeds \(limit)")
@@ -58,8 +61,8 @@ extension HTTPClientResponse {
         return bytes
     }
 
-    /// Reads and drops a body, so that its connection can be reused. A body of more than 64 KiB closes the connection
-    /// instead.
+    /// Reads and drops the body, so that the client can reuse the connection. If the body has more than 64 KiB, the
+    /// method stops reading, which closes the connection.
     func drain() async {
         _ = try? await readBody(limit: 64 << 10)
     }

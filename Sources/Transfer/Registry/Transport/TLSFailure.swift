@@ -5,13 +5,13 @@ import NIOSSL
 enum TLSFailure: Equatable {
     /// We do not trust the server's certificate.
     case untrusted
-    /// The server refuses our certificate, or demands one although none is configured.
+    /// The server refuses our certificate, or demands a certificate although none is configured.
     case refused
     /// The server does not speak TLS.
     case notTLS
 
-    /// Classifies `error`, or returns `nil` if it is not a failure of TLS that a retry cannot fix. The initializer
-    /// compares texts, because NIOSSL exposes BoringSSL's reasons only by name, without numbers.
+    /// Classifies `error`. Returns `nil` if `error` has nothing to do with TLS, or if a retry may fix it. The
+    /// initializer compares texts, because NIOSSL exposes BoringSSL's reasons only by name, without numbers.
     init?(_ error: any Error) {
         if let error = error as? HTTPClientError {
             guard error == .tlsHandshakeTimeout else { return nil }
@@ -35,17 +35,22 @@ enum TLSFailure: Equatable {
         }
     }
 
-    /// The alerts of a server that refuses its client's certificate (RFC 8446 §6.2).
+    /// The alerts that a server sends if it refuses its client's certificate (RFC 8446 §6.2).
     private static let alerts = [
         "ALERT_CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_CERTIFICATE_UNKNOWN",
         "ALERT_CERTIFICATE_EXPIRED", "ALERT_CERTIFICATE_REVOKED", "ALERT_UNSUPPORTED_CERTIFICATE",
         "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE",
     ]
-    /// BoringSSL's reasons if the server does not speak TLS. The response of a plain HTTP server has other bytes in the
-    /// place of the version number.
+    /// The reasons that BoringSSL gives if the server does not speak TLS. In the response of a plain HTTP server, it
+    /// finds other bytes in place of TLS's version number.
     private static let otherProtocols = ["WRONG_VERSION_NUMBER", "HTTP_REQUEST"]
 
-    /// Returns the error for the caller. It names `place` and the certificate files that were used.
+    /// Returns the error to report. Its message names `place` and the certificate files that the client used.
+    ///
+    /// - Parameters:
+    ///   - place: the failed request or connection, for the message.
+    ///   - tls: the settings of the failed connection.
+    ///   - cause: the underlying error.
     func error(at place: String, tls: TLSSettings, cause: any Error) -> RegistryError {
         switch self {
         case .untrusted:
