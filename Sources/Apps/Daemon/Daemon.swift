@@ -190,6 +190,13 @@ struct Daemon: Sendable {
         var options = PredictorOptions()
         options.startsEarly = true
         do throws(Errno) {
+            options.group = try ControlGroup.beside(
+                own: "daemon", name: "analyzer",
+                limits: ControlGroup.Limits(memory: 512 << 20, processorWeight: 50, processes: 16))
+        } catch {
+            logger.warning("cannot give the analyzer a control group", metadata: ["error": "\(error)"])
+        }
+        do throws(Errno) {
             let predictor = try Predictor(options) { failure in
                 logger.warning(
                     "analyzer failed",

@@ -9,11 +9,13 @@ struct AnalyzerLink: ~Copyable {
     private let process: ConfinedProcess
 
     /// Starts `program` as an analyzer. The kernel kills the analyzer when the calling thread ends.
-    init(program: String) throws(Errno) {
+    init(program: String, group: ControlGroup?) throws(Errno) {
         let ends = try PacketSocket.pair()
         let own = PacketSocket(OwnedDescriptor(taking: ends.0))
         let child = PacketSocket(OwnedDescriptor(taking: ends.1))
         let started = try ConfinedProcess(program: program, role: Analyzer.role, socket: child)
+        // Without the group, the analyzer's own limits still hold.
+        try? group?.add(started.pid)
         socket = own
         process = started
     }

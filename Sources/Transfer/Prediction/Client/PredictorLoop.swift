@@ -149,7 +149,7 @@ struct PredictorLoop: ~Copyable {
         else { return }
         throttle.started(at: now)
         do throws(Errno) {
-            link = try AnalyzerLink(program: program)
+            link = try AnalyzerLink(program: program, group: options.group)
             phase = .starting(now)
         } catch {
             fail(.unavailable, "cannot start \(program): \(error)")

@@ -1,8 +1,12 @@
+public import Linux
+
 /// Tunable behavior of a ``Predictor``.
 public struct PredictorOptions: Sendable {
     /// The program to run as the analyzer; `nil` to predict nothing. The default is this program, provided that its
     /// `main` calls ``Analyzer/runIfRequested(adding:)``.
     public var program: String? = Analyzer.isAvailable ? "/proc/self/exe" : nil
+    /// The control group of the analyzer; `nil` for that of this process.
+    public var group: ControlGroup?
     /// True to start the analyzer before the first prediction needs it.
     public var startsEarly = false
     /// The most processor time for one turn of a start.

@@ -1,0 +1,88 @@
+public import Glibc
+public import SystemPackage
+
+/// A control group (cgroups(7), version 2) for a child process, beside that of this process.
+///
+/// A service manager hands a group over by the extended attribute `trusted.delegate` or `user.delegate` of its directory
+/// (systemd.resource-control(5), "Delegate="). Without that attribute, or without version 2, this type changes nothing.
+public struct ControlGroup: Sendable, Equatable {
+    /// The resource limits of the group.
+    public struct Limits: Sendable {
+        /// The most memory in bytes. The group gets no swap.
+        public var memory: UInt64
+        /// The share of the processor while others want it, from 1 to 10,000; the default of the kernel is 100.
+        public var processorWeight: Int
+        /// The most processes and threads.
+        public var processes: Int
+
+        public init(memory: UInt64, processorWeight: Int, processes: Int) {
+            self.memory = memory
+            self.processorWeight = processorWeight
+            self.processes = processes
+        }
+    }
+
+    /// The group's directory.
+    public let path: String
+
+    public init(path: String) {
+        self.path = path
+    }
+
+    /// Creates the group `name` below the group that this process was started in, and moves this process into the group
+    /// `own` beside it: the kernel lets only groups without processes limit their children.
+    ///
+    /// - Parameters:
+    ///   - process: the process to move, by default this one.
+    /// - Returns: `nil` if nobody has handed over a group of version 2 to this process.
+    public static func beside(
+        own: String, name: String, limits: Limits, process: Int32 = getpid()
+    ) throws(Errno) -> ControlGroup? {
+        let text = String(decoding: try Sys.readFile("/proc/\(process)/cgroup", limit: 1 << 16), as: UTF8.self)
+        // Version 2 has the hierarchy 0 and no names of controllers.
+        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return nil }
+        guard let mount = try Sys.mounts().first(where: { $0.fileSystem == "cgroup2" })?.mountPoint else { return nil }
+        var parent = mount + String(line.dropFirst(3))
+        while parent.hasSuffix("/") { parent.removeLast() }
+        // After an exec, this process is in the group that it has made itself.
+        if parent.hasSuffix("/\(own)") { parent.removeLast(own.utf8.count + 1) }
+        guard isDelegated(parent) else { return nil }
+        let group = ControlGroup(path: "\(parent)/\(name)")
+        for directory in ["\(parent)/\(own)", group.path] {
+            do throws(Errno) {
+                try Sys.makeDirectory(directory)
+            } catch .fileExists {}
+        }
+        try write("\(process)", to: "\(parent)/\(own)/cgroup.procs")
+        let offered = String(decoding: try Sys.readFile("\(parent)/cgroup.controllers", limit: 4096), as: UTF8.self)
+            .split(whereSeparator: \.isWhitespace)
+        for controller in ["cpu", "memory", "pids"] where offered.contains(Substring(controller)) {
+            try write("+\(controller)", to: "\(parent)/cgroup.subtree_control")
+            switch controller {
+            case "cpu": try write("\(limits.processorWeight)", to: "\(group.path)/cpu.weight")
+            case "pids": try write("\(limits.processes)", to: "\(group.path)/pids.max")
+            default:
+                try write("\(limits.memory)", to: "\(group.path)/memory.max")
+                // Kernels without swap accounting lack the file.
+                try? write("0", to: "\(group.path)/memory.swap.max")
+            }
+        }
+        return group
+    }
+
+    /// Moves a process into the group.
+    public func add(_ process: Int32) throws(Errno) {
+        try Self.write("\(process)", to: "\(path)/cgroup.procs")
+    }
+
+    private static func isDelegated(_ directory: String) -> Bool {
+        ["trusted.delegate", "user.delegate"].contains { name in
+            (try? Sys.extendedAttribute(directory, name)) == Array("1".utf8)
+        }
+    }
+
+    private static func write(_ text: String, to file: String) throws(Errno) {
+        let descriptor = try Sys.open(file, .writeOnly)
+        try Array(text.utf8).withUnsafeBytesTyped { (bytes) throws(Errno) in try Sys.writeAll(descriptor.raw, bytes) }
+    }
+}
