@@ -28,7 +28,7 @@ import Testing
             repository: Self.repository, chain: chain,
             profile: Profile(entries: [
                 Self.entry("usr/lib/libc.so.6", 4096, 100, time: 5), Self.entry("a \"b\"\\\n\u{1}", time: .max),
-                Self.entry("naïve/\u{1F600}", UInt64.max - 10, 10, unread: .max),
+                Self.entry("naïve/\u{1F600}", (1 << 53) - 10, 10, unread: .max),
             ]))
         #expect(try ProfileFile(bytes: file.encoded()) == file)
     }
