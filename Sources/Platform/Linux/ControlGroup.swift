@@ -3,8 +3,9 @@ public import SystemPackage
 
 /// A control group (cgroups(7), version 2) for a child process, beside that of this process.
 ///
-/// A service manager hands a group over by the extended attribute `trusted.delegate` or `user.delegate` of its directory
-/// (systemd.resource-control(5), "Delegate="). Without that attribute, or without version 2, this type changes nothing.
+/// A service manager hands a group over by the extended attribute `trusted.delegate` or `user.delegate` of its
+/// directory (systemd.resource-control(5), "Delegate="). Without that attribute, or without version 2, this type
+/// changes nothing.
 public struct ControlGroup: Sendable, Equatable {
     /// The resource limits of the group.
     public struct Limits: Sendable {
