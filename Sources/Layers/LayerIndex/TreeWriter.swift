@@ -37,7 +37,8 @@ struct TreeWriter {
         var nanoseconds: UInt32
     }
 
-    /// Returns the image of the tree in `arena`, whose hard links are resolved and counted.
+    /// Returns the EROFS image of the tree in `arena`. The caller has resolved the hard links and computed all link
+    /// counts.
     static func write(_ arena: consuming NodeArena, devices: [Device]) throws(LayerIndexError) -> [UInt8] {
         var writer = TreeWriter(arena: arena, devices: devices)
         writer.collectChildren()

@@ -9,8 +9,8 @@ import Streaming
 struct KnownProfiles: Sendable {
     /// The number of bytes of file content to prefetch before all layers are open.
     ///
-    /// In most layers, this content takes about 2 MiB of the blob. The link carries little more in that time, and
-    /// another layer may hide some of the files.
+    /// Compressed, this content takes about 2 MiB in most layers. The link carries little more before all layers are
+    /// open, and some of the files may turn out to be hidden by another layer.
     private static let beginningBytes: UInt64 = 5 << 20
 
     let records: ProfileRecords

@@ -9,7 +9,8 @@ public struct ProfilePolicy: Sendable {
     public var quiet = Duration.seconds(10)
     /// The longest duration of a start.
     public var longest = Duration.seconds(300)
-    /// The callback that gets the profile of each reported start; `nil` if no start is reported.
+    /// The callback that receives the reads of each image's first start, and of a later start if at least 5 % of the
+    /// bytes that it read are not in the known profile; `nil` to report no start.
     public var report: (@Sendable (ReportedProfile) -> Void)?
 
     public init() {}

@@ -1,8 +1,9 @@
 /// A regular expression in the syntax of Go's `regexp` package, matched in time linear in the text.
 ///
-/// Filters come from any client of the socket, and the text comes from labels that anyone may have written. Swift's own
-/// `Regex` backtracks: `(a+)+$` could block a thread indefinitely. This matcher follows all alternatives at once, as
-/// RE2 does, and counts its steps. Filters only need to know if there is a match, so greediness has no effect.
+/// Snapshot filters contain such expressions. They come from any client of the socket, and the text comes from labels
+/// that anyone may have written. Swift's own `Regex` backtracks: `(a+)+$` could block a thread indefinitely. This
+/// matcher follows all alternatives at once, as RE2 does, and gives up after a given number of steps. Filters only need
+/// to know if there is a match, so greediness has no effect.
 package struct LinearRegex: Sendable {
     package enum ParseError: Error {
         /// The pattern is not a regular expression.

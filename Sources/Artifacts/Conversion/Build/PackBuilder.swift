@@ -192,9 +192,10 @@ struct PackBuilder {
 }
 
 extension StreamingEngine {
-    /// Fetches chunks, and returns when they are in the store.
+    /// Fetches the chunks of `run`, and returns when they are in the store.
     ///
-    /// - Throws: an ``ArtifactError`` with code `badLayer` and the reason if the engine cannot fetch them.
+    /// - Throws: an ``ArtifactError``: `badLayer` with the reason if the engine cannot fetch the chunks, `internal` if
+    ///   the demand was canceled.
     fileprivate func bring(_ run: ChunkRun) async throws(ArtifactError) {
         guard run.layer.missing(in: run.chunks) != nil else { return }
         let outcome = OneShot<ChunkOutcome>()

@@ -42,7 +42,8 @@ public struct NodeSourceAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of a package's `package.json`. It reports the file that the package's name stands for.
+/// The file analyzer of a package's `package.json`. It reports the file that Node.js loads for the imported name: the
+/// package's entry point, or the file that a path in the package refers to.
 private struct NodePackageAnalyzer: FileAnalyzer {
     let package: NodePackage
     let isImport: Bool

@@ -131,7 +131,8 @@ struct FollowedStart {
         return .order(start: number)
     }
 
-    /// The most files or parts in one turn. Another start waits no longer than the analyzer needs for these.
+    /// The most files or parts in one turn. The limit keeps turns short, so that other starts do not wait long for
+    /// theirs.
     private static let itemsPerTurn = 16
 
     /// True while there is something to tell the analyzer.

@@ -6,8 +6,8 @@ public import Linux
 public struct PredictionSubject: Sendable {
     /// The layers, indexed by the tree's device numbers.
     let layers: [StoredLayer]
-    /// True for a startup pack: the prediction also reports chunks that are on this node. It follows the names in
-    /// files, and guesses no other files.
+    /// True for the prediction of a startup pack. Such a prediction also reports chunks that are already in the local
+    /// store, and does not speculate (``StartPrediction/speculates``).
     let includesPresent: Bool
     /// A function that opens the merged tree for reading. The client calls it again for each new analyzer.
     let openTree: @Sendable () throws -> OwnedDescriptor

@@ -218,7 +218,7 @@ public struct StartPrediction {
 
     // MARK: - Findings of analyzers
 
-    /// The finding of this type that a file analyzer keeps for later files; `nil` if there is none.
+    /// The state of type `Fact` that file analyzers keep from one file to the next; `nil` if none has stored any.
     public subscript<Fact>(_ type: Fact.Type) -> Fact? {
         get { facts[ObjectIdentifier(type)] as? Fact }
         _modify {

@@ -171,9 +171,9 @@ public struct HostListing: Sendable {
         return text
     }
 
-    /// Returns the upstream itself with the certificates in `directory`, which follow docker's layout. A `*.crt` file
-    /// is the certificate of an authority. A `*.cert` file is a client certificate, if there is a `*.key` file of the
-    /// same name.
+    /// Returns the upstream itself, with the certificates in `directory`. The directory has docker's layout: a `*.crt`
+    /// file is a CA certificate, and a `*.cert` file is a client certificate if there is a `*.key` file of the same
+    /// name.
     private mutating func certificates(_ directory: String, _ upstream: String) -> RegistryHost {
         _ = look(directory)
         var host = RegistryHost.upstream(upstream)

@@ -9,14 +9,15 @@ public enum RedirectExpiry {
     /// request is in flight.
     static let margin: Int64 = 10
 
-    /// Returns the time until which to use `url`, in seconds since 1970. The time is in the past if `url` cannot be
-    /// reused.
+    /// Returns the time until which the client may reuse `url`, in seconds since 1970. The time is in the past if the
+    /// client must not reuse `url`.
     ///
-    /// The method reads the expiry from a signature in the URL, and otherwise from the redirect's `Cache-Control`. It
-    /// understands these signatures:
+    /// The method takes the expiry from a signature in the URL, or else from the redirect's `Cache-Control`, or else
+    /// assumes a lifetime of ``standard``. It understands these signatures:
     ///
-    /// - S3 and its imitators: `X-Amz-Date` with `X-Amz-Expires`, or `Expires` of version 2 and of CloudFront;
-    /// - Google: `X-Goog-…`;
+    /// - S3 and compatible stores: `X-Amz-Date` with `X-Amz-Expires` (version 4), or `Expires` (version 2);
+    /// - CloudFront: `Expires`;
+    /// - Google: `X-Goog-Date` with `X-Goog-Expires`;
     /// - Azure: `se`.
     public static func end(url: String, cacheControl: String?, now: Int64) -> Int64 {
         let end = signedEnd(url) ?? cachedEnd(cacheControl, now: now) ?? now + standard
