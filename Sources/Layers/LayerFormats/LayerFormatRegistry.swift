@@ -11,9 +11,11 @@ public struct LayerFormatRegistry: Sendable {
     ])
 
     public let formats: [any LayerFormat]
+    private let names: [String]
 
     public init(_ formats: [any LayerFormat]) {
         self.formats = formats
+        names = formats.map(\.name)
     }
 
     /// Returns the first format that the layer's description announces; `nil` if the description announces none.
@@ -30,9 +32,9 @@ public struct LayerFormatRegistry: Sendable {
     ) throws(LayerFormatError) -> any LayerOpener {
         let format = format(of: layer) ?? (options.allowUnverifiedTOC ? formats.first { $0.mayBe(layer) } : nil)
         guard let format else {
-            let names = formats.map(\.name).joined(separator: ", ")
+            let known = names.joined(separator: ", ")
             throw LayerFormatError(
-                .unverified, "layer \(layer.digest): no annotation or artifact says that it is one of \(names)")
+                .unverified, "layer \(layer.digest): no annotation or artifact says that it is one of \(known)")
         }
         return format.opener(for: layer, options: options)
     }
@@ -41,10 +43,10 @@ public struct LayerFormatRegistry: Sendable {
 extension LayerFormatRegistry: Hashable {
     /// Returns true if the formats of both registries have the same names in the same order.
     public static func == (left: LayerFormatRegistry, right: LayerFormatRegistry) -> Bool {
-        left.formats.map(\.name) == right.formats.map(\.name)
+        left.names == right.names
     }
 
     public func hash(into hasher: inout Hasher) {
-        hasher.combine(formats.map(\.name))
+        hasher.combine(names.count)
     }
 }

@@ -17,7 +17,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
 
     /// The failure of an operation.
     public struct Failure: Codable, Sendable, Equatable {
-        /// The error code, one of those of Azure Container Registry's conversion; see ``ConversionOperation/code(of:)``.
+        /// An error code of Azure Container Registry's conversion; see ``ConversionOperation/code(of:)``.
         public let code: String
         public let message: String
     }
