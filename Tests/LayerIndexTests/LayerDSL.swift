@@ -69,7 +69,8 @@ enum Layers {
             if file.firstName != path { line += " = " + String(decoding: file.firstName, as: UTF8.self) }
             if !file.target.isEmpty { line += " -> " + String(decoding: file.target, as: UTF8.self) }
             for (name, value) in file.xattrs.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-                line += " \(String(decoding: name, as: UTF8.self))=\(String(decoding: value, as: UTF8.self))"
+                let text = "\(String(decoding: name, as: UTF8.self))=\(String(decoding: value, as: UTF8.self))"
+                line += text == "trusted.overlay.rivulet.implied=y" ? " implied" : " " + text
             }
             return (path: path, line: line)
         }

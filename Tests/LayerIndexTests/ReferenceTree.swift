@@ -15,6 +15,8 @@ final class ReferenceNode {
     /// True if the node hides lower layers.
     var hidesLower = false
     var isWhiteout = false
+    /// True for a directory without an entry of its own.
+    var isImplied = false
     /// The number of the layer that contains the file's content.
     var layer = 0
 
@@ -43,25 +45,10 @@ struct ReferenceTree {
     mutating func add(_ entry: LayerEntry) throws {
         var names = Self.clean(entry.path)
         if names.dropLast().contains(where: { $0.starts(with: ".wh.".utf8) }) { return }
-        guard let name = names.popLast() else {
-            guard entry.kind == .directory else { throw ReferenceError() }
-            fill(root, entry)
-            return
-        }
+        guard let name = names.popLast() else { return }
         let isOpaque = name == Array(".wh..wh..opq".utf8)
         if name.starts(with: ".wh..wh.".utf8), !isOpaque { return }
-        var parent = root
-        for name in names {
-            if let next = parent.children[name], !next.isWhiteout {
-                guard next.kind == .directory, next.hardLink == nil else { throw ReferenceError() }
-                parent = next
-            } else {
-                let made = ReferenceNode(.directory)
-                made.hidesLower = parent.children[name] != nil
-                parent.children[name] = made
-                parent = made
-            }
-        }
+        guard let parent = try directory(names, creates: true) else { return }
         if isOpaque {
             parent.hidesLower = true
         } else if name.starts(with: ".wh.".utf8) {
@@ -87,11 +74,46 @@ struct ReferenceTree {
         }
     }
 
+    /// Returns the directory at a path, with symbolic links followed inside the root; `nil` if it is missing.
+    private func directory(_ names: [[UInt8]], creates: Bool) throws -> ReferenceNode? {
+        var stack = [root]
+        var todo = names
+        var links = 0
+        while !todo.isEmpty {
+            let name = todo.removeFirst()
+            if name == Array(".".utf8) { continue }
+            if name == Array("..".utf8) {
+                if stack.count > 1 { stack.removeLast() }
+                continue
+            }
+            let parent = stack[stack.count - 1]
+            let next = parent.children[name]
+            if let next, next.kind == .directory, next.hardLink == nil {
+                stack.append(next)
+            } else if let next, next.kind == .symlink, next.hardLink == nil {
+                links += 1
+                guard links <= 255 else { throw ReferenceError() }
+                if next.target.first == UInt8(ascii: "/") { stack = [root] }
+                todo = next.target.split(separator: UInt8(ascii: "/")).map(Array.init) + todo
+            } else {
+                guard creates else { return nil }
+                guard next == nil || next?.isWhiteout == true else { throw ReferenceError() }
+                let made = ReferenceNode(.directory)
+                made.isImplied = true
+                made.hidesLower = next != nil
+                parent.children[name] = made
+                stack.append(made)
+            }
+        }
+        return stack[stack.count - 1]
+    }
+
     private func fill(_ node: ReferenceNode, _ entry: LayerEntry) {
         if entry.kind == .hardlink {
             node.hardLink = Self.clean(entry.linkTarget)
             return
         }
+        node.isImplied = false
         node.attributes = entry.attributes
         node.attributes.mode = node.kind.modeBits | (node.kind == .symlink ? 0o777 : entry.attributes.mode & 0o7777)
         node.attributes.size = node.kind == .regular ? entry.attributes.size : 0
@@ -111,7 +133,7 @@ struct ReferenceTree {
         }
     }
 
-    /// Resolves the hard links of a layer and writes its opaque marks.
+    /// Resolves the hard links of a layer and writes its opaque and implied marks.
     mutating func settle() throws {
         try resolve(root)
         markOpaque(root)
@@ -136,17 +158,14 @@ struct ReferenceTree {
     }
 
     private func find(_ names: [[UInt8]]) -> ReferenceNode? {
-        var node = root
-        for name in names {
-            guard let next = node.children[name] else { return nil }
-            node = next
-        }
-        return node
+        guard let last = names.last else { return root }
+        return (try? directory(names.dropLast(), creates: false))?.children[last]
     }
 
     private func markOpaque(_ node: ReferenceNode) {
         guard node.kind == .directory else { return }
         if node.hidesLower { node.xattrs[Array("trusted.overlay.opaque".utf8)] = Array("y".utf8) }
+        if node.isImplied { node.xattrs[Array("trusted.overlay.rivulet.implied".utf8)] = Array("y".utf8) }
         for child in node.children.values { markOpaque(child) }
     }
 
@@ -165,9 +184,13 @@ struct ReferenceTree {
             copies[ObjectIdentifier(node)] = copy
             return copy
         }
-        // `stack` has the directory of each layer that contains it, uppermost first.
-        func merge(_ stack: [ReferenceNode]) -> ReferenceNode {
+        // `stack` has the directories that merge, and `all` those that they hide, too; uppermost first.
+        func merge(_ stack: [ReferenceNode], all: [ReferenceNode]) -> ReferenceNode {
             let result = copy(stack[0])
+            if stack[0].isImplied, let own = all.first(where: { !$0.isImplied }) {
+                result.attributes = own.attributes
+                result.xattrs = own.xattrs.filter { !$0.key.starts(with: "trusted.overlay.".utf8) }
+            }
             for name in Set(stack.flatMap { $0.children.keys }) {
                 let found = stack.compactMap { $0.children[name] }
                 guard !found[0].attributes.isWhiteout else { continue }
@@ -175,13 +198,9 @@ struct ReferenceTree {
                     result.children[name] = copy(found[0])
                     continue
                 }
-                var visible: [ReferenceNode] = []
-                for node in found {
-                    guard node.kind == .directory else { break }
-                    visible.append(node)
-                    if node.hidesLower { break }
-                }
-                result.children[name] = merge(visible)
+                let all = Array(found.prefix { $0.kind == .directory })
+                let hiding = all.firstIndex { $0.hidesLower } ?? all.count - 1
+                result.children[name] = merge(Array(all[...hiding]), all: all)
             }
             return result
         }
@@ -190,7 +209,7 @@ struct ReferenceTree {
             roots.append(layer.root)
             if layer.root.hidesLower { break }
         }
-        return ReferenceTree(root: merge(roots))
+        return ReferenceTree(root: merge(roots, all: roots))
     }
 
     private static func setLayer(_ node: ReferenceNode, _ layer: Int) {

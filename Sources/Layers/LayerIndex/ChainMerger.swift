@@ -6,7 +6,8 @@ public enum ChainMerger {
     ///
     /// The result equals overlayfs over these layers, one lower directory each. If several layers have an entry of the
     /// same name, the entry of the uppermost layer wins. Directories merge, with the attributes and extended attributes
-    /// of the uppermost one. An opaque directory (`trusted.overlay.opaque` = `y`) hides the directories below it. A
+    /// of the uppermost one that has an entry of its own: containerd copies those to a directory that a layer only
+    /// implies. An opaque directory (`trusted.overlay.opaque` = `y`) hides the directories below it. A
     /// whiteout (character device 0:0) hides the entries below it.
     ///
     /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger

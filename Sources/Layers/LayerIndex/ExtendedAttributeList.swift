@@ -67,6 +67,10 @@ struct ExtendedAttributeList {
         set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.opaqueSuffix, value: [0x79])
     }
 
+    mutating func setImplied() {
+        set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.impliedSuffix, value: [0x79])
+    }
+
     /// Removes overlayfs's own attributes (`trusted.overlay.*`). The merged tree is a lower directory of another
     /// overlay mount, which would obey them.
     mutating func removeOverlayNames() {

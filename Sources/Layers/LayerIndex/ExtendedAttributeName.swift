@@ -13,6 +13,9 @@ enum ExtendedAttributeName {
     /// The bytes that follow `trusted.` in every name of overlayfs's own.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
+    /// Our mark of an implied directory. Among overlayfs's own names, so that it never comes from a producer and never
+    /// gets into a merged tree.
+    static let impliedSuffix = Array("overlay.rivulet.implied".utf8)
 
     /// Returns the namespace of `name` and the length of its prefix. Returns `nil` for a name that EROFS cannot store:
     /// of another namespace, or with nothing after its prefix.

@@ -72,17 +72,19 @@ extension LayerIndexBuilder {
         return node.flags.contains(.hardLink) && !node.flags.contains(.dead) && node.linkCount == 0
     }
 
-    /// Returns the node at the path stored in `range` of the arena's bytes. `path` provides memory for the cleaned
-    /// path.
-    private func find(_ range: Range<Int>, _ path: inout EntryPath) throws(LayerIndexError) -> UInt32 {
-        try arena.bytes[range].withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32 in
+    /// Returns the node at the path stored in `range` of the arena's bytes. Follows symbolic links of the layer, except
+    /// one at the end of the path. `path` provides memory for the cleaned path.
+    private mutating func find(_ range: Range<Int>, _ path: inout EntryPath) throws(LayerIndexError) -> UInt32 {
+        let target = Array(arena.bytes[range])
+        return try target.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32 in
             let bytes = UnsafeRawBufferPointer(buffer)
             try path.clean(bytes)
             var node: UInt32 = 0
-            for component in path.names {
+            for (number, component) in path.names.enumerated() {
                 let name = UnsafeRawBufferPointer(rebasing: bytes[component])
-                let tag = NameTable.tag(parent: node, name: name)
-                guard let next = table.find(tag, parent: node, name: name, in: arena) else {
+                let isLast = number == path.names.count - 1
+                let next = isLast ? lookup(name, in: node) : try directory(name, in: node, creates: false)
+                guard let next else {
                     throw LayerIndexError(
                         .badHardLink, "a hard link to \(String(decoding: bytes, as: UTF8.self)), which does not exist")
                 }
@@ -102,9 +104,11 @@ extension LayerIndexBuilder {
     private mutating func settle() throws(LayerIndexError) {
         for index in arena.nodes.indices {
             let node = arena.nodes[index]
-            guard node.isDirectory, node.flags.contains(.opaque), !node.flags.contains(.dead) else { continue }
+            guard node.isDirectory, !node.flags.isDisjoint(with: [.opaque, .implied]), !node.flags.contains(.dead)
+            else { continue }
             var list = arena.xattrs(of: UInt32(index))
-            list.setOpaque()
+            if node.flags.contains(.opaque) { list.setOpaque() }
+            if node.flags.contains(.implied) { list.setImplied() }
             try arena.setXattrs(&list, of: UInt32(index))
         }
         arena.countLinks()

@@ -87,8 +87,9 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// Adds an entry.
     ///
-    /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root must be a directory and sets the
-    ///   root's attributes. Implied parent directories have mode 0755, user 0 and group 0.
+    /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root has no effect, as in containerd.
+    /// - Symbolic links of the layer above the last name are followed inside the root.
+    /// - A parent directory without an entry is implied: mode 0755, user 0 and group 0, unless a lower layer has it.
     /// - If several entries have the same name, the last one wins, as when containerd unpacks the archive. A directory
     ///   that follows a directory replaces its attributes and adds to its extended attributes. Any other entry replaces
     ///   the old entry with everything below it, and then hides the lower layers' entries of that name. An entry below
@@ -111,10 +112,7 @@ public struct LayerIndexBuilder: ~Copyable {
     private mutating func add(_ entry: LayerEntry, at bytes: UnsafeRawBufferPointer) throws(LayerIndexError) {
         try path.clean(bytes)
         guard let last = path.names.last else {
-            guard entry.kind == .directory else {
-                throw LayerIndexError(.notADirectory, "the root is not a directory")
-            }
-            return try fill(0, from: entry)
+            return
         }
         for name in path.names.dropLast() where bytes[name].starts(with: EntryPath.whiteoutPrefix) { return }
         let name = UnsafeRawBufferPointer(rebasing: bytes[last])
@@ -137,33 +135,99 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Returns the parent directory of the cleaned path, and creates it if necessary.
     private mutating func parentDirectory(_ bytes: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         var node: UInt32 = 0
+        // Symbolic links are followed each time, because a later entry may replace one.
+        var isCached = true
         for depth in 0..<(path.names.count - 1) {
             let name = UnsafeRawBufferPointer(rebasing: bytes[path.names[depth]])
-            if depth < trail.count, arena.name(of: trail[depth], equals: name) {
+            if isCached, depth < trail.count, arena.name(of: trail[depth], equals: name) {
                 node = trail[depth]
                 continue
             }
-            trail.removeSubrange(min(depth, trail.count)...)
-            node = try directory(name, in: node)
-            trail.append(node)
+            if isCached { trail.removeSubrange(min(depth, trail.count)...) }
+            if let found = lookup(name, in: node), isSymbolicLink(found) { isCached = false }
+            guard let next = try directory(name, in: node, creates: true) else { return node }
+            node = next
+            if isCached { trail.append(node) }
         }
         return node
     }
 
-    /// Returns the directory called `name` in `parent`, and creates it if necessary.
-    private mutating func directory(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) -> UInt32
-    {
-        let tag = NameTable.tag(parent: parent, name: name)
-        if let node = table.find(tag, parent: parent, name: name, in: arena) {
+    /// Returns the node called `name` in `parent`, or `nil` if there is none.
+    func lookup(_ name: UnsafeRawBufferPointer, in parent: UInt32) -> UInt32? {
+        table.find(NameTable.tag(parent: parent, name: name), parent: parent, name: name, in: arena)
+    }
+
+    private func isSymbolicLink(_ node: UInt32) -> Bool {
+        let node = arena.nodes[Int(node)]
+        return node.mode & 0xF000 == FileKind.symlink.modeBits && !node.flags.contains(.hardLink)
+    }
+
+    /// Returns the directory called `name` in `parent`. Follows symbolic links of the layer inside its root, as
+    /// containerd does when it unpacks (continuity, `fs.RootPath`).
+    ///
+    /// - Parameter creates: true to create what is missing; otherwise the result is `nil` then.
+    mutating func directory(
+        _ name: UnsafeRawBufferPointer, in parent: UInt32, creates: Bool
+    ) throws(LayerIndexError) -> UInt32? {
+        var followed = 0
+        return try directory(name, in: parent, creates: creates, followed: &followed)
+    }
+
+    /// The most symbolic links in one path: continuity's limit.
+    private static let maximumLinks = 255
+
+    private mutating func directory(
+        _ name: UnsafeRawBufferPointer, in parent: UInt32, creates: Bool, followed: inout Int
+    ) throws(LayerIndexError) -> UInt32? {
+        if let node = lookup(name, in: parent) {
             if arena.nodes[Int(node)].isDirectory { return node }
+            if isSymbolicLink(node) { return try follow(node, from: parent, creates: creates, followed: &followed) }
+            guard creates else { return nil }
             guard arena.nodes[Int(node)].flags.contains(.whiteout) else {
                 throw LayerIndexError(
                     .notADirectory, "an entry below \(String(decoding: name, as: UTF8.self)), which is not a directory")
             }
         }
+        guard creates else { return nil }
         let node = try place(name, in: parent, isDirectory: true)
         arena.nodes[Int(node)].mode = FileKind.directory.modeBits | 0o755
+        arena.nodes[Int(node)].flags.insert(.implied)
         return node
+    }
+
+    /// Returns the directory that the symbolic link `link` in `parent` names.
+    private mutating func follow(
+        _ link: UInt32, from parent: UInt32, creates: Bool, followed: inout Int
+    ) throws(LayerIndexError) -> UInt32? {
+        followed += 1
+        guard followed <= Self.maximumLinks else {
+            throw LayerIndexError(.invalidPath, "an entry below more than \(Self.maximumLinks) symbolic links")
+        }
+        let start = Int(arena.nodes[Int(link)].payload)
+        let target = Array(arena.bytes[start..<start + Int(arena.nodes[Int(link)].size)])
+        var node = target.first == 0x2F ? 0 : parent
+        for component in target.split(separator: 0x2F).map(Array.init) where component != [0x2E] {
+            guard component != [0x2E, 0x2E] else {
+                node = arena.nodes[Int(node)].parent
+                continue
+            }
+            guard component.count <= IndexLimits.nameLength else {
+                throw LayerIndexError(.invalidPath, "a symbolic link with a name of \(component.count) bytes")
+            }
+            guard let next = try directory(component, in: node, creates: creates, followed: &followed) else {
+                return nil
+            }
+            node = next
+        }
+        return node
+    }
+
+    private mutating func directory(
+        _ name: [UInt8], in parent: UInt32, creates: Bool, followed: inout Int
+    ) throws(LayerIndexError) -> UInt32? {
+        try name.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32? in
+            try directory(UnsafeRawBufferPointer(buffer), in: parent, creates: creates, followed: &followed)
+        }
     }
 
     /// Returns the node for an entry called `name` in `parent`: the existing directory if the entry is a directory,
@@ -223,6 +287,7 @@ public struct LayerIndexBuilder: ~Copyable {
             return
         }
         guard let kind = entry.kind.fileKind else { return }
+        arena.nodes[node].flags.remove(.implied)
         let attributes = entry.attributes
         guard attributes.modifiedNanoseconds < 1_000_000_000 else {
             throw LayerIndexError(.invalidEntry, "\(attributes.modifiedNanoseconds) nanoseconds in a time")

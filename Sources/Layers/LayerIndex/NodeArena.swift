@@ -22,6 +22,8 @@ struct NodeArena {
         static let inline = Flags(rawValue: 32)
         /// A regular file with bytes in a layer's content space.
         static let hasContent = Flags(rawValue: 64)
+        /// A directory without an entry of its own: it exists only because of the entries below it.
+        static let implied = Flags(rawValue: 128)
     }
 
     struct Node {

@@ -145,19 +145,30 @@ struct TreeMerge {
     ) throws(LayerIndexError) {
         guard depth <= limits.depth else { throw LayerIndexError(.limit, "directories \(depth) deep") }
         let start = sources.count
+        var (isFilled, isHidden) = (false, false)
         for source in found {
-            let tree = layers[source.layer]
-            let attributes = try tree.attributes(source.inode)
+            let attributes = try layers[source.layer].attributes(source.inode)
             guard attributes.kind == .directory else { break }
-            if sources.count == start { try fill(node, from: source, attributes: attributes) }
-            sources.append(source)
-            if try isOpaque(source) { break }
+            // A directory that a layer only implies has the attributes of the layers below.
+            if !isFilled, try !hasMark(source, "trusted.overlay.rivulet.implied") {
+                try fill(node, from: source, attributes: attributes)
+                isFilled = true
+            }
+            if !isHidden {
+                sources.append(source)
+                isHidden = try hasMark(source, "trusted.overlay.opaque")
+            }
+            if isFilled, isHidden { break }
+        }
+        if !isFilled, let first = found.first {
+            try fill(node, from: first, attributes: try layers[first.layer].attributes(first.inode))
         }
         pending.append(Pending(node: node, sourceCount: sources.count - start, depth: depth))
     }
 
-    private func isOpaque(_ source: Source) throws(LayerIndexError) -> Bool {
-        let name: StaticString = "trusted.overlay.opaque"
+    /// Returns true if an extended attribute called `name` says yes.
+    private func hasMark(_ source: Source, _ name: StaticString) throws(LayerIndexError) -> Bool {
+        guard layers[source.layer].hasExtendedAttributes else { return false }
         let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
         return try layers[source.layer].extendedAttribute(source.inode, name: text) { $0.elementsEqual([0x79]) }
             ?? false
