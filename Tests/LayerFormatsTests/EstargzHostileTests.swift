@@ -85,8 +85,6 @@ import Testing
         Damage("path too long", [.limit]) { $0[4].name = Array(String(repeating: "abcdefg/", count: 600).utf8) },
         Damage("nested too deeply", [.limit]) { $0[4].name = Array(String(repeating: "a/", count: 2000).utf8) },
         Damage("NUL in a name") { $0[4].name = [0x61, 0, 0x62] },
-        Damage("no name") { $0[4].name = [] },
-        Damage("root as a file") { $0[6].name = Array("/../".utf8) },
         Damage("unknown type") { $0[4].type = "door" },
         Damage("no type") { $0[4].type = "" },
         Damage("device number too large") { toc in

@@ -96,6 +96,11 @@ struct RandomLayer {
             entry.kind = .symlink
             let length = pick([1, 7, 60, 4000, 4095])
             entry.linkTarget = (0..<length).map { _ in UInt8.random(in: 1...255, using: &random) }
+            // Often a place in the layer: later entries may lie below the link.
+            if Bool.random(using: &random) {
+                entry.linkTarget =
+                    pick([[], Array("../".utf8), Array("./".utf8)]) + path(Int.random(in: 1...3, using: &random))
+            }
         case 28..<31 where allowsLinks:
             entry.kind = .hardlink
             // A unique name; the target may come later or not exist.

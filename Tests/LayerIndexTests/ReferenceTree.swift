@@ -96,6 +96,7 @@ struct ReferenceTree {
                 if next.target.first == UInt8(ascii: "/") { stack = [root] }
                 todo = next.target.split(separator: UInt8(ascii: "/")).map(Array.init) + todo
             } else {
+                guard name.count <= 255 else { throw ReferenceError() }
                 guard creates else { return nil }
                 guard next == nil || next?.isWhiteout == true else { throw ReferenceError() }
                 let made = ReferenceNode(.directory)

@@ -149,8 +149,11 @@ extension SnapshotRecords {
         }
     }
 
+    /// The highest number of a directory that can be one of ours: far more than snapshots are ever made.
+    private static let maximumNumber: Int64 = 1 << 40
+
     /// Compares the numbered directories in `present` with the records, and queues directories without a record for
-    /// deletion.
+    /// deletion. A new snapshot never gets the number of such a directory.
     ///
     /// - Returns: `orphans`, the numbers of the queued directories, and `missing`, the records whose directory is
     ///   needed but absent.
@@ -167,6 +170,15 @@ extension SnapshotRecords {
             }
             for id in unclaimed {
                 try database.execute(sql: "INSERT OR IGNORE INTO removed_directory VALUES (?)", arguments: [id])
+            }
+            // Deletion goes on while new snapshots are created, so none of them may get the number of an orphan.
+            if let highest = unclaimed.filter({ $0 <= Self.maximumNumber }).max() {
+                try database.execute(
+                    sql: """
+                        UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'snapshot';
+                        INSERT INTO sqlite_sequence (name, seq) SELECT 'snapshot', ?
+                        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'snapshot')
+                        """, arguments: [highest, highest])
             }
             return (unclaimed.sorted(), missing)
         }
