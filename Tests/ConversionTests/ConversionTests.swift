@@ -166,6 +166,12 @@ import Testing
             let operations = try await running.service.operations()
             #expect(operations.count == 2)
             for operation in operations { #expect(try await running.ended(operation).state == .succeeded) }
+            // The tag alone and the digest alone find an operation.
+            for image in ["team/app:later", "team/app@\(later)"] {
+                let found = try await running.service.operations(image: image)
+                #expect(found.count == 1 && found.first?.image.hasSuffix("\(later)") == true)
+            }
+            #expect(try await running.service.operations(image: "team/app:lat").isEmpty)
             #expect(await running.hasArtifact(later))
             #expect(await running.hasArtifact(moved))
             #expect(await !running.hasArtifact(old))

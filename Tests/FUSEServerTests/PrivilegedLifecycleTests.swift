@@ -64,12 +64,15 @@ import Testing
         }
     }
 
-    @Test("replaces a dead mount") func replacesDeadMount() throws {
+    @Test("replaces a dead mount, listed or not", arguments: [false, true])
+    func replacesDeadMount(isListed: Bool) throws {
         try MountFixture.with { mount, _ in
+            // The kernel keeps the names in its cache, and lists them after the server is gone.
+            if isListed { _ = try Sys.list(mount.mountPoint) }
             // Create the state after a crash: a mount without a server.
             let device = try Sys.stat(mount.mountPoint).device
             try FUSEConnection.abort(device: device)
-            #expect(throws: Errno.socketNotConnected) { _ = try Sys.list(mount.mountPoint) }
+            #expect(throws: Errno.socketNotConnected) { _ = try Sys.statfs(mount.mountPoint) }
             let second = FUSEServer(fileSystem: mount.fixture.fileSystem, mountPoint: mount.mountPoint)
             try second.start()
             #expect(try Sys.list(mount.mountPoint).map(\.text) == ["content"])

@@ -40,13 +40,18 @@ enum FUSEMount {
         // A server that died repeatedly may have left several mounts, one on top of another.
         for _ in 0..<64 {
             do {
+                // The kernel answers the other two calls from its caches, even if the server is dead.
+                _ = try Sys.statfs(path)
                 let status = try Sys.stat(path)
                 guard status.kind == .directory else {
                     throw FUSEError(.badMountPoint, "\(path) is not a directory")
                 }
                 let entries = try Sys.list(path)
                 guard entries.isEmpty else {
-                    throw FUSEError(.mountPointInUse, "\(path) is not empty, or something is mounted on it")
+                    throw FUSEError(
+                        .mountPointInUse,
+                        "\(path) is not empty, or something is mounted on it: see findmnt \(path), and unmount or empty it"
+                    )
                 }
                 return
             } catch let error as FUSEError {

@@ -78,8 +78,14 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     @Flag(
         help: ArgumentHelp(
             "Let the conversion service create it, and return at once.",
-            discussion: "The service is at $RIVULET_SERVICE, by default \(ServiceClient.defaultURL)."))
+            discussion: "--service and --token-file say where it is."))
     var noWait = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The conversion service, for --no-wait.",
+            discussion: "Default: $RIVULET_SERVICE, or \(ServiceClient.defaultURL).", valueName: "url"))
+    var service: String?
 
     @Option(
         help: ArgumentHelp(
@@ -112,8 +118,8 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
         guard format == nil || (!noWait && !force && signKey == nil) else {
             throw ValidationError("--format cannot be combined with --no-wait, --force or --sign-key")
         }
-        guard noWait || tokenFile == nil else {
-            throw ValidationError("--token-file requires --no-wait")
+        guard noWait || (service == nil && tokenFile == nil) else {
+            throw ValidationError("--service and --token-file require --no-wait")
         }
         guard !noWait || (!force && signKey == nil && profile == nil && !noPack) else {
             throw ValidationError(
@@ -127,8 +133,8 @@ struct ArtifactStreamingCreate: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             if noWait {
-                let service = ServiceClient(url: nil, tokenFile: tokenFile)
-                let operation: ConversionOperation = try await service.ask(
+                let client = ServiceClient(url: service, tokenFile: tokenFile)
+                let operation: ConversionOperation = try await client.ask(
                     .POST, ["operations"], body: ["image": image])
                 return try ConversionOutput.show([operation], as: output.format)
             }

@@ -4,10 +4,12 @@ import Base
 import Conversion
 import Glibc
 import HTTPAPI
+import Linux
 import Logging
 import NIOPosix
 import Registry
 import ServiceLifecycle
+import SystemPackage
 import UnixSignals
 
 /// `rivulet serve-conversion`: runs the conversion service of one registry.
@@ -92,6 +94,14 @@ struct ServeConversion: AsyncParsableCommand {
             settings.acceptsProfiles = acceptProfiles
             settings.signer = try signKey.map { file in
                 try ArtifactSigner(pem: String(decoding: try CommandFile.read(file, limit: 1 << 20), as: UTF8.self))
+            }
+            if let slash = state.lastIndex(of: "/"), slash > state.startIndex {
+                let directory = String(state[..<slash])
+                do throws(Errno) {
+                    try Sys.makeDirectories(directory, permissions: 0o700)
+                } catch {
+                    throw CommandFailure(.failed, "cannot create \(directory) for --state", cause: error)
+                }
             }
             let store = try ConversionStore(path: state)
             try await options.withClient { [settings] client in

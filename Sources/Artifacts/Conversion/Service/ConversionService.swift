@@ -109,7 +109,7 @@ public final class ConversionService: Service {
         repository: String? = nil, image: String? = nil
     ) async throws(ConversionError) -> [ConversionOperation] {
         let repository = try repository.map { (name) throws(ConversionError) in try self.repository(name) }
-        let image = try image.map { (name) throws(ConversionError) in "\(try reference(name))" }
+        let image = try image.map { (name) throws(ConversionError) in try reference(name) }
         return try await stored {
             try $0.operations(repository: repository.map { "\($0)" }, image: image)
         }.map(shown)

@@ -1,6 +1,7 @@
 public import Base
 import FoundationEssentials
 import GRDB
+import Registry
 import Streaming
 
 /// The conversion service's database (SQLite). Every method blocks while it reads or writes the disk.
@@ -177,16 +178,23 @@ public final class ConversionStore: Sendable {
     ///
     /// - Parameters:
     ///   - repository: the repository of the images; `nil` for all repositories.
-    ///   - image: the reference of the image; `nil` for all images.
-    func operations(repository: String? = nil, image: String? = nil) throws(ConversionError) -> [ConversionOperation] {
-        try wrapping {
+    ///   - image: the image; `nil` for all images. The service names an image that was pushed by tag and digest, so the
+    ///     tag alone and the digest alone find it, too.
+    func operations(
+        repository: String? = nil, image: ImageReference? = nil
+    ) throws(ConversionError) -> [ConversionOperation] {
+        let digest = image.flatMap { image in image.tag == nil ? image.digest.map { "@\($0)" } : nil }
+        return try wrapping {
             try queue.read {
                 try Row.fetchAll(
                     $0,
                     sql: """
-                        SELECT * FROM operation WHERE (?1 IS NULL OR repository = ?1) AND (?2 IS NULL OR image = ?2)
+                        SELECT * FROM operation WHERE (?1 IS NULL OR repository = ?1)
+                        AND (?2 IS NULL OR image = ?2 OR substr(image, 1, length(?2) + 1) = ?2 || '@'
+                            OR (repository = ?3 AND substr(image, -length(?4)) = ?4))
                         ORDER BY number DESC LIMIT 1000
-                        """, arguments: [repository, image]
+                        """,
+                    arguments: [repository, image.map { "\($0)" }, image.map { "\($0.repository)" }, digest]
                 ).map(Self.operation)
             }
         }
