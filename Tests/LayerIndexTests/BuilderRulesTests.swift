@@ -54,6 +54,16 @@ import Testing
         #expect(error?.code == .invalidPath)
     }
 
+    @Test("bounds the work for entries below long chains of links") func boundsFollowedLinks() throws {
+        let fluff = String(repeating: "./", count: 2000)
+        let links = (0..<200).map { LayerEntry.symlink("l\($0)", to: "\(fluff)l\($0 + 1)") } + [.directory("l200")]
+        _ = try Layers.index(links + [.file("l0/f")])
+        let error = #expect(throws: LayerIndexError.self) {
+            try Layers.index(links + (0..<200).map { .file("l0/f\($0)") })
+        }
+        #expect(error?.code == .limit)
+    }
+
     @Test("keeps the attributes of lower layers for a directory that a layer only implies")
     func keepsAttributesOfLowerLayers() throws {
         let base: [LayerEntry] = [

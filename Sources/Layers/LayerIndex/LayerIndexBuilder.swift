@@ -34,6 +34,8 @@ public struct LayerIndexBuilder: ~Copyable {
     var extents: [ExtentRecord] = []
     var pieces: [PieceRecord] = []
     var hardLinks: [UInt32] = []
+    /// The bytes of the targets of symbolic links that were followed so far.
+    private var followedBytes: UInt64 = 0
     private var path: EntryPath
     /// The directories of the previous path, from the top down. Most entries are in the same directory as the entry
     /// before them.
@@ -175,6 +177,9 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// The most symbolic links in one path: continuity's limit.
     private static let maximumLinks = 255
+    /// The most bytes of targets that are followed for all entries together. It bounds the work for a layer whose every
+    /// entry lies below a chain of long links.
+    private static let maximumFollowedBytes: UInt64 = 64 << 20
 
     private mutating func directory(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, creates: Bool, followed: inout Int
@@ -203,10 +208,14 @@ public struct LayerIndexBuilder: ~Copyable {
         guard followed <= Self.maximumLinks else {
             throw LayerIndexError(.invalidPath, "an entry below more than \(Self.maximumLinks) symbolic links")
         }
+        followedBytes += arena.nodes[Int(link)].size
+        guard followedBytes <= Self.maximumFollowedBytes else {
+            throw LayerIndexError(.limit, "too many entries below symbolic links")
+        }
         let start = Int(arena.nodes[Int(link)].payload)
         let target = Array(arena.bytes[start..<start + Int(arena.nodes[Int(link)].size)])
         var node = target.first == 0x2F ? 0 : parent
-        for component in target.split(separator: 0x2F).map(Array.init) where component != [0x2E] {
+        for component in target.split(separator: 0x2F) where component != [0x2E] {
             guard component != [0x2E, 0x2E] else {
                 node = arena.nodes[Int(node)].parent
                 continue
@@ -214,7 +223,7 @@ public struct LayerIndexBuilder: ~Copyable {
             guard component.count <= IndexLimits.nameLength else {
                 throw LayerIndexError(.invalidPath, "a symbolic link with a name of \(component.count) bytes")
             }
-            guard let next = try directory(component, in: node, creates: creates, followed: &followed) else {
+            guard let next = try directory(Array(component), in: node, creates: creates, followed: &followed) else {
                 return nil
             }
             node = next
