@@ -160,7 +160,7 @@ struct TreeMerge {
             }
             if isFilled, isHidden { break }
         }
-        if !isFilled, let first = found.first {
+        if !isFilled, sources.count > start, let first = found.first {
             try fill(node, from: first, attributes: try layers[first.layer].attributes(first.inode))
         }
         pending.append(Pending(node: node, sourceCount: sources.count - start, depth: depth))

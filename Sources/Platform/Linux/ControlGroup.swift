@@ -30,12 +30,15 @@ public struct ControlGroup: Sendable, Equatable {
         self.path = path
     }
 
-    /// Creates the group `name` below the group that this process was started in, and moves this process into the group
+    /// Creates the group `name` below the group that `process` was started in, and moves `process` into the group
     /// `own` beside it: the kernel lets only groups without processes limit their children.
     ///
     /// - Parameters:
+    ///   - own: the name of the group that the process moves to.
+    ///   - name: the name of the new group.
+    ///   - limits: the limits of the new group.
     ///   - process: the process to move, by default this one.
-    /// - Returns: `nil` if nobody has handed over a group of version 2 to this process.
+    /// - Returns: `nil` if nobody has handed over a group of version 2.
     public static func beside(
         own: String, name: String, limits: Limits, process: Int32 = getpid()
     ) throws(Errno) -> ControlGroup? {

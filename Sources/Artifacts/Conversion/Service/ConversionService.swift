@@ -273,7 +273,8 @@ public final class ConversionService: Service {
         let known = profile.known.profile
         let changed = [known.byteCount(missingIn: packed), packed.byteCount(missingIn: known)].saturatingSum()
         let age = clock.secondsSince1970 - profile.packedAt
-        return changed >= max(1, known.byteCount / 20) && .seconds(age) >= options.packInterval
+        let (part, rest) = known.byteCount.quotientAndRemainder(dividingBy: 20)
+        return changed >= max(1, part + min(rest, 1)) && .seconds(age) >= options.packInterval
     }
 
     /// Returns the profile for a startup pack of the image. This is the image's own profile, or else that of the last
