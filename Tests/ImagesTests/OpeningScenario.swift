@@ -6,7 +6,7 @@ import Registry
 import TestSupport
 
 /// One image, and the outcomes of all actions of its opening.
-struct OpeningScenario: Hashable, CustomStringConvertible {
+struct OpeningScenario: CustomStringConvertible {
     enum Layer: Hashable, CaseIterable {
         case present
         /// An audit has refused the layer.
@@ -53,70 +53,89 @@ struct OpeningScenario: Hashable, CustomStringConvertible {
             + (failsManifest ? ", manifest fails" : "") + (hasDeadline ? ", deadline" : "")
             + (options.layersAtOnce < layers.count ? ", \(options.layersAtOnce) at once" : "")
     }
+}
+
+/// The documents of a scenario's image.
+///
+/// Hundreds of thousands of worlds share one image, so each document is made once.
+final class OpeningImage: Sendable {
+    let scenario: OpeningScenario
+    let manifest = OpeningImage.digest("manifest")
+    /// The digests of the layers, from the bottom.
+    let digests: [Digest]
+    let request: ImageOpening.Request
+    let description: ImageOpening.ImageDescription
+    let artifact: StreamingArtifact?
+    /// The contents that a list of referrers states.
+    let contents: ArtifactContents?
+    /// The digests of the artifact's indexes, and of the one that an announcement invents.
+    let indexes: [Digest]
+
+    init(_ scenario: OpeningScenario) {
+        self.scenario = scenario
+        let digests = scenario.layers.indices.map { Self.digest("layer \($0)") }
+        self.digests = digests
+        let layers = zip(digests, scenario.layers).map { digest, layer in
+            let isEstargz = [.estargz, .brokenEstargz].contains(layer)
+            return LayerDescription(
+                digest: digest, size: 1000, mediaType: "",
+                annotations: isEstargz ? [EstargzBlob.tocDigestAnnotation: "\(Self.digest("toc"))"] : [:])
+        }
+        var first = layers[0]
+        if scenario.hidesAnnotations { first.annotations = [:] }
+        request = ImageOpening.Request(layer: first, manifest: scenario.namesManifest ? manifest : nil)
+        description = ImageOpening.ImageDescription(
+            layers: layers,
+            configuration: Descriptor(mediaType: "", digest: Self.digest("configuration"), size: 10),
+            manifest: manifest,
+            isFromContainerd: scenario.isFromContainerd)
+        let lie = Self.digest("lie")
+        indexes = digests.indices.map { Self.digest("index \($0)") } + [lie]
+        artifact = Self.artifact(scenario, of: manifest, digests: digests, indexes: indexes)
+        contents =
+            scenario.announces
+            ? artifact.flatMap { Self.contents(of: $0, naming: scenario.liesInAnnouncement ? lie : nil) } : nil
+    }
 
     static func digest(_ name: String) -> Digest { Digest.of(Array(name.utf8)) }
 
-    var manifest: Digest { Self.digest("manifest") }
-    var digests: [Digest] { layers.indices.map { Self.digest("layer \($0)") } }
     func number(_ digest: Digest) -> Int? { digests.firstIndex(of: digest) }
 
-    func description(of number: Int) -> LayerDescription {
-        let isEstargz = [.estargz, .brokenEstargz].contains(layers[number])
-        return LayerDescription(
-            digest: digests[number], size: 1000, mediaType: "",
-            annotations: isEstargz ? [EstargzBlob.tocDigestAnnotation: "\(Self.digest("toc"))"] : [:])
-    }
+    /// True if an index is the one that the announcement invents.
+    func isInvented(index: Int) -> Bool { index == digests.count }
 
-    var request: ImageOpening.Request {
-        var layer = description(of: 0)
-        if hidesAnnotations { layer.annotations = [:] }
-        return ImageOpening.Request(layer: layer, manifest: namesManifest ? manifest : nil)
-    }
-
-    var image: ImageOpening.ImageDescription {
-        ImageOpening.ImageDescription(
-            layers: layers.indices.map(description),
-            configuration: Descriptor(mediaType: "", digest: Self.digest("configuration"), size: 10),
-            manifest: manifest,
-            isFromContainerd: isFromContainerd)
-    }
-
-    /// The numbers of the layers that have an index in the artifact.
-    private var indexed: [Int] {
-        switch artifact {
-        case .none: []
-        case .incomplete: Array(layers.indices.dropFirst())
-        case .indexes, .pack, .predictedPack: Array(layers.indices)
-        }
-    }
-
-    private func index(_ number: Int) -> Digest { Self.digest("index \(number)") }
-
-    private static let pack = Descriptor(mediaType: "", digest: digest("pack"), size: 77)
-
-    var foundArtifact: StreamingArtifact? {
-        if artifact == .none || indexed.isEmpty { return nil }
+    private static func artifact(
+        _ scenario: OpeningScenario, of manifest: Digest, digests: [Digest], indexes: [Digest]
+    ) -> StreamingArtifact? {
+        let indexed: [Int] =
+            switch scenario.artifact {
+            case .none: []
+            case .incomplete: Array(digests.indices.dropFirst())
+            case .indexes, .pack, .predictedPack: Array(digests.indices)
+            }
+        if indexed.isEmpty { return nil }
         return StreamingArtifact(
             subject: Descriptor(mediaType: "", digest: manifest, size: 1),
             layers: indexed.map { number in
                 StreamingArtifact.Layer(
-                    blob: digests[number], diffID: Self.digest("archive \(number)"),
-                    index: Descriptor(mediaType: "", digest: index(number), size: 7))
+                    blob: digests[number], diffID: digest("archive \(number)"),
+                    index: Descriptor(mediaType: "", digest: indexes[number], size: 7))
             },
-            pack: [.pack, .predictedPack].contains(artifact) ? (Self.pack, 1) : nil,
-            isPackPredicted: artifact == .predictedPack)
+            pack: [.pack, .predictedPack].contains(scenario.artifact)
+                ? (Descriptor(mediaType: "", digest: digest("pack"), size: 77), 1) : nil,
+            isPackPredicted: scenario.artifact == .predictedPack)
     }
 
-    var contents: ArtifactContents? {
-        guard announces, let foundArtifact else { return nil }
-        let lie = liesInAnnouncement ? Self.digest("lie").hex : nil
-        let indexes = foundArtifact.layers.map { "\($0.blob.hex)/\(lie ?? $0.index.digest.hex)" }
-        let packs = foundArtifact.pack.map { ["\(lie ?? $0.digest.hex)+\($0.size)"] } ?? []
+    /// Returns the announcement of an artifact, with `lie` instead of each digest if given.
+    private static func contents(of artifact: StreamingArtifact, naming lie: Digest?) -> ArtifactContents? {
+        let indexes = artifact.layers.map { "\($0.blob.hex)/\((lie ?? $0.index.digest).hex)" }
+        let packs = artifact.pack.map { ["\((lie ?? $0.digest).hex)+\($0.size)"] } ?? []
         return ArtifactContents(text: (indexes + packs).joined(separator: " "))
     }
 }
 
-extension OpeningScenario {
-    /// Adds nothing: all worlds that are compared with each other have the same scenario.
+extension OpeningImage: Hashable {
+    /// Equal without a look: all worlds that are compared with each other have the same image.
+    static func == (_: OpeningImage, _: OpeningImage) -> Bool { true }
     func hash(into hasher: inout Hasher) {}
 }

@@ -15,7 +15,7 @@ struct OpeningWorld: Hashable {
         case profiles
         case announcement
         case artifact
-        case index(Digest)
+        case index(Int)
         case startProfile
         case configuration
         case opened(Int)
@@ -28,28 +28,62 @@ struct OpeningWorld: Hashable {
         case none, early, dropped, replayed, given
     }
 
-    let scenario: OpeningScenario
+    /// An action that a plan may take once, or once a layer or index.
+    enum Deed: Int {
+        case manifest, store, artifact, profiles, startProfile, containerdConfiguration, registryConfiguration, index
+        case earlyPack, pack, open, openBlob, attach, hint, landmarks, finish
+    }
+
+    /// Numbers of layers or indexes, and deeds with such numbers, as bits.
+    struct Bits: Hashable {
+        private var bits: UInt64 = 0
+
+        func contains(_ number: Int) -> Bool { bits & 1 << number != 0 }
+        func contains(_ deed: Deed, _ number: Int) -> Bool { contains(deed.rawValue * 4 + number) }
+
+        /// Returns false if the number was there.
+        @discardableResult mutating func insert(_ number: Int) -> Bool {
+            defer { bits |= 1 << number }
+            return !contains(number)
+        }
+
+        mutating func insert(_ deed: Deed, _ number: Int) -> Bool {
+            precondition(number < 4, "more layers than fit")
+            return insert(deed.rawValue * 4 + number)
+        }
+
+        /// Returns false if the number was not there.
+        mutating func remove(_ number: Int) -> Bool {
+            defer { bits &= ~(1 << number) }
+            return contains(number)
+        }
+    }
+
+    private static let chain = OpeningImage.digest("chain")
+
+    let image: OpeningImage
     private(set) var plan: ImageOpening
     private(set) var pending: Set<Pending> = []
     private(set) var outcome: [ImageOpening.LayerOutcome]?
     private(set) var failure: FallbackReason?
     private(set) var start: Bool?
-    private var asked: Set<String> = []
-    private var opened: Set<Int> = []
-    private var attaching: Set<Int> = []
-    private var attached: Set<Int> = []
-    private var hinted: Set<Int> = []
+    private var asked = Bits()
+    private var opened = Bits()
+    private var attached = Bits()
+    private var hinted = Bits()
     private var hintSource: ImageOpening.StartSource?
-    private var earlyIndexes: Set<Digest> = []
+    private var earlyIndexes = Bits()
     private var pack = Pack.none
     private var isPackPredicted = false
     private var hasLearnedOfProfile = false
     private var hasDeadlinePassed = false
     private(set) var violations: [String] = []
 
-    init(_ scenario: OpeningScenario) {
-        self.scenario = scenario
-        plan = ImageOpening(scenario.request, scenario.options)
+    private var scenario: OpeningScenario { image.scenario }
+
+    init(_ image: OpeningImage) {
+        self.image = image
+        plan = ImageOpening(image.request, image.scenario.options)
         if scenario.hasDeadline { pending.insert(.deadline) }
         let actions = plan.begin()
         perform(actions)
@@ -72,29 +106,29 @@ struct OpeningWorld: Hashable {
     private func event(_ arrival: Pending) -> ImageOpening.Event {
         switch arrival {
         case .manifest:
-            scenario.failsManifest ? .manifestFailed(FallbackReason(.registry)) : .manifest(scenario.image)
+            scenario.failsManifest ? .manifestFailed(FallbackReason(.registry)) : .manifest(image.description)
         case .store(let number):
             switch scenario.layers[number] {
-            case .present: .present(scenario.digests[number])
-            case .refused: .refused(scenario.digests[number], FallbackReason(.badIndex))
-            default: .missing(scenario.digests[number])
+            case .present: .present(image.digests[number])
+            case .refused: .refused(image.digests[number], FallbackReason(.badIndex))
+            default: .missing(image.digests[number])
             }
         case .profiles: .profiles(exist: scenario.hasProfile)
-        case .announcement: scenario.contents.map { .announced($0) } ?? .artifact(nil)
-        case .artifact: .artifact(scenario.foundArtifact)
-        case .index(let digest): .index(digest, arrived: digest != OpeningScenario.digest("lie"))
+        case .announcement: image.contents.map { .announced($0) } ?? .artifact(nil)
+        case .artifact: .artifact(image.artifact)
+        case .index(let number): .index(image.indexes[number], arrived: !image.isInvented(index: number))
         case .startProfile: .startProfile(found: scenario.findsStartProfile)
         case .configuration:
-            scenario.hasConfiguration ? .configuration(chain: OpeningScenario.digest("chain")) : .noConfiguration
+            scenario.hasConfiguration ? .configuration(chain: Self.chain) : .noConfiguration
         case .opened(let number): opening(number)
-        case .attached(let number): .attached(scenario.digests[number])
+        case .attached(let number): .attached(image.digests[number])
         case .deadline: .deadline
         }
     }
 
     private func opening(_ number: Int) -> ImageOpening.Event {
-        let digest = scenario.digests[number]
-        let hasIndex = scenario.foundArtifact?.layer(digest) != nil && !asked.contains("blob \(number)")
+        let digest = image.digests[number]
+        let hasIndex = image.artifact?.layer(digest) != nil && !asked.contains(.openBlob, number)
         let isOpened =
             switch scenario.layers[number] {
             case .present, .estargz: true
@@ -110,35 +144,37 @@ struct OpeningWorld: Hashable {
         for action in actions { perform(action) }
     }
 
-    private mutating func once(_ what: String, _ pending: Pending? = nil) {
-        if !asked.insert(what).inserted { violations.append("\(what) is asked for twice") }
-        if isFinished, what != "configuration from the registry" {
-            violations.append("\(what) is asked for after the finish")
+    private mutating func once(_ deed: Deed, _ number: Int = 0, _ pending: Pending? = nil) {
+        if !asked.insert(deed, number) { violations.append("\(deed) \(number) is asked for twice") }
+        if isFinished, deed != .registryConfiguration {
+            violations.append("\(deed) \(number) is asked for after the finish")
         }
         if let pending { self.pending.insert(pending) }
     }
 
     private mutating func perform(_ action: ImageOpening.Action) {
         switch action {
-        case .fetchManifest: once("manifest", .manifest)
+        case .fetchManifest: once(.manifest, 0, .manifest)
         case .checkStore(let digest):
-            if let number = scenario.number(digest) { once("store \(number)", .store(number)) }
+            if let number = image.number(digest) { once(.store, number, .store(number)) }
         case .lookUpArtifact(let manifest):
-            require(manifest == scenario.manifest, "the artifact of another image is looked up")
-            once("artifact", .artifact)
-            if scenario.contents != nil { pending.insert(.announcement) }
-        case .lookUpProfiles: once("profiles", .profiles)
-        case .findProfile: once("start profile", .startProfile)
-        case .readConfiguration: once("configuration from containerd", .configuration)
-        case .fetchConfiguration: once("configuration from the registry", .configuration)
+            require(manifest == image.manifest, "the artifact of another image is looked up")
+            once(.artifact, 0, .artifact)
+            if image.contents != nil { pending.insert(.announcement) }
+        case .lookUpProfiles: once(.profiles, 0, .profiles)
+        case .findProfile: once(.startProfile, 0, .startProfile)
+        case .readConfiguration: once(.containerdConfiguration, 0, .configuration)
+        case .fetchConfiguration: once(.registryConfiguration, 0, .configuration)
         case .fetchIndex(let digest):
-            once("index \(digest)", .index(digest))
-            earlyIndexes.insert(digest)
+            guard let number = number(ofIndex: digest) else { return }
+            once(.index, number, .index(number))
+            earlyIndexes.insert(number)
         case .dropIndex(let digest):
-            require(earlyIndexes.remove(digest) != nil, "an index is dropped that was not asked for")
-            pending.remove(.index(digest))
+            guard let number = number(ofIndex: digest) else { return }
+            require(earlyIndexes.remove(number), "an index is dropped that was not asked for")
+            pending.remove(.index(number))
         case .openPack:
-            once("early pack")
+            once(.earlyPack)
             require(pack == .none, "the pack is opened twice")
             require(!hasLearnedOfProfile, "a pack is opened beside a profile")
             pack = .early
@@ -146,7 +182,7 @@ struct OpeningWorld: Hashable {
             require(pack == .early, "a pack is dropped that is not here")
             pack = .dropped
         case .replayPack(let artifact):
-            once("pack")
+            once(.pack)
             require(hintSource != .profile, "the pack is replayed beside a profile")
             require(!artifact.isPackPredicted || !hasLearnedOfProfile, "a predicted pack is replayed beside a profile")
             isPackPredicted = artifact.isPackPredicted
@@ -154,26 +190,25 @@ struct OpeningWorld: Hashable {
         case .givePackLayers(let digests):
             require(pack == .replayed, "layers are given to no pack")
             require(
-                digests.allSatisfy { attached.contains(scenario.number($0) ?? -1) }, "a pack gets unattached layers")
+                digests.allSatisfy { attached.contains(image.number($0) ?? -1) }, "a pack gets unattached layers")
             pack = .given
         case .open(let digest, let source): open(digest, source)
         case .attach(let digest):
-            guard let number = scenario.number(digest) else { return }
-            once("attach \(number)", .attached(number))
+            guard let number = image.number(digest) else { return }
+            once(.attach, number, .attached(number))
             require(opened.contains(number), "layer \(number) is attached before it is open")
-            attaching.insert(number)
         case .hint(let digest, let source):
-            guard let number = scenario.number(digest) else { return }
-            once("hint \(number)")
+            guard let number = image.number(digest) else { return }
+            once(.hint, number)
             require(attached.contains(number), "layer \(number) is hinted before it is attached")
             require(hintSource == nil || hintSource == source, "hints of two sources")
             require(source != .profile || ![.replayed, .given].contains(pack), "a profile is used beside the pack")
             require(source != .configuration || !hasLearnedOfProfile, "a start is predicted beside a profile")
             hintSource = source
             hinted.insert(number)
-        case .prefetchLandmarks: once("landmarks")
+        case .prefetchLandmarks: once(.landmarks)
         case .finish(let result):
-            once("finish")
+            once(.finish)
             switch result {
             case .success(let layers): outcome = layers
             case .failure(let reason): failure = reason
@@ -185,16 +220,23 @@ struct OpeningWorld: Hashable {
     }
 
     private mutating func open(_ digest: Digest, _ source: ImageOpening.LayerSource) {
-        guard let number = scenario.number(digest) else { return }
-        once("open \(number)", .opened(number))
+        guard let number = image.number(digest) else { return }
+        once(.open, number, .opened(number))
         opened.insert(number)
         switch source {
         case .store: require(scenario.layers[number] == .present, "layer \(number) is opened from an empty store")
-        case .blob: asked.insert("blob \(number)")
+        case .blob: _ = asked.insert(.openBlob, number)
         case .artifact(let layer, let isIndexHere):
-            require(!isIndexHere || earlyIndexes.contains(layer.index.digest), "an index is here that nobody asked for")
-            require(!isIndexHere || !pending.contains(.index(layer.index.digest)), "an index is used before it is here")
+            guard isIndexHere, let index = self.number(ofIndex: layer.index.digest) else { return }
+            require(earlyIndexes.contains(index), "an index is here that nobody asked for")
+            require(!pending.contains(.index(index)), "an index is used before it is here")
         }
+    }
+
+    private mutating func number(ofIndex digest: Digest) -> Int? {
+        let number = image.indexes.firstIndex(of: digest)
+        require(number != nil, "an index of no layer is named")
+        return number
     }
 
     private mutating func require(_ isTrue: Bool, _ what: String) {
