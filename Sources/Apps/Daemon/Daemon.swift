@@ -34,8 +34,8 @@ struct Daemon: Sendable {
     func run() async throws(StartupError) {
         let logger = Logger(label: "rivuletd")
         signal(SIGPIPE, SIG_IGN)
-        // From here on, SIGTERM and SIGINT are queued until the parts run. After a signal during the start, the daemon
-        // must still unmount.
+        // From here on, SIGTERM and SIGINT wait in this sequence until the parts run. After a signal during the start,
+        // the daemon must still unmount.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try Preflight.check()
         try Preflight.makeDirectory(configuration.root, for: "the data directory (root)")
@@ -184,7 +184,7 @@ struct Daemon: Sendable {
         }
     }
 
-    /// Starts the analyzer's client. Returns `nil` if predictions are disabled.
+    /// Starts the predictor, the client of the analyzer process. Returns `nil` if predictions are disabled.
     private func makePredictor(_ engine: StreamingEngine, _ logger: Logger) throws(StartupError) -> Predictor? {
         guard configuration.predicts else { return nil }
         var options = PredictorOptions()

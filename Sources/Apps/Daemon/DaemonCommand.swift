@@ -25,7 +25,7 @@ public struct DaemonCommand: AsyncParsableCommand {
             """,
         version: DaemonVersion.current)
 
-    /// The path of the configuration file if `--config` names none.
+    /// The path of the configuration file that is used without `--config`.
     static let defaultConfiguration = "/etc/rivulet/config.toml"
 
     @Option(
@@ -71,7 +71,7 @@ public struct DaemonCommand: AsyncParsableCommand {
     }
 }
 
-/// The version that `--version` prints and that requests to registries carry.
+/// The version of the daemon. `--version` prints it, and requests to registries carry it.
 public enum DaemonVersion {
     public static let current = "0.1.0"
 }

@@ -4,7 +4,7 @@ import Logging
 import NIOPosix
 import ServiceLifecycle
 
-/// The service that keeps the FUSE mount while the daemon runs, and unmounts it at the end.
+/// The service that keeps the FUSE mount while the daemon runs, and unmounts it when the daemon stops.
 final class MountService: Service {
     let mountPoint: String
     private let server: FUSEServer

@@ -23,7 +23,8 @@ enum Preflight {
         }
     }
 
-    /// Creates the directory `path` and its missing parents. An error names `purpose`.
+    /// Creates the directory `path` and its missing parents. The message of an error says that the directory is for
+    /// `purpose`.
     static func makeDirectory(_ path: String, for purpose: String) throws(StartupError) {
         do {
             try Sys.makeDirectories(path)

@@ -6,12 +6,12 @@ import NIOHTTP1
 import ServiceLifecycle
 import Streaming
 
-/// A part of the daemon that reports the first reads of containers to the conversion service. That service makes
-/// startup packs from the reports.
+/// A service that reports the first reads of containers to the conversion service, which makes startup packs from the
+/// reports.
 ///
 /// If the conversion service is unreachable, only the report is lost.
 struct ProfileReporter: Service {
-    /// The most reports that wait. If there are more, the oldest is dropped.
+    /// The most queued reports. If there are more, the oldest one is dropped.
     private static let maximumWaiting = 64
     /// The largest accepted response, in bytes.
     private static let maximumAnswer = 64 << 10

@@ -1,6 +1,7 @@
 public import Base
 
-/// The reason why the daemon does not start or run: a message with advice, and an exit code for scripts.
+/// An error that prevents the daemon from starting or ends it. It has a message with advice, and an exit code for
+/// scripts.
 ///
 /// The exit codes are those of sysexits.h, which systemd prints by name.
 public typealias StartupError = Failure<StartupErrorCode>

@@ -5,8 +5,8 @@ import Registry
 import ServiceLifecycle
 import Streaming
 
-/// The service that starts first and stops last. When it stops, it ends all fetching and then makes the fetched content
-/// durable.
+/// The service that starts first and stops last. When it stops, it ends all fetching, and then flushes the fetched
+/// content to disk.
 struct StoreService: Service {
     let store: ContentStore
     let engine: StreamingEngine

@@ -1,25 +1,28 @@
 public import Base
 import Registry
 
-/// The contents of a streaming artifact, as an annotation in a list of referrers announces them. A node requests these
-/// contents while the artifact's manifest is still arriving, which saves a round trip. Nobody vouches for the
-/// announcement, so the node uses only contents that the manifest names, too.
+/// The announced contents of a streaming artifact: the digests of its layer indexes and of its startup pack. The
+/// announcement is an annotation of the artifact in the registry's list of referrers. A node requests these contents
+/// while the artifact's manifest is still in transit, which saves a round trip. The announcement is not verified, so
+/// the node uses only contents that the manifest names, too.
 ///
-/// The format is `layer/index …` and `pack+size`: digests in hexadecimal without their algorithm, separated by spaces.
+/// The text has one item `layer/index` for each index, then at most one item `pack+size`. Spaces separate the items.
+/// Layers, indexes and the pack are digests in hexadecimal, without their algorithm; the size is in bytes.
 public struct ArtifactContents: Sendable, Hashable {
     static let annotation = "io.rivulet.contents"
-    /// The most indexes in the annotation. A node requests any others only after the manifest has arrived. The limit
-    /// also keeps the annotation below 2 KiB, since lists of referrers are of bounded size.
+    /// The most indexes in the annotation. The limit keeps the annotation below 2 KiB, because lists of referrers are
+    /// of bounded size. A node requests further indexes only after the manifest has arrived.
     private static let maximumIndexes = 12
 
-    /// The layers whose indexes are not in the manifest itself, each with the digest of its index.
+    /// The digests of the announced indexes, each with the digest of its layer's blob. An index that is in the manifest
+    /// itself is not announced.
     public let indexes: [(layer: Digest, index: Digest)]
     /// The digest of the startup pack and its size in bytes; `nil` if the annotation announces none.
     public let pack: (digest: Digest, size: UInt64)?
     /// The text of the annotation.
     let text: String
 
-    /// Creates the announcement of an artifact. Indexes beyond the limit are left out.
+    /// Creates the announcement of an artifact. Leaves out the indexes after the first ``maximumIndexes``.
     ///
     /// - Returns: `nil` if there is neither an index nor a pack.
     init?(indexes: [(layer: Digest, index: Digest)], pack: (digest: Digest, size: UInt64)?) {

@@ -7,23 +7,25 @@ public typealias ArtifactError = Failure<ArtifactErrorCode>
 
 /// The kinds of ``ArtifactError``.
 public enum ArtifactErrorCode: Hashable, Sendable {
-    /// The manifest is not a streaming artifact, or contradicts itself or the image.
+    /// A manifest is malformed or does not match the image, or a key file is malformed.
     case invalid
     /// None of the trusted keys has signed the artifact.
     case untrusted
-    /// A layer is of a kind that cannot be streamed (UNSUPPORTED_MEDIATYPE in the conversion service).
+    /// A layer is of a kind that cannot be streamed. The conversion service reports this as UNSUPPORTED_MEDIATYPE.
     case unsupportedMediaType
-    /// No entry of the image index has a platform that can be converted (NO_SUPPORTED_PLATFORM_FOUND).
+    /// The image index lists no platform that can be converted. The conversion service reports this as
+    /// NO_SUPPORTED_PLATFORM_FOUND.
     case noSupportedPlatform
-    /// The manifest belongs to an artifact, not to an image (UNSUPPORTED_ARTIFACT_TYPE).
+    /// The manifest belongs to an artifact, not to an image. The conversion service reports this as
+    /// UNSUPPORTED_ARTIFACT_TYPE.
     case unsupportedArtifactType
-    /// The image has no layers (IMAGE_NOT_RUNNABLE).
+    /// The image has no layers. The conversion service reports this as IMAGE_NOT_RUNNABLE.
     case notRunnable
-    /// A layer's bytes are not those that the image names, or are not an archive.
+    /// A layer's bytes do not match their digest in the image, or are not a tar archive.
     case badLayer
     /// The registry failed; ``Failure/cause`` has the details.
     case registry
-    /// A defect of Rivulet, or of the machine.
+    /// A bug in Rivulet, or a problem of the local machine such as a full disk.
     case `internal`
 }
 

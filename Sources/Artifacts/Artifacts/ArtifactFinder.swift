@@ -2,11 +2,11 @@ public import Base
 public import Logging
 public import Registry
 
-/// A finder of an image's streaming artifact, by the digest of the image's manifest. An artifact does not change the
-/// image or its digest, so a pod that pins the digest streams, too.
+/// A finder of an image's streaming artifact, by the digest of the image's manifest. The artifact changes neither the
+/// image nor its digest, so an image that a pod pins by digest can be streamed, too.
 ///
-/// The finder remembers for a while that an image has no usable artifact. Pulls of such an image therefore cost at most
-/// one lookup in that time.
+/// For one minute, the finder remembers that an image has no usable artifact. Pulls of such an image therefore cost at
+/// most one lookup in that time.
 public final class ArtifactFinder: Sendable {
     /// The time in nanoseconds for which the finder remembers that an image has no usable artifact.
     private static let remembersNoneFor: UInt64 = 60_000_000_000

@@ -41,6 +41,8 @@ enum KeyFile {
 public struct ArtifactSigner: Sendable {
     private let key: Curve25519.Signing.PrivateKey
 
+    /// Creates a signer with the first private key in `pem`.
+    ///
     /// - Parameter pem: the text of a key file, as `openssl genpkey -algorithm ed25519` writes it.
     public init(pem: String) throws(ArtifactError) {
         let bytes = try KeyFile.keys(pem, label: "PRIVATE KEY", prefix: KeyFile.privatePrefix)
@@ -79,7 +81,7 @@ public struct ArtifactKeys: Sendable {
         }
     }
 
-    /// Returns whether one of the keys has signed `artifact` with exactly its present contents.
+    /// Returns true if `artifact` has a signature by one of the keys that covers its current contents.
     public func haveSigned(_ artifact: StreamingArtifact) -> Bool {
         var bare = artifact
         bare.signature = nil

@@ -4,8 +4,8 @@ public import Registry
 /// artifact type shows its kind (OCI distribution-spec 1.1, "Listing Referrers").
 ///
 /// Nodes read only Rivulet's kind. To support another kind, add a type for the contents of its manifest, like
-/// ``StreamingArtifact``, and make ``ArtifactFinder`` look for it. Then add a folder in `LayerFormats` for the way in
-/// which that kind describes a layer.
+/// ``StreamingArtifact``, and make ``ArtifactFinder`` look for it. Then add a folder in `LayerFormats` with a reader of
+/// that kind's layer descriptions.
 public enum ArtifactKind: Sendable, CaseIterable {
     /// Rivulet's own kind.
     case rivulet

@@ -8,8 +8,8 @@ extension RegistryClient {
 
     /// Returns the streaming artifact of an image; `nil` if none can be used.
     ///
-    /// Of several usable artifacts, this is the one whose startup pack has the highest generation. If several have that
-    /// generation, it is the one with the smallest digest. The choice affects at most the quality.
+    /// Prefers the artifact with the newest startup pack, which has the highest generation. Among artifacts of the same
+    /// generation, prefers the one with the smallest digest. The choice affects only the speed of a start.
     ///
     /// - Parameters:
     ///   - keys: the keys of trusted signers. Only artifacts that one of them has signed can be used. `nil` accepts all

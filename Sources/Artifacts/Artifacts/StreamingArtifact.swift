@@ -6,8 +6,8 @@ public import Registry
 /// `docs/streaming-artifact.md` describes it byte by byte.
 public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
-    /// The artifact type of a stored intermediate result: the part for one layer of an artifact that is not finished
-    /// yet.
+    /// The artifact type of an intermediate result of a conversion: the parts of an unfinished artifact for one layer.
+    /// The registry stores it so that an interrupted conversion can resume.
     package static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
     package static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     package static let windowsType = "application/vnd.rivulet.restart-windows.v1"
@@ -17,12 +17,12 @@ public struct StreamingArtifact: Sendable, Hashable {
     static let diffIDAnnotation = "io.rivulet.layer.diff-id"
     static let signatureAnnotation = "io.rivulet.signature"
     static let predictedAnnotation = "io.rivulet.pack.predicted"
-    /// The annotation with the generation of the startup pack. Lists of referrers contain it, too. So a list shows
+    /// The annotation with the generation of the startup pack. A list of referrers repeats it, so the list alone shows
     /// which of several artifacts is the newest.
     static let generationAnnotation = "io.rivulet.pack.generation"
-    /// The highest valid generation. No image ever has this many packs, and the next number still fits into a `UInt32`.
+    /// The highest valid generation. No image ever has this many packs, and adding 1 still fits into a `UInt32`.
     private static let maximumGeneration: UInt32 = 1 << 30
-    /// `{}`, the empty descriptor of OCI image-spec 1.1, "Guidance for an Empty Descriptor".
+    /// The config `{}` of the artifact's manifest (OCI image-spec 1.1, "Guidance for an Empty Descriptor").
     package static let emptyConfig = Array("{}".utf8)
 
     /// The parts of the artifact for one layer of the image.
@@ -33,15 +33,15 @@ public struct StreamingArtifact: Sendable, Hashable {
         public let diffID: Digest
         /// The descriptor of the layer index.
         public let index: Descriptor
-        /// The descriptor of the blob with the windows of the layer's restart points, at which decoding can begin
-        /// within a compressed stream. `nil` if no restart point needs a window.
+        /// The descriptor of the blob with the layer's restart windows; `nil` if none is needed. A restart window is
+        /// the data that a decoder needs to begin in the middle of a DEFLATE stream.
         public let windows: Descriptor?
         /// The bytes of the layer index if the manifest itself contains it (OCI image-spec descriptor.md, `data`);
         /// `nil` if the index is a separate blob. Only small indexes are in the manifest. The bytes have the digest in
         /// ``index``.
         public var indexBytes: [UInt8]?
-        /// The descriptor of a copy of the layer, in pieces that can be decoded one by one; `nil` if decoding can begin
-        /// within the layer's own blob.
+        /// The descriptor of a copy of the layer, whose pieces can be decoded independently; `nil` if the layer's own
+        /// blob already has such pieces.
         public let copy: Descriptor?
 
         public init(
@@ -62,15 +62,17 @@ public struct StreamingArtifact: Sendable, Hashable {
 
     /// The descriptor of the image's manifest.
     public let subject: Descriptor
-    /// The parts for the image's layers, in the order of the layers. Each blob appears once.
+    /// The parts for the image's layers, in the order of the layers. A blob that the image uses twice appears once.
     public let layers: [Layer]
-    /// The descriptor of the startup pack, one blob with the chunks that a start reads; `nil` if the artifact has none.
+    /// The descriptor of the startup pack, one blob with the chunks that a container reads until it is ready; `nil` if
+    /// the artifact has none.
     public let pack: Descriptor?
     /// The number of the startup pack in the sequence of this image's packs, from 1; 0 if the artifact has no pack.
     public let generation: UInt32
-    /// True if the pack comes from a prediction, because nobody has recorded a start.
+    /// True if the pack's chunks are predicted; false if they were recorded at a start of a container, or there is no
+    /// pack.
     public let isPackPredicted: Bool
-    /// The contents that lists of referrers announce; `nil` if they announce none.
+    /// The contents that the artifact announces in lists of referrers; `nil` if it announces none.
     let contents: ArtifactContents?
     /// An Ed25519 signature over the manifest without the signature; `nil` if nobody has signed it. See
     /// ``ArtifactKeys``.
@@ -101,7 +103,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         self.contents = contents
     }
 
-    /// Returns the parts of the artifact for the layer whose blob is `digest`; `nil` if there are none.
+    /// Returns the parts of the artifact for the layer whose blob has the digest `digest`; `nil` if there are none.
     public func layer(_ digest: Digest) -> Layer? {
         layers.first { $0.blob == digest }
     }
@@ -158,7 +160,8 @@ public struct StreamingArtifact: Sendable, Hashable {
             contents: manifest.annotations[ArtifactContents.annotation].flatMap { ArtifactContents(text: $0) })
     }
 
-    /// Returns the pack's generation from the annotations of an artifact; 0 if they state none or an invalid one.
+    /// Returns the startup pack's generation from the annotations of an artifact; 0 if they state none or an invalid
+    /// one.
     package static func generation(_ annotations: [String: String]) -> UInt32 {
         let stated = annotations[generationAnnotation].flatMap { UInt32($0) } ?? 0
         return stated <= maximumGeneration ? stated : 0
@@ -173,7 +176,7 @@ public struct StreamingArtifact: Sendable, Hashable {
         return annotations
     }
 
-    /// Returns the descriptor without annotations and data, whose contents ``Layer`` already holds.
+    /// Returns the descriptor without its annotations and data. ``Layer`` has properties for their contents.
     private static func bare(_ descriptor: Descriptor) -> Descriptor {
         Descriptor(mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size)
     }

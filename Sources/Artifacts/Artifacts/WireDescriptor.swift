@@ -1,7 +1,7 @@
 import Base
 package import Registry
 
-/// A descriptor in the form in which manifests and indexes contain it (OCI image-spec descriptor.md).
+/// The JSON form of a descriptor in manifests and indexes (OCI image-spec descriptor.md).
 package struct WireDescriptor: Encodable {
     package let mediaType: String
     package let digest: String

@@ -1,4 +1,4 @@
-/// The encoding of an extent's bytes in its blob.
+/// The encoding of an extent, the smallest decodable piece of a blob.
 public enum Codec: UInt8, Hashable, Sendable {
     /// No compression.
     case raw = 0
@@ -6,7 +6,8 @@ public enum Codec: UInt8, Hashable, Sendable {
     case gzip = 1
     /// Zstandard frames, one after the other (RFC 8878).
     case zstd = 2
-    /// A part of a DEFLATE stream (RFC 1951) that starts with any of the stream's blocks. See ``DeflateRestart``.
+    /// A part of a DEFLATE stream (RFC 1951). It begins at the start of a block, which need not be the stream's first.
+    /// See ``DeflateRestart``.
     case deflate = 3
 }
 

@@ -1,14 +1,15 @@
-/// A restart point: the state that a decoder needs to start in the middle of a DEFLATE stream.
+/// A restart point: a position in the middle of a DEFLATE stream at which decoding can begin.
 ///
 /// The decoder also needs data that is not in this type: the compressed bytes from that point on, and the window. The
 /// window is the last 32 KiB of decoded data before the point.
 ///
-/// A block can begin at any bit. The byte before the restart point contains the end of one block and, in its upper
-/// bits, the beginning of the next.
+/// A block can begin at any bit. If it begins in the middle of a byte, the restart point lies after that byte. The
+/// byte's upper bits are the beginning of the block, and this type contains them.
 public struct DeflateRestart: Sendable, Equatable {
-    /// The number of bits in the byte before the restart point that belong to the new block: 0 to 7.
+    /// The number of bits in the byte before the restart point that belong to the block with which decoding begins: 0
+    /// to 7.
     public let bitCount: UInt8
-    /// The value of these bits, with the first bit lowest.
+    /// The value of the ``bitCount`` bits before the restart point, with the first bit lowest.
     public let bits: UInt8
 
     /// Creates a restart point; `nil` if `bitCount` is over 7 or `bits` does not fit in `bitCount` bits.
@@ -23,7 +24,7 @@ public struct DeflateRestart: Sendable, Equatable {
         bits = self.bitCount == 0 ? 0 : byte >> (8 - self.bitCount)
     }
 
-    /// The start of a stream.
+    /// The restart point at the start of a stream. It needs no window.
     static let start = DeflateRestart(bitCount: 0, following: 0)
 
     /// The size of a complete window in bytes: the longest distance of a back-reference (RFC 1951 §2).

@@ -1,13 +1,16 @@
 import Base
 
-/// A search of a restart point's window for the bytes to which the data after the point refers.
+/// A search for the bytes of a restart point's window that the data after the point refers to. The window is the last
+/// 32 KiB of decoded data before the point.
 ///
-/// The data refers to only a small part of the 32 KiB window. The search replaces the other bytes with zeros, which
+/// The data usually refers to only a small part of the window. The search replaces the other bytes with zeros, which
 /// compress to almost nothing.
 ///
-/// A back-reference spans at most 32 KiB, so only the first 32 KiB after the point can refer to the window. The search
-/// decodes this data with three substitute windows whose bytes identify their positions. An output byte that differs
-/// between the first two windows was copied from the window, and the outputs tell its position.
+/// A back-reference spans at most 32 KiB, so only the first 32 KiB of data after the point can refer to the window. The
+/// search decodes this data three times, each time with a substitute window. The bytes of the substitutes encode their
+/// own positions: `low` has the low byte of the position, `inverse` the complement of `low`, and `high` the high byte.
+/// An output byte that differs between `low` and `inverse` was copied from the window, and the outputs of `low` and
+/// `high` give its position.
 struct DeflateWindow {
     private let decoder = ExtentDecoder()
     private var low = [UInt8](repeating: 0, count: DeflateRestart.windowSize)
@@ -23,10 +26,11 @@ struct DeflateWindow {
         }
     }
 
-    /// Returns `window` with zeros in place of the bytes to which the data after the restart point does not refer.
-    /// Removes such bytes at the start of the window.
+    /// Returns `window` with zeros in place of the bytes that the data after the restart point does not refer to. Drops
+    /// such bytes at the start of the window.
     ///
-    /// - Parameter input: the compressed bytes from the restart point on.
+    /// - Parameter input: the compressed bytes from the restart point on. They must decode to 32 KiB, or to the end of
+    ///   the stream.
     mutating func reduced(
         _ window: [UInt8], at restart: DeflateRestart, followedBy input: [UInt8]
     ) throws(CodecError) -> [UInt8] {

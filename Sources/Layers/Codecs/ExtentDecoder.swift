@@ -1,13 +1,13 @@
 public import Base
 
-/// A streaming decoder of extents, one after the other. The caller passes compressed bytes as they arrive and gets
-/// decoded bytes.
+/// A streaming decoder of extents (the smallest decodable pieces of a blob), one after the other. The caller passes
+/// compressed bytes as they arrive and gets decoded bytes.
 ///
 /// Each decoding thread keeps a decoder and calls ``reset(_:)`` for each extent. The decoder creates the contexts of
-/// the gzip and zstd libraries on first use and keeps them. The gzip context takes 88 KiB of memory, the zstd context
-/// 160 KiB and the largest window so far. Apart from that, ``decode(_:into:)`` allocates nothing.
+/// the gzip and zstd libraries on first use and keeps them. The gzip context takes 88 KiB of memory. The zstd context
+/// takes 160 KiB plus the largest window so far. Apart from that, ``decode(_:into:)`` allocates nothing.
 ///
-/// A caller that wants only the first bytes of an extent stops once it has them. It does not have to fetch or decode
+/// A caller that wants only the first bytes of an extent can stop once it has them. It does not have to fetch or decode
 /// the rest. In an eStargz layer, the rest of a gzip member is padding and the tar headers of the next entries.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
@@ -27,8 +27,9 @@ public final class ExtentDecoder {
         self.maximumWindowLog = maximumWindowLog
     }
 
-    /// Resets all state for a new extent in `codec`, also after an error. With ``Codec/deflate``, decoding begins at
-    /// the start of a stream. For any other position use ``reset(_:window:)``.
+    /// Resets all state for a new extent in `codec`. This also recovers the decoder after an error. With
+    /// ``Codec/deflate``, decoding begins at the start of a stream. For any other position in a stream, use
+    /// ``reset(_:window:)``.
     public func reset(_ codec: Codec) {
         guard codec != .deflate else { return reset(.start, window: []) }
         self.codec = codec
@@ -50,11 +51,13 @@ public final class ExtentDecoder {
     /// Decodes as much of `input` as fits into `output`. If the output is full, decoded bytes may remain in the
     /// decoder. The next call returns them, even without input.
     ///
+    /// The end of the input is not an error. If it comes before the caller has all bytes that it wants, the extent is
+    /// truncated.
+    ///
     /// - Returns: `consumed` is the number of input bytes used; the caller passes the rest again. `produced` is the
     ///   number of bytes written to the start of `output`. `finished` is true if the consumed input ends with the end
     ///   of a gzip member, a DEFLATE stream or a zstd frame. More input then continues with the next member or frame. A
-    ///   raw extent is never `finished`. If the input ends before the caller has the bytes that it wants, the extent is
-    ///   truncated.
+    ///   raw extent is never `finished`.
     /// - Throws: ``CodecError``. Reset the decoder before further use.
     public func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer

@@ -1,7 +1,8 @@
 public import Base
 import CZlib
 
-/// A decoder of a complete layer blob in any compression, which also divides the blob into extents.
+/// A decoder of a complete layer blob in any compression, which also divides the blob into extents, its smallest
+/// decodable pieces.
 ///
 /// The scanner decodes from front to back. It begins new extents at positions in the middle of the blob where a reader
 /// can start to decode. The caller passes input and room for output, step by step.
@@ -22,7 +23,8 @@ public final class LayerScanner {
         public var produced = 0
         /// The start of a new extent after the consumed bytes; `nil` if none begins there.
         public var boundary: Boundary?
-        /// True if the step made no progress. Pass more input, or finish.
+        /// True if the step made no progress. Then pass more input, or call ``LayerScanner/finish()`` at the end of the
+        /// blob.
         public var isIdle = false
     }
 
@@ -31,13 +33,13 @@ public final class LayerScanner {
         /// The offset in the blob. The previous extent ends here.
         public let offset: UInt64
         public let codec: Codec
-        /// The restart point of a ``Codec/deflate`` extent; `nil` for other codecs. ``takeWindow()`` returns its
-        /// window.
+        /// The restart point of a ``Codec/deflate`` extent; `nil` for other codecs. ``LayerScanner/takeWindow()`` later
+        /// returns its window.
         public let restart: DeflateRestart?
     }
 
-    /// The decoded data before a boundary in a DEFLATE stream. Zeros replace the bytes to which the data after the
-    /// boundary does not refer.
+    /// The decoded data before a boundary in a DEFLATE stream. Zeros replace the bytes that the data after the boundary
+    /// does not refer to.
     public struct Window: Sendable, Equatable {
         /// The boundary's offset in the blob.
         public let offset: UInt64
@@ -47,8 +49,8 @@ public final class LayerScanner {
 
     /// The minimum distance between the starts of two extents, in decoded bytes.
     public static let span: UInt64 = 256 << 10
-    /// The most decoded bytes in a zstd frame. The scanner refuses longer frames, because a reader that needs a byte
-    /// must fetch everything before it in the frame.
+    /// The most decoded bytes in a zstd frame. The scanner refuses longer frames, because decoding can only begin at
+    /// the start of a frame: to get one byte, a reader would have to fetch everything before it in the frame.
     public static let longestFrame: UInt64 = 4 << 20
 
     private enum Inner {
@@ -78,9 +80,10 @@ public final class LayerScanner {
         return gzip.takeWindow()
     }
 
-    /// Decodes some of `input`. The first call with at least four bytes decodes nothing and returns the boundary at 0.
+    /// Decodes some of `input`. The first call with at least four bytes decodes nothing and returns the boundary at
+    /// offset 0.
     ///
-    /// - Throws: `undivided` if a zstd frame is longer than ``longestFrame``.
+    /// - Throws: `undivided` if a zstd frame is longer than ``longestFrame``; otherwise the decoder's ``CodecError``.
     public func scan(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CodecError) -> Step {
@@ -129,8 +132,8 @@ public final class LayerScanner {
         }
     }
 
-    /// Detects the codec from the first four bytes and returns the boundary at 0. Returns an idle step if `input` has
-    /// fewer bytes.
+    /// Detects the codec from the first four bytes and returns the boundary at offset 0. Returns an idle step if
+    /// `input` has fewer bytes.
     private func begin(_ input: UnsafeRawBufferPointer) throws(CodecError) -> Step {
         guard input.count >= 4 else { return Step(isIdle: true) }
         switch Codec(startOf: input) {
@@ -160,8 +163,8 @@ public final class LayerScanner {
     }
 }
 
-/// A scanner of gzip members that uses zlib, the only library that stops at the end of each block and reports its bit
-/// position.
+/// A scanner of gzip members. It uses zlib, the only library that stops at the end of each DEFLATE block and reports
+/// the bit position there.
 private final class GzipScanner {
     enum Place {
         case none
@@ -278,8 +281,8 @@ private final class GzipScanner {
         if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
     }
 
-    /// Completes the window of the pending boundary, if there is one. The scanner has decoded all data that may refer
-    /// to the window.
+    /// Completes the window of the pending boundary, if there is one. Call this once all data that may refer to the
+    /// window is decoded.
     private func settle() throws(CodecError) {
         guard let known = pending else { return }
         pending = nil

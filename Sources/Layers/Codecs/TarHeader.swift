@@ -11,7 +11,7 @@ public struct TarHeader: Sendable, Equatable {
     /// The prefix field of a ustar header: the part before ``name``, without the slash between them. Usually empty in
     /// GNU's own format, which stores other data in that field.
     public let prefix: [UInt8]
-    /// The type flag. NUL in old archives is a regular file, like `0`.
+    /// The type flag. Old archives use NUL for a regular file, instead of `0`.
     public let type: UInt8
     /// The size of the payload after the header, in bytes.
     public let size: UInt64
@@ -19,15 +19,15 @@ public struct TarHeader: Sendable, Equatable {
     public let linkName: [UInt8]
     /// Permission bits, set-id bits and sticky bit; some writers add the file type.
     public let mode: UInt64
-    /// The owner's ID; base-256 numbers may have more than 32 bits.
+    /// The owner's user ID. Base-256 numbers may have more than 32 bits.
     public let uid: UInt64
-    /// The group's ID; base-256 numbers may have more than 32 bits.
+    /// The owner's group ID. Base-256 numbers may have more than 32 bits.
     public let gid: UInt64
     /// The modification time in seconds since 1970; negative before 1970.
     public let modified: Int64
-    /// A device's major number; 0 for anything else, and in V7 archives, which lack it.
+    /// The major number of a device; 0 for other entries, and for V7 headers, which lack the field.
     public let deviceMajor: UInt64
-    /// A device's minor number; 0 for anything else, and in V7 archives, which lack it.
+    /// The minor number of a device; 0 for other entries, and for V7 headers, which lack the field.
     public let deviceMinor: UInt64
 
     /// Parses the header in the first 512 bytes of `block`.
@@ -122,9 +122,9 @@ public struct TarHeader: Sendable, Equatable {
         number(field).flatMap { UInt64(exactly: $0) }
     }
 
-    /// Parses octal digits with spaces or NULs around them. If the field's first bit is set, its other bits are a
-    /// big-endian number in two's complement instead. Returns `nil` for any other text, or for a number of more than 64
-    /// bits.
+    /// Parses a numeric field: octal digits with spaces or NULs around them. If the field's first bit is set, its other
+    /// bits are a big-endian number in two's complement instead. Returns `nil` for any other text, or for a number of
+    /// more than 64 bits.
     private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> Int64? {
         if let first = field.first, first & 0x80 != 0 {
             var value = Int64(first & 0x3f) - Int64(first & 0x40)

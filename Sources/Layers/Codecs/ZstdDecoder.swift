@@ -1,12 +1,14 @@
 import Base
 import CZstd
 
-/// A decoder of Zstandard frames that uses libzstd. It ignores skippable frames.
+/// A decoder of Zstandard frames that uses libzstd. It skips skippable frames.
 final class ZstdDecoder {
     private let context: OpaquePointer
     private var finished = false
 
     /// Creates a decoder; `nil` if the library cannot allocate a context.
+    ///
+    /// - Parameter maximumWindowLog: the largest accepted window, as an exponent of two.
     init?(maximumWindowLog: Int) {
         guard let context = ZSTD_createDCtx() else { return nil }
         self.context = context

@@ -1,9 +1,9 @@
 public import Base
 
-/// The formats in which layers can be streamed, in the order in which the registry tries them.
+/// A list of the formats in which layers can be streamed. The first format that matches a layer is used.
 public struct LayerFormatRegistry: Sendable {
-    /// All formats that the node reads. A layer with its own table of contents needs no index from a streaming
-    /// artifact, so ``IndexedFormat`` comes last.
+    /// All supported formats. A layer with its own table of contents needs no index from a streaming artifact, so
+    /// ``IndexedFormat`` comes last.
     public static let standard = LayerFormatRegistry([
         EstargzFormat(),
         ZstdChunkedFormat(),
@@ -23,10 +23,10 @@ public struct LayerFormatRegistry: Sendable {
         formats.first { $0.isAnnounced(by: layer) }
     }
 
-    /// Returns an opener for the layer, in the first format that the description announces.
+    /// Returns an opener for the layer, in the first format that the description announces. If it announces none, and
+    /// `options` allow unverified tables of contents, in the first format that ``LayerFormat/mayBe(_:)`` accepts.
     ///
-    /// - Throws: `unverified` if the description announces no format. If `options` allow unverified tables of contents,
-    ///   the call throws only for a layer that cannot have any format.
+    /// - Throws: `unverified` if no format applies.
     public func opener(
         for layer: LayerDescription, options: LayerOpenOptions = LayerOpenOptions()
     ) throws(LayerFormatError) -> any LayerOpener {

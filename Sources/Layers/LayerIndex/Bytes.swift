@@ -1,9 +1,9 @@
 import Glibc
 
-/// Comparison of names as plain bytes, in EROFS's order.
+/// Comparison of names byte by byte, in the order of EROFS directories.
 enum Bytes {
     /// Returns a negative number if `left` comes before `right`, 0 if they are equal, and a positive number otherwise.
-    /// A prefix comes before longer names.
+    /// A name comes before longer names that start with it.
     @inline(__always)
     static func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
         guard let leftStart = left.baseAddress, let rightStart = right.baseAddress else {

@@ -1,6 +1,6 @@
 import Base
 
-/// CRC-32C (Castagnoli), reflected, eight bytes a step: the checksum of an EROFS superblock and of our own tables.
+/// CRC-32C (Castagnoli), reflected, eight bytes a step: the checksum of EROFS superblocks and of our own formats.
 public enum CRC32C {
     /// Eight tables of 256 words: `table[k * 256 + b]` is the effect of byte `b` followed by `k` zero bytes.
     private static let table: [UInt32] = {

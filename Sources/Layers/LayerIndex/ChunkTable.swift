@@ -3,10 +3,11 @@ public import Linux
 
 /// The smallest verified piece of a layer's content.
 public struct Chunk: Sendable, Equatable {
-    /// The chunk's range in the layer's content space; never empty.
+    /// The chunk's range in the layer's content space; never empty. The content space is the sequence of the layer's
+    /// regular files. Each file starts at a multiple of 4096 bytes.
     public var content: ByteRange
-    /// The number of the extent that contains the chunk. A chunk of zeros names a nearby extent, which does not contain
-    /// it.
+    /// The number of the extent that contains the chunk. A chunk of zeros is in no extent, and has the number of a
+    /// nearby one.
     public var extent: Int
     /// The chunk's offset in the decoded extent; 0 for zeros.
     public var innerOffset: UInt64
@@ -16,12 +17,12 @@ public struct Chunk: Sendable, Equatable {
     public var isZeros: Bool
 }
 
-/// The smallest decodable piece of a blob.
+/// The smallest piece of a blob that can be decoded on its own.
 public struct Extent: Sendable, Equatable {
     /// The extent's range in the blob. Empty only in a layer whose files are all zeros.
     public var blob: ByteRange
     public var codec: ExtentCodec
-    /// The extent's chunks, in ascending order and including zeros; never empty.
+    /// The numbers of the chunks that have this extent's number, including chunks of zeros; never empty.
     public var chunks: Range<Int>
     /// The number of bytes to decode to reach the end of the last chunk. The extent may decode to more.
     public var decodedLength: UInt64
@@ -31,7 +32,7 @@ public struct Extent: Sendable, Equatable {
 
 /// A table that maps each byte of a layer's content to its position in a blob. `ChunkTableLayout` describes the format.
 ///
-/// Opening a table validates all of it, so the accessors are a few loads and cannot fail.
+/// Opening a table validates all of it. So the accessors are fast and cannot fail.
 public final class ChunkTable: Sendable {
     private typealias Layout = ChunkTableLayout
 
@@ -45,7 +46,7 @@ public final class ChunkTable: Sendable {
     public let chunkCount: Int
     public let extentCount: Int
     public let prefetch: PrefetchHint
-    /// The blob with the windows of the extents; `nil` if no extent needs a window.
+    /// The blob with the extents' windows (``ExtentRestart/window``); `nil` if no extent needs a window.
     public let windows: WindowsBlob?
     private let chunkStart: Int
     private let digestStart: Int
@@ -78,7 +79,7 @@ public final class ChunkTable: Sendable {
         releaseResidentPages()
     }
 
-    /// Releases the memory of a mapped table's pages. Reads continue from the page cache.
+    /// Releases the memory of a mapped table's pages. Later reads get them from the page cache again.
     public func releaseResidentPages() {
         table.releaseResidentPages()
     }

@@ -66,7 +66,7 @@ struct ChunkTableHeader {
         LayerIndexError(.corrupt, "the chunk table is corrupt: \(what)")
     }
 
-    /// Validates every record, so that no accessor can fail and no reader has to check again.
+    /// Validates every extent and chunk record. After this, the accessors of ``ChunkTable`` need no checks.
     func validateRecords(_ table: IndexBytes, _ limits: IndexLimits) throws(LayerIndexError) {
         var content: UInt64 = 0
         var blobEnd: UInt64 = 0

@@ -10,7 +10,7 @@ struct ChunkTableWriter {
     private var extents: [UInt8] = []
     private var chunkCount: UInt32 = 0
     private var extentCount: UInt32 = 0
-    /// The position of the current extent among all extents of the blob; `nil` before the first one.
+    /// The position of the current extent among all extents in blob order; `nil` before the first one.
     private var rank: UInt32?
     private var decodedLength: UInt64 = 0
 
@@ -20,8 +20,10 @@ struct ChunkTableWriter {
         extents.reserveCapacity(extentCapacity * Layout.extentSize)
     }
 
-    /// Starts `extent`, unless it is the current extent. `next` is the position of `extent` among all extents of the
-    /// blob. It must not be lower than the current extent's position.
+    /// Makes `extent` the current extent, to which later chunks belong. `next` is its position among all extents in
+    /// blob order.
+    ///
+    /// - Throws: `unordered` if `next` is lower than the current extent's position.
     mutating func enter(_ next: UInt32, _ extent: LayerIndexBuilder.ExtentRecord) throws(LayerIndexError) {
         if let rank {
             guard next >= rank else {

@@ -1,9 +1,9 @@
 /// The constants of the EROFS on-disk format that the writer and the reader share (Linux `fs/erofs/erofs_fs.h` and
 /// Documentation/filesystems/erofs.rst).
 ///
-/// Our images have 4 KiB blocks and metadata from block 0, so an inode's number is its byte offset divided by 32. One
-/// device slot for each layer follows the superblock. Regular files are chunk-based with a single 8-byte index.
-/// Extended attributes are never shared, and nothing is compressed.
+/// Our images have 4 KiB blocks and metadata from block 0, so an inode's number is its byte offset divided by 32. The
+/// device table follows the superblock, with one slot for each layer. Regular files are chunk-based with a single
+/// 8-byte index. Inodes do not share extended attributes, and nothing is compressed.
 enum EROFS {
     static let magic: UInt32 = 0xE0F5_E1E2
     static let superblockOffset = 1024
@@ -59,8 +59,8 @@ enum EROFS {
     /// The volume name of an image without extended attributes. It identifies the writer and the version of our
     /// conventions.
     static let volumeName: StaticString = "rivulet-1"
-    /// The volume name of an image in which some inodes have extended attributes. A reader has to know this before it
-    /// reads any inode.
+    /// The volume name of an image in which some inodes have extended attributes. In an image called ``volumeName``, a
+    /// reader does not have to look for them.
     static let volumeNameWithXattrs: StaticString = "rivulet-1+x"
 
     /// Returns the `file_type` of a directory entry for a file of this kind.
@@ -105,7 +105,7 @@ enum EROFS {
         (value + unit - 1) & ~(unit - 1)
     }
 
-    /// Returns the number of blocks for `size` bytes.
+    /// Returns the number of blocks that `size` bytes take, rounded up.
     @inline(__always)
     static func blocks(_ size: UInt64) -> UInt64 {
         size / UInt64(blockSize) + (size % UInt64(blockSize) == 0 ? 0 : 1)

@@ -1,7 +1,7 @@
 public import Base
 
-/// A splitter of archive paths into names. It follows Go's `path.Clean("/" + name)`, which the producers of layers use.
-/// Empty names and `.` vanish. `..` goes up and stops at the root.
+/// A splitter of archive paths into names. It follows Go's `path.Clean("/" + name)`, which the tools that create layers
+/// use. It drops empty names and `.`. A `..` removes the name before it, and has no effect at the root.
 public struct EntryPath {
     static let whiteoutPrefix = Array(".wh.".utf8)
 

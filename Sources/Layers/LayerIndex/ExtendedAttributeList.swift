@@ -2,8 +2,8 @@ import Base
 
 /// The extended attributes of one node under construction, and their EROFS encoding.
 ///
-/// An encoded entry is `{name length u8, namespace u8, value length u16, name, value}`, padded to 4 bytes. Entries are
-/// sorted by namespace and name, so that a set of attributes has one encoding.
+/// An encoded entry is `{name length u8, namespace u8, value length u16, name, value}`, padded to a multiple of 4
+/// bytes. Entries are sorted by namespace and name, so that the same attributes always have the same encoding.
 struct ExtendedAttributeList {
     struct Entry {
         var index: UInt8

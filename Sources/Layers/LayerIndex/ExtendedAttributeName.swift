@@ -1,6 +1,7 @@
 /// The EROFS form of an extended attribute's name: a number for the namespace, and the rest of the name.
 enum ExtendedAttributeName {
-    /// The namespaces that Linux serves from EROFS. The two ACLs are complete names: nothing follows them.
+    /// The namespaces of attributes that Linux reads from EROFS, with EROFS's numbers for them. The two ACLs are
+    /// complete names (`isWhole`): nothing follows them.
     static let prefixes: [(index: UInt8, text: [UInt8], isWhole: Bool)] = [
         (1, Array("user.".utf8), false),
         (2, Array("system.posix_acl_access".utf8), true),
@@ -10,15 +11,16 @@ enum ExtendedAttributeName {
     ]
 
     static let trustedIndex: UInt8 = 4
-    /// The bytes that follow `trusted.` in every name of overlayfs's own.
+    /// The bytes that follow `trusted.` in the names of overlayfs's own attributes.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
-    /// Our mark of an implied directory. Among overlayfs's own names, so that it never comes from a producer and never
-    /// gets into a merged tree.
+    /// The bytes that follow `trusted.` in our mark of an implied directory: one for which the layer has no entry. The
+    /// name looks like one of overlayfs's own, which are removed from a layer's entries and from merged trees. So no
+    /// layer can contain a forged mark, and no container sees it.
     static let impliedSuffix = Array("overlay.rivulet.implied".utf8)
 
-    /// Returns the namespace of `name` and the length of its prefix. Returns `nil` for a name that EROFS cannot store:
-    /// of another namespace, or with nothing after its prefix.
+    /// Returns the number of `name`'s namespace and the length of its prefix in bytes. Returns `nil` for a name that
+    /// EROFS cannot store, such as a name in another namespace, or `user.` with nothing after it.
     static func split(_ name: UnsafeRawBufferPointer) -> (index: UInt8, prefix: Int)? {
         for candidate in prefixes where name.starts(with: candidate.text) {
             if candidate.isWhole == (name.count == candidate.text.count) {

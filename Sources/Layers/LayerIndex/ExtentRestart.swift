@@ -1,6 +1,9 @@
 public import Base
 
-/// The data that a decoder needs to start in the middle of a DEFLATE stream.
+/// The data that a decoder needs to start an extent in the middle of a DEFLATE stream.
+///
+/// The extent may refer to decoded data before its start. That data, at most 32 KiB, is the extent's window. A layer's
+/// windows are in a separate blob (``WindowsBlob``), each compressed on its own.
 public struct ExtentRestart: Sendable, Equatable {
     /// The most compressed bytes of a window in the windows blob.
     public static let maximumWindow: UInt64 = 64 << 10
@@ -9,11 +12,10 @@ public struct ExtentRestart: Sendable, Equatable {
     public var bitCount: UInt8
     /// The value of the bits that ``bitCount`` counts, with the first bit lowest.
     public var bits: UInt8
-    /// The range of the compressed window in the layer's windows blob; empty if the extent refers to no data before its
-    /// start.
+    /// The range of the compressed window in the layer's windows blob; empty if the extent needs no window.
     public var window: ByteRange
-    /// The CRC-32C of the compressed window. It distinguishes a damaged window from a damaged extent. Chunk digests
-    /// alone cannot do that.
+    /// The CRC-32C of the compressed window; 0 for an empty window. With this checksum, a reader can tell a damaged
+    /// window from a damaged extent. Chunk digests alone do not show the difference.
     public var windowChecksum: UInt32
 
     public init(bitCount: UInt8, bits: UInt8, window: ByteRange, windowChecksum: UInt32) {
@@ -23,7 +25,8 @@ public struct ExtentRestart: Sendable, Equatable {
         self.windowChecksum = windowChecksum
     }
 
-    /// True if ``bitCount`` is at most 7, the bits fit into it, and the window fits into ``maximumWindow``.
+    /// True if ``bitCount`` is at most 7, ``bits`` fits into that number of bits, and the compressed window has at most
+    /// ``maximumWindow`` bytes.
     var isInRange: Bool {
         bitCount < 8 && UInt16(bits) < 1 << UInt16(bitCount) && window.count <= Self.maximumWindow
     }
@@ -39,7 +42,7 @@ public struct ExtentRestart: Sendable, Equatable {
     }
 }
 
-/// The blob with the windows of a layer's restart points.
+/// A reference to the blob with the compressed windows of a layer's extents (``ExtentRestart/window``).
 public struct WindowsBlob: Sendable, Equatable {
     public var digest: Digest
     /// The blob's size in bytes.

@@ -26,7 +26,7 @@ final class IndexBytes: @unchecked Sendable {
 
     var count: Int { bytes.count }
 
-    /// Releases mapped pages. A later read gets them from the page cache.
+    /// Releases the memory of mapped pages. Later reads get them from the page cache again.
     func releaseResidentPages() {
         mapping?.releaseResidentPages()
     }

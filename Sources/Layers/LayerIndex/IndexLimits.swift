@@ -17,8 +17,8 @@ public struct IndexLimits: Sendable, Equatable {
     public var extentLength: UInt64 = 96 << 20
     /// The most bytes that one extent decodes to, up to the end of its last chunk.
     public var decodedLength: UInt64 = 128 << 20
-    /// The most layers in a chain. EROFS has room for many more: the root directory's inode must follow the device
-    /// table and lie within the first 2 MiB of the image.
+    /// The most layers in a chain. EROFS allows about 16,000: the root directory's inode must start in the first 2 MiB
+    /// of the image, after the device table with its 128 bytes for each layer.
     public var layerCount = 4096
 
     public init() {}

@@ -27,8 +27,8 @@ public struct LayerEntry: Sendable {
     /// The name in the archive: raw bytes, not cleaned.
     public var path: [UInt8]
     public var kind: EntryKind
-    /// The file's attributes. Only the permission bits of the mode are used, because the type comes from ``kind``. The
-    /// size is used only for a regular file. The builder computes the link count. A hard link ignores all attributes.
+    /// The file's attributes, which are ignored for a hard link. Only the permission bits of the mode are used, because
+    /// the type comes from ``kind``. The size is used only for a regular file. The builder computes the link count.
     public var attributes: NodeAttributes
     /// The target of a link. A symbolic link's target is stored unchanged. A hard link's target is a path in the same
     /// layer, cleaned like ``path``.
@@ -59,7 +59,8 @@ public struct ContentPiece: Sendable, Equatable {
     public var length: UInt64
     /// The SHA-256 of the piece's bytes.
     public var digest: Digest
-    /// The extent that contains the piece: a result of ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored for zeros.
+    /// The number of the extent that contains the piece, from ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored for
+    /// zeros.
     public var extent: UInt32
     /// The piece's offset in the decoded extent. Ignored for zeros.
     public var innerOffset: UInt64
@@ -86,7 +87,7 @@ public enum ExtentCodec: UInt8, Sendable, CaseIterable {
     case gzip = 1
     /// One or more Zstandard frames (RFC 8878).
     case zstd = 2
-    /// A part of a DEFLATE stream (RFC 1951) that starts with any of the stream's blocks. See ``ExtentRestart``.
+    /// A part of a DEFLATE stream (RFC 1951) that starts at the beginning of any block. See ``ExtentRestart``.
     case deflate = 3
 }
 
@@ -100,7 +101,7 @@ public enum PrefetchHint: Sendable, Equatable {
     case blobPrefix(end: UInt64)
 }
 
-/// A finished layer index in its stored form, for ``TreeImage`` and ``ChunkTable``.
+/// A finished layer index in its stored form. ``TreeImage`` and ``ChunkTable`` read it.
 public struct LayerIndexBytes: Sendable {
     /// The tree: an EROFS image without data. Its size is a multiple of 4096.
     public var tree: [UInt8]

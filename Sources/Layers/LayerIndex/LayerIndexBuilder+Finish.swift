@@ -3,9 +3,9 @@ public import Base
 extension LayerIndexBuilder {
     /// Finishes the builder and returns the index of all entries.
     ///
-    /// In the content space, files have the order of their first bytes in the blob. Each file starts on a 4 KiB
-    /// boundary. So one pass over the blob fills the content space from front to back. The builder refuses a layer
-    /// whose files are interleaved in the blob (``LayerIndexErrorCode/unordered``).
+    /// The content space contains the layer's files, one after the other, in the order of their first bytes in the
+    /// blob. Each file starts on a 4 KiB boundary. So one pass over the blob fills the content space from front to
+    /// back. The builder refuses a layer whose files are interleaved in the blob (``LayerIndexErrorCode/unordered``).
     public consuming func finish() throws(LayerIndexError) -> LayerIndexBytes {
         markDead()
         try resolveHardLinks()
@@ -22,7 +22,7 @@ extension LayerIndexBuilder {
         return LayerIndexBytes(tree: tree, chunks: content.table)
     }
 
-    /// Marks everything below a replaced node as dead.
+    /// Marks all descendants of replaced nodes as dead.
     private mutating func markDead() {
         // A node comes after its parent, so one pass reaches everything.
         for index in arena.nodes.indices where arena.nodes[Int(arena.nodes[index].parent)].flags.contains(.dead) {
@@ -30,7 +30,7 @@ extension LayerIndexBuilder {
         }
     }
 
-    /// Sets each hard link's ``NodeArena/Node/payload`` to its final target.
+    /// Sets each hard link's ``NodeArena/Node/payload`` to the number of its final target node.
     private mutating func resolveHardLinks() throws(LayerIndexError) {
         var path = EntryPath(limits: limits)
         // A node in `hardLinks` may have been replaced since, or may appear twice.
@@ -100,7 +100,7 @@ extension LayerIndexBuilder {
         return LayerIndexError(.badHardLink, "the hard link \(String(decoding: name, as: UTF8.self)) \(reason)")
     }
 
-    /// Adds `trusted.overlay.opaque` to opaque directories, and counts links.
+    /// Adds extended attributes that mark opaque and implied directories, and counts links.
     private mutating func settle() throws(LayerIndexError) {
         for index in arena.nodes.indices {
             let node = arena.nodes[index]

@@ -34,11 +34,11 @@ public struct LayerIndexBuilder: ~Copyable {
     var extents: [ExtentRecord] = []
     var pieces: [PieceRecord] = []
     var hardLinks: [UInt32] = []
-    /// The bytes of the targets of symbolic links that were followed so far.
+    /// The total length in bytes of the symbolic links' targets that were followed so far.
     private var followedBytes: UInt64 = 0
     private var path: EntryPath
-    /// The directories of the previous path, from the top down. Most entries are in the same directory as the entry
-    /// before them.
+    /// A cache of the directories of the previous path, from the top down. Most entries are in the same directory as
+    /// the entry before them.
     private var trail: [UInt32] = []
 
     static let whiteoutMetaPrefix = Array(".wh..wh.".utf8)
@@ -47,7 +47,8 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Creates a builder without entries.
     ///
     /// - Parameters:
-    ///   - layer: the digest of the layer, which identifies the layer's device in the tree; `nil` means `blobDigest`.
+    ///   - layer: the digest of the layer, which becomes the name of its device slot in the tree; `nil` means
+    ///     `blobDigest`.
     ///   - blobDigest: the digest of the blob that contains the extents.
     ///   - blobSize: the compressed size of the blob in bytes. No extent may end after the blob.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64, limits: IndexLimits = .standard) {
@@ -89,22 +90,25 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// Adds an entry.
     ///
-    /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root has no effect, as in containerd.
-    /// - Symbolic links of the layer above the last name are followed inside the root.
-    /// - A parent directory without an entry is implied: mode 0755, user 0 and group 0, unless a lower layer has it.
-    /// - If several entries have the same name, the last one wins, as when containerd unpacks the archive. A directory
-    ///   that follows a directory replaces its attributes and adds to its extended attributes. Any other entry replaces
-    ///   the old entry with everything below it, and then hides the lower layers' entries of that name. An entry below
-    ///   anything but a directory is an error.
-    /// - `.wh.NAME` becomes a character device 0:0 called NAME, unless the layer has its own entry NAME, before or
-    ///   after it. If that entry is a directory, it becomes opaque, because a whiteout hides all of the lower directory
-    ///   (OCI image-spec, layer.md, "Whiteouts"). `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`).
-    ///   Other names that begin with `.wh..wh.` belong to AUFS. They are skipped, like everything below a directory
-    ///   called `.wh.*`.
-    /// - ``finish()`` resolves hard links. They may form chains and may precede their target.
-    /// - Symbolic links have mode 0777, as on Linux. Extended attributes of an unknown namespace are skipped, because
-    ///   Linux could not set them. Overlayfs's own (`trusted.overlay.*`) are skipped, too, but `trusted.overlay.opaque`
-    ///   = `y` makes a directory opaque.
+    /// - The builder cleans paths like Go's `path.Clean("/" + name)`. An entry for the root has no effect, as in
+    ///   containerd.
+    /// - If a parent directory in the path is a symbolic link of this layer, the builder follows the link. As in a
+    ///   chroot, the link cannot leave the layer's root.
+    /// - A parent directory without an entry is implied. It has mode 0755, user 0 and group 0. If a lower layer has the
+    ///   directory, ``ChainMerger`` uses the attributes from there.
+    /// - If several entries have the same name, the last one wins, as when containerd unpacks the archive. If both are
+    ///   directories, the new one replaces the old attributes and adds to the extended attributes. Otherwise, the new
+    ///   entry replaces the old entry and everything in it, and hides the lower layers' entries of that name.
+    /// - A path that leads through anything but a directory, a symbolic link or a whiteout is an error.
+    /// - `.wh.NAME` becomes a character device 0:0 called NAME: overlayfs's whiteout. If the layer also has an entry
+    ///   NAME, before or after it, only that entry remains. If that is a directory, it becomes opaque, because a
+    ///   whiteout hides all of the lower directory (OCI image-spec, layer.md, "Whiteouts").
+    /// - `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`). Other names that begin with `.wh..wh.`
+    ///   belong to AUFS. The builder skips them, and everything inside a directory called `.wh.*`.
+    /// - ``finish()`` resolves hard links. A link may name another hard link, and may come before its target.
+    /// - Symbolic links have mode 0777, as on Linux.
+    /// - The builder skips extended attributes of an unknown namespace, because Linux could not set them. It also skips
+    ///   overlayfs's own (`trusted.overlay.*`), but `trusted.overlay.opaque` = `y` makes a directory opaque.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -134,10 +138,10 @@ public struct LayerIndexBuilder: ~Copyable {
         }
     }
 
-    /// Returns the parent directory of the cleaned path, and creates it if necessary.
+    /// Returns the parent directory of the path in `bytes`, which ``path`` has cleaned. Creates missing directories.
     private mutating func parentDirectory(_ bytes: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         var node: UInt32 = 0
-        // Symbolic links are followed each time, because a later entry may replace one.
+        // `trail` does not cache paths through symbolic links, because a later entry may replace a link.
         var isCached = true
         for depth in 0..<(path.names.count - 1) {
             let name = UnsafeRawBufferPointer(rebasing: bytes[path.names[depth]])
@@ -164,10 +168,10 @@ public struct LayerIndexBuilder: ~Copyable {
         return node.mode & 0xF000 == FileKind.symlink.modeBits && !node.flags.contains(.hardLink)
     }
 
-    /// Returns the directory called `name` in `parent`. Follows symbolic links of the layer inside its root, as
-    /// containerd does when it unpacks (continuity, `fs.RootPath`).
+    /// Returns the directory called `name` in `parent`. If that is a symbolic link, follows it without leaving the
+    /// layer's root, as containerd does when it unpacks (continuity, `fs.RootPath`).
     ///
-    /// - Parameter creates: true to create what is missing; otherwise the result is `nil` then.
+    /// - Parameter creates: true to create missing directories; false to return `nil` if one is missing.
     mutating func directory(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, creates: Bool
     ) throws(LayerIndexError) -> UInt32? {
@@ -175,10 +179,10 @@ public struct LayerIndexBuilder: ~Copyable {
         return try directory(name, in: parent, creates: creates, followed: &followed)
     }
 
-    /// The most symbolic links in one path: continuity's limit.
+    /// The most symbolic links in one path: the limit of continuity, containerd's file system library.
     private static let maximumLinks = 255
-    /// The most bytes of targets that are followed for all entries together. It bounds the work for a layer whose every
-    /// entry lies below a chain of long links.
+    /// The highest value of ``followedBytes``. It bounds the work for a hostile layer in which the path of every entry
+    /// leads through a chain of long symbolic links.
     private static let maximumFollowedBytes: UInt64 = 64 << 20
 
     private mutating func directory(
@@ -200,7 +204,8 @@ public struct LayerIndexBuilder: ~Copyable {
         return node
     }
 
-    /// Returns the directory that the symbolic link `link` in `parent` names.
+    /// Returns the directory that the symbolic link `link` in `parent` refers to; `nil` if it is missing and `creates`
+    /// is false.
     private mutating func follow(
         _ link: UInt32, from parent: UInt32, creates: Bool, followed: inout Int
     ) throws(LayerIndexError) -> UInt32? {
@@ -239,8 +244,8 @@ public struct LayerIndexBuilder: ~Copyable {
         }
     }
 
-    /// Returns the node for an entry called `name` in `parent`: the existing directory if the entry is a directory,
-    /// too, or else an empty node.
+    /// Returns the node for a new entry called `name` in `parent`. If the new entry and an existing entry of that name
+    /// are both directories, this is the existing node. Otherwise, it is an empty node in place of the existing one.
     private mutating func place(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
     ) throws(LayerIndexError) -> UInt32 {
@@ -253,7 +258,7 @@ public struct LayerIndexBuilder: ~Copyable {
         let existing = arena.nodes[Int(old)]
         if existing.isDirectory {
             if isDirectory { return old }
-            // The nodes below the old node keep it as their parent and are dropped with it.
+            // The nodes in the old directory keep it as their parent. `markDead` drops them with it.
             let node = try arena.append(parent: parent, name: name)
             arena.nodes[Int(old)].flags.insert(.dead)
             arena.nodes[Int(node)].flags.formUnion(existing.flags.intersection(.opaque))

@@ -1,19 +1,20 @@
 public import Base
 
-/// An error in a layer's description, or in the bytes of an index.
+/// An error in the entries from which an index is built, or in the bytes of an index.
 public typealias LayerIndexError = Failure<LayerIndexErrorCode>
 
 /// The kinds of ``LayerIndexError``.
 public enum LayerIndexErrorCode: Hashable, Sendable {
     /// An invalid path: a NUL byte, an overlong name, a whiteout without a name.
     case invalidPath
-    /// An entry below something other than a directory, or a root that is not a directory.
+    /// An entry whose path leads through something that is not a directory.
     case notADirectory
-    /// An inconsistent entry: pieces that do not cover the file, an impossible time or device number.
+    /// An inconsistent entry or extent: pieces that do not cover the file, an impossible time or device number, or an
+    /// extent outside the blob.
     case invalidEntry
     /// A hard link to a missing file, to a directory or to a whiteout, or in a cycle.
     case badHardLink
-    /// Content that one pass cannot stream: an extent's chunks are not adjacent, or chunks or extents overlap.
+    /// Content that one pass over the blob cannot read in order: interleaved files, or chunks or extents that overlap.
     case unordered
     /// A size or a number over the limits or the capacity of the format.
     case limit

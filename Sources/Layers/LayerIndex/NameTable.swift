@@ -1,7 +1,7 @@
 /// A hash table from parent and name to node: open addressing, eight bytes a slot.
 ///
-/// The hash is Swift's own, seeded for each process, so that a hostile layer cannot choose colliding names. Its order
-/// never reaches the result.
+/// The hash is Swift's own, seeded for each process, so that a hostile layer cannot choose colliding names. The seed
+/// does not affect the finished index.
 struct NameTable {
     private struct Slot {
         var tag: UInt32

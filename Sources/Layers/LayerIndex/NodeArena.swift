@@ -8,13 +8,13 @@ struct NodeArena {
     struct Flags: OptionSet {
         let rawValue: UInt8
 
-        /// A node that was replaced, or is below a replaced node. It is not in the tree.
+        /// A node that was replaced, or a descendant of a replaced node. It is not in the tree.
         static let dead = Flags(rawValue: 1)
         /// A node that is only a whiteout so far. An entry of the same name replaces it.
         static let whiteout = Flags(rawValue: 2)
         /// A node that hides the lower layers' entries of the same name.
         static let opaque = Flags(rawValue: 4)
-        /// A hard link: another name of the node in ``Node/payload``, once links are resolved.
+        /// A hard link. Once links are resolved, ``Node/payload`` is the number of the node that it refers to.
         static let hardLink = Flags(rawValue: 8)
         /// A node that is written as a 32-byte inode.
         static let compact = Flags(rawValue: 16)
@@ -36,13 +36,16 @@ struct NodeArena {
         var uid: UInt32 = 0
         var gid: UInt32 = 0
         var modifiedNanoseconds: UInt32 = 0
-        /// A value whose meaning depends on the node's kind. For a symbolic link, the start of its target in
-        /// ``NodeArena/bytes``. For a hard link, the start of its target path there, and its target node once links are
-        /// resolved. For a device, its device number. For a regular file, the number of its first piece, and after
-        /// layout its first block in the content space. For a directory in the writer, its first data block.
+        /// A value whose meaning depends on the node's kind:
+        /// - symbolic link: the offset of its target in ``NodeArena/bytes``
+        /// - hard link: the offset of its target path in ``NodeArena/bytes``; once links are resolved, its target node
+        /// - device: its encoded device number
+        /// - regular file: the number of its first piece; once content is laid out, its first content space block
+        /// - directory: its first data block, which ``TreeWriter`` sets
         var payload: UInt32 = 0
-        /// A second value whose meaning depends on the node's kind. For a regular file, the number of its pieces, and
-        /// after layout its device slot, counted from 0. For a symbolic link in the writer, its first data block.
+        /// A second value whose meaning depends on the node's kind:
+        /// - regular file: the number of its pieces; once content is laid out, its 0-based device slot
+        /// - symbolic link: its first data block, which ``TreeWriter`` sets
         var extra: UInt32 = 0
         var xattrOffset: UInt32 = 0
         var xattrLength: UInt32 = 0

@@ -1,8 +1,8 @@
 public import Base
 
 extension TreeImage {
-    /// Calls `body` with each stored attribute of an inode until `body` returns `false`. A stored attribute has the
-    /// number of its namespace and the rest of its name.
+    /// Calls `body` with each stored attribute of an inode until `body` returns `false`. `index` is the number of the
+    /// attribute's namespace, and `name` the rest of its name.
     @inline(__always)
     private func forEachStoredAttribute(
         _ number: UInt64,

@@ -1,9 +1,13 @@
 public import Base
 
 extension TreeImage {
-    /// Reads the whole tree and verifies properties that no single call can check. Every directory must have one parent
-    /// and appear once. Names must ascend, and `.` and `..` must be present and correct. Entries and inodes must agree
-    /// on kinds, link counts must be correct, and every accessor must be able to read every inode.
+    /// Reads the whole tree and verifies properties that no single call can check:
+    ///
+    /// - Every directory except the root has exactly one entry that refers to it.
+    /// - Names ascend, and `.` and `..` are present and correct.
+    /// - Entries and inodes agree on the kind of file.
+    /// - Every link count other than 1 is correct.
+    /// - Every inode's attributes, extended attributes, content range and link target can be read.
     ///
     /// Use this for untrusted images and for fuzzing. `limits` bound the work and memory of the call.
     public func verify(limits: IndexLimits = .standard) throws(LayerIndexError) {

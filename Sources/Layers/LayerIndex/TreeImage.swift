@@ -3,15 +3,17 @@ public import Linux
 
 /// A tree written by ``LayerIndexBuilder`` or ``ChainMerger``: an EROFS image with the conventions in `EROFS`.
 ///
-/// Inodes have their EROFS numbers, which are stable for the same image. Nothing is parsed ahead or cached: every call
-/// reads the image's bytes, checks each offset that it follows, and allocates nothing. Arbitrary bytes are safe:
-/// invalid ones throw ``LayerIndexErrorCode/corrupt``, and the size of the directory or attribute list bounds the work
-/// of one call. A caller that walks the whole tree must bound the depth: a hostile image can contain itself.
+/// Inode numbers are those of EROFS, so they are always the same for the same image. Nothing is parsed ahead or cached:
+/// every call reads the image's bytes, checks each offset that it follows, and allocates nothing.
+///
+/// Arbitrary bytes are safe: invalid ones throw ``LayerIndexErrorCode/corrupt``, and the size of the directory or
+/// attribute list bounds the work of one call. A caller that walks the whole tree must bound the depth, because in a
+/// hostile image a directory can contain itself.
 public final class TreeImage: Sendable {
     let image: IndexBytes
     /// The root directory's inode number.
     public let rootInode: UInt64
-    /// The blob digests of the layers whose content spaces contain the files, in the order of the device slots.
+    /// The digests of the layers whose content spaces hold the bytes of the files, in the order of the device slots.
     public let deviceTags: [Digest]
     /// The size of each layer's content space in bytes according to the tree, in the order of the device slots.
     public let deviceSizes: [UInt64]
@@ -90,8 +92,8 @@ public final class TreeImage: Sendable {
         }
     }
 
-    /// Releases the memory of a mapped image's pages. Reads continue from the page cache. Call this for a tree that was
-    /// just read from end to end and is not read again soon.
+    /// Releases the memory of a mapped image's pages. Later reads get them from the page cache again. Call this for a
+    /// tree that was just read from end to end and is not read again soon.
     public func releaseResidentPages() {
         image.releaseResidentPages()
     }

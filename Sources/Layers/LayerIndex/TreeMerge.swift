@@ -1,7 +1,7 @@
 import Base
 
-/// The merge of a chain: a depth-first walk through the directories of all layers at the same time. It builds the arena
-/// of the merged tree.
+/// The merge of a chain of layers: a depth-first walk through the directories of all layers at the same time. It builds
+/// the arena of the merged tree.
 struct TreeMerge {
     /// An inode of one of the layers.
     private struct Source {
@@ -9,8 +9,8 @@ struct TreeMerge {
         var inode: UInt64
     }
 
-    /// A directory of the result that still needs its entries. When its turn comes, the layers' directories to merge
-    /// are the last `sourceCount` elements of ``sources``, upper first.
+    /// A directory of the result that still needs its entries. It is on a stack. When it is on top, the layers'
+    /// directories to merge are the last `sourceCount` elements of ``sources``, uppermost first.
     private struct Pending {
         var node: UInt32
         var sourceCount: Int
@@ -31,9 +31,10 @@ struct TreeMerge {
     private var arena: NodeArena
     private var pending: [Pending] = []
     private var sources: [Source] = []
-    /// The first node of each inode with several names, by layer and inode.
+    /// The node that was created first for each inode with several names. The key combines layer and inode number.
     private var linked: [UInt64: UInt32] = [:]
-    /// The number of entries that may still be read. It bounds the work for a tree that contains itself.
+    /// The number of entries that may still be read. It bounds the work for a hostile tree with a directory that
+    /// contains itself.
     private var budget: Int
 
     /// Merges `layers`, which come bottom first, and returns the arena of the merged tree.
@@ -123,8 +124,8 @@ struct TreeMerge {
         }
     }
 
-    /// Adds the merged entry called `name` to `directory`. `found` has the layers' entries of that name, upper first.
-    /// If the first one is a whiteout, adds nothing.
+    /// Adds the merged entry called `name` to `directory`. `found` has the layers' entries of that name, uppermost
+    /// first. If the first one is a whiteout, adds nothing.
     private mutating func add(
         _ name: UnsafeRawBufferPointer, from found: [Source], to directory: Pending
     ) throws(LayerIndexError) {
@@ -138,8 +139,9 @@ struct TreeMerge {
         try addDirectory(node, of: found[...], depth: directory.depth + 1)
     }
 
-    /// Makes `node` a directory with the attributes of the first inode in `found`, and queues the merge of its entries.
-    /// The merge leaves out lower directories that an upper inode hides.
+    /// Makes `node` a directory, and queues the merge of its entries. `found` has the layers' inodes at its path,
+    /// uppermost first. The attributes come from the first directory that is not implied, or else from the first one.
+    /// An opaque directory or a file hides the entries of the directories after it.
     private mutating func addDirectory(
         _ node: UInt32, of found: ArraySlice<Source>, depth: Int
     ) throws(LayerIndexError) {
@@ -149,7 +151,7 @@ struct TreeMerge {
         for source in found {
             let attributes = try layers[source.layer].attributes(source.inode)
             guard attributes.kind == .directory else { break }
-            // A directory that a layer only implies has the attributes of the layers below.
+            // A directory that a layer only implies has the attributes of the lower layers' directory.
             if !isFilled, try !hasMark(source, "trusted.overlay.rivulet.implied") {
                 try fill(node, from: source, attributes: attributes)
                 isFilled = true
@@ -166,7 +168,7 @@ struct TreeMerge {
         pending.append(Pending(node: node, sourceCount: sources.count - start, depth: depth))
     }
 
-    /// Returns true if an extended attribute called `name` says yes.
+    /// Returns true if `source` has the extended attribute `name` with the value `y`.
     private func hasMark(_ source: Source, _ name: StaticString) throws(LayerIndexError) -> Bool {
         guard layers[source.layer].hasExtendedAttributes else { return false }
         let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)

@@ -86,8 +86,8 @@ extension TreeWriter {
         }
     }
 
-    /// Writes a directory's entries in blocks, from data block `first` on. `tail` is the offset of the last block if it
-    /// follows the inode; `nil` if it is a data block, too.
+    /// Writes a directory's entries in blocks, from data block `first` on. `tail` is the offset of the last block in
+    /// the image if that block follows the inode; `nil` if the last block is a data block, too.
     private func writeDirectory(
         _ index: UInt32, first: UInt32, tail: Int?, names: UnsafeRawBufferPointer, to buffer: ImageBuffer
     ) {
@@ -137,8 +137,8 @@ extension TreeWriter {
         }
     }
 
-    /// Returns each device's first block in the single address space of a reader that does not support devices
-    /// (`flatdev`, Linux 6.4).
+    /// Returns each device's first block in a flat address space, in which the devices follow the image. A reader needs
+    /// it if one block device holds the image and all devices (`flatdev`, Linux 6.4).
     private func deviceAddresses(after blocks: UInt64) throws(LayerIndexError) -> [UInt32] {
         var addresses: [UInt32] = []
         var next = blocks
@@ -196,7 +196,8 @@ extension TreeWriter {
         buffer.store(CRC32C.update(.max, checked), at: base + EROFS.Field.checksum)
     }
 
-    /// Returns a digest of the tree's layers, from which the UUID is made: equal images have equal UUIDs.
+    /// Returns the digest from which the image's UUID is made. It covers only the layers' digests, so equal images have
+    /// equal UUIDs.
     private func uuid() -> Digest {
         var hasher = DigestHasher()
         Array("rivulet tree 1\n".utf8).withUnsafeBytes { hasher.update($0) }

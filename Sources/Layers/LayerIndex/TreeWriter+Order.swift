@@ -1,5 +1,6 @@
 extension TreeWriter {
-    /// Sorts the children of every directory in EROFS's order: by bytes, a prefix before longer names.
+    /// Sorts the children of every directory in EROFS's order: by bytes, and a name before longer names that start with
+    /// it.
     mutating func sortChildren() {
         var keyed: [(key: UInt64, child: UInt32)] = []
         for index in arena.nodes.indices where isLiveDirectory(index) {
@@ -17,7 +18,7 @@ extension TreeWriter {
         }
     }
 
-    /// Returns the first eight bytes of the name, padded with zeros (which no name contains), first byte highest. If
+    /// Returns the first eight bytes of the name as a big-endian number, padded with zeros (which no name contains). If
     /// two names have different keys, the order of the keys is the order of the names.
     private func sortKey(_ child: UInt32) -> UInt64 {
         switch child {
@@ -35,8 +36,8 @@ extension TreeWriter {
         return count == 0 ? 0 : key << UInt64(8 * (8 - count))
     }
 
-    /// Returns true if `left` comes before `right`. Their keys must be equal, so both names have at least eight bytes,
-    /// or they are equal.
+    /// Returns true if `left` comes before `right`. Their keys must be equal, so the names are equal or both have at
+    /// least eight bytes.
     private func precedes(_ left: UInt32, _ right: UInt32) -> Bool {
         // No other name has the key of a marker, because `.` and `..` are shorter than eight bytes.
         guard left < Self.parentMarker, right < Self.parentMarker else { return false }

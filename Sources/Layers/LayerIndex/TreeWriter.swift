@@ -21,7 +21,8 @@ struct TreeWriter {
     /// The start of each node's children in ``children``. It has one more element than there are nodes.
     var childStart: [UInt32] = []
     var children: [UInt32] = []
-    /// Each node's inode number, its byte offset divided by 32; 0 before it has a place.
+    /// Each node's inode number: the inode's byte offset divided by 32. It is 0 until ``placeInodes()`` assigns it, and
+    /// stays 0 for a node without an inode.
     var slots: [UInt32] = []
     var epoch: Epoch = Epoch(seconds: 0, nanoseconds: 0)
     var inodeCount: UInt64 = 0
@@ -128,12 +129,13 @@ struct TreeWriter {
         }
     }
 
-    /// Chooses the most common modification time as the time of the compact inodes. If all files of a layer have the
-    /// same time, that saves a third of the image.
+    /// Chooses the most common modification time as the time that the compact inodes share. If all files of a layer
+    /// have the same time, that makes the image a third smaller.
     private mutating func chooseEpoch() {
         var counts: [Epoch: Int] = [:]
         for node in arena.nodes where isInode(node) && node.modifiedSeconds >= 0 {
-            // The number of counted times is bounded: no single time helps a layer with a million different times.
+            // The number of counted times is bounded. More would not help: in a layer with that many times, no single
+            // time is common.
             let time = Epoch(seconds: node.modifiedSeconds, nanoseconds: node.modifiedNanoseconds)
             if counts.count < 65_536 || counts[time] != nil { counts[time, default: 0] += 1 }
         }

@@ -6,13 +6,13 @@ import Glibc
 /// glibc maps every allocation from 128 KiB up. Without the pool, each request would map, fault in and unmap its
 /// buffer, which costs more than the read.
 final class BufferPool: Sendable {
-    /// The memory of one buffer. A buffer pointer cannot take its place, because it cannot be sent to another thread.
+    /// The memory of one buffer. This type exists because a buffer pointer is not `Sendable`.
     fileprivate struct Memory: @unchecked Sendable {
         // Safe: its only holder is a pool entry or a live Buffer.
         let address: UnsafeMutableRawPointer
     }
 
-    /// A borrowed buffer. It returns to its pool when its owner drops it.
+    /// A borrowed buffer. Its memory goes back to the pool when the owner drops the buffer.
     struct Buffer: ~Copyable {
         private let memory: Memory
         private let pool: BufferPool

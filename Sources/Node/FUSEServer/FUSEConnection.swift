@@ -2,18 +2,18 @@ import Glibc
 import Linux
 public import SystemPackage
 
-/// Access to the kernel's side of a FUSE connection, through the control file system (fusectl).
+/// The kernel's controls of a FUSE connection, in the control file system (fusectl).
 public enum FUSEConnection {
     private static let usualPlace = "/sys/fs/fuse/connections"
 
     /// Aborts the connection of the mount whose `st_dev` is `device`. All waiting processes get ECONNABORTED, and the
-    /// server's reads from /dev/fuse end. This works even if no directory shows the mount any more, or if its server
-    /// hangs.
+    /// server's reads from /dev/fuse fail. This works even if the mount is already detached from every directory, or if
+    /// its server hangs.
     ///
-    /// If the abort fails at the usual place of the control file system, this function tries again at another place.
-    /// For that it mounts the control file system in a temporary directory for a moment.
+    /// If the abort through `/sys/fs/fuse/connections` fails, this function mounts fusectl on a temporary directory,
+    /// tries again there, and unmounts it.
     ///
-    /// - Throws: `ENOENT` if there is no such connection.
+    /// - Throws: `ENOENT` if there is no such connection; other errors if fusectl cannot be mounted or written.
     public static func abort(device: UInt64) throws(Errno) {
         // The kernel names a connection by the minor device number of its mount. The major number of FUSE mounts is 0.
         let minor = (device & 0xff) | ((device >> 12) & 0xfff00)

@@ -11,12 +11,13 @@ public enum FUSEErrorCode: Hashable, Sendable {
     case notPermitted
     /// The mount point does not exist, is not a directory, or is not accessible.
     case badMountPoint
-    /// The mount point's directory is not empty, or a mount covers it.
+    /// The mount point is not empty, for example because something is mounted on it, or a dead mount on it cannot be
+    /// removed.
     case mountPointInUse
     /// The INIT exchange between the kernel and libfuse failed.
     case handshakeFailed
     /// Another system call failed.
     case system
-    /// ``FUSEServer/start()`` was called a second time.
+    /// ``FUSEServer/start()`` was called a second time, or after ``FUSEServer/stop()``.
     case alreadyStarted
 }

@@ -3,8 +3,8 @@ import Glibc
 import Linux
 import SystemPackage
 
-/// The functions that mount with our own mount(2) call and descriptor. No helper program runs, so we see the error of
-/// each step.
+/// The functions that mount the file system with mount(2) and our own descriptor of /dev/fuse. They do not run the
+/// helper program fusermount, so they see the error of each step.
 enum FUSEMount {
     /// Opens /dev/fuse, mounts it on `path`, and returns the open descriptor.
     static func mount(on path: String, options: FUSEOptions) throws(FUSEError) -> OwnedDescriptor {
@@ -17,8 +17,8 @@ enum FUSEMount {
         } catch {
             throw FUSEError(.noDevice, "cannot open /dev/fuse: is the kernel module fuse loaded?", cause: error)
         }
-        // The mount is read-only, like the trees. It is neither nosuid nor nodev: a bind mount of a chain (a container
-        // without a layer of its own) would inherit them. The root's mode excludes all other users.
+        // The mount is read-only, like the trees. It is neither nosuid nor nodev: a bind mount of a chain, as for a
+        // container without a writable layer, would inherit these flags. The root's mode excludes all other users.
         let data = """
             fd=\(device.raw),rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,\
             max_read=\(FUSEOptions.maximumRead)
@@ -35,12 +35,13 @@ enum FUSEMount {
         return device
     }
 
-    /// Makes sure that `path` is an empty directory without a mount. Removes mounts whose servers died.
+    /// Removes mounts on `path` whose servers died. Then verifies that `path` is an empty directory.
     private static func clear(_ path: String) throws(FUSEError) {
         // A server that died repeatedly may have left several mounts, one on top of another.
         for _ in 0..<64 {
             do {
-                // The kernel answers the other two calls from its caches, even if the server is dead.
+                // Only statfs always reaches the server. The kernel may answer the two calls after it from its caches,
+                // even if the server is dead.
                 _ = try Sys.statfs(path)
                 let status = try Sys.stat(path)
                 guard status.kind == .directory else {

@@ -7,15 +7,16 @@ public struct FUSEOptions: Sendable {
     public var threads: Int
     /// The source name that `mount` and `df` show.
     public var sourceName: String
-    /// The time in nanoseconds that ``FUSEServer/stop()`` waits for open requests and for its threads.
+    /// The time in nanoseconds that ``FUSEServer/stop()`` waits for open requests, and then again for the server's
+    /// threads.
     public var stopTimeout: UInt64
     /// The kernel's read-ahead for a sequential reader, in bytes; `nil` keeps the kernel's default (128 KiB).
     public var readAhead: Int?
-    /// The receiver of failure messages, on any thread. Failed requests cause at most one line a second, with the
-    /// number of omitted lines.
+    /// The receiver of failure messages, called on any thread. Failed requests cause at most one message a second,
+    /// which states the number of omitted messages.
     public var log: @Sendable (String) -> Void
-    /// The handler of a lost connection. It runs once if the connection ends without ``FUSEServer/stop()``, because
-    /// somebody unmounted or aborted it.
+    /// The handler of a lost connection. It runs once if the connection ends without ``FUSEServer/stop()``, for example
+    /// because somebody unmounted or aborted it.
     public var connectionLost: @Sendable () -> Void
 
     public init(

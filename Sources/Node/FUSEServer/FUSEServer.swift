@@ -4,8 +4,8 @@ public import LazyFileSystem
 import Linux
 import SystemPackage
 
-/// The server of a ``LazyFileSystem`` at one mount point. It has one connection, one descriptor, and several threads
-/// that never wait for the network.
+/// The server of a ``LazyFileSystem`` at one mount point. It has one connection to the kernel, one descriptor, and
+/// several threads that never wait for the network.
 ///
 /// A server starts once and stops once. Only ``start()`` and ``stop()`` block, both for a bounded time. Call neither of
 /// them on an event loop or in the cooperative pool.
@@ -43,8 +43,10 @@ public final class FUSEServer: Sendable {
     }
 
     /// Mounts the file system, and returns after the INIT exchange with the kernel. From then on, every path below the
-    /// mount point works. Before it mounts, it removes mounts that dead processes left. It waits at most ten seconds
-    /// for the kernel.
+    /// mount point works.
+    ///
+    /// Before it mounts, this function removes mounts that dead servers left at the mount point. It waits at most ten
+    /// seconds for the kernel's INIT request.
     public func start() throws(FUSEError) {
         let first = state.withLock { state in
             guard case .idle = state else { return false }
@@ -91,8 +93,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// Sets the kernel's read-ahead. The INIT exchange takes the smaller of the kernel's limit and ours, so it cannot
-    /// raise the kernel's limit. Only this function does.
+    /// Sets the kernel's read-ahead through sysfs. The INIT exchange cannot raise it, because it takes the smaller of
+    /// the kernel's limit and ours.
     private func setReadAhead(_ bytes: Int, device: UInt64) {
         let name = "0:\((device & 0xff) | ((device >> 12) & 0xfff00))"
         do {
@@ -104,7 +106,7 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// True while the file system is mounted and served.
+    /// True while the file system is mounted and all threads of the server run.
     public var isMounted: Bool {
         state.withLock { state in
             guard case .running(let running) = state else { return false }
@@ -112,7 +114,7 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// The number of reads that wait for chunks.
+    /// The number of reads that wait for missing chunks or are being answered after such a wait.
     public var parkedReads: Int {
         state.withLock { state in
             guard case .running(let running) = state else { return 0 }
@@ -123,8 +125,8 @@ public final class FUSEServer: Sendable {
     /// Unmounts and stops. Every waiting read gets EIO, and every other user of the mount gets errors. A thread that
     /// hangs in a disk access is left behind.
     ///
-    /// It takes at most about 2.25 times ``FUSEOptions/stopTimeout``. A further call, or a call during ``start()``,
-    /// does nothing. After a call without a start, the server cannot start any more.
+    /// This function takes at most about 2.25 times ``FUSEOptions/stopTimeout``. A further call, or a call during
+    /// ``start()``, does nothing. A server that is stopped before its start cannot be started.
     public func stop() {
         let running: Running? = state.withLock { state in
             defer { if case .starting = state {} else { state = .stopped } }

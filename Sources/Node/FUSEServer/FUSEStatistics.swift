@@ -10,10 +10,10 @@ public final class FUSEStatistics: Sendable {
     /// The number of READ requests, including those that waited.
     public let reads = Counter()
     public let readBytes = Counter()
-    /// The number of reads that found chunks missing. A read that misses again counts once.
+    /// The number of reads that found chunks missing. A read counts once, even if it misses again on a retry.
     public let parked = Counter()
-    /// The number of waiting reads that the server gave up because the reader was dying.
+    /// The number of waiting reads that the server answered with EINTR because the reader was dying.
     public let interrupted = Counter()
-    /// The number of requests that the file system failed with an I/O error (EIO).
+    /// The number of requests for which the file system returned an I/O error (EIO).
     public let failures = Counter()
 }

@@ -22,19 +22,19 @@ enum KernelCapabilities {
         // The kernel enforces the image's access control lists.
         | UInt32(FUSE_CAP_POSIX_ACL)
 
-    /// The most read-ahead requests that the kernel may have in flight. Each may wait for the network, and none must
-    /// block another.
+    /// The most asynchronous requests, such as read-ahead, that the kernel may have in flight. Each of them may wait
+    /// for the network. A low limit would make them wait for one another, too.
     private static let background: UInt32 = 4096
 
     static func negotiate(_ connection: inout fuse_conn_info) {
         connection.want = wanted & connection.capable
-        // libfuse 3.14 derives from this the most pages that the kernel puts into one request.
+        // libfuse 3.14 computes the kernel's limit of pages per request from this value.
         connection.max_write = UInt32(FUSEOptions.maximumRead)
         connection.max_background = background
         connection.congestion_threshold = background / 4 * 3
     }
 
-    /// Returns true if the kernel opens all further files without us after we answer one open with ENOSYS.
+    /// Returns true if the kernel stops sending open requests once we have answered one with ENOSYS.
     static func hasZeroMessageOpen(_ connection: fuse_conn_info) -> Bool {
         connection.capable & UInt32(FUSE_CAP_NO_OPEN_SUPPORT) != 0
     }

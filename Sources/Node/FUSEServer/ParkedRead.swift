@@ -1,16 +1,17 @@
 import LazyFileSystem
 
-/// A read that waits for chunks. It holds the unanswered request and the arguments for a retry.
+/// A read that waits for missing chunks. It holds the unanswered request and the arguments for a retry.
 ///
 /// It is a class, because the request token cannot be copied and a dictionary can only hold copyable values.
 final class ParkedRead: @unchecked Sendable {
-    // Safe: `ParkedReads` is only used behind a lock and returns each read once; its receiver is its only user.
+    // Safe: only `token` changes, and only the thread that ended the read's wait calls `takeToken()`. `ParkedReads` is
+    // always behind a lock and lets one thread end a wait.
     private var token: RequestToken?
     let node: NodeID
     let offset: UInt64
     let count: Int
     let miss: Miss
-    /// The number of this attempt to get the read's chunks, starting at 1.
+    /// The number of times that the read has waited, including this time: 1 or more.
     let attempt: Int
     /// The thread ID of the reader in our PID namespace; 0 if it has none there.
     let reader: Int32
@@ -25,7 +26,7 @@ final class ParkedRead: @unchecked Sendable {
         self.attempt = attempt
     }
 
-    /// Returns the request at the first call, then `nil`.
+    /// Returns the request on the first call, and `nil` on later calls.
     func takeToken() -> RequestToken? {
         token.take()
     }

@@ -1,19 +1,20 @@
 public import ContentStore
 
-/// The rules for waiting reads, without a lock, a request or a thread.
+/// The state machine of reads that wait for missing chunks. The caller provides the lock, the requests and the threads.
 ///
-/// A read is opened, then waits (``wait(_:for:attempt:)``) until one of three events takes it: its demand completes,
-/// its reader dies, or the server stops. The event's handler answers and closes the read. After a completed demand it
-/// may instead let the read wait again.
+/// A read is opened, then waits (``wait(_:for:attempt:)``). Its wait ends with one of three events: its demand (the
+/// request for its chunks) completes, its reader dies, or the server stops. The method for the event returns the read
+/// to its caller, which answers and closes it. After a completed demand, the caller may instead let the read wait
+/// again.
 ///
 /// An interrupt means that some signal is pending for the reader. Only a fatal signal may end the read of a file:
-/// programs do not expect other interruptions, and a failing page fault raises SIGBUS. So an interrupted read is
-/// watched until it ends or its reader dies.
+/// programs do not expect other interruptions, and a page fault that fails raises SIGBUS. So the server watches an
+/// interrupted read until the read ends or its reader dies.
 public struct ParkedReads<Read> {
-    /// The result of letting a read wait.
+    /// The result of ``ParkedReads/wait(_:for:attempt:)``.
     public enum Admission: Hashable, Sendable {
         case waiting
-        /// The server is stopping, so answer EIO.
+        /// The read does not wait, because the server is stopping. The caller must answer EIO.
         case stopping
     }
 
@@ -31,10 +32,10 @@ public struct ParkedReads<Read> {
 
     public init() {}
 
-    /// The number of open reads.
+    /// The number of reads that are open and not yet closed.
     public var count: Int { entries.count }
 
-    /// Returns a number for a read that is about to wait, or `nil` if the server is stopping.
+    /// Opens a read that is about to wait, and returns its ID; `nil` if the server is stopping.
     public mutating func open() -> UInt64? {
         guard !stopping else { return nil }
         defer { nextID += 1 }
@@ -42,14 +43,16 @@ public struct ParkedReads<Read> {
         return nextID
     }
 
-    /// Lets `read` wait for the chunks of attempt `attempt`, the first or a later one.
+    /// Lets `read` wait for its chunks.
+    ///
+    /// - Parameter attempt: the number of times that the read has waited, including this time.
     public mutating func wait(_ id: UInt64, for read: Read, attempt: Int) -> Admission {
         guard let entry = entries[id], !stopping else { return .stopping }
         entries[id] = Entry(read: read, attempt: attempt, demand: nil, interrupted: entry.interrupted)
         return .waiting
     }
 
-    /// Records the demand that the read waits for.
+    /// Records the demand (the request for chunks) that the read waits for.
     /// - Returns: false if the read no longer waits in this attempt. Then the caller must cancel the demand.
     public mutating func demanded(_ id: UInt64, as demand: DemandID, attempt: Int) -> Bool {
         guard let entry = entries[id], entry.read != nil, entry.attempt == attempt else { return false }
@@ -57,7 +60,8 @@ public struct ParkedReads<Read> {
         return true
     }
 
-    /// Ends the wait of attempt `attempt`. Returns the read, or `nil` if the read no longer waits in this attempt.
+    /// Ends the wait of the read in attempt `attempt`, because its demand has completed.
+    /// - Returns: the read; `nil` if it no longer waits in this attempt.
     public mutating func complete(_ id: UInt64, attempt: Int) -> Read? {
         guard let entry = entries[id], let read = entry.read, entry.attempt == attempt else { return nil }
         entries[id]?.read = nil
@@ -65,7 +69,7 @@ public struct ParkedReads<Read> {
     }
 
     /// Records that a signal is pending for the reader.
-    /// - Returns: true if the caller must start the watch: it calls ``interrupted()`` repeatedly until that returns
+    /// - Returns: true if the caller must start the watch, a loop that calls ``interrupted()`` until the result is
     ///   `nil`.
     public mutating func interrupt(_ id: UInt64) -> Bool {
         guard entries[id] != nil else { return false }
@@ -74,8 +78,7 @@ public struct ParkedReads<Read> {
         return !isWatched
     }
 
-    /// Returns the interrupted reads that wait now. Returns `nil` if no open read is interrupted, and so ends the
-    /// watch.
+    /// Returns the interrupted reads that wait now. If no open read is interrupted, ends the watch and returns `nil`.
     public mutating func interrupted() -> [(id: UInt64, read: Read)]? {
         let marked = entries.filter { $0.value.interrupted }
         guard !marked.isEmpty else {
@@ -85,13 +88,14 @@ public struct ParkedReads<Read> {
         return marked.compactMap { id, entry in entry.read.map { (id, $0) } }
     }
 
-    /// Records that the watch did not start. The next interrupt then asks for it again.
+    /// Records that the watch of interrupted reads could not be started. The next ``interrupt(_:)`` then asks for it
+    /// again.
     public mutating func abandonWatch() {
         isWatched = false
     }
 
-    /// Takes a read whose reader is dying, together with the demand to cancel. Returns `nil` if the read has been taken
-    /// or closed.
+    /// Ends the wait of a read whose reader is dying. Returns the read and the demand to cancel; `nil` if the read does
+    /// not wait any more.
     public mutating func take(_ id: UInt64) -> (read: Read, demand: DemandID?)? {
         guard let entry = entries[id], let read = entry.read else { return nil }
         entries[id]?.read = nil

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// An unanswered request of the kernel.
 ///
-/// It gets exactly one reply, by construction. Every reply consumes the token, and a dropped token answers EIO, so that
-/// no process hangs. A reply fails only if the reader or the connection is gone; the token ignores that failure.
+/// It gets exactly one reply, by construction: every reply consumes the token, and a dropped token answers EIO, so that
+/// no process hangs. A reply fails only if the requester or the connection is gone; the token ignores that failure.
 struct RequestToken: ~Copyable, @unchecked Sendable {
     // Safe to move between threads: libfuse locks the state that a request shares with its session, and the token has
     // one owner.
@@ -63,14 +63,16 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
     /// receives the interrupt.
     ///
     /// If the interrupt came earlier, this function calls the handler at once. In that case the handler must not answer
-    /// this request, because libfuse still holds its lock.
+    /// this request, because libfuse still holds the request's lock.
     ///
     /// The handler gets a number, not an object, because another thread may have answered the request just before.
     borrowing func onInterrupt(_ identifier: UInt64, _ handler: fuse_interrupt_func_t) {
         fuse_req_interrupt_func(request, handler, UnsafeMutableRawPointer(bitPattern: UInt(identifier)))
     }
 
-    /// Appends an entry to the listing in `buffer`.
+    /// Writes a directory entry without attributes to the start of `buffer`, the unused part of a listing.
+    ///
+    /// - Parameter next: the offset at which the kernel continues the listing after this entry.
     /// - Returns: the size of the entry in bytes. If it exceeds the size of `buffer`, nothing was written.
     borrowing func add(
         _ name: UnsafePointer<CChar>, attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
@@ -82,7 +84,7 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Appends an entry with attributes to the listing in `buffer`, like ``add(_:attributes:next:to:)``.
+    /// Writes a directory entry with attributes to the start of `buffer`, like ``add(_:attributes:next:to:)``.
     borrowing func add(
         _ name: UnsafePointer<CChar>, entry: fuse_entry_param, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {

@@ -33,8 +33,8 @@ extension Session {
         }
     }
 
-    /// Answers a listing with as many entries as fit. `append` writes an entry and returns its size, even if it did not
-    /// fit.
+    /// Answers a listing with as many entries as fit into `size` bytes. `append` writes an entry to the buffer and
+    /// returns its size. If the size exceeds the buffer, the entry did not fit.
     private func list(
         _ token: consuming RequestToken, node: fuse_ino_t, size: Int, offset: off_t,
         _ append: (

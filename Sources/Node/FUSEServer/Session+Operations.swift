@@ -5,9 +5,10 @@ import SystemPackage
 extension Session {
     /// Returns the functions that libfuse calls for requests.
     ///
-    /// We handle no other requests. libfuse answers some of them with ENOSYS, which the kernel remembers: access
-    /// (`default_permissions` makes the kernel check), lseek, flush and release (nothing to do). The kernel fails the
-    /// others with EROFS before it sends them. Forgets need no reply and no accounting, because node IDs are computed.
+    /// Other requests need no function. libfuse answers access, lseek and flush with ENOSYS, which the kernel
+    /// remembers; `default_permissions` makes the kernel itself check access. libfuse answers release with success. The
+    /// kernel rejects changes with EROFS before it sends them. Forget needs no reply and no accounting, because node
+    /// IDs are computed.
     static func operations() -> fuse_lowlevel_ops {
         var operations = fuse_lowlevel_ops()
         operations.`init` = { data, connection in

@@ -7,7 +7,8 @@ import SystemPackage
 
 /// The answers to reads, including reads that wait.
 extension Session {
-    /// The most attempts to get a read's chunks. A chunk may be dropped between its arrival and the read.
+    /// The most times that one read waits for chunks. It waits again if a chunk is evicted between its arrival and the
+    /// read.
     private static let attempts = 4
 
     func read(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {
@@ -42,7 +43,7 @@ extension Session {
             id, ParkedRead(token, node: node, offset: offset, count: count, miss: miss, attempt: 1))
     }
 
-    /// Lets a read wait, and demands its missing chunks.
+    /// Lets a read wait, and requests its missing chunks from the file system.
     private func wait(_ id: UInt64, _ read: ParkedRead) {
         guard parked.withLock({ $0.wait(id, for: read, attempt: read.attempt) }) == .waiting else {
             return answer(id, of: read) { $0.fail(.ioError) }
@@ -55,8 +56,8 @@ extension Session {
         if !parked.withLock({ $0.demanded(id, as: demand, attempt: attempt) }) { fileSystem.cancel(demand) }
     }
 
-    /// Ends the wait of a read whose demand has ended. Retries the read on this thread if its chunks arrived; otherwise
-    /// answers it with an error.
+    /// Ends the wait of a read whose demand, the request for its chunks, has ended. Retries the read on this thread if
+    /// the chunks arrived; otherwise answers it with an error.
     private func completed(_ id: UInt64, attempt: Int, with outcome: ChunkOutcome) {
         guard let read = parked.withLock({ $0.complete(id, attempt: attempt) }) else { return }
         switch outcome {
@@ -133,14 +134,14 @@ extension Session {
         answer(id, of: read) { token in fail(token, error) }
     }
 
-    /// Answers and closes a read that this thread has taken.
+    /// Answers and closes a read whose wait has ended. Only one thread may do this for a read.
     private func answer(_ id: UInt64, of read: ParkedRead, _ reply: (consuming RequestToken) -> Void) {
         if let token = read.takeToken() { reply(token) }
         parked.withLockBroadcasting { $0.close(id) }
     }
 
-    /// Answers every waiting read and refuses further ones. Waits up to `timeout` nanoseconds for reads that other
-    /// threads have taken.
+    /// Answers every waiting read with EIO and refuses further ones. Then waits up to `timeout` nanoseconds for reads
+    /// that other threads are answering.
     /// - Returns: true if no read is left.
     func stopParking(timeout: UInt64) -> Bool {
         for (id, read, demand) in parked.withLock({ $0.stop() }) {

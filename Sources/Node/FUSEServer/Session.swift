@@ -4,10 +4,10 @@ import Glibc
 import LazyFileSystem
 import Linux
 
-/// One libfuse session over one /dev/fuse descriptor, shared by all its workers.
+/// One libfuse session over one /dev/fuse descriptor, shared by all workers of a server.
 ///
-/// Workers, completions of parked reads and notifications hold references. Releasing the last reference destroys
-/// libfuse's session, so a request token never outlives the libfuse session.
+/// Releasing the last reference to this object destroys libfuse's session. Workers and completions of parked reads hold
+/// references while they use a request token, so no token is used after libfuse's session is gone.
 final class Session: @unchecked Sendable {
     /// The result of the INIT exchange.
     struct Handshake: Sendable {
@@ -17,7 +17,8 @@ final class Session: @unchecked Sendable {
 
     // Safe: the libfuse session functions used here lock internally; everything else is immutable or has its own lock.
     private let handle: OpaquePointer
-    /// The user data of libfuse: a pointer to this object, in memory that exists before this object does.
+    /// The user data that libfuse passes to our functions: a pointer to this object. It has memory of its own, because
+    /// libfuse needs the address before this object exists.
     private let cell: UnsafeMutablePointer<Unmanaged<Session>?>
 
     let fileSystem: LazyFileSystem
@@ -28,7 +29,7 @@ final class Session: @unchecked Sendable {
     /// The result of the INIT exchange; `nil` until the exchange has ended.
     let handshake = Guarded<Handshake?>(nil)
 
-    /// Takes ownership of `device`, an open /dev/fuse that is already mounted.
+    /// Creates a session that owns `device`, an open /dev/fuse that is already mounted.
     init(
         device: consuming OwnedDescriptor, fileSystem: LazyFileSystem, statistics: FUSEStatistics, options: FUSEOptions
     ) throws(FUSEError) {
@@ -71,7 +72,7 @@ final class Session: @unchecked Sendable {
         }
     }
 
-    /// Returns the session of a request. A worker or a completion holds the session while the request is open.
+    /// Returns the session of a request. A worker or a completion keeps the session alive while the request is open.
     static func of(_ request: fuse_req_t) -> Session? {
         fuse_req_userdata(request).flatMap { of(userData: $0) }
     }
@@ -80,8 +81,10 @@ final class Session: @unchecked Sendable {
         userData.assumingMemoryBound(to: Unmanaged<Session>?.self).pointee?.takeUnretainedValue()
     }
 
-    /// Reads and answers requests until the connection ends. All threads share one descriptor: closing a clone of it
-    /// would drop the requests that the clone has received.
+    /// Reads and answers requests until the connection ends.
+    ///
+    /// All threads share one descriptor of /dev/fuse. With a cloned descriptor per thread, closing one would drop the
+    /// requests that it has received.
     func serve() {
         var buffer = fuse_buf()
         defer { free(buffer.mem) }
@@ -96,7 +99,8 @@ final class Session: @unchecked Sendable {
         fuse_session_exit(handle)
     }
 
-    /// Tells the kernel to drop cached entries that `change` made wrong. Do not call this while handling a request.
+    /// Tells the kernel to drop the cached entries that `change` has outdated. Do not call this while handling a
+    /// request: the kernel may wait for the request and so deadlock.
     func invalidate(_ change: LazyFileSystem.Change) {
         if !change.appeared {
             change.name.withUnsafeBytes { name in

@@ -38,7 +38,7 @@ final class Workers: Sendable {
 
     var areRunning: Bool { state.withLock { $0.running == threads.count } }
 
-    /// Announces an intentional end of the connection, so that the last thread does not report a lost connection.
+    /// Announces that the connection will end on purpose, so that the last thread does not report a lost connection.
     func expectEnd() {
         state.withLock { $0.expected = true }
     }

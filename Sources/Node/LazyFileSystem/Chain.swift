@@ -3,14 +3,16 @@ import ContentStore
 import LayerIndex
 import Synchronization
 
-/// A mounted chain: one directory below the root.
+/// A mounted chain, which is a stack of image layers with one merged tree. It appears as one directory in the root of
+/// the mount.
 final class Chain: Sendable {
     let id: Digest
     let slot: UInt32
-    /// The first four bytes of the chain ID, so that the number survives a restart; see ``NodeStatus/generation``.
+    /// The generation of the chain's nodes (``NodeStatus/generation``). It is the first four bytes of the chain ID, so
+    /// it stays the same after a restart.
     let generation: UInt32
     let tree: TreeImage
-    /// The layers in the order of the tree's device numbers.
+    /// The layers. In the tree, a file's device number is the index of its layer here.
     let layers: [ReadLayer]
     let touches: TouchLog
 
@@ -27,10 +29,10 @@ final class Chain: Sendable {
         id.withBytes { $0.littleEndian(UInt32.self, at: 0) ?? 0 }
     }
 
-    /// The node of the chain's root directory.
+    /// The node ID of the chain's root directory.
     var root: NodeID { NodeID(rawValue: UInt64(slot) << 40 | tree.rootInode) }
 
-    /// Returns the node of an inode in this tree.
+    /// Returns the node ID of the inode `nid` in this tree.
     func node(_ nid: UInt64) throws(LazyFileSystemError) -> NodeID {
         guard let node = NodeID(slot: slot, nid: nid) else {
             throw LazyFileSystemError(.corrupt, "chain \(id) has an inode number above 40 bits")
@@ -50,13 +52,14 @@ final class Chain: Sendable {
         }
     }
 
-    /// Returns an error of the file system for `error`, which the tree threw.
+    /// Returns a file system error with `error`, which the tree threw, as its cause.
     func corrupt(_ error: LayerIndexError) -> LazyFileSystemError {
         LazyFileSystemError(.corrupt, "failed to read the tree of chain \(id)", cause: error)
     }
 }
 
-/// A layer as one group of readers uses it: the readers of a chain, or those of the `content` directory.
+/// A layer, together with the latest reads of one group of readers: the readers of one chain, or the readers of the
+/// `content` directory.
 final class ReadLayer: Sendable {
     let content: StoredLayer
     // The chunk ranges of the latest reads. A hash of the file selects the element. So two files that are read
@@ -67,7 +70,8 @@ final class ReadLayer: Sendable {
         self.content = content
     }
 
-    /// Returns true if `chunks` differ from those last read from the same file, and remembers them.
+    /// Returns true if `chunks` differ from the chunks that were last read from the same file. Remembers `chunks` as
+    /// the last read.
     ///
     /// - Parameter file: the inode number of the file.
     func changes(_ chunks: Range<Int>, file: UInt64) -> Bool {

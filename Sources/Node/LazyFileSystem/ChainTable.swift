@@ -4,8 +4,8 @@ import LayerIndex
 
 /// The table of mounted chains and their layers. It is a pure value that `LazyFileSystem` keeps behind a lock.
 struct ChainTable {
-    /// A slot with its permanent owner. The kernel may hold nodes of a removed chain, and must never get another
-    /// chain's bytes for them.
+    /// A numbered place for a chain. A slot belongs to the same chain forever, because the kernel may hold nodes of a
+    /// removed chain and must never get another chain's bytes for them.
     private struct Slot {
         var owner: Digest?
         var chain: Chain?
@@ -29,7 +29,7 @@ struct ChainTable {
         byID[id].flatMap { chain(inSlot: $0) }
     }
 
-    /// Returns the chain with the lowest slot after `slot`; `nil` if there is none.
+    /// Returns the chain with the lowest slot number above `slot`; `nil` if there is none.
     func chain(afterSlot slot: UInt32) -> Chain? {
         var index = Int(slot) + 1
         while index < slots.count {

@@ -1,10 +1,11 @@
 import Base
 import ContentStore
 
-/// The directory `content`. It has one file per layer of the mounted chains, sorted by inode number.
+/// The directory `content` in the root of the mount. It has one file for each layer of the mounted chains, sorted by
+/// inode number.
 ///
-/// A file's inode number contains 39 bits of its blob digest, so it survives a restart. On a collision, the file gets
-/// the next free number.
+/// A file's inode number contains 39 bits of the layer's blob digest, so it stays the same after a restart. If two
+/// layers would get the same number, the second file gets the next free one.
 struct ContentDirectory {
     struct Entry {
         let nid: UInt64
@@ -12,7 +13,8 @@ struct ContentDirectory {
         var references: Int
     }
 
-    /// The bit that is set in each file's inode number. It keeps files apart from the directories of slot 0.
+    /// The bit that is set in the inode number of each file. It keeps the numbers apart from those of the root and of
+    /// `content`, which are also in slot 0.
     private static let mark: UInt64 = 1 << 39
 
     private var entries: [Entry] = []
@@ -61,7 +63,7 @@ struct ContentDirectory {
         return index < entries.count ? entries[index] : nil
     }
 
-    /// Adds a reference to a layer.
+    /// Adds a chain's reference to a layer.
     ///
     /// - Returns: true if this added a file to the directory.
     mutating func add(_ content: StoredLayer) -> Bool {
@@ -83,7 +85,7 @@ struct ContentDirectory {
         return true
     }
 
-    /// Removes a reference to a layer.
+    /// Removes a chain's reference to a layer.
     ///
     /// - Returns: true if this removed a file from the directory.
     mutating func remove(_ digest: Digest) -> Bool {

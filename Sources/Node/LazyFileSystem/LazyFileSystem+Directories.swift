@@ -7,8 +7,8 @@ extension LazyFileSystem {
     /// Lists `directory`, including `.` and `..`.
     ///
     /// - Parameters:
-    ///   - cookie: the position to start at: 0 for the beginning, or a ``ListedNode/next`` of the same directory. A
-    ///     cookie stays valid while the directory exists, even if entries are added or removed.
+    ///   - cookie: the position to start at: 0 for the beginning, or the ``ListedNode/next`` of an entry of the same
+    ///     directory. A cookie stays valid while the directory exists, even if entries are added or removed.
     ///   - body: receives each entry. It returns false to stop; that entry then counts as not listed.
     public func list(
         _ directory: NodeID, from cookie: UInt64, _ body: (ListedNode) -> Bool
@@ -42,7 +42,8 @@ extension LazyFileSystem {
         if let failure { throw failure }
     }
 
-    /// Lists the root. Its cookies: 1 after `.`, 2 after `..`, 3 after `content`, 3 + slot after a chain.
+    /// Lists the root. The cookie is 1 after the entry `.`, 2 after `..`, 3 after `content`, and 3 plus the slot number
+    /// after a chain.
     private func listRoot(from cookie: UInt64, _ body: (ListedNode) -> Bool) {
         guard listDots(.root, from: cookie, body) else { return }
         if cookie < 3 {
@@ -58,7 +59,7 @@ extension LazyFileSystem {
         }
     }
 
-    /// Lists `content`. Its cookies: 1 after `.`, 2 after `..`, 1 + the inode number after a file.
+    /// Lists `content`. The cookie is 1 after the entry `.`, 2 after `..`, and 1 plus the inode number after a file.
     private func listContent(from cookie: UInt64, _ body: (ListedNode) -> Bool) {
         guard listDots(.content, from: cookie, body) else { return }
         var nid = cookie

@@ -30,7 +30,7 @@ extension LazyFileSystem {
     /// Looks up `name` in `directory`.
     ///
     /// The kernel also looks up `.` and `..` when it turns a file handle back into a path, for overlayfs or
-    /// open_by_handle_at(2). For the name `.`, `directory` may be any type of node.
+    /// open_by_handle_at(2). If `name` is `.`, `directory` may be any type of node.
     public func lookup(
         _ directory: NodeID, _ name: UnsafeRawBufferPointer
     ) throws(LazyFileSystemError) -> LookupResult {

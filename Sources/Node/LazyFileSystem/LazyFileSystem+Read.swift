@@ -4,9 +4,10 @@ import LayerIndex
 
 /// Reads of content.
 extension LazyFileSystem {
-    /// Reads the bytes of `node` from `offset` on into `buffer`: all that fit up to the end of the file, or none. If
-    /// some bytes are missing, the whole read is a miss, because the kernel takes a short answer for the end of the
-    /// file.
+    /// Reads the bytes of `node` from `offset` on into `buffer`, until the buffer is full or the file ends.
+    ///
+    /// If some of these bytes are missing in the store, the whole read is a miss. It returns no part of them, because
+    /// the kernel takes a short read for the end of the file.
     ///
     /// - Parameter previous: the previous miss of this read if it is a retry; otherwise `nil`.
     public func read(
@@ -24,20 +25,21 @@ extension LazyFileSystem {
         }
     }
 
-    /// Demands the missing chunks of `miss`, as ``ChunkSource/demand(_:chunks:completion:)`` does.
+    /// Requests the missing chunks of `miss`, as ``ChunkSource/demand(_:chunks:completion:)`` does. Read again when
+    /// `completion` has run.
     public func demand(_ miss: Miss, completion: @escaping @Sendable (ChunkOutcome) -> Void) -> DemandID {
         source.demand(miss.layer, chunks: miss.chunks, completion: completion)
     }
 
-    /// Cancels a demand, as ``ChunkSource/cancel(_:)`` does.
+    /// Cancels the request that ``demand(_:completion:)`` started, as ``ChunkSource/cancel(_:)`` does.
     public func cancel(_ demand: DemandID) {
         source.cancel(demand)
     }
 
-    /// Returns the layer that holds `count` bytes of `node` from `offset` on, and their range in its content space. The
-    /// range ends at the end of the file at the latest; `nil` if no byte is left.
+    /// Returns the layer that holds `count` bytes of `node` from `offset` on, and the range of these bytes in the
+    /// layer's content space. The range is cut at the end of the file. Returns `nil` if it would be empty.
     ///
-    /// Records the first try of a read in the chain's touch log.
+    /// The first try of a read of a chain's file is recorded in the chain's touch log.
     ///
     /// - Parameter isFirst: true for the first try of a read, false for a retry after a miss.
     private func place(
@@ -124,11 +126,11 @@ extension LazyFileSystem {
         }
     }
 
-    /// Drops the unreadable chunks of `chunks`, so that they are fetched again. If each chunk is readable on its own,
-    /// drops all of them.
+    /// Removes the unreadable chunks of `chunks` from the store, so that they are fetched again. If each chunk is
+    /// readable on its own, removes all of them.
     ///
     /// - Parameter buffer: scratch memory.
-    /// - Returns: the range from the first to the last dropped chunk.
+    /// - Returns: the range from the first to the last removed chunk.
     private func drop(
         _ chunks: Range<Int>, of content: StoredLayer, buffer: UnsafeMutableRawBufferPointer
     ) -> Range<Int> {

@@ -2,16 +2,17 @@ public import Base
 public import ContentStore
 public import LayerIndex
 
-/// The file system that answers the kernel from chain trees and the content store.
+/// The lazy-loading file system: directories and attributes come from the trees of chains, file contents from the
+/// content store. A chain is a stack of image layers, named by its chain ID (OCI image-spec).
 ///
-/// It answers with attributes, names, bytes, or a miss.
-///
-/// The root lists one directory per chain (named by its chain ID, 64 hexadecimal digits) and `content`. `content` has
-/// one read-only file per layer of a chain; the file holds the layer's content space. Trees never change. Only the root
-/// and `content` change, when a chain is added or removed.
+/// The root lists one directory for each mounted chain, named by the 64 hexadecimal digits of its chain ID, and the
+/// directory `content`. `content` has one read-only file for each layer of a mounted chain. That file holds the layer's
+/// content space: the decoded bytes of its regular files, laid end to end. Trees never change. Only the root and
+/// `content` change, when a chain is added or removed.
 ///
 /// Any thread may make any call, and no call waits for the network. A read of bytes that are not in the store returns
-/// the missing chunks. The file system knows nothing of FUSE: its interface has only node IDs, statuses and errors.
+/// the missing chunks (``Miss``). The file system knows nothing of FUSE: its interface has only node IDs, statuses and
+/// errors.
 public final class LazyFileSystem: Sendable {
     /// The appearance or disappearance of a name in the root or in `content`.
     public struct Change: Sendable {
@@ -37,14 +38,16 @@ public final class LazyFileSystem: Sendable {
         storeCapacity = capacity
     }
 
-    /// Mounts a chain, so that its directory appears in the root. Adding it again in the same slot changes nothing.
+    /// Mounts a chain, so that its directory appears in the root. Adding a chain again in the same slot changes
+    /// nothing.
     ///
     /// - Parameters:
-    ///   - layers: one layer per device of `tree`, in the same order (bottom first).
+    ///   - layers: one layer for each device of `tree`, in the same order (bottom first).
     ///   - slot: a number from 1 to ``NodeID/maximumSlot``. The chain must keep its slot over a restart that keeps the
     ///     mount. No other chain may get the slot while the mount lasts, because the kernel may hold nodes of a removed
     ///     chain indefinitely.
-    /// - Throws: ``LazyFileSystemErrorCode/badSlot``, ``LazyFileSystemErrorCode/layersDoNotMatch``.
+    /// - Throws: ``LazyFileSystemErrorCode/badSlot``, ``LazyFileSystemErrorCode/layersDoNotMatch``,
+    ///   ``LazyFileSystemErrorCode/corrupt``.
     public func addChain(
         _ id: Digest, tree: TreeImage, layers: [StoredLayer], slot: UInt32
     ) throws(LazyFileSystemError) {
@@ -72,13 +75,14 @@ public final class LazyFileSystem: Sendable {
         table.withLock { $0.chain(id) != nil }
     }
 
-    /// Returns the log of the chain's first reads since it was mounted; `nil` if the chain is not mounted.
+    /// Returns the log of the first read of each of the chain's chunks since the chain was mounted; `nil` if the chain
+    /// is not mounted.
     public func touches(ofChain id: Digest) -> TouchLog? {
         table.withLock { $0.chain(id)?.touches }
     }
 
-    /// Sets the one handler of changes; `nil` removes it. It runs after each change, on the thread that made the
-    /// change.
+    /// Sets the only handler of changes and replaces the previous one; `nil` removes it. The handler runs after each
+    /// change, on the thread that made the change.
     public func onChange(_ handler: (@Sendable (Change) -> Void)?) {
         observer.withLock { $0 = handler }
     }
@@ -91,8 +95,8 @@ public final class LazyFileSystem: Sendable {
         }
     }
 
-    /// Returns the capacity for statfs(2). It is that of the store's own file system, with at least as many inodes as
-    /// the trees have.
+    /// Returns the capacity to report in statfs(2). It is the capacity of the file system that holds the store, with at
+    /// least as many inodes as the mounted chains have.
     public func capacity() -> StoreCapacity {
         var capacity =
             storeCapacity()

@@ -6,7 +6,7 @@ public typealias LazyFileSystemError = Failure<LazyFileSystemErrorCode>
 
 /// The kinds of ``LazyFileSystemError``.
 public enum LazyFileSystemErrorCode: Hashable, Sendable {
-    /// The node's chain or its file in `content` has been removed.
+    /// The node's chain, or the node's file in `content`, has been removed.
     case stale
     case notDirectory
     /// The node is not a regular file, so it has no bytes to read.
@@ -20,14 +20,15 @@ public enum LazyFileSystemErrorCode: Hashable, Sendable {
     case unreadable
     /// The content could not be fetched.
     case unavailable
-    /// The slot of a new chain is 0, too high, or belongs to another chain.
+    /// The slot of a new chain is 0, is too high, or belongs to another chain. Or the chain is already mounted in
+    /// another slot.
     case badSlot
     /// The tree's devices do not match its layers.
     case layersDoNotMatch
 }
 
 extension LazyFileSystemError {
-    /// The errno for the kernel. This is the only place that maps our errors to errno.
+    /// The errno that the kernel receives for this error. No other code maps our errors to errno.
     public var errno: Errno {
         switch code {
         case .stale: .staleNFSFileHandle

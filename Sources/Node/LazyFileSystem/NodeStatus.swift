@@ -4,8 +4,8 @@ import LayerIndex
 public struct NodeStatus: Hashable, Sendable {
     /// The node's ID, which is also its `st_ino`.
     public let id: NodeID
-    /// The generation of ``id``. It differs between chains in the same slot. If it changes, the kernel creates a new
-    /// inode.
+    /// The generation of ``id``. Two chains that use the same slot one after the other have different generations. If
+    /// the generation of an ID changes, the kernel creates a new inode.
     public let generation: UInt32
     /// The type and permission bits.
     public let mode: UInt32
@@ -16,7 +16,7 @@ public struct NodeStatus: Hashable, Sendable {
     public let size: UInt64
     public let modifiedSeconds: Int64
     public let modifiedNanoseconds: UInt32
-    /// The device number of a device node.
+    /// The major device number, if the node is a device.
     public let deviceMajor: UInt32
     public let deviceMinor: UInt32
 
@@ -69,6 +69,6 @@ public struct ListedNode {
     public let node: NodeID
     /// The entry's `DT_` constant: the type bits of the mode, shifted right by 12.
     public let type: UInt8
-    /// The cookie with which a listing continues after this entry.
+    /// The cookie to pass to ``LazyFileSystem/list(_:from:_:)`` to continue after this entry.
     public let next: UInt64
 }

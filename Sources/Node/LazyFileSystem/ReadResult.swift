@@ -4,19 +4,20 @@ public import ContentStore
 public enum ReadResult: Sendable {
     /// The number of bytes in the buffer. It is less than requested only at the end of the file.
     case bytes(Int)
-    /// Chunks are missing. Pass the miss to ``LazyFileSystem/demand(_:completion:)``, then read again.
+    /// Chunks are missing. Pass the miss to ``LazyFileSystem/demand(_:completion:)``, and read again when the
+    /// completion has run.
     case missing(Miss)
     case failed(LazyFileSystemError)
 }
 
-/// The chunks that a read lacks.
+/// The chunks that a read needs and the store does not have.
 public struct Miss: Sendable {
-    /// The layer, which stays alive while the read waits.
+    /// The layer to which the chunks belong. It stays alive while the read waits.
     public let layer: StoredLayer
     /// The range from the first missing chunk to the last chunk that the read needs. Some chunks within the range may
     /// be present.
     public let chunks: Range<Int>
-    /// True if the chunks were present but unreadable on disk. If they are unreadable again, the read fails.
+    /// True if the chunks were present but unreadable on disk. If they are unreadable after the retry, the read fails.
     let afterReadError: Bool
 }
 

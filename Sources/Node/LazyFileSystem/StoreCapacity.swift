@@ -1,4 +1,4 @@
-/// The capacity of the store's own file system, as `df` shows it.
+/// The capacity of the file system that holds the store, as `df` shows it.
 public struct StoreCapacity: Hashable, Sendable {
     /// The size of a block in bytes.
     public var blockSize: UInt32
@@ -6,7 +6,7 @@ public struct StoreCapacity: Hashable, Sendable {
     public var freeBlocks: UInt64
     /// The part of ``freeBlocks`` that is not reserved for root.
     public var availableBlocks: UInt64
-    /// The number of inodes.
+    /// The number of all inodes, used and free.
     public var files: UInt64
     public var freeFiles: UInt64
 

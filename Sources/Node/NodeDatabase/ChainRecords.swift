@@ -2,7 +2,7 @@ public import Base
 import GRDB
 public import Registry
 
-/// One layer of a chain, and a repository that contains the layer's blob.
+/// A layer, and a repository that contains the layer's blob.
 public struct RemoteLayer: Sendable, Hashable {
     public let digest: Digest
     public let repository: Repository
@@ -13,16 +13,18 @@ public struct RemoteLayer: Sendable, Hashable {
     }
 }
 
-/// The layers of each remote chain. The state database keeps them so that the daemon can mount chains after a restart
-/// without the network.
+/// The layers of each remote chain, a stack of layers whose files are fetched on demand. The state database keeps them
+/// so that the daemon can mount chains after a restart without the network.
 ///
 /// A chain is a layer on top of a parent chain, so a chain of n layers takes n rows. A row's number is the chain's
-/// *slot*, the upper part of the node IDs of the chain's files. A chain keeps its slot as long as it is known. The slot
-/// is never given to another chain (`AUTOINCREMENT`), because the kernel may remember nodes of a deleted chain.
+/// *slot*, the upper part of the FUSE node IDs of the chain's files. A chain keeps its slot until its record is
+/// deleted. The slot is never given to another chain (`AUTOINCREMENT`), because the kernel may remember nodes of a
+/// deleted chain.
 public struct ChainRecords: Sendable {
-    /// The largest slot. Slots are the upper 24 bits of a node ID, and slot 0 belongs to the mount itself.
+    /// The largest slot (the number of a chain). Slots are the upper 24 bits of a node ID, and slot 0 belongs to the
+    /// mount itself.
     static let maximumSlot: Int64 = 1 << 24 - 1
-    /// The most layers of one chain. In practice, containerd itself stops at 128.
+    /// The most layers of one chain. containerd allows no more than 128 in practice.
     static let maximumDepth = 1024
 
     private let state: StateDatabase
@@ -32,8 +34,8 @@ public struct ChainRecords: Sendable {
         self.state = state
     }
 
-    /// Records that `chain` consists of `layer` on top of `parent`, unless the chain is known. `parent` is `nil` for
-    /// the bottom layer.
+    /// Records that `chain` consists of `layer` on top of `parent`, unless the chain already has a record. `parent` is
+    /// `nil` for the bottom layer.
     ///
     /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ, because a
     ///   blob is the same wherever it comes from.
@@ -53,7 +55,8 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the slot and the layers of `chain`, bottom first; `nil` if the chain, or a chain below it, is unknown.
+    /// Returns the slot (the record's number) and the layers of `chain`, bottom first; `nil` if the chain, or a chain
+    /// below it, has no record.
     public func find(_ chain: Digest) throws(NodeDatabaseError) -> (slot: UInt32, layers: [RemoteLayer])? {
         try state.read("looking up chain \(chain)") { database in
             var layers: [RemoteLayer] = []
@@ -79,7 +82,8 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns at most `limit` registries that the chains' layers came from, those of the latest chains first.
+    /// Returns the hosts of at most `limit` registries that the chains' layers came from. The registries of the latest
+    /// chains come first.
     public func upstreams(limit: Int) throws(NodeDatabaseError) -> [String] {
         try state.read("listing registries") { database in
             try String.fetchAll(

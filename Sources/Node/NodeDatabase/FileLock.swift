@@ -7,7 +7,8 @@ public final class FileLock: Sendable {
 
     /// Creates the file at `path` if necessary, and locks it.
     ///
-    /// - Throws: ``NodeDatabaseError`` with code `inUse` if another process holds the lock; errors of the system.
+    /// - Throws: ``NodeDatabaseError`` with code `inUse` if another process holds the lock; `Errno` if a system call
+    ///   fails.
     public init(path: String) throws {
         let descriptor = try Sys.open(path, [.readWrite, .create, .noFollow], permissions: 0o600)
         guard try Sys.tryLock(descriptor.raw) else {

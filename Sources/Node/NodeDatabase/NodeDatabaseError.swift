@@ -5,7 +5,7 @@ public typealias NodeDatabaseError = Failure<NodeDatabaseErrorCode>
 
 /// The kinds of ``NodeDatabaseError``.
 public enum NodeDatabaseErrorCode: Hashable, Sendable {
-    /// A malformed key, label or path, or a parent that is not committed.
+    /// A malformed key, label or path, or a parent that the snapshot cannot have.
     case invalidArgument
     case notFound
     case alreadyExists

@@ -4,10 +4,10 @@ import GRDB
 public import Registry
 public import Streaming
 
-/// A stored profile and its origin.
+/// A stored profile with the chain and the repository of the recorded image.
 public struct KeptProfile: Sendable {
-    /// The chain of the image's root file system. For a profile that names no chain, it is the digest of the profile's
-    /// file.
+    /// The chain ID of the image's root file system. For a profile that names no chain, it is the digest of the
+    /// profile's file.
     public let chain: Digest
     public let repository: Repository
     public let profile: Profile
@@ -19,9 +19,11 @@ public struct KeptProfile: Sendable {
     }
 }
 
-/// The profiles of images. A profile outlives its image, so that the next pull can use it.
+/// The profiles of images. A ``Profile`` lists what a container reads until it is ready. It outlives its image, so that
+/// the next pull can use it.
 public struct ProfileRecords: Sendable {
-    /// The most profiles. The profile recorded longest ago is evicted first. A profile takes some tens of kilobytes.
+    /// The most profiles in the database. Storing another one deletes the profile that was recorded longest ago. A
+    /// profile takes some tens of kilobytes.
     public static let maximumProfiles = 1024
 
     private let state: StateDatabase
@@ -31,10 +33,11 @@ public struct ProfileRecords: Sendable {
         self.state = state
     }
 
-    /// Returns the profile of `chain`, or else the newest profile of `repository`; `nil` if there is neither. `chain`
-    /// is `nil` if it is unknown.
+    /// Returns the profile of `chain`, or else the newest profile of `repository`; `nil` if there is neither.
     ///
-    /// Files in images of one repository are likely to have the same names.
+    /// The profile of another image of the repository is useful, because their files are likely to have the same names.
+    ///
+    /// - Parameter chain: the image's chain ID; `nil` if it is unknown.
     public func find(_ chain: Digest?, _ repository: Repository) throws -> KeptProfile? {
         try state.read("looking up a profile") { database in
             try Row.fetchOne(
@@ -57,7 +60,7 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Returns all profiles, newest first.
+    /// Returns all readable profiles, newest first.
     public func all() throws -> [KeptProfile] {
         try state.read("listing profiles") { database in
             try Row.fetchAll(database, sql: "SELECT chain, host, repository, file FROM profiles ORDER BY turn DESC")
@@ -72,9 +75,10 @@ public struct ProfileRecords: Sendable {
         }.map(Array.init)
     }
 
-    /// Stores a profile from a file, which another node or a person may have written.
+    /// Stores a profile from a file. Another node or a person may have written the file.
     ///
-    /// - Throws: ``StreamingError`` with code `badProfile` if the file is malformed.
+    /// - Throws: ``StreamingError`` with code `badProfile` if the file is malformed; ``NodeDatabaseError`` if the
+    ///   database fails.
     public func keep(file bytes: [UInt8]) throws {
         let file = try ProfileFile(bytes: bytes)
         // A profile without a chain is stored under the digest of its file, so that the same file replaces itself.
@@ -99,7 +103,7 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Decodes a row. Returns `nil` for an unreadable profile, which the next start replaces.
+    /// Decodes a row. Returns `nil` for an unreadable profile. The next recorded start of the image replaces it.
     private static func kept(_ row: Row) -> KeptProfile? {
         let data: Data = row["file"]
         guard let chain = Digest(hex: (row["chain"] as String).utf8),

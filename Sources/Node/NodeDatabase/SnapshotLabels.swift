@@ -1,20 +1,20 @@
 public import Base
 
-/// The bounds of labels and keys, and the name of the label that the database indexes.
+/// The limits of snapshot labels and keys, and the name of the label that the database indexes.
 ///
-/// Every label is hostile until checked. Layer annotations by an image's author, and pod annotations, pass containerd's
-/// filter just as its own labels do.
+/// Labels are untrusted until checked. containerd passes on not only its own labels, but also layer annotations, which
+/// the image's author writes, and pod annotations.
 public enum SnapshotLabels {
     /// The label with the chain ID that the snapshot will represent once it is committed. containerd looks up remote
     /// snapshots by this label.
     public static let ref = "containerd.io/snapshot.ref"
 
-    /// The most bytes of a label's name and value together. This is containerd's own limit.
+    /// The most bytes of one label's name and value together. This is containerd's own limit.
     static let longestLabel = 4096
-    /// The most labels. containerd has no limit, and the largest known use has about twenty.
+    /// The most labels of one snapshot. containerd has no limit, and the largest known use has about twenty.
     static let mostLabels = 256
-    /// The most bytes of a key. A key consists of a namespace, a number and a client's name for the snapshot. The name
-    /// is a chain ID or a container ID, rarely a host path.
+    /// The most bytes of a snapshot's key. A key consists of a namespace, a number and a client's name for the
+    /// snapshot. The name is a chain ID or a container ID, rarely a host path.
     static let longestKey = 8192
 
     /// Throws ``NodeDatabaseErrorCode/invalidArgument`` if the labels exceed a limit.
@@ -36,7 +36,7 @@ public enum SnapshotLabels {
         }
     }
 
-    /// Returns `labels` without those that have an empty value, which means deletion in containerd's metadata store.
+    /// Returns `labels` without the labels that have an empty value. In containerd, an empty value deletes a label.
     public static func stored(_ labels: [String: String]) -> [String: String] {
         labels.filter { !$0.value.isEmpty }
     }

@@ -9,22 +9,24 @@ public struct SnapshotRecord: Sendable, Equatable {
         case committed = 3
     }
 
-    /// The snapshot's number, which Rivulet assigns and which names the directory. It is never reused, and it stays the
+    /// The snapshot's number, which Rivulet assigns. It names the snapshot's directory, is never reused, and stays the
     /// same on commit.
     public var id: Int64
-    /// The name that containerd gave the snapshot. It may be any text.
+    /// The snapshot's name in containerd's requests. containerd chooses it, or Rivulet for a remote snapshot. It may be
+    /// any text.
     public var key: String
     /// The number of the parent snapshot; `nil` for a bottom snapshot, whose ``parentKey`` is empty.
     public var parent: Int64?
     public var parentKey: String
     public var kind: Kind
     public var labels: [String: String]
-    /// The time of creation, in nanoseconds since 1970.
+    /// The time of creation, in nanoseconds since 1970. A commit resets it to the time of the commit.
     public var created: Int64
     public var updated: Int64
-    /// The snapshot's disk usage; `nil` until known. Only a committed snapshot has a usage, which never changes.
+    /// The snapshot's disk usage; `nil` while it is unknown. It is known only for a committed snapshot, and then never
+    /// changes.
     public var usage: SnapshotUsage?
-    /// The chain ID and blob of a remote snapshot, which has no directory; `nil` for a local snapshot.
+    /// The chain ID and layer of a remote snapshot, which has no directory; `nil` for a local snapshot.
     public var remote: RemoteIdentity?
 
     package init(
@@ -55,7 +57,8 @@ public struct SnapshotUsage: Sendable, Equatable {
     }
 }
 
-/// The remote layer that a snapshot represents.
+/// The remote layer that a snapshot represents: the chain ID of the stack with this layer on top, and the digest of the
+/// layer's blob.
 public struct RemoteIdentity: Sendable, Equatable {
     public var chainID: Digest
     public var layerDigest: Digest

@@ -5,8 +5,10 @@ import GRDB
 extension SnapshotRecords {
     /// Records a new active snapshot or view on top of `parent`; an empty `parent` means none.
     ///
-    /// `attach` runs inside the transaction, with the record and the stack below it. If `attach` throws, the
-    /// transaction is rolled back.
+    /// - Parameter attach: runs inside the transaction, with the new record and the stack below it. The caller can
+    ///   create the snapshot's directory here. If `attach` throws, the transaction is rolled back.
+    /// - Throws: `alreadyExists` if `key` has a record; `notFound` or `invalidArgument` if there is no committed
+    ///   snapshot `parent`.
     public func create(
         key: String, parent: String, kind: SnapshotRecord.Kind, labels: [String: String],
         attach: (SnapshotRecord, [StackEntry]) throws -> Void
@@ -27,9 +29,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Records the remote snapshot of `identity` on top of `parent`, with a key that we choose, and returns the record.
-    ///
-    /// Returns the existing record if there is one.
+    /// Returns the record of the remote snapshot of `identity` on top of `parent`. Creates the record if there is none,
+    /// with a key that we choose.
     public func createRemote(
         _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
     ) throws(NodeDatabaseError) -> SnapshotRecord {
@@ -48,8 +49,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns the plain chain ID as a key. Appends a number if that key is taken, for example by a snapshot of the
-    /// same chain on another parent.
+    /// Returns an unused key for a remote snapshot: the chain ID. Appends a number if that key is taken, for example by
+    /// a snapshot of the same chain on another parent.
     private static func freeName(_ database: Database, for chainID: Digest) throws -> String {
         let plain = chainID.description
         if try fetch(database, key: plain) == nil { return plain }
@@ -76,8 +77,8 @@ extension SnapshotRecords {
 
     /// Commits the active snapshot `key` as `name`, and replaces its labels with `labels`.
     ///
-    /// If the snapshot has no parent, `parent` becomes its parent unless it is empty. Otherwise `parent` must be empty
-    /// or the key of the existing parent.
+    /// A snapshot without a parent gets `parent` as its parent, unless `parent` is empty. For a snapshot with a parent,
+    /// `parent` must be empty or the key of that parent.
     public func commit(
         name: String, key: String, labels: [String: String], parent: String
     ) throws(NodeDatabaseError) {
@@ -115,6 +116,8 @@ extension SnapshotRecords {
     }
 
     /// Deletes the record of `key`, and adds its directory or chain to the list that ``removed(limit:)`` returns.
+    ///
+    /// - Throws: `notFound`, or `failedPrecondition` if the snapshot is the parent of another.
     public func remove(key: String) throws(NodeDatabaseError) {
         try state.write("removing snapshot \(key)") { database in
             let record = try Self.require(database, key: key)
@@ -128,9 +131,10 @@ extension SnapshotRecords {
         }
     }
 
-    /// Deletes the record of a remote snapshot whose chain is lost, unless the snapshot has children.
+    /// Deletes the record of the remote snapshot with number `id`, unless the snapshot has children. For a snapshot
+    /// whose layers cannot be opened again.
     ///
-    /// Returns true if the record was deleted.
+    /// - Returns: true if the record was deleted.
     public func removeRemoteIfUnused(id: Int64) throws(NodeDatabaseError) -> Bool {
         try state.write("removing snapshot \(id)") { database in
             let row = try Row.fetchOne(
@@ -156,8 +160,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Changes the labels of the snapshot `key` with `change`, and returns the changed record. An empty value deletes a
-    /// label.
+    /// Applies `change` to the labels of the snapshot `key`, and returns the changed record. A label that gets an empty
+    /// value is deleted.
     public func update(
         key: String, _ change: (inout [String: String]) -> Void
     ) throws(NodeDatabaseError) -> SnapshotRecord {
@@ -176,7 +180,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Records the usage of a committed snapshot, unless a usage is recorded already.
+    /// Records the disk usage of a committed snapshot, unless a usage is already recorded.
     public func setUsage(id: Int64, _ usage: SnapshotUsage) throws(NodeDatabaseError) {
         try state.write("recording the usage of snapshot \(id)") { database in
             try database.cachedStatement(

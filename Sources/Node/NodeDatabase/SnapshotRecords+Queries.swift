@@ -1,7 +1,8 @@
 public import Base
 import GRDB
 
-/// One entry of the stack below a snapshot.
+/// One entry of the stack below a snapshot. The stack consists of the lower directories of the snapshot's overlay
+/// mount.
 public enum StackEntry: Sendable, Equatable {
     /// A local snapshot, by its number. It has a directory.
     case local(Int64)
@@ -9,22 +10,24 @@ public enum StackEntry: Sendable, Equatable {
     case remote(Digest)
 }
 
-/// The directories and chains that are unused but not yet deleted.
+/// Directories, by the numbers of their snapshots, and chains that are unused but not yet deleted.
 public struct RemovedThings: Sendable {
     public var directories: [Int64]
     public var chains: [Digest]
 }
 
 extension SnapshotRecords {
-    /// The most entries of a stack. The kernel's overlay takes 500 layers.
+    /// The most entries of a stack. The kernel's overlayfs accepts at most 500 layers.
     static let deepestStack = 4096
 
-    /// Returns the record of `key`.
+    /// Returns the record of `key`. Throws ``NodeDatabaseErrorCode/notFound`` if there is none.
     public func record(key: String) throws(NodeDatabaseError) -> SnapshotRecord {
         try state.read("looking up snapshot \(key)") { try Self.require($0, key: key) }
     }
 
     /// Returns the committed snapshot with `key`, for use as a parent; `nil` for an empty key.
+    ///
+    /// - Throws: `notFound`, or `invalidArgument` if the snapshot is not committed.
     public func parent(key: String) throws(NodeDatabaseError) -> SnapshotRecord? {
         try state.read("looking up snapshot \(key)") { try Self.requireParent($0, key: key) }
     }
@@ -64,10 +67,10 @@ extension SnapshotRecords {
         }
     }
 
-    /// Returns a committed snapshot with the label `snapshot.ref` and the parent's number as given, preferably a remote
-    /// snapshot.
+    /// Returns a committed snapshot whose label `containerd.io/snapshot.ref` is `ref` and whose parent has the number
+    /// `parent`; `nil` if there is none. Prefers a remote snapshot.
     ///
-    /// Returns `nil` if there is none. `parent` is `nil` for a bottom snapshot.
+    /// - Parameter parent: the number of the parent; `nil` for a bottom snapshot.
     public func committed(ref: String, parent: Int64?) throws(NodeDatabaseError) -> SnapshotRecord? {
         try state.read("looking up \(ref)") { database in
             let statement = try database.cachedStatement(
@@ -81,7 +84,7 @@ extension SnapshotRecords {
 
     /// Returns at most `limit` records with numbers above `id`, in the order of their numbers.
     ///
-    /// - Parameter refs: the values of the label `snapshot.ref` to select; `nil` selects all snapshots.
+    /// - Parameter refs: the values of the label `containerd.io/snapshot.ref` to select; `nil` selects all snapshots.
     public func page(after id: Int64, limit: Int, refs: [String]? = nil) throws(NodeDatabaseError) -> [SnapshotRecord] {
         try state.read("listing snapshots") { database in
             var arguments: StatementArguments = [id]
@@ -104,7 +107,7 @@ extension SnapshotRecords {
         try state.read("counting snapshots") { try Int.fetchOne($0, sql: "SELECT count(*) FROM snapshot") ?? 0 }
     }
 
-    /// Returns at most `limit` directories and at most `limit` chains that can be deleted.
+    /// Returns at most `limit` directories and at most `limit` chains that no longer have a record and await deletion.
     public func removed(limit: Int) throws(NodeDatabaseError) -> RemovedThings {
         try state.read("looking for what can be deleted") { database in
             let directories = try Int64.fetchAll(
@@ -115,7 +118,7 @@ extension SnapshotRecords {
         }
     }
 
-    /// Records that the directory of snapshot `id` is deleted.
+    /// Removes the directory of snapshot `id` from the list of directories to delete. Call this after its deletion.
     public func forget(directory id: Int64) throws(NodeDatabaseError) {
         try state.write("forgetting directory \(id)") { database in
             try database.execute(sql: "DELETE FROM removed_directory WHERE id = ?", arguments: [id])
@@ -149,11 +152,12 @@ extension SnapshotRecords {
         }
     }
 
-    /// The highest number of a directory that can be one of ours: far more than snapshots are ever made.
+    /// The highest directory number that can be ours: a node never creates this many snapshots. A directory with a
+    /// higher number does not raise the counter of snapshot numbers.
     private static let maximumNumber: Int64 = 1 << 40
 
-    /// Compares the numbered directories in `present` with the records, and queues directories without a record for
-    /// deletion. A new snapshot never gets the number of such a directory.
+    /// Compares the records with `present`, the numbers of the existing snapshot directories. Queues directories
+    /// without a record for deletion. No new snapshot gets the number of a queued directory.
     ///
     /// - Returns: `orphans`, the numbers of the queued directories, and `missing`, the records whose directory is
     ///   needed but absent.

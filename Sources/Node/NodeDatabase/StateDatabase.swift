@@ -14,7 +14,7 @@ import Linux
 /// containerd keeps. An image whose chain has such a gap can neither be used nor be pulled again. `FULL` costs one
 /// fsync for each change (0.2 ms on the disk we measured). containerd's own snapshotters pay that, too.
 public final class StateDatabase: Sendable {
-    /// A report about a database that could not be used.
+    /// A report about a database that could not be used and was moved aside.
     public struct Recovery: Sendable {
         /// The reason why the database could not be used.
         public var reason: String
@@ -24,8 +24,8 @@ public final class StateDatabase: Sendable {
 
     /// The state directory.
     public let root: String
-    /// The report about a database that was corrupt or another program's, and was replaced by an empty one; `nil`
-    /// otherwise.
+    /// The report about the old database, if ``init(root:)`` found it corrupt or another program's and replaced it with
+    /// an empty one; `nil` otherwise.
     public let recovery: Recovery?
 
     let pool: DatabasePool
@@ -34,21 +34,23 @@ public final class StateDatabase: Sendable {
 
     /// The name of the directory of local snapshots, in the state directory.
     ///
-    /// Its subdirectories are named by the numbers of snapshots, so it is moved aside together with the database.
+    /// Its subdirectories are named after the numbers of snapshots. If the database is replaced, the numbers start
+    /// again, so this directory is moved aside together with the database.
     public static let snapshotsDirectory = "snapshots"
     /// The name of the database in the state directory.
     static let fileName = "state.db"
     /// SQLite's `application_id` in the header of each of our databases. The value spells `Rivu`.
     static let applicationID: Int32 = 0x5269_7675
 
-    /// Opens the database in `root`. Creates that directory if necessary, but its parent must exist.
+    /// Opens the database in the directory `root`. Creates that directory if necessary, but its parent must exist.
     ///
-    /// If the database is corrupt or another program's, this call renames it and `snapshots/`, because a new database
-    /// assigns the same numbers again. It refuses a database of a newer version, because an upgrade of Rivulet makes
-    /// that one usable.
+    /// If the database is corrupt or another program's, this call renames it and creates an empty one (see
+    /// ``recovery``). It also renames `snapshots/`, because the new database assigns the same snapshot numbers again.
+    ///
+    /// - Throws: `invalidArgument` if `root` is no valid path; `inUse` if another process uses the directory; `storage`
+    ///   if a newer version of Rivulet wrote the database, which that version can still use.
     public init(root: String) throws(NodeDatabaseError) {
-        // The path becomes part of mount options. They are separated by commas and colons, and fstab's form has no
-        // quotes.
+        // The path becomes part of mount options, where commas and colons separate items and nothing can be quoted.
         guard root.utf8.first == UInt8(ascii: "/"), root.utf8.count <= 256,
             root.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && !",:\\\"".utf8.contains($0) })
         else {
@@ -102,7 +104,7 @@ public final class StateDatabase: Sendable {
         }
     }
 
-    /// Runs `body` in its own transaction.
+    /// Runs `body` in its own transaction. `doing` describes the operation in error messages.
     func write<Result>(
         _ doing: @autoclosure () -> String, _ body: (Database) throws -> Result
     ) throws(NodeDatabaseError) -> Result {
@@ -113,7 +115,8 @@ public final class StateDatabase: Sendable {
         }
     }
 
-    /// Runs `body` on one consistent state of the database.
+    /// Runs `body`, whose queries all see the same state of the database. `doing` describes the operation in error
+    /// messages.
     func read<Result>(
         _ doing: @autoclosure () -> String, _ body: (Database) throws -> Result
     ) throws(NodeDatabaseError) -> Result {

@@ -2,7 +2,7 @@ import NIOPosix
 
 /// A pool of threads for blocking work on the database and on directories.
 ///
-/// Two blocked threads would stop the cooperative pool of a node with two cores.
+/// Blocking work must not run in Swift's cooperative pool: on a node with two cores, two blocked threads stop it.
 struct BlockingPool: Sendable {
     private let pool: NIOThreadPool
 

@@ -7,7 +7,8 @@ import SystemPackage
 /// The disk usage of a directory, measured within limits.
 ///
 /// The directory may be the root file system of a running container. Its tree may change during the walk, and it may be
-/// deep, wide or hostile. Memory and descriptors are bounded. At a limit, the result is the count so far.
+/// deep, wide or hostile. So the walk bounds time, memory and open descriptors. If it reaches a limit, the result is
+/// too low and ``isComplete`` is false.
 struct DirectoryUsage {
     struct Limits: Sendable {
         var entries = 10_000_000
@@ -20,7 +21,7 @@ struct DirectoryUsage {
 
     /// The usage counted so far.
     private(set) var usage = SnapshotUsage(size: 0, inodes: 0)
-    /// True if everything was counted.
+    /// True if everything was counted; false after a limit or an unreadable directory.
     private(set) var isComplete = true
 
     private let limits: Limits

@@ -5,7 +5,10 @@ enum LabelFields {
     case all
     case some([String])
 
-    /// Parses an update mask. An empty mask means all labels.
+    /// Parses the paths of an update mask (a protobuf `FieldMask`): `labels` or `labels.<name>`. An empty mask means
+    /// all labels.
+    ///
+    /// - Throws: `.invalidArgument` if a path names another field.
     init(paths: [String], snapshot: String) throws(SnapshotterError) {
         var names: [String] = []
         var all = paths.isEmpty

@@ -112,9 +112,10 @@ package struct LinearRegex: Sendable {
         }
     }
 
-    /// Returns true if the expression matches somewhere in `text`; `nil` if the search exceeds `steps`.
+    /// Returns true if the expression matches somewhere in `text`; `nil` if the search runs out of steps.
     ///
-    /// `steps` is reduced by the number of steps taken.
+    /// - Parameter steps: the number of steps that the search may take. The search subtracts the steps that it took, so
+    ///   that several searches can share one limit.
     package func isFound(in text: String, steps: inout Int) -> Bool? {
         let scalars = Array(text.unicodeScalars)
         var current = ThreadSet(capacity: program.count)
@@ -140,7 +141,7 @@ package struct LinearRegex: Sendable {
     }
 
     /// Adds to `threads` each instruction that is reachable from `start` without consuming a character. Returns true if
-    /// the end of the program is among them.
+    /// one of them is ``Instruction/match``, which means that the expression matches.
     private func add(
         _ start: Int, to threads: inout ThreadSet, at position: Int, in text: [Unicode.Scalar], steps: inout Int
     ) -> Bool {
@@ -177,7 +178,8 @@ package struct LinearRegex: Sendable {
         }
     }
 
-    /// The current instructions of all attempts, in the order in which they were added.
+    /// The set of instructions that the parallel match attempts have reached, in the order of insertion. It contains
+    /// each instruction once.
     private struct ThreadSet {
         var addresses: [Int] = []
         private var isMember: [Bool]

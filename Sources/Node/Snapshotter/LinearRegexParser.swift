@@ -5,7 +5,7 @@ indirect enum LinearRegexNode: Sendable {
     case assertion(LinearRegex.Assertion)
     case sequence([LinearRegexNode])
     case alternatives([LinearRegexNode])
-    /// A repetition between a minimum and a maximum; a maximum of `nil` means that there is none.
+    /// A repeated node, with the minimum and maximum number of repetitions. A maximum of `nil` means unlimited.
     case repeated(LinearRegexNode, Int, Int?)
 }
 
@@ -19,7 +19,8 @@ struct LinearRegexParser {
         var dotTakesNewline = false
     }
 
-    /// The limits of group nesting and of repetitions. RE2 allows 1000 of each.
+    /// The limits on the depth of nested groups and on the counts of a repetition such as `{2,5}`. RE2 allows 1000 for
+    /// both.
     private static let deepest = 100
     private static let mostRepetitions = 1000
 
@@ -86,7 +87,8 @@ struct LinearRegexParser {
         return result
     }
 
-    /// Parses `{2}`, `{2,}` or `{2,5}`. Returns `nil` for any other brace, which is literal text.
+    /// Parses `{2}`, `{2,}` or `{2,5}` into the minimum and maximum count. Returns `nil` for any other brace, which is
+    /// literal text.
     private mutating func counts() throws(Failure) -> (Int, Int?)? {
         let start = position
         position += 1
@@ -171,8 +173,8 @@ struct LinearRegexParser {
         return node
     }
 
-    /// Parses the flags `i`, `m`, `s`, `U` and `-` up to `:` or `)`. Returns true for `:`, after which the group's
-    /// expression follows.
+    /// Parses the flags of a group, such as `i-s`, up to and including `:` or `)`. Returns true for `:`, because the
+    /// group's expression follows it; false for `)`.
     private mutating func flagGroup() throws(Failure) -> Bool {
         var value = true
         while let scalar = next {
@@ -212,7 +214,8 @@ struct LinearRegexParser {
         return literal(try escapedCharacter())
     }
 
-    /// Parses `\d`, `\s`, `\w` or one of their complements, after the backslash. Returns `nil` for anything else.
+    /// Parses the letter of `\d`, `\s`, `\w` or of a complement (`\D`, `\S`, `\W`); the caller has consumed the
+    /// backslash. Returns `nil` and consumes nothing for any other character.
     private mutating func takePerlClass() -> LinearRegex.CharacterSet? {
         let set: LinearRegex.CharacterSet
         switch next {

@@ -4,17 +4,17 @@ import SwiftProtobuf
 
 /// The mounts that containerd performs for a snapshot, as a pure value.
 ///
-/// The mounts have the same form as those of containerd's overlay snapshotter, because containerd's unpacker checks
-/// their type. For an overlay, the unpacker writes directly into `upperdir`, with overlay whiteouts. It performs a
-/// mount of any other type, and applies the layer to the mounted directory.
+/// The mounts have the same form as those of containerd's overlay snapshotter, because containerd's unpacker depends on
+/// their type. If the type is `overlay`, the unpacker mounts nothing and writes directly into `upperdir`, with overlay
+/// whiteouts. For any other type, it performs the mount and unpacks the layer into the mounted directory.
 struct MountPlan: Equatable, Sendable {
     var kind: SnapshotRecord.Kind
-    /// The snapshot's own directory; ignored for a view of another snapshot.
+    /// The snapshot's own directory of files; ignored for a view with lower directories.
     var upper: String
     var work: String
     /// The lower directories, top first.
     var lowers: [String]
-    /// The options that the kernel needs for every overlay.
+    /// The options to add to every overlay mount, from ``KernelOverlay/mountOptions()``.
     var overlayOptions: [String] = []
 
     var mounts: [Containerd_Types_Mount] {

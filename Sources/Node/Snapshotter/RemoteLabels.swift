@@ -1,4 +1,4 @@
-/// The labels with which clients name a remote layer. Their values are hostile until checked.
+/// The labels with which clients name a remote layer. Their values are untrusted input.
 enum RemoteLabels {
     static let imageReference = "containerd.io/snapshot/cri.image-ref"
     static let manifestDigest = "containerd.io/snapshot/cri.manifest-digest"

@@ -2,17 +2,17 @@ import Base
 import Images
 import NodeDatabase
 
-/// The target of a `Prepare` by containerd's unpacker: the chain that the layer completes.
+/// The target of a `Prepare` by containerd's unpacker: the chain whose top is the layer to unpack.
 ///
-/// Both the label `snapshot.ref` **and** the key must name the chain. Pod annotations, which may include
-/// `snapshot.ref`, become labels of a sandbox's snapshot. If the label were enough, a pod could record any layer under
-/// the chain ID of another image. containerd itself chooses the keys. The keys of containers and sandboxes are plain
-/// IDs. The unpacker's keys end in `extract-<unique> <chain ID>`.
+/// Both the label `containerd.io/snapshot.ref` **and** the key must name the chain. Pod annotations, which may include
+/// this label, become labels of a sandbox's snapshot. If the label were enough, a pod could record any layer under the
+/// chain ID of another image. containerd itself chooses the keys. The keys of containers and sandboxes are plain IDs.
+/// The unpacker's keys end in `extract-<unique> <chain ID>`.
 struct RemoteTarget: Sendable {
     var chainID: Digest
     /// All labels of the request.
     var labels: [String: String]
-    /// The namespace at the start of the key; `nil` if the key has none.
+    /// The containerd namespace at the start of the key; `nil` if the key has none.
     var namespace: String?
 
     init?(key: String, labels: [String: String]) {
@@ -32,7 +32,7 @@ struct RemoteTarget: Sendable {
     /// Returns the request for the remote layer; `nil` if the labels do not name a remote layer.
     ///
     /// - Parameter parentChainID: the chain of the remote snapshot below; `nil` if there is no such snapshot.
-    /// - Throws: the reason for a fallback if a label is malformed.
+    /// - Throws: the reason why containerd must download the layer, if a label is malformed.
     func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
         // These are containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.
         guard let image = labels[RemoteLabels.imageReference] ?? labels[RemoteLabels.stargzReference],
@@ -57,7 +57,7 @@ struct RemoteTarget: Sendable {
     }
 }
 
-/// The reason why a request for a remote layer is refused.
+/// The error of a request for a remote layer that is refused. containerd then downloads the layer.
 struct RemoteTargetError: Error {
     var reason: FallbackReason
 }

@@ -5,7 +5,8 @@ import SystemPackage
 
 /// The directories of local snapshots: `snapshots/<number>/fs`, and `work` beside `fs` for active snapshots.
 ///
-/// Directories are named by our own numbers, never by a key. Their modes do not depend on the umask.
+/// The number is ``SnapshotRecord/id``. No path contains a snapshot's key, because keys may be any text. The modes of
+/// the directories do not depend on the umask.
 struct SnapshotDirectories: Sendable {
     /// The name of the directory of snapshots, in the state directory.
     static let name = StateDatabase.snapshotsDirectory
@@ -34,8 +35,9 @@ struct SnapshotDirectories: Sendable {
 
     /// Creates the directories of a new snapshot. `needsWork` is true if it needs a work directory.
     ///
-    /// An overlay's root shows the owner and the mode of the upper directory. This call copies both from `parent`, the
-    /// topmost lower directory. If `parent` is `nil`, the owner is root and the mode is 0755.
+    /// The root of an overlay mount has the owner and the mode of the upper directory. So this function copies both
+    /// from `parent`, the path of the topmost lower directory. If `parent` is `nil`, the owner is the daemon's user and
+    /// the mode is 0755.
     func make(_ id: Int64, work needsWork: Bool, parent: String?) throws(SnapshotterError) {
         do {
             var mode: UInt32 = 0o755
@@ -46,7 +48,7 @@ struct SnapshotDirectories: Sendable {
                 mode = status.mode & 0o7777
                 owner = (status.uid, status.gid)
             }
-            // The number of a recorded snapshot is never reused. A directory that is already here is left from an
+            // The number of a recorded snapshot is never reused. A directory that already exists is left from an
             // aborted transaction.
             try removeTree(directory(id))
             try Sys.makeDirectory(directory(id), permissions: 0o700)
@@ -86,24 +88,25 @@ struct SnapshotDirectories: Sendable {
 
     // MARK: - Short names
 
-    /// The most bytes of all lower directory names together. If the names are longer, short links replace them.
+    /// The most bytes of all lower directory paths together, relative to the directory of snapshots. If the paths are
+    /// longer, short links replace them.
     ///
-    /// mount(2) takes one page of options. containerd removes the common directory from each name. The rest of the page
+    /// mount(2) takes one page of options. containerd removes the common directory from each path. The rest of the page
     /// is for the upper and work directories, the merged tree of the remote part, and an SELinux context.
     static let longestLowers = 3000
 
     /// Returns the path of the short link to the upper directory of snapshot `id`.
     ///
-    /// After the common directory, the path has five bytes instead of eight. So 500 layers, the kernel's limit, fit
-    /// into one page.
+    /// The link's name is the number in base 36: at most four bytes for numbers below 1,679,616. So the names of 500
+    /// layers, the kernel's limit, fit into one page.
     private func link(_ id: Int64) -> String { "\(root)/\(Self.linkName)/\(String(id, radix: 36))" }
 
-    /// Returns the lower directories of the snapshots `ids`, in the same order. If their names are too long, creates
-    /// short links and returns those.
+    /// Returns the paths of the upper directories of the snapshots `ids`, in the same order, for use as lower
+    /// directories. If the paths are too long together, creates short links and returns the paths of the links.
     func lowers(_ ids: [Int64]) throws(SnapshotterError) -> [String] {
         let plain = ids.map(upper)
         let common = root.utf8.count + Self.name.utf8.count + 2
-        // Each name has one more byte, for the colon.
+        // Each path needs one more byte, for the colon that separates it from the next.
         guard plain.reduce(0, { $0 + $1.utf8.count - common + 1 }) > Self.longestLowers else { return plain }
         for id in ids {
             do {

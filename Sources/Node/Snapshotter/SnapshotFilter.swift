@@ -24,10 +24,10 @@ package struct SnapshotFilter: Sendable {
     /// The limits of one call: the most filters, and the most bytes of one filter.
     static let mostFilters = 128
     static let longestFilter = 16 << 10
-    /// The most steps of all regular expressions of one call. They take about a tenth of a second.
+    /// The most steps of all regular expressions of one call together: about a tenth of a second of work.
     static let regexSteps = 20_000_000
 
-    /// The selectors of each filter; `nil` matches everything.
+    /// The selectors of each filter; `nil` if the query matches everything.
     private let alternatives: [[Selector]]?
     private var steps = Self.regexSteps
 
@@ -51,9 +51,11 @@ package struct SnapshotFilter: Sendable {
         self.alternatives = matchesAll ? nil : alternatives
     }
 
-    /// The values of the label `snapshot.ref` that the filters require; `nil` unless every filter requires one.
+    /// The values of the label `containerd.io/snapshot.ref` that the filters require; `nil` if a filter does not
+    /// require this label.
     ///
-    /// containerd looks for a remote snapshot with such a filter, and the database has an index for the label.
+    /// containerd searches for a remote snapshot with such a filter. The database has an index for the label, so the
+    /// search need not read every record.
     package var requiredRefs: [String]? {
         guard let alternatives else { return nil }
         var refs: Set<String> = []

@@ -51,7 +51,8 @@ extension SnapshotService {
 
     // MARK: - Ordinary snapshots
 
-    /// Creates a snapshot that may have directories of its own, and returns its mounts.
+    /// Creates a local snapshot, with its directories if it needs any, and returns its mounts. `parent` is the parent's
+    /// key, or empty.
     private func create(
         _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {
@@ -83,7 +84,7 @@ extension SnapshotService {
         return mountPlan(of: record, lowers: lowers)
     }
 
-    /// Returns the mounts of the existing snapshot `record` on top of `stack`.
+    /// Returns the mounts of the existing snapshot `record`. `stack` holds the snapshots below it, top first.
     func mountPlan(of record: SnapshotRecord, stack: [StackEntry]) async throws -> MountPlan {
         mountPlan(of: record, lowers: try await lowerDirectories(stack))
     }

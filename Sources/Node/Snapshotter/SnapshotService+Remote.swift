@@ -11,7 +11,7 @@ struct PreparationKey: Hashable, Sendable {
     var parent: String
 }
 
-/// The outcome of the preparation of a remote layer.
+/// The outcome of one preparation of a remote layer, which makes the layer usable without downloading it.
 enum Preparation: Sendable {
     /// The remote snapshot is recorded.
     case recorded
@@ -20,9 +20,9 @@ enum Preparation: Sendable {
 
 /// The decision on a `Prepare` with a ``RemoteTarget``.
 enum RemoteAnswer: Sendable {
-    /// A snapshot of the target exists.
+    /// A usable snapshot of the target's chain exists, or was just created.
     case exists
-    /// The requested remote layer cannot be streamed.
+    /// The requested remote layer cannot be streamed, so containerd downloads it.
     case fallback(FallbackReason)
     /// The request is not for a remote layer.
     case ordinary
@@ -98,9 +98,10 @@ extension SnapshotService {
         }
     }
 
-    /// Removes the record of a remote snapshot whose layers cannot be opened again.
+    /// Removes the record of a remote snapshot whose layers can no longer be opened.
     ///
-    /// A snapshot with children stays, because a parent cannot be replaced and the chain may become usable again.
+    /// A snapshot with children stays, because the parent of a snapshot cannot be replaced. Its chain may become usable
+    /// again later.
     private func discard(_ record: SnapshotRecord) async throws {
         let isGone = try await quick.run { [records] in try records.removeRemoteIfUnused(id: record.id) }
         logger.warning(

@@ -13,14 +13,15 @@ import SystemPackage
 ///
 /// The records are in ``SnapshotRecords``, the directories of local snapshots are beside the database, and
 /// ``RemoteImages`` provides the remote layers. Every call answers within a time limit, because containerd sets no
-/// deadlines. containerd also holds a lock during `List` and `Remove` while it collects garbage. `Remove` therefore
-/// only records the deletion. `Cleanup`, which containerd calls without that lock, performs it.
+/// deadlines. During garbage collection, containerd holds a lock while it calls `List` and `Remove`. `Remove` therefore
+/// only records the deletion. `Cleanup`, which containerd calls without that lock, deletes the directories.
 public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.SimpleServiceProtocol {
     /// The limits of calls and preparations.
     public struct Limits: Sendable {
         /// The longest wait of a `Prepare` for a remote layer. After that, containerd downloads the layer.
         public var prepare: Duration = .seconds(30)
-        /// The longest time until any answer. The wait of a `Prepare` for a remote layer comes on top.
+        /// The longest time until the answer to a call other than `Cleanup`, or to one message of a `List`. For
+        /// `Prepare`, ``prepare`` is added.
         public var request: Duration = .seconds(30)
         /// The longest wait of `Cleanup`. After that, the work continues without its caller.
         public var cleanup: Duration = .seconds(60)
@@ -38,14 +39,14 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     let logger: Logger
     let directories: SnapshotDirectories
     let overlayOptions: [String]
-    /// The threads for quick work. Walks of directory trees run on `slow`, so that they do not delay quick work.
+    /// The threads for short work. Measuring and deleting directory trees run on `slow`, so that they do not delay it.
     let quick = BlockingPool(threads: 3)
     let slow = BlockingPool(threads: 2)
     let preparations: SingleFlight<PreparationKey, Preparation>
     let cleanups: SingleFlight<Bool, Void>
     let fallbacks = FallbackCounters()
 
-    /// Creates the service with the records in `state`. `clock` measures the limits.
+    /// Creates the service with the records in `state`. `clock` measures the time limits.
     public init(
         state: StateDatabase, remote: any RemoteImages, limits: Limits = Limits(), logger: Logger,
         clock: any TimeSource = .system
@@ -72,8 +73,9 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
 
     /// Reconciles records and directories after a crash. Call this once, before the first request.
     ///
-    /// The next `Cleanup` deletes a directory without a record. A committed snapshot without a directory is logged, and
-    /// mounts on top of it fail. Any other snapshot without a directory gets an empty one.
+    /// The next `Cleanup` deletes a directory without a record. For a committed snapshot whose directory is missing,
+    /// this function only logs an error; mounts on top of the snapshot fail. For any other snapshot whose directory is
+    /// missing, it creates an empty one.
     public func recover() async throws {
         try await quick.run { [self] in
             let (orphans, missing) = try records.reconcile(present: try directories.present())
@@ -255,11 +257,11 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
         }
     }
 
-    /// Returns the result of `body`, within `limit`.
+    /// Returns the result of `body`, or throws after `limit`.
     ///
     /// containerd sets no deadlines and holds a lock during some calls, so the service must answer. The task of `body`
     /// is canceled after the limit, or when the RPC or the server is canceled. Nothing waits for the canceled task, and
-    /// a transaction that has begun runs to its end.
+    /// a database transaction that has begun runs to its end.
     private func answer<Value: Sendable>(
         within limit: Duration, _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {

@@ -25,7 +25,7 @@ extension Failure: RPCErrorConvertible where FailureCode == SnapshotterErrorCode
 }
 
 extension SnapshotterError {
-    /// Returns `error` as a ``SnapshotterError``.
+    /// Returns `error` as a ``SnapshotterError``. `doing` names the failed operation in the message.
     ///
     /// An unknown error of another module becomes ``SnapshotterErrorCode/storage``.
     static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> SnapshotterError {

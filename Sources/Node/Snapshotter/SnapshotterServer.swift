@@ -27,7 +27,8 @@ public final class SnapshotterServer: Service {
     private let listener: UnixListener?
     private let descriptor: Int32
 
-    /// Opens the socket. After shutdown begins, running requests get `grace` to finish.
+    /// Opens the socket. During a graceful shutdown, running requests may take up to `grace` to finish; then they are
+    /// canceled.
     public init(
         _ service: SnapshotService, socket: Socket, grace: Duration = .seconds(5), logger: Logger
     ) throws(SnapshotterError) {

@@ -4,10 +4,10 @@ import Linux
 import NodeDatabase
 import SystemPackage
 
-/// A listening unix socket with a path that only root can connect to.
+/// A listening unix socket at a path. Its mode is 0600, so only the daemon's user, root, can connect.
 ///
-/// gRPC's own bind unlinks the path even if a live server uses the socket. This class takes a lock beside the socket
-/// first. It removes a dead server's socket only under that lock.
+/// gRPC's own bind unlinks the path even if a live server uses the socket. This class first locks the file
+/// `<path>.lock`. Only under that lock does it remove the socket of a server that no longer runs.
 final class UnixListener: Sendable {
     /// The longest path, in bytes. `sun_path` holds 108 bytes, including its NUL.
     private static let longestPath = 107
@@ -57,7 +57,7 @@ final class UnixListener: Sendable {
         }
     }
 
-    /// Unlinks the path if it is still this socket's.
+    /// Unlinks the path, unless the file there is no longer this socket.
     func unlinkPath() {
         guard let status = try? Sys.lstat(path), status.device == device, status.inode == inode else { return }
         try? Sys.unlink(path)

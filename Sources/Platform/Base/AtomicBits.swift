@@ -55,7 +55,7 @@ public final class AtomicBits: @unchecked Sendable {
     @inlinable
     public func word(_ index: Int) -> UInt64 { words[index].load(ordering: .sequentiallyConsistent) }
 
-    /// Returns all words. Each is correct for some moment during the call, but not all for the same moment.
+    /// Returns all words. Each word is read atomically, but other threads may change words between these reads.
     public func snapshot() -> [UInt64] { (0..<wordCount).map { word($0) } }
 
     /// Returns the first index in `range` whose bit is `value`; `nil` if there is none. Checks 64 bits at a time.

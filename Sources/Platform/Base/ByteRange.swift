@@ -1,4 +1,5 @@
-/// A range of bytes in a blob or content space. The sum of offset and count never overflows.
+/// A range of bytes, in a blob or in a layer's content space (the contents of its files, one after another). The sum of
+/// offset and count never overflows.
 public struct ByteRange: Hashable, Sendable {
     /// The position of the first byte.
     public let offset: UInt64

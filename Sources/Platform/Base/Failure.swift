@@ -1,11 +1,11 @@
 /// The error of a module: a code for the program, a message for the operator, and the cause.
 ///
-/// Each module defines its own error type as an alias of this type with its own enum of codes, and uses it in typed
-/// throws. One place maps errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
+/// Each module has its own enum of codes, and defines its error type as an alias of this type with that enum. Functions
+/// use it in typed throws. One place maps errors to gRPC status (`Snapshotter`), another to errno (`LazyFileSystem`).
 public struct Failure<FailureCode: Hashable & Sendable>: Error, CustomStringConvertible {
     public typealias Code = FailureCode
 
-    /// The kind of failure, on which code can branch.
+    /// The kind of failure. A program can branch on it.
     public let code: Code
     /// A description for the operator: it names the file, key, image or digest, never a credential.
     public let message: String

@@ -1,9 +1,9 @@
 import Glibc
 
-/// A value behind a lock: Rivulet's only lock type.
+/// A value behind a lock. Rivulet's other locks between threads are built on this type.
 ///
 /// The lock is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux.
-/// Under contention that mutex has a fortieth of this lock's throughput (swiftlang/swift#88440), and it confuses
+/// Under contention, it has a fortieth of this lock's throughput (swiftlang/swift#88440), and it confuses
 /// ThreadSanitizer. When `Synchronization.Mutex` uses a plain futex, change only this file.
 ///
 /// Keep critical sections short: no blocking system call, no allocation on a hot path, no call to foreign code.

@@ -1,17 +1,17 @@
 /// The reason why a scan stopped before the end of the value.
 public enum JSONStop: Error {
-    /// The window ended: more text may complete the value.
+    /// The window, the part of the text in memory, ended. More text may complete the value.
     case needMore
     /// The text is invalid, whatever follows.
     case malformed(StaticString)
 }
 
-/// The location of a JSON string's unescaped bytes. The quotes are not part of it.
+/// The location of the unescaped bytes of a JSON string, without the quotes.
 public struct JSONString: Sendable {
-    /// The offset in the window, or in the cursor's scratch space if `isUnescaped`.
+    /// The offset in the cursor's window, or in ``JSONCursor/scratch`` if ``isUnescaped`` is true.
     public var offset: Int
     public var count: Int
-    /// True if the string had escapes, so that its unescaped bytes are in the cursor's scratch space.
+    /// True if the string had escapes. Its unescaped bytes are then in ``JSONCursor/scratch``.
     public var isUnescaped: Bool
     /// True if the string may have non-ASCII characters. The cursor has then checked that it is valid UTF-8.
     public var hasMultibyte: Bool
@@ -42,7 +42,8 @@ public struct JSONCursor {
     public let start: UnsafePointer<UInt8>
     @usableFromInline let end: UnsafePointer<UInt8>
     @usableFromInline var here: UnsafePointer<UInt8>
-    /// The bytes of strings that had escapes. Offsets into it stay valid until the owner of the cursor empties it.
+    /// The unescaped bytes of strings that had escapes. Offsets into it stay valid until the owner of the cursor
+    /// empties it.
     public var scratch: [UInt8] = []
 
     /// Creates a cursor at `position` in a window.
@@ -86,14 +87,14 @@ public struct JSONCursor {
         }
     }
 
-    /// Skips the next byte if it is `byte`, and otherwise throws the error that ``stop(_:)`` returns for `reason`.
+    /// Skips the next byte if it is `byte`. Otherwise throws the error that ``stop(_:)`` returns for `reason`.
     @inlinable @inline(__always)
     public mutating func expect(_ byte: UInt8, _ reason: StaticString) throws(JSONStop) {
         guard here.pointee == byte else { throw stop(reason) }
         here += 1
     }
 
-    /// Skips the next byte if it is `byte`, and returns whether it was.
+    /// Skips the next byte if it is `byte`. Returns true if it skipped the byte.
     @inlinable @inline(__always)
     public mutating func take(_ byte: UInt8) -> Bool {
         guard here.pointee == byte else { return false }
@@ -101,7 +102,7 @@ public struct JSONCursor {
         return true
     }
 
-    /// Skips `null` if it comes next, and returns whether it did.
+    /// Skips `null` if it comes next. Returns true if it skipped `null`.
     @inlinable @inline(__always)
     public mutating func takeNull() throws(JSONStop) -> Bool {
         guard here.pointee == 0x6e else { return false }
@@ -117,7 +118,7 @@ public struct JSONCursor {
         }
     }
 
-    /// Reads a whole number that is not negative and at most `limit`.
+    /// Reads a non-negative integer of at most 18 digits that is at most `limit`.
     @inlinable @inline(__always)
     public mutating func number(limit: UInt64) throws(JSONStop) -> UInt64 {
         let first = here
@@ -125,7 +126,7 @@ public struct JSONCursor {
         while true {
             let digit = here.pointee &- 0x30
             guard digit < 10 else { break }
-            // 18 digits cannot overflow; the check below rejects longer ones.
+            // 18 digits cannot overflow. The check after the loop rejects longer numbers.
             value = value &* 10 &+ UInt64(digit)
             here += 1
         }
@@ -149,8 +150,8 @@ public struct JSONCursor {
         var multibyte: UInt64 = 0
         while true {
             let word = UnsafeRawPointer(here).loadUnaligned(as: UInt64.self).littleEndian
-            // The lowest set bit of each mask marks the first quote, backslash or control character. Borrows may set
-            // higher bits falsely.
+            // The lowest set bit of each mask marks the first quote, backslash or control character. Higher bits may be
+            // set falsely, by borrows of the subtractions.
             let quote = Self.zeroBytes(word ^ 0x2222_2222_2222_2222)
             let backslash = Self.zeroBytes(word ^ 0x5c5c_5c5c_5c5c_5c5c)
             let control = (word &- 0x2020_2020_2020_2020) & ~word & Self.topBits

@@ -29,7 +29,8 @@ extension [UInt8] {
         Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
     }
 
-    /// Overwrites the bytes at `offset` with `value`, low byte first. The value must fit between `offset` and the end.
+    /// Overwrites the bytes at `offset` with `value`, low byte first. Traps if the value does not fit between `offset`
+    /// and the end of the array.
     @inlinable
     public mutating func setLittleEndian<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
         precondition(offset >= 0 && offset <= count - MemoryLayout<Value>.size)

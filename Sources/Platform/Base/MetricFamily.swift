@@ -28,7 +28,8 @@ public struct MetricDefinition: Sendable, Hashable {
 public struct MetricFamily: Sendable {
     /// One line of the metrics page.
     public struct Sample: Sendable {
-        /// The end of the line's name: `_bucket`, `_sum` or `_count` for a histogram, otherwise empty.
+        /// The ending of the metric's name in this line: `_bucket`, `_sum` or `_count` for a histogram, otherwise
+        /// empty.
         public let suffix: String
         public let labels: [(name: String, value: String)]
         public let value: Double
@@ -43,7 +44,7 @@ public struct MetricFamily: Sendable {
         MetricFamily(MetricDefinition(name, .counter, help: help), Double(value))
     }
 
-    /// Creates a counter of seconds from a sum of nanoseconds.
+    /// Creates a counter of seconds. Its value is given in nanoseconds.
     public static func seconds(_ name: String, nanoseconds: UInt64, help: String) -> MetricFamily {
         MetricFamily(MetricDefinition(name, .counter, help: help), Double(nanoseconds) / 1e9)
     }
@@ -58,11 +59,11 @@ public struct MetricFamily: Sendable {
         gauge(name, Double(value), help: help)
     }
 
-    /// Creates a histogram of seconds.
+    /// Creates a histogram of seconds. Its bounds and its sum are given in nanoseconds.
     ///
     /// - Parameters:
     ///   - bounds: the upper bounds of the buckets, in nanoseconds, ascending.
-    ///   - counts: one count per bound, and one for larger values.
+    ///   - counts: the number of values in each bucket, and then the number of larger values.
     ///   - nanoseconds: the sum of all values.
     public static func histogram(
         _ name: String, bounds: [UInt64], counts: [UInt64], nanoseconds: UInt64, help: String

@@ -1,7 +1,7 @@
 import Base
 
-/// A limit on the number of tasks that hold a permit at the same time. Further tasks wait in order, without blocking a
-/// thread.
+/// A limit on the number of tasks that hold a permit at the same time. Further tasks wait in order of arrival, without
+/// blocking a thread.
 ///
 /// A task that is canceled while it waits gives up its place.
 public final class AsyncSemaphore: Sendable {
@@ -41,7 +41,7 @@ public final class AsyncSemaphore: Sendable {
             return waiter
         }
         guard let waiter else { return Permit(self) }
-        // A grant and a cancellation can race. Whichever removes the waiter from the list wins.
+        // A grant and a cancellation can race. The one that removes the waiter from the list wins.
         let isGranted = await withTaskCancellationHandler {
             await waiter.granted.value
         } onCancel: {
@@ -76,7 +76,8 @@ public final class AsyncSemaphore: Sendable {
         next?.granted.fulfill(true)
     }
 
-    /// A permit to run. It returns to the semaphore with ``release()``, or when the last reference to it goes away.
+    /// A permit to run. The semaphore can grant it again after ``release()``, or after the last reference to it is
+    /// gone.
     public final class Permit: Sendable {
         private let semaphore: AsyncSemaphore
         private let isReleased = Guarded(false)

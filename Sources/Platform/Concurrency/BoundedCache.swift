@@ -1,6 +1,7 @@
 public import Base
 
-/// A cache of at most `capacity` values. When the cache is full, a new key evicts the least recently used half.
+/// A cache of at most `capacity` values. When the cache is full, a new key evicts the least recently used values,
+/// slightly more than half of all.
 public struct BoundedCache<Key: Hashable, Value> {
     fileprivate struct Entry {
         var value: Value

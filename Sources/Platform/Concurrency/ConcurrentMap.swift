@@ -2,8 +2,8 @@ extension Collection where Element: Sendable {
     /// Returns the results of `transform` in the order of the elements. At most `limit` calls run at the same time. A
     /// limit below 1 counts as 1.
     ///
-    /// The first failure cancels the running calls. This function throws it after those calls have ended. Elements
-    /// whose call has not begun by then are skipped.
+    /// The first failure cancels the running calls, and no further calls start. This function throws that failure after
+    /// the running calls have ended.
     public func concurrentMap<Output: Sendable, Failure: Error>(
         limit: Int, _ transform: @escaping @Sendable (Element) async throws(Failure) -> Output
     ) async throws(Failure) -> [Output] {

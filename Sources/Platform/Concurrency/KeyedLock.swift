@@ -1,7 +1,7 @@
 import Base
 
-/// Mutual exclusion by key, for sections in which a thread waits for the disk. A `Guarded` must not be held during such
-/// a wait.
+/// Mutual exclusion by key, for sections in which a thread waits for the disk. The usual lock, `Guarded`, must not be
+/// held during such a wait.
 ///
 /// Threads with different keys work in parallel. Never use this lock on an event loop or in the cooperative pool.
 public final class KeyedLock<Key: Hashable & Sendable>: Sendable {

@@ -22,7 +22,7 @@ public final class OneShot<Value: Sendable>: Sendable {
         var value: Value?
         var nextTicket: UInt64 = 0
         var waiters: [Waiter] = []
-        /// The outcomes of waits that ended before they were registered as waiters, by ticket.
+        /// The outcomes of waits that timed out or were canceled before they were added to `waiters`, by ticket.
         var interrupted: [UInt64: Outcome] = [:]
     }
 
@@ -88,7 +88,7 @@ public final class OneShot<Value: Sendable>: Sendable {
         } onCancel: {
             interrupt(ticket, .cancelled)
         }
-        // An interruption after the outcome leaves an entry behind.
+        // A timeout or cancellation after the outcome leaves an entry behind.
         state.withLock { _ = $0.interrupted.removeValue(forKey: ticket) }
         return outcome
     }
@@ -126,7 +126,7 @@ public final class OneShot<Value: Sendable>: Sendable {
 }
 
 extension OneShot where Value == Void {
-    /// Releases all present and future waiters.
+    /// Releases all present and future waiters. Returns `false` if they were released before.
     @discardableResult
     public func fulfill() -> Bool { fulfill(()) }
 }

@@ -3,8 +3,8 @@ import Base
 /// A group of work items in which concurrent callers with the same key share one run.
 ///
 /// The first caller starts the work. Each caller sets its own timeout, and stops waiting when it is canceled. The work
-/// itself continues, so that the next caller finds it done or nearly done. If work exceeds `abandonAfter`, the group
-/// cancels and forgets it, so that the work cannot block its key forever.
+/// itself continues, and later callers join it. The group keeps no value of finished work. If work exceeds
+/// `abandonAfter`, the group cancels and forgets it, so that the work cannot block its key forever.
 public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// The result of one caller's wait.
     public enum Outcome: Sendable {
@@ -45,7 +45,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
         self.limit = limit
     }
 
-    /// Returns whether work is running for a key that `matches`.
+    /// Returns true if work is running for a key for which `matches` returns true.
     public func isRunning(_ matches: (Key) -> Bool) -> Bool {
         state.withLock { $0.flights.keys.contains(where: matches) }
     }

@@ -1,11 +1,11 @@
 public import Base
 import Glibc
 
-/// The only clock that code may use. It offers monotonic time for deadlines, sleep, and the date.
+/// A clock with monotonic time for deadlines and sleep, and with the date.
 ///
-/// Production code uses ``SystemTime``; tests pass a clock that they advance themselves.
+/// Production code passes ``SystemTime``; tests pass a clock that they advance themselves.
 public protocol TimeSource: Clock, Sendable where Instant == MonotonicTime, Duration == Swift.Duration {
-    /// The number of nanoseconds since 1970, for comparisons with dates from outside.
+    /// The date, in nanoseconds since 1970, for comparison with dates from files and servers.
     var nanosecondsSince1970: Int64 { get }
 }
 

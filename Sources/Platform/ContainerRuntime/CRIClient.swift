@@ -174,7 +174,7 @@ public final class CRIClient: Sendable {
         }
     }
 
-    /// Makes an idempotent call, and repeats it if the connection closes.
+    /// Makes an idempotent call, and repeats it up to 19 times if the runtime cannot be reached.
     ///
     /// The connection closes after some hundred calls in a few seconds, although containerd 1.6 keeps running. The
     /// likely cause is that swift-nio-http2 (1.46) closes a connection after 200 stream resets within ten seconds. Go's

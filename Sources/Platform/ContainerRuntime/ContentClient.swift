@@ -5,7 +5,7 @@ import GRPCNIOTransportHTTP2
 import GRPCProtobuf
 import SwiftProtobuf
 
-/// A reader of containerd's content store. It saves us from downloading blobs that containerd already has.
+/// A reader of containerd's content store. It saves Rivulet from downloading blobs that containerd already has.
 public struct ContentClient: Sendable {
     private let socket: String
     private let patience: Duration
@@ -21,10 +21,12 @@ public struct ContentClient: Sendable {
         self.patience = patience
     }
 
-    /// Returns the bytes of a blob after verifying their digest. containerd returns only content that it fetched in
+    /// Returns the bytes of a blob after verifying their digest. The blob must belong to containerd's namespace
     /// `namespace`.
     ///
     /// - Parameter maximumSize: the largest accepted blob, in bytes.
+    /// - Throws: ``ContainerRuntimeErrorCode/badContent`` if the blob is larger or its digest does not match; other
+    ///   codes if the call fails.
     public func blob(
         _ digest: Digest, namespace: String, maximumSize: Int
     ) async throws(ContainerRuntimeError) -> [UInt8] {

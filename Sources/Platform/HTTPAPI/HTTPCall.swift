@@ -10,7 +10,7 @@ public enum HTTPCall {
         public let status: UInt
         public let body: [UInt8]
 
-        /// The first line of the body as text, or its first 1000 bytes. The text may contain control characters, so do
+        /// The first line of the body as text, cut off after 1000 bytes. The text may contain control characters, so do
         /// not print it to a terminal.
         public var firstLine: String {
             String(decoding: body.prefix(1000).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)

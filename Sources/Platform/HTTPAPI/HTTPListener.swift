@@ -9,7 +9,7 @@ public import ServiceLifecycle
 public final class HTTPListener: Service {
     /// The listening address.
     public enum Address: Sendable, CustomStringConvertible {
-        /// The path of a unix socket. If there is already a socket, the server replaces it.
+        /// The path of a unix socket. The server replaces an existing socket at that path.
         case unix(String)
         /// An address of this machine, and a port. If the port is 0, the kernel chooses one.
         case tcp(String, Int)

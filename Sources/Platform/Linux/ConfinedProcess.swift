@@ -2,11 +2,11 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// A child process that runs a program in another role, such as the analyzer, without access to the system. It
-/// communicates only through the socket at descriptor 0.
+/// A child process without access to the system, such as the analyzer. It communicates only through the socket at
+/// descriptor 0.
 ///
-/// The child must call ``confine(_:)`` before anything else. From then on it dies with the parent's thread that started
-/// it.
+/// The child must call ``confine(_:)`` before anything else. From then on, the kernel kills the child when the parent's
+/// thread that started it ends.
 public struct ConfinedProcess: ~Copyable, Sendable {
     /// The resource limits of a child.
     public struct Limits: Sendable {
@@ -34,8 +34,8 @@ public struct ConfinedProcess: ~Copyable, Sendable {
 
     public let pid: Int32
 
-    /// Starts `program` with `role` as its name (`argv[0]`, without further arguments) and `socket` as its descriptor
-    /// 0.
+    /// Starts `program` with `socket` as its descriptor 0. `role` is its only argument, `argv[0]`: it tells the program
+    /// to run as a confined child.
     public init(program: String, role: String, socket: borrowing PacketSocket) throws(Errno) {
         var child: pid_t = 0
         let code = rv_spawn_role(program, role, socket.raw, &child)
@@ -49,23 +49,25 @@ public struct ConfinedProcess: ~Copyable, Sendable {
         return time >= 0 ? UInt64(time) : nil
     }
 
-    /// Kills the process if it still runs, and returns the way it ended.
+    /// Kills the process if it still runs, waits for its end, and returns the way it ended. Returns `.exited(-1)` if
+    /// another part of this program has already collected its exit status.
     public consuming func end() -> End {
         kill(pid, SIGKILL)
         var status: Int32 = 0
         while true {
             let result = waitpid(pid, &status, 0)
             if result == pid { break }
-            // Another part of this process has reaped the child, so its status is lost.
+            // Another part of this program has already collected the child's exit status.
             if errno != EINTR { return .exited(-1) }
         }
         let signal = status & 0x7F
         return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
     }
 
-    /// Confines the calling process. Call it before a second thread starts.
+    /// Confines the calling process: closes all descriptors but 0, 1 and 2, drops privileges, sets `limits`, and blocks
+    /// most system calls (seccomp). Call it before a second thread starts.
     ///
-    /// - Throws: the error of the failed step. The process must then exit.
+    /// - Throws: the error of the failed step. The process must then exit, because it may be only partly confined.
     public static func confine(_ limits: Limits) throws(Errno) {
         guard
             rv_confine(limits.memory, limits.addressSpace, limits.descriptors, limits.processorSeconds) == 0

@@ -1,17 +1,18 @@
 public import Glibc
 public import SystemPackage
 
-/// A control group (cgroups(7), version 2) for a child process, beside that of this process.
+/// A control group (cgroups(7), version 2) with resource limits, for a child process.
 ///
-/// A service manager hands a group over by the extended attribute `trusted.delegate` or `user.delegate` of its
-/// directory (systemd.resource-control(5), "Delegate="). Without that attribute, or without version 2, this type
-/// changes nothing.
+/// This type creates groups only below a group that the service manager has delegated. The manager marks such a group
+/// with the extended attribute `trusted.delegate` or `user.delegate` on its directory (systemd.resource-control(5),
+/// "Delegate=").
 public struct ControlGroup: Sendable, Equatable {
     /// The resource limits of the group.
     public struct Limits: Sendable {
         /// The most memory in bytes. The group gets no swap.
         public var memory: UInt64
-        /// The share of the processor while others want it, from 1 to 10,000; the default of the kernel is 100.
+        /// The relative share of CPU time under contention (`cpu.weight`), from 1 to 10,000. The kernel's default is
+        /// 100.
         public var processorWeight: Int
         /// The most processes and threads.
         public var processes: Int
@@ -30,25 +31,25 @@ public struct ControlGroup: Sendable, Equatable {
         self.path = path
     }
 
-    /// Creates the group `name` below the group that `process` was started in, and moves `process` into the group
-    /// `own` beside it: the kernel lets only groups without processes limit their children.
+    /// Creates the groups `name` and `own` below the group that `process` was started in, and moves `process` into
+    /// `own`. The move is necessary because a group that contains processes cannot set limits for its children.
     ///
     /// - Parameters:
-    ///   - own: the name of the group that the process moves to.
-    ///   - name: the name of the new group.
-    ///   - limits: the limits of the new group.
-    ///   - process: the process to move, by default this one.
-    /// - Returns: `nil` if nobody has handed over a group of version 2.
+    ///   - own: the name of the group for `process`. It has no limits.
+    ///   - name: the name of the group with `limits`, for a child process.
+    ///   - limits: the limits of the group `name`. A limit whose controller is unavailable is not set.
+    ///   - process: the ID of the process to move, by default this one.
+    /// - Returns: the group `name`. `nil`, without any change, if `process` is not in a delegated group of version 2.
     public static func beside(
         own: String, name: String, limits: Limits, process: Int32 = getpid()
     ) throws(Errno) -> ControlGroup? {
         let text = String(decoding: try Sys.readFile("/proc/\(process)/cgroup", limit: 1 << 16), as: UTF8.self)
-        // Version 2 has the hierarchy 0 and no names of controllers.
+        // The line of version 2 begins with "0::": hierarchy 0, no controller names.
         guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return nil }
         guard let mount = try Sys.mounts().first(where: { $0.fileSystem == "cgroup2" })?.mountPoint else { return nil }
         var parent = mount + String(line.dropFirst(3))
         while parent.hasSuffix("/") { parent.removeLast() }
-        // After an exec, this process is in the group that it has made itself.
+        // After an exec, this process is already in the group `own`, which it created before.
         if parent.hasSuffix("/\(own)") { parent.removeLast(own.utf8.count + 1) }
         guard isDelegated(parent) else { return nil }
         let group = ControlGroup(path: "\(parent)/\(name)")

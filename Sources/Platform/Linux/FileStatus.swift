@@ -66,7 +66,7 @@ public struct FileSystemStatus: Sendable, Equatable {
             self.rawValue = rawValue
         }
 
-        /// The common number of ext2, ext3 and ext4.
+        /// The magic number that ext2, ext3 and ext4 share.
         public static let ext = Kind(rawValue: 0xEF53)
         public static let xfs = Kind(rawValue: 0x5846_5342)
         public static let btrfs = Kind(rawValue: 0x9123_683E)

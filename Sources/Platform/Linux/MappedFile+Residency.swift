@@ -1,8 +1,8 @@
 import Glibc
 
 extension MappedFile {
-    /// Releases the memory of the mapping's pages in this process (`MADV_DONTNEED`). Later reads get them from the page
-    /// cache; concurrent readers are not affected.
+    /// Removes the mapping's pages from this process's resident memory (`MADV_DONTNEED`). Later reads map them again
+    /// from the page cache. Concurrent readers still see the right bytes.
     public func releaseResidentPages() {
         guard let start = bytes.baseAddress else { return }
         // This is only advice: if the kernel rejects it, the process just keeps the memory.

@@ -52,8 +52,8 @@ public struct MountEntry: Sendable, Equatable {
 }
 
 extension Sys {
-    /// Returns the mounts of this process's mount namespace, in the order of mounting. Throws `EFBIG` if the table has
-    /// more than 64 MiB.
+    /// Returns the mounts of this process's mount namespace, in the kernel's order. Throws `EFBIG` if the table is
+    /// larger than 64 MiB.
     public static func mounts() throws(Errno) -> [MountEntry] {
         let text = String(decoding: try readFile("/proc/self/mountinfo", limit: 64 << 20), as: UTF8.self)
         return text.split(separator: "\n").compactMap { MountEntry(line: $0) }

@@ -9,7 +9,7 @@ public struct OpenFlags: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    /// `O_RDONLY`: neither ``writeOnly`` nor ``readWrite``.
+    /// `O_RDONLY`. Its value is 0, so a set with neither ``writeOnly`` nor ``readWrite`` is read-only.
     public static let readOnly = OpenFlags([])
     public static let writeOnly = OpenFlags(rawValue: O_WRONLY)
     public static let readWrite = OpenFlags(rawValue: O_RDWR)

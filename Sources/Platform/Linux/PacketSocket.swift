@@ -37,7 +37,7 @@ public struct PacketSocket: ~Copyable, Sendable {
     /// Receives one packet.
     ///
     /// - Parameters:
-    ///   - buffer: the memory for the bytes. A larger packet throws `EMSGSIZE`.
+    ///   - buffer: the memory for the bytes. A larger packet is lost, and this function throws `EMSGSIZE`.
     ///   - waits: true to wait for a packet; false to throw `EAGAIN` if there is none.
     /// - Returns: the number of bytes (0 if the other end is closed), and the descriptors, which the caller then owns.
     public func receive(

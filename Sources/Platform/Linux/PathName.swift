@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// A file name for the kernel: bytes without NUL.
+/// A path or name to pass to a system call: bytes without NUL.
 ///
 /// Use `String` for paths that Rivulet chooses. Use `[UInt8]` for names from a directory, a layer or a snapshot, which
 /// may not be UTF-8. Use `FilePath` if you already have one.

@@ -4,8 +4,8 @@ public import SystemPackage
 
 /// Removes `path` and everything below it. A missing `path` is not an error.
 ///
-/// It removes symbolic links but never follows them. It crosses no mount point, not even a bind mount of the same file
-/// system. Instead, it throws `EBUSY` and leaves the rest in place.
+/// It removes symbolic links but never follows them. At a mount point inside the tree, even a bind mount of the same
+/// file system, it throws `EBUSY` and leaves the rest of the tree in place.
 ///
 /// Names may contain any bytes, and the tree may have any depth. The function moves a directory deeper than 32 levels
 /// to the top of the tree before it empties it. So neither the stack nor the number of open descriptors grows.
@@ -25,7 +25,8 @@ public func removeTree(_ path: String) throws(Errno) {
 
 /// The removal of one tree.
 struct TreeRemover {
-    /// The most directories of the tree that are open at once.
+    /// The deepest level of the tree whose directories are emptied in place; the top directory is level 1. Deeper
+    /// directories are first moved to the top.
     static let deepest = 32
 
     private var moved: UInt64 = 0

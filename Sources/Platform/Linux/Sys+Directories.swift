@@ -66,8 +66,8 @@ extension Sys {
         try call(target, path) { symlinkat($0, directory, $1) }
     }
 
-    /// Adds the name `path` to the file at `existing` (linkat(2)). If `existing` is a symbolic link, it adds the name
-    /// to the link itself.
+    /// Creates the hard link `path` to the file at `existing` (linkat(2)). If `existing` is a symbolic link, the new
+    /// name refers to the symbolic link itself.
     public static func link(_ existing: some PathName, path: some PathName) throws(Errno) {
         try call(existing, path) { linkat(currentDirectory, $0, currentDirectory, $1, 0) }
     }

@@ -93,22 +93,24 @@ extension Sys {
         try fsync(directory.raw)
     }
 
-    /// Sets the size of a file in bytes (ftruncate(2)). New bytes read as zeros and have no blocks.
+    /// Sets the size of a file in bytes (ftruncate(2)). An extended file ends in a hole, which reads as zeros and takes
+    /// no disk space.
     public static func ftruncate(_ descriptor: Int32, size: UInt64) throws(Errno) {
         guard let size = Int(exactly: size) else { throw .invalidArgument }
         _ = try call { Glibc.ftruncate(descriptor, size) }
     }
 
-    /// Zeros the range and frees its whole blocks (fallocate(2) with `FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`).
+    /// Turns `count` bytes at `offset` into a hole (fallocate(2) with `FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`).
+    /// They then read as zeros, and the blocks that lie entirely in the range are freed.
     public static func punchHole(_ descriptor: Int32, at offset: UInt64, count: UInt64) throws(Errno) {
         guard let offset = Int(exactly: offset), let count = Int(exactly: count) else { throw .invalidArgument }
         _ = try call { rv_punch_hole(descriptor, offset, count) }
     }
 
-    /// Tries to lock an open file (flock(2)) without waiting. Returns true if it got the lock. Closing the last
-    /// descriptor of the same open(2) call releases the lock.
+    /// Tries to lock an open file (flock(2)) without waiting. Returns true if the file is now locked. The kernel
+    /// releases the lock when `descriptor` and all its duplicates, also those in child processes, are closed.
     ///
-    /// - Parameter exclusive: false for a lock that other holders may share.
+    /// - Parameter exclusive: true for an exclusive lock, false for a shared lock.
     public static func tryLock(_ descriptor: Int32, exclusive: Bool = true) throws(Errno) -> Bool {
         do {
             _ = try call { rv_flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) }
@@ -118,13 +120,13 @@ extension Sys {
         }
     }
 
-    /// Releases a lock of flock(2) (`LOCK_UN`), even if a forked child that has not yet called exec still has the
-    /// descriptor.
+    /// Releases a lock from ``tryLock(_:exclusive:)`` (`LOCK_UN`). This works even if a forked child that has not yet
+    /// called exec still holds a duplicate of the descriptor.
     public static func unlock(_ descriptor: Int32) throws(Errno) {
         _ = try call { rv_flock(descriptor, LOCK_UN) }
     }
 
-    /// Creates an anonymous file in memory (memfd_create(2)). /proc shows its `name`.
+    /// Creates an anonymous file in memory (memfd_create(2)). Its `name` appears only in /proc.
     public static func memoryFile(_ name: some PathName) throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(taking: try call(name) { rv_memfd_create($0) })
     }

@@ -28,7 +28,8 @@ extension Sys {
         return FileStatus(status)
     }
 
-    /// Returns the file's creation time in nanoseconds since 1970; 0 if the file system does not record it.
+    /// Returns the file's creation time in nanoseconds since 1970; 0 if the file system does not record it or the
+    /// kernel lacks statx(2).
     ///
     /// The time never changes. Together with the inode number, it distinguishes a file from an earlier file with the
     /// same number.
@@ -36,7 +37,8 @@ extension Sys {
         UInt64(try call { rv_birth_time(descriptor) })
     }
 
-    /// Returns true if `path` exists, even as a dangling link. Throws any error but `ENOENT` and `ENOTDIR`.
+    /// Returns true if `path` exists, even if it is a dangling symbolic link. Returns false after `ENOENT` and
+    /// `ENOTDIR`; throws any other error.
     public static func exists(_ path: some PathName, at directory: Int32 = currentDirectory) throws(Errno) -> Bool {
         do {
             _ = try lstat(path, at: directory)

@@ -24,7 +24,7 @@ public struct UnmountFlags: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    /// `MNT_FORCE`: aborts a FUSE connection.
+    /// `MNT_FORCE`: unmounts by force. For FUSE, the kernel aborts the connection, and pending requests fail.
     public static let force = UnmountFlags(rawValue: 1)
     /// `MNT_DETACH`: removes the mount from the tree now, and frees it after its last use.
     public static let detach = UnmountFlags(rawValue: 2)

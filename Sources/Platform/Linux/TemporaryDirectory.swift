@@ -19,7 +19,8 @@ extension Sys {
     }
 }
 
-/// Runs `body` with a new directory in `parent`. Removes the directory with its contents when `body` returns or throws.
+/// Runs `body` with the path of a new directory in `parent`. Removes the directory with its contents when `body`
+/// returns or throws.
 public func withTemporaryDirectory<Result>(
     in parent: String = "/tmp", prefix: String = "rivulet-", _ body: (String) throws -> Result
 ) throws -> Result {
@@ -35,8 +36,8 @@ public func withTemporaryDirectory<Result>(
     return try result.get()
 }
 
-/// Runs an asynchronous `body` with a new directory in `parent`, and removes the directory with its contents
-/// afterwards.
+/// Runs an asynchronous `body` with the path of a new directory in `parent`. Removes the directory with its contents
+/// when `body` returns or throws.
 public func withTemporaryDirectory<Result>(
     in parent: String = "/tmp", prefix: String = "rivulet-", isolation: isolated (any Actor)? = #isolation,
     _ body: (String) async throws -> sending Result

@@ -6,13 +6,15 @@ import SystemPackage
 extension ContentStore {
     /// Returns the merged tree of the chain `id`, opened once and shared; `nil` if there is no usable tree.
     ///
-    /// The tree's `deviceTags` are the digests of its layers, bottom first. So a chain can be mounted from the disk
-    /// alone.
+    /// The tree's `deviceTags` are the digests of its layers, bottom first. So a chain can be mounted from the
+    /// store alone, without the registry.
     public func chain(_ id: Digest) throws(ContentStoreError) -> TreeImage? {
         try chains.value(id) { () throws(ContentStoreError) in try openChain(id) }
     }
 
-    /// Opens the merged tree of the chain `id` for another process to read.
+    /// Opens the file of the merged tree of the chain `id`, read-only, to pass the descriptor to another process.
+    ///
+    /// - Throws: `.io` if there is no such file.
     public func openTree(ofChain id: Digest) throws(ContentStoreError) -> OwnedDescriptor {
         try StoredLayer.open("\(root)/chains/\(id.hex)/tree.erofs")
     }

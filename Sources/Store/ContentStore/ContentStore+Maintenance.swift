@@ -42,7 +42,8 @@ extension ContentStore {
         }
     }
 
-    /// Removes `directory`. First renames it out of its place in one step, so that nobody ever sees half of it.
+    /// Removes `directory` with its contents. First renames it into `installing`, so that no reader sees it partly
+    /// removed. Does nothing if it does not exist.
     func remove(_ directory: String) throws(ContentStoreError) {
         try ContentStoreError.wrapping("cannot remove \(directory)") { () throws(Errno) in
             guard try Sys.exists(directory) else { return }

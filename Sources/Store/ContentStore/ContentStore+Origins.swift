@@ -4,9 +4,10 @@ import SystemPackage
 
 /// The origins of layers.
 ///
-/// An origin is a note on a layer whose index this node did not make from the blob itself. It says where the index came
-/// from, for a later audit. The store keeps it beside the index until the audit succeeds. A layer that fails the audit
-/// is refused: callers must not install or use it again.
+/// An origin is a short record of where a layer's index came from. Only a layer whose index this node did not build
+/// from the blob itself has one. An audit later compares the complete layer with its image. The store keeps the origin
+/// beside the index until the audit succeeds. A layer that fails the audit is refused: callers must not install or use
+/// it again.
 extension ContentStore {
     /// The size limit of an origin file, in bytes.
     private static let maximumOrigin = 4096
@@ -23,7 +24,7 @@ extension ContentStore {
         }
     }
 
-    /// Deletes the origin and the log of gaps of a layer whose audit succeeded, so that the audit is not repeated.
+    /// Deletes the origin and the ``TarSplitLog`` of a layer whose audit succeeded, so that the audit is not repeated.
     public func settleOrigin(of layer: StoredLayer) throws(ContentStoreError) {
         layer.gaps?.close()
         for path in ["/origin", "/gaps"].map({ layerDirectory(layer.digest) + $0 }) {

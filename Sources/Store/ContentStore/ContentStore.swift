@@ -9,11 +9,12 @@ import SystemPackage
 /// lock                           the lock of the running process
 /// blobs/<digest>/tree.erofs      the layer's tree        (LayerIndex describes the format)
 /// blobs/<digest>/chunks          its chunk table         (likewise)
-/// blobs/<digest>/content         its content space as a sparse file; a hole is zeros or has not been fetched
-/// blobs/<digest>/present         the bits of the present chunks   (``PresenceFormat``, ``PresenceFile``)
-/// blobs/<digest>/windows         the fetched windows of its restart points, if it has any   (``WindowsFile``)
-/// blobs/<digest>/origin          a note for the audit of the index, until the audit succeeds
-/// blobs/<digest>/gaps            the decoded bytes outside the chunks, until then   (``TarSplitLog``)
+/// blobs/<digest>/content         its content space: the bytes of its files, end to end, as a sparse file. A hole is
+///                                zeros or has not been fetched
+/// blobs/<digest>/present         one bit per chunk: set if `content` has the chunk   (``PresenceFormat``)
+/// blobs/<digest>/windows         data for decoding from the middle of a DEFLATE stream, if needed   (``WindowsFile``)
+/// blobs/<digest>/origin          where the index came from, until an audit succeeds   (``origin(of:)``)
+/// blobs/<digest>/gaps            the decoded bytes outside the chunks, until the same audit   (``TarSplitLog``)
 /// chains/<chain ID>/tree.erofs   the merged tree of a chain; its device tags name the layers
 /// refused/<digest>               markers of layers that failed an audit
 /// installing/                    unfinished directories; emptied at start
@@ -35,7 +36,7 @@ public final class ContentStore: Sendable {
         /// The identifier of the machine's current boot; `nil` asks the kernel. Tests set it to simulate a crash of the
         /// machine.
         public var bootIdentifier: String?
-        /// The receiver of reports of unusable files and directories. It runs on the thread that found the file.
+        /// The callback for reports of unusable files and directories. It runs on the thread that found the file.
         public var report: @Sendable (QuarantinedFile) -> Void = { _ in }
 
         public init() {}
@@ -53,8 +54,9 @@ public final class ContentStore: Sendable {
 
     /// Locks `root`, checks its file system, and removes leftovers of a crash. Creates `root` if it is missing.
     ///
-    /// - Throws: `.locked` if another process holds the lock, `.unsuitableFileSystem`, `.readOnly`, `.noSpace`, `.io`.
-    ///   The message of a locked or unsuitable root says what to do.
+    /// - Throws: `.locked` if another process holds the lock, `.unsuitableFileSystem`, `.readOnly`, `.noSpace`, `.io`;
+    ///   `.outOfRange` if the boot identifier does not have 36 characters. The message of a locked or unsuitable root
+    ///   says what to do.
     public init(root: String, options: Options = Options()) throws(ContentStoreError) {
         self.root = root
         let boot = try ContentStoreError.wrapping("cannot learn which boot this is") { () throws(Errno) in
@@ -87,7 +89,8 @@ public final class ContentStore: Sendable {
     ///
     /// Several threads may install the same blob at once, and a crash at any point does no harm.
     ///
-    /// - Parameter origin: a few bytes for a later audit of the index; `nil` for no audit. See ``origin(of:)``.
+    /// - Parameter origin: a record of where the index came from, for a later audit; `nil` for no audit. At most 4096
+    ///   bytes. See ``origin(of:)``.
     /// - Throws: `.badIndex` if `index` belongs to another blob or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func install(
         _ blob: Digest, index: LayerIndexBytes, origin: [UInt8]? = nil
@@ -132,7 +135,8 @@ public final class ContentStore: Sendable {
         }
     }
 
-    /// Runs `body`, and turns damage into `.badIndex`: the caller gave us bad data.
+    /// Runs `body`. Converts a ``LayerOpener/Damage`` that it throws to `.badIndex`, because the bad data came from the
+    /// caller. `what` names the data in the message.
     static func orBadIndex<Value>(
         _ what: String, _ body: () throws -> Value
     ) throws(ContentStoreError) -> Value {

@@ -27,9 +27,10 @@ public enum ContentStoreErrorCode: Hashable, Sendable {
 }
 
 extension ContentStoreError {
-    /// Creates an error from a failed system call, with the code that callers act on.
+    /// Creates an error from a failed system call. Full and read-only disks have codes of their own; any other `errno`
+    /// becomes `.io`.
     ///
-    /// The label is needed because `Errno` and `Code` have members with the same names.
+    /// The label `errno` is needed because `Errno` and `Code` have members with the same names.
     init(errno: Errno, _ message: String) {
         let code: Code =
             switch errno {

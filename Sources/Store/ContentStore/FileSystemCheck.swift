@@ -6,8 +6,9 @@ import SystemPackage
 enum FileSystemCheck {
     /// Throws `.unsuitableFileSystem`, with advice, if `root` cannot hold the store.
     ///
-    /// It rejects kinds of file systems that cannot work, by magic number. Any other kind must prove that it keeps
-    /// holes in files. Without holes, the store would take the whole size of every image at once.
+    /// It rejects kinds of file systems that cannot work, by magic number. On any other kind, it writes a sparse test
+    /// file. The file system must not allocate blocks for holes. Otherwise, each layer would occupy its full size on
+    /// the disk at once.
     ///
     /// - Parameter isScratch: true to accept a file system in memory or an overlay; see
     ///   ``ContentStore/Options/isScratch``.

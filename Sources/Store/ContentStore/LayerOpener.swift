@@ -3,7 +3,7 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The opener of a layer's files. It decides which of them can be trusted.
+/// The opener of a layer's files. It checks each file, and rejects or replaces those that a crash or the disk damaged.
 struct LayerOpener {
     /// The reason why a layer's directory is unusable. The store quarantines the directory, and the layer is installed
     /// again.
@@ -47,7 +47,7 @@ struct LayerOpener {
         return Index(tree: tree, chunks: chunks, fingerprint: hasher.finish())
     }
 
-    /// Maps one of our files, adds its bytes to `hasher`, and passes the mapping to `body`.
+    /// Maps one of the store's files, adds its bytes to `hasher`, and returns the result of `body` for the mapping.
     ///
     /// - Throws: `Damage` if the file is bad; `ContentStoreError` for any other failure, such as a lack of memory or
     ///   descriptors.
@@ -88,8 +88,10 @@ struct LayerOpener {
 
     // MARK: Content and presence
 
-    /// Opens an installed layer. Removes or quarantines content and presence files that are not trusted, reports them,
-    /// and creates new ones.
+    /// Opens an installed layer. If its content and presence files cannot be trusted, reports them, removes or
+    /// quarantines them, and creates empty ones.
+    ///
+    /// - Throws: `Damage` if the tree or the chunk table is bad; `ContentStoreError` for any other failure.
     func open() throws -> StoredLayer {
         let index = try index()
         do {
@@ -121,7 +123,7 @@ struct LayerOpener {
         }
     }
 
-    /// Discards and recreates the content and presence files, because none of the content is trusted.
+    /// Discards the content and presence files, and creates empty ones.
     private func startOver(_ index: Index, reason: String) throws(ContentStoreError) {
         // Remove the presence file first: if the process dies here, content without a presence file is never trusted.
         try shelf.move(presentPath, reason: reason)
@@ -141,8 +143,8 @@ struct LayerOpener {
             identity: ContentIdentity(inode: try Sys.fstat(content).inode, born: try Sys.birthTime(content)))
     }
 
-    /// Opens one of our files for reading and writing. Throws `Damage` if it is missing, unreadable or not a regular
-    /// file.
+    /// Opens the content or presence file for reading and writing. Throws `Damage` if the file is missing, unreadable
+    /// or not regular.
     private func openRegular(_ path: String) throws -> OwnedDescriptor {
         do {
             let file = try Sys.open(path, [.readWrite, .noFollow, .nonBlocking])
@@ -161,7 +163,7 @@ struct LayerOpener {
     }
 
     /// Opens the content and presence files, and repairs a content file that was shortened. Throws `Damage` if the
-    /// files cannot be trusted.
+    /// presence bits cannot be trusted for this content file.
     private func trusted(_ index: Index) throws -> StoredLayer.Parts {
         let chunks = index.chunks
         let present = try openRegular(presentPath)
@@ -222,8 +224,8 @@ struct LayerOpener {
         }
     }
 
-    /// Opens the log of gaps; `nil` if the layer has no origin or the log cannot be opened. An audit without a log
-    /// fetches the gaps.
+    /// Opens the log of decoded bytes outside the chunks; `nil` if the layer has no origin or the log cannot be opened.
+    /// An audit without the log fetches those bytes from the registry.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
         guard (try? Sys.exists(directory + "/origin")) == true else { return nil }
         return try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount)

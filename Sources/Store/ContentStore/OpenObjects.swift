@@ -13,8 +13,8 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
 
     init() {}
 
-    /// Returns the open object of `key`, or else the result of `make`, which becomes the open object. Only one thread
-    /// at a time runs `make` for a key.
+    /// Returns the open object of `key`. If there is none, returns the result of `make` and records it as the open
+    /// object. Only one thread at a time runs `make` for a key.
     func value(
         _ key: Digest, _ make: () throws(ContentStoreError) -> Value?
     ) throws(ContentStoreError) -> Value? {
@@ -34,7 +34,8 @@ final class OpenObjects<Value: AnyObject & Sendable>: Sendable {
         }
     }
 
-    /// Runs `body` while nobody else opens or removes `key`, and then forgets the object of `key`.
+    /// Runs `body` while no other thread opens or removes `key`. Then removes `key` from the table, unless `body`
+    /// threw.
     ///
     /// - Parameter body: receives the open object; `nil` if there is none.
     func removing<Result>(

@@ -6,8 +6,9 @@ import SystemPackage
 ///
 /// # Why no read ever returns a byte that was not verified
 ///
-/// The invariant: *if a bit is trusted, the chunk's range of the content file reads as the bytes whose digest was
-/// checked.* Three places hold bits: memory, this file's live area, and its two slots (``PresenceFormat``).
+/// A bit is trusted if readers act on it. The invariant: *if a bit is trusted, the chunk's range of the content file
+/// reads as the bytes whose digest was checked.* Three places hold bits: memory, this file's live area, and its two
+/// slots (``PresenceFormat``).
 ///
 /// 1. **Memory.** A bit is set after pwrite(2) of the verified bytes has returned, so every later pread(2) sees them.
 ///    The bytes of a chunk whose bit is set never change. A second publication writes nothing, and a dropped chunk can
@@ -27,10 +28,11 @@ import SystemPackage
 ///    boot ID into the session block. A process that dies between the two writes leaves the old boot ID, and the next
 ///    opening repeats both.
 /// 5. **Bytes that go away**, because somebody shortened the content file or, in the future, because of eviction. The
-///    bits of their chunks must leave every trusted place before the range is reused: first memory, then the live area,
-///    then *both* slots, durably. Only then may the file be extended or a hole be punched. ``retract(_:_:)`` clears the
-///    live area and the slots. After it has cleared memory, eviction must also wait for the reads that saw the bit.
-///    Dropping an unreadable chunk needs none of this: its range holds the right bytes or none.
+///    bits of their chunks must be cleared in every trusted place before the range is reused: first in memory, then in
+///    the live area, then in *both* slots, durably. Only then may the file be extended or a hole be punched.
+///    ``retract(_:_:)`` clears the live area and the slots. Eviction must also wait until all reads have ended that saw
+///    a bit before it was cleared in memory. Dropping an unreadable chunk needs none of this: its range holds the right
+///    bytes or cannot be read.
 /// 6. **Another file under the same name.** The header names the content file by inode number and birth time, and the
 ///    slots' checksum covers the header. If the content file was replaced, or the presence file comes from elsewhere,
 ///    no bit is trusted.
@@ -43,10 +45,10 @@ final class PresenceFile: Sendable {
     let format: PresenceFormat
     private let file: OwnedDescriptor
     /// The lock for copies to the live area. Each copy is a short pwrite(2) into the page cache. It is the only system
-    /// call that this module makes under a `Guarded` lock: the bits are true only if the copies stay in order.
+    /// call that this module makes under a `Guarded` lock: the bits are correct only if the copies stay in order.
     ///
-    /// The value counts the copies. With an empty value, its address would be that of the lock's next field, and
-    /// ThreadSanitizer would report a race.
+    /// The value counts the copies, only to have a size. A value of type `Void` would share its address with the next
+    /// field of `Guarded`, and ThreadSanitizer would report a race.
     private let liveCopies = Guarded(UInt64(0))
 
     init(format: PresenceFormat, file: consuming OwnedDescriptor) {

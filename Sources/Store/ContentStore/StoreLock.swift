@@ -5,8 +5,8 @@ import SystemPackage
 
 /// The lock of one process on a store: flock(2) on `<root>/lock`. The kernel releases it when the process ends.
 ///
-/// Every object that may still write into the store holds a reference to the lock. So no second instance can start
-/// meanwhile.
+/// Every object that can write to the store holds a reference to the lock. So no second instance can start before the
+/// last of these objects is gone.
 final class StoreLock: Sendable {
     private let file: OwnedDescriptor
 

@@ -1,7 +1,7 @@
 public import Linux
 import SystemPackage
 
-// Read-only descriptors, with which another process can read a layer on its own.
+// Read-only descriptors, to pass to another process that reads the layer itself.
 
 extension StoredLayer {
     /// Opens the layer's tree for reading.
@@ -9,7 +9,8 @@ extension StoredLayer {
         try Self.open(directory + "/tree.erofs")
     }
 
-    /// Opens the content for reading. The reader must know which chunks are present: the others are holes.
+    /// Opens the content for reading. The reader must know which chunks are present: the bytes of the others are holes
+    /// or unverified.
     public func openContent() throws(ContentStoreError) -> OwnedDescriptor {
         try Self.open(contentPath)
     }

@@ -21,12 +21,13 @@ public final class StoredLayer: Sendable {
     public let tree: TreeImage
     /// The chunk table: it maps each byte of the content to its place in the blob.
     public let chunks: ChunkTable
-    /// The path of the sparse file with the content space. Give it to other readers only if the layer is complete.
+    /// The path of the sparse content file: the bytes of the layer's files, end to end. Code that does not check
+    /// ``isPresent(_:)`` may read it only if the layer is complete.
     public let contentPath: String
-    /// The file of windows that the layer's extents need for decoding; `nil` if none needs one.
+    /// The file of the DEFLATE windows from which decoding can start at an extent; `nil` if no extent needs a window.
     public let windows: WindowsFile?
-    /// The log of decoded bytes outside the chunks; `nil` if the layer has no pending audit or the log could not be
-    /// opened.
+    /// The log of decoded bytes outside the chunks, such as tar headers; `nil` if the layer has no pending audit or the
+    /// log could not be opened.
     public let gaps: TarSplitLog?
 
     private let content: OwnedDescriptor
@@ -34,23 +35,23 @@ public final class StoredLayer: Sendable {
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
-    /// The number of bit changes since the layer was opened. A durable copy is up to date if this number has not
-    /// changed since.
+    /// The number of bit changes since the layer was opened. A durable copy is up to date if this number is the same as
+    /// when the copy's bits were read.
     private let changes = Atomic<UInt64>(0)
-    /// The number of write-backs that are known to have failed. Each may have lost earlier writes.
+    /// The number of calls of fdatasync(2) that have failed. Each failure may have lost earlier writes.
     private let losses = Atomic<UInt64>(0)
     /// True if the content file was found too short. Repair it before any write past its end.
     private let isShortened = Atomic<Bool>(false)
     /// The lock for writing slots: only one thread at a time writes them.
     private let durabilityLock = BlockingLock()
     private let durability: Guarded<Durability>
-    /// The lock on the store. This object holds it for as long as it may write.
+    /// The lock on the store. The reference keeps the store locked while this object can write to it.
     private let claim: StoreLock
 
     private struct Durability: Sendable {
         var slots: SlotState
-        /// The value of ``changes`` when the bits of the last good slot were read from memory; `.max` if that slot is
-        /// out of date.
+        /// The value of ``changes`` just before the bits of the last good slot were read from memory; `.max` if the
+        /// slot was out of date when the layer was opened.
         var recorded: UInt64
     }
 
@@ -102,8 +103,8 @@ public final class StoredLayer: Sendable {
     @inline(__always)
     public func isPresent(_ chunk: Int) -> Bool { bits.contains(chunk) }
 
-    /// Returns the first missing chunk of `range`; `nil` if all are present, or if `range` has none of this layer's
-    /// chunks.
+    /// Returns the first missing chunk of `range`; `nil` if all are present. Ignores chunk numbers that are out of
+    /// range.
     public func missing(in range: Range<Int>) -> Int? { bits.first(in: range, where: false) }
 
     /// Returns the first present chunk of `range`; `nil` if none is present.
@@ -123,8 +124,8 @@ public final class StoredLayer: Sendable {
     /// Reads content into the caller's buffer. The caller must have checked that the chunks are present.
     ///
     /// - Returns: the number of bytes read. It is less than the buffer's size only at the end of the content space.
-    /// - Throws: `.damaged` if the disk cannot return present bytes: ``drop(_:)`` the chunks and fetch them again.
-    ///   `.io` for other failures.
+    /// - Throws: `.damaged` if the disk cannot return present bytes: call ``drop(_:)`` for the chunks and fetch them
+    ///   again. Another code for any other failure.
     public func read(
         at contentOffset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(ContentStoreError) -> Int {
@@ -232,7 +233,8 @@ extension StoredLayer {
     /// Streaming calls it when a layer becomes complete, and may call it at any time. The daemon calls it at shutdown
     /// through ``ContentStore/makeAllDurable()``.
     ///
-    /// - Throws: an error if the disk failed. Chunks whose bytes may be lost have then been dropped.
+    /// - Throws: an error if the disk failed. If the failure may have lost bytes of chunks, those chunks have been
+    ///   dropped.
     public func makeDurable() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             var state = durability.withLock { $0 }
@@ -266,7 +268,8 @@ extension StoredLayer {
         }
     }
 
-    /// Drops every chunk that no slot confirms, because the kernel reports that it lost a page but not which one.
+    /// Drops every chunk whose bit is clear in the last good slot. After a failed write-back, only chunks in that slot
+    /// are known to be on the disk: the kernel does not report which pages it lost.
     private func forgetUnsaved(_ slots: SlotState) {
         losses.wrappingAdd(1, ordering: .sequentiallyConsistent)
         let saved = presence.durableWords(slots)

@@ -4,20 +4,22 @@ import Linux
 import Synchronization
 package import SystemPackage
 
-/// A log of a layer's gaps: the decoded bytes of its extents that belong to no chunk (archive headers, padding, runs of
-/// zeros). The decode workers write it. From the log and the content, an audit rebuilds the layer's archive. It reads
-/// from the blob only the bytes that neither has.
+/// A log of a layer's gaps. Gaps are the decoded bytes of an extent (a range of the blob that is decoded as a whole)
+/// that belong to no chunk: archive headers, padding, runs of zeros.
+///
+/// The decode workers write the log. An audit rebuilds the layer's archive from the log and the content. It fetches
+/// from the registry only the bytes that are in neither.
 ///
 /// Only layers with a pending audit have a log (``ContentStore/origin(of:)``). The file is a sequence of records:
 ///
 /// ```
-///  0  extent u32    4  decoded bytes of its gaps u32    8  stored bytes u32    12  CRC-32C of the other bytes u32
+///  0  extent u32    4  decoded size of its gaps u32    8  stored size u32    12  CRC-32C of the other bytes u32
 /// 16  the gaps one after the other, as the caller compressed them
 /// ```
 ///
 /// A record that was not written or has a wrong checksum counts as absent, and the gaps are fetched again.
 public final class TarSplitLog: Sendable {
-    /// The size limit of one extent's gaps, in bytes. Larger gaps are not recorded.
+    /// The limit on the decoded size of one extent's gaps, in bytes. Larger gaps are not recorded.
     public static let maximumGaps = 8 << 20
     private static let headerSize = 16
 
@@ -74,7 +76,7 @@ public final class TarSplitLog: Sendable {
         try? Sys.pwriteAll(file.raw, record, at: place)
     }
 
-    /// Returns all records by extent number. Reads every header in the log, but does not verify checksums.
+    /// Returns the records by extent number, up to the first missing or malformed header. Does not verify checksums.
     public func records() -> [Int: Record] {
         var found: [Int: Record] = [:]
         var place: UInt64 = 0
@@ -113,7 +115,8 @@ public final class TarSplitLog: Sendable {
         isClosed.store(true, ordering: .relaxed)
     }
 
-    /// Returns the CRC-32C of a record, or 1 if it is 0, because a hole reads as 0.
+    /// Returns the CRC-32C of a record. Returns 1 instead of 0, because a checksum of 0 marks a record that was not
+    /// written.
     private static func checksum(_ header: [UInt8], _ bytes: [UInt8]) -> UInt32 {
         max(1, CRC32C.checksum(header + bytes))
     }

@@ -3,11 +3,12 @@ public import LayerIndex
 import Linux
 import SystemPackage
 
-/// The fetched windows of a layer's restart points, in a sparse copy of the windows blob.
+/// A sparse local copy of a layer's windows blob, with the windows fetched so far.
 ///
 /// A restart point is a place in a DEFLATE stream where decoding can begin. Its window is the decoded data before that
-/// place, which the data after it refers back to. The file is not trusted. The chunk table has a checksum of each
-/// window, and a window that does not match is fetched again. A hole reads as zeros and does not match.
+/// place, which the compressed data after it refers to. The windows blob, from the registry, holds all windows of the
+/// layer. The file needs no presence bits: the chunk table has a checksum of each window. A window that is damaged, or
+/// still a hole of zeros, does not match its checksum and is fetched again.
 public final class WindowsFile: Sendable {
     private let path: String
     private let file: OwnedDescriptor

@@ -9,9 +9,10 @@ extension RegistryClient {
     /// Opens a stream over part of a blob. The method returns when the head of the response has arrived.
     ///
     /// - Parameters:
-    ///   - priority: the urgency of the request. A background request may first wait for its turn.
-    ///   - knownSize: the blob's size from a descriptor; `nil` if the caller does not know it. The size saves a round
-    ///     trip at servers without suffix ranges. The client refuses a blob of another size.
+    ///   - priority: the urgency of the request. A background request may first wait for a permit
+    ///     (``RegistryConfiguration/backgroundStreams``).
+    ///   - knownSize: the blob's size in bytes from a descriptor; `nil` if the caller does not know it. The size saves
+    ///     a round trip at servers that do not support suffix ranges. The client refuses a blob of another size.
     public func open(
         _ location: BlobLocation, _ selection: BlobSelection, priority: RequestPriority, knownSize: UInt64? = nil
     ) async throws(RegistryError) -> BlobStream {

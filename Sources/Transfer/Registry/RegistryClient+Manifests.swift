@@ -43,6 +43,7 @@ extension RegistryClient {
     /// Resolves a reference to the image for `platform`, by digest if the reference has one, else by tag.
     ///
     /// - Parameter platform: the wanted platform; `nil` means the platform of ``configuration``.
+    /// - Throws: `noMatchingPlatform` if an index has no manifest for the platform.
     public func resolve(
         _ reference: ImageReference, platform: Platform? = nil
     ) async throws(RegistryError) -> ResolvedImage {

@@ -78,7 +78,7 @@ extension RegistryClient {
     /// An upload session: the URL to which the client sends the next part of a blob.
     private struct UploadSession {
         var target: RedirectTarget
-        /// True if the target is the registry itself. Only then do we send our credentials to it.
+        /// True if the target is the registry itself. We send our credentials only to such a target.
         var isOwn: Bool
     }
 
@@ -166,7 +166,8 @@ extension RegistryClient {
 
     // MARK: - Copying
 
-    /// The size of each part except the last, in bytes.
+    /// The size of each part except the last, in bytes. A part of ``copyBlob(_:size:to:moved:)`` may be slightly
+    /// larger.
     private static let partSize = 16 << 20
 
     /// Copies a blob into another repository, on the same or another registry, unless that repository already has the
@@ -174,8 +175,9 @@ extension RegistryClient {
     ///
     /// The target registry verifies the digest. The client keeps about one part of 16 MiB in memory.
     ///
-    /// - Parameter moved: called with the number of bytes of each piece, when that piece arrives from the source. If
-    ///   there is nothing to copy, `moved` is called once, with the blob's size.
+    /// - Parameter moved: called with the number of bytes of each piece, when that piece arrives from the source. A
+    ///   retry starts from the beginning and reports its pieces again. If there is nothing to copy, `moved` is called
+    ///   once, with the blob's size.
     public func copyBlob(
         _ source: BlobLocation, size: UInt64, to repository: Repository, moved: @Sendable (Int) -> Void
     ) async throws(RegistryError) {

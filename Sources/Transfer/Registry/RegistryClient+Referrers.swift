@@ -12,8 +12,8 @@ extension RegistryClient {
 
     /// Lists the manifests that refer to `subject`. The list may be empty.
     ///
-    /// If the registry lacks the referrers API (404 or a similar status), the client uses the fallback index. A pod
-    /// waits for the answer. So the client requests both at once, until the registry is known to have the API.
+    /// If the registry lacks the referrers API (404 or a similar status), the client uses the fallback index. Until the
+    /// registry is known to have the API, the client requests both at once, because a pod waits for the answer.
     ///
     /// - Parameter artifactType: the type of artifact to list; `nil` lists all types.
     public func referrers(

@@ -2,7 +2,7 @@ import Base
 import Registry
 import TOMLKit
 
-/// A reader of the options in a TOML document. It rejects keys that no call has read.
+/// A reader of the options in a TOML document. ``finish()`` rejects each key that no other method has read.
 ///
 /// A misspelled key is therefore an error with the key's name and line, and not a silent default. TOMLKit reports lines
 /// only for syntax errors, so the reader searches the text for the line of a key.
@@ -52,7 +52,7 @@ struct ConfigurationReader {
         return value.hasSuffix("/") ? String(value.dropLast()) : value
     }
 
-    /// Returns the choice at `key`; `fallback` if the key is not set.
+    /// Returns the case of `Choice` that the string at `key` names; `fallback` if the key is not set.
     mutating func choice<Choice: RawRepresentable & CaseIterable>(
         _ key: String, default fallback: Choice
     ) throws(ConfigurationError) -> Choice where Choice.RawValue == String {
@@ -81,7 +81,7 @@ struct ConfigurationReader {
         return integer
     }
 
-    /// Throws an error for the first key that was not read, if there is one.
+    /// Throws an error if the document contains a key that no call has read. The error names the first such key.
     func finish() throws(ConfigurationError) {
         for name in document.keys.sorted() {
             if let table = document[name]?.table {

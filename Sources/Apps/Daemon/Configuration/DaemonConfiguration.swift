@@ -10,38 +10,42 @@ public struct DaemonConfiguration: Sendable {
     public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
     /// The directory of docker's `config.json`; `nil` means `$DOCKER_CONFIG`, or else `$HOME/.docker`.
     public var dockerConfig: String?
-    /// The most connections to one registry for readers' requests.
+    /// The most connections to one registry for urgent requests: those for which a container's read waits, and those
+    /// for manifests and tokens.
     public var registryConnections = 24
-    /// The most concurrent requests to one registry for anything else.
+    /// The most concurrent background requests to one registry, such as those of prefetch and background fill.
     public var registryBackgroundRequests = 16
-    /// The number of connections that are opened to a registry when a pod is created; 0 disables this.
+    /// The number of connections to open to each of the expected registries when a pod is created, before any request
+    /// needs them; 0 disables this.
     public var registryReadyConnections = 8
     /// The path of containerd's own socket; `nil` for none.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
     public var profiles = true
-    /// The quiet time that ends a start, in seconds.
+    /// The time without new reads after which a container's start is over and its profile is stored, in seconds.
     public var profileQuiet = 10
     public var readsAhead = true
     public var predicts = true
     public var usesArtifacts = true
     public var fillsInBackground = true
-    /// The limit of background fill, in megabytes (10^6 bytes) per second; 0 means unlimited.
+    /// The limit of background fill (fetching the rest of a running image), in megabytes (10^6 bytes) per second; 0
+    /// means unlimited.
     public var fillRate = 0
     /// The number of FUSE threads; 0 means one for each core, but at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
-    /// The path of a file of trusted public keys. A streaming artifact must be signed with one of these keys; `nil`
-    /// accepts unsigned artifacts.
+    /// The path of a file of trusted Ed25519 public keys (PEM). A streaming artifact must be signed with one of these
+    /// keys; `nil` accepts unsigned artifacts.
     public var artifactKeys: String?
     /// True if the daemon audits each layer that was streamed through a streaming artifact. Once the store has all of
-    /// the layer's content, the daemon rebuilds the layer's archive and compares it with the image.
+    /// the layer's content, the daemon rebuilds the layer's archive from it and compares the archive with the image.
     public var auditsArtifacts = true
-    /// The URL of the conversion service that receives reports of first reads; `nil` for none.
+    /// The URL of the conversion service to which the daemon reports the first reads of containers; `nil` for none.
     public var conversionService: String?
-    /// The path of a file with the service's token; `nil` if the service requires none.
+    /// The path of a file with the bearer token of the conversion service; `nil` if the service requires none.
     public var conversionToken: String?
-    /// The longest wait for a remote layer, in seconds.
+    /// The time limit for preparing a layer that is to be streamed, in seconds. After that, containerd pulls the layer
+    /// in the ordinary way.
     public var prepareTimeout = 30
     /// The path of the admin socket; `nil` disables it.
     public var adminAddress: String? = "/run/rivulet/admin.sock"

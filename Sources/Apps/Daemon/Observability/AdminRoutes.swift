@@ -25,7 +25,7 @@ public struct AdminRoutes: Sendable {
         self.isHealthy = isHealthy
     }
 
-    /// Returns the response to `request`. Blocks on the disk.
+    /// Returns the response to `request`. Blocks while it reads or writes the database.
     public func answer(_ request: HTTPRequest) -> HTTPAnswer {
         let (parts, isRead) = (request.path, request.isRead)
         do {

@@ -4,8 +4,8 @@ public import CoreMetrics
 /// All metrics of the daemon, rendered as Prometheus text (exposition format 0.0.4).
 ///
 /// A module either keeps its own values and provides a ``Source``, or counts through swift-metrics. Labels have values
-/// from fixed sets (classes, reasons), never digests or image names. Otherwise a node that runs for a year would
-/// accumulate a series for each layer. `seriesLimit` bounds the damage if a caller breaks this rule.
+/// from fixed sets (classes, reasons), never digests or image names. Otherwise, the number of series would grow with
+/// each layer. `seriesLimit` bounds that number even if a caller breaks this rule.
 public final class MetricsPage: MetricsFactory, Sendable {
     /// A function that returns the metrics of a module that keeps its own values.
     public typealias Source = @Sendable () -> [MetricFamily]
@@ -18,14 +18,14 @@ public final class MetricsPage: MetricsFactory, Sendable {
         let labels: String
     }
 
-    /// The state of one series. In a summary, `value` is the sum of the recorded values.
+    /// The state of one series. For a summary, `value` is the sum of the recorded values, and `count` is their number.
     private struct Sample {
         let kind: Kind
         var value: Double = 0
         var count: UInt64 = 0
     }
 
-    /// The most series. Any further series is not counted.
+    /// The most series that modules may create through swift-metrics. Further series are not counted.
     private static let seriesLimit = 10_000
 
     private let samples = Guarded<[Series: Sample]>([:])
@@ -99,7 +99,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         handler(label, dimensions: dimensions, kind: .summary)
     }
 
-    // A series outlives its handle. If a counter is created again, it continues.
+    // A series outlives its handler. If a counter is created again, it continues with the old value.
     public func destroyCounter(_ handler: any CounterHandler) {}
     public func destroyMeter(_ handler: any MeterHandler) {}
     public func destroyRecorder(_ handler: any RecorderHandler) {}
@@ -131,8 +131,9 @@ public final class MetricsPage: MetricsFactory, Sendable {
         return "{" + pairs.joined(separator: ",") + "}"
     }
 
-    /// Escapes a label's value or a help text. `quotes` is true for a label's value, in which quotes must be escaped,
-    /// too.
+    /// Escapes a label's value or a help text.
+    ///
+    /// - Parameter quotes: true to escape quotes, too, as a label's value requires.
     private static func escaped(_ text: String, quotes: Bool = false) -> String {
         var escaped = ""
         for character in text {
@@ -151,7 +152,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         return "\(Int64(value))"
     }
 
-    /// A handle on one series, for every kind of metric.
+    /// The handler that swift-metrics calls for one series. It serves every kind of metric.
     private final class Handler: CounterHandler, MeterHandler, RecorderHandler, TimerHandler, Sendable {
         private let page: MetricsPage
         private let series: Series

@@ -7,7 +7,8 @@ import Streaming
 
 /// A profile that the daemon stores, without its entries.
 struct ProfileSummary: Codable, Sendable {
-    /// The chain ID. This program prints it as `sha256:…`, but the daemon's listing has only the digits.
+    /// The chain ID. In JSON, this program prints it as `sha256:…`; the daemon's list, which this type decodes, has
+    /// only the hexadecimal digits.
     let chain: Digest
     let repository: String
     /// The number of entries.
@@ -54,8 +55,8 @@ extension AdminSocket {
         return found
     }
 
-    /// Returns the one chain that `prefix` identifies. If `prefix` is a complete chain ID, that chain may have no
-    /// profile.
+    /// Returns the only chain whose ID begins with `prefix`. Throws if no profile's chain ID or more than one begins
+    /// so. A complete chain ID is returned unchecked, even if the chain has no profile.
     func chain(_ prefix: ChainPrefix) async throws(CommandFailure) -> Digest {
         if let whole = prefix.whole { return whole }
         let found = try await profiles().map(\.chain).filter(prefix.matches)
@@ -87,7 +88,7 @@ extension AdminSocket {
         }
     }
 
-    /// Decodes the profile file of `chain` that came from the daemon.
+    /// Decodes `file`, the profile of `chain` that the daemon sent.
     func contents(of file: [UInt8], _ chain: Digest) throws(CommandFailure) -> ProfileFile {
         do throws(StreamingError) {
             return try ProfileFile(bytes: file)

@@ -9,7 +9,7 @@ import SystemPackage
 /// A client of the daemon's admin socket, which speaks HTTP/1.1 over a unix socket. `AdminRoutes` in `Daemon` is the
 /// server.
 struct AdminSocket: Sendable {
-    /// The daemon's default path of the socket (`[admin] address`).
+    /// The default path of the daemon's admin socket (`[admin] address` in its configuration).
     static let defaultPath = "/run/rivulet/admin.sock"
     /// The largest accepted response body, in bytes. The daemon's largest response is a profile.
     static let maximumAnswer = ProfileFile.maximumSize
@@ -30,7 +30,7 @@ struct AdminSocket: Sendable {
         }
     }
 
-    /// Returns the error for an unexpected response to the request `what`.
+    /// Returns the error for an unexpected response to the request `what`, such as `GET /profiles`.
     func refusal(of what: String, _ answer: HTTPCall.Answer) -> CommandFailure {
         CommandFailure(.failed, "the daemon at \(path) answered \(what) with \(answer.status): \(answer.line)")
     }

@@ -21,13 +21,13 @@ struct ChainPrefix: Sendable {
         self.digits = digits
     }
 
-    /// The complete chain ID; `nil` if only a prefix is known.
+    /// The complete chain ID; `nil` if there are fewer than 64 digits.
     var whole: Digest? { Digest(hex: digits.utf8) }
 
     func matches(_ chain: Digest) -> Bool { chain.hex.hasPrefix(digits) }
 }
 
 extension Digest {
-    /// The first digits of a chain ID, for tables. The command line accepts them in place of the complete ID.
+    /// The first 12 digits of a chain ID, for tables. The command line accepts them in place of the complete ID.
     var short: String { String(hex.prefix(12)) }
 }

@@ -3,7 +3,7 @@ import Artifacts
 import Base
 import Registry
 
-/// The reason why a command failed, with an exit code from sysexits.h or 1.
+/// A failure of a command: a message, and an exit code that is 1 or one from sysexits.h.
 struct CommandFailure: Error {
     enum Code: Int32 {
         case failed = 1

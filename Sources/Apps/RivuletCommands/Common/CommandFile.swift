@@ -12,7 +12,7 @@ enum CommandFile {
         name == standard ? "standard input" : name
     }
 
-    /// Reads a whole file of at most `limit` bytes.
+    /// Reads the whole file `name`, or standard input for `-`. Throws if there are more than `limit` bytes.
     static func read(_ name: String, limit: Int) throws(CommandFailure) -> [UInt8] {
         do throws(Errno) {
             return try name == standard ? readStandardInput(limit: limit) : Sys.readFile(name, limit: limit)
@@ -23,7 +23,8 @@ enum CommandFile {
         }
     }
 
-    /// Creates a file or overwrites it in place, because it may be a device or a pipe.
+    /// Writes `bytes` to the file `name`, or to standard output for `-`. Overwrites an existing file in place and does
+    /// not replace it, because it may be a device or a pipe.
     static func write(_ name: String, _ bytes: [UInt8]) throws(CommandFailure) {
         do throws(Errno) {
             try name == standard ? writeStandardOutput(bytes) : Sys.writeFile(name, bytes, permissions: 0o644)

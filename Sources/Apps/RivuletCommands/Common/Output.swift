@@ -48,7 +48,7 @@ enum Output {
         }
     }
 
-    /// Returns a human-readable size.
+    /// Returns a size as text with a decimal unit, such as `1.5 MB`.
     static func size(_ bytes: UInt64) -> String {
         let units = ["B", "KB", "MB", "GB", "TB"]
         var value = Double(bytes)
@@ -72,7 +72,9 @@ struct ProgressBar {
 
     /// Updates the line.
     ///
-    /// - Parameter total: the expected total, in bytes; 0 if it is unknown.
+    /// - Parameters:
+    ///   - done: the number of bytes so far.
+    ///   - total: the expected total, in bytes; 0 if it is unknown.
     func show(_ done: UInt64, of total: UInt64) {
         guard isTerminal else { return }
         guard total > 0 else { return Output.note("\r\(title) \(Output.size(done))  ") }
@@ -89,8 +91,8 @@ struct ProgressBar {
 }
 
 extension String {
-    /// A copy with control and formatting characters replaced, because paths come from images and must not control a
-    /// terminal.
+    /// A copy with control and formatting characters replaced by U+FFFD. Paths come from untrusted images and must not
+    /// control a terminal.
     var printable: String {
         var result = ""
         for scalar in unicodeScalars {

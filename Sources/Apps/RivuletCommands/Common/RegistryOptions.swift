@@ -38,9 +38,9 @@ struct RegistryOptions: ParsableArguments {
 }
 
 extension Repository {
-    /// Parses a command-line argument of the form `HOST/NAME`. Completes Docker's short forms.
+    /// Parses a command-line argument of the form `HOST/NAME`, or one of Docker's short forms such as `python`.
     ///
-    /// Profiles belong to a repository, not to a tag, so a tag or digest is refused.
+    /// Throws an error for a tag or digest, because profiles belong to a repository and not to a tag.
     init(argument text: String) throws {
         let last = text.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         guard !text.contains("@"), !last.contains(":") else {

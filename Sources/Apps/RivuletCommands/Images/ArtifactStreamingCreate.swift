@@ -9,7 +9,8 @@ import NIOPosix
 import Registry
 import Streaming
 
-/// `rivulet artifact-streaming create`: creates an image's streaming artifact.
+/// `rivulet artifact-streaming create`: creates an image's streaming artifact, which makes the image streamable. With
+/// `--format`, converts the image instead.
 struct ArtifactStreamingCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create",

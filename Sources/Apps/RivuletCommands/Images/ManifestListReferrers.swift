@@ -29,7 +29,7 @@ struct ManifestListReferrers: AsyncParsableCommand {
     private struct Row: Encodable {
         let subject: String
         let artifactType: String
-        /// The title of a known artifact type; empty for other types.
+        /// The readable name of a known artifact type; empty for other types.
         let kind: String
         let digest: String
         let size: UInt64

@@ -55,7 +55,8 @@ struct ProfileExport: AsyncParsableCommand {
         }
     }
 
-    /// Returns the chain to export. After ``validate()``, this is never `nil`.
+    /// Returns the chain whose profile to export. The result is never `nil`, because ``validate()`` requires a chain or
+    /// a repository.
     private func wanted(_ client: AdminSocket) async throws -> Digest? {
         if let chain { return try await client.chain(chain) }
         guard let repository else { return nil }

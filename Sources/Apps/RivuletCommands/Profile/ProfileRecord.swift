@@ -119,7 +119,8 @@ struct ProfileRecord: AsyncParsableCommand {
         try TransferredProfile.report([TransferredProfile(file, contents)], admin.output)
     }
 
-    /// Runs the image unless it has a profile, and returns the image's chain.
+    /// Runs the image until the daemon has recorded its profile, and returns the ID of the image's chain. Starts no
+    /// container if there is already a profile.
     private func run(on runtime: CRIClient, client: AdminSocket, known: Set<Digest>) async throws -> Digest {
         let deadline = MonotonicTime.now().advanced(by: UInt64(timeout) * 1_000_000_000)
         if let chain = try await runtime.chainID(ofImage: image), known.contains(chain) {
@@ -177,9 +178,8 @@ struct ProfileRecord: AsyncParsableCommand {
                 + "daemon's log has the reason (fallback); rivulet artifact-streaming create makes an image streamable")
     }
 
-    /// Returns the credentials from docker's configuration, as kubelet would pass them with a pull.
-    ///
-    /// Returns `nil` if there are none for the image's registry.
+    /// Returns the credentials for the image's registry from docker's configuration, in the form in which kubelet
+    /// passes them to containerd for a pull; `nil` if there are none.
     private func credentials() async throws -> Runtime_V1_AuthConfig? {
         let repository = try ImageReference(parsing: image).repository
         let source = DockerConfigCredentials(path: dockerConfig.map { $0 + "/config.json" })

@@ -2,7 +2,7 @@ import Base
 import Registry
 import Streaming
 
-/// An exported or imported profile in a command's result.
+/// An exported, imported or recorded profile, as a command prints it.
 struct TransferredProfile: Encodable {
     let file: String
     /// The profile's chain; `nil`, and absent in JSON, if the profile applies to all images of the repository.

@@ -1,6 +1,6 @@
 import Conversion
 
-/// The output of the conversion service's answers.
+/// Functions that print the conversion service's answers.
 enum ConversionOutput {
     /// Prints the conversion settings of repositories.
     static func show(_ repositories: [RepositoryStreaming], as format: OutputFormat) throws {

@@ -2,7 +2,7 @@ import ArgumentParser
 import Conversion
 import NIOHTTP1
 
-/// The options that select a conversion.
+/// The options that select a conversion operation.
 struct OperationOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The repository, with or without the registry's host. Default: all.", valueName: "name"))
     var repository: String?
@@ -17,7 +17,8 @@ struct OperationOptions: ParsableArguments {
 
     @OptionGroup var service: ServiceOptions
 
-    /// Returns the operation with the given ID, or else the newest operation of the image or repository.
+    /// Returns the operation with the ID ``id``. Without an ID, returns the newest operation of the image and
+    /// repository, as far as these are given.
     func find() async throws -> ConversionOperation {
         if let id { return try await service.client.ask(.GET, ["operations", id]) }
         let found: [ConversionOperation] = try await service.client.ask(

@@ -12,7 +12,8 @@ import ServiceLifecycle
 import SystemPackage
 import UnixSignals
 
-/// `rivulet serve-conversion`: runs the conversion service of one registry.
+/// `rivulet serve-conversion`: runs the conversion service of one registry, which creates streaming artifacts for
+/// pushed images.
 struct ServeConversion: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve-conversion",
@@ -106,8 +107,8 @@ struct ServeConversion: AsyncParsableCommand {
             let store = try ConversionStore(path: state)
             try await options.withClient { [settings] client in
                 let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-                // Use one more thread than there are cores, because the service queries the database while every core
-                // may decode.
+                // Use one more thread than there are cores. Decoding may occupy a thread on every core, and the service
+                // must still be able to query the database.
                 let workers = NIOThreadPool(numberOfThreads: cores + 1)
                 workers.start()
                 let service = ConversionService(

@@ -6,16 +6,18 @@ public import Logging
 public import NIOPosix
 public import Registry
 
-/// The audit of a complete layer: a comparison with its image that does not trust the streaming artifact through which
-/// the layer was streamed.
+/// The audit of a complete layer, which is a layer with all its chunks in the store. It compares the layer with its
+/// image and does not trust the streaming artifact through which the layer was streamed.
 ///
-/// The audit first rebuilds the layer's archive from the store (``RebuiltArchive``). The archive must have the digest
-/// that the image's configuration names, and its tree must be the mounted one. If this fails for any reason, the audit
-/// reads the layer's own blob from the registry and indexes it. This blob must have the digest that the image's
-/// manifest names, and each chunk of its files must equal the content in the store. This second step never reads a copy
-/// from which the layer may have been streamed.
+/// The audit first rebuilds the layer's tar archive from the store (``RebuiltArchive``). The archive must have the diff
+/// ID in the image's configuration, and its file tree must equal the mounted tree.
 ///
-/// The audit relies on the fact that each layer has only one possible tree, whoever builds it.
+/// If this check fails for any reason, the audit reads the layer's own blob from the registry and indexes it. The blob
+/// must have the digest in the image's manifest, and its archive must have the diff ID. The archive's tree must equal
+/// the mounted tree, and each chunk of its files must equal the content in the store. This second step never reads a
+/// copy from which the layer may have been streamed.
+///
+/// The audit relies on the fact that a layer has only one possible tree, whatever code builds it.
 public struct LayerAudit: Sendable {
     private let registry: RegistryClient
     private let workers: NIOThreadPool
@@ -46,8 +48,8 @@ public struct LayerAudit: Sendable {
         return try await workers.runIfActive { try Self.difference(content, indexed.index) }
     }
 
-    /// Returns whether the rebuilt archive proves that the layer matches the image. Reads at most half of the blob from
-    /// which the layer was streamed.
+    /// Returns true if the rebuilt archive proves that the layer matches the image. Returns false if the rebuild fails,
+    /// or if it would read more than half of the blob from which the layer was streamed.
     private func isConfirmed(_ content: StoredLayer, diffID: Digest, in repository: Repository) async -> Bool {
         do {
             let found = try await workers.runIfActive { RebuiltArchive(content) }

@@ -7,22 +7,23 @@ import NIOCore
 import NIOPosix
 import Registry
 
-/// The archive of a complete layer, rebuilt from the layer's content and from its gaps.
+/// The tar archive of a complete layer, rebuilt from the layer's content (the bytes of its files) and its gaps.
 ///
-/// Gaps are the archive's bytes outside the content, such as headers. Decoding writes them to a log (`TarSplitLog`).
-/// The rebuild reads all other bytes from the blob that the layer was streamed from: its own or a copy. An example is
-/// the gaps of extents whose chunks a startup pack brought.
+/// Gaps are all other bytes of the archive, such as headers and padding. When a node decodes an extent, the smallest
+/// decodable piece of a blob, it records the extent's gaps in a log (`TarSplitLog`). Some extents have no record, for
+/// example if a startup pack brought their chunks. The rebuild reads these extents, and bytes outside all extents, from
+/// the blob that the layer was streamed from: the layer's own blob or a copy.
 struct RebuiltArchive: Sendable {
     /// A piece of the archive.
     private enum Part {
-        /// The decoded bytes of these extents, from the store.
+        /// The decoded bytes of extents whose chunks and gaps are in the store, each with its record of gaps.
         case stored([(number: Int, record: TarSplitLog.Record)])
-        /// The decoded bytes of a range of the blob. The range begins at the extent, or at the start of the blob if the
-        /// extent is `nil`.
+        /// The decoded bytes of a range of the blob. The range begins at the extent `from`, or at the start of the blob
+        /// if `from` is `nil`.
         case fetched(ByteRange, from: Extent?)
     }
 
-    /// The most extents that the rebuild handles in one step.
+    /// The most extents that the rebuild handles in one job of the thread pool.
     private static let extentsAtOnce = 64
 
     private let content: StoredLayer
@@ -31,7 +32,8 @@ struct RebuiltArchive: Sendable {
     /// The number of bytes that the rebuild must read from the blob.
     private(set) var fetchedBytes: UInt64 = 0
 
-    /// Plans the rebuild from the records of the log; `nil` if the layer has no log or no extents. Blocks on the disk.
+    /// Plans the rebuild from the records of gaps; `nil` if the layer has no log of gaps or no extents. Blocks on the
+    /// disk.
     init?(_ content: StoredLayer) {
         guard let gaps = content.gaps, content.chunks.extentCount > 0 else { return nil }
         self.content = content
@@ -58,11 +60,14 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// Returns for each extent whether the rebuild must read it from the blob.
+    /// Returns for each extent whether the rebuild must read it from the blob. It must read these extents:
     ///
-    /// The rebuild must read an extent without a record, and an extent that bytes outside all extents follow. If
-    /// decoding cannot begin at such an extent, the rebuild also reads the extents before it, back to one at which
-    /// decoding can begin.
+    /// - each extent without a record of its gaps;
+    /// - each extent that is followed by bytes of the blob that belong to no extent;
+    /// - the first extent if the blob has bytes before it.
+    ///
+    /// If the store lacks the restart window of such an extent, decoding must begin earlier. Then the rebuild also
+    /// reads the extents before it, back to one at which decoding can begin.
     private static func fetched(_ content: StoredLayer, _ records: [Int: TarSplitLog.Record]) -> [Bool] {
         let table = content.chunks
         var isFetched = (0..<table.extentCount).map { number in
@@ -122,7 +127,7 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// Writes the decoded bytes of an extent: gaps and chunks in turn.
+    /// Writes the decoded bytes of an extent to `tree`: gaps and chunks in turn.
     private func write(
         _ number: Int, of record: TarSplitLog.Record, to tree: ArchiveTree, with decoder: ExtentDecoder
     ) throws {

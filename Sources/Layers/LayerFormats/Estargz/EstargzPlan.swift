@@ -18,7 +18,7 @@ public struct EstargzPlan: Sendable {
         case bytes([UInt8])
     }
 
-    /// A piece of the archive that is compressed independently.
+    /// A piece of the new archive that is compressed independently.
     public struct Member: Sendable {
         public internal(set) var parts: [Part] = []
         public internal(set) var byteCount = 0
@@ -26,7 +26,7 @@ public struct EstargzPlan: Sendable {
         public internal(set) var chunkLength = 0
     }
 
-    /// The offset of a written member, and the digest of its file content.
+    /// The offset of a written member in the new blob, and the digest of its file content.
     public struct Written: Sendable {
         public var offset: UInt64
         /// The SHA-256 of the file content that the member begins with; `nil` if it has only headers.
@@ -58,13 +58,13 @@ public struct EstargzPlan: Sendable {
     private var chunks: [[Chunk]] = []
 
     /// - Parameters:
-    ///   - archived: the entries of the old archive. If several entries have the same name, the last one counts. The
-    ///     plan leaves out landmarks and the table of contents of a layer that is eStargz already.
+    ///   - archived: the entries of the old archive. If several entries have the same name, the last one counts. If the
+    ///     layer is eStargz already, the plan leaves out its prefetch landmarks and its table of contents.
     ///   - first: paths, without the leading slash, of files that a container start needs, in the order of use. They
     ///     come first in the archive and are marked for prefetch. Paths that the layer lacks are skipped.
     ///   - chunkSize: the most bytes of a file in one member.
-    ///   - endsArchive: true if the plan includes the two blocks that end an archive. In eStargz they follow the table
-    ///     of contents.
+    ///   - endsArchive: true if the plan includes the two zero blocks that end a tar archive. It is false for eStargz,
+    ///     where ``tocEntry(_:)`` adds them after the table of contents.
     /// - Throws: `unsupported` for a name that is not UTF-8, because a table of contents is text. `badArchive` for an
     ///   invalid path.
     public init(
@@ -115,7 +115,8 @@ public struct EstargzPlan: Sendable {
         return (order.map { archived[$0] }, urgent, found)
     }
 
-    /// Returns a path in its final, cleaned form, as in a table of contents.
+    /// Returns the cleaned form of a path (``EntryPath``), by which the plan compares names. Throws `unsupported` if
+    /// the path is not UTF-8.
     private static func name(_ path: [UInt8]) throws(LayerFormatError) -> [UInt8] {
         guard String(validating: path, as: UTF8.self) != nil else {
             throw LayerFormatError(

@@ -16,8 +16,10 @@ public struct IndexedFormat: LayerFormat {
     }
 }
 
-/// An opener that uses the index in a streaming artifact. The index must match the layer's digest, and the diff ID,
-/// source and windows that the artifact announces. The chunks' digests verify the content as it arrives.
+/// An opener that uses the index in a streaming artifact.
+///
+/// The index must name the layer's digest. It must also name the diff ID, the source blob and the windows blob that the
+/// artifact announces. The opener verifies no file content: chunk digests verify content when it is fetched.
 private struct IndexedOpener: LayerOpener {
     private enum State {
         case start, waiting

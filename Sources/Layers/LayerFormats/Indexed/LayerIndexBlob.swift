@@ -72,8 +72,8 @@ public struct LayerIndexBlob: Sendable {
         guard header.version == Self.version else {
             throw LayerFormatError(.unsupported, "a layer index of version \(header.version)")
         }
-        // The header's sizes decide how much memory is allocated, so they are bounded: no real tree compresses that
-        // well.
+        // The header's sizes decide how much memory is allocated, so they are bounded. No real index compresses better
+        // than `maximumRatio`.
         let likely = UInt64(bytes.count) * Self.maximumRatio
         guard header.tree <= min(Self.maximumSize, likely), header.chunks <= min(Self.maximumSize, likely) - header.tree
         else {

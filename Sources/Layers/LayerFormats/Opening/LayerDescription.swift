@@ -1,8 +1,9 @@
 public import Base
 
-/// The facts about a layer that are known before the opener reads the layer's blob.
+/// The facts about a layer that are known before a ``LayerOpener`` reads the layer's blob.
 public struct LayerDescription: Sendable, Hashable {
-    /// A reference to the layer's index in the image's streaming artifact.
+    /// A reference to the layer's index (``LayerIndexBlob``) in the image's streaming artifact: an OCI artifact that
+    /// makes the unchanged image streamable.
     public struct Index: Sendable, Hashable {
         /// The digest of the blob that contains the index.
         public var digest: Digest
@@ -10,7 +11,8 @@ public struct LayerDescription: Sendable, Hashable {
         public var diffID: Digest
         /// The digest and the size of the blob from which the layer is read: its own blob or a copy of it.
         public var source: (digest: Digest, size: UInt64)
-        /// The digest of the blob with the extents' windows; `nil` if no extent needs one.
+        /// The digest of the windows blob (``WindowsBlob``), which a decoder needs to start in the middle of a DEFLATE
+        /// stream; `nil` if the index needs no windows.
         public var windows: Digest?
 
         public init(digest: Digest, diffID: Digest, source: (digest: Digest, size: UInt64), windows: Digest?) {
@@ -37,7 +39,8 @@ public struct LayerDescription: Sendable, Hashable {
     public var size: UInt64
     /// The media type of the layer's descriptor; empty if unknown.
     public var mediaType: String
-    /// The annotations of the layer's descriptor, merged with the labels of its snapshot.
+    /// The annotations of the layer's descriptor. If the image's manifest does not contain the layer, the labels of
+    /// the layer's snapshot instead.
     public var annotations: [String: String]
     /// The layer's index in the image's streaming artifact; `nil` if there is none.
     public var index: Index?

@@ -11,11 +11,11 @@ public protocol LayerFormat: Sendable {
     /// Returns true if the description announces that the layer has this format.
     func isAnnounced(by layer: LayerDescription) -> Bool
 
-    /// Returns true if an unannounced layer may have this format. The registry asks this only if unverified tables of
-    /// contents are allowed.
+    /// Returns true if an unannounced layer may have this format. ``LayerFormatRegistry`` calls this only if
+    /// ``LayerOpenOptions/allowUnverifiedTOC`` is true.
     func mayBe(_ layer: LayerDescription) -> Bool
 
-    /// Returns an opener for the layer. The opener's first step reports any errors in the description.
+    /// Returns an opener for the layer. If the description has errors, the first call of ``LayerOpener/next()`` throws.
     func opener(for layer: LayerDescription, options: LayerOpenOptions) -> any LayerOpener
 }
 
@@ -39,8 +39,8 @@ extension LayerFormat {
 ///
 /// Do not use an opener after it threw an error.
 public protocol LayerOpener: Sendable {
-    /// Returns the next step. The step that creates the index takes CPU time, a second for half a million entries. Do
-    /// not call this function on an event loop.
+    /// Returns the next step. The last step creates the index, which takes about one second of CPU time for half a
+    /// million entries. Do not call this function on an event loop.
     mutating func next() throws(LayerFormatError) -> OpenStep
 
     /// Accepts bytes of the blob.
@@ -50,14 +50,14 @@ public protocol LayerOpener: Sendable {
     ///   - blobSize: the size of the whole blob according to the registry.
     mutating func receive(_ bytes: [UInt8], range: ByteRange, blobSize: UInt64) throws(LayerFormatError)
 
-    /// Accepts all bytes of the companion that the last step requested.
+    /// Accepts all bytes of the ``LayerCompanion`` that the last step requested.
     mutating func receiveCompanion(_ bytes: [UInt8]) throws(LayerFormatError)
 }
 
 /// Options for opening a layer, common to all formats.
 public struct LayerOpenOptions: Sendable {
-    /// True if the annotations may lack the digest of the table of contents. If an annotation has one, the opener
-    /// always verifies it. Every chunk needs a digest in any case.
+    /// True to accept a table of contents (TOC) for which no annotation has a digest. A digest in an annotation is
+    /// always verified. A TOC must always contain the digest of every chunk of file content.
     public var allowUnverifiedTOC: Bool
     public var limits: LayerFormatLimits
 

@@ -7,7 +7,7 @@ public typealias LayerFormatError = Failure<LayerFormatErrorCode>
 
 /// The kinds of ``LayerFormatError``.
 public enum LayerFormatErrorCode: Hashable, Sendable {
-    /// A blob without the announced format. It is most likely an ordinary layer.
+    /// A blob without the footer of the expected format. It is most likely an ordinary layer.
     case otherFormat
     /// A footer that contradicts itself or the blob's size.
     case badFooter
@@ -19,10 +19,10 @@ public enum LayerFormatErrorCode: Hashable, Sendable {
     case unverified
     /// A size or a count that exceeds its limit.
     case limit
-    /// Valid data that an index cannot represent, such as a name whose bytes the producer has lost.
+    /// Valid data that this module does not support, such as a sparse file in a tar archive, or a newer index version.
     case unsupported
-    /// A valid blob with a compressed piece that is too large to decode for a small part. Only a copy of the layer with
-    /// smaller pieces can be streamed.
+    /// A valid blob with a long zstd frame. A read of a few bytes would have to decode most of that frame. Only a copy
+    /// of the layer, recompressed in small frames, can be streamed.
     case undivided
     /// A tar archive or a compressed stream that is invalid or damaged.
     case badArchive

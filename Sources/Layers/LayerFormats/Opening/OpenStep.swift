@@ -3,7 +3,7 @@ public import LayerIndex
 
 /// A request for bytes of a blob.
 public enum BlobRequest: Sendable, Equatable {
-    /// The last bytes of the blob: this many, or the whole blob if it is smaller.
+    /// The given number of bytes at the end of the blob, or the whole blob if it is smaller.
     case suffix(UInt64)
     /// A range of the blob.
     case range(ByteRange)
@@ -11,8 +11,8 @@ public enum BlobRequest: Sendable, Equatable {
 
 /// Data outside the blob that a format needs.
 public enum LayerCompanion: Sendable, Equatable {
-    /// The table of contents in a separate TOC image: the layer blob whose annotation
-    /// `containerd.io/snapshot/stargz/layer.digest` has this layer's digest.
+    /// The table of contents (TOC) in a separate TOC image. In that image, it is the layer whose annotation
+    /// `containerd.io/snapshot/stargz/layer.digest` is this layer's digest.
     case externalTOC
     /// The layer's index in the image's streaming artifact: the blob with this digest.
     case index(Digest)

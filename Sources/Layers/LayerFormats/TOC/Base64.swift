@@ -1,7 +1,7 @@
 /// Standard base64 with padding (RFC 4648 §4), as Go's JSON package writes bytes.
 enum Base64 {
-    /// Decodes `text`; returns `nil` if it is not valid. Bits beyond the last byte must be zero, so that there is only
-    /// one encoding of any bytes.
+    /// Decodes `text`; returns `nil` if it is not valid. The unused bits of the last digit must be zero, so that any
+    /// bytes have exactly one valid encoding.
     static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         guard !text.isEmpty else { return [] }

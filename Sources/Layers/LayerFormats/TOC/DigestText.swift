@@ -1,7 +1,7 @@
 import Base
 
-/// A fast parser of `sha256:` and 64 lowercase hexadecimal digits. It reads eight digits at a time, because each entry
-/// of a table of contents has two digests.
+/// A parser of `sha256:` and 64 lowercase hexadecimal digits. It reads eight digits at a time to be fast, because each
+/// entry of a table of contents has up to two digests.
 enum DigestText {
     /// Parses a digest; returns `nil` if `text` has any other form.
     @inline(__always)
@@ -29,8 +29,8 @@ enum DigestText {
     /// Returns a word with the top bit set in each byte whose digit is one of `0-9a-f`.
     @inline(__always)
     private static func hexadecimal(_ digits: UInt64) -> UInt64 {
-        // With the top bits cleared, no sum carries into the next byte. A sum's top bit says that the character is at
-        // least the one subtracted from 0x80.
+        // With the top bits cleared, no sum carries into the next byte. The top bit of a byte plus `0x80 - c` is set
+        // if the byte is at least `c`.
         let ascii = digits & ~everyTopBit
         let isDigit = (ascii &+ repeated(0x80 - 0x30)) & ~(ascii &+ repeated(0x80 - 0x3a))
         let isLetter = (ascii &+ repeated(0x80 - 0x61)) & ~(ascii &+ repeated(0x80 - 0x67))

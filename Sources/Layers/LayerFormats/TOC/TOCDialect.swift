@@ -6,14 +6,14 @@ protocol TOCDialect: Sendable {
     var name: String { get }
     /// The size of the longest footer in bytes.
     var longestFooter: Int { get }
-    /// The annotations that may name the digest of the compressed table of contents. If several are present, the first
-    /// one counts.
+    /// The keys of the annotations that may contain the digest of the compressed table of contents. If a layer has
+    /// several of them, the first one in this list counts.
     var compressedDigestAnnotations: [String] { get }
 
     /// Returns the location of the table of contents; `nil` for a tail without a footer.
     ///
     /// - Parameters:
-    ///   - tail: the blob's last bytes: at least as many as the longest footer has, or the whole blob.
+    ///   - tail: the blob's last bytes: at least ``longestFooter`` bytes, or the whole blob if it is smaller.
     ///   - blob: the blob's digest, for messages.
     ///   - size: the blob's size in bytes.
     func locate(in tail: UnsafeRawBufferPointer, of blob: Digest, size: UInt64) throws(LayerFormatError) -> TOCLocation?
@@ -21,19 +21,20 @@ protocol TOCDialect: Sendable {
 
 /// The location of a table of contents.
 enum TOCLocation: Equatable {
-    /// A range of the blob. The layer's data ends at `payloadEnd`. `zstdSize` is the decoded size of a zstd frame with
-    /// the JSON text; `nil` for a gzip member with a tar archive.
+    /// The range of the blob with the compressed table of contents. If `zstdSize` is `nil`, the range is a gzip member
+    /// with a tar archive. Otherwise, it is a zstd frame with JSON text of `zstdSize` bytes. The layer's data ends at
+    /// `payloadEnd`.
     case inside(ByteRange, payloadEnd: UInt64, zstdSize: UInt64?)
     /// No range of the blob: the table of contents is in a separate image. The layer's data ends at `payloadEnd`.
     case outside(payloadEnd: UInt64)
 }
 
-/// Names of files in the root directory that describe the layer and are not part of it.
+/// The names of files in the root directory that describe the layer. They are not part of the layer's tree.
 enum TOCNames {
     /// The table of contents itself.
     static let toc = Array("stargz.index.json".utf8)
-    /// A one-byte file that marks a position in the layer: a start needs the data before it.
+    /// A one-byte file that marks a position in the layer. A container start needs the data before this position.
     static let prefetchLandmark = Array(".prefetch.landmark".utf8)
-    /// A one-byte file that marks a layer: a start needs none of its data.
+    /// A one-byte file that marks a layer. A container start needs none of the layer's data.
     static let noPrefetchLandmark = Array(".no.prefetch.landmark".utf8)
 }

@@ -3,13 +3,13 @@ import LayerIndex
 
 /// A loader that passes the entries of a table of contents (TOC) to a ``LayerIndexBuilder``.
 ///
-/// The loader determines which bytes of the blob hold each piece of a file, and reads the landmarks. The builder
-/// handles names, links and whiteouts.
+/// The loader determines which bytes of the blob hold each piece of a file. It also reads the prefetch landmarks
+/// (``TOCNames``). The builder handles names, links and whiteouts.
 struct TOCLoader: ~Copyable {
     /// The kind of the current regular file, whose `chunk` elements may still follow.
     private enum Pending {
         case nothing, file
-        /// A landmark or the TOC's own entry, which is not part of the tree.
+        /// A landmark or the TOC's own entry. Neither is part of the tree.
         case hidden
     }
 
@@ -161,8 +161,8 @@ struct TOCLoader: ~Copyable {
         }
     }
 
-    /// Returns true if the entry describes the layer and is not part of it. Only names in the root directory count. If
-    /// the entry is a landmark, also records the prefetch hint.
+    /// Returns true if the entry is one of ``TOCNames`` in the root directory, and so not part of the tree. If the
+    /// entry is a landmark, also records the prefetch hint.
     private mutating func isHidden(_ item: TOCItem) throws(LayerFormatError) -> Bool {
         guard let last = entry.path.last, last == UInt8(ascii: "k") || last == UInt8(ascii: "n") else { return false }
         let isPrefetch = try isInRoot(TOCNames.prefetchLandmark)

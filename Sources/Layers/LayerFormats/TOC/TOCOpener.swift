@@ -20,7 +20,7 @@ public struct TOCOpener: LayerOpener {
         case over
     }
 
-    /// The end of the payload, and the size of the TOC's text if it is in a zstd frame.
+    /// The end of the layer's data in the blob. For a TOC in a zstd frame, also the size of its text in bytes.
     private struct TOCPlace {
         let payloadEnd: UInt64
         var zstdSize: UInt64?
@@ -42,12 +42,16 @@ public struct TOCOpener: LayerOpener {
         blobSize = layer.size
     }
 
-    /// Returns the size of the first request, which asks for the end of a blob of `blobSize` bytes (0 if unknown).
+    /// Returns the size in bytes of the first request, which asks for the end of a blob of `blobSize` bytes (0 if
+    /// unknown).
     ///
-    /// A TOC has about 90 compressed bytes per entry, most of them digests. That is 0.05 to 0.8 % of a layer of a
-    /// megabyte or more, and a larger share of a small layer. A 128th of the blob, or a 100th up to 64 KiB, covers
-    /// nearly all TOCs. Unneeded bytes delay the container's first bytes, and missing bytes cost a round trip. Below 32
-    /// KiB a request costs only latency.
+    /// The result is 1/128 of the blob (at most 1 MiB) or 1/100 of it (at most 64 KiB), whichever is larger. It is at
+    /// least 32 KiB, because a smaller request is not faster, but never larger than the blob. If the size is unknown,
+    /// it is 256 KiB.
+    ///
+    /// This covers nearly all TOCs. A TOC has about 90 compressed bytes per entry, most of them digests. That is 0.05
+    /// to 0.8 % of a layer of a megabyte or more, and a larger share of a small layer. Unneeded bytes delay the
+    /// container's first bytes, and missing bytes cost a round trip.
     public static func firstRequestSize(blobSize: UInt64) -> UInt64 {
         guard blobSize > 0 else { return 256 << 10 }
         return min(blobSize, max(32 << 10, min(blobSize / 100, 64 << 10), min(blobSize / 128, 1 << 20)))

@@ -1,13 +1,13 @@
 import Base
 import Codecs
 
-/// A reader that decompresses a table of contents (TOC) and scans it in windows. The whole JSON text is never in
-/// memory.
+/// A reader that decompresses a table of contents (TOC) and scans it in windows: parts of the JSON text. The whole text
+/// is never in memory.
 struct TOCReader: ~Copyable {
     /// The number of text bytes in memory at a time, unless an entry is larger. They fit into the second-level cache.
     private static let windowSize = 256 << 10
-    /// The most zero bytes after the text. They are the padding, the archive's two end blocks, and the fill that some
-    /// writers add up to a tape record.
+    /// The most zero bytes after the text. They are the padding of the text's last block and the archive's two end
+    /// blocks. Some writers add more zeros to fill a tape record.
     private static let trailingZeros = 1 << 20
 
     private let limits: LayerFormatLimits
@@ -111,7 +111,7 @@ struct TOCReader: ~Copyable {
         guard finished else { throw LayerFormatError(.badTOC, "the compressed TOC is cut short") }
     }
 
-    /// Removes the window's bytes before `position`, and enlarges the window if that frees nothing.
+    /// Removes the window's bytes before `position`. If the window is still full, enlarges it.
     private mutating func makeRoom(after position: Int) throws(LayerFormatError) {
         count -= position
         if position > 0 { memory.update(from: memory + position, count: count) }

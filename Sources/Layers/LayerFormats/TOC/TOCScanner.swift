@@ -3,16 +3,16 @@ import Base
 /// A scanner that finds the entries in the JSON text of a table of contents (TOC). The caller passes the text in
 /// windows.
 ///
-/// Each step scans one element of the JSON array `entries`, or one other member of the top-level object. All of the
-/// element or member must be in the window. Otherwise the scanner asks for a longer window that starts at the same
-/// position. An element without escapes and extended attributes needs no allocation.
+/// Each step scans one element of the JSON array `entries`, or one other member of the top-level object. If the window
+/// ends within that element or member, the scanner asks for a longer window and repeats the step. An element without
+/// escapes and extended attributes needs no allocation.
 struct TOCScanner {
     enum Step {
         /// The next element, which is in ``item``.
         case entry
         /// A request for a longer window, because the text continues beyond this one.
         case needMore
-        /// The end of the text, which is complete.
+        /// The end of a complete text.
         case end
     }
 
@@ -45,7 +45,7 @@ struct TOCScanner {
     ///
     /// - Parameters:
     ///   - window: a part of the text. It begins at the start of the text, or where ``windowMoved(by:)`` moved the
-    ///     window. ``JSONCursor/padding`` zero bytes follow it.
+    ///     window. In memory, the caller must put ``JSONCursor/padding`` zero bytes after it.
     ///   - isLast: true if the text ends with the window.
     mutating func next(
         _ window: UnsafeBufferPointer<UInt8>, isLast: Bool
@@ -73,7 +73,8 @@ struct TOCScanner {
         return .end
     }
 
-    /// Calls `body` with the bytes of a string of ``item``, which was found in `window`.
+    /// Calls `body` with the bytes of a string of ``item``. `window` is the window in which ``next(_:isLast:)`` found
+    /// the item.
     @inline(__always)
     func withBytes<Result, Failure: Error>(
         of text: JSONString, in window: UnsafeBufferPointer<UInt8>,
@@ -207,8 +208,8 @@ struct TOCScanner {
         return TOCItem.Members.named(low: low, high: high, count: key.count)
     }
 
-    /// Refuses a key that differs from a known key only in case. Go's decoder accepts it, so two readers would see
-    /// different layers.
+    /// Refuses a key that differs from a known key only in case. Go's decoder treats it as the known key, so it would
+    /// read a different layer than this scanner.
     private static func checkUnknown(_ key: JSONString, _ cursor: inout JSONCursor) throws(JSONStop) {
         let isAlias = cursor.withBytes(of: key) { bytes in
             Self.keys.contains { known in

@@ -7,7 +7,8 @@ struct TOCWriter {
     private var text = Array("{\"version\":1,\"entries\":[".utf8)
     private var isFirst = true
 
-    /// Appends an entry. Names must be UTF-8. Members that are 0 or empty are left out.
+    /// Appends an entry. Names must be UTF-8. Leaves out `innerOffset`, fractions of a second, and members that are 0
+    /// or empty.
     mutating func add(_ entry: TableOfContents.Entry) {
         if !isFirst { text.append(UInt8(ascii: ",")) }
         isFirst = false
@@ -76,7 +77,7 @@ struct TOCWriter {
 }
 
 extension TableOfContents.Entry {
-    /// Creates the element of an archive's entry, without the members that describe the content.
+    /// Creates the element for an entry of an archive, without the members that locate and verify the content.
     init(_ entry: LayerEntry) {
         self.init()
         type =

@@ -1,6 +1,7 @@
 public import Base
 
-/// A table of contents as values, for tools and tests. ``TOCOpener`` creates an index without all entries in memory.
+/// The entries of a table of contents as an array of values, for tools and tests. The daemon uses ``TOCOpener``
+/// instead, which never has all entries in memory.
 public enum TableOfContents {
     /// One element of the JSON array `entries`. Absent members have the value that Go's reader gives them: 0 or empty.
     public struct Entry: Sendable {

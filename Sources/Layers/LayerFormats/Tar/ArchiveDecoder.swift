@@ -1,7 +1,7 @@
 public import Base
 public import Codecs
 
-/// A streaming decoder of a layer's blob, or a part of it, in any compression. Its output is the tar archive.
+/// A streaming decoder of a layer's blob, or a part of it, in any compression. It outputs the uncompressed tar archive.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveDecoder {
@@ -16,8 +16,9 @@ public final class ArchiveDecoder {
     private var isWithin = false
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
 
-    /// - Parameter decoder: a decoder that is ready for the first byte of a part of a blob; `nil` for a whole blob,
-    ///   whose first bytes identify its compression. In a part, bytes after the end of a compressed stream are skipped.
+    /// - Parameter decoder: `nil` to decode a whole blob, whose first bytes identify its compression. To decode a part
+    ///   of a blob, pass a decoder that was reset for the part's first byte. In a part, bytes after the end of the
+    ///   compressed stream are ignored.
     public init(_ decoder: ExtentDecoder? = nil) {
         self.decoder = decoder ?? ExtentDecoder()
         isBegun = decoder != nil

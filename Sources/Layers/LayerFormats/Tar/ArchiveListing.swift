@@ -3,7 +3,7 @@ public import LayerIndex
 
 /// An entry of a layer's archive, and its position in the archive.
 public struct ArchivedEntry: Sendable {
-    /// The entry without its pieces.
+    /// The entry. Its ``LayerEntry/pieces`` are empty.
     public var entry: LayerEntry
     /// The range of the archive with the entry's header and the extension headers before it.
     public var header: ByteRange
@@ -24,7 +24,7 @@ public final class ArchiveListing {
     private var fileHasher = DigestHasher()
     private var entries: [ArchivedEntry] = []
     private var begun: (entry: LayerEntry, header: ByteRange)?
-    /// The end of the previous entry, including its padding.
+    /// The offset in the archive at which the previous entry ends, including its padding.
     private var end: UInt64 = 0
 
     /// - Parameter blobDigest: the expected digest of the blob's bytes.
@@ -46,6 +46,7 @@ public final class ArchiveListing {
     /// Ends the blob. `archive` receives the remaining decoded bytes.
     ///
     /// - Returns: the entries, and the archive's SHA-256, which is the layer's diff ID in an image's configuration.
+    /// - Throws: `badArchive` if the archive is incomplete, or if the blob does not have the expected digest.
     public func finish(
         _ archive: (UnsafeRawBufferPointer) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], diffID: Digest) {

@@ -1,7 +1,8 @@
 public import Base
 import LayerIndex
 
-/// A builder of a layer's tree from the archive alone. ``LayerIndexer`` builds the same tree from the layer's blob.
+/// A builder of a layer's tree (``TreeImage``) from the uncompressed archive alone. ``LayerIndexer`` builds the same
+/// tree, and also a chunk table, from the compressed blob.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveTree {
@@ -20,7 +21,7 @@ public final class ArchiveTree {
 
     /// - Parameter blobDigest: the digest of the layer's blob, which the tree records.
     public init(blobDigest: Digest) {
-        // The positions of pieces in the blob are unknown, so each piece gets one byte of an endless blob.
+        // The positions of pieces in the blob are unknown, so each piece gets one byte of an imaginary, huge blob.
         builder = LayerIndexBuilder(blobDigest: blobDigest, blobSize: 1 << 62)
     }
 

@@ -5,16 +5,16 @@ public import LayerIndex
 /// The index of an ordinary layer, which makes the unchanged layer streamable.
 public struct IndexedLayer: Sendable {
     public var index: LayerIndexBytes
-    /// The windows blob, a sequence of zstd frames; empty if no extent needs a window.
+    /// The bytes of the windows blob (``WindowsBlob``): one zstd frame for each window. Empty if no extent needs one.
     public var windows: [UInt8]
-    /// The SHA-256 of the layer's archive, which names the layer in an image's configuration.
+    /// The SHA-256 of the layer's uncompressed archive, which is its diff ID in an image's configuration.
     public var diffID: Digest
 }
 
 /// A builder that creates the index of an ordinary layer (a tar archive, plain, gzip or zstd) in one pass over its
 /// blob.
 ///
-/// The same blob gives the same index. The builder keeps little in memory except the index and the windows. Not
+/// The index depends only on the blob. The builder keeps little in memory except the index and the windows. Not
 /// `Sendable`: it belongs to one thread at a time.
 public final class LayerIndexer {
     /// The most decoded bytes in a chunk. By default, the kernel reads ahead 128 KiB at a time, so one chunk usually
@@ -23,7 +23,7 @@ public final class LayerIndexer {
     /// The zstd level for windows: high, because they are small and compressed once.
     private static let windowLevel: Int32 = 19
 
-    /// The expected digest and size of the blob; `nil` for an archive whose digest is not known.
+    /// The expected digest and size of the blob; `nil` after ``init(archiveOf:)``.
     private let expected: (digest: Digest, size: UInt64)?
     private let scanner = LayerScanner()
     private var reader = TarReader()
@@ -35,7 +35,8 @@ public final class LayerIndexer {
     private var held: [UInt8] = []
     private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private var windows: [UInt8] = []
-    /// The boundaries whose windows are not complete yet, by their offset in the blob.
+    /// The extents whose windows (``ExtentRestart/window``) the scanner has not returned yet, by the extent's offset in
+    /// the blob.
     private var pending: [UInt64: (extent: UInt32, restart: DeflateRestart)] = [:]
 
     private var extent: UInt32?
@@ -53,7 +54,8 @@ public final class LayerIndexer {
     }
 
     /// - Parameters:
-    ///   - layer: the digest of the layer, if the blob is a copy of the layer's own blob; `nil` if it is that blob.
+    ///   - layer: the digest of the layer's own blob if the indexed blob is a recompressed copy of it; `nil` if the
+    ///     indexed blob is the layer's own.
     ///   - blobDigest: the expected digest of the blob's bytes.
     ///   - blobSize: the expected number of bytes.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64) {
@@ -61,8 +63,8 @@ public final class LayerIndexer {
         builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
     }
 
-    /// Creates an indexer of a layer's archive, for a comparison with a known index. The extents of the indexer's
-    /// result do not belong to any blob.
+    /// Creates an indexer that reads a layer's uncompressed archive instead of its blob. Use it to compare the layer
+    /// with a known index. The extents in the result are ranges of the archive, not of a blob.
     public init(archiveOf layer: Digest) {
         expected = nil
         // The archive may have any size.
@@ -143,7 +145,7 @@ public final class LayerIndexer {
             case .zstd: .zstd
             case .deflate: .deflate
             }
-        // Nothing follows this boundary, so no extent begins.
+        // If this boundary is the end of the blob, no extent begins.
         guard boundary.offset < expected?.size ?? .max else {
             extent = nil
             return

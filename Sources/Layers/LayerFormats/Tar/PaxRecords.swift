@@ -2,8 +2,7 @@ import Base
 
 /// The records of a pax header that matter to a layer (POSIX.1-2017, pax, "pax Extended Header").
 ///
-/// As in Go's archive/tar, the last of several records with the same key counts, and an empty value counts as no
-/// record.
+/// As in Go's archive/tar, the last record of a key wins. If its value is empty, the key counts as absent.
 struct PaxRecords {
     private(set) var path: [UInt8]?
     private(set) var linkPath: [UInt8]?
@@ -11,8 +10,8 @@ struct PaxRecords {
     private(set) var uid: UInt64?
     private(set) var gid: UInt64?
     private(set) var modified: (seconds: Int64, nanoseconds: UInt32)?
-    /// The extended attributes in the order of the header. Unlike in other records, an empty value counts. If several
-    /// have the same name, the index builder uses the last one.
+    /// The extended attributes in the order of the header. Unlike for other keys, an empty value is a valid value. If
+    /// several attributes have the same name, the index builder uses the last one.
     private(set) var xattrs: [(name: [UInt8], value: [UInt8])] = []
     /// True for a sparse file in one of GNU tar's pax formats.
     private(set) var isSparse = false
@@ -101,8 +100,8 @@ struct PaxRecords {
         return UInt64(number)
     }
 
-    /// Parses seconds since 1970 with an optional sign and fraction; returns `nil` if `value` is empty. Only nine
-    /// digits of the fraction count.
+    /// Parses seconds since 1970 with an optional sign and fraction; returns `nil` if `value` is empty. Ignores the
+    /// digits after the nanoseconds.
     private static func time(
         _ value: UnsafeRawBufferPointer
     ) throws(LayerFormatError) -> (seconds: Int64, nanoseconds: UInt32)? {

@@ -4,15 +4,15 @@ import LayerIndex
 
 /// The extensions before an entry's header, which override fields of the header: pax records and GNU's long names.
 struct TarExtensions {
-    /// The records of the last pax header. As in Go's archive/tar, they replace all records of the pax header before
-    /// it.
+    /// The records of the last pax header. If an entry has several pax headers, only the last one counts, as in Go's
+    /// archive/tar.
     private var pax = PaxRecords()
     private var longPath: [UInt8] = []
     private var longLink: [UInt8] = []
-    /// True if the entry that an extension describes must follow.
+    /// True after an extension, until the entry that it describes follows.
     private(set) var isPending = false
 
-    /// Returns true if an entry of this type describes the entry after it.
+    /// Returns true if an entry of this type is an extension: metadata for other entries, not a file.
     static func isExtension(_ type: UInt8) -> Bool {
         switch type {
         case UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"), UInt8(ascii: "K"): true
@@ -29,7 +29,7 @@ struct TarExtensions {
         }
     }
 
-    /// Adds the payload of an entry of type `x`, `g`, `L` or `K`.
+    /// Adds the payload of an extension of type `x` (pax), `g` (global pax), `L` (long name) or `K` (long link target).
     ///
     /// - Throws: an error whose message does not name the entry.
     mutating func add(_ payload: UnsafeRawBufferPointer, type: UInt8, limits: TarLimits) throws(LayerFormatError) {

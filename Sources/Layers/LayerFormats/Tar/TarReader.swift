@@ -4,20 +4,21 @@ public import LayerIndex
 
 /// A part of a tar archive. The parts come in the archive's order.
 public enum TarEvent {
-    /// An entry without its pieces, and the number of content bytes that follow: 0 for all but a regular file.
+    /// The start of an entry, whose ``LayerEntry/pieces`` are empty. `size` is the number of content bytes that follow:
+    /// 0 unless the entry is a regular file.
     case entry(LayerEntry, size: UInt64)
-    /// The next bytes of the entry's content, never empty. They are part of the pushed bytes, so they are valid only
-    /// during the call.
+    /// The next bytes of the entry's content, never empty. The buffer points into the pushed bytes and is valid only
+    /// during the call that passes this event.
     case content(UnsafeRawBufferPointer)
-    /// The end of an entry, also of an entry without content.
+    /// The end of an entry. It also follows an entry without content.
     case end
 }
 
-/// A streaming reader of a layer's tar archive (POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange
-/// Format"; GNU tar's long names and numbers; V7).
+/// A streaming reader of a layer's tar archive. It reads V7, ustar and pax (POSIX.1-2017, pax, "ustar Interchange
+/// Format" and "pax Interchange Format"), and GNU tar's long names and base-256 numbers.
 ///
 /// The reader follows Go's archive/tar and containerd. It interprets entries as containerd unpacks them, and refuses
-/// those that containerd refuses. It supports none of GNU tar's formats for sparse files.
+/// those that containerd refuses. It does not support GNU tar's sparse files.
 ///
 ///     var reader = TarReader()
 ///     try reader.push(bytes) { (event, offset) throws(LayerFormatError) in … }    // in pieces of any size
@@ -26,11 +27,11 @@ public enum TarEvent {
 /// The reader passes content through without a copy, and keeps only one entry's metadata in memory.
 public struct TarReader {
     private enum State {
-        /// The start of a header, or of the archive's end.
+        /// The position before a header, or before the two zero blocks that end the archive.
         case header
         /// The state after one block of zeros: another one must follow.
         case zeroBlock
-        /// The payload of an entry of this type, which describes the next entry.
+        /// The payload of an extension header of this type. It describes the next entry.
         case extended(UInt8)
         case content
         /// The padding that fills the last block of a payload.
@@ -80,10 +81,11 @@ public struct TarReader {
         }
     }
 
-    /// Ends the archive. An archive may lack its end marker and the padding of its last block.
+    /// Verifies that the archive is complete. It may lack its end marker (two blocks of zeros) and the padding of its
+    /// last entry.
     ///
-    /// - Throws: ``LayerFormatErrorCode/badArchive`` if the archive ends within an entry, or between an extension
-    ///   header and its entry.
+    /// - Throws: ``LayerFormatErrorCode/badArchive`` if the archive ends within a header or an entry, or between an
+    ///   extension header and its entry.
     public func finish() throws(LayerFormatError) {
         if let failure { throw failure }
         switch state {
@@ -141,7 +143,7 @@ public struct TarReader {
         }
     }
 
-    /// Removes the first bytes of `rest` and returns them: `count` bytes, or fewer if there are fewer.
+    /// Removes the first `count` bytes of `rest`, or all of them if there are fewer, and returns them.
     private mutating func take(_ count: UInt64, of rest: inout UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let count = min(rest.count, Int(clamping: count))
         let taken = UnsafeRawBufferPointer(rebasing: rest[..<count])

@@ -3,11 +3,15 @@ public import Base
 /// The end of a zstd:chunked blob: a skippable frame that locates the table of contents. There are two dialects.
 ///
 /// ```
-///  0  table of contents: offset of its compressed bytes u64    8  their count u64    16  count decompressed u64
+///  0  table of contents: offset of its compressed bytes u64    8  their count u64    16  decompressed byte count u64
 /// 24  kind u64, 1
-/// 32  "GnUlInUx"                                     40 bytes: stargz-snapshotter; containers/storage until 2023-06
-/// 32  tar-split data: offset, count, count decompressed u64
-/// 56  "GNUlInUx"                                     64 bytes: containers/storage since 2023-08-30
+///
+///     Footer of 40 bytes (stargz-snapshotter; containers/storage until 2023-06):
+/// 32  "GnUlInUx"
+///
+///     Footer of 64 bytes (containers/storage since 2023-08-30):
+/// 32  tar-split data: offset of its compressed bytes u64      40  their count u64   48  decompressed byte count u64
+/// 56  "GNUlInUx"
 /// ```
 ///
 /// All numbers are little-endian (stargz-snapshotter, estargz/zstdchunked; containers/storage,
@@ -57,7 +61,7 @@ public struct ZstdChunkedFooter: Equatable, Sendable {
     }
 }
 
-/// A frame that a zstd decoder skips (RFC 8878 §3.1.2). There are sixteen kinds, and this is the first.
+/// A frame that a zstd decoder skips (RFC 8878 §3.1.2). Of the sixteen magic numbers, this type uses the first.
 public enum SkippableFrame {
     /// The size of a frame's header in bytes.
     public static let headerSize = 8

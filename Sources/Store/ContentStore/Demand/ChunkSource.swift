@@ -2,8 +2,8 @@
 public protocol ChunkSource: AnyObject, Sendable {
     /// Requests `chunks` of `layer` for a blocked reader. Chunks that are already present cost nothing.
     ///
-    /// `completion` runs exactly once, on any thread, possibly before this function returns. It may copy a mebibyte and
-    /// make a system call, but it never waits.
+    /// `completion` runs exactly once, on any thread, possibly before this function returns. It must not wait. Copying
+    /// a mebibyte and making one short system call are allowed.
     ///
     /// - Returns: the ID with which to cancel the demand.
     func demand(
@@ -14,9 +14,9 @@ public protocol ChunkSource: AnyObject, Sendable {
     /// ``ChunkOutcome/cancelled``. Does nothing if the demand has ended.
     func cancel(_ demand: DemandID)
 
-    /// Records that a reader was served `chunks` of `layer` from the store. The source detects sequential reads from
-    /// these calls. The file system calls this when a reader moves to other chunks, not for each read. An
-    /// implementation must return quickly and not wait.
+    /// Records that a reader received `chunks` of `layer` from the store, without a demand. The source detects
+    /// sequential reads from these calls. The file system calls this when a reader moves to other chunks, not for each
+    /// read. An implementation must return quickly and not wait.
     func noteRead(_ layer: StoredLayer, chunks: Range<Int>)
 }
 

@@ -2,7 +2,8 @@ public import Base
 import LayerIndex
 import Synchronization
 
-/// The first read of each chunk of a mounted chain, in order: the raw material of a profile.
+/// A log of the first read of each chunk of a mounted chain, in order. Profiles, which drive prefetch, are made from
+/// it.
 ///
 /// Each mount of a chain has its own log. The kernel caches no page of a chain that was just mounted, so every first
 /// read reaches the log. A read of chunks that are already in the log costs one load per 64 chunks. Memory is one bit
@@ -71,8 +72,8 @@ public final class TouchLog: Sendable {
         state.withLock { $0.observer }?()
     }
 
-    /// Sets the one observer of touches; `nil` removes it. It runs on the reader's thread after each read that reached
-    /// new chunks, so it must not wait.
+    /// Sets the only observer; `nil` removes it. The observer runs on the reader's thread after each read that added
+    /// touches, so it must not wait.
     public func onTouch(_ observer: (@Sendable () -> Void)?) {
         state.withLock { $0.observer = observer }
     }

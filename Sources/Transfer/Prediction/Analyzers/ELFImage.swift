@@ -1,16 +1,17 @@
 public import Base
 
-/// The parts of an ELF file that the loader reads, and the names of the libraries that it loads for the file.
+/// A parsed ELF file: the parts of the file that the dynamic loader reads, and the names of the libraries that it loads
+/// for the file.
 ///
 /// The format is ELF-64, little-endian only (System V ABI, generic, "Object Files" and "Program Loading and Dynamic
 /// Linking").
 ///
-/// Parsing takes two steps, since the parts lie far from each other. ``init(head:fileSize:)`` reads the positions of
-/// the parts from the start of the file. ``links(_:)`` then reads the names.
+/// Parsing takes two steps, because the library names lie far from the start of the file. ``init(head:fileSize:)``
+/// reads the first bytes of the file. ``links(_:)`` then reads the names.
 public struct ELFImage: Sendable {
-    /// The names in the dynamic section.
+    /// The names of libraries and search directories in the dynamic section.
     public struct Links: Equatable, Sendable {
-        /// The names in `DT_NEEDED` entries.
+        /// The names of the linked libraries, from `DT_NEEDED` entries.
         public var needed: [String] = []
         /// The directories in `DT_RUNPATH` or `DT_RPATH` entries, with `$ORIGIN` unexpanded.
         public var searchPath: [String] = []
@@ -30,27 +31,27 @@ public struct ELFImage: Sendable {
 
     private static let maximumSegments = 128
     private static let maximumNeeded = 256
-    /// The most `DT_RUNPATH` and `DT_RPATH` entries.
+    /// The most `DT_RUNPATH` and `DT_RPATH` entries that ``links(_:)`` reads.
     private static let maximumPaths = 8
-    /// The most directories in these entries together.
+    /// The most directories that ``links(_:)`` takes from all `DT_RUNPATH` and `DT_RPATH` entries together.
     private static let maximumDirectories = 64
     private static let longestName = 1024
     private static let loadable: UInt32 = 1
     private static let dynamic: UInt32 = 2
     private static let interpreterType: UInt32 = 3
 
-    /// The number of bytes from the start of a file that ``init(head:fileSize:)`` needs.
+    /// The number of bytes at the start of a file to pass to ``init(head:fileSize:)``.
     public static let headSize: UInt64 = 4096
 
     /// The machine that the code is for: `EM_X86_64` is 62, `EM_AARCH64` 183.
     public let machine: UInt16
-    /// The range of the file that holds the path of the program interpreter; `nil` if the file names none, or if the
-    /// path is too long.
+    /// The range of the file that holds the path of the program interpreter (the dynamic loader). It is `nil` if the
+    /// file names no interpreter, or if the range is longer than 4096 bytes.
     public let interpreter: ByteRange?
     private let segments: [Segment]
 
-    /// Reads the segments from the first bytes of a file; `nil` if the file is not a little-endian ELF-64 file or
-    /// `head` is corrupt.
+    /// Reads the program headers, which describe the segments, from `head`, the first bytes of a file. Returns `nil` if
+    /// the file is not a little-endian ELF-64 file, or if its program headers are corrupt or not all in `head`.
     public init?(head: [UInt8], fileSize: UInt64) {
         guard head.count >= 64, head.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]) else { return nil }
         let parsed: (machine: UInt16, segments: [Segment])? = head.withUnsafeBytes { bytes in
@@ -84,14 +85,16 @@ public struct ELFImage: Sendable {
         interpreter = segments.first { $0.type == Self.interpreterType && $0.file.count <= 4096 }?.file
     }
 
-    /// The parts that the loader reads, whatever the program does later: the symbols and relocations, which lie before
-    /// the code, and all writable parts, which the relocations change.
+    /// The ranges of the file that the dynamic loader always reads: the first loaded segment, which holds the symbols
+    /// and relocations, and all writable segments, which the relocations change.
     public var readByLoader: [ByteRange] {
         let loaded = segments.filter { $0.type == Self.loadable && !$0.file.isEmpty }
         return loaded.enumerated().filter { $0.offset == 0 || $0.element.isWritable }.map(\.element.file)
     }
 
     /// Returns the names in the dynamic section; empty if bytes are missing or corrupt.
+    ///
+    /// - Parameter read: returns the bytes of a range of the file; `nil` if they are missing.
     public func links(_ read: (ByteRange) -> [UInt8]?) -> Links {
         guard let section = segments.first(where: { $0.type == Self.dynamic })?.file, section.count <= 1 << 16,
             let table = read(section)

@@ -1,4 +1,5 @@
-/// A reader of the imports at the top level of a marshaled Python code object (Python/marshal.c, `r_object`).
+/// A reader of the top-level imports in a Python code object, in the format of the `marshal` module (Python/marshal.c,
+/// `r_object`).
 struct MarshalReader {
     private enum Value {
         case text(String)
@@ -17,7 +18,8 @@ struct MarshalReader {
 
     /// The deepest nesting of objects. The reader recurses, so the depth needs a limit.
     private static let maximumDepth = 64
-    /// The most objects that other objects can refer to. In a file of 1 MiB, every byte could mark such an object.
+    /// The most objects that the reader keeps for later references to them (`FLAG_REF`). In a file of 1 MiB, every byte
+    /// could mark such an object.
     private static let maximumReferences = 1 << 17
 
     private let bytes: [UInt8]
@@ -31,9 +33,9 @@ struct MarshalReader {
         self.hasLocalsPlus = hasLocalsPlus
     }
 
-    /// Returns the imports of the code object; `nil` if it is corrupt.
+    /// Returns the imports of the code object; `nil` if the code object is corrupt.
     ///
-    /// - Parameter hasKnownInstructions: true if this type knows the instructions of the code's Python version. If
+    /// - Parameter hasKnownInstructions: true if this type knows the instruction set of the code's Python version. If
     ///   false, every name that the code uses counts as an import.
     mutating func imports(hasKnownInstructions: Bool) -> [PythonImport]? {
         do throws(Damaged) {

@@ -1,6 +1,6 @@
 public import Base
 
-/// The file analyzer of the Node.js program. After a mention of that program, the prediction also follows JavaScript
+/// The file analyzer of the Node.js program. Once it has seen that program, the prediction also analyzes JavaScript
 /// files.
 public struct NodeRuntimeAnalyzer: FileAnalyzer {
     public init() {}
@@ -43,7 +43,7 @@ public struct NodeSourceAnalyzer: FileAnalyzer {
 }
 
 /// The file analyzer of a package's `package.json`. It reports the file that Node.js loads for the imported name: the
-/// package's entry point, or the file that a path in the package refers to.
+/// package's entry point, or a certain file of the package if the name contains a path.
 private struct NodePackageAnalyzer: FileAnalyzer {
     let package: NodePackage
     let isImport: Bool
@@ -56,7 +56,7 @@ private struct NodePackageAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
-    /// The image's JavaScript modules; `nil` before the first mention of the Node.js program.
+    /// The image's JavaScript modules; `nil` until the prediction has found the Node.js program.
     var node: NodeModules? {
         get { self[NodeModules.self] }
         _modify { yield &self[NodeModules.self] }

@@ -10,19 +10,20 @@ public struct NodeImport: Equatable, Sendable {
     }
 }
 
-/// The module references of JavaScript files: those that Node.js follows as soon as it loads the file.
+/// A parser of the module references in a JavaScript file. It returns only those that Node.js follows as soon as it
+/// loads the file.
 public enum NodeImports {
     /// The most names that the parser takes from one file.
     private static let maximum = 512
     private static let longestName = 256
-    /// The most bytes of spaces before a quoted name, and the most bytes of a line before a field's value.
+    /// The most spaces before a quoted name. Also the most bytes before the value of a field in its line.
     private static let longestGap = 256
     private static let (require, importing, exporting, from) = (
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)
     )
 
-    /// Returns the modules that the file's top level names. A function loads its modules later or never. So an indented
-    /// line counts only if it continues a list of variables or fields.
+    /// Returns the modules that a file loads at its top level. Code in a function is left out, because it runs later or
+    /// never. So the parser ignores an indented line, unless the line belongs to a list of variables or fields.
     public static func imports(inSource bytes: [UInt8]) -> [NodeImport] {
         var imports: [NodeImport] = []
         for line in bytes.split(separator: 0x0A) where imports.count < maximum {
@@ -45,7 +46,8 @@ public enum NodeImports {
 
     /// Returns the quoted names that follow `word` in `code`.
     ///
-    /// - Parameter isMeant: decides by the position of an occurrence of `word` whether the name after it counts.
+    /// - Parameter isMeant: returns true if a name counts. It receives the position in `code` of the word before the
+    ///   name.
     private static func names(
         behind word: [UInt8], in code: ArraySlice<UInt8>, _ isMeant: (Int) -> Bool
     ) -> [String] {
@@ -61,8 +63,8 @@ public enum NodeImports {
         return names
     }
 
-    /// Returns whether `before`, the text before a call, is only a name and `=` or `:`, possibly after a comma. `const
-    /// name =` does not count: in an indented line, it belongs to a function.
+    /// Returns true if `before`, the text before a call, is only a name and `=` or `:`, possibly after a comma. Returns
+    /// false for `const name =`, because in an indented line it belongs to a function.
     private static func isField(_ before: ArraySlice<UInt8>) -> Bool {
         guard before.count <= longestGap else { return false }
         let words = before.split { $0 == 0x20 || $0 == 0x09 || $0 == UInt8(ascii: ",") }

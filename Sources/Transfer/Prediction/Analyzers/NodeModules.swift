@@ -4,11 +4,11 @@ struct NodeModules {
     /// The result of resolving a name.
     enum Found {
         case module(ImageFile)
-        /// A package, or a file in it. The package's `package.json` says which file the name refers to.
+        /// A package, or a file in a package. Only the package's `package.json` tells which file Node.js loads.
         case package(NodePackage)
     }
 
-    /// The modules that the Node.js program contains. They take precedence over modules in `node_modules`.
+    /// The modules that are built into Node.js. They take precedence over modules in `node_modules`.
     private static let builtIn: Set<Substring> = [
         "assert", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto", "dgram",
         "diagnostics_channel", "dns", "domain", "events", "fs", "http", "http2", "https", "inspector", "module", "net",
@@ -20,8 +20,9 @@ struct NodeModules {
     private let files: ImageFiles
     /// The directories of shared packages, which belong to no application: those in `NODE_PATH`, then Debian's.
     private let shared: [String]
-    /// The packages whose `package.json` the prediction has requested, each with the part of the name after the
-    /// package. Packages may name each other, so the prediction requests each only once.
+    /// The packages whose `package.json` the prediction has requested. Each element is the package's directory, a
+    /// slash, and the path in the package that a module name refers to. Packages may refer to each other, so the
+    /// prediction requests each element only once.
     private var described: Set<String> = []
 
     /// - Parameter path: the value of `NODE_PATH`; `nil` if it is not set.
@@ -35,8 +36,8 @@ struct NodeModules {
             ]
     }
 
-    /// Returns the module or package that a file in `directory` refers to as `name`; `nil` if there is none or Node.js
-    /// contains it.
+    /// Returns the module or package that a file in `directory` refers to as `name`; `nil` if there is none, or if the
+    /// module is built into Node.js.
     func find(_ name: String, from directory: String) -> Found? {
         if name.hasPrefix("/") || name.hasPrefix("./") || name.hasPrefix("../") || name == "." || name == ".." {
             return module(at: ImagePath.joined(directory, name))
@@ -55,9 +56,11 @@ struct NodeModules {
         return nil
     }
 
-    /// Returns the file or package that `package` refers to; `nil` if there is none.
+    /// Returns the file or package that Node.js loads for `package`; `nil` if there is none.
     ///
-    /// - Parameter bytes: the package's `package.json`.
+    /// - Parameters:
+    ///   - bytes: the package's `package.json`.
+    ///   - isImport: true if `import` loads the module, false if `require` does.
     func module(_ package: NodePackage, describedBy bytes: [UInt8], isImport: Bool) -> Found? {
         let target =
             PackageManifest(bytes)?.target(of: package.rest, isImport: isImport)
@@ -78,8 +81,9 @@ struct NodeModules {
         return places + shared
     }
 
-    /// Returns the file at `path`, with or without one of the optional endings, or the package in the directory at
-    /// `path`. If there is neither, returns the index file in the directory `other`; `nil` if there is none.
+    /// Returns the file at `path`, or the file at `path` with the ending `.js`, `.json` or `.node`, or the package in
+    /// the directory at `path`. If none of these exists, returns the index file in the directory `other`. Returns `nil`
+    /// if there is none either.
     private func module(at path: String, orIndexOf other: String? = nil) -> Found? {
         if let file = plain(path) { return .module(file) }
         if let directory = files.directory(path), directory != other { return package(in: directory, "") }
@@ -101,19 +105,20 @@ struct NodeModules {
     }
 
     /// Records a request for the `package.json` of `package`. Returns true if this is the first such request and the
-    /// limit is not reached.
+    /// limit of ``StartPrediction/maximumFiles`` requests is not reached.
     mutating func describe(_ package: NodePackage) -> Bool {
         described.count < StartPrediction.maximumFiles
             && described.insert("\(package.directory)/\(package.rest)").inserted
     }
 
-    /// Returns the file that a package stands for if its `package.json` names none; `nil` if there is no such file.
+    /// Returns the package's `index.js`, which Node.js loads if `package.json` names no other file. Returns `nil` if
+    /// there is no such file, or if `package` stands for a certain file in the package.
     func index(of package: NodePackage) -> ImageFile? {
         package.rest.isEmpty ? files.file(package.directory + "/index.js") : nil
     }
 }
 
-/// A package, or a file in it.
+/// The target of a module name: a package, or a certain file in a package.
 struct NodePackage: Sendable {
     let directory: String
     /// The package's `package.json`.

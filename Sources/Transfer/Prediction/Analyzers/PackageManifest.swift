@@ -2,17 +2,17 @@ import Base
 
 /// The entry points that a `package.json` names (Node.js documentation, "Modules: Packages", "Package entry points").
 ///
-/// This type searches the text in place, and decodes only the paths that it needs. It limits nesting, alternatives and
-/// lengths.
+/// This type searches the text in place, and decodes only the paths that it needs. It limits the depth of nesting, the
+/// number of alternative paths, and the length of a path.
 public struct PackageManifest: Sendable {
     private static let maximumDepth = 8
     private static let maximumAlternatives = 16
     private static let longestPath = 1024
 
-    /// The text, followed by ``JSONCursor/padding`` zero bytes.
+    /// The text of the `package.json`, followed by ``JSONCursor/padding`` zero bytes.
     private let text: [UInt8]
     private var main: String?
-    /// The position in ``text`` of the value of `exports`; `nil` if there is none.
+    /// The position in ``text`` of the value of the key `exports`; `nil` if there is no such key.
     private var exports: Int?
 
     /// Reads the text of a `package.json`; `nil` if it is not a JSON object or nests values too deeply.
@@ -36,8 +36,10 @@ public struct PackageManifest: Sendable {
         (main, exports) = found
     }
 
-    /// Returns the path of the file that `rest` refers to, relative to the package's directory. The path in `exports`
-    /// comes first. Without one, it is `rest` itself, or for an empty `rest` the path in `main`, or else `index`.
+    /// Returns the path of the file that `rest` refers to, relative to the package's directory.
+    ///
+    /// If `exports` has a path for `rest`, returns that path. Otherwise returns `rest` itself, or for an empty `rest`
+    /// the path in `main`, or `index` if there is no `main`.
     ///
     /// - Parameters:
     ///   - rest: the part of the module name after the package's name; empty for the package itself.
@@ -66,7 +68,8 @@ public struct PackageManifest: Sendable {
         return rest.isEmpty ? choose(at: exports, isImport: isImport, depth: 0) : nil
     }
 
-    /// Returns the first path in the value at `position` that applies to Node.js; `nil` if there is none.
+    /// Returns the path that Node.js loads according to the value at `position`, a part of `exports`; `nil` if there is
+    /// none. In an object, the condition `node` comes first, then `import` or `require`, then `default`.
     private func choose(at position: Int, isImport: Bool, depth: Int) -> String? {
         guard depth < Self.maximumDepth else { return nil }
         var path: String?

@@ -3,7 +3,7 @@ public import Base
 /// The file analyzer of programs and libraries. For an ELF file, it reports the program interpreter and the libraries
 /// that the file is linked with. For a script, it reports the interpreter (execve(2), "Interpreter scripts").
 public struct ProgramAnalyzer: FileAnalyzer {
-    /// The size in bytes of the largest script to analyze. A larger script is data.
+    /// The size in bytes of the largest script in which to look for imported modules. A larger script is mostly data.
     private static let largestScript: UInt64 = 1 << 20
 
     public init() {}
@@ -41,8 +41,8 @@ public struct ProgramAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of scripts that only their first line (`#!`) identifies. It reports the modules that a script
-/// names.
+/// The file analyzer of scripts whose language only their first line (`#!`) tells, not their file name. It reports the
+/// modules that a script imports.
 private struct ScriptAnalyzer: FileAnalyzer {
     /// The words of the script's first line.
     let words: [String]
@@ -58,7 +58,8 @@ private struct ScriptAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of the part of an ELF file that names the program interpreter (`PT_INTERP`).
+/// The file analyzer of the part of an ELF file that names the program interpreter, which is the dynamic loader
+/// (`PT_INTERP`). It reports the interpreter.
 private struct ELFInterpreterAnalyzer: FileAnalyzer {
     func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
 
@@ -67,8 +68,8 @@ private struct ELFInterpreterAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of the library names in an ELF file. It waits for each part of the file that holds names, and then
-/// reports the libraries.
+/// The file analyzer of the library names in an ELF file. It waits until the parts of the file that hold the names have
+/// arrived, and then reports the libraries.
 private struct ELFLinksAnalyzer: FileAnalyzer {
     let elf: ELFImage
 
@@ -112,8 +113,8 @@ private struct ELFLinksAnalyzer: FileAnalyzer {
         }
     }
 
-    /// Returns the directories in which the loader looks in any case (ld.so(8)). They include Debian's multiarch
-    /// directories, and those that distributions add in `ld.so.conf`.
+    /// Returns the directories in which the dynamic loader looks for the libraries of every program (ld.so(8)). They
+    /// include Debian's multiarch directories, and those that distributions add in `ld.so.conf`.
     private static func standardDirectories(_ machine: UInt16) -> [String] {
         let triplet =
             switch machine {

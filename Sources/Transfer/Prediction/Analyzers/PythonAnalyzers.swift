@@ -80,14 +80,14 @@ public struct PythonExtensionAnalyzer: FileAnalyzer {
 }
 
 extension StartPrediction {
-    /// The image's Python installation; `nil` before the first mention of its interpreter.
+    /// The image's Python installation; `nil` until the prediction has found the Python interpreter.
     var python: PythonModules? {
         get { self[PythonModules.self] }
         _modify { yield &self[PythonModules.self] }
     }
 
-    /// The largest size in bytes of a package's other modules for which the prediction fetches them all with the first
-    /// one.
+    /// The size limit in bytes for fetching all modules of a package together. If the package's remaining modules have
+    /// at most this size in total, the prediction fetches them all along with the first one.
     private static let smallPackage: UInt64 = 1 << 20
 
     /// Reports the modules that a Python source file imports.
@@ -114,10 +114,11 @@ extension StartPrediction {
         }
     }
 
-    /// Reports the other modules of `module`'s package, if their total size is small. The process will import most of
-    /// them, each from a module that must arrive first. So this saves a round trip for each module.
+    /// Reports the other modules in the package of `module`, if their total size is small. The process will import most
+    /// of them. Without this function, the prediction would find each of them only after the module that imports it has
+    /// arrived. So this function saves a round trip for each module.
     private mutating func takeAlong(besides module: ImageFile) {
-        // Where an extent holds parts of many files, each read already fetches more neighbors than this function does
+        // If an extent holds parts of many files, each read already fetches more neighbors than this function does
         // (``Planner``). With both, jupyter started a second later.
         guard !sharesExtents(module), module.name.hasSuffix(".pyc"),
             python?.takePackage(module.directory) == true

@@ -16,14 +16,15 @@ public struct PythonImport: Equatable, Sendable {
     }
 }
 
-/// The imports of Python files, read from source, compiled and extension files.
+/// A parser of the imports in Python source files, compiled files and extension modules.
 public enum PythonImports {
-    /// Returns the imports at the top level of a compiled file (`.pyc`). Functions have separate code, and their
-    /// imports come later or never. If the parser does not know the version's instructions, it returns all names that
-    /// the top level uses.
+    /// Returns the imports at the top level of a compiled file (`.pyc`). Imports in functions are left out, because
+    /// they come later or never. If the parser does not know the version's instructions, it returns all names that the
+    /// top level uses.
     ///
-    /// Supports versions 3.8 to 3.14 (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). Returns
-    /// `nil` for other versions and for a corrupt file.
+    /// Accepts the magic numbers 3400 to 3699: those of Python 3.8 to 3.14, and those reserved for 3.15
+    /// (Lib/importlib/_bootstrap_external.py, "Magic word"; Python/marshal.c). Returns `nil` for other versions and for
+    /// a corrupt file.
     public static func imports(inCompiled bytes: [UInt8]) -> [PythonImport]? {
         guard bytes.count > 16, bytes[2] == 0x0D, bytes[3] == 0x0A else { return nil }
         let magic = Int(bytes[0]) | Int(bytes[1]) << 8
@@ -93,7 +94,8 @@ public enum PythonImports {
 /// A parser that collects the `import` statements of a Python source file, one line at a time.
 private struct PythonStatements {
     private static let (importing, from, infix) = (Array("import ".utf8), Array("from ".utf8), Array(" import".utf8))
-    /// The length in bytes at which the parser ends a list of names in parentheses.
+    /// The length in bytes of a list of names in parentheses at which the parser stops looking for the closing
+    /// parenthesis.
     private static let longestList = 16_384
 
     private(set) var imports: [PythonImport] = []

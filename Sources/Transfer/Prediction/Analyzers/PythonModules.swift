@@ -8,16 +8,16 @@ struct PythonModules {
     /// The minor version: 11 for Python 3.11.
     private let minor: Int
     private let files: ImageFiles
-    /// The names in each directory, cut at the first dot. Most names in a Python file are not modules, and Python looks
-    /// for each name in every directory. So this cache avoids many reads.
+    /// A cache of the names in each directory, cut at the first dot. Python looks for each imported name in every
+    /// directory, and most imported names are not modules. So the cache avoids many reads of directories.
     private var stems: [String: Set<String>] = [:]
     /// The number of names in ``stems``, plus one for each directory there.
     private var stemCount = 0
 
-    /// The directories of packages for which the prediction has reported all modules.
+    /// The directories whose modules the prediction has already tried to fetch all together.
     private var packagesTaken: Set<String> = []
 
-    /// The modules that the interpreter has contained since 3.11, so that it never reads them from the disk
+    /// The modules that are built into the interpreter since Python 3.11, so Python never reads them from the disk
     /// (Python/frozen.c).
     private static let frozen: Set<String> = [
         "_collections_abc", "_sitebuiltins", "abc", "codecs", "genericpath", "importlib._bootstrap",
@@ -68,8 +68,8 @@ struct PythonModules {
         roots.append(path)
     }
 
-    /// Returns the files that every start reads before the program's first line (Python/pylifecycle.c, Lib/site.py).
-    /// Since 3.11, the interpreter itself contains most modules of its start.
+    /// Returns the files that every start of Python reads before the program's first line (Python/pylifecycle.c,
+    /// Lib/site.py). Since 3.11, most of the modules that a start needs are built into the interpreter.
     mutating func startup() -> [ImageFile] {
         var names = ["encodings", "encodings.aliases", "encodings.utf_8", "sitecustomize"]
         if minor < 11 {
@@ -93,13 +93,15 @@ struct PythonModules {
         return result
     }
 
-    /// Records that the prediction reports all modules in `directory`. Returns true if this is the first time and the
-    /// limit is not reached.
+    /// Records an attempt to fetch all modules in `directory` together. Returns true if this is the first attempt and
+    /// the limit of ``maximumPackages`` directories is not reached.
     mutating func takePackage(_ directory: String) -> Bool {
         packagesTaken.count < Self.maximumPackages && packagesTaken.insert(directory).inserted
     }
 
     /// Returns the files that an import may read. The packages that contain a module come before the module.
+    ///
+    /// - Parameter package: the directory of the package that contains the importing file; `nil` if there is none.
     mutating func modules(_ item: PythonImport, from package: String?) -> [ImageFile] {
         var result: [ImageFile] = []
         // One dot, or an unknown number of dots, means the package itself. Each further dot goes up one directory.
@@ -115,7 +117,8 @@ struct PythonModules {
         return result
     }
 
-    /// Returns the files of the module `name` in `directory`, and the files of those `names` that are modules in it.
+    /// Returns the files of the module `name` in `directory`. If that module is a package, also returns the files of
+    /// those `names` that are modules in the package.
     private mutating func modules(_ name: String, and names: [String], in directory: String) -> [ImageFile] {
         guard let parts = Self.parts(name) else { return [] }
         let result = chain(parts, in: directory)
@@ -141,7 +144,8 @@ struct PythonModules {
         return has("__init__", in: directory) ? directory : nil
     }
 
-    /// Returns the directory from which Python imports the package that contains `file`.
+    /// Returns the directory in which Python searches to import the module `file`: the parent of the outermost package
+    /// that contains the module, or the module's own directory if no package contains it.
     mutating func root(of file: ImageFile) -> String {
         var directory = Self.moduleDirectory(of: file)
         while directory != "/", has("__init__", in: directory) {
@@ -155,14 +159,14 @@ struct PythonModules {
         return ImagePath.name(of: directory) == "__pycache__" ? ImagePath.parent(of: directory) : directory
     }
 
-    /// The most packages for which the prediction reports all modules.
+    /// The most directories that ``takePackage(_:)`` accepts.
     private static let maximumPackages = 512
     /// The most names that this type reads from one directory.
     private static let maximumNames = 65_536
-    /// The most names that ``stems`` holds. At that limit, this type empties the cache and reads the directories again.
+    /// The most names that the cache ``stems`` holds. At that limit, this type empties the cache.
     private static let maximumKept = 1 << 18
 
-    /// Returns whether a name in `directory`, cut at its first dot, is `stem`.
+    /// Returns true if `directory` has an entry whose name up to its first dot is `stem`.
     private mutating func has(_ stem: String, in directory: String) -> Bool {
         if let known = stems[directory] { return known.contains(stem) }
         let found = Set(

@@ -1,6 +1,6 @@
 public import Base
 
-/// The file analyzer of settings files. It reports the files that a settings file names.
+/// The file analyzer of settings files, such as `nginx.conf`. It reports the files that a settings file names.
 public struct SettingsAnalyzer: FileAnalyzer {
     public init() {}
 

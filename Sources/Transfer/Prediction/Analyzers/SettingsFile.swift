@@ -1,10 +1,11 @@
-/// The absolute paths in a settings file. They name included files, certificates, and tables of types.
+/// A parser of the absolute paths in a settings file. Such paths name included files, certificates, and tables of MIME
+/// types.
 ///
-/// One parser suffices, since all formats write a path alike: as a word that begins with a slash.
+/// One parser suffices, because all formats write a path alike: as a word that begins with a slash.
 public enum SettingsFile {
     /// The file name endings of settings files.
     private static let endings = [".conf", ".cnf", ".cfg", ".ini", ".toml", ".yaml", ".yml", ".properties", ".xml"]
-    /// The size in bytes of the largest settings file. A larger file is data.
+    /// The size in bytes of the largest settings file to analyze. A larger file is data.
     static let largest: UInt64 = 256 << 10
     /// The most paths that the parser takes from one file.
     private static let maximumPaths = 64

@@ -1,9 +1,9 @@
-/// A failure of the analyzer, for the log.
+/// A failure of the analyzer process, for the log.
 public struct AnalyzerFailure: Sendable {
     public let reason: PredictionLoss
-    /// The event that ended the analyzer, with its exit code or signal if there is one.
+    /// A description of the failure for the log. It may include the exit code or the signal of the process.
     public let details: String
-    /// True if the failure happened in the turn of a start, which thereby lost its prediction. The next analyzer
-    /// continues the other starts.
+    /// True if the analyzer was working for a container start. That start loses its prediction; the next analyzer
+    /// process continues the others.
     public let losesStart: Bool
 }

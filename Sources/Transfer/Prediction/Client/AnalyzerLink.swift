@@ -58,6 +58,6 @@ struct AnalyzerLink: ~Copyable {
         return try outcome.get()
     }
 
-    /// Kills the process if it still runs. Returns the way in which the process ended.
+    /// Kills the process if it still runs. Returns its exit code or the signal that ended it.
     consuming func end() -> ConfinedProcess.End { process.end() }
 }

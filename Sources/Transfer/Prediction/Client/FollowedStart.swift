@@ -2,27 +2,27 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The client's state of one start. It holds what the client has told the analyzer, which parts the analyzer waits for,
-/// and the limits on what the analyzer may request.
+/// The client's state for one container start. It records which facts the client has sent to the analyzer, which ranges
+/// of layer content the analyzer waits for, and how much the analyzer may still request.
 ///
-/// A part is a range of one layer's content. After a restart, the client tells the new analyzer everything again.
+/// The state outlives the analyzer process. After a restart, the client sends everything to the new process again.
 struct FollowedStart {
-    /// The most parts that an analyzer may wait for at the same time.
+    /// The most ranges of content that the analyzer may wait for at the same time.
     private static let maximumWaits = 1 << 14
-    /// The most files for which the client tells the analyzer that the container has read them.
+    /// The most files whose first read the client reports to the analyzer.
     private static let maximumTouches = 4096
-    /// The most chunks in all accepted runs of one start.
+    /// The most predicted chunks that the client accepts for one container start.
     private static let maximumChunks = 1 << 22
-    /// The most files that the analyzer may send as the order of one start.
+    /// The most files that the analyzer may list in its answer to ``AnalyzerCommand/order(start:)``.
     private static let maximumOrder = 1 << 16
 
     let subject: PredictionSubject
     /// The log of the container's reads; `nil` if no container runs.
     let reads: TouchLog?
     let handler: @Sendable (PredictionEvent) -> Void
-    /// True if the start ends after its first turn.
+    /// True if the client drops the start after the analyzer has answered the first command.
     let isBrief: Bool
-    /// The start's number in the current analyzer; `nil` if that analyzer does not know the start.
+    /// The number by which the current analyzer process knows the start; `nil` if the process does not know the start.
     var number: UInt32?
 
     private var configuration: ContainerStart?
@@ -71,7 +71,7 @@ struct FollowedStart {
         wantsSettled = true
     }
 
-    /// Records the container's new reads, and which of the awaited parts have arrived.
+    /// Records the new reads of the container, and the arrival of ranges that the analyzer waits for.
     mutating func observe(_ now: MonotonicTime) {
         let new = reads?.touches(from: readsSeen) ?? []
         if !new.isEmpty { lastSeen = now }
@@ -84,8 +84,8 @@ struct FollowedStart {
         present += come
     }
 
-    /// Returns whether the container's start is over. Always returns false for a startup pack, since no container runs
-    /// for it.
+    /// Returns true if the container's start is over. Always returns false for a startup pack, because no container
+    /// runs while the pack is built.
     ///
     /// - Parameters:
     ///   - quiet: the nanoseconds without a new read after which the start is over.
@@ -95,7 +95,8 @@ struct FollowedStart {
         return now.since(began) >= longest || reads != nil && now.since(lastSeen) >= quiet
     }
 
-    /// Forgets what the analyzer knows, so that the client tells the next analyzer everything again.
+    /// Resets the state that depends on the current analyzer process, so that the client sends everything to the next
+    /// process again.
     mutating func forgetAnalyzer() {
         number = nil
         isConfigured = false
@@ -107,9 +108,9 @@ struct FollowedStart {
 
     // MARK: - Turns
 
-    /// Returns the command of the next turn, and counts it as sent; `nil` if there is nothing to tell the analyzer.
+    /// Returns the next command for the analyzer, and records it as sent; `nil` if there is nothing to send.
     ///
-    /// - Parameter number: the start's number in the analyzer.
+    /// - Parameter number: the number by which the analyzer knows the start.
     mutating func nextCommand(_ number: UInt32) -> AnalyzerCommand? {
         if let configuration, !isConfigured {
             isConfigured = true
@@ -131,16 +132,16 @@ struct FollowedStart {
         return .order(start: number)
     }
 
-    /// The most files or parts in one turn. The limit keeps turns short, so that other starts do not wait long for
-    /// theirs.
+    /// The most files or ranges in one command. The limit keeps each command short, so that other starts do not wait
+    /// long for their turns.
     private static let itemsPerTurn = 16
 
-    /// True while there is something to tell the analyzer.
+    /// True while there is a command to send to the analyzer.
     var hasWork: Bool {
         configuration != nil && !isConfigured || touchesSent < touches.count || !present.isEmpty || wantsOrder
     }
 
-    /// Ends a turn, and sends the events that are due at its end.
+    /// Handles the end of the analyzer's work on `command`, and passes the events that are due to the handler.
     mutating func endTurn(_ command: AnalyzerCommand) {
         if case .order = command { handler(.order(order)) }
         if wantsSettled, !hasWork {
@@ -149,8 +150,8 @@ struct FollowedStart {
         }
     }
 
-    /// Sends ``PredictionEvent/settled`` if the caller requested it, the process is known, and nothing is left to tell
-    /// the analyzer.
+    /// Passes ``PredictionEvent/settled`` to the handler, if the caller requested it, the container's process is known,
+    /// and there is no command to send.
     mutating func settleIfIdle() {
         guard wantsSettled, configuration != nil, !hasWork else { return }
         wantsSettled = false
@@ -159,10 +160,11 @@ struct FollowedStart {
 
     // MARK: - Answers
 
-    /// Accepts runs from the analyzer, and passes them to the handler. Leaves out chunks beyond the start's byte limit.
-    /// If the subject leaves out present chunks, a run begins with its first missing chunk.
+    /// Checks predicted ranges from the analyzer, and passes their chunks to the handler. Leaves out chunks beyond the
+    /// limits of the start. Unless the subject includes present chunks, also leaves out the present chunks at the
+    /// beginning of each range.
     ///
-    /// - Throws: ``MalformedPacket`` if a run is empty or lies outside its layer.
+    /// - Throws: ``MalformedPacket`` if a range is empty or lies outside its layer.
     mutating func accept(_ runs: [StartPrediction.Run]) throws(MalformedPacket) {
         var accepted: [PredictedRun] = []
         for run in runs {
@@ -173,10 +175,10 @@ struct FollowedStart {
         if !accepted.isEmpty { handler(.runs(accepted)) }
     }
 
-    /// Records parts that the analyzer waits for.
+    /// Records ranges of content that the analyzer waits for.
     ///
-    /// - Throws: ``MalformedPacket`` if a part is empty or lies outside its layer, or if the analyzer waits for too
-    ///   many parts.
+    /// - Throws: ``MalformedPacket`` if a range is empty or lies outside its layer, or if the analyzer waits for too
+    ///   many ranges.
     mutating func accept(_ waits: [StartPrediction.Wait]) throws(MalformedPacket) {
         for wait in waits {
             let (_, chunks) = try chunks(wait.layer, wait.content)
@@ -199,8 +201,8 @@ struct FollowedStart {
         return (stored, stored.chunks.chunks(overlapping: content))
     }
 
-    /// Returns the part of a run to fetch, cut at the limits of the start; `nil` if nothing is left to fetch. Chunks
-    /// that are present at the beginning of the run are left out, unless the subject includes them.
+    /// Returns the part of `chunks` to fetch; `nil` if nothing is left to fetch. The part ends where a limit of the
+    /// start is reached. Unless the subject includes present chunks, the part begins with the first missing chunk.
     private mutating func trimmed(_ layer: StoredLayer, to chunks: Range<Int>, of inode: UInt64) -> PredictedRun? {
         guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
         let table = layer.chunks

@@ -2,20 +2,22 @@ public import Base
 public import ContentStore
 public import Linux
 
-/// The subject of one prediction: an image, or one layer of it.
+/// The subject of one prediction: all layers of an image, or one layer alone.
 public struct PredictionSubject: Sendable {
-    /// The layers, indexed by the tree's device numbers.
+    /// The layers. In the merged tree, a file's device number is the index of its layer here.
     let layers: [StoredLayer]
-    /// True for the prediction of a startup pack. Such a prediction also reports chunks that are already in the local
-    /// store, and does not speculate (``StartPrediction/speculates``).
+    /// True for the prediction of a startup pack (one blob with the chunks that a container start reads). Such a
+    /// prediction also reports chunks that are already in the local store, and does not speculate
+    /// (``StartPrediction/speculates``).
     let includesPresent: Bool
-    /// A function that opens the merged tree for reading. The client calls it again for each new analyzer.
+    /// A function that opens the merged tree for reading. The client calls it once for each analyzer process.
     let openTree: @Sendable () throws -> OwnedDescriptor
 
     /// - Parameters:
-    ///   - layers: the image's layers, indexed by the tree's device numbers.
-    ///   - includesPresent: true to also report chunks that are on this node, for a startup pack.
-    ///   - openTree: opens the merged tree for reading. The predictor calls it again after an analyzer has died.
+    ///   - layers: the image's layers. In the merged tree, a file's device number is the index of its layer here.
+    ///   - includesPresent: true to also report chunks that are already in the local store, for a startup pack.
+    ///   - openTree: opens the merged tree for reading. The predictor calls it again after it has restarted the
+    ///     analyzer.
     public init(
         layers: [StoredLayer], includesPresent: Bool = false,
         openTree: @escaping @Sendable () throws -> OwnedDescriptor
@@ -31,7 +33,7 @@ public struct PredictionSubject: Sendable {
     }
 }
 
-/// A range of chunks that a start is likely to read.
+/// A range of chunks of one file that a container start is likely to read.
 public struct PredictedRun: Sendable {
     public let layer: StoredLayer
     public let chunks: Range<Int>
@@ -39,7 +41,7 @@ public struct PredictedRun: Sendable {
     public let inode: UInt64
 }
 
-/// The key under which callers refer to one prediction.
+/// The key by which callers refer to one prediction.
 public struct PredictionKey: Hashable, Sendable {
     private enum Name: Hashable {
         case chain(Digest)
@@ -52,7 +54,7 @@ public struct PredictionKey: Hashable, Sendable {
         self.name = name
     }
 
-    /// Returns the key of the prediction for the containers of a chain.
+    /// Returns the key of the prediction for containers whose root file system is the chain `id`.
     public static func chain(_ id: Digest) -> PredictionKey { PredictionKey(.chain(id)) }
 
     /// Returns a new random key, for a prediction that only the caller refers to.
@@ -61,14 +63,14 @@ public struct PredictionKey: Hashable, Sendable {
 
 /// An event of a prediction, delivered on the predictor's thread.
 public enum PredictionEvent: Sendable {
-    /// Chunks that the start will probably read soon, in the order of their expected use.
+    /// Chunks that the container start will probably read soon, in the order of their expected use.
     case runs([PredictedRun])
-    /// The end of the work for now: the analyzer has answered everything, and finds nothing more before further chunks
+    /// A pause in the prediction: the analyzer has answered everything, and finds nothing more until further chunks
     /// arrive. This event follows ``Predictor/proceed(_:)`` and ``Predictor/configure(_:_:)``.
     case settled
     /// The files in the order of their expected use, as inode numbers in the tree.
     case order([UInt64])
-    /// The loss of the prediction, with its reason. No further event follows.
+    /// The end of the prediction because of a failure. No further event follows.
     case lost(PredictionLoss)
 }
 
@@ -76,12 +78,12 @@ public enum PredictionEvent: Sendable {
 public enum PredictionLoss: String, Sendable, CaseIterable {
     /// A crash of the analyzer.
     case crash
-    /// A turn that took the analyzer too long.
+    /// A command that the analyzer did not finish in time.
     case hang
-    /// A resource limit, at which the kernel killed the analyzer.
+    /// A resource limit that the analyzer reached, so that the kernel killed it.
     case limit
     /// An invalid answer of the analyzer.
     case violation
-    /// No usable analyzer, a file that cannot be opened, or too many starts at the same time.
+    /// The lack of a usable analyzer, a file that cannot be opened, or too many starts at the same time.
     case unavailable
 }

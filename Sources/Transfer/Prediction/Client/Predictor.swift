@@ -3,8 +3,8 @@ public import ContentStore
 import Linux
 public import SystemPackage
 
-/// The client of the analyzer, the process that predicts the next reads of containers without a profile.
-/// ``StartPrediction`` describes the prediction.
+/// The client of the analyzer, the process that predicts the next reads of a starting container that has no recorded
+/// profile. ``StartPrediction`` describes the prediction.
 ///
 /// The heuristics read the contents of files in images, so they run in a confined process (``Analyzer``). That process
 /// has no privileges, no network, and only the files that the predictor hands to it. The predictor starts the analyzer,
@@ -24,13 +24,13 @@ public final class Predictor: Sendable {
     /// The receiver of one prediction's events. It runs on the predictor's thread and must not wait.
     public typealias Handler = @Sendable (PredictionEvent) -> Void
 
-    /// The state that callers and the thread share.
+    /// The state that the callers of the predictor share with its thread.
     struct Mail: Sendable {
         var events: [Event] = []
         /// True if a container may have read something, or chunks may have arrived, since the thread last looked.
         var isChanged = false
         var isClosed = false
-        /// True while the thread follows any start or has events to read.
+        /// True while the thread follows any container start, or has events to read.
         var isFollowing = false
         /// True if a caller has woken the thread, and the thread has not looked since.
         var isSignalled = false
@@ -65,7 +65,7 @@ public final class Predictor: Sendable {
         }
     }
 
-    /// Starts the thread.
+    /// Creates a predictor and starts its thread, which starts the analyzer.
     ///
     /// - Parameter report: called on the thread for each failure of the analyzer.
     /// - Throws: an error if the system cannot provide another thread or descriptor.
@@ -86,12 +86,14 @@ public final class Predictor: Sendable {
         close()
     }
 
-    /// Begins to follow a start. If the predictor follows another start under the same key, that one ends.
+    /// Begins the prediction of a container start. It reacts to ``configure(_:_:)`` and to the container's reads. If
+    /// there is already a prediction under `key`, that one ends.
     ///
     /// - Parameters:
     ///   - reads: the log of the container's reads; `nil` if no container runs.
-    ///   - isBrief: true to predict only the files that the configuration names directly. The start ends after its
-    ///     first turn.
+    ///   - isBrief: true to predict only from the process's configuration, before any content is analyzed. The
+    ///     prediction ends after ``PredictionEvent/settled``.
+    ///   - handler: receives the events of the prediction.
     public func begin(
         _ key: PredictionKey, of subject: PredictionSubject, reads: TouchLog? = nil, isBrief: Bool = false,
         handler: @escaping Handler
@@ -99,23 +101,22 @@ public final class Predictor: Sendable {
         append(.begin(key, subject, reads, isBrief: isBrief, handler))
     }
 
-    /// Tells the predictor which process the container runs. Does nothing if the predictor follows no start under the
-    /// key.
+    /// Tells the predictor which process the container runs. Does nothing if there is no prediction under `key`.
     public func configure(_ key: PredictionKey, _ start: ContainerStart) {
         append(.configure(key, start))
     }
 
-    /// Requests the order of the files, which ``PredictionEvent/order(_:)`` delivers.
+    /// Requests the files in the order of their expected use. ``PredictionEvent/order(_:)`` delivers them.
     public func requestOrder(_ key: PredictionKey) {
         append(.order(key))
     }
 
-    /// Makes the prediction continue with the chunks that have arrived. ``PredictionEvent/settled`` follows.
+    /// Continues the prediction with the chunks that have arrived. ``PredictionEvent/settled`` follows.
     public func proceed(_ key: PredictionKey) {
         append(.proceed(key))
     }
 
-    /// Stops following a start.
+    /// Ends the prediction under `key`. Does nothing if there is none.
     public func end(_ key: PredictionKey) {
         append(.end(key))
     }
@@ -134,7 +135,7 @@ public final class Predictor: Sendable {
     /// The predictor's counters since its creation.
     public var statistics: PredictorStatistics { mail.withLock { $0.statistics } }
 
-    /// Makes the thread end the analyzer and every prediction, without sending an event.
+    /// Tells the thread to end the analyzer and all predictions. Returns at once. Handlers receive no event for this.
     public func close() {
         mail.withLock { $0.isClosed = true }
         bell.ring()

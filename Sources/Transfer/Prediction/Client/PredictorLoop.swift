@@ -5,15 +5,17 @@ import LayerIndex
 import Linux
 import SystemPackage
 
-/// The loop that a ``Predictor`` runs on its thread. The starts take turns, and the analyzer works on one command at a
-/// time. So the loop knows which start a crash or a hang belongs to.
+/// The loop that a ``Predictor`` runs on its thread. The container starts take turns: in a turn, the analyzer works on
+/// one command for one start. So the loop knows to which start a crash or a hang belongs.
 struct PredictorLoop: ~Copyable {
-    /// The most brief starts, each of one layer, that the thread follows at the same time.
+    /// The most brief starts (``Predictor/begin(_:of:reads:isBrief:handler:)``) that the thread follows at the same
+    /// time.
     private static let maximumBrief = 256
-    /// The most packets that the analyzer may send in one turn.
+    /// The most packets that the analyzer may send in answer to one command.
     private static let maximumReplies = 256
 
-    /// The command that the analyzer is working on, and the times when that work began.
+    /// The command that the analyzer is working on, with the clock time and the analyzer's processor time when the work
+    /// began.
     private struct Turn {
         let key: PredictionKey
         let command: AnalyzerCommand
@@ -23,7 +25,7 @@ struct PredictorLoop: ~Copyable {
     }
 
     private enum Phase {
-        /// The process has not reported yet that it is ready.
+        /// The phase before the process reports that it is ready. The value is the time when the process started.
         case starting(MonotonicTime)
         case idle
         case working(Turn)
@@ -37,7 +39,7 @@ struct PredictorLoop: ~Copyable {
     private var link: AnalyzerLink?
     private var phase = Phase.idle
     private var starts: [PredictionKey: FollowedStart] = [:]
-    /// The starts in the order of their turns.
+    /// The keys of the container starts in the order of their turns.
     private var rotation: [PredictionKey] = []
     private var lastNumber: UInt32 = 0
     private var buffer = [UInt8](repeating: 0, count: AnalyzerPacket.maximumSize)
@@ -112,7 +114,7 @@ struct PredictorLoop: ~Copyable {
         for (key, start) in starts where start.isOver(now, quiet: quiet, longest: longest) { drop(key) }
     }
 
-    /// Forgets a start, here and in the analyzer.
+    /// Removes a container start here, and tells the analyzer to remove it.
     private mutating func drop(_ key: PredictionKey) {
         guard let start = starts.removeValue(forKey: key) else { return }
         rotation.removeAll { $0 == key }
@@ -121,8 +123,8 @@ struct PredictorLoop: ~Copyable {
         do throws(Errno) {
             try link?.send(.end(start: number), timeout: 0)
         } catch {
-            // If the analyzer does not read, the next turn detects that, and ends the analyzer. This also removes the
-            // start there.
+            // If the analyzer reads nothing, the next command times out, and the loop ends the analyzer. The start is
+            // then gone there, too.
         }
     }
 
@@ -156,8 +158,9 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Ends the analyzer after a failure. The start whose turn it is loses its prediction. Other starts wait for the
-    /// next analyzer. If this analyzer never became ready, startup packs and brief starts lose their predictions, too.
+    /// Ends the analyzer after a failure. The container start that it was working for loses its prediction. The other
+    /// starts wait for the next analyzer. But if this analyzer could not be started or never became ready, startup
+    /// packs and brief starts lose their predictions.
     ///
     /// - Parameters:
     ///   - reason: the kind of failure; `nil` to derive it from the exit of the process.
@@ -216,9 +219,10 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Announces a start to the analyzer, unless the analyzer knows the start already.
+    /// Announces a container start to the analyzer, unless the analyzer knows it already.
     ///
-    /// - Returns: the start's number in the analyzer; `nil` if its files could not be opened or sent.
+    /// - Returns: the number by which the analyzer knows the start; `nil` if the start's files could not be opened or
+    ///   sent.
     private mutating func open(_ key: PredictionKey) -> UInt32? {
         guard let start = starts[key] else { return nil }
         if let number = start.number { return number }
@@ -351,7 +355,7 @@ struct PredictorLoop: ~Copyable {
 }
 
 extension AnalyzerCommand {
-    /// The number of the start that the command is about.
+    /// The number of the container start to which the command refers.
     var start: UInt32 {
         switch self {
         case .begin(let start, _, _, _), .layer(let start, _), .configure(let start, _), .touched(let start, _),

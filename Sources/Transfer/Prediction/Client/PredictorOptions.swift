@@ -2,20 +2,22 @@ public import Linux
 
 /// Tunable behavior of a ``Predictor``.
 public struct PredictorOptions: Sendable {
-    /// The program to run as the analyzer; `nil` to predict nothing. The default is this program, provided that its
-    /// `main` calls ``Analyzer/runIfRequested(adding:)``.
+    /// The program to run as the analyzer; `nil` to predict nothing. The default is the running program, provided that
+    /// its `main` calls ``Analyzer/runIfRequested(adding:)``.
     public var program: String? = Analyzer.isAvailable ? "/proc/self/exe" : nil
-    /// The control group of the analyzer; `nil` for that of this process.
+    /// The control group of the analyzer; `nil` for the control group of this process.
     public var group: ControlGroup?
     /// True to start the analyzer before the first prediction needs it.
     public var startsEarly = false
-    /// The most processor time for one turn of a start.
+    /// The most processor time that the analyzer may use for one command.
     public var turnProcessorTime: Duration = .seconds(2)
-    /// The most time for one turn of a start. It includes the time in which the analyzer waits for a processor.
+    /// The most time from a command to the end of the analyzer's answer. It includes the time in which the analyzer
+    /// waits for a processor.
     public var turnTime: Duration = .seconds(20)
     /// The most time from the start of an analyzer process to its first packet.
     public var startTime: Duration = .seconds(20)
-    /// The delay before the first restart of the analyzer. Each further failure doubles it.
+    /// The delay before the first restart of the analyzer. Each further failure doubles the delay, up to
+    /// ``longestDelay``.
     public var firstDelay: Duration = .milliseconds(100)
     /// The longest delay before a restart.
     public var longestDelay: Duration = .seconds(60)
@@ -26,9 +28,10 @@ public struct PredictorOptions: Sendable {
     public var quiet: Duration = .seconds(10)
     /// The time after which a container's start is over in any case.
     public var longest: Duration = .seconds(120)
-    /// The most containers that the predictor follows at the same time. It predicts nothing for any others.
+    /// The most container starts, without brief ones, that the predictor follows at the same time. Any further start
+    /// loses its prediction at once.
     public var maximumStarts = 32
-    /// The most bytes of blobs that one prediction may cause the node to fetch.
+    /// The most bytes of (compressed) blobs that one prediction may cause the node to fetch.
     public var maximumBytes: UInt64 = 128 << 20
 
     public init() {}

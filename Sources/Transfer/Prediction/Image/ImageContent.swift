@@ -3,11 +3,12 @@ public import Linux
 
 /// The content of one layer, read through a read-only descriptor.
 ///
-/// The content file has a hole wherever bytes have not arrived. So callers read a part only after
+/// The content file is sparse: it has a hole wherever bytes have not arrived. So callers read a part only after
 /// ``StartPrediction/present(_:)`` has reported it.
 public final class ImageContent: Sendable {
     private let descriptor: OwnedDescriptor
-    /// True if one extent can hold parts of many files, so that fetching a file also fetches its neighbors.
+    /// True if one extent (the smallest decodable part of the layer's blob) can hold parts of many files. Fetching a
+    /// file then also fetches its neighbors.
     let extentsSpanFiles: Bool
 
     public init(_ descriptor: consuming OwnedDescriptor, extentsSpanFiles: Bool) {
@@ -15,8 +16,8 @@ public final class ImageContent: Sendable {
         self.extentsSpanFiles = extentsSpanFiles
     }
 
-    /// Returns the bytes of `range` in the content space; `nil` if the range is too long or the content file ends
-    /// within it.
+    /// Returns the bytes of `range` in the layer's content space; `nil` if the range is too long or cannot be read
+    /// completely.
     func bytes(_ range: ByteRange) -> [UInt8]? {
         guard let count = Int(exactly: range.count), count <= Self.longestRead else { return nil }
         var complete = false
@@ -28,6 +29,7 @@ public final class ImageContent: Sendable {
         return complete ? bytes : nil
     }
 
-    /// The largest range that an analyzer may read at once, in bytes. The names of an ELF file's symbols need the most.
+    /// The largest range that a file analyzer may read at once, in bytes. The longest one is the string table of an ELF
+    /// file's dynamic symbols.
     private static let longestRead = 16 << 20
 }

@@ -22,7 +22,7 @@ public struct ImageFile: Sendable {
     /// Returns the range of the first `count` bytes of the file, or of all bytes if the file is shorter.
     public func start(_ count: UInt64) -> ByteRange { ByteRange(offset: 0, end: min(count, range.count)) }
 
-    /// Returns the range of the content space that holds `part`, cut at the end of the file.
+    /// Returns the range of the layer's content space that holds `part`, cut at the end of the file.
     ///
     /// - Parameter part: a range in file offsets.
     func content(of part: ByteRange) -> ByteRange {

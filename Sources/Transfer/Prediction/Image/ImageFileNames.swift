@@ -1,8 +1,8 @@
 import Base
 import LayerIndex
 
-/// The paths of a tree's regular files, by inode. One walk records the directory of each file. ``path(of:)`` reads the
-/// names later.
+/// The paths of a tree's regular files, by inode number. The initializer walks the tree once and records each file's
+/// directory. ``path(of:)`` reads the names later.
 struct ImageFileNames {
     /// The most files, and the most directories, that the walk records.
     private static let maximum = 1 << 20

@@ -8,11 +8,11 @@ public struct ImageFiles {
 
     let tree: TreeImage
     let layerCount: Int
-    /// The work budget of one start. Everything that looks at the image's files for this start shares it.
+    /// The work budget of one container start. All code that looks at the image's files for this start shares it.
     let budget = WorkBudget()
 
     /// - Parameters:
-    ///   - tree: the image's merged tree. A device number in it is the position of a layer.
+    ///   - tree: the image's merged tree. A file's device number in it is the position of the file's layer.
     ///   - layerCount: the number of layers. Lookups do not find files in layers beyond this number.
     init(tree: TreeImage, layerCount: Int) {
         self.tree = tree
@@ -26,7 +26,7 @@ public struct ImageFiles {
     }
 
     /// Returns the regular files that match `path`, whose last component may contain one `*` (glob(7)). Empty files are
-    /// left out.
+    /// left out. With a `*`, at most 256 files are returned.
     func matching(_ path: String) -> [ImageFile] {
         guard let (directory, pattern) = ImagePath.split(path[...]) else { return [] }
         let parts = pattern.split(separator: "*", maxSplits: 1, omittingEmptySubsequences: false)
@@ -42,8 +42,8 @@ public struct ImageFiles {
     /// Returns whether there is a regular file at `path`. An empty file counts, too.
     func holdsFile(_ path: String) -> Bool { find(path)?.kind == .regular }
 
-    /// Returns the regular file with the inode number `inode`, whose path is `path`; `nil` if the file is empty or in
-    /// no known layer.
+    /// Returns the regular file with the inode number `inode`, whose path is `path`; `nil` if the file is empty, or if
+    /// it is in a layer beyond ``layerCount``.
     func file(_ inode: UInt64, at path: String) -> ImageFile? {
         guard let content = try? tree.content(inode), content.device < layerCount else { return nil }
         return ImageFile(inode: inode, path: path, layer: content.device, range: content.range)

@@ -1,5 +1,6 @@
-/// A limit on the work for one start. The image decides how many paths are looked up and how many names are read, and
-/// nobody vouches for the image. So the budget bounds both the total work and the work of each turn.
+/// A limit on the work for one container start. The image is untrusted, and it determines how many paths are looked up
+/// and how many names are read. So the budget bounds the work of the whole start, and the work of each turn (the
+/// handling of one client command).
 ///
 /// One step stands for one name, looked up or read from a directory, or for ``bytesPerStep`` bytes of a file. A step
 /// takes some 100 ns. Once the budget is spent, lookups find nothing.
@@ -25,7 +26,8 @@ final class WorkBudget {
         turn = stepsPerTurn
     }
 
-    /// Takes `count` steps off the budget. Returns false without taking any if the budget is spent already.
+    /// Takes `count` steps off the budget, or all remaining steps if there are fewer. If the budget is already spent,
+    /// returns false and takes nothing.
     @discardableResult
     func spend(_ count: Int = 1) -> Bool {
         guard !isSpent, count >= 0 else { return false }

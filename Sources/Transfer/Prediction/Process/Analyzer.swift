@@ -10,8 +10,8 @@ public enum Analyzer {
     /// The `argv[0]` of a process in this role. ``runIfRequested(adding:)`` recognizes the role by this name.
     static let role = "rivulet-analyzer"
 
-    /// The resource limits of an analyzer. Each start that it follows takes some megabytes. Trees are mapped files,
-    /// which count only as address space.
+    /// The resource limits of an analyzer. Each container start that it follows takes some megabytes. Trees are mapped
+    /// files, which count only as address space.
     static let limits = ConfinedProcess.Limits(
         memory: 384 << 20, addressSpace: 16 << 30, descriptors: 16_384, processorSeconds: 3600)
 
@@ -25,7 +25,7 @@ public enum Analyzer {
     /// Call this function first in `main`: before a second thread exists, and before the process holds anything that an
     /// analyzer must not have.
     ///
-    /// - Parameter extra: analyzers in addition to the standard ones.
+    /// - Parameter extra: file analyzers in addition to the standard ones.
     public static func runIfRequested(adding extra: [any FileAnalyzer] = []) {
         isReady.store(true, ordering: .relaxed)
         guard CommandLine.arguments.first == role else { return }

@@ -2,21 +2,22 @@ import Base
 
 /// A packet from the client, a ``Predictor``, to the analyzer.
 public enum AnalyzerCommand: Equatable, Sendable {
-    /// The beginning of a start. The packet carries the tree's descriptor. One ``layer(start:extentsSpanFiles:)``
-    /// packet for each layer follows. The analyzer does not answer.
+    /// The beginning of a container start. The packet carries the descriptor of the merged tree. One
+    /// ``layer(start:extentsSpanFiles:)`` packet for each layer follows. The analyzer does not answer.
     case begin(start: UInt32, layers: Int, treeSize: UInt64, speculates: Bool)
-    /// The next layer of a start; the bottom layer comes first. The packet carries the descriptor of the layer's
-    /// content. The analyzer does not answer.
+    /// The next layer of a container start; the bottom layer comes first. The packet carries the descriptor of the
+    /// layer's content. The analyzer does not answer.
     case layer(start: UInt32, extentsSpanFiles: Bool)
     /// The process that the container runs.
     case configure(start: UInt32, ContainerStart)
-    /// The inodes of files that the container has read for the first time.
+    /// The inode numbers of files that the container has read for the first time.
     case touched(start: UInt32, [UInt64])
-    /// The tokens of awaited parts (``AnalyzerReply/waits(start:_:)``) that have arrived.
+    /// The arrival of ranges of content that the analyzer waits for. The numbers are the tokens from
+    /// ``AnalyzerReply/waits(start:_:)``.
     case present(start: UInt32, [UInt32])
-    /// A request for the order in which the start reads its files.
+    /// A request for the order in which the container will probably read its files.
     case order(start: UInt32)
-    /// The end of a start. The analyzer forgets the start and does not answer.
+    /// The end of a container start. The analyzer forgets the start and does not answer.
     case end(start: UInt32)
 
     /// The bytes of the packet.
@@ -78,14 +79,14 @@ public enum AnalyzerCommand: Equatable, Sendable {
 }
 
 extension ContainerStart {
-    /// The most bytes of all texts in a packet, without the names of variables.
+    /// The most bytes of all texts in a ``AnalyzerCommand/configure(start:_:)`` packet, without the names of variables.
     private static let maximumBytes = 40 << 10
-    /// The most bytes of one variable's value.
+    /// The most bytes of one environment variable's value.
     private static let maximumVariable = 8 << 10
     /// The most arguments in a packet, the program included.
     private static let maximumArguments = 65
 
-    /// The part of the configuration that predictions use, cut to fit into one packet.
+    /// The part of this configuration that predictions use, cut to fit into one packet.
     var bounded: ContainerStart {
         var left = Self.maximumBytes
         func cut(_ text: some StringProtocol, _ limit: Int) -> String {

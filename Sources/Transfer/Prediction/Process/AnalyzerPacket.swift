@@ -5,13 +5,14 @@ public struct MalformedPacket: Error {}
 
 /// The encoding of packets between a client and an analyzer.
 ///
-/// Integers are little-endian. A packet begins with one byte for its kind and four bytes for the number of its start.
-/// The fields of that kind follow. A list begins with its count in two bytes, a text with its length in four. Each end
-/// treats the other as hostile.
+/// A packet begins with one byte for its kind, and four bytes for the number of the container start to which it refers.
+/// The fields of that kind follow. Integers are little-endian. A list begins with its count in two bytes; a text begins
+/// with its length in four bytes. Each end treats the other as hostile.
 enum AnalyzerPacket {
     /// The size of the largest packet in bytes. Both ends have a buffer of this size.
     static let maximumSize = 60 << 10
-    /// The most items in one list. The largest item, texts aside, has 26 bytes.
+    /// The most items in one list. The largest item without texts has 26 bytes, so a full list of such items fits into
+    /// a packet.
     static let maximumItems = 2048
 
     /// A reader of a packet's fields. It checks each field against the end of the packet.
@@ -77,8 +78,8 @@ enum AnalyzerPacket {
         }
     }
 
-    /// Returns the bytes of a packet of kind `kind` for the start with the number `start`. `body` appends the fields of
-    /// the kind.
+    /// Returns the bytes of a packet of kind `kind` for the container start with the number `start`. `body` appends the
+    /// fields of that kind.
     static func writing(_ kind: UInt8, of start: UInt32, _ body: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
         var bytes = [kind]
         bytes.appendLittleEndian(start)

@@ -1,18 +1,18 @@
 import Base
 
-/// A packet from the analyzer to its client, a ``Predictor``. The analyzer answers a command with any number of
-/// findings, then with ``done(start:)``.
+/// A packet from the analyzer to its client, a ``Predictor``. The answer to a command consists of any number of
+/// ``runs(start:_:)``, ``waits(start:_:)`` and ``order(start:_:)`` packets, and then ``done(start:)``.
 public enum AnalyzerReply: Equatable, Sendable {
-    /// The first packet: the process is confined and waits for commands.
+    /// The first packet of a process that is confined and waits for commands.
     case ready
     /// The first packet of a process that could not be confined, with the errno of the failure.
     case unconfined(Int32)
-    /// Ranges of content that the start is likely to read.
+    /// Ranges of layer content that the container start is likely to read.
     case runs(start: UInt32, [StartPrediction.Run])
-    /// Ranges of content that the analyzer waits for. The client reports their arrival with
+    /// Ranges of layer content that the analyzer waits for. The client reports their arrival with
     /// ``AnalyzerCommand/present(start:_:)``.
     case waits(start: UInt32, [StartPrediction.Wait])
-    /// The inodes of the files in the order of their expected use.
+    /// The inode numbers of the files in the order of their expected use.
     case order(start: UInt32, [UInt64])
     /// The end of the answer to a command.
     case done(start: UInt32)

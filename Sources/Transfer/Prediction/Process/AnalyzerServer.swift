@@ -6,7 +6,8 @@ import SystemPackage
 /// The analyzer's side of the socket. It answers one command before it reads the next. It runs on one thread, and reads
 /// only files whose descriptors arrive in packets.
 struct AnalyzerServer: ~Copyable {
-    /// The state of a start: the analyzer still waits for its layers, or follows it.
+    /// The state of a container start: the analyzer either waits for descriptors of further layers, or follows the
+    /// start.
     private enum Start {
         case opening(TreeImage, [ImageContent], layerCount: Int, speculates: Bool)
         case following(StartPrediction)
@@ -21,7 +22,7 @@ struct AnalyzerServer: ~Copyable {
         self.analyzers = analyzers
     }
 
-    /// Serves until the client closes its end, and returns the exit code of the process.
+    /// Handles commands until the client closes its end or an error occurs. Returns the exit code of the process.
     mutating func run() -> Int32 {
         var buffer = [UInt8](repeating: 0, count: AnalyzerPacket.maximumSize)
         do {

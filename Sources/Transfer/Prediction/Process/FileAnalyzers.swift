@@ -1,4 +1,4 @@
-/// The standard file analyzers. Each file passes them in this order.
+/// The standard file analyzers, in the order in which each file passes through them.
 enum FileAnalyzers {
     static let standard: [any FileAnalyzer] = [
         PythonSourceAnalyzer(), PythonCompiledAnalyzer(), NodeSourceAnalyzer(), SettingsAnalyzer(),

@@ -1,6 +1,6 @@
-/// The process that an image's configuration names for its containers (OCI image-spec, config.md).
+/// The process that a container runs, as the image's configuration names it (OCI image-spec, config.md).
 public struct ContainerStart: Sendable, Equatable {
-    /// The image's entrypoint and command. A pod may replace them.
+    /// The image's entrypoint, followed by its command. A pod may replace either of them.
     public var arguments: [String]
     /// The environment variables as `NAME=value`.
     public var environment: [String]
@@ -12,8 +12,8 @@ public struct ContainerStart: Sendable, Equatable {
         self.workingDirectory = workingDirectory
     }
 
-    /// Returns the value of the variable `name`; `nil` if it is not set. If the list sets a variable twice, the first
-    /// value counts.
+    /// Returns the value of the environment variable `name`; `nil` if it is not set. If the list sets a variable twice,
+    /// the first value counts.
     func variable(_ name: String) -> Substring? {
         environment.first { $0.hasPrefix(name + "=") }?.dropFirst(name.count + 1)
     }

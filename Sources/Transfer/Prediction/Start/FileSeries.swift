@@ -6,39 +6,39 @@ import Base
 /// (`plugins/*/plugin.json`). In the sorted list of these files, the process advances by a constant number of
 /// positions, the stride.
 ///
-/// Nothing in such a file names the next one, so no file analyzer finds it, and each file costs a round trip. Three
-/// files at equal distances make a series. The number of predicted files doubles with each further file, as read-ahead
-/// does.
+/// No file of a series names the next one, so no file analyzer finds it, and each file costs a round trip. Three files
+/// at equal distances make a series. The number of predicted files doubles with each further file, as in read-ahead.
 struct FileSeries {
     /// The number of path levels, from the file name up, at which the names of a series may differ.
     private static let depth = 3
     /// The most names that the detector reads from one directory.
     private static let maximumNames = 4096
-    /// The most directories that the detector reads for one start.
+    /// The most directories that the detector reads for one container start.
     private static let maximumDirectories = 256
-    /// The most names that the detector keeps in memory for one start.
+    /// The most names that the detector keeps in memory for one container start.
     private static let maximumKept = 1 << 16
     /// The most files that the detector predicts at once.
     private static let maximumAhead = 32
     /// The most bytes of files that the detector predicts at once.
     private static let maximumBytesAhead: UInt64 = 2 << 20
 
-    /// The name endings of code files, which other files name.
+    /// The file name endings of code. Programs find code through the names in other files, so such a file rarely
+    /// belongs to a series.
     private static let code = [".py", ".pyc", ".so", ".js", ".mjs", ".cjs"]
 
     /// The parts of a path that all files of a series share.
     private struct Key: Hashable {
-        /// The directory that contains the differing names.
+        /// The directory that contains the names in which the paths differ.
         let directory: Substring
-        /// The part of the path after the differing name. If the files lie in one directory, it is the ending of their
-        /// names.
+        /// The part of the path after the name in which the paths differ. If the files lie in one directory, it is the
+        /// common ending of their names.
         let rest: Substring
     }
 
     fileprivate struct Series {
         /// The names that the process has read so far, at most three. The third name causes ``members`` to be filled.
         var names: [Substring] = []
-        /// The index of each name in ``members``; empty until the process has read three names.
+        /// The index in ``members`` of each name; empty until the process has read three names.
         var places: [Substring: Int] = [:]
         /// All names that belong to the series, sorted; empty until the process has read three names.
         var members: [Substring] = []
@@ -46,7 +46,7 @@ struct FileSeries {
         var last: Int?
         /// The distance in ``members`` from one file to the next that the process reads.
         var stride = 0
-        /// The number of successive steps with that stride.
+        /// The number of successive reads that advanced by ``stride``.
         var steps = 0
         /// The index in ``members`` after the last predicted file.
         var end = 0

@@ -1,40 +1,41 @@
 public import Base
 public import LayerIndex
 
-/// A prediction of the files that one container reads until it is ready. It is made during the container's start. It
-/// begins with the image's configuration and tree, and continues with each file that has arrived, since each file names
-/// the next ones.
+/// A prediction of the files that one container reads until it is ready, made while the container starts. It begins
+/// with the image's configuration and tree. Each file that arrives continues it, because the file names further files.
 ///
 /// Without a profile, a starting process reads its files one after the other, and each costs a round trip. Only the
 /// file that the process has just read tells it the next one. A ``FileAnalyzer`` follows the same names as soon as the
 /// bytes are on the node, before the process does. ``FileSeries`` predicts files that a process reads in the order of
 /// their names.
 ///
-/// The prediction is a guess. This type limits the work, files and memory of one start; the code that fetches chunks
-/// limits the bytes.
+/// The prediction is a guess. This type limits the work, files and memory of one container start; the code that fetches
+/// chunks limits the bytes.
 public struct StartPrediction {
-    /// The most files that the prediction follows for one start.
+    /// The most files that the prediction follows.
     static let maximumFiles = 4096
     /// The size in bytes up to which the prediction fetches a file completely. Of a larger file, it fetches only the
-    /// parts that the process is sure to read. numpy's start reads at least four fifths of each library of 4 to 5 MB
-    /// that it loads. Of a library of 7 MB, it reads a twentieth.
+    /// parts that the process is sure to read. The value comes from measurements: numpy reads at least four fifths of
+    /// each library of 4 to 5 MB that it loads, but a twentieth of a library of 7 MB.
     static let wholeFile: UInt64 = 6 << 20
-    /// The same limit for the program itself. Python's start reads nine tenths of its program of 6.8 MB.
+    /// The size in bytes up to which the prediction fetches the program of the process completely. Python reads nine
+    /// tenths of its program of 6.8 MB when it starts.
     static let wholeProgram: UInt64 = 16 << 20
-    /// The number of bytes that the prediction fetches from the start of a larger file.
+    /// The number of bytes that the prediction fetches from the start of a file that is too large to fetch completely
+    /// (``wholeFile``).
     private static let startOfFile: UInt64 = 256 << 10
-    /// The number of bytes that the prediction fetches from the end of a larger jar. They hold the jar's directory,
-    /// which takes some 100 bytes for each class.
+    /// The number of bytes that the prediction fetches from the end of a jar that is too large to fetch completely
+    /// (``wholeFile``). They hold the jar's directory, which takes some 100 bytes for each class.
     private static let endOfJar: UInt64 = 512 << 10
-    /// The most directories that the prediction takes from `PATH`, and from `LD_LIBRARY_PATH`.
+    /// The most directories that the prediction takes from each of `PATH` and `LD_LIBRARY_PATH`.
     private static let maximumDirectories = 64
-    /// The most mentions of files that ``order()`` considers.
+    /// The most references from one file to another that ``order()`` considers.
     private static let maximumMentions = 1 << 18
-    /// The most parts that file analyzers wait for at the same time. Also the most entries of ``runs``, and of
+    /// The most parts of files that file analyzers wait for at the same time. Also the most entries of ``runs``, and of
     /// ``later``, in one turn.
     private static let maximumPending = 1 << 14
 
-    /// The paths of the loader and of the C library in common distributions.
+    /// The paths of the dynamic loader and the C library in common distributions.
     private static let commonLibraries = [
         "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6",
         "/lib/ld-linux-aarch64.so.1", "/lib/aarch64-linux-gnu/libc.so.6", "/lib/ld-musl-x86_64.so.1",
@@ -46,7 +47,7 @@ public struct StartPrediction {
         "/etc/passwd", "/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/localtime",
     ]
 
-    /// A range of a layer's content space that the start is likely to read.
+    /// A range of a layer's content space that the container start is likely to read.
     public struct Run: Sendable, Equatable {
         /// The layer's position in the image. The bottom layer has position 0.
         public let layer: Int
@@ -81,7 +82,7 @@ public struct StartPrediction {
         let analyzer: any FileAnalyzer
     }
 
-    /// The files that a file names, in the order of their mention.
+    /// The files that one file names, in the order in which it names them.
     private struct Names {
         var libraries: [UInt64] = []
         var others: [UInt64] = []
@@ -89,12 +90,13 @@ public struct StartPrediction {
 
     /// The image's files.
     public let files: ImageFiles
-    /// True if the prediction also guesses files that no file names: common libraries, and the neighbors of a Python
-    /// module. False for a startup pack: there, the prediction gets every chunk and can follow the names instead.
+    /// True if the prediction also guesses files that no other file names: common libraries, and the other modules of a
+    /// Python package. False for the prediction of a startup pack, which waits until every file has arrived and can
+    /// follow the names in it.
     public let speculates: Bool
     /// The configuration of the process that the container runs.
     public private(set) var configuration = ContainerStart()
-    /// The findings that file analyzers keep for later files, at most one of each Swift type.
+    /// The state that file analyzers keep from one file to the next, at most one value of each Swift type.
     private var facts: [ObjectIdentifier: Any] = [:]
 
     private let layers: [ImageContent]
@@ -102,34 +104,35 @@ public struct StartPrediction {
     private var libraryPath: [String] = []
     private var names: ImageFileNames?
     private var series: FileSeries
-    /// The inodes of files that a finding named or the process read before.
+    /// The inode numbers of files that a file analyzer has reported or the process has read.
     private var seen: Set<UInt64> = []
-    /// The inodes of files that the process has read from.
+    /// The inode numbers of files that the process has read.
     private var touched: Set<UInt64> = []
 
     private var pending: [UInt32: Pending] = [:]
     private var lastToken: UInt32 = 0
-    /// The parts of files that ``present(_:)`` has reported, by inode.
+    /// The parts of files that have arrived according to ``present(_:)``, by inode number.
     private var known: [UInt64: [ByteRange]] = [:]
-    /// The ranges that file analyzers have reported in this turn.
+    /// The ranges to fetch that were found in this turn.
     private var runs: [Run] = []
     private var waits: [Wait] = []
     /// The files to fetch after the ranges in ``runs``.
     private var later: [ImageFile] = []
 
-    /// The files that each file names, by the inode of the naming file. The key `nil` stands for the image's
+    /// The files that each file names. The key is the inode number of the naming file; `nil` stands for the image's
     /// configuration.
     private var named: [UInt64?: Names] = [:]
     private var mentionsLeft = maximumMentions
-    /// The inode of the file whose findings are being recorded; `nil` for the image's configuration.
+    /// The inode number of the file that names the files which are being reported; `nil` for the image's configuration.
     private var namedBy: UInt64?
-    /// True while the recorded findings are libraries of the file ``namedBy``.
+    /// True while the files that are being reported are libraries with which the file ``namedBy`` is linked.
     private var isLinking = false
 
     /// - Parameters:
     ///   - tree: the image's merged tree.
     ///   - layers: the content of the image's layers, indexed by the tree's device numbers.
-    ///   - speculates: see ``speculates``.
+    ///   - speculates: true to also guess files that no other file names; see ``speculates``.
+    ///   - analyzers: the file analyzers, in the order in which each file passes through them.
     public init(tree: TreeImage, layers: [ImageContent], speculates: Bool, analyzers: [any FileAnalyzer]) {
         self.layers = layers
         self.speculates = speculates
@@ -140,7 +143,7 @@ public struct StartPrediction {
 
     // MARK: - Events
 
-    /// Starts a turn. Each turn has its own work limit.
+    /// Starts a turn, the handling of one client command. Each turn has its own work limit.
     public mutating func beginTurn() {
         files.budget.beginTurn()
     }
@@ -166,7 +169,8 @@ public struct StartPrediction {
         }
     }
 
-    /// Records that the process has read from the file `inode`, and follows the names in that file.
+    /// Records that the process has read from the file with the inode number `inode`, and follows the names in that
+    /// file.
     public mutating func touched(_ inode: UInt64) {
         guard touched.count < Self.maximumFiles, touched.insert(inode).inserted else { return }
         if names == nil { names = ImageFileNames(files) }
@@ -177,7 +181,8 @@ public struct StartPrediction {
         follow(file, calledAs: path)
     }
 
-    /// Analyzes the awaited part with this token. The caller guarantees that all of the part has arrived.
+    /// Handles the arrival of the part with this token, which a file analyzer waits for (``Wait/token``), and runs that
+    /// file analyzer. The caller guarantees that all of the part has arrived.
     public mutating func present(_ token: UInt32) {
         guard let item = pending.removeValue(forKey: token) else { return }
         known[item.file.inode, default: []].append(item.part)
@@ -196,11 +201,11 @@ public struct StartPrediction {
         return (runs, waits)
     }
 
-    /// Returns the inodes of the files in the order in which the process will probably read them.
+    /// Returns the inode numbers of the files in the order in which the process will probably read them.
     ///
-    /// The order follows from the names in files. A file comes at its first mention. The libraries that it is linked
-    /// with follow, because the loader reads them first. Then come the other files that it names. Each file is followed
-    /// by everything that it names in turn, before the next file comes.
+    /// The order follows from the names in files. A file comes at its first mention. After it come the libraries that
+    /// it is linked with, because the loader reads them first, and then the other files that it names. All files that a
+    /// file leads to, directly or through others, come before the next file.
     public func order() -> [UInt64] {
         var order: [UInt64] = []
         var visited: Set<UInt64> = []
@@ -230,7 +235,7 @@ public struct StartPrediction {
         }
     }
 
-    /// Reports that the program at `path` will run, and returns whether there is such a file.
+    /// Reports that the process will run the program at `path`. Returns true if there is such a file.
     @discardableResult
     public mutating func run(_ path: String) -> Bool {
         guard let file = files.file(path) else { return false }
@@ -238,7 +243,7 @@ public struct StartPrediction {
         return true
     }
 
-    /// Reports that the library at `path` will be loaded, and returns whether there is such a file.
+    /// Reports that the process will load the library at `path`. Returns true if there is such a file.
     @discardableResult
     public mutating func load(_ path: String) -> Bool {
         guard let file = files.file(path) else { return false }
@@ -248,7 +253,7 @@ public struct StartPrediction {
 
     /// Reports that the process will read `file`. The prediction fetches and analyzes the file.
     ///
-    /// - Parameter path: the path by which something named the file; `nil` for the file's own path.
+    /// - Parameter path: the path by which the file was referred to; `nil` for the file's own path.
     public mutating func want(_ file: ImageFile, calledAs path: String? = nil) {
         want(file, calledAs: path, whole: Self.wholeFile)
     }
@@ -285,7 +290,7 @@ public struct StartPrediction {
     }
 
     /// Returns the bytes of `part`, cut at the end of the file; `nil` if ``present(_:)`` has not reported all of the
-    /// part.
+    /// part, or if it cannot be read.
     public func bytes(of file: ImageFile, _ part: ByteRange) -> [UInt8]? {
         let part = ByteRange(offset: part.offset, end: min(part.end, file.size))
         guard part.offset < file.size, known[file.inode]?.contains(where: { $0.contains(part) }) == true else {
@@ -294,20 +299,22 @@ public struct StartPrediction {
         return layers[file.layer].bytes(file.content(of: part))
     }
 
-    /// Runs `body`, and records the files that it reports as libraries of the current file.
+    /// Runs `body`, and records the files that `body` reports as libraries with which the current file is linked.
     mutating func linking(_ body: (inout StartPrediction) -> Void) {
         isLinking = true
         body(&self)
         isLinking = false
     }
 
-    /// The directories in `LD_LIBRARY_PATH`, in which the loader looks for a library besides its own directories.
+    /// The directories in `LD_LIBRARY_PATH`, in which the dynamic loader looks for libraries before its standard
+    /// directories.
     var libraryDirectories: [String] { libraryPath }
 
-    /// Returns true if no finding has named `file` and the process has not read it.
+    /// Returns true if no file analyzer has reported `file` and the process has not read it.
     func isNew(_ file: ImageFile) -> Bool { !seen.contains(file.inode) }
 
-    /// Returns true if one extent can hold parts of many files in the layer that contains `file`.
+    /// Returns true if one extent (the smallest decodable part of a blob) can hold parts of many files in the layer
+    /// that contains `file`.
     func sharesExtents(_ file: ImageFile) -> Bool { layers[file.layer].extentsSpanFiles }
 
     // MARK: -
@@ -322,7 +329,7 @@ public struct StartPrediction {
         follow(file, calledAs: path ?? file.path)
     }
 
-    /// Records a mention of the file. It may be the first mention or a further one.
+    /// Records for ``order()`` that the current file names `file`, whether for the first time or again.
     private mutating func note(_ file: ImageFile) {
         guard mentionsLeft > 0 else { return }
         mentionsLeft -= 1

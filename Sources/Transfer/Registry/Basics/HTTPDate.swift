@@ -3,8 +3,9 @@
 public enum HTTPDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
-    /// Parses `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`. Returns
-    /// `nil` for any other text.
+    /// Parses any of HTTP's three date forms: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and
+    /// `Sun Nov  6 08:49:37 1994`. Returns `nil` if the text has another form. The parser ignores the weekday and the
+    /// zone, which is always GMT in HTTP.
     public static func secondsSince1970(_ text: String) -> Int64? {
         let words = text.split { $0 == " " || $0 == "," || $0 == "-" }.map(String.init)
         if words.count == 6, let day = Int(words[1]) {
@@ -21,8 +22,11 @@ public enum HTTPDate {
         return nil
     }
 
-    /// Parses `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure), always as UTC. Returns `nil` for any
-    /// other text. The text may have a fraction of a second. Seconds, time and zone are optional.
+    /// Parses `20240131T235959Z` (AWS, Google) or `2024-01-31T23:59:59Z` (Azure). Returns `nil` if the text has another
+    /// form.
+    ///
+    /// The time of day, its seconds and the zone are optional. The parser reads every time as UTC, and drops a fraction
+    /// of a second.
     public static func secondsSince1970(iso8601 text: String) -> Int64? {
         let halves = text.split(separator: "T", maxSplits: 1)
         guard let first = halves.first else { return nil }
@@ -50,8 +54,8 @@ public enum HTTPDate {
         return (hour, minute, second)
     }
 
-    /// Converts a date with Howard Hinnant's algorithm for the civil calendar, which is exact for every Gregorian date.
-    /// Returns `nil` for a year before 1970, or a month or day out of range.
+    /// Converts a UTC date to seconds since 1970 with Howard Hinnant's algorithm for the Gregorian calendar. Returns
+    /// `nil` for a year outside 1970...9999, a month outside 1...12, or a day outside 1...31.
     private static func seconds(
         year: Int, month: Int, day: Int, time: (hour: Int, minute: Int, second: Int)
     ) -> Int64? {

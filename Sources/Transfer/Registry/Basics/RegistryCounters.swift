@@ -4,12 +4,13 @@ public import Base
 public struct RegistryCounters: Sendable {
     /// The number of HTTP requests sent, of every kind.
     public let requests = Counter()
-    /// The number of requests for manifests and pages of lists, and of pushes of manifests.
+    /// The number of requests that fetch a manifest, push a manifest, or fetch a page of a list (tags or referrers).
     public let manifestRequests = Counter()
-    /// The number of requests for a blob or its size that the client sent to a registry host. Requests to the targets
-    /// of redirects are not included.
+    /// The number of requests to registry hosts for the content or the size of a blob. Requests to the targets of
+    /// redirects are not included.
     public let blobRequests = Counter()
-    /// The number of requests to other servers that a registry named: targets of redirects and of uploads.
+    /// The number of requests to servers other than the registry host: the targets of redirects and of uploads.
+    /// Requests to token endpoints are not included.
     public let redirectedRequests = Counter()
     /// The number of requests to token endpoints.
     public let tokenRequests = Counter()
@@ -19,8 +20,8 @@ public struct RegistryCounters: Sendable {
     public let retries = Counter()
     /// The number of times that the client resumed a broken body.
     public let resumes = Counter()
-    /// The number of responses with a whole blob that the client dropped, usually because the server ignored the
-    /// request's range.
+    /// The number of whole-blob responses that the client dropped. The usual cause is a server that ignored the
+    /// requested range.
     public let abandoned = Counter()
 
     init() {}

@@ -3,8 +3,8 @@ import Base
 /// An error in the exchange with a registry.
 ///
 /// The message names the image, host, file or digest. It never contains a credential, a token, or the query of a signed
-/// URL. The type is not a ``Failure``, because retries also need the HTTP status and the wait that the server asked
-/// for.
+/// URL. The type is not an alias of ``Failure``, the error type of most modules, because retries also need the HTTP
+/// status and the wait that the server asked for.
 public struct RegistryError: Error, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// The text is not an image reference.
@@ -26,19 +26,20 @@ public struct RegistryError: Error, CustomStringConvertible {
         /// The registry throttled us (429, 503). ``RegistryError/retryAfter`` contains the wait that it asked for, if
         /// any.
         case rateLimited
-        /// The server reported that it is faulty or busy, with another status (408, 5xx).
+        /// The server failed or was busy (408, and 5xx except 503).
         case serverError
-        /// The server answered with any other status.
+        /// The server answered with a status that no other code covers. Also, other clients kept changing an index of
+        /// referrers during an update.
         case unexpectedStatus
         /// The connection failed or broke.
         case connection
-        /// One side does not trust the other's certificate. The message names the certificate files that were used.
+        /// One side does not trust the other's certificate. The message names the configured certificate files, if any.
         case untrusted
         /// The request made no progress in time: while connecting, before the first byte, or within a body.
         case timedOut
         /// The body was truncated.
         case brokenBody
-        /// The server sent the whole blob in response to a range.
+        /// The server sent the whole blob in response to a request for a range.
         case rangeIgnored
         /// The range lies outside the blob (416).
         case rangeNotSatisfiable

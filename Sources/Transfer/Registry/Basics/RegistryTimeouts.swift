@@ -1,5 +1,5 @@
-/// Time limits on the progress of a request. There is no limit for a whole body: a large body may take any time while
-/// bytes arrive.
+/// Time limits on the progress of a request. There is no limit for a whole body: a large body may take any time, as
+/// long as bytes keep arriving.
 public struct RegistryTimeouts: Sendable, Hashable {
     /// The longest time to establish a connection, including its TLS handshake. `dial_timeout` of `hosts.toml`
     /// overrides it.

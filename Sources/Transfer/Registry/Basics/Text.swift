@@ -1,5 +1,5 @@
-/// Returns `text` in quotation marks, without control characters and cut after `limit` characters. A hostile name then
-/// cannot corrupt a log.
+/// Returns `text` in quotation marks. Each control character becomes `?`, and the text is cut after `limit` Unicode
+/// scalars. A hostile name then cannot corrupt a log.
 func quoted(_ text: some StringProtocol, limit: Int = 128) -> String {
     var result = "\""
     for scalar in text.unicodeScalars.prefix(limit) {
@@ -19,10 +19,11 @@ extension StringProtocol {
         return String(rest)
     }
 
-    /// The URL without its query, which may contain a signature.
+    /// The text before the first `?`: a URL without its query. The query may contain a signature.
     var withoutQuery: String { String(prefix { $0 != "?" }) }
 
-    /// The text with every byte percent-encoded, except for the unreserved characters of RFC 3986.
+    /// The text with every byte percent-encoded, except for ASCII letters, digits and `-._~` (the unreserved characters
+    /// of RFC 3986).
     var percentEncoded: String {
         var result: [UInt8] = []
         let digits = Array("0123456789ABCDEF".utf8)

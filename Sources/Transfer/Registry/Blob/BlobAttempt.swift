@@ -2,10 +2,10 @@ import AsyncHTTPClient
 import Base
 import NIOHTTP1
 
-/// One attempt to open part of a blob at one host. It copes with hosts that ignore or refuse ranges.
+/// One attempt to open part of a blob at one host. It works around hosts that ignore or refuse ranges.
 struct BlobAttempt {
-    /// The most requests of one attempt: the first, a repeat after an ignored range, those for the blob's size, and one
-    /// with an explicit range.
+    /// The most requests of one attempt: the first request, a repeat after an ignored range, three requests for the
+    /// blob's size, and one request with an explicit range in place of a suffix.
     private static let maximumRequests = 6
 
     /// The most bytes to read and discard before the wanted range when a server ignores the range. If more bytes
@@ -68,13 +68,13 @@ struct BlobAttempt {
         }
     }
 
-    /// Adapts the selection to the ranges that this host supports, and cuts a range at the end of the blob.
+    /// Adapts the selection to the kinds of ranges that this host supports, and cuts a range at the end of the blob.
     ///
-    /// An explicit range states its first and last byte. Every server with ranges understands it, so a suffix becomes
-    /// an explicit range if the blob's size is known.
+    /// An explicit range states its first and last byte. Every server that supports ranges understands it. A suffix
+    /// becomes an explicit range if the blob's size is known or the host does not support suffixes.
     ///
-    /// - Throws: `rangeNotSatisfiable` if the selection is empty or lies outside the blob, or if several ranges break a
-    ///   rule of ``BlobSelection/ranges(_:)``.
+    /// - Throws: `rangeNotSatisfiable` if a suffix is empty, if a range begins beyond the known end of the blob, or if
+    ///   several ranges break a rule of ``BlobSelection/ranges(_:)``.
     private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
         let size = size
         let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
@@ -118,7 +118,7 @@ struct BlobAttempt {
         return .range(Self.firstRun(of: ranges))
     }
 
-    /// The blob's size in bytes, or `nil` if it is unknown. The caller's value takes precedence.
+    /// The blob's size in bytes, or `nil` if it is unknown. The caller's value takes precedence over a remembered one.
     private var size: UInt64? { knownSize ?? requester.memory.withLock { $0.size(location) } }
 
     private func outside(_ what: String) -> RegistryError {
@@ -141,8 +141,8 @@ struct BlobAttempt {
         return error
     }
 
-    /// Returns the body of a response, or `nil` if the response is unusable. The caller then sends a request for
-    /// `asked`, which the method may have changed.
+    /// Returns the body of a response, or `nil` if the response is unusable. After `nil`, the caller sends another
+    /// request for `asked`, which the method may have changed.
     private mutating func use(
         _ answer: RangeAnswer, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -203,8 +203,8 @@ struct BlobAttempt {
             requester.memory.withLock { $0.learn(size: found, of: location) }
             return nil
         case .range:
-            // distribution with a cold cache answers 200 first, and 206 once its storage is warm (distribution#4667).
-            // So repeat the request once before failing.
+            // The registry `distribution` answers 200 with a cold cache, and 206 once its storage is warm
+            // (distribution#4667). So repeat the request once before failing.
             guard !wasIgnored else {
                 throw RegistryError(
                     .rangeIgnored, "\(host) ignored the range and sent all of \(location)", status: 200)
@@ -248,12 +248,14 @@ struct BlobAttempt {
             reader: reader, range: ByteRange(offset: range.offset, end: end), size: total, host: host.base)
     }
 
-    /// Returns the explicit range of the blob's last `count` bytes. Also records that the host refuses suffix ranges,
-    /// unless `learn` is given.
+    /// Returns the explicit range (first and last byte) of the blob's last `count` bytes. The method requests the
+    /// blob's size from the host if it is unknown.
     ///
     /// - Parameters:
     ///   - given: the blob's size from a response; `nil` if the response did not state it.
-    ///   - learn: any value if this attempt has not requested a suffix, so that there is nothing to record; else `nil`.
+    ///   - learn: `nil` if the host has just refused or ignored a suffix range. The method then remembers this. Any
+    ///     other value means that no suffix was requested; the method does not use its text.
+    /// - Throws: `rangeNotSatisfiable` if `count` is 0 or the blob is empty.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil
     ) async throws(RegistryError) -> BlobSelection {
@@ -265,9 +267,11 @@ struct BlobAttempt {
         return .range(ByteRange(offset: found - min(count, found), end: found))
     }
 
-    /// Returns the blob's size. The method requests the first byte, whose response usually states the size, and uses
-    /// HEAD only if that fails. HEAD comes second because gcr.io answers it without Location, and presigned S3 URLs
-    /// (ghcr.io) forbid it.
+    /// Requests the blob's size in bytes from the host.
+    ///
+    /// The method first requests one byte, because the Content-Range of the response usually states the size. Only if
+    /// two such responses do not state it, the method sends HEAD: gcr.io answers HEAD without Location, and presigned
+    /// S3 URLs (ghcr.io) forbid it.
     private mutating func probe() async throws(RegistryError) -> UInt64 {
         for _ in 0..<2 {
             // Try twice, because some servers ignore the first range and honor the second.

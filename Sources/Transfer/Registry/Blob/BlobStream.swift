@@ -7,7 +7,7 @@ public import NIOCore
 /// The stream applies backpressure: it reads from the network only when the caller asks for more. If the body of a
 /// response breaks, the stream resumes at the next byte, on another host if necessary. When the client's retry budget
 /// is exhausted, iteration throws. Dropping the iterator closes the connection, as does dropping the stream without
-/// iterating. The stream does not verify the bytes.
+/// iterating. The stream does not check the bytes against the blob's digest.
 public struct BlobStream: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
     public typealias Failure = RegistryError
@@ -24,7 +24,8 @@ public struct BlobStream: AsyncSequence, Sendable {
     let permit: AsyncSemaphore.Permit?
     /// The response whose head has already arrived. The first iterator takes it and leaves `nil`.
     let first: Guarded<OpenedBody?>
-    /// True if the caller requested several ranges, and the first host supports only one range per request.
+    /// True if the caller requested several ranges, but the host that sent the first response supports only one range
+    /// per request.
     public let isOneByOne: Bool
 
     /// The span from the first byte of ``ranges`` to the last byte, including the gaps between the ranges.

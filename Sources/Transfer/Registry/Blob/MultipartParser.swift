@@ -3,7 +3,8 @@ public import NIOCore
 
 /// An incremental parser of multipart/byteranges bodies (RFC 9110 §14.6, RFC 2046 §5.1).
 ///
-/// Content-Range gives the length of each part, so the parser counts bytes and never searches a part for the boundary.
+/// Each part's Content-Range header states its length, so the parser counts bytes and never searches a part for the
+/// boundary.
 public struct MultipartParser {
     public enum Event: Equatable {
         /// A part begins. It contains this range of the blob. `size` is the size of the blob; `nil` if the part does
@@ -51,6 +52,8 @@ public struct MultipartParser {
 
     /// Returns the next event. After each call of ``receive(_:)``, call this method until it returns ``Event/needMore``
     /// or ``Event/end``.
+    ///
+    /// - Throws: `malformedAnswer` if the body violates the format.
     public mutating func next() throws(RegistryError) -> Event {
         while true {
             switch state {

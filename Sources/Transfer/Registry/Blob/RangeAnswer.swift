@@ -16,14 +16,15 @@ package enum RangeAnswer: Equatable {
     /// The initializer accepts these deviations of real servers:
     ///
     /// - a 206 without Content-Type (zot);
-    /// - no Content-Length anywhere (chunked front ends);
-    /// - 206 for a whole blob;
+    /// - a response without Content-Length (front ends with chunked encoding);
+    /// - a 206 in response to a request for the whole blob;
     /// - a range that ends before the requested range does.
     ///
     /// - Parameters:
     ///   - asked: the requested bytes.
     ///   - header: returns the first value of the header with the given lower-case name, or `nil` if the response lacks
     ///     the header.
+    /// - Throws: `malformedAnswer` if a 206 lacks a valid Content-Range, or has the range of other bytes than `asked`.
     package init(status: Int, asked: BlobSelection, header: (String) -> String?) throws(RegistryError) {
         switch status {
         case 200:
@@ -34,8 +35,8 @@ package enum RangeAnswer: Equatable {
             self = .unsatisfiable(size: header("content-range").flatMap { ContentRange($0)?.size })
         default:
             if let type = header("content-type"), let boundary = Self.boundary(type) {
-                // A cache may send a multipart body even for a single range, because it stores responses for other
-                // clients.
+                // A cache may send a multipart body even for a single range, such as a response that it stored for
+                // another client.
                 self = .multipart(boundary: boundary)
                 return
             }

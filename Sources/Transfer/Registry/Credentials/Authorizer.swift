@@ -3,8 +3,8 @@ import Concurrency
 import Logging
 import NIOHTTP1
 
-/// The authentication at one host, which all requests for one upstream share. It caches one token per repository. If
-/// several tasks need the same token, it fetches the token once.
+/// The authentication at one host, shared by all requests for one upstream (the registry that an image's name states).
+/// It caches one token per repository. If several tasks need the same token, it fetches the token once.
 final class Authorizer: Sendable {
     private let host: RegistryHost
     private let credentials: any CredentialSource
@@ -25,9 +25,11 @@ final class Authorizer: Sendable {
         self.logger = logger
     }
 
-    /// Returns the `Authorization` value for the first attempt of a request, or `nil` if the host has not demanded
-    /// authentication. If the host has demanded authentication before and no value is cached, the method gets a value.
-    /// That saves a round trip.
+    /// Returns the `Authorization` value for the first attempt of a request. Returns `nil` if the host has not demanded
+    /// authentication yet, or if it demands Basic and the source has no suitable credentials.
+    ///
+    /// If the host has demanded authentication before and no value is cached, the method obtains one. That saves the
+    /// round trip of another 401 response.
     func header(for repository: Repository) async throws(RegistryError) -> Secret? {
         let now = clock.now
         let (header, demand) = cache.withLock { ($0.header(repository: repository.name, now: now), $0.demand) }
@@ -36,11 +38,14 @@ final class Authorizer: Sendable {
         return try await renew(repository, isRenewal: false)
     }
 
-    /// Returns the `Authorization` value for the retry of a refused request, or `nil` if there are no credentials.
+    /// Returns the `Authorization` value for the retry of a refused request. Returns `nil` if the host demands Basic
+    /// and the source has no suitable credentials.
     ///
     /// - Parameters:
     ///   - challenges: the challenges in the host's 401 response.
     ///   - used: the `Authorization` value of the refused request; `nil` if it had none.
+    /// - Throws: `unauthorized` if the client supports none of the challenges and no newer value is cached, or an error
+    ///   of the token endpoint.
     func header(
         for repository: Repository, afterChallenge challenges: [AuthChallenge], used: Secret?
     ) async throws(RegistryError) -> Secret? {

@@ -21,8 +21,8 @@ package struct TokenAnswer {
         }
     }
 
-    /// Decodes the body of a response. Returns `nil` if the body has no token that fits into a header. The initializer
-    /// drops the decoder's error, because the error could quote the token.
+    /// Decodes the body of a response. Returns `nil` if the body has no token, or a token with characters that a header
+    /// cannot contain. The initializer drops the decoder's error, because the error could quote the token.
     package init?(bytes: [UInt8]) {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(bytes)),
             let text = [wire.token, wire.accessToken].compactMap({ $0 }).first(where: { !$0.isEmpty }),

@@ -1,10 +1,11 @@
 import Base
 import Concurrency
 
-/// The state of an ``Authorizer``: one host's challenge and tokens. The type is pure.
+/// The state of an ``Authorizer``: the authentication that one host demands, and the cached `Authorization` values. The
+/// type performs no I/O and reads no clock.
 package struct TokenCache {
-    /// The authentication that the host demands. `scopes` contains the last scope that the host demanded for each
-    /// repository.
+    /// The authentication that the host demands. `realm` is the URL of the token endpoint, and `service` is the
+    /// registry's name there. `scopes` contains the last scope that the host demanded for each repository.
     enum Demand: Equatable {
         case bearer(realm: String, service: String, scopes: [String: String])
         case basic

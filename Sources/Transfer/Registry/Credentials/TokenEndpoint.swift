@@ -18,12 +18,14 @@ struct TokenEndpoint {
     /// Fetches a token for `scopes`. If `credentials` is `nil`, the request is anonymous.
     ///
     /// With credentials the client tries the OAuth2 POST first, then the older GET, as containerd does. Docker Hub, ACR
-    /// (Azure) and Quay support POST. Other endpoints answer a POST with 404, 405 or 401. ACR answers 400 if the
-    /// password is not a service principal's.
+    /// (Azure) and Quay support POST. Other endpoints answer a POST with 404, 405 or 401, and ACR answers 400 if the
+    /// password is not a service principal's. After one of these statuses the client sends the GET.
     ///
     /// - Parameters:
     ///   - realm: the URL of the token endpoint, from the registry's challenge.
     ///   - service: the name of the registry, from the same challenge.
+    /// - Throws: `unauthorized` if the endpoint refuses the credentials, `malformedAnswer` if it returns no token, or
+    ///   another error of the request.
     func fetch(
         realm: String, service: String, scopes: [String], credentials: Credentials?
     ) async throws(RegistryError) -> TokenAnswer {

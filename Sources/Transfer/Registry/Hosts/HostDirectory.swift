@@ -3,8 +3,8 @@ import Concurrency
 import Logging
 import NIOPosix
 
-/// The hosts of each upstream, from containerd's `hosts.toml` directories. A request checks the files for changes, at
-/// most once every few seconds for each upstream.
+/// The hosts of each upstream (the registry that an image's name states), from containerd's `hosts.toml` directories. A
+/// request checks the files for changes, at most once every few seconds for each upstream.
 final class HostDirectory: Sendable {
     /// The time for which the client uses a listing without checking the files.
     static let lookInterval: Duration = .seconds(3)
@@ -50,7 +50,7 @@ final class HostDirectory: Sendable {
         return listing.hosts
     }
 
-    /// Returns the names of the upstreams that have a directory in one of the roots.
+    /// Returns the names of the upstreams that have a directory in one of the configured root directories.
     func upstreams() async -> [String] {
         let roots = roots
         let found = try? await NIOThreadPool.singleton.runIfActive { HostListing.upstreams(roots: roots) }
@@ -58,15 +58,15 @@ final class HostDirectory: Sendable {
     }
 }
 
-/// The hosts of one upstream, as the directories described them at one time.
+/// The hosts of one upstream, as read from the `hosts.toml` directories at one time.
 public struct HostListing: Sendable {
     /// The hosts in the order in which the client tries them.
     public private(set) var hosts: [RegistryHost]
     /// The error that makes `hosts.toml` unusable; `nil` if there is none. If there is an error, ``hosts`` contains
     /// only the upstream, with the certificates in the directory, as in containerd.
     public private(set) var problem: RegistryError?
-    /// The stamp of every path that affects the result. It is `nil` for a path that does not exist, because a file may
-    /// appear there later.
+    /// The stamp (inode, size and modification time) of every path that affects the listing. It is `nil` for a path
+    /// that did not exist, because a file may appear there later.
     private var seen: [String: SmallFile.Stamp?] = [:]
 
     /// The largest accepted `hosts.toml`, in bytes.
@@ -80,8 +80,9 @@ public struct HostListing: Sendable {
     /// Reads the hosts of `upstream` as containerd does.
     ///
     /// The first of `roots` that has a directory for the upstream wins. In each root the method looks for the
-    /// directories `<host>_<port>_`, `<host>:<port>` and `_default`, in this order. If `hosts.toml` is malformed,
-    /// ``problem`` contains the error, and the listing treats the file as missing.
+    /// directories `<host>_<port>_`, `<host>:<port>` and `_default`, in this order. For an upstream without a port, it
+    /// looks for `<host>` and `_default`. If `hosts.toml` is malformed, ``problem`` contains the error, and the listing
+    /// treats the file as missing.
     public static func read(roots: [String], upstream: String) -> HostListing {
         var listing = HostListing(hosts: [])
         // A text that is not a host name must not become part of a path.

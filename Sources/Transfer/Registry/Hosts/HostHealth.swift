@@ -2,7 +2,7 @@ import Base
 import Concurrency
 
 /// The hosts that recently failed. The client tries such a host last for a while. So a dead mirror costs its timeout
-/// once, not with each request. The type is pure.
+/// once, not with each request. The type performs no I/O and reads no clock.
 struct HostHealth {
     private struct Trouble {
         var failures: Int

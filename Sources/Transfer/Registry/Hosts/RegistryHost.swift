@@ -1,5 +1,5 @@
-/// One host that serves a registry's content: the upstream or a mirror. `hosts.toml` names it, or containerd's defaults
-/// apply.
+/// One host that serves a registry's content: the registry itself, called the upstream, or a mirror. `hosts.toml` names
+/// the host, or containerd's defaults apply.
 public struct RegistryHost: Sendable, Hashable {
     public struct Capabilities: OptionSet, Sendable, Hashable {
         public let rawValue: UInt8
@@ -7,7 +7,8 @@ public struct RegistryHost: Sendable, Hashable {
 
         /// The capability to return content by digest.
         public static let pull = Capabilities(rawValue: 1)
-        /// The capability to resolve tags to digests, for a host that is trusted to do so.
+        /// The capability to resolve tags to digests. Only a trusted host should have it, because a tag does not verify
+        /// content.
         public static let resolve = Capabilities(rawValue: 2)
         public static let push = Capabilities(rawValue: 4)
         public static let referrers = Capabilities(rawValue: 8)
@@ -65,7 +66,7 @@ public struct RegistryHost: Sendable, Hashable {
     var isPlain: Bool { scheme == "http" }
 
     /// Returns true if this host is a mirror of `upstream` and not the upstream itself, by containerd's rule. The
-    /// client must then name the upstream in its requests (`ns=`).
+    /// client must then name the upstream in its requests, in the query parameter `ns`.
     func isProxy(for upstream: String) -> Bool {
         guard authority != upstream else { return false }
         return !(upstream == "docker.io" && authority == "registry-1.docker.io")
@@ -76,7 +77,7 @@ extension RegistryHost: CustomStringConvertible {
     public var description: String { base }
 }
 
-/// The TLS settings for a host: the authorities that we trust, and the client certificates that we present.
+/// The TLS settings for a host: the certificate authorities that we trust, and the client certificates that we present.
 public struct TLSSettings: Sendable, Hashable {
     /// A PEM file and its modification time. If a certificate is rotated, the time changes, so the client opens new
     /// connections.
@@ -101,11 +102,11 @@ public struct TLSSettings: Sendable, Hashable {
         }
     }
 
-    /// The certificates of the authorities that we trust, in addition to the system's authorities.
+    /// The files with the certificates of authorities that we trust, in addition to the system's authorities.
     public var authorities: [File]
     /// The certificates that we present if the server asks for one. The client uses only the first.
     public var clientCertificates: [ClientCertificate]
-    /// True if we accept any certificate.
+    /// True if we accept any server certificate.
     public var skipVerify: Bool
 
     public init(

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Bounded reads of configuration files, with stamps that detect changes.
+/// Reads of configuration files with a limit on their size, and stamps that detect changes of files.
 enum SmallFile {
     /// The identity of one version of a file.
     struct Stamp: Hashable {

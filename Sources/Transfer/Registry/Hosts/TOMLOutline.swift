@@ -1,12 +1,13 @@
 /// The keys of a TOML document with their lines, in the order of the document.
 ///
-/// We parse `hosts.toml` with TOMLKit, which wraps toml++. That parser sorts tables by key and drops positions. But the
-/// client tries hosts in the order of the `[host]` tables, and an error must name its line.
+/// We parse `hosts.toml` with TOMLKit, which wraps toml++. TOMLKit returns tables sorted by key and without line
+/// numbers. But the client tries hosts in the order of the `[host]` tables, and an error message must name the line.
 ///
 /// The scan accepts any text. The outline is exact for well-formed text, and for other text up to the first fault.
 package struct TOMLOutline {
-    /// A reason not to give the text to toml++. On some faults toml++ traps instead of throwing, because its assertions
-    /// are on in every build. Nesting that is too deep for the scan is also a fault.
+    /// An error in the text that can crash toml++. A text with a fault must not reach toml++, because on some errors
+    /// toml++ traps instead of throwing: its assertions are on in every build. Nesting that is too deep for the scan is
+    /// also a fault.
     package struct Fault: Equatable {
         /// The line, counted from 1.
         package var line: Int
@@ -21,7 +22,7 @@ package struct TOMLOutline {
     }
 
     private(set) var entries: [Entry] = []
-    /// The first fault; `nil` if there is none. If there is one, do not give the text to toml++.
+    /// The first fault; `nil` if there is none. If there is a fault, do not parse the text with toml++.
     package let fault: Fault?
 
     package init(_ text: String) {
@@ -86,8 +87,8 @@ package struct TOMLOutline {
             }
         }
 
-        /// Checks the text after the `[` or `[[` of a table's header. toml++ asserts that a key, `]`, or the end of the
-        /// document follows.
+        /// Records a fault unless a key, `]`, or the end of the document follows the `[` or `[[` of a table's header.
+        /// toml++ asserts that one of them follows.
         private mutating func checkHeader() {
             var ahead = index + 1
             if ahead < bytes.count, bytes[ahead] == 0x5b { ahead += 1 }
@@ -110,8 +111,8 @@ package struct TOMLOutline {
             value(path, depth: depth)
         }
 
-        /// Checks the first byte of a value. toml++ asserts that this byte is a visible ASCII character that neither
-        /// ends a value nor begins a comment.
+        /// Records a fault if the first byte of a value is not a visible ASCII character, or is one of `,`, `]`, `}`
+        /// and `#`. toml++ asserts that no value begins with such a byte.
         private mutating func checkValue() {
             var ahead = index
             while ahead < bytes.count, bytes[ahead] == 0x20 || bytes[ahead] == 0x09 { ahead += 1 }

@@ -10,7 +10,7 @@ public struct Descriptor: Sendable, Hashable {
     /// The size of the content in bytes. Decoding fails if it is negative or exceeds ``maximumSize``.
     public var size: UInt64
     public var annotations: [String: String]
-    /// Other locations of the blob. The client never follows them: such a layer has the packing
+    /// Other locations of the blob. The client never uses them: a layer with URLs has the packing
     /// ``LayerPacking/foreign``.
     public var urls: [String]
     /// The platform of the image; set only in an index.
@@ -35,7 +35,7 @@ public struct Descriptor: Sendable, Hashable {
         self.data = data
     }
 
-    /// The packing of the layer. It follows from ``urls`` and ``mediaType``.
+    /// The format of the layer's blob: a tar archive and its compression, derived from ``urls`` and ``mediaType``.
     public var packing: LayerPacking { urls.isEmpty ? LayerPacking(mediaType: mediaType) : .foreign }
 }
 

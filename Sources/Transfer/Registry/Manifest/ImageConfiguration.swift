@@ -2,15 +2,15 @@ public import Base
 import FoundationEssentials
 
 /// The parts of an image's configuration that Rivulet needs (OCI image-spec, config.md). Docker's configuration has the
-/// same parts. The image's author chose the values. The manifest's digest binds them to the image, but they need not be
-/// true.
+/// same parts. The image's author chose the values. The manifest's digest protects them against changes, but they may
+/// be wrong: a diff ID may not match its layer.
 public struct ImageConfiguration: Sendable, Equatable {
     /// The first words of the process's command line. The words of ``command`` follow.
     public var entrypoint: [String]
     public var command: [String]
     /// The environment, as entries of the form `NAME=value`.
     public var environment: [String]
-    /// The working directory. If the text is empty, the image sets none, and the process starts in the root directory.
+    /// The working directory. It is empty if the image sets none. The process then starts in the root directory.
     public var workingDirectory: String
     /// The digests of the layers' uncompressed tar archives, bottom first.
     public var diffIDs: [Digest]
@@ -36,8 +36,11 @@ public struct ImageConfiguration: Sendable, Equatable {
         var rootfs: RootFS?
     }
 
+    /// Decodes a configuration.
+    ///
     /// - Parameter bytes: the configuration blob. The caller has verified its digest, and that it has at most
     ///   ``RegistryClient/maximumConfigSize`` bytes.
+    /// - Throws: `invalidManifest` if the blob is malformed.
     public init(bytes: [UInt8]) throws(RegistryError) {
         let wire: Wire
         do {

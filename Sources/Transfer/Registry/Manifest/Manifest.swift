@@ -4,7 +4,7 @@ public import Base
 public struct Manifest: Sendable, Hashable {
     /// The verified digest of the manifest's bytes.
     public let digest: Digest
-    /// The number of the manifest's bytes.
+    /// The size of the manifest in bytes.
     public let size: UInt64
     public let mediaType: String
     /// The type of the artifact (OCI 1.1); `nil` for an ordinary image.

@@ -2,8 +2,7 @@ public import Base
 import FoundationEssentials
 
 extension ManifestDocument {
-    /// The largest accepted manifest or index: 8 MiB. The distribution specification demands that registries accept
-    /// half of that.
+    /// The largest accepted manifest or index, in bytes. The distribution specification expects support for 4 MiB.
     public static let maximumSize = 8 << 20
     /// The most accepted layers in a manifest, and the most accepted manifests in an index or a list of referrers.
     static let maximumEntries = 4096
@@ -30,8 +29,9 @@ extension ManifestDocument {
     /// - Parameters:
     ///   - bytes: the document as received.
     ///   - digest: the digest of `bytes`, which the caller has verified.
-    ///   - contentType: the HTTP Content-Type; `nil` if there is none. It counts if the document does not state its own
-    ///     media type, which is optional in OCI.
+    ///   - contentType: the HTTP Content-Type; `nil` if there is none. It applies only if the document does not state
+    ///     its own media type, as OCI permits.
+    /// - Throws: `tooLarge`, `invalidManifest`, or `unsupportedManifest` (such as a Docker schema 1 manifest).
     public init(bytes: [UInt8], digest: Digest, contentType: String?) throws(RegistryError) {
         guard bytes.count <= Self.maximumSize else {
             throw RegistryError(.tooLarge, "manifest \(digest) is larger than \(Self.maximumSize) bytes")

@@ -19,7 +19,8 @@ public enum MediaType {
     static func isManifest(_ type: String) -> Bool { type == ociManifest || type == dockerManifest }
 }
 
-/// The packing of a layer's blob: the tar archive with its compression, or the reason why the layer is not streamed.
+/// The format of a layer's blob: a tar archive and its compression, or the reason why Rivulet does not stream the
+/// layer.
 public enum LayerPacking: Sendable, Hashable {
     case tar
     case gzip

@@ -36,9 +36,9 @@ public enum BlobSelection: Sendable, Hashable {
     case suffix(UInt64)
     /// One range, cut at the end of the blob.
     case range(ByteRange)
-    /// Several ranges in the order in which the caller wants them. They are disjoint, not empty, within the blob, and
-    /// at most ``maximumRanges``. The client must know the blob's size. It requests all ranges at once if the registry
-    /// supports that.
+    /// Several ranges in the order in which the caller wants them. They must be disjoint, not empty, and within the
+    /// blob. There may be at most ``maximumRanges``. The client must know the blob's size, from the caller or an
+    /// earlier request. It requests all ranges at once if the registry supports that.
     case ranges([ByteRange])
     /// The whole blob.
     case whole

@@ -11,8 +11,8 @@ public enum JSONValue: Codable, Hashable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// The limit on nesting: each value lies within fewer arrays and objects than this number. An image index nests
-    /// four of them.
+    /// The limit on nesting. Decoding fails if a value lies within this number of arrays and objects, or more. The
+    /// values of an image index lie within five at most.
     public static let maximumDepth = 64
 
     /// Decodes any value.

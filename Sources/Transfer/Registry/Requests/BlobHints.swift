@@ -1,8 +1,8 @@
 import Base
 import Concurrency
 
-/// Facts about blobs and hosts that save later requests a round trip. The type is pure and bounded. It identifies a
-/// host by ``RegistryHost/base``.
+/// Remembered facts about blobs and hosts that save later requests a round trip. The number of entries is limited. The
+/// type performs no I/O and reads no clock. It identifies a host by ``RegistryHost/base``.
 struct BlobHints {
     struct Redirect: Equatable {
         var url: String
@@ -20,7 +20,8 @@ struct BlobHints {
     }
 
     private var entries: BoundedCache<BlobLocation, Entry>
-    /// The hosts whose storage does not support suffix ranges, such as Azure Blob Storage and its front ends.
+    /// The hosts whose storage does not support suffix ranges (the last n bytes), such as Azure Blob Storage and its
+    /// front ends.
     private var withoutSuffix: BoundedCache<String, Void>
     /// The hosts that support only one range per request, such as those with Amazon S3 or Azure Blob Storage.
     private var withoutMultipleRanges: BoundedCache<String, Void>

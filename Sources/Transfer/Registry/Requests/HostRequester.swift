@@ -144,8 +144,8 @@ final class HostRequester: Sendable {
         }
     }
 
-    /// Returns a permit for a background request, after waiting for it. Returns `nil` for a demand request, which needs
-    /// no permit.
+    /// Waits until one of the upstream's permits for background requests is free, and returns the permit. Returns `nil`
+    /// at once for a demand request, which needs no permit.
     func permit(_ upstream: String, _ priority: RequestPriority) async throws(RegistryError) -> AsyncSemaphore.Permit? {
         guard priority == .background else { return nil }
         let turns = state.withLock { state in

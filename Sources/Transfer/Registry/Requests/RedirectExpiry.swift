@@ -5,8 +5,8 @@ public enum RedirectExpiry {
     /// The longest lifetime in seconds, whatever the URL states. The limit exists because keys are rotated and buckets
     /// move.
     static let longest: Int64 = 6 * 3600
-    /// The time, in seconds, between the last use of a target and its expiry. It keeps a target from expiring while a
-    /// request is in flight.
+    /// The safety margin in seconds: the client stops using a target this long before the target expires. A target then
+    /// does not expire while a request is in flight.
     static let margin: Int64 = 10
 
     /// Returns the time until which the client may reuse `url`, in seconds since 1970. The time is in the past if the

@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// One request of the distribution protocol, for any host.
+/// One request of the distribution protocol, independent of the host that receives it.
 struct RegistryCall {
     var repository: Repository
     var method: HTTPMethod = .GET

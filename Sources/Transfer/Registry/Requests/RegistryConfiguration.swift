@@ -12,8 +12,9 @@ public struct RegistryConfiguration: Sendable {
     public var userAgent: String
     /// The most background requests in flight for one upstream. Further background requests wait.
     public var backgroundStreams: Int
-    /// The most connections to one host for demand requests, manifests and tokens, in addition to the connections for
-    /// background requests. A demand request waits for a connection only if these requests already use all of them.
+    /// The number of connections to one host that background blob requests leave free for all other requests: demand
+    /// blob requests (``RequestPriority/demand``), manifests and tokens. These other requests wait for a connection
+    /// only if they use all of these connections.
     public var demandConnections: Int
     /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one server; 0 disables that method.
     public var readyConnections: Int

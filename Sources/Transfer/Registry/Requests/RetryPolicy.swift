@@ -5,7 +5,7 @@ public struct RetryPolicy: Sendable, Hashable {
     public var rounds = 5
     /// The wait before the second round, with jitter. It doubles for each further round.
     public var baseDelay: Duration = .milliseconds(100)
-    /// The limit of the doubled waits.
+    /// The upper limit of the doubled wait.
     public var maximumDelay: Duration = .seconds(5)
     /// The longest wait that the client accepts from a server (Retry-After). If the server asks for a longer wait, the
     /// client reports the error instead.

@@ -12,6 +12,8 @@ final class ConnectionGate: Sendable {
 
     /// Closes the gate. Call ``release()`` exactly once after each call of this method. The gate opens when every
     /// holder has released it.
+    ///
+    /// - Parameter loop: the event loop of the future that ``passed(by:)`` returns until the gate opens.
     func hold(on loop: any EventLoop) {
         held.withLock { held in
             var now = held ?? Held(opened: loop.makePromise())

@@ -9,7 +9,7 @@ import NIOPosix
 import NIOSSL
 
 /// The HTTP connections to registries. Each ``Key`` has its own HTTP client with its own connection pool. The transport
-/// creates them on first use.
+/// creates each client on first use.
 final class HTTPTransport: Sendable {
     /// The properties that all connections of one pool share.
     struct Key: Hashable {
@@ -74,7 +74,7 @@ final class HTTPTransport: Sendable {
     /// Sends a request and returns when the head of the response has arrived. The caller reads the body.
     ///
     /// - Parameters:
-    ///   - key: the pool to use.
+    ///   - key: the key of the pool to use.
     ///   - sending: the size of the request's body in bytes. Each 256 KiB adds one second to the time limit for the
     ///     response's head.
     func exchange(
@@ -105,15 +105,15 @@ final class HTTPTransport: Sendable {
         }
     }
 
-    /// The most places to remember. The limit is needed because the daemon may use any number of registries while it
-    /// runs.
+    /// The most entries in each of the caches `used` and `plain`. They need a limit because the daemon may use any
+    /// number of registries while it runs.
     private static let maximumPlaces = 1024
 
     /// Returns true if `error`, the error of an attempt with TLS, shows that the server at `origin` does not speak TLS.
     private static func isPlain(_ error: RegistryError, origin: String) -> Bool {
         if let cause = error.cause, TLSFailure(cause) == .notTLS { return true }
-        // If the URL has no port, HTTPS and HTTP are two different servers (ports 443 and 80). Nothing may listen on
-        // port 443.
+        // If the URL has no port, HTTPS and HTTP are two different servers (ports 443 and 80). It is possible that no
+        // server listens on port 443.
         return origin.hasSuffix(":80") && (error.code == .connection || error.code == .timedOut)
     }
 
@@ -136,7 +136,7 @@ final class HTTPTransport: Sendable {
     /// handshake.
     ///
     /// The method returns at once and does not report failures to connect. It does nothing if a recent request or
-    /// connection to this server has left a connection open.
+    /// connection to this server has left a connection open, or if ``Key/mayBeSecure`` is true.
     ///
     /// The server gets no request. The method queues one request for each connection, and cancels all of them before
     /// the first connection is usable. The HTTP client then keeps the idle connections.
@@ -170,8 +170,8 @@ final class HTTPTransport: Sendable {
 
     /// Records that a request or connection to the server of `url` starts now.
     ///
-    /// - Returns: true if no idle connection to the server is left, because its last use was long ago or this is the
-    ///   first use.
+    /// - Returns: true if the pool has no idle connection to the server, because this is the first use or the last use
+    ///   was longer ago than ``idleTimeout``.
     private func claim(_ url: String, _ key: Key) -> Bool {
         let place = Place(key: key, origin: RedirectTarget.origin(of: url))
         let now = clock.now
@@ -242,7 +242,7 @@ final class HTTPTransport: Sendable {
         return made
     }
 
-    /// Translates an error of the HTTP stack.
+    /// Converts an error of the HTTP stack to a ``RegistryError``.
     ///
     /// - Parameter what: the failed action, for the message.
     static func translate(_ error: any Error, doing what: String) -> RegistryError {

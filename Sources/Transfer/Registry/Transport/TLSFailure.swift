@@ -11,7 +11,8 @@ enum TLSFailure: Equatable {
     case notTLS
 
     /// Classifies `error`. Returns `nil` if `error` has nothing to do with TLS, or if a retry may fix it. The
-    /// initializer compares texts, because NIOSSL exposes BoringSSL's reasons only by name, without numbers.
+    /// initializer searches the description of `error` for BoringSSL's reason names, because NIOSSL exposes no reason
+    /// numbers.
     init?(_ error: any Error) {
         if let error = error as? HTTPClientError {
             guard error == .tlsHandshakeTimeout else { return nil }
@@ -41,8 +42,8 @@ enum TLSFailure: Equatable {
         "ALERT_CERTIFICATE_EXPIRED", "ALERT_CERTIFICATE_REVOKED", "ALERT_UNSUPPORTED_CERTIFICATE",
         "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE",
     ]
-    /// The reasons that BoringSSL gives if the server does not speak TLS. In the response of a plain HTTP server, it
-    /// finds other bytes in place of TLS's version number.
+    /// The reasons that BoringSSL reports if the server does not speak TLS. In the response of a plain HTTP server,
+    /// BoringSSL finds other bytes in place of TLS's version number.
     private static let otherProtocols = ["WRONG_VERSION_NUMBER", "HTTP_REQUEST"]
 
     /// Returns the error to report. Its message names `place` and the certificate files that the client used.

@@ -2,6 +2,8 @@ import NIOSSL
 
 extension TLSSettings {
     /// Reads the certificate files and returns the configuration for NIOSSL.
+    ///
+    /// - Throws: `configuration` if a file is missing or unusable.
     func makeConfiguration() throws(RegistryError) -> TLSConfiguration {
         var made = TLSConfiguration.makeClientConfiguration()
         if skipVerify { made.certificateVerification = .none }
