@@ -3,6 +3,6 @@ import Base
 /// A part of a blob.
 struct BlobPart: Sendable {
     let bytes: [UInt8]
-    /// The place of the bytes in the blob.
+    /// The range of the bytes in the blob.
     let range: ByteRange
 }

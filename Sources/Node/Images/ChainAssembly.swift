@@ -8,8 +8,8 @@ import NodeDatabase
 import Registry
 import Streaming
 
-/// The builder of chains. It merges the layers of a chain, adds the chain to the file system, and removes it again. The
-/// calls block on the disk.
+/// The builder of chains. It merges the layers of a chain into one tree, and adds the chain to the file system. Later
+/// it removes the chain. All calls block on the disk.
 struct ChainAssembly: Sendable {
     let records: ChainRecords
     let store: ContentStore
@@ -18,13 +18,14 @@ struct ChainAssembly: Sendable {
     let start: ChainStart
     let logger: Logger
 
-    /// Merges the trees of the chain's layers, adds the chain to the file system, and begins to prefetch for its start.
+    /// Merges the trees of the chain's layers, adds the chain to the file system, and begins to prefetch for the
+    /// container's start.
     ///
     /// This call does not wait for the network.
     ///
     /// - Returns: the chain's layers, from the bottom.
-    /// - Throws: a ``FallbackReason`` if the chain is unknown, or if one of its layers is gone or refused. Also throws
-    ///   errors of the database, the store and the file system.
+    /// - Throws: a ``FallbackReason`` if the chain is unknown, or if one of its layers is gone or refused; errors of
+    ///   the database, the store and the file system.
     func assemble(_ chain: Digest) throws -> [StoredLayer] {
         guard let (slot, layers) = try records.find(chain) else {
             throw FallbackReason(.mount, "chain \(chain) is not known on this node")
@@ -66,7 +67,8 @@ struct ChainAssembly: Sendable {
         let digests = contents.map(\.digest)
         if let tree = try store.chain(chain) {
             if tree.deviceTags == digests { return tree }
-            // This tree is left over from an earlier chain with the same ID, whose deletion was interrupted.
+            // This tree is left over from an earlier chain with the same ID. The deletion of that chain was
+            // interrupted.
             try store.removeChain(chain)
         }
         defer { Sys.releaseFreedMemory() }

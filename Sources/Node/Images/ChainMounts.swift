@@ -6,11 +6,11 @@ import NIOPosix
 import Registry
 import Streaming
 
-/// The chains that are mounted in the file system. Each chain is mounted and unmounted one step at a time.
+/// The chains that are mounted in the file system. For each chain, mounting and unmounting run one after the other.
 ///
-/// A chain is mounted once, no matter how many callers ask for it. It stays mounted until ``forget(_:)``.
+/// A chain is mounted once, no matter how many callers request it. It stays mounted until ``forget(_:)``.
 final class ChainMounts: Sendable {
-    /// The latest step of one chain: mounting or unmounting. Each step waits for the one before it.
+    /// The latest step of one chain, either mounting or unmounting. Each step waits for the one before it.
     private enum Step {
         case up(Task<Void, any Error>)
         case down(Task<Void, Never>)
@@ -39,7 +39,7 @@ final class ChainMounts: Sendable {
 
     /// Mounts `chain` unless it is mounted, and returns the host path of its merged tree.
     ///
-    /// The file system answers requests for the tree when this returns.
+    /// When the function returns, the file system can serve the tree.
     func bringUp(_ chain: Digest) async throws -> String {
         let task = steps.withLock { steps -> Task<Void, any Error> in
             var previous: Task<Void, Never>?
@@ -74,7 +74,8 @@ final class ChainMounts: Sendable {
         afterMount(contents)
     }
 
-    /// Unmounts `chain`, and deletes its data except a layer that another chain uses. Logs a failure.
+    /// Unmounts `chain`, and deletes its record, its merged tree, and its top layer. Keeps the layer if another chain
+    /// uses it. Logs a failure instead of throwing it.
     func forget(_ chain: Digest) async {
         let task = steps.withLock { steps -> Task<Void, Never> in
             let previous = steps[chain]

@@ -11,9 +11,9 @@ struct ChainRegister: Sendable {
 
     /// Records that `chain` consists of `layer` on top of `parent`; `parent` is `nil` for the bottom layer.
     ///
-    /// - Throws: a ``FallbackReason`` if the database fails, or if this node knows the chain with other layers. A chain
-    ///   ID is only the claim of an image's author. A later claim must not replace the first one under running
-    ///   containers.
+    /// - Throws: a ``FallbackReason`` if the database fails, or if it already records another layer or parent for this
+    ///   chain. A chain ID is an unverified claim of the image's author. So a later claim must not change a chain that
+    ///   containers may be using.
     func record(_ chain: Digest, parent: Digest?, layer: RemoteLayer) async throws(FallbackReason) {
         let agrees: Bool
         do {
@@ -28,7 +28,8 @@ struct ChainRegister: Sendable {
         }
     }
 
-    /// Returns true if this node has everything that mounting the chain needs.
+    /// Returns true if this node has everything that mounting the chain needs. Returns false if the database or the
+    /// store fails.
     func isUsable(_ chain: Digest) async -> Bool {
         let found = try? await workers.runIfActive { [records, store] in
             guard let (_, layers) = try records.find(chain) else { return false }
@@ -37,8 +38,8 @@ struct ChainRegister: Sendable {
         return found ?? false
     }
 
-    /// Returns at most `limit` registries that the chains' layers came from, those of the latest chains first. Returns
-    /// an empty array if the database fails.
+    /// Returns at most `limit` registries from which layers of the recorded chains came. The registries of the latest
+    /// chains come first. Returns an empty array if the database fails.
     func upstreams(limit: Int) async -> [String] {
         (try? await workers.runIfActive { [records] in try records.upstreams(limit: limit) }) ?? []
     }

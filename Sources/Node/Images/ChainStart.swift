@@ -6,7 +6,8 @@ import Planner
 import Prediction
 import Streaming
 
-/// A prefetcher for the start of a container on a newly mounted chain. It uses a profile, or else a prediction.
+/// The prefetching for the start of a container on a newly mounted chain. It uses a profile if there is one, and
+/// otherwise a prediction.
 struct ChainStart: Sendable {
     let profiles: KnownProfiles
     let recorder: StartRecorder
@@ -16,9 +17,10 @@ struct ChainStart: Sendable {
     let store: ContentStore
     let logger: Logger
 
-    /// Prefetches the chunks that a profile names for the start, and begins to record the start's reads.
+    /// Begins to record the reads of the container's start. Prefetches the chunks that a profile names, or begins a
+    /// prediction if there is no profile.
     ///
-    /// If there is no profile, begins a prediction instead of the prefetch. Blocks on the database.
+    /// Blocks on the database.
     func begin(_ chain: MountedChain) {
         let known = profiles.find(chain.id, chain.repository)
         let replayed = known.map { replay($0, on: chain) } ?? []
@@ -44,7 +46,7 @@ struct ChainStart: Sendable {
         predictor?.follow(.chain(chain.id), subject: subject, touches: chain.touches, engine: engine)
     }
 
-    /// Gives the predictor the command that the image of `chain` runs.
+    /// Tells the predictor which command the image of `chain` runs.
     func configure(_ chain: Digest, _ start: ContainerStart) {
         predictor?.configure(.chain(chain), start)
     }

@@ -4,13 +4,13 @@ import Registry
 
 /// The opener of connections to registries. It opens them before containerd requests an image.
 ///
-/// kubelet creates a pod's sandbox before it pulls the pod's images, which leaves time to connect.
+/// kubelet creates a pod's sandbox before it pulls the pod's images. This leaves time to connect.
 final class ExpectedImages: Sendable {
-    /// The most registries to connect to. These are the registries of the latest images on this node. A new node
-    /// connects to those that `hosts.toml` files configure.
+    /// The most registries to connect to. They are the registries from which this node's latest images came. A node
+    /// without images connects to those that `hosts.toml` files configure.
     private static let maximumUpstreams = 4
-    /// The shortest time between two calls that open connections. A pod that is created before that uses the open
-    /// connections.
+    /// The minimum time between two rounds of connecting. For a pod that is created sooner, the connections of the last
+    /// round are still open.
     private static let lasts = Duration.seconds(5)
 
     private let registry: RegistryClient

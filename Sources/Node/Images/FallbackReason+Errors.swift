@@ -3,7 +3,7 @@ import LayerFormats
 import Registry
 
 extension FallbackReason {
-    /// Creates the reason for a layer that its format's opener refuses.
+    /// Creates the reason from an error in reading the layer's index.
     init(_ error: LayerFormatError) {
         let code: Code =
             switch error.code {
@@ -15,7 +15,7 @@ extension FallbackReason {
         self.init(code, "\(error)")
     }
 
-    /// Creates the reason for an error of the registry.
+    /// Creates the reason for an error of a request to the registry.
     init(registry error: any Error) {
         guard let error = error as? RegistryError else {
             self.init(error is CancellationError ? .timeout : .registry, "\(error)")

@@ -3,10 +3,11 @@ import ContainerRuntime
 import LayerFormats
 import Registry
 
-/// The reader of the manifests and configurations of images.
+/// The reader of images' manifests and configurations.
 ///
-/// containerd has already fetched both when it asks for the first layer. Reading them from its content store saves a
-/// round trip, and a request that counts against the registry's rate limit. The registry is the second choice.
+/// When containerd requests the first layer, it has already fetched both. Reading them from its content store saves a
+/// round trip, and a request that counts against the registry's rate limit. If containerd cannot provide them, they
+/// come from the registry.
 struct ImageDocuments: Sendable {
     let registry: RegistryClient
     /// The client of containerd's content store; `nil` if containerd's socket is not configured.
@@ -60,8 +61,8 @@ struct ImageDocuments: Sendable {
         return bytes.flatMap { try? ImageConfiguration(bytes: $0) }
     }
 
-    /// Fetches the configuration from the registry. Returns `nil` on failure, which costs only the prediction of the
-    /// start.
+    /// Fetches the configuration from the registry. Returns `nil` on failure. The only consequence is that the
+    /// container's start is not predicted.
     func configuration(_ descriptor: Descriptor, in repository: Repository) async -> ImageConfiguration? {
         let bytes = try? await registry.blob(
             BlobLocation(repository: repository, digest: descriptor.digest),

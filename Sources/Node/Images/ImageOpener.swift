@@ -5,13 +5,14 @@ import LayerFormats
 import Logging
 import Registry
 
-/// The opener of images. It performs the actions of an ``ImageOpening`` concurrently, and feeds their outcomes back to
-/// it.
+/// The opener of images. It performs the actions of an ``ImageOpening``, the plan for one image, and reports their
+/// outcomes to the plan as events.
 ///
-/// For each image, one loop owns the plan and the payloads. Each action that waits runs in a child task. The task sends
-/// its outcome to the loop through a stream of arrivals. When the plan ends, the loop cancels the tasks.
+/// For each image, one loop owns the plan and the data that the actions bring. Each action that waits runs in a child
+/// task, which sends its outcome to the loop through a stream of arrivals. When the plan ends, the loop cancels the
+/// remaining tasks.
 struct ImageOpener: Sendable {
-    /// The outcome of an action: the event for the plan, and the payload that belongs to the event.
+    /// The outcome of an action: the event for the plan, and a closure that stores the data that the action brought.
     private struct Arrival: Sendable {
         let event: ImageOpening.Event
         var store: @Sendable (inout OpeningContents) -> Void = { _ in }
@@ -39,8 +40,8 @@ struct ImageOpener: Sendable {
 
     /// Opens the image that `request` names.
     ///
-    /// `opened` gets the result as soon as the layers are ready. The call returns later, when the plan has also decided
-    /// on the prediction of the container's start, and all hints are given.
+    /// `opened` gets the result as soon as the layers are ready. The call returns later: after the plan has decided on
+    /// a prediction of the container's start, and the engine has received all hints.
     func open(
         _ reference: ImageReference, for request: RemoteLayerRequest,
         into opened: OneShot<Result<OpenedImage, FallbackReason>>
@@ -50,8 +51,8 @@ struct ImageOpener: Sendable {
             reference: reference, request: request, opened: opened, start: clock.now, arrivals: arrivals,
             opening: ImageOpening(
                 ImageOpening.Request(layer: request.layer, manifest: request.manifestDigest), options))
-        // When the plan ends, the loop cancels the pending actions in the inner group. The outer group lets the latest
-        // hints continue.
+        // When the plan ends, the loop cancels the pending actions in the inner group. Hints that are still being sent
+        // to the engine run in the outer group, and are not canceled.
         await withDiscardingTaskGroup { hints in
             await withDiscardingTaskGroup { group in
                 group.addTask { [clock, lookupLimit] in
@@ -93,7 +94,7 @@ struct ImageOpener: Sendable {
 
     private func perform(_ action: ImageOpening.Action, of run: inout Run, in group: inout DiscardingTaskGroup) {
         let (repository, arrivals) = (run.repository, run.arrivals)
-        /// Runs `body` concurrently with the loop.
+        /// Runs `body` in a child task, and sends its result to the loop.
         func task(_ body: @escaping @Sendable () async -> Arrival) {
             group.addTask { arrivals.yield(await body()) }
         }

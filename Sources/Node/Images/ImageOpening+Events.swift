@@ -4,11 +4,11 @@ package import LayerFormats
 package import Registry
 
 extension ImageOpening {
-    /// The image to open, as the client describes it.
+    /// The image to open, as containerd's request describes it.
     package struct Request: Sendable, Hashable {
-        /// The requested layer, with the annotations from the request's labels.
+        /// The requested layer. The request's labels serve as its annotations.
         package let layer: LayerDescription
-        /// The digest of the manifest; `nil` if the client did not name it.
+        /// The digest of the manifest; `nil` if the request does not name it.
         package let manifest: Digest?
 
         package init(layer: LayerDescription, manifest: Digest?) {
@@ -17,7 +17,7 @@ extension ImageOpening {
         }
     }
 
-    /// The options of the plan.
+    /// The options for opening an image.
     package struct Options: Sendable, Hashable {
         package var formats = LayerFormatRegistry.standard
         package var usesArtifacts = true
@@ -30,12 +30,12 @@ extension ImageOpening {
         package init() {}
     }
 
-    /// The parts of a manifest that the plan needs.
+    /// The parts of an image's manifest that the plan needs.
     package struct ImageDescription: Sendable, Hashable {
         /// The image's layers, from the bottom.
         package let layers: [LayerDescription]
         package let configuration: Descriptor?
-        /// The manifest's digest; `nil` if the labels of one layer are all that is known of the image.
+        /// The manifest's digest; `nil` if nothing but the labels of one layer is known about the image.
         package let manifest: Digest?
         package let isFromContainerd: Bool
 
@@ -57,7 +57,8 @@ extension ImageOpening {
         case missing(Digest)
         /// The store failed to return the layer, or an audit has refused it.
         case refused(Digest, FallbackReason)
-        /// The contents of the streaming artifact, as a list of referrers states them.
+        /// The contents of the streaming artifact, as a list of referrers announces them before the artifact's manifest
+        /// arrives.
         case announced(ArtifactContents)
         /// The outcome of ``Action/lookUpArtifact(_:)``: `nil` if there is no artifact, or the look-up failed.
         case artifact(StreamingArtifact?)
@@ -67,13 +68,14 @@ extension ImageOpening {
         case profiles(exist: Bool)
         /// The outcome of ``Action/findProfile(chain:)``.
         case startProfile(found: Bool)
-        /// The configuration, with the chain ID that it states.
+        /// The image's configuration. `chain` is the chain ID that follows from it; `nil` if the configuration names no
+        /// layers.
         case configuration(chain: Digest?)
         case noConfiguration
         case opened(Digest)
         case attached(Digest)
         case failed(Digest, FallbackReason)
-        /// The time limit of optional look-ups has passed.
+        /// The time limit for optional look-ups has passed.
         case deadline
     }
 
@@ -91,31 +93,32 @@ extension ImageOpening {
         case readConfiguration(Descriptor)
         /// Fetch the configuration from the registry.
         case fetchConfiguration(Descriptor)
-        /// Fetch an announced index.
+        /// Fetch a layer index that a list of referrers announced.
         case fetchIndex(Digest)
         case dropIndex(Digest)
-        /// Request an announced startup pack.
+        /// Request a startup pack that a list of referrers announced.
         case openPack(Digest, size: UInt64)
         case dropPack
-        /// Request the artifact's startup pack, or keep its early request if there is one. ``givePackLayers(_:)`` hands
-        /// the request to the engine.
+        /// Request the artifact's startup pack, or keep the request for it that ``openPack(_:size:)`` sent. The request
+        /// goes to the engine with ``givePackLayers(_:)``.
         case replayPack(StreamingArtifact)
-        /// Tell the engine to replay the pack into these layers. Drop the pack if there are none. The plan emits this
-        /// once after each ``replayPack(_:)``.
+        /// Hand the requested startup pack to the engine, which stores its chunks in these layers. Drop the pack if
+        /// there are no layers. The plan emits this action once after ``replayPack(_:)``.
         case givePackLayers([Digest])
         case open(Digest, LayerSource)
-        /// Tell the engine where the layer's blob is, and give it the bytes that arrived with the layer's index.
+        /// Tell the engine where the layer's blob is, and pass it the part of the blob that was read for the layer's
+        /// index.
         case attach(Digest)
         /// Prefetch the layer's chunks that the start is expected to read, according to the profile or configuration.
         case hint(Digest, StartSource)
         /// Prefetch the chunks that the layers' author marked as needed early.
         case prefetchLandmarks([Digest])
         case finish(Result<[LayerOutcome], FallbackReason>)
-        /// Announce the container's command for a prediction, or announce that no command is known or useful.
+        /// Tell the predictor the container's command, or that there is no known or useful command.
         case announceStart(isKnown: Bool)
     }
 
-    /// The place that a layer is opened from.
+    /// The source from which a layer is opened.
     package enum LayerSource: Sendable, Hashable {
         case store
         /// The blob, which contains its own table of contents.
@@ -123,13 +126,13 @@ extension ImageOpening {
         case artifact(StreamingArtifact.Layer, isIndexHere: Bool)
     }
 
-    /// The source of a layer's start hint.
+    /// The source of a layer's start hint, which names the chunks to prefetch.
     package enum StartSource: Sendable, Hashable {
         case profile
         case configuration
     }
 
-    /// One layer of the opened image.
+    /// The outcome for one layer of the opened image.
     package enum LayerOutcome: Sendable, Hashable {
         case streamed(Digest)
         case declined(Digest, FallbackReason)

@@ -5,29 +5,31 @@ import Registry
 
 /// The plan for opening one image: a pure state machine that takes events and returns actions.
 ///
-/// `ImageOpener` performs the actions and feeds their outcomes back as events. The plan makes every decision that
-/// affects speed:
+/// `ImageOpener` performs the actions and reports their outcomes as events. The plan makes every decision that affects
+/// speed:
 ///
-/// - It looks for the streaming artifact in parallel with the manifest, if the request's layer may need an artifact.
-/// - It requests announced indexes and an announced startup pack before the artifact's manifest arrives.
+/// - It looks for the streaming artifact in parallel with the manifest, if the requested layer may need an artifact.
+/// - It requests the indexes and the startup pack that a list of referrers announces, before the artifact's manifest
+///   arrives.
 /// - It reads the configuration from containerd at once if the manifest came from there. It fetches the configuration
-///   from the registry only if neither a profile nor a pack describes the start.
+///   from the registry only to predict the start, and only if neither a profile nor a pack describes the start.
 /// - It opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
 /// - It gives each layer its start hint as soon as that layer is attached. An image with more layers than
-///   ``Options/layersAtOnce`` gets its hints after its last layer is attached. Otherwise content would delay the tables
-///   of contents of the other layers.
+///   ``Options/layersAtOnce`` gets its hints after its last layer is attached. Otherwise prefetched content would delay
+///   the tables of contents of the other layers.
 /// - If a layer fails, the plan declines that layer and all layers above it, because containerd downloads those anyway.
 ///
-/// The plan names layers by their blobs' digests. A blob that occurs twice in an image is opened once.
+/// The plan identifies layers by their blobs' digests. A blob that occurs twice in an image is opened once.
 package struct ImageOpening: Sendable, Hashable {
     /// The state of one layer.
     private enum Progress: Hashable {
         case waiting
-        /// The plan has emitted ``Action/checkStore(_:)``.
+        /// The layer waits for the outcome of ``Action/checkStore(_:)``.
         case checking
-        /// The store lacks the layer, and the artifact may have its index.
+        /// The store lacks the layer, and a streaming artifact may have its index. The layer waits for the artifact.
         case awaitingArtifact
-        /// The artifact has the layer's index. The layer waits for that index if the plan requested it early.
+        /// The streaming artifact has the layer's index. If the plan requested that index early, the layer waits for
+        /// it.
         case awaitingIndex(StreamingArtifact.Layer)
         case opening
         case attaching
@@ -55,7 +57,7 @@ package struct ImageOpening: Sendable, Hashable {
         case failed
     }
 
-    /// The source of the start hints for individual layers.
+    /// The decision about the source of start hints for individual layers.
     private enum Beginning: Hashable {
         case undecided
         case findingProfile
@@ -73,7 +75,7 @@ package struct ImageOpening: Sendable, Hashable {
         case fetching
     }
 
-    /// The lowest declined layer.
+    /// The lowest layer that the plan has declined, so that containerd downloads it.
     private struct Declined: Hashable {
         /// The layer's index in ``order``.
         let index: Int
@@ -93,9 +95,10 @@ package struct ImageOpening: Sendable, Hashable {
     private var artifact = Lookup.idle
     private var announced: ArtifactContents?
     private var indexes: [Digest: EarlyIndex] = [:]
-    /// The startup pack that is being opened before the artifact's manifest arrives.
+    /// The digest of the startup pack that the plan requested before the artifact's manifest arrived; `nil` if there is
+    /// none.
     private var earlyPack: Digest?
-    /// True if the engine replays the artifact's pack; `nil` until decided.
+    /// True if the plan uses the artifact's startup pack; `nil` until decided.
     private var replaysPack: Bool?
 
     /// True if an image of this repository has a recorded profile; `nil` until known.
@@ -107,7 +110,7 @@ package struct ImageOpening: Sendable, Hashable {
     private var hinted: Set<Digest> = []
 
     private var isFinished = false
-    /// True if the image's configuration is known and useful for a prediction; `nil` until decided.
+    /// True if the container's command is known and useful for a prediction; `nil` until decided.
     private var start: Bool?
     private var actions: [Action] = []
 
@@ -116,17 +119,17 @@ package struct ImageOpening: Sendable, Hashable {
         self.options = options
     }
 
-    /// True once the plan has nothing left to do.
+    /// True once the plan expects no further event.
     package var isOver: Bool { isFinished && start != nil }
 
-    /// True if an artifact of the image has been found.
+    /// True if a streaming artifact of the image has been found.
     package var hasArtifact: Bool {
         if case .done(.some) = artifact { true } else { false }
     }
 
     // MARK: - Events
 
-    /// Returns the first actions.
+    /// Starts the plan, and returns its first actions.
     package mutating func begin() -> [Action] {
         actions.append(.fetchManifest)
         if options.replaysProfiles {
@@ -139,7 +142,7 @@ package struct ImageOpening: Sendable, Hashable {
         return takeActions()
     }
 
-    /// Takes an event and returns the actions that it enables.
+    /// Handles an event and returns the actions that become possible.
     package mutating func handle(_ event: Event) -> [Action] {
         guard !isOver else { return [] }
         apply(event)
@@ -223,7 +226,7 @@ package struct ImageOpening: Sendable, Hashable {
         case .idle, .running: take(nil)
         case .done: break
         }
-        // Without an answer, assume that there is a profile. Then nothing is predicted.
+        // Without an answer, assume that there is a profile, so that nothing is predicted.
         if hasProfile == nil { hasProfile = true }
         if case .findingProfile = beginning { beginning = .nothing }
         switch configuration {
@@ -234,7 +237,7 @@ package struct ImageOpening: Sendable, Hashable {
 
     // MARK: - Decisions
 
-    /// Emits every action that the state allows, each one once.
+    /// Emits every action that the state allows. Emits each action only once.
     private mutating func advance() {
         lookUpArtifact()
         askEarly()
@@ -246,18 +249,18 @@ package struct ImageOpening: Sendable, Hashable {
         finishIfComplete()
     }
 
-    /// Returns true if the annotations promise that the blob can be streamed without an artifact.
+    /// Returns true if the layer's annotations announce a format that can be streamed without a streaming artifact.
     private func isStreamableAsIs(_ layer: LayerDescription) -> Bool {
         options.formats.format(of: layer) != nil
     }
 
-    /// True if the image may need an artifact, as far as the request alone shows.
+    /// True if the request alone shows that the image may need a streaming artifact.
     private var mayNeedArtifactEarly: Bool {
         options.usesArtifacts && request.manifest != nil && !isStreamableAsIs(request.layer)
     }
 
-    /// True if the manifest's digest is known and a layer cannot be streamed without an artifact; `nil` until the
-    /// manifest arrives.
+    /// True if some layer needs a streaming artifact, and the plan can look for one because it knows the manifest's
+    /// digest. `nil` until the manifest arrives.
     private var mayUseArtifact: Bool? {
         image.map { image in image.manifest != nil && image.layers.contains { !isStreamableAsIs($0) } }
     }
@@ -278,7 +281,8 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    /// Requests the announced indexes of missing layers, and the announced startup pack.
+    /// Requests the layer indexes and the startup pack that a list of referrers announced. Skips the indexes of layers
+    /// that the store has.
     private mutating func askEarly() {
         guard let announced else { return }
         var isAnyMissing = announced.indexes.isEmpty
@@ -290,8 +294,8 @@ package struct ImageOpening: Sendable, Hashable {
             indexes[index] = .running
             actions.append(.fetchIndex(index))
         }
-        // A predicted pack is of no use beside a local profile, and at this point we cannot tell whether the pack is
-        // predicted.
+        // A predicted pack is of no use if there is a local profile. Before the artifact's manifest arrives, the plan
+        // cannot tell if the pack is predicted.
         guard isAnyMissing, options.replaysProfiles, hasProfile == false, earlyPack == nil, replaysPack == nil,
             let pack = announced.pack
         else { return }
@@ -360,14 +364,14 @@ package struct ImageOpening: Sendable, Hashable {
         layers[digest] = next
     }
 
-    /// Declines a layer and all above it.
+    /// Declines a layer and all layers above it, so that containerd downloads them.
     private mutating func decline(_ digest: Digest, _ reason: FallbackReason) {
         guard let index = order.firstIndex(of: digest), index < streamableLimit else { return }
         declined = Declined(index: index, reason: reason)
         for above in order[index...] { layers[above] = .ended }
     }
 
-    /// The number of layers, from the bottom, that are not declined so far.
+    /// The number of layers, counted from the bottom, that are not declined so far.
     private var streamableLimit: Int { declined?.index ?? order.count }
 
     private func isUnderWay(_ digest: Digest) -> Bool {
@@ -385,13 +389,13 @@ package struct ImageOpening: Sendable, Hashable {
 
     // MARK: - The start
 
-    /// Decides if the engine replays the artifact's pack. A recorded pack is replayed unless this start has a profile.
-    /// A predicted pack is replayed only if no image of the repository has a profile.
+    /// Decides if the plan uses the artifact's startup pack. It uses a recorded pack unless it has found a profile for
+    /// this start. It uses a predicted pack only if no image of the repository has a profile.
     private mutating func decidePack() {
         guard replaysPack == nil, !isFinished, case .done(let found) = artifact else { return }
         guard options.replaysProfiles, let found, found.pack != nil else { return endPack() }
         switch beginning {
-        // The profile that this node recorded is better.
+        // This node's own profile is better than the pack.
         case .hint(.profile): return endPack()
         case .findingProfile: return
         case .undecided, .hint(.configuration), .nothing: break
@@ -413,7 +417,7 @@ package struct ImageOpening: Sendable, Hashable {
         actions.append(.dropPack)
     }
 
-    /// True if the image has a pack; `nil` while a look-up may still find an artifact for the image.
+    /// True if the image has a startup pack; `nil` while a look-up may still find one.
     private var hasPack: Bool? {
         switch artifact {
         case .done(let found): found?.pack != nil
@@ -421,7 +425,7 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    /// Decides on the start hints for individual layers.
+    /// Decides on the source of start hints for individual layers, once enough is known.
     private mutating func decideBeginning() {
         guard case .undecided = beginning, let image, let mayUseArtifact, !isFinished else { return }
         if mayUseArtifact {
@@ -446,7 +450,7 @@ package struct ImageOpening: Sendable, Hashable {
             actions.append(.findProfile(chain: chain))
             return
         }
-        // No layer waits for a configuration that has to come from the registry.
+        // Layers do not wait for a configuration that has to come from the registry.
         guard case .known = configuration, options.predicts, hasPack == false else {
             beginning = .nothing
             return
@@ -455,7 +459,7 @@ package struct ImageOpening: Sendable, Hashable {
         beginning = hasProfile ? .nothing : .hint(.configuration)
     }
 
-    /// Decides if the image's configuration is used to predict the start.
+    /// Decides if the command in the image's configuration is used to predict the start.
     private mutating func decideStart() {
         guard start == nil, let image else { return }
         guard options.predicts, let descriptor = image.configuration else { return announceStart(false) }

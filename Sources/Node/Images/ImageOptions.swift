@@ -1,13 +1,14 @@
 public import Artifacts
 public import LayerFormats
 
-/// The options of image opening and mounting.
+/// The options for opening and mounting images.
 public struct ImageOptions: Sendable {
-    /// The formats that layers may be in.
+    /// The layer formats that can be streamed.
     public var formats = LayerFormatRegistry.standard
     /// True if a layer may be streamed although the manifest does not state the digest of its table of contents.
     public var allowsUnverifiedTOC = false
-    /// True if the engine prefetches the chunks that the image's author marked, as soon as the image is open.
+    /// True if the engine prefetches, as soon as the image is open, the chunks that its author marked with the eStargz
+    /// prefetch landmark.
     public var prefetchesLandmarks = true
     /// True if the opener looks for a streaming artifact of each image with a layer that cannot be streamed without
     /// one.
@@ -15,8 +16,7 @@ public struct ImageOptions: Sendable {
     /// The keys of trusted signers of streaming artifacts; `nil` trusts everyone who may push to the image's
     /// repository.
     public var artifactKeys: ArtifactKeys?
-    /// True if the auditor compares each complete layer with its image, provided that a streaming artifact described
-    /// the layer.
+    /// True if each layer whose index came from a streaming artifact is compared with its image once it is complete.
     public var auditsArtifacts = true
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
@@ -26,8 +26,8 @@ public struct ImageOptions: Sendable {
     public var layersAtOnce = 16
     /// The time that an opened image stays in memory, long enough for one pull.
     public var remembersFor = Duration.seconds(120)
-    /// The time that a declined image stays in memory: long enough for the other layers of the pull, but not for the
-    /// next.
+    /// The time that an image with a failed or declined layer stays in memory. It is long enough for the other layers
+    /// of the same pull, but too short for the next pull.
     public var remembersDeclinedFor = Duration.seconds(5)
     /// The time limit for optional look-ups: the artifact, a profile, and the configuration.
     public var optionalLookups = Duration.seconds(30)

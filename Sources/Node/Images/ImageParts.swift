@@ -11,10 +11,10 @@ public import Prediction
 public import Registry
 public import Streaming
 
-/// The parts of the daemon that image opening and mounting depend on.
+/// The parts of the daemon that opening and mounting images depends on.
 public struct ImageParts: Sendable {
     public var registry: RegistryClient
-    /// containerd's content store; `nil` if its socket is not configured.
+    /// The client of containerd's content store; `nil` if containerd's socket is not configured.
     public var containerd: ContentClient?
     public var store: ContentStore
     public var fileSystem: LazyFileSystem

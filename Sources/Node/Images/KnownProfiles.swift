@@ -9,13 +9,13 @@ import Streaming
 struct KnownProfiles: Sendable {
     /// The number of bytes of file content to prefetch before all layers are open.
     ///
-    /// Compressed, this content takes about 2 MiB in most layers. The link carries little more before all layers are
-    /// open, and some of the files may turn out to be hidden by another layer.
+    /// Compressed, this is about 2 MiB in most images. In that time the network carries little more. A larger amount
+    /// would also be wasteful, because another layer may replace some of the files.
     private static let beginningBytes: UInt64 = 5 << 20
 
     let records: ProfileRecords
     let workers: NIOThreadPool
-    /// True if profiles are replayed. Otherwise no profile is found.
+    /// True if profiles are used for prefetching. Otherwise this type finds none.
     let isEnabled: Bool
     let logger: Logger
 
@@ -25,9 +25,10 @@ struct KnownProfiles: Sendable {
         return (try? await workers.runIfActive { [records] in try records.hasAny(of: repository) }) ?? false
     }
 
-    /// Returns the first entries of the profile of the image with this chain, or else of another image of `repository`.
+    /// Returns the first entries of the profile of the image with this chain ID. If there is none, uses the profile of
+    /// another image of `repository`.
     ///
-    /// Returns `nil` if there is no profile. `chain` is `nil` if the image's chain ID is unknown.
+    /// Returns `nil` if there is no such profile either. `chain` is `nil` if the image's chain ID is unknown.
     func beginning(of chain: Digest?, _ repository: Repository) async -> Profile? {
         guard isEnabled else { return nil }
         return try? await workers.runIfActive { [records] in
@@ -35,7 +36,8 @@ struct KnownProfiles: Sendable {
         }
     }
 
-    /// Returns the profile of a mounted chain, or else of another image of `repository`; `nil` if there is none.
+    /// Returns the profile of a mounted chain. If there is none, returns the profile of another image of `repository`;
+    /// `nil` if there is none either.
     ///
     /// Blocks on the database.
     func find(_ chain: Digest, _ repository: Repository) -> KeptProfile? {

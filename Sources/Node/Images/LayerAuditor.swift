@@ -6,7 +6,8 @@ import Logging
 import NIOPosix
 import Registry
 
-/// The auditor of complete layers. It audits one layer at a time, and refuses a layer that differs from its image.
+/// The auditor of complete layers. It compares a layer with what its image's manifest and configuration promise, one
+/// layer at a time. If they differ, it marks the layer as refused, so that the layer is not used again.
 final class LayerAuditor: Sendable {
     private let store: ContentStore
     private let workers: NIOThreadPool
@@ -22,7 +23,8 @@ final class LayerAuditor: Sendable {
         auditing = LayerAudit(registry: registry, workers: workers, logger: logger)
     }
 
-    /// Begins an audit of the layer if it is complete, came from a streaming artifact, and has not been audited yet.
+    /// Begins an audit of the layer if the layer is complete, its index came from a streaming artifact, and it has not
+    /// been audited yet.
     func audit(_ content: StoredLayer) {
         guard content.isComplete, underWay.withLock({ $0.insert(content.digest).inserted }) else { return }
         Task {

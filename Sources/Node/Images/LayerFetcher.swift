@@ -9,8 +9,8 @@ import NIOCore
 import NIOPosix
 import Registry
 
-/// The fetcher of individual layers. It reads a layer's index from its source, checks the index, and installs it in the
-/// store.
+/// The fetcher of individual layers. It reads a layer's index (the file tree and the chunk table) from its source,
+/// checks the index, and installs it in the store.
 struct LayerFetcher: Sendable {
     /// The place to open a layer from.
     enum Source: Sendable {
@@ -18,29 +18,31 @@ struct LayerFetcher: Sendable {
         case store(StoredLayer)
         /// The blob, which contains its own table of contents.
         case blob
-        /// The streaming artifact of the image whose manifest is `subject`. The artifact has the layer's index. `index`
-        /// is that index; `nil` unless it was fetched early.
+        /// The image's streaming artifact, which has the layer's index. `index` holds the bytes of that index if they
+        /// were fetched early. `subject` is the digest of the image's manifest.
         case artifact(StreamingArtifact.Layer, index: [UInt8]?, subject: Digest?)
     }
 
-    /// The largest answer to one read of an opener, in bytes. The table of contents is the largest such answer.
+    /// The maximum size of one read for opening a layer, in bytes. The largest of these reads returns the table of
+    /// contents.
     static let maximumRead = LayerIndexBlob.maximumEncodedSize
 
     let registry: RegistryClient
     let store: ContentStore
     /// The threads for blocking work: parsing, index building, SQLite and files.
     let workers: NIOThreadPool
-    /// The semaphore that lets one index be built at a time. Building takes several times the memory of the result, and
-    /// its decoding is limited to one core anyway.
+    /// The semaphore that allows only one index or merged tree to be built at a time, to limit memory. Building takes
+    /// several times the memory of the result.
     let building: AsyncSemaphore
     let formats: LayerFormatRegistry
     let allowsUnverifiedTOC: Bool
-    /// True if layers whose indexes come from artifacts are audited.
+    /// True if a layer whose index comes from a streaming artifact is audited: compared with its image once it is
+    /// complete.
     let isAudited: Bool
 
     /// Returns the layer; `nil` if the store does not have it.
     ///
-    /// Throws if the store fails, or if an audit has refused the layer.
+    /// - Throws: a ``FallbackReason`` if the store fails, or if an audit has refused the layer.
     func stored(_ digest: Digest) async throws(FallbackReason) -> StoredLayer? {
         do {
             return try await workers.runIfActive { [store] in
@@ -54,8 +56,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Opens a layer from `source`, and returns it with the tail of its blob. The tail is `nil` unless the opener read
-    /// it.
+    /// Opens a layer from `source`. Returns it with the tail, the end of the blob that was read for the table of
+    /// contents. The tail is `nil` if the end was not read.
     func open(
         _ description: LayerDescription, of image: ImageReference, from source: Source
     ) async throws(FallbackReason) -> (content: StoredLayer, tail: BlobPart?) {
@@ -95,7 +97,7 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Throws a ``FallbackReason`` for a layer that an audit has refused. Blocks on the disk.
+    /// Throws a ``FallbackReason`` if an audit has refused the layer. Blocks on the disk.
     static func checkNotRefused(_ digest: Digest, _ store: ContentStore) throws {
         guard try store.isRefused(digest) else { return }
         throw FallbackReason(
@@ -104,7 +106,8 @@ struct LayerFetcher: Sendable {
                 + "records that")
     }
 
-    /// Throws if the layer is streamed from a copy of its blob that the image's repository does not have.
+    /// Throws if the layer is incomplete and is streamed from a copy of its blob, but the image's repository lacks the
+    /// copy.
     private func checkReadable(_ content: StoredLayer, in image: ImageReference) async throws(FallbackReason) {
         guard content.chunks.blobDigest != content.digest, !content.isComplete else { return }
         let copy = BlobLocation(repository: image.repository, digest: content.chunks.blobDigest)
@@ -117,17 +120,18 @@ struct LayerFetcher: Sendable {
     // MARK: - Reading
 
     /// Performs the reads that the format's opener requests, because the opener itself does no I/O. Returns the layer's
-    /// index, and the tail of the blob if the opener read it.
+    /// index, and the end of the blob if the opener read it.
     ///
     /// - Parameters:
-    ///   - artifact: the layer in the image's artifact; `nil` unless the layer's index comes from there.
-    ///   - early: the index from the artifact; `nil` unless it was fetched early.
+    ///   - artifact: the layer's entry in the image's streaming artifact; `nil` if the index does not come from an
+    ///     artifact.
+    ///   - early: the bytes of the index from the artifact; `nil` if they were not fetched early.
     private func readIndex(
         _ description: LayerDescription, of image: ImageReference, artifact: StreamingArtifact.Layer? = nil,
         early: [UInt8]? = nil
     ) async throws(FallbackReason) -> (LayerIndexBytes, BlobPart?) {
         let location = BlobLocation(repository: image.repository, digest: description.digest)
-        // A box, so that no step copies the bytes that the opener has gathered.
+        // A box, so that no step copies the bytes that the opener has received.
         let opener: Guarded<any LayerOpener>
         do throws(LayerFormatError) {
             let options = LayerOpenOptions(allowUnverifiedTOC: allowsUnverifiedTOC)
@@ -136,7 +140,7 @@ struct LayerFetcher: Sendable {
             throw FallbackReason(error)
         }
         var end: BlobPart?
-        // An opener requests at most a tail, a probe and a table of contents. Any more is a defect.
+        // An opener requests at most the end of the blob, a probe and a table of contents. More requests are a defect.
         for _ in 0..<8 {
             switch try await step(opener, { (opener) throws(LayerFormatError) in try opener.next() }) {
             case .done(let index): return (index, end)
@@ -159,7 +163,8 @@ struct LayerFetcher: Sendable {
         throw FallbackReason(.internal, "layer \(description.digest): the opener does not end")
     }
 
-    /// Runs a step of the opener on a worker thread. The steps of different layers take turns.
+    /// Runs a step of the opener on a worker thread. Only one step runs at a time, even if several layers are being
+    /// opened.
     private func step<Result: Sendable>(
         _ opener: Guarded<any LayerOpener>,
         _ body: @escaping @Sendable (inout any LayerOpener) throws(LayerFormatError) -> Result
@@ -202,7 +207,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the index `digest` of the layer: `early`, or else the index that the registry serves for `artifact`.
+    /// Returns the encoded layer index with this digest: `early` if it is not `nil`, and otherwise the index of the
+    /// entry `artifact`.
     private func index(
         _ digest: Digest, artifact: StreamingArtifact.Layer?, early: [UInt8]?, in repository: Repository
     ) async throws(FallbackReason) -> [UInt8] {
@@ -215,8 +221,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Returns the layer's table of contents from the companion image `<tag>-esgztoc`. An annotation in that image
-    /// names the layer's digest.
+    /// Returns the layer's table of contents from the companion image with the tag `<tag>-esgztoc`. In that image, an
+    /// annotation names the layer to which a table belongs.
     ///
     /// The suffix and the annotation are those of stargz-snapshotter's external TOC converter.
     private func externalTOC(of layer: Digest, image: ImageReference) async throws(FallbackReason) -> [UInt8] {

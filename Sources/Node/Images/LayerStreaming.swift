@@ -13,18 +13,18 @@ struct LayerStreaming: Sendable {
     let predictor: Predictor?
     let workers: NIOThreadPool
 
-    /// Attaches an opened layer to the engine, and publishes `tail`: the bytes that arrived with the layer's index.
-    /// `tail` is `nil` if no such bytes arrived.
+    /// Attaches an opened layer to the engine, and publishes the chunks in `tail`. The tail is the end of the layer's
+    /// blob, if it was read for the table of contents; otherwise `nil`.
     func attach(_ layer: StoredLayer, in repository: Repository, tail: BlobPart?) async {
         engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
         guard let tail else { return }
         try? await workers.runIfActive { [engine] in engine.publish(tail.bytes, at: tail.range, of: layer) }
     }
 
-    /// Prefetches the layer's chunks that the start will read, as far as `source` names them.
+    /// Prefetches the layer's chunks that the container's start is expected to read, according to `source`.
     ///
-    /// Another layer may hide some of these files. They are fetched all the same, because the link is idle and the
-    /// profile is bounded.
+    /// Another layer of the image may replace some of the files. Their chunks are fetched anyway, because the network
+    /// is idle and the amount is limited.
     func hint(_ layer: StoredLayer, source: ImageOpening.StartSource, of contents: OpeningContents) async {
         switch source {
         case .profile:
@@ -37,12 +37,12 @@ struct LayerStreaming: Sendable {
         }
     }
 
-    /// Prefetches the chunks that the layers' author marked as needed early.
+    /// Prefetches the chunks that the layers' author marked as needed early, with the eStargz prefetch landmark.
     func prefetchLandmarks(of layers: [StoredLayer]) {
         engine.prefetch(StartHint(landmarksOf: layers))
     }
 
-    /// Replays a startup pack into `layers`.
+    /// Makes the engine fetch a startup pack and store its chunks in `layers`.
     func replay(_ pack: OpeningContents.Pack, into layers: [StoredLayer]) {
         let source: HintSource = pack.isPredicted ? .predictedPack : .recordedPack
         engine.prefetch(StartHint(source, pack: pack.request, layers: layers))

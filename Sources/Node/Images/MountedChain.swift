@@ -4,10 +4,10 @@ import LayerIndex
 import LazyFileSystem
 import Registry
 
-/// A newly mounted chain.
+/// A newly mounted chain, which is a stack of layers merged into one tree.
 struct MountedChain: Sendable {
     let id: Digest
-    /// The repository of the chain's top layer.
+    /// The repository that the chain's top layer came from.
     let repository: Repository
     /// The merged tree.
     let tree: TreeImage

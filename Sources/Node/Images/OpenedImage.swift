@@ -5,7 +5,7 @@ import Prediction
 
 /// An opened image: its layers from the bottom, each either streamed or declined.
 struct OpenedImage: Sendable {
-    /// One layer.
+    /// One layer of the image.
     struct Layer: Sendable {
         let digest: Digest
         let content: Result<StoredLayer, FallbackReason>
@@ -16,8 +16,8 @@ struct OpenedImage: Sendable {
     /// All layers above a declined layer are declined, too. containerd downloads everything above a layer that it
     /// unpacks. Streaming those layers would fetch them twice.
     let layers: [Layer]
-    /// The command from the image's configuration. The value is `nil` if the command is unknown or of no use for a
-    /// prediction.
+    /// The container's command, from the image's configuration. The value is `nil` if the command is unknown or not
+    /// needed for a prediction.
     let start: OneShot<ContainerStart?>
 
     /// The number of layers that are streamed.

@@ -2,17 +2,18 @@ import Base
 import Concurrency
 import Registry
 
-/// The images that are being opened or were opened lately.
+/// The images that are being opened or were opened recently.
 ///
-/// containerd asks for one layer after the other, and the first request does the work for all of them. A declined image
-/// is remembered for a short time only, so that one failure of a registry does not disable streaming.
+/// containerd requests one layer after the other. The first request opens the image for all of them. A failed image, or
+/// an image with a declined layer, is remembered only for a short time. So one failure of a registry does not disable
+/// streaming.
 struct OpenedImages: Sendable {
-    /// An image as a client names it.
+    /// The identity of an image, as containerd's request describes it.
     struct Key: Hashable, Sendable {
         let reference: ImageReference
         let manifest: Digest?
-        /// The requested layer if the client named no manifest, because the labels then describe only this layer; `nil`
-        /// otherwise.
+        /// The requested layer if the request names no manifest, because the labels then describe only this layer;
+        /// `nil` otherwise.
         let layer: Digest?
 
         init(_ reference: ImageReference, _ request: RemoteLayerRequest) {
@@ -22,7 +23,7 @@ struct OpenedImages: Sendable {
         }
     }
 
-    /// The outcome of an opening.
+    /// The result of opening an image. Several requests may wait for it.
     typealias Opened = OneShot<Result<OpenedImage, FallbackReason>>
 
     private struct Entry {
@@ -30,7 +31,8 @@ struct OpenedImages: Sendable {
         var end: MonotonicTime
     }
 
-    /// The most images in memory. The image that expires first is evicted. An entry takes a few kilobytes.
+    /// The most images in memory. If there are more, the one that would expire first is evicted. An entry takes a few
+    /// kilobytes.
     static let maximumImages = 512
 
     private var entries: [Key: Entry] = [:]
@@ -42,7 +44,8 @@ struct OpenedImages: Sendable {
         self.remembersDeclinedFor = remembersDeclinedFor
     }
 
-    /// Returns the opening of the image, and true if the caller has to perform it.
+    /// Returns the pending or finished result of opening the image. `isNew` is true if the caller has to open the
+    /// image.
     mutating func opened(_ key: Key, at now: MonotonicTime) -> (opened: Opened, isNew: Bool) {
         if let entry = entries[key], entry.end > now { return (entry.opened, false) }
         entries = entries.filter { $0.value.end > now }
@@ -54,7 +57,7 @@ struct OpenedImages: Sendable {
         return (opened, true)
     }
 
-    /// Shortens the life of an image that is not streamed completely.
+    /// Makes an image that is not streamed completely expire soon. Does nothing if the entry is no longer for `opened`.
     mutating func decline(_ key: Key, opened: Opened, at now: MonotonicTime) {
         let soon = now.advanced(by: remembersDeclinedFor)
         guard let entry = entries[key], entry.opened === opened, entry.end > soon else { return }

@@ -6,7 +6,8 @@ import Prediction
 import Registry
 import Streaming
 
-/// The payloads of an opening. Its plan names them only by digest.
+/// The data that belongs to an ``ImageOpening``, such as opened layers and requests in flight. The plan itself holds
+/// only digests.
 struct OpeningContents: Sendable {
     /// A startup pack that has been requested.
     struct Pack: Sendable {
@@ -14,24 +15,26 @@ struct OpeningContents: Sendable {
         let isPredicted: Bool
     }
 
-    /// The layers that the store had or that were opened.
+    /// The layers that the store had, and the layers that were opened.
     var layers: [Digest: StoredLayer] = [:]
-    /// The tails of blobs, by layer. Only layers whose opener read a tail have one.
+    /// The ends of layers' blobs that were read for a table of contents, by the layer's digest.
     var tails: [Digest: BlobPart] = [:]
-    /// The announced indexes, in flight or complete.
+    /// The tasks that fetch layer indexes before the artifact's manifest arrives, by the digest of the index. A task
+    /// may have finished.
     var indexes: [Digest: Task<[UInt8], any Error>] = [:]
-    /// The request for an announced startup pack.
+    /// The request for a startup pack that was sent before the artifact's manifest arrived.
     var earlyPack: PackRequest?
-    /// The artifact's startup pack.
+    /// The artifact's startup pack, until the engine gets it.
     var pack: Pack?
     /// The first entries of the profile that fits the image.
     var profile: Profile?
     var configuration: ImageConfiguration?
     var artifact: StreamingArtifact?
-    /// The command of the container, fulfilled once the plan has decided if the command is of use; `nil` if it is not.
+    /// The container's command, for the predictor. It is set once the plan has decided if a prediction needs it. The
+    /// value is `nil` if the command is unknown or not needed.
     let announcement = OneShot<ContainerStart?>()
 
-    /// The command of the container, from the configuration.
+    /// The container's command, from the image's configuration.
     var start: ContainerStart? { configuration.map { ContainerStart($0) } }
 
     /// Returns the opened image with these outcomes of its layers.
@@ -50,7 +53,7 @@ struct OpeningContents: Sendable {
             }, start: announcement)
     }
 
-    /// Returns the source that `source` names, together with its payload.
+    /// Returns the plan's `source` of a layer, together with the data that opening the layer needs.
     func source(of digest: Digest, _ source: ImageOpening.LayerSource) async -> LayerFetcher.Source {
         switch source {
         case .store: return layers[digest].map { .store($0) } ?? .blob
@@ -68,7 +71,7 @@ struct OpeningContents: Sendable {
         indexes.removeValue(forKey: digest)?.cancel()
     }
 
-    /// Cancels every request that nothing has taken over.
+    /// Cancels all fetches of indexes, and all requests for startup packs that the engine did not get.
     mutating func dropRest() {
         for task in indexes.values { task.cancel() }
         (indexes, earlyPack, pack) = ([:], nil, nil)

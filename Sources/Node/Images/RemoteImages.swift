@@ -6,10 +6,10 @@ public import Base
 /// mounts their merged trees. Any call may be slow or fail. The snapshotter bounds its waits and falls back to an
 /// ordinary pull.
 public protocol RemoteImages: Sendable {
-    /// Makes the layer of `request` usable without its blob. Idempotent.
+    /// Makes the layer of `request` usable without a download of its blob. Idempotent.
     ///
-    /// For each pair of a chain and its parent, the snapshotter makes one call at a time. It cancels a call only when
-    /// the call takes far longer than any caller waits.
+    /// The snapshotter never makes two concurrent calls for the same chain on the same parent. It cancels a call only
+    /// if the call takes far longer than any caller waits.
     func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome
 
     /// Prepares for an image that is likely to be pulled soon, because a container or sandbox is being created. Returns
@@ -17,6 +17,8 @@ public protocol RemoteImages: Sendable {
     func expectImages()
 
     /// Returns the host path of the merged tree of `chainID`. Mounts the tree if necessary, without the network.
+    ///
+    /// - Throws: an error if the tree cannot be mounted.
     func mountedDirectory(ofChain chainID: Digest) async throws -> String
 
     /// Returns true if this node has all that ``mountedDirectory(ofChain:)`` needs for `chainID`.
@@ -24,6 +26,6 @@ public protocol RemoteImages: Sendable {
     /// The call is quick: it uses no network and mounts nothing.
     func isUsable(chainID: Digest) async -> Bool
 
-    /// Deletes a chain that no snapshot uses. Idempotent. A later request for the chain restores it.
+    /// Deletes a chain that no snapshot uses. Idempotent. A later ``prepareLayer(_:)`` for the chain restores it.
     func forget(chainID: Digest) async
 }

@@ -3,21 +3,22 @@ import LayerFormats
 
 /// The request to prepare a layer that containerd is about to pull.
 ///
-/// Every field but the parent's chain ID and the namespace comes from labels, so an image's author may have written it.
+/// All fields except the parent's chain ID and the namespace come from labels. An image's author may have written these
+/// labels, so the fields are not trusted.
 public struct RemoteLayerRequest: Sendable {
     /// The reference in containerd's normalized form, `docker.io/library/x:tag` or `…@sha256:…`. It is not yet parsed.
     public var imageReference: String
-    /// The digest of the platform's manifest; `nil` if the client did not name it.
+    /// The digest of the platform's manifest; `nil` if no label names it.
     public var manifestDigest: Digest?
     /// The digest of the layer's blob.
     public var layerDigest: Digest
-    /// The chain whose top layer is this one.
+    /// The chain ID of the layers up to this one (OCI image-spec, "Layer ChainID").
     public var chainID: Digest
-    /// The chain below, which is also remote; `nil` for the bottom layer.
+    /// The chain ID of the layers below, which are streamed, too; `nil` for the bottom layer.
     public var parentChainID: Digest?
     /// All labels of the request. Their number and size are bounded.
     public var labels: [String: String]
-    /// The containerd namespace that pulls the image; `nil` if the snapshot's key does not name it.
+    /// The containerd namespace in which the image is pulled; `nil` if the snapshot's key does not name it.
     public var namespace: String?
 
     public init(

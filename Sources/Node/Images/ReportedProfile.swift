@@ -1,7 +1,7 @@
 public import Base
 public import Streaming
 
-/// The chunks that one start of an image read.
+/// A report of what one container start of an image read.
 public struct ReportedProfile: Sendable {
     /// The digest of the image's manifest.
     public let manifest: Digest

@@ -8,7 +8,8 @@ import NIOPosix
 import NodeDatabase
 import Streaming
 
-/// The recorder of profiles. It stores the chunks that the start of a container reads, as the profile of its image.
+/// The recorder of profiles. It watches which chunks a container reads during its start, and stores them as the profile
+/// of the container's image.
 final class StartRecorder: Sendable {
     private let records: ProfileRecords
     private let engine: StreamingEngine
@@ -17,10 +18,10 @@ final class StartRecorder: Sendable {
     private let clock: any TimeSource
     private let logger: Logger
     private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
-    /// The digest of the image's manifest, for each chain that is the root file system of an image. Chains whose
-    /// manifest is unknown are absent.
+    /// The manifest digests of images, by the chain ID of the image's root file system. Only images with a known
+    /// manifest digest are included.
     private let images = Guarded<[Digest: Digest]>([:])
-    /// The chains with at least one reported start.
+    /// The chains with at least one reported start (``ProfilePolicy/report``).
     private let reported = Guarded<Set<Digest>>([])
 
     init(
@@ -35,7 +36,7 @@ final class StartRecorder: Sendable {
         self.logger = logger
     }
 
-    /// Begins to watch the reads of `chain`.
+    /// Begins to watch the reads of `chain`. Stores the profile when the container's start is over.
     ///
     /// - Parameters:
     ///   - known: the profile from earlier starts; `nil` if there is none.
@@ -44,27 +45,29 @@ final class StartRecorder: Sendable {
         guard policy.records else { return }
         let task = Task { [self] in
             guard await isQuiet(chain.touches) else { return }
-            // From here on the task runs to its end. A canceled task has been removed from `watching` or replaced
-            // already.
+            // Once the entry is removed, nothing can cancel the task. A task that was canceled before removes no entry:
+            // its own is already gone or was replaced by that of another task.
             watching.withLock { if !Task.isCancelled { $0[chain.id] = nil } }
             _ = try? await workers.runIfActive { [self] in finish(chain, known: known, replayed: replayed) }
         }
         watching.withLock { $0.updateValue(task, forKey: chain.id)?.cancel() }
     }
 
-    /// Notes that `chain` is the root file system of the image with `manifest`.
+    /// Records that `chain` is the root file system of the image with this manifest digest.
     func note(_ chain: Digest, isOf manifest: Digest) {
         if policy.report != nil { images.withLock { $0[chain] = manifest } }
     }
 
-    /// Stops watching a chain. Discards the reads of an unfinished start, because they are too few for a profile.
+    /// Stops watching a chain. If its start is not over, discards the recorded reads, because they are too few for a
+    /// profile.
     func end(_ chain: Digest) {
         watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
         images.withLock { $0[chain] = nil }
         reported.withLock { _ = $0.remove(chain) }
     }
 
-    /// Waits until the start in `log` has ended, and returns true. Returns false if the task is canceled first.
+    /// Waits until the container's start is over, as the log of its first reads shows. Returns true then, or false if
+    /// the task is canceled first.
     private func isQuiet(_ log: TouchLog) async -> Bool {
         var first: MonotonicTime?
         while true {
@@ -85,7 +88,7 @@ final class StartRecorder: Sendable {
             "start finished",
             metadata: [
                 "chain": "\(chain.id)", "repository": "\(chain.repository)",
-                // The time from the mount until a chunk was last read for the first time.
+                // The time from the mount to the latest first read of a chunk.
                 "milliseconds": "\(duration / 1_000_000)",
             ].merging(StartReport(engine.statistics(of: chain.layers), engine.snapshot()).metadata) { own, _ in own })
         let recorded = Profile(chain.touches.close(), of: chain.tree)
@@ -107,8 +110,8 @@ final class StartRecorder: Sendable {
         }
     }
 
-    /// Reports the first start of an image on this node. Reports a later start if the known profile lacks at least 5 %
-    /// of the bytes that it read.
+    /// Reports a recorded start if it is the first one since the image was mounted. Reports a later start only if
+    /// `known` lacks at least 5 % of the bytes that this start read.
     private func report(_ chain: MountedChain, recorded: Profile, known: Profile?) {
         guard let report = policy.report, let manifest = images.withLock({ $0[chain.id] }) else { return }
         let isFirst = reported.withLock { $0.insert(chain.id).inserted }

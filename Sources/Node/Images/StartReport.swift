@@ -2,7 +2,7 @@ import Logging
 import Planner
 import Streaming
 
-/// The figures that explain the duration of one start.
+/// The figures that explain the duration of one container start.
 struct StartReport: Sendable {
     private let layers: LayerStatistics
     private let engine: StreamingSnapshot

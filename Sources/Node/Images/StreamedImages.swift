@@ -49,8 +49,8 @@ public final class StreamedImages: RemoteImages {
         }
     }
 
-    /// Begins to merge and mount the image's tree while containerd finishes the pull, because the container is created
-    /// next.
+    /// Begins to merge and mount the image's tree, because a container is likely to be created soon. Meanwhile,
+    /// containerd finishes the pull.
     private func prepareContainer(of image: OpenedImage, _ request: RemoteLayerRequest) {
         if let manifest = request.manifestDigest { start.recorder.note(request.chainID, isOf: manifest) }
         Task {
@@ -75,7 +75,7 @@ public final class StreamedImages: RemoteImages {
         await mounts.forget(chainID)
     }
 
-    /// Returns the image of `request`. Opens it unless an earlier call did.
+    /// Returns the image of `request`. Opens the image unless an earlier call has begun to do so.
     private func image(
         _ reference: ImageReference, _ request: RemoteLayerRequest
     ) async throws(FallbackReason) -> OpenedImage {

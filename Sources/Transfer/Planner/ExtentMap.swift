@@ -1,9 +1,10 @@
 public import Base
 
-/// The planner's view of a layer: the places of its extents in the blob, and which of them are in the store.
+/// The planner's view of a layer: the positions of its extents in the blob, and which extents the content store has.
 ///
-/// Extents are numbered from 0 in the order of their places in the blob, and do not overlap. Calls are cheap (a lookup
-/// in a mapped table) and never block; the planner makes them with its lock held.
+/// An extent is the smallest piece of the blob that can be decoded. Extents are numbered from 0 in the order of the
+/// blob, and do not overlap. Implementations must be fast and must not block, because the planner calls them while the
+/// caller holds the planner's lock.
 public protocol ExtentMap: Sendable {
     /// The number of extents in the layer.
     var extentCount: Int { get }
@@ -14,12 +15,14 @@ public protocol ExtentMap: Sendable {
     /// Returns whether every chunk of the extent is in the store or consists of zeros.
     func isPresent(_ extent: Int) -> Bool
 
-    /// True if an extent may hold several files that are adjacent in the archive. A fetch of one file then brings
-    /// adjacent files without any speculation.
+    /// True if an extent may hold several files that are adjacent in the archive. A fetch of one file then also brings
+    /// the adjacent files, even without read-around.
     var extentsSpanFiles: Bool { get }
 
-    /// Returns whether a file begins in the extent, as far as the chunk table shows. Read-ahead beyond the beginning of
-    /// another file is smaller, so a wrong answer only wastes bytes.
+    /// Returns whether a file begins in the extent. Read-ahead is smaller beyond the end of the current file.
+    ///
+    /// The layer index does not show the beginning of every file, so the answer may wrongly be false. Read-ahead then
+    /// only wastes bytes.
     func beginsFile(_ extent: Int) -> Bool
 }
 

@@ -1,20 +1,23 @@
 import Base
 
-/// The extents of one request, in the order of their arrival. Extents in the gaps between them are not part of the run.
+/// The extents of one request, in the order in which they arrive. If other extents lie between them in the blob, these
+/// are not part of the run, even if the request fetches their bytes.
 struct ExtentRun: Sendable {
     private(set) var segments: [Range<Int>] = []
-    /// The requested ranges. Small gaps lie inside a range, larger ones between two ranges.
+    /// The requested byte ranges. A small gap between two extents lies inside a range, so its bytes are fetched and
+    /// discarded. A larger gap separates two ranges.
     private(set) var ranges: [ByteRange] = []
-    /// The number of bytes in ``ranges``.
+    /// The number of bytes in ``ranges``, including small gaps.
     private(set) var byteCount: UInt64 = 0
 
     var isEmpty: Bool { segments.isEmpty }
 
-    /// The range from the start of the first range to the end of the last one.
+    /// The range from the start of the first range to the end of the last one. It covers ``ranges`` only if they are in
+    /// the order of the blob.
     var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 
-    /// Adds `extent`, whose bytes are at `range`. If these start within `gap` bytes after the last range, that range
-    /// grows. Otherwise a new range begins.
+    /// Adds `extent`, whose bytes are at `range` in the blob. Extends the last range if `range` starts at most `gap`
+    /// bytes after its end. Otherwise opens a new range.
     mutating func append(_ extent: Int, at range: ByteRange, gap: UInt64) {
         if let last = segments.last, last.upperBound == extent {
             segments[segments.count - 1] = last.lowerBound..<extent + 1

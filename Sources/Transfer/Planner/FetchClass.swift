@@ -3,11 +3,11 @@
 public enum FetchClass: UInt8, CaseIterable, Comparable, Sendable {
     /// An extent that a reader waits for.
     case demand
-    /// An extent that a start hint names; see ``HintSource``.
+    /// An extent that a container's start is expected to read, according to a hint; see ``HintSource``.
     case hint
     /// An extent that a sequential reader will read next.
     case readahead
-    /// The rest of a layer.
+    /// The rest of a layer, fetched in the background so that the layer becomes complete.
     case fill
 
     public static func < (left: FetchClass, right: FetchClass) -> Bool {

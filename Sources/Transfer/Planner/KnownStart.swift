@@ -1,30 +1,33 @@
 import Base
 
-/// The recorded start that a layer's image is repeating.
+/// A container start that repeats an earlier, recorded start of the same image. Each layer of the image has its own
+/// value.
 ///
-/// While it lasts, hints already fetch everything that the start reads. So nearby fill skips the layer, and read-ahead
-/// follows only reads of missing extents.
+/// During such a start, hints already fetch everything that the container reads. So ``NearbyFill`` skips the layer, and
+/// only reads of missing extents cause read-ahead.
 struct KnownStart: Sendable {
-    /// The number of unexpected reads after which the container evidently runs something else.
+    /// The number of unexpected reads (see ``recordSurprise()``) after which the planner assumes that the container
+    /// does not repeat the recorded start.
     private static let tolerance = 16
 
     private var hint: HintSource?
     private var end = MonotonicTime(nanoseconds: 0)
     private var surprises = 0
 
-    /// Returns the source of the recorded start; `nil` once it has ended, or if the reads do not match it.
+    /// Returns the source of the hint with the recorded start. Returns `nil` if no start is in progress, or if there
+    /// were too many unexpected reads.
     func source(_ now: MonotonicTime) -> HintSource? {
         now < end && surprises < Self.tolerance ? hint : nil
     }
 
-    /// Begins the start, or extends it until `end`. After its end a new start may begin: another image may share the
-    /// layer.
+    /// Begins a start that lasts until `end`. If a start is already in progress, only moves its end: the start keeps
+    /// its count of unexpected reads and the more trusted of the two sources.
     mutating func begin(_ source: HintSource, until end: MonotonicTime, at now: MonotonicTime) {
         if now >= self.end { (hint, surprises) = (nil, 0) }
         hint = hint.map { max($0, source) } ?? source
         self.end = end
     }
 
-    /// Records a read that the recorded start did not make.
+    /// Records an unexpected read: a demand for an extent that is neither in the store nor fetched for a prediction.
     mutating func recordSurprise() { surprises += 1 }
 }

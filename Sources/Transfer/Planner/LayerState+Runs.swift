@@ -1,14 +1,14 @@
 import Base
 
-/// The choice of extents for a request.
+/// The functions that choose the extents of a request.
 extension LayerState {
     /// The most extents in one request.
     static let extentsPerRun = 16384
 
     private static let extentsNearby = 2048
 
-    /// Returns a run of open extents from `range`. The run begins with the first open extent; it is empty if there is
-    /// none.
+    /// Returns a run of open extents (see ``isOpen(_:)``) in `range`. The run begins with the first open extent; it is
+    /// empty if there is none.
     ///
     /// - Parameters:
     ///   - limit: the most bytes to request; a single larger extent is allowed.
@@ -32,11 +32,12 @@ extension LayerState {
         return run
     }
 
-    /// Returns the run for the demanded extent `start`, and the neighbors in it. The run continues through demanded
-    /// extents, planned read-ahead and neighbors, as far as the limit of each kind allows.
+    /// Returns the run of the request for the demanded extent `start`, and the run's neighbors (see ``ReadAround``).
+    /// The run continues with the demanded extents, planned read-ahead and neighbors after `start`, as far as the limit
+    /// of each kind allows.
     ///
-    /// - Parameter spare: the most neighbor bytes that delay no other reader. It applies only if the layer's extents
-    ///   span files.
+    /// - Parameter spare: the number of neighbor bytes that the link can carry without a delay for other readers. It
+    ///   limits the neighbors only if the layer's extents span files.
     func demandRun(
         from start: Int, _ configuration: PlannerConfiguration, spare: UInt64, now: MonotonicTime
     ) -> (run: ExtentRun, neighbors: [Int]) {
@@ -77,8 +78,9 @@ extension LayerState {
         return (run, neighbors)
     }
 
-    /// Returns a run of open extents close to the extent `place`, of at most `limit` bytes. The run lies after `place`
-    /// if any extent is open there, otherwise before it. It stays within `distance` bytes of `place` in the blob.
+    /// Returns a run of open extents close to the extent `place`: within `distance` bytes of it in the blob, and of at
+    /// most `limit` bytes in total. The run starts at or after `place` if any extent is open there, otherwise before
+    /// it. It is empty if no extent is open.
     func run(around place: Int, within distance: UInt64, limit: UInt64, gap: UInt64, ranges: Int) -> ExtentRun {
         guard marks.indices.contains(place) else { return ExtentRun() }
         let blob = map.blobRange(of: place)

@@ -3,20 +3,20 @@ import Base
 /// The planner's state of one layer, including one byte of flags per extent and the access patterns of the layer's
 /// readers.
 struct LayerState: Sendable {
-    /// The flags of an extent. Presence is not among them: the store knows it.
+    /// The flags of an extent. There is no flag for presence, because the planner asks the store for it.
     struct Marks: OptionSet, Sendable {
         let rawValue: UInt8
         /// In a request or in decoding, so not requested again.
         static let inFlight = Marks(rawValue: 1)
-        /// Fetched with wrong bytes, so that only a demand requests it again.
+        /// Fetched with bytes that contradict the layer index, so that only a demand requests the extent again.
         static let avoid = Marks(rawValue: 2)
-        /// Fetched as read-ahead or as a neighbor, and not read yet.
+        /// Fetched as read-ahead or as a neighbor (``ReadAround``), and not read yet.
         static let speculative = Marks(rawValue: 4)
         /// Demanded by a reader and not yet in a request.
         static let demanded = Marks(rawValue: 8)
         /// In the read-ahead queue.
         static let planned = Marks(rawValue: 16)
-        /// Fetched as a neighbor (``ReadAround``), not as read-ahead.
+        /// Fetched as a neighbor of a demand (``ReadAround``), not as read-ahead.
         static let neighbor = Marks(rawValue: 32)
         /// Fetched for a landmark or a recorded start and not read yet.
         static let hinted = Marks(rawValue: 64)
@@ -35,7 +35,7 @@ struct LayerState: Sendable {
     var readAround: ReadAround?
     /// The time until which a hint covers the layer's reads. Until then the planner does not speculate in the layer.
     var hintedUntil = MonotonicTime(nanoseconds: 0)
-    /// The number of bytes in the extents that the last hint named. Predictions do not count.
+    /// The number of bytes in the extents that the last hint named in this layer. Predictions do not count.
     var hintedBytes: UInt64 = 0
     var statistics = LayerStatistics()
     var accuracy = PredictionAccuracy()
@@ -54,7 +54,7 @@ struct LayerState: Sendable {
         marks[extent].isDisjoint(with: [.inFlight, .avoid]) && !map.isPresent(extent)
     }
 
-    /// Marks the extents of `run` as in flight, and returns those that a demand waits for.
+    /// Marks the extents of `run` as in flight, and returns those that were marked ``Marks/demanded``.
     mutating func begin(_ run: ExtentRun) -> [Int] {
         var awaited: [Int] = []
         for segment in run.segments {

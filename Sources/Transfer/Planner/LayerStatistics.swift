@@ -1,12 +1,12 @@
-/// The stalls and fetches of one layer since it was attached.
+/// The stalls (waits of readers) and the fetches of one layer since it was attached to the planner.
 public struct LayerStatistics: Hashable, Sendable {
-    /// The number of reads that waited for the registry.
+    /// The number of reads that had to wait for the registry.
     public var stalls: UInt64 = 0
-    /// The total time of ``stalls``, in nanoseconds.
+    /// The total waiting time of all ``stalls``, in nanoseconds.
     public var stalled: UInt64 = 0
-    /// The longest of ``stalls``, in nanoseconds.
+    /// The longest waiting time among all ``stalls``, in nanoseconds.
     public var longestStall: UInt64 = 0
-    /// The number of reads that failed.
+    /// The number of demands that failed.
     public var failed: UInt64 = 0
     /// The number of extents that were not in flight when a reader demanded them. Extents cut out of a running request
     /// count, too.
@@ -40,10 +40,10 @@ public struct LayerStatistics: Hashable, Sendable {
     }
 }
 
-/// A histogram of stalls with fixed bounds.
+/// A histogram of the waiting times of reads, with fixed bounds.
 public struct StallHistogram: Hashable, Sendable {
-    /// The upper bounds of all buckets but the last, in nanoseconds. They range from the time of a disk read to that of
-    /// an outage.
+    /// The upper bounds of all buckets but the last, in nanoseconds. They range from the duration of a disk read to
+    /// that of an outage.
     public static let bounds: [UInt64] = [
         1_000_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000, 500_000_000, 1_000_000_000,
         2_500_000_000, 5_000_000_000, 10_000_000_000, 30_000_000_000,

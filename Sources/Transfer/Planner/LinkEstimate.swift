@@ -1,10 +1,11 @@
 import Base
 
-/// The link's rate and answer time, estimated from the progress of requests.
+/// The rate and the answer time of the link to the registries, estimated from the progress of requests. The answer time
+/// runs from a request to the head of its answer.
 ///
 /// Both follow the latest measurements, because a link's rate can change by two orders of magnitude within an hour.
 struct LinkEstimate: Sendable {
-    /// The shortest period of one rate measurement, in nanoseconds. After a silence of four times this length a new
+    /// The shortest duration of one rate measurement, in nanoseconds. If no bytes arrive for four times as long, a new
     /// measurement begins.
     private static let window: UInt64 = 50_000_000
 
@@ -30,7 +31,7 @@ struct LinkEstimate: Sendable {
     /// Records that `count` bytes of response bodies have arrived on any connection.
     mutating func arrived(_ count: UInt64, _ now: MonotonicTime) {
         defer { last = now }
-        // An idle link between bursts of requests says nothing about its rate.
+        // The link was idle between two bursts of requests, which says nothing about its rate.
         guard let since, now.since(last) < 4 * Self.window else {
             restart(now)
             return
@@ -68,7 +69,8 @@ struct LinkEstimate: Sendable {
     }
 }
 
-/// The largest or smallest value of the last 30 to 60 seconds.
+/// The largest or smallest of the values noted recently: in a window of up to 60 seconds that ends with the latest
+/// value.
 struct RecentExtreme: Sendable {
     private static let period: UInt64 = 30_000_000_000
 
@@ -91,7 +93,7 @@ struct RecentExtreme: Sendable {
         current = current.map { better($0, value) } ?? value
     }
 
-    /// The extreme; `nil` without a recent value.
+    /// The largest or smallest recent value; `nil` before the first one.
     var value: Double? {
         guard let current else { return before }
         return before.map { better($0, current) } ?? current

@@ -1,14 +1,15 @@
-/// The places of the latest reads. While a container starts, fill begins around them.
+/// The positions of the latest reads. While a container starts, fill (the background fetch of whole layers) fetches the
+/// extents around them first. This is *nearby fill*.
 ///
 /// The next reads of a starting process are mostly close to its last reads: the rest of a package, its data, its
 /// metadata. While the process computes, the link would otherwise be idle, or carry bytes of fill that no reader needs
-/// soon. A known start does not need nearby fill.
+/// soon. A ``KnownStart`` does not need nearby fill, because hints fetch its reads.
 struct NearbyFill: Sendable {
     private static let limit = 64
-    /// The largest distance, in extents, at which two reads count as the same place.
+    /// The largest distance, in extents, at which two reads count as the same position.
     private static let nearness = 8
 
-    /// The places, oldest first.
+    /// The positions, oldest first.
     private var places: [ExtentKey] = []
 
     var latest: ExtentKey? { places.last }

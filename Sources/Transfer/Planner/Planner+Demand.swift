@@ -1,14 +1,14 @@
 import Base
 import ContentStore
 
-/// The demands of waiting readers.
+/// The functions that handle the demands of waiting readers.
 extension Planner {
     /// Makes `demand` wait for a missing extent.
     mutating func add(_ demand: DemandID, to key: ExtentKey) {
         if awaited[key] != nil {
             awaited[key]?.waiters.append(demand)
             if layers[key.layer]?.marks[key.extent].contains(.inFlight) == true { statistics.joined += 1 }
-            // The bytes in front of the extent may exceed the join distance by now: check again.
+            // By now, the bytes in front of the extent may exceed the join distance, so check again.
             if awaited[key]?.phase == .inFlight { _ = promote(key) }
             return
         }
@@ -32,8 +32,8 @@ extension Planner {
         demandQueue.append(key)
     }
 
-    /// Promotes the extent's request to class demand. If the extent is far behind in the request, cuts the extent out
-    /// of it instead.
+    /// Promotes the request that fetches the extent to class demand. If many bytes precede the extent in the request,
+    /// cuts the extent out of the request instead. If the extent is already in decoding, expedites its decoding.
     ///
     /// - Returns: false if the extent was cut out and is no longer in flight.
     mutating func promote(_ key: ExtentKey) -> Bool {
@@ -60,8 +60,8 @@ extension Planner {
         return true
     }
 
-    /// Returns whether more bytes than the join distance precede `extent` in the request. Bytes that a reader waits for
-    /// do not count. See ``PlannerConfiguration/joinDistance``.
+    /// Returns whether more bytes than the ``PlannerConfiguration/joinDistance`` precede `extent` in the request. Bytes
+    /// that a reader waits for do not count.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
         guard extent != request.current, let map = layers[request.layer]?.map else { return false }
         let distance = request.startedAs == .hint ? configuration.joinDistanceInHint : configuration.joinDistance
@@ -95,7 +95,7 @@ extension Planner {
         let bytes = released.joined().reduce(0) { $0 &+ (map?.blobRange(of: $1).count ?? 0) }
         requests[id]?.bytesLeft -= min(bytes, request.bytesLeft)
         release(released, of: request)
-        // The hint still needs these extents, and sooner than the extents in the queue.
+        // A hint or read-ahead still needs these extents. A hint needs them sooner than the extents in its queue.
         let entries = released.map {
             BackgroundEntry(layer: request.layer, extents: $0, source: request.source, attempts: request.attempts)
         }
@@ -119,7 +119,7 @@ extension Planner {
         if !segments.isEmpty { markHoles(request.layer) }
     }
 
-    /// Ends a demand with `outcome`, even if it still waits for extents.
+    /// Completes a demand with `outcome`, even if it still waits for extents.
     mutating func end(_ demand: DemandID, with outcome: ChunkOutcome, now: MonotonicTime) {
         guard let ended = demands.removeValue(forKey: demand) else { return }
         for extent in ended.extents {
@@ -194,8 +194,8 @@ extension Planner {
 
     // MARK: - Access patterns
 
-    /// Updates read-ahead after a read, and counts speculation that paid off. During a known start, read-ahead follows
-    /// only reads of missing extents.
+    /// Schedules read-ahead after a read, and counts speculation that paid off. During a ``KnownStart``, only reads of
+    /// missing extents cause read-ahead.
     ///
     /// - Parameter isLocal: true if the store had all extents.
     mutating func noteAccess(to id: LayerID, extents: Range<Int>, isLocal: Bool, now: MonotonicTime) {
@@ -232,7 +232,7 @@ extension Planner {
     private mutating func plan(_ entry: BackgroundEntry) {
         layers[entry.layer]?.mark(entry.extents, .planned)
         readaheadQueue.append(entry)
-        // The queue is bounded. The oldest entries are the least likely to be right.
+        // The queue is bounded. The oldest entries are the least likely to be read.
         if readaheadQueue.count > 64 { unplan(readaheadQueue.removeFirst()) }
     }
 

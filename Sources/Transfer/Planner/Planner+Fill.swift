@@ -1,11 +1,12 @@
 public import Base
 
-/// Fill, which fetches the rest of the layers when readers leave the link idle.
+/// The functions of fill, which fetches the rest of the layers when readers leave the link idle.
 extension Planner {
     private static let extentsExamined = 100_000
 
-    /// Queues the layers of an image for fill. Normally, fill takes layers in the order of these calls and yields to
-    /// readers. It fetches a small or mostly hinted image at once; see ``PlannerConfiguration/eagerSmallest``.
+    /// Queues the layers of an image for fill. Normally, fill fetches layers in the order of these calls and yields to
+    /// readers. It fetches an image at once if little is missing or hints name most of it; see
+    /// ``PlannerConfiguration/eagerSmallest``.
     public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         let isEager = isSoonComplete(ids)
@@ -22,7 +23,7 @@ extension Planner {
         fillQueue.contains { $0.layer == id }
     }
 
-    /// Returns whether fill fetches the layers at once, because their missing bytes are few or mostly hinted.
+    /// Returns whether fill fetches the layers at once, because their missing bytes are few or hints name most of them.
     private func isSoonComplete(_ ids: [LayerID]) -> Bool {
         let carried = UInt64(
             min(linkEstimate.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
@@ -84,7 +85,7 @@ extension Planner {
     }
 
     /// Returns the next run of missing extents in the entry's layer: empty if there are none, `nil` if the layer is
-    /// gone. Earlier requests left holes all over the blob, so the run may have many ranges.
+    /// gone. Earlier requests fetched extents all over the blob, so the run may have many ranges.
     private func fillRun(of entry: FillEntry, _ now: MonotonicTime) -> ExtentRun? {
         guard let layer = layers[entry.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)
@@ -92,8 +93,8 @@ extension Planner {
             in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
     }
 
-    /// Returns whether fill must yield to readers. Readers include a starting container that has only cache hits:
-    /// decoding would compete with it for CPU.
+    /// Returns whether fill must yield to readers. If so, asks for a tick at the end of the pause. A starting container
+    /// with only cache hits counts as a reader, because decoding would compete with it for CPU.
     private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
         if hasDemand { return true }
         var quietAt = lastDemand?.advanced(by: times.fillQuiet) ?? now
@@ -106,7 +107,7 @@ extension Planner {
         return true
     }
 
-    /// Returns whether the rate limit allows another fill request now.
+    /// Returns whether the rate limit allows another fill request now. If not, asks for a tick at the earliest time.
     mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
         guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
         if let at = fillTokensAt {
@@ -120,15 +121,16 @@ extension Planner {
         return false
     }
 
-    /// Makes fill go through the layer again, because a request released some of its extents.
+    /// Makes fill go through the layer again, because it may have passed extents that did not arrive after all or could
+    /// not be stored.
     mutating func markHoles(_ id: LayerID) {
         guard let index = fillQueue.firstIndex(where: { $0.layer == id }) else { return }
         fillQueue[index].hasHoles = true
     }
 
-    /// Returns the most bytes of one fill request. While a container starts, this is what the link carries in a tenth
-    /// of a second, at least 512 KiB. A larger request would delay readers longer, because the planner does not abort a
-    /// running request.
+    /// Returns the most bytes of one fill request. While a container starts, this is the number of bytes that the link
+    /// carries in a tenth of a second, but at least 512 KiB. A larger request would delay readers longer, because a
+    /// demand does not abort a running request.
     func fillLimit(_ now: MonotonicTime) -> UInt64 {
         let limit = configuration.runLimit.fill
         guard isStarting(now), linkEstimate.highestRate > 0, linkEstimate.highestRate < Double(limit) * 10 else {
@@ -173,9 +175,9 @@ extension Planner {
 
     // MARK: - Nearby
 
-    /// Starts small fill requests around the latest reads. Each is so small that it delays a reader by at most a round
-    /// trip. On links with short round trips nearby fill gains nothing, because the registry answers a reader's own
-    /// request just as soon.
+    /// Starts small fill requests around the latest reads; see ``NearbyFill``. Each is so small that it delays a reader
+    /// by at most a round trip. The function does nothing on a link with short round trips, because a reader's own
+    /// request is just as fast there.
     private mutating func fillNearby(_ now: MonotonicTime) {
         guard configuration.nearbyFillDistance > 0, let lastDemand, !hasDemand, nearbyFill.latest != nil,
             !fillQueue.isEmpty, hasRoom(.fill, now), isStarting(now),
@@ -199,7 +201,7 @@ extension Planner {
         }
     }
 
-    /// Returns the next run of open extents around `place`; `nil` if there is none.
+    /// Returns a run of missing extents around `place` for nearby fill; `nil` if there is none.
     private func run(around place: ExtentKey) -> ExtentRun? {
         guard let layer = layers[place.layer] else { return nil }
         let (gap, ranges) = rangesApart(for: layer.host)

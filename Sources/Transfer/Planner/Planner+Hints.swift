@@ -1,12 +1,12 @@
 public import Base
 
-/// Start hints, fetched in the order of first use with few requests.
+/// The functions of start hints. The planner fetches hinted extents in the order of first use, with few requests.
 extension Planner {
     /// The most ranges in one ``FetchRequest``.
     public static let maximumRanges = 128
 
-    /// Queues `runs`, the extents that a start will read soon, in the order of first use. Runs of earlier calls come
-    /// first.
+    /// Queues `runs`, the extents that a container's start will probably read, in the order of first use. They follow
+    /// the runs of earlier calls.
     public mutating func prefetch(
         _ runs: [(layer: LayerID, extents: Range<Int>)], source: HintSource, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -28,10 +28,11 @@ extension Planner {
         return finish(now)
     }
 
-    /// Records that a startup pack is bringing extents of the layers `ids`. Meanwhile, fill pauses, and so does
-    /// speculation in these layers.
+    /// Records that a startup pack is bringing extents of the layers `ids`. Fill pauses for a while, and so does
+    /// speculation (read-ahead, read-around, nearby fill) in these layers. The caller repeats the call while bytes of
+    /// the pack arrive.
     public mutating func noteDelivery(of ids: some Sequence<LayerID>, source: HintSource, now: MonotonicTime) {
-        // A guess does not cover all reads, so speculation resumes soon after the pack has arrived.
+        // A predicted pack does not cover all reads, so speculation resumes soon after the pack has arrived.
         let quiet = source.isGuess ? times.predictedPackQuiet : times.hintQuiet
         for id in ids {
             let until = layers[id]?.hintedUntil ?? now
@@ -42,8 +43,8 @@ extension Planner {
         lastDemand = now
     }
 
-    /// Returns the source of the recorded start that the layer's image is repeating. Returns `nil` if there is none, or
-    /// if the reads do not match it.
+    /// Returns the source of the hint with the recorded start that the layer's image is repeating. Returns `nil` if
+    /// there is no such start, or if too many reads did not match it. See ``KnownStart``.
     public func knownStart(of id: LayerID, now: MonotonicTime) -> HintSource? {
         layers[id]?.knownStart.source(now)
     }
@@ -54,7 +55,7 @@ extension Planner {
 
     // MARK: - Batches
 
-    /// Starts the next batch of hints when few bytes of the previous batches are still to come.
+    /// Requests the next batch of hints when few bytes of the previous batches are still to come.
     mutating func startHints(_ now: MonotonicTime) {
         while !hintQueue.isEmpty, hasRoom(.hint, now), hintBytesLeft <= hintLead {
             let batch = takeBatch(now)
@@ -68,7 +69,8 @@ extension Planner {
             hintBatch = min(hintBatch &* configuration.hintBatchGrowth, configuration.runLimit.hint)
             if batch.contains(where: { !$0.source.isGuess }) { extendHints(now) }
         }
-        // While hint requests are running, more hints of the same start may follow.
+        // The next start begins with a small batch again. While hint requests are running, the current start may
+        // still send hints.
         if hintQueue.isEmpty, hintBytesLeft == 0 { hintBatch = configuration.hintFirstBatch }
     }
 
@@ -85,10 +87,11 @@ extension Planner {
         }
     }
 
-    /// Extends the time for which hints cover the reads of their layers.
+    /// Extends the time for which hints cover the reads of their layers, in all layers where it has not ended. During
+    /// this time the planner does not speculate in a layer; see ``LayerState/hintedUntil``.
     mutating func extendHints(_ now: MonotonicTime) {
-        // The planner calls this for each extent, on nodes with hundreds of layers. A few updates per period are
-        // enough.
+        // The planner calls this function for each extent, and a node may have hundreds of layers. A few updates per
+        // `hintQuiet` are enough.
         guard now.since(hintsExtended) >= times.hintQuiet / 8 else { return }
         hintsExtended = now
         for id in Array(layers.keys) where layers[id]?.hintedUntil ?? now > now {
@@ -97,7 +100,7 @@ extension Planner {
         }
     }
 
-    /// The number of bytes that hint requests still have to bring.
+    /// The number of bytes that running hint requests have not received yet.
     private var hintBytesLeft: UInt64 {
         requests.values.reduce(0) { $1.startedAs == .hint ? $0 &+ $1.bytesLeft : $0 }
     }
@@ -106,7 +109,7 @@ extension Planner {
         min(max(configuration.hintAhead, linkEstimate.bytesWhileAnswering), configuration.byteLimit.hint)
     }
 
-    /// The extents of a batch that share a layer, an attempt count and a kind of source, in the order of first use.
+    /// The extents of a batch with the same layer, attempt count and ``HintSource/isGuess``, in the order of first use.
     private struct Part {
         let layer: LayerID
         let attempts: Int
@@ -118,7 +121,7 @@ extension Planner {
         }
     }
 
-    /// Takes the next open extents from the queue, up to the size of a batch.
+    /// Removes the next open extents (see ``LayerState/isOpen(_:)``) from the hint queue, up to the size of a batch.
     private mutating func takeBatch(_ now: MonotonicTime) -> [Part] {
         var batch: [Part] = []
         var later: [BackgroundEntry] = []
@@ -154,7 +157,7 @@ extension Planner {
     }
 
     /// Adds the rest of a layer's queued extents to the layer's part, if the rest is small. A separate request would
-    /// cost more than the wait for these bytes.
+    /// cost more time than the transfer of these bytes.
     private mutating func takeAlong(_ batch: inout [Part], taken: inout Set<ExtentKey>, now: MonotonicTime) {
         let queue = hintQueue.removeAll()
         var left: [LayerID: UInt64] = [:]
@@ -177,13 +180,13 @@ extension Planner {
         hintQueue.prepend(rest)
     }
 
-    /// Returns the runs for a part; each becomes one request. If one request suffices, extents are in the order of
-    /// first use, otherwise in the order of the blob.
+    /// Returns the runs for a part; each becomes one request. If one request suffices, its extents are in the order of
+    /// first use. Otherwise all extents are in the order of the blob, which needs fewer requests.
     private func runs(of part: Part) -> [ExtentRun] {
         guard let layer = layers[part.layer] else { return [] }
         let (gap, limit) = rangesApart(for: layer.host)
         let inOrder = runs(of: part.extents, layer, gap: gap, ranges: limit)
-        // In the order of the blob more extents are adjacent, so fewer requests suffice.
+        // In the order of the blob, more extents are adjacent, so they need fewer ranges and requests.
         return inOrder.count <= 1 ? inOrder : runs(of: part.extents.sorted(), layer, gap: gap, ranges: limit)
     }
 

@@ -5,7 +5,7 @@ extension Planner {
     /// True if a reader waits.
     var hasDemand: Bool { !demands.isEmpty }
 
-    /// Starts the requests that may start, most urgent first.
+    /// Starts all requests that the limits allow, most urgent class first.
     mutating func pump(_ now: MonotonicTime) {
         releaseRetries(now)
         startDemands(now)
@@ -48,8 +48,8 @@ extension Planner {
         }
     }
 
-    /// Records that the request for `run` includes `neighbors`. A request without neighbors counts, too, if it had room
-    /// for some.
+    /// Records for ``ReadAround`` that the request for `run` includes `neighbors`. A request without neighbors counts,
+    /// too, if there was room for some.
     private mutating func note(
         _ neighbors: [Int], in id: LayerID, besides run: ExtentRun, at now: MonotonicTime
     ) {
@@ -78,7 +78,8 @@ extension Planner {
         }
     }
 
-    /// Starts one request for open extents of the entry, if it has any. Returns the rest of the entry's extents.
+    /// Starts one request for open extents of the entry (see ``LayerState/isOpen(_:)``), if it has any. Returns the
+    /// entry's extents after those of the request.
     private mutating func startRun(of entry: BackgroundEntry, _ now: MonotonicTime) -> Range<Int> {
         let end = entry.extents.upperBound
         guard
@@ -98,8 +99,8 @@ extension Planner {
 
     // MARK: - All classes
 
-    /// Returns whether the class may start one more request. A throttled class may still have as many bytes in flight
-    /// as the link carries in two round trips, within its limit; see ``BackgroundThrottle``.
+    /// Returns whether the class may start one more request. A class that ``BackgroundThrottle`` limits may still have
+    /// as many bytes in flight as the link carries in two round trips, up to the class's own limit.
     func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
         guard running[fetchClass] > 0 else { return true }
         let share = fetchClass < .readahead ? 1 : throttles.values.reduce(1) { min($0, $1.share(now)) }
@@ -110,8 +111,9 @@ extension Planner {
                 < min(configuration.byteLimit[fetchClass], max(bytes, 2 * linkEstimate.bytesInRoundTrip))
     }
 
-    /// The number of neighbor bytes that a demand may add without delaying another reader. This is the link's capacity
-    /// in one round trip, but at most ``ReadAroundLimits/largest``, less all bytes in flight.
+    /// The number of neighbor bytes (see ``ReadAround``) that a demand may add without delaying another reader. This is
+    /// the number of bytes that the link carries in one round trip, but at most ``ReadAroundLimits/largest``, minus all
+    /// bytes in flight.
     private var spareBytes: UInt64 {
         let room = min(linkEstimate.bytesInRoundTrip, configuration.readAround.largest)
         let coming = requests.values.reduce(0) { $0 &+ $1.bytesLeft }
@@ -124,10 +126,10 @@ extension Planner {
             ? (configuration.singleRangeGap, 1) : (configuration.mergeGap, Self.maximumRanges)
     }
 
-    /// Returns whether a background class may request bytes of this layer now. If not, asks for a tick at the earliest
-    /// time.
+    /// Returns whether a background class (any but demand) may request bytes of this layer now. If not, asks for a tick
+    /// at the earliest possible time.
     ///
-    /// - Parameter notBefore: the earliest time for the queue entry itself.
+    /// - Parameter notBefore: the earliest time of the queue entry for which the caller asks.
     mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, at now: MonotonicTime) -> Bool {
         var earliest = max(notBefore, backgroundPausedUntil)
         if let host = layers[id]?.host, let until = throttledHosts[host] {

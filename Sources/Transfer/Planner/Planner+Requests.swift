@@ -1,9 +1,9 @@
 public import Base
 
-/// The events of running requests.
+/// The functions that handle events of running requests.
 extension Planner {
-    /// Returns the next step of a request. Before each call, the caller passes all bytes of the previous extent to
-    /// decoding.
+    /// Returns the next step of a running request. Before each call, the caller must have passed all bytes of the
+    /// previous extent to decoding.
     public mutating func nextStep(of id: RequestID, now: MonotonicTime) -> RequestStep {
         guard let request = requests[id], layers[request.layer] != nil, stoppedReason == nil else { return .end }
         requests[id]?.current = nil
@@ -23,7 +23,10 @@ extension Planner {
         return .take(extent, awaited: awaited[ExtentKey(layer: request.layer, extent: extent)] != nil)
     }
 
-    /// Ends a request. `failure` is `nil` if the caller passed every extent that it took from the request to decoding.
+    /// Records the end of a request. Extents that did not arrive may be requested again.
+    ///
+    /// - Parameter failure: the reason for the end; `nil` if the caller passed all extents from
+    ///   ``nextStep(of:now:)`` to decoding.
     public mutating func requestEnded(
         _ id: RequestID, failure: RequestFailure?, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -94,7 +97,8 @@ extension Planner {
         return finish(now)
     }
 
-    /// Updates the link estimate, the host's throttle and the time covered by hints from the progress of a request.
+    /// Updates the link estimate and the host's throttle from the progress of a request. The progress of a hint request
+    /// also extends the time that hints cover; see ``extendHints(_:)``.
     private mutating func note(_ request: Request, _ now: MonotonicTime) {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true

@@ -9,9 +9,10 @@ public import ContentStore
 ///
 /// All decisions are about extents, the smallest decodable pieces of a blob. An extent is idle, demanded (a reader
 /// waits for it, but no request has it), in flight (in a request or in decoding), or present. An extent is never in two
-/// requests. ``FetchClass`` gives the priorities.
+/// requests. ``FetchClass`` defines the priorities.
 ///
-/// - Requests for demands start at once, within limits that no other class shares.
+/// - A *demand* is a reader's request for extents. Requests for demands start at once, within limits that no other
+///   class shares.
 /// - A demand for an extent in flight joins the extent's request, and the planner promotes this request to class
 ///   demand. If the extent is far behind in the request, the planner cuts the extent out and requests it separately.
 /// - The planner retries a failed request after a growing pause, or fails the demand with a reason. No demand outlives
@@ -33,20 +34,20 @@ public struct Planner: Sendable {
     var deadlines = [FIFO<DemandDeadline>(), FIFO<DemandDeadline>()]
     /// The scheduled retries of demanded extents.
     var retries: [ExtentRetry] = []
-    /// The extents that hints name, in the order of first use.
+    /// The extents that hints name, in the order in which the planner will request them.
     var hintQueue = FIFO<BackgroundEntry>()
     /// The size of the next batch of hints, in bytes.
     var hintBatch: UInt64
-    /// The time when ``extendHints(_:)`` last updated the layers.
+    /// The time of the last update of all layers by ``extendHints(_:)``.
     var hintsExtended = MonotonicTime(nanoseconds: 0)
     var linkEstimate = LinkEstimate()
-    /// The read-around over all layers. The read-around of a new layer starts at this size, or at a smaller one if the
-    /// link is slow.
+    /// The read-around measured over all layers. A new layer starts with its size, or with a smaller size if the link
+    /// is slow.
     var readAround: ReadAround
-    /// The throttles of read-ahead and fill. There is one per registry host, because the answer time depends on the
-    /// host.
+    /// The throttles of read-ahead and fill, keyed by registry host, because the answer time depends on the host. The
+    /// smallest share of any host applies to all of them.
     var throttles: [String: BackgroundThrottle] = [:]
-    /// The hosts that answer one range per request.
+    /// The hosts that answer only one range per request.
     var singleRangeHosts: Set<String> = []
     var readaheadQueue: [BackgroundEntry] = []
     var fillQueue: [FillEntry] = []
@@ -54,8 +55,8 @@ public struct Planner: Sendable {
 
     var running = PerClass<Int>(repeating: 0)
     var runningBytes = PerClass<UInt64>(repeating: 0)
-    /// The hosts that asked for fewer requests. Until the time given for a host, the planner sends this host only
-    /// demands.
+    /// The hosts that asked for fewer requests, each with the end of its pause. Until then, the planner sends the host
+    /// only demands.
     var throttledHosts: [String: MonotonicTime] = [:]
     /// The time until which all classes but demand pause after the store failed to write an extent (a full disk).
     var backgroundPausedUntil = MonotonicTime(nanoseconds: 0)
@@ -64,8 +65,8 @@ public struct Planner: Sendable {
     var lastDemand: MonotonicTime?
     /// The time of the last read that the caller reported with ``noteRead(_:extents:now:)``; `nil` before the first.
     var lastRead: MonotonicTime?
-    /// The number of bytes that the rate limit of fill allowed at ``fillTokensAt``; negative after a request that
-    /// exceeded it.
+    /// The content, in bytes, of the token bucket that limits the rate of fill, as of `fillTokensAt`. It is negative
+    /// after a request that exceeded it.
     var fillTokens: Double
     var fillTokensAt: MonotonicTime?
 
@@ -113,7 +114,8 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Fails every demand with `reason`, ends every request, and starts no new ones.
+    /// Stops the planner. Fails every present and later demand with `reason`, and starts no new request. Running
+    /// requests end at their next extent.
     public mutating func stop(reason: String, now: MonotonicTime) -> [PlannerAction] {
         stoppedReason = reason
         _ = hintQueue.removeAll()
@@ -132,8 +134,9 @@ public struct Planner: Sendable {
 
     // MARK: - Demand
 
-    /// Handles the demand of a reader that waits for `extents`. This call or a later one returns the action that
-    /// completes the demand.
+    /// Registers a reader's demand for `extents`. This call or a later one returns the ``PlannerAction`` that completes
+    /// the demand. The demand fails at once if the planner has stopped or `extents` are not extents of an attached
+    /// layer.
     public mutating func demand(
         _ demand: DemandID, layer id: LayerID, extents requested: Range<Int>, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -182,7 +185,7 @@ public struct Planner: Sendable {
         return finish(now)
     }
 
-    /// Records that a startup pack, not a request, served a reader that had waited since `since`.
+    /// Records that a startup pack served a reader that had waited since `since`, without a request of the planner.
     public mutating func noteDelivered(_ id: LayerID, since: MonotonicTime, now: MonotonicTime) {
         let waited = now.since(since)
         statistics.demands += 1
@@ -195,7 +198,7 @@ public struct Planner: Sendable {
     // MARK: - State
 
     /// The latest estimate of the link: its rate in bytes per second, and the nanoseconds from a request to its answer.
-    /// Both are 0 before the first measurement.
+    /// Each is 0 before its first measurement.
     public var link: (bytesPerSecond: Double, delay: Double) { (linkEstimate.rate, linkEstimate.delay) }
 
     /// The number of queued entries of each class.
@@ -227,7 +230,7 @@ public struct Planner: Sendable {
         return actions
     }
 
-    /// Asks for a tick at `time` or earlier.
+    /// Asks the caller to call ``tick(now:)`` at `time` or earlier.
     mutating func wake(at time: MonotonicTime) {
         wakeTime = wakeTime.map { min($0, time) } ?? time
     }

@@ -1,17 +1,18 @@
 /// The limits, sizes and times behind the planner's decisions. Sizes count compressed bytes of the blob, because those
 /// load the link.
 public struct PlannerConfiguration: Sendable {
-    /// The most concurrent requests of each class. Demand has its own limit, so it never waits for another class. A
-    /// batch of hints has one request per layer; see ``hintFirstBatch``. Fill has two requests, so that one transfers
-    /// bytes while the other waits for its answer.
+    /// The most concurrent requests of each class. Demand has its own limit, so it never waits for another class. Hints
+    /// usually need one request for each layer of a batch; see ``hintFirstBatch``. Fill has two requests, so that one
+    /// transfers bytes while the other waits for its answer.
     public var requestLimit = PerClass<Int>(demand: 32, hint: 16, readahead: 4, fill: 2)
 
-    /// The most bytes in flight of each class, which bounds memory. One request of each class may always start,
-    /// whatever its size.
+    /// The number of bytes in flight at which a class starts no further request, which bounds memory. The last request
+    /// may exceed the limit. One request of each class may always start, whatever its size.
     public var byteLimit = PerClass<UInt64>(demand: 64 << 20, hint: 24 << 20, readahead: 24 << 20, fill: 16 << 20)
 
-    /// The largest request of each class, in bytes. A slow link carries it in a few seconds. More urgent requests share
-    /// the link with it, because the planner does not abort a running request.
+    /// The largest request of each class, in bytes; a single larger extent is allowed. A more urgent request does not
+    /// abort a running one but shares the link with it. So the limits are small enough for a slow link to carry a
+    /// request in a few seconds.
     public var runLimit = PerClass<UInt64>(demand: 16 << 20, hint: 16 << 20, readahead: 8 << 20, fill: 8 << 20)
 
     /// The most bytes of read-ahead in a demand's own request. The planner fetches further read-ahead in requests of
@@ -19,27 +20,30 @@ public struct PlannerConfiguration: Sendable {
     public var demandAhead: UInt64 = 4 << 20
 
     /// The largest gap between two extents, in bytes, that the planner fetches and discards instead of sending two
-    /// requests. A request costs a round trip, in which a link of 5 ms and 200 Mbit/s carries 125 KB. A quarter of that
-    /// always pays off. In eStargz the tar header between two files takes about 200 bytes.
+    /// requests. A second request costs a round trip, in which a link of 5 ms and 200 Mbit/s carries 125 KB. The
+    /// default is a quarter of that. A typical gap is far smaller: in eStargz, a tar header of about 200 bytes.
     public var mergeGap: UInt64 = 32 << 10
 
     /// The limits of the read-around in a small demand's request; see ``ReadAround``.
     public var readAround = ReadAroundLimits()
 
     /// The size of the first batch of hints, in bytes. The planner fetches hints in batches, in the order of first use.
-    /// Each batch is larger than the one before. All extents of a batch in one layer share one request.
+    /// Each batch is larger than the one before. All extents of a batch in one layer usually share one request.
     public var hintFirstBatch: UInt64 = 2 << 20
-    /// The factor by which each batch is larger than the one before. No batch exceeds the class's ``runLimit``.
+    /// The factor by which the batch size grows with each batch of hints, up to the ``runLimit`` of class hint.
     public var hintBatchGrowth: UInt64 = 4
-    /// The most hinted bytes that may be outstanding when the planner requests the next batch. If the link carries more
-    /// than this in one and a half answer times, that amount counts instead, up to the class's ``byteLimit``.
+    /// The number of outstanding bytes of hints at which the planner requests the next batch. If the link carries more
+    /// bytes in one and a half answer times (from a request to the head of its answer), the planner uses that number
+    /// instead, up to the ``byteLimit`` of class hint.
     public var hintAhead: UInt64 = 1 << 20
-    /// The ``mergeGap`` of hints and fill for a host that answers one range per request.
+    /// The value that replaces ``mergeGap`` in requests for hints and fill, if the host answers only one range per
+    /// request. It is larger, because each further range costs a whole request.
     public var singleRangeGap: UInt64 = 256 << 10
-    /// The time without speculation (read-ahead, read-around, nearby fill) in a layer after the last bytes of a hint
+    /// The pause of speculation (read-ahead, read-around, nearby fill) in a layer after the last bytes of a hint
     /// arrived. Predictions do not cause this pause.
     public var hintQuiet = Duration.seconds(1)
-    /// The time without speculation in a layer after the last bytes of a predicted startup pack arrived.
+    /// The ``hintQuiet`` of a predicted startup pack: the pause of speculation in a layer after the last bytes of the
+    /// pack arrived.
     public var predictedPackQuiet = Duration.milliseconds(100)
 
     /// The first read-ahead window of a sequential reader, in bytes.
@@ -54,31 +58,33 @@ public struct PlannerConfiguration: Sendable {
     /// The most bytes that a running request may bring before a newly demanded extent. Bytes that a reader waits for do
     /// not count. If there are more, the planner cuts the request before the extent and requests the extent separately.
     public var joinDistance: UInt64 = 2 << 20
-    /// The ``joinDistance`` of hint requests. All their bytes will be needed, so serving one reader out of order delays
-    /// the next reader.
+    /// The larger ``joinDistance`` of hint requests. Readers will need all bytes of such a request, so serving one
+    /// reader out of order delays the next one.
     public var joinDistanceInHint: UInt64 = 8 << 20
 
     /// The time after which a demand fails. A reader waits no longer than this during a registry outage.
     public var demandTimeout = Duration.seconds(30)
     /// The shorter ``demandTimeout`` of a layer on which a demand failed recently; see ``outageMemory``. The kernel
-    /// repeats a failed read in ever smaller pieces, and these must not each wait out the outage.
+    /// repeats a failed read in smaller and smaller pieces. These must not all wait for the full timeout.
     public var demandTimeoutInOutage = Duration.seconds(2)
-    /// The time for which a failed demand counts against its layer, unless an extent of the layer arrives sooner.
+    /// The time for which the planner assumes an outage after a demand on a layer failed. The assumption ends sooner if
+    /// an extent of the layer arrives.
     public var outageMemory = Duration.seconds(30)
     /// The number of failed requests for an extent after which its demands fail. The registry client's own retries do
     /// not count.
     public var demandAttempts = 3
-    /// The number of failed requests after which the planner leaves a hint's extents to demand and fill.
+    /// The number of failed requests after which the planner drops a hint's extents. Demand or fill fetches them later.
     public var hintAttempts = 3
-    /// The number of fetches with wrong bytes after which an extent's demands fail.
+    /// The number of fetches with wrong bytes (which contradict the layer index) after which an extent's demands fail.
     public var corruptAttempts = 2
 
     /// The pause before the first retry of a failed request. The pause doubles with each further retry.
     public var retryFirst = Duration.milliseconds(200)
-    /// The longest pause before a retry of a demand or a hint, even if the registry asks for more. The registry client
-    /// has already waited as long as it may.
+    /// The longest pause before a retry of a demand or a hint. A demand does not wait longer even if the registry asks
+    /// for more, because a reader is blocked.
     public var retryLongest = Duration.seconds(10)
-    /// The longest pause before a retry of fill, and the longest Retry-After that the planner honors.
+    /// The longest pause before a retry of fill. It is also the longest `Retry-After` that the planner honors for the
+    /// background classes (all but demand).
     public var backgroundRetryLongest = Duration.seconds(300)
 
     /// The pause of fill after a demand ends. A starting process computes between its reads, and its next read should
@@ -90,28 +96,31 @@ public struct PlannerConfiguration: Sendable {
     /// would compete with the container's first reads. After the first read only ``fillQuiet`` and
     /// ``fillQuietAfterRead`` apply.
     public var fillDelay = Duration.seconds(3)
-    /// The distance from the latest reads, in bytes of the blob, within which fill begins while a container starts; 0
-    /// turns this off. See ``NearbyFill``.
+    /// The largest distance from a recent read, in bytes of the blob, at which nearby fill fetches extents; 0 turns
+    /// nearby fill off. See ``NearbyFill``.
     public var nearbyFillDistance: UInt64 = 512 << 10
     /// The time without a demand after which nearby fill begins. A process that reads one file after another sends its
     /// next demand sooner.
     public var nearbyFillQuiet = Duration.milliseconds(25)
-    /// The shortest answer time at which the planner uses nearby fill. On a faster link nearby fill gains nothing.
+    /// The shortest answer time (from a request to the head of its answer) at which the planner uses nearby fill. On a
+    /// faster link nearby fill gains nothing.
     public var nearbyFillDelay = Duration.milliseconds(10)
-    /// The time after which a container's start counts as complete. It runs from the last stall, from the request for
-    /// fill, or from the latest bytes of a recorded start.
+    /// The time after which a container's start counts as complete. For nearby fill and the size of fill requests, it
+    /// runs from the last stall of a reader. For ``fillQuietAfterRead``, it runs from the last call of
+    /// ``Planner/fill(_:now:)``. For a ``KnownStart``, it runs from the latest bytes of the start's hints.
     public var startQuiet = Duration.seconds(10)
     /// The most missing bytes of an image that fill always fetches at once, without yielding to readers.
     public var eagerSmallest: UInt64 = 2 << 20
-    /// The longest transfer time, in seconds, of a larger image that fill also fetches at once. Fill does the same if
-    /// hints name at least half of the image's missing bytes.
+    /// The transfer time of an image's missing bytes, in seconds, up to which fill also fetches the image at once. Fill
+    /// does the same if hints name at least half of the missing bytes.
     public var eagerSeconds = 0.25
     /// The most missing bytes of an image that fill fetches at once because of ``eagerSeconds`` or hints. A larger
     /// image would occupy the link that other images need, and its decoding would keep a core busy.
     public var eagerLargest: UInt64 = 32 << 20
-    /// The time after which a paused fill request continues a little, despite constant demand.
+    /// The longest pause of a fill request. Even if readers still wait, the request then continues for
+    /// ``fillTrickle`` bytes.
     public var fillStarvation = Duration.seconds(5)
-    /// The number of bytes that a paused fill request may take after ``fillStarvation``.
+    /// The number of bytes that a paused fill request may fetch after ``fillStarvation``.
     public var fillTrickle: UInt64 = 1 << 20
     /// The highest rate of fill, in bytes per second; `nil` for no limit.
     public var fillBytesPerSecond: UInt64?
@@ -133,19 +142,19 @@ public struct PlannerConfiguration: Sendable {
 
 /// The limits of ``ReadAround``.
 public struct ReadAroundLimits: Sendable {
-    /// The initial read-around of a layer, in bytes.
+    /// The initial size of read-around, in bytes. A later layer starts with the size that earlier layers reached.
     public var first: UInt64 = 512 << 10
-    /// The smallest read-around, in bytes.
+    /// The smallest size of read-around, in bytes.
     public var smallest: UInt64 = 32 << 10
-    /// The largest read-around, in bytes.
+    /// The largest size of read-around, in bytes.
     public var largest: UInt64 = 1 << 20
-    /// The size of the smallest demand without read-around, in bytes.
+    /// The size of a demand, in bytes, from which the demand gets no read-around.
     public var smallDemand: UInt64 = 512 << 10
-    /// The largest read-around while predictions cover most reads, in bytes; see ``PredictionAccuracy``.
+    /// The largest size of read-around, in bytes, while predictions cover most reads; see ``PredictionAccuracy``.
     public var predicted: UInt64 = 256 << 10
     /// The number of requests after which ``ReadAround`` adjusts its size.
     public var period = 4
-    /// The time that a request costs the node and the registry, in addition to its round trip.
+    /// The estimated time that a request costs the node and the registry, in addition to its round trip.
     public var requestCost = Duration.milliseconds(2)
 
     public init() {}

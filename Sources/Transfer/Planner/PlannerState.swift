@@ -23,15 +23,15 @@ struct AwaitedExtent: Sendable {
         case queued
         /// In a request or in decoding.
         case inFlight
-        /// Waiting for its next try.
+        /// Waiting for the time of its next retry.
         case paused
     }
 
     var waiters: [DemandID] = []
     var phase: Phase
-    /// The number of failed requests for the extent.
+    /// The number of failed requests for the extent. Only requests that started as a demand count.
     var attempts = 0
-    /// The number of fetches that brought wrong bytes.
+    /// The number of fetches whose bytes contradicted the layer index.
     var corrupt = 0
 }
 
@@ -58,16 +58,18 @@ struct BackgroundEntry: Sendable {
     var notBefore = MonotonicTime(nanoseconds: 0)
 }
 
-/// A layer that fill completes.
+/// A layer that fill still has to complete, and the progress of fill in it.
 struct FillEntry: Sendable {
     let layer: LayerID
-    /// The next extent to examine. Earlier extents were present, in flight or abandoned when fill passed them.
+    /// The next extent to examine. When fill passed the earlier extents, each was present, in flight or marked
+    /// ``LayerState/Marks/avoid``.
     var cursor = 0
-    /// True if a request has released extents that fill may have passed. Fill must then go through the layer again.
+    /// True if fill may have passed extents that did not arrive after all or could not be stored. Fill must then go
+    /// through the layer again.
     var hasHoles = false
     var failures = 0
-    /// True if fill of this layer does not yield to readers, because the image is small or mostly hinted and arrives
-    /// soon anyway.
+    /// True if fill of this layer does not yield to readers: the image is small, or hints name most of its missing
+    /// bytes.
     let isEager: Bool
     /// The time when the caller asked for fill.
     let since: MonotonicTime
@@ -96,8 +98,8 @@ struct Request: Sendable {
     var current: Int?
     /// The number of requested bytes. They count against the class's limit until the request ends.
     let bytes: UInt64
-    /// The number of requested bytes that are still to come: ``bytes`` without the extents that the caller took. Gaps
-    /// are never subtracted.
+    /// The number of requested bytes that are still to come: ``bytes`` minus the extents that the caller has taken or
+    /// the planner has cut out. Gaps between extents are never subtracted.
     var bytesLeft: UInt64
     let startedAt: MonotonicTime
     /// True if the answer has begun.
@@ -105,10 +107,11 @@ struct Request: Sendable {
     let attempts: Int
     /// The source of the hint that the request fetches; `nil` if the request did not start in class hint.
     let source: HintSource?
-    /// True if the request may pause for readers. Only a request of class fill pauses.
+    /// True if the request may pause for readers; false for nearby fill. The value matters only in class fill.
     let mayPause: Bool
     var pausedSince: MonotonicTime?
-    /// The number of bytes that a starved fill request may still take before it pauses again.
+    /// The number of bytes that a fill request may still fetch before it pauses again; see
+    /// ``PlannerConfiguration/fillTrickle``.
     var trickle: UInt64 = 0
 
     mutating func take() -> Int? {

@@ -6,9 +6,9 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var bytes = PerClass<UInt64>(repeating: 0)
     /// The number of demands, including reads that a startup pack served.
     public var demands: UInt64 = 0
-    /// The number of demands whose extents were all local.
+    /// The number of demands whose extents were all in the store already.
     public var demandsAlreadyLocal: UInt64 = 0
-    /// The number of demanded extents that were already in flight.
+    /// The number of demanded extents that a request was already fetching, or that were in decoding.
     public var joined: UInt64 = 0
     /// The number of requests of other classes that became demand because a reader needed one of their extents.
     public var promoted: UInt64 = 0
@@ -23,11 +23,11 @@ public struct PlannerStatistics: Hashable, Sendable {
     public var cancelled: UInt64 = 0
     /// The total waiting time of demands, in nanoseconds.
     public var stalled: UInt64 = 0
-    /// The waiting times of demands.
+    /// The distribution of the waiting times of demands.
     public var stalls = StallHistogram()
     /// The number of extents fetched as neighbors or read-ahead.
     public var speculative: UInt64 = 0
-    /// The number of speculative extents that were read later.
+    /// The number of ``speculative`` extents that were read later.
     public var speculativeRead: UInt64 = 0
     /// The number of bytes in extents fetched for a landmark or a recorded start.
     public var hintedBytes: UInt64 = 0

@@ -19,23 +19,26 @@ public struct RequestID: Hashable, Sendable {
     }
 }
 
-/// A request that the caller sends for the planner: one or more ranges of one blob.
+/// A request for one or more byte ranges of a layer's blob. The planner plans it, and the caller sends it to the
+/// registry.
 ///
-/// While the bytes arrive, the caller asks for the next extent with ``Planner/nextStep(of:now:)``. So the planner can
-/// still pause, shorten or end the request.
+/// The caller reads the response one extent (a decodable piece of the blob) at a time. Before each extent it calls
+/// ``Planner/nextStep(of:now:)``, so the planner can still pause, shorten or end the request.
 public struct FetchRequest: Hashable, Sendable {
     public let id: RequestID
     public let layer: LayerID
-    /// The class in which the request starts. The planner may promote the request while it runs.
+    /// The class in which the request starts. The planner may promote the request to ``FetchClass/demand`` later.
     public let fetchClass: FetchClass
-    /// The ranges, in the order in which they are needed. They are disjoint and not empty; there are at most
-    /// ``Planner/maximumRanges``.
+    /// The ranges, in the order in which their bytes must arrive. For hints, this may differ from their order in the
+    /// blob. The ranges are disjoint, and none is empty. There are at most ``Planner/maximumRanges``.
     public let ranges: [ByteRange]
-    /// The number of earlier failures. For a demand, these are failures of its first extent; for a hint, failures of
-    /// its extents; for fill, the layer's latest consecutive failed requests.
+    /// The number of earlier failed requests for the same bytes. A demand counts those for its first extent, a hint
+    /// those for its extents. Fill counts the layer's failed fill requests since the last success. Read-ahead always
+    /// has 0, because the planner does not retry it.
     public let attempt: Int
 
-    /// The range from the start of the first range to the end of the last one.
+    /// The range from the start of the first range to the end of the last one. It covers ``ranges`` only if they are in
+    /// the order of the blob.
     public var blob: ByteRange { ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0) }
 }
 
@@ -45,30 +48,30 @@ public enum PlannerAction: Hashable, Sendable {
     case start(FetchRequest)
     /// Continue a request that ``RequestStep/pause`` stopped.
     case resume(RequestID)
-    /// Decode this extent next: it has arrived, and a reader now waits for it.
+    /// Decode this extent before others: its bytes have arrived, and a reader now waits for it.
     case expedite(LayerID, Int)
-    /// Complete the reader's demand.
+    /// Complete the reader's demand with this outcome.
     case complete(DemandID, ChunkOutcome)
 }
 
 /// The next step of a running request.
 public enum RequestStep: Hashable, Sendable {
-    /// Take the bytes of this extent. If `awaited`, a reader waits for it.
+    /// Read the bytes of this extent, and pass them to decoding. `awaited` is true if a reader waits for the extent.
     case take(Int, awaited: Bool)
     /// Stop reading the response until ``PlannerAction/resume(_:)``: readers need the link more urgently.
     case pause
-    /// End the request, even if parts of its ranges are left.
+    /// End the request, even if parts of its ranges have not arrived.
     case end
 }
 
-/// The failure of a request.
+/// The failure of a request to the registry.
 public struct RequestFailure: Hashable, Sendable {
     /// The kind of failure, which decides what happens to waiting readers.
     public enum Kind: Hashable, Sendable {
         /// A retry may succeed.
         case retryable
-        /// The registry answered 429 or 503. `retryAfter` is the pause that it asked for, in nanoseconds; `nil` if it
-        /// named none.
+        /// The registry answered 429 or 503. `retryAfter` is the pause from its `Retry-After` header, in nanoseconds;
+        /// `nil` without the header.
         case throttled(retryAfter: UInt64?)
         /// A retry would get the same answer.
         case permanent
@@ -90,6 +93,6 @@ public enum ExtentOutcome: Hashable, Sendable {
     case available
     /// The bytes did not match the layer index.
     case corrupt(reason: String)
-    /// The bytes were right, but the store could not write them (no space, read-only, broken).
+    /// The bytes were right, but the content store could not write them (disk full, read-only or failing).
     case unstorable(reason: String)
 }

@@ -1,7 +1,7 @@
 import Base
 
-/// The size of read-around: the number of bytes after a small demand that its request fetches in addition. The extents
-/// with these bytes are the demand's *neighbors*.
+/// The size of read-around: the number of bytes that the request for a small demand also fetches after the demanded
+/// bytes. The extents with these extra bytes are the demand's *neighbors*.
 ///
 /// A starting process reads many small files one after the other, and waits a round trip for each. Files that are read
 /// together were often packed together, such as the directory of a package. So the bytes after a demand are worth
@@ -29,8 +29,8 @@ struct ReadAround: Sendable {
         size = limits.first
     }
 
-    /// Creates a layer's read-around with the size of `others`, the read-around over all layers, but no larger than the
-    /// link carries in a round trip.
+    /// Creates the read-around of a new layer. Its size is that of `others`, the read-around over all layers. If the
+    /// link carries fewer bytes in a round trip, the size is that number, but not below the minimum.
     init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
         requestCost = others.requestCost
@@ -38,17 +38,18 @@ struct ReadAround: Sendable {
         size = carried > 0 && carried < Double(others.size) ? max(limits.smallest, UInt64(carried)) : others.size
     }
 
-    /// Returns the most bytes of neighbors for a demand of `demand` bytes, at most `limit`.
+    /// Returns the most bytes of neighbors for a demand of `demand` bytes: at most `limit`, and 0 if the demand is not
+    /// small.
     func allowance(forDemandOf demand: UInt64, limit: UInt64 = .max) -> UInt64 {
         demand >= limits.smallDemand ? 0 : min(size, limit)
     }
 
-    /// Records the request of a small demand with `count` bytes of neighbors; 0 for none. Adjusts the size after every
-    /// few requests.
+    /// Records the request for a small demand, with `count` bytes of neighbors (0 for none). Adjusts the size after
+    /// every few requests.
     mutating func requested(with count: UInt64, _ link: LinkEstimate) {
         guard count > 0 else {
             requestsAlone += 1
-            // A larger size may pay off by now.
+            // A larger size may pay off by now, so grow back toward the initial size.
             if requestsAlone >= 2 * limits.period { restart(max(size, min(size &* 2, limits.first))) }
             return
         }

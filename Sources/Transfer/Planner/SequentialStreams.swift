@@ -3,7 +3,7 @@ import Base
 /// The sequential readers of one layer, told apart by their positions.
 ///
 /// A reader that moves from one extent to the next gets a read-ahead window that doubles with each step, as in the
-/// kernel. A jump begins a new window. The window counts bytes of the blob ahead of the reader.
+/// Linux kernel. A jump begins a new window. The window's size is the number of bytes of the blob ahead of the reader.
 ///
 /// The part of the window beyond the end of the current file grows only when the reader crosses the end of a file.
 /// Otherwise, a reader that reads a large file to its end would cause a fetch of 16 MiB from the files after it.
@@ -11,7 +11,7 @@ struct SequentialStreams: Sendable {
     struct Stream: Sendable {
         /// The last extent read.
         var last: Int
-        /// The number of the first extent after those that were scheduled for read-ahead.
+        /// The end of the extents that are already scheduled for read-ahead: the number of the first one after them.
         var scheduledEnd: Int
         var window: UInt64 = 0
         var acrossFiles: UInt64 = 0
@@ -29,7 +29,7 @@ struct SequentialStreams: Sendable {
         uses += 1
         let first = extents.lowerBound
         let last = extents.upperBound - 1
-        // Kernel read-ahead reorders reads: a step back, or a jump within the scheduled part, is the same reader.
+        // Kernel read-ahead reorders reads. A step back, or a jump within the scheduled part, is still the same reader.
         let found = streams.firstIndex { stream in
             first >= stream.last - 1 && first <= max(stream.last + 1, stream.scheduledEnd)
         }
@@ -49,8 +49,8 @@ struct SequentialStreams: Sendable {
         streams[index].scheduledEnd = max(streams[index].scheduledEnd, extents.upperBound)
         streams[index].window = Self.grown(
             streams[index].window, first: configuration.readaheadFirst, largest: configuration.readaheadLargest)
-        // A read of many extents is one step. Its last 16 extents tell well enough whether it crossed the end of a
-        // file.
+        // A read of many extents is one step. Looking at its last 16 extents suffices to see if it crossed the end of
+        // a file.
         if (max(previous + 1, last - 15)...last).contains(where: map.beginsFile) {
             streams[index].acrossFiles = Self.grown(
                 streams[index].acrossFiles, first: configuration.readaheadFirst,
@@ -59,8 +59,8 @@ struct SequentialStreams: Sendable {
         return index
     }
 
-    /// Returns the extents to schedule for a stream now. Returns `nil` if more than half of the stream's window is
-    /// already scheduled, or if the window has no further extent.
+    /// Returns the extents to schedule now for read-ahead of the stream `index`, and records them as scheduled. Returns
+    /// `nil` if more than half of the stream's window is already scheduled, or if the window has no further extent.
     ///
     /// - Parameter isWithinFile: true to stop at the end of the current file.
     mutating func ahead(_ index: Int, in map: any ExtentMap, isWithinFile: Bool) -> Range<Int>? {

@@ -4,12 +4,12 @@ public import Prediction
 public import Registry
 
 extension Predictor {
-    /// Predicts what a starting container is likely to read next, and makes `engine` fetch these chunks.
+    /// Begins to predict what a starting container reads next, and makes `engine` fetch the predicted chunks.
     ///
     /// - Parameters:
-    ///   - chain: the key of the container's chain.
-    ///   - subject: the layers and the tree of the chain.
-    ///   - touches: the log of the container's reads.
+    ///   - chain: the key of the prediction for the container's chain.
+    ///   - subject: the layers and the merged tree of the chain.
+    ///   - touches: the log of the container's first reads.
     ///   - engine: the engine that fetches the predicted chunks.
     public func follow(
         _ chain: PredictionKey, subject: PredictionSubject, touches: TouchLog, engine: StreamingEngine
@@ -21,11 +21,10 @@ extension Predictor {
         touches.onTouch { [weak self] in self?.wake() }
     }
 
-    /// Predicts what a container reads first, and makes `engine` fetch these chunks.
+    /// Predicts what a container reads first, and makes `engine` fetch the predicted chunks.
     ///
-    /// The prediction uses the files of one layer. The image's other layers are not open yet, and the network would
-    /// otherwise be idle. If another layer replaces one of these files, the engine fetches the file's bytes for
-    /// nothing.
+    /// The prediction uses the files of one layer, because the image's other layers are not open yet. Without it, the
+    /// network would be idle. If another layer replaces a predicted file, its bytes are fetched in vain.
     ///
     /// - Parameters:
     ///   - start: the process that the container runs.
@@ -41,7 +40,7 @@ extension Predictor {
 }
 
 extension ContainerStart {
-    /// Creates the description of the process that `configuration` names.
+    /// Creates the description of the process that an image's configuration names.
     public init(_ configuration: ImageConfiguration) {
         self.init(
             arguments: configuration.entrypoint + configuration.command, environment: configuration.environment,

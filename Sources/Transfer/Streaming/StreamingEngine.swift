@@ -7,9 +7,9 @@ public import Registry
 /// The streaming engine, which brings the content of layers from registries to the content store.
 ///
 /// The scheduler decides what to fetch, and the transfer runner performs the requests. The decode pool decodes,
-/// verifies and publishes chunks as their bytes arrive. The thread that publishes the last chunk of a demand runs the
-/// demand's completion. No thread waits for the end of a request. The engine does not read a connection while decoding
-/// is behind.
+/// verifies and publishes chunks as their bytes arrive. A demand is a reader's call for missing chunks. The thread that
+/// publishes the last chunk of a demand runs the demand's completion, and no thread waits for the end of a request. The
+/// engine stops reading a connection while decoding is behind.
 ///
 /// The owner must call ``shutdown()`` before it releases the engine.
 public final class StreamingEngine: ChunkSource {
@@ -20,7 +20,7 @@ public final class StreamingEngine: ChunkSource {
 
     /// Creates an engine and starts its threads.
     ///
-    /// - Throws: `noThread` if the system cannot start another thread.
+    /// - Throws: ``StreamingError`` with code `noThread` if the system cannot start another thread.
     public init(
         registry: RegistryClient, configuration: StreamingConfiguration = StreamingConfiguration(), logger: Logger
     ) throws(StreamingError) {
@@ -29,53 +29,55 @@ public final class StreamingEngine: ChunkSource {
 
     // MARK: - Layers
 
-    /// Attaches a layer, whose blob is at `locations`. Further calls for the same layer add locations, because several
-    /// repositories may hold the blob. The engine first tries the location that worked last, then the others in the
-    /// order in which they were added.
+    /// Attaches a layer, so that the engine can fetch its chunks. `locations` are places of its blob. Further calls for
+    /// the same layer add locations, because several repositories may hold the blob. The engine first tries the
+    /// location that worked last, and then the others.
     public func attach(_ layer: StoredLayer, locations: [BlobLocation]) {
         pipeline.scheduler.attach(layer, locations)
     }
 
-    /// Detaches a layer that is no longer in use. Its waiting and later demands fail.
+    /// Detaches a layer that is no longer in use. Waiting and later demands for its chunks fail.
     public func detach(_ layer: StoredLayer) {
         pipeline.scheduler.detach(layer)
     }
 
-    /// Fetches the chunks that a hint names. Skips a layer if a better hint covers the whole start of its image.
+    /// Begins to fetch the chunks that a hint names. Skips a layer if a better hint already covers everything that the
+    /// start of its image reads.
     public func prefetch(_ hint: StartHint) {
         pipeline.scheduler.prefetch(hint)
     }
 
-    /// Fetches all missing content of an image's layers, in order. Normally, this happens while nothing else needs the
-    /// network. It happens at once if little is missing, or if start hints name at least half of it.
+    /// Begins to fetch all missing content of an image's layers, in order. Normally, the engine does this while nothing
+    /// else needs the network. It does this at once if little content is missing, or if start hints name at least half
+    /// of a moderate amount. ``PlannerConfiguration`` has the limits.
     public func fill(_ layers: [StoredLayer]) {
         pipeline.scheduler.fill(layers)
     }
 
     /// Publishes the chunks in a part of a layer's blob that arrived without a request of the engine. For example, the
-    /// request for a table of contents also brings the bytes in front of it. In a small layer, these bytes are the
-    /// whole content.
+    /// request for a layer's table of contents also brings the bytes before the table. For a small layer, these bytes
+    /// are the whole content.
     ///
-    /// Blocks while the chunks are decoded. Ignores wrong bytes: the first read of such a chunk fetches the chunk
-    /// again.
+    /// Blocks while the chunks are decoded. Ignores wrong bytes: the first read of a chunk that is still missing
+    /// fetches it.
     ///
     /// - Parameters:
     ///   - bytes: the part of the blob.
     ///   - range: the position of `bytes` in the blob.
-    ///   - layer: the attached layer of the blob.
+    ///   - layer: the layer of the blob. If it is not attached, the call does nothing.
     public func publish(_ bytes: [UInt8], at range: ByteRange, of layer: StoredLayer) {
         guard let layer = pipeline.scheduler.layer(layer.digest) else { return }
         pipeline.decoding.publish(bytes, at: range, of: layer)
     }
 
-    /// Sets the observer of layers that become complete from now on. The engine calls the observer after it has flushed
-    /// the layer to disk. The observer may wait.
+    /// Sets the observer of layers that become complete from now on. The engine calls it after a complete layer was
+    /// flushed to disk successfully. It may block.
     public func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         pipeline.decoding.onLayerCompleted(observer)
     }
 
-    /// Sets the only observer of new chunks. The observer runs after chunks have been published, and must not wait. It
-    /// runs on a decoding thread, or on the thread that calls ``publish(_:at:of:)``.
+    /// Sets the only observer of new chunks. It runs after chunks have been published, on a decoding thread or on the
+    /// thread that calls ``publish(_:at:of:)``. It must not block.
     public func onChunksArrived(_ observer: @escaping @Sendable () -> Void) {
         pipeline.decoding.onArrival(observer)
     }
@@ -98,12 +100,13 @@ public final class StreamingEngine: ChunkSource {
 
     // MARK: - Figures
 
-    /// Returns the engine's figures.
+    /// Returns the engine's current figures, for metrics.
     public func snapshot() -> StreamingSnapshot {
         pipeline.scheduler.snapshot(decodeQueueBytes: pipeline.decoding.queuedBytes)
     }
 
-    /// Returns the sum of the statistics of these layers. Layers that are not attached count as zero.
+    /// Returns the sum of the statistics of these layers since they were attached. Layers that are not attached count
+    /// as zero.
     public func statistics(of layers: [StoredLayer]) -> LayerStatistics {
         pipeline.scheduler.statistics(of: layers)
     }

@@ -5,7 +5,7 @@ import Logging
 import Registry
 import SystemPackage
 
-/// The parts of the engine: the scheduler, the transfers that it orders, and decoding.
+/// The parts of the streaming engine: the scheduler, the transfer runner and the decode pool.
 final class StreamingPipeline: Sendable {
     let scheduler: Scheduler
     let decoding: DecodePool
@@ -13,7 +13,7 @@ final class StreamingPipeline: Sendable {
 
     /// Creates the parts and starts their threads.
     ///
-    /// - Throws: `noThread` if the system cannot start another thread.
+    /// - Throws: ``StreamingError`` with code `noThread` if the system cannot start another thread.
     init(
         registry: RegistryClient, configuration: StreamingConfiguration, logger: Logger
     ) throws(StreamingError) {
@@ -42,11 +42,11 @@ final class StreamingPipeline: Sendable {
             packs: PackReceiver(scheduler: scheduler, queue: queue, counters: counters))
     }
 
-    /// Stops all parts. Returns when transfers and threads have ended, or after `limit`.
+    /// Stops all parts. Returns when all transfers and threads have ended, or after `limit`.
     func shutdown(limit: Duration) async {
         let threads = scheduler.stop(reason: "the streaming engine shuts down") + decoding.close()
-        // Waits in a separate task, because canceling the caller must not end the wait: the caller may then remove
-        // files that the threads still write.
+        // Waits in a separate task, so that canceling the caller does not end the wait early. After the wait, the
+        // caller may remove files, and no thread must still write them.
         await Task { [transfers] in
             _ = try? await withTimeout(limit) {
                 await transfers.shutdown()

@@ -8,11 +8,11 @@ public import Prediction
 public import Registry
 public import Streaming
 
-/// A builder of streaming artifacts. It reads each layer of an image once from the registry, and pushes the data that
-/// nodes need to stream the image.
+/// A builder of streaming artifacts. It reads the layers of an image from the registry, and pushes the data that nodes
+/// need to stream the image.
 ///
-/// The same image always gives the same artifact, so several builders may work on one image. The second builder finds
-/// everything in the registry.
+/// The same image and profile always give the same bytes, so several builders may work on one image without
+/// coordination. A builder pushes only blobs that the registry lacks.
 public struct ArtifactBuilder: Sendable {
     /// The progress of a build.
     public struct Progress: Sendable {
@@ -36,7 +36,7 @@ public struct ArtifactBuilder: Sendable {
     public struct Published: Sendable {
         public let artifact: StreamingArtifact
         public let digest: Digest
-        /// True if the artifact was in the registry before.
+        /// True if the builder found the artifact in the registry and did not build a new one.
         public let wasThere: Bool
         /// The total size of the artifact's contents in bytes.
         public var size: UInt64 {
@@ -44,9 +44,9 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// The size limits, in bytes, for layer indexes inside the artifact's manifest: for each index, and for all of them
-    /// together. A separate request for an index would cost more than these few kilobytes. Registries accept manifests
-    /// of 4 MiB.
+    /// The size limits, in bytes, for layer indexes that the artifact's manifest embeds: for each index, and for all of
+    /// them together. A small index is embedded because a separate request would cost a node more than these few
+    /// kilobytes. Registries accept manifests of 4 MiB.
     private static let manifestIndex = (each: 32 << 10, all: 384 << 10)
 
     private let registry: RegistryClient
@@ -67,12 +67,12 @@ public struct ArtifactBuilder: Sendable {
     ///   - layersAtOnce: the number of layers that the builder reads concurrently. The best value is the number of
     ///     cores, because decoding is the bottleneck.
     ///   - signer: the signer of the artifacts; `nil` for unsigned artifacts.
-    ///   - keptLayer: the minimum compressed size, in bytes, of the layers that the builder keeps in the registry when
-    ///     they are finished. If a later layer fails, the next build does not repeat the kept layers. A smaller layer
+    ///   - keptLayer: the minimum compressed size, in bytes, of a layer whose finished data the builder records in the
+    ///     registry. If another layer then fails, the next build does not repeat the recorded one. A smaller layer
     ///     takes only a few seconds.
     ///   - scratch: the directory for temporary files. A startup pack needs room for the content that it covers. A
     ///     layer that must be copied needs room for its archive and the copy.
-    ///   - analyzer: the options of the analyzer, the process that predicts a start.
+    ///   - analyzer: the options of the analyzer, the process that predicts the reads of a container start.
     ///   - logger: the logger, which receives one line for each layer.
     public init(
         registry: RegistryClient, workers: NIOThreadPool, layersAtOnce: Int, signer: ArtifactSigner? = nil,
@@ -94,20 +94,23 @@ public struct ArtifactBuilder: Sendable {
     /// - Parameters:
     ///   - repository: the repository of the image.
     ///   - manifest: the image's manifest.
-    ///   - profile: the reads of a recorded start, for a startup pack; `nil` for none. If the image already has an
-    ///     artifact, the image gets a second artifact with the same layers and the pack. Nodes prefer the second
-    ///     artifact.
+    ///   - profile: the reads of a recorded start, from which the builder makes a startup pack; `nil` for none. If the
+    ///     image already has an artifact without this pack, it gets a second artifact with the pack. Nodes prefer the
+    ///     second artifact.
     ///   - predicts: true to build a predicted startup pack if there is neither a profile nor an earlier pack of a
-    ///     recorded start.
-    ///   - force: true to read the layers even if the image has an artifact.
+    ///     recorded start. An image that already has an artifact gets no predicted pack, unless its layers are read
+    ///     again.
+    ///   - force: true to read the layers and build their data again, even if the image has an artifact.
     ///   - report: called occasionally, from any task.
+    ///
+    /// - Returns: the new artifact, or the existing one if nothing had to be built.
     public func publish(
         in repository: Repository, manifest: Manifest, profile: Profile? = nil, predicts: Bool = true,
         force: Bool = false, report: @escaping @Sendable (Progress) -> Void = { _ in }
     ) async throws(ArtifactError) -> Published {
         let found = try await existing(repository, manifest.digest)
-        // With a signer, the builder does not reuse an existing artifact: only a new build shows if it has the
-        // requested signature. The builder does not sign other builders' descriptions of layers.
+        // With a signer, the builder does not reuse an existing artifact, because another builder may have made its
+        // layer data. The builder signs only data that it has built itself.
         if !force, signer == nil, profile == nil, let found { return found }
         let subject = Descriptor(mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size)
         let layers: [StreamingArtifact.Layer]
@@ -262,7 +265,8 @@ public struct ArtifactBuilder: Sendable {
         return Self.bounded(layers)
     }
 
-    /// Returns the layers without those embedded indexes that exceed the manifest's total limit.
+    /// Returns the layers with as many embedded indexes as ``manifestIndex`` allows in total. The other indexes remain
+    /// separate blobs only.
     private static func bounded(_ layers: [StreamingArtifact.Layer]) -> [StreamingArtifact.Layer] {
         var left = manifestIndex.all
         return layers.map { layer in
@@ -290,7 +294,8 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// Reads one layer, and pushes its index, its windows, and its copy if it needs one.
+    /// Reads one layer, and pushes its index. If necessary, also pushes the windows (the data that nodes need to start
+    /// decoding within the compressed stream) or a copy of the layer.
     private func layer(
         in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> StreamingArtifact.Layer {

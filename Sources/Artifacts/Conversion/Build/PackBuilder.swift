@@ -12,17 +12,17 @@ import Prediction
 import Registry
 import Streaming
 
-/// A builder of startup packs.
+/// A builder of startup packs. A pack is one blob with all chunks that a container start reads.
 ///
-/// The builder fetches the chunks of a start as a node would, through the image's own streaming artifact, and
-/// compresses them again. A build therefore costs as much as a start, however large the image is.
+/// The builder fetches these chunks as a node would, through the image's own streaming artifact, and compresses them
+/// again. So a build transfers only what a start reads, even if the image is large.
 struct PackBuilder {
     /// The source from which the builder learns what a start reads.
     enum Source {
         /// The profile of a recorded start.
         case profile(Profile)
-        /// A prediction. It begins with the command in the image's configuration, and with the files to which that
-        /// configuration refers.
+        /// A prediction of a start. The analyzer derives it from the command and the environment in the image's
+        /// configuration, and from the contents of files in the image.
         case prediction(ContainerStart)
     }
 
@@ -30,7 +30,7 @@ struct PackBuilder {
     let workers: NIOThreadPool
     /// The parent of the temporary directory for fetched content.
     let scratch: String
-    /// The options of the analyzer, the process that predicts a start.
+    /// The options of the analyzer, the process that predicts the reads of a start.
     let analyzer: PredictorOptions
     let logger: Logger
 
@@ -42,7 +42,7 @@ struct PackBuilder {
     ///   - manifest: the image's manifest.
     ///   - layers: the streaming artifact's entry for each layer of `manifest`.
     ///   - source: the source from which the builder learns what a start reads.
-    ///   - read: called with the number of newly arrived bytes of content.
+    ///   - read: called with the number of newly fetched bytes, decoded.
     func pack(
         in repository: Repository, manifest: Manifest, layers: [StreamingArtifact.Layer], source: Source,
         read: @escaping @Sendable (Int) -> Void
@@ -99,8 +99,8 @@ struct PackBuilder {
         return writer.frameCount > 0 ? try await compress(writer) : nil
     }
 
-    /// Predicts the reads of a start, and fetches them into the store. The prediction proceeds in waves, because the
-    /// contents of each wave of files name the files of the next.
+    /// Predicts the reads of a start, and fetches the predicted chunks into the store. The prediction proceeds in
+    /// waves, because the analyzer must read the files of one wave to find those of the next.
     ///
     /// - Returns: the predicted chunks, in the order of their expected use.
     ///
@@ -171,7 +171,7 @@ struct PackBuilder {
 
     /// Fetches all chunks of `runs` into the store.
     ///
-    /// - Parameter read: called with the number of bytes of each run's content.
+    /// - Parameter read: called after each run with the run's number of decoded bytes.
     private func bring(
         _ runs: [ChunkRun], engine: StreamingEngine, read: @Sendable (Int) -> Void
     ) async throws {

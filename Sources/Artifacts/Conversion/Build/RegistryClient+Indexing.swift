@@ -9,8 +9,8 @@ extension RegistryClient {
     /// Reads the blob of a layer, and builds the layer index as the bytes arrive.
     ///
     /// - Parameter read: called with the number of newly processed bytes.
-    /// - Throws: `RegistryError`, or `LayerFormatError` if the blob is not a layer or does not match the descriptor's
-    ///   digest.
+    /// - Throws: `RegistryError`, or `LayerFormatError` if the blob is not a layer, does not match the descriptor's
+    ///   digest, or cannot be decoded in parts (`undivided`).
     func index(
         _ layer: Descriptor, in repository: Repository, on workers: NIOThreadPool,
         read: @Sendable (Int) -> Void = { _ in }

@@ -2,19 +2,20 @@ import Artifacts
 import Base
 import Registry
 
-/// The finished large layers of an unfinished streaming artifact. The registry keeps each of these layers in a separate
-/// manifest that refers to the image. A later build on any machine resumes from these manifests.
+/// The finished large layers of an unfinished streaming artifact. The registry keeps a record of each such layer: a
+/// manifest that refers to the image. A later build on any machine reuses the recorded layers.
 ///
-/// The manifests are optional. If the registry fails here, a later build takes longer, but can still succeed.
+/// The records are optional, so all functions ignore errors of the registry. Without a record, a later build only takes
+/// longer.
 struct UnfinishedArtifact: Sendable {
     let registry: RegistryClient
     let repository: Repository
     let subject: Descriptor
-    /// True if the builder may use and keep finished layers. False if the builder signs the artifact, because the
-    /// layers may be the work of others.
+    /// True if the builder may reuse and record finished layers. False if the builder signs the artifact, because
+    /// another builder may have recorded a layer, and the builder signs only data that it has built itself.
     let isUsed: Bool
 
-    /// Returns the finished layers, keyed by the digests of their blobs.
+    /// Returns the recorded layers, keyed by the digests of their blobs.
     func layers() async -> [Digest: StreamingArtifact.Layer] {
         guard isUsed else { return [:] }
         var found: [Digest: StreamingArtifact.Layer] = [:]
@@ -38,8 +39,8 @@ struct UnfinishedArtifact: Sendable {
             subject: subject.digest)
     }
 
-    /// Deletes the records of the finished layers, because the artifact is now complete. A registry that does not allow
-    /// deletion keeps the records, which does no harm.
+    /// Deletes the records of the finished layers. The caller does this once the artifact is complete. If the registry
+    /// does not allow deletion, the records stay, which does no harm.
     func forget() async {
         for descriptor in await listed() {
             try? await registry.deleteReferrer(repository, digest: descriptor.digest, subject: subject.digest)

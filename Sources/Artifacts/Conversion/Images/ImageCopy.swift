@@ -3,8 +3,8 @@ public import Base
 import Concurrency
 public import Registry
 
-/// A copier of images into another repository of the same or another registry. It copies every platform byte for byte,
-/// so that the image's digest and signatures remain valid.
+/// A copier of images into another repository, on the same or another registry. It copies every platform byte for byte,
+/// so the image keeps its digest, and signatures over that digest remain valid.
 public struct ImageCopy: Sendable {
     /// The progress of a copy. While the copier works through an index, the total grows with each manifest that it
     /// reads.
@@ -39,7 +39,8 @@ public struct ImageCopy: Sendable {
 
     /// Copies `source` to `target`, and sets the target's tag last. A failed copy leaves an existing tag unchanged.
     ///
-    /// - Throws: an ``ArtifactError`` that names the failed part.
+    /// - Throws: an ``ArtifactError``: `registry` if a registry fails, `invalid` if indexes are nested too deeply, and
+    ///   `internal` for everything else.
     public func copy(
         _ source: ImageReference, to target: ImageReference,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
@@ -77,11 +78,11 @@ public struct ImageCopy: Sendable {
         }
     }
 
-    /// Copies the content of a manifest or index first, then that document itself. Returns the document's digest.
+    /// Copies a manifest or an index to `target`, after everything to which it refers. Returns its digest.
     ///
     /// - Parameters:
     ///   - tag: the tag to set in `target`; `nil` for none.
-    ///   - depth: the number of indexes around the document.
+    ///   - depth: the nesting depth: 0 for the image that is copied, 1 for a document in its index, and so on.
     ///   - blobs: copies the blobs of one manifest.
     private func copy(
         _ source: ImageReference, to target: Repository, tag: String?, depth: Int,
@@ -111,7 +112,7 @@ public struct ImageCopy: Sendable {
         _ descriptors: [Descriptor], from source: Repository, to target: Repository,
         moved: @escaping @Sendable (Int) -> Void
     ) async throws {
-        // Blobs with URLs (Windows' base layers) are stored elsewhere, and stay there.
+        // Blobs with URLs (Windows base layers) are stored outside the registry, so they are not copied.
         let own = descriptors.filter(\.urls.isEmpty)
         _ = try await own.concurrentMap(limit: blobsAtOnce) { descriptor throws(RegistryError) in
             try await registry.copyBlob(

@@ -9,7 +9,8 @@ public struct ImageManifests: Sendable {
     /// The platform of each manifest; `nil` if the reference names a single image, not an index.
     public let platforms: [Platform]?
 
-    /// Resolves a reference. From an index, takes only the manifests for Linux, which excludes attestations.
+    /// Resolves a reference, and fetches its manifests. From an index, fetches only the manifests for Linux. This also
+    /// leaves out attestations, whose platform is `unknown`.
     ///
     /// - Throws: an ``ArtifactError`` for an index without a manifest for Linux, `RegistryError` for everything else.
     public init(_ reference: ImageReference, _ client: RegistryClient) async throws {
@@ -37,7 +38,8 @@ public struct ImageManifests: Sendable {
         }
     }
 
-    /// Checks that the manifests are images that can be converted. Listing other manifests needs no such check.
+    /// Checks that the manifests are images that can be converted. A caller that only lists manifests does not need
+    /// this check.
     ///
     /// - Throws: an ``ArtifactError`` for an artifact that is not an image, and for an image without layers.
     public func checkAreImages() throws(ArtifactError) {

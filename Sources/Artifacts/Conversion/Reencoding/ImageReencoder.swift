@@ -7,10 +7,10 @@ public import Registry
 public import Streaming
 import SystemPackage
 
-/// A converter of images to a format that stargz-snapshotter and related tools can stream.
+/// A converter of images to a format that stargz-snapshotter and related tools can stream; see ``ReencodedFormat``.
 ///
-/// The result is a separate image with its own digest, which refers to the original. The same image always gives the
-/// same bytes.
+/// The result is a separate image with its own digest. Its manifest refers to the original manifest. The same image and
+/// profile always give the same bytes.
 public struct ImageReencoder: Sendable {
     /// The progress of a conversion, in bytes of the original layers.
     public struct Progress: Sendable {
@@ -28,8 +28,8 @@ public struct ImageReencoder: Sendable {
         public let size: UInt64
     }
 
-    /// The annotation that names the original. In another repository, the new manifest has no other reference to the
-    /// original, because a manifest's subject must be in the same repository.
+    /// The annotation of the new manifest that names the original manifest. If the new manifest is in another
+    /// repository, it has no other reference to the original, because its OCI `subject` must be in the same repository.
     static let sourceAnnotation = "io.rivulet.reencoded.source"
 
     private let registry: RegistryClient
@@ -48,12 +48,12 @@ public struct ImageReencoder: Sendable {
         scratch: String = "/var/tmp"
     ) {
         self.registry = registry
-        // Uses two batches for each core, so that one batch is read and written while the other is compressed.
+        // Two batches for each core: one is read or written while the other is compressed.
         layers = LayerReencoder(
             registry: registry, workers: workers, format: format, scratch: scratch, batchesAtOnce: 2 * max(1, cores))
     }
 
-    /// Converts all platforms of an image.
+    /// Converts all platforms of an image, pushes the results, and sets the tag of `target` last.
     ///
     /// - Parameters:
     ///   - image: the manifests of the image.
@@ -61,6 +61,8 @@ public struct ImageReencoder: Sendable {
     ///   - profile: the reads of a start; `nil` if unknown. The files that the profile names come first in the new
     ///     layers, and are marked for prefetch.
     ///   - report: called occasionally, from any task.
+    ///
+    /// - Returns: one result for each manifest of the image.
     public func reencode(
         _ image: ImageManifests, to target: ImageReference, profile: Profile? = nil,
         report: @escaping @Sendable (Progress) -> Void = { _ in }
@@ -75,7 +77,7 @@ public struct ImageReencoder: Sendable {
                 })
         }
         do {
-            // Platforms occasionally share layers, which are converted once.
+            // Platforms occasionally share layers. Each shared layer is converted once.
             var made: [Digest: LayerReencoder.Result] = [:]
             var results: [Result] = []
             var written: [(descriptor: Descriptor, bytes: [UInt8])] = []
@@ -125,8 +127,8 @@ public struct ImageReencoder: Sendable {
     ) async throws -> (Descriptor, bytes: [UInt8], size: UInt64) {
         let (old, diffIDs) = try await registry.configuration(of: manifest, in: source)
         var paths = profile.map(Self.paths) ?? []
-        // Starts at the top layer. If an upper layer has one of the start's files, a lower layer's version of it is not
-        // needed.
+        // Starts at the top layer. If an upper layer has one of the profile's files, the start does not read that
+        // file's version in a lower layer.
         for (layer, diffID) in zip(manifest.layers, diffIDs).reversed() {
             if let known = made[layer.digest] {
                 read(Int(clamping: layer.size))

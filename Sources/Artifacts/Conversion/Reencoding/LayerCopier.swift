@@ -6,11 +6,11 @@ import Linux
 import NIOPosix
 import Registry
 
-/// A copier of layers that a node could only decode from their start, such as the layers that BuildKit pushes as one
+/// A copier of layers that can be decoded only from their beginning. An example is a layer that BuildKit pushed as one
 /// large zstd frame.
 ///
-/// A node can decode the copy in pieces: the copy holds the same archive, with one zstd frame for every
-/// ``LayerScanner/span`` bytes.
+/// A node can decode the copy in pieces. The copy holds the same archive, with one zstd frame for each
+/// ``LayerScanner/span`` bytes of the archive.
 struct LayerCopier {
     /// The zstd level, the same as in ``LayerReencoder``.
     private static let level: Int32 = 9
@@ -21,8 +21,8 @@ struct LayerCopier {
     let workers: NIOThreadPool
     let scratch: String
 
-    /// Reads a layer, and pushes its copy to the same repository. Returns the copy, and the index of the layer. The
-    /// index's extents are the frames of the copy.
+    /// Reads a layer, and pushes its copy to the same repository. Returns the copy, and an index of the layer whose
+    /// extents are the zstd frames of the copy.
     ///
     /// - Parameter read: called with the number of newly processed bytes of the layer.
     func copy(

@@ -7,23 +7,26 @@ import NIOPosix
 import Registry
 import SystemPackage
 
-/// A converter of one layer to a format that stargz-snapshotter and related tools can stream.
+/// A converter of single layers to a format that stargz-snapshotter and related tools can stream; see
+/// ``ReencodedFormat``.
 ///
 /// The converter first stores the layer's archive in a file, because it must move the files that a start reads to the
-/// front. It then compresses the archive member by member on all cores. Memory holds only the batches in progress.
+/// front. It then divides the archive into members (gzip members or zstd frames) and compresses batches of members on
+/// all cores. Memory holds only the batches in progress.
 struct LayerReencoder {
     /// A layer in the new format, pushed to the registry.
     struct Result {
         let descriptor: Descriptor
         let diffID: Digest
-        /// The paths in `first` (the files that a start reads) that the layer contains.
+        /// The paths of the files that a start reads, as far as the layer contains them: a subset of the parameter
+        /// `first` of ``LayerReencoder/reencode(_:diffID:from:to:first:read:)``.
         let found: Set<[UInt8]>
     }
 
     /// The maximum number of bytes of a file in one compressed member. A read of any byte fetches the whole member.
-    /// stargz-snapshotter's own converter uses four times as many.
+    /// The converter of stargz-snapshotter uses 4 MiB.
     private static let chunkSize = 1 << 20
-    /// The minimum size of a batch of members, in uncompressed bytes. One thread compresses a batch at a time.
+    /// The minimum size of a batch of members, in uncompressed bytes. One thread compresses a whole batch.
     private static let batchSize = 1 << 20
     /// The gzip level that docker and BuildKit use. Level 9 takes twice the time and saves half a percent.
     private static let gzipLevel: Int32 = 6
@@ -71,7 +74,7 @@ struct LayerReencoder {
 
     // MARK: - Writing
 
-    /// Compresses the members in concurrent batches, and writes the results in order.
+    /// Compresses batches of members concurrently, and writes the results in the order of the archive.
     private func write(_ plan: EstargzPlan, from archive: ScratchFile, to writer: BlobWriter) async throws {
         let batches = Self.batches(plan)
         let format = format
@@ -151,8 +154,8 @@ struct LayerReencoder {
 
         /// Appends bytes to the blob.
         ///
-        /// - Parameter raw: the uncompressed bytes, which belong to the archive; empty for a table of contents or
-        ///   footer outside the archive.
+        /// - Parameter raw: the same bytes uncompressed, if they belong to the archive; empty for a table of contents
+        ///   or a footer outside the archive.
         private func put(_ bytes: [UInt8], raw: [UInt8] = [], state: inout State) throws {
             try state.blob.append(bytes)
             state.archiveSize += UInt64(raw.count)
@@ -176,8 +179,8 @@ struct LayerReencoder {
                     let place = ByteRange(offset: start + UInt64(SkippableFrame.headerSize), end: state.blob.size)
                     try put(ZstdChunkedFooter.frame(toc: place, tocSize: UInt64(toc.count)), state: &state)
                     let position = "\(place.offset):\(place.count):\(toc.count):1"
-                    // Writes only stargz-snapshotter's annotations. podman reads other annotations, and requires
-                    // tar-split data with them.
+                    // These are the annotations that stargz-snapshotter reads. podman reads others, and requires
+                    // tar-split data with them, so they are not written.
                     annotations["io.containers.zstd-chunked.manifest-checksum"] = "\(Digest.of(compressed))"
                     annotations["io.containers.zstd-chunked.manifest-position"] = position
                 }

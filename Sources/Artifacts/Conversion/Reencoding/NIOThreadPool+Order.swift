@@ -1,13 +1,14 @@
 import NIOPosix
 
 extension NIOThreadPool {
-    /// Computes `count` values concurrently, and calls `use` with each in order, one at a time.
+    /// Computes `count` values concurrently, and passes them to `use` in order, one at a time. Both closures run on
+    /// threads of the pool.
     ///
     /// - Parameters:
     ///   - count: the number of values.
     ///   - atOnce: the maximum number of values that are being computed or wait for `use`.
-    ///   - make: computes the value with a given number, from 0.
-    ///   - use: receives the values. Both closures run on threads of the pool.
+    ///   - make: computes the value with the given number. The numbers start at 0.
+    ///   - use: receives the values.
     func inOrder<Made: Sendable>(
         _ count: Int, atOnce: Int, make: @escaping @Sendable (Int) throws -> Made,
         use: @escaping @Sendable (Made) throws -> Void

@@ -6,9 +6,11 @@ import NIOPosix
 import Registry
 
 extension RegistryClient {
-    /// Decodes a layer, and stores its archive in a file. Returns the archive's entries and its size in bytes.
+    /// Decodes a layer, and stores its archive in a file. Returns the entries and the size in bytes of the archive.
     ///
     /// - Parameter read: called with the number of newly processed bytes of the layer.
+    /// - Throws: an ``ArtifactError`` (`badLayer`) if the archive does not have the digest `diffID`, besides the errors
+    ///   of the registry, of decoding and of the file.
     func storeArchive(
         of layer: Descriptor, diffID: Digest, in repository: Repository, to file: ScratchFile,
         on workers: NIOThreadPool,
@@ -53,7 +55,7 @@ private struct StoredArchive {
     let listing: ArchiveListing
     let file: ScratchFile
     private(set) var size: UInt64 = 0
-    /// The decoded bytes that are not in the file yet.
+    /// The decoded bytes that have not been written to the file yet.
     private var made: [UInt8] = []
 
     init(listing: ArchiveListing, file: ScratchFile) {

@@ -7,7 +7,7 @@ import SystemPackage
 /// A temporary file that several threads read and write concurrently, each at its own positions. Releasing the last
 /// reference closes the file.
 final class ScratchFile: Sendable {
-    /// The number of bytes to leave free on the file system, because others use the file system, too.
+    /// The number of bytes to leave free on the file system for other programs.
     private static let reserve: UInt64 = 1 << 30
     /// The number of written bytes between two checks of the free space.
     private static let interval: UInt64 = 64 << 20
@@ -20,13 +20,13 @@ final class ScratchFile: Sendable {
         self.path = path
     }
 
-    /// Checks that the file system still has room. Does so only once for each ``interval`` of written bytes. The check
-    /// matters because a few megabytes of a layer may decode to terabytes.
+    /// Checks that the file system still has free space, once for each ``interval`` of written bytes. Without the
+    /// check, a layer of a few megabytes that decodes to terabytes would fill the disk.
     ///
     /// - Parameters:
     ///   - size: the size of the file after the last write, in bytes.
     ///   - count: the number of bytes of the last write.
-    /// - Throws: ``ArtifactError`` if too little space is left.
+    /// - Throws: ``ArtifactError`` if too little space is left, or `Errno`.
     func checkRoom(_ size: UInt64, after count: Int) throws {
         guard size / Self.interval != (size - UInt64(count)) / Self.interval else { return }
         guard try Sys.statfs(path).availableBytes >= Self.reserve else {

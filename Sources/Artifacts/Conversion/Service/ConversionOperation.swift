@@ -2,7 +2,7 @@ import Artifacts
 import Base
 import Registry
 
-/// A conversion of one image. Its JSON is the format of the service's API.
+/// A conversion of one image. Its JSON encoding is part of the service's HTTP API.
 public struct ConversionOperation: Codable, Sendable, Equatable {
     public enum State: String, Codable, Sendable, CaseIterable {
         case notStarted = "NotStarted"
@@ -17,7 +17,8 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
 
     /// The failure of an operation.
     public struct Failure: Codable, Sendable, Equatable {
-        /// An error code of Azure Container Registry's conversion; see ``ConversionOperation/code(of:)``.
+        /// The error code, one of those in the conversion API of Azure Container Registry; see
+        /// ``ConversionOperation/code(of:)``.
         public let code: String
         public let message: String
     }
@@ -26,7 +27,8 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
     public let id: String
     /// The repository's name, including the registry's host.
     public let repository: String
-    /// The requested image reference, completed with the registry's host and the default tag.
+    /// The requested image reference, completed with the registry's host. A reference without a tag and a digest gets
+    /// the tag `latest`.
     public let image: String
     public internal(set) var state: State
     /// The progress in percent.
@@ -39,7 +41,7 @@ public struct ConversionOperation: Codable, Sendable, Equatable {
     /// The time of the last change, in seconds since 1970.
     public internal(set) var changed: Int64
 
-    /// Returns the code of an error. The codes are those of Azure Container Registry's conversion.
+    /// Returns the code of an error for the API. The codes are those of Azure Container Registry's conversion API.
     static func code(of error: any Error) -> String {
         guard let error = error as? ArtifactError else {
             return (error as? RegistryError)?.code == .notFound ? "RESOURCE_NOT_FOUND" : "UNKNOWN_ERROR"

@@ -4,8 +4,8 @@ public import Artifacts
 public struct ConversionOptions: Sendable {
     /// The registry's host, as it appears in image references.
     public var registry: String
-    /// The interval between polls of the tags in enabled repositories. Polling finds the pushes for which no
-    /// notification arrived.
+    /// The interval between polls of the tags in repositories with automatic conversion. Polling finds pushes for which
+    /// no notification arrived.
     public var pollInterval: Duration = .seconds(300)
     /// The signer of the streaming artifacts; `nil` for unsigned artifacts.
     public var signer: ArtifactSigner?

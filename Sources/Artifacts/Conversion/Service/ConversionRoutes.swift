@@ -7,8 +7,8 @@ import Streaming
 public struct ConversionRoutes: Sendable {
     /// The largest accepted body, in bytes.
     public static let maximumBody = ProfileFile.maximumSize
-    /// The largest accepted body, in bytes, of a request without a profile. A notification of a thousand events is
-    /// smaller.
+    /// The largest accepted body, in bytes, of all requests but the upload of a profile. Even a notification of a
+    /// thousand events is smaller.
     private static let maximumQuestion = 1 << 20
 
     private let service: ConversionService
@@ -108,7 +108,8 @@ public struct ConversionRoutes: Sendable {
         }
     }
 
-    /// Returns true if the request carries the token. Compares tokens in constant time.
+    /// Returns true if the request carries the token, or if the service requires none. The comparison does not reveal
+    /// by its duration how many bytes match.
     private func isAllowed(_ request: HTTPRequest) -> Bool {
         guard let token else { return true }
         let given = request.headers["authorization"] ?? ""

@@ -7,11 +7,11 @@ public import Registry
 public import ServiceLifecycle
 public import Streaming
 
-/// The conversion service of one registry. It converts images on request, and images that are pushed to enabled
-/// repositories.
+/// The conversion service of one registry. It builds the streaming artifacts of images: on request, and for images that
+/// are pushed to *enabled* repositories (those with automatic conversion).
 ///
-/// All results are in the registry, and a repeated conversion gives the same bytes. Any number of services may
-/// therefore run for one registry. A service runs one conversion after another, because each uses all cores.
+/// All results are in the registry, and a repeated conversion gives the same bytes. So any number of services may run
+/// for one registry. A service runs one conversion after another, because each uses all cores.
 public final class ConversionService: Service {
 
     private struct Running {
@@ -20,7 +20,7 @@ public final class ConversionService: Service {
     }
 
     /// The maximum number of notification requests in the queue. If the queue is full, the service drops the oldest
-    /// request. Polling finds the images of dropped requests.
+    /// request. Polling later finds the pushes that a dropped request reported.
     private static let maximumNotifications = 1000
     /// The maximum number of tags that the service lists in one repository.
     private static let maximumTags = 10_000
@@ -59,7 +59,7 @@ public final class ConversionService: Service {
             of: [PushNotification].self, bufferingPolicy: .bufferingNewest(Self.maximumNotifications))
     }
 
-    /// Runs until the service shuts down. The next run repeats unfinished conversions.
+    /// Runs the service until it shuts down. Starts with the conversions that the previous run did not finish.
     public func run() async throws {
         for id in try await stored({ try $0.unfinished() }) { queue.yield(id) }
         try await withGracefulShutdownHandler {
@@ -129,7 +129,7 @@ public final class ConversionService: Service {
         return after ?? before
     }
 
-    /// Returns the operation with its current progress.
+    /// Returns the operation with its current progress, which the database does not contain during the conversion.
     private func shown(_ operation: ConversionOperation) -> ConversionOperation {
         guard operation.state == .running, let percent = running.withLock({ $0[operation.id]?.percent }) else {
             return operation
@@ -157,7 +157,7 @@ public final class ConversionService: Service {
                 task.cancel()
             }
             running.withLock { $0[id] = nil }
-            // The service is shutting down. The next run repeats the conversion.
+            // The service is shutting down. Do not record the result, so that the next run repeats the conversion.
             if Task.isShuttingDownGracefully || Task.isCancelled { return }
             let ended = try await stored {
                 try $0.change(id) { operation in
@@ -225,17 +225,17 @@ public final class ConversionService: Service {
 
     // MARK: - Profiles
 
-    /// Records a node's report of a start's reads.
+    /// Merges the reads of a container start, which a node reports, into the profile of the image.
     ///
     /// - Parameters:
     ///   - file: the profile of the start.
     ///   - image: the reference of the image, with a digest.
     ///
-    /// - Returns: the operation that builds a new startup pack; `nil` if no new pack is due. The report then becomes
-    ///   part of the next pack.
+    /// - Returns: the operation that builds a new startup pack; `nil` if no new pack is due. In that case the next pack
+    ///   includes the report.
     ///
     /// - Throws: `refused` if the service does not accept profiles, `invalid` if `image` has no digest, or `notFound`
-    ///   if its repository is not enabled.
+    ///   if automatic conversion is not enabled for its repository.
     public func learn(
         _ file: ProfileFile, of image: String
     ) async throws(ConversionError) -> ConversionOperation? {
@@ -262,12 +262,12 @@ public final class ConversionService: Service {
         return try await start(ImageReference(repository: reference.repository, digest: manifest))
     }
 
-    /// The number of reports in a row that must leave an entry of a profile unread before the service drops the entry.
+    /// The number of consecutive reports that must lack an entry of the profile before the service drops the entry.
     /// The number is high because nodes run an image in different ways.
     private static let toleratedUnread: UInt8 = 8
 
-    /// Returns true if a new startup pack is due. It is due if the image has none. It is also due if at least a
-    /// twentieth of the bytes would differ and ``ConversionOptions/packInterval`` has passed since the last pack.
+    /// Returns true if a new startup pack is due. It is due if the image has none. It is also due if at least 5 % of
+    /// the profile's bytes changed since the last pack, and ``ConversionOptions/packInterval`` has passed.
     private func isDue(_ profile: ConversionStore.KnownProfile) -> Bool {
         guard let packed = profile.packed?.profile else { return true }
         let known = profile.known.profile
@@ -277,14 +277,14 @@ public final class ConversionService: Service {
         return changed >= max(1, part + min(rest, 1)) && .seconds(age) >= options.packInterval
     }
 
-    /// Returns the profile for a startup pack of the image. This is the image's own profile, or else that of the last
-    /// reported image of its repository. Returns `nil` if there is none or the service does not accept profiles.
+    /// Returns the profile for a startup pack of the image: the image's own profile, or otherwise the latest profile of
+    /// another image in the repository. Returns `nil` if there is none or the service does not accept profiles.
     private func profile(_ repository: Repository, _ manifest: Digest) async throws(ConversionError) -> ProfileFile? {
         guard options.acceptsProfiles else { return nil }
         return try await stored { try $0.profile("\(repository)", of: "\(manifest)") }?.known
     }
 
-    /// Starts to build the startup packs that were not due when their profiles changed, but are due now.
+    /// Starts a conversion for each image whose startup pack was not due when its profile changed, but is due now.
     private func refreshPacks() async throws(ConversionError) {
         guard options.acceptsProfiles else { return }
         for (repository, manifest, profile) in try await stored({ try $0.changedProfiles() }) where isDue(profile) {
@@ -292,9 +292,10 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Deletes the image's streaming artifacts whose packs are older than the last two generations, because nodes no
-    /// longer use them. Keeps the previous generation for nodes that are resolving the image now: they may have found
-    /// that artifact.
+    /// Deletes the image's streaming artifacts with old startup packs, which nodes no longer use. Keeps the last two
+    /// generations of packs, because a node that is resolving the image now may have found the previous one.
+    ///
+    /// - Parameter artifact: the image's newest artifact.
     private func forgetBefore(_ artifact: StreamingArtifact, _ repository: Repository) async {
         guard artifact.generation > 2 else { return }
         do throws(RegistryError) {
@@ -320,7 +321,7 @@ public final class ConversionService: Service {
         return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
     }
 
-    /// Returns all enabled repositories.
+    /// Returns all repositories with automatic conversion.
     public func streaming() async throws(ConversionError) -> [RepositoryStreaming] {
         try await stored { try $0.streaming() }.map { RepositoryStreaming(repository: $0, streaming: true) }
     }
@@ -346,7 +347,8 @@ public final class ConversionService: Service {
         return RepositoryStreaming(repository: "\(repository)", streaming: isOn)
     }
 
-    /// Queues a registry's notifications, and returns at once, so that the registry does not have to wait.
+    /// Queues a registry's notifications for ``receive(_:)``, and returns at once, so that the registry does not have
+    /// to wait.
     public func takeNote(of notifications: [PushNotification]) {
         if !notifications.isEmpty { notify.yield(notifications) }
     }
@@ -361,7 +363,8 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Processes a registry's notifications.
+    /// Processes a registry's notifications: starts the conversion of a pushed image in an enabled repository, and
+    /// deletes the artifacts of a deleted image.
     public func receive(_ notifications: [PushNotification]) async throws(ConversionError) {
         for notification in notifications {
             let repository = try repository(notification.repository)
@@ -377,7 +380,7 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Deletes the artifacts of a deleted image.
+    /// Deletes the streaming artifacts of a deleted image.
     private func forget(_ repository: Repository, _ image: Digest) async {
         do throws(RegistryError) {
             let found = try await registry.referrers(
@@ -416,8 +419,8 @@ public final class ConversionService: Service {
 
     /// Converts the image that a tag names, if the tag has changed since the last check.
     ///
-    /// - Parameter told: the digest from a notification; `nil` without a notification. The function waits about 3 s
-    ///   until the tag has this digest, because distribution (2.8) notifies of a manifest before it sets the tag.
+    /// - Parameter told: the digest from a notification; `nil` without a notification. The function waits up to about
+    ///   3 s for the tag to get this digest, because distribution 2.8 sends the notification before it sets the tag.
     private func look(in repository: Repository, tag: String, told: Digest? = nil) async {
         let reference = ImageReference(repository: repository, tag: tag)
         do {
@@ -461,15 +464,15 @@ public final class ConversionService: Service {
         return found
     }
 
-    /// Returns false if the tag stores a list of referrers instead of naming an image. Such a tag consists of `sha256-`
-    /// and at least 64 more characters.
+    /// Returns true if the tag names an image; false if it names a list of referrers (OCI distribution-spec, "Referrers
+    /// Tag Schema"). Such a tag consists of `sha256-` and at least 64 more characters.
     private static func isImage(_ tag: String) -> Bool {
         !(tag.hasPrefix("sha256-") && tag.utf8.count >= 71)
     }
 
     // MARK: -
 
-    /// Parses a repository's name, with or without the registry's host.
+    /// Parses the name of a repository, with or without the registry's host.
     private func repository(_ name: String) throws(ConversionError) -> Repository {
         let reference = try reference(name)
         guard !name.contains("@"), !(name.split(separator: "/").last ?? "").contains(":") else {

@@ -6,9 +6,9 @@ import Streaming
 
 /// The conversion service's database (SQLite). Every method blocks while it reads or writes the disk.
 ///
-/// Streaming artifacts do not depend on this database. They are in the registry, where other services find them, too.
+/// The database does not contain streaming artifacts. They are in the registry, where other services find them, too.
 public final class ConversionStore: Sendable {
-    /// The number of latest operations that the database keeps. It deletes older operations once they have ended.
+    /// The number of latest operations that the database keeps. Older operations are deleted if they have ended.
     static let keptOperations = 10_000
     /// The bytes `RivC`, which the header of every such database contains (SQLite's `application_id`).
     private static let applicationID: Int32 = 0x5269_7643
@@ -16,6 +16,9 @@ public final class ConversionStore: Sendable {
     private let queue: DatabaseQueue
 
     /// Opens the database at `path`, or creates it. The directory of `path` must exist.
+    ///
+    /// - Throws: `storage` if the database cannot be opened, or if another program or a newer version of Rivulet wrote
+    ///   it.
     public init(path: String) throws(ConversionError) {
         do {
             var configuration = Configuration()
@@ -111,7 +114,8 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Operations
 
-    /// Adds an operation for `image`. If an operation for the image is already in progress, returns that operation.
+    /// Adds an operation for `image`, and returns it with `isNew` true. If an operation for the image is already in
+    /// progress, returns that operation instead, with `isNew` false.
     func add(repository: String, image: String) throws(ConversionError) -> (ConversionOperation, isNew: Bool) {
         try wrapping {
             try queue.write { database in
@@ -140,8 +144,8 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Changes an operation, unless it has ended. Returns the stored operation; `nil` if there is no operation with
-    /// this ID.
+    /// Changes an operation with `body`, unless the operation has ended. Returns the operation as it is stored then;
+    /// `nil` if there is no operation with this ID.
     func change(
         _ id: String, _ body: (inout ConversionOperation) -> Void
     ) throws(ConversionError) -> ConversionOperation? {
@@ -178,8 +182,8 @@ public final class ConversionStore: Sendable {
     ///
     /// - Parameters:
     ///   - repository: the repository of the images; `nil` for all repositories.
-    ///   - image: the image; `nil` for all images. The service names an image that was pushed by tag and digest, so the
-    ///     tag alone and the digest alone find it, too.
+    ///   - image: the image; `nil` for all images. The operation of a pushed image names the image by tag and digest. A
+    ///     reference with only the tag or only the digest finds this operation, too.
     func operations(
         repository: String? = nil, image: ImageReference? = nil
     ) throws(ConversionError) -> [ConversionOperation] {
@@ -200,8 +204,8 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Marks the operations that the previous run left running as not started. Returns the IDs of all unfinished
-    /// operations, the oldest first.
+    /// Resets all running operations to "not started", because the previous run of the service did not finish them.
+    /// Returns the IDs of all unfinished operations, the oldest first.
     func unfinished() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.write { database in
@@ -238,7 +242,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Returns the enabled repositories.
+    /// Returns the names of the repositories with automatic conversion, in alphabetical order.
     func streaming() throws(ConversionError) -> [String] {
         try wrapping {
             try queue.read {
@@ -247,9 +251,10 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Enables a repository and records its current tags, or disables it and deletes its tags and profiles.
+    /// Enables automatic conversion for a repository and records its current tags. Or disables automatic conversion and
+    /// deletes the recorded tags and profiles.
     ///
-    /// - Parameter tags: the digest of each tag's image, keyed by tag.
+    /// - Parameter tags: the digest of each tag's image, keyed by tag. Used only with `streaming` true.
     func set(_ repository: String, streaming: Bool, tags: [String: String]) throws(ConversionError) {
         try wrapping {
             try queue.write { database in
@@ -288,14 +293,14 @@ public final class ConversionStore: Sendable {
     /// The profile of an image's starts, merged from nodes' reports.
     struct KnownProfile {
         let known: ProfileFile
-        /// The profile from which the image's newest startup pack was built; `nil` without a pack.
+        /// The profile from which the image's newest startup pack was built; `nil` if there is no pack.
         let packed: ProfileFile?
-        /// The time at which the newest pack was built, in seconds since 1970; 0 without a pack.
+        /// The time at which the newest startup pack was built, in seconds since 1970; 0 if there is no pack.
         let packedAt: Int64
     }
 
-    /// Returns the profile of an image, or else that of its repository's last reported image; `nil` if there is
-    /// neither.
+    /// Returns the profile of an image. If there is none, returns the most recently changed profile of another image in
+    /// the repository; `nil` if there is none either.
     func profile(_ repository: String, of manifest: String) throws(ConversionError) -> KnownProfile? {
         try wrapping {
             try queue.read { database in
@@ -309,7 +314,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Returns the images whose profiles differ from the profiles of their startup packs, or that have no pack.
+    /// Returns the images with a profile but no startup pack, and those whose pack was built from a different profile.
     func changedProfiles() throws(ConversionError) -> [(repository: String, manifest: String, profile: KnownProfile)] {
         try wrapping {
             try queue.read { database in
@@ -322,9 +327,9 @@ public final class ConversionStore: Sendable {
 
     /// Replaces the profile of an image, and deletes the repository's oldest profiles beyond ``keptProfiles``.
     ///
-    /// - Parameter merge: returns the new profile from the old one, which is `nil` for a new image.
+    /// - Parameter merge: computes the new profile from the old one, which is `nil` for a new image.
     ///
-    /// - Returns: the stored profile; `nil` if it was itself one of the deleted profiles.
+    /// - Returns: the stored profile; `nil` if the function deleted it as one of the oldest.
     func learn(
         _ repository: String, of manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
     ) throws(ConversionError) -> KnownProfile? {

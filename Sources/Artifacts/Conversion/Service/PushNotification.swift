@@ -1,11 +1,12 @@
 public import Base
 import FoundationEssentials
 
-/// A registry's notification of a push or deletion, in the format of Harbor, Azure Container Registry (ACR), or
-/// distribution, the CNCF's registry. ACR sends the fields of one of distribution's events as a single object.
+/// A registry's notification of a push or deletion. The registry may be Harbor, Azure Container Registry (ACR), or
+/// distribution (the CNCF's registry). ACR sends a single event in the format of distribution, without the list around
+/// it.
 ///
-/// A notification is only a hint, because anybody may send one. The service converts the image that it then finds in
-/// the registry.
+/// A notification may be forged. For a push, the service therefore looks the image up in the registry, and converts
+/// what it finds there.
 public struct PushNotification: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
         case push
@@ -23,7 +24,7 @@ public struct PushNotification: Sendable, Equatable {
     /// The digest of the manifest; `nil` if the notification names none.
     public let digest: Digest?
 
-    /// Returns the pushes and deletions of images that the body of a request reports; empty if there are none.
+    /// Returns the pushes and deletions of images that the body of a webhook request reports; empty if there are none.
     ///
     /// - Throws: `invalid` if the format is unknown.
     public static func events(in body: [UInt8]) throws(ConversionError) -> [PushNotification] {
@@ -49,7 +50,7 @@ public struct PushNotification: Sendable, Equatable {
         self.digest = digest.flatMap { Digest($0) }
     }
 
-    /// The format of distribution (notifications.md, "Envelope" and "Events").
+    /// The format of distribution, which its document notifications.md describes under "Envelope" and "Events".
     private struct Distribution: Decodable {
         struct Event: Decodable {
             struct Target: Decodable {
@@ -64,7 +65,7 @@ public struct PushNotification: Sendable, Equatable {
 
             var event: PushNotification? {
                 let action: Action? = ["push": .push, "delete": .delete][action]
-                // Some registries are configured to notify of blobs, too.
+                // Some registries are configured to send events for blobs, too.
                 if let type = target?.mediaType, !type.contains("manifest"), !type.contains("index") { return nil }
                 return PushNotification(
                     action: action, in: target?.repository, tag: target?.tag, digest: target?.digest)
@@ -74,7 +75,7 @@ public struct PushNotification: Sendable, Equatable {
         var events: [Event]
     }
 
-    /// The format of Harbor ("Configure Webhook Notifications").
+    /// The format of Harbor, which its documentation describes under "Configure Webhook Notifications".
     private struct Harbor: Decodable {
         struct Details: Decodable {
             struct Resource: Decodable {

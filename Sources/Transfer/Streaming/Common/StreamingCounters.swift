@@ -1,12 +1,12 @@
 import Base
 import Planner
 
-/// The engine's own counters. The planner has others.
+/// The counters of the streaming engine, except those that the planner keeps.
 final class StreamingCounters: Sendable {
-    /// The number of bytes of response bodies that arrived, by the class in which their request started. Startup packs
-    /// have a separate counter, ``packBytes``.
+    /// The number of bytes of response bodies that arrived, by the ``FetchClass`` in which their request started. Bytes
+    /// of startup packs count in ``packBytes`` instead.
     let received = PerClass(demand: Counter(), hint: Counter(), readahead: Counter(), fill: Counter())
-    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that it no
+    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that were no
     /// longer needed.
     let skipped = Counter()
     let decodedBytes = Counter()
@@ -21,7 +21,7 @@ final class StreamingCounters: Sendable {
     let hedged = Counter()
     /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     let packs = Counter()
-    /// The number of startup packs that the engine abandoned.
+    /// The number of startup packs that the engine abandoned after a failure.
     let packsAbandoned = Counter()
     /// The number of bytes of startup packs that arrived.
     let packBytes = Counter()

@@ -8,7 +8,7 @@ public typealias StreamingError = Failure<StreamingErrorCode>
 public enum StreamingErrorCode: Hashable, Sendable {
     /// The system could not start a thread.
     case noThread
-    /// The bytes are not a valid startup pack, or the engine cannot make a pack.
+    /// The bytes are not a valid startup pack, or the writer failed to read a chunk for a new pack.
     case badPack
     /// The bytes are not a valid profile.
     case badProfile

@@ -4,10 +4,10 @@ public import Planner
 public struct StreamingSnapshot: Sendable, Hashable {
     /// The planner's counters.
     public var planner: PlannerStatistics
-    /// The number of bytes of response bodies that arrived, by the class in which their request started. Startup packs
-    /// have a separate number, ``packBytes``.
+    /// The number of bytes of response bodies that arrived, by the ``FetchClass`` in which their request started. Bytes
+    /// of startup packs count in ``packBytes`` instead.
     public var received: PerClass<UInt64>
-    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that it no
+    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that were no
     /// longer needed.
     public var skipped: UInt64
     /// The number of verified bytes that decoding wrote to the store.
@@ -20,7 +20,7 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var digestFailures: UInt64
     /// The number of extents and startup pack frames that the engine failed to decode.
     public var decodeFailures: UInt64
-    /// The number of chunks that the store refused.
+    /// The number of chunks that the content store failed to write.
     public var storeFailures: UInt64
     /// The number of times that the engine stopped reading a connection because decoding was behind.
     public var backPressure: UInt64
@@ -28,7 +28,7 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var hedged: UInt64
     /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     public var packs: UInt64
-    /// The number of startup packs that the engine abandoned.
+    /// The number of startup packs that the engine abandoned after a failure.
     public var packsAbandoned: UInt64
     /// The number of bytes of startup packs that arrived.
     public var packBytes: UInt64
@@ -36,13 +36,13 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var bytesPerSecond: Double
     /// The latest estimate of the time from a request to its answer, in nanoseconds; 0 before the first answer.
     public var answerDelay: Double
-    /// The number of queued runs of extents in each class.
+    /// The number of queued runs of extents (decodable pieces of a blob) in each ``FetchClass``.
     public var queued: PerClass<Int>
     /// The number of compressed bytes that wait for decoding.
     public var decodeQueueBytes: Int
-    /// The number of demands that wait now.
+    /// The number of reads that wait for missing chunks now.
     public var waitingDemands: Int
-    /// The number of requests that run now.
+    /// The number of requests to registries that run now, without requests for startup packs.
     public var runningRequests: Int
     /// The number of running requests that the planner has paused in favor of readers.
     public var pausedRequests: Int
@@ -50,6 +50,6 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var runningPacks: Int
     /// The number of attached layers.
     public var layers: Int
-    /// The number of attached layers that are complete.
+    /// The number of attached layers whose chunks are all in the store.
     public var completeLayers: Int
 }

@@ -1,17 +1,19 @@
 import NIOCore
 import Planner
 
-/// A decoding job: an extent of a layer, or a frame of a startup pack. All of its compressed bytes have arrived.
+/// A decoding job: an extent (a decodable piece) of a layer's blob, or a frame of a startup pack. All of its compressed
+/// bytes have arrived.
 struct DecodeJob: Sendable {
     enum Work: Sendable {
-        /// An extent of a layer.
+        /// An extent of a layer's blob, by its number.
         case extent(AttachedLayer, Int)
-        /// A frame of a startup pack.
+        /// A zstd frame of a startup pack.
         case frame(PackFrame)
     }
 
     let work: Work
-    /// The compressed bytes, as slices of the network's buffers, so that nothing copies them before decoding.
+    /// The compressed bytes, in order. They are slices of the network buffers, so that nothing copies them before
+    /// decoding.
     let pieces: [ByteBuffer]
     let byteCount: Int
 
@@ -33,14 +35,14 @@ struct DecodeJob: Sendable {
 /// The chunks of a startup pack's frame, for the worker that decodes the frame.
 struct PackFrame: Sendable {
     struct Item: Sendable {
-        /// The chunk's layer; `nil` if the worker must skip the chunk, for example because the layer is not attached or
-        /// its chunk table differs from the pack's.
+        /// The chunk's layer; `nil` if the worker must skip the chunk. Examples are a layer that is not attached, and a
+        /// layer that has no chunk with this number and length.
         let layer: AttachedLayer?
         let chunk: Int
         let length: Int
     }
 
     let delivery: DeliveryID
-    /// The frame's chunks in their order.
+    /// The frame's chunks, in the order of their bytes in the decoded frame.
     let items: [Item]
 }

@@ -7,7 +7,8 @@ import NIOCore
 import Planner
 import SystemPackage
 
-/// The threads that decode, verify and publish chunks, and the thread that flushes complete layers.
+/// The threads that decode and verify chunks and publish them in the content store, and the thread that flushes
+/// complete layers to disk.
 final class DecodePool: Sendable {
     private let queue: DecodeQueue
     private let counters: StreamingCounters
@@ -20,7 +21,7 @@ final class DecodePool: Sendable {
     /// - Parameters:
     ///   - queue: the queue from which the threads take jobs.
     ///   - threadCount: the number of decoding threads; `nil` for one per CPU core.
-    ///   - report: receives each job's outcome on the thread that decoded it. It must not wait.
+    ///   - report: the callback for each job's outcome. It runs on the thread that decoded the job, and must not block.
     /// - Throws: `Errno` if the system cannot start another thread.
     init(
         _ queue: DecodeQueue, threadCount: Int?, counters: StreamingCounters, logger: Logger,
@@ -48,25 +49,25 @@ final class DecodePool: Sendable {
     /// The number of compressed bytes that wait for decoding.
     var queuedBytes: Int { queue.byteCount }
 
-    /// Sets the observer of complete layers. The observer runs after each layer that was flushed to disk, but not if
-    /// the flush failed. It may wait.
+    /// Sets the observer of complete layers. It runs on the flushing thread each time that a complete layer was flushed
+    /// to disk, but not if the flush failed. It may block.
     func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         completions.observe(observer)
     }
 
-    /// Sets the observer of arrivals. The observer runs on a decoding thread after chunks were published, and must not
-    /// wait. ``publish(_:at:of:)`` runs it on the calling thread.
+    /// Sets the observer of new chunks, which must not block. It runs after each job on the thread that decoded the
+    /// job, and after each ``publish(_:at:of:)`` on the calling thread.
     func onArrival(_ observer: @escaping @Sendable () -> Void) {
         arrivalObserver.withLock { $0 = observer }
     }
 
-    /// Decodes and publishes the extents that lie completely in `bytes`. Blocks meanwhile.
+    /// Decodes the extents that lie completely in `bytes`, and publishes their chunks. Blocks until that is done.
     ///
-    /// The bytes are a part of a layer's blob that arrived without a request of the engine. The function stops at the
-    /// first extent that fails. A later read fetches the extent's chunks again.
+    /// The bytes arrived without a request of the engine. The function stops at the first extent that fails. Later
+    /// reads fetch the chunks that are still missing.
     ///
     /// - Parameters:
-    ///   - bytes: the part of the blob.
+    ///   - bytes: a part of a layer's blob.
     ///   - range: the position of `bytes` in the blob.
     ///   - layer: the attached layer of the blob.
     func publish(_ bytes: [UInt8], at range: ByteRange, of layer: AttachedLayer) {
@@ -84,7 +85,7 @@ final class DecodePool: Sendable {
         arrived([layer])
     }
 
-    /// Drops all queued jobs and tells the threads to end. Returns the threads to join.
+    /// Drops all queued jobs and tells the threads to end. Returns the threads, which the caller joins.
     func close() -> [NamedThread] {
         queue.close()
         completions.close()

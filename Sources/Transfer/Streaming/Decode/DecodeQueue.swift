@@ -2,15 +2,17 @@ import Base
 import Concurrency
 import Planner
 
-/// The queue between connections and decoding threads.
+/// The queue of compressed data between network connections and decoding threads.
 ///
-/// The queue has two lanes, each bounded in bytes. The readers' lane holds the extents that readers wait for, and the
-/// frames of startup packs. The threads take jobs from the other lane only while the readers' lane is empty.
+/// The queue has two lanes, each with a limit in bytes. The awaited lane holds the extents (decodable pieces of a blob)
+/// that readers wait for, and the frames of startup packs. The other lane holds all other extents. The threads take
+/// jobs from the other lane only while the awaited lane is empty.
 final class DecodeQueue: Sendable {
     private struct Lane {
         var jobs = FIFO<DecodeJob>()
         var bytes = 0
-        /// The receivers that wait until the lane has room. Meanwhile they do not read their connections.
+        /// The signals of receivers that wait until the lane is within its limit. A waiting receiver does not read its
+        /// connection.
         var waiting = FIFO<OneShot<Void>>()
 
         mutating func append(_ job: DecodeJob) {
@@ -26,7 +28,7 @@ final class DecodeQueue: Sendable {
     }
 
     private struct State {
-        /// The readers' lane.
+        /// The lane for the extents that readers wait for, and for the frames of startup packs.
         var awaited = Lane()
         var other = Lane()
         var isClosed = false
@@ -35,15 +37,15 @@ final class DecodeQueue: Sendable {
     private let state = Guarded(State())
     private let limit: Int
 
-    /// Creates a queue. A lane accepts every job, but ``append(_:awaited:)`` waits while the lane holds more than
-    /// `limit` bytes.
+    /// Creates a queue whose lanes each have a limit of `limit` bytes. A lane that exceeds the limit still accepts
+    /// jobs, but then ``append(_:awaited:)`` waits until the lane is within the limit again.
     init(limit: Int) {
         self.limit = limit
     }
 
     /// Appends a job, and returns once the job's lane is within its limit. A closed queue drops the job.
     ///
-    /// - Parameter awaited: true to use the readers' lane.
+    /// - Parameter awaited: true for a job of the awaited lane.
     ///
     /// - Returns: true if the caller had to wait.
     func append(_ job: DecodeJob, awaited: Bool) async -> Bool {
@@ -66,8 +68,8 @@ final class DecodeQueue: Sendable {
         return true
     }
 
-    /// Removes and returns the next job. Blocks the calling thread until there is one; returns `nil` if the queue is
-    /// closed.
+    /// Removes and returns the next job. Blocks the calling thread while both lanes are empty. Returns `nil` once the
+    /// queue is closed.
     func take() -> DecodeJob? {
         let (job, waiting) = state.waitUntil { state -> (DecodeJob?, [OneShot<Void>])? in
             guard !state.isClosed else { return (nil, []) }
@@ -84,8 +86,8 @@ final class DecodeQueue: Sendable {
     /// The number of queued bytes in both lanes.
     var byteCount: Int { state.withLock { $0.awaited.bytes + $0.other.bytes } }
 
-    /// Moves a queued extent to the readers' lane, because a reader now waits for it. Does nothing if the extent is not
-    /// in the other lane.
+    /// Moves a queued extent to the awaited lane, because a reader now waits for it. Does nothing if the extent is
+    /// already in that lane or not in the queue.
     func expedite(_ layer: LayerID, _ extent: Int) {
         state.withLock { state in
             guard let job = state.other.jobs.remove(where: { $0.isExtent(extent, of: layer) }) else {
@@ -96,7 +98,7 @@ final class DecodeQueue: Sendable {
         }
     }
 
-    /// Drops all jobs and releases all waiters.
+    /// Closes the queue. Drops all jobs, and wakes all waiting receivers and decoding threads.
     func close() {
         let waiting = state.withLockBroadcasting { state -> [OneShot<Void>] in
             state.isClosed = true

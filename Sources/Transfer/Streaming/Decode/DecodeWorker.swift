@@ -4,16 +4,17 @@ import ContentStore
 import LayerIndex
 import Planner
 
-/// The worker of a decoding thread. It decodes, verifies and stores extents and the frames of startup packs.
+/// The worker of a decoding thread. It decodes extents and the frames of startup packs, verifies their chunks, and
+/// stores the chunks.
 ///
-/// The worker decodes the compressed bytes directly from the network buffers in which they arrived. It decodes each
-/// chunk into its own buffer, and hashes the chunk there while it is warm in the CPU cache. It then writes the chunk
-/// from this buffer to the store.
+/// The worker decodes the compressed bytes directly from the network buffers in which they arrived. It decodes one
+/// chunk at a time into a reused buffer, and hashes the chunk there while it is warm in the CPU cache. It then writes
+/// the chunk from this buffer to the store.
 struct DecodeWorker: ~Copyable {
     /// The size of the largest buffer that the worker keeps between jobs, in bytes.
     private static let keptBytes = 8 << 20
-    /// The zstd level for gaps. A low level suffices, because tar headers shrink to a tenth at any level. A reader may
-    /// be waiting.
+    /// The zstd level for gaps, the decoded bytes outside all chunks. The level is low because a reader may be waiting.
+    /// A higher level would gain little: gaps are mostly tar headers, which shrink to a tenth at any level.
     private static let gapLevel: Int32 = 1
 
     private let decoder = ExtentDecoder()
@@ -31,7 +32,7 @@ struct DecodeWorker: ~Copyable {
         buffer.deallocate()
     }
 
-    /// Decodes a job and stores its missing chunks. Stops at the first bad chunk, but keeps the chunks in front of it.
+    /// Decodes a job and stores its missing chunks. Stops at the first bad chunk, but keeps the chunks before it.
     mutating func run(_ job: borrowing DecodeJob) -> ExtentOutcome {
         let start = MonotonicTime.now()
         defer { counters.decodeNanoseconds.add(MonotonicTime.now().since(start)) }
@@ -99,8 +100,8 @@ struct DecodeWorker: ~Copyable {
         return .available
     }
 
-    /// Decodes the rest of the extent, and logs all of its gaps. Ignores a failure, because it costs the layer only its
-    /// audit.
+    /// Decodes the rest of the extent, and logs all of the extent's gaps for the audit of the layer. Ignores a failure:
+    /// the audit then reads these bytes from the registry.
     private mutating func keepGaps(of number: Int, in log: TarSplitLog, input: inout PieceCursor) {
         do throws(CodecError) {
             try grow(64 << 10)
@@ -110,8 +111,8 @@ struct DecodeWorker: ~Copyable {
                     return (result.consumed, result.produced)
                 }
                 gaps += UnsafeRawBufferPointer(rebasing: buffer[..<produced])
-                // The decoder does not consume the checksum and size after the compressed stream, so the loop must end
-                // there.
+                // The decoder does not consume the checksum and size that follow the compressed stream. So the loop
+                // must end when the decoder neither consumes nor produces bytes.
                 if consumed == 0, produced == 0, input.isAtEnd || !input.isEmptyPiece { break }
             }
             guard gaps.count <= TarSplitLog.maximumGaps else { return }
@@ -123,7 +124,7 @@ struct DecodeWorker: ~Copyable {
         if gaps.capacity > Self.keptBytes { gaps = [] }
     }
 
-    /// Verifies and publishes the chunk at the start of the buffer. Returns the failure; `nil` after a success.
+    /// Verifies and publishes the chunk at the start of the buffer. Returns the failure, or `nil` after a success.
     private func store(_ chunk: Chunk, number index: Int, of content: StoredLayer) -> ExtentOutcome? {
         let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<Int(chunk.content.count)])
         guard Digest.of(bytes) == chunk.digest else {
@@ -153,7 +154,8 @@ struct DecodeWorker: ~Copyable {
         try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)]), &input)
     }
 
-    /// Decodes the next `count` bytes, which belong to no wanted chunk. Appends them to ``gaps`` if `isKept` is true.
+    /// Decodes the next `count` bytes, which belong to no wanted chunk. If `isKept` is true, appends them to ``gaps``,
+    /// up to the size limit of gaps.
     private mutating func skip(
         _ count: UInt64, of input: inout PieceCursor, isKept: Bool = false
     ) throws(CodecError) {

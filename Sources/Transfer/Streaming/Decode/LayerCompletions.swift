@@ -2,8 +2,8 @@ import Base
 import ContentStore
 import Logging
 
-/// The queue of layers that have become complete. A separate thread flushes them to disk, so that no reader waits for a
-/// flush.
+/// The queue of layers that have become complete: all of their chunks are in the store. A separate thread flushes them
+/// to disk, so that no reader waits for a flush.
 final class LayerCompletions: Sendable {
     private struct State {
         var layers = FIFO<AttachedLayer>()
@@ -18,8 +18,7 @@ final class LayerCompletions: Sendable {
         self.logger = logger
     }
 
-    /// Sets the observer of complete layers. The observer runs on the flushing thread after each successful flush. It
-    /// may wait.
+    /// Sets the observer of complete layers. It runs on the flushing thread after each successful flush, and may block.
     func observe(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         state.withLock { $0.observer = observer }
     }
@@ -49,7 +48,8 @@ final class LayerCompletions: Sendable {
         return layer
     }
 
-    /// Flushes a complete layer, so that it survives a crash of the machine, then calls the observer.
+    /// Flushes a complete layer to disk, so that it survives a crash of the machine. Then calls the observer, unless
+    /// the flush failed.
     private func finish(_ layer: StoredLayer) {
         do throws(ContentStoreError) {
             try layer.makeDurable()

@@ -1,16 +1,17 @@
 package import Planner
 
-/// The ranking of hints. No other code ranks them.
+/// The ranking of start hints, the predicted or recorded reads of a container start. No other code ranks them.
 extension PackDeliveries {
-    /// Returns true if a hint of `source` may fetch chunks of `layer` now, because no better hint covers the image's
-    /// whole start.
+    /// Returns true if a hint from `source` may fetch chunks of `layer` now. Returns false if a better hint already
+    /// covers everything that the start of the layer's image reads.
     ///
     /// - Parameters:
     ///   - source: the source of the hint.
     ///   - layer: the layer of the chunks.
-    ///   - known: the source of the recorded start that the layer's image is repeating; `nil` if there is none.
-    ///   - id: the delivery of the pack that the hint names; `nil` for a hint without a pack. A pack does not compete
-    ///     with itself.
+    ///   - known: the source of the hint whose recorded start the container is repeating, as far as its reads show;
+    ///     `nil` if there is none.
+    ///   - id: the delivery of the startup pack that the hint itself names; `nil` for a hint without a pack. This pack
+    ///     is left out of the comparison.
     package func admits(
         _ source: HintSource, on layer: LayerID, known: HintSource?, except id: DeliveryID? = nil
     ) -> Bool {

@@ -2,27 +2,29 @@ package import Base
 package import ContentStore
 package import Planner
 
-/// The startup packs in flight, and the readers and hints that rely on them instead of requests.
+/// The startup packs in flight, and the readers that wait for them. A startup pack is one blob with the chunks that a
+/// container start reads.
 ///
-/// A reader whose chunks arrive soon in a pack waits for the pack, and causes no request. The planner serves all other
-/// readers, and takes over the readers of a pack that fails or stalls.
+/// A reader whose chunks will soon arrive in a pack waits for the pack, and causes no request. All other readers go to
+/// the planner, which sends requests for their chunks. If a pack fails or stalls, its waiting readers go to the
+/// planner, too.
 package struct PackDeliveries: Sendable {
     private struct Delivery {
         /// The attached layers whose chunks the pack may contain.
         let layers: Set<LayerID>
-        /// The source of the best hint that relies on the pack.
+        /// The best source among the hints that rely on the pack for their chunks.
         var source: HintSource
         /// True if the pack's tables have arrived, so that the engine knows the pack's chunks.
         var isOpen = false
-        /// The chunks that have not arrived yet, by layer. Each chunk maps to the end of its frame in the pack, in
-        /// bytes.
+        /// The chunks that have not arrived yet, by layer. The key is the chunk's number. The value is the end of the
+        /// chunk's frame, as a byte offset in the pack.
         var coming: [LayerID: [Int: UInt64]] = [:]
-        /// The chunks that were missing when the tables arrived, in the pack's order.
+        /// The chunks that were missing on this node when the pack's tables arrived, in the pack's order.
         var runs: [ChunkRun] = []
         var framesLeft = 0
         /// The number of bytes of the pack that have arrived.
         var position: UInt64 = 0
-        /// The time at which the last of these bytes arrived. Before the first byte, the time at which the delivery
+        /// The time at which bytes of the pack last arrived. Before the first byte, the time at which the delivery
         /// began.
         var moved: MonotonicTime
     }
@@ -55,10 +57,11 @@ package struct PackDeliveries: Sendable {
         return id
     }
 
-    /// Records the chunks of a pack, which its tables list.
+    /// Records which chunks a pack brings, after its tables have arrived.
     ///
     /// - Parameters:
-    ///   - coming: the missing chunks of each layer. Each chunk maps to the end of its frame in the pack, in bytes.
+    ///   - coming: the chunks that are missing on this node, by layer. The key is the chunk's number. The value is the
+    ///     end of the chunk's frame, as a byte offset in the pack.
     ///   - runs: the same chunks in the pack's order.
     ///   - frames: the number of frames in the pack.
     package mutating func open(
@@ -70,9 +73,10 @@ package struct PackDeliveries: Sendable {
         deliveries[id]?.framesLeft = frames
     }
 
-    /// Records that the pack's bytes have arrived up to `position`.
+    /// Records that the pack's bytes have arrived up to the byte offset `position`.
     ///
-    /// - Returns: the source of the hint and the layers whose chunks the pack brings; `nil` if the delivery has ended.
+    /// - Returns: the best source among the pack's hints, and the layers whose chunks the pack brings; `nil` if the
+    ///   delivery has ended.
     package mutating func moved(
         _ id: DeliveryID, to position: UInt64, now: MonotonicTime
     ) -> (source: HintSource, layers: [LayerID])? {
@@ -81,8 +85,13 @@ package struct PackDeliveries: Sendable {
         return deliveries[id].map { ($0.source, Array($0.coming.keys)) }
     }
 
-    /// Records that a frame with these chunks is in the store. Returns the readers that no longer have to wait for the
-    /// pack. After the last frame, these are all of its readers.
+    /// Records that a frame of a pack is in the store.
+    ///
+    /// - Parameters:
+    ///   - chunks: the chunks of the frame.
+    ///   - isPresent: returns true if a chunk of a layer is in the store.
+    /// - Returns: the readers that no longer have to wait for the pack. After the last frame, these are all of its
+    ///   readers.
     package mutating func published(
         _ id: DeliveryID, chunks: [(layer: LayerID, chunk: Int)], isPresent: (LayerID, Int) -> Bool
     ) -> [WaitingReaders.Reader] {
@@ -97,10 +106,11 @@ package struct PackDeliveries: Sendable {
         }
     }
 
-    /// Ends the delivery of a pack that will bring nothing more.
+    /// Ends the delivery of a pack that will bring no more chunks.
     ///
-    /// - Returns: the readers that wait for the pack, the chunks to fetch from their layers instead, and the source of
-    ///   the hint for these chunks; `nil` if the delivery has already ended.
+    /// - Returns: the readers that wait for the pack, the pack's chunks, and the source of the best hint for them;
+    ///   `nil` if the delivery has already ended. The caller fetches the chunks that are still missing from their
+    ///   layers.
     package mutating func end(_ id: DeliveryID) -> (
         readers: [WaitingReaders.Reader], rest: [ChunkRun], source: HintSource
     )? {
@@ -110,10 +120,11 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Hints
 
-    /// Returns the best source among the packs that cover the whole start of the layer's image; `nil` if there is none.
+    /// Returns the best source among the packs that may bring everything that the start of the layer's image reads;
+    /// `nil` if there is no such pack.
     ///
-    /// Before its tables arrive, every pack counts, because its chunks are unknown. Afterwards, only a pack of a
-    /// recorded start counts.
+    /// A pack whose tables have not arrived counts, because its chunks are still unknown. After its tables have
+    /// arrived, a pack counts only if it was made from a recorded start.
     ///
     /// - Parameter id: the delivery to leave out; `nil` for none.
     package func coverage(of layer: LayerID, except id: DeliveryID? = nil) -> HintSource? {
@@ -122,8 +133,8 @@ package struct PackDeliveries: Sendable {
         }.map(\.value.source).max()
     }
 
-    /// Returns true if a single pack brings all missing chunks of `chunks`. In that case, records that a hint of
-    /// `source` relies on the pack.
+    /// Returns true if a single pack brings all missing chunks of `chunks`. In that case, records that a hint from
+    /// `source` relies on this pack.
     package mutating func brings(
         _ layer: LayerID, chunks: Range<Int>, to source: HintSource, isPresent: (Int) -> Bool
     ) -> Bool {
@@ -138,8 +149,8 @@ package struct PackDeliveries: Sendable {
 
     // MARK: - Readers
 
-    /// Makes a reader wait for a pack that brings all of its missing chunks within the pack's next `distance` bytes.
-    /// Ignores stalled packs. Returns false if there is no such pack.
+    /// Makes a reader wait for a pack if the pack's next `distance` bytes bring all of the reader's missing chunks.
+    /// Ignores stalled packs. Returns false if there is no suitable pack.
     package mutating func park(
         _ reader: WaitingReaders.Reader, distance: UInt64, isPresent: (Int) -> Bool
     ) -> Bool {
@@ -156,15 +167,15 @@ package struct PackDeliveries: Sendable {
         return false
     }
 
-    /// Removes and returns the readers that have waited too long for this pack. If the pack has stalled, these are all
-    /// of its readers.
+    /// Removes and returns the readers that have waited too long for this pack. If the pack has stalled, returns all of
+    /// its readers.
     package mutating func overdue(_ id: DeliveryID, now: MonotonicTime) -> [WaitingReaders.Reader] {
         guard let delivery = deliveries[id] else { return [] }
         let isStalled = now.since(delivery.moved) >= Self.stall
         return readers.take(from: id) { isStalled || now.since($0.since) >= Self.patience }
     }
 
-    /// Removes a demand, and returns true if it was waiting for a pack.
+    /// Removes the reader of a demand. Returns true if the reader was waiting for a pack.
     package mutating func cancel(_ demand: DemandID) -> Bool { readers.remove(demand) }
 
     /// Removes a layer from all packs. Returns the readers that waited for its chunks.

@@ -2,10 +2,10 @@ import Base
 public import Registry
 
 /// A request for a startup pack: one blob with the chunks that a container start is expected to read. The `Images`
-/// module sends the request before it attaches the image's layers to the engine. The round trip for the pack's tables
-/// then overlaps with opening the layers.
+/// module sends the request before it attaches the image's layers to the engine. So the round trip for the pack's
+/// tables overlaps with opening the layers.
 ///
-/// A ``StartHint`` hands the request to the engine. Releasing the last reference to the request cancels it.
+/// A ``StartHint`` hands the request to the engine. Releasing the last reference to this object cancels the request.
 public final class PackRequest: Sendable {
     public let location: BlobLocation
     /// The size of the pack in bytes, as the streaming artifact states it.
@@ -28,7 +28,9 @@ public final class PackRequest: Sendable {
         opening.cancel()
     }
 
-    /// The pack's body. Canceling the calling task cancels the request.
+    /// The body of the response. Canceling the waiting task cancels the request.
+    ///
+    /// - Throws: an error if the request failed, or if the pack does not have the stated ``size``.
     var body: BlobStream {
         get async throws {
             let stream = try await withTaskCancellationHandler {

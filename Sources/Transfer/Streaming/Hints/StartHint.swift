@@ -4,13 +4,14 @@ public import Planner
 
 /// The chunks that a container is expected to read until it is ready, and the source of this expectation.
 ///
-/// ``StreamingEngine/prefetch(_:)`` takes hints of every kind, and ranks them by ``HintSource``.
+/// ``StreamingEngine/prefetch(_:)`` accepts hints from every source, and ranks them by ``HintSource``.
 public struct StartHint: Sendable {
     /// The content of a hint.
     enum Content: Sendable {
         /// Chunks in the order of their first use.
         case runs([ChunkRun])
-        /// A startup pack, and all layers of the image. The pack's tables list its chunks.
+        /// A startup pack (one blob with chunks of several layers), and all layers of the image. The pack itself lists
+        /// its chunks.
         case pack(PackRequest, layers: [StoredLayer])
     }
 

@@ -2,8 +2,8 @@ package import Base
 package import ContentStore
 package import Planner
 
-/// The identity of a delivery. A delivery brings a startup pack's chunks to the store without a request from the
-/// planner.
+/// The identity of a delivery: the transfer of one startup pack to the content store, which the planner does not
+/// control.
 package struct DeliveryID: Hashable, Sendable {
     package let value: UInt64
 
@@ -12,9 +12,9 @@ package struct DeliveryID: Hashable, Sendable {
     }
 }
 
-/// The readers that wait for a delivery instead of a request.
+/// The readers that wait for a startup pack in flight instead of a request of their own.
 package struct WaitingReaders: Sendable {
-    /// A reader's demand for chunks.
+    /// A blocked reader, and the chunks that it waits for.
     package struct Reader: Sendable, Hashable {
         package let demand: DemandID
         package let layer: LayerID
@@ -43,7 +43,7 @@ package struct WaitingReaders: Sendable {
         readers[delivery, default: []].append(reader)
     }
 
-    /// Removes and returns those readers of a delivery for which `isDue` returns true.
+    /// Removes and returns the readers of a delivery for which `isDue` returns true.
     package mutating func take(from delivery: DeliveryID, where isDue: (Reader) -> Bool) -> [Reader] {
         guard let all = readers[delivery] else { return [] }
         let due = all.filter(isDue)
@@ -63,7 +63,7 @@ package struct WaitingReaders: Sendable {
         Array(readers.keys).flatMap { take(from: $0) { layer == nil || $0.layer == layer } }
     }
 
-    /// Removes a demand, and returns true if it was waiting for a delivery.
+    /// Removes the reader of a demand. Returns true if the reader was waiting for a delivery.
     package mutating func remove(_ demand: DemandID) -> Bool {
         Array(readers.keys).contains { !take(from: $0) { $0.demand == demand }.isEmpty }
     }

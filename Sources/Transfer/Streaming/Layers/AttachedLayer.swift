@@ -7,10 +7,11 @@ import Registry
 final class AttachedLayer: Sendable {
     private struct State {
         var locations: [BlobLocation]
-        /// The index of the location that worked last.
+        /// The index of the location to try first. It is the location that worked last, or the one after a location
+        /// that sent wrong bytes.
         var preferred = 0
         var lastReport: MonotonicTime?
-        /// The number of problems that were not logged since the last logged one.
+        /// The number of problems that were suppressed since the last problem was logged.
         var unreported = 0
         var isCompletionReported = false
         /// The running fetches from the windows blob (see ``LayerMap/missingWindows(_:)``), by block number.
@@ -36,7 +37,8 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// The locations of the blob. The location that worked last comes first.
+    /// The locations of the blob, in the order in which to try them. The location that worked last comes first, unless
+    /// it has sent wrong bytes since.
     var locations: [BlobLocation] {
         state.withLock { state in
             let count = state.locations.count
@@ -51,17 +53,19 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Makes the next location the first that later requests try, because the preferred location sent wrong bytes.
+    /// Makes later requests try the next location first, because the preferred location sent wrong bytes.
     func distrust() {
         state.withLock { state in
             if !state.locations.isEmpty { state.preferred = (state.preferred + 1) % state.locations.count }
         }
     }
 
-    /// Returns the tasks that fetch these blocks of the windows blob. For blocks that no task fetches yet, starts one
-    /// task for each run of adjacent blocks.
+    /// Returns the tasks that fetch these blocks of the windows blob (see ``LayerMap/missingWindows(_:)``). Starts a
+    /// new task for each run of adjacent blocks that no running task fetches.
     ///
-    /// - Parameter body: fetches a run of blocks; called by each new task.
+    /// - Parameters:
+    ///   - blocks: the numbers of the blocks.
+    ///   - body: fetches a run of blocks. Each new task calls it once.
     func fetching(
         _ blocks: Range<UInt64>, _ body: @escaping @Sendable (Range<UInt64>) async -> Result<Void, RegistryError>
     ) -> [Task<Result<Void, RegistryError>, Never>] {
@@ -89,11 +93,11 @@ final class AttachedLayer: Sendable {
         }
     }
 
-    /// Decides whether the caller may log a problem. Each layer logs at most one problem a minute, however many extents
-    /// are wrong.
+    /// Decides if the caller may log a problem with the layer. Only one problem a minute is logged for each layer,
+    /// however many extents are wrong.
     ///
-    /// - Returns: the number of problems that were not logged since the last logged one; `nil` if the caller must not
-    ///   log this problem.
+    /// - Returns: the number of problems that were suppressed since the last problem was logged; `nil` if the caller
+    ///   must not log this one.
     func shouldReport(now: MonotonicTime) -> Int? {
         state.withLock { state in
             if let last = state.lastReport, now.since(last) < 60_000_000_000 {

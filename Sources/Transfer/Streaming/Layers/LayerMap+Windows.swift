@@ -2,22 +2,23 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The windows of a plain gzip layer. An extent's window holds up to 32 KiB of decoded bytes in front of the extent.
-/// DEFLATE data may refer to those bytes, so the decoder needs the window first. The registry stores all windows of a
-/// layer in a separate blob, the windows blob.
+/// The windows of a plain gzip layer. To decode an extent (a piece of the blob), the decoder needs the extent's window:
+/// up to 32 KiB of decoded data before the extent, to which its DEFLATE data may refer back. The registry stores all
+/// windows of a layer in a separate blob, the windows blob.
 extension LayerMap {
-    /// The size of a block, the unit of fetches from the windows blob, in bytes. A block holds about a dozen windows,
-    /// so the next read usually finds its window on the node. On a slow network, a larger block would delay the
-    /// extents' bytes.
+    /// The size, in bytes, of the blocks in which the windows blob is fetched. A block holds about a dozen windows, so
+    /// the window for the next read is usually present already. On a slow network, larger blocks would delay the
+    /// extents.
     static let windowsBlock: UInt64 = 128 << 10
 
     /// The maximum number of blocks in one request.
     static let windowsRun: UInt64 = 8
 
-    /// Returns the missing blocks of the windows blob that the extents in `ranges` need, in ascending order. Adjacent
-    /// blocks form one run of up to ``windowsRun`` blocks.
+    /// Returns the blocks of the windows blob that are missing on this node and needed to decode the extents in
+    /// `ranges`. Each result is a run of adjacent block numbers, at most ``windowsRun``. The runs are in ascending
+    /// order.
     ///
-    /// - Parameter ranges: ranges of the layer's own blob.
+    /// - Parameter ranges: ranges of the blob that holds the layer's extents.
     func missingWindows(_ ranges: [ByteRange]) -> [Range<UInt64>] {
         guard let file = content.windows else { return [] }
         var blocks: Set<UInt64> = []

@@ -3,7 +3,7 @@ import ContentStore
 import LayerIndex
 import Planner
 
-/// The planner's view of a stored layer.
+/// The planner's view of a stored layer: the extents (decodable pieces) of its blob, and which of them are present.
 struct LayerMap: ExtentMap {
     let content: StoredLayer
 
@@ -15,12 +15,14 @@ struct LayerMap: ExtentMap {
 
     func isPresent(_ extent: Int) -> Bool { content.missing(in: content.chunks.extent(extent).chunks) == nil }
 
-    /// Returns true if a file begins in the extent, as far as the chunk table tells.
+    /// Returns true if the chunk table shows that a file begins in the extent.
     ///
-    /// Files start on 4 KiB boundaries of the content space. A hole in front of a chunk therefore means that a file
-    /// begins there. In an archive, a header of at least 512 bytes lies between two files. A gap of at least that size
-    /// between two chunks of the extent therefore means the same. The function overlooks a file if the previous file
-    /// fills its last block and ends with its extent.
+    /// The function looks for two signs. The first is a hole before a chunk in the content space, which holds the
+    /// contents of all files. Each file starts there at a multiple of 4 KiB, so after a hole a new file begins. The
+    /// second is a gap of 512 bytes or more between two chunks in the decoded extent, because the tar header of a file
+    /// has at least that size.
+    ///
+    /// The function misses a file if the previous file ends both at a multiple of 4 KiB and at the end of an extent.
     func beginsFile(_ extent: Int) -> Bool {
         let chunks = content.chunks.extent(extent).chunks
         guard chunks.lowerBound > 0 else { return true }
@@ -37,8 +39,7 @@ struct LayerMap: ExtentMap {
         return false
     }
 
-    /// Returns the range from the first to the last extent that holds missing chunks of `chunks`; `nil` if no chunk is
-    /// missing.
+    /// Returns the smallest range of extents that holds all missing chunks of `chunks`; `nil` if no chunk is missing.
     func extents(missingIn chunks: Range<Int>) -> Range<Int>? {
         let table = content.chunks
         let chunks = chunks.clamped(to: 0..<table.chunkCount)
@@ -58,7 +59,7 @@ struct LayerMap: ExtentMap {
         return lower..<max(lower, upper) + 1
     }
 
-    /// Returns the extents that begin before `end` in the blob.
+    /// Returns the extents that begin before byte `end` of the blob.
     func extents(before end: UInt64) -> Range<Int> {
         var (low, high) = (0, extentCount)
         while low < high {

@@ -1,14 +1,15 @@
 public import Base
 
-/// The tables of a startup pack: the chunks in the order of their first use, and the positions of the frames.
+/// The tables of a startup pack: the chunks in the order of their first use, and the positions of the frames. A startup
+/// pack is a blob with the chunks that a container start reads.
 ///
 /// This is version 1 of the format, which `docs/streaming-artifact.md` describes. All numbers are little-endian:
 ///
 /// ```
 ///  0  magic "RIVSPACK"       8  version u32    12  layers u32    16  frames u32    20  chunks u32
-/// 24  of each layer: its blob's digest, 32
-///     of each frame: compressed size u32, decoded size u32, chunks u32
-///     of each chunk: layer u32, number in the layer's chunk table u32, length u32
+/// 24  for each layer: the SHA-256 of its blob, 32 bytes
+///     for each frame: compressed size u32, decoded size u32, chunks u32
+///     for each chunk: layer u32, number in the layer's chunk table u32, length u32
 ///     the frames: each a zstd frame of its chunks' bytes, one after the other
 /// ```
 ///
@@ -20,7 +21,7 @@ public struct StartupPack: Sendable, Equatable {
         public let layer: Int
         /// The chunk's number in the layer's chunk table.
         public let chunk: Int
-        /// The decoded size in bytes.
+        /// The chunk's decoded size in bytes.
         public let length: Int
 
         package init(layer: Int, chunk: Int, length: Int) {
@@ -34,14 +35,14 @@ public struct StartupPack: Sendable, Equatable {
     public struct Frame: Sendable, Equatable {
         /// The position of the compressed frame in the pack.
         public let range: ByteRange
-        /// The decoded size in bytes.
+        /// The frame's decoded size in bytes.
         public let decodedLength: Int
         /// The indexes of the frame's chunks in ``StartupPack/pieces``; not empty.
         public let pieces: Range<Int>
     }
 
-    /// The size of a pack's head in bytes. The head states the numbers of layers, frames and chunks, and thereby the
-    /// size of the tables.
+    /// The size of a pack's head in bytes. The head states the numbers of layers, frames and chunks, which determine
+    /// the size of the tables.
     public static let headSize = 24
     /// The largest accepted pack, in bytes.
     public static let maximumSize: UInt64 = 1 << 30

@@ -7,9 +7,9 @@ import LayerIndex
 /// compress them in parallel.
 public struct StartupPackWriter: Sendable {
     /// The decoded size, in bytes, at which the writer closes a frame. Such a frame arrives soon even on a slow network
-    /// (0.15 s at 25 Mbit/s). Compressing frames separately costs little.
+    /// (0.15 s at 25 Mbit/s). Smaller frames would compress worse; at this size, the loss is small.
     private static let frameLength = 1 << 20
-    /// The maximum decoded size of a pack, in bytes. A pack does not pay off for a start that reads more.
+    /// The maximum decoded size of a pack, in bytes. For a start that reads more, a larger pack would not pay off.
     private static let maximumLength: UInt64 = 512 << 20
     /// The zstd level. It is high because a pack is made once and fetched often.
     private static let level: Int32 = 19
@@ -18,8 +18,8 @@ public struct StartupPackWriter: Sendable {
     private let pieces: [StartupPack.Piece]
     private let plan: [Range<Int>]
 
-    /// Plans a pack of `runs` in their order, with each chunk once. Skips chunks of zeros, and chunks with which the
-    /// pack would exceed a limit.
+    /// Plans a pack of the chunks in `runs`, in this order and each chunk once. Skips chunks of zeros, and chunks that
+    /// would make the pack exceed a limit.
     public init(_ runs: [ChunkRun]) {
         var layers: [StoredLayer] = []
         var places: [Digest: Int] = [:]

@@ -2,14 +2,14 @@ import Base
 public import ContentStore
 public import LayerIndex
 
-/// The translation between a profile, which names parts of files, and a chain, which consists of chunks.
+/// The translation between the file ranges that a profile names and the chunks of a chain, which is a stack of layers.
 extension Profile {
-    /// Returns the chunks of a chain that hold the pieces of this profile, in the profile's order. Skips files that the
-    /// chain lacks.
+    /// Returns the chunks that hold this profile's file ranges, in the profile's order. Skips files that the chain
+    /// lacks, and ranges that start past the end of a file.
     ///
     /// - Parameters:
     ///   - tree: the chain's merged tree.
-    ///   - layers: the chain's layers, in the order of the tree's device numbers.
+    ///   - layers: the chain's layers. `layers[n]` is the layer with device number n in the tree.
     public func pieces(in tree: TreeImage, _ layers: [StoredLayer]) -> [ChunkRun] {
         var runs: [ChunkRun] = []
         runs.reserveCapacity(entries.count)
@@ -37,10 +37,10 @@ extension Profile {
         return runs
     }
 
-    /// Creates a profile from the touches (first reads) of a chain.
+    /// Creates a profile from the recorded first reads of a chain's chunks.
     ///
     /// - Parameters:
-    ///   - touches: the recorded touches.
+    ///   - touches: the first read of each chunk, in order.
     ///   - tree: the chain's merged tree.
     public init(_ touches: [TouchLog.Touch], of tree: TreeImage) {
         let paths = Self.paths(of: Set(touches.map(\.inode)), in: tree)
@@ -61,8 +61,8 @@ extension Profile {
     }
 
     private static func lookup(_ name: ArraySlice<UInt8>, in directory: UInt64, of tree: TreeImage) -> UInt64? {
-        // A lookup in an inode that is no directory throws, which counts as "not found". Recorded paths lead through no
-        // symbolic link, because a profile names the link's target.
+        // A lookup in an inode that is no directory throws, which counts as "not found". Recorded paths contain no
+        // symbolic link, because a profile names the file that was read and not the link.
         name.withUnsafeBytes { name in (try? tree.lookup(directory, name)) ?? nil }
     }
 

@@ -1,19 +1,19 @@
 public import Base
 
-/// The pieces of an image's files that a container reads until it is ready, in the order of their first use.
+/// The file ranges that a container of an image reads until it is ready, in the order of their first use.
 ///
-/// A profile names pieces by path, so it serves every image with these files. An example is another tag of the same
-/// repository whose layers are all new.
+/// A profile names files by path and not by layer. So it also fits other images with these files, for example a new tag
+/// whose layers have all changed.
 public struct Profile: Sendable, Equatable {
-    /// One piece of one file.
+    /// One range of one file.
     public struct Entry: Sendable, Equatable {
         /// The path from the image's root, without a leading slash. It is not empty and has no `.` or `..`.
         public var path: [UInt8]
-        /// The range in the file, in bytes. The part past the file's end is ignored.
+        /// The range in the file, in bytes. Any part past the file's end is ignored.
         public var range: ByteRange
-        /// The time from the start's first read to the first read of this piece, in milliseconds.
+        /// The time from the container's first read of any file to its first read of this range, in milliseconds.
         public var milliseconds: UInt32
-        /// The number of latest starts in a row that did not read this piece.
+        /// The number of consecutive container starts, up to the latest one, that did not read this range.
         public var unread: UInt8
 
         public init(path: [UInt8], range: ByteRange, milliseconds: UInt32, unread: UInt8 = 0) {
@@ -26,8 +26,8 @@ public struct Profile: Sendable, Equatable {
 
     /// The maximum number of entries in a profile that is stored or accepted.
     public static let maximumEntries = 1 << 16
-    /// The default number of starts in a row that must leave an entry unread before ``merged(with:tolerating:)`` drops
-    /// the entry.
+    /// The default of the parameter `tolerated` of ``merged(with:tolerating:)``: the number of consecutive starts
+    /// without a read of an entry after which the entry is dropped.
     public static let toleratedUnread: UInt8 = 2
 
     /// The entries in the order of first use.
@@ -37,18 +37,18 @@ public struct Profile: Sendable, Equatable {
         self.entries = entries
     }
 
-    /// The number of bytes of file content that the entries name.
+    /// The total size of the entries' ranges, in bytes.
     public var byteCount: UInt64 { entries.map(\.range.count).saturatingSum() }
 
-    /// Returns this profile updated with the reads of one more start.
+    /// Returns this profile updated with the reads of one more container start.
     ///
     /// The entries of `recorded` come first. The other entries of this profile follow, except those that too many
-    /// starts in a row did not read. If `recorded` has fewer than a tenth as many entries as this profile, the result
-    /// is this profile: the container may have failed at once.
+    /// consecutive starts did not read. If `recorded` has fewer than a tenth as many entries as this profile, the
+    /// container probably failed early, and the result is this profile unchanged.
     ///
     /// - Parameters:
-    ///   - recorded: the reads of the start.
-    ///   - tolerated: the number of starts in a row that must leave an entry unread before it is dropped.
+    ///   - recorded: the profile of the new start alone.
+    ///   - tolerated: the number of consecutive starts without a read of an entry after which the entry is dropped.
     public func merged(with recorded: Profile, tolerating tolerated: UInt8 = toleratedUnread) -> Profile {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))
@@ -62,7 +62,8 @@ public struct Profile: Sendable, Equatable {
         return result
     }
 
-    /// Returns the first entries that together name at least `bytes` of file content, or all entries if they name less.
+    /// Returns a profile with the first entries of this one. It has just enough entries to cover `bytes` bytes of file
+    /// content, or all entries if they cover less.
     public func beginning(bytes: UInt64) -> Profile {
         var left = bytes
         return Profile(
@@ -73,7 +74,8 @@ public struct Profile: Sendable, Equatable {
                 }))
     }
 
-    /// Returns the number of bytes that this profile's entries name, without those entries that `other` has, too.
+    /// Returns the total size, in bytes, of the entries that `other` lacks. Two entries are the same if their paths and
+    /// ranges are equal.
     public func byteCount(missingIn other: Profile) -> UInt64 {
         let known = Set(other.entries.map(Piece.init))
         return entries.filter { !known.contains(Piece($0)) }.map(\.range.count).saturatingSum()

@@ -4,10 +4,11 @@ public import Registry
 
 /// A profile in its file format, which `docs/profiles.md` describes.
 ///
-/// The file is a JSON object with `rivuletProfile` (the version, 1), `repository`, `chain` and `entries`. Each entry is
-/// an array: the path, offset, length, milliseconds, and number of consecutive starts that did not read the piece.
+/// The file is a JSON object with the keys `rivuletProfile` (the version, 1), `repository`, `chain` (optional) and
+/// `entries`. Each entry is an array: the path, the offset, the length, the milliseconds, and the number of consecutive
+/// starts that did not read the range.
 ///
-/// Paths in JSON are text, so a file whose path is not valid UTF-8 cannot have an entry.
+/// JSON strings are Unicode text, so a file whose path is not valid UTF-8 cannot have an entry.
 public struct ProfileFile: Sendable, Equatable {
     /// The repository of the recorded image.
     public var repository: Repository
@@ -23,12 +24,12 @@ public struct ProfileFile: Sendable, Equatable {
 
     /// The largest accepted file, in bytes.
     public static let maximumSize = 16 << 20
-    /// The largest end of a piece of a file, in bytes.
+    /// The largest accepted end of an entry's range, as an offset in bytes.
     private static let maximumEnd: UInt64 = 1 << 53
     private static let version = 1
-    /// The maximum size, in bytes, of everything in the file but the entries.
+    /// An upper bound for the encoded size of everything but the entries, in bytes.
     private static let headSize = 1 << 10
-    /// The maximum size of an entry without its path, in bytes.
+    /// An upper bound for the encoded size of an entry without its path, in bytes.
     private static let numbersSize = 64
 
     private struct Document: Codable {
@@ -74,7 +75,7 @@ public struct ProfileFile: Sendable, Equatable {
 
     /// Decodes a profile file.
     ///
-    /// - Throws: ``StreamingError`` with code `badProfile`.
+    /// - Throws: ``StreamingError`` with code `badProfile` if the file is malformed or exceeds a limit.
     public init(bytes: [UInt8]) throws(StreamingError) {
         guard bytes.count <= Self.maximumSize else {
             throw StreamingError(.badProfile, "profile of \(bytes.count) bytes exceeds \(Self.maximumSize)")
@@ -105,8 +106,8 @@ public struct ProfileFile: Sendable, Equatable {
         profile = Profile(entries: document.entries.map(\.entry))
     }
 
-    /// Encodes the file. Skips entries that the format cannot hold. Drops the last entries if there are too many for
-    /// ``maximumSize`` or ``Profile/maximumEntries``.
+    /// Encodes the file. Skips entries that the format cannot hold, for example because the path is not UTF-8. Drops
+    /// the last entries if the file would exceed ``maximumSize`` or ``Profile/maximumEntries``.
     public func encoded() throws(StreamingError) -> [UInt8] {
         var room = Self.maximumSize - Self.headSize
         var items: [Item] = []
@@ -134,7 +135,7 @@ public struct ProfileFile: Sendable, Equatable {
 
 /// The rules for paths in profiles.
 enum ProfilePath {
-    /// Returns true if a path is relative, has no empty component and no `.` or `..`, and is within the kernel's
+    /// Returns true if a path is relative, has no empty component and no `.` or `..`, and is within the kernel's length
     /// limits.
     static func isValid(_ path: [UInt8]) -> Bool {
         guard !path.isEmpty, path.count < 4096, !path.contains(0) else { return false }

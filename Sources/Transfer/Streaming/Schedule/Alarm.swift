@@ -23,7 +23,7 @@ final class Alarm: Sendable {
         state.withLockBroadcasting { $0.isClosed = true }
     }
 
-    /// Calls `ring` at each scheduled time, until ``close()``.
+    /// Calls `ring` at each scheduled time. Returns after ``close()``.
     func run(_ ring: () -> Void) {
         while true {
             let (time, isClosed) = state.withLock { state in

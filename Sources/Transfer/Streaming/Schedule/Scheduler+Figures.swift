@@ -2,7 +2,7 @@ import Base
 import ContentStore
 import Planner
 
-/// Figures for metrics and logs.
+/// The engine's figures for metrics and logs.
 extension Scheduler {
     func snapshot(decodeQueueBytes: Int) -> StreamingSnapshot {
         let received = counters.received

@@ -4,9 +4,10 @@ import LayerIndex
 import Logging
 import Planner
 
-/// Start hints, and the startup packs that some of them name.
+/// The handling of start hints, and of the startup packs that some of them name.
 extension Scheduler {
-    /// Fetches the chunks that a hint names. Skips a layer if a better hint covers the whole start of its image.
+    /// Begins to fetch the chunks that a hint names. Skips a layer if a better hint already covers everything that the
+    /// start of its image reads.
     func prefetch(_ hint: StartHint) {
         switch hint.content {
         case .runs(let runs): prefetch(runs, hint.source)
@@ -15,8 +16,8 @@ extension Scheduler {
     }
 
     private func prefetch(_ runs: [ChunkRun], _ source: HintSource) {
-        // A hint may have tens of thousands of runs. Looking their extents up before taking the lock keeps it free for
-        // readers.
+        // A hint may have tens of thousands of runs. So their extents are looked up before the lock is taken, and
+        // readers do not wait for the lock.
         let missing = runs.compactMap { run in
             LayerMap(content: run.layer).extents(missingIn: run.chunks).map { (run, $0) }
         }
@@ -37,7 +38,7 @@ extension Scheduler {
         }
     }
 
-    /// Orders the delivery of a startup pack, unless better hints cover all of its layers.
+    /// Orders the transfer of a startup pack, unless better hints already cover each of `layers`.
     private func receive(_ request: PackRequest, source: HintSource, layers: [StoredLayer]) {
         let order = state.withLock { state -> PackOrder? in
             let now = MonotonicTime.now()
@@ -51,10 +52,12 @@ extension Scheduler {
 
     // MARK: - Packs
 
-    /// Matches a pack's chunks with the attached layers. From then on, readers of these chunks wait for the pack.
+    /// Finds a pack's chunks in the attached layers. From then on, readers may wait for the pack instead of a request.
     ///
-    /// - Returns: the pack's chunks in its order; `nil` if less than half of the pack's bytes are still missing. The
-    ///   missing chunks are then fetched from their layers.
+    /// If less than half of the pack's content is missing on this node, ends the delivery instead, and fetches the
+    /// missing chunks from their layers.
+    ///
+    /// - Returns: the pack's chunks in its order; `nil` if the delivery has ended.
     func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
         let layers = state.withLock { state in
             let now = MonotonicTime.now()
@@ -100,20 +103,19 @@ extension Scheduler {
         return items
     }
 
-    /// Records that a pack's bytes have arrived up to `position`. Returns false if the delivery has already ended, for
-    /// example because the pack was abandoned.
+    /// Records that the pack's bytes have arrived up to the byte offset `position`. Returns false if the delivery has
+    /// already ended, for example because the pack was abandoned.
     func moved(_ id: DeliveryID, to position: UInt64) -> Bool {
         state.withLock { state in
             let now = MonotonicTime.now()
             guard let delivery = state.deliveries.moved(id, to: position, now: now) else { return false }
-            // Speculation and fill pause while a pack arrives, so that the pack gets all the bandwidth.
+            // Speculative fetches and fill pause while a pack arrives, so that the pack gets all the bandwidth.
             state.planner.noteDelivery(of: delivery.layers, source: delivery.source, now: now)
             return true
         }
     }
 
-    /// Records the outcome of decoding a frame. A frame that could not be decoded or stored makes the scheduler abandon
-    /// its pack.
+    /// Records the outcome of decoding a frame. If the frame could not be decoded or stored, abandons its pack.
     func decoded(_ frame: PackFrame, _ outcome: ExtentOutcome) {
         switch outcome {
         case .available: break
@@ -129,12 +131,12 @@ extension Scheduler {
         }
     }
 
-    /// Hands readers that have waited too long for a pack over to the planner.
+    /// Hands the readers that have waited too long for a pack to the planner, which requests their chunks.
     func releaseOverdue(_ id: DeliveryID) {
         apply { state, now in Self.release(state.deliveries.overdue(id, now: now), state: &state, now: now) }
     }
 
-    /// Abandons a pack. Hands its readers over to the planner, and fetches its chunks from their layers.
+    /// Abandons a pack. Hands its readers to the planner, and fetches its missing chunks from their layers.
     func abandon(_ id: DeliveryID, _ reason: String) {
         let (rest, source) = end(id)
         // At shutdown, ``stop(reason:)`` has already removed the pack, and there is nothing to report.
@@ -154,8 +156,8 @@ extension Scheduler {
         return left
     }
 
-    /// Returns the actions that complete the readers whose chunks have all arrived. Hands the other readers over to the
-    /// planner, and includes the planner's actions.
+    /// Returns the actions that complete the readers whose chunks have all arrived. Hands the other readers to the
+    /// planner, and also returns the planner's actions.
     private static func release(
         _ readers: [WaitingReaders.Reader], state: inout State, now: MonotonicTime
     ) -> [PlannerAction] {
@@ -170,7 +172,8 @@ extension Scheduler {
 }
 
 extension Scheduler.State {
-    /// Returns true if a hint of `source` may fetch chunks of the layer now.
+    /// Returns true if a hint from `source` may fetch chunks of the layer now
+    /// (``PackDeliveries/admits(_:on:known:except:)``).
     fileprivate func admits(
         _ source: HintSource, on layer: LayerID, except id: DeliveryID? = nil, now: MonotonicTime
     ) -> Bool {

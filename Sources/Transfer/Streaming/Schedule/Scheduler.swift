@@ -7,11 +7,11 @@ import Registry
 import Synchronization
 import SystemPackage
 
-/// The planner and its lock. The scheduler applies events under the lock, and performs the planner's actions after
-/// releasing it.
+/// The planner, which decides what to fetch, and its lock. The scheduler applies events under the lock, and performs
+/// the planner's actions after releasing it.
 ///
 /// The scheduler keeps the attached layers, the readers' completions and the startup packs in flight. It performs no
-/// transfer: it puts orders into a stream, and the decoding threads report back.
+/// transfer itself: it puts orders into a stream, and receivers and decoding threads report the results.
 final class Scheduler: Sendable {
     struct State {
         var planner: Planner
@@ -22,7 +22,8 @@ final class Scheduler: Sendable {
         var deliveries = PackDeliveries()
     }
 
-    /// An action whose objects have been looked up, so that the scheduler can perform it without the lock.
+    /// An action of the planner, together with the objects that it refers to. The scheduler performs it without the
+    /// lock.
     private enum Effect {
         case order(RangeOrder)
         case resume(RequestGate)
@@ -34,8 +35,8 @@ final class Scheduler: Sendable {
     let counters: StreamingCounters
     let logger: Logger
     let orders: AsyncStream<TransferOrder>.Continuation
-    /// The maximum distance, in bytes of the pack, between the last arrived byte of a startup pack and the frame of a
-    /// reader's chunk. Only within this distance does the reader wait for the pack.
+    /// The maximum number of bytes of a startup pack that may still have to arrive before a reader's chunk is complete.
+    /// If more are left, the reader does not wait for the pack, and the planner requests the chunk.
     let packDistance: UInt64
     private let queue: DecodeQueue
     private let alarm = Alarm()
@@ -100,7 +101,7 @@ final class Scheduler: Sendable {
 
     // MARK: - Layers
 
-    /// Attaches a layer. If the layer is already attached, adds the locations to those that it has.
+    /// Attaches a layer. If the layer is already attached, adds `locations` to its locations.
     func attach(_ layer: StoredLayer, _ locations: [BlobLocation]) {
         state.withLock { state in
             if let known = state.byDigest[layer.digest] {
@@ -115,7 +116,7 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// Detaches a layer. Its waiting and later demands fail.
+    /// Detaches a layer. Waiting and later demands for its chunks fail.
     func detach(_ layer: StoredLayer) {
         apply { state, now in
             guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
@@ -131,7 +132,7 @@ final class Scheduler: Sendable {
         state.withLock { $0.byDigest[digest] }
     }
 
-    /// Fetches the missing content of these layers in the background.
+    /// Begins to fetch all missing content of these layers (``StreamingEngine/fill(_:)``).
     func fill(_ layers: [StoredLayer]) {
         apply { state, now in
             let missing = layers.compactMap { layer -> LayerID? in
@@ -179,7 +180,7 @@ final class Scheduler: Sendable {
 
     // MARK: - Requests
 
-    /// Returns the next extent that a request reads. Waits while the planner pauses the request.
+    /// Returns the next extent to read from the response body of a request. Waits while the planner pauses the request.
     ///
     /// - Returns: the extent's number, and true if a reader is blocked on the extent; `nil` if the request must end.
     func nextExtent(of order: RangeOrder) async -> (extent: Int, isAwaited: Bool)? {

@@ -10,7 +10,7 @@ enum TransferOrder: Sendable {
 struct RangeOrder: Sendable {
     let request: FetchRequest
     let layer: AttachedLayer
-    /// The gate at which the request pauses while the planner serves more urgent requests.
+    /// The gate at which the request waits while the planner serves more urgent requests.
     let gate: RequestGate
 }
 

@@ -4,8 +4,8 @@ import LayerIndex
 import Planner
 import Registry
 
-/// The opener of ranges of a layer's blob. It uses the first location that answers, and sends a reader's late request a
-/// second time (``HedgingPolicy``).
+/// The opener of ranges of a layer's blob. It uses the first location that answers. If the answer to a reader's request
+/// is late, it sends the request a second time (``HedgingPolicy``).
 final class BlobOpener: Sendable {
     private let registry: RegistryClient
     private let counters: StreamingCounters
@@ -16,7 +16,7 @@ final class BlobOpener: Sendable {
         self.counters = counters
     }
 
-    /// Opens the order's ranges of the layer's own blob.
+    /// Opens the order's ranges of the blob that holds the layer's extents: the layer's own blob or a copy of it.
     func open(_ order: RangeOrder) async throws(RegistryError) -> BlobStream {
         let chunks = order.layer.content.chunks
         let open: @Sendable () async -> Result<BlobStream, RegistryError> = { [self] in
@@ -34,8 +34,8 @@ final class BlobOpener: Sendable {
 
     /// Opens ranges of a blob that is in the same repositories as the order's layer.
     ///
-    /// The registry client tries mirrors and retries. If a repository fails, for example because it lacks the blob or
-    /// denies access, this function tries the next repository.
+    /// The registry client tries mirrors and retries. If a repository still fails, for example because it lacks the
+    /// blob or denies access, this function tries the next repository.
     func open(
         _ ranges: [ByteRange], of blob: Digest, size: UInt64, for order: RangeOrder
     ) async throws(RegistryError) -> BlobStream {
@@ -86,7 +86,7 @@ final class BlobOpener: Sendable {
             var last: Result<BlobStream, RegistryError>?
             while running > 0, let next = await group.next() {
                 guard let result = next else {
-                    // The request is late: an answer in the meantime would have ended the loop.
+                    // The request is late: a successful answer would have ended the loop.
                     guard !Task.isCancelled, hedging.withLock({ $0.mayRepeat() }) else { continue }
                     counters.hedged.add()
                     running += 1

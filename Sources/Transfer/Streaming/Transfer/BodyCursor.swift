@@ -2,12 +2,13 @@ import Base
 import NIOCore
 import Registry
 
-/// A cursor over the body of a response. It cuts the body into extents while the body arrives.
+/// A cursor over the body of a response. It cuts the ranges that the caller wants out of the body while the body
+/// arrives.
 struct BodyCursor {
     private var iterator: BlobStream.Iterator
     private var buffer = ByteBuffer()
-    /// The ranges of the blob that are left in the body. The first byte of `buffer` is the first byte of the first
-    /// range.
+    /// The ranges of the blob that the caller has not received yet. The first of them begins with the first byte of
+    /// `buffer`, or, if `buffer` is empty, with the next byte that arrives.
     private var rest: ArraySlice<ByteRange>
     private let received: Counter
     private let skipped: Counter
@@ -19,8 +20,10 @@ struct BodyCursor {
         self.skipped = skipped
     }
 
-    /// Returns the bytes of `range`, and drops the bytes in front of it. The cursor must not have passed the start of
-    /// `range`.
+    /// Returns the bytes of `range`, and drops all bytes before it. Waits until they have arrived.
+    ///
+    /// - Throws: ``RegistryError`` with code `brokenBody` if the cursor has already passed the start of `range`; errors
+    ///   of the response.
     mutating func take(_ range: ByteRange) async throws(RegistryError) -> [ByteBuffer] {
         while let first = rest.first, !first.contains(range) || first.offset < range.offset {
             let end = first.contains(range) ? range.offset : first.end
@@ -35,7 +38,7 @@ struct BodyCursor {
         return pieces
     }
 
-    /// Returns the bytes of `range` like ``take(_:)``, but copied into one array.
+    /// Returns the bytes of `range` like ``take(_:)``, but copies them into one array.
     mutating func bytes(_ range: ByteRange) async throws(RegistryError) -> [UInt8] {
         try await take(range).reduce(into: []) { $0 += $1.readableBytesView }
     }

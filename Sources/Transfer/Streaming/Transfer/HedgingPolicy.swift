@@ -1,8 +1,8 @@
-/// The policy for hedging. Hedging sends a reader's late request a second time.
+/// The policy for hedging: sending a reader's request a second time if the answer to the first one is late.
 ///
-/// A request is late if its answer takes longer than nineteen of twenty recent answers took to begin. A request can
-/// hang because a middlebox forgot the connection or a server is being replaced. With hedging, this costs a round trip
-/// instead of a timeout.
+/// A request is late if its answer takes longer to begin than 95 % of the recent answers did. A request can hang
+/// because a middlebox forgot the connection or a server is being replaced. With hedging, such a hang costs about a
+/// round trip instead of a timeout.
 struct HedgingPolicy: Sendable {
     /// The number of recent answer times that the policy keeps.
     private static let memory = 64
@@ -10,16 +10,17 @@ struct HedgingPolicy: Sendable {
     private static let enough = 20
     /// The share of requests that may be sent twice, which limits the extra load.
     private static let share = 0.05
-    /// The maximum number of second requests that the policy saves up, for a moment when many requests are late.
+    /// The maximum number of second requests that the policy saves up for a moment when many requests are late.
     private static let saved = 2.0
-    /// The minimum of ``patience``, in nanoseconds. On a fast network, shorter delays are mere chance.
+    /// The minimum of ``patience``, in nanoseconds. On a fast network, a delay shorter than this does not mean that a
+    /// request hangs.
     private static let leastPatience: UInt64 = 50_000_000
 
     private var delays: [UInt64] = []
     private var next = 0
     private var allowance = 0.0
 
-    /// Records a request.
+    /// Records a reader's request. Each request adds a fraction to the budget for second requests.
     mutating func requested() {
         allowance = min(allowance + Self.share, Self.saved)
     }
@@ -40,7 +41,7 @@ struct HedgingPolicy: Sendable {
         return max(Self.leastPatience, delays.sorted()[delays.count * 95 / 100])
     }
 
-    /// Returns true if a second request may be sent now, and counts it.
+    /// Returns true if a second request may be sent now. In that case, counts it as sent.
     mutating func mayRepeat() -> Bool {
         guard allowance >= 1 else { return false }
         allowance -= 1

@@ -7,7 +7,7 @@ import Registry
 /// Readers of a pack's chunks wait for the pack while its bytes keep arriving. After a failure, the engine fetches the
 /// remaining chunks from their layers.
 struct PackReceiver: Sendable {
-    /// The interval between checks for readers that have waited too long.
+    /// The interval between checks for readers that have waited too long for a pack.
     private static let interval = Duration.milliseconds(250)
 
     let scheduler: Scheduler

@@ -5,8 +5,8 @@ import Logging
 import Planner
 import Registry
 
-/// The receiver of ranges of layers' blobs. It performs requests, cuts the response bodies into extents, and hands the
-/// extents to decoding.
+/// The receiver of ranges of layers' blobs. It performs requests, cuts the response bodies into extents (decodable
+/// pieces), and hands the extents to decoding.
 struct RangeReceiver: Sendable {
     let scheduler: Scheduler
     let opener: BlobOpener
@@ -35,7 +35,7 @@ struct RangeReceiver: Sendable {
     }
 
     private func transfer(_ order: RangeOrder) async throws(RegistryError) {
-        // Fetches the windows concurrently with the extents, so that they cost no extra time.
+        // Fetches the windows concurrently with the extents, to save a round trip.
         async let windows = fetchWindows(for: order)
         let stream = try await opener.open(order)
         let request = order.request
@@ -57,12 +57,13 @@ struct RangeReceiver: Sendable {
 
     // MARK: - Windows
 
-    /// Fetches the missing windows that the order's extents need. Concurrent orders share the fetch of a block.
+    /// Fetches the missing windows of the order's extents: the data before each extent, without which it cannot be
+    /// decoded. Concurrent orders for the same layer share the fetches.
     private func fetchWindows(for order: RangeOrder) async -> Result<Void, RegistryError> {
         var missing = order.layer.map.missingWindows(order.request.ranges)[...]
         var result: Result<Void, RegistryError> = .success(())
-        // Limits the number of concurrent fetches, because their bytes are in memory, and a chunk table can name many
-        // windows.
+        // Limits the number of concurrent fetches, because the fetched bytes are in memory, and a chunk table can name
+        // many windows.
         while !missing.isEmpty {
             let tasks = missing.prefix(8).flatMap { blocks in
                 order.layer.fetching(blocks) { await self.fetchWindows($0, for: order) }

@@ -1,5 +1,5 @@
-/// The runner of the scheduler's orders. Each order runs in a child task of one common task, so that canceling this
-/// task cancels all transfers.
+/// The runner of the transfers that the scheduler orders. Each transfer runs in a child task of one common task.
+/// Canceling this common task cancels all transfers.
 final class TransferRunner: Sendable {
     private let task: Task<Void, Never>
 
