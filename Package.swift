@@ -111,7 +111,7 @@ let upperHalf: [Target] =
             "Registry", "Streaming", "Artifacts", "HTTPAPI", sqlite, lifecycle, nio, nioPosix, logging, system,
         ], tests: ["TestSupport", "TestRegistry"])
     + module(
-        "Node", "NodeDatabase", ["Base", "Concurrency", "Linux", "Registry", "Streaming", sqlite])
+        "Node", "NodeDatabase", ["Base", "Concurrency", "Linux", "ContentStore", "Registry", "Streaming", sqlite])
     + module(
         "Node", "Images",
         [
@@ -122,8 +122,8 @@ let upperHalf: [Target] =
     + module(
         "Node", "Snapshotter",
         [
-            "Base", "Concurrency", "Linux", "NodeDatabase", "Images", "ContainerdAPI", grpc, grpcTransport,
-            grpcProtobuf, protobuf,
+            "Base", "Concurrency", "Linux", "ContentStore", "NodeDatabase", "Images", "ContainerdAPI", grpc,
+            grpcTransport, grpcProtobuf, protobuf,
             logging, metrics, lifecycle, nio, nioPosix, system,
         ], tests: ["TestSupport", sqlite])
     + module(

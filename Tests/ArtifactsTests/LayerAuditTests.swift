@@ -78,7 +78,8 @@ import Testing
                 let store = try ContentStore(root: directory)
                 let origin = LayerOrigin(
                     repository: Repository(host: registry.host, name: "team/app"), manifest: published.manifestDigest)
-                let layer = try store.install(digest, index: index, origin: try origin.encoded())
+                let key = LayerKey(digest, .inherited)
+                let layer = try store.install(key, index: index, origin: try origin.encoded())
                 try fill(layer, from: streamed)
                 #expect(layer.isComplete)
                 #expect(try store.origin(of: layer).flatMap { LayerOrigin($0) } == origin)
@@ -90,8 +91,8 @@ import Testing
                     try store.settleOrigin(of: layer)
                     #expect(try store.origin(of: layer) == nil)
                 } else {
-                    try store.refuse(digest)
-                    #expect(try store.isRefused(digest))
+                    try store.refuse(key)
+                    #expect(try store.isRefused(key))
                 }
                 await client.shutdown()
             }
@@ -236,7 +237,8 @@ import Testing
                 let store = try ContentStore(root: directory)
                 let repository = Repository(host: registry.host, name: "team/app")
                 let origin = LayerOrigin(repository: repository, manifest: image.manifestDigest)
-                let layer = try store.install(Digest.of(blob), index: index.index, origin: try origin.encoded())
+                let layer = try store.install(
+                    LayerKey(Digest.of(blob), .inherited), index: index.index, origin: try origin.encoded())
                 let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
                 engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
                 if packed > 0 {
@@ -270,7 +272,8 @@ import Testing
     ) async throws -> [UInt8] {
         let content = Guarded<[UInt8]>([])
         try await withTemporaryDirectory(in: "/var/tmp") { directory in
-            let layer = try ContentStore(root: directory).install(Digest.of(blob), index: index.index)
+            let layer = try ContentStore(root: directory).install(
+                LayerKey(Digest.of(blob), .inherited), index: index.index)
             let engine = try StreamingEngine(registry: client, configuration: eager, logger: logger)
             engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
             engine.fill([layer])
@@ -304,7 +307,7 @@ import Testing
         }
         try await Self.withStreamed(blob, copy: copy, index, packed: packed) { streamed in
             let blob = copy.isEmpty ? blob : copy
-            let gaps = "\(streamed.store.root)/blobs/\(streamed.layer.digest.hex)/gaps"
+            let gaps = "\(streamed.store.root)/layers/\(streamed.layer.key.id.hex)/gaps"
             #expect(try Sys.exists(gaps))
             #expect(try await streamed.audit.finding(streamed.layer, streamed.origin) == nil)
             #expect(streamed.asked < blob.count * (packed + 20) / 100, "\(streamed.asked)")

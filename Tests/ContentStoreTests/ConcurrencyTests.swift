@@ -18,7 +18,7 @@ private struct Leak: Error {
         let sample = try SampleLayer(seed: seed, files: 60, chunkLimit: 6000)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 let count = layer.chunks.chunkCount
                 let failures = Guarded<[String]>([])
                 let reads = Counter()
@@ -57,7 +57,7 @@ private struct Leak: Error {
             // In this boot and in the next, the store finds the same chunks present.
             let seen = try boots.map { boot in
                 try withStore(root, boot: boot) { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     try layer.expectTrue(sample)
                     return layer.presentSet
                 }
@@ -71,7 +71,7 @@ private struct Leak: Error {
         let sample = try SampleLayer(seed: 75, files: 30)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 let failures = Guarded<[String]>([])
                 let finishers = Counter()
                 let threads = try (0..<8).map { number in
@@ -102,14 +102,14 @@ private struct Leak: Error {
                 for round in 0..<10 {
                     try withStore(root, boot: boots[round % 2]) { store in
                         for sample in samples {
-                            let layer = try store.install(sample.digest, index: sample.index)
+                            let layer = try store.install(sample.key, index: sample.index)
                             try layer.publish(0..<3, of: sample)
-                            _ = try store.installChain(sample.digest, tree: sample.index.tree)
+                            _ = try store.installChain(ChainKey(id: sample.digest), tree: sample.index.tree)
                         }
-                        _ = try? store.install(samples[0].digest, index: samples[1].index)
-                        _ = try? store.installChain(Digest.of([1]), tree: [1])
+                        _ = try? store.install(samples[0].key, index: samples[1].index)
+                        _ = try? store.installChain(ChainKey(id: Digest.of([1])), tree: [1])
                         try store.makeAllDurable()
-                        try store.removeLayer(samples[1].digest)
+                        try store.removeLayer(samples[1].key)
                     }
                     // Damage a different kind of file in each round.
                     let names = ["tree.erofs", "chunks", "content", "present"]

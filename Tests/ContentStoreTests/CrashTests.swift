@@ -13,15 +13,15 @@ import Testing
     @Test func aProcessDies() throws {
         let sample = try SampleLayer(seed: 20)
         try withTemporaryDirectory { root in
-            try withStore(root) { try $0.install(sample.digest, index: sample.index).publish([1, 2, 7], of: sample) }
+            try withStore(root) { try $0.install(sample.key, index: sample.index).publish([1, 2, 7], of: sample) }
             try withStore(root) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentSet == [1, 2, 7])
                 try layer.expectTrue(sample)
                 layer.drop(2)
             }
             try withStore(root) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentSet == [1, 7])
             }
         }
@@ -32,24 +32,24 @@ import Testing
         let sample = try SampleLayer(seed: 21)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 try layer.publish([1, 2], of: sample)
                 try layer.makeDurable()
                 try layer.publish([3], of: sample)
             }
             try withStore(root, boot: boots[1]) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentSet == [1, 2])
                 try layer.publish([5], of: sample)
             }
             // In a second session of this boot, the live bits of this boot count. Those of the first boot do not.
             try withStore(root, boot: boots[1]) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentSet == [1, 2, 5])
                 try store.makeAllDurable()
             }
             try withStore(root, boot: boots[0]) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentSet == [1, 2, 5])
                 try layer.expectTrue(sample)
             }
@@ -62,7 +62,7 @@ import Testing
         try withTemporaryDirectory { root in
             let present = layerDirectory(root, sample) + "/present"
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 try layer.makeDurable()
                 let empty = try Sys.readFile(present, limit: 1 << 20)
                 try layer.publish([0], of: sample)
@@ -76,7 +76,7 @@ import Testing
             }
             try withStore(root) { store in
                 let before = try Sys.readFile(present, limit: 1 << 20)
-                _ = try #require(try store.layer(sample.digest))
+                _ = try #require(try store.layer(sample.key))
                 try store.makeAllDurable()
                 #expect(try Sys.readFile(present, limit: 1 << 20) == before)
             }
@@ -89,14 +89,14 @@ import Testing
         let sample = try SampleLayer(seed: 23)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 try layer.publish([4], of: sample)
                 try layer.makeDurable()
             }
             // The live area starts at the third block (PresenceFormat).
             try patch(layerDirectory(root, sample) + "/present", at: 2 * 4096, [UInt8](repeating: 0xFF, count: 8))
             try withStore(root, boot: boots[1]) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentSet == [4])
                 try layer.expectTrue(sample)
             }
@@ -108,7 +108,7 @@ import Testing
         let sample = try SampleLayer(seed: 24)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 for chunk in 0..<5 {
                     try layer.publish([chunk], of: sample)
                     try layer.makeDurable()
@@ -120,7 +120,7 @@ import Testing
             try #require(try Sys.stat(present).size == 5 * 4096)
             for slot in torn { try patch(present, at: UInt64(3 + slot) * 4096 + 64, [0xFF]) }
             try withStore(root, boot: boots[1]) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 let expected: Set<Int> =
                     switch torn {
                     case [0]: [0, 1, 2, 3]
@@ -134,7 +134,7 @@ import Testing
                 try layer.makeDurable()
             }
             try withStore(root, boot: boots[0]) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentSet.contains(6))
                 try layer.expectTrue(sample)
             }
@@ -150,7 +150,7 @@ import Testing
         let left = Set((0..<count).filter { sample.table.chunk($0).content.end <= cut })
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 try layer.publish(0..<count, of: sample)
                 try layer.makeDurable()
             }
@@ -160,7 +160,7 @@ import Testing
             }
             for boot in [sameBoot ? boots[0] : boots[1], boots[1], boots[0]] {
                 try withStore(root, boot: boot) { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     #expect(layer.presentSet == left)
                     try layer.expectTrue(sample)
                 }
@@ -171,10 +171,27 @@ import Testing
             for slot in 0..<2 {
                 try patch(present, at: UInt64(3 + slot) * 4096 + 64, [0xFF])
                 try withStore(root, boot: boots[1]) { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     #expect(layer.presentSet == left)
                 }
                 try patch(present, at: 0, good)
+            }
+        }
+    }
+
+    /// Checks that chunks of zeros stay present when the content file is shortened. Nobody would fetch them again.
+    @Test func shortenedZerosStay() throws {
+        let sample = try SampleLayer(seed: 27, files: 20, zeros: true)
+        let zeros = Set((0..<sample.table.chunkCount).filter { sample.table.chunk($0).isZeros })
+        try withTemporaryDirectory { root in
+            try withStore(root) { store in
+                let layer = try store.install(sample.key, index: sample.index)
+                try layer.publish((0..<sample.table.chunkCount).filter { !zeros.contains($0) }, of: sample)
+                let file = try Sys.open(layerDirectory(root, sample) + "/content", .writeOnly)
+                try Sys.ftruncate(file.raw, size: 0)
+                #expect(code { _ = try layer.bytes(ofChunk: 0) } == .damaged)
+                #expect(!zeros.isEmpty && layer.presentSet == zeros)
+                try layer.expectTrue(sample)
             }
         }
     }
@@ -186,7 +203,7 @@ import Testing
         let count = sample.table.chunkCount
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 try layer.publish(0..<count, of: sample)
                 try layer.makeDurable()
                 let file = try Sys.open(layer.contentPath, .writeOnly)
@@ -200,7 +217,7 @@ import Testing
             }
             for boot in boots.reversed() {
                 try withStore(root, boot: boot) { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     #expect(layer.presentSet.isSubset(of: [0, 1, 2, count - 1]))
                     try layer.expectTrue(sample)
                 }
@@ -221,14 +238,14 @@ import Testing
             func both() throws -> (content: [UInt8], present: [UInt8]) {
                 (try Sys.readFile(contentPath, limit: 1 << 30), try Sys.readFile(presentPath, limit: 1 << 30))
             }
-            try withStore(root) { _ = try $0.install(sample.digest, index: sample.index) }
+            try withStore(root) { _ = try $0.install(sample.key, index: sample.index) }
             var onDisk = try both()
             var safe = Set<Int>()
             for round in 0..<12 {
                 // True if power fails in the middle of makeDurable; false for any other moment.
                 var inMiddle = false
                 try withStore(root, boot: "00000000-0000-0000-0000-\(100_000_000_000 + round)") { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     let present = layer.presentSet
                     #expect(present.isSuperset(of: safe), "round \(round): something durable was lost")
                     try layer.expectTrue(sample, "round \(round)")

@@ -65,20 +65,20 @@ enum Harm: String, CaseIterable, Sendable {
         try withTemporaryDirectory { root in
             for boot in boots {
                 try withStore(root, boot: boot) { store in
-                    let layer = try store.install(sample.digest, index: sample.index)
+                    let layer = try store.install(sample.key, index: sample.index)
                     try layer.publish(all, of: sample)
                     try layer.makeDurable()
                 }
                 try harm.inflict(on: "\(layerDirectory(root, sample))/\(file)", &random)
                 let reports = Reports()
                 try withStore(root, boot: boot, reports: reports) { store in
-                    if let layer = try store.layer(sample.digest) {
+                    if let layer = try store.layer(sample.key) {
                         try layer.expectTrue(sample)
                     } else {
                         #expect(["tree.erofs", "chunks"].contains(file))
                         #expect(reports.items.count == 1)
                     }
-                    let layer = try store.install(sample.digest, index: sample.index)
+                    let layer = try store.install(sample.key, index: sample.index)
                     try layer.publish(all, of: sample)
                     try layer.makeDurable()
                     #expect(layer.isComplete)
@@ -86,13 +86,13 @@ enum Harm: String, CaseIterable, Sendable {
                 }
                 #expect(reports.items.allSatisfy { !$0.reason.isEmpty })
                 try withStore(root, boot: boots[1]) { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     #expect(layer.isComplete)
                     try layer.expectTrue(sample)
                     try store.makeAllDurable()
                 }
                 try withStore(root, boot: boot) { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     #expect(layer.isComplete)
                 }
                 try removeTree(root + "/set-aside")
@@ -111,7 +111,7 @@ enum Harm: String, CaseIterable, Sendable {
             let path = "\(layerDirectory(root, sample))/\(file)"
             for _ in 0..<60 {
                 try withStore(root) { store in
-                    let layer = try store.install(sample.digest, index: sample.index)
+                    let layer = try store.install(sample.key, index: sample.index)
                     try layer.publish(stride(from: 0, to: layer.chunks.chunkCount, by: 2), of: sample)
                     try layer.makeDurable()
                 }
@@ -123,10 +123,10 @@ enum Harm: String, CaseIterable, Sendable {
                 let byte = try Sys.readFile(path, limit: 1 << 30)[Int(offset)]
                 try patch(path, at: offset, [byte ^ (1 << UInt8.random(in: 0..<8, using: &random))])
                 try withStore(root, boot: boots[1]) { store in
-                    try store.layer(sample.digest)?.expectTrue(sample, "offset \(offset)")
+                    try store.layer(sample.key)?.expectTrue(sample, "offset \(offset)")
                 }
                 try withStore(root, boot: boots[0]) { store in
-                    try store.layer(sample.digest)?.expectTrue(sample, "offset \(offset)")
+                    try store.layer(sample.key)?.expectTrue(sample, "offset \(offset)")
                 }
             }
         }
@@ -139,16 +139,16 @@ enum Harm: String, CaseIterable, Sendable {
         try withTemporaryDirectory { root in
             try withTemporaryDirectory { second in
                 try withStore(second) { store in
-                    let layer = try store.install(other.digest, index: other.index)
+                    let layer = try store.install(other.key, index: other.index)
                     try layer.publish(0..<layer.chunks.chunkCount, of: other)
                     try layer.makeDurable()
                 }
-                try withStore(root) { _ = try $0.install(sample.digest, index: sample.index) }
+                try withStore(root) { _ = try $0.install(sample.key, index: sample.index) }
                 let bytes = try Sys.readFile(layerDirectory(second, other) + "/present", limit: 1 << 20)
                 try Sys.writeFile(layerDirectory(root, sample) + "/present", bytes)
                 let reports = Reports()
                 try withStore(root, reports: reports) { store in
-                    let layer = try #require(try store.layer(sample.digest))
+                    let layer = try #require(try store.layer(sample.key))
                     #expect(layer.presentCount == 0)
                 }
                 #expect(reports.items.contains { $0.path.hasSuffix("/present") && $0.movedTo != nil })
@@ -161,14 +161,14 @@ enum Harm: String, CaseIterable, Sendable {
         if [.flippedMiddle, .longer, .replacedByCopy].contains(harm) { return }
         var random = SeededRandom(seed: 64)
         let sample = try SampleLayer(seed: 64)
-        let id = Digest.of([1])
+        let id = ChainKey(id: Digest.of([1]))
         try withTemporaryDirectory { root in
             try withStore(root) { _ = try $0.installChain(id, tree: sample.index.tree) }
             if harm == .version || harm == .flippedStart {
                 // The magic of EROFS lies at byte 1024.
-                try patch("\(root)/chains/\(id.hex)/tree.erofs", at: 1024, [99])
+                try patch("\(root)/chains/\(id.id.hex)/tree.erofs", at: 1024, [99])
             } else {
-                try harm.inflict(on: "\(root)/chains/\(id.hex)/tree.erofs", &random)
+                try harm.inflict(on: "\(root)/chains/\(id.id.hex)/tree.erofs", &random)
             }
             let reports = Reports()
             try withStore(root, reports: reports) { store in

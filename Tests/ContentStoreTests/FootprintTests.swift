@@ -28,17 +28,18 @@ import Testing
                                 innerOffset: 0)
                         ]))
             }
+            let key = LayerKey(digest, .inherited)
             let index = try builder.finish()
             try withTemporaryDirectory { root in
                 try withStore(root) { store in
-                    let layer = try store.install(digest, index: index)
+                    let layer = try store.install(key, index: index)
                     let bytes = [UInt8](repeating: 1, count: 1000)
                     try bytes.withUnsafeBytes { for chunk in 0..<1000 { try layer.publish(chunk, $0) } }
                     try layer.makeDurable()
                 }
                 try withStore(root) { store in
                     let before = try anonymousBytes()
-                    let layer = try store.layer(digest)
+                    let layer = try store.layer(key)
                     let heap = try anonymousBytes() - before
                     guard let layer, layer.presentCount == 1000 else { throw Costly(what: "it is not there") }
                     // The bits take 12,500 bytes, and a buffer 64 KiB. Any record per file would take at least 16 bytes

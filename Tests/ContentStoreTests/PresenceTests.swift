@@ -10,8 +10,8 @@ import Testing
         let sample = try SampleLayer(seed: 1)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                #expect(try store.layer(sample.digest) == nil)
-                let layer = try store.install(sample.digest, index: sample.index)
+                #expect(try store.layer(sample.key) == nil)
+                let layer = try store.install(sample.key, index: sample.index)
                 let count = layer.chunks.chunkCount
                 #expect(count > 10)
                 #expect(layer.presentCount == 0 && !layer.isComplete && layer.missing(in: 0..<count) == 0)
@@ -39,7 +39,7 @@ import Testing
         let sample = try SampleLayer(seed: 2)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 let count = layer.chunks.chunkCount
                 for chunk in [-1, count, .max, .min] {
                     #expect(!layer.isPresent(chunk))
@@ -70,7 +70,7 @@ import Testing
         try withTemporaryDirectory { root in
             for boot in boots {
                 try withStore(root, boot: boot) { store in
-                    let layer = try store.install(sample.digest, index: sample.index)
+                    let layer = try store.install(sample.key, index: sample.index)
                     #expect(!zeros.isEmpty && layer.presentSet == zeros)
                     #expect(try layer.allocatedBytes() == 0)
                     try layer.expectTrue(sample)
@@ -84,7 +84,7 @@ import Testing
         try withTemporaryDirectory { root in
             for boot in boots {
                 try withStore(root, boot: boot) { store in
-                    let layer = try store.install(sample.digest, index: sample.index)
+                    let layer = try store.install(sample.key, index: sample.index)
                     #expect(layer.isComplete && layer.chunks.chunkCount == 0)
                     try layer.makeDurable()
                 }
@@ -98,7 +98,7 @@ import Testing
         var random = SeededRandom(seed: seed)
         try withTemporaryDirectory { root in
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 let count = layer.chunks.chunkCount
                 var model = Set<Int>()
                 for _ in 0..<400 {

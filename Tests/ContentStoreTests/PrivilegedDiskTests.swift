@@ -56,7 +56,7 @@ import Testing
         let all = 0..<sample.table.chunkCount
         try withMemoryFileSystem(size: 8 << 20) { point in
             try withStore(point + "/store", isScratch: true) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 let ballast = point + "/ballast"
                 let room = try Sys.statfs(point).availableBytes
                 try #require(room > 300_000)
@@ -75,7 +75,7 @@ import Testing
                 #expect(
                     code {
                         let other = try SampleLayer(seed: 81, files: 900)
-                        _ = try store.install(other.digest, index: other.index)
+                        _ = try store.install(other.key, index: other.index)
                     } == .noSpace)
                 #expect(try Sys.list(point + "/store/installing").isEmpty)
                 try Sys.unlink(ballast)
@@ -92,7 +92,7 @@ import Testing
         try withTemporaryDirectory { directory in
             let root = directory + "/store"
             try withStore(root) { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 try layer.publish([1, 2], of: sample)
             }
             try Sys.mount(root, on: root, flags: .bind)
@@ -126,7 +126,7 @@ import Testing
             try run("mount", "-o", "loop,errors=continue", image, disk)
             defer { try? Sys.unmount(disk, [.detach, .noFollow]) }
             try withStore(disk + "/store") { store in
-                let layer = try store.install(sample.digest, index: sample.index)
+                let layer = try store.install(sample.key, index: sample.index)
                 try layer.publish([0, 1, 2], of: sample)
                 try layer.makeDurable()
                 let room = try Sys.statfs(point).availableBytes
@@ -144,7 +144,7 @@ import Testing
                 try layer.expectTrue(sample)
             }
             try withStore(disk + "/store", boot: boots[1]) { store in
-                let layer = try #require(try store.layer(sample.digest))
+                let layer = try #require(try store.layer(sample.key))
                 #expect(layer.presentCount == 60)
                 try layer.expectTrue(sample)
             }

@@ -55,8 +55,13 @@ extension StoredLayer {
     }
 }
 
+extension SampleLayer {
+    /// A key with which a store may contain the layer.
+    var key: LayerKey { LayerKey(digest, .tableOfContents(.of([0]), size: 1)) }
+}
+
 /// Returns the directory of a layer.
-func layerDirectory(_ root: String, _ sample: SampleLayer) -> String { "\(root)/blobs/\(sample.digest.hex)" }
+func layerDirectory(_ root: String, _ sample: SampleLayer) -> String { "\(root)/layers/\(sample.key.id.hex)" }
 
 /// Overwrites bytes of a file in place.
 func patch(_ path: String, at offset: UInt64, _ bytes: [UInt8]) throws {

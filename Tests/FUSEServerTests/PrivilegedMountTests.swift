@@ -220,7 +220,7 @@ import Testing
             _ = contents
             let id = Digest.of(contents.flatMap { Array($0.digest.description.utf8) })
             let path = "\(mount.mountPoint)/\(id.hex)"
-            let content = "\(mount.mountPoint)/content/\(layer.digest.hex)"
+            let content = "\(mount.mountPoint)/content/\(layer.key.id.hex)"
             // The kernel learns that the path is absent, and must not cache that.
             #expect(try !Sys.exists(path))
             #expect(try !Sys.exists(content))

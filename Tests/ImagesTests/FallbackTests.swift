@@ -107,9 +107,17 @@ import Testing
     @Test("bad_index: a layer that an audit has refused") func refused() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = fixture.publish(["a"])
-            try fixture.store.refuse(image.layerDigests[0])
+            let layer = image.layerDigests[0]
+            // The node keeps a layer that an artifact pinned in another repository.
+            try fixture.store.refuse(LayerKey(layer, .index(.of([1]), repository: "elsewhere.example/app")))
+            let blob = ImagesFixture.blob("a")
+            let description = LayerDescription(
+                digest: layer, size: UInt64(blob.bytes.count), mediaType: "", annotations: blob.annotations)
+            let key = try #require(LayerKey(description, .standard))
+            #expect(await fixture.prepare(image, 0).isReady, "a refusal of another index is not for this layer")
+            try fixture.store.refuse(key)
+            fixture.clock.advance(by: .seconds(120))
             #expect(await fixture.prepare(image, 0).reason == .badIndex)
-            #expect(fixture.requests(image.layerDigests[0]) == 0)
         }
     }
 
@@ -156,7 +164,7 @@ import Testing
     @Test("mount: a chain that this node does not know") func mount() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let reason = await #expect(throws: FallbackReason.self) {
-                _ = try await fixture.images.mountedDirectory(ofChain: Digest.of([1]))
+                _ = try await fixture.images.mountedDirectory(ofChain: ChainKey(id: Digest.of([1])))
             }
             #expect(reason?.code == .mount)
         }
@@ -184,6 +192,8 @@ private struct EndlessFormat: LayerFormat {
     let name = "endless"
 
     func isAnnounced(by layer: LayerDescription) -> Bool { true }
+
+    func pin(in layer: LayerDescription) -> Digest? { nil }
 
     func mayBe(_ layer: LayerDescription) -> Bool { true }
 

@@ -6,6 +6,7 @@ import ContentStore
 import Conversion
 import Images
 import LazyFileSystem
+import LazyFixtures
 import Linux
 import Logging
 import NIOPosix
@@ -15,6 +16,7 @@ import Registry
 import Streaming
 import TestRegistry
 import TestSupport
+import Testing
 
 /// A node's images, with a registry in this process.
 struct ImagesFixture: Sendable {
@@ -48,9 +50,11 @@ struct ImagesFixture: Sendable {
     }
 
     /// Publishes an image of layers that only an artifact makes streamable.
-    func publishOrdinary(_ contents: [String], tag: String = "latest") -> PublishedImage {
+    func publishOrdinary(
+        _ contents: [String], tag: String = "latest", repository: String = name
+    ) -> PublishedImage {
         registry.addImage(
-            repository: Self.name, tag: tag,
+            repository: repository, tag: tag,
             layers: contents.enumerated().map { number, content in
                 let archive = TarWriter.archive([
                     .directory("dir"),
@@ -68,6 +72,8 @@ struct ImagesFixture: Sendable {
     }
 
     /// Requests one layer as the snapshotter does.
+    ///
+    /// - Parameter chain: the name of the chain ID that the image states; `nil` for the image's tag.
     func prepare(
         _ image: PublishedImage, _ number: Int, chain: String? = nil, namesManifest: Bool = true,
         labels: [String: String] = [:]
@@ -75,12 +81,47 @@ struct ImagesFixture: Sendable {
         await images.prepareLayer(
             RemoteLayerRequest(
                 imageReference: image.reference, manifestDigest: namesManifest ? image.manifestDigest : nil,
-                layerDigest: image.layerDigests[number], chainID: Self.chain(chain ?? image.tag, number),
-                parentChainID: number == 0 ? nil : Self.chain(chain ?? image.tag, number - 1), labels: labels))
+                layerDigest: image.layerDigests[number], chainID: Self.chainID(chain ?? image.tag, number),
+                parent: parent(of: image, number), labels: labels))
     }
 
-    /// Returns the chain ID of layer `number`, with all layers below it, of the image called `name`.
-    static func chain(_ name: String, _ number: Int) -> Digest { Digest.of(Array("\(name) \(number)".utf8)) }
+    /// Returns a key for the chain below layer `number`; `nil` for the bottom layer. Its layers are not those of the
+    /// image.
+    private func parent(of image: PublishedImage, _ number: Int) -> ChainKey? {
+        image.layerDigests[..<number].reduce(nil) { ChainKey(parent: $0, layer: LayerKey($1, .inherited)) }
+    }
+
+    /// Requests all layers of an image as the snapshotter does, each on the chain of the one below.
+    ///
+    /// - Returns: the chain of the top layer; `nil` if a layer is declined.
+    func prepareAll(_ image: PublishedImage, chain: String? = nil) async -> ChainKey? {
+        var parent: ChainKey?
+        for number in image.layerDigests.indices {
+            let outcome = await images.prepareLayer(
+                RemoteLayerRequest(
+                    imageReference: image.reference, manifestDigest: image.manifestDigest,
+                    layerDigest: image.layerDigests[number], chainID: Self.chainID(chain ?? image.tag, number),
+                    parent: parent, labels: [:]))
+            guard case .ready(let identity, _, _) = outcome else { return nil }
+            parent = identity.chain
+        }
+        return parent
+    }
+
+    /// Returns the chain ID that the image called `name` states for layer `number` with all layers below it.
+    static func chainID(_ name: String, _ number: Int) -> Digest { Digest.of(Array("\(name) \(number)".utf8)) }
+
+    /// Returns the layer of an image's blob that the store has; `nil` if there is none.
+    func stored(_ blob: Digest) throws -> StoredLayer? {
+        try store.keys(ofBlob: blob).first.flatMap { try store.layer($0) }
+    }
+
+    /// Returns the names in the directory `dir` of a mounted chain.
+    func names(in chain: ChainKey) throws -> [String] {
+        let root = try #require(try fileSystem.find(.root, chain.id.hex))
+        let directory = try #require(try fileSystem.find(root.id, "dir"))
+        return try fileSystem.names(directory.id).filter { !$0.hasPrefix(".") }
+    }
 
     /// Returns the number of requests for the blob `digest`.
     func requests(_ digest: Digest) -> Int { registry.requests(.blob).count { $0.path.hasSuffix("\(digest)") } }
@@ -142,4 +183,9 @@ extension RemoteLayerOutcome {
     }
 
     var isReady: Bool { reason == nil }
+
+    /// The chain of the prepared layer; `nil` if it was declined.
+    var chain: ChainKey? {
+        if case .ready(let identity, _, _) = self { identity.chain } else { nil }
+    }
 }

@@ -9,8 +9,8 @@ import TestSupport
 struct OpeningScenario: CustomStringConvertible {
     enum Layer: Hashable, CaseIterable {
         case present
-        /// An audit has refused the layer.
-        case refused
+        /// The store fails to return the layer.
+        case unreadable
         /// The annotations promise a table of contents.
         case estargz
         case brokenEstargz

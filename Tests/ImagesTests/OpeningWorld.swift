@@ -1,5 +1,6 @@
 import Artifacts
 import Base
+import ContentStore
 import Images
 import LayerFormats
 import Registry
@@ -11,7 +12,7 @@ struct OpeningWorld: Hashable {
     /// An outcome that has not arrived yet.
     enum Pending: Hashable {
         case manifest
-        case store(Int)
+        case store(ImageOpening.StoreQuery)
         case profiles
         case announcement
         case artifact
@@ -30,7 +31,8 @@ struct OpeningWorld: Hashable {
 
     /// An action that a plan may take once, or once a layer or index.
     enum Deed: Int {
-        case manifest, store, artifact, profiles, startProfile, containerdConfiguration, registryConfiguration, index
+        case manifest, store, pinnedStore, artifact, profiles, startProfile, containerdConfiguration,
+            registryConfiguration, index
         case earlyPack, pack, open, openBlob, attach, hint, landmarks, finish
     }
 
@@ -107,12 +109,7 @@ struct OpeningWorld: Hashable {
         switch arrival {
         case .manifest:
             scenario.failsManifest ? .manifestFailed(FallbackReason(.registry)) : .manifest(image.description)
-        case .store(let number):
-            switch scenario.layers[number] {
-            case .present: .present(image.digests[number])
-            case .refused: .refused(image.digests[number], FallbackReason(.badIndex))
-            default: .missing(image.digests[number])
-            }
+        case .store(let query): lookUp(query)
         case .profiles: .profiles(exist: scenario.hasProfile)
         case .announcement: image.contents.map { .announced($0) } ?? .artifact(nil)
         case .artifact: .artifact(image.artifact)
@@ -126,6 +123,22 @@ struct OpeningWorld: Hashable {
         }
     }
 
+    private func lookUp(_ query: ImageOpening.StoreQuery) -> ImageOpening.Event {
+        switch number(query).map({ scenario.layers[$0] }) {
+        case .present: .present(query)
+        case .unreadable: .unreadable(query, FallbackReason(.storage))
+        default: .missing(query)
+        }
+    }
+
+    /// Returns the number of the layer with the query's blob; `nil` if the image has no such layer.
+    private func number(_ query: ImageOpening.StoreQuery) -> Int? {
+        switch query {
+        case .pinned(let key): image.number(key.blob)
+        case .anyOfRepository(let blob): image.number(blob)
+        }
+    }
+
     private func opening(_ number: Int) -> ImageOpening.Event {
         let digest = image.digests[number]
         let hasIndex = image.artifact?.layer(digest) != nil && !asked.contains(.openBlob, number)
@@ -133,7 +146,7 @@ struct OpeningWorld: Hashable {
             switch scenario.layers[number] {
             case .present, .estargz: true
             case .ordinary: hasIndex
-            case .refused, .brokenEstargz, .brokenOrdinary: false
+            case .unreadable, .brokenEstargz, .brokenOrdinary: false
             }
         return isOpened ? .opened(digest) : .failed(digest, FallbackReason(.notStreamable, "\(number)"))
     }
@@ -155,8 +168,10 @@ struct OpeningWorld: Hashable {
     private mutating func perform(_ action: ImageOpening.Action) {
         switch action {
         case .fetchManifest: once(.manifest, 0, .manifest)
-        case .checkStore(let digest):
-            if let number = image.number(digest) { once(.store, number, .store(number)) }
+        case .checkStore(let query):
+            guard let number = number(query) else { return }
+            let isPinned = if case .pinned = query { true } else { false }
+            once(isPinned ? .pinnedStore : .store, number, .store(query))
         case .lookUpArtifact(let manifest):
             require(manifest == image.manifest, "the artifact of another image is looked up")
             once(.artifact, 0, .artifact)

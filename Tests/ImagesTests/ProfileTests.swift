@@ -23,9 +23,9 @@ import Testing
     }
 
     /// Reads the beginning of a file, even if its content is not local.
-    private static func touch(_ name: String, in chain: Digest, _ fixture: ImagesFixture) throws {
+    private static func touch(_ name: String, in chain: ChainKey, _ fixture: ImagesFixture) throws {
         let fileSystem = fixture.fileSystem
-        let root = try #require(try fileSystem.find(.root, chain.hex))
+        let root = try #require(try fileSystem.find(.root, chain.id.hex))
         let directory = try #require(try fileSystem.find(root.id, "dir"))
         let file = try #require(try fileSystem.find(directory.id, name))
         withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { buffer in
@@ -34,9 +34,10 @@ import Testing
     }
 
     /// Returns whether all of the file `name` at the root of the chain is on the node.
-    private static func isReadable(_ name: String, in chain: Digest, _ fixture: ImagesFixture, size: Int) -> Bool {
+    private static func isReadable(_ name: String, in chain: ChainKey, _ fixture: ImagesFixture, size: Int) -> Bool {
         let fileSystem = fixture.fileSystem
-        guard let root = try? fileSystem.find(.root, chain.hex), let file = try? fileSystem.find(root.id, name) else {
+        guard let root = try? fileSystem.find(.root, chain.id.hex), let file = try? fileSystem.find(root.id, name)
+        else {
             return false
         }
         return withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { buffer in
@@ -67,14 +68,14 @@ import Testing
         options.profiles.report = { report in reports.withLock { $0.append(report) } }
         try await ImagesFixture.with(options) { (fixture) async throws in
             let image = Self.publish(fixture)
-            let chain = ImagesFixture.chain(image.tag, 0)
-            #expect(await fixture.prepare(image, 0).isReady)
+            let claim = ImagesFixture.chainID(image.tag, 0)
+            let chain = try #require(await fixture.prepare(image, 0).chain)
             _ = try await fixture.images.mountedDirectory(ofChain: chain)
             try Self.touch("a", in: chain, fixture)
             await Self.endStart(options.profiles, fixture)
             let records = ProfileRecords(fixture.state)
             #expect(
-                await eventually { Self.names(try? records.find(chain, fixture.repository)) == ["dir/a"] },
+                await eventually { Self.names(try? records.find(claim, fixture.repository)) == ["dir/a"] },
                 "the profile names the file that was read")
             #expect(await eventually { reports.withLock { $0.count } == 1 })
             #expect(reports.withLock { $0.first?.manifest } == image.manifestDigest)
@@ -84,12 +85,11 @@ import Testing
     @Test("records nothing of a chain that is forgotten during its start") func dropsForgottenStart() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = Self.publish(fixture)
-            let chain = ImagesFixture.chain(image.tag, 0)
-            #expect(await fixture.prepare(image, 0).isReady)
+            let chain = try #require(await fixture.prepare(image, 0).chain)
             _ = try await fixture.images.mountedDirectory(ofChain: chain)
             try Self.touch("a", in: chain, fixture)
             await fixture.clock.untilSleeping(for: ProfilePolicy().quiet / 4)
-            await fixture.images.forget(chainID: chain)
+            _ = await fixture.images.forget(chain)
             #expect(await eventually { fixture.clock.sleeperCount == 0 }, "the recorder has ended")
             #expect(try ProfileRecords(fixture.state).all().isEmpty)
         }
@@ -101,16 +101,16 @@ import Testing
         options.fillsInBackground = false
         try await ImagesFixture.with(options) { (fixture) async throws in
             let image = Self.publish(fixture)
-            let chain = ImagesFixture.chain(image.tag, 0)
+            let claim = ImagesFixture.chainID(image.tag, 0)
             let entry = Profile.Entry(
                 path: Array("dir/b".utf8), range: ByteRange(offset: 0, end: 1000), milliseconds: 0)
             try ProfileRecords(fixture.state).keep(
                 KeptProfile(
-                    chain: isOfSameChain ? chain : Digest.of([1]), repository: fixture.repository,
+                    chain: isOfSameChain ? claim : Digest.of([1]), repository: fixture.repository,
                     profile: Profile(entries: [entry])))
-            #expect(await fixture.prepare(image, 0).isReady)
+            let chain = try #require(await fixture.prepare(image, 0).chain)
             _ = try await fixture.images.mountedDirectory(ofChain: chain)
-            let layer = try #require(try fixture.store.layer(image.layerDigests[0]))
+            let layer = try #require(try fixture.stored(image.layerDigests[0]))
             #expect(await eventually { layer.presentBytes >= 300_000 })
         }
     }
@@ -135,12 +135,12 @@ import Testing
                 ])
             }
             try await fixture.publishArtifact(of: image, profile: profiles[1])
-            let chain = ImagesFixture.chain(image.tag, 0)
+            let claim = ImagesFixture.chainID(image.tag, 0)
             if isKnownHere {
                 try ProfileRecords(fixture.state).keep(
-                    KeptProfile(chain: chain, repository: fixture.repository, profile: profiles[0]))
+                    KeptProfile(chain: claim, repository: fixture.repository, profile: profiles[0]))
             }
-            #expect(await fixture.prepare(image, 0).isReady)
+            let chain = try #require(await fixture.prepare(image, 0).chain)
             _ = try await fixture.images.mountedDirectory(ofChain: chain)
             #expect(await eventually { Self.isReadable("there", in: chain, fixture, size: size) })
             if isKnownHere {
@@ -164,9 +164,10 @@ import Testing
                     chain: Digest.of([1]), repository: fixture.repository, profile: Profile(entries: [entry])))
             // containerd has not requested the top layer yet.
             #expect(await fixture.prepare(image, 0).isReady)
-            let layer = try #require(try fixture.store.layer(image.layerDigests[0]))
+            let layer = try #require(try fixture.stored(image.layerDigests[0]))
             #expect(await eventually { layer.presentBytes >= 300_000 })
-            #expect(!fixture.fileSystem.hasChain(ImagesFixture.chain(image.tag, 1)))
+            #expect(
+                try fixture.fileSystem.names(.root).allSatisfy { Digest(hex: $0.utf8) == nil }, "no chain is mounted")
         }
     }
 
@@ -180,10 +181,10 @@ import Testing
                 path: Array("dir/a".utf8), range: ByteRange(offset: 0, end: 1000), milliseconds: 0)
             try ProfileRecords(fixture.state).keep(
                 KeptProfile(
-                    chain: ImagesFixture.chain(image.tag, 0), repository: fixture.repository,
+                    chain: ImagesFixture.chainID(image.tag, 0), repository: fixture.repository,
                     profile: Profile(entries: [entry])))
-            #expect(await fixture.prepare(image, 0).isReady)
-            _ = try await fixture.images.mountedDirectory(ofChain: ImagesFixture.chain(image.tag, 0))
+            let chain = try #require(await fixture.prepare(image, 0).chain)
+            _ = try await fixture.images.mountedDirectory(ofChain: chain)
             let requests = fixture.requests(image.layerDigests[0])
             #expect(requests == 1, "only the table of contents is fetched")
         }

@@ -1,7 +1,9 @@
 import Base
+import ContentStore
 import Images
 import LazyFileSystem
 import Linux
+import NodeDatabase
 import Registry
 import TestRegistry
 import TestSupport
@@ -17,17 +19,17 @@ import Testing
             #expect(await bottom.isReady)
             #expect(await top.isReady)
             #expect(fixture.manifestRequests(image) == 1)
-            let chain = ImagesFixture.chain(image.tag, 1)
-            #expect(try await fixture.images.mountedDirectory(ofChain: chain) == "/mount/\(chain.hex)")
-            #expect(fixture.fileSystem.hasChain(chain))
-            #expect(await fixture.images.isUsable(chainID: chain))
+            let chain = try #require(await fixture.prepareAll(image))
+            #expect(try await fixture.images.mountedDirectory(ofChain: chain) == "/mount/\(chain.id.hex)")
+            #expect(fixture.fileSystem.hasChain(chain.id))
+            #expect(await fixture.images.isUsable(chain))
         }
     }
 
     @Test("tells the size and the inodes of the complete layer") func tellsUsage() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = fixture.publish(["a"])
-            guard case .ready(let size, let inodes) = await fixture.prepare(image, 0) else {
+            guard case .ready(_, let size, let inodes) = await fixture.prepare(image, 0) else {
                 Issue.record("the layer is declined")
                 return
             }
@@ -51,7 +53,8 @@ import Testing
             _ = fixture.publish(["new"])
             let labels = ImagesFixture.blob("old").annotations
             #expect(await fixture.prepare(image, 0, namesManifest: false, labels: labels).isReady)
-            #expect(await fixture.prepare(image, 0, chain: "x", namesManifest: false).isReady, "from the store")
+            let outcome = await fixture.prepare(image, 0, chain: "x", namesManifest: false, labels: labels)
+            #expect(outcome.isReady, "from the store")
         }
     }
 
@@ -120,53 +123,92 @@ import Testing
 
     // MARK: - Chains
 
-    @Test("refuses a chain that is known to consist of other layers") func refusesContradiction() async throws {
+    @Test("keeps images apart that state the same chain ID for different layers")
+    func separatesChainsOfOneID() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let first = fixture.publish(["a"], tag: "one")
             let second = fixture.publish(["b"], tag: "two")
-            #expect(await fixture.prepare(first, 0, chain: "same").isReady)
-            #expect(await fixture.prepare(second, 0, chain: "same").reason == .imageMismatch)
+            let chains = [
+                try #require(await fixture.prepareAll(first, chain: "same")),
+                try #require(await fixture.prepareAll(second, chain: "same")),
+            ]
+            for (chain, name) in zip(chains, ["a", "b"]) {
+                _ = try await fixture.images.mountedDirectory(ofChain: chain)
+                #expect(try fixture.names(in: chain) == [name])
+            }
         }
     }
+
+    private static let unknown = ChainKey(id: ImagesFixture.chainID("unknown", 0))
 
     @Test("does not mount an unknown chain") func refusesUnknownChain() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let error = await #expect(throws: FallbackReason.self) {
-                try await fixture.images.mountedDirectory(ofChain: ImagesFixture.chain("unknown", 0))
+                try await fixture.images.mountedDirectory(ofChain: Self.unknown)
             }
             #expect(error?.code == .mount)
-            #expect(await !fixture.images.isUsable(chainID: ImagesFixture.chain("unknown", 0)))
+            #expect(await !fixture.images.isUsable(Self.unknown))
         }
     }
 
     @Test("mounts a chain once for all who ask, and forgets it after them") func forgetsWhileMounting() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = fixture.publish(["a"])
-            let chain = ImagesFixture.chain(image.tag, 0)
-            #expect(await fixture.prepare(image, 0).isReady)
+            let chain = try #require(await fixture.prepareAll(image))
             await withTaskGroup(of: Void.self) { group in
                 for _ in 0..<8 { group.addTask { _ = try? await fixture.images.mountedDirectory(ofChain: chain) } }
-                group.addTask { await fixture.images.forget(chainID: chain) }
+                group.addTask { _ = await fixture.images.forget(chain) }
             }
-            await fixture.images.forget(chainID: chain)
-            #expect(!fixture.fileSystem.hasChain(chain))
-            #expect(await !fixture.images.isUsable(chainID: chain))
-            // A later request restores the chain.
+            #expect(await !fixture.images.forget(chain), "the opened image still has the layer")
             fixture.clock.advance(by: .seconds(120))
+            #expect(await fixture.images.forget(chain))
+            #expect(try fixture.stored(image.layerDigests[0]) == nil)
+            #expect(!fixture.fileSystem.hasChain(chain.id))
+            #expect(await !fixture.images.isUsable(chain))
+            // A later request restores the chain.
             #expect(await fixture.prepare(image, 0).isReady)
-            #expect(try await fixture.images.mountedDirectory(ofChain: chain) == "/mount/\(chain.hex)")
+            #expect(try await fixture.images.mountedDirectory(ofChain: chain) == "/mount/\(chain.id.hex)")
+        }
+    }
+
+    @Test("sweeps chains without a snapshot, and layers that no chain has") func sweeps() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let image = fixture.publish(["a", "b", "c"])
+            let used = try #require(await fixture.prepare(image, 0).chain)
+            let unused = try #require(await fixture.prepareAll(fixture.publish(["d"], tag: "d")))
+            _ = try await fixture.images.mountedDirectory(ofChain: unused)
+            let layer = try #require(fixture.store.keys(ofBlob: image.layerDigests[0]).first)
+            _ = try SnapshotRecords(fixture.state).createRemote(
+                RemoteIdentity(chain: used, layer: layer), parent: "", labels: [:],
+                usage: SnapshotUsage(size: 1, inodes: 1))
+            #expect(fixture.store.allKeys.count == 4)
+            await fixture.images.sweep()
+            #expect(!fixture.fileSystem.hasChain(unused.id))
+            #expect(fixture.store.allKeys.count == 4, "the opened images still have the layers")
+            fixture.clock.advance(by: .seconds(120))
+            await fixture.images.sweep()
+            #expect(fixture.store.allKeys == [layer])
+            #expect(try fixture.store.chainKeys().isEmpty)
+            #expect(await fixture.images.isUsable(used))
+            _ = try await fixture.images.mountedDirectory(ofChain: used)
+            await fixture.images.sweep()
+            #expect(try fixture.store.chainKeys() == [used])
+            #expect(try fixture.names(in: used) == ["a"])
         }
     }
 
     @Test("keeps a layer that another chain has") func keepsSharedLayer() async throws {
         try await ImagesFixture.with { (fixture) async throws in
             let image = fixture.publish(["a"])
-            #expect(await fixture.prepare(image, 0, chain: "one").isReady)
-            #expect(await fixture.prepare(image, 0, chain: "two").isReady)
-            await fixture.images.forget(chainID: ImagesFixture.chain("one", 0))
-            #expect(await fixture.images.isUsable(chainID: ImagesFixture.chain("two", 0)))
-            await fixture.images.forget(chainID: ImagesFixture.chain("two", 0))
-            #expect(await !fixture.images.isUsable(chainID: ImagesFixture.chain("two", 0)))
+            let bottom = try #require(await fixture.prepare(image, 0).chain)
+            // The same layer on top of another chain.
+            let twice = fixture.publish(["b", "a"], tag: "twice")
+            let top = try #require(await fixture.prepareAll(twice))
+            fixture.clock.advance(by: .seconds(120))
+            #expect(await fixture.images.forget(bottom))
+            #expect(await fixture.images.isUsable(top))
+            #expect(await fixture.images.forget(top))
+            #expect(await !fixture.images.isUsable(top))
         }
     }
 }

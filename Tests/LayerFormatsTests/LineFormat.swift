@@ -12,6 +12,8 @@ struct LineFormat: LayerFormat {
 
     func isAnnounced(by layer: LayerDescription) -> Bool { layer.annotations[Self.annotation] != nil }
 
+    func pin(in layer: LayerDescription) -> Digest? { nil }
+
     func mayBe(_ layer: LayerDescription) -> Bool { false }
 
     func opener(for layer: LayerDescription, options: LayerOpenOptions) -> any LayerOpener {

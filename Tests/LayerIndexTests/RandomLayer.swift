@@ -163,7 +163,8 @@ struct RandomLayer {
             return BuiltLayer(digest: digest, index: index, reference: reference)
         } catch let error as LayerIndexError {
             guard case .failure = settled else { throw error }
-            #expect(error.code == .badHardLink)
+            // The target of a hard link may lie below too many symbolic links.
+            #expect([.badHardLink, .invalidPath].contains(error.code))
             return nil
         }
     }

@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 import LayerIndex
 import LazyFileSystem
 import LazyFixtures
@@ -15,7 +16,7 @@ import Testing
             var two = LayerFixture()
             two.file("two", [2])
             let (id, contents) = try fixture.mount([one], slot: 4)
-            let tree = try TreeImage(bytes: try one.index().tree)
+            let tree = try TreeImage(bytes: try ContentStore.mergedTree(of: contents))
             func code(_ body: () throws -> Void) -> LazyFileSystemError.Code? {
                 do {
                     try body()

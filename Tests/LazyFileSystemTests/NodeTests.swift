@@ -63,7 +63,7 @@ import Testing
                 let fixture = try StoreFixture(root: directory)
                 let (_, layers) = try fixture.mount([Self.sample()], slot: 9)
                 let status = try fixture.status("usr/data")
-                let content = try fixture.fileSystem.find(.content, layers[0].digest.hex)
+                let content = try fixture.fileSystem.find(.content, layers[0].key.id.hex)
                 return [status.id.rawValue, UInt64(status.generation), content?.id.rawValue ?? 0]
             }
         }

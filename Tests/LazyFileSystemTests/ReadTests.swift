@@ -125,7 +125,7 @@ import Testing
             layer.file("a", Self.pattern(5000, seed: 1))
             layer.file("b", Self.pattern(100, seed: 2))
             let (_, contents) = try fixture.mount([layer])
-            let file = try #require(try fixture.fileSystem.find(.content, contents[0].digest.hex))
+            let file = try #require(try fixture.fileSystem.find(.content, contents[0].key.id.hex))
             #expect(file.size == contents[0].chunks.contentSize && file.isRegularFile)
             let bytes = try Self.readThrough(fixture.fileSystem, file.id, 0, Int(file.size))
             #expect(Array(bytes[..<5000]) == Self.pattern(5000, seed: 1))

@@ -141,6 +141,8 @@ public struct LayerFixture: Sendable {
 
     /// The blob's digest.
     public var digest: Digest { .of(blob) }
+    /// A key with which a store may contain the layer.
+    public var key: LayerKey { LayerKey(digest, .unverified(repository: "registry.example/app")) }
 
     /// Returns the layer's index.
     public func index() throws -> LayerIndexBytes {

@@ -27,7 +27,7 @@ public final class StoreFixture: Sendable {
     public func install(_ layers: [LayerFixture]) throws -> [StoredLayer] {
         try layers.map { layer in
             source.add(layer)
-            return try store.install(layer.digest, index: try layer.index())
+            return try store.install(layer.key, index: try layer.index())
         }
     }
 
@@ -37,7 +37,7 @@ public final class StoreFixture: Sendable {
     @discardableResult
     public func mount(_ layers: [LayerFixture], slot: UInt32 = 1) throws -> (id: Digest, layers: [StoredLayer]) {
         let contents = try install(layers)
-        let merged = try ChainMerger.merge(contents.map { ($0.tree, $0.digest) })
+        let merged = try ContentStore.mergedTree(of: contents)
         let id = Digest.of(contents.flatMap { Array($0.digest.description.utf8) })
         try fileSystem.addChain(id, tree: TreeImage(bytes: merged), layers: contents, slot: slot)
         return (id, contents)

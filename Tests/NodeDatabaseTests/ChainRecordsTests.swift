@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 import Linux
 import NodeDatabase
 import Registry
@@ -6,76 +7,174 @@ import Testing
 
 @Suite("chain records") struct ChainRecordsTests {
     static let app = Repository(host: "registry.example", name: "group/app")
+    static let other = Repository(host: "elsewhere.example", name: "x")
 
     static func digest(_ name: String) -> Digest { Digest.of(Array(name.utf8)) }
 
+    static func key(_ name: String) -> LayerKey { LayerKey(digest(name), .tableOfContents(digest("toc"), size: 1)) }
+
     static func layer(_ name: String, in repository: Repository = app) -> RemoteLayer {
-        RemoteLayer(digest: digest(name), repository: repository)
+        RemoteLayer(key: key(name), repository: repository)
     }
 
-    static func withRecords(_ body: (ChainRecords) throws -> Void) throws {
+    static func withRecords(_ body: (ChainRecords, StateDatabase) throws -> Void) throws {
         try withTemporaryDirectory { directory in
             let state = try StateDatabase(root: directory)
-            try body(ChainRecords(state))
+            try body(ChainRecords(state), state)
             try state.close()
         }
     }
 
-    @Test("finds the layers of a chain, bottom first, under a slot that it keeps")
+    @Test("finds the layers of a chain, bottom first")
     func findsLayersBottomFirst() throws {
-        try Self.withRecords { (records) throws in
-            #expect(try records.add(Self.digest("1"), parent: nil, layer: Self.layer("a")))
-            #expect(try records.add(Self.digest("2"), parent: Self.digest("1"), layer: Self.layer("b")))
-            let found = try #require(try records.find(Self.digest("2")))
+        try Self.withRecords { (records, _) throws in
+            let bottom = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            let top = try records.add(Self.layer("b"), parent: bottom, claim: Self.digest("2"))
+            let found = try #require(try records.find(top))
             #expect(found.layers == [Self.layer("a"), Self.layer("b")])
-            #expect(try records.find(Self.digest("1"))?.slot != found.slot)
-            #expect(try records.add(Self.digest("2"), parent: Self.digest("1"), layer: Self.layer("b")))
-            #expect(try records.find(Self.digest("2"))?.slot == found.slot)
+            #expect(found.claim == Self.digest("2"))
+            #expect(try records.add(Self.layer("b"), parent: bottom, claim: Self.digest("3")) == top)
+            #expect(try records.find(top)?.claim == Self.digest("2"))
         }
     }
 
-    @Test("refuses a known chain with another layer or parent, not with another repository")
-    func refusesContradiction() throws {
-        try Self.withRecords { (records) throws in
-            #expect(try records.add(Self.digest("1"), parent: nil, layer: Self.layer("a")))
-            #expect(try !records.add(Self.digest("1"), parent: nil, layer: Self.layer("b")))
-            #expect(try !records.add(Self.digest("1"), parent: Self.digest("0"), layer: Self.layer("a")))
-            let elsewhere = Repository(host: "elsewhere.example", name: "x")
-            #expect(try records.add(Self.digest("1"), parent: nil, layer: Self.layer("a", in: elsewhere)))
-            #expect(try records.find(Self.digest("1"))?.layers == [Self.layer("a")])
+    @Test("keeps chains of one chain ID apart whose layers, pins or parents differ")
+    func separatesChains() throws {
+        try Self.withRecords { (records, _) throws in
+            let claim = Self.digest("1")
+            let first = try records.add(Self.layer("a"), parent: nil, claim: claim)
+            let second = try records.add(Self.layer("b"), parent: nil, claim: claim)
+            let pinned = LayerKey(Self.digest("a"), .index(Self.digest("index"), repository: "\(Self.app)"))
+            let third = try records.add(
+                RemoteLayer(key: pinned, repository: Self.app), parent: nil, claim: claim)
+            let fourth = try records.add(Self.layer("a"), parent: first, claim: claim)
+            #expect(Set([first, second, third, fourth]).count == 4)
+            #expect(try records.find(first)?.layers == [Self.layer("a")])
+            #expect(try records.find(second)?.layers == [Self.layer("b")])
+            #expect(try records.find(third)?.layers.map(\.key) == [pinned])
+        }
+    }
+
+    @Test("remembers the last sixteen repositories of a layer, the last one first")
+    func remembersRepositories() throws {
+        try Self.withRecords { (records, _) throws in
+            let chain = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            _ = try records.add(Self.layer("a", in: Self.other), parent: nil, claim: Self.digest("1"))
+            #expect(try records.repositories(of: Self.key("a")) == [Self.other, Self.app])
+            _ = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            #expect(try records.repositories(of: Self.key("a")) == [Self.app, Self.other])
+            #expect(try records.find(chain)?.layers == [Self.layer("a")])
+            for number in 0..<20 {
+                let repository = Repository(host: "\(number).example", name: "x")
+                _ = try records.add(Self.layer("a", in: repository), parent: nil, claim: Self.digest("1"))
+            }
+            let hosts = try records.repositories(of: Self.key("a")).map(\.host)
+            #expect(hosts == (4..<20).reversed().map { "\($0).example" })
         }
     }
 
     @Test("does not find a chain whose parent is unknown")
     func missesChainWithoutParent() throws {
-        try Self.withRecords { (records) throws in
-            #expect(try records.add(Self.digest("2"), parent: Self.digest("1"), layer: Self.layer("b")))
-            #expect(try records.find(Self.digest("2")) == nil)
-            #expect(try records.find(Self.digest("1")) == nil)
+        try Self.withRecords { (records, _) throws in
+            let unknown = ChainKey(parent: nil, layer: Self.key("a"))
+            let top = try records.add(Self.layer("b"), parent: unknown, claim: Self.digest("2"))
+            #expect(try records.find(top) == nil)
+            #expect(try records.find(unknown) == nil)
         }
     }
 
-    @Test("returns a removed chain's layer only when no other chain has it, and never reuses a slot")
-    func returnsOrphans() throws {
-        try Self.withRecords { (records) throws in
-            #expect(try records.add(Self.digest("1"), parent: nil, layer: Self.layer("a")))
-            #expect(try records.add(Self.digest("2"), parent: Self.digest("1"), layer: Self.layer("a")))
-            let slot = try #require(try records.find(Self.digest("2"))?.slot)
-            #expect(try records.remove(Self.digest("2")) == nil)
-            #expect(try records.remove(Self.digest("2")) == nil, "removing is idempotent")
-            #expect(try records.remove(Self.digest("1")) == Self.digest("a"))
-            #expect(try records.add(Self.digest("3"), parent: nil, layer: Self.layer("c")))
-            let next = try #require(try records.find(Self.digest("3"))?.slot)
-            #expect(next > slot)
+    @Test("gives a chain a slot that no other chain gets before the next boot")
+    func givesSlots() throws {
+        try withTemporaryDirectory { directory in
+            func withRecords(boot: String, _ body: (ChainRecords) throws -> Void) throws {
+                let state = try StateDatabase(root: directory, bootIdentifier: boot)
+                try body(ChainRecords(state))
+                try state.close()
+            }
+            var chains: [ChainKey] = []
+            try withRecords(boot: "one") { (records) throws in
+                for name in ["a", "b", "c"] {
+                    chains.append(try records.add(Self.layer(name), parent: nil, claim: Self.digest(name)))
+                }
+                #expect(try records.slot(of: chains[1]) == 1, "only a mounted chain takes a slot")
+                #expect(try records.slot(of: chains[2]) == 2)
+                #expect(try records.slot(of: chains[1]) == 1)
+                #expect(try records.remove(chains[2]))
+            }
+            try withRecords(boot: "one") { (records) throws in
+                #expect(try records.slot(of: chains[1]) == 1)
+                #expect(try records.slot(of: chains[0]) == 3)
+            }
+            try withRecords(boot: "two") { (records) throws in
+                #expect(try records.slot(of: chains[0]) == 1)
+                #expect(try records.slot(of: chains[1]) == 2)
+            }
+        }
+    }
+
+    @Test("lists a removed chain's layer only when no other chain has it")
+    func listsOrphans() throws {
+        try Self.withRecords { (records, _) throws in
+            let bottom = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            let top = try records.add(Self.layer("a"), parent: bottom, claim: Self.digest("2"))
+            #expect(try records.remove(top))
+            #expect(try records.remove(top), "removing is idempotent")
+            #expect(try records.removedLayers() == [])
+            #expect(try records.remove(bottom))
+            #expect(try records.removedLayers() == [Self.key("a")])
+            #expect(try records.repositories(of: Self.key("a")).isEmpty)
+            _ = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            #expect(try records.removedLayers() == [], "a chain has the layer again")
+            #expect(try records.remove(bottom))
+            try records.forget(layer: Self.key("a"))
+            #expect(try records.removedLayers() == [])
+        }
+    }
+
+    @Test("keeps a chain on which a snapshot stands")
+    func keepsHeldChain() throws {
+        try Self.withRecords { (records, state) throws in
+            let chain = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
+            let snapshots = SnapshotRecords(state)
+            let record = try snapshots.createRemote(
+                RemoteIdentity(chain: chain, layer: Self.key("a")), parent: "", labels: [:],
+                usage: SnapshotUsage(size: 1, inodes: 1))
+            #expect(try !records.remove(chain))
+            #expect(try records.find(chain) != nil)
+            try snapshots.remove(key: record.key)
+            #expect(try records.remove(chain))
+            #expect(try records.find(chain) == nil)
+        }
+    }
+
+    @Test("gives the label by which containerd finds a snapshot to the chain that was prepared last")
+    func movesReference() throws {
+        try Self.withRecords { (records, state) throws in
+            let snapshots = SnapshotRecords(state)
+            let labels = ["containerd.io/snapshot.ref": "sha256:claimed"]
+            func create(_ name: String) throws -> SnapshotRecord {
+                let chain = try records.add(Self.layer(name), parent: nil, claim: Self.digest("1"))
+                return try snapshots.createRemote(
+                    RemoteIdentity(chain: chain, layer: Self.key(name)), parent: "", labels: labels,
+                    usage: SnapshotUsage(size: 1, inodes: 1))
+            }
+            let (first, second) = (try create("a"), try create("b"))
+            #expect(first.key != second.key)
+            #expect(try snapshots.committed(ref: "sha256:claimed", parent: nil)?.key == second.key)
+            #expect(try snapshots.record(key: first.key).labels == [:])
+            #expect(try create("a").key == first.key)
+            #expect(try snapshots.committed(ref: "sha256:claimed", parent: nil)?.key == first.key)
+            #expect(try snapshots.record(key: first.key).labels == labels)
+            #expect(try snapshots.record(key: second.key).labels == [:])
         }
     }
 
     @Test("lists registries, the latest first")
     func listsRegistries() throws {
-        try Self.withRecords { (records) throws in
+        try Self.withRecords { (records, _) throws in
             for (number, host) in ["a.example", "b.example", "c.example", "a.example"].enumerated() {
                 let layer = Self.layer("\(number)", in: Repository(host: host, name: "x"))
-                #expect(try records.add(Self.digest("\(number)"), parent: nil, layer: layer))
+                _ = try records.add(layer, parent: nil, claim: Self.digest("\(number)"))
             }
             #expect(try records.upstreams(limit: 2) == ["a.example", "c.example"])
         }

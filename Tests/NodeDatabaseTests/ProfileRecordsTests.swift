@@ -43,8 +43,8 @@ import Testing
             #expect(try Self.names(records.find(Self.chain("new"), Self.app)) == ["newer"])
             #expect(try Self.names(records.find(Self.chain("new"), Self.other)) == ["another's"])
             #expect(
-                try Self.names(records.find(Self.chain("1"), Self.other)) == ["own"],
-                "the same root file system under another name")
+                try Self.names(records.find(Self.chain("1"), Self.other)) == ["another's"],
+                "another repository that states the same chain ID")
         }
     }
 

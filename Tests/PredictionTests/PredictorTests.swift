@@ -18,15 +18,15 @@ import Testing
         let fixture: StoreFixture
         let layer: StoredLayer
         let tree: TreeImage
-        let id: Digest
+        let id: ChainKey
 
         init(_ fixture: StoreFixture, _ files: [(String, String)]) throws {
             var layer = LayerFixture()
             for (path, text) in files { layer.file(path, Array(text.utf8)) }
             self.fixture = fixture
             self.layer = try fixture.install([layer])[0]
-            id = self.layer.digest
-            tree = try fixture.store.installChain(id, tree: ChainMerger.merge([(self.layer.tree, id)]))
+            id = ChainKey(parent: nil, layer: self.layer.key)
+            tree = try fixture.store.installChain(id, tree: ContentStore.mergedTree(of: [self.layer]))
         }
 
         /// The subject of a prediction.

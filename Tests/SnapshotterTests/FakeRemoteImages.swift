@@ -1,6 +1,8 @@
 import Base
+import ContentStore
 import Images
 import Linux
+import NodeDatabase
 import Snapshotter
 
 /// Remote images whose outcome the test chooses.
@@ -8,16 +10,18 @@ final class FakeRemoteImages: RemoteImages {
     struct MountError: Error {}
 
     private struct State {
-        var outcome = RemoteLayerOutcome.ready(size: 4321, inodes: 12)
+        /// The reason to decline every layer; `nil` to prepare them.
+        var refusal: FallbackReason?
         var isHeld = false
         var held: [CheckedContinuation<Void, Never>] = []
         var requests: [RemoteLayerRequest] = []
         var arrivals: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
-        var unusable: Set<Digest> = []
-        var forgotten: [Digest] = []
+        var unusable: Set<ChainKey> = []
+        var forgotten: [ChainKey] = []
         var isMountable = true
         var cancelled = 0
         var expected = 0
+        var sweeps = 0
     }
 
     private let state = Guarded(State())
@@ -28,8 +32,8 @@ final class FakeRemoteImages: RemoteImages {
         self.directory = directory
     }
 
-    /// Sets the outcome of every layer that is prepared from now on.
-    func answer(_ outcome: RemoteLayerOutcome) { state.withLock { $0.outcome = outcome } }
+    /// Declines every layer from now on.
+    func decline(_ reason: FallbackReason.Code) { state.withLock { $0.refusal = FallbackReason(reason) } }
     /// Makes every layer that is requested from now on wait for ``release()``.
     func hold() { state.withLock { $0.isHeld = true } }
 
@@ -42,11 +46,11 @@ final class FakeRemoteImages: RemoteImages {
         for continuation in held { continuation.resume() }
     }
 
-    func lose(_ chainID: Digest) { state.withLock { _ = $0.unusable.insert(chainID) } }
+    func lose(_ chain: ChainKey) { state.withLock { _ = $0.unusable.insert(chain) } }
     func breakMounts() { state.withLock { $0.isMountable = false } }
 
     var requests: [RemoteLayerRequest] { state.withLock { $0.requests } }
-    var forgotten: [Digest] { state.withLock { $0.forgotten } }
+    var forgotten: [ChainKey] { state.withLock { $0.forgotten } }
     var cancelled: Int { state.withLock { $0.cancelled } }
 
     /// Waits until containerd has requested `count` layers.
@@ -79,23 +83,35 @@ final class FakeRemoteImages: RemoteImages {
         }
         if Task.isCancelled { state.withLock { $0.cancelled += 1 } }
         return state.withLock { state in
-            if case .ready = state.outcome { state.unusable.remove(request.chainID) }
-            return state.outcome
+            if let refusal = state.refusal { return .declined(reason: refusal) }
+            let layer = Layer.key(request.layerDigest)
+            let chain = ChainKey(parent: request.parent, layer: layer)
+            state.unusable.remove(chain)
+            return .ready(RemoteIdentity(chain: chain, layer: layer), size: 4321, inodes: 12)
         }
     }
 
     /// The number of calls that announced an image.
     var expected: Int { state.withLock { $0.expected } }
 
+    /// The number of sweeps.
+    var sweeps: Int { state.withLock { $0.sweeps } }
+
+    func sweep() async { state.withLock { $0.sweeps += 1 } }
+
     func expectImages() { state.withLock { $0.expected += 1 } }
 
-    func mountedDirectory(ofChain chainID: Digest) async throws -> String {
+    func mountedDirectory(ofChain chain: ChainKey) async throws -> String {
         guard state.withLock({ $0.isMountable }) else { throw MountError() }
-        let path = directory + "/" + chainID.hex
+        let path = directory + "/" + chain.id.hex
         try Sys.makeDirectories(path)
         return path
     }
 
-    func isUsable(chainID: Digest) async -> Bool { state.withLock { !$0.unusable.contains(chainID) } }
-    func forget(chainID: Digest) async { state.withLock { $0.forgotten.append(chainID) } }
+    func isUsable(_ chain: ChainKey) async -> Bool { state.withLock { !$0.unusable.contains(chain) } }
+
+    func forget(_ chain: ChainKey) async -> Bool {
+        state.withLock { $0.forgotten.append(chain) }
+        return true
+    }
 }

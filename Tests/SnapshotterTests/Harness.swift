@@ -1,5 +1,6 @@
 import Base
 import ContainerdAPI
+import ContentStore
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import Linux
@@ -132,6 +133,15 @@ struct Layer: Sendable {
             "containerd.io/snapshot/cri.layer-digest": blob.description,
             "containerd.io/snapshot/cri.image-layers": blob.description,
         ]
+    }
+
+    /// Returns the key with which ``FakeRemoteImages`` prepares a layer.
+    static func key(_ blob: Digest) -> LayerKey { LayerKey(blob, .tableOfContents(blob, size: 1)) }
+
+    /// Returns the chain of this layer on top of `below`, which are given bottom first.
+    func chain(on below: Layer...) -> ChainKey {
+        let parent = below.reduce(nil) { ChainKey(parent: $0, layer: Self.key($1.blob)) }
+        return ChainKey(parent: parent, layer: Self.key(blob))
     }
 
     func key(_ namespace: String) -> String { "\(namespace)/extract-123456789-aB_- \(chainID)" }

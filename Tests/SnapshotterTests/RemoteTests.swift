@@ -1,5 +1,6 @@
 import Base
 import ContainerdAPI
+import ContentStore
 import GRPCCore
 import Images
 import Linux
@@ -45,7 +46,7 @@ struct RemoteTests {
 
             let requests = snapshotter.remote.requests
             #expect(requests.map(\.layerDigest) == [bottom.blob, top.blob])
-            #expect(requests.map(\.parentChainID) == [nil, bottom.chainID])
+            #expect(requests.map(\.parent) == [nil, bottom.chain()])
             #expect(requests.allSatisfy { $0.imageReference == "registry.test/app:1" && $0.manifestDigest != nil })
 
             let usage = try await snapshotter.usage(second.name)
@@ -59,7 +60,7 @@ struct RemoteTests {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             try await snapshotter.remoteChain([bottom, top])
             let name = top.chainID.description
-            let tree = snapshotter.remote.directory + "/" + top.chainID.hex
+            let tree = snapshotter.remote.directory + "/" + top.chain(on: bottom).id.hex
             try Sys.makeDirectories(tree, permissions: 0o755)
             try Sys.chmod(tree, 0o751)
             let mount = try #require(try await snapshotter.prepare("container", name).first)
@@ -102,7 +103,7 @@ struct RemoteTests {
     @Test(arguments: FallbackReason.Code.allCases)
     func declinedLayersAreDownloaded(_ code: FallbackReason.Code) async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
-            snapshotter.remote.answer(.declined(reason: FallbackReason(code, "as the test wants it")))
+            snapshotter.remote.decline(code)
             let mounts = try await snapshotter.unpack(bottom)
             #expect(mounts?.last?.options.contains("rw") == true)
             let key = bottom.key("k8s.io/7")
@@ -181,21 +182,38 @@ struct RemoteTests {
             #expect(try await snapshotter.unpack(bottom, namespace: "k8s.io/7") == nil)
             #expect(snapshotter.remote.requests.first?.namespace == "k8s.io")
             #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
-            // This also works without the labels that name the image and the layer.
-            var bare = bottom
-            bare.labels = ["containerd.io/snapshot.ref": bottom.chainID.description]
-            #expect(try await snapshotter.unpack(bare, namespace: "third/1") == nil)
             #expect(try await snapshotter.probe(bottom).count == 1)
-            #expect(snapshotter.remote.requests.count == 1)
             try await snapshotter.remoteChain([bottom, top])
             #expect(try await snapshotter.unpack(top, on: bottom.chainID.description, namespace: "default/9") == nil)
-            #expect(snapshotter.remote.requests.count == 2)
+            #expect(try await snapshotter.names().count == 2)
+            // A request that does not name the image and the layer states only a chain ID, and any image can state it.
+            var bare = bottom
+            bare.labels = ["containerd.io/snapshot.ref": bottom.chainID.description]
+            #expect(try await snapshotter.unpack(bare, namespace: "third/1") != nil)
+        }
+    }
+
+    /// An image can state the chain ID of another one for its own layers.
+    @Test func aChainIDStatedForOtherLayersIsAnotherSnapshot() async throws {
+        try await withSnapshotter { (snapshotter: Harness) async throws in
+            #expect(try await snapshotter.unpack(bottom, namespace: "evil/7") == nil)
+            var other = bottom
+            other.blob = Layer("other").blob
+            other.labels["containerd.io/snapshot/cri.layer-digest"] = other.blob.description
+            #expect(try await snapshotter.unpack(other, namespace: "k8s.io/9") == nil)
+            // containerd finds the snapshot that its last request was answered with.
+            let found = try #require(try await snapshotter.probe(bottom).first)
+            #expect(try await snapshotter.probe(bottom).count == 1)
+            let directory = snapshotter.remote.directory + "/" + other.chain().id.hex
+            let mount = try #require(try await snapshotter.prepare("container", found.name).first)
+            #expect(mount.options.contains("lowerdir=" + directory))
+            #expect(try await snapshotter.names().count == 3)
         }
     }
 
     @Test func namespacesShareDownloadedLayers() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
-            snapshotter.remote.answer(.declined(reason: FallbackReason(.notStreamable)))
+            snapshotter.remote.decline(.notStreamable)
             _ = try await snapshotter.unpack(bottom)
             try await snapshotter.commit("k8s.io/8/base", bottom.key("k8s.io/7"), bottom.labels)
             #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
@@ -325,7 +343,7 @@ struct RemoteTests {
     @Test func aLostSnapshotIsRevived() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             try await snapshotter.remoteChain([bottom])
-            snapshotter.remote.lose(bottom.chainID)
+            snapshotter.remote.lose(bottom.chain())
             #expect(try await snapshotter.unpack(bottom, namespace: "default/9") == nil)
             #expect(snapshotter.remote.requests.count == 2)
             #expect(try await snapshotter.probe(bottom).count == 1)
@@ -335,20 +353,20 @@ struct RemoteTests {
     @Test func aLostSnapshotThatCannotBeRevivedMakesWay() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             try await snapshotter.remoteChain([bottom])
-            snapshotter.remote.lose(bottom.chainID)
-            snapshotter.remote.answer(.declined(reason: FallbackReason(.registry)))
+            snapshotter.remote.lose(bottom.chain())
+            snapshotter.remote.decline(.registry)
             #expect(try await snapshotter.unpack(bottom, namespace: "default/9") != nil)
             #expect(try await snapshotter.probe(bottom).map(\.kind) == [.active])
             try await snapshotter.cleanup()
-            #expect(snapshotter.remote.forgotten == [bottom.chainID])
+            #expect(snapshotter.remote.forgotten == [bottom.chain()])
         }
     }
 
     @Test func aLostSnapshotWithChildrenStays() async throws {
         try await withSnapshotter { (snapshotter: Harness) async throws in
             try await snapshotter.remoteChain([bottom, top])
-            snapshotter.remote.lose(bottom.chainID)
-            snapshotter.remote.answer(.declined(reason: FallbackReason(.registry)))
+            snapshotter.remote.lose(bottom.chain())
+            snapshotter.remote.decline(.registry)
             #expect(try await snapshotter.unpack(bottom, namespace: "default/9") != nil)
             #expect(Set(try await snapshotter.probe(bottom).map(\.kind)) == [.active, .committed])
             #expect(try await snapshotter.stat(top.chainID.description).parent == bottom.chainID.description)

@@ -191,7 +191,7 @@ import Testing
     @Test func failsWithoutALocation() async throws {
         try await withBench { bench in
             let fixture = LayerFixture(sizes: [3000], seed: 9)
-            let layer = try bench.store.install(fixture.digest, index: fixture.index())
+            let layer = try bench.store.install(fixture.key, index: fixture.index())
             #expect(await bench.engine.fetch(layer, 0..<1).failure?.contains("no known location") == true)
             bench.engine.attach(layer, locations: [])
             #expect(await bench.engine.fetch(layer, 0..<1).failure != nil)

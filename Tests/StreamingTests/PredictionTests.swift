@@ -75,7 +75,8 @@ import Testing
     /// An image that is mounted and whose start the predictor follows.
     struct Followed {
         let bench: Bench
-        let chain: Digest
+        let key: ChainKey
+        var chain: Digest { key.id }
         let layer: StoredLayer
         let tree: TreeImage
         let fileSystem: LazyFileSystem
@@ -86,20 +87,19 @@ import Testing
             for file in files { fixture.file(file.path, file.bytes) }
             for link in links { fixture.add(link.0, .symlink, mode: 0o777, link: link.1) }
             bench.registry.addBlob(fixture.blob)
-            layer = try bench.store.install(
-                Digest.of(fixture.blob), index: try fixture.index())
+            layer = try bench.store.install(fixture.key, index: try fixture.index())
             bench.engine.attach(layer, locations: [bench.registry.location(layer.digest)])
             self.bench = bench
-            chain = layer.digest
-            let (store, chain) = (bench.store, chain)
-            tree = try store.installChain(chain, tree: ChainMerger.merge([(layer.tree, layer.digest)]))
+            let (store, key) = (bench.store, ChainKey(parent: nil, layer: layer.key))
+            self.key = key
+            tree = try store.installChain(key, tree: ContentStore.mergedTree(of: [layer]))
             fileSystem = LazyFileSystem(source: bench.engine) { nil }
-            try fileSystem.addChain(chain, tree: tree, layers: [layer], slot: 1)
-            let touches = try #require(fileSystem.touches(ofChain: chain))
+            try fileSystem.addChain(key.id, tree: tree, layers: [layer], slot: 1)
+            let touches = try #require(fileSystem.touches(ofChain: key.id))
             predictor = try Predictor(try .built())
             bench.engine.onChunksArrived { [predictor] in predictor.wake() }
             predictor.follow(
-                .chain(chain), subject: PredictionSubject(layers: [layer]) { try store.openTree(ofChain: chain) },
+                .chain(key.id), subject: PredictionSubject(layers: [layer]) { try store.openTree(ofChain: key) },
                 touches: touches, engine: bench.engine)
         }
 
@@ -226,13 +226,13 @@ import Testing
             bench.engine.fill([image.layer])
             #expect(await eventually { image.layer.isComplete })
             let start = ContainerStart(arguments: ["/usr/bin/python3.11", "app.py"], workingDirectory: "/srv")
-            let (store, chain) = (bench.store, image.chain)
+            let (store, tree) = (bench.store, image.key)
             let (events, continuation) = AsyncStream.makeStream(of: PredictionEvent.self)
             let key = PredictionKey.unique()
             image.predictor.begin(
                 key,
                 of: PredictionSubject(layers: [image.layer], includesPresent: true) {
-                    try store.openTree(ofChain: chain)
+                    try store.openTree(ofChain: tree)
                 }
             ) { continuation.yield($0) }
             image.predictor.configure(key, start)

@@ -26,7 +26,7 @@ import Testing
                 let bytes = Samples.noise(bytes: 4 << 20, seed: 30)
                 let fixture = LayerFixture([.init(bytes: bytes, chunkSize: 128 << 10)])
                 registry.addBlob(fixture.blob)
-                let layer = try store.install(fixture.digest, index: fixture.index())
+                let layer = try store.install(fixture.key, index: fixture.index())
                 engine.attach(layer, locations: [registry.location(fixture.digest)])
                 var stored = 0
                 var reasons: [String] = []

@@ -84,7 +84,7 @@ import Testing
             let fixture = try StoreFixture(root: directory)
             let mounted = try fixture.mount([Self.layer([("a", Self.bytes(4, 1))])])
             let log = try #require(fixture.fileSystem.touches(ofChain: mounted.id))
-            let content = try #require(try fixture.fileSystem.find(.content, mounted.layers[0].digest.hex))
+            let content = try #require(try fixture.fileSystem.find(.content, mounted.layers[0].key.id.hex))
             try Self.read(fixture, content.id, 0, 100)
             #expect(log.lastTouch == nil)
             let file = try fixture.status("a").id
@@ -157,6 +157,6 @@ import Testing
     }
 
     static func tree(_ layers: [StoredLayer]) throws -> TreeImage {
-        try TreeImage(bytes: ChainMerger.merge(layers.map { ($0.tree, $0.digest) }))
+        try TreeImage(bytes: ContentStore.mergedTree(of: layers))
     }
 }

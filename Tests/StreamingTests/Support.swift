@@ -21,7 +21,7 @@ struct Bench {
     /// Adds the layer to the registry and the store, and attaches it.
     func attach(_ fixture: LayerFixture, at locations: [BlobLocation]? = nil) throws -> StoredLayer {
         registry.addBlob(fixture.blob)
-        let layer = try store.install(fixture.digest, index: fixture.index())
+        let layer = try store.install(fixture.key, index: fixture.index())
         engine.attach(layer, locations: locations ?? [registry.location(fixture.digest)])
         return layer
     }

@@ -9,16 +9,20 @@ public struct TestLayer: Sendable {
     public var diffID: Digest?
     /// The size that the descriptor states; `nil` means the true size.
     public var statedSize: Int?
+    /// The digest under which a lying registry serves `bytes`; `nil` means the true digest.
+    public var statedDigest: Digest?
 
     public init(
         _ bytes: [UInt8], mediaType: String = "application/vnd.oci.image.layer.v1.tar+gzip",
-        annotations: [String: String] = [:], diffID: Digest? = nil, statedSize: Int? = nil
+        annotations: [String: String] = [:], diffID: Digest? = nil, statedSize: Int? = nil,
+        statedDigest: Digest? = nil
     ) {
         self.bytes = bytes
         self.mediaType = mediaType
         self.annotations = annotations
         self.diffID = diffID
         self.statedSize = statedSize
+        self.statedDigest = statedDigest
     }
 }
 
@@ -36,9 +40,11 @@ public struct PublishedImage: Sendable {
 
 extension TestRegistry {
     /// Adds `bytes` as a blob of every repository.
+    ///
+    /// - Parameter stated: the digest under which the blob is served; `nil` means the true digest.
     @discardableResult
-    public func addBlob(_ bytes: [UInt8]) -> Digest {
-        let digest = Digest.of(bytes)
+    public func addBlob(_ bytes: [UInt8], as stated: Digest? = nil) -> Digest {
+        let digest = stated ?? Digest.of(bytes)
         state.withLock { $0.blobs[digest] = bytes }
         return digest
     }
@@ -70,7 +76,7 @@ extension TestRegistry {
         repository: String, tag: String = "latest", layers: [TestLayer], config: [UInt8]? = nil,
         annotations: [String: String] = [:]
     ) -> PublishedImage {
-        let digests = layers.map { addBlob($0.bytes) }
+        let digests = layers.map { addBlob($0.bytes, as: $0.statedDigest) }
         let diffIDs = zip(layers, digests).map { JSON.string(($0.diffID ?? $1).description) }.joined(separator: ",")
         let configBytes =
             config

@@ -37,6 +37,11 @@ struct Daemon: Sendable {
         // From here on, SIGTERM and SIGINT wait in this sequence until the parts run. After a signal during the start,
         // the daemon must still unmount.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        do throws(Errno) {
+            try Sys.raiseDescriptorLimit()
+        } catch {
+            logger.warning("failed to raise the limit of open files", metadata: ["error": "\(error)"])
+        }
         try Preflight.check()
         try Preflight.makeDirectory(configuration.root, for: "the data directory (root)")
         let addressDirectory = String(configuration.address.prefix(upTo: configuration.address.lastSlash))

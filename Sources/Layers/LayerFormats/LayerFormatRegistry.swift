@@ -23,6 +23,12 @@ public struct LayerFormatRegistry: Sendable {
         formats.first { $0.isAnnounced(by: layer) }
     }
 
+    /// Returns the digest that pins the layer's index, according to the first format that the description announces;
+    /// `nil` if there is no such format or digest.
+    public func pin(of layer: LayerDescription) -> Digest? {
+        format(of: layer)?.pin(in: layer)
+    }
+
     /// Returns an opener for the layer, in the first format that the description announces. If it announces none, and
     /// `options` allow unverified tables of contents, in the first format that ``LayerFormat/mayBe(_:)`` accepts.
     ///

@@ -16,22 +16,28 @@ public enum ChainMerger {
     /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger
     /// recomputes the link counts.
     ///
-    /// - Parameter layers: the chain's layers, bottom first: the tree of each, and the digest of its blob. The digest
-    ///   must match the digest in the tree.
+    /// - Parameters:
+    ///   - layers: the chain's layers, bottom first: the tree of each, and the digest of its blob, which must match the
+    ///     digest in the tree.
+    ///   - names: the device tags of the result, one per layer; `nil` for the digests of the blobs.
     public static func merge(
-        _ layers: [(tree: TreeImage, digest: Digest)], limits: IndexLimits = .standard
+        _ layers: [(tree: TreeImage, digest: Digest)], names: [Digest]? = nil, limits: IndexLimits = .standard
     ) throws(LayerIndexError) -> [UInt8] {
         guard !layers.isEmpty else { throw LayerIndexError(.invalidEntry, "a chain of no layers") }
         let limits = limits.clamped()
         guard layers.count <= limits.layerCount else {
             throw LayerIndexError(.limit, "a chain of \(layers.count) layers")
         }
+        let names = names ?? layers.map(\.digest)
+        guard names.count == layers.count else {
+            throw LayerIndexError(.invalidEntry, "\(names.count) names for \(layers.count) layers")
+        }
         var devices: [TreeWriter.Device] = []
-        for (tree, digest) in layers {
+        for ((tree, digest), name) in zip(layers, names) {
             guard tree.deviceTags == [digest] else {
                 throw LayerIndexError(.corrupt, "the tree belongs to another layer than \(digest)")
             }
-            devices.append(TreeWriter.Device(digest: digest, blocks: tree.deviceSizes[0] / UInt64(EROFS.blockSize)))
+            devices.append(TreeWriter.Device(digest: name, blocks: tree.deviceSizes[0] / UInt64(EROFS.blockSize)))
         }
         // A chain is merged once, and its layers' own trees are rarely read again.
         defer {

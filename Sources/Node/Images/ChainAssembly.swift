@@ -26,53 +26,91 @@ struct ChainAssembly: Sendable {
     /// - Returns: the chain's layers, from the bottom.
     /// - Throws: a ``FallbackReason`` if the chain is unknown, or if one of its layers is gone or refused; errors of
     ///   the database, the store and the file system.
-    func assemble(_ chain: Digest) throws -> [StoredLayer] {
-        guard let (slot, layers) = try records.find(chain) else {
+    func assemble(_ chain: ChainKey) throws -> [StoredLayer] {
+        guard let record = try records.find(chain) else {
             throw FallbackReason(.mount, "chain \(chain) is not known on this node")
         }
-        let contents = try layers.map { layer throws -> StoredLayer in
-            try LayerFetcher.checkNotRefused(layer.digest, store)
-            guard let content = try store.layer(layer.digest) else {
-                throw FallbackReason(.storage, "the index of layer \(layer.digest) is gone from the store")
+        let contents = try record.layers.map { layer throws -> StoredLayer in
+            try LayerFetcher.checkNotRefused(layer.key, store)
+            guard let content = try store.layer(layer.key) else {
+                throw FallbackReason(.storage, "the index of layer \(layer.key) is gone from the store")
             }
-            engine.attach(content, locations: [BlobLocation(repository: layer.repository, digest: layer.digest)])
+            engine.attach(content, locations: try locations(of: layer.key))
             return content
         }
         let tree = try tree(of: chain, contents)
-        try fileSystem.addChain(chain, tree: tree, layers: contents, slot: slot)
-        if let top = layers.last, let touches = fileSystem.touches(ofChain: chain) {
+        try fileSystem.addChain(chain.id, tree: tree, layers: contents, slot: try records.slot(of: chain))
+        if let top = record.layers.last, let touches = fileSystem.touches(ofChain: chain.id) {
             start.begin(
                 MountedChain(
-                    id: chain, repository: top.repository, tree: tree, layers: contents, touches: touches, time: .now())
+                    key: chain, claim: record.claim, repository: top.repository, tree: tree, layers: contents,
+                    touches: touches, time: .now())
             )
         }
         logger.info("chain mounted", metadata: ["chain": "\(chain)", "layers": "\(contents.count)"])
         return contents
     }
 
-    /// Removes the chain from the file system, and deletes its record and its merged tree. Also deletes the chain's top
-    /// layer, unless another chain uses that layer.
-    func disassemble(_ chain: Digest) throws {
+    /// Removes the chain from the file system, and deletes its record and its merged tree. Then deletes every layer
+    /// that no chain contains any longer. Does nothing if a snapshot stands on the chain.
+    ///
+    /// - Returns: false if a layer is still in use. Calling this again deletes it when it is not.
+    func disassemble(_ chain: ChainKey) throws -> Bool {
+        guard try records.remove(chain) else { return true }
         start.end(chain)
-        fileSystem.removeChain(chain)
-        let orphan = try records.remove(chain)
+        fileSystem.removeChain(chain.id)
         try store.removeChain(chain)
-        if let orphan {
-            if let content = try store.layer(orphan) { engine.detach(content) }
-            try store.removeLayer(orphan)
-        }
+        var isInUse = false
+        for layer in try records.removedLayers() where try !delete(layer) { isInUse = true }
+        return !isInUse
     }
 
-    private func tree(of chain: Digest, _ contents: [StoredLayer]) throws -> TreeImage {
-        let digests = contents.map(\.digest)
+    /// Deletes a layer that no chain contains. Returns false if the layer is still in use, for example by an image that
+    /// is being opened.
+    private func delete(_ layer: LayerKey) throws -> Bool {
+        if let content = try store.layer(layer) { engine.detach(content) }
+        do throws(ContentStoreError) {
+            try store.removeLayer(layer)
+        } catch {
+            guard error.code == .inUse else { throw error }
+            return false
+        }
+        try records.forget(layer: layer)
+        return true
+    }
+
+    /// Deletes merged trees of chains without a record, and layers that no chain contains. Such leftovers come from
+    /// images that were streamed in part or not at all after all, and from deletions that a crash interrupted.
+    ///
+    /// - Returns: the number of deleted trees and layers.
+    func deleteLeftovers() throws -> Int {
+        let known = try records.all()
+        var count = 0
+        for chain in try store.chainKeys() where !known.chains.contains(chain) && !fileSystem.hasChain(chain.id) {
+            try store.removeChain(chain)
+            count += 1
+        }
+        for layer in store.allKeys where !known.layers.contains(layer) {
+            if try delete(layer) { count += 1 }
+        }
+        return count
+    }
+
+    /// Returns the places of the layer's blob, the one that was named last first.
+    private func locations(of layer: LayerKey) throws -> [BlobLocation] {
+        try records.repositories(of: layer).map { BlobLocation(repository: $0, digest: layer.blob) }
+    }
+
+    private func tree(of chain: ChainKey, _ contents: [StoredLayer]) throws -> TreeImage {
+        let keys = contents.map(\.key.id)
         if let tree = try store.chain(chain) {
-            if tree.deviceTags == digests { return tree }
+            if tree.deviceTags == keys { return tree }
             // This tree is left over from an earlier chain with the same ID. The deletion of that chain was
             // interrupted.
             try store.removeChain(chain)
         }
         defer { Sys.releaseFreedMemory() }
-        let merged = try ChainMerger.merge(contents.map { ($0.tree, $0.digest) })
+        let merged = try ContentStore.mergedTree(of: contents)
         return try store.installChain(chain, tree: merged)
     }
 }

@@ -13,10 +13,10 @@ final class ChainMounts: Sendable {
     /// The latest step of one chain, either mounting or unmounting. Each step waits for the one before it.
     private enum Step {
         case up(Task<Void, any Error>)
-        case down(Task<Void, Never>)
+        case down(Task<Bool, Never>)
     }
 
-    private let steps = Guarded<[Digest: Step]>([:])
+    private let steps = Guarded<[ChainKey: Step]>([:])
     private let assembly: ChainAssembly
     private let workers: NIOThreadPool
     private let building: AsyncSemaphore
@@ -40,16 +40,16 @@ final class ChainMounts: Sendable {
     /// Mounts `chain` unless it is mounted, and returns the host path of its merged tree.
     ///
     /// When the function returns, the file system can serve the tree.
-    func bringUp(_ chain: Digest) async throws -> String {
+    func bringUp(_ chain: ChainKey) async throws -> String {
         let task = steps.withLock { steps -> Task<Void, any Error> in
-            var previous: Task<Void, Never>?
+            var previous: Task<Bool, Never>?
             switch steps[chain] {
             case .up(let task): return task
             case .down(let task): previous = task
             case nil: break
             }
             let task = Task { [previous] in
-                await previous?.value
+                _ = await previous?.value
                 try await self.assemble(chain)
             }
             steps[chain] = .up(task)
@@ -64,43 +64,57 @@ final class ChainMounts: Sendable {
             }
             throw error
         }
-        return "\(mountPoint)/\(chain.hex)"
+        return "\(mountPoint)/\(chain.id.hex)"
     }
 
-    private func assemble(_ chain: Digest) async throws {
+    private func assemble(_ chain: ChainKey) async throws {
         let contents = try await building.withPermit { [workers, assembly] in
             try await workers.runIfActive { try assembly.assemble(chain) }
         }
         afterMount(contents)
     }
 
-    /// Unmounts `chain`, and deletes its record, its merged tree, and its top layer. Keeps the layer if another chain
-    /// uses it. Logs a failure instead of throwing it.
-    func forget(_ chain: Digest) async {
-        let task = steps.withLock { steps -> Task<Void, Never> in
+    /// Unmounts `chain`, and deletes its data except a layer that another chain uses. Does nothing if a snapshot stands
+    /// on the chain.
+    ///
+    /// - Returns: false if the deletion failed, which is logged, or if a layer is still in use.
+    func forget(_ chain: ChainKey) async -> Bool {
+        let task = steps.withLock { steps -> Task<Bool, Never> in
             let previous = steps[chain]
             let task = Task {
                 switch previous {
                 case .up(let task): _ = try? await task.value
-                case .down(let task): await task.value
+                case .down(let task): _ = await task.value
                 case nil: break
                 }
-                await self.disassemble(chain)
+                return await self.disassemble(chain)
             }
             steps[chain] = .down(task)
             return task
         }
-        await task.value
+        let isDeleted = await task.value
         steps.withLock { steps in
             if case .down(let last) = steps[chain], last == task { steps[chain] = nil }
         }
+        return isDeleted
     }
 
-    private func disassemble(_ chain: Digest) async {
+    private func disassemble(_ chain: ChainKey) async -> Bool {
         do {
-            try await workers.runIfActive { [assembly] in try assembly.disassemble(chain) }
+            return try await workers.runIfActive { [assembly] in try assembly.disassemble(chain) }
         } catch {
             logger.warning("failed to delete a chain", metadata: ["chain": "\(chain)", "error": "\(error)"])
+            return false
+        }
+    }
+
+    /// Deletes what no record needs, see ``ChainAssembly/deleteLeftovers()``. Logs a failure.
+    func deleteLeftovers() async {
+        do {
+            let count = try await workers.runIfActive { [assembly] in try assembly.deleteLeftovers() }
+            if count > 0 { logger.info("deleted layers and trees that nothing uses", metadata: ["count": "\(count)"]) }
+        } catch {
+            logger.warning("failed to delete what nothing uses", metadata: ["error": "\(error)"])
         }
     }
 }

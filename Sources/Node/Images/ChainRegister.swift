@@ -9,33 +9,36 @@ struct ChainRegister: Sendable {
     let store: ContentStore
     let workers: NIOThreadPool
 
-    /// Records that `chain` consists of `layer` on top of `parent`; `parent` is `nil` for the bottom layer.
+    /// Records the chain that consists of `layer` on top of `parent`, and returns its key.
     ///
-    /// - Throws: a ``FallbackReason`` if the database fails, or if it already records another layer or parent for this
-    ///   chain. A chain ID is an unverified claim of the image's author. So a later claim must not change a chain that
-    ///   containers may be using.
-    func record(_ chain: Digest, parent: Digest?, layer: RemoteLayer) async throws(FallbackReason) {
-        let agrees: Bool
+    /// - Parameters:
+    ///   - parent: the chain below; `nil` for the bottom layer.
+    ///   - claim: the chain ID that the image's configuration states for the chain.
+    /// - Throws: a ``FallbackReason`` if the database fails.
+    func record(
+        _ layer: RemoteLayer, parent: ChainKey?, claim: Digest
+    ) async throws(FallbackReason) -> ChainKey {
         do {
-            agrees = try await workers.runIfActive { [records] in
-                try records.add(chain, parent: parent, layer: layer)
+            return try await workers.runIfActive { [records] in
+                try records.add(layer, parent: parent, claim: claim)
             }
         } catch {
-            throw FallbackReason(.storage, "chain \(chain): \(error)")
-        }
-        guard agrees else {
-            throw FallbackReason(.imageMismatch, "chain \(chain) is known to consist of other layers")
+            throw FallbackReason(.storage, "chain \(claim): \(error)")
         }
     }
 
-    /// Returns true if this node has everything that mounting the chain needs. Returns false if the database or the
-    /// store fails.
-    func isUsable(_ chain: Digest) async -> Bool {
+    /// Returns true if this node has everything that mounting the chain needs.
+    func isUsable(_ chain: ChainKey) async -> Bool {
         let found = try? await workers.runIfActive { [records, store] in
-            guard let (_, layers) = try records.find(chain) else { return false }
-            return try layers.allSatisfy { try !store.isRefused($0.digest) && store.layer($0.digest) != nil }
+            guard let layers = try records.find(chain)?.layers else { return false }
+            return try layers.allSatisfy { try !store.isRefused($0.key) && store.layer($0.key) != nil }
         }
         return found ?? false
+    }
+
+    /// Returns the chains on which no snapshot stands. Returns an empty array if the database fails.
+    func unused() async -> [ChainKey] {
+        (try? await workers.runIfActive { [records] in try records.unused() }) ?? []
     }
 
     /// Returns at most `limit` registries from which layers of the recorded chains came. The registries of the latest

@@ -22,7 +22,7 @@ struct ChainStart: Sendable {
     ///
     /// Blocks on the database.
     func begin(_ chain: MountedChain) {
-        let known = profiles.find(chain.id, chain.repository)
+        let known = profiles.find(chain.claim, chain.repository)
         let replayed = known.map { replay($0, on: chain) } ?? []
         recorder.begin(chain, known: known?.profile, replayed: replayed)
         if known == nil { predict(chain) }
@@ -34,26 +34,26 @@ struct ChainStart: Sendable {
         logger.info(
             "profile replayed",
             metadata: [
-                "chain": "\(chain.id)", "repository": "\(chain.repository)",
-                "from": "\(known.chain == chain.id ? "this image" : "chain \(known.chain)")",
+                "chain": "\(chain.claim)", "repository": "\(chain.repository)",
+                "from": "\(known.chain == chain.claim ? "this image" : "chain \(known.chain)")",
                 "entries": "\(known.profile.entries.count)", "found": "\(runs.count)",
             ])
         return runs
     }
 
     private func predict(_ chain: MountedChain) {
-        let subject = PredictionSubject(layers: chain.layers) { [store] in try store.openTree(ofChain: chain.id) }
-        predictor?.follow(.chain(chain.id), subject: subject, touches: chain.touches, engine: engine)
+        let subject = PredictionSubject(layers: chain.layers) { [store] in try store.openTree(ofChain: chain.key) }
+        predictor?.follow(.chain(chain.key.id), subject: subject, touches: chain.touches, engine: engine)
     }
 
     /// Tells the predictor which command the image of `chain` runs.
-    func configure(_ chain: Digest, _ start: ContainerStart) {
-        predictor?.configure(.chain(chain), start)
+    func configure(_ chain: ChainKey, _ start: ContainerStart) {
+        predictor?.configure(.chain(chain.id), start)
     }
 
     /// Ends the recording and the prediction of a chain that is being unmounted.
-    func end(_ chain: Digest) {
+    func end(_ chain: ChainKey) {
         recorder.end(chain)
-        predictor?.end(.chain(chain))
+        predictor?.end(.chain(chain.id))
     }
 }

@@ -102,7 +102,7 @@ struct ImageOpener: Sendable {
         case .fetchManifest:
             let (reference, request) = (run.reference, run.request)
             task { await fetchManifest(reference, request) }
-        case .checkStore(let digest): task { await checkStore(digest) }
+        case .checkStore(let query): task { await checkStore(query, in: repository) }
         case .lookUpArtifact(let manifest):
             task {
                 let found = await parts.artifacts.artifact(of: manifest, in: repository) { contents in
@@ -168,24 +168,27 @@ struct ImageOpener: Sendable {
         }
     }
 
-    private func checkStore(_ digest: Digest) async -> Arrival {
+    private func checkStore(_ query: ImageOpening.StoreQuery, in repository: Repository) async -> Arrival {
         do throws(FallbackReason) {
-            guard let layer = try await parts.layers.stored(digest) else { return Arrival(event: .missing(digest)) }
-            return Arrival(event: .present(digest)) { $0.layers[digest] = layer }
+            guard let layer = try await parts.layers.stored(query, in: repository) else {
+                return Arrival(event: .missing(query))
+            }
+            return Arrival(event: .present(query)) { $0.stored[query] = layer }
         } catch {
-            return Arrival(event: .refused(digest, error))
+            return Arrival(event: .unreadable(query, error))
         }
     }
 
     private func open(
         _ digest: Digest, from source: ImageOpening.LayerSource, of run: Run, in group: inout DiscardingTaskGroup
     ) {
-        guard let layer = run.image?.layers.first(where: { $0.digest == digest }) else { return }
+        guard let layer = run.image?.layer(digest) else { return }
         let (reference, contents, arrivals) = (run.reference, run.contents, run.arrivals)
         group.addTask {
             do throws(FallbackReason) {
+                let query = ImageOpening.StoreQuery(layer, options.formats)
                 let opened = try await parts.layers.open(
-                    layer, of: reference, from: await contents.source(of: digest, source))
+                    layer, of: reference, from: await contents.source(query, source))
                 arrivals.yield(
                     Arrival(event: .opened(digest)) {
                         $0.layers[digest] = opened.content

@@ -1,5 +1,6 @@
 package import Artifacts
 package import Base
+package import ContentStore
 package import LayerFormats
 package import Registry
 
@@ -47,16 +48,32 @@ extension ImageOpening {
             self.manifest = manifest
             self.isFromContainerd = isFromContainerd
         }
+
+        /// Returns the lowest layer whose blob has this digest; `nil` if there is none.
+        func layer(_ digest: Digest) -> LayerDescription? { layers.first { $0.digest == digest } }
+    }
+
+    /// A layer to look up in the store.
+    package enum StoreQuery: Sendable, Hashable {
+        /// The layer with this key.
+        case pinned(LayerKey)
+        /// Any layer of this blob whose index came from the repository of the image.
+        case anyOfRepository(Digest)
+
+        package init(_ layer: LayerDescription, _ formats: LayerFormatRegistry) {
+            self =
+                LayerKey(layer, formats).map { .pinned($0) } ?? .anyOfRepository(layer.digest)
+        }
     }
 
     package enum Event: Sendable {
         case manifest(ImageDescription)
         case manifestFailed(FallbackReason)
         /// The layer is in the store.
-        case present(Digest)
-        case missing(Digest)
-        /// The store failed to return the layer, or an audit has refused it.
-        case refused(Digest, FallbackReason)
+        case present(StoreQuery)
+        case missing(StoreQuery)
+        /// The store failed to return the layer.
+        case unreadable(StoreQuery, FallbackReason)
         /// The contents of the streaming artifact, as a list of referrers announces them before the artifact's manifest
         /// arrives.
         case announced(ArtifactContents)
@@ -82,8 +99,8 @@ extension ImageOpening {
     package enum Action: Sendable, Hashable {
         case fetchManifest
         /// Find out if the store has the layer. The outcome is ``Event/present(_:)``, ``Event/missing(_:)`` or
-        /// ``Event/refused(_:_:)``.
-        case checkStore(Digest)
+        /// ``Event/unreadable(_:_:)``.
+        case checkStore(StoreQuery)
         case lookUpArtifact(Digest)
         /// Find out if any image of the repository has a profile.
         case lookUpProfiles
@@ -136,5 +153,13 @@ extension ImageOpening {
     package enum LayerOutcome: Sendable, Hashable {
         case streamed(Digest)
         case declined(Digest, FallbackReason)
+    }
+}
+
+extension LayerKey {
+    /// Makes the key of a layer whose annotations pin its table of contents; `nil` if they do not.
+    package init?(_ layer: LayerDescription, _ formats: LayerFormatRegistry) {
+        guard let digest = formats.pin(of: layer) else { return nil }
+        self.init(layer.digest, .tableOfContents(digest, size: layer.size))
     }
 }

@@ -1,5 +1,6 @@
 import Artifacts
 import Base
+import ContentStore
 import LayerFormats
 import Registry
 
@@ -48,7 +49,7 @@ package struct ImageOpening: Sendable, Hashable {
         case asked
         case present
         case missing
-        case refused(FallbackReason)
+        case unreadable(FallbackReason)
     }
 
     private enum EarlyIndex: Hashable {
@@ -89,7 +90,7 @@ package struct ImageOpening: Sendable, Hashable {
     private var layers: [Digest: Progress] = [:]
     /// The digests of the layers, each once, from the bottom.
     private var order: [Digest] = []
-    private var presence: [Digest: Presence] = [:]
+    private var presence: [StoreQuery: Presence] = [:]
     private var declined: Declined?
 
     private var artifact = Lookup.idle
@@ -138,7 +139,7 @@ package struct ImageOpening: Sendable, Hashable {
             hasProfile = false
         }
         if !options.usesArtifacts { artifact = .done(nil) }
-        if mayNeedArtifactEarly { check(request.layer.digest) }
+        if mayNeedArtifactEarly { check(query(request.layer)) }
         return takeActions()
     }
 
@@ -159,9 +160,9 @@ package struct ImageOpening: Sendable, Hashable {
         switch event {
         case .manifest(let found): take(found)
         case .manifestFailed(let reason): if image == nil { finish(.failure(reason)) }
-        case .present(let digest): presence[digest] = .present
-        case .missing(let digest): presence[digest] = .missing
-        case .refused(let digest, let reason): presence[digest] = .refused(reason)
+        case .present(let query): presence[query] = .present
+        case .missing(let query): presence[query] = .missing
+        case .unreadable(let query, let reason): presence[query] = .unreadable(reason)
         case .announced(let contents): if case .running = artifact, !isFinished { announced = contents }
         case .artifact(let found): if case .running = artifact { take(found) }
         case .index(let digest, let arrived):
@@ -249,6 +250,10 @@ package struct ImageOpening: Sendable, Hashable {
         finishIfComplete()
     }
 
+    private func query(_ layer: LayerDescription) -> StoreQuery {
+        StoreQuery(layer, options.formats)
+    }
+
     /// Returns true if the layer's annotations announce a format that can be streamed without a streaming artifact.
     private func isStreamableAsIs(_ layer: LayerDescription) -> Bool {
         options.formats.format(of: layer) != nil
@@ -274,7 +279,7 @@ package struct ImageOpening: Sendable, Hashable {
             }
             artifact = .running
             actions.append(.lookUpArtifact(manifest))
-        } else if mayNeedArtifactEarly, case .missing = presence[request.layer.digest], let manifest = request.manifest
+        } else if mayNeedArtifactEarly, case .missing = presence[query(request.layer)], let manifest = request.manifest
         {
             artifact = .running
             actions.append(.lookUpArtifact(manifest))
@@ -287,8 +292,8 @@ package struct ImageOpening: Sendable, Hashable {
         guard let announced else { return }
         var isAnyMissing = announced.indexes.isEmpty
         for (layer, index) in announced.indexes {
-            check(layer)
-            guard case .missing = presence[layer] else { continue }
+            check(.anyOfRepository(layer))
+            guard case .missing = presence[.anyOfRepository(layer)] else { continue }
             isAnyMissing = true
             guard indexes[index] == nil else { continue }
             indexes[index] = .running
@@ -311,7 +316,7 @@ package struct ImageOpening: Sendable, Hashable {
             guard running < options.layersAtOnce, index < streamableLimit else { break }
             guard case .waiting = layers[digest] else { continue }
             layers[digest] = .checking
-            check(digest)
+            if let layer = image.layer(digest) { check(query(layer)) }
             proceed(digest, image)
             if isUnderWay(digest) { running += 1 }
         }
@@ -321,11 +326,11 @@ package struct ImageOpening: Sendable, Hashable {
     private mutating func proceed(_ digest: Digest, _ image: ImageDescription) {
         switch layers[digest] {
         case .checking:
-            switch presence[digest] {
+            guard let layer = image.layer(digest) else { return }
+            switch presence[query(layer)] {
             case .present: open(digest, .store)
-            case .refused(let reason): decline(digest, reason)
+            case .unreadable(let reason): decline(digest, reason)
             case .missing:
-                guard let layer = image.layers.first(where: { $0.digest == digest }) else { return }
                 if isStreamableAsIs(layer) {
                     open(digest, .blob)
                 } else {
@@ -381,10 +386,10 @@ package struct ImageOpening: Sendable, Hashable {
         }
     }
 
-    private mutating func check(_ digest: Digest) {
-        guard presence[digest] == nil else { return }
-        presence[digest] = .asked
-        actions.append(.checkStore(digest))
+    private mutating func check(_ query: StoreQuery) {
+        guard presence[query] == nil else { return }
+        presence[query] = .asked
+        actions.append(.checkStore(query))
     }
 
     // MARK: - The start

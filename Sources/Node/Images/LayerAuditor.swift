@@ -14,7 +14,7 @@ final class LayerAuditor: Sendable {
     private let auditing: LayerAudit
     private let logger: Logger
     private let turn = AsyncSemaphore(1)
-    private let underWay = Guarded<Set<Digest>>([])
+    private let underWay = Guarded<Set<LayerKey>>([])
 
     init(registry: RegistryClient, store: ContentStore, workers: NIOThreadPool, logger: Logger) {
         self.store = store
@@ -26,7 +26,7 @@ final class LayerAuditor: Sendable {
     /// Begins an audit of the layer if the layer is complete, its index came from a streaming artifact, and it has not
     /// been audited yet.
     func audit(_ content: StoredLayer) {
-        guard content.isComplete, underWay.withLock({ $0.insert(content.digest).inserted }) else { return }
+        guard content.isComplete, underWay.withLock({ $0.insert(content.key).inserted }) else { return }
         Task {
             do {
                 try await turn.withPermit { try await look(content) }
@@ -35,7 +35,7 @@ final class LayerAuditor: Sendable {
                     "failed to audit a layer: retrying when its image is mounted again",
                     metadata: ["layer": "\(content.digest)", "error": "\(error)"])
             }
-            underWay.withLock { _ = $0.remove(content.digest) }
+            underWay.withLock { _ = $0.remove(content.key) }
         }
     }
 
@@ -51,7 +51,7 @@ final class LayerAuditor: Sendable {
                     "layer": "\(content.digest)", "image": "\(origin.repository)@\(origin.manifest)",
                     "finding": "\(finding)",
                 ])
-            try await workers.runIfActive { [store] in try store.refuse(content.digest) }
+            try await workers.runIfActive { [store] in try store.refuse(content.key) }
         } else {
             logger.info("layer audited", metadata: ["layer": "\(content.digest)"])
             try await workers.runIfActive { [store] in try store.settleOrigin(of: content) }

@@ -40,19 +40,27 @@ struct LayerFetcher: Sendable {
     /// complete.
     let isAudited: Bool
 
-    /// Returns the layer; `nil` if the store does not have it.
+    /// Returns a layer that the store has and that images of `repository` may share; `nil` if there is none, or if an
+    /// audit has refused it.
     ///
-    /// - Throws: a ``FallbackReason`` if the store fails, or if an audit has refused the layer.
-    func stored(_ digest: Digest) async throws(FallbackReason) -> StoredLayer? {
+    /// Throws if the store fails.
+    func stored(
+        _ query: ImageOpening.StoreQuery, in repository: Repository
+    ) async throws(FallbackReason) -> StoredLayer? {
         do {
             return try await workers.runIfActive { [store] in
-                try Self.checkNotRefused(digest, store)
-                return try store.layer(digest)
+                let keys: [LayerKey] =
+                    switch query {
+                    case .pinned(let key): [key]
+                    case .anyOfRepository(let blob): store.keys(ofBlob: blob).filter { $0.isOf(repository) }
+                    }
+                for key in keys where try !store.isRefused(key) {
+                    if let layer = try store.layer(key) { return layer }
+                }
+                return nil
             }
-        } catch let reason as FallbackReason {
-            throw reason
         } catch {
-            throw FallbackReason(.storage, "layer \(digest): \(error)")
+            throw FallbackReason(.storage, "\(query): \(error)")
         }
     }
 
@@ -66,9 +74,16 @@ struct LayerFetcher: Sendable {
             try await checkReadable(content, in: image)
             return (content, nil)
         case .blob:
+            let key =
+                LayerKey(description, formats)
+                ?? LayerKey(description.digest, .unverified(repository: "\(image.repository)"))
+            try await checkNotRefused(key)
             let (index, tail) = try await readIndex(description, of: image)
-            return (try await install(description.digest, index: index), tail)
+            return (try await install(key, index: index), tail)
         case .artifact(let layer, let early, let subject):
+            let key = LayerKey(
+                description.digest, .index(layer.index.digest, repository: "\(image.repository)"))
+            try await checkNotRefused(key)
             var description = description
             description.index = LayerDescription.Index(
                 digest: layer.index.digest, diffID: layer.diffID,
@@ -79,31 +94,40 @@ struct LayerFetcher: Sendable {
             if isAudited, let subject {
                 origin = try? LayerOrigin(repository: image.repository, manifest: subject).encoded()
             }
-            return (try await install(description.digest, index: index, origin: origin), tail)
+            return (try await install(key, index: index, origin: origin), tail)
         }
     }
 
     private func install(
-        _ digest: Digest, index: LayerIndexBytes, origin: [UInt8]? = nil
+        _ key: LayerKey, index: LayerIndexBytes, origin: [UInt8]? = nil
     ) async throws(FallbackReason) -> StoredLayer {
         do {
             return try await workers.runIfActive { [store] in
                 // Parsing a large table of contents takes several times the memory of the index.
                 defer { Sys.releaseFreedMemory() }
-                return try store.install(digest, index: index, origin: origin)
+                return try store.install(key, index: index, origin: origin)
             }
         } catch {
-            throw FallbackReason(.storage, "layer \(digest): \(error)")
+            throw FallbackReason(.storage, "layer \(key): \(error)")
         }
     }
 
-    /// Throws a ``FallbackReason`` if an audit has refused the layer. Blocks on the disk.
-    static func checkNotRefused(_ digest: Digest, _ store: ContentStore) throws {
-        guard try store.isRefused(digest) else { return }
+    /// Throws a ``FallbackReason`` for a layer that an audit has refused. Blocks on the disk.
+    static func checkNotRefused(_ key: LayerKey, _ store: ContentStore) throws {
+        guard try store.isRefused(key) else { return }
         throw FallbackReason(
             .badIndex,
-            "an audit refused layer \(digest): it is not what its image says; \(store.root)/refused/\(digest.hex) "
-                + "records that")
+            "an audit refused layer \(key): it is not what its image says; \(store.refusal(of: key)) records that")
+    }
+
+    private func checkNotRefused(_ key: LayerKey) async throws(FallbackReason) {
+        do {
+            try await workers.runIfActive { [store] in try Self.checkNotRefused(key, store) }
+        } catch let reason as FallbackReason {
+            throw reason
+        } catch {
+            throw FallbackReason(.storage, "layer \(key): \(error)")
+        }
     }
 
     /// Throws if the layer is incomplete and is streamed from a copy of its blob, but the image's repository lacks the
@@ -244,5 +268,15 @@ struct LayerFetcher: Sendable {
             throw FallbackReason(registry: error)
         }
         throw FallbackReason(.notStreamable, "\(companion) has no table of contents for layer \(layer)")
+    }
+}
+
+extension LayerKey {
+    /// True if only images of `repository` share the layer.
+    fileprivate func isOf(_ repository: Repository) -> Bool {
+        switch pin {
+        case .index(_, let owner), .unverified(let owner): owner == "\(repository)"
+        case .tableOfContents, .inherited: false
+        }
     }
 }

@@ -6,7 +6,9 @@ import Registry
 
 /// A newly mounted chain, which is a stack of layers merged into one tree.
 struct MountedChain: Sendable {
-    let id: Digest
+    let key: ChainKey
+    /// The chain ID that the chain's first image stated. Profiles are named by it.
+    let claim: Digest
     /// The repository that the chain's top layer came from.
     let repository: Repository
     /// The merged tree.

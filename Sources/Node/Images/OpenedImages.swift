@@ -48,13 +48,18 @@ struct OpenedImages: Sendable {
     /// image.
     mutating func opened(_ key: Key, at now: MonotonicTime) -> (opened: Opened, isNew: Bool) {
         if let entry = entries[key], entry.end > now { return (entry.opened, false) }
-        entries = entries.filter { $0.value.end > now }
+        expire(at: now)
         if entries.count >= Self.maximumImages, let oldest = entries.min(by: { $0.value.end < $1.value.end }) {
             entries[oldest.key] = nil
         }
         let opened = Opened()
         entries[key] = Entry(opened: opened, end: now.advanced(by: remembersFor))
         return (opened, true)
+    }
+
+    /// Forgets the images whose time is over.
+    mutating func expire(at now: MonotonicTime) {
+        entries = entries.filter { $0.value.end > now }
     }
 
     /// Makes an image that is not streamed completely expire soon. Does nothing if the entry is no longer for `opened`.

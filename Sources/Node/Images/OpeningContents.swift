@@ -15,7 +15,9 @@ struct OpeningContents: Sendable {
         let isPredicted: Bool
     }
 
-    /// The layers that the store had, and the layers that were opened.
+    /// The layers that the store had.
+    var stored: [ImageOpening.StoreQuery: StoredLayer] = [:]
+    /// The opened layers, by the digests of their blobs.
     var layers: [Digest: StoredLayer] = [:]
     /// The ends of layers' blobs that were read for a table of contents, by the layer's digest.
     var tails: [Digest: BlobPart] = [:]
@@ -54,9 +56,13 @@ struct OpeningContents: Sendable {
     }
 
     /// Returns the plan's `source` of a layer, together with the data that opening the layer needs.
-    func source(of digest: Digest, _ source: ImageOpening.LayerSource) async -> LayerFetcher.Source {
+    ///
+    /// - Parameter query: the query with which the plan looked for the layer in the store.
+    func source(
+        _ query: ImageOpening.StoreQuery, _ source: ImageOpening.LayerSource
+    ) async -> LayerFetcher.Source {
         switch source {
-        case .store: return layers[digest].map { .store($0) } ?? .blob
+        case .store: return stored[query].map { .store($0) } ?? .blob
         case .blob: return .blob
         case .artifact(let layer, let isIndexHere):
             let index = isIndexHere ? try? await indexes[layer.index.digest]?.value : nil

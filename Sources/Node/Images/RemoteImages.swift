@@ -1,4 +1,4 @@
-public import Base
+public import ContentStore
 
 /// The images whose layers need no download, as the snapshotter sees them.
 ///
@@ -8,24 +8,30 @@ public import Base
 public protocol RemoteImages: Sendable {
     /// Makes the layer of `request` usable without a download of its blob. Idempotent.
     ///
-    /// The snapshotter never makes two concurrent calls for the same chain on the same parent. It cancels a call only
-    /// if the call takes far longer than any caller waits.
+    /// The snapshotter never makes two concurrent calls for the same layer of the same image on the same parent. It
+    /// cancels a call only if the call takes far longer than any caller waits.
     func prepareLayer(_ request: RemoteLayerRequest) async -> RemoteLayerOutcome
 
     /// Prepares for an image that is likely to be pulled soon, because a container or sandbox is being created. Returns
     /// at once.
     func expectImages()
 
-    /// Returns the host path of the merged tree of `chainID`. Mounts the tree if necessary, without the network.
+    /// Returns the host path of the merged tree of `chain`. Mounts the tree if necessary, without the network.
     ///
     /// - Throws: an error if the tree cannot be mounted.
-    func mountedDirectory(ofChain chainID: Digest) async throws -> String
+    func mountedDirectory(ofChain chain: ChainKey) async throws -> String
 
-    /// Returns true if this node has all that ``mountedDirectory(ofChain:)`` needs for `chainID`.
+    /// Returns true if this node has all that ``mountedDirectory(ofChain:)`` needs for `chain`.
     ///
     /// The call is quick: it uses no network and mounts nothing.
-    func isUsable(chainID: Digest) async -> Bool
+    func isUsable(_ chain: ChainKey) async -> Bool
 
-    /// Deletes a chain that no snapshot uses. Idempotent. A later ``prepareLayer(_:)`` for the chain restores it.
-    func forget(chainID: Digest) async
+    /// Deletes a chain, unless a snapshot stands on it. Idempotent. A later ``prepareLayer(_:)`` for the chain restores
+    /// it.
+    ///
+    /// - Returns: false if something could not be deleted yet. The call should then be repeated later.
+    func forget(_ chain: ChainKey) async -> Bool
+
+    /// Deletes all chains and layers that no snapshot needs. The caller makes sure that no layer is being prepared.
+    func sweep() async
 }

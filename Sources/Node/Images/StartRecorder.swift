@@ -17,12 +17,12 @@ final class StartRecorder: Sendable {
     private let policy: ProfilePolicy
     private let clock: any TimeSource
     private let logger: Logger
-    private let watching = Guarded<[Digest: Task<Void, Never>]>([:])
+    private let watching = Guarded<[ChainKey: Task<Void, Never>]>([:])
     /// The manifest digests of images, by the chain ID of the image's root file system. Only images with a known
     /// manifest digest are included.
-    private let images = Guarded<[Digest: Digest]>([:])
+    private let images = Guarded<[ChainKey: Digest]>([:])
     /// The chains with at least one reported start (``ProfilePolicy/report``).
-    private let reported = Guarded<Set<Digest>>([])
+    private let reported = Guarded<Set<ChainKey>>([])
 
     init(
         records: ProfileRecords, engine: StreamingEngine, workers: NIOThreadPool, policy: ProfilePolicy,
@@ -47,20 +47,20 @@ final class StartRecorder: Sendable {
             guard await isQuiet(chain.touches) else { return }
             // Once the entry is removed, nothing can cancel the task. A task that was canceled before removes no entry:
             // its own is already gone or was replaced by that of another task.
-            watching.withLock { if !Task.isCancelled { $0[chain.id] = nil } }
+            watching.withLock { if !Task.isCancelled { $0[chain.key] = nil } }
             _ = try? await workers.runIfActive { [self] in finish(chain, known: known, replayed: replayed) }
         }
-        watching.withLock { $0.updateValue(task, forKey: chain.id)?.cancel() }
+        watching.withLock { $0.updateValue(task, forKey: chain.key)?.cancel() }
     }
 
     /// Records that `chain` is the root file system of the image with this manifest digest.
-    func note(_ chain: Digest, isOf manifest: Digest) {
+    func note(_ chain: ChainKey, isOf manifest: Digest) {
         if policy.report != nil { images.withLock { $0[chain] = manifest } }
     }
 
     /// Stops watching a chain. If its start is not over, discards the recorded reads, because they are too few for a
     /// profile.
-    func end(_ chain: Digest) {
+    func end(_ chain: ChainKey) {
         watching.withLock { $0.removeValue(forKey: chain)?.cancel() }
         images.withLock { $0[chain] = nil }
         reported.withLock { _ = $0.remove(chain) }
@@ -87,7 +87,7 @@ final class StartRecorder: Sendable {
         logger.info(
             "start finished",
             metadata: [
-                "chain": "\(chain.id)", "repository": "\(chain.repository)",
+                "chain": "\(chain.claim)", "repository": "\(chain.repository)",
                 // The time from the mount to the latest first read of a chunk.
                 "milliseconds": "\(duration / 1_000_000)",
             ].merging(StartReport(engine.statistics(of: chain.layers), engine.snapshot()).metadata) { own, _ in own })
@@ -96,31 +96,31 @@ final class StartRecorder: Sendable {
         let read = Set(recorded.pieces(in: chain.tree, chain.layers).flatMap(ChunkName.all))
         let unread = replayed.flatMap(ChunkName.all).filter { !read.contains($0) }
         do {
-            try records.keep(KeptProfile(chain: chain.id, repository: chain.repository, profile: profile))
+            try records.keep(KeptProfile(chain: chain.claim, repository: chain.repository, profile: profile))
             logger.info(
                 "profile recorded",
                 metadata: [
-                    "chain": "\(chain.id)", "repository": "\(chain.repository)",
+                    "chain": "\(chain.claim)", "repository": "\(chain.repository)",
                     "entries": "\(profile.entries.count)", "read": "\(recorded.byteCount)",
                     "replayed_unread": "\(unread.reduce(0) { $0 &+ $1.bytes })",
                 ])
             report(chain, recorded: recorded, known: known)
         } catch {
-            logger.warning("failed to store a profile", metadata: ["chain": "\(chain.id)", "error": "\(error)"])
+            logger.warning("failed to store a profile", metadata: ["chain": "\(chain.claim)", "error": "\(error)"])
         }
     }
 
     /// Reports a recorded start if it is the first one since the image was mounted. Reports a later start only if
     /// `known` lacks at least 5 % of the bytes that this start read.
     private func report(_ chain: MountedChain, recorded: Profile, known: Profile?) {
-        guard let report = policy.report, let manifest = images.withLock({ $0[chain.id] }) else { return }
-        let isFirst = reported.withLock { $0.insert(chain.id).inserted }
+        guard let report = policy.report, let manifest = images.withLock({ $0[chain.key] }) else { return }
+        let isFirst = reported.withLock { $0.insert(chain.key).inserted }
         let new = recorded.byteCount(missingIn: known ?? Profile(entries: []))
         guard isFirst || new * 20 >= recorded.byteCount else { return }
         report(
             ReportedProfile(
                 manifest: manifest,
-                file: ProfileFile(repository: chain.repository, chain: chain.id, profile: recorded)))
+                file: ProfileFile(repository: chain.repository, chain: chain.claim, profile: recorded)))
     }
 
     private struct ChunkName: Hashable {

@@ -1,6 +1,6 @@
-public import Base
+import Base
 import Concurrency
-import ContentStore
+public import ContentStore
 import LayerIndex
 import NodeDatabase
 import Registry
@@ -38,12 +38,14 @@ public final class StreamedImages: RemoteImages {
             }
             let image = try await image(reference, request)
             let (content, isTop) = try image.layer(request.layerDigest)
-            try await register.record(
-                request.chainID, parent: request.parentChainID,
-                layer: RemoteLayer(digest: request.layerDigest, repository: reference.repository))
-            if isTop { prepareContainer(of: image, request) }
+            let chain = try await register.record(
+                RemoteLayer(key: content.key, repository: reference.repository), parent: request.parent,
+                claim: request.chainID)
+            if isTop { prepareContainer(of: image, on: chain, manifest: request.manifestDigest) }
             // Report the size of the complete layer: containerd asks only once, when almost nothing has been fetched.
-            return .ready(size: content.chunks.contentSize, inodes: content.tree.inodeCount)
+            return .ready(
+                RemoteIdentity(chain: chain, layer: content.key), size: content.chunks.contentSize,
+                inodes: content.tree.inodeCount)
         } catch {
             return .declined(reason: error)
         }
@@ -51,11 +53,11 @@ public final class StreamedImages: RemoteImages {
 
     /// Begins to merge and mount the image's tree, because a container is likely to be created soon. Meanwhile,
     /// containerd finishes the pull.
-    private func prepareContainer(of image: OpenedImage, _ request: RemoteLayerRequest) {
-        if let manifest = request.manifestDigest { start.recorder.note(request.chainID, isOf: manifest) }
+    private func prepareContainer(of image: OpenedImage, on chain: ChainKey, manifest: Digest?) {
+        if let manifest { start.recorder.note(chain, isOf: manifest) }
         Task {
-            _ = try? await mounts.bringUp(request.chainID)
-            if let command = await image.start.value { start.configure(request.chainID, command) }
+            _ = try? await mounts.bringUp(chain)
+            if let command = await image.start.value { start.configure(chain, command) }
         }
     }
 
@@ -63,16 +65,24 @@ public final class StreamedImages: RemoteImages {
         expected.expect()
     }
 
-    public func mountedDirectory(ofChain chainID: Digest) async throws -> String {
-        try await mounts.bringUp(chainID)
+    public func mountedDirectory(ofChain chain: ChainKey) async throws -> String {
+        try await mounts.bringUp(chain)
     }
 
-    public func isUsable(chainID: Digest) async -> Bool {
-        await register.isUsable(chainID)
+    public func isUsable(_ chain: ChainKey) async -> Bool {
+        await register.isUsable(chain)
     }
 
-    public func forget(chainID: Digest) async {
-        await mounts.forget(chainID)
+    public func forget(_ chain: ChainKey) async -> Bool {
+        // An image in memory keeps its layers in use.
+        images.withLock { $0.expire(at: clock.now) }
+        return await mounts.forget(chain)
+    }
+
+    public func sweep() async {
+        images.withLock { $0.expire(at: clock.now) }
+        for chain in await register.unused() { _ = await mounts.forget(chain) }
+        await mounts.deleteLeftovers()
     }
 
     /// Returns the image of `request`. Opens the image unless an earlier call has begun to do so.

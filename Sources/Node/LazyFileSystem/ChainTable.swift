@@ -61,7 +61,7 @@ struct ChainTable {
         slots[index] = Slot(owner: chain.id, chain: chain)
         byID[chain.id] = chain.slot
         inodeCount &+= chain.tree.inodeCount
-        return chain.layers.filter { content.add($0.content) }.map(\.content.digest)
+        return chain.layers.filter { content.add($0.content) }.map(\.content.key.id)
     }
 
     /// Removes a chain.
@@ -71,6 +71,6 @@ struct ChainTable {
         guard let slot = byID.removeValue(forKey: id), let chain = chain(inSlot: slot) else { return nil }
         slots[Int(slot)].chain = nil
         inodeCount &-= chain.tree.inodeCount
-        return chain.layers.map(\.content.digest).filter { content.remove($0) }
+        return chain.layers.map(\.content.key.id).filter { content.remove($0) }
     }
 }

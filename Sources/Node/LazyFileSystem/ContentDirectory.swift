@@ -21,8 +21,8 @@ struct ContentDirectory {
 
     var count: Int { entries.count }
 
-    private static func firstNid(of digest: Digest) -> UInt64 {
-        let bits = digest.withBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }
+    private static func firstNid(of id: Digest) -> UInt64 {
+        let bits = id.withBytes { $0.littleEndian(UInt64.self, at: 0) ?? 0 }
         return mark | (bits & (mark - 1))
     }
 
@@ -37,12 +37,12 @@ struct ContentDirectory {
         return low
     }
 
-    private func index(of digest: Digest) -> Int? {
+    private func index(of id: Digest) -> Int? {
         // Colliding entries are adjacent. One of them may have been removed, so the search continues past a gap.
-        var index = position(of: Self.firstNid(of: digest))
+        var index = position(of: Self.firstNid(of: id))
         while index < entries.count {
-            if entries[index].layer.content.digest == digest { return index }
-            guard entries[index].nid < Self.firstNid(of: digest) &+ 64 else { return nil }
+            if entries[index].layer.content.key.id == id { return index }
+            guard entries[index].nid < Self.firstNid(of: id) &+ 64 else { return nil }
             index += 1
         }
         return nil
@@ -53,8 +53,8 @@ struct ContentDirectory {
         return index < entries.count && entries[index].nid == nid ? entries[index] : nil
     }
 
-    func entry(_ digest: Digest) -> Entry? {
-        index(of: digest).map { entries[$0] }
+    func entry(_ id: Digest) -> Entry? {
+        index(of: id).map { entries[$0] }
     }
 
     /// Returns the first entry with an inode number of at least `nid`; `nil` if there is none.
@@ -67,13 +67,13 @@ struct ContentDirectory {
     ///
     /// - Returns: true if this added a file to the directory.
     mutating func add(_ content: StoredLayer) -> Bool {
-        if let index = index(of: content.digest) {
+        if let index = index(of: content.key.id) {
             entries[index].references += 1
             return false
         }
         // 64 layers whose digests share 39 bits are no accident. The 65th gets no file here and is only read through
         // its chain.
-        var nid = Self.firstNid(of: content.digest)
+        var nid = Self.firstNid(of: content.key.id)
         let end = nid &+ 64
         var index = position(of: nid)
         while index < entries.count, entries[index].nid == nid {
@@ -88,8 +88,8 @@ struct ContentDirectory {
     /// Removes a chain's reference to a layer.
     ///
     /// - Returns: true if this removed a file from the directory.
-    mutating func remove(_ digest: Digest) -> Bool {
-        guard let index = index(of: digest) else { return false }
+    mutating func remove(_ id: Digest) -> Bool {
+        guard let index = index(of: id) else { return false }
         entries[index].references -= 1
         guard entries[index].references == 0 else { return false }
         entries.remove(at: index)

@@ -66,7 +66,7 @@ extension LazyFileSystem {
         while let entry = table.withLock({ $0.content.entry(from: nid) }) {
             nid = entry.nid + 1
             let node = NodeID(rawValue: entry.nid)
-            guard emit(entry.layer.content.digest.hex, node: node, type: regularType, next: nid, body) else { return }
+            guard emit(entry.layer.content.key.id.hex, node: node, type: regularType, next: nid, body) else { return }
         }
     }
 

@@ -51,7 +51,7 @@ public final class LazyFileSystem: Sendable {
     public func addChain(
         _ id: Digest, tree: TreeImage, layers: [StoredLayer], slot: UInt32
     ) throws(LazyFileSystemError) {
-        guard tree.deviceTags == layers.map(\.digest) else {
+        guard tree.deviceTags == layers.map(\.key.id) else {
             throw LazyFileSystemError(
                 .layersDoNotMatch,
                 "the tree of chain \(id) has \(tree.deviceTags.count) devices that are not its \(layers.count) layers")

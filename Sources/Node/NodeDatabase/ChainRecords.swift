@@ -1,31 +1,42 @@
 public import Base
+public import ContentStore
 import GRDB
 public import Registry
 
 /// A layer, and a repository that contains the layer's blob.
 public struct RemoteLayer: Sendable, Hashable {
-    public let digest: Digest
+    public let key: LayerKey
     public let repository: Repository
 
-    public init(digest: Digest, repository: Repository) {
-        self.digest = digest
+    public init(key: LayerKey, repository: Repository) {
+        self.key = key
         self.repository = repository
     }
+}
+
+/// The record of a chain.
+public struct ChainRecord: Sendable {
+    /// The chain ID that the first image with this chain stated.
+    public let claim: Digest
+    /// The layers, bottom first, each with the repository that was named last for the layer.
+    public let layers: [RemoteLayer]
 }
 
 /// The layers of each remote chain, a stack of layers whose files are fetched on demand. The state database keeps them
 /// so that the daemon can mount chains after a restart without the network.
 ///
-/// A chain is a layer on top of a parent chain, so a chain of n layers takes n rows. A row's number is the chain's
-/// *slot*, the upper part of the FUSE node IDs of the chain's files. A chain keeps its slot until its record is
-/// deleted. The slot is never given to another chain (`AUTOINCREMENT`), because the kernel may remember nodes of a
-/// deleted chain.
+/// A chain is a layer on top of a parent chain, so a chain of n layers takes n rows. A chain gets a *slot* when it is
+/// mounted for the first time since the machine booted: a number that is the upper part of the FUSE node IDs of the
+/// chain's files. It keeps the slot until its record is deleted. No other chain gets the slot before the next boot
+/// (`AUTOINCREMENT`), because the kernel may remember nodes of a deleted chain.
 public struct ChainRecords: Sendable {
-    /// The largest slot (the number of a chain). Slots are the upper 24 bits of a node ID, and slot 0 belongs to the
-    /// mount itself.
-    static let maximumSlot: Int64 = 1 << 24 - 1
-    /// The most layers of one chain. containerd allows no more than 128 in practice.
+    /// The largest slot. `LazyFileSystem` has the same limit (`NodeID.maximumSlot`).
+    public static let maximumSlot: UInt32 = 1 << 20 - 1
+    /// The maximum number of layers in a chain. containerd allows no more than 128 in practice.
     static let maximumDepth = 1024
+    /// The maximum number of repositories that are recorded for a layer. A new one replaces the one that was named
+    /// longest ago.
+    static let maximumRepositories = 16
 
     private let state: StateDatabase
 
@@ -34,52 +45,90 @@ public struct ChainRecords: Sendable {
         self.state = state
     }
 
-    /// Records that `chain` consists of `layer` on top of `parent`, unless the chain already has a record. `parent` is
-    /// `nil` for the bottom layer.
+    /// Records the chain that consists of `layer` on top of `parent`, and that the layer's repository has its blob.
     ///
-    /// - Returns: true if the record, old or new, has this layer and this parent. The repository may differ, because a
-    ///   blob is the same wherever it comes from.
-    public func add(_ chain: Digest, parent: Digest?, layer: RemoteLayer) throws(NodeDatabaseError) -> Bool {
+    /// - Parameters:
+    ///   - parent: the chain below; `nil` for the bottom layer.
+    ///   - claim: the chain ID that the image's configuration states for the chain.
+    /// - Returns: the chain's key.
+    public func add(
+        _ layer: RemoteLayer, parent: ChainKey?, claim: Digest
+    ) throws(NodeDatabaseError) -> ChainKey {
+        let chain = ChainKey(parent: parent, layer: layer.key)
         try state.write("recording chain \(chain)") { database in
-            if let row = try Row.fetchOne(
-                database, sql: "SELECT parent, layer FROM chains WHERE id = ?", arguments: [chain.hex])
-            {
-                return row["parent"] as String? == parent?.hex && row["layer"] as String == layer.digest.hex
-            }
             try database.execute(
-                sql: "INSERT INTO chains (id, parent, layer, host, repository) VALUES (?, ?, ?, ?, ?)",
-                arguments: [
-                    chain.hex, parent?.hex, layer.digest.hex, layer.repository.host, layer.repository.name,
-                ])
-            return true
+                sql: "INSERT OR IGNORE INTO chains (key, parent, layer, claim) VALUES (?, ?, ?, ?)",
+                arguments: [chain.description, parent?.description, layer.key.description, claim.description])
+            try Self.add(layer.repository, of: layer.key.description, database)
+            try database.execute(
+                sql: "DELETE FROM removed_layer WHERE layer = ?", arguments: [layer.key.description])
+        }
+        return chain
+    }
+
+    private static func add(_ repository: Repository, of layer: String, _ database: Database) throws {
+        let turn = try Int64.fetchOne(
+            database, sql: "SELECT ifnull(max(turn), 0) + 1 FROM locations WHERE layer = ?", arguments: [layer])
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO locations (layer, host, repository, turn) VALUES (?, ?, ?, ?)",
+            arguments: [layer, repository.host, repository.name, turn])
+        try database.execute(
+            sql: """
+                DELETE FROM locations WHERE layer = ?1 AND turn <= (
+                    SELECT turn FROM locations WHERE layer = ?1 ORDER BY turn DESC
+                    LIMIT 1 OFFSET \(maximumRepositories))
+                """, arguments: [layer])
+    }
+
+    /// Returns the record of `chain`; `nil` if the chain, or a chain below it, has no record.
+    public func find(_ chain: ChainKey) throws(NodeDatabaseError) -> ChainRecord? {
+        try state.read("looking up chain \(chain)") { database in
+            var layers: [RemoteLayer] = []
+            var claim: Digest?
+            var next: String? = chain.description
+            while let key = next {
+                guard layers.count < Self.maximumDepth,
+                    let row = try Row.fetchOne(
+                        database, sql: "SELECT parent, layer, claim FROM chains WHERE key = ?", arguments: [key]),
+                    let layer = LayerKey(text: row["layer"]),
+                    let repository = try Self.repositories(of: layer, database).first
+                else { return nil }
+                claim = claim ?? Digest(row["claim"] as String)
+                layers.append(RemoteLayer(key: layer, repository: repository))
+                next = row["parent"]
+            }
+            return claim.map { ChainRecord(claim: $0, layers: layers.reversed()) }
         }
     }
 
-    /// Returns the slot (the record's number) and the layers of `chain`, bottom first; `nil` if the chain, or a chain
-    /// below it, has no record.
-    public func find(_ chain: Digest) throws(NodeDatabaseError) -> (slot: UInt32, layers: [RemoteLayer])? {
-        try state.read("looking up chain \(chain)") { database in
-            var layers: [RemoteLayer] = []
-            var slot: UInt32?
-            var next: String? = chain.hex
-            while let id = next {
-                guard layers.count < Self.maximumDepth,
-                    let row = try Row.fetchOne(
-                        database, sql: "SELECT slot, parent, layer, host, repository FROM chains WHERE id = ?",
-                        arguments: [id]),
-                    let digest = Digest(hex: (row["layer"] as String).utf8)
-                else { return nil }
-                if slot == nil {
-                    let number: Int64 = row["slot"]
-                    guard number > 0, number <= Self.maximumSlot else { return nil }
-                    slot = UInt32(number)
-                }
-                layers.append(
-                    RemoteLayer(digest: digest, repository: Repository(host: row["host"], name: row["repository"])))
-                next = row["parent"]
+    /// Returns the slot of `chain`. Gives it the next free one if it has none.
+    ///
+    /// - Throws: `.storage` if there is no free slot before the next boot.
+    public func slot(of chain: ChainKey) throws(NodeDatabaseError) -> UInt32 {
+        try state.write("giving chain \(chain) a slot") { database in
+            let known = try Int64.fetchOne(
+                database, sql: "SELECT slot FROM slots WHERE chain = ?", arguments: [chain.description])
+            if known == nil {
+                try database.execute(sql: "INSERT INTO slots (chain) VALUES (?)", arguments: [chain.description])
             }
-            return slot.map { ($0, layers.reversed()) }
+            guard let number = UInt32(exactly: known ?? database.lastInsertedRowID), number <= Self.maximumSlot else {
+                throw NodeDatabaseError(
+                    .storage, "\(Self.maximumSlot) chains have been mounted since the node booted: reboot it")
+            }
+            return number
         }
+    }
+
+    /// Returns the repositories that have the blob of `layer`. The one that was named last comes first.
+    public func repositories(of layer: LayerKey) throws(NodeDatabaseError) -> [Repository] {
+        try state.read("looking up layer \(layer)") { try Self.repositories(of: layer, $0) }
+    }
+
+    private static func repositories(of layer: LayerKey, _ database: Database) throws -> [Repository] {
+        try Row.fetchAll(
+            database, sql: "SELECT host, repository FROM locations WHERE layer = ? ORDER BY turn DESC",
+            arguments: [layer.description]
+        ).map { Repository(host: $0["host"], name: $0["repository"]) }
     }
 
     /// Returns the hosts of at most `limit` registries that the chains' layers came from. The registries of the latest
@@ -87,22 +136,73 @@ public struct ChainRecords: Sendable {
     public func upstreams(limit: Int) throws(NodeDatabaseError) -> [String] {
         try state.read("listing registries") { database in
             try String.fetchAll(
-                database, sql: "SELECT host FROM chains GROUP BY host ORDER BY max(slot) DESC LIMIT ?",
-                arguments: [limit])
+                database,
+                sql: """
+                    SELECT l.host FROM locations l JOIN chains c ON c.layer = l.layer
+                    GROUP BY l.host ORDER BY max(c.number) DESC LIMIT ?
+                    """, arguments: [limit])
         }
     }
 
-    /// Deletes the record of `chain`.
+    /// Deletes the record of `chain`, unless a snapshot stands on the chain. If no other chain contains its top layer,
+    /// adds that layer to ``removedLayers()``.
     ///
-    /// - Returns: the chain's top layer, if no other chain uses that layer; `nil` otherwise.
-    public func remove(_ chain: Digest) throws(NodeDatabaseError) -> Digest? {
+    /// - Returns: false if a snapshot stands on the chain.
+    public func remove(_ chain: ChainKey) throws(NodeDatabaseError) -> Bool {
         try state.write("forgetting chain \(chain)") { database in
+            guard try !SnapshotRecords.holds(database, chain: chain) else { return false }
             let layer = try String.fetchOne(
-                database, sql: "DELETE FROM chains WHERE id = ? RETURNING layer", arguments: [chain.hex])
-            guard let layer else { return nil }
+                database, sql: "DELETE FROM chains WHERE key = ? RETURNING layer", arguments: [chain.description])
+            guard let layer else { return true }
+            try database.execute(sql: "DELETE FROM slots WHERE chain = ?", arguments: [chain.description])
             let others = try Int.fetchOne(
                 database, sql: "SELECT count(*) FROM chains WHERE layer = ?", arguments: [layer])
-            return others == 0 ? Digest(hex: layer.utf8) : nil
+            guard others == 0 else { return true }
+            try database.execute(sql: "DELETE FROM locations WHERE layer = ?", arguments: [layer])
+            try database.execute(sql: "INSERT OR IGNORE INTO removed_layer VALUES (?)", arguments: [layer])
+            return true
+        }
+    }
+
+    /// Returns the chains on which no snapshot stands, neither directly nor through a chain above them.
+    public func unused() throws(NodeDatabaseError) -> [ChainKey] {
+        try state.read("looking for chains that nothing uses") { database in
+            try String.fetchAll(
+                database,
+                sql: """
+                    WITH RECURSIVE used (key) AS (
+                        SELECT chain FROM snapshot WHERE chain IS NOT NULL
+                        UNION
+                        SELECT c.parent FROM chains c JOIN used ON c.key = used.key WHERE c.parent IS NOT NULL
+                    )
+                    SELECT key FROM chains WHERE key NOT IN (SELECT key FROM used) ORDER BY number DESC
+                    """
+            ).compactMap { Digest($0).map(ChainKey.init(id:)) }
+        }
+    }
+
+    /// Returns the keys of all chains and of their layers.
+    public func all() throws(NodeDatabaseError) -> (chains: Set<ChainKey>, layers: Set<LayerKey>) {
+        try state.read("listing chains") { database in
+            let rows = try Row.fetchAll(database, sql: "SELECT key, layer FROM chains")
+            return (
+                Set(rows.compactMap { Digest($0["key"] as String).map(ChainKey.init(id:)) }),
+                Set(rows.compactMap { LayerKey(text: $0["layer"]) })
+            )
+        }
+    }
+
+    /// Returns the layers that no chain contains any longer and that are not deleted yet.
+    public func removedLayers() throws(NodeDatabaseError) -> [LayerKey] {
+        try state.read("looking for layers that can be deleted") { database in
+            try String.fetchAll(database, sql: "SELECT layer FROM removed_layer").compactMap { LayerKey(text: $0) }
+        }
+    }
+
+    /// Records that `layer` is deleted.
+    public func forget(layer: LayerKey) throws(NodeDatabaseError) {
+        try state.write("forgetting layer \(layer)") { database in
+            try database.execute(sql: "DELETE FROM removed_layer WHERE layer = ?", arguments: [layer.description])
         }
     }
 }

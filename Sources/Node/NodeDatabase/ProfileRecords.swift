@@ -33,7 +33,8 @@ public struct ProfileRecords: Sendable {
         self.state = state
     }
 
-    /// Returns the profile of `chain`, or else the newest profile of `repository`; `nil` if there is neither.
+    /// Returns the profile of `chain` in `repository`, or else the newest profile of `repository`; `nil` if there is
+    /// neither. Never returns a profile of another repository, because any image can state any chain ID.
     ///
     /// The profile of another image of the repository is useful, because their files are likely to have the same names.
     ///
@@ -44,7 +45,7 @@ public struct ProfileRecords: Sendable {
                 database,
                 sql: """
                     SELECT chain, host, repository, file FROM profiles
-                    WHERE chain = ?1 OR (host = ?2 AND repository = ?3)
+                    WHERE host = ?2 AND repository = ?3
                     ORDER BY chain = ?1 DESC, turn DESC LIMIT 1
                     """, arguments: [chain?.hex, repository.host, repository.name]
             ).flatMap(Self.kept)
@@ -68,10 +69,12 @@ public struct ProfileRecords: Sendable {
         }
     }
 
-    /// Returns the encoded profile of `chain`; `nil` if there is none.
+    /// Returns the newest encoded profile of `chain`, of any repository; `nil` if there is none.
     public func file(of chain: Digest) throws -> [UInt8]? {
         try state.read("looking up a profile") { database in
-            try Data.fetchOne(database, sql: "SELECT file FROM profiles WHERE chain = ?", arguments: [chain.hex])
+            try Data.fetchOne(
+                database, sql: "SELECT file FROM profiles WHERE chain = ? ORDER BY turn DESC LIMIT 1",
+                arguments: [chain.hex])
         }.map(Array.init)
     }
 
@@ -87,7 +90,7 @@ public struct ProfileRecords: Sendable {
                 chain: file.chain ?? Digest.of(bytes), repository: file.repository, profile: file.profile))
     }
 
-    /// Stores `kept` and replaces the earlier profile of its chain.
+    /// Stores `kept` and replaces the earlier profile of its chain in its repository.
     public func keep(_ kept: KeptProfile) throws {
         let file = try ProfileFile(repository: kept.repository, chain: kept.chain, profile: kept.profile).encoded()
         try state.write("recording a profile") { database in

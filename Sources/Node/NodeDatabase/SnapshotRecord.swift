@@ -1,4 +1,4 @@
-public import Base
+public import ContentStore
 
 /// The record of one snapshot.
 public struct SnapshotRecord: Sendable, Equatable {
@@ -57,14 +57,14 @@ public struct SnapshotUsage: Sendable, Equatable {
     }
 }
 
-/// The remote layer that a snapshot represents: the chain ID of the stack with this layer on top, and the digest of the
-/// layer's blob.
+/// The remote layer that a snapshot represents.
 public struct RemoteIdentity: Sendable, Equatable {
-    public var chainID: Digest
-    public var layerDigest: Digest
+    /// The chain whose top is the layer.
+    public var chain: ChainKey
+    public var layer: LayerKey
 
-    public init(chainID: Digest, layerDigest: Digest) {
-        self.chainID = chainID
-        self.layerDigest = layerDigest
+    public init(chain: ChainKey, layer: LayerKey) {
+        self.chain = chain
+        self.layer = layer
     }
 }

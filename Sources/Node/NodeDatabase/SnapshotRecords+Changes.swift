@@ -1,5 +1,6 @@
 public import Base
 import Concurrency
+import ContentStore
 import GRDB
 
 extension SnapshotRecords {
@@ -31,28 +32,62 @@ extension SnapshotRecords {
 
     /// Returns the record of the remote snapshot of `identity` on top of `parent`. Creates the record if there is none,
     /// with a key that we choose.
+    ///
+    /// Moves the value that `labels` have for `snapshot.ref` to this snapshot from any other remote snapshot on
+    /// `parent`. containerd looks a remote snapshot up by this label, and images with different layers may state the
+    /// same chain ID.
     public func createRemote(
         _ identity: RemoteIdentity, parent: String, labels: [String: String], usage: SnapshotUsage
     ) throws(NodeDatabaseError) -> SnapshotRecord {
-        try state.write("recording \(identity.chainID)") { database in
+        try state.write("recording \(identity.chain)") { database in
             let below = try Self.requireParent(database, key: parent)
             let statement = try database.cachedStatement(
                 sql: "SELECT \(Self.columns) FROM \(Self.tables) WHERE s.chain = ? AND s.parent IS ?")
-            let present = try Row.fetchOne(statement, arguments: [identity.chainID.description, below?.id])
-            if let present { return try Self.record(present) }
+            let present = try Row.fetchOne(statement, arguments: [identity.chain.description, below?.id])
+                .map(Self.record)
+            let ref = labels[SnapshotLabels.ref]
+            if let ref { try Self.release(ref, database, parent: below?.id, except: present?.id) }
+            if var present {
+                guard present.labels[SnapshotLabels.ref] != ref else { return present }
+                present.labels[SnapshotLabels.ref] = ref
+                try Self.write(present.labels, of: present.id, database)
+                return present
+            }
             let now = SystemTime().nanosecondsSince1970
             var record = SnapshotRecord(
-                id: 0, key: try Self.freeName(database, for: identity.chainID), parent: below?.id, parentKey: parent,
-                kind: .committed, labels: labels, created: now, updated: now, usage: usage, remote: identity)
+                id: 0, key: try Self.freeName(database, for: ref ?? identity.chain.description), parent: below?.id,
+                parentKey: parent, kind: .committed, labels: labels, created: now, updated: now, usage: usage,
+                remote: identity)
             try Self.insert(database, &record)
             return record
         }
     }
 
-    /// Returns an unused key for a remote snapshot: the chain ID. Appends a number if that key is taken, for example by
-    /// a snapshot of the same chain on another parent.
-    private static func freeName(_ database: Database, for chainID: Digest) throws -> String {
-        let plain = chainID.description
+    /// Removes the label `snapshot.ref` from all other remote snapshots on `parent` whose label has the value `ref`.
+    private static func release(_ ref: String, _ database: Database, parent: Int64?, except id: Int64?) throws {
+        let others = try Row.fetchAll(
+            database,
+            sql: """
+                SELECT \(columns) FROM \(tables)
+                WHERE s.ref = ? AND s.parent IS ? AND s.chain IS NOT NULL AND s.id IS NOT ?
+                """, arguments: [ref, parent, id]
+        ).map(record)
+        for other in others {
+            var labels = other.labels
+            labels[SnapshotLabels.ref] = nil
+            try write(labels, of: other.id, database)
+        }
+    }
+
+    private static func write(_ labels: [String: String], of id: Int64, _ database: Database) throws {
+        try database.execute(
+            sql: "UPDATE snapshot SET labels = ?, ref = ? WHERE id = ?",
+            arguments: [try text(of: labels), labels[SnapshotLabels.ref], id])
+    }
+
+    /// Returns an unused key for a remote snapshot: `plain`, or else `plain` with a number. `plain` may be taken by a
+    /// snapshot of the same chain ID on another parent or with other layers.
+    private static func freeName(_ database: Database, for plain: String) throws -> String {
         if try fetch(database, key: plain) == nil { return plain }
         for number in 2...1000 {
             let name = "\(plain)-\(number)"
@@ -70,7 +105,7 @@ extension SnapshotRecords {
         try statement.execute(arguments: [
             record.key, record.parent, record.kind.rawValue, record.created, record.updated,
             try text(of: record.labels), record.labels[SnapshotLabels.ref], record.usage?.size, record.usage?.inodes,
-            record.remote?.chainID.description, record.remote?.layerDigest.description,
+            record.remote?.chain.description, record.remote?.layer.description,
         ])
         record.id = database.lastInsertedRowID
     }
@@ -153,7 +188,7 @@ extension SnapshotRecords {
         try database.cachedStatement(sql: "DELETE FROM snapshot WHERE id = ?").execute(arguments: [record.id])
         if let remote = record.remote {
             try database.cachedStatement(sql: "INSERT OR IGNORE INTO removed_chain VALUES (?)")
-                .execute(arguments: [remote.chainID.description])
+                .execute(arguments: [remote.chain.description])
         } else {
             try database.cachedStatement(sql: "INSERT OR IGNORE INTO removed_directory VALUES (?)")
                 .execute(arguments: [record.id])

@@ -1,4 +1,5 @@
 public import Base
+public import ContentStore
 import GRDB
 
 /// One entry of the stack below a snapshot. The stack consists of the lower directories of the snapshot's overlay
@@ -7,13 +8,13 @@ public enum StackEntry: Sendable, Equatable {
     /// A local snapshot, by its number. It has a directory.
     case local(Int64)
     /// The merged tree of a chain, which includes everything below.
-    case remote(Digest)
+    case remote(ChainKey)
 }
 
 /// Directories, by the numbers of their snapshots, and chains that are unused but not yet deleted.
 public struct RemovedThings: Sendable {
     public var directories: [Int64]
-    public var chains: [Digest]
+    public var chains: [ChainKey]
 }
 
 extension SnapshotRecords {
@@ -63,7 +64,7 @@ extension SnapshotRecords {
             guard let digest = Digest(chain) else {
                 throw NodeDatabaseError(.storage, "a snapshot in the database has a malformed digest")
             }
-            return .remote(digest)
+            return .remote(ChainKey(id: digest))
         }
     }
 
@@ -114,7 +115,8 @@ extension SnapshotRecords {
                 database, sql: "SELECT id FROM removed_directory ORDER BY id LIMIT ?", arguments: [limit])
             let chains = try String.fetchAll(
                 database, sql: "SELECT chain FROM removed_chain LIMIT ?", arguments: [limit])
-            return RemovedThings(directories: directories, chains: chains.compactMap { Digest($0) })
+            return RemovedThings(
+                directories: directories, chains: chains.compactMap { Digest($0).map(ChainKey.init(id:)) })
         }
     }
 
@@ -125,30 +127,28 @@ extension SnapshotRecords {
         }
     }
 
-    /// Removes `chainID` from the list of chains to delete. Returns true if no snapshot uses the chain, so that the
-    /// caller may delete it.
-    public func take(chain chainID: Digest) throws(NodeDatabaseError) -> Bool {
-        try state.write("forgetting chain \(chainID)") { database in
-            let name = chainID.description
-            try database.execute(sql: "DELETE FROM removed_chain WHERE chain = ?", arguments: [name])
-            return try !Self.holds(database, chain: name)
+    /// Removes `chain` from the list of chains to delete.
+    public func forget(chain: ChainKey) throws(NodeDatabaseError) {
+        try state.write("forgetting chain \(chain)") { database in
+            try database.execute(sql: "DELETE FROM removed_chain WHERE chain = ?", arguments: [chain.description])
         }
     }
 
-    /// Returns true if a snapshot represents `chainID`.
-    public func holds(chain chainID: Digest) throws(NodeDatabaseError) -> Bool {
-        try state.read("looking up chain \(chainID)") { try Self.holds($0, chain: chainID.description) }
+    /// Returns true if a snapshot stands on `chain`.
+    public func holds(chain: ChainKey) throws(NodeDatabaseError) -> Bool {
+        try state.read("looking up chain \(chain)") { try Self.holds($0, chain: chain) }
     }
 
-    private static func holds(_ database: Database, chain: String) throws -> Bool {
-        try Int.fetchOne(database, sql: "SELECT 1 FROM snapshot WHERE chain = ? LIMIT 1", arguments: [chain]) != nil
+    static func holds(_ database: Database, chain: ChainKey) throws -> Bool {
+        try Int.fetchOne(
+            database, sql: "SELECT 1 FROM snapshot WHERE chain = ? LIMIT 1", arguments: [chain.description]) != nil
     }
 
-    /// Returns all chains that snapshots represent. A content store must keep these.
-    public func chains() throws(NodeDatabaseError) -> [Digest] {
+    /// Returns all chains that snapshots stand on. A content store must keep these.
+    public func chains() throws(NodeDatabaseError) -> [ChainKey] {
         try state.read("listing chains") { database in
             try String.fetchAll(database, sql: "SELECT DISTINCT chain FROM snapshot WHERE chain IS NOT NULL")
-                .compactMap { Digest($0) }
+                .compactMap { Digest($0).map(ChainKey.init(id:)) }
         }
     }
 

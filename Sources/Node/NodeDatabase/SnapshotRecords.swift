@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 import FoundationEssentials
 import GRDB
 
@@ -29,10 +30,10 @@ public struct SnapshotRecords: Sendable {
             record.usage = SnapshotUsage(size: size, inodes: inodes)
         }
         if let chain: String = row["chain"], let layer: String = row["layer"] {
-            guard let chainID = Digest(chain), let layerDigest = Digest(layer) else {
-                throw NodeDatabaseError(.storage, "snapshot \(id) in the database has a malformed digest")
+            guard let chainID = Digest(chain), let layerKey = LayerKey(text: layer) else {
+                throw NodeDatabaseError(.storage, "snapshot \(id) in the database has a malformed chain or layer")
             }
-            record.remote = RemoteIdentity(chainID: chainID, layerDigest: layerDigest)
+            record.remote = RemoteIdentity(chain: ChainKey(id: chainID), layer: layerKey)
         }
         return record
     }

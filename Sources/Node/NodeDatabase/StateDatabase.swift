@@ -47,9 +47,10 @@ public final class StateDatabase: Sendable {
     /// If the database is corrupt or another program's, this call renames it and creates an empty one (see
     /// ``recovery``). It also renames `snapshots/`, because the new database assigns the same snapshot numbers again.
     ///
+    /// - Parameter bootIdentifier: the identifier of the machine's current boot; `nil` asks the kernel.
     /// - Throws: `invalidArgument` if `root` is no valid path; `inUse` if another process uses the directory; `storage`
     ///   if a newer version of Rivulet wrote the database, which that version can still use.
-    public init(root: String) throws(NodeDatabaseError) {
+    public init(root: String, bootIdentifier: String? = nil) throws(NodeDatabaseError) {
         // The path becomes part of mount options, where commas and colons separate items and nothing can be quoted.
         guard root.utf8.first == UInt8(ascii: "/"), root.utf8.count <= 256,
             root.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && !",:\\\"".utf8.contains($0) })
@@ -87,9 +88,23 @@ public final class StateDatabase: Sendable {
                     .storage, "\(path) was written by a newer version of Rivulet: upgrade, or move it away")
             }
             try migrator.migrate(pool)
+            let boot = try bootIdentifier ?? Linux.bootIdentifier()
+            try pool.write { database in try Self.forgetSlots(database, of: boot) }
         } catch {
             throw NodeDatabaseError.wrapping(error, "opening \(path)")
         }
+    }
+
+    /// Deletes the slots of an earlier boot. The kernel has forgotten all nodes since, so the slots can be given again.
+    private static func forgetSlots(_ database: Database, of boot: String) throws {
+        guard try String.fetchOne(database, sql: "SELECT id FROM boot") != boot else { return }
+        try database.execute(
+            sql: """
+                DELETE FROM slots;
+                DELETE FROM sqlite_sequence WHERE name = 'slots';
+                DELETE FROM boot;
+                """)
+        try database.execute(sql: "INSERT INTO boot VALUES (?)", arguments: [boot])
     }
 
     /// Closes the database. Later calls throw.

@@ -67,6 +67,7 @@ enum StateSchema {
                     CREATE UNIQUE INDEX profiles_by_turn ON profiles (turn);
                     """)
         }
+        migrator.registerMigration("keys", migrate: LayerKeyMigration.run)
         return migrator
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import ContentStore
 import Images
 import NodeDatabase
 
@@ -31,9 +32,9 @@ struct RemoteTarget: Sendable {
 
     /// Returns the request for the remote layer; `nil` if the labels do not name a remote layer.
     ///
-    /// - Parameter parentChainID: the chain of the remote snapshot below; `nil` if there is no such snapshot.
+    /// - Parameter parent: the chain of the remote snapshot below; `nil` if there is no such snapshot.
     /// - Throws: the reason why containerd must download the layer, if a label is malformed.
-    func request(parentChainID: Digest?) throws(RemoteTargetError) -> RemoteLayerRequest? {
+    func request(parent: ChainKey?) throws(RemoteTargetError) -> RemoteLayerRequest? {
         // These are containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.
         guard let image = labels[RemoteLabels.imageReference] ?? labels[RemoteLabels.stargzReference],
             let layer = labels[RemoteLabels.layerDigest] ?? labels[RemoteLabels.stargzDigest]
@@ -53,7 +54,7 @@ struct RemoteTarget: Sendable {
         }
         return RemoteLayerRequest(
             imageReference: image, manifestDigest: manifestDigest, layerDigest: layerDigest, chainID: chainID,
-            parentChainID: parentChainID, labels: labels, namespace: namespace)
+            parent: parent, labels: labels, namespace: namespace)
     }
 }
 

@@ -1,32 +1,51 @@
-import Base
 import Concurrency
+import ContentStore
 import Images
 import Logging
 import NodeDatabase
 
 extension SnapshotService {
-    /// Deletes the directories of removed snapshots, and the chains that no snapshot uses any longer.
+    /// Deletes the directories of removed snapshots, and the chains and layers that no snapshot uses any longer.
     ///
     /// Concurrent calls share one run. After ``Limits/cleanup``, a call returns and the run continues without it. The
     /// next run retries failed deletions.
     public func cleanUp() async {
-        _ = await cleanups.value(for: true, timeout: limits.cleanup) { [self] in await deleteRemoved() }
+        _ = await cleanups.value(for: true, timeout: limits.cleanup) { [self] in await deleteUnused() }
+    }
+
+    private func deleteUnused() async {
+        await deleteRemoved()
+        // A layer that is being prepared has no snapshot yet.
+        if !preparations.isRunning({ _ in true }) { await remote.sweep() }
     }
 
     private func deleteRemoved() async {
         var failed: Set<Int64> = []
+        var kept: Set<ChainKey> = []
         do {
             while !Task.isCancelled {
-                let known = failed
-                let things = try await quick.run { [records] in try records.removed(limit: known.count + 100) }
-                let directories = things.directories.filter { !known.contains($0) }
-                guard !directories.isEmpty || !things.chains.isEmpty else { return }
+                let skipped = max(failed.count, kept.count)
+                let things = try await quick.run { [records] in try records.removed(limit: skipped + 100) }
+                let directories = things.directories.filter { !failed.contains($0) }
+                let chains = things.chains.filter { !kept.contains($0) }
+                guard !directories.isEmpty || !chains.isEmpty else { return }
                 for id in directories where await !delete(id) { failed.insert(id) }
-                for chainID in things.chains { try await forget(chainID) }
+                for chain in chains where try await !delete(chain) { kept.insert(chain) }
             }
         } catch {
             logger.error("cleanup failed", metadata: ["error": "\(error)"])
         }
+    }
+
+    /// Deletes a chain that no snapshot uses any longer. Returns false if the next run has to try again.
+    private func delete(_ chain: ChainKey) async throws -> Bool {
+        // A layer that is being prepared may be about to use the chain.
+        guard !preparations.isRunning({ _ in true }) else { return false }
+        if try await !quick.run({ [records] in try records.holds(chain: chain) }) {
+            guard await remote.forget(chain) else { return false }
+        }
+        try await quick.run { [records] in try records.forget(chain: chain) }
+        return true
     }
 
     private func delete(_ id: Int64) async -> Bool {
@@ -42,12 +61,5 @@ extension SnapshotService {
                 metadata: ["directory": "\(directories.directory(id))", "error": "\(error)"])
             return false
         }
-    }
-
-    private func forget(_ chainID: Digest) async throws {
-        guard try await quick.run({ [records] in try records.take(chain: chainID) }) else { return }
-        // A layer that is being prepared will use the chain.
-        guard !preparations.isRunning({ $0.chainID == chainID }) else { return }
-        await remote.forget(chainID: chainID)
     }
 }

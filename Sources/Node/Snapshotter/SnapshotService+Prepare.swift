@@ -1,5 +1,6 @@
 import Base
 public import ContainerdAPI
+import ContentStore
 public import GRPCCore
 import Images
 import Logging
@@ -99,11 +100,11 @@ extension SnapshotService {
     /// the remote part.
     private func lowerDirectories(_ stack: [StackEntry]) async throws -> [String] {
         var locals: [Int64] = []
-        var chain: Digest?
+        var chain: ChainKey?
         for entry in stack {
             switch entry {
             case .local(let id): locals.append(id)
-            case .remote(let chainID): chain = chainID
+            case .remote(let found): chain = found
             }
         }
         let ids = locals
@@ -122,6 +123,6 @@ extension SnapshotService {
 extension SnapshotRecord {
     /// The snapshot as an entry of the stack below another snapshot.
     var stackEntry: StackEntry {
-        remote.map { .remote($0.chainID) } ?? .local(id)
+        remote.map { .remote($0.chain) } ?? .local(id)
     }
 }

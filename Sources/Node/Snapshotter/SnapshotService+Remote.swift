@@ -6,9 +6,13 @@ import NodeDatabase
 
 /// The key of a preparation. Requests with the same key share one preparation of a remote layer.
 struct PreparationKey: Hashable, Sendable {
-    var chainID: Digest
     /// The key of the parent snapshot.
     var parent: String
+    var chainID: Digest
+    // Images with other layers may state the same chain ID.
+    var image: String
+    var manifest: Digest?
+    var layer: Digest
 }
 
 /// The outcome of one preparation of a remote layer, which makes the layer usable without downloading it.
@@ -38,11 +42,12 @@ extension SnapshotService {
             let below = try records.parent(key: parent)
             return (below, try records.committed(ref: target.chainID.description, parent: below?.id))
         }
-        if let present, await isUsable(present) { return .exists }
+        // A layer that containerd has unpacked here. Its chain ID is true, because containerd has checked it.
+        if let present, present.remote == nil, await isUsable(present) { return .exists }
 
         let request: RemoteLayerRequest
         do {
-            guard let wanted = try target.request(parentChainID: below?.remote?.chainID) else { return .ordinary }
+            guard let wanted = try target.request(parent: below?.remote?.chain) else { return .ordinary }
             request = wanted
         } catch {
             return .fallback(error.reason)
@@ -50,14 +55,16 @@ extension SnapshotService {
         guard below == nil || below?.remote != nil else {
             return .fallback(FallbackReason(.parentNotRemote, "the layer below was downloaded"))
         }
-        let key = PreparationKey(chainID: target.chainID, parent: parent)
+        let key = PreparationKey(
+            parent: parent, chainID: target.chainID, image: request.imageReference, manifest: request.manifestDigest,
+            layer: request.layerDigest)
         let outcome = await preparations.value(for: key, timeout: limits.prepare) { [self] in
             await prepareAndRecord(request, parent: parent)
         }
         switch outcome {
         case .value(.recorded): return .exists
         case .value(.declined(let reason)):
-            if let present, present.remote != nil { try await discard(present) }
+            if let present, present.remote != nil, await !isUsable(present) { try await discard(present) }
             return .fallback(reason)
         case .timedOut: return .fallback(FallbackReason(.timeout, "not ready after \(limits.prepare)"))
         case .cancelled: throw CancellationError()
@@ -71,28 +78,30 @@ extension SnapshotService {
             let directory = directories.upper(record.id)
             return (try? await quick.run { try DirectoryUsage.isDirectory(directory) }) ?? false
         }
-        return await self.remote.isUsable(chainID: remote.chainID)
+        return await self.remote.isUsable(remote.chain)
     }
 
     private func prepareAndRecord(_ request: RemoteLayerRequest, parent: String) async -> Preparation {
         switch await remote.prepareLayer(request) {
         case .declined(let reason): return .declined(reason)
-        case .ready(let size, let inodes):
+        case .ready(let identity, let size, let inodes):
             do {
-                _ = try await quick.run { [records] in
+                let record = try await quick.run { [records] in
                     try records.createRemote(
-                        RemoteIdentity(chainID: request.chainID, layerDigest: request.layerDigest), parent: parent,
-                        labels: SnapshotLabels.stored(request.labels),
+                        identity, parent: parent, labels: SnapshotLabels.stored(request.labels),
                         usage: SnapshotUsage(size: Int64(clamping: size), inodes: Int64(clamping: inodes)))
+                }
+                // Cleanup may have deleted the chain before the snapshot stood on it.
+                guard await isUsable(record) else {
+                    try await discard(record)
+                    return .declined(FallbackReason(.storage, "the chain was deleted meanwhile"))
                 }
                 return .recorded
             } catch {
                 logger.error(
                     "failed to record a remote layer",
                     metadata: ["chain": "\(request.chainID)", "error": "\(error)"])
-                if (try? await quick.run({ [records] in try records.holds(chain: request.chainID) })) == false {
-                    await remote.forget(chainID: request.chainID)
-                }
+                _ = await remote.forget(identity.chain)
                 return .declined(FallbackReason(.storage, "the snapshot could not be recorded"))
             }
         }

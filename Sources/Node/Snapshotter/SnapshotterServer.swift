@@ -21,6 +21,9 @@ public final class SnapshotterServer: Service {
     /// The largest request that the server accepts, in bytes. containerd neither sends nor accepts a larger message.
     static let largestMessage = 16 << 20
 
+    /// The time between two periodic cleanups. containerd requests further ones after its garbage collections.
+    private static let cleaningPeriod = Duration.seconds(3600)
+
     private let service: SnapshotService
     private let logger: Logger
     private let grace: Duration
@@ -77,7 +80,9 @@ public final class SnapshotterServer: Service {
             })
         let server = GRPCServer(transport: transport, services: [service])
         let serving = Task { try await server.serve() }
-        let cleaning = Task { [service] in await service.cleanUp() }
+        let cleaning = Task { [service] in
+            repeat { await service.cleanUp() } while (try? await Task.sleep(for: Self.cleaningPeriod)) != nil
+        }
         defer { cleaning.cancel() }
         let stopping = Guarded(false)
         let deadline = Guarded<Task<Void, Never>?>(nil)

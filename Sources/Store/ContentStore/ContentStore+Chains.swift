@@ -4,50 +4,62 @@ public import Linux
 import SystemPackage
 
 extension ContentStore {
-    /// Returns the merged tree of the chain `id`, opened once and shared; `nil` if there is no usable tree.
+    /// Returns the merged tree of the chain `key`, opened once and shared; `nil` if there is no usable tree.
     ///
-    /// The tree's `deviceTags` are the digests of its layers, bottom first. So a chain can be mounted from the
+    /// The tree's `deviceTags` are the keys of its layers, bottom first. So a chain can be mounted from the
     /// store alone, without the registry.
-    public func chain(_ id: Digest) throws(ContentStoreError) -> TreeImage? {
-        try chains.value(id) { () throws(ContentStoreError) in try openChain(id) }
+    public func chain(_ key: ChainKey) throws(ContentStoreError) -> TreeImage? {
+        try chains.value(key.id) { () throws(ContentStoreError) in try openChain(key) }
     }
 
-    /// Opens the file of the merged tree of the chain `id`, read-only, to pass the descriptor to another process.
+    /// Opens the file of the merged tree of the chain `key`, read-only, to pass the descriptor to another process.
     ///
     /// - Throws: `.io` if there is no such file.
-    public func openTree(ofChain id: Digest) throws(ContentStoreError) -> OwnedDescriptor {
-        try StoredLayer.open("\(root)/chains/\(id.hex)/tree.erofs")
+    public func openTree(ofChain key: ChainKey) throws(ContentStoreError) -> OwnedDescriptor {
+        try StoredLayer.open(chainDirectory(key) + "/tree.erofs")
     }
 
-    /// Stores the merged tree of the chain `id` and opens it. If a usable tree is already stored, the store returns
+    /// Stores the merged tree of the chain `key` and opens it. If a usable tree is already stored, the store returns
     /// that one and ignores `tree`.
     ///
     /// - Throws: `.badIndex` if `tree` cannot be read back; `.noSpace`, `.readOnly`, `.io`.
-    public func installChain(_ id: Digest, tree: [UInt8]) throws(ContentStoreError) -> TreeImage {
-        let chain = try chains.value(id) { () throws(ContentStoreError) in
-            if let chain = try openChain(id) { return chain }
-            try installNew(at: chainDirectory(id)) { (directory) throws(ContentStoreError) in
+    public func installChain(_ key: ChainKey, tree: [UInt8]) throws(ContentStoreError) -> TreeImage {
+        let chain = try chains.value(key.id) { () throws(ContentStoreError) in
+            if let chain = try openChain(key) { return chain }
+            try installNew(at: chainDirectory(key)) { (directory) throws(ContentStoreError) in
                 let path = directory + "/tree.erofs"
-                try ContentStoreError.wrapping("cannot store the tree of chain \(id)") { () throws(Errno) in
+                try ContentStoreError.wrapping("cannot store the tree of chain \(key)") { () throws(Errno) in
                     try Self.writeDurably(path, tree)
                 }
-                _ = try Self.orBadIndex("the tree of chain \(id)") { try Self.tree(path) }
+                _ = try Self.orBadIndex("the tree of chain \(key)") { try Self.tree(path) }
             }
-            return try openChain(id)
+            return try openChain(key)
         }
         guard let chain else {
-            throw ContentStoreError(.io, "the tree of chain \(id) is gone as soon as it is written")
+            throw ContentStoreError(.io, "the tree of chain \(key) is gone as soon as it is written")
         }
         return chain
     }
 
-    /// Removes the tree of the chain `id`, if there is one. Holders of the open tree can keep using it.
-    public func removeChain(_ id: Digest) throws(ContentStoreError) {
-        try chains.removing(id) { (_) throws(ContentStoreError) in try remove(chainDirectory(id)) }
+    /// Returns the merged tree of a chain as an EROFS image whose `deviceTags` are the keys of its layers.
+    ///
+    /// - Parameter layers: the chain's layers, bottom first.
+    public static func mergedTree(of layers: [StoredLayer]) throws(LayerIndexError) -> [UInt8] {
+        try ChainMerger.merge(layers.map { ($0.tree, $0.digest) }, names: layers.map(\.key.id))
     }
 
-    private func openChain(_ id: Digest) throws(ContentStoreError) -> TreeImage? {
-        let directory = chainDirectory(id)
+    /// Returns the keys of the chains whose merged trees are on the disk.
+    public func chainKeys() throws(ContentStoreError) -> [ChainKey] {
+        try digests(in: "chains").map(ChainKey.init(id:))
+    }
+
+    /// Removes the tree of the chain `key`, if there is one. Holders of the open tree can keep using it.
+    public func removeChain(_ key: ChainKey) throws(ContentStoreError) {
+        try chains.removing(key.id) { (_) throws(ContentStoreError) in try remove(chainDirectory(key)) }
+    }
+
+    private func openChain(_ key: ChainKey) throws(ContentStoreError) -> TreeImage? {
+        let directory = chainDirectory(key)
         return try openOrQuarantine(directory) { try Self.tree(directory + "/tree.erofs") }
     }
 
@@ -59,5 +71,5 @@ extension ContentStore {
         return tree
     }
 
-    private func chainDirectory(_ id: Digest) -> String { "\(root)/chains/\(id.hex)" }
+    private func chainDirectory(_ key: ChainKey) -> String { "\(root)/chains/\(key.id.hex)" }
 }

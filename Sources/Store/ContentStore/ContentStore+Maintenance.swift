@@ -5,8 +5,8 @@ import SystemPackage
 extension ContentStore {
     /// The disk usage of one layer or chain.
     public struct Usage: Sendable, Equatable {
-        /// The blob's digest, or the chain's ID.
-        public let digest: Digest
+        /// The identifier in the layer's or the chain's key.
+        public let id: Digest
         /// The bytes allocated on the disk, without holes.
         public let allocatedBytes: UInt64
         /// The part of ``allocatedBytes`` that is content; 0 for a chain.
@@ -15,19 +15,19 @@ extension ContentStore {
         public let isOpen: Bool
     }
 
-    /// Returns the usage of every layer on the disk, sorted by digest.
+    /// Returns the usage of every layer on the disk, sorted by identifier.
     public func listLayers() throws(ContentStoreError) -> [Usage] {
-        try usages("blobs") { layers.find($0) != nil }
+        try usages("layers") { layers.find($0) != nil }
     }
 
-    /// Returns the usage of every chain on the disk, sorted by chain ID.
+    /// Returns the usage of every chain on the disk, sorted by identifier.
     public func listChains() throws(ContentStoreError) -> [Usage] {
         try usages("chains") { chains.find($0) != nil }
     }
 
     /// Returns the usage of one layer; `nil` if it is absent.
-    public func usage(ofLayer blob: Digest) throws(ContentStoreError) -> Usage? {
-        try usage(blob, in: "blobs", isOpen: layers.find(blob) != nil)
+    public func usage(ofLayer key: LayerKey) throws(ContentStoreError) -> Usage? {
+        try usage(key.id, in: "layers", isOpen: layers.find(key.id) != nil)
     }
 
     /// Removes a layer with all its files. A missing layer is not an error.
@@ -35,10 +35,14 @@ extension ContentStore {
     /// The caller must make sure that nothing on the node refers to the layer.
     ///
     /// - Throws: `.inUse` if the layer is open.
-    public func removeLayer(_ blob: Digest) throws(ContentStoreError) {
-        try layers.removing(blob) { (layer) throws(ContentStoreError) in
-            guard layer == nil else { throw ContentStoreError(.inUse, "layer \(blob) is in use") }
-            try remove(layerDirectory(blob))
+    public func removeLayer(_ key: LayerKey) throws(ContentStoreError) {
+        try layers.removing(key.id) { (layer) throws(ContentStoreError) in
+            guard layer == nil else { throw ContentStoreError(.inUse, "layer \(key) is in use") }
+            try remove(layerDirectory(key))
+            keys.withLock { keys in
+                keys[key.blob]?.remove(key)
+                if keys[key.blob]?.isEmpty == true { keys[key.blob] = nil }
+            }
         }
     }
 
@@ -53,14 +57,14 @@ extension ContentStore {
         }
     }
 
-    /// Removes leftovers of interrupted installs and removals. Quarantines entries of `blobs` and `chains` whose names
+    /// Removes leftovers of interrupted installs and removals. Quarantines entries of `layers` and `chains` whose names
     /// are not digests.
     func clean() throws(ContentStoreError) {
         let installing = root + "/installing"
         try ContentStoreError.wrapping("cannot empty \(installing)") { () throws(Errno) in
             for entry in try Sys.list(installing) { try removeTree("\(installing)/\(entry.text)") }
         }
-        for part in ["blobs", "chains"] {
+        for part in ["layers", "chains"] {
             let entries = try ContentStoreError.wrapping("cannot list \(root)/\(part)") { () throws(Errno) in
                 try Sys.list("\(root)/\(part)")
             }
@@ -75,14 +79,14 @@ extension ContentStore {
             try Sys.list("\(root)/\(part)")
         }
         var usages: [Usage] = []
-        for digest in entries.compactMap({ Digest(hex: $0.name) }).sorted() {
-            if let usage = try usage(digest, in: part, isOpen: isOpen(digest)) { usages.append(usage) }
+        for id in entries.compactMap({ Digest(hex: $0.name) }).sorted() {
+            if let usage = try usage(id, in: part, isOpen: isOpen(id)) { usages.append(usage) }
         }
         return usages
     }
 
-    private func usage(_ digest: Digest, in part: String, isOpen: Bool) throws(ContentStoreError) -> Usage? {
-        let directory = "\(root)/\(part)/\(digest.hex)"
+    private func usage(_ id: Digest, in part: String, isOpen: Bool) throws(ContentStoreError) -> Usage? {
+        let directory = "\(root)/\(part)/\(id.hex)"
         do throws(Errno) {
             var sum = try Sys.lstat(directory).allocatedBytes
             var content: UInt64 = 0
@@ -91,7 +95,7 @@ extension ContentStore {
                 sum += size
                 if entry.text == "content" { content = size }
             }
-            return Usage(digest: digest, allocatedBytes: sum, contentBytes: content, isOpen: isOpen)
+            return Usage(id: id, allocatedBytes: sum, contentBytes: content, isOpen: isOpen)
         } catch .noSuchFileOrDirectory {
             // Another thread removed the layer or chain in the meantime.
             return nil

@@ -14,7 +14,7 @@ extension ContentStore {
 
     /// Returns the origin that the layer was installed with; `nil` if there was none or the audit has succeeded.
     public func origin(of layer: StoredLayer) throws(ContentStoreError) -> [UInt8]? {
-        let path = layerDirectory(layer.digest) + "/origin"
+        let path = layerDirectory(layer.key) + "/origin"
         do throws(Errno) {
             return try Sys.readFile(path, limit: Self.maximumOrigin)
         } catch .noSuchFileOrDirectory {
@@ -27,7 +27,7 @@ extension ContentStore {
     /// Deletes the origin and the ``TarSplitLog`` of a layer whose audit succeeded, so that the audit is not repeated.
     public func settleOrigin(of layer: StoredLayer) throws(ContentStoreError) {
         layer.gaps?.close()
-        for path in ["/origin", "/gaps"].map({ layerDirectory(layer.digest) + $0 }) {
+        for path in ["/origin", "/gaps"].map({ layerDirectory(layer.key) + $0 }) {
             try ContentStoreError.wrapping("cannot delete \(path)") { () throws(Errno) in
                 do throws(Errno) {
                     try Sys.unlink(path)
@@ -38,8 +38,8 @@ extension ContentStore {
 
     /// Marks a layer as refused, because it failed its audit. Callers check ``isRefused(_:)`` before they use a layer.
     /// Current users are not interrupted.
-    public func refuse(_ blob: Digest) throws(ContentStoreError) {
-        let path = refusal(of: blob)
+    public func refuse(_ key: LayerKey) throws(ContentStoreError) {
+        let path = refusal(of: key)
         try ContentStoreError.wrapping("cannot write \(path)") { () throws(Errno) in
             let file = try Sys.open(path, [.writeOnly, .create])
             try Sys.fsync(file.raw)
@@ -49,11 +49,12 @@ extension ContentStore {
 
     /// Returns true if ``refuse(_:)`` was called for the layer, by this process or an earlier one.
     ///
-    /// To lift the refusal, delete the file `refused/<digest>`.
-    public func isRefused(_ blob: Digest) throws(ContentStoreError) -> Bool {
-        let path = refusal(of: blob)
+    /// To lift the refusal, delete the file `refused/<key>`.
+    public func isRefused(_ key: LayerKey) throws(ContentStoreError) -> Bool {
+        let path = refusal(of: key)
         return try ContentStoreError.wrapping("cannot look at \(path)") { () throws(Errno) in try Sys.exists(path) }
     }
 
-    private func refusal(of blob: Digest) -> String { "\(root)/refused/\(blob.hex)" }
+    /// Returns the path of the file that marks the layer as refused, whether or not it exists.
+    public func refusal(of key: LayerKey) -> String { "\(root)/refused/\(key.id.hex)" }
 }

@@ -7,23 +7,24 @@ import SystemPackage
 ///
 /// ```
 /// lock                           the lock of the running process
-/// blobs/<digest>/tree.erofs      the layer's tree        (LayerIndex describes the format)
-/// blobs/<digest>/chunks          its chunk table         (likewise)
-/// blobs/<digest>/content         its content space: the bytes of its files, end to end, as a sparse file. A hole is
+/// layers/<key>/key               the layer's ``LayerKey`` in words
+/// layers/<key>/tree.erofs        the layer's tree        (LayerIndex describes the format)
+/// layers/<key>/chunks            its chunk table         (likewise)
+/// layers/<key>/content           its content space: the bytes of its files, end to end, as a sparse file. A hole is
 ///                                zeros or has not been fetched
-/// blobs/<digest>/present         one bit per chunk: set if `content` has the chunk   (``PresenceFormat``)
-/// blobs/<digest>/windows         data for decoding from the middle of a DEFLATE stream, if needed   (``WindowsFile``)
-/// blobs/<digest>/origin          where the index came from, until an audit succeeds   (``origin(of:)``)
-/// blobs/<digest>/gaps            the decoded bytes outside the chunks, until the same audit   (``TarSplitLog``)
-/// chains/<chain ID>/tree.erofs   the merged tree of a chain; its device tags name the layers
-/// refused/<digest>               markers of layers that failed an audit
+/// layers/<key>/present           one bit per chunk: set if `content` has the chunk   (``PresenceFormat``)
+/// layers/<key>/windows           data for decoding from the middle of a DEFLATE stream, if needed   (``WindowsFile``)
+/// layers/<key>/origin            where the index came from, until an audit succeeds   (``origin(of:)``)
+/// layers/<key>/gaps              the decoded bytes outside the chunks, until the same audit   (``TarSplitLog``)
+/// chains/<key>/tree.erofs        the merged tree of a chain; its device tags name the layers
+/// refused/<key>                  markers of layers that failed an audit
 /// installing/                    unfinished directories; emptied at start
 /// set-aside/                     the quarantine: the last few unusable files and directories
 /// ```
 ///
-/// Digests and chain IDs are written as 64 hexadecimal digits. A directory appears in `blobs` or `chains` by one
-/// rename, when it is complete and on the disk. So a crash leaves it whole or absent. Everything can be rebuilt. The
-/// store quarantines and reports entries that are foreign, damaged or of another version, and then treats them as
+/// The keys of layers and chains are written as 64 hexadecimal digits. A directory appears in `layers` or `chains` by
+/// one rename, when it is complete and on the disk. So a crash leaves it whole or absent. Everything can be rebuilt.
+/// The store quarantines and reports entries that are foreign, damaged or of another version, and then treats them as
 /// absent.
 ///
 /// Methods may be called from any thread. They may wait for the disk, so never call them on an event loop.
@@ -50,6 +51,8 @@ public final class ContentStore: Sendable {
     let shelf: Quarantine
     /// The open layers and chains. The references are weak: an object closes when its last user releases it.
     let layers = OpenObjects<StoredLayer>()
+    /// The keys of the layers on the disk, by blob.
+    let keys = Guarded<[Digest: Set<LayerKey>]>([:])
     let chains = OpenObjects<TreeImage>()
 
     /// Locks `root`, checks its file system, and removes leftovers of a crash. Creates `root` if it is missing.
@@ -71,50 +74,62 @@ public final class ContentStore: Sendable {
         claim = try StoreLock(root: root)
         shelf = Quarantine(root: root, report: options.report)
         try ContentStoreError.wrapping("cannot make the directories of \(root)") { () throws(Errno) in
-            for name in ["blobs", "chains", "installing", "refused"] { try Sys.makeDirectories("\(root)/\(name)") }
+            for name in ["layers", "chains", "installing", "refused"] { try Sys.makeDirectories("\(root)/\(name)") }
         }
         try FileSystemCheck.run(root, isScratch: options.isScratch)
         try clean()
+        try adoptLayersWithoutKeys()
+        try findLayers()
     }
 
     // MARK: Layers
 
-    /// Returns the layer of `blob`, opened once and shared; `nil` if there is no usable index for it.
-    public func layer(_ blob: Digest) throws(ContentStoreError) -> StoredLayer? {
-        try layers.value(blob) { () throws(ContentStoreError) in try openLayer(blob) }
+    /// Returns the layer, opened once and shared; `nil` if there is no usable index for it.
+    public func layer(_ key: LayerKey) throws(ContentStoreError) -> StoredLayer? {
+        try layers.value(key.id) { () throws(ContentStoreError) in try openLayer(key) }
     }
 
-    /// Stores the index of `blob` with empty content, and opens the layer. If a usable index is already stored, the
-    /// store returns that layer and ignores `index`.
+    /// Returns the keys of all layers on the disk that have this blob, in a fixed order. Does not touch the disk.
+    public func keys(ofBlob blob: Digest) -> [LayerKey] {
+        keys.withLock { $0[blob] ?? [] }.sorted { $0.id < $1.id }
+    }
+
+    /// Returns the keys of all layers on the disk. Does not touch the disk.
+    public var allKeys: [LayerKey] { keys.withLock { $0.values.flatMap { $0 } } }
+
+    /// Stores the index of the layer `key` with empty content, and opens the layer. If a usable index is already
+    /// stored, the store returns that layer and ignores `index`.
     ///
-    /// Several threads may install the same blob at once, and a crash at any point does no harm.
+    /// Several threads may install the same layer at once, and a crash at any point does no harm.
     ///
     /// - Parameter origin: a record of where the index came from, for a later audit; `nil` for no audit. At most 4096
     ///   bytes. See ``origin(of:)``.
     /// - Throws: `.badIndex` if `index` belongs to another blob or cannot be read back; `.noSpace`, `.readOnly`, `.io`.
     public func install(
-        _ blob: Digest, index: LayerIndexBytes, origin: [UInt8]? = nil
+        _ key: LayerKey, index: LayerIndexBytes, origin: [UInt8]? = nil
     ) throws(ContentStoreError) -> StoredLayer {
-        let layer = try layers.value(blob) { () throws(ContentStoreError) in
-            if let layer = try openLayer(blob) { return layer }
-            try installNew(at: layerDirectory(blob)) { (directory) throws(ContentStoreError) in
-                try ContentStoreError.wrapping("cannot store the index of \(blob)") { () throws(Errno) in
+        let layer = try layers.value(key.id) { () throws(ContentStoreError) in
+            if let layer = try openLayer(key) { return layer }
+            try installNew(at: layerDirectory(key)) { (directory) throws(ContentStoreError) in
+                try ContentStoreError.wrapping("cannot store the index of \(key)") { () throws(Errno) in
+                    try Self.writeDurably(directory + "/key", Array(key.description.utf8))
                     try Self.writeDurably(directory + "/tree.erofs", index.tree)
                     try Self.writeDurably(directory + "/chunks", index.chunks)
                     if let origin { try Self.writeDurably(directory + "/origin", origin) }
                 }
-                let opener = opener(blob, directory)
-                try opener.create(try Self.orBadIndex("the index of \(blob)") { try opener.index() })
+                let opener = opener(key, directory)
+                try opener.create(try Self.orBadIndex("the index of \(key)") { try opener.index() })
             }
-            return try openLayer(blob)
+            keys.withLock { _ = $0[key.blob, default: []].insert(key) }
+            return try openLayer(key)
         }
-        guard let layer else { throw ContentStoreError(.io, "the index of \(blob) is gone as soon as it is written") }
+        guard let layer else { throw ContentStoreError(.io, "the index of \(key) is gone as soon as it is written") }
         return layer
     }
 
-    private func openLayer(_ blob: Digest) throws(ContentStoreError) -> StoredLayer? {
-        let directory = layerDirectory(blob)
-        return try openOrQuarantine(directory) { try opener(blob, directory).open() }
+    private func openLayer(_ key: LayerKey) throws(ContentStoreError) -> StoredLayer? {
+        let directory = layerDirectory(key)
+        return try openOrQuarantine(directory) { try opener(key, directory).open() }
     }
 
     /// Returns the result of `body` for `directory`; `nil` if the directory is absent or had to be quarantined.
@@ -149,11 +164,11 @@ public final class ContentStore: Sendable {
         }
     }
 
-    private func opener(_ blob: Digest, _ directory: String) -> LayerOpener {
-        LayerOpener(digest: blob, directory: directory, boot: boot, shelf: shelf, claim: claim)
+    private func opener(_ key: LayerKey, _ directory: String) -> LayerOpener {
+        LayerOpener(key: key, directory: directory, boot: boot, shelf: shelf, claim: claim)
     }
 
-    func layerDirectory(_ blob: Digest) -> String { "\(root)/blobs/\(blob.hex)" }
+    func layerDirectory(_ key: LayerKey) -> String { "\(root)/layers/\(key.id.hex)" }
 
     // MARK: Installation
 

@@ -21,12 +21,13 @@ struct LayerOpener {
         let fingerprint: Digest
     }
 
-    let digest: Digest
+    let key: LayerKey
     let directory: String
     let boot: String
     let shelf: Quarantine
     let claim: StoreLock
 
+    private var digest: Digest { key.blob }
     private var treePath: String { directory + "/tree.erofs" }
     private var chunksPath: String { directory + "/chunks" }
     private var contentPath: String { directory + "/content" }
@@ -203,7 +204,7 @@ struct LayerOpener {
             }
             chunks.releaseResidentPages()
             return StoredLayer.Parts(
-                digest: digest, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
+                key: key, tree: index.tree, chunks: chunks, contentPath: contentPath, content: content,
                 presence: presence, words: loaded.words, slots: loaded.slots, isSaved: isSaved,
                 windows: try windows(chunks), gaps: gaps(chunks), claim: claim)
         } catch let error as Errno {

@@ -16,7 +16,9 @@ import SystemPackage
 /// ``PresenceFile`` explains why a trusted bit is true, even if the process or the machine crashes at any moment.
 public final class StoredLayer: Sendable {
     /// The blob's digest.
-    public let digest: Digest
+    public var digest: Digest { key.blob }
+    /// The layer's identity on this node.
+    public let key: LayerKey
     /// The layer's tree, whiteouts included.
     public let tree: TreeImage
     /// The chunk table: it maps each byte of the content to its place in the blob.
@@ -57,7 +59,7 @@ public final class StoredLayer: Sendable {
 
     /// The parts of an opened layer.
     struct Parts: ~Copyable {
-        let digest: Digest
+        let key: LayerKey
         let tree: TreeImage
         let chunks: ChunkTable
         let contentPath: String
@@ -73,7 +75,7 @@ public final class StoredLayer: Sendable {
     }
 
     init(_ parts: consuming Parts) {
-        digest = parts.digest
+        key = parts.key
         tree = parts.tree
         chunks = parts.chunks
         contentPath = parts.contentPath
@@ -183,9 +185,10 @@ public final class StoredLayer: Sendable {
 
     /// Marks an unreadable chunk absent, so that it is fetched again.
     ///
-    /// The bytes stay in the file: they are right or unreadable, and the next fetch overwrites them.
+    /// The bytes stay in the file: they are right or unreadable, and the next fetch overwrites them. A chunk of zeros
+    /// stays present, because nobody fetches it: it is a hole in the file.
     public func drop(_ chunk: Int) {
-        guard chunk >= 0, chunk < bits.count, bits.clear(chunk) else { return }
+        guard chunk >= 0, chunk < bits.count, !chunks.chunk(chunk).isZeros, bits.clear(chunk) else { return }
         account(chunk, -1)
         recordWord(of: chunk)
     }

@@ -66,7 +66,7 @@ public final class StreamingEngine: ChunkSource {
     ///   - range: the position of `bytes` in the blob.
     ///   - layer: the layer of the blob. If it is not attached, the call does nothing.
     public func publish(_ bytes: [UInt8], at range: ByteRange, of layer: StoredLayer) {
-        guard let layer = pipeline.scheduler.layer(layer.digest) else { return }
+        guard let layer = pipeline.scheduler.layer(layer.key) else { return }
         pipeline.decoding.publish(bytes, at: range, of: layer)
     }
 

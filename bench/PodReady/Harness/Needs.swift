@@ -1,6 +1,7 @@
 import Base
 public import Lab
 import LayerIndex
+import Linux
 
 /// The reads of an application until it is ready: ranges of the layers' blobs, in the order of the requests.
 ///
@@ -82,21 +83,28 @@ public struct Needs: Sendable, Codable, Equatable {
     /// Creates the needs from `requests` and the layers' tables in the daemon's directory `root`.
     private init(_ requests: [RelayRequest], root: String) throws(LabError) {
         self.init()
-        var tables: [String: ChunkTable] = [:]
+        let tables = try Self.tables(root)
         for request in requests {
             guard case .blob(let name) = request.kind, let range = request.range.flatMap(Self.range),
-                let digest = Digest(name)
+                let table = tables[name]
             else { continue }
-            let path = "\(root)/blobs/\(digest.hex)/chunks"
-            if tables[name] == nil, Files.exists(path) {
-                do {
-                    tables[name] = try ChunkTable(bytes: try Files.read(path, limit: 1 << 30))
-                } catch {
-                    throw LabError(.files, "cannot decode \(path)", cause: error)
-                }
-            }
-            if let table = tables[name] { add(range, of: name, table) }
+            add(range, of: name, table)
         }
+    }
+
+    /// Returns the chunk tables of all layers in the daemon's directory `root`, by the digests of their blobs.
+    private static func tables(_ root: String) throws(LabError) -> [String: ChunkTable] {
+        var tables: [String: ChunkTable] = [:]
+        do {
+            for entry in try Sys.list(root + "/layers") {
+                let directory = "\(root)/layers/\(entry.text)"
+                guard let blob = try Files.text(directory + "/key").split(separator: " ").first else { continue }
+                tables[String(blob)] = try ChunkTable(bytes: try Files.read(directory + "/chunks", limit: 1 << 30))
+            }
+        } catch {
+            throw LabError(.files, "cannot read the layers in \(root)", cause: error)
+        }
+        return tables
     }
 
     /// Parses a range header of the form `bytes=a-b`, the only form in requests for chunks. Returns `nil` for any other

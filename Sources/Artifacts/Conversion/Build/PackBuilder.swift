@@ -78,9 +78,11 @@ struct PackBuilder {
         guard chain.count == manifest.layers.count else {
             throw ArtifactError(.invalid, "the streaming artifact of \(manifest.digest) lacks some of its layers")
         }
+        // The store is deleted with the pack, so any key will do.
+        let key = ChainKey(id: manifest.digest)
         let tree = try await workers.runIfActive {
             try store.installChain(
-                manifest.digest, tree: try ChainMerger.merge(chain.map { ($0.tree, $0.digest) }))
+                key, tree: try ContentStore.mergedTree(of: chain))
         }
         let writer = try await withEngine(Array(contents.values), in: repository) { engine in
             switch source {
@@ -90,7 +92,7 @@ struct PackBuilder {
                 return writer
             case .prediction(let start):
                 let subject = PredictionSubject(layers: chain, includesPresent: true) {
-                    try store.openTree(ofChain: manifest.digest)
+                    try store.openTree(ofChain: key)
                 }
                 let pieces = try await predict(start, subject: subject, engine: engine, read: read)
                 return try await workers.runIfActive { StartupPackWriter(pieces) }
@@ -146,7 +148,8 @@ struct PackBuilder {
     ) async throws -> StoredLayer {
         let bytes = try await registry.index(of: layer, in: repository)
         return try await workers.runIfActive {
-            try store.install(layer.blob, index: try LayerIndexBlob(bytes: bytes).index)
+            let key = LayerKey(layer.blob, .index(layer.index.digest, repository: "\(repository)"))
+            return try store.install(key, index: try LayerIndexBlob(bytes: bytes).index)
         }
     }
 

@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 /// The eStargz format (stargz-snapshotter, docs/estargz.md): independent gzip members, and a table of contents at the
 /// end or in a separate image.
@@ -9,6 +9,10 @@ public struct EstargzFormat: LayerFormat {
 
     public func isAnnounced(by layer: LayerDescription) -> Bool {
         mayBe(layer) && layer.annotations[TOCOpener.digestAnnotation] != nil
+    }
+
+    public func pin(in layer: LayerDescription) -> Digest? {
+        TOCOpener.digest(in: layer, keys: [TOCOpener.digestAnnotation])
     }
 
     public func mayBe(_ layer: LayerDescription) -> Bool { !layer.mediaType.hasSuffix("zstd") }

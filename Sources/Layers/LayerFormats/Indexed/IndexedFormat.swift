@@ -1,4 +1,4 @@
-import Base
+public import Base
 import LayerIndex
 
 /// The format of an ordinary layer whose index is in the image's streaming artifact (``LayerIndexBlob``).
@@ -8,6 +8,8 @@ public struct IndexedFormat: LayerFormat {
     public init() {}
 
     public func isAnnounced(by layer: LayerDescription) -> Bool { layer.index != nil }
+
+    public func pin(in layer: LayerDescription) -> Digest? { layer.index?.digest }
 
     public func mayBe(_ layer: LayerDescription) -> Bool { false }
 

@@ -11,6 +11,12 @@ public protocol LayerFormat: Sendable {
     /// Returns true if the description announces that the layer has this format.
     func isAnnounced(by layer: LayerDescription) -> Bool
 
+    /// Returns the digest in the description that pins the layer's index; `nil` if the description has none, or a
+    /// malformed one.
+    ///
+    /// Two layers with the same blob and the same pin have the same index.
+    func pin(in layer: LayerDescription) -> Digest?
+
     /// Returns true if an unannounced layer may have this format. ``LayerFormatRegistry`` calls this only if
     /// ``LayerOpenOptions/allowUnverifiedTOC`` is true.
     func mayBe(_ layer: LayerDescription) -> Bool

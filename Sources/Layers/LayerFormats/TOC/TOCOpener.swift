@@ -132,14 +132,23 @@ public struct TOCOpener: LayerOpener {
         }
     }
 
-    /// Returns the digest in the first annotation that is present; `nil` if none is.
+    /// Returns the digest in the first annotation of `keys` that is present; `nil` if none is.
     private func digest(_ keys: [String]) throws(LayerFormatError) -> Digest? {
-        guard let annotation = keys.lazy.compactMap({ layer.annotations[$0] }).first else { return nil }
+        guard let annotation = Self.annotation(of: layer, keys: keys) else { return nil }
         guard let digest = Digest(annotation) else {
             throw LayerFormatError(
                 .unverified, "the TOC digest of \(layer.digest) is no sha256 digest: \(annotation.prefix(100))")
         }
         return digest
+    }
+
+    /// Returns the digest in the first annotation of `keys` that is present; `nil` if none is, or if it has no digest.
+    static func digest(in layer: LayerDescription, keys: [String]) -> Digest? {
+        annotation(of: layer, keys: keys).flatMap { Digest($0) }
+    }
+
+    private static func annotation(of layer: LayerDescription, keys: [String]) -> String? {
+        keys.lazy.compactMap { layer.annotations[$0] }.first
     }
 
     private mutating func receiveTail(_ bytes: [UInt8], _ range: ByteRange) throws(LayerFormatError) {

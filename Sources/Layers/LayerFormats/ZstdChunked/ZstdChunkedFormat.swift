@@ -1,4 +1,4 @@
-import Base
+public import Base
 
 /// The zstd:chunked format (``ZstdChunkedFooter``): independent zstd frames, and a table of contents in a frame that
 /// decoders skip.
@@ -18,6 +18,10 @@ public struct ZstdChunkedFormat: LayerFormat {
             && ([TOCOpener.digestAnnotation] + Self.manifestChecksumAnnotations).contains {
                 layer.annotations[$0] != nil
             }
+    }
+
+    public func pin(in layer: LayerDescription) -> Digest? {
+        TOCOpener.digest(in: layer, keys: [TOCOpener.digestAnnotation] + Self.manifestChecksumAnnotations)
     }
 
     public func mayBe(_ layer: LayerDescription) -> Bool { layer.mediaType.hasSuffix("zstd") }

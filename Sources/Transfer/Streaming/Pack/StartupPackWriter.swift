@@ -22,16 +22,16 @@ public struct StartupPackWriter: Sendable {
     /// would make the pack exceed a limit.
     public init(_ runs: [ChunkRun]) {
         var layers: [StoredLayer] = []
-        var places: [Digest: Int] = [:]
+        var places: [LayerKey: Int] = [:]
         var pieces: [StartupPack.Piece] = []
         var plan: [Range<Int>] = []
         var seen: [Set<Int>] = []
         var (start, frame, total) = (0, 0, 0 as UInt64)
         for run in runs {
-            let layer = places[run.layer.digest] ?? layers.count
+            let layer = places[run.layer.key] ?? layers.count
             if layer == layers.count {
                 guard layers.count < StartupPack.maximumLayers else { continue }
-                places[run.layer.digest] = layer
+                places[run.layer.key] = layer
                 layers.append(run.layer)
                 seen.append([])
             }

@@ -30,7 +30,7 @@ extension Scheduler {
     func statistics(of layers: [StoredLayer]) -> LayerStatistics {
         state.withLock { state in
             layers.reduce(LayerStatistics()) { sum, layer in
-                guard let known = state.byDigest[layer.digest] else { return sum }
+                guard let known = state.byKey[layer.key] else { return sum }
                 return sum + state.planner.statistics(of: known.id)
             }
         }

@@ -25,7 +25,7 @@ extension Scheduler {
             var admitted: [LayerID: Bool] = [:]
             var wanted: [(layer: LayerID, extents: Range<Int>)] = []
             for (run, extents) in missing {
-                guard let known = state.byDigest[run.layer.digest] else { continue }
+                guard let known = state.byKey[run.layer.key] else { continue }
                 let isAdmitted = admitted[known.id] ?? state.admits(source, on: known.id, now: now)
                 admitted[known.id] = isAdmitted
                 guard isAdmitted,
@@ -42,7 +42,7 @@ extension Scheduler {
     private func receive(_ request: PackRequest, source: HintSource, layers: [StoredLayer]) {
         let order = state.withLock { state -> PackOrder? in
             let now = MonotonicTime.now()
-            let ids = Set(layers.compactMap { state.byDigest[$0.digest]?.id })
+            let ids = Set(layers.compactMap { state.byKey[$0.key]?.id })
             guard ids.contains(where: { state.admits(source, on: $0, now: now) }) else { return nil }
             let id = state.deliveries.begin(ids, source: source, now: now)
             return PackOrder(id: id, source: source, request: request, layers: ids)
@@ -61,8 +61,10 @@ extension Scheduler {
     func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
         let layers = state.withLock { state in
             let now = MonotonicTime.now()
+            // A pack names layers by blob. Only the layers of the hint's own image are meant.
+            let candidates = order.layers.compactMap { state.layers[$0] }
             return pack.layers.map { digest -> AttachedLayer? in
-                guard let layer = state.byDigest[digest], order.layers.contains(layer.id),
+                guard let layer = candidates.first(where: { $0.content.digest == digest }),
                     state.admits(order.source, on: layer.id, except: order.id, now: now)
                 else { return nil }
                 return layer

@@ -16,7 +16,7 @@ final class Scheduler: Sendable {
     struct State {
         var planner: Planner
         var layers: [LayerID: AttachedLayer] = [:]
-        var byDigest: [Digest: AttachedLayer] = [:]
+        var byKey: [LayerKey: AttachedLayer] = [:]
         var completions: [DemandID: @Sendable (ChunkOutcome) -> Void] = [:]
         var gates: [RequestID: RequestGate] = [:]
         var deliveries = PackDeliveries()
@@ -104,7 +104,7 @@ final class Scheduler: Sendable {
     /// Attaches a layer. If the layer is already attached, adds `locations` to its locations.
     func attach(_ layer: StoredLayer, _ locations: [BlobLocation]) {
         state.withLock { state in
-            if let known = state.byDigest[layer.digest] {
+            if let known = state.byKey[layer.key] {
                 known.add(locations)
                 return
             }
@@ -112,14 +112,14 @@ final class Scheduler: Sendable {
                 LayerMap(content: layer), host: locations.first?.repository.host ?? "")
             let attached = AttachedLayer(layer, id: id, locations: locations)
             state.layers[id] = attached
-            state.byDigest[layer.digest] = attached
+            state.byKey[layer.key] = attached
         }
     }
 
     /// Detaches a layer. Waiting and later demands for its chunks fail.
     func detach(_ layer: StoredLayer) {
         apply { state, now in
-            guard let known = state.byDigest.removeValue(forKey: layer.digest) else { return [] }
+            guard let known = state.byKey.removeValue(forKey: layer.key) else { return [] }
             state.layers[known.id] = nil
             let waiting = state.deliveries.drop(known.id)
             return waiting.map { .complete($0.demand, .failed(reason: "the layer is no longer in use")) }
@@ -128,15 +128,15 @@ final class Scheduler: Sendable {
     }
 
     /// Returns the attached layer with this digest; `nil` if there is none.
-    func layer(_ digest: Digest) -> AttachedLayer? {
-        state.withLock { $0.byDigest[digest] }
+    func layer(_ key: LayerKey) -> AttachedLayer? {
+        state.withLock { $0.byKey[key] }
     }
 
     /// Begins to fetch all missing content of these layers (``StreamingEngine/fill(_:)``).
     func fill(_ layers: [StoredLayer]) {
         apply { state, now in
             let missing = layers.compactMap { layer -> LayerID? in
-                guard let known = state.byDigest[layer.digest], !known.content.isComplete else { return nil }
+                guard let known = state.byKey[layer.key], !known.content.isComplete else { return nil }
                 return known.id
             }
             return state.planner.fill(missing, now: now)
@@ -151,7 +151,7 @@ final class Scheduler: Sendable {
         let id = DemandID(value: lastDemand.wrappingAdd(1, ordering: .relaxed).newValue)
         apply { state, now in
             state.completions[id] = completion
-            guard let known = state.byDigest[layer.digest] else {
+            guard let known = state.byKey[layer.key] else {
                 return [.complete(id, .failed(reason: "layer \(layer.digest) has no known location"))]
             }
             guard let extents = known.map.extents(missingIn: chunks) else { return [.complete(id, .available)] }
@@ -171,7 +171,7 @@ final class Scheduler: Sendable {
 
     func noteRead(_ layer: StoredLayer, chunks: Range<Int>) {
         apply { state, now in
-            guard let known = state.byDigest[layer.digest], let extents = known.map.extents(holding: chunks) else {
+            guard let known = state.byKey[layer.key], let extents = known.map.extents(holding: chunks) else {
                 return []
             }
             return state.planner.noteRead(known.id, extents: extents, now: now)

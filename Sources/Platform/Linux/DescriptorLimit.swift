@@ -1,0 +1,19 @@
+import CLinux
+import Glibc
+public import SystemPackage
+
+extension Sys {
+    /// Raises the number of descriptors that this process may have open to the highest that it may choose.
+    ///
+    /// The usual limit of 1,024 exists for programs that use select(2).
+    ///
+    /// - Returns: the new limit.
+    @discardableResult
+    public static func raiseDescriptorLimit() throws(Errno) -> UInt64 {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { throw Errno(rawValue: errno) }
+        limit.rlim_cur = limit.rlim_max
+        guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { throw Errno(rawValue: errno) }
+        return UInt64(limit.rlim_cur)
+    }
+}

@@ -1,0 +1,92 @@
+import Base
+import ContentStore
+import Images
+import Registry
+import TestRegistry
+import TestSupport
+import Testing
+
+/// Images that claim the layers of other images, and what those then see.
+@Suite("identity of layers", .timeLimit(.minutes(1))) struct IdentityTests {
+    /// Mounts the image's chain, and returns the names in its directory `dir`; `nil` if the image is not streamed.
+    private static func names(
+        _ image: PublishedImage, chain: String, _ fixture: ImagesFixture
+    ) async throws -> [String]? {
+        guard let chain = await fixture.prepareAll(image, chain: chain) else { return nil }
+        _ = try await fixture.images.mountedDirectory(ofChain: chain)
+        return try fixture.names(in: chain)
+    }
+
+    @Test(
+        "a registry that serves its own file under a layer's digest changes no other image", arguments: [true, false])
+    func separatesLyingRegistry(isFirst: Bool) async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            try await TestRegistry.withRegistry(Behaviour()) { (evilRegistry) async throws in
+                let victim = fixture.publishOrdinary(["victim"])
+                try await fixture.publishArtifact(of: victim)
+                let file = ImagesFixture.blob("evil")
+                // The victim's blob, but the evil file's table of contents, in a manifest of the evil registry.
+                let evil = evilRegistry.addImage(
+                    repository: "evil/app",
+                    layers: [
+                        TestLayer(
+                            file.bytes, annotations: file.annotations, diffID: Digest.of(file.tar),
+                            statedDigest: victim.layerDigests[0])
+                    ])
+                #expect(evil.layerDigests == victim.layerDigests)
+                for image in isFirst ? [evil, victim] : [victim, evil] {
+                    let expected = image.reference == victim.reference ? "victim" : "evil"
+                    #expect(try await Self.names(image, chain: "same", fixture) == [expected])
+                }
+                #expect(fixture.store.keys(ofBlob: victim.layerDigests[0]).count == 2)
+            }
+        }
+    }
+
+    @Test("a table of contents of another size or digest is another layer") func separatesTables() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let blob = ImagesFixture.blob("a")
+            let other = EstargzBlob.make([.directory("dir"), .file("dir/b", "b")])
+            let honest = fixture.registry.addImage(
+                repository: ImagesFixture.name, layers: [TestLayer(blob.bytes, annotations: blob.annotations)])
+            let lying = fixture.registry.addImage(
+                repository: "evil/app", layers: [TestLayer(blob.bytes, annotations: other.annotations)])
+            #expect(await fixture.prepare(lying, 0).reason == .badIndex, "the blob has no such table of contents")
+            #expect(try await Self.names(honest, chain: "a", fixture) == ["a"])
+            #expect(await fixture.prepare(lying, 0, chain: "b").reason == .badIndex)
+        }
+    }
+
+    @Test("an artifact makes a layer streamable in its own repository only") func separatesRepositories() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let ours = fixture.publishOrdinary(["a"])
+            try await fixture.publishArtifact(of: ours)
+            #expect(try await Self.names(ours, chain: "a", fixture) == ["a"])
+            let theirs = fixture.publishOrdinary(["a"], repository: "team/other")
+            #expect(theirs.layerDigests == ours.layerDigests)
+            #expect(await fixture.prepare(theirs, 0).reason == .unverified)
+            // A second start of the first repository uses the stored layer.
+            fixture.clock.advance(by: .seconds(120))
+            let before = fixture.requests(ours.layerDigests[0])
+            #expect(try await Self.names(ours, chain: "a", fixture) == ["a"])
+            #expect(fixture.requests(ours.layerDigests[0]) == before)
+        }
+    }
+
+    @Test("a refusal of one repository's index refuses no other layer of the blob")
+    func separatesRefusals() async throws {
+        try await ImagesFixture.with { (fixture) async throws in
+            let ours = fixture.publishOrdinary(["a"])
+            try await fixture.publishArtifact(of: ours)
+            #expect(try await Self.names(ours, chain: "a", fixture) == ["a"])
+            let key = try #require(fixture.store.keys(ofBlob: ours.layerDigests[0]).first)
+            try fixture.store.refuse(
+                LayerKey(ours.layerDigests[0], .index(Digest.of([1]), repository: "\(fixture.repository)")))
+            fixture.clock.advance(by: .seconds(120))
+            #expect(await fixture.prepare(ours, 0).isReady)
+            try fixture.store.refuse(key)
+            fixture.clock.advance(by: .seconds(120))
+            #expect(await fixture.prepare(ours, 0).reason == .badIndex)
+        }
+    }
+}
