@@ -11,7 +11,7 @@ import Streaming
 ///
 /// If the conversion service is unreachable, only the report is lost.
 struct ProfileReporter: Service {
-    /// The most queued reports. If there are more, the oldest one is dropped.
+    /// The maximum number of queued reports. If another report arrives, the reporter drops the oldest one.
     private static let maximumWaiting = 64
     /// The largest accepted response, in bytes.
     private static let maximumAnswer = 64 << 10

@@ -1,7 +1,6 @@
 public import Base
 
-/// An error that prevents the daemon from starting or ends it. It has a message with advice, and an exit code for
-/// scripts.
+/// A fatal error of the daemon, during startup or later. It has a message with advice, and an exit code for scripts.
 ///
 /// The exit codes are those of sysexits.h, which systemd prints by name.
 public typealias StartupError = Failure<StartupErrorCode>

@@ -3,15 +3,15 @@ import Registry
 
 /// The announced contents of a streaming artifact: the digests of its layer indexes and of its startup pack. The
 /// announcement is an annotation of the artifact in the registry's list of referrers. A node requests these contents
-/// while the artifact's manifest is still in transit, which saves a round trip. The announcement is not verified, so
-/// the node uses only contents that the manifest names, too.
+/// while the artifact's manifest is still in transit, which saves a round trip. Because the announcement is not
+/// verified, the node uses only contents that the manifest also names.
 ///
 /// The text has one item `layer/index` for each index, then at most one item `pack+size`. Spaces separate the items.
 /// Layers, indexes and the pack are digests in hexadecimal, without their algorithm; the size is in bytes.
 public struct ArtifactContents: Sendable, Hashable {
     static let annotation = "io.rivulet.contents"
-    /// The most indexes in the annotation. The limit keeps the annotation below 2 KiB, because lists of referrers are
-    /// of bounded size. A node requests further indexes only after the manifest has arrived.
+    /// The maximum number of indexes in the annotation. The limit keeps the annotation below 2 KiB, because the size of
+    /// a list of referrers is limited. A node requests the other indexes only after the manifest has arrived.
     private static let maximumIndexes = 12
 
     /// The digests of the announced indexes, each with the digest of its layer's blob. An index that is in the manifest
@@ -33,7 +33,8 @@ public struct ArtifactContents: Sendable, Hashable {
 
     /// Parses the text of the annotation.
     ///
-    /// - Returns: `nil` if `text` is malformed or exceeds a limit.
+    /// - Returns: `nil` if `text` is malformed, is longer than 4096 bytes, or has more than ``maximumIndexes`` indexes
+    ///   or more than one pack.
     public init?(text: String) {
         guard !text.isEmpty, text.utf8.count <= 4096 else { return nil }
         var indexes: [(layer: Digest, index: Digest)] = []

@@ -10,7 +10,7 @@ public import Registry
 public final class ArtifactFinder: Sendable {
     /// The time in nanoseconds for which the finder remembers that an image has no usable artifact.
     private static let remembersNoneFor: UInt64 = 60_000_000_000
-    /// The most images without a usable artifact that the finder remembers.
+    /// The maximum number of images without a usable artifact that the finder remembers.
     private static let maximumRemembered = 4096
 
     private struct Key: Hashable {
@@ -21,7 +21,7 @@ public final class ArtifactFinder: Sendable {
     private let registry: RegistryClient
     private let keys: ArtifactKeys?
     private let logger: Logger
-    /// The images without a usable artifact, each with the time until which the finder remembers this.
+    /// The images without a usable artifact, each with the time from which the finder asks the registry again.
     private let none = Guarded<[Key: MonotonicTime]>([:])
 
     /// - Parameter keys: the keys of trusted signers. The finder then returns only artifacts that one of them has

@@ -81,7 +81,7 @@ public struct ArtifactKeys: Sendable {
         }
     }
 
-    /// Returns true if `artifact` has a signature by one of the keys that covers its current contents.
+    /// Returns true if one of the keys has signed the current contents of `artifact`.
     public func haveSigned(_ artifact: StreamingArtifact) -> Bool {
         var bare = artifact
         bare.signature = nil

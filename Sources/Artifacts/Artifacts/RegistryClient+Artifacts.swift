@@ -3,7 +3,7 @@ import LayerFormats
 public import Registry
 
 extension RegistryClient {
-    /// The most artifacts of an image that the client examines before it gives up.
+    /// The maximum number of an image's artifacts that the client examines before it gives up.
     private static var maximumArtifacts: Int { 4 }
 
     /// Returns the streaming artifact of an image; `nil` if none can be used.

@@ -6,8 +6,8 @@ public import Registry
 /// `docs/streaming-artifact.md` describes it byte by byte.
 public struct StreamingArtifact: Sendable, Hashable {
     public static let artifactType = "application/vnd.rivulet.streaming.v1"
-    /// The artifact type of an intermediate result of a conversion: the parts of an unfinished artifact for one layer.
-    /// The registry stores it so that an interrupted conversion can resume.
+    /// The artifact type of an intermediate result of a conversion: a manifest that lists the index, windows and copy
+    /// of one finished layer. The registry stores it so that an interrupted conversion can resume.
     package static let unfinishedType = "application/vnd.rivulet.streaming-layer.v1"
     package static let layerIndexType = "application/vnd.rivulet.layer-index.v1"
     package static let windowsType = "application/vnd.rivulet.restart-windows.v1"
@@ -20,7 +20,7 @@ public struct StreamingArtifact: Sendable, Hashable {
     /// The annotation with the generation of the startup pack. A list of referrers repeats it, so the list alone shows
     /// which of several artifacts is the newest.
     static let generationAnnotation = "io.rivulet.pack.generation"
-    /// The highest valid generation. No image ever has this many packs, and adding 1 still fits into a `UInt32`.
+    /// The highest valid generation. No image ever has this many packs, and the next number still fits in a `UInt32`.
     private static let maximumGeneration: UInt32 = 1 << 30
     /// The config `{}` of the artifact's manifest (OCI image-spec 1.1, "Guidance for an Empty Descriptor").
     package static let emptyConfig = Array("{}".utf8)
@@ -40,8 +40,8 @@ public struct StreamingArtifact: Sendable, Hashable {
         /// `nil` if the index is a separate blob. Only small indexes are in the manifest. The bytes have the digest in
         /// ``index``.
         public var indexBytes: [UInt8]?
-        /// The descriptor of a copy of the layer, whose pieces can be decoded independently; `nil` if the layer's own
-        /// blob already has such pieces.
+        /// The descriptor of a copy of the layer. The copy consists of short zstd frames, so nodes can decode it piece
+        /// by piece. `nil` if the layer's own blob allows this, too.
         public let copy: Descriptor?
 
         public init(
@@ -69,8 +69,8 @@ public struct StreamingArtifact: Sendable, Hashable {
     public let pack: Descriptor?
     /// The number of the startup pack in the sequence of this image's packs, from 1; 0 if the artifact has no pack.
     public let generation: UInt32
-    /// True if the pack's chunks are predicted; false if they were recorded at a start of a container, or there is no
-    /// pack.
+    /// True if the pack's chunks are predicted. False if they were recorded during the start of a container, or if
+    /// there is no pack.
     public let isPackPredicted: Bool
     /// The contents that the artifact announces in lists of referrers; `nil` if it announces none.
     let contents: ArtifactContents?
@@ -117,7 +117,9 @@ public struct StreamingArtifact: Sendable, Hashable {
         try self.init(manifest, subject: subject, type: Self.artifactType)
     }
 
-    /// Reads a manifest as ``init(_:subject:)`` does, but of the artifact type `type`.
+    /// Reads a manifest of the artifact type `type`, a referrer of `subject`.
+    ///
+    /// - Throws: ``ArtifactError`` if the manifest has another type or subject, or is malformed.
     package init(_ manifest: Manifest, subject: Digest, type: String) throws(ArtifactError) {
         func invalid(_ why: String) -> ArtifactError {
             ArtifactError(.invalid, "manifest \(manifest.digest) is no streaming artifact of \(subject): \(why)")

@@ -6,8 +6,8 @@
 /// A block can begin at any bit. If it begins in the middle of a byte, the restart point lies after that byte. The
 /// byte's upper bits are the beginning of the block, and this type contains them.
 public struct DeflateRestart: Sendable, Equatable {
-    /// The number of bits in the byte before the restart point that belong to the block with which decoding begins: 0
-    /// to 7.
+    /// The number of bits that decoding needs from the byte before the restart point: 0 to 7. They are the beginning of
+    /// the first block.
     public let bitCount: UInt8
     /// The value of the ``bitCount`` bits before the restart point, with the first bit lowest.
     public let bits: UInt8

@@ -1,10 +1,10 @@
 import Base
 
-/// A search for the bytes of a restart point's window that the data after the point refers to. The window is the last
-/// 32 KiB of decoded data before the point.
+/// A search for the needed bytes of a restart point's window. The window is the last 32 KiB of decoded data before the
+/// point. A byte is needed if the data after the point refers to it.
 ///
-/// The data usually refers to only a small part of the window. The search replaces the other bytes with zeros, which
-/// compress to almost nothing.
+/// Usually only a small part of the window is needed. The search replaces the other bytes with zeros, which compress to
+/// almost nothing.
 ///
 /// A back-reference spans at most 32 KiB, so only the first 32 KiB of data after the point can refer to the window. The
 /// search decodes this data three times, each time with a substitute window. The bytes of the substitutes encode their

@@ -51,7 +51,7 @@ public final class ExtentDecoder {
     /// Decodes as much of `input` as fits into `output`. If the output is full, decoded bytes may remain in the
     /// decoder. The next call returns them, even without input.
     ///
-    /// The end of the input is not an error. If it comes before the caller has all bytes that it wants, the extent is
+    /// The end of the input is not an error. A caller that gets fewer bytes than it expects must treat the extent as
     /// truncated.
     ///
     /// - Returns: `consumed` is the number of input bytes used; the caller passes the rest again. `produced` is the

@@ -10,8 +10,9 @@ import CZlib
 ///     let step = try scanner.scan(input, into: output)
 ///     // use output[..<step.produced]; then, if step.boundary is set, a new extent begins
 ///
-/// The starts of two extents are at least ``span`` decoded bytes apart. The exception is an extent that begins in the
-/// middle of a gzip member: it ends with that member at the latest. The first extent begins at the first byte.
+/// Each extent decodes to at least ``span`` bytes, with two exceptions. The last extent ends with the blob, and an
+/// extent that begins in the middle of a gzip member ends with that member at the latest. The first extent begins at
+/// the first byte.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class LayerScanner {
@@ -47,10 +48,11 @@ public final class LayerScanner {
         public let bytes: [UInt8]
     }
 
-    /// The minimum distance between the starts of two extents, in decoded bytes.
+    /// The minimum decoded size of an extent in bytes. The blob's last extent may be smaller, and so may an extent that
+    /// begins in the middle of a gzip member and ends with it.
     public static let span: UInt64 = 256 << 10
-    /// The most decoded bytes in a zstd frame. The scanner refuses longer frames, because decoding can only begin at
-    /// the start of a frame: to get one byte, a reader would have to fetch everything before it in the frame.
+    /// The maximum decoded size of a zstd frame in bytes. The scanner refuses longer frames, because decoding can only
+    /// begin at the start of a frame: to get one byte, a reader must fetch all bytes of the frame before it.
     public static let longestFrame: UInt64 = 4 << 20
 
     private enum Inner {

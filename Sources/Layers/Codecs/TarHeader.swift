@@ -1,7 +1,8 @@
 public import Base
 
-/// The 512-byte header of a tar entry (POSIX.1-2017, pax, "ustar Interchange Format"; GNU's base-256 numbers; the older
-/// V7 and star). The parser follows Go's archive/tar, because containerd unpacks layers with it.
+/// The 512-byte header of a tar entry. The parser accepts the ustar format (POSIX.1-2017, pax, "ustar Interchange
+/// Format"), GNU's format with its base-256 numbers, and the older formats V7 and star. It follows Go's archive/tar,
+/// because containerd unpacks layers with that package.
 public struct TarHeader: Sendable, Equatable {
     /// The size of a header in bytes, and the unit of payload padding.
     public static let blockSize = 512
@@ -122,9 +123,9 @@ public struct TarHeader: Sendable, Equatable {
         number(field).flatMap { UInt64(exactly: $0) }
     }
 
-    /// Parses a numeric field: octal digits with spaces or NULs around them. If the field's first bit is set, its other
-    /// bits are a big-endian number in two's complement instead. Returns `nil` for any other text, or for a number of
-    /// more than 64 bits.
+    /// Parses a numeric field. If its first bit is set, the other bits are a big-endian number in two's complement.
+    /// Otherwise the field has octal digits, with spaces or NULs around them; a field without digits is 0. Returns
+    /// `nil` for any character other than these, or for a number of more than 64 bits.
     private static func number(_ field: Slice<UnsafeRawBufferPointer>) -> Int64? {
         if let first = field.first, first & 0x80 != 0 {
             var value = Int64(first & 0x3f) - Int64(first & 0x40)

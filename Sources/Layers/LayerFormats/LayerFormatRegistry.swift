@@ -29,8 +29,9 @@ public struct LayerFormatRegistry: Sendable {
         format(of: layer)?.pin(in: layer)
     }
 
-    /// Returns an opener for the layer, in the first format that the description announces. If it announces none, and
-    /// `options` allow unverified tables of contents, in the first format that ``LayerFormat/mayBe(_:)`` accepts.
+    /// Returns an opener for the first format that the layer's description announces. If the description announces
+    /// none, and `options` allow unverified tables of contents, the opener is for the first format whose
+    /// ``LayerFormat/mayBe(_:)`` returns true.
     ///
     /// - Throws: `unverified` if no format applies.
     public func opener(

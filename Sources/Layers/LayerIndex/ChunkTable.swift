@@ -6,10 +6,10 @@ public struct Chunk: Sendable, Equatable {
     /// The chunk's range in the layer's content space; never empty. The content space is the sequence of the layer's
     /// regular files. Each file starts at a multiple of 4096 bytes.
     public var content: ByteRange
-    /// The number of the extent that contains the chunk. A chunk of zeros is in no extent, and has the number of a
-    /// nearby one.
+    /// The number of the extent that contains the chunk. No extent contains a chunk of zeros. Such a chunk has the same
+    /// extent number as the chunk before it; 0 if no chunk comes before it.
     public var extent: Int
-    /// The chunk's offset in the decoded extent; 0 for zeros.
+    /// The chunk's offset in the decoded extent in bytes; 0 for a chunk of zeros.
     public var innerOffset: UInt64
     /// The SHA-256 of the chunk's bytes.
     public var digest: Digest
@@ -51,7 +51,8 @@ public final class ChunkTable: Sendable {
     private let chunkStart: Int
     private let digestStart: Int
 
-    /// Opens a table in a copy of `bytes`. The limits apply to the size and number of chunks and extents.
+    /// Opens a table in a copy of `bytes`. The limits apply to the number of chunks, and to the sizes of chunks and
+    /// extents.
     public convenience init(bytes: [UInt8], limits: IndexLimits = .standard) throws(LayerIndexError) {
         try self.init(IndexBytes(copying: bytes), limits)
     }
@@ -128,8 +129,8 @@ public final class ChunkTable: Sendable {
         return first..<max(first, end)
     }
 
-    /// Returns the number of the first chunk for which `isAfter` is true; ``chunkCount`` if there is none. `isAfter`
-    /// must be true for all later chunks, too.
+    /// Returns the number of the first chunk for which `isAfter` returns true; ``chunkCount`` if there is none. For all
+    /// chunks after that one, `isAfter` must also return true.
     @inline(__always)
     private func partition(_ isAfter: (_ offset: UInt64, _ length: UInt64) -> Bool) -> Int {
         var low = 0

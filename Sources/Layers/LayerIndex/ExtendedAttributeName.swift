@@ -14,9 +14,9 @@ enum ExtendedAttributeName {
     /// The bytes that follow `trusted.` in the names of overlayfs's own attributes.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
-    /// The bytes that follow `trusted.` in our mark of an implied directory: one for which the layer has no entry. The
-    /// name looks like one of overlayfs's own, which are removed from a layer's entries and from merged trees. So no
-    /// layer can contain a forged mark, and no container sees it.
+    /// The bytes that follow `trusted.` in the name of our mark of an implied directory. A directory is implied if the
+    /// layer has no entry for it. The builder and the merger remove all `trusted.overlay.*` attributes from a layer's
+    /// entries and from merged trees. So no layer can forge the mark, and no container sees the mark.
     static let impliedSuffix = Array("overlay.rivulet.implied".utf8)
 
     /// Returns the number of `name`'s namespace and the length of its prefix in bytes. Returns `nil` for a name that

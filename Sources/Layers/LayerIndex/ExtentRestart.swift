@@ -5,7 +5,7 @@ public import Base
 /// The extent may refer to decoded data before its start. That data, at most 32 KiB, is the extent's window. A layer's
 /// windows are in a separate blob (``WindowsBlob``), each compressed on its own.
 public struct ExtentRestart: Sendable, Equatable {
-    /// The most compressed bytes of a window in the windows blob.
+    /// The maximum size in bytes of a compressed window in the windows blob.
     public static let maximumWindow: UInt64 = 64 << 10
 
     /// The number of bits in the byte before the extent that belong to the extent: 0 to 7.

@@ -1,24 +1,23 @@
-/// The size limits of a layer or chain. Builders and readers refuse anything larger with ``LayerIndexErrorCode/limit``
-/// before they allocate memory for it.
+/// The size limits of a layer or chain. Builders and readers refuse anything larger before they allocate memory for it.
 public struct IndexLimits: Sendable, Equatable {
-    /// The most names in a layer or in a merged chain, including implied parent directories.
+    /// The maximum number of names in a layer or in a merged chain, including implied parent directories.
     public var entryCount = 4_000_000
-    /// The most bytes in a cleaned path and in a symbolic link's target: Linux's limit without the final NUL.
+    /// The maximum size in bytes of a cleaned path, and of a link's target: Linux's limit without the final NUL.
     public var pathLength = 4095
-    /// The most components in a path.
+    /// The maximum number of components in a path.
     public var depth = 1024
-    /// The most bytes of names, link targets and extended attributes together.
+    /// The maximum total size in bytes of all names, link targets and extended attributes of a layer or merged chain.
     public var metadataBytes = 1 << 30
-    /// The most chunks in a layer.
+    /// The maximum number of chunks in a layer. The same limit applies to the number of extents.
     public var chunkCount = 8_000_000
-    /// The most bytes in one chunk.
+    /// The maximum size of a chunk in bytes.
     public var chunkLength: UInt64 = 64 << 20
-    /// The most compressed bytes in one extent.
+    /// The maximum compressed size of an extent in bytes.
     public var extentLength: UInt64 = 96 << 20
-    /// The most bytes that one extent decodes to, up to the end of its last chunk.
+    /// The maximum decoded size of an extent in bytes, up to the end of its last chunk.
     public var decodedLength: UInt64 = 128 << 20
-    /// The most layers in a chain. EROFS allows about 16,000: the root directory's inode must start in the first 2 MiB
-    /// of the image, after the device table with its 128 bytes for each layer.
+    /// The maximum number of layers in a chain. EROFS allows about 16,000: the root directory's inode must start in the
+    /// first 2 MiB of the image, after a device table with 128 bytes for each layer.
     public var layerCount = 4096
 
     public init() {}
@@ -40,9 +39,9 @@ public struct IndexLimits: Sendable, Equatable {
         return limits
     }
 
-    /// The most bytes in a name: the limit of EROFS and Linux. Not adjustable.
+    /// The maximum size of a name in bytes: the limit of EROFS and Linux. Not adjustable.
     public static let nameLength = 255
-    /// The most bytes in an extended attribute's value: the limit of an EROFS entry (Linux's is one more). Not
-    /// adjustable.
+    /// The maximum size in bytes of an extended attribute's value. Not adjustable, because EROFS stores the size in 16
+    /// bits. Linux allows one byte more.
     public static let extendedAttributeLength = 65_535
 }

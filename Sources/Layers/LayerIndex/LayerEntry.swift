@@ -59,10 +59,10 @@ public struct ContentPiece: Sendable, Equatable {
     public var length: UInt64
     /// The SHA-256 of the piece's bytes.
     public var digest: Digest
-    /// The number of the extent that contains the piece, from ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored for
-    /// zeros.
+    /// The number of the extent that contains the piece, from ``LayerIndexBuilder/addExtent(_:codec:)``. Ignored if
+    /// ``isZeros`` is true.
     public var extent: UInt32
-    /// The piece's offset in the decoded extent. Ignored for zeros.
+    /// The piece's offset in the decoded extent in bytes. Ignored if ``isZeros`` is true.
     public var innerOffset: UInt64
     /// True if the piece is known to be all zeros, so that nothing has to be fetched for it.
     public var isZeros: Bool

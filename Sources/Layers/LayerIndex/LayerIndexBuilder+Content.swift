@@ -53,8 +53,9 @@ extension LayerIndexBuilder {
         return order.map { $0.extent }
     }
 
-    /// Returns the files with content, ordered by the position of their first bytes in the blob. Files of zeros come
-    /// last.
+    /// Returns the files with content, ordered by the position in the blob of their first piece that is not zeros.
+    /// Files of zeros come last. The key of a file encodes this position: the rank of the piece's extent in the upper
+    /// 32 bits, and the piece's offset in the decoded extent in the lower 32 bits.
     ///
     /// - Parameter rank: the position of each extent in the order of the blob, by the extent's number.
     private func filesInBlobOrder(_ rank: [UInt32]) -> [(key: UInt64, node: UInt32)] {

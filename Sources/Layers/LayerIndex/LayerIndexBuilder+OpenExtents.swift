@@ -2,8 +2,8 @@ public import Base
 
 /// Extents for formats that specify only the start of each: an extent ends where the next one starts.
 extension LayerIndexBuilder {
-    /// Adds an extent whose end is not known yet, otherwise like ``addExtent(_:codec:)``. The extent has one byte until
-    /// ``endExtent(_:at:)`` sets its end.
+    /// Adds an extent whose end is not known yet, and returns its number for ``ContentPiece/extent``. The extent has
+    /// one byte until ``endExtent(_:at:)`` sets its end.
     public mutating func addExtent(from offset: UInt64, codec: ExtentCodec) throws(LayerIndexError) -> UInt32 {
         guard let range = ByteRange(offset: offset, count: 1) else {
             throw LayerIndexError(.invalidEntry, "an extent at \(offset)")
@@ -21,7 +21,8 @@ extension LayerIndexBuilder {
         extents[Int(extent)].range = range
     }
 
-    /// Sets the restart data of an extent with codec ``ExtentCodec/deflate``. The default is the start of a stream.
+    /// Sets the restart data of an extent with codec ``ExtentCodec/deflate``. Without this call, the extent starts on a
+    /// byte boundary and has no window, as at the start of a stream.
     public mutating func setRestart(_ extent: UInt32, _ restart: ExtentRestart) throws(LayerIndexError) {
         guard Int(extent) < extents.count, extents[Int(extent)].codec == .deflate else {
             throw LayerIndexError(.invalidEntry, "a restart point of an extent of another codec")

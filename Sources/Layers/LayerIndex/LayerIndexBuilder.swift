@@ -95,20 +95,21 @@ public struct LayerIndexBuilder: ~Copyable {
     /// - If a parent directory in the path is a symbolic link of this layer, the builder follows the link. As in a
     ///   chroot, the link cannot leave the layer's root.
     /// - A parent directory without an entry is implied. It has mode 0755, user 0 and group 0. If a lower layer has the
-    ///   directory, ``ChainMerger`` uses the attributes from there.
+    ///   directory, ``ChainMerger`` uses the attributes of the lower layer.
     /// - If several entries have the same name, the last one wins, as when containerd unpacks the archive. If both are
     ///   directories, the new one replaces the old attributes and adds to the extended attributes. Otherwise, the new
     ///   entry replaces the old entry and everything in it, and hides the lower layers' entries of that name.
     /// - A path that leads through anything but a directory, a symbolic link or a whiteout is an error.
     /// - `.wh.NAME` becomes a character device 0:0 called NAME: overlayfs's whiteout. If the layer also has an entry
-    ///   NAME, before or after it, only that entry remains. If that is a directory, it becomes opaque, because a
-    ///   whiteout hides all of the lower directory (OCI image-spec, layer.md, "Whiteouts").
+    ///   NAME, before or after the whiteout, only that entry remains. If NAME is a directory, it becomes opaque,
+    ///   because a whiteout hides everything that lower layers have at NAME (OCI image-spec, layer.md, "Whiteouts").
     /// - `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`). Other names that begin with `.wh..wh.`
     ///   belong to AUFS. The builder skips them, and everything inside a directory called `.wh.*`.
     /// - ``finish()`` resolves hard links. A link may name another hard link, and may come before its target.
     /// - Symbolic links have mode 0777, as on Linux.
     /// - The builder skips extended attributes of an unknown namespace, because Linux could not set them. It also skips
-    ///   overlayfs's own (`trusted.overlay.*`), but `trusted.overlay.opaque` = `y` makes a directory opaque.
+    ///   overlayfs's own (`trusted.overlay.*`). One of these has an effect: `trusted.overlay.opaque` = `y` makes a
+    ///   directory opaque.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -179,10 +180,11 @@ public struct LayerIndexBuilder: ~Copyable {
         return try directory(name, in: parent, creates: creates, followed: &followed)
     }
 
-    /// The most symbolic links in one path: the limit of continuity, containerd's file system library.
+    /// The maximum number of symbolic links that the builder follows to resolve one component of a path. The number is
+    /// from continuity, containerd's file system library.
     private static let maximumLinks = 255
-    /// The highest value of ``followedBytes``. It bounds the work for a hostile layer in which the path of every entry
-    /// leads through a chain of long symbolic links.
+    /// The maximum of ``followedBytes``. It bounds the work for a hostile layer in which the path of every entry leads
+    /// through a chain of long symbolic links.
     private static let maximumFollowedBytes: UInt64 = 64 << 20
 
     private mutating func directory(
@@ -244,8 +246,9 @@ public struct LayerIndexBuilder: ~Copyable {
         }
     }
 
-    /// Returns the node for a new entry called `name` in `parent`. If the new entry and an existing entry of that name
-    /// are both directories, this is the existing node. Otherwise, it is an empty node in place of the existing one.
+    /// Returns the node for a new entry called `name` in `parent`. If `parent` has a directory of that name, and the
+    /// new entry is a directory, too, returns the existing node. Otherwise, returns an empty node, which replaces any
+    /// existing node of that name.
     private mutating func place(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
     ) throws(LayerIndexError) -> UInt32 {

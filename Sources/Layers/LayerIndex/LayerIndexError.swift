@@ -5,7 +5,7 @@ public typealias LayerIndexError = Failure<LayerIndexErrorCode>
 
 /// The kinds of ``LayerIndexError``.
 public enum LayerIndexErrorCode: Hashable, Sendable {
-    /// An invalid path: a NUL byte, an overlong name, a whiteout without a name.
+    /// An invalid path: a NUL byte, an overlong name, a whiteout without a name, or too many symbolic links.
     case invalidPath
     /// An entry whose path leads through something that is not a directory.
     case notADirectory

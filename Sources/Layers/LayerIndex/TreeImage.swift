@@ -216,8 +216,8 @@ public final class TreeImage: Sendable {
         return body(try image.slice(at: start, count: Int(inode.size)))
     }
 
-    /// Copies a symbolic link's target into `buffer` and returns the target's length in bytes. `buffer` receives only
-    /// as much as fits; ``longestLink`` bytes are enough for any target.
+    /// Copies a symbolic link's target into `buffer` and returns the target's length in bytes. If `buffer` is shorter
+    /// than the target, copies only the target's first bytes. A buffer of ``longestLink`` bytes can hold any target.
     public func readLink(
         _ number: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(LayerIndexError) -> Int {

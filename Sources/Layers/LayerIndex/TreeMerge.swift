@@ -9,8 +9,9 @@ struct TreeMerge {
         var inode: UInt64
     }
 
-    /// A directory of the result that still needs its entries. It is on a stack. When it is on top, the layers'
-    /// directories to merge are the last `sourceCount` elements of ``sources``, uppermost first.
+    /// A directory of the result whose entries are not merged yet. When this is the last element of the stack
+    /// ``pending``, the layers' directories to merge are the last `sourceCount` elements of ``sources``, uppermost
+    /// first.
     private struct Pending {
         var node: UInt32
         var sourceCount: Int

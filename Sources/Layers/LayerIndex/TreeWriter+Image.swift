@@ -137,8 +137,8 @@ extension TreeWriter {
         }
     }
 
-    /// Returns each device's first block in a flat address space, in which the devices follow the image. A reader needs
-    /// it if one block device holds the image and all devices (`flatdev`, Linux 6.4).
+    /// Returns the number of each device's first block, as if the devices followed the image on one block device. The
+    /// kernel uses these numbers if one block device really holds the image and all devices (`flatdev`, Linux 6.4).
     private func deviceAddresses(after blocks: UInt64) throws(LayerIndexError) -> [UInt32] {
         var addresses: [UInt32] = []
         var next = blocks

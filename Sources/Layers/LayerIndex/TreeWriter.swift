@@ -130,7 +130,7 @@ struct TreeWriter {
     }
 
     /// Chooses the most common modification time as the time that the compact inodes share. If all files of a layer
-    /// have the same time, that makes the image a third smaller.
+    /// have the same time, the image becomes a third smaller.
     private mutating func chooseEpoch() {
         var counts: [Epoch: Int] = [:]
         for node in arena.nodes where isInode(node) && node.modifiedSeconds >= 0 {

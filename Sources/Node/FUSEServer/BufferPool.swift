@@ -45,7 +45,7 @@ final class BufferPool: Sendable {
     ///
     /// - Parameters:
     ///   - size: the size of each buffer in bytes.
-    ///   - kept: the most unused buffers to keep. The number of buffers in use is not limited.
+    ///   - kept: the maximum number of unused buffers to keep. The number of buffers in use is not limited.
     init(size: Int, kept: Int) {
         self.size = size
         self.kept = kept

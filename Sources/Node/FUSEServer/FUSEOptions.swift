@@ -7,8 +7,8 @@ public struct FUSEOptions: Sendable {
     public var threads: Int
     /// The source name that `mount` and `df` show.
     public var sourceName: String
-    /// The time in nanoseconds that ``FUSEServer/stop()`` waits for open requests, and then again for the server's
-    /// threads.
+    /// The longest time in nanoseconds that ``FUSEServer/stop()`` waits for reads that are being answered. It then
+    /// waits at most 1.25 times as long for the server's threads.
     public var stopTimeout: UInt64
     /// The kernel's read-ahead for a sequential reader, in bytes; `nil` keeps the kernel's default (128 KiB).
     public var readAhead: Int?

@@ -93,8 +93,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// Sets the kernel's read-ahead through sysfs. The INIT exchange cannot raise it, because it takes the smaller of
-    /// the kernel's limit and ours.
+    /// Sets the kernel's read-ahead through sysfs. The INIT exchange can only lower the read-ahead, because the kernel
+    /// then uses the smaller of its own value and ours.
     private func setReadAhead(_ bytes: Int, device: UInt64) {
         let name = "0:\((device & 0xff) | ((device >> 12) & 0xfff00))"
         do {

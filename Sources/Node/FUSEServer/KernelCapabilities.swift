@@ -22,8 +22,8 @@ enum KernelCapabilities {
         // The kernel enforces the image's access control lists.
         | UInt32(FUSE_CAP_POSIX_ACL)
 
-    /// The most asynchronous requests, such as read-ahead, that the kernel may have in flight. Each of them may wait
-    /// for the network. A low limit would make them wait for one another, too.
+    /// The maximum number of asynchronous requests, such as read-ahead, that the kernel may have in flight. Each of
+    /// them may wait for the network. With a low limit, later requests would also wait for earlier ones.
     private static let background: UInt32 = 4096
 
     static func negotiate(_ connection: inout fuse_conn_info) {
@@ -34,7 +34,7 @@ enum KernelCapabilities {
         connection.congestion_threshold = background / 4 * 3
     }
 
-    /// Returns true if the kernel stops sending open requests once we have answered one with ENOSYS.
+    /// Returns true if the kernel sends no more OPEN requests once we have answered one with ENOSYS.
     static func hasZeroMessageOpen(_ connection: fuse_conn_info) -> Bool {
         connection.capable & UInt32(FUSE_CAP_NO_OPEN_SUPPORT) != 0
     }

@@ -65,7 +65,8 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
     /// If the interrupt came earlier, this function calls the handler at once. In that case the handler must not answer
     /// this request, because libfuse still holds the request's lock.
     ///
-    /// The handler gets a number, not an object, because another thread may have answered the request just before.
+    /// The handler gets a number, not an object. Another thread may have answered the request just before the
+    /// interrupt, and an object could then be gone.
     borrowing func onInterrupt(_ identifier: UInt64, _ handler: fuse_interrupt_func_t) {
         fuse_req_interrupt_func(request, handler, UnsafeMutableRawPointer(bitPattern: UInt(identifier)))
     }

@@ -6,9 +6,9 @@ import SystemPackage
 
 /// The answers to requests for names, attributes and capacity.
 extension Session {
-    /// The time in seconds for which the kernel may cache answers. It is practically unlimited, because trees never
-    /// change. Only the root and its directory `content` change, and then ``invalidate(_:)`` drops the outdated
-    /// answers.
+    /// The time in seconds for which the kernel may cache answers. It is practically unlimited, because the trees of
+    /// layers never change. Only the mount's root and its directory `content` change, and then ``invalidate(_:)`` drops
+    /// the outdated answers.
     static let forever = 4_294_967_296.0
 
     func lookup(_ token: consuming RequestToken, in parent: fuse_ino_t, name: UnsafePointer<CChar>) {

@@ -7,8 +7,8 @@ import SystemPackage
 
 /// The answers to reads, including reads that wait.
 extension Session {
-    /// The most times that one read waits for chunks. It waits again if a chunk is evicted between its arrival and the
-    /// read.
+    /// The maximum number of times that one read waits for chunks. A read must wait again if one of its chunks arrives
+    /// but is evicted before the retry.
     private static let attempts = 4
 
     func read(_ token: consuming RequestToken, of node: fuse_ino_t, size: Int, offset: off_t) {

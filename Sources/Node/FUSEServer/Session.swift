@@ -83,8 +83,8 @@ final class Session: @unchecked Sendable {
 
     /// Reads and answers requests until the connection ends.
     ///
-    /// All threads share one descriptor of /dev/fuse. With a cloned descriptor per thread, closing one would drop the
-    /// requests that it has received.
+    /// All threads share one descriptor of /dev/fuse. If each thread had a cloned descriptor, closing a clone would
+    /// drop the unanswered requests that a thread has read from it.
     func serve() {
         var buffer = fuse_buf()
         defer { free(buffer.mem) }

@@ -5,7 +5,8 @@ import Streaming
 
 /// A client that finds the streaming artifacts of images, and fetches parts of them.
 struct ArtifactLookup: Sendable {
-    /// The maximum size, in bytes, of a layer index that is fetched before the artifact's manifest confirms its digest.
+    /// The maximum size, in bytes, of a layer index that is fetched before the artifact's manifest arrives and confirms
+    /// the index's digest.
     private static let maximumEarlyIndex = 2 << 20
 
     let registry: RegistryClient

@@ -6,8 +6,8 @@ import Registry
 ///
 /// kubelet creates a pod's sandbox before it pulls the pod's images. This leaves time to connect.
 final class ExpectedImages: Sendable {
-    /// The most registries to connect to. They are the registries from which this node's latest images came. A node
-    /// without images connects to those that `hosts.toml` files configure.
+    /// The maximum number of registries to connect to. The node connects to the registries from which its latest images
+    /// came. A node without images connects to the registries that `hosts.toml` files configure.
     private static let maximumUpstreams = 4
     /// The minimum time between two rounds of connecting. For a pod that is created sooner, the connections of the last
     /// round are still open.

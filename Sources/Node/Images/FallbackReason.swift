@@ -16,7 +16,7 @@ public struct FallbackReason: Error, Sendable, Hashable, CustomStringConvertible
         case unverified
         /// Manifest, configuration and labels contradict each other.
         case imageMismatch = "image_mismatch"
-        /// The registry requires credentials that we do not have.
+        /// The registry requires credentials that this node does not have.
         case unauthorized
         /// The registry has no such image or blob.
         case notFound = "not_found"

@@ -5,15 +5,17 @@ import Registry
 
 /// The reader of images' manifests and configurations.
 ///
-/// When containerd requests the first layer, it has already fetched both. Reading them from its content store saves a
-/// round trip, and a request that counts against the registry's rate limit. If containerd cannot provide them, they
-/// come from the registry.
+/// When containerd requests an image's first layer, it has already fetched the manifest and the configuration. Reading
+/// them from containerd's content store saves a round trip, and a request that counts against the registry's rate
+/// limit. If containerd cannot provide a document, the reader may fetch it from the registry.
 struct ImageDocuments: Sendable {
     let registry: RegistryClient
     /// The client of containerd's content store; `nil` if containerd's socket is not configured.
     let containerd: ContentClient?
 
-    /// Returns the layers and the configuration of the image that `request` names.
+    /// Returns the layers of the image that `request` names, and the descriptor of its configuration.
+    ///
+    /// If the request names only a tag and the tag has moved, returns only the requested layer.
     func description(
         of reference: ImageReference, _ request: RemoteLayerRequest
     ) async throws(FallbackReason) -> ImageOpening.ImageDescription {

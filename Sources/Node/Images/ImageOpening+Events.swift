@@ -25,7 +25,7 @@ extension ImageOpening {
         package var replaysProfiles = true
         package var predicts = true
         package var prefetchesLandmarks = true
-        /// The most layers of one image that are opened concurrently.
+        /// The maximum number of layers of one image that are opened concurrently.
         package var layersAtOnce = 16
 
         package init() {}
@@ -116,8 +116,8 @@ extension ImageOpening {
         /// Request a startup pack that a list of referrers announced.
         case openPack(Digest, size: UInt64)
         case dropPack
-        /// Request the artifact's startup pack, or keep the request for it that ``openPack(_:size:)`` sent. The request
-        /// goes to the engine with ``givePackLayers(_:)``.
+        /// Request the artifact's startup pack, unless ``openPack(_:size:)`` has already requested it. The later action
+        /// ``givePackLayers(_:)`` hands the request to the engine.
         case replayPack(StreamingArtifact)
         /// Hand the requested startup pack to the engine, which stores its chunks in these layers. Drop the pack if
         /// there are no layers. The plan emits this action once after ``replayPack(_:)``.

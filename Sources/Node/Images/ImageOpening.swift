@@ -9,7 +9,8 @@ import Registry
 /// `ImageOpener` performs the actions and reports their outcomes as events. The plan makes every decision that affects
 /// speed:
 ///
-/// - It looks for the streaming artifact in parallel with the manifest, if the requested layer may need an artifact.
+/// - It looks for the streaming artifact in parallel with the manifest, if the store lacks the requested layer and the
+///   layer may need an artifact.
 /// - It requests the indexes and the startup pack that a list of referrers announces, before the artifact's manifest
 ///   arrives.
 /// - It reads the configuration from containerd at once if the manifest came from there. It fetches the configuration
@@ -35,7 +36,7 @@ package struct ImageOpening: Sendable, Hashable {
         case opening
         case attaching
         case ready
-        /// The layer was declined because it failed, or because a layer below it did.
+        /// The layer was declined because this layer or a layer below it failed.
         case ended
     }
 

@@ -5,7 +5,8 @@ public import LayerFormats
 public struct ImageOptions: Sendable {
     /// The layer formats that can be streamed.
     public var formats = LayerFormatRegistry.standard
-    /// True if a layer may be streamed although the manifest does not state the digest of its table of contents.
+    /// True if a layer may be streamed although the image's manifest does not state the digest of the layer's table of
+    /// contents.
     public var allowsUnverifiedTOC = false
     /// True if the engine prefetches, as soon as the image is open, the chunks that its author marked with the eStargz
     /// prefetch landmark.
@@ -16,13 +17,14 @@ public struct ImageOptions: Sendable {
     /// The keys of trusted signers of streaming artifacts; `nil` trusts everyone who may push to the image's
     /// repository.
     public var artifactKeys: ArtifactKeys?
-    /// True if each layer whose index came from a streaming artifact is compared with its image once it is complete.
+    /// True if layers whose index came from a streaming artifact are audited. When such a layer is complete, the audit
+    /// compares the layer with the manifest and the configuration of its image.
     public var auditsArtifacts = true
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
-    /// True if the engine fetches the rest of each image while the link is otherwise idle.
+    /// True if the engine fetches the rest of each mounted image in the background (``StreamingEngine/fill(_:)``).
     public var fillsInBackground = true
-    /// The most layers of one image that are opened concurrently.
+    /// The maximum number of layers of one image that are opened concurrently.
     public var layersAtOnce = 16
     /// The time that an opened image stays in memory, long enough for one pull.
     public var remembersFor = Duration.seconds(120)

@@ -9,8 +9,9 @@ import Streaming
 struct KnownProfiles: Sendable {
     /// The number of bytes of file content to prefetch before all layers are open.
     ///
-    /// Compressed, this is about 2 MiB in most images. In that time the network carries little more. A larger amount
-    /// would also be wasteful, because another layer may replace some of the files.
+    /// In most images, this content takes about 2 MiB compressed. While the layers are being opened, the network
+    /// carries little more. A larger amount would also be wasteful, because another layer may replace some of the
+    /// files.
     private static let beginningBytes: UInt64 = 5 << 20
 
     let records: ProfileRecords
@@ -25,10 +26,12 @@ struct KnownProfiles: Sendable {
         return (try? await workers.runIfActive { [records] in try records.hasAny(of: repository) }) ?? false
     }
 
-    /// Returns the first entries of the profile of the image with this chain ID. If there is none, uses the profile of
-    /// another image of `repository`.
+    /// Returns the first entries of an image's profile, just enough to cover ``beginningBytes`` of file content.
     ///
-    /// Returns `nil` if there is no such profile either. `chain` is `nil` if the image's chain ID is unknown.
+    /// If the image has no profile, uses the profile of another image of `repository`. Returns `nil` if there is no
+    /// such profile either, or if the database fails.
+    ///
+    /// - Parameter chain: the image's chain ID; `nil` if it is unknown.
     func beginning(of chain: Digest?, _ repository: Repository) async -> Profile? {
         guard isEnabled else { return nil }
         return try? await workers.runIfActive { [records] in

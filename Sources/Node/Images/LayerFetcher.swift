@@ -36,8 +36,8 @@ struct LayerFetcher: Sendable {
     let building: AsyncSemaphore
     let formats: LayerFormatRegistry
     let allowsUnverifiedTOC: Bool
-    /// True if a layer whose index comes from a streaming artifact is audited: compared with its image once it is
-    /// complete.
+    /// True if layers whose index comes from a streaming artifact are audited later. The fetcher then stores the digest
+    /// of the image's manifest with the layer, for the audit.
     let isAudited: Bool
 
     /// Returns a layer that the store has and that images of `repository` may share; `nil` if there is none, or if an
@@ -64,8 +64,8 @@ struct LayerFetcher: Sendable {
         }
     }
 
-    /// Opens a layer from `source`. Returns it with the tail, the end of the blob that was read for the table of
-    /// contents. The tail is `nil` if the end was not read.
+    /// Opens a layer from `source`. Returns the layer and its tail. The tail is the end of the blob, where some formats
+    /// have their table of contents; `nil` if the end was not read.
     func open(
         _ description: LayerDescription, of image: ImageReference, from source: Source
     ) async throws(FallbackReason) -> (content: StoredLayer, tail: BlobPart?) {

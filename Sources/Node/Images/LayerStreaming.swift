@@ -13,8 +13,8 @@ struct LayerStreaming: Sendable {
     let predictor: Predictor?
     let workers: NIOThreadPool
 
-    /// Attaches an opened layer to the engine, and publishes the chunks in `tail`. The tail is the end of the layer's
-    /// blob, if it was read for the table of contents; otherwise `nil`.
+    /// Attaches an opened layer to the engine, and publishes the chunks in `tail`, the end of the layer's blob. `tail`
+    /// is `nil` if the end was not read when the layer was opened.
     func attach(_ layer: StoredLayer, in repository: Repository, tail: BlobPart?) async {
         engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
         guard let tail else { return }

@@ -31,8 +31,8 @@ struct OpenedImages: Sendable {
         var end: MonotonicTime
     }
 
-    /// The most images in memory. If there are more, the one that would expire first is evicted. An entry takes a few
-    /// kilobytes.
+    /// The maximum number of images in memory. To make room for another image, the one that would expire first is
+    /// evicted. An entry takes a few kilobytes.
     static let maximumImages = 512
 
     private var entries: [Key: Entry] = [:]
@@ -62,7 +62,8 @@ struct OpenedImages: Sendable {
         entries = entries.filter { $0.value.end > now }
     }
 
-    /// Makes an image that is not streamed completely expire soon. Does nothing if the entry is no longer for `opened`.
+    /// Shortens the time for which an image with a failed or declined layer is remembered. Does nothing if a later
+    /// attempt to open the image has replaced `opened`.
     mutating func decline(_ key: Key, opened: Opened, at now: MonotonicTime) {
         let soon = now.advanced(by: remembersDeclinedFor)
         guard let entry = entries[key], entry.opened === opened, entry.end > soon else { return }

@@ -8,8 +8,8 @@ import NIOPosix
 import NodeDatabase
 import Streaming
 
-/// The recorder of profiles. It watches which chunks a container reads during its start, and stores them as the profile
-/// of the container's image.
+/// The recorder of profiles. It watches what a container reads during its start, and stores the file ranges that were
+/// read as the profile of the container's image.
 final class StartRecorder: Sendable {
     private let records: ProfileRecords
     private let engine: StreamingEngine
@@ -126,7 +126,7 @@ final class StartRecorder: Sendable {
     private struct ChunkName: Hashable {
         let layer: Digest
         let chunk: Int
-        /// The chunk's decoded size.
+        /// The chunk's decoded size in bytes.
         let bytes: UInt64
 
         static func all(of run: ChunkRun) -> [ChunkName] {

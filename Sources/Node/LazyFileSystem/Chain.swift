@@ -12,7 +12,7 @@ final class Chain: Sendable {
     /// it stays the same after a restart.
     let generation: UInt32
     let tree: TreeImage
-    /// The layers. In the tree, a file's device number is the index of its layer here.
+    /// The layers. The device number of a file in ``tree`` is the index of the file's layer in this array.
     let layers: [ReadLayer]
     let touches: TouchLog
 

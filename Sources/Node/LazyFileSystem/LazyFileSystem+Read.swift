@@ -6,8 +6,8 @@ import LayerIndex
 extension LazyFileSystem {
     /// Reads the bytes of `node` from `offset` on into `buffer`, until the buffer is full or the file ends.
     ///
-    /// If some of these bytes are missing in the store, the whole read is a miss. It returns no part of them, because
-    /// the kernel takes a short read for the end of the file.
+    /// If some of these bytes are missing in the store, the whole read is a miss, even if other bytes are present. The
+    /// reason is that the kernel treats a short read as the end of the file.
     ///
     /// - Parameter previous: the previous miss of this read if it is a retry; otherwise `nil`.
     public func read(
@@ -39,7 +39,7 @@ extension LazyFileSystem {
     /// Returns the layer that holds `count` bytes of `node` from `offset` on, and the range of these bytes in the
     /// layer's content space. The range is cut at the end of the file. Returns `nil` if it would be empty.
     ///
-    /// The first try of a read of a chain's file is recorded in the chain's touch log.
+    /// Records the read in the chain's touch log if `isFirst` is true and `node` belongs to a chain.
     ///
     /// - Parameter isFirst: true for the first try of a read, false for a retry after a miss.
     private func place(

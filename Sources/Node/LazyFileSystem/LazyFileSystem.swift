@@ -7,8 +7,8 @@ public import LayerIndex
 ///
 /// The root lists one directory for each mounted chain, named by the 64 hexadecimal digits of its chain ID, and the
 /// directory `content`. `content` has one read-only file for each layer of a mounted chain. That file holds the layer's
-/// content space: the decoded bytes of its regular files, laid end to end. Trees never change. Only the root and
-/// `content` change, when a chain is added or removed.
+/// content space: the decoded bytes of all regular files in the layer, laid end to end. Trees never change. Only the
+/// root and `content` change, when a chain is added or removed.
 ///
 /// Any thread may make any call, and no call waits for the network. A read of bytes that are not in the store returns
 /// the missing chunks (``Miss``). The file system knows nothing of FUSE: its interface has only node IDs, statuses and

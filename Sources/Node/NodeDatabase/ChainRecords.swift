@@ -32,7 +32,7 @@ public struct ChainRecord: Sendable {
 public struct ChainRecords: Sendable {
     /// The largest slot. `LazyFileSystem` has the same limit (`NodeID.maximumSlot`).
     public static let maximumSlot: UInt32 = 1 << 20 - 1
-    /// The maximum number of layers in a chain. containerd allows no more than 128 in practice.
+    /// The maximum number of layers in one chain. In practice, containerd allows at most 128.
     static let maximumDepth = 1024
     /// The maximum number of repositories that are recorded for a layer. A new one replaces the one that was named
     /// longest ago.

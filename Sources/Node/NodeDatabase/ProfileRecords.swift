@@ -19,11 +19,11 @@ public struct KeptProfile: Sendable {
     }
 }
 
-/// The profiles of images. A ``Profile`` lists what a container reads until it is ready. It outlives its image, so that
-/// the next pull can use it.
+/// The profiles of images. A ``Profile`` lists the data that a container reads until it is ready. The profile stays in
+/// the database after its image is removed, so that the next pull can use it.
 public struct ProfileRecords: Sendable {
-    /// The most profiles in the database. Storing another one deletes the profile that was recorded longest ago. A
-    /// profile takes some tens of kilobytes.
+    /// The maximum number of profiles in the database. Storing another one deletes the profile that was stored longest
+    /// ago. A profile takes some tens of kilobytes.
     public static let maximumProfiles = 1024
 
     private let state: StateDatabase
@@ -36,7 +36,8 @@ public struct ProfileRecords: Sendable {
     /// Returns the profile of `chain` in `repository`, or else the newest profile of `repository`; `nil` if there is
     /// neither. Never returns a profile of another repository, because any image can state any chain ID.
     ///
-    /// The profile of another image of the repository is useful, because their files are likely to have the same names.
+    /// The profile of another image in the repository is useful, because the files of both images are likely to have
+    /// the same names.
     ///
     /// - Parameter chain: the image's chain ID; `nil` if it is unknown.
     public func find(_ chain: Digest?, _ repository: Repository) throws -> KeptProfile? {

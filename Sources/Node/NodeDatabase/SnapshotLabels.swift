@@ -9,12 +9,13 @@ public enum SnapshotLabels {
     /// snapshots by this label.
     public static let ref = "containerd.io/snapshot.ref"
 
-    /// The most bytes of one label's name and value together. This is containerd's own limit.
+    /// The maximum size in bytes of a label's name and value together. This is containerd's own limit.
     static let longestLabel = 4096
-    /// The most labels of one snapshot. containerd has no limit, and the largest known use has about twenty.
+    /// The maximum number of labels of one snapshot. containerd sets no limit. The largest number that we know of is
+    /// about twenty.
     static let mostLabels = 256
-    /// The most bytes of a snapshot's key. A key consists of a namespace, a number and a client's name for the
-    /// snapshot. The name is a chain ID or a container ID, rarely a host path.
+    /// The maximum size of a snapshot's key in bytes. A key consists of a namespace, a number, and the name that a
+    /// client gave to the snapshot. The name is a chain ID or a container ID, rarely a host path.
     static let longestKey = 8192
 
     /// Throws ``NodeDatabaseErrorCode/invalidArgument`` if the labels exceed a limit.

@@ -8,8 +8,8 @@ extension SnapshotRecords {
     ///
     /// - Parameter attach: runs inside the transaction, with the new record and the stack below it. The caller can
     ///   create the snapshot's directory here. If `attach` throws, the transaction is rolled back.
-    /// - Throws: `alreadyExists` if `key` has a record; `notFound` or `invalidArgument` if there is no committed
-    ///   snapshot `parent`.
+    /// - Throws: `alreadyExists` if `key` has a record; `notFound` if `parent` has none; `invalidArgument` if `parent`
+    ///   is not committed.
     public func create(
         key: String, parent: String, kind: SnapshotRecord.Kind, labels: [String: String],
         attach: (SnapshotRecord, [StackEntry]) throws -> Void
@@ -152,7 +152,7 @@ extension SnapshotRecords {
 
     /// Deletes the record of `key`, and adds its directory or chain to the list that ``removed(limit:)`` returns.
     ///
-    /// - Throws: `notFound`, or `failedPrecondition` if the snapshot is the parent of another.
+    /// - Throws: `notFound` if there is no such record; `failedPrecondition` if the snapshot is the parent of another.
     public func remove(key: String) throws(NodeDatabaseError) {
         try state.write("removing snapshot \(key)") { database in
             let record = try Self.require(database, key: key)
@@ -166,8 +166,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Deletes the record of the remote snapshot with number `id`, unless the snapshot has children. For a snapshot
-    /// whose layers cannot be opened again.
+    /// Deletes the record of the remote snapshot with number `id`, unless the snapshot has children. Use this for a
+    /// snapshot whose layers can no longer be opened.
     ///
     /// - Returns: true if the record was deleted.
     public func removeRemoteIfUnused(id: Int64) throws(NodeDatabaseError) -> Bool {

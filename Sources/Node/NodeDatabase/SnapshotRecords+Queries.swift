@@ -11,14 +11,16 @@ public enum StackEntry: Sendable, Equatable {
     case remote(ChainKey)
 }
 
-/// Directories, by the numbers of their snapshots, and chains that are unused but not yet deleted.
+/// The snapshot directories and chains that are no longer used and await deletion. The number of a directory is the
+/// number of its snapshot.
 public struct RemovedThings: Sendable {
     public var directories: [Int64]
     public var chains: [ChainKey]
 }
 
 extension SnapshotRecords {
-    /// The most entries of a stack. The kernel's overlayfs accepts at most 500 layers.
+    /// The maximum number of entries in a stack that a query returns. The kernel's overlayfs can mount only 500 layers,
+    /// so no useful stack reaches this limit.
     static let deepestStack = 4096
 
     /// Returns the record of `key`. Throws ``NodeDatabaseErrorCode/notFound`` if there is none.
@@ -28,7 +30,7 @@ extension SnapshotRecords {
 
     /// Returns the committed snapshot with `key`, for use as a parent; `nil` for an empty key.
     ///
-    /// - Throws: `notFound`, or `invalidArgument` if the snapshot is not committed.
+    /// - Throws: `notFound` if `key` has no record; `invalidArgument` if the snapshot is not committed.
     public func parent(key: String) throws(NodeDatabaseError) -> SnapshotRecord? {
         try state.read("looking up snapshot \(key)") { try Self.requireParent($0, key: key) }
     }

@@ -68,7 +68,7 @@ public struct SnapshotRecords: Sendable {
 
     /// Returns the committed snapshot with `key`, for use as a parent; `nil` for an empty key.
     ///
-    /// - Throws: `notFound`, or `invalidArgument` if the snapshot is not committed.
+    /// - Throws: `notFound` if `key` has no record; `invalidArgument` if the snapshot is not committed.
     static func requireParent(_ database: Database, key: String) throws -> SnapshotRecord? {
         guard !key.isEmpty else { return nil }
         let parent = try require(database, key: key, as: "parent snapshot")

@@ -10,9 +10,10 @@ import Linux
 /// process that dies at any instruction leaves either all of its changes or none.
 ///
 /// The database runs in WAL mode with `synchronous = FULL`. containerd records a snapshot in its own database, with
-/// fsync, right after our answer. `NORMAL` leaves the WAL unsynced, so a power failure would undo records that
-/// containerd keeps. An image whose chain has such a gap can neither be used nor be pulled again. `FULL` costs one
-/// fsync for each change (0.2 ms on the disk we measured). containerd's own snapshotters pay that, too.
+/// fsync, right after our answer. `NORMAL` leaves the WAL unsynced, so a power failure could undo the records of
+/// snapshots that containerd still lists. An image with such a lost snapshot can neither be used nor be pulled again.
+/// `FULL` costs one fsync for each change (0.2 ms on the disk we measured). containerd's own snapshotters have the same
+/// cost.
 public final class StateDatabase: Sendable {
     /// A report about a database that could not be used and was moved aside.
     public struct Recovery: Sendable {

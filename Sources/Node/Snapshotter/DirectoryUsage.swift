@@ -13,9 +13,11 @@ struct DirectoryUsage {
     struct Limits: Sendable {
         var entries = 10_000_000
         var nanoseconds: UInt64 = 10_000_000_000
-        /// The most directories open at a time. The contents of deeper directories are not counted.
+        /// The maximum number of nested directories that are open at the same time. The contents of directories below
+        /// that depth are not counted.
         var depth = 128
-        /// The most files with several hard links that are remembered, so that each file is counted once.
+        /// The maximum number of remembered files with several hard links. The walk remembers such files to count each
+        /// only once; it does not count further ones.
         var hardLinks = 1_000_000
     }
 
@@ -57,7 +59,7 @@ struct DirectoryUsage {
         usage.inodes += 1
     }
 
-    /// Counts everything in the directory `raw`, and takes ownership of that descriptor.
+    /// Counts everything below the directory that the descriptor `raw` refers to, and takes ownership of `raw`.
     private mutating func walk(_ raw: Int32, depth: Int) {
         guard let stream = fdopendir(raw) else {
             isComplete = false

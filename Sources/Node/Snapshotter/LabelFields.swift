@@ -25,7 +25,7 @@ enum LabelFields {
         self = all ? .all : .some(names)
     }
 
-    /// Copies the selected labels from `new`. A label that `new` lacks is deleted.
+    /// Replaces the selected labels by those in `new`. A selected label that is missing in `new` is deleted.
     func apply(_ new: [String: String], to labels: inout [String: String]) {
         switch self {
         case .all: labels = new

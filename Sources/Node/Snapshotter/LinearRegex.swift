@@ -45,7 +45,7 @@ package struct LinearRegex: Sendable {
         case match
     }
 
-    /// The most instructions of one expression. This bounds the work per character.
+    /// The limit on the number of instructions in one compiled expression. It bounds the work per character.
     static let largestProgram = 1000
 
     let program: [Instruction]
@@ -178,8 +178,8 @@ package struct LinearRegex: Sendable {
         }
     }
 
-    /// The set of instructions that the parallel match attempts have reached, in the order of insertion. It contains
-    /// each instruction once.
+    /// The instructions that the search has reached at one position of the text, in the order of insertion and without
+    /// duplicates.
     private struct ThreadSet {
         var addresses: [Int] = []
         private var isMember: [Bool]

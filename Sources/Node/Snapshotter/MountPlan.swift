@@ -2,7 +2,7 @@ import ContainerdAPI
 import NodeDatabase
 import SwiftProtobuf
 
-/// The mounts that containerd performs for a snapshot, as a pure value.
+/// The mounts that containerd performs for a snapshot.
 ///
 /// The mounts have the same form as those of containerd's overlay snapshotter, because containerd's unpacker depends on
 /// their type. If the type is `overlay`, the unpacker mounts nothing and writes directly into `upperdir`, with overlay

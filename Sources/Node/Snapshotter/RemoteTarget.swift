@@ -32,7 +32,7 @@ struct RemoteTarget: Sendable {
 
     /// Returns the request for the remote layer; `nil` if the labels do not name a remote layer.
     ///
-    /// - Parameter parent: the chain of the remote snapshot below; `nil` if there is no such snapshot.
+    /// - Parameter parent: the chain of the parent if the parent is a remote snapshot; otherwise `nil`.
     /// - Throws: the reason why containerd must download the layer, if a label is malformed.
     func request(parent: ChainKey?) throws(RemoteTargetError) -> RemoteLayerRequest? {
         // These are containerd's own labels, or those that stargz-snapshotter's ctr-remote sets instead.

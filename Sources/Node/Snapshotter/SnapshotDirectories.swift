@@ -88,8 +88,8 @@ struct SnapshotDirectories: Sendable {
 
     // MARK: - Short names
 
-    /// The most bytes of all lower directory paths together, relative to the directory of snapshots. If the paths are
-    /// longer, short links replace them.
+    /// The maximum size in bytes of all lower directory paths together, with a colon after each. Each path counts
+    /// relative to the directory of snapshots. If the paths exceed the limit, short links replace them.
     ///
     /// mount(2) takes one page of options. containerd removes the common directory from each path. The rest of the page
     /// is for the upper and work directories, the merged tree of the remote part, and an SELinux context.
@@ -102,7 +102,7 @@ struct SnapshotDirectories: Sendable {
     private func link(_ id: Int64) -> String { "\(root)/\(Self.linkName)/\(String(id, radix: 36))" }
 
     /// Returns the paths of the upper directories of the snapshots `ids`, in the same order, for use as lower
-    /// directories. If the paths are too long together, creates short links and returns the paths of the links.
+    /// directories. If the paths exceed ``longestLowers``, creates short links and returns the paths of the links.
     func lowers(_ ids: [Int64]) throws(SnapshotterError) -> [String] {
         let plain = ids.map(upper)
         let common = root.utf8.count + Self.name.utf8.count + 2

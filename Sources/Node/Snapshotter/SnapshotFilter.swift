@@ -3,10 +3,11 @@ package import NodeDatabase
 
 /// A query in containerd's filter language, for `List`.
 ///
-/// A snapshot matches the query if it satisfies all comma-separated selectors of at least one filter. A selector is a
-/// field alone, which must exist, or a field with `==`, `!=` or `~=` and a value. The fields are `name`, `parent`,
-/// `kind` and `labels.<key>`. The key may be quoted as Go quotes strings. A query without filters, or with an empty
-/// filter, matches everything. The grammar is in containerd's `filters/parser.go`.
+/// A query is a list of filters, and a filter is a list of selectors, separated by commas. A snapshot matches the query
+/// if it satisfies all selectors of at least one filter. A selector that is only a field requires the field to exist.
+/// Any other selector compares a field with a value: `==`, `!=`, or `~=` for a regular expression. The fields are
+/// `name`, `parent`, `kind` and `labels.<key>`. The key may be quoted as Go quotes strings. A query without filters, or
+/// with an empty filter, matches everything. The grammar is in containerd's `filters/parser.go`.
 package struct SnapshotFilter: Sendable {
     enum Operator: Sendable {
         case present
@@ -21,10 +22,10 @@ package struct SnapshotFilter: Sendable {
         var operation: Operator
     }
 
-    /// The limits of one call: the most filters, and the most bytes of one filter.
+    /// The maximum number of filters in one call, and the maximum size of one filter in bytes.
     static let mostFilters = 128
     static let longestFilter = 16 << 10
-    /// The most steps of all regular expressions of one call together: about a tenth of a second of work.
+    /// The maximum number of steps of all regular expressions in one call together: about a tenth of a second of work.
     static let regexSteps = 20_000_000
 
     /// The selectors of each filter; `nil` if the query matches everything.
@@ -51,10 +52,10 @@ package struct SnapshotFilter: Sendable {
         self.alternatives = matchesAll ? nil : alternatives
     }
 
-    /// The values of the label `containerd.io/snapshot.ref` that the filters require; `nil` if a filter does not
-    /// require this label.
+    /// The values of the label `containerd.io/snapshot.ref` that the filters require with `==`; `nil` unless every
+    /// filter requires one.
     ///
-    /// containerd searches for a remote snapshot with such a filter. The database has an index for the label, so the
+    /// containerd uses such a filter to search for a remote snapshot. The database has an index for the label, so the
     /// search need not read every record.
     package var requiredRefs: [String]? {
         guard let alternatives else { return nil }

@@ -4,7 +4,8 @@ import NodeDatabase
 struct SnapshotListing: Sendable {
     /// The number of records in a full frame, as in containerd's own service.
     static let frameSize = 100
-    /// The most rows that are read for one frame, so that a filter with few matches does not block other requests.
+    /// The number of database rows after which reading for one frame stops, even if the frame is not full. So a filter
+    /// with few matches does not block other requests.
     static let mostRows = 2000
 
     private var filter: SnapshotFilter
@@ -17,8 +18,7 @@ struct SnapshotListing: Sendable {
         refs = filter.requiredRefs
     }
 
-    /// Returns the next matching records. Even before the end of the listing, there may be fewer than a full frame, or
-    /// none.
+    /// Returns the matching records for the next frame. A frame may be short or empty even if more records follow.
     mutating func nextFrame(from records: SnapshotRecords) throws -> [SnapshotRecord] {
         var frame: [SnapshotRecord] = []
         var rows = 0

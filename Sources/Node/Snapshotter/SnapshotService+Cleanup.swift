@@ -7,8 +7,8 @@ import NodeDatabase
 extension SnapshotService {
     /// Deletes the directories of removed snapshots, and the chains and layers that no snapshot uses any longer.
     ///
-    /// Concurrent calls share one run. After ``Limits/cleanup``, a call returns and the run continues without it. The
-    /// next run retries failed deletions.
+    /// Concurrent calls share one run. A call returns after ``Limits/cleanup`` at the latest; the run then continues in
+    /// the background. The next run retries failed deletions.
     public func cleanUp() async {
         _ = await cleanups.value(for: true, timeout: limits.cleanup) { [self] in await deleteUnused() }
     }

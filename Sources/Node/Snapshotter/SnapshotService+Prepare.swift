@@ -52,8 +52,8 @@ extension SnapshotService {
 
     // MARK: - Ordinary snapshots
 
-    /// Creates a local snapshot, with its directories if it needs any, and returns its mounts. `parent` is the parent's
-    /// key, or empty.
+    /// Creates a local snapshot and the directories that it needs, and returns its mounts. `parent` is the key of the
+    /// parent snapshot; empty for no parent.
     private func create(
         _ key: String, on parent: String, as kind: SnapshotRecord.Kind, labels: [String: String]
     ) async throws -> MountPlan {

@@ -15,7 +15,7 @@ struct PreparationKey: Hashable, Sendable {
     var layer: Digest
 }
 
-/// The outcome of one preparation of a remote layer, which makes the layer usable without downloading it.
+/// The outcome of the preparation of a remote layer. Preparation makes the layer usable before it is downloaded.
 enum Preparation: Sendable {
     /// The remote snapshot is recorded.
     case recorded

@@ -18,14 +18,14 @@ import SystemPackage
 public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.SimpleServiceProtocol {
     /// The limits of calls and preparations.
     public struct Limits: Sendable {
-        /// The longest wait of a `Prepare` for a remote layer. After that, containerd downloads the layer.
+        /// The maximum time that a `Prepare` waits for a remote layer. After that, containerd downloads the layer.
         public var prepare: Duration = .seconds(30)
-        /// The longest time until the answer to a call other than `Cleanup`, or to one message of a `List`. For
-        /// `Prepare`, ``prepare`` is added.
+        /// The maximum time of one call, or of one message of a `List`. A `Prepare` may take this time plus
+        /// ``prepare``. `Cleanup` has its own limit.
         public var request: Duration = .seconds(30)
-        /// The longest wait of `Cleanup`. After that, the work continues without its caller.
+        /// The maximum time until the answer to a `Cleanup`. After that, the cleanup continues in the background.
         public var cleanup: Duration = .seconds(60)
-        /// The most remote layers that are prepared at the same time.
+        /// The maximum number of remote layers that are prepared at the same time.
         public var layersInPreparation = 512
 
         public init() {}
@@ -39,7 +39,8 @@ public final class SnapshotService: Containerd_Services_Snapshots_V1_Snapshots.S
     let logger: Logger
     let directories: SnapshotDirectories
     let overlayOptions: [String]
-    /// The threads for short work. Measuring and deleting directory trees run on `slow`, so that they do not delay it.
+    /// The threads for short work. Measuring or deleting a directory tree takes long, so such work has its own threads,
+    /// `slow`.
     let quick = BlockingPool(threads: 3)
     let slow = BlockingPool(threads: 2)
     let preparations: SingleFlight<PreparationKey, Preparation>

@@ -18,7 +18,7 @@ public final class SnapshotterServer: Service {
         case inherited(Int32)
     }
 
-    /// The largest request that the server accepts, in bytes. containerd neither sends nor accepts a larger message.
+    /// The maximum size of a request in bytes. containerd neither sends nor accepts a larger message.
     static let largestMessage = 16 << 20
 
     /// The time between two periodic cleanups. containerd requests further ones after its garbage collections.

@@ -9,7 +9,7 @@ import SystemPackage
 /// gRPC's own bind unlinks the path even if a live server uses the socket. This class first locks the file
 /// `<path>.lock`. Only under that lock does it remove the socket of a server that no longer runs.
 final class UnixListener: Sendable {
-    /// The longest path, in bytes. `sun_path` holds 108 bytes, including its NUL.
+    /// The maximum length of the path in bytes. `sun_path` holds 108 bytes, including a final NUL.
     private static let longestPath = 107
 
     private let path: String
@@ -57,7 +57,7 @@ final class UnixListener: Sendable {
         }
     }
 
-    /// Unlinks the path, unless the file there is no longer this socket.
+    /// Unlinks the path if the file there is still this socket.
     func unlinkPath() {
         guard let status = try? Sys.lstat(path), status.device == device, status.inode == inode else { return }
         try? Sys.unlink(path)

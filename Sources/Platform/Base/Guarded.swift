@@ -1,6 +1,6 @@
 import Glibc
 
-/// A value behind a lock. Rivulet's other locks between threads are built on this type.
+/// A value behind a lock, with a way to wait until the value changes. Rivulet's other in-process locks use this type.
 ///
 /// The lock is a `pthread_mutex_t`. `Synchronization.Mutex` of Swift 6.3 uses a priority-inheriting futex on Linux.
 /// Under contention, it has a fortieth of this lock's throughput (swiftlang/swift#88440), and it confuses
@@ -78,7 +78,8 @@ public final class Guarded<Value>: @unchecked Sendable {
         }
     }
 
-    /// Blocks like ``waitUntil(_:)``, but gives up after `timeout` nanoseconds and then returns `nil`.
+    /// Blocks the calling thread until `body` returns a result other than `nil`, at most `timeout` nanoseconds. Returns
+    /// `nil` if that time passes first. The rules of ``waitUntil(_:)`` apply.
     public func waitUntil<Result>(
         timeout: UInt64, _ body: (inout Value) -> sending Result?
     ) -> sending Result? {

@@ -1,6 +1,6 @@
 extension JSONCursor {
-    /// Reads the rest of a string that has escapes, and appends the string's unescaped bytes to ``scratch``. The cursor
-    /// is at the first backslash.
+    /// Reads the rest of a string that has escapes. Appends the content of the whole string to ``scratch``, with the
+    /// escapes replaced. The cursor is at the first backslash.
     ///
     /// - Parameter first: the first byte after the opening quote.
     @inline(never) @usableFromInline

@@ -6,12 +6,12 @@ public enum JSONStop: Error {
     case malformed(StaticString)
 }
 
-/// The location of the unescaped bytes of a JSON string, without the quotes.
+/// The location of a JSON string's content: the bytes between the quotes, with each escape replaced by its character.
 public struct JSONString: Sendable {
     /// The offset in the cursor's window, or in ``JSONCursor/scratch`` if ``isUnescaped`` is true.
     public var offset: Int
     public var count: Int
-    /// True if the string had escapes. Its unescaped bytes are then in ``JSONCursor/scratch``.
+    /// True if the string had escapes, which the cursor replaced. The content is then in ``JSONCursor/scratch``.
     public var isUnescaped: Bool
     /// True if the string may have non-ASCII characters. The cursor has then checked that it is valid UTF-8.
     public var hasMultibyte: Bool
@@ -35,15 +35,16 @@ public struct JSONString: Sendable {
 public struct JSONCursor {
     /// The number of readable zero bytes that must follow a window.
     public static let padding = 16
-    /// The deepest nesting of arrays and objects in a skipped value.
+    /// The maximum number of nesting levels in a skipped value. The value itself is the first level. Each value in an
+    /// array or object is one level deeper.
     public static let nesting = 64
 
     /// The first byte of the window.
     public let start: UnsafePointer<UInt8>
     @usableFromInline let end: UnsafePointer<UInt8>
     @usableFromInline var here: UnsafePointer<UInt8>
-    /// The unescaped bytes of strings that had escapes. Offsets into it stay valid until the owner of the cursor
-    /// empties it.
+    /// The contents of all strings that had escapes, with the escapes replaced. A ``JSONString`` refers to its content
+    /// here by offset, which stays valid until the owner of the cursor empties the array.
     public var scratch: [UInt8] = []
 
     /// Creates a cursor at `position` in a window.
@@ -188,7 +189,7 @@ public struct JSONCursor {
         (word &- 0x0101_0101_0101_0101) & ~word & topBits
     }
 
-    /// Runs `body` with the unescaped bytes of `text`, a string that this cursor has read.
+    /// Runs `body` with the content of `text`, a string that this cursor has read. All escapes are replaced.
     @inlinable @inline(__always)
     public func withBytes<Result, Failure: Error>(
         of text: JSONString, _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
@@ -199,7 +200,7 @@ public struct JSONCursor {
         return try scratch[text.offset..<text.offset + text.count].withUnsafeBufferPointer(body)
     }
 
-    /// Skips a value of any kind and checks its syntax. Deeper nesting than ``nesting`` is malformed.
+    /// Skips a value of any kind and checks its syntax. A value with more than ``nesting`` levels is malformed.
     ///
     /// - Parameter depth: the nesting depth of the value within the outermost skipped value.
     public mutating func skipValue(depth: Int = 0) throws(JSONStop) {

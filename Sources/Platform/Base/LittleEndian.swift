@@ -1,5 +1,5 @@
-/// Bounds-checked little-endian access. Every format that Rivulet reads or writes is little-endian. Code never indexes
-/// data from a file or socket without a check.
+/// Bounds-checked access to little-endian integers. Rivulet's own binary formats use this byte order. Code never
+/// indexes data from a file or socket without a check.
 extension RawSpan {
     /// Returns the integer at `offset`, or `nil` if it is out of bounds.
     @inlinable

@@ -59,12 +59,13 @@ public struct MetricFamily: Sendable {
         gauge(name, Double(value), help: help)
     }
 
-    /// Creates a histogram of seconds. Its bounds and its sum are given in nanoseconds.
+    /// Creates a histogram of durations. The metrics page shows its bounds and its sum in seconds.
     ///
     /// - Parameters:
-    ///   - bounds: the upper bounds of the buckets, in nanoseconds, ascending.
-    ///   - counts: the number of values in each bucket, and then the number of larger values.
-    ///   - nanoseconds: the sum of all values.
+    ///   - bounds: the upper bounds of the buckets in nanoseconds, ascending.
+    ///   - counts: for each bucket, the number of values above the previous bound and up to its own; at the end, the
+    ///     number of values above all bounds. The function computes Prometheus' cumulative counts from these.
+    ///   - nanoseconds: the sum of all values in nanoseconds.
     public static func histogram(
         _ name: String, bounds: [UInt64], counts: [UInt64], nanoseconds: UInt64, help: String
     ) -> MetricFamily {

@@ -21,7 +21,7 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
         return MonotonicTime(nanoseconds: overflow ? .max : sum)
     }
 
-    /// Returns the number of nanoseconds since `earlier`, or 0 if `earlier` is later.
+    /// Returns the number of nanoseconds from `earlier` to this time, or 0 if this time is not after `earlier`.
     public func since(_ earlier: MonotonicTime) -> UInt64 {
         nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0
     }

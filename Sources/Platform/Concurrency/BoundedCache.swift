@@ -1,7 +1,7 @@
 public import Base
 
-/// A cache of at most `capacity` values. When the cache is full, a new key evicts the least recently used values,
-/// slightly more than half of all.
+/// A cache of at most `capacity` values. Storing a value for a new key in a full cache first evicts the least recently
+/// used values: `capacity / 2 + 1` of them.
 public struct BoundedCache<Key: Hashable, Value> {
     fileprivate struct Entry {
         var value: Value

@@ -34,11 +34,11 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
     private let abandonAfter: Duration?
     private let limit: Int
 
-    /// Creates a group without work.
+    /// Creates a group in which no work is running.
     ///
     /// - Parameters:
-    ///   - abandonAfter: the longest time that one work item may take; `nil` for work that limits its own time.
-    ///   - limit: the most work items that may run at the same time.
+    ///   - abandonAfter: the maximum time that one work item may take; `nil` for work that limits its own time.
+    ///   - limit: the maximum number of work items that may run at the same time.
     public init(clock: any TimeSource = .system, abandonAfter: Duration? = nil, limit: Int = .max) {
         self.clock = clock
         self.abandonAfter = abandonAfter
@@ -53,7 +53,7 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
     /// Returns the value of the work that is running for `key`. If no work is running for it, runs `work` and returns
     /// its value.
     ///
-    /// - Parameter timeout: the longest time that this caller waits; `nil` to wait as long as the work takes.
+    /// - Parameter timeout: the maximum time that this caller waits; `nil` to wait as long as the work takes.
     public func value(
         for key: Key, timeout: Duration? = nil, _ work: @escaping @Sendable () async -> Value
     ) async -> Outcome {

@@ -1,7 +1,7 @@
 public import Base
 import Glibc
 
-/// A clock with monotonic time for deadlines and sleep, and with the date.
+/// A clock that tells monotonic time, can sleep until a deadline, and also tells the date.
 ///
 /// Production code passes ``SystemTime``; tests pass a clock that they advance themselves.
 public protocol TimeSource: Clock, Sendable where Instant == MonotonicTime, Duration == Swift.Duration {
@@ -21,7 +21,8 @@ extension TimeSource where Self == SystemTime {
 
 /// The machine's clock: `CLOCK_MONOTONIC` and `CLOCK_REALTIME`.
 public struct SystemTime: TimeSource {
-    /// The longest single sleep, in nanoseconds: a day. The runtime's timers do not support arbitrarily long sleeps.
+    /// The maximum duration of one call of `Task.sleep` in nanoseconds: one day. The runtime's timers do not support
+    /// arbitrarily long sleeps, so a longer sleep takes several calls.
     private static let longestSleep: UInt64 = 86_400_000_000_000
 
     public init() {}

@@ -65,7 +65,7 @@ public final class CRIClient: Sendable {
     ///
     /// - Parameters:
     ///   - sandbox: the configuration of the sandbox that needs the image.
-    ///   - credentials: credentials for the image's registry; `nil` if the runtime uses only its own.
+    ///   - credentials: credentials for the image's registry; `nil` to use only the runtime's own.
     ///   - seconds: the time limit for the pull.
     public func pull(
         _ reference: String, sandbox: Runtime_V1_PodSandboxConfig = .init(),

@@ -31,8 +31,8 @@ public struct HTTPRequest: Sendable {
     /// True if the method is `GET` or `HEAD`. Services answer both in the same way.
     public var isRead: Bool { method == "GET" || method == "HEAD" }
 
-    /// Decodes each `%XX`. Returns `nil` if the result is not valid UTF-8, or if a `%` is not followed by a hexadecimal
-    /// number.
+    /// Decodes each `%XX`. Returns `nil` if the result is not valid UTF-8, or if the two characters after a `%` are not
+    /// a hexadecimal number.
     private static func decode(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]

@@ -2,20 +2,20 @@ import CLinux
 import Glibc
 public import SystemPackage
 
-/// A child process without access to the system, such as the analyzer. It communicates only through the socket at
-/// descriptor 0.
+/// A child process that cannot open files, connect to the network or start processes. It communicates only through the
+/// socket at descriptor 0. The analyzer, which predicts reads, runs in such a process.
 ///
 /// The child must call ``confine(_:)`` before anything else. From then on, the kernel kills the child when the parent's
 /// thread that started it ends.
 public struct ConfinedProcess: ~Copyable, Sendable {
     /// The resource limits of a child.
     public struct Limits: Sendable {
-        /// The most private memory in bytes.
+        /// The maximum size of the child's private writable memory in bytes (`RLIMIT_DATA`).
         public var memory: UInt64
-        /// The most address space in bytes, including mapped files.
+        /// The maximum size of the child's address space in bytes, including mapped files (`RLIMIT_AS`).
         public var addressSpace: UInt64
         public var descriptors: UInt64
-        /// The most processor time in seconds, over the child's whole life.
+        /// The maximum processor time over the child's whole life, in seconds (`RLIMIT_CPU`).
         public var processorSeconds: UInt64
 
         public init(memory: UInt64, addressSpace: UInt64, descriptors: UInt64, processorSeconds: UInt64) {

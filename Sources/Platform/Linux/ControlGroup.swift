@@ -9,12 +9,12 @@ public import SystemPackage
 public struct ControlGroup: Sendable, Equatable {
     /// The resource limits of the group.
     public struct Limits: Sendable {
-        /// The most memory in bytes. The group gets no swap.
+        /// The maximum size of the group's memory in bytes. The group gets no swap.
         public var memory: UInt64
         /// The relative share of CPU time under contention (`cpu.weight`), from 1 to 10,000. The kernel's default is
         /// 100.
         public var processorWeight: Int
-        /// The most processes and threads.
+        /// The maximum number of processes and threads together.
         public var processes: Int
 
         public init(memory: UInt64, processorWeight: Int, processes: Int) {

@@ -87,7 +87,7 @@ public struct FileSystemStatus: Sendable, Equatable {
     public let availableBlocks: UInt64
     public let files: UInt64
     public let freeFiles: UInt64
-    /// The longest file name, in bytes.
+    /// The maximum length of a file name in bytes.
     public let nameLength: UInt64
 
     init(_ status: statfs) {

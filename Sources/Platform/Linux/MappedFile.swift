@@ -17,15 +17,16 @@ public final class MappedFile: @unchecked Sendable {
         try self.init(descriptor: file.raw)
     }
 
-    /// Maps the file open at `descriptor`. The caller may close the descriptor afterwards.
+    /// Maps the file that `descriptor` refers to. Throws `EINVAL` if it is not regular. The caller may close the
+    /// descriptor afterwards.
     public convenience init(descriptor: Int32) throws(Errno) {
         let status = try Sys.fstat(descriptor)
         guard status.kind == .regular else { throw .invalidArgument }
         try self.init(descriptor: descriptor, size: status.size)
     }
 
-    /// Maps the first `size` bytes of the regular file open at `descriptor`. The caller may close the descriptor
-    /// afterwards. Besides mmap(2) this initializer makes no system call, so that a confined process can use it.
+    /// Maps the first `size` bytes of the regular file that `descriptor` refers to. The caller may close the descriptor
+    /// afterwards. The only system call of this initializer is mmap(2), so a confined process can use it.
     public init(descriptor: Int32, size: UInt64) throws(Errno) {
         guard let size = Int(exactly: size) else { throw .fileTooLarge }
         guard size > 0 else {

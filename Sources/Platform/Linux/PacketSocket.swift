@@ -6,7 +6,7 @@ public import SystemPackage
 ///
 /// A packet arrives completely or not at all, so a reader never has to keep part of one.
 public struct PacketSocket: ~Copyable, Sendable {
-    /// The most descriptors in one packet.
+    /// The maximum number of descriptors in one packet.
     public static let maximumDescriptors = Int(RV_PACKET_DESCRIPTORS)
 
     private let descriptor: OwnedDescriptor

@@ -28,8 +28,8 @@ extension Sys {
         return FileStatus(status)
     }
 
-    /// Returns the file's creation time in nanoseconds since 1970; 0 if the file system does not record it or the
-    /// kernel lacks statx(2).
+    /// Returns the file's creation time in nanoseconds since 1970; 0 if the file system does not record it, the kernel
+    /// lacks statx(2), or a seccomp filter forbids it.
     ///
     /// The time never changes. Together with the inode number, it distinguishes a file from an earlier file with the
     /// same number.

@@ -26,7 +26,8 @@ public struct UnmountFlags: OptionSet, Sendable {
 
     /// `MNT_FORCE`: unmounts by force. For FUSE, the kernel aborts the connection, and pending requests fail.
     public static let force = UnmountFlags(rawValue: 1)
-    /// `MNT_DETACH`: removes the mount from the tree now, and frees it after its last use.
+    /// `MNT_DETACH`: detaches the file system from the mount point at once. The kernel frees the file system after its
+    /// last use.
     public static let detach = UnmountFlags(rawValue: 2)
     /// `UMOUNT_NOFOLLOW`: does not follow a symbolic link.
     public static let noFollow = UnmountFlags(rawValue: 8)

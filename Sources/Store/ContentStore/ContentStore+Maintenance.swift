@@ -9,7 +9,7 @@ extension ContentStore {
         public let id: Digest
         /// The bytes allocated on the disk, without holes.
         public let allocatedBytes: UInt64
-        /// The part of ``allocatedBytes`` that is content; 0 for a chain.
+        /// The part of ``allocatedBytes`` that the content file occupies; 0 for a chain.
         public let contentBytes: UInt64
         /// True if the layer or chain was open at the time of the call.
         public let isOpen: Bool

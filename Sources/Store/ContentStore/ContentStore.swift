@@ -19,7 +19,7 @@ import SystemPackage
 /// chains/<key>/tree.erofs        the merged tree of a chain; its device tags name the layers
 /// refused/<key>                  markers of layers that failed an audit
 /// installing/                    unfinished directories; emptied at start
-/// set-aside/                     the quarantine: the last few unusable files and directories
+/// set-aside/                     the quarantine: the latest unusable files and directories, at most 8
 /// ```
 ///
 /// The keys of layers and chains are written as 64 hexadecimal digits. A directory appears in `layers` or `chains` by
@@ -31,7 +31,7 @@ import SystemPackage
 public final class ContentStore: Sendable {
     /// Options of a store.
     public struct Options: Sendable {
-        /// True for a store without snapshots that is deleted soon. Its root may lie in memory (tmpfs) or on an
+        /// True for a temporary store, from which no snapshot is mounted. Its root may lie in memory (tmpfs) or on an
         /// overlay.
         public var isScratch = false
         /// The identifier of the machine's current boot; `nil` asks the kernel. Tests set it to simulate a crash of the

@@ -6,9 +6,9 @@ import SystemPackage
 enum FileSystemCheck {
     /// Throws `.unsuitableFileSystem`, with advice, if `root` cannot hold the store.
     ///
-    /// It rejects kinds of file systems that cannot work, by magic number. On any other kind, it writes a sparse test
-    /// file. The file system must not allocate blocks for holes. Otherwise, each layer would occupy its full size on
-    /// the disk at once.
+    /// The check rejects unsuitable kinds of file systems by their magic number. On any other kind, it writes a sparse
+    /// test file to see if holes take disk space. If they did, each layer would occupy its full size on the disk from
+    /// the start.
     ///
     /// - Parameter isScratch: true to accept a file system in memory or an overlay; see
     ///   ``ContentStore/Options/isScratch``.

@@ -17,7 +17,7 @@ struct LayerOpener {
     struct Index {
         let tree: TreeImage
         let chunks: ChunkTable
-        /// The SHA-256 over the chunk table and then the tree.
+        /// The SHA-256 of the chunk table's bytes followed by the tree's bytes.
         let fingerprint: Digest
     }
 

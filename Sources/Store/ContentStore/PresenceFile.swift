@@ -11,8 +11,9 @@ import SystemPackage
 /// slots (``PresenceFormat``).
 ///
 /// 1. **Memory.** A bit is set after pwrite(2) of the verified bytes has returned, so every later pread(2) sees them.
-///    The bytes of a chunk whose bit is set never change. A second publication writes nothing, and a dropped chunk can
-///    only be written again with bytes of the same digest.
+///    Only a chunk of zeros needs no write, because a hole reads as zeros. The bytes of a chunk whose bit is set never
+///    change. A second publication writes nothing, and a dropped chunk can only be written again with bytes of the same
+///    digest.
 /// 2. **Live area.** After a word of bits has changed in memory, the process copies the word here. A lock orders the
 ///    copies, so that an older value cannot overwrite a newer one. The live area is trusted only if the session block
 ///    names the running boot. Within one boot, the page cache outlives the process, so the content file and this file
@@ -30,9 +31,9 @@ import SystemPackage
 /// 5. **Bytes that go away**, because somebody shortened the content file or, in the future, because of eviction. The
 ///    bits of their chunks must be cleared in every trusted place before the range is reused: first in memory, then in
 ///    the live area, then in *both* slots, durably. Only then may the file be extended or a hole be punched.
-///    ``retract(_:_:)`` clears the live area and the slots. Eviction must also wait until all reads have ended that saw
-///    a bit before it was cleared in memory. Dropping an unreadable chunk needs none of this: its range holds the right
-///    bytes or cannot be read.
+///    ``retract(_:_:)`` clears the live area and the slots. A read that saw a bit set may still be running when the bit
+///    is cleared in memory. Eviction must also wait for the end of such reads. Dropping an unreadable chunk needs none
+///    of this: its range holds the right bytes or cannot be read.
 /// 6. **Another file under the same name.** The header names the content file by inode number and birth time, and the
 ///    slots' checksum covers the header. If the content file was replaced, or the presence file comes from elsewhere,
 ///    no bit is trusted.
@@ -47,8 +48,8 @@ final class PresenceFile: Sendable {
     /// The lock for copies to the live area. Each copy is a short pwrite(2) into the page cache. It is the only system
     /// call that this module makes under a `Guarded` lock: the bits are correct only if the copies stay in order.
     ///
-    /// The value counts the copies, only to have a size. A value of type `Void` would share its address with the next
-    /// field of `Guarded`, and ThreadSanitizer would report a race.
+    /// The value is the number of copies, which nobody reads. A value of type `Void` would have no size: it would share
+    /// its address with the next field of `Guarded`, and ThreadSanitizer would report a race.
     private let liveCopies = Guarded(UInt64(0))
 
     init(format: PresenceFormat, file: consuming OwnedDescriptor) {

@@ -42,7 +42,8 @@ package struct PresenceFormat: Sendable {
     }
 
     let digest: Digest
-    /// The SHA-256 over the chunk table and the tree. The bits are valid only with this index.
+    /// The fingerprint of the layer's index (``LayerOpener/Index/fingerprint``). The presence bits are valid only with
+    /// this index.
     let index: Digest
     let chunkCount: Int
     let contentSize: UInt64

@@ -7,17 +7,17 @@ import SystemPackage
 public struct QuarantinedFile: Sendable, Equatable {
     /// The original path.
     public let path: String
-    /// The path in the quarantine; `nil` if the store removed the file, because content without its presence bits is
-    /// useless.
+    /// The path in the quarantine; `nil` if the store deleted the file instead, because a content file without trusted
+    /// presence bits is useless.
     public let movedTo: String?
     /// The reason why the file or directory was unusable.
     public let reason: String
 }
 
-/// The quarantine of a store: a directory for unusable files and directories. It reports each of them and keeps the
-/// latest ones for inspection.
+/// The quarantine of a store. It reports each unusable file or directory, and keeps the latest ones in the directory
+/// `set-aside` for inspection.
 final class Quarantine: Sendable {
-    /// The most entries in the quarantine.
+    /// The maximum number of entries in the quarantine.
     static let limit = 8
 
     private let directory: String

@@ -13,7 +13,8 @@ import SystemPackage
 /// Methods may be called from any thread. ``isPresent(_:)`` and ``read(at:into:)`` take no lock, unless a read must
 /// repair a shortened content file.
 ///
-/// ``PresenceFile`` explains why a trusted bit is true, even if the process or the machine crashes at any moment.
+/// ``PresenceFile`` explains why the bytes of a present chunk are always verified, even after a crash of the process or
+/// the machine at any moment.
 public final class StoredLayer: Sendable {
     /// The blob's digest.
     public var digest: Digest { key.blob }
@@ -26,7 +27,8 @@ public final class StoredLayer: Sendable {
     /// The path of the sparse content file: the bytes of the layer's files, end to end. Code that does not check
     /// ``isPresent(_:)`` may read it only if the layer is complete.
     public let contentPath: String
-    /// The file of the DEFLATE windows from which decoding can start at an extent; `nil` if no extent needs a window.
+    /// The local copy of the layer's windows: data that a decoder needs to start in the middle of a DEFLATE stream;
+    /// `nil` if no extent needs a window.
     public let windows: WindowsFile?
     /// The log of decoded bytes outside the chunks, such as tar headers; `nil` if the layer has no pending audit or the
     /// log could not be opened.
@@ -37,10 +39,10 @@ public final class StoredLayer: Sendable {
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
-    /// The number of bit changes since the layer was opened. A durable copy is up to date if this number is the same as
-    /// when the copy's bits were read.
+    /// The number of presence bits set or cleared since the layer was opened. The last good slot is up to date if this
+    /// number equals ``Durability/recorded``.
     private let changes = Atomic<UInt64>(0)
-    /// The number of calls of fdatasync(2) that have failed. Each failure may have lost earlier writes.
+    /// The number of failed calls of fdatasync(2) on the content file. Each failure may have lost earlier writes.
     private let losses = Atomic<UInt64>(0)
     /// True if the content file was found too short. Repair it before any write past its end.
     private let isShortened = Atomic<Bool>(false)
@@ -52,8 +54,8 @@ public final class StoredLayer: Sendable {
 
     private struct Durability: Sendable {
         var slots: SlotState
-        /// The value of ``changes`` just before the bits of the last good slot were read from memory; `.max` if the
-        /// slot was out of date when the layer was opened.
+        /// The value of ``changes`` just before the bits were copied from memory for the last good slot. It is `.max`
+        /// if the slot was out of date when the layer was opened and no slot has been written since.
         var recorded: UInt64
     }
 
@@ -159,7 +161,7 @@ public final class StoredLayer: Sendable {
     /// the chunk is already present, nothing is written.
     ///
     /// - Throws: `.noSpace`, `.readOnly` or `.io` if the bytes cannot be stored; the chunk then stays absent.
-    ///   `.outOfRange` if the layer has no such chunk or its length differs.
+    ///   `.outOfRange` if the layer has no such chunk or `bytes` do not have its length.
     public func publish(_ chunk: Int, _ bytes: UnsafeRawBufferPointer) throws(ContentStoreError) {
         guard chunk >= 0, chunk < bits.count else {
             throw ContentStoreError(.outOfRange, "\(digest) has no chunk \(chunk)")
@@ -230,14 +232,14 @@ extension StoredLayer {
     /// Makes the present chunks survive a crash of the machine. Calls fdatasync(2) on the content, and then writes a
     /// second, checksummed copy of the presence bits.
     ///
-    /// Does nothing if no bit has changed since the last call. It waits for the disk, so never call it on an event
-    /// loop.
+    /// Does nothing if no bit has changed since the last successful call. It waits for the disk, so never call it on an
+    /// event loop.
     ///
     /// Streaming calls it when a layer becomes complete, and may call it at any time. The daemon calls it at shutdown
     /// through ``ContentStore/makeAllDurable()``.
     ///
-    /// - Throws: an error if the disk failed. If the failure may have lost bytes of chunks, those chunks have been
-    ///   dropped.
+    /// - Throws: an error if a write or a flush failed. If fdatasync(2) failed on the content, this function has also
+    ///   dropped every chunk that the last good slot does not confirm, because its bytes may be lost.
     public func makeDurable() throws(ContentStoreError) {
         try durabilityLock.withLock { () throws(ContentStoreError) in
             var state = durability.withLock { $0 }
@@ -307,7 +309,7 @@ extension StoredLayer {
         }
     }
 
-    /// Returns the chunks of `table` that do not lie entirely below `size`.
+    /// Returns the chunks of `table` that end after the first `size` bytes of the content space.
     static func chunks(of table: ChunkTable, beyond size: UInt64) -> Range<Int> {
         var low = 0
         var high = table.chunkCount

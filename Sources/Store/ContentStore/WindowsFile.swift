@@ -5,10 +5,11 @@ import SystemPackage
 
 /// A sparse local copy of a layer's windows blob, with the windows fetched so far.
 ///
-/// A restart point is a place in a DEFLATE stream where decoding can begin. Its window is the decoded data before that
-/// place, which the compressed data after it refers to. The windows blob, from the registry, holds all windows of the
-/// layer. The file needs no presence bits: the chunk table has a checksum of each window. A window that is damaged, or
-/// still a hole of zeros, does not match its checksum and is fetched again.
+/// A restart point is a place in a DEFLATE stream where decoding can begin. The compressed data after this place refers
+/// back to decoded data before it, at most 32 KiB. That earlier data is the window of the restart point. The windows
+/// blob in the registry holds all windows of the layer. The local copy needs no presence bits: the chunk table has a
+/// checksum of each window. A window that is damaged, or still a hole of zeros, does not match its checksum and is
+/// fetched again.
 public final class WindowsFile: Sendable {
     private let path: String
     private let file: OwnedDescriptor

@@ -28,6 +28,7 @@ struct KnownStart: Sendable {
         self.end = end
     }
 
-    /// Records an unexpected read: a demand for an extent that is neither in the store nor fetched for a prediction.
+    /// Records a demand for a missing extent that is not being fetched for a prediction. The demand counts as an
+    /// unexpected read, even if a request for a hint is fetching the extent.
     mutating func recordSurprise() { surprises += 1 }
 }

@@ -2,7 +2,7 @@ import Base
 
 /// The functions that choose the extents of a request.
 extension LayerState {
-    /// The most extents in one request.
+    /// The maximum number of extents in one run that this extension chooses.
     static let extentsPerRun = 16384
 
     private static let extentsNearby = 2048
@@ -11,9 +11,10 @@ extension LayerState {
     /// empty if there is none.
     ///
     /// - Parameters:
-    ///   - limit: the most bytes to request; a single larger extent is allowed.
+    ///   - limit: the maximum size of the run in bytes, including gaps inside a range; a single larger extent is
+    ///     allowed.
     ///   - gap: the largest gap between two extents of one requested range, in bytes.
-    ///   - ranges: the most requested ranges.
+    ///   - ranges: the maximum number of ranges in the run.
     func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64, ranges: Int = 1) -> ExtentRun {
         var run = ExtentRun()
         var count = 0
@@ -32,9 +33,9 @@ extension LayerState {
         return run
     }
 
-    /// Returns the run of the request for the demanded extent `start`, and the run's neighbors (see ``ReadAround``).
-    /// The run continues with the demanded extents, planned read-ahead and neighbors after `start`, as far as the limit
-    /// of each kind allows.
+    /// Returns the extents to request for a demand, starting with the demanded extent `start`. After it, the run
+    /// contains other demanded extents, planned read-ahead and neighbors (see ``ReadAround``), each kind up to its own
+    /// limit. `neighbors` lists the neighbors in the run.
     ///
     /// - Parameter spare: the number of neighbor bytes that the link can carry without a delay for other readers. It
     ///   limits the neighbors only if the layer's extents span files.
@@ -78,9 +79,9 @@ extension LayerState {
         return (run, neighbors)
     }
 
-    /// Returns a run of open extents close to the extent `place`: within `distance` bytes of it in the blob, and of at
-    /// most `limit` bytes in total. The run starts at or after `place` if any extent is open there, otherwise before
-    /// it. It is empty if no extent is open.
+    /// Returns a run of at most `limit` bytes of open extents (see ``isOpen(_:)``) close to the extent `place`. Close
+    /// means at most `distance` bytes before or after `place` in the blob. The run starts at or after `place` if any
+    /// close extent there is open. Otherwise it lies before `place`. It is empty if no close extent is open.
     func run(around place: Int, within distance: UInt64, limit: UInt64, gap: UInt64, ranges: Int) -> ExtentRun {
         guard marks.indices.contains(place) else { return ExtentRun() }
         let blob = map.blobRange(of: place)

@@ -68,8 +68,8 @@ struct LayerState: Sendable {
         return awaited
     }
 
-    /// Marks the extent as no longer in flight. An extent that did not arrive no longer counts as speculative or
-    /// hinted.
+    /// Marks the extent as no longer in flight. If it did not arrive, it also no longer counts as speculative, hinted
+    /// or predicted.
     mutating func finish(_ extent: Int, arrived: Bool) {
         guard marks[extent].contains(.inFlight) else { return }
         inFlight -= 1

@@ -13,9 +13,10 @@ struct LinkEstimate: Sendable {
     private(set) var rate: Double = 0
     /// The average time from a request to the head of its answer, in nanoseconds; 0 before the first answer.
     private(set) var delay: Double = 0
-    /// The highest recent rate. Unlike ``rate``, it does not fall when the planner requests little.
+    /// The highest recent ``rate``, in bytes per second. It does not fall when the planner requests only a few bytes.
     private var highest = RecentExtreme(isMaximum: true)
-    /// The shortest recent answer time. Unlike ``delay``, it does not rise when requests queue behind each other.
+    /// The shortest recent answer time, in nanoseconds. Unlike ``delay``, it does not rise when requests queue behind
+    /// each other.
     private var shortest = RecentExtreme(isMaximum: false)
     private var since: MonotonicTime?
     private var last = MonotonicTime(nanoseconds: 0)
@@ -69,8 +70,8 @@ struct LinkEstimate: Sendable {
     }
 }
 
-/// The largest or smallest of the values noted recently: in a window of up to 60 seconds that ends with the latest
-/// value.
+/// The largest or smallest of the recently noted values. Relative to the latest one, a value counts as recent for at
+/// least 30 s and at most 90 s.
 struct RecentExtreme: Sendable {
     private static let period: UInt64 = 30_000_000_000
 

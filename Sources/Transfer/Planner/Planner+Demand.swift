@@ -32,10 +32,11 @@ extension Planner {
         demandQueue.append(key)
     }
 
-    /// Promotes the request that fetches the extent to class demand. If many bytes precede the extent in the request,
-    /// cuts the extent out of the request instead. If the extent is already in decoding, expedites its decoding.
+    /// Promotes the request that fetches the extent to class demand. If too many bytes precede the extent in the
+    /// request, ends the request before the extent instead; see ``PlannerConfiguration/joinDistance``. If the extent is
+    /// already in decoding, expedites its decoding.
     ///
-    /// - Returns: false if the extent was cut out and is no longer in flight.
+    /// - Returns: false if the request now ends before the extent, so that the extent is no longer in flight.
     mutating func promote(_ key: ExtentKey) -> Bool {
         guard
             let id = requests.first(where: { $0.value.layer == key.layer && $0.value.contains(key.extent) })?.key,
@@ -60,7 +61,8 @@ extension Planner {
         return true
     }
 
-    /// Returns whether more bytes than the ``PlannerConfiguration/joinDistance`` precede `extent` in the request. Bytes
+    /// Returns whether `extent` is too far behind in the request: whether the bytes before it exceed
+    /// ``PlannerConfiguration/joinDistance``, or ``PlannerConfiguration/joinDistanceInHint`` in a hint request. Bytes
     /// that a reader waits for do not count.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
         guard extent != request.current, let map = layers[request.layer]?.map else { return false }
@@ -81,7 +83,7 @@ extension Planner {
         return false
     }
 
-    /// Cuts `extent` and everything after it out of a request.
+    /// Removes `extent` and all extents after it from a request.
     private mutating func cut(_ id: RequestID, at extent: Int) {
         guard let request = requests[id] else { return }
         statistics.cut += 1
@@ -106,8 +108,8 @@ extension Planner {
         }
     }
 
-    /// Releases extents that a request will not fetch. Those that a reader waits for return to the demand queue; the
-    /// others become idle.
+    /// Marks extents that a request will not fetch as no longer in flight. If a reader waits for an extent, the extent
+    /// goes back into the demand queue.
     mutating func release(_ segments: [Range<Int>], of request: Request) {
         for segment in segments {
             for extent in segment {
@@ -194,8 +196,8 @@ extension Planner {
 
     // MARK: - Access patterns
 
-    /// Schedules read-ahead after a read, and counts speculation that paid off. During a ``KnownStart``, only reads of
-    /// missing extents cause read-ahead.
+    /// Handles a read of `extents`: counts those that the planner had requested in advance, and schedules read-ahead.
+    /// During a ``KnownStart``, only reads of missing extents cause read-ahead.
     ///
     /// - Parameter isLocal: true if the store had all extents.
     mutating func noteAccess(to id: LayerID, extents: Range<Int>, isLocal: Bool, now: MonotonicTime) {

@@ -4,9 +4,8 @@ public import Base
 extension Planner {
     private static let extentsExamined = 100_000
 
-    /// Queues the layers of an image for fill. Normally, fill fetches layers in the order of these calls and yields to
-    /// readers. It fetches an image at once if little is missing or hints name most of it; see
-    /// ``PlannerConfiguration/eagerSmallest``.
+    /// Queues the layers of an image for fill, in the order of these calls. Fill yields to readers, unless the image
+    /// lacks only a few bytes; see ``PlannerConfiguration/eagerSmallest`` and ``PlannerConfiguration/eagerSeconds``.
     public mutating func fill(_ ids: [LayerID], now: MonotonicTime) -> [PlannerAction] {
         guard stoppedReason == nil else { return [] }
         let isEager = isSoonComplete(ids)
@@ -23,7 +22,8 @@ extension Planner {
         fillQueue.contains { $0.layer == id }
     }
 
-    /// Returns whether fill fetches the layers at once, because their missing bytes are few or hints name most of them.
+    /// Returns whether fill may fetch the layers without yielding to readers, by the rules at
+    /// ``PlannerConfiguration/eagerSmallest`` and ``PlannerConfiguration/eagerSeconds``.
     private func isSoonComplete(_ ids: [LayerID]) -> Bool {
         let carried = UInt64(
             min(linkEstimate.highestRate * configuration.eagerSeconds, Double(configuration.eagerLargest)))
@@ -107,7 +107,8 @@ extension Planner {
         return true
     }
 
-    /// Returns whether the rate limit allows another fill request now. If not, asks for a tick at the earliest time.
+    /// Returns whether the rate limit allows another fill request now. If not, asks for a tick at the time when the
+    /// limit allows one.
     mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
         guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
         if let at = fillTokensAt {
@@ -128,9 +129,9 @@ extension Planner {
         fillQueue[index].hasHoles = true
     }
 
-    /// Returns the most bytes of one fill request. While a container starts, this is the number of bytes that the link
-    /// carries in a tenth of a second, but at least 512 KiB. A larger request would delay readers longer, because a
-    /// demand does not abort a running request.
+    /// Returns the maximum size of one fill request in bytes. While a container starts, this is the number of bytes
+    /// that the link carries in a tenth of a second, but at least 512 KiB. A larger request would delay readers longer,
+    /// because a demand does not abort a running request.
     func fillLimit(_ now: MonotonicTime) -> UInt64 {
         let limit = configuration.runLimit.fill
         guard isStarting(now), linkEstimate.highestRate > 0, linkEstimate.highestRate < Double(limit) * 10 else {

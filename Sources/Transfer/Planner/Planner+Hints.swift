@@ -2,7 +2,7 @@ public import Base
 
 /// The functions of start hints. The planner fetches hinted extents in the order of first use, with few requests.
 extension Planner {
-    /// The most ranges in one ``FetchRequest``.
+    /// The maximum number of ranges in one ``FetchRequest``.
     public static let maximumRanges = 128
 
     /// Queues `runs`, the extents that a container's start will probably read, in the order of first use. They follow
@@ -43,8 +43,9 @@ extension Planner {
         lastDemand = now
     }
 
-    /// Returns the source of the hint with the recorded start that the layer's image is repeating. Returns `nil` if
-    /// there is no such start, or if too many reads did not match it. See ``KnownStart``.
+    /// Returns the source of the hint that describes the current container start, if the start repeats a recorded one.
+    /// Returns `nil` if no such start is in progress in this layer, or if too many reads were unexpected. See
+    /// ``KnownStart``.
     public func knownStart(of id: LayerID, now: MonotonicTime) -> HintSource? {
         layers[id]?.knownStart.source(now)
     }
@@ -55,7 +56,8 @@ extension Planner {
 
     // MARK: - Batches
 
-    /// Requests the next batch of hints when few bytes of the previous batches are still to come.
+    /// Requests the next batch of hints as soon as the outstanding bytes of earlier batches allow it; see
+    /// ``PlannerConfiguration/hintAhead``.
     mutating func startHints(_ now: MonotonicTime) {
         while !hintQueue.isEmpty, hasRoom(.hint, now), hintBytesLeft <= hintLead {
             let batch = takeBatch(now)
@@ -87,8 +89,9 @@ extension Planner {
         }
     }
 
-    /// Extends the time for which hints cover the reads of their layers, in all layers where it has not ended. During
-    /// this time the planner does not speculate in a layer; see ``LayerState/hintedUntil``.
+    /// Sets ``LayerState/hintedUntil`` to now plus ``PlannerConfiguration/hintQuiet`` in every layer where it is still
+    /// in the future. Until then hints cover the layer's reads, and the planner does not speculate in the layer. Also
+    /// prolongs the ``KnownStart`` of each such layer.
     mutating func extendHints(_ now: MonotonicTime) {
         // The planner calls this function for each extent, and a node may have hundreds of layers. A few updates per
         // `hintQuiet` are enough.
@@ -156,8 +159,9 @@ extension Planner {
         return batch
     }
 
-    /// Adds the rest of a layer's queued extents to the layer's part, if the rest is small. A separate request would
-    /// cost more time than the transfer of these bytes.
+    /// Completes the parts of a batch: if the extents that are still queued for a layer make up at most 1/32 of the
+    /// batch size, adds them to the layer's part. A separate request would take more time than the transfer of so few
+    /// bytes.
     private mutating func takeAlong(_ batch: inout [Part], taken: inout Set<ExtentKey>, now: MonotonicTime) {
         let queue = hintQueue.removeAll()
         var left: [LayerID: UInt64] = [:]

@@ -120,7 +120,8 @@ extension Planner {
         return room > coming ? room - coming : 0
     }
 
-    /// Returns the largest gap between two extents of one range, in bytes, and the most ranges of a request to `host`.
+    /// Returns two limits for requests to `host`: the largest gap between two extents of one range, in bytes, and the
+    /// maximum number of ranges in one request.
     func rangesApart(for host: String) -> (gap: UInt64, ranges: Int) {
         singleRangeHosts.contains(host)
             ? (configuration.singleRangeGap, 1) : (configuration.mergeGap, Self.maximumRanges)
@@ -129,7 +130,7 @@ extension Planner {
     /// Returns whether a background class (any but demand) may request bytes of this layer now. If not, asks for a tick
     /// at the earliest possible time.
     ///
-    /// - Parameter notBefore: the earliest time of the queue entry for which the caller asks.
+    /// - Parameter notBefore: the earliest time at which the caller's queue entry may be requested.
     mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, at now: MonotonicTime) -> Bool {
         var earliest = max(notBefore, backgroundPausedUntil)
         if let host = layers[id]?.host, let until = throttledHosts[host] {

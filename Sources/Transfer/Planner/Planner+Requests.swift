@@ -97,8 +97,8 @@ extension Planner {
         return finish(now)
     }
 
-    /// Updates the link estimate and the host's throttle from the progress of a request. The progress of a hint request
-    /// also extends the time that hints cover; see ``extendHints(_:)``.
+    /// Updates the link estimate and the host's throttle from the progress of a request. If the request fetches a hint
+    /// that is not a prediction, also calls ``extendHints(_:)``.
     private mutating func note(_ request: Request, _ now: MonotonicTime) {
         if !request.isAnswered {
             requests[request.id]?.isAnswered = true

@@ -3,9 +3,9 @@ public import ContentStore
 
 /// The one place that decides what to fetch, when, and in which requests.
 ///
-/// The planner is a pure value: it takes events with their time, and returns actions. The caller guards it with a lock:
-/// it applies an event, releases the lock, and then performs the actions. So tests can check every decision in virtual
-/// time.
+/// The planner is a pure value: it takes events with their time, and returns actions. The caller guards the planner
+/// with a lock. For each event, the caller takes the lock, passes the event to the planner, releases the lock, and then
+/// performs the actions. So tests can check every decision in virtual time.
 ///
 /// All decisions are about extents, the smallest decodable pieces of a blob. An extent is idle, demanded (a reader
 /// waits for it, but no request has it), in flight (in a request or in decoding), or present. An extent is never in two
@@ -14,7 +14,8 @@ public import ContentStore
 /// - A *demand* is a reader's request for extents. Requests for demands start at once, within limits that no other
 ///   class shares.
 /// - A demand for an extent in flight joins the extent's request, and the planner promotes this request to class
-///   demand. If the extent is far behind in the request, the planner cuts the extent out and requests it separately.
+///   demand. If the extent is far behind in the request, the planner ends the request before the extent and requests
+///   the extent separately.
 /// - The planner retries a failed request after a growing pause, or fails the demand with a reason. No demand outlives
 ///   ``PlannerConfiguration/demandTimeout``.
 /// - Fill yields to demand. Every class but demand yields to a registry that asks for fewer requests.
@@ -41,8 +42,8 @@ public struct Planner: Sendable {
     /// The time of the last update of all layers by ``extendHints(_:)``.
     var hintsExtended = MonotonicTime(nanoseconds: 0)
     var linkEstimate = LinkEstimate()
-    /// The read-around measured over all layers. A new layer starts with its size, or with a smaller size if the link
-    /// is slow.
+    /// The read-around measured over all layers. The read-around of a new layer begins with the same size, or with a
+    /// smaller size if the link is slow.
     var readAround: ReadAround
     /// The throttles of read-ahead and fill, keyed by registry host, because the answer time depends on the host. The
     /// smallest share of any host applies to all of them.

@@ -1,22 +1,22 @@
 /// The limits, sizes and times behind the planner's decisions. Sizes count compressed bytes of the blob, because those
 /// load the link.
 public struct PlannerConfiguration: Sendable {
-    /// The most concurrent requests of each class. Demand has its own limit, so it never waits for another class. Hints
-    /// usually need one request for each layer of a batch; see ``hintFirstBatch``. Fill has two requests, so that one
-    /// transfers bytes while the other waits for its answer.
+    /// The maximum number of concurrent requests of each class. Demand has its own limit, so it never waits for another
+    /// class. Hints usually need one request for each layer of a batch; see ``hintFirstBatch``. Fill has two requests,
+    /// so that one transfers bytes while the other waits for its answer.
     public var requestLimit = PerClass<Int>(demand: 32, hint: 16, readahead: 4, fill: 2)
 
-    /// The number of bytes in flight at which a class starts no further request, which bounds memory. The last request
-    /// may exceed the limit. One request of each class may always start, whatever its size.
+    /// The number of bytes in flight at which a class starts no further request. This limit bounds memory. The last
+    /// request may exceed it. One request of each class may always start, whatever its size.
     public var byteLimit = PerClass<UInt64>(demand: 64 << 20, hint: 24 << 20, readahead: 24 << 20, fill: 16 << 20)
 
-    /// The largest request of each class, in bytes; a single larger extent is allowed. A more urgent request does not
-    /// abort a running one but shares the link with it. So the limits are small enough for a slow link to carry a
-    /// request in a few seconds.
+    /// The maximum size of one request of each class, in bytes; a single larger extent is allowed. A more urgent
+    /// request does not abort a running one but shares the link with it. So the limits are small enough for a slow link
+    /// to carry a request in a few seconds.
     public var runLimit = PerClass<UInt64>(demand: 16 << 20, hint: 16 << 20, readahead: 8 << 20, fill: 8 << 20)
 
-    /// The most bytes of read-ahead in a demand's own request. The planner fetches further read-ahead in requests of
-    /// class read-ahead, which start after all demands.
+    /// The maximum number of bytes of read-ahead in a demand's own request. The planner fetches further read-ahead in
+    /// requests of class read-ahead, which start after all demands.
     public var demandAhead: UInt64 = 4 << 20
 
     /// The largest gap between two extents, in bytes, that the planner fetches and discards instead of sending two
@@ -28,7 +28,7 @@ public struct PlannerConfiguration: Sendable {
     public var readAround = ReadAroundLimits()
 
     /// The size of the first batch of hints, in bytes. The planner fetches hints in batches, in the order of first use.
-    /// Each batch is larger than the one before. All extents of a batch in one layer usually share one request.
+    /// The batches grow; see ``hintBatchGrowth``. All extents of a batch in one layer usually share one request.
     public var hintFirstBatch: UInt64 = 2 << 20
     /// The factor by which the batch size grows with each batch of hints, up to the ``runLimit`` of class hint.
     public var hintBatchGrowth: UInt64 = 4
@@ -52,11 +52,12 @@ public struct PlannerConfiguration: Sendable {
     public var readaheadLargest: UInt64 = 16 << 20
     /// The largest part of a read-ahead window that lies beyond the end of the current file, in bytes.
     public var readaheadAcrossFiles: UInt64 = 4 << 20
-    /// The most sequential readers that the planner tracks in one layer.
+    /// The maximum number of sequential readers that the planner tracks in one layer.
     public var streamsPerLayer = 16
 
-    /// The most bytes that a running request may bring before a newly demanded extent. Bytes that a reader waits for do
-    /// not count. If there are more, the planner cuts the request before the extent and requests the extent separately.
+    /// The maximum number of bytes that a running request may bring before a newly demanded extent. Bytes that a reader
+    /// waits for do not count. Above this limit, the planner ends the request before the extent and requests the extent
+    /// separately.
     public var joinDistance: UInt64 = 2 << 20
     /// The larger ``joinDistance`` of hint requests. Readers will need all bytes of such a request, so serving one
     /// reader out of order delays the next one.
@@ -73,7 +74,8 @@ public struct PlannerConfiguration: Sendable {
     /// The number of failed requests for an extent after which its demands fail. The registry client's own retries do
     /// not count.
     public var demandAttempts = 3
-    /// The number of failed requests after which the planner drops a hint's extents. Demand or fill fetches them later.
+    /// The number of failed requests for a hint's extents after which the planner drops them from the hint. A demand or
+    /// fill may still fetch them later.
     public var hintAttempts = 3
     /// The number of fetches with wrong bytes (which contradict the layer index) after which an extent's demands fail.
     public var corruptAttempts = 2
@@ -109,13 +111,14 @@ public struct PlannerConfiguration: Sendable {
     /// runs from the last stall of a reader. For ``fillQuietAfterRead``, it runs from the last call of
     /// ``Planner/fill(_:now:)``. For a ``KnownStart``, it runs from the latest bytes of the start's hints.
     public var startQuiet = Duration.seconds(10)
-    /// The most missing bytes of an image that fill always fetches at once, without yielding to readers.
+    /// The number of missing bytes of an image up to which fill always fetches the image without yielding to readers.
     public var eagerSmallest: UInt64 = 2 << 20
-    /// The transfer time of an image's missing bytes, in seconds, up to which fill also fetches the image at once. Fill
-    /// does the same if hints name at least half of the missing bytes.
+    /// The transfer time of an image's missing bytes, in seconds, up to which fill does not yield to readers either.
+    /// The same applies if hints named extents with at least half as many bytes as are missing. ``eagerLargest`` limits
+    /// both rules.
     public var eagerSeconds = 0.25
-    /// The most missing bytes of an image that fill fetches at once because of ``eagerSeconds`` or hints. A larger
-    /// image would occupy the link that other images need, and its decoding would keep a core busy.
+    /// The number of missing bytes of an image above which fill always yields to readers, despite ``eagerSeconds`` and
+    /// hints. A larger image would occupy the link that other images need, and its decoding would keep a core busy.
     public var eagerLargest: UInt64 = 32 << 20
     /// The longest pause of a fill request. Even if readers still wait, the request then continues for
     /// ``fillTrickle`` bytes.
@@ -148,7 +151,7 @@ public struct ReadAroundLimits: Sendable {
     public var smallest: UInt64 = 32 << 10
     /// The largest size of read-around, in bytes.
     public var largest: UInt64 = 1 << 20
-    /// The size of a demand, in bytes, from which the demand gets no read-around.
+    /// The size of a demand, in bytes, at which the demand is no longer small. Only small demands get read-around.
     public var smallDemand: UInt64 = 512 << 10
     /// The largest size of read-around, in bytes, while predictions cover most reads; see ``PredictionAccuracy``.
     public var predicted: UInt64 = 256 << 10

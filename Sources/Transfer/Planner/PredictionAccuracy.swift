@@ -8,9 +8,9 @@
 /// image python-sci started in 15.2 s with 250 requests and no read-around. With a read-around of 256 KiB it took
 /// 12.0 s and 187 requests; with 128 KiB 12.8 s, with 32 KiB 14.0 s. The start of numpy did not change.
 struct PredictionAccuracy: Sendable {
-    /// The number of reads after which both counts are halved, so that older reads count less.
+    /// The sum of ``hits`` and ``misses`` above which both are halved, so that older reads count less.
     private static let memory = 64
-    /// The number of hits with which a layer's measurement begins.
+    /// The number of hits that ``begin()`` adds in advance.
     private static let credit = 4
 
     private var hits = 0
@@ -20,16 +20,16 @@ struct PredictionAccuracy: Sendable {
     /// True if at least three quarters of the recent reads were predicted; false before the measurement begins.
     var isHigh: Bool { isMeasured && hits >= misses * 3 }
 
-    /// Begins the measurement with a few hits in advance, so that the accuracy counts as high until reads prove
-    /// otherwise.
+    /// Begins the measurement and adds ``credit`` hits in advance, so that a single miss does not make the accuracy
+    /// low. Misses from before this call count, too.
     mutating func begin() {
         guard !isMeasured else { return }
         isMeasured = true
         hits += Self.credit
     }
 
-    /// Begins the measurement with the most possible hits, for predictions that should cover nearly every read, such as
-    /// a predicted startup pack.
+    /// Begins the measurement with ``memory`` hits and no misses, for predictions that should cover nearly every read,
+    /// such as a predicted startup pack.
     mutating func beginTrusted() {
         guard !isMeasured else { return }
         isMeasured = true

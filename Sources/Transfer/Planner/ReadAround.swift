@@ -29,8 +29,9 @@ struct ReadAround: Sendable {
         size = limits.first
     }
 
-    /// Creates the read-around of a new layer. Its size is that of `others`, the read-around over all layers. If the
-    /// link carries fewer bytes in a round trip, the size is that number, but not below the minimum.
+    /// Creates the read-around of a new layer with the size of `others`, the read-around over all layers. If the link
+    /// carries fewer bytes in a round trip plus ``ReadAroundLimits/requestCost``, the size is that number of bytes, or
+    /// ``ReadAroundLimits/smallest`` if that is larger.
     init(after others: ReadAround, _ link: LinkEstimate) {
         limits = others.limits
         requestCost = others.requestCost
@@ -38,14 +39,14 @@ struct ReadAround: Sendable {
         size = carried > 0 && carried < Double(others.size) ? max(limits.smallest, UInt64(carried)) : others.size
     }
 
-    /// Returns the most bytes of neighbors for a demand of `demand` bytes: at most `limit`, and 0 if the demand is not
-    /// small.
+    /// Returns the maximum number of neighbor bytes for a demand of `demand` bytes. The result is at most `limit`, and
+    /// 0 if the demand is not small; see ``ReadAroundLimits/smallDemand``.
     func allowance(forDemandOf demand: UInt64, limit: UInt64 = .max) -> UInt64 {
         demand >= limits.smallDemand ? 0 : min(size, limit)
     }
 
     /// Records the request for a small demand, with `count` bytes of neighbors (0 for none). Adjusts the size after
-    /// every few requests.
+    /// ``ReadAroundLimits/period`` requests with neighbors, or after twice as many requests without neighbors.
     mutating func requested(with count: UInt64, _ link: LinkEstimate) {
         guard count > 0 else {
             requestsAlone += 1

@@ -6,7 +6,8 @@ import Base
 /// Linux kernel. A jump begins a new window. The window's size is the number of bytes of the blob ahead of the reader.
 ///
 /// The part of the window beyond the end of the current file grows only when the reader crosses the end of a file.
-/// Otherwise, a reader that reads a large file to its end would cause a fetch of 16 MiB from the files after it.
+/// Without this rule, a reader that reads a large file to its end would cause a fetch of 16 MiB from the files after
+/// it.
 struct SequentialStreams: Sendable {
     struct Stream: Sendable {
         /// The last extent read.

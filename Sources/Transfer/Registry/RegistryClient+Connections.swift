@@ -9,8 +9,8 @@ extension RegistryClient {
     /// TLS. The method skips a server that the client used within the last minute, because a connection to it is still
     /// open.
     ///
-    /// The method does not wait for the connections, sends no request, and never throws. If connecting fails, the next
-    /// real request reports it.
+    /// The method does not wait for the connections, sends no request, and never throws. If the server is unreachable,
+    /// the next real request reports the failure.
     public func makeReady(_ upstream: String) async {
         let count = configuration.readyConnections
         guard count > 0, let host = await requester.firstHost(of: upstream) else { return }

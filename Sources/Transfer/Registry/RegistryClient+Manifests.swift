@@ -14,8 +14,8 @@ public struct ResolvedImage: Sendable, Hashable {
 }
 
 extension RegistryClient {
-    /// The most documents to fetch on the way from a reference to the image's manifest, including the manifest. There
-    /// may be several, because the specifications allow indexes within indexes.
+    /// The maximum number of documents on the path from a reference to the image's manifest, including the manifest. An
+    /// index may contain another index, so a limit of 3 permits two nested indexes.
     private static let maximumIndexDepth = 3
 
     /// Fetches the image manifest with this digest. If the client is already authenticated, this takes one request.

@@ -4,16 +4,17 @@ import NIOHTTP1
 
 /// Paginated lists, in which each page links to the next (OCI distribution-spec 1.1).
 extension RegistryClient {
-    /// The most pages to read of one list.
+    /// The maximum number of pages in one list. A list with more pages fails with `tooLarge`.
     private static let maximumPages = 64
 
-    /// Returns all items of a list, or `nil` if the registry has no such list (status 404 or a similar one).
+    /// Returns all items of a list. Returns `nil` if the registry answers the first request with 400, 404, 405 or 501,
+    /// which means that it does not have the list.
     ///
     /// - Parameters:
     ///   - call: the request for the first page.
     ///   - capability: the capability that a host needs for this list.
     ///   - what: the name of the list's contents in errors.
-    ///   - limit: the most items. A longer list fails with `tooLarge`.
+    ///   - limit: the maximum number of items. A longer list fails with `tooLarge`.
     ///   - decode: returns the items of one page, or `nil` if the page is malformed.
     func pages<Item>(
         _ call: RegistryCall, capability: RegistryHost.Capabilities, what: String, limit: Int,

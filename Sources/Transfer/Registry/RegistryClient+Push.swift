@@ -170,14 +170,14 @@ extension RegistryClient {
     /// larger.
     private static let partSize = 16 << 20
 
-    /// Copies a blob into another repository, on the same or another registry, unless that repository already has the
-    /// blob.
+    /// Copies a blob into `repository`, which may be on another registry. The client copies no bytes if `repository`
+    /// already has the blob, or if the registry can mount the blob from the source repository.
     ///
     /// The target registry verifies the digest. The client keeps about one part of 16 MiB in memory.
     ///
-    /// - Parameter moved: called with the number of bytes of each piece, when that piece arrives from the source. A
-    ///   retry starts from the beginning and reports its pieces again. If there is nothing to copy, `moved` is called
-    ///   once, with the blob's size.
+    /// - Parameter moved: called with the number of bytes in each buffer that arrives from the source. A retry copies
+    ///   from the beginning and reports all bytes again. If the client copies no bytes, it calls `moved` once, with the
+    ///   blob's size.
     public func copyBlob(
         _ source: BlobLocation, size: UInt64, to repository: Repository, moved: @Sendable (Int) -> Void
     ) async throws(RegistryError) {

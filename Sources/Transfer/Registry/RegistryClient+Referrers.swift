@@ -7,13 +7,15 @@ import FoundationEssentials
 /// If a registry lacks the referrers API, clients keep the list of referrers in an index, the *fallback index*. Its
 /// tag, the *fallback tag*, is derived from the subject's digest.
 extension RegistryClient {
-    /// The most attempts to update the fallback index while other clients write it.
+    /// The maximum number of attempts to update the fallback index. An attempt fails if another client overwrites the
+    /// update.
     private static let maximumTries = 8
 
     /// Lists the manifests that refer to `subject`. The list may be empty.
     ///
-    /// If the registry lacks the referrers API (404 or a similar status), the client uses the fallback index. Until the
-    /// registry is known to have the API, the client requests both at once, because a pod waits for the answer.
+    /// If the registry lacks the referrers API (status 400, 404, 405 or 501), the client uses the fallback index. Until
+    /// the registry is known to have the API, the client requests the API and the fallback index at the same time,
+    /// because a pod waits for the answer.
     ///
     /// - Parameter artifactType: the type of artifact to list; `nil` lists all types.
     public func referrers(

@@ -31,7 +31,8 @@ public final class RegistryClient: Sendable {
         await requester.transport.shutdown()
     }
 
-    /// Returns the hosts of an upstream in the order in which the client tries them.
+    /// Returns the hosts of an upstream in configured order: the mirrors of `hosts.toml`, then its `server` or the
+    /// upstream. The client tries the hosts in this order, except that a host that recently failed comes last.
     public func hosts(for upstream: String) async -> [RegistryHost] {
         await requester.directory.hosts(for: upstream)
     }

@@ -9,7 +9,7 @@ public import Registry
 /// The scheduler decides what to fetch, and the transfer runner performs the requests. The decode pool decodes,
 /// verifies and publishes chunks as their bytes arrive. A demand is a reader's call for missing chunks. The thread that
 /// publishes the last chunk of a demand runs the demand's completion, and no thread waits for the end of a request. The
-/// engine stops reading a connection while decoding is behind.
+/// engine stops reading a connection while the decode queue is full.
 ///
 /// The owner must call ``shutdown()`` before it releases the engine.
 public final class StreamingEngine: ChunkSource {
@@ -29,9 +29,9 @@ public final class StreamingEngine: ChunkSource {
 
     // MARK: - Layers
 
-    /// Attaches a layer, so that the engine can fetch its chunks. `locations` are places of its blob. Further calls for
-    /// the same layer add locations, because several repositories may hold the blob. The engine first tries the
-    /// location that worked last, and then the others.
+    /// Attaches a layer, so that the engine can fetch its chunks. `locations` name the layer's blob in the repositories
+    /// that hold it. Further calls for the same layer add locations. The engine first tries the location that worked
+    /// last, and then the others.
     public func attach(_ layer: StoredLayer, locations: [BlobLocation]) {
         pipeline.scheduler.attach(layer, locations)
     }
@@ -48,18 +48,19 @@ public final class StreamingEngine: ChunkSource {
     }
 
     /// Begins to fetch all missing content of an image's layers, in order. Normally, the engine does this while nothing
-    /// else needs the network. It does this at once if little content is missing, or if start hints name at least half
-    /// of a moderate amount. ``PlannerConfiguration`` has the limits.
+    /// else needs the network. It does not yield to readers if the missing bytes are few, or if start hints name at
+    /// least half of them. The limits for this are ``PlannerConfiguration/eagerSmallest``,
+    /// ``PlannerConfiguration/eagerSeconds`` and ``PlannerConfiguration/eagerLargest``.
     public func fill(_ layers: [StoredLayer]) {
         pipeline.scheduler.fill(layers)
     }
 
-    /// Publishes the chunks in a part of a layer's blob that arrived without a request of the engine. For example, the
-    /// request for a layer's table of contents also brings the bytes before the table. For a small layer, these bytes
-    /// are the whole content.
+    /// Publishes the chunks in a part of a layer's blob that the caller has fetched without the engine. For example,
+    /// the request for a layer's table of contents also brings the bytes before the table. For a small layer, these
+    /// bytes are the whole content.
     ///
-    /// Blocks while the chunks are decoded. Ignores wrong bytes: the first read of a chunk that is still missing
-    /// fetches it.
+    /// Blocks while the chunks are decoded. Stops at wrong bytes without an error. The engine fetches the remaining
+    /// chunks when they are first read.
     ///
     /// - Parameters:
     ///   - bytes: the part of the blob.
@@ -70,14 +71,14 @@ public final class StreamingEngine: ChunkSource {
         pipeline.decoding.publish(bytes, at: range, of: layer)
     }
 
-    /// Sets the observer of layers that become complete from now on. The engine calls it after a complete layer was
-    /// flushed to disk successfully. It may block.
+    /// Sets the observer of layers that become complete from now on. The engine calls the observer after it has flushed
+    /// a complete layer to disk, unless the flush failed. The observer may block.
     public func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         pipeline.decoding.onLayerCompleted(observer)
     }
 
-    /// Sets the only observer of new chunks. It runs after chunks have been published, on a decoding thread or on the
-    /// thread that calls ``publish(_:at:of:)``. It must not block.
+    /// Sets the observer of new chunks, and replaces any earlier one. The observer runs after chunks have been
+    /// published, on a decoding thread or on the thread that calls ``publish(_:at:of:)``. It must not block.
     public func onChunksArrived(_ observer: @escaping @Sendable () -> Void) {
         pipeline.decoding.onArrival(observer)
     }

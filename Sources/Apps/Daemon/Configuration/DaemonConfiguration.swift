@@ -10,15 +10,18 @@ public struct DaemonConfiguration: Sendable {
     public var registryConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d"
     /// The directory of docker's `config.json`; `nil` means `$DOCKER_CONFIG`, or else `$HOME/.docker`.
     public var dockerConfig: String?
-    /// The most connections to one registry for urgent requests: those for which a container's read waits, and those
-    /// for manifests and tokens.
+    /// The number of connections to one registry host that background requests leave free for urgent requests. Urgent
+    /// requests are those for which a container's read waits, and those for manifests and tokens.
     public var registryConnections = 24
-    /// The most concurrent background requests to one registry, such as those of prefetch and background fill.
+    /// The maximum number of concurrent background requests to one registry, such as those of prefetch and background
+    /// fill.
     public var registryBackgroundRequests = 16
-    /// The number of connections to open to each of the expected registries when a pod is created, before any request
-    /// needs them; 0 disables this.
+    /// The number of connections that the daemon opens to one registry when a pod is created, before any request needs
+    /// them; 0 disables this. The daemon connects to at most four registries: those of the node's latest images, or on
+    /// a new node those in ``registryConfigPath``.
     public var registryReadyConnections = 8
-    /// The path of containerd's own socket; `nil` for none.
+    /// The path of containerd's own socket, through which the daemon reads the manifests and configurations of images.
+    /// If it is `nil`, the daemon reads them from the registry.
     public var containerdAddress: String? = "/run/containerd/containerd.sock"
     public var prefetches = true
     public var profiles = true
@@ -37,15 +40,16 @@ public struct DaemonConfiguration: Sendable {
     /// The path of a file of trusted Ed25519 public keys (PEM). A streaming artifact must be signed with one of these
     /// keys; `nil` accepts unsigned artifacts.
     public var artifactKeys: String?
-    /// True if the daemon audits each layer that was streamed through a streaming artifact. Once the store has all of
-    /// the layer's content, the daemon rebuilds the layer's archive from it and compares the archive with the image.
+    /// True if the daemon audits each layer that was streamed through a streaming artifact, once the store has all of
+    /// the layer's content. The audit rebuilds the layer's archive. It compares the archive's diff ID with the image's
+    /// configuration, and the archive's file tree with the mounted tree.
     public var auditsArtifacts = true
     /// The URL of the conversion service to which the daemon reports the first reads of containers; `nil` for none.
     public var conversionService: String?
     /// The path of a file with the bearer token of the conversion service; `nil` if the service requires none.
     public var conversionToken: String?
-    /// The time limit for preparing a layer that is to be streamed, in seconds. After that, containerd pulls the layer
-    /// in the ordinary way.
+    /// The time limit for preparing a layer that is to be streamed, in seconds. If preparing takes longer, containerd
+    /// pulls the layer in the ordinary way.
     public var prepareTimeout = 30
     /// The path of the admin socket; `nil` disables it.
     public var adminAddress: String? = "/run/rivulet/admin.sock"

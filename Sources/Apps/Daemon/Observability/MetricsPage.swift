@@ -25,7 +25,8 @@ public final class MetricsPage: MetricsFactory, Sendable {
         var count: UInt64 = 0
     }
 
-    /// The most series that modules may create through swift-metrics. Further series are not counted.
+    /// The maximum number of series that modules may create through swift-metrics. Values of further series are
+    /// ignored.
     private static let seriesLimit = 10_000
 
     private let samples = Guarded<[Series: Sample]>([:])
@@ -38,7 +39,7 @@ public final class MetricsPage: MetricsFactory, Sendable {
         help = Dictionary(definitions.map { (Self.fullName($0.name), $0.help) }) { first, _ in first }
     }
 
-    /// Adds a source of metrics, which the page calls each time it is rendered.
+    /// Adds a source of metrics. Each call of ``render()`` calls the source.
     public func addSource(_ source: @escaping Source) {
         sources.withLock { $0.append(source) }
     }

@@ -13,7 +13,7 @@ struct ProfileSummary: Codable, Sendable {
     let repository: String
     /// The number of entries.
     let entries: Int
-    /// The size of the file content that the profile names, in bytes.
+    /// The total size of the entries' file ranges, in bytes.
     let bytes: UInt64
 
     init(from decoder: any Decoder) throws {
@@ -55,8 +55,8 @@ extension AdminSocket {
         return found
     }
 
-    /// Returns the only chain whose ID begins with `prefix`. Throws if no profile's chain ID or more than one begins
-    /// so. A complete chain ID is returned unchecked, even if the chain has no profile.
+    /// Returns the ID of the chain that `prefix` identifies. Throws unless exactly one chain with a profile has an ID
+    /// that begins with `prefix`. If `prefix` is a complete chain ID, returns that ID without asking the daemon.
     func chain(_ prefix: ChainPrefix) async throws(CommandFailure) -> Digest {
         if let whole = prefix.whole { return whole }
         let found = try await profiles().map(\.chain).filter(prefix.matches)

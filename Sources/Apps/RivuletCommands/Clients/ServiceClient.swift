@@ -5,8 +5,8 @@ import NIOHTTP1
 
 /// A client of the conversion service's HTTP API. `ConversionRoutes` in `Conversion` is the server.
 ///
-/// The client is created from plain values and not from ``ServiceOptions``. Only the argument parser can fill such
-/// options, so a command that declares its own options for the service could not create them.
+/// The initializer takes plain values and not ``ServiceOptions``, because only the argument parser can create
+/// ``ServiceOptions``. Plain values also serve a command that declares its own options for the service.
 struct ServiceClient: Sendable {
     /// The address of a service that was started without `--listen`.
     static let defaultURL = "http://127.0.0.1:7090"

@@ -29,7 +29,8 @@ struct CommandFailure: Error {
         self.init(code, "\(message): \(cause)".printable)
     }
 
-    /// Creates a failure from an error of any of our modules.
+    /// Creates a failure from any error. A `CommandFailure` is copied. The code follows from a `RegistryError`: either
+    /// `error` itself, or the cause of an `ArtifactError`. Other errors get ``Code/failed``.
     init(_ error: any Error) {
         if let failure = error as? CommandFailure {
             self = failure
@@ -48,7 +49,8 @@ struct CommandFailure: Error {
     }
 }
 
-/// Runs the body of a command. Reports an error in one line on standard error and throws its exit code.
+/// Runs the body of a command. If the body throws an error, writes one line about it to standard error and throws the
+/// exit code for it.
 func reporting(_ body: () async throws -> Void) async throws {
     do {
         try await body()

@@ -73,7 +73,7 @@ struct ProgressBar {
     /// Updates the line.
     ///
     /// - Parameters:
-    ///   - done: the number of bytes so far.
+    ///   - done: the number of bytes that have been processed.
     ///   - total: the expected total, in bytes; 0 if it is unknown.
     func show(_ done: UInt64, of total: UInt64) {
         guard isTerminal else { return }

@@ -10,7 +10,7 @@ struct TransferredProfile: Encodable {
     let repository: String
     /// The number of entries.
     let entries: Int
-    /// The size of the file content that the profile names, in bytes.
+    /// The total size of the entries' file ranges, in bytes.
     let bytes: UInt64
 
     init(_ file: String, _ contents: ProfileFile) {

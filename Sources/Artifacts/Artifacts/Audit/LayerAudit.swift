@@ -30,7 +30,8 @@ public struct LayerAudit: Sendable {
         self.logger = logger
     }
 
-    /// Returns a description of the first difference between the layer and its image; `nil` if they are the same.
+    /// Returns a description of the first difference between the stored layer and the layer in the image; `nil` if
+    /// there is none.
     ///
     /// - Throws: an error if the audit cannot decide now: the registry failed or returned bytes other than the blob's,
     ///   or the disk failed.

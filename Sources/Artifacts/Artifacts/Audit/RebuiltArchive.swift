@@ -23,7 +23,7 @@ struct RebuiltArchive: Sendable {
         case fetched(ByteRange, from: Extent?)
     }
 
-    /// The most extents that the rebuild handles in one job of the thread pool.
+    /// The maximum number of extents that the rebuild handles in one job of the thread pool.
     private static let extentsAtOnce = 64
 
     private let content: StoredLayer

@@ -38,7 +38,8 @@ public struct ArtifactBuilder: Sendable {
         public let digest: Digest
         /// True if the builder found the artifact in the registry and did not build a new one.
         public let wasThere: Bool
-        /// The total size of the artifact's contents in bytes.
+        /// The total size of the artifact's blobs in bytes: layer indexes, decoding windows, copies of layers, and the
+        /// startup pack.
         public var size: UInt64 {
             (artifact.layers.map(\.size) + [artifact.pack?.size ?? 0]).saturatingSum()
         }
@@ -89,7 +90,7 @@ public struct ArtifactBuilder: Sendable {
         self.logger = logger
     }
 
-    /// Builds and pushes the streaming artifact of one image of one platform.
+    /// Builds and pushes the streaming artifact of one image manifest, which describes the image for one platform.
     ///
     /// - Parameters:
     ///   - repository: the repository of the image.
@@ -294,8 +295,9 @@ public struct ArtifactBuilder: Sendable {
         }
     }
 
-    /// Reads one layer, and pushes its index. If necessary, also pushes the windows (the data that nodes need to start
-    /// decoding within the compressed stream) or a copy of the layer.
+    /// Reads one layer, and pushes its index. Also pushes the layer's windows, if it has any: the data that nodes need
+    /// to start decoding within the compressed stream. Also pushes a copy if the layer can be decoded only from its
+    /// beginning.
     private func layer(
         in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> StreamingArtifact.Layer {
@@ -337,8 +339,8 @@ public struct ArtifactBuilder: Sendable {
         return Descriptor(mediaType: type, digest: digest, size: UInt64(bytes.count))
     }
 
-    /// Builds the index of a layer. If the layer is compressed in one piece, also pushes a copy, which nodes read in
-    /// place of the layer. Otherwise, `copy` is `nil`.
+    /// Builds the index of a layer. If the layer can be decoded only from its beginning, also pushes a copy that nodes
+    /// read in place of the layer. For any other layer, `copy` is `nil`.
     private func index(
         in repository: Repository, descriptor: Descriptor, diffID: Digest, read: @escaping @Sendable (Int) -> Void
     ) async throws(ArtifactError) -> (IndexedLayer, copy: Descriptor?) {

@@ -6,11 +6,11 @@ import NIOPosix
 import Registry
 
 extension RegistryClient {
-    /// Decodes a layer, and stores its archive in a file. Returns the entries and the size in bytes of the archive.
+    /// Decodes a layer, and stores its archive in a file. Returns the archive's entries and its size in bytes.
     ///
     /// - Parameter read: called with the number of newly processed bytes of the layer.
-    /// - Throws: an ``ArtifactError`` (`badLayer`) if the archive does not have the digest `diffID`, besides the errors
-    ///   of the registry, of decoding and of the file.
+    /// - Throws: an ``ArtifactError`` (`badLayer`) if the digest of the archive is not `diffID`, or the error of the
+    ///   registry, the decoder or the file.
     func storeArchive(
         of layer: Descriptor, diffID: Digest, in repository: Repository, to file: ScratchFile,
         on workers: NIOThreadPool,

@@ -20,8 +20,8 @@ final class ScratchFile: Sendable {
         self.path = path
     }
 
-    /// Checks that the file system still has free space, once for each ``interval`` of written bytes. Without the
-    /// check, a layer of a few megabytes that decodes to terabytes would fill the disk.
+    /// Checks that the file system has at least ``reserve`` bytes of free space, once for each ``interval`` of written
+    /// bytes. Without the check, a layer of a few megabytes that decodes to terabytes would fill the disk.
     ///
     /// - Parameters:
     ///   - size: the size of the file after the last write, in bytes.

@@ -5,9 +5,9 @@ import Streaming
 
 /// The HTTP routes of the conversion service. ``OpenAPI`` describes them for clients.
 public struct ConversionRoutes: Sendable {
-    /// The largest accepted body, in bytes.
+    /// The maximum size of a request body in bytes. Only the upload of a profile may be this large.
     public static let maximumBody = ProfileFile.maximumSize
-    /// The largest accepted body, in bytes, of all requests but the upload of a profile. Even a notification of a
+    /// The maximum body size, in bytes, of requests other than the upload of a profile. Even a notification of a
     /// thousand events is smaller.
     private static let maximumQuestion = 1 << 20
 

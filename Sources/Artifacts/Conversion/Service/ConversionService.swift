@@ -277,8 +277,9 @@ public final class ConversionService: Service {
         return changed >= max(1, part + min(rest, 1)) && .seconds(age) >= options.packInterval
     }
 
-    /// Returns the profile for a startup pack of the image: the image's own profile, or otherwise the latest profile of
-    /// another image in the repository. Returns `nil` if there is none or the service does not accept profiles.
+    /// Returns the profile for a startup pack of the image. If the image has no profile of its own, returns the most
+    /// recently changed profile of another image in the repository. Returns `nil` if the repository has no profile, or
+    /// if the service does not accept profiles.
     private func profile(_ repository: Repository, _ manifest: Digest) async throws(ConversionError) -> ProfileFile? {
         guard options.acceptsProfiles else { return nil }
         return try await stored { try $0.profile("\(repository)", of: "\(manifest)") }?.known
@@ -292,8 +293,8 @@ public final class ConversionService: Service {
         }
     }
 
-    /// Deletes the image's streaming artifacts with old startup packs, which nodes no longer use. Keeps the last two
-    /// generations of packs, because a node that is resolving the image now may have found the previous one.
+    /// Deletes the image's streaming artifacts with old startup packs, which nodes no longer use. Keeps the newest two
+    /// generations of packs, because a node that is resolving the image now may have found the older of the two.
     ///
     /// - Parameter artifact: the image's newest artifact.
     private func forgetBefore(_ artifact: StreamingArtifact, _ repository: Repository) async {

@@ -144,7 +144,7 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Changes an operation with `body`, unless the operation has ended. Returns the operation as it is stored then;
+    /// Changes an operation with `body`, unless the operation has ended. Returns the stored operation after the change;
     /// `nil` if there is no operation with this ID.
     func change(
         _ id: String, _ body: (inout ConversionOperation) -> Void
@@ -251,8 +251,8 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Enables automatic conversion for a repository and records its current tags. Or disables automatic conversion and
-    /// deletes the recorded tags and profiles.
+    /// Enables or disables automatic conversion for a repository. Enabling it records the repository's current tags.
+    /// Disabling it deletes the recorded tags and the profiles.
     ///
     /// - Parameter tags: the digest of each tag's image, keyed by tag. Used only with `streaming` true.
     func set(_ repository: String, streaming: Bool, tags: [String: String]) throws(ConversionError) {

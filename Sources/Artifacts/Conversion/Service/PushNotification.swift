@@ -50,7 +50,8 @@ public struct PushNotification: Sendable, Equatable {
         self.digest = digest.flatMap { Digest($0) }
     }
 
-    /// The format of distribution, which its document notifications.md describes under "Envelope" and "Events".
+    /// A notification in the format of distribution (the CNCF's registry). Distribution's document notifications.md
+    /// describes this format under "Envelope" and "Events".
     private struct Distribution: Decodable {
         struct Event: Decodable {
             struct Target: Decodable {
@@ -75,7 +76,8 @@ public struct PushNotification: Sendable, Equatable {
         var events: [Event]
     }
 
-    /// The format of Harbor, which its documentation describes under "Configure Webhook Notifications".
+    /// A notification in the format of Harbor. Harbor's documentation describes this format under "Configure Webhook
+    /// Notifications".
     private struct Harbor: Decodable {
         struct Details: Decodable {
             struct Resource: Decodable {

@@ -22,7 +22,7 @@ public struct EstargzPlan: Sendable {
     public struct Member: Sendable {
         public internal(set) var parts: [Part] = []
         public internal(set) var byteCount = 0
-        /// The number of leading bytes that are file content; 0 for a member with only headers.
+        /// The number of bytes of file content at the start of the member; 0 for a member with only headers.
         public internal(set) var chunkLength = 0
     }
 
@@ -62,7 +62,7 @@ public struct EstargzPlan: Sendable {
     ///     layer is eStargz already, the plan leaves out its prefetch landmarks and its table of contents.
     ///   - first: paths, without the leading slash, of files that a container start needs, in the order of use. They
     ///     come first in the archive and are marked for prefetch. Paths that the layer lacks are skipped.
-    ///   - chunkSize: the most bytes of a file in one member.
+    ///   - chunkSize: the maximum number of content bytes in one member.
     ///   - endsArchive: true if the plan includes the two zero blocks that end a tar archive. It is false for eStargz,
     ///     where ``tocEntry(_:)`` adds them after the table of contents.
     /// - Throws: `unsupported` for a name that is not UTF-8, because a table of contents is text. `badArchive` for an

@@ -2,12 +2,13 @@ public import Base
 import Codecs
 public import LayerIndex
 
-/// The encoding of a layer index as a blob in a registry, version 1. All numbers are little-endian.
+/// The encoding of a layer index as a blob in a registry, version 1. All numbers are little-endian, and all sizes are
+/// in bytes before compression.
 ///
 /// ```
 ///  0  magic "RIVINDEX"    8  version u32    12  0 (4 bytes)
 /// 16  tree's size u64    24  chunk table's size u64
-/// 32  the layer's blob digest, 32           64  the layer's diff ID, 32
+/// 32  the layer's blob digest (32 bytes)    64  the layer's diff ID (32 bytes)
 /// 96  one zstd frame: the tree, then the chunk table
 /// ```
 public struct LayerIndexBlob: Sendable {
@@ -16,12 +17,12 @@ public struct LayerIndexBlob: Sendable {
     private static let headerSize = 96
     /// The zstd level: high, because a blob is compressed once and fetched often.
     private static let level: Int32 = 19
-    /// The most decoded bytes of the tree and the chunk table together.
+    /// The maximum total size of the decoded tree and chunk table in bytes.
     static let maximumSize: UInt64 = 1 << 30
-    /// The highest accepted compression ratio.
+    /// The maximum ratio of the total size of the decoded tree and chunk table to the size of the blob.
     private static let maximumRatio: UInt64 = 512
 
-    /// The most bytes of an encoded index.
+    /// The maximum size of an encoded index in bytes.
     public static let maximumEncodedSize = 256 << 20
 
     public let blobDigest: Digest

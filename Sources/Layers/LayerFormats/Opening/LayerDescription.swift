@@ -9,7 +9,8 @@ public struct LayerDescription: Sendable, Hashable {
         public var digest: Digest
         /// The SHA-256 of the layer's uncompressed archive.
         public var diffID: Digest
-        /// The digest and the size of the blob from which the layer is read: its own blob or a copy of it.
+        /// The digest, and the size in bytes, of the blob from which the layer is read. This is either the layer's own
+        /// blob or a copy in the streaming artifact.
         public var source: (digest: Digest, size: UInt64)
         /// The digest of the windows blob (``WindowsBlob``), which a decoder needs to start in the middle of a DEFLATE
         /// stream; `nil` if the index needs no windows.
@@ -40,7 +41,7 @@ public struct LayerDescription: Sendable, Hashable {
     /// The media type of the layer's descriptor; empty if unknown.
     public var mediaType: String
     /// The annotations of the layer's descriptor. If the image's manifest does not contain the layer, the labels of
-    /// the layer's snapshot instead.
+    /// the layer's snapshot take their place.
     public var annotations: [String: String]
     /// The layer's index in the image's streaming artifact; `nil` if there is none.
     public var index: Index?

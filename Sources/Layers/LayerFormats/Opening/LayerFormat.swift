@@ -53,7 +53,7 @@ public protocol LayerOpener: Sendable {
     ///
     /// - Parameters:
     ///   - range: the range of the blob that `bytes` covers. It may be larger than the requested range.
-    ///   - blobSize: the size of the whole blob according to the registry.
+    ///   - blobSize: the size of the whole blob in bytes, as the registry reports it.
     mutating func receive(_ bytes: [UInt8], range: ByteRange, blobSize: UInt64) throws(LayerFormatError)
 
     /// Accepts all bytes of the ``LayerCompanion`` that the last step requested.

@@ -13,7 +13,7 @@ public enum LayerFormatErrorCode: Hashable, Sendable {
     case badFooter
     /// A table of contents, or an index from a streaming artifact, that is invalid or contradicts itself.
     case badTOC
-    /// A table of contents whose digest differs from the digest in the manifest.
+    /// A table of contents whose digest differs from the digest in the layer's annotations.
     case tocDigestMismatch
     /// A table of contents or a piece of data that no trusted digest covers.
     case unverified
@@ -24,7 +24,7 @@ public enum LayerFormatErrorCode: Hashable, Sendable {
     /// A valid blob with a long zstd frame. A read of a few bytes would have to decode most of that frame. Only a copy
     /// of the layer, recompressed in small frames, can be streamed.
     case undivided
-    /// A tar archive or a compressed stream that is invalid or damaged.
+    /// A tar archive or a compressed stream that is invalid or damaged, or a blob with an unexpected digest or size.
     case badArchive
     /// A mistake of the caller: bytes that were not requested, or calls in the wrong order.
     case badResponse

@@ -1,7 +1,7 @@
-/// Standard base64 with padding (RFC 4648 §4), as Go's JSON package writes bytes.
+/// Standard base64 with padding (RFC 4648 §4): the form in which Go's JSON package encodes a byte slice.
 enum Base64 {
-    /// Decodes `text`; returns `nil` if it is not valid. The unused bits of the last digit must be zero, so that any
-    /// bytes have exactly one valid encoding.
+    /// Decodes `text`; returns `nil` if `text` is not valid. The unused bits of the last character before the padding
+    /// must be zero. So each sequence of bytes has exactly one valid encoding.
     static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         guard !text.isEmpty else { return [] }

@@ -1,9 +1,9 @@
 import Base
 
-/// A parser of `sha256:` and 64 lowercase hexadecimal digits. It reads eight digits at a time to be fast, because each
-/// entry of a table of contents has up to two digests.
+/// A parser of digests in text form: `sha256:`, followed by 64 lowercase hexadecimal digits. For speed, it reads eight
+/// digits at a time, because each entry of a table of contents has up to two digests.
 enum DigestText {
-    /// Parses a digest; returns `nil` if `text` has any other form.
+    /// Parses a digest; returns `nil` if `text` does not have the form of a digest.
     @inline(__always)
     static func parse(_ text: UnsafeBufferPointer<UInt8>) -> Digest? {
         let bytes = UnsafeRawBufferPointer(text)
@@ -37,7 +37,8 @@ enum DigestText {
         return (isDigit | isLetter) & ~digits & everyTopBit
     }
 
-    /// Returns the four bytes that eight hexadecimal digits encode, the first in the lowest byte.
+    /// Returns the four bytes that eight hexadecimal digits encode. The first encoded byte is the lowest byte of the
+    /// result.
     @inline(__always)
     private static func value(_ digits: UInt64) -> UInt32 {
         // Letters have bit 6 set. Their low four bits count from 1, so the sum adds 9 to get their value.

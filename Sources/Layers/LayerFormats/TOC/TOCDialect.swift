@@ -22,10 +22,10 @@ protocol TOCDialect: Sendable {
 /// The location of a table of contents.
 enum TOCLocation: Equatable {
     /// The range of the blob with the compressed table of contents. If `zstdSize` is `nil`, the range is a gzip member
-    /// with a tar archive. Otherwise, it is a zstd frame with JSON text of `zstdSize` bytes. The layer's data ends at
-    /// `payloadEnd`.
+    /// with a tar archive. Otherwise, the range is a zstd frame, which decodes to `zstdSize` bytes of JSON text. The
+    /// layer's data ends at offset `payloadEnd` of the blob.
     case inside(ByteRange, payloadEnd: UInt64, zstdSize: UInt64?)
-    /// No range of the blob: the table of contents is in a separate image. The layer's data ends at `payloadEnd`.
+    /// A separate image with the table of contents. The layer's data ends at offset `payloadEnd` of the blob.
     case outside(payloadEnd: UInt64)
 }
 
@@ -33,8 +33,8 @@ enum TOCLocation: Equatable {
 enum TOCNames {
     /// The table of contents itself.
     static let toc = Array("stargz.index.json".utf8)
-    /// A one-byte file that marks a position in the layer. A container start needs the data before this position.
+    /// A one-byte file at the end of the data that a container start needs.
     static let prefetchLandmark = Array(".prefetch.landmark".utf8)
-    /// A one-byte file that marks a layer. A container start needs none of the layer's data.
+    /// A one-byte file in a layer whose data no container start needs.
     static let noPrefetchLandmark = Array(".no.prefetch.landmark".utf8)
 }

@@ -38,7 +38,7 @@ struct TOCItem {
         static let unknown: Members = []
     }
 
-    /// The keys that occurred. A key whose value is `null` is seen, but not present.
+    /// The members that occurred, including those with the value `null`, which ``present`` does not contain.
     var seen: Members = []
     var present: Members = []
     var kind = Kind.regular

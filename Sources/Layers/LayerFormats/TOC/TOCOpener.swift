@@ -12,7 +12,7 @@ public struct TOCOpener: LayerOpener {
     private enum State {
         case start
         case tail(count: UInt64)
-        /// The range of the TOC that is missing, and the part of the TOC that the tail contains.
+        /// The blob's range with the missing part of the TOC, and the part of the TOC that the tail contains.
         case rest(ByteRange, tail: ArraySlice<UInt8>, TOCPlace)
         case external(payloadEnd: UInt64)
         /// The pieces of the complete compressed TOC.
@@ -45,13 +45,13 @@ public struct TOCOpener: LayerOpener {
     /// Returns the size in bytes of the first request, which asks for the end of a blob of `blobSize` bytes (0 if
     /// unknown).
     ///
-    /// The result is 1/128 of the blob (at most 1 MiB) or 1/100 of it (at most 64 KiB), whichever is larger. It is at
-    /// least 32 KiB, because a smaller request is not faster, but never larger than the blob. If the size is unknown,
-    /// it is 256 KiB.
+    /// The result is 1/128 of the blob (at most 1 MiB) or 1/100 of the blob (at most 64 KiB), whichever is larger. It
+    /// is at least 32 KiB, because a smaller request is not faster. A blob of less than 32 KiB is requested as a whole.
+    /// If `blobSize` is 0, the result is 256 KiB.
     ///
-    /// This covers nearly all TOCs. A TOC has about 90 compressed bytes per entry, most of them digests. That is 0.05
-    /// to 0.8 % of a layer of a megabyte or more, and a larger share of a small layer. Unneeded bytes delay the
-    /// container's first bytes, and missing bytes cost a round trip.
+    /// A request of this size covers nearly all TOCs. A TOC has about 90 compressed bytes per entry, most of them
+    /// digests. It takes 0.05 to 0.8 % of a layer of a megabyte or more, and a larger share of a small layer. Unneeded
+    /// bytes delay the container's first bytes, and missing bytes cost a round trip.
     public static func firstRequestSize(blobSize: UInt64) -> UInt64 {
         guard blobSize > 0 else { return 256 << 10 }
         return min(blobSize, max(32 << 10, min(blobSize / 100, 64 << 10), min(blobSize / 128, 1 << 20)))

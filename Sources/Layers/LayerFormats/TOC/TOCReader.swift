@@ -4,15 +4,16 @@ import Codecs
 /// A reader that decompresses a table of contents (TOC) and scans it in windows: parts of the JSON text. The whole text
 /// is never in memory.
 struct TOCReader: ~Copyable {
-    /// The number of text bytes in memory at a time, unless an entry is larger. They fit into the second-level cache.
+    /// The number of text bytes in memory at a time, unless one entry is larger. A window of this size fits into the
+    /// second-level cache.
     private static let windowSize = 256 << 10
-    /// The most zero bytes after the text. They are the padding of the text's last block and the archive's two end
-    /// blocks. Some writers add more zeros to fill a tape record.
+    /// The maximum number of zero bytes after the text. A tar archive pads the text's last block with zeros and ends
+    /// with two zero blocks. Some writers add more zeros to fill a tape record.
     private static let trailingZeros = 1 << 20
 
     private let limits: LayerFormatLimits
     private let compressed: [ArraySlice<UInt8>]
-    /// The size of the text in a zstd frame; `nil` if the text is the one entry of a tar archive.
+    /// The size in bytes of the text in a zstd frame; `nil` if the text is the only entry of a tar archive.
     private let bareSize: UInt64?
     private var slice = 0
     private var offset = 0
@@ -25,7 +26,7 @@ struct TOCReader: ~Copyable {
 
     /// - Parameters:
     ///   - compressed: consecutive pieces of a gzip member with a tar archive, or of a zstd frame with the text.
-    ///   - zstdSize: the size of the text in a zstd frame; `nil` for a gzip member.
+    ///   - zstdSize: the size in bytes of the text in the zstd frame; `nil` for a gzip member.
     init(_ compressed: [ArraySlice<UInt8>], zstdSize: UInt64? = nil, limits: LayerFormatLimits) {
         bareSize = zstdSize
         self.compressed = compressed.filter { !$0.isEmpty }
@@ -126,7 +127,8 @@ struct TOCReader: ~Copyable {
         capacity *= 2
     }
 
-    /// Fills `output`, or less of it if the data ends. Returns the number of decoded bytes.
+    /// Decodes the next bytes into `output` and returns their number, which is below `output.count` only at the end of
+    /// the data.
     private mutating func decode(into output: UnsafeMutableRawBufferPointer) throws(LayerFormatError) -> Int {
         var produced = 0
         while produced < output.count {

@@ -44,8 +44,9 @@ struct TOCScanner {
     /// Advances to the next element.
     ///
     /// - Parameters:
-    ///   - window: a part of the text. It begins at the start of the text, or where ``windowMoved(by:)`` moved the
-    ///     window. In memory, the caller must put ``JSONCursor/padding`` zero bytes after it.
+    ///   - window: a part of the text. The first window begins at the start of the text. Before a call with a window
+    ///     that begins later in the text, call ``windowMoved(by:)``. The memory after the window must contain
+    ///     ``JSONCursor/padding`` zero bytes.
     ///   - isLast: true if the text ends with the window.
     mutating func next(
         _ window: UnsafeBufferPointer<UInt8>, isLast: Bool
@@ -87,8 +88,8 @@ struct TOCScanner {
         return try body(UnsafeBufferPointer(start: space + text.offset, count: text.count))
     }
 
-    /// Advances by one token or element, and moves `position` only if all of it is in the window. Returns true or
-    /// throws.
+    /// Advances by one token or element, and returns true for the caller's loop condition. If the window ends within
+    /// the token or element, throws and does not change ``position``.
     @inline(__always)
     private mutating func advance(_ cursor: inout JSONCursor) throws(JSONStop) -> Bool {
         cursor.skipSpace()

@@ -7,8 +7,8 @@ struct TOCWriter {
     private var text = Array("{\"version\":1,\"entries\":[".utf8)
     private var isFirst = true
 
-    /// Appends an entry. Names must be UTF-8. Leaves out `innerOffset`, fractions of a second, and members that are 0
-    /// or empty.
+    /// Appends an entry. Its name and its link target must be UTF-8. Leaves out `innerOffset`, fractions of a second,
+    /// and members that are 0 or empty.
     mutating func add(_ entry: TableOfContents.Entry) {
         if !isFirst { text.append(UInt8(ascii: ",")) }
         isFirst = false

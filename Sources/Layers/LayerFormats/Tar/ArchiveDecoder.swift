@@ -1,7 +1,8 @@
 public import Base
 public import Codecs
 
-/// A streaming decoder of a layer's blob, or a part of it, in any compression. It outputs the uncompressed tar archive.
+/// A streaming decoder that turns a layer's blob, or a part of the blob, into the uncompressed tar archive. A whole
+/// blob may be uncompressed, or compressed with gzip or zstd.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveDecoder {
@@ -39,7 +40,7 @@ public final class ArchiveDecoder {
         if held.count >= 4 { try begin(sink) }
     }
 
-    /// Ends the blob. `sink` receives the remaining decoded bytes.
+    /// Completes the decoding after the last byte was pushed. `sink` receives the remaining decoded bytes.
     ///
     /// - Throws: `badArchive` if the compressed stream is truncated.
     public func finish(

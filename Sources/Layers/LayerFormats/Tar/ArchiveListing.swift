@@ -43,7 +43,7 @@ public final class ArchiveListing {
         }
     }
 
-    /// Ends the blob. `archive` receives the remaining decoded bytes.
+    /// Completes the list after the blob's last byte was pushed. `archive` receives the remaining decoded bytes.
     ///
     /// - Returns: the entries, and the archive's SHA-256, which is the layer's diff ID in an image's configuration.
     /// - Throws: `badArchive` if the archive is incomplete, or if the blob does not have the expected digest.

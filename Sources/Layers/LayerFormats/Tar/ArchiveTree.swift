@@ -6,8 +6,8 @@ import LayerIndex
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveTree {
-    /// The length of a piece in bytes. The tree records the sizes and the order of files, but not the pieces, so any
-    /// length works.
+    /// The maximum length in bytes of the pieces that the builder gets. Any length works, because the tree does not
+    /// record pieces.
     private static let pieceSize: UInt64 = 16 << 20
     private static let noDigest = Digest.of([])
 
@@ -43,7 +43,7 @@ public final class ArchiveTree {
         }
     }
 
-    /// Ends the archive.
+    /// Builds the tree after the archive's last byte was pushed.
     ///
     /// - Returns: the tree, and the archive's SHA-256, which is the layer's diff ID in an image's configuration.
     public func finish() throws(LayerFormatError) -> (tree: [UInt8], diffID: Digest) {

@@ -5,7 +5,8 @@ public import LayerIndex
 /// The index of an ordinary layer, which makes the unchanged layer streamable.
 public struct IndexedLayer: Sendable {
     public var index: LayerIndexBytes
-    /// The bytes of the windows blob (``WindowsBlob``): one zstd frame for each window. Empty if no extent needs one.
+    /// The bytes of the windows blob (``WindowsBlob``): one zstd frame for each window; empty if no extent needs a
+    /// window.
     public var windows: [UInt8]
     /// The SHA-256 of the layer's uncompressed archive, which is its diff ID in an image's configuration.
     public var diffID: Digest
@@ -17,8 +18,8 @@ public struct IndexedLayer: Sendable {
 /// The index depends only on the blob. The builder keeps little in memory except the index and the windows. Not
 /// `Sendable`: it belongs to one thread at a time.
 public final class LayerIndexer {
-    /// The most decoded bytes in a chunk. By default, the kernel reads ahead 128 KiB at a time, so one chunk usually
-    /// answers such a read.
+    /// The maximum size of a decoded chunk in bytes. By default, the kernel reads ahead 128 KiB at a time, so one chunk
+    /// usually answers such a read.
     private static let chunkSize = 128 << 10
     /// The zstd level for windows: high, because they are small and compressed once.
     private static let windowLevel: Int32 = 19
@@ -54,10 +55,10 @@ public final class LayerIndexer {
     }
 
     /// - Parameters:
-    ///   - layer: the digest of the layer's own blob if the indexed blob is a recompressed copy of it; `nil` if the
-    ///     indexed blob is the layer's own.
+    ///   - layer: the digest of the layer's own blob if the indexed blob is a recompressed copy of the layer; `nil` if
+    ///     the indexed blob is the layer's own blob.
     ///   - blobDigest: the expected digest of the blob's bytes.
-    ///   - blobSize: the expected number of bytes.
+    ///   - blobSize: the expected size of the blob in bytes.
     public init(layer: Digest? = nil, blobDigest: Digest, blobSize: UInt64) {
         expected = (blobDigest, blobSize)
         builder = LayerIndexBuilder(layer: layer, blobDigest: blobDigest, blobSize: blobSize)
@@ -65,6 +66,8 @@ public final class LayerIndexer {
 
     /// Creates an indexer that reads a layer's uncompressed archive instead of its blob. Use it to compare the layer
     /// with a known index. The extents in the result are ranges of the archive, not of a blob.
+    ///
+    /// - Parameter layer: the digest of the layer's blob, which the index records.
     public init(archiveOf layer: Digest) {
         expected = nil
         // The archive may have any size.
@@ -93,7 +96,9 @@ public final class LayerIndexer {
         try scan(bytes)
     }
 
-    /// Ends the blob and returns its index.
+    /// Builds the index after the blob's last byte was pushed.
+    ///
+    /// - Throws: `badArchive` if the blob does not have the expected digest and size, or if the archive is incomplete.
     public func finish() throws(LayerFormatError) -> IndexedLayer {
         if let expected, received != expected.size || blobHasher.finish() != expected.digest {
             throw LayerFormatError(.badArchive, "the blob is not the one that its descriptor names, \(expected.digest)")

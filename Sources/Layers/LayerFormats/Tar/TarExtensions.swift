@@ -9,7 +9,7 @@ struct TarExtensions {
     private var pax = PaxRecords()
     private var longPath: [UInt8] = []
     private var longLink: [UInt8] = []
-    /// True after an extension, until the entry that it describes follows.
+    /// True if an extension was added and the entry that it describes has not followed yet.
     private(set) var isPending = false
 
     /// Returns true if an entry of this type is an extension: metadata for other entries, not a file.
@@ -20,7 +20,7 @@ struct TarExtensions {
         }
     }
 
-    /// Returns the most bytes that the payload of an extension of this type may have.
+    /// Returns the maximum payload size in bytes of an extension of this type.
     static func maximumSize(_ type: UInt8, _ limits: TarLimits) -> Int {
         switch type {
         // GNU tar adds a NUL. Some other writers fill the block with NULs.
@@ -92,6 +92,7 @@ struct TarExtensions {
     }
 
     /// Returns the entry's path. As in Go's archive/tar, GNU's long name overrides pax, and pax overrides the header.
+    /// For a sparse file, which the reader refuses, returns the real name for the error message.
     private func entryPath(_ header: TarHeader) -> [UInt8] {
         if let sparsePath = pax.sparsePath { return sparsePath }
         if !longPath.isEmpty { return longPath }

@@ -3,15 +3,15 @@ import LayerIndex
 /// Limits on a tar archive's metadata. The reader refuses larger metadata with ``LayerFormatErrorCode/limit`` before it
 /// allocates memory for the excess.
 public struct TarLimits: Sendable, Equatable {
-    /// The most bytes in an entry's name or in a link's target, as written in the archive (before ``EntryPath`` cleans
-    /// it).
+    /// The maximum size in bytes of an entry's name, and of a link's target. It applies to the text in the archive,
+    /// before ``EntryPath`` cleans it.
     public var pathLength = 4096
-    /// The most bytes in a pax header: the limit of Go's archive/tar.
+    /// The maximum size of a pax header in bytes, as in Go's archive/tar.
     public var headerBytes = 1 << 20
-    /// The most bytes in the names of one entry's extended attributes together, counting a NUL after each name: the
-    /// limit of listxattr(2).
+    /// The maximum total size in bytes of the names of one entry's extended attributes. As in listxattr(2), which has
+    /// the same limit, each name counts with a final NUL.
     public var attributeNameBytes = 65_536
-    /// The most entries in the archive.
+    /// The maximum number of entries in the archive.
     public var entryCount = IndexLimits.standard.entryCount
 
     public init() {}

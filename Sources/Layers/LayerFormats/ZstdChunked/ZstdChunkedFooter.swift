@@ -1,23 +1,24 @@
 public import Base
 
-/// The end of a zstd:chunked blob: a skippable frame that locates the table of contents. There are two dialects.
+/// The end of a zstd:chunked blob: a skippable frame that locates the table of contents. There are two dialects. Both
+/// begin in the same way:
 ///
 /// ```
-///  0  table of contents: offset of its compressed bytes u64    8  their count u64    16  decompressed byte count u64
-/// 24  kind u64, 1
+///  0  offset of the table of contents in the blob u64      8  compressed size u64     16  decompressed size u64
+/// 24  kind u64 (always 1)
 ///
-///     Footer of 40 bytes (stargz-snapshotter; containers/storage until 2023-06):
+///     Rest of a footer of 40 bytes (stargz-snapshotter; containers/storage until 2023-06):
 /// 32  "GnUlInUx"
 ///
-///     Footer of 64 bytes (containers/storage since 2023-08-30):
-/// 32  tar-split data: offset of its compressed bytes u64      40  their count u64   48  decompressed byte count u64
+///     Rest of a footer of 64 bytes (containers/storage since 2023-08-30):
+/// 32  offset of the tar-split data in the blob u64       40  compressed size u64     48  decompressed size u64
 /// 56  "GNUlInUx"
 /// ```
 ///
-/// All numbers are little-endian (stargz-snapshotter, estargz/zstdchunked; containers/storage,
-/// pkg/chunked/internal/minimal).
+/// All numbers are little-endian, and all sizes are in bytes (stargz-snapshotter, estargz/zstdchunked;
+/// containers/storage, pkg/chunked/internal/minimal).
 ///
-/// Between these versions, containers/storage wrote footers of 56 bytes. It cannot read them itself, and this parser
+/// Between these two dates, containers/storage wrote footers of 56 bytes. It cannot read them itself, and this parser
 /// does not accept them.
 public struct ZstdChunkedFooter: Equatable, Sendable {
     /// The size of the longest footer in bytes, including the header of its frame.
@@ -73,6 +74,6 @@ public enum SkippableFrame {
         return header
     }
 
-    /// Returns a skippable frame with `payload`, which must have less than 4 GiB.
+    /// Returns a skippable frame with `payload`, which must be smaller than 4 GiB.
     public static func frame(_ payload: [UInt8]) -> [UInt8] { header(payload.count) + payload }
 }

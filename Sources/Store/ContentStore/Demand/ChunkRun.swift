@@ -1,7 +1,7 @@
-/// A run of chunks of one layer.
+/// Consecutive chunks of one layer.
 public struct ChunkRun: Sendable {
     public let layer: StoredLayer
-    /// The chunk numbers in the layer's chunk table.
+    /// The chunks' numbers in the layer's chunk table.
     public let chunks: Range<Int>
 
     public init(layer: StoredLayer, chunks: Range<Int>) {

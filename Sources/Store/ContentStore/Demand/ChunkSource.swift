@@ -1,6 +1,6 @@
 /// A supplier of missing chunks: the streaming engine, or a fake in tests.
 public protocol ChunkSource: AnyObject, Sendable {
-    /// Requests `chunks` of `layer` for a blocked reader. Chunks that are already present cost nothing.
+    /// Requests `chunks` of `layer` for a blocked reader. Chunks that are already present are not fetched.
     ///
     /// `completion` runs exactly once, on any thread, possibly before this function returns. It must not wait. Copying
     /// a mebibyte and making one short system call are allowed.
@@ -20,7 +20,8 @@ public protocol ChunkSource: AnyObject, Sendable {
     func noteRead(_ layer: StoredLayer, chunks: Range<Int>)
 }
 
-/// The identity of one call of ``ChunkSource/demand(_:chunks:completion:)`` until its completion has run.
+/// The ID of a demand, which is one call of ``ChunkSource/demand(_:chunks:completion:)``. The demand ends when its
+/// completion has run.
 public struct DemandID: Hashable, Sendable {
     /// A number that the source chooses and never uses twice.
     public let value: UInt64

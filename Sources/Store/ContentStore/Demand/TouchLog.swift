@@ -13,13 +13,13 @@ public final class TouchLog: Sendable {
     public struct Touch: Sendable, Equatable {
         /// The file's inode number in the chain's tree.
         public var inode: UInt64
-        /// The part of the file that lies in the chunk, in bytes of the file.
+        /// The part of the file that lies in the chunk, as byte offsets in the file.
         public var range: ByteRange
         /// Nanoseconds since the log's first touch.
         public var time: UInt64
     }
 
-    /// The most touches in one log. A full log records no more.
+    /// The maximum number of touches in one log. A full log ignores further reads.
     public static let maximumTouches = 1 << 16
 
     private struct State {
@@ -78,7 +78,7 @@ public final class TouchLog: Sendable {
         state.withLock { $0.observer = observer }
     }
 
-    /// Returns the touches from number `first` on, in order; none after ``close()``.
+    /// Returns the touches from index `first` on, in order; an empty array after ``close()``.
     public func touches(from first: Int) -> [Touch] {
         state.withLock { first < $0.touches.count ? Array($0.touches[first...]) : [] }
     }

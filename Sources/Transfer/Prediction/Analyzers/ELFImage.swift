@@ -31,9 +31,10 @@ public struct ELFImage: Sendable {
 
     private static let maximumSegments = 128
     private static let maximumNeeded = 256
-    /// The most `DT_RUNPATH` and `DT_RPATH` entries that ``links(_:)`` reads.
+    /// The maximum number of `DT_RUNPATH` and `DT_RPATH` entries that ``links(_:)`` reads.
     private static let maximumPaths = 8
-    /// The most directories that ``links(_:)`` takes from all `DT_RUNPATH` and `DT_RPATH` entries together.
+    /// The maximum number of directories that ``links(_:)`` takes from all `DT_RUNPATH` and `DT_RPATH` entries
+    /// together.
     private static let maximumDirectories = 64
     private static let longestName = 1024
     private static let loadable: UInt32 = 1
@@ -50,8 +51,10 @@ public struct ELFImage: Sendable {
     public let interpreter: ByteRange?
     private let segments: [Segment]
 
-    /// Reads the program headers, which describe the segments, from `head`, the first bytes of a file. Returns `nil` if
-    /// the file is not a little-endian ELF-64 file, or if its program headers are corrupt or not all in `head`.
+    /// Reads the program headers, which describe the segments, from `head`, the first bytes of a file.
+    ///
+    /// Returns `nil` if the file is not a little-endian ELF-64 file, if it has more than 128 program headers, or if its
+    /// program headers are corrupt or not all in `head`.
     public init?(head: [UInt8], fileSize: UInt64) {
         guard head.count >= 64, head.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]) else { return nil }
         let parsed: (machine: UInt16, segments: [Segment])? = head.withUnsafeBytes { bytes in

@@ -18,8 +18,8 @@ struct MarshalReader {
 
     /// The deepest nesting of objects. The reader recurses, so the depth needs a limit.
     private static let maximumDepth = 64
-    /// The most objects that the reader keeps for later references to them (`FLAG_REF`). In a file of 1 MiB, every byte
-    /// could mark such an object.
+    /// The maximum number of objects that the reader keeps for later references to them (`FLAG_REF`). A code object
+    /// with more of them counts as corrupt. Without a limit, every byte of a hostile file could add an object.
     private static let maximumReferences = 1 << 17
 
     private let bytes: [UInt8]

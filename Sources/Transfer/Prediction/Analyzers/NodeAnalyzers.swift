@@ -1,7 +1,7 @@
 public import Base
 
-/// The file analyzer of the Node.js program. Once it has seen that program, the prediction also analyzes JavaScript
-/// files.
+/// The file analyzer of the Node.js program. The prediction analyzes JavaScript files only after this file analyzer has
+/// recognized the program.
 public struct NodeRuntimeAnalyzer: FileAnalyzer {
     public init() {}
 
@@ -22,7 +22,8 @@ public struct NodeRuntimeAnalyzer: FileAnalyzer {
     public func analyze(_ bytes: [UInt8], of file: ImageFile, in start: inout StartPrediction) {}
 }
 
-/// The file analyzer of JavaScript files. It reports the packages and files that a file's top level names.
+/// The file analyzer of JavaScript files. It reports the packages and files that a JavaScript file loads at its top
+/// level.
 public struct NodeSourceAnalyzer: FileAnalyzer {
     /// The size in bytes of the largest file to analyze. A larger file is data, not a program.
     static let largest: UInt64 = 1 << 20
@@ -42,8 +43,8 @@ public struct NodeSourceAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of a package's `package.json`. It reports the file that Node.js loads for the imported name: the
-/// package's entry point, or a certain file of the package if the name contains a path.
+/// The file analyzer of a package's `package.json`. It reports the file that Node.js loads for a module name: the file
+/// at the path after the package's name, or the package's entry point if the module name has no such path.
 private struct NodePackageAnalyzer: FileAnalyzer {
     let package: NodePackage
     let isImport: Bool

@@ -13,10 +13,11 @@ public struct NodeImport: Equatable, Sendable {
 /// A parser of the module references in a JavaScript file. It returns only those that Node.js follows as soon as it
 /// loads the file.
 public enum NodeImports {
-    /// The most names that the parser takes from one file.
+    /// The maximum number of module names that the parser takes from one file.
     private static let maximum = 512
     private static let longestName = 256
-    /// The most spaces before a quoted name. Also the most bytes before the value of a field in its line.
+    /// The maximum number of bytes before a `require` call in an indented line, not counting the indentation. Also the
+    /// maximum number of spaces before a quoted name of ``longestName`` bytes.
     private static let longestGap = 256
     private static let (require, importing, exporting, from) = (
         Array("require(".utf8), Array("import".utf8), Array("export".utf8), Array("from".utf8)
@@ -63,8 +64,10 @@ public enum NodeImports {
         return names
     }
 
-    /// Returns true if `before`, the text before a call, is only a name and `=` or `:`, possibly after a comma. Returns
-    /// false for `const name =`, because in an indented line it belongs to a function.
+    /// Returns true if `before` consists only of a name and `=` or `:`, possibly after a comma. Returns false for
+    /// `const name =`, because an indented declaration usually belongs to a function.
+    ///
+    /// - Parameter before: the text between the indentation of a line and a call.
     private static func isField(_ before: ArraySlice<UInt8>) -> Bool {
         guard before.count <= longestGap else { return false }
         let words = before.split { $0 == 0x20 || $0 == 0x09 || $0 == UInt8(ascii: ",") }

@@ -81,9 +81,12 @@ struct NodeModules {
         return places + shared
     }
 
-    /// Returns the file at `path`, or the file at `path` with the ending `.js`, `.json` or `.node`, or the package in
-    /// the directory at `path`. If none of these exists, returns the index file in the directory `other`. Returns `nil`
-    /// if there is none either.
+    /// Returns the module or package that Node.js loads for `path`; `nil` if there is none.
+    ///
+    /// The first of these that exists counts:
+    /// - the file at `path`, then the same path with the ending `.js`, `.json` or `.node`
+    /// - the package in the directory at `path`, unless that directory is `other`
+    /// - the file `index` in the directory `other`, then with the same endings
     private func module(at path: String, orIndexOf other: String? = nil) -> Found? {
         if let file = plain(path) { return .module(file) }
         if let directory = files.directory(path), directory != other { return package(in: directory, "") }
@@ -112,7 +115,7 @@ struct NodeModules {
     }
 
     /// Returns the package's `index.js`, which Node.js loads if `package.json` names no other file. Returns `nil` if
-    /// there is no such file, or if `package` stands for a certain file in the package.
+    /// there is no such file, or if the module name contains a path in the package (``NodePackage/rest``).
     func index(of package: NodePackage) -> ImageFile? {
         package.rest.isEmpty ? files.file(package.directory + "/index.js") : nil
     }

@@ -68,8 +68,12 @@ public struct PackageManifest: Sendable {
         return rest.isEmpty ? choose(at: exports, isImport: isImport, depth: 0) : nil
     }
 
-    /// Returns the path that Node.js loads according to the value at `position`, a part of `exports`; `nil` if there is
-    /// none. In an object, the condition `node` comes first, then `import` or `require`, then `default`.
+    /// Returns the path for a value in `exports`; `nil` if there is none.
+    ///
+    /// The value may be the path itself, an array or an object. For an array, the function tries the elements in order.
+    /// For an object, it tries the values of `node`, then `import` or `require`, then `default`.
+    ///
+    /// - Parameter position: the position of the value in ``text``.
     private func choose(at position: Int, isImport: Bool, depth: Int) -> String? {
         guard depth < Self.maximumDepth else { return nil }
         var path: String?

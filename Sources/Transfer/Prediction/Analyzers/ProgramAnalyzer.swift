@@ -41,8 +41,8 @@ public struct ProgramAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of scripts whose language only their first line (`#!`) tells, not their file name. It reports the
-/// modules that a script imports.
+/// The file analyzer of scripts that begin with `#!`. It finds the script's language in that line, and reports the
+/// modules that the script imports.
 private struct ScriptAnalyzer: FileAnalyzer {
     /// The words of the script's first line.
     let words: [String]
@@ -58,8 +58,8 @@ private struct ScriptAnalyzer: FileAnalyzer {
     }
 }
 
-/// The file analyzer of the part of an ELF file that names the program interpreter, which is the dynamic loader
-/// (`PT_INTERP`). It reports the interpreter.
+/// The file analyzer of the `PT_INTERP` segment of an ELF file. The segment contains the path of the dynamic loader,
+/// which this file analyzer reports.
 private struct ELFInterpreterAnalyzer: FileAnalyzer {
     func part(of file: ImageFile, in start: StartPrediction) -> ByteRange? { nil }
 

@@ -86,8 +86,8 @@ extension StartPrediction {
         _modify { yield &self[PythonModules.self] }
     }
 
-    /// The size limit in bytes for fetching all modules of a package together. If the package's remaining modules have
-    /// at most this size in total, the prediction fetches them all along with the first one.
+    /// The maximum total size in bytes of the modules that ``takeAlong(besides:)`` reports. If the other modules of a
+    /// package have a larger total size, the function reports none of them.
     private static let smallPackage: UInt64 = 1 << 20
 
     /// Reports the modules that a Python source file imports.
@@ -114,9 +114,10 @@ extension StartPrediction {
         }
     }
 
-    /// Reports the other modules in the package of `module`, if their total size is small. The process will import most
-    /// of them. Without this function, the prediction would find each of them only after the module that imports it has
-    /// arrived. So this function saves a round trip for each module.
+    /// Reports the other compiled modules in the package of `module`, if their total size is at most ``smallPackage``.
+    ///
+    /// The process will import most of them. Without this function, the prediction would find each of them only after
+    /// the module that imports it has arrived. So this function saves a round trip for each module.
     private mutating func takeAlong(besides module: ImageFile) {
         // If an extent holds parts of many files, each read already fetches more neighbors than this function does
         // (``Planner``). With both, jupyter started a second later.

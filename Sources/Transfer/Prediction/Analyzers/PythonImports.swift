@@ -67,9 +67,9 @@ public enum PythonImports {
         (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x5F
     }
 
-    /// The most imports that the parser takes from one file.
+    /// The maximum number of imports that the parser takes from one file.
     public static let maximumImports = 512
-    /// The most names that the parser takes from one import.
+    /// The maximum number of imported names (``PythonImport/names``) that the parser keeps for one import.
     public static let maximumNames = 64
     private static let maximumLines = 20_000
     private static let longestName = 256
@@ -94,8 +94,8 @@ public enum PythonImports {
 /// A parser that collects the `import` statements of a Python source file, one line at a time.
 private struct PythonStatements {
     private static let (importing, from, infix) = (Array("import ".utf8), Array("from ".utf8), Array(" import".utf8))
-    /// The length in bytes of a list of names in parentheses at which the parser stops looking for the closing
-    /// parenthesis.
+    /// The size limit in bytes of a list of imported names in parentheses. Once the list reaches this size, the parser
+    /// no longer looks for the closing parenthesis.
     private static let longestList = 16_384
 
     private(set) var imports: [PythonImport] = []

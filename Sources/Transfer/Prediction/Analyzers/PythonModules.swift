@@ -14,7 +14,7 @@ struct PythonModules {
     /// The number of names in ``stems``, plus one for each directory there.
     private var stemCount = 0
 
-    /// The directories whose modules the prediction has already tried to fetch all together.
+    /// The directories for which ``takePackage(_:)`` has returned true.
     private var packagesTaken: Set<String> = []
 
     /// The modules that are built into the interpreter since Python 3.11, so Python never reads them from the disk
@@ -60,7 +60,7 @@ struct PythonModules {
         return nil
     }
 
-    /// Adds a directory of modules, if it exists. Does nothing at the limit of directories.
+    /// Adds a directory of modules, if it exists. Does nothing if ``roots`` already has 64 directories.
     mutating func add(root: String) {
         guard roots.count < 64, !roots.contains(root), let path = files.directory(root), !roots.contains(path) else {
             return
@@ -159,11 +159,11 @@ struct PythonModules {
         return ImagePath.name(of: directory) == "__pycache__" ? ImagePath.parent(of: directory) : directory
     }
 
-    /// The most directories that ``takePackage(_:)`` accepts.
+    /// The maximum number of directories for which ``takePackage(_:)`` returns true.
     private static let maximumPackages = 512
-    /// The most names that this type reads from one directory.
+    /// The maximum number of names that this type reads from one directory.
     private static let maximumNames = 65_536
-    /// The most names that the cache ``stems`` holds. At that limit, this type empties the cache.
+    /// The limit of ``stemCount``. If another directory would reach the limit, this type first empties ``stems``.
     private static let maximumKept = 1 << 18
 
     /// Returns true if `directory` has an entry whose name up to its first dot is `stem`.

@@ -7,14 +7,14 @@ public enum SettingsFile {
     private static let endings = [".conf", ".cnf", ".cfg", ".ini", ".toml", ".yaml", ".yml", ".properties", ".xml"]
     /// The size in bytes of the largest settings file to analyze. A larger file is data.
     static let largest: UInt64 = 256 << 10
-    /// The most paths that the parser takes from one file.
+    /// The maximum number of paths that the parser takes from one file.
     private static let maximumPaths = 64
     private static let longestPath = 1024
 
     static func isNamed(_ name: Substring) -> Bool { endings.contains { name.hasSuffix($0) } }
 
-    /// Returns the paths in the order in which the file names them, without those in comments. The last component of a
-    /// path may contain a `*`.
+    /// Returns the paths in the order in which they appear in the file. Ignores lines that begin with `#` or `;`, which
+    /// are comments. A path may contain a `*`.
     public static func paths(in bytes: [UInt8]) -> [String] {
         var paths: [String] = []
         for line in bytes.split(separator: UInt8(ascii: "\n")) {

@@ -2,18 +2,22 @@ import Base
 import ContentStore
 import LayerIndex
 
-/// The client's state for one container start. It records which facts the client has sent to the analyzer, which ranges
-/// of layer content the analyzer waits for, and how much the analyzer may still request.
+/// The client's state for one container start. It contains:
 ///
-/// The state outlives the analyzer process. After a restart, the client sends everything to the new process again.
+/// - the container's configuration and first reads, and whether the client has sent them to the analyzer
+/// - the ranges of layer content that the analyzer waits for
+/// - the number of bytes and chunks that further predictions may cover
+///
+/// The state outlives the analyzer process. After a restart, the client sends the configuration and the first reads to
+/// the new process again.
 struct FollowedStart {
-    /// The most ranges of content that the analyzer may wait for at the same time.
+    /// The maximum number of content ranges that the analyzer may wait for at the same time.
     private static let maximumWaits = 1 << 14
-    /// The most files whose first read the client reports to the analyzer.
+    /// The maximum number of files whose first read the client reports to the analyzer.
     private static let maximumTouches = 4096
-    /// The most predicted chunks that the client accepts for one container start.
+    /// The maximum number of predicted chunks that the client accepts for one container start.
     private static let maximumChunks = 1 << 22
-    /// The most files that the analyzer may list in its answer to ``AnalyzerCommand/order(start:)``.
+    /// The maximum number of files in the analyzer's answer to ``AnalyzerCommand/order(start:)``.
     private static let maximumOrder = 1 << 16
 
     let subject: PredictionSubject
@@ -132,8 +136,8 @@ struct FollowedStart {
         return .order(start: number)
     }
 
-    /// The most files or ranges in one command. The limit keeps each command short, so that other starts do not wait
-    /// long for their turns.
+    /// The maximum number of files or ranges in one command. The limit keeps each command short, so that other starts
+    /// do not wait long for their turns.
     private static let itemsPerTurn = 16
 
     /// True while there is a command to send to the analyzer.
@@ -141,7 +145,10 @@ struct FollowedStart {
         configuration != nil && !isConfigured || touchesSent < touches.count || !present.isEmpty || wantsOrder
     }
 
-    /// Handles the end of the analyzer's work on `command`, and passes the events that are due to the handler.
+    /// Handles the end of the analyzer's work on `command`.
+    ///
+    /// Passes ``PredictionEvent/order(_:)`` to the handler if `command` requested the order. Passes
+    /// ``PredictionEvent/settled`` if the caller requested it and there is no command to send.
     mutating func endTurn(_ command: AnalyzerCommand) {
         if case .order = command { handler(.order(order)) }
         if wantsSettled, !hasWork {
@@ -160,9 +167,9 @@ struct FollowedStart {
 
     // MARK: - Answers
 
-    /// Checks predicted ranges from the analyzer, and passes their chunks to the handler. Leaves out chunks beyond the
-    /// limits of the start. Unless the subject includes present chunks, also leaves out the present chunks at the
-    /// beginning of each range.
+    /// Checks predicted ranges from the analyzer, and passes their chunks to the handler. Leaves out chunks that exceed
+    /// the start's limit of bytes (``PredictorOptions/maximumBytes``) or of chunks (``maximumChunks``). Also leaves out
+    /// the present chunks at the beginning of each range, unless ``PredictionSubject/includesPresent`` is true.
     ///
     /// - Throws: ``MalformedPacket`` if a range is empty or lies outside its layer.
     mutating func accept(_ runs: [StartPrediction.Run]) throws(MalformedPacket) {
@@ -177,8 +184,8 @@ struct FollowedStart {
 
     /// Records ranges of content that the analyzer waits for.
     ///
-    /// - Throws: ``MalformedPacket`` if a range is empty or lies outside its layer, or if the analyzer waits for too
-    ///   many ranges.
+    /// - Throws: ``MalformedPacket`` if a range is empty or lies outside its layer, or if the analyzer waits for more
+    ///   than ``maximumWaits`` ranges.
     mutating func accept(_ waits: [StartPrediction.Wait]) throws(MalformedPacket) {
         for wait in waits {
             let (_, chunks) = try chunks(wait.layer, wait.content)
@@ -201,8 +208,9 @@ struct FollowedStart {
         return (stored, stored.chunks.chunks(overlapping: content))
     }
 
-    /// Returns the part of `chunks` to fetch; `nil` if nothing is left to fetch. The part ends where a limit of the
-    /// start is reached. Unless the subject includes present chunks, the part begins with the first missing chunk.
+    /// Returns the part of `chunks` to fetch; `nil` if nothing is left to fetch. The part begins with the first missing
+    /// chunk, or with the first chunk if ``PredictionSubject/includesPresent`` is true. It ends early if the start
+    /// reaches its limit of bytes or of chunks.
     private mutating func trimmed(_ layer: StoredLayer, to chunks: Range<Int>, of inode: UInt64) -> PredictedRun? {
         guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
         let table = layer.chunks

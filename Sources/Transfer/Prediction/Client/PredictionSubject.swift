@@ -4,7 +4,7 @@ public import Linux
 
 /// The subject of one prediction: all layers of an image, or one layer alone.
 public struct PredictionSubject: Sendable {
-    /// The layers. In the merged tree, a file's device number is the index of its layer here.
+    /// The layers. The device number of a file in the merged tree is the index of the file's layer in this array.
     let layers: [StoredLayer]
     /// True for the prediction of a startup pack (one blob with the chunks that a container start reads). Such a
     /// prediction also reports chunks that are already in the local store, and does not speculate
@@ -14,7 +14,8 @@ public struct PredictionSubject: Sendable {
     let openTree: @Sendable () throws -> OwnedDescriptor
 
     /// - Parameters:
-    ///   - layers: the image's layers. In the merged tree, a file's device number is the index of its layer here.
+    ///   - layers: the image's layers. The device number of a file in the merged tree is the index of the file's layer
+    ///     in this array.
     ///   - includesPresent: true to also report chunks that are already in the local store, for a startup pack.
     ///   - openTree: opens the merged tree for reading. The predictor calls it again after it has restarted the
     ///     analyzer.
@@ -65,8 +66,9 @@ public struct PredictionKey: Hashable, Sendable {
 public enum PredictionEvent: Sendable {
     /// Chunks that the container start will probably read soon, in the order of their expected use.
     case runs([PredictedRun])
-    /// A pause in the prediction: the analyzer has answered everything, and finds nothing more until further chunks
-    /// arrive. This event follows ``Predictor/proceed(_:)`` and ``Predictor/configure(_:_:)``.
+    /// A pause in the prediction. The analyzer has answered all commands. It predicts nothing more until further chunks
+    /// arrive or the container reads further files. This event follows ``Predictor/proceed(_:)`` and
+    /// ``Predictor/configure(_:_:)``.
     case settled
     /// The files in the order of their expected use, as inode numbers in the tree.
     case order([UInt64])

@@ -8,8 +8,8 @@ public import SystemPackage
 ///
 /// The heuristics read the contents of files in images, so they run in a confined process (``Analyzer``). That process
 /// has no privileges, no network, and only the files that the predictor hands to it. The predictor starts the analyzer,
-/// tells it of container starts, checks all its answers, and restarts it after a failure. A failure costs the current
-/// start its prediction; the next analyzer continues the other starts.
+/// tells it of container starts, checks all its answers, and restarts it after a failure. The container start that the
+/// failed analyzer was working for loses its prediction. The next analyzer continues the other starts.
 ///
 /// One thread does all of this (``PredictorLoop``). Any thread may call any method. Only ``join()`` waits.
 public final class Predictor: Sendable {
@@ -27,12 +27,13 @@ public final class Predictor: Sendable {
     /// The state that the callers of the predictor share with its thread.
     struct Mail: Sendable {
         var events: [Event] = []
-        /// True if a container may have read something, or chunks may have arrived, since the thread last looked.
+        /// True if a container may have read something, or chunks may have arrived, since the thread last took the
+        /// mail.
         var isChanged = false
         var isClosed = false
         /// True while the thread follows any container start, or has events to read.
         var isFollowing = false
-        /// True if a caller has woken the thread, and the thread has not looked since.
+        /// True if a caller has woken the thread, and the thread has not taken the mail since.
         var isSignalled = false
         var statistics = PredictorStatistics()
     }
@@ -86,8 +87,8 @@ public final class Predictor: Sendable {
         close()
     }
 
-    /// Begins the prediction of a container start. It reacts to ``configure(_:_:)`` and to the container's reads. If
-    /// there is already a prediction under `key`, that one ends.
+    /// Begins the prediction of a container start. The prediction reacts to ``configure(_:_:)`` and to the container's
+    /// reads. An earlier prediction under the same key ends.
     ///
     /// - Parameters:
     ///   - reads: the log of the container's reads; `nil` if no container runs.
@@ -106,7 +107,8 @@ public final class Predictor: Sendable {
         append(.configure(key, start))
     }
 
-    /// Requests the files in the order of their expected use. ``PredictionEvent/order(_:)`` delivers them.
+    /// Requests a list of the files in the order of their expected use. ``PredictionEvent/order(_:)`` delivers the
+    /// list.
     public func requestOrder(_ key: PredictionKey) {
         append(.order(key))
     }

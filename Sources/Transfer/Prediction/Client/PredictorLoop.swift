@@ -8,10 +8,10 @@ import SystemPackage
 /// The loop that a ``Predictor`` runs on its thread. The container starts take turns: in a turn, the analyzer works on
 /// one command for one start. So the loop knows to which start a crash or a hang belongs.
 struct PredictorLoop: ~Copyable {
-    /// The most brief starts (``Predictor/begin(_:of:reads:isBrief:handler:)``) that the thread follows at the same
-    /// time.
+    /// The maximum number of brief starts (``Predictor/begin(_:of:reads:isBrief:handler:)``) that the thread follows at
+    /// the same time.
     private static let maximumBrief = 256
-    /// The most packets that the analyzer may send in answer to one command.
+    /// The maximum number of packets that the analyzer may send in answer to one command.
     private static let maximumReplies = 256
 
     /// The command that the analyzer is working on, with the clock time and the analyzer's processor time when the work
@@ -114,7 +114,7 @@ struct PredictorLoop: ~Copyable {
         for (key, start) in starts where start.isOver(now, quiet: quiet, longest: longest) { drop(key) }
     }
 
-    /// Removes a container start here, and tells the analyzer to remove it.
+    /// Removes a container start from this loop, and tells the analyzer to remove it.
     private mutating func drop(_ key: PredictionKey) {
         guard let start = starts.removeValue(forKey: key) else { return }
         rotation.removeAll { $0 == key }
@@ -158,9 +158,11 @@ struct PredictorLoop: ~Copyable {
         }
     }
 
-    /// Ends the analyzer after a failure. The container start that it was working for loses its prediction. The other
-    /// starts wait for the next analyzer. But if this analyzer could not be started or never became ready, startup
-    /// packs and brief starts lose their predictions.
+    /// Ends the analyzer after a failure. The container start that the analyzer was working for loses its prediction.
+    /// The other starts wait for the next analyzer.
+    ///
+    /// If the analyzer could not be started or never became ready, all startup packs and brief starts lose their
+    /// predictions.
     ///
     /// - Parameters:
     ///   - reason: the kind of failure; `nil` to derive it from the exit of the process.
@@ -309,7 +311,7 @@ struct PredictorLoop: ~Copyable {
 
     // MARK: - Time
 
-    /// Ends an analyzer that takes too long.
+    /// Ends the analyzer if it has exceeded the time limit for its start or for the current command.
     private mutating func watch() {
         guard link != nil else { return }
         let now = MonotonicTime.now()

@@ -9,12 +9,12 @@ public struct PredictorOptions: Sendable {
     public var group: ControlGroup?
     /// True to start the analyzer before the first prediction needs it.
     public var startsEarly = false
-    /// The most processor time that the analyzer may use for one command.
+    /// The limit of the analyzer's processor time for one command.
     public var turnProcessorTime: Duration = .seconds(2)
-    /// The most time from a command to the end of the analyzer's answer. It includes the time in which the analyzer
+    /// The time limit from a command to the end of the analyzer's answer. It includes the time in which the analyzer
     /// waits for a processor.
     public var turnTime: Duration = .seconds(20)
-    /// The most time from the start of an analyzer process to its first packet.
+    /// The time limit from the start of an analyzer process to its first packet.
     public var startTime: Duration = .seconds(20)
     /// The delay before the first restart of the analyzer. Each further failure doubles the delay, up to
     /// ``longestDelay``.
@@ -28,10 +28,10 @@ public struct PredictorOptions: Sendable {
     public var quiet: Duration = .seconds(10)
     /// The time after which a container's start is over in any case.
     public var longest: Duration = .seconds(120)
-    /// The most container starts, without brief ones, that the predictor follows at the same time. Any further start
-    /// loses its prediction at once.
+    /// The maximum number of container starts that the predictor follows at the same time. Brief starts
+    /// (``Predictor/begin(_:of:reads:isBrief:handler:)``) do not count. Any further start loses its prediction at once.
     public var maximumStarts = 32
-    /// The most bytes of (compressed) blobs that one prediction may cause the node to fetch.
+    /// The maximum number of blob bytes (compressed) that one prediction may cause the node to fetch.
     public var maximumBytes: UInt64 = 128 << 20
 
     public init() {}

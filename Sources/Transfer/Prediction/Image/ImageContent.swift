@@ -29,7 +29,7 @@ public final class ImageContent: Sendable {
         return complete ? bytes : nil
     }
 
-    /// The largest range that a file analyzer may read at once, in bytes. The longest one is the string table of an ELF
-    /// file's dynamic symbols.
+    /// The maximum number of bytes that a file analyzer may read at once. The string table of an ELF file's dynamic
+    /// symbols can have this size (``ELFImage/links(_:)``).
     private static let longestRead = 16 << 20
 }

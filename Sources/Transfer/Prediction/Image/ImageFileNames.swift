@@ -4,7 +4,7 @@ import LayerIndex
 /// The paths of a tree's regular files, by inode number. The initializer walks the tree once and records each file's
 /// directory. ``path(of:)`` reads the names later.
 struct ImageFileNames {
-    /// The most files, and the most directories, that the walk records.
+    /// The maximum number of files that the walk records, and the maximum number of directories.
     private static let maximum = 1 << 20
 
     private let tree: TreeImage

@@ -3,7 +3,7 @@ import LayerIndex
 
 /// The files of an image, looked up by path as a process in the container would.
 public struct ImageFiles {
-    /// The most symbolic links in one lookup, as in the kernel (`MAXSYMLINKS`).
+    /// The maximum number of symbolic links that one lookup follows, as in the kernel (`MAXSYMLINKS`).
     private static let maximumLinks = 40
 
     let tree: TreeImage
@@ -39,7 +39,7 @@ public struct ImageFiles {
         }
     }
 
-    /// Returns whether there is a regular file at `path`. An empty file counts, too.
+    /// Returns true if there is a regular file at `path`, even an empty one.
     func holdsFile(_ path: String) -> Bool { find(path)?.kind == .regular }
 
     /// Returns the regular file with the inode number `inode`, whose path is `path`; `nil` if the file is empty, or if

@@ -79,11 +79,12 @@ public enum AnalyzerCommand: Equatable, Sendable {
 }
 
 extension ContainerStart {
-    /// The most bytes of all texts in a ``AnalyzerCommand/configure(start:_:)`` packet, without the names of variables.
+    /// The maximum total size in bytes of the texts in a ``AnalyzerCommand/configure(start:_:)`` packet, without the
+    /// names of variables.
     private static let maximumBytes = 40 << 10
-    /// The most bytes of one environment variable's value.
+    /// The maximum size in bytes of one environment variable's value.
     private static let maximumVariable = 8 << 10
-    /// The most arguments in a packet, the program included.
+    /// The maximum number of arguments in a packet, including the program.
     private static let maximumArguments = 65
 
     /// The part of this configuration that predictions use, cut to fit into one packet.

@@ -11,8 +11,8 @@ public struct MalformedPacket: Error {}
 enum AnalyzerPacket {
     /// The size of the largest packet in bytes. Both ends have a buffer of this size.
     static let maximumSize = 60 << 10
-    /// The most items in one list. The largest item without texts has 26 bytes, so a full list of such items fits into
-    /// a packet.
+    /// The maximum number of items in one list. An item has at most 26 bytes, unless it is a text. So a full list of
+    /// such items fits into a packet.
     static let maximumItems = 2048
 
     /// A reader of a packet's fields. It checks each field against the end of the packet.

@@ -6,20 +6,22 @@ import Base
 /// (`plugins/*/plugin.json`). In the sorted list of these files, the process advances by a constant number of
 /// positions, the stride.
 ///
-/// No file of a series names the next one, so no file analyzer finds it, and each file costs a round trip. Three files
-/// at equal distances make a series. The number of predicted files doubles with each further file, as in read-ahead.
+/// A file of a series does not contain the name of the next file. So no file analyzer finds the next file, and each
+/// file costs a round trip. Three files at equal distances make a series; files of code (``code``) need five. The
+/// number of predicted files doubles with each further file, as in read-ahead.
 struct FileSeries {
     /// The number of path levels, from the file name up, at which the names of a series may differ.
     private static let depth = 3
-    /// The most names that the detector reads from one directory.
+    /// The maximum number of names that the detector reads from one directory.
     private static let maximumNames = 4096
-    /// The most directories that the detector reads for one container start.
+    /// The maximum number of directories that the detector reads for one container start.
     private static let maximumDirectories = 256
-    /// The most names that the detector keeps in memory for one container start.
+    /// The maximum number of names that the detector keeps in memory for one container start.
     private static let maximumKept = 1 << 16
-    /// The most files that the detector predicts at once.
+    /// The maximum number of files that the detector predicts at once.
     private static let maximumAhead = 32
-    /// The most bytes of files that the detector predicts at once.
+    /// The maximum total size in bytes of the files that the detector predicts at once. It predicts the first file even
+    /// if that file alone is larger.
     private static let maximumBytesAhead: UInt64 = 2 << 20
 
     /// The file name endings of code. Programs find code through the names in other files, so such a file rarely

@@ -2,24 +2,25 @@ public import Base
 public import LayerIndex
 
 /// A prediction of the files that one container reads until it is ready, made while the container starts. It begins
-/// with the image's configuration and tree. Each file that arrives continues it, because the file names further files.
+/// with the image's configuration and tree. When a file arrives, the prediction continues with the names of other files
+/// in that file.
 ///
-/// Without a profile, a starting process reads its files one after the other, and each costs a round trip. Only the
-/// file that the process has just read tells it the next one. A ``FileAnalyzer`` follows the same names as soon as the
-/// bytes are on the node, before the process does. ``FileSeries`` predicts files that a process reads in the order of
-/// their names.
+/// Without a profile, a starting process reads its files one after the other, because it finds the name of the next
+/// file in the file that it has just read. So each file costs a round trip. A ``FileAnalyzer`` finds the same names as
+/// soon as the bytes are on the node, before the process does. ``FileSeries`` predicts files that a process reads in
+/// the order of their names.
 ///
-/// The prediction is a guess. This type limits the work, files and memory of one container start; the code that fetches
-/// chunks limits the bytes.
+/// The prediction is a guess. This type limits the work, the files and the memory for one container start. The
+/// ``Predictor`` limits the bytes to fetch.
 public struct StartPrediction {
-    /// The most files that the prediction follows.
+    /// The maximum number of files that one prediction analyzes.
     static let maximumFiles = 4096
-    /// The size in bytes up to which the prediction fetches a file completely. Of a larger file, it fetches only the
-    /// parts that the process is sure to read. The value comes from measurements: numpy reads at least four fifths of
-    /// each library of 4 to 5 MB that it loads, but a twentieth of a library of 7 MB.
+    /// The maximum size in bytes of a file that the prediction fetches completely. For a larger file, it fetches only
+    /// certain parts, such as the first ``startOfFile`` bytes. The value comes from measurements: numpy reads at least
+    /// four fifths of each library of 4 to 5 MB that it loads, and only a twentieth of a library of 7 MB.
     static let wholeFile: UInt64 = 6 << 20
-    /// The size in bytes up to which the prediction fetches the program of the process completely. Python reads nine
-    /// tenths of its program of 6.8 MB when it starts.
+    /// The same limit as ``wholeFile``, in bytes, for a program that the process runs. Python's program file, for
+    /// example, has 6.8 MB, and a start of Python reads nine tenths of it.
     static let wholeProgram: UInt64 = 16 << 20
     /// The number of bytes that the prediction fetches from the start of a file that is too large to fetch completely
     /// (``wholeFile``).
@@ -27,12 +28,12 @@ public struct StartPrediction {
     /// The number of bytes that the prediction fetches from the end of a jar that is too large to fetch completely
     /// (``wholeFile``). They hold the jar's directory, which takes some 100 bytes for each class.
     private static let endOfJar: UInt64 = 512 << 10
-    /// The most directories that the prediction takes from each of `PATH` and `LD_LIBRARY_PATH`.
+    /// The maximum number of directories that the prediction takes from `PATH`, and from `LD_LIBRARY_PATH`.
     private static let maximumDirectories = 64
-    /// The most references from one file to another that ``order()`` considers.
+    /// The maximum number of references from one file to another that ``order()`` considers.
     private static let maximumMentions = 1 << 18
-    /// The most parts of files that file analyzers wait for at the same time. Also the most entries of ``runs``, and of
-    /// ``later``, in one turn.
+    /// The maximum number of file parts that file analyzers wait for at the same time. Also the maximum number of
+    /// entries in ``runs``, and in ``later``, in one turn.
     private static let maximumPending = 1 << 14
 
     /// The paths of the dynamic loader and the C library in common distributions.
@@ -90,9 +91,9 @@ public struct StartPrediction {
 
     /// The image's files.
     public let files: ImageFiles
-    /// True if the prediction also guesses files that no other file names: common libraries, and the other modules of a
-    /// Python package. False for the prediction of a startup pack, which waits until every file has arrived and can
-    /// follow the names in it.
+    /// True if the prediction also guesses files before it has found their names in other files: common libraries, and
+    /// the other modules of a Python package. False for a startup pack, because its prediction has the time to wait for
+    /// every file and to find all names.
     public let speculates: Bool
     /// The configuration of the process that the container runs.
     public private(set) var configuration = ContainerStart()
@@ -123,7 +124,8 @@ public struct StartPrediction {
     /// configuration.
     private var named: [UInt64?: Names] = [:]
     private var mentionsLeft = maximumMentions
-    /// The inode number of the file that names the files which are being reported; `nil` for the image's configuration.
+    /// The inode number of the file that is being analyzed; `nil` if none is, for example while the image's
+    /// configuration is handled. In ``named``, this number is the key for the files that are reported now.
     private var namedBy: UInt64?
     /// True while the files that are being reported are libraries with which the file ``namedBy`` is linked.
     private var isLinking = false
@@ -131,7 +133,7 @@ public struct StartPrediction {
     /// - Parameters:
     ///   - tree: the image's merged tree.
     ///   - layers: the content of the image's layers, indexed by the tree's device numbers.
-    ///   - speculates: true to also guess files that no other file names; see ``speculates``.
+    ///   - speculates: true to also guess files before their names are found in other files; see ``speculates``.
     ///   - analyzers: the file analyzers, in the order in which each file passes through them.
     public init(tree: TreeImage, layers: [ImageContent], speculates: Bool, analyzers: [any FileAnalyzer]) {
         self.layers = layers
@@ -181,8 +183,8 @@ public struct StartPrediction {
         follow(file, calledAs: path)
     }
 
-    /// Handles the arrival of the part with this token, which a file analyzer waits for (``Wait/token``), and runs that
-    /// file analyzer. The caller guarantees that all of the part has arrived.
+    /// Handles the arrival of the range with the token `token` (``Wait/token``), and runs the file analyzer that waits
+    /// for it. The caller guarantees that the whole range has arrived.
     public mutating func present(_ token: UInt32) {
         guard let item = pending.removeValue(forKey: token) else { return }
         known[item.file.inode, default: []].append(item.part)
@@ -203,9 +205,9 @@ public struct StartPrediction {
 
     /// Returns the inode numbers of the files in the order in which the process will probably read them.
     ///
-    /// The order follows from the names in files. A file comes at its first mention. After it come the libraries that
-    /// it is linked with, because the loader reads them first, and then the other files that it names. All files that a
-    /// file leads to, directly or through others, come before the next file.
+    /// The order is a depth-first walk of the references between files, beginning with those in the image's
+    /// configuration. Each file appears once. After a file come its linked libraries, because the loader reads them
+    /// before the program runs, and then the other files to which the file refers.
     public func order() -> [UInt64] {
         var order: [UInt64] = []
         var visited: Set<UInt64> = []
@@ -266,8 +268,8 @@ public struct StartPrediction {
         follow(file, calledAs: file.path)
     }
 
-    /// Reports that the process will probably read `file` some time after the findings so far. The prediction fetches
-    /// the file but does not analyze it.
+    /// Reports that the process will probably read `file` after the files that have been reported so far. The
+    /// prediction fetches the file and does not analyze it.
     mutating func wantLater(_ file: ImageFile) {
         guard later.count < Self.maximumPending else { return }
         later.append(file)
@@ -299,7 +301,8 @@ public struct StartPrediction {
         return layers[file.layer].bytes(file.content(of: part))
     }
 
-    /// Runs `body`, and records the files that `body` reports as libraries with which the current file is linked.
+    /// Runs `body`. For ``order()``, each file that `body` reports counts as a library with which the current file is
+    /// linked.
     mutating func linking(_ body: (inout StartPrediction) -> Void) {
         isLinking = true
         body(&self)

@@ -28,8 +28,8 @@ public struct RegistryError: Error, CustomStringConvertible {
         case rateLimited
         /// The server failed or was busy (408, and 5xx except 503).
         case serverError
-        /// The server answered with a status that no other code covers. Also, other clients kept changing an index of
-        /// referrers during an update.
+        /// The server answered with a status that no other code covers, or other clients kept changing an index of
+        /// referrers while we updated it.
         case unexpectedStatus
         /// The connection failed or broke.
         case connection
@@ -46,7 +46,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         /// The server violated HTTP or the distribution specification, with a wrong Content-Range or a malformed
         /// challenge, for example.
         case malformedAnswer
-        /// The client refused to follow a redirect: there were too many, or a redirect led from https to http.
+        /// The request had too many redirects, or a redirect or an upload URL led from https to http.
         case redirectRefused
         /// `hosts.toml`, a certificate or a credentials file is unusable. The message names the file and, if known, the
         /// line.

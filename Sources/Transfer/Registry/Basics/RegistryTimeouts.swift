@@ -1,13 +1,15 @@
 /// Time limits on the progress of a request. There is no limit for a whole body: a large body may take any time, as
 /// long as bytes keep arriving.
 public struct RegistryTimeouts: Sendable, Hashable {
-    /// The longest time to establish a connection, including its TLS handshake. `dial_timeout` of `hosts.toml`
+    /// The time limit for establishing a connection, including its TLS handshake. `dial_timeout` of `hosts.toml`
     /// overrides it.
     public var connect: Duration = .seconds(5)
-    /// The longest time from sending a request to the first byte of the response.
+    /// The time that the server has to respond, in addition to ``connect``. A request fails if the head of its response
+    /// has not arrived within ``connect`` + ``firstByte`` + one second for each 256 KiB of the request's body. The
+    /// limit includes the wait for a free connection.
     public var firstByte: Duration = .seconds(20)
-    /// The longest time between two pieces of a body. If ``firstByte`` is longer than this limit, ``firstByte`` applies
-    /// instead.
+    /// The maximum time without new bytes while a response arrives. If ``firstByte`` is longer, the client uses
+    /// ``firstByte`` instead.
     public var stall: Duration = .seconds(20)
     /// The time limit for one run of a credential helper.
     public var helper: Duration = .seconds(10)

@@ -4,15 +4,16 @@ import NIOHTTP1
 
 /// One attempt to open part of a blob at one host. It works around hosts that ignore or refuse ranges.
 struct BlobAttempt {
-    /// The most requests of one attempt: the first request, a repeat after an ignored range, three requests for the
-    /// blob's size, and one request with an explicit range in place of a suffix.
+    /// The maximum number of requests in one attempt: the first request, a repeat after an ignored range, three
+    /// requests for the blob's size, and one request with an explicit range in place of a suffix.
     private static let maximumRequests = 6
 
-    /// The most bytes to read and discard before the wanted range when a server ignores the range. If more bytes
-    /// precede the wanted range, the attempt drops the response.
+    /// The maximum number of bytes to read and discard before the wanted range if a server ignores the range. If more
+    /// bytes precede the wanted range, the attempt drops the response.
     private static let cheapSkip: UInt64 = 1 << 20
-    /// The largest gap, in bytes, to read and discard between two ranges at a host that supports one range per request.
-    /// On most links, reading such a gap takes about as long as a round trip.
+    /// The maximum gap, in bytes, between two wanted ranges that one request covers, if the host supports only one
+    /// range per request. The client reads and discards the gap. On most links, that takes about as long as a round
+    /// trip.
     private static let cheapGap: UInt64 = 256 << 10
 
     let requester: HostRequester
@@ -68,13 +69,14 @@ struct BlobAttempt {
         }
     }
 
-    /// Adapts the selection to the kinds of ranges that this host supports, and cuts a range at the end of the blob.
+    /// Adapts the selection to the kinds of ranges that this host supports. If the blob's size is known, the method
+    /// also cuts a range at the end of the blob.
     ///
     /// An explicit range states its first and last byte. Every server that supports ranges understands it. A suffix
     /// becomes an explicit range if the blob's size is known or the host does not support suffixes.
     ///
-    /// - Throws: `rangeNotSatisfiable` if a suffix is empty, if a range begins beyond the known end of the blob, or if
-    ///   several ranges break a rule of ``BlobSelection/ranges(_:)``.
+    /// - Throws: `rangeNotSatisfiable` if a suffix has no bytes, if a range begins at or beyond the known end of the
+    ///   blob, or if several ranges break a rule of ``BlobSelection/ranges(_:)``.
     private mutating func prepared(_ selection: BlobSelection) async throws(RegistryError) -> BlobSelection {
         let size = size
         let (refusesSuffix, base) = requester.memory.withLock { ($0.refusesSuffix(host.base), host.base) }
@@ -101,8 +103,9 @@ struct BlobAttempt {
         }
     }
 
-    /// Returns the single range to request from a host that does not support multiple ranges. It covers the first
-    /// range, and the next ranges as long as they follow in order with small gaps.
+    /// Returns the single range to request from a host that does not support multiple ranges. It covers the first of
+    /// `ranges` and the ranges after it. It ends at the first gap of more than ``cheapGap`` bytes, or where the next
+    /// range starts at a lower offset.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {
@@ -168,8 +171,8 @@ struct BlobAttempt {
         }
     }
 
-    /// Handles a response with the whole blob, although the client may have requested a range. The result and `asked`
-    /// are as in ``use(_:of:asked:)``.
+    /// Returns the body of a response that contains the whole blob, even if the client requested a range. Like
+    /// ``use(_:of:asked:)``, the method may return `nil` and change `asked`.
     private mutating func useWhole(
         _ announced: UInt64?, of response: HTTPClientResponse, asked: inout BlobSelection
     ) async throws(RegistryError) -> OpenedBody? {
@@ -253,8 +256,9 @@ struct BlobAttempt {
     ///
     /// - Parameters:
     ///   - given: the blob's size from a response; `nil` if the response did not state it.
-    ///   - learn: `nil` if the host has just refused or ignored a suffix range. The method then remembers this. Any
-    ///     other value means that no suffix was requested; the method does not use its text.
+    ///   - learn: `nil` if the host has just refused or ignored a suffix range. The method then records that the host
+    ///     does not support suffixes. Any other value means that the client requested no suffix. The method ignores the
+    ///     text of the value.
     /// - Throws: `rangeNotSatisfiable` if `count` is 0 or the blob is empty.
     private mutating func explicit(
         suffix count: UInt64, size given: UInt64?, learn: String? = nil
@@ -269,9 +273,9 @@ struct BlobAttempt {
 
     /// Requests the blob's size in bytes from the host.
     ///
-    /// The method first requests one byte, because the Content-Range of the response usually states the size. Only if
-    /// two such responses do not state it, the method sends HEAD: gcr.io answers HEAD without Location, and presigned
-    /// S3 URLs (ghcr.io) forbid it.
+    /// The method first requests one byte, because the Content-Range of the response usually states the size. If two
+    /// such responses do not state the size, the method sends HEAD. HEAD is the last resort, because gcr.io answers it
+    /// without a Location, and presigned S3 URLs (ghcr.io) do not permit it.
     private mutating func probe() async throws(RegistryError) -> UInt64 {
         for _ in 0..<2 {
             // Try twice, because some servers ignore the first range and honor the second.

@@ -5,9 +5,9 @@ public import NIOCore
 /// The requested bytes of a blob, as an asynchronous sequence of buffers in the order of arrival.
 ///
 /// The stream applies backpressure: it reads from the network only when the caller asks for more. If the body of a
-/// response breaks, the stream resumes at the next byte, on another host if necessary. When the client's retry budget
-/// is exhausted, iteration throws. Dropping the iterator closes the connection, as does dropping the stream without
-/// iterating. The stream does not check the bytes against the blob's digest.
+/// response breaks, the stream resumes at the next byte, on another host if necessary. Iteration throws when no further
+/// retry is allowed (``RetryPolicy``). The connection closes when the caller drops the iterator, or drops the stream
+/// before iterating. The stream does not check the bytes against the blob's digest.
 public struct BlobStream: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
     public typealias Failure = RegistryError
@@ -63,7 +63,7 @@ public struct BlobStream: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: BlobStream
         private var opened: OpenedBody?
-        /// The bytes of the last network buffer that the iterator has not yielded yet.
+        /// The part of the last received buffer that the iterator has not yielded yet.
         private var rest = ByteBuffer()
         /// The ranges that the iterator has not fully yielded yet. The first one starts at the next byte to yield.
         private var wanted: ArraySlice<ByteRange>
@@ -98,7 +98,7 @@ public struct BlobStream: AsyncSequence, Sendable {
         }
 
         /// Returns the next bytes of `range`. Returns `nil` if the body has ended, or if this call only skipped
-        /// unwanted bytes. The caller then calls again.
+        /// unwanted bytes. After `nil`, the caller calls the method again.
         private mutating func read(_ range: ByteRange) async throws(RegistryError) -> ByteBuffer? {
             let body = try await currentBody()
             if rest.readableBytes == 0 {

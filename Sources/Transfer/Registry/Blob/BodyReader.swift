@@ -5,8 +5,9 @@ import NIOCore
 /// A reader of one response's body. It returns bytes of the blob, and knows their offset in the blob. It skips unwanted
 /// bytes and parses multipart bodies.
 ///
-/// `@unchecked Sendable` is safe: only one task at a time uses the iterator. ``BlobStream`` hands the reader once,
-/// under a lock, from the task that opened it to the task that iterates. The stream keeps no reference after that.
+/// `@unchecked Sendable` is safe, because only one task at a time uses the reader. ``BlobStream`` passes the reader
+/// once, under a lock, from the task that opened the stream to the task that iterates. The stream then keeps no
+/// reference to the reader.
 final class BodyReader: @unchecked Sendable {
     private var iterator: HTTPClientResponse.Body.AsyncIterator
     private var multipart: MultipartParser?
@@ -68,6 +69,9 @@ final class BodyReader: @unchecked Sendable {
     }
 
     /// Returns the next bytes, or `nil` at the end of the body. The buffer is never empty.
+    ///
+    /// If the client requested one range and the body is multipart, the method also returns `nil` at a part that does
+    /// not continue the part before it.
     func next() async throws(RegistryError) -> ByteBuffer? {
         if multipart != nil { return try await nextOfParts() }
         while true {

@@ -25,9 +25,11 @@ public struct MultipartParser {
         case ended
     }
 
-    /// The longest accepted line between parts, in bytes. Real lines are shorter than 200 bytes.
+    /// The maximum length in bytes of a line that is not content of a part: a delimiter, a header, or text before the
+    /// first delimiter. The length includes the line break. Real lines are shorter than 200 bytes.
     private static let maximumLine = 1024
-    /// The most accepted lines before the first part and between two parts.
+    /// The maximum number of lines before the content of the first part, and between the contents of two parts. The
+    /// number includes delimiters and headers.
     private static let maximumLines = 32
 
     private let delimiter: [UInt8]

@@ -24,7 +24,8 @@ package enum RangeAnswer: Equatable {
     ///   - asked: the requested bytes.
     ///   - header: returns the first value of the header with the given lower-case name, or `nil` if the response lacks
     ///     the header.
-    /// - Throws: `malformedAnswer` if a 206 lacks a valid Content-Range, or has the range of other bytes than `asked`.
+    /// - Throws: `malformedAnswer` if a 206 that is not multipart lacks a valid Content-Range, or if its Content-Range
+    ///   does not match `asked`.
     package init(status: Int, asked: BlobSelection, header: (String) -> String?) throws(RegistryError) {
         switch status {
         case 200:

@@ -8,8 +8,8 @@ public struct AuthChallenge: Equatable {
     /// The longest accepted header, in bytes.
     private static let maximumLength = 8192
 
-    /// Parses the challenges of a response's `WWW-Authenticate` headers. The parser skips a header that is too long,
-    /// and ignores the rest of a header after malformed text.
+    /// Parses the challenges of a response's first 16 `WWW-Authenticate` headers. The parser skips a header that is
+    /// longer than `maximumLength` bytes, and ignores the rest of a header after malformed text.
     public static func parse(_ headers: [String]) -> [AuthChallenge] {
         var found: [AuthChallenge] = []
         for header in headers.prefix(16) where header.utf8.count <= maximumLength {

@@ -12,10 +12,11 @@ public enum Credentials: Sendable, Hashable {
 
 /// A request for credentials: the host that demands them, and the requested repository.
 public struct CredentialRequest: Sendable, Hashable {
-    /// The host that demands the credentials, with its port if any. It is a mirror, or the upstream, which is the
-    /// registry itself (`registry-1.docker.io` for Docker Hub).
+    /// The host that demands the credentials, with its port if any: a mirror, or the registry itself
+    /// (`registry-1.docker.io` for Docker Hub).
     public var host: String
-    /// The requested repository. Its ``Repository/host`` is the upstream, even if ``host`` is a mirror.
+    /// The requested repository. Its ``Repository/host`` names the registry itself (`docker.io` for Docker Hub), even
+    /// if ``host`` is a mirror.
     public var repository: Repository
     /// True if the host refused the last credentials or their token. The source must then look the credentials up
     /// again, and not answer from a cache.

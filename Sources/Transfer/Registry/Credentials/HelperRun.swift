@@ -14,7 +14,8 @@ struct HelperRun: Sendable {
 
     /// The longest accepted output, in bytes.
     private static let maximumOutput = 256 << 10
-    /// The interval, in milliseconds, at which we check if the program has exited although its output is still open.
+    /// The interval, in milliseconds, at which we check if the program has exited. After the exit, a child of the
+    /// program may still hold the output open.
     private static let pollInterval: UInt64 = 20
 
     let program: String
@@ -140,7 +141,8 @@ struct HelperRun: Sendable {
         }
     }
 
-    /// Returns the child's wait status, `nil` if the child still runs, or -1 if its status is lost.
+    /// Returns the child's wait status. Returns `nil` if the child still runs, or -1 if another part of our process has
+    /// already reaped the child.
     ///
     /// - Parameter options: the options of `waitpid`: `WNOHANG`, or 0 to wait until the child exits.
     private static func wait(_ child: pid_t, _ options: Int32) -> Int32? {

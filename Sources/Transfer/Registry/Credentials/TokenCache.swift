@@ -11,7 +11,8 @@ package struct TokenCache {
         case basic
     }
 
-    /// The most repositories with a cached token.
+    /// The maximum number of repositories with a cached `Authorization` value. The same limit applies to the
+    /// repositories with a scope in ``demand``.
     private static let maximumTokens = 1024
     private(set) var demand: Demand?
     private var tokens = BoundedCache<String, Expiring<Secret>>(capacity: maximumTokens)

@@ -4,8 +4,8 @@ import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 
-/// A client of a token endpoint, which exchanges credentials for Bearer tokens (distribution's "token authentication"
-/// and "OAuth2" specifications).
+/// A client of a token endpoint, the server that exchanges credentials for Bearer tokens (distribution's "token
+/// authentication" and "OAuth2" specifications).
 struct TokenEndpoint {
     /// The largest accepted response, in bytes. Real responses have a few KiB.
     private static let maximumAnswer = 256 << 10

@@ -4,11 +4,12 @@ import Logging
 import NIOPosix
 
 /// The hosts of each upstream (the registry that an image's name states), from containerd's `hosts.toml` directories. A
-/// request checks the files for changes, at most once every few seconds for each upstream.
+/// request first checks the files of its upstream for changes, unless the last check was less than ``lookInterval``
+/// ago.
 final class HostDirectory: Sendable {
     /// The time for which the client uses a listing without checking the files.
     static let lookInterval: Duration = .seconds(3)
-    /// The most upstreams to remember.
+    /// The maximum number of upstreams with a cached listing.
     private static let maximumEntries = 1024
 
     private struct Entry {
@@ -60,10 +61,10 @@ final class HostDirectory: Sendable {
 
 /// The hosts of one upstream, as read from the `hosts.toml` directories at one time.
 public struct HostListing: Sendable {
-    /// The hosts in the order in which the client tries them.
+    /// The hosts in configured order: the mirrors of `hosts.toml`, then its `server` or the upstream.
     public private(set) var hosts: [RegistryHost]
-    /// The error that makes `hosts.toml` unusable; `nil` if there is none. If there is an error, ``hosts`` contains
-    /// only the upstream, with the certificates in the directory, as in containerd.
+    /// The error that makes `hosts.toml` unusable; `nil` if there is none. After an error, ``hosts`` contains only the
+    /// upstream, with the certificates from the directory of `hosts.toml`, as in containerd.
     public private(set) var problem: RegistryError?
     /// The stamp (inode, size and modification time) of every path that affects the listing. It is `nil` for a path
     /// that did not exist, because a file may appear there later.

@@ -18,7 +18,7 @@ package struct HostsFile {
     ///   - path: the file's path, for errors and for the relative names of certificates.
     ///   - upstream: the upstream that the file describes.
     ///   - stamp: returns the given path of a certificate file together with the file's modification time.
-    /// - Throws: `configuration`, with a message that names the file and the line.
+    /// - Throws: `configuration`, with a message that names the file and, if known, the line.
     package static func hosts(
         _ text: String, path: String, upstream: String, stamp: (String) -> TLSSettings.File
     ) throws(RegistryError) -> [RegistryHost] {

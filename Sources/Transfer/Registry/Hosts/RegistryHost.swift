@@ -1,5 +1,5 @@
-/// One host that serves a registry's content: the registry itself, called the upstream, or a mirror. `hosts.toml` names
-/// the host, or containerd's defaults apply.
+/// One host that serves a registry's content: a mirror, or the registry itself, called the upstream. The host's
+/// settings come from `hosts.toml`, or else from containerd's defaults.
 public struct RegistryHost: Sendable, Hashable {
     public struct Capabilities: OptionSet, Sendable, Hashable {
         public let rawValue: UInt8
@@ -41,8 +41,8 @@ public struct RegistryHost: Sendable, Hashable {
     /// True if ``scheme`` is `http` but the client tries TLS first, as in containerd since 1.7. If the server does not
     /// speak TLS, the client uses plain HTTP.
     ///
-    /// This is true for a loopback address on a port other than 80 and 443. It is also true for an `http` host for
-    /// which `hosts.toml` has TLS settings, except on an explicit port 80.
+    /// This is true for a loopback upstream on a port other than 80 and 443, unless `hosts.toml` names a `server`. It
+    /// is also true for an `http` host for which `hosts.toml` has TLS settings, except on an explicit port 80.
     public var mayBeSecure: Bool
 
     public init(

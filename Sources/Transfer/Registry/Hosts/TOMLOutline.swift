@@ -3,11 +3,12 @@
 /// We parse `hosts.toml` with TOMLKit, which wraps toml++. TOMLKit returns tables sorted by key and without line
 /// numbers. But the client tries hosts in the order of the `[host]` tables, and an error message must name the line.
 ///
-/// The scan accepts any text. The outline is exact for well-formed text, and for other text up to the first fault.
+/// The initializer accepts any text. The outline is exact for well-formed text, and for other text up to the first
+/// fault.
 package struct TOMLOutline {
     /// An error in the text that can crash toml++. A text with a fault must not reach toml++, because on some errors
-    /// toml++ traps instead of throwing: its assertions are on in every build. Nesting that is too deep for the scan is
-    /// also a fault.
+    /// toml++ traps instead of throwing: its assertions are on in every build. Nesting deeper than our limit of 64
+    /// levels is also a fault.
     package struct Fault: Equatable {
         /// The line, counted from 1.
         package var line: Int

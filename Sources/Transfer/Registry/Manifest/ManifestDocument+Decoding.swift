@@ -4,7 +4,7 @@ import FoundationEssentials
 extension ManifestDocument {
     /// The largest accepted manifest or index, in bytes. The distribution specification expects support for 4 MiB.
     public static let maximumSize = 8 << 20
-    /// The most accepted layers in a manifest, and the most accepted manifests in an index or a list of referrers.
+    /// The maximum number of layers in a manifest, of manifests in an index, and of entries in a list of referrers.
     static let maximumEntries = 4096
 
     private struct Wire: Decodable {
@@ -29,8 +29,8 @@ extension ManifestDocument {
     /// - Parameters:
     ///   - bytes: the document as received.
     ///   - digest: the digest of `bytes`, which the caller has verified.
-    ///   - contentType: the HTTP Content-Type; `nil` if there is none. It applies only if the document does not state
-    ///     its own media type, as OCI permits.
+    ///   - contentType: the HTTP Content-Type; `nil` if there is none. The initializer uses it only if the document has
+    ///     no `mediaType` field. In OCI documents that field is optional.
     /// - Throws: `tooLarge`, `invalidManifest`, or `unsupportedManifest` (such as a Docker schema 1 manifest).
     public init(bytes: [UInt8], digest: Digest, contentType: String?) throws(RegistryError) {
         guard bytes.count <= Self.maximumSize else {

@@ -72,8 +72,8 @@ public struct Platform: Sendable, Hashable {
         return own - other
     }
 
-    /// Returns the rank of the variant: v5 < v6 < v7 < v8 for ARM, v1 (unnamed) < v2 < v3 < v4 for amd64. Returns `nil`
-    /// if the variant has no rank.
+    /// Returns the rank of the platform's variant: v5 < v6 < v7 < v8 for ARM, v1 < v2 < v3 < v4 for amd64. An empty
+    /// variant ranks as v8 on arm64 and as v1 on amd64. Returns `nil` if the variant has no rank.
     private static func level(_ platform: Platform) -> Int? {
         switch platform.architecture {
         case "arm", "amd64", "arm64":

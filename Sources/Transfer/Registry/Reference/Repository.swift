@@ -43,10 +43,11 @@ public enum BlobSelection: Sendable, Hashable {
     /// The whole blob.
     case whole
 
-    /// The most ranges in one request.
+    /// The maximum number of ranges in one request.
     ///
-    /// The limit keeps the Range header below 4 KiB, the line limit of the smallest servers. It is also below the limit
-    /// of Apache, which sends the whole blob for more than 200 ranges (`MaxRanges`).
+    /// For blobs smaller than 100 TB, this limit keeps the Range header below 4 KiB, the line limit of the smallest
+    /// servers. It is also below the limit of Apache, which sends the whole blob for more than 200 ranges
+    /// (`MaxRanges`).
     public static let maximumRanges = 128
 }
 

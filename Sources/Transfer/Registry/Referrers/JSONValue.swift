@@ -11,13 +11,13 @@ public enum JSONValue: Codable, Hashable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// The limit on nesting. Decoding fails if a value lies within this number of arrays and objects, or more. The
-    /// values of an image index lie within five at most.
+    /// The nesting depth at which decoding fails. The depth of a value is the number of arrays and objects that contain
+    /// it. The deepest values of an image index have a depth of 5.
     public static let maximumDepth = 64
 
     /// Decodes any value.
     ///
-    /// - Throws: `DecodingError.dataCorrupted` if a value is nested ``maximumDepth`` levels deep or more.
+    /// - Throws: `DecodingError` if a value has a depth of ``maximumDepth`` or more.
     public init(from decoder: any Decoder) throws {
         guard decoder.codingPath.count < Self.maximumDepth else {
             throw DecodingError.dataCorrupted(

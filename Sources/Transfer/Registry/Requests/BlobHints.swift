@@ -6,7 +6,7 @@ import Concurrency
 struct BlobHints {
     struct Redirect: Equatable {
         var url: String
-        /// The time from which on the client no longer uses the redirect, in seconds since 1970.
+        /// The time at which the client stops using the redirect, in seconds since 1970.
         var end: Int64
     }
 
@@ -23,7 +23,8 @@ struct BlobHints {
     /// The hosts whose storage does not support suffix ranges (the last n bytes), such as Azure Blob Storage and its
     /// front ends.
     private var withoutSuffix: BoundedCache<String, Void>
-    /// The hosts that support only one range per request, such as those with Amazon S3 or Azure Blob Storage.
+    /// The hosts that support only one range per request, such as registries that keep their blobs in Amazon S3 or
+    /// Azure Blob Storage.
     private var withoutMultipleRanges: BoundedCache<String, Void>
     /// The origin (scheme, host and port) to which each host last redirected, keyed by the host that redirected.
     private var targets: BoundedCache<String, String>

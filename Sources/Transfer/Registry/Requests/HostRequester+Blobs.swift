@@ -4,8 +4,12 @@ import Concurrency
 import NIOHTTP1
 
 extension HostRequester {
-    /// Sends one request for a blob. If `host` redirected an earlier request for this blob and that target is still
-    /// valid, the request goes there first. Else, or if the target fails, it goes to `host` itself.
+    /// Sends one request for a blob. If an earlier redirect of `host` for this blob is still valid, the method first
+    /// sends the request to the target of that redirect. Without such a redirect, the method sends the request to
+    /// `host`.
+    ///
+    /// The method also sends the request to `host` if the target does not respond, or if the target's status suggests
+    /// that the redirect has expired: 3xx, or 4xx except 408, 416 and 429.
     ///
     /// - Parameter range: the value of the Range header; `nil` requests the whole blob.
     func request(

@@ -4,7 +4,7 @@ import NIOCore
 import NIOHTTP1
 
 extension HostRequester {
-    /// The most redirects to follow for one request.
+    /// The maximum number of redirects to follow for one request.
     private static let maximumRedirects = 5
 
     /// Sends `call` to `host` with the authentication that the host demands. If the host answers 401, the method asks

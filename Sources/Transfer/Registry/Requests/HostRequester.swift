@@ -27,7 +27,8 @@ final class HostRequester: Sendable {
     private let state = Guarded(State())
 
     var clock: any TimeSource { configuration.clock }
-    /// The most times that the client resumes one body, whether or not it makes progress.
+    /// The maximum number of times that one ``BlobStream/Iterator`` resumes a broken body. Unlike the number of retry
+    /// rounds, this count does not restart when bytes arrive.
     let maximumResumes = 64
 
     init(_ configuration: RegistryConfiguration, logger: Logger) {
@@ -46,10 +47,11 @@ final class HostRequester: Sendable {
         RetrySchedule(configuration.retry, priority: priority, now: clock.now)
     }
 
-    /// Runs `body` with one host after another until it succeeds, and returns its result. If the retries are exhausted,
-    /// the method throws the most telling error.
+    /// Runs `body` with one host after another until it succeeds, and returns its result. ``RetrySchedule`` decides
+    /// which host is next, and which error the method throws if `body` never succeeds.
     ///
-    /// The order of the hosts is that of `hosts.toml`, but healthy hosts that are not known to lack `blob` come first.
+    /// The method tries the hosts in the order of `hosts.toml`. Hosts that recently failed or recently lacked `blob`
+    /// come last.
     ///
     /// - Parameters:
     ///   - capability: the capability that a host needs.

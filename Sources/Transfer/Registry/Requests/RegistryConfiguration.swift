@@ -10,11 +10,11 @@ public struct RegistryConfiguration: Sendable {
     public var timeouts: RegistryTimeouts
     public var retry: RetryPolicy
     public var userAgent: String
-    /// The most background requests in flight for one upstream. Further background requests wait.
+    /// The maximum number of background requests in flight for one upstream. Further background requests wait.
     public var backgroundStreams: Int
-    /// The number of connections to one host that background blob requests leave free for all other requests: demand
-    /// blob requests (``RequestPriority/demand``), manifests and tokens. These other requests wait for a connection
-    /// only if they use all of these connections.
+    /// The number of connections to one host, in addition to ``backgroundStreams``. Background blob requests leave
+    /// these connections free for all other requests: demand blob requests (``RequestPriority/demand``), manifests and
+    /// tokens.
     public var demandConnections: Int
     /// The number of connections that ``RegistryClient/makeReady(_:)`` opens to one server; 0 disables that method.
     public var readyConnections: Int

@@ -1,7 +1,7 @@
 /// Limits on repeating a failed request.
 public struct RetryPolicy: Sendable, Hashable {
-    /// The most rounds, including the first. The first round tries every usable host once, a further round only the
-    /// hosts that may recover.
+    /// The maximum number of rounds, including the first. The first round tries every usable host once. A further round
+    /// tries only the hosts that failed with a transient error (``RegistryError/isTransient``).
     public var rounds = 5
     /// The wait before the second round, with jitter. It doubles for each further round.
     public var baseDelay: Duration = .milliseconds(100)
@@ -10,8 +10,8 @@ public struct RetryPolicy: Sendable, Hashable {
     /// The longest wait that the client accepts from a server (Retry-After). If the server asks for a longer wait, the
     /// client reports the error instead.
     public var maximumRetryAfter: Duration = .seconds(30)
-    /// The time after the first attempt within which each further round must start. The time restarts whenever bytes
-    /// arrive.
+    /// The time limit for starting another round, counted from the first attempt. While a body arrives, the limit
+    /// counts from the last received bytes instead.
     public var budget: Duration = .seconds(60)
 
     public init() {}

@@ -48,8 +48,13 @@ public struct RetrySchedule {
 
     /// Records a failure of `host` and decides what to do next.
     ///
-    /// The schedule first tries the other hosts of this round. It then starts another round with the hosts that may
-    /// recover. If neither is possible, the decision is to give up with the most telling error.
+    /// The schedule first tries the other hosts of this round. It then starts another round with the hosts that failed
+    /// with a transient error, if there are any and the policy permits another round. A background request gets no
+    /// further round after throttling.
+    ///
+    /// When the schedule gives up, it reports throttling if a host throttled us, else the last host's error. If that
+    /// error is `notFound`, an error with another code takes precedence. After `cancelled` or `shutDown`, the schedule
+    /// gives up at once with that error.
     ///
     /// - Parameters:
     ///   - host: the index of the host that failed.
@@ -103,8 +108,9 @@ public struct RetrySchedule {
         return half + half * random
     }
 
-    /// Returns the most telling error. Throttling comes first, because the caller can act on it. The last host's error
-    /// comes next, because that host is usually the upstream. A "not found" yields to another host's failure.
+    /// Returns the error of this round that helps the caller most. That is throttling, because the caller can act on
+    /// it. Without throttling, it is the last host's error, because that host is usually the upstream. If the last
+    /// error is `notFound`, the method returns the last error with another code, if there is one.
     private func mostTelling() -> RegistryError {
         let errors = failures.map(\.error)
         if let throttled = errors.first(where: { $0.code == .rateLimited }) { return throttled }

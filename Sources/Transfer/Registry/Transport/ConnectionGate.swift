@@ -13,7 +13,7 @@ final class ConnectionGate: Sendable {
     /// Closes the gate. Call ``release()`` exactly once after each call of this method. The gate opens when every
     /// holder has released it.
     ///
-    /// - Parameter loop: the event loop of the future that ``passed(by:)`` returns until the gate opens.
+    /// - Parameter loop: the event loop for the future that ``passed(by:)`` returns while the gate is closed.
     func hold(on loop: any EventLoop) {
         held.withLock { held in
             var now = held ?? Held(opened: loop.makePromise())

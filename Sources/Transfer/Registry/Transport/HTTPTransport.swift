@@ -105,8 +105,8 @@ final class HTTPTransport: Sendable {
         }
     }
 
-    /// The most entries in each of the caches `used` and `plain`. They need a limit because the daemon may use any
-    /// number of registries while it runs.
+    /// The maximum number of entries in each of the caches `used` and `plain`. The caches need a limit, because the
+    /// daemon may use any number of registries while it runs.
     private static let maximumPlaces = 1024
 
     /// Returns true if `error`, the error of an attempt with TLS, shows that the server at `origin` does not speak TLS.
@@ -135,8 +135,9 @@ final class HTTPTransport: Sendable {
     /// Opens `count` connections to the server of `url`, so that later requests find them with a finished TLS
     /// handshake.
     ///
-    /// The method returns at once and does not report failures to connect. It does nothing if a recent request or
-    /// connection to this server has left a connection open, or if ``Key/mayBeSecure`` is true.
+    /// The method returns at once and does not report failures to connect. It does nothing if the client used this
+    /// server within the last ``idleTimeout``, because a connection is then still open. It also does nothing if
+    /// ``Key/mayBeSecure`` is true.
     ///
     /// The server gets no request. The method queues one request for each connection, and cancels all of them before
     /// the first connection is usable. The HTTP client then keeps the idle connections.

@@ -15,9 +15,9 @@ final class StreamingCounters: Sendable {
     let decodeFailures = Counter()
     let storeFailures = Counter()
     let decodeNanoseconds = Counter()
-    /// The number of times that the engine stopped reading a connection because decoding was behind.
+    /// The number of times that the engine stopped reading a connection because the decode queue was full.
     let backPressure = Counter()
-    /// The number of readers' requests that the engine sent a second time because they were late.
+    /// The number of readers' requests that the engine sent a second time because the first answer was late.
     let hedged = Counter()
     /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     let packs = Counter()

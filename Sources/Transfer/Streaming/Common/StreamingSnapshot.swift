@@ -22,9 +22,9 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var decodeFailures: UInt64
     /// The number of chunks that the content store failed to write.
     public var storeFailures: UInt64
-    /// The number of times that the engine stopped reading a connection because decoding was behind.
+    /// The number of times that the engine stopped reading a connection because the decode queue was full.
     public var backPressure: UInt64
-    /// The number of readers' requests that the engine sent a second time because they were late.
+    /// The number of readers' requests that the engine sent a second time because the first answer was late.
     public var hedged: UInt64
     /// The number of startup packs whose chunks the engine began to fetch, including packs that were abandoned later.
     public var packs: UInt64
@@ -34,7 +34,8 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var packBytes: UInt64
     /// The latest estimate of the network link's rate, in bytes a second; 0 before the first measurement.
     public var bytesPerSecond: Double
-    /// The latest estimate of the time from a request to its answer, in nanoseconds; 0 before the first answer.
+    /// The latest estimate of the time from a request to the head of its answer, in nanoseconds; 0 before the first
+    /// answer.
     public var answerDelay: Double
     /// The number of queued runs of extents (decodable pieces of a blob) in each ``FetchClass``.
     public var queued: PerClass<Int>
@@ -42,7 +43,7 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var decodeQueueBytes: Int
     /// The number of reads that wait for missing chunks now.
     public var waitingDemands: Int
-    /// The number of requests to registries that run now, without requests for startup packs.
+    /// The number of running requests for extents. Requests for startup packs are not included.
     public var runningRequests: Int
     /// The number of running requests that the planner has paused in favor of readers.
     public var pausedRequests: Int

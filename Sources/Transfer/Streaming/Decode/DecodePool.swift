@@ -49,22 +49,22 @@ final class DecodePool: Sendable {
     /// The number of compressed bytes that wait for decoding.
     var queuedBytes: Int { queue.byteCount }
 
-    /// Sets the observer of complete layers. It runs on the flushing thread each time that a complete layer was flushed
-    /// to disk, but not if the flush failed. It may block.
+    /// Sets the observer of complete layers. The flushing thread calls the observer after each successful flush of a
+    /// complete layer to disk. The observer may block.
     func onLayerCompleted(_ observer: @escaping @Sendable (StoredLayer) -> Void) {
         completions.observe(observer)
     }
 
-    /// Sets the observer of new chunks, which must not block. It runs after each job on the thread that decoded the
-    /// job, and after each ``publish(_:at:of:)`` on the calling thread.
+    /// Sets the observer of new chunks. The observer runs after each job on the thread that decoded the job, and after
+    /// each ``publish(_:at:of:)`` on the calling thread. It must not block.
     func onArrival(_ observer: @escaping @Sendable () -> Void) {
         arrivalObserver.withLock { $0 = observer }
     }
 
-    /// Decodes the extents that lie completely in `bytes`, and publishes their chunks. Blocks until that is done.
+    /// Decodes the missing extents that lie completely in `bytes`, and publishes their chunks. Blocks until that is
+    /// done.
     ///
-    /// The bytes arrived without a request of the engine. The function stops at the first extent that fails. Later
-    /// reads fetch the chunks that are still missing.
+    /// The function stops at the first extent that fails. Later reads fetch the chunks that are still missing.
     ///
     /// - Parameters:
     ///   - bytes: a part of a layer's blob.

@@ -20,8 +20,8 @@ struct DecodeWorker: ~Copyable {
     private let decoder = ExtentDecoder()
     private let counters: StreamingCounters
     private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    /// The gaps: the decoded bytes of the current extent that lie outside its chunks. Empty if the layer does not log
-    /// gaps.
+    /// The gaps: the decoded bytes of the current extent that lie outside its chunks. Empty unless the layer's log
+    /// wants the gaps of this extent.
     private var gaps: [UInt8] = []
 
     init(_ counters: StreamingCounters) {
@@ -100,8 +100,10 @@ struct DecodeWorker: ~Copyable {
         return .available
     }
 
-    /// Decodes the rest of the extent, and logs all of the extent's gaps for the audit of the layer. Ignores a failure:
-    /// the audit then reads these bytes from the registry.
+    /// Decodes the rest of the extent, and logs all of the extent's gaps for the audit of the layer.
+    ///
+    /// Logs nothing if decoding fails or the gaps exceed ``TarSplitLog/maximumGaps`` bytes. The audit then reads the
+    /// gaps from the registry.
     private mutating func keepGaps(of number: Int, in log: TarSplitLog, input: inout PieceCursor) {
         do throws(CodecError) {
             try grow(64 << 10)
@@ -154,8 +156,8 @@ struct DecodeWorker: ~Copyable {
         try decode(UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)]), &input)
     }
 
-    /// Decodes the next `count` bytes, which belong to no wanted chunk. If `isKept` is true, appends them to ``gaps``,
-    /// up to the size limit of gaps.
+    /// Decodes the next `count` bytes, which belong to no wanted chunk. If `isKept` is true, appends them to ``gaps``
+    /// until ``gaps`` exceeds ``TarSplitLog/maximumGaps`` bytes.
     private mutating func skip(
         _ count: UInt64, of input: inout PieceCursor, isKept: Bool = false
     ) throws(CodecError) {

@@ -8,8 +8,8 @@ extension PackDeliveries {
     /// - Parameters:
     ///   - source: the source of the hint.
     ///   - layer: the layer of the chunks.
-    ///   - known: the source of the hint whose recorded start the container is repeating, as far as its reads show;
-    ///     `nil` if there is none.
+    ///   - known: the source of the recorded start that the container's reads have matched so far; `nil` if there is
+    ///     no such start.
     ///   - id: the delivery of the startup pack that the hint itself names; `nil` for a hint without a pack. This pack
     ///     is left out of the comparison.
     package func admits(

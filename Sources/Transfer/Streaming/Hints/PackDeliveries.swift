@@ -108,9 +108,9 @@ package struct PackDeliveries: Sendable {
 
     /// Ends the delivery of a pack that will bring no more chunks.
     ///
-    /// - Returns: the readers that wait for the pack, the pack's chunks, and the source of the best hint for them;
-    ///   `nil` if the delivery has already ended. The caller fetches the chunks that are still missing from their
-    ///   layers.
+    /// - Returns: the readers that wait for the pack, the chunks that were missing when the pack's tables arrived, and
+    ///   the best source among the hints for these chunks; `nil` if the delivery has already ended. If some of the
+    ///   chunks are still missing, the caller must fetch them from their layers' blobs.
     package mutating func end(_ id: DeliveryID) -> (
         readers: [WaitingReaders.Reader], rest: [ChunkRun], source: HintSource
     )? {
@@ -167,8 +167,8 @@ package struct PackDeliveries: Sendable {
         return false
     }
 
-    /// Removes and returns the readers that have waited too long for this pack. If the pack has stalled, returns all of
-    /// its readers.
+    /// Removes and returns the readers that have waited for this pack for ``patience`` or longer. If the pack has
+    /// stalled, removes and returns all of its readers.
     package mutating func overdue(_ id: DeliveryID, now: MonotonicTime) -> [WaitingReaders.Reader] {
         guard let delivery = deliveries[id] else { return [] }
         let isStalled = now.since(delivery.moved) >= Self.stall

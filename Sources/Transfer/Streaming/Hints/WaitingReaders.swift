@@ -2,8 +2,8 @@ package import Base
 package import ContentStore
 package import Planner
 
-/// The identity of a delivery: the transfer of one startup pack to the content store, which the planner does not
-/// control.
+/// The identity of a delivery, which is the transfer of one startup pack to the content store. The planner does not
+/// control deliveries.
 package struct DeliveryID: Hashable, Sendable {
     package let value: UInt64
 

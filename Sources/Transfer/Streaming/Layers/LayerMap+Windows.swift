@@ -6,16 +6,16 @@ import LayerIndex
 /// up to 32 KiB of decoded data before the extent, to which its DEFLATE data may refer back. The registry stores all
 /// windows of a layer in a separate blob, the windows blob.
 extension LayerMap {
-    /// The size, in bytes, of the blocks in which the windows blob is fetched. A block holds about a dozen windows, so
-    /// the window for the next read is usually present already. On a slow network, larger blocks would delay the
-    /// extents.
+    /// The size, in bytes, of the blocks in which the windows blob is fetched. Windows are compressed, so a block
+    /// usually holds a dozen or more of them. The window for the next read is then usually present already. On a slow
+    /// network, larger blocks would delay the extents.
     static let windowsBlock: UInt64 = 128 << 10
 
     /// The maximum number of blocks in one request.
     static let windowsRun: UInt64 = 8
 
     /// Returns the blocks of the windows blob that are missing on this node and needed to decode the extents in
-    /// `ranges`. Each result is a run of adjacent block numbers, at most ``windowsRun``. The runs are in ascending
+    /// `ranges`. Each element is a run of at most ``windowsRun`` adjacent block numbers. The runs are in ascending
     /// order.
     ///
     /// - Parameter ranges: ranges of the blob that holds the layer's extents.

@@ -44,7 +44,7 @@ public struct StartupPack: Sendable, Equatable {
     /// The size of a pack's head in bytes. The head states the numbers of layers, frames and chunks, which determine
     /// the size of the tables.
     public static let headSize = 24
-    /// The largest accepted pack, in bytes.
+    /// The maximum size of an accepted pack in bytes.
     public static let maximumSize: UInt64 = 1 << 30
     /// The maximum decoded size of a frame, in bytes. The compressed size may exceed this maximum by 1/128.
     static let maximumFrame = 16 << 20

@@ -26,11 +26,12 @@ public struct Profile: Sendable, Equatable {
 
     /// The maximum number of entries in a profile that is stored or accepted.
     public static let maximumEntries = 1 << 16
-    /// The default of the parameter `tolerated` of ``merged(with:tolerating:)``: the number of consecutive starts
-    /// without a read of an entry after which the entry is dropped.
+    /// The default number of consecutive starts after which ``merged(with:tolerating:)`` drops an entry that none of
+    /// them read.
     public static let toleratedUnread: UInt8 = 2
 
-    /// The entries in the order of first use.
+    /// The entries in the order of first use. In a merged profile, the entries that the latest start did not read come
+    /// last.
     public var entries: [Entry]
 
     public init(entries: [Entry]) {
@@ -48,7 +49,8 @@ public struct Profile: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - recorded: the profile of the new start alone.
-    ///   - tolerated: the number of consecutive starts without a read of an entry after which the entry is dropped.
+    ///   - tolerated: the number of consecutive starts, including the new one, after which an entry is dropped if none
+    ///     of them read it.
     public func merged(with recorded: Profile, tolerating tolerated: UInt8 = toleratedUnread) -> Profile {
         guard recorded.entries.count * 10 >= entries.count else { return self }
         var known = Set(recorded.entries.map(Piece.init))

@@ -22,9 +22,9 @@ public struct ProfileFile: Sendable, Equatable {
         self.profile = profile
     }
 
-    /// The largest accepted file, in bytes.
+    /// The maximum size of a profile file in bytes.
     public static let maximumSize = 16 << 20
-    /// The largest accepted end of an entry's range, as an offset in bytes.
+    /// The maximum end of an entry's range, as a byte offset in the entry's file.
     private static let maximumEnd: UInt64 = 1 << 53
     private static let version = 1
     /// An upper bound for the encoded size of everything but the entries, in bytes.

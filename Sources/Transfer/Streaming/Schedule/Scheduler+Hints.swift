@@ -54,10 +54,10 @@ extension Scheduler {
 
     /// Finds a pack's chunks in the attached layers. From then on, readers may wait for the pack instead of a request.
     ///
-    /// If less than half of the pack's content is missing on this node, ends the delivery instead, and fetches the
-    /// missing chunks from their layers.
+    /// If the missing chunks make up less than half of the pack's decoded bytes, ends the delivery instead, and fetches
+    /// these chunks from their layers' blobs.
     ///
-    /// - Returns: the pack's chunks in its order; `nil` if the delivery has ended.
+    /// - Returns: all chunks of the pack, in the pack's order; `nil` if this call ended the delivery.
     func open(_ pack: StartupPack, _ order: PackOrder) -> [PackFrame.Item]? {
         let layers = state.withLock { state in
             let now = MonotonicTime.now()

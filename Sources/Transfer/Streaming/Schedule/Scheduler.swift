@@ -35,8 +35,8 @@ final class Scheduler: Sendable {
     let counters: StreamingCounters
     let logger: Logger
     let orders: AsyncStream<TransferOrder>.Continuation
-    /// The maximum number of bytes of a startup pack that may still have to arrive before a reader's chunk is complete.
-    /// If more are left, the reader does not wait for the pack, and the planner requests the chunk.
+    /// The maximum distance, in bytes of a startup pack, from the end of the arrived bytes to the end of a reader's
+    /// chunks. A reader waits for the pack only within this distance. Beyond it, the planner requests the chunks.
     let packDistance: UInt64
     private let queue: DecodeQueue
     private let alarm = Alarm()

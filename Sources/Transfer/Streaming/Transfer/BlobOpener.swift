@@ -4,8 +4,8 @@ import LayerIndex
 import Planner
 import Registry
 
-/// The opener of ranges of a layer's blob. It uses the first location that answers. If the answer to a reader's request
-/// is late, it sends the request a second time (``HedgingPolicy``).
+/// The opener of ranges of a layer's blob. It tries the blob's locations one after the other until a request succeeds.
+/// If the answer to a reader's request is late, the opener sends the request a second time (``HedgingPolicy``).
 final class BlobOpener: Sendable {
     private let registry: RegistryClient
     private let counters: StreamingCounters

@@ -1,12 +1,12 @@
-/// The policy for hedging: sending a reader's request a second time if the answer to the first one is late.
+/// The policy for hedging: if the answer to a reader's request is late, the engine sends the request a second time.
 ///
-/// A request is late if its answer takes longer to begin than 95 % of the recent answers did. A request can hang
-/// because a middlebox forgot the connection or a server is being replaced. With hedging, such a hang costs about a
-/// round trip instead of a timeout.
+/// An answer is late if it has not begun after ``patience``: the 95th percentile of the recent answer times, but at
+/// least ``leastPatience``. A request can hang because a middlebox forgot the connection or a server is being replaced.
+/// With hedging, such a hang costs ``patience`` and one more answer time instead of a timeout.
 struct HedgingPolicy: Sendable {
     /// The number of recent answer times that the policy keeps.
     private static let memory = 64
-    /// The number of answers that the policy needs before it can judge lateness.
+    /// The minimum number of recorded answer times for ``patience``.
     private static let enough = 20
     /// The share of requests that may be sent twice, which limits the extra load.
     private static let share = 0.05
@@ -20,7 +20,7 @@ struct HedgingPolicy: Sendable {
     private var next = 0
     private var allowance = 0.0
 
-    /// Records a reader's request. Each request adds a fraction to the budget for second requests.
+    /// Records a reader's request. Each request adds ``share`` to the budget for second requests.
     mutating func requested() {
         allowance = min(allowance + Self.share, Self.saved)
     }
