@@ -298,7 +298,7 @@ struct OpeningWorld: Hashable {
         return isUsed && streams && isOfUse && !scenario.hasDeadline
     }
 
-    /// Notes that the engine knows a layer, before the plan learns of it.
+    /// Notes that the streaming engine knows a layer, before the plan learns of it.
     mutating func note(_ arrival: Pending) {
         if case .attached(let number) = arrival { attached.insert(number) }
     }

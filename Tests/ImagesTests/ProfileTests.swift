@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// Returns whether all of the file `name` at the root of the chain is on the node.
+    /// Returns true if all of the file `name` at the root of the chain is on the node.
     private static func isReadable(_ name: String, in chain: ChainKey, _ fixture: ImagesFixture, size: Int) -> Bool {
         let fileSystem = fixture.fileSystem
         guard let root = try? fileSystem.find(.root, chain.id.hex), let file = try? fileSystem.find(root.id, name)

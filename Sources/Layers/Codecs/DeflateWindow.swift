@@ -9,8 +9,8 @@ import Base
 /// A back-reference spans at most 32 KiB, so only the first 32 KiB of data after the point can refer to the window. The
 /// search decodes this data three times, each time with a substitute window. The bytes of the substitutes encode their
 /// own positions: `low` has the low byte of the position, `inverse` the complement of `low`, and `high` the high byte.
-/// An output byte that differs between `low` and `inverse` was copied from the window, and the outputs of `low` and
-/// `high` give its position.
+/// An output byte that differs between `low` and `inverse` was copied from the window. Its position there follows from
+/// the outputs of `low` and `high`.
 struct DeflateWindow {
     private let decoder = ExtentDecoder()
     private var low = [UInt8](repeating: 0, count: DeflateRestart.windowSize)

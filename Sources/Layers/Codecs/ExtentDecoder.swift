@@ -1,7 +1,7 @@
 public import Base
 
 /// A streaming decoder of extents (the smallest decodable pieces of a blob), one after the other. The caller passes
-/// compressed bytes as they arrive and gets decoded bytes.
+/// compressed bytes as they arrive and receives decoded bytes.
 ///
 /// Each decoding thread keeps a decoder and calls ``reset(_:)`` for each extent. The decoder creates the contexts of
 /// the gzip and zstd libraries on first use and keeps them. The gzip context takes 88 KiB of memory. The zstd context
@@ -51,8 +51,8 @@ public final class ExtentDecoder {
     /// Decodes as much of `input` as fits into `output`. If the output is full, decoded bytes may remain in the
     /// decoder. The next call returns them, even without input.
     ///
-    /// The end of the input is not an error. A caller that gets fewer bytes than it expects must treat the extent as
-    /// truncated.
+    /// The end of the input is not an error. A caller that receives fewer bytes than it expects must treat the extent
+    /// as truncated.
     ///
     /// - Returns: `consumed` is the number of input bytes used; the caller passes the rest again. `produced` is the
     ///   number of bytes written to the start of `output`. `finished` is true if the consumed input ends with the end

@@ -2,8 +2,8 @@ public import Base
 
 /// A list of the formats in which layers can be streamed. The first format that matches a layer is used.
 public struct LayerFormatRegistry: Sendable {
-    /// All supported formats. A layer with its own table of contents needs no index from a streaming artifact, so
-    /// ``IndexedFormat`` comes last.
+    /// All supported formats. The first match wins, so ``IndexedFormat`` comes last: a layer with its own table of
+    /// contents needs no index from a streaming artifact.
     public static let standard = LayerFormatRegistry([
         EstargzFormat(),
         ZstdChunkedFormat(),

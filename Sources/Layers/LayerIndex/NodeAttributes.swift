@@ -12,7 +12,7 @@ public struct NodeAttributes: Sendable, Equatable {
     /// ``ChainMerger`` compute it.
     public var linkCount: UInt32
     /// The size in bytes of a regular file or of a symbolic link's target; for a directory, the size of its entries in
-    /// the image.
+    /// the tree's EROFS image.
     public var size: UInt64
     /// The major number of a character or block device: 12 bits, as in Linux.
     public var deviceMajor: UInt32

@@ -122,8 +122,8 @@ public final class FUSEServer: Sendable {
         }
     }
 
-    /// Unmounts and stops. Every waiting read gets EIO, and every other user of the mount gets errors. A thread that
-    /// hangs in a disk access is left behind.
+    /// Unmounts and stops. Every waiting read fails with EIO, and every other use of the mount fails, too. A thread
+    /// that hangs in a disk access is left behind.
     ///
     /// This function takes at most about 2.25 times ``FUSEOptions/stopTimeout``. A further call, or a call during
     /// ``start()``, does nothing. A server that is stopped before its start cannot be started.

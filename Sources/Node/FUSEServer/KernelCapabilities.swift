@@ -17,7 +17,7 @@ enum KernelCapabilities {
         | UInt32(FUSE_CAP_CACHE_SYMLINKS)
         // The kernel drops cached pages only on our request, because content never changes.
         | UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA)
-        // The kernel sends lookups of `.` and `..` when somebody opens a file handle. overlayfs does so.
+        // The kernel sends lookups of `.` and `..` when somebody opens a file handle, as overlayfs does.
         | UInt32(FUSE_CAP_EXPORT_SUPPORT)
         // The kernel enforces the image's access control lists.
         | UInt32(FUSE_CAP_POSIX_ACL)

@@ -4,8 +4,9 @@ import SystemPackage
 
 /// An unanswered request of the kernel.
 ///
-/// It gets exactly one reply, by construction: every reply consumes the token, and a dropped token answers EIO, so that
-/// no process hangs. A reply fails only if the requester or the connection is gone; the token ignores that failure.
+/// It receives exactly one reply, by construction: every reply consumes the token, and a dropped token answers EIO, so
+/// that no process hangs. A reply fails only if the requester or the connection is gone; the token ignores that
+/// failure.
 struct RequestToken: ~Copyable, @unchecked Sendable {
     // Safe to move between threads: libfuse locks the state that a request shares with its session, and the token has
     // one owner.
@@ -65,15 +66,19 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
     /// If the interrupt came earlier, this function calls the handler at once. In that case the handler must not answer
     /// this request, because libfuse still holds the request's lock.
     ///
-    /// The handler gets a number, not an object. Another thread may have answered the request just before the
+    /// The handler receives a number, not an object. Another thread may have answered the request just before the
     /// interrupt, and an object could then be gone.
     borrowing func onInterrupt(_ identifier: UInt64, _ handler: fuse_interrupt_func_t) {
         fuse_req_interrupt_func(request, handler, UnsafeMutableRawPointer(bitPattern: UInt(identifier)))
     }
 
-    /// Writes a directory entry without attributes to the start of `buffer`, the unused part of a listing.
+    /// Writes a directory entry to the start of `buffer`, the unused part of a listing. The entry consists of the name,
+    /// the inode number and the file type.
     ///
-    /// - Parameter next: the offset at which the kernel continues the listing after this entry.
+    /// - Parameters:
+    ///   - attributes: the file's attributes. libfuse copies only the inode number and the file type (`st_ino`,
+    ///     `st_mode`).
+    ///   - next: the offset at which the kernel continues the listing after this entry.
     /// - Returns: the size of the entry in bytes. If it exceeds the size of `buffer`, nothing was written.
     borrowing func add(
         _ name: UnsafePointer<CChar>, attributes: stat, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
@@ -85,7 +90,8 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Writes a directory entry with attributes to the start of `buffer`, like ``add(_:attributes:next:to:)``.
+    /// Writes a directory entry with all attributes (READDIRPLUS) to the start of `buffer`. Otherwise works like
+    /// ``add(_:attributes:next:to:)``.
     borrowing func add(
         _ name: UnsafePointer<CChar>, entry: fuse_entry_param, next: UInt64, to buffer: UnsafeMutableRawBufferPointer
     ) -> Int {

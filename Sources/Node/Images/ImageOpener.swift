@@ -40,8 +40,8 @@ struct ImageOpener: Sendable {
 
     /// Opens the image that `request` names.
     ///
-    /// `opened` gets the result as soon as the layers are ready. The call returns later: after the plan has decided on
-    /// a prediction of the container's start, and the engine has received all hints.
+    /// Stores the result in `opened` as soon as the layers are ready. Returns later: after the plan has decided on a
+    /// prediction of the container's start, and the streaming engine has received all hints.
     func open(
         _ reference: ImageReference, for request: RemoteLayerRequest,
         into opened: OneShot<Result<OpenedImage, FallbackReason>>
@@ -52,7 +52,7 @@ struct ImageOpener: Sendable {
             opening: ImageOpening(
                 ImageOpening.Request(layer: request.layer, manifest: request.manifestDigest), options))
         // When the plan ends, the loop cancels the pending actions in the inner group. Hints that are still being sent
-        // to the engine run in the outer group, and are not canceled.
+        // to the streaming engine run in the outer group, and are not canceled.
         await withDiscardingTaskGroup { hints in
             await withDiscardingTaskGroup { group in
                 group.addTask { [clock, lookupLimit] in

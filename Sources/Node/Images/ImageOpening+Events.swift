@@ -117,14 +117,14 @@ extension ImageOpening {
         case openPack(Digest, size: UInt64)
         case dropPack
         /// Request the artifact's startup pack, unless ``openPack(_:size:)`` has already requested it. The later action
-        /// ``givePackLayers(_:)`` hands the request to the engine.
+        /// ``givePackLayers(_:)`` hands the request to the streaming engine.
         case replayPack(StreamingArtifact)
-        /// Hand the requested startup pack to the engine, which stores its chunks in these layers. Drop the pack if
-        /// there are no layers. The plan emits this action once after ``replayPack(_:)``.
+        /// Hand the requested startup pack to the streaming engine, which stores its chunks in these layers. Drop the
+        /// pack if there are no layers. The plan emits this action once after ``replayPack(_:)``.
         case givePackLayers([Digest])
         case open(Digest, LayerSource)
-        /// Tell the engine where the layer's blob is, and pass it the part of the blob that was read for the layer's
-        /// index.
+        /// Tell the streaming engine where the layer's blob is, and pass it the part of the blob that was read for the
+        /// layer's index.
         case attach(Digest)
         /// Prefetch the layer's chunks that the start is expected to read, according to the profile or configuration.
         case hint(Digest, StartSource)

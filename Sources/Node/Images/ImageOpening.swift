@@ -16,9 +16,9 @@ import Registry
 /// - It reads the configuration from containerd at once if the manifest came from there. It fetches the configuration
 ///   from the registry only to predict the start, and only if neither a profile nor a pack describes the start.
 /// - It opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
-/// - It gives each layer its start hint as soon as that layer is attached. An image with more layers than
-///   ``Options/layersAtOnce`` gets its hints after its last layer is attached. Otherwise prefetched content would delay
-///   the tables of contents of the other layers.
+/// - It requests the start hint of each layer as soon as that layer is attached. In an image with more layers than
+///   ``Options/layersAtOnce``, it waits until the last layer is attached. Otherwise prefetched content would delay the
+///   tables of contents of the other layers.
 /// - If a layer fails, the plan declines that layer and all layers above it, because containerd downloads those anyway.
 ///
 /// The plan identifies layers by their blobs' digests. A blob that occurs twice in an image is opened once.
@@ -436,8 +436,8 @@ package struct ImageOpening: Sendable, Hashable {
         guard case .undecided = beginning, let image, let mayUseArtifact, !isFinished else { return }
         if mayUseArtifact {
             guard case .done(let found) = artifact else { return }
-            // containerd pulls a layer without an index, and all layers above it. Such an image gets no hints for
-            // individual layers.
+            // containerd pulls a layer without an index, and all layers above it. The plan requests no hints for the
+            // individual layers of such an image.
             guard let found,
                 image.layers.allSatisfy({ layer in isStreamableAsIs(layer) || found.layer(layer.digest) != nil })
             else {

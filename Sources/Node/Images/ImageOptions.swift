@@ -8,8 +8,8 @@ public struct ImageOptions: Sendable {
     /// True if a layer may be streamed although the image's manifest does not state the digest of the layer's table of
     /// contents.
     public var allowsUnverifiedTOC = false
-    /// True if the engine prefetches, as soon as the image is open, the chunks that its author marked with the eStargz
-    /// prefetch landmark.
+    /// True if the streaming engine prefetches, as soon as the image is open, the chunks that its author marked with
+    /// the eStargz prefetch landmark.
     public var prefetchesLandmarks = true
     /// True if the opener looks for a streaming artifact of each image with a layer that cannot be streamed without
     /// one.
@@ -22,7 +22,8 @@ public struct ImageOptions: Sendable {
     public var auditsArtifacts = true
     /// The options for recording and replaying profiles.
     public var profiles = ProfilePolicy()
-    /// True if the engine fetches the rest of each mounted image in the background (``StreamingEngine/fill(_:)``).
+    /// True if the streaming engine fetches the rest of each mounted image in the background
+    /// (``StreamingEngine/fill(_:)``).
     public var fillsInBackground = true
     /// The maximum number of layers of one image that are opened concurrently.
     public var layersAtOnce = 16

@@ -13,8 +13,8 @@ struct LayerStreaming: Sendable {
     let predictor: Predictor?
     let workers: NIOThreadPool
 
-    /// Attaches an opened layer to the engine, and publishes the chunks in `tail`, the end of the layer's blob. `tail`
-    /// is `nil` if the end was not read when the layer was opened.
+    /// Attaches an opened layer to the streaming engine, and publishes the chunks in `tail`, the end of the layer's
+    /// blob. `tail` is `nil` if the end was not read when the layer was opened.
     func attach(_ layer: StoredLayer, in repository: Repository, tail: BlobPart?) async {
         engine.attach(layer, locations: [BlobLocation(repository: repository, digest: layer.digest)])
         guard let tail else { return }
@@ -42,7 +42,7 @@ struct LayerStreaming: Sendable {
         engine.prefetch(StartHint(landmarksOf: layers))
     }
 
-    /// Makes the engine fetch a startup pack and store its chunks in `layers`.
+    /// Makes the streaming engine fetch a startup pack and store its chunks in `layers`.
     func replay(_ pack: OpeningContents.Pack, into layers: [StoredLayer]) {
         let source: HintSource = pack.isPredicted ? .predictedPack : .recordedPack
         engine.prefetch(StartHint(source, pack: pack.request, layers: layers))

@@ -26,9 +26,10 @@ struct OpeningContents: Sendable {
     var indexes: [Digest: Task<[UInt8], any Error>] = [:]
     /// The request for a startup pack that was sent before the artifact's manifest arrived.
     var earlyPack: PackRequest?
-    /// The artifact's startup pack, until the engine gets it.
+    /// The request for the artifact's startup pack, until it is handed to the streaming engine.
     var pack: Pack?
-    /// The first entries of the profile that fits the image.
+    /// The first entries of the image's profile. If the image has none, those of another image of the repository; see
+    /// ``KnownProfiles/beginning(of:_:)``. `nil` until the look-up ends, or if it finds no profile.
     var profile: Profile?
     var configuration: ImageConfiguration?
     var artifact: StreamingArtifact?
@@ -77,7 +78,7 @@ struct OpeningContents: Sendable {
         indexes.removeValue(forKey: digest)?.cancel()
     }
 
-    /// Cancels all fetches of indexes, and all requests for startup packs that the engine did not get.
+    /// Cancels all fetches of indexes, and all requests for startup packs that were not handed to the streaming engine.
     mutating func dropRest() {
         for task in indexes.values { task.cancel() }
         (indexes, earlyPack, pack) = ([:], nil, nil)

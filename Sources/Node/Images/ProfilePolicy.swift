@@ -1,7 +1,7 @@
 /// The options for recording and replaying profiles.
 public struct ProfilePolicy: Sendable {
-    /// True if the engine prefetches the chunks that earlier starts of an image read. For an image without a recorded
-    /// start, it uses the starts of another image of the same repository.
+    /// True if the streaming engine prefetches the chunks that earlier starts of an image read. For an image without a
+    /// recorded start, it uses the starts of another image of the same repository.
     public var replays = true
     /// True if the chunks that a start reads are recorded.
     public var records = true

@@ -85,7 +85,7 @@ public final class StreamedImages: RemoteImages {
         await mounts.deleteLeftovers()
     }
 
-    /// Returns the image of `request`. Opens the image unless an earlier call has begun to do so.
+    /// Returns the image of `request`. Opens the image unless an earlier call has begun to open it.
     private func image(
         _ reference: ImageReference, _ request: RemoteLayerRequest
     ) async throws(FallbackReason) -> OpenedImage {

@@ -12,7 +12,8 @@ final class Chain: Sendable {
     /// it stays the same after a restart.
     let generation: UInt32
     let tree: TreeImage
-    /// The layers. The device number of a file in ``tree`` is the index of the file's layer in this array.
+    /// The layers in the order of the devices of ``tree``: the bytes of a file on device n, counted from 0, are in
+    /// `layers[n]`.
     let layers: [ReadLayer]
     let touches: TouchLog
 

@@ -5,7 +5,7 @@ import LayerIndex
 /// The table of mounted chains and their layers. It is a pure value that `LazyFileSystem` keeps behind a lock.
 struct ChainTable {
     /// A numbered place for a chain. A slot belongs to the same chain forever, because the kernel may hold nodes of a
-    /// removed chain and must never get another chain's bytes for them.
+    /// removed chain and must never read another chain's bytes through them.
     private struct Slot {
         var owner: Digest?
         var chain: Chain?

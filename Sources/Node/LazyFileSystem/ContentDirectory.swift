@@ -4,8 +4,8 @@ import ContentStore
 /// The directory `content` in the root of the mount. It has one file for each layer of the mounted chains, sorted by
 /// inode number.
 ///
-/// A file's inode number contains 39 bits of the layer's blob digest, so it stays the same after a restart. If two
-/// layers would get the same number, the second file gets the next free one.
+/// A file's inode number contains 39 bits of the layer's blob digest, so it stays the same after a restart. If these
+/// bits are equal for two layers, the second file has the next free number.
 struct ContentDirectory {
     struct Entry {
         let nid: UInt64
@@ -71,8 +71,8 @@ struct ContentDirectory {
             entries[index].references += 1
             return false
         }
-        // 64 layers whose digests share 39 bits are no accident. The 65th gets no file here and is only read through
-        // its chain.
+        // 64 layers whose digests share 39 bits are no accident. The 65th has no file here and is only read through its
+        // chain.
         var nid = Self.firstNid(of: content.key.id)
         let end = nid &+ 64
         var index = position(of: nid)

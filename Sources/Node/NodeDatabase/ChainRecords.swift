@@ -101,7 +101,7 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Returns the slot of `chain`. Gives it the next free one if it has none.
+    /// Returns the slot of `chain`. If the chain has none, assigns the next free slot to it.
     ///
     /// - Throws: `.storage` if there is no free slot before the next boot.
     public func slot(of chain: ChainKey) throws(NodeDatabaseError) -> UInt32 {

@@ -6,8 +6,8 @@ extension NodeDatabaseError {
     static func wrapping(_ error: any Error, _ doing: @autoclosure () -> String) -> NodeDatabaseError {
         if let error = error as? NodeDatabaseError { return error }
         guard let error = error as? DatabaseError else { return NodeDatabaseError(.storage, doing(), cause: error) }
-        // The message must not contain the arguments of the statement. GRDB leaves them out by default, and we keep it
-        // so.
+        // The message must not contain the arguments of the statement. GRDB leaves them out by default, and we do not
+        // change that default.
         let message = "\(doing()): \(error.message ?? "SQLite error") (\(error.extendedResultCode.rawValue))"
         switch error.resultCode {
         case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_INTERRUPT: return NodeDatabaseError(.unavailable, message)

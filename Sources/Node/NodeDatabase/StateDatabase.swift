@@ -96,7 +96,8 @@ public final class StateDatabase: Sendable {
         }
     }
 
-    /// Deletes the slots of an earlier boot. The kernel has forgotten all nodes since, so the slots can be given again.
+    /// Deletes the slots of an earlier boot. The kernel has forgotten all nodes since, so other chains can use the
+    /// slots.
     private static func forgetSlots(_ database: Database, of boot: String) throws {
         guard try String.fetchOne(database, sql: "SELECT id FROM boot") != boot else { return }
         try database.execute(

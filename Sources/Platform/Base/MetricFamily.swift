@@ -44,7 +44,7 @@ public struct MetricFamily: Sendable {
         MetricFamily(MetricDefinition(name, .counter, help: help), Double(value))
     }
 
-    /// Creates a counter of seconds. Its value is given in nanoseconds.
+    /// Creates a counter in seconds from a value in nanoseconds.
     public static func seconds(_ name: String, nanoseconds: UInt64, help: String) -> MetricFamily {
         MetricFamily(MetricDefinition(name, .counter, help: help), Double(nanoseconds) / 1e9)
     }

@@ -9,7 +9,7 @@ public import SystemPackage
 public struct ControlGroup: Sendable, Equatable {
     /// The resource limits of the group.
     public struct Limits: Sendable {
-        /// The maximum size of the group's memory in bytes. The group gets no swap.
+        /// The maximum size of the group's memory in bytes. The group cannot use swap.
         public var memory: UInt64
         /// The relative share of CPU time under contention (`cpu.weight`), from 1 to 10,000. The kernel's default is
         /// 100.

@@ -33,11 +33,11 @@ extension ContentStore {
         }
     }
 
-    /// Gives the layers of a store of version 0.1 keys with the pin ``LayerKey/Pin/inherited``. That version kept layers
-    /// in `blobs/<digest>`.
+    /// Converts a store of version 0.1, whose layers are in `blobs/<digest>` and have no keys. Each layer receives a
+    /// key with the pin ``LayerKey/Pin/inherited``, and moves to the directory of that key.
     ///
-    /// The merged trees are removed, because they name their layers by blob. They are merged again when their chains are
-    /// mounted. A crash at any point does no harm: the next start continues.
+    /// Removes the merged trees, because they name their layers by blob. The trees are merged again when their chains
+    /// are mounted. A crash at any point does no harm: the next start continues.
     func adoptLayersWithoutKeys() throws(ContentStoreError) {
         let old = root + "/blobs"
         let exists = try ContentStoreError.wrapping("cannot look at \(old)") { () throws(Errno) in

@@ -74,8 +74,8 @@ extension LayerKey: CustomStringConvertible {
 
 /// The identity of a chain on this node: a hash of the ordered keys of its layers.
 ///
-/// A chain ID (OCI image-spec) is what an image's author claims. Several chains with different layers may claim the same
-/// chain ID.
+/// A chain ID (OCI image-spec) is what an image's author claims. Several chains with different layers may claim the
+/// same chain ID.
 public struct ChainKey: Hashable, Sendable, CustomStringConvertible {
     /// The hash. It names the chain's directory.
     public let id: Digest

@@ -8,7 +8,7 @@ import SystemPackage
 ///
 /// A bit is trusted if readers act on it. The invariant: *if a bit is trusted, the chunk's range of the content file
 /// reads as the bytes whose digest was checked.* Three places hold bits: memory, this file's live area, and its two
-/// slots (``PresenceFormat``).
+/// slots, each with room for one saved copy of the bits (``PresenceFormat``).
 ///
 /// 1. **Memory.** A bit is set after pwrite(2) of the verified bytes has returned, so every later pread(2) sees them.
 ///    Only a chunk of zeros needs no write, because a hole reads as zeros. The bytes of a chunk whose bit is set never

@@ -14,8 +14,9 @@ package struct ContentIdentity: Hashable, Sendable {
     }
 }
 
-/// The format of a `present` file, version 1. Integers are little-endian. Every part starts on a 4 KiB boundary, so no
-/// two parts share a block and a torn write damages at most one part.
+/// The format of a `present` file, version 1. The live area holds the current presence bits. The two slots hold
+/// checksummed copies of the bits that are saved in turn; ``PresenceFile`` says when. Integers are little-endian. Every
+/// part starts on a 4 KiB boundary, so no two parts share a block and a torn write damages at most one part.
 ///
 /// ```
 /// header     "RIVPRSNT"  version u32  0 u32  blob digest 32  index fingerprint 32  chunk count u64

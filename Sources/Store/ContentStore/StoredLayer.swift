@@ -13,8 +13,9 @@ import SystemPackage
 /// Methods may be called from any thread. ``isPresent(_:)`` and ``read(at:into:)`` take no lock, unless a read must
 /// repair a shortened content file.
 ///
-/// ``PresenceFile`` explains why the bytes of a present chunk are always verified, even after a crash of the process or
-/// the machine at any moment.
+/// The presence file keeps the presence bits on the disk. A *slot* is one of two places in this file for a checksummed
+/// copy of the bits, which survives a crash of the machine. ``PresenceFile`` explains why the bytes of a present chunk
+/// are always verified, even after a crash of the process or the machine at any moment.
 public final class StoredLayer: Sendable {
     /// The blob's digest.
     public var digest: Digest { key.blob }
@@ -39,14 +40,14 @@ public final class StoredLayer: Sendable {
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
-    /// The number of presence bits set or cleared since the layer was opened. The last good slot is up to date if this
-    /// number equals ``Durability/recorded``.
+    /// The number of presence bits set or cleared since the layer was opened. The last good slot (the latest valid
+    /// copy) is up to date if this number equals ``Durability/recorded``.
     private let changes = Atomic<UInt64>(0)
     /// The number of failed calls of fdatasync(2) on the content file. Each failure may have lost earlier writes.
     private let losses = Atomic<UInt64>(0)
     /// True if the content file was found too short. Repair it before any write past its end.
     private let isShortened = Atomic<Bool>(false)
-    /// The lock for writing slots: only one thread at a time writes them.
+    /// The lock that a thread holds while it flushes the content and writes a slot, so that only one thread does so.
     private let durabilityLock = BlockingLock()
     private let durability: Guarded<Durability>
     /// The lock on the store. The reference keeps the store locked while this object can write to it.
@@ -229,8 +230,8 @@ public final class StoredLayer: Sendable {
 // MARK: - Durability
 
 extension StoredLayer {
-    /// Makes the present chunks survive a crash of the machine. Calls fdatasync(2) on the content, and then writes a
-    /// second, checksummed copy of the presence bits.
+    /// Makes the present chunks survive a crash of the machine. Calls fdatasync(2) on the content, and then writes the
+    /// presence bits to a slot.
     ///
     /// Does nothing if no bit has changed since the last successful call. It waits for the disk, so never call it on an
     /// event loop.
@@ -273,8 +274,8 @@ extension StoredLayer {
         }
     }
 
-    /// Drops every chunk whose bit is clear in the last good slot. After a failed write-back, only chunks in that slot
-    /// are known to be on the disk: the kernel does not report which pages it lost.
+    /// Drops every present chunk without a set bit in the last good slot. After a failed write-back, only the chunks
+    /// with a set bit there are known to be on the disk: the kernel does not report which pages it lost.
     private func forgetUnsaved(_ slots: SlotState) {
         losses.wrappingAdd(1, ordering: .sequentiallyConsistent)
         let saved = presence.durableWords(slots)

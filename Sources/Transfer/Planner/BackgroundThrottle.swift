@@ -27,7 +27,7 @@ struct BackgroundThrottle: Sendable {
     /// The shortest recent answer time, in nanoseconds.
     private var shortest = RecentExtreme(isMaximum: false)
 
-    /// Records that the head of the answer to a demand arrived `nanoseconds` after the request. Returns whether this
+    /// Records that the head of the answer to a demand arrived `nanoseconds` after the request. Returns true if this
     /// call halved the share.
     mutating func answered(after nanoseconds: UInt64, _ now: MonotonicTime) -> Bool {
         if now.since(last) >= Self.memory { (share, recent) = (1, 0) }

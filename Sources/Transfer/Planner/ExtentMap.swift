@@ -12,16 +12,16 @@ public protocol ExtentMap: Sendable {
     /// Returns the range of the blob that holds extent number `extent`, which must be less than ``extentCount``.
     func blobRange(of extent: Int) -> ByteRange
 
-    /// Returns whether every chunk of the extent is in the store or consists of zeros.
+    /// Returns true if every chunk of the extent is in the store or consists of zeros.
     func isPresent(_ extent: Int) -> Bool
 
     /// True if an extent may hold several files that are adjacent in the archive. A fetch of one file then also brings
     /// the adjacent files, even without read-around.
     var extentsSpanFiles: Bool { get }
 
-    /// Returns whether a file begins in the extent. Read-ahead is smaller beyond the end of the current file.
+    /// Returns true if a file begins in the extent. Read-ahead is smaller beyond the end of the current file.
     ///
-    /// The layer index does not show the beginning of every file, so the answer may wrongly be false. Read-ahead then
+    /// The layer index does not show the beginning of every file, so the result may wrongly be false. Read-ahead then
     /// only wastes bytes.
     func beginsFile(_ extent: Int) -> Bool
 }

@@ -33,7 +33,7 @@ struct ExtentRun: Sendable {
         }
     }
 
-    /// Returns whether ``append(_:at:gap:)`` would open a new range for `range`.
+    /// Returns true if ``append(_:at:gap:)`` would open a new range for `range`.
     func needsNewRange(for range: ByteRange, gap: UInt64) -> Bool {
         guard let last = ranges.last else { return true }
         return range.offset < last.end || range.offset - last.end > gap

@@ -1,4 +1,4 @@
-/// The origin of a start hint, which lists the data that a container's start is expected to read. The cases are ordered
+/// The source of a start hint, which lists the data that a container's start is expected to read. The cases are ordered
 /// from the least to the most trusted.
 ///
 /// This order is the only ranking of hints. If a hint covers the whole start of a layer's image, the streaming engine

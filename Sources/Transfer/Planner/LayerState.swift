@@ -49,7 +49,7 @@ struct LayerState: Sendable {
         marks = Array(repeating: [], count: map.extentCount)
     }
 
-    /// Returns whether the extent is *open*: a background class (any but demand) may request it.
+    /// Returns true if the extent is *open*: a background class (any but demand) may request it.
     func isOpen(_ extent: Int) -> Bool {
         marks[extent].isDisjoint(with: [.inFlight, .avoid]) && !map.isPresent(extent)
     }

@@ -8,12 +8,13 @@ public struct LayerStatistics: Hashable, Sendable {
     public var longestStall: UInt64 = 0
     /// The number of demands that failed.
     public var failed: UInt64 = 0
-    /// The number of extents that were not in flight when a reader demanded them. Extents cut out of a running request
-    /// count, too.
+    /// The number of extents that were not in flight when a reader demanded them. This includes extents that were too
+    /// far behind in a running request, so that the planner ended the request before them.
     public var surprises: UInt64 = 0
-    /// The number of requests, by the class in which they started.
+    /// The number of requests of each class. A request keeps counting in the class in which it started, even if a
+    /// reader's demand later promotes it to ``FetchClass/demand``.
     public var requests = PerClass<UInt64>(repeating: 0)
-    /// The number of requested bytes, by the class in which their request started.
+    /// The number of requested bytes of each class. They count in the same class as their request in ``requests``.
     public var bytes = PerClass<UInt64>(repeating: 0)
 
     public init() {}

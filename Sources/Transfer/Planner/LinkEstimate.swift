@@ -70,13 +70,16 @@ struct LinkEstimate: Sendable {
     }
 }
 
-/// The largest or smallest of the recently noted values. Relative to the latest one, a value counts as recent for at
-/// least 30 s and at most 90 s.
+/// The largest or smallest of the recently noted values: those of the current period and of the period before it. A
+/// value therefore drops out when the latest value is 30 to 90 s newer, depending on when the values arrive.
 struct RecentExtreme: Sendable {
+    /// The shortest duration of a period, in nanoseconds. The first value after that time begins the next period.
     private static let period: UInt64 = 30_000_000_000
 
     private let isMaximum: Bool
     private var current: Double?
+    /// The extreme value of the period before the current one; `nil` if its values were too old when the current period
+    /// began.
     private var before: Double?
     private var begun = MonotonicTime(nanoseconds: 0)
 

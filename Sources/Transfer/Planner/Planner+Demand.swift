@@ -61,7 +61,7 @@ extension Planner {
         return true
     }
 
-    /// Returns whether `extent` is too far behind in the request: whether the bytes before it exceed
+    /// Returns true if `extent` is too far behind in the request: if the bytes before it exceed
     /// ``PlannerConfiguration/joinDistance``, or ``PlannerConfiguration/joinDistanceInHint`` in a hint request. Bytes
     /// that a reader waits for do not count.
     private func isFarBehind(_ extent: Int, in request: Request) -> Bool {
@@ -168,7 +168,7 @@ extension Planner {
         for demand in extent.waiters { end(demand, with: .failed(reason: reason), now: now) }
     }
 
-    /// Returns whether the registry is probably down: a demand on `layer` failed recently, and no extent has arrived
+    /// Returns true if the registry is probably down: a demand on `layer` failed recently, and no extent has arrived
     /// since.
     func isOut(_ layer: LayerID, _ now: MonotonicTime) -> Bool {
         layers[layer]?.lastFailure.map { now.since($0) < times.outageMemory } ?? false

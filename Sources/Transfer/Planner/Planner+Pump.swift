@@ -99,7 +99,7 @@ extension Planner {
 
     // MARK: - All classes
 
-    /// Returns whether the class may start one more request. A class that ``BackgroundThrottle`` limits may still have
+    /// Returns true if the class may start one more request. A class that ``BackgroundThrottle`` limits may still have
     /// as many bytes in flight as the link carries in two round trips, up to the class's own limit.
     func hasRoom(_ fetchClass: FetchClass, _ now: MonotonicTime) -> Bool {
         guard running[fetchClass] > 0 else { return true }
@@ -127,8 +127,8 @@ extension Planner {
             ? (configuration.singleRangeGap, 1) : (configuration.mergeGap, Self.maximumRanges)
     }
 
-    /// Returns whether a background class (any but demand) may request bytes of this layer now. If not, asks for a tick
-    /// at the earliest possible time.
+    /// Returns true if a background class (any but demand) may request bytes of this layer now. Otherwise asks for a
+    /// tick at the earliest possible time.
     ///
     /// - Parameter notBefore: the earliest time at which the caller's queue entry may be requested.
     mutating func mayFetch(_ id: LayerID, notBefore: MonotonicTime, at now: MonotonicTime) -> Bool {

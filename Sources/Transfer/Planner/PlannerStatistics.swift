@@ -1,8 +1,9 @@
 /// Totals since the planner was created.
 public struct PlannerStatistics: Hashable, Sendable {
-    /// The number of started requests, by the class in which they started.
+    /// The number of started requests of each class. A request keeps counting in the class in which it started, even if
+    /// the planner promotes it later (``promoted``).
     public var requests = PerClass<UInt64>(repeating: 0)
-    /// The number of requested bytes, by the class in which their request started.
+    /// The number of requested bytes of each class. They count in the same class as their request in ``requests``.
     public var bytes = PerClass<UInt64>(repeating: 0)
     /// The number of demands, including reads that a startup pack served.
     public var demands: UInt64 = 0

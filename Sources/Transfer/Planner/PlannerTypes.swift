@@ -74,7 +74,7 @@ public struct RequestFailure: Hashable, Sendable {
         /// The registry answered 429 or 503. `retryAfter` is the pause from its `Retry-After` header, in nanoseconds;
         /// `nil` without the header.
         case throttled(retryAfter: UInt64?)
-        /// A retry would get the same answer.
+        /// The request failed, and a retry would fail in the same way.
         case permanent
     }
 

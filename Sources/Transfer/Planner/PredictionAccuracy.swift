@@ -21,7 +21,7 @@ struct PredictionAccuracy: Sendable {
     var isHigh: Bool { isMeasured && hits >= misses * 3 }
 
     /// Begins the measurement and adds ``credit`` hits in advance, so that a single miss does not make the accuracy
-    /// low. Misses from before this call count, too.
+    /// low. Keeps the misses that were recorded before this call.
     mutating func begin() {
         guard !isMeasured else { return }
         isMeasured = true

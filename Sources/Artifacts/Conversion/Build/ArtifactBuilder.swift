@@ -11,7 +11,7 @@ public import Streaming
 /// A builder of streaming artifacts. It reads the layers of an image from the registry, and pushes the data that nodes
 /// need to stream the image.
 ///
-/// The same image and profile always give the same bytes, so several builders may work on one image without
+/// The same image and profile always produce the same bytes, so several builders may work on one image without
 /// coordination. A builder pushes only blobs that the registry lacks.
 public struct ArtifactBuilder: Sendable {
     /// The progress of a build.

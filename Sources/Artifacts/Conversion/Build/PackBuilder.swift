@@ -197,8 +197,8 @@ struct PackBuilder {
 extension StreamingEngine {
     /// Fetches the chunks of `run`, and returns when they are in the store.
     ///
-    /// - Throws: an ``ArtifactError``: `badLayer` with the reason if the engine cannot fetch the chunks, `internal` if
-    ///   the demand was canceled.
+    /// - Throws: an ``ArtifactError``: `badLayer` with the reason if the streaming engine cannot fetch the chunks,
+    ///   `internal` if the demand was canceled.
     fileprivate func bring(_ run: ChunkRun) async throws(ArtifactError) {
         guard run.layer.missing(in: run.chunks) != nil else { return }
         let outcome = OneShot<ChunkOutcome>()

@@ -10,7 +10,7 @@ import SystemPackage
 /// A converter of images to a format that stargz-snapshotter and related tools can stream; see ``ReencodedFormat``.
 ///
 /// The result is a separate image with its own digest. Its manifest refers to the original manifest. The same image and
-/// profile always give the same bytes.
+/// profile always produce the same bytes.
 public struct ImageReencoder: Sendable {
     /// The progress of a conversion, in bytes of the original layers.
     public struct Progress: Sendable {

@@ -10,8 +10,8 @@ public import Streaming
 /// The conversion service of one registry. It builds the streaming artifacts of images: on request, and for images that
 /// are pushed to *enabled* repositories (those with automatic conversion).
 ///
-/// All results are in the registry, and a repeated conversion gives the same bytes. So any number of services may run
-/// for one registry. A service runs one conversion after another, because each uses all cores.
+/// All results are in the registry, and a repeated conversion produces the same bytes. So any number of services may
+/// run for one registry. A service runs one conversion after another, because each uses all cores.
 public final class ConversionService: Service {
 
     private struct Running {
@@ -421,7 +421,7 @@ public final class ConversionService: Service {
     /// Converts the image that a tag names, if the tag has changed since the last check.
     ///
     /// - Parameter told: the digest from a notification; `nil` without a notification. The function waits up to about
-    ///   3 s for the tag to get this digest, because distribution 2.8 sends the notification before it sets the tag.
+    ///   3 s for the tag to name this digest, because distribution 2.8 sends the notification before it sets the tag.
     private func look(in repository: Repository, tag: String, told: Digest? = nil) async {
         let reference = ImageReference(repository: repository, tag: tag)
         do {

@@ -8,12 +8,13 @@ import LayerIndex
 /// A plan puts the entries in a new order and cuts them into members that decode independently (stargz-snapshotter,
 /// docs/estargz.md). The `estargz` package of stargz-snapshotter must accept the resulting layers.
 ///
-/// A plan does no I/O. It lists the bytes of the old archive that make up each member. Once the caller knows the
-/// members' offsets, the plan writes the table of contents.
+/// A plan does no I/O. It lists the bytes that make up each member: ranges of the old archive (the layer's uncompressed
+/// tar archive before the rewrite), and new bytes such as padding. Once the caller knows the members' offsets, the plan
+/// writes the table of contents.
 public struct EstargzPlan: Sendable {
     /// A run of bytes of the new archive.
     public enum Part: Sendable {
-        /// A range of the old archive.
+        /// A range of the old archive, copied unchanged.
         case archive(ByteRange)
         case bytes([UInt8])
     }

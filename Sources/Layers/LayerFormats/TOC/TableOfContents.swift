@@ -29,8 +29,8 @@ public enum TableOfContents {
 
     /// Returns all elements of `entries` in the JSON text of a table of contents.
     ///
-    /// - Parameter pieceSize: the size in bytes of the pieces in which the scanner gets the text. It does not affect
-    ///   the result.
+    /// - Parameter pieceSize: the size in bytes of the pieces in which the scanner receives the text. It does not
+    ///   affect the result.
     public static func entries(
         of json: [UInt8], limits: LayerFormatLimits = .standard, pieceSize: Int = .max
     ) throws(LayerFormatError) -> [Entry] {

@@ -6,7 +6,7 @@ import LayerIndex
 ///
 /// - the container's configuration and first reads, and whether the client has sent them to the analyzer
 /// - the ranges of layer content that the analyzer waits for
-/// - the number of bytes and chunks that further predictions may cover
+/// - the remaining limits for further predictions: a number of blob bytes and a number of chunks
 ///
 /// The state outlives the analyzer process. After a restart, the client sends the configuration and the first reads to
 /// the new process again.
@@ -24,7 +24,8 @@ struct FollowedStart {
     /// The log of the container's reads; `nil` if no container runs.
     let reads: TouchLog?
     let handler: @Sendable (PredictionEvent) -> Void
-    /// True if the client drops the start after the analyzer has answered the first command.
+    /// True for a *brief start*, which the client drops after the analyzer has answered the first command
+    /// (``Predictor/begin(_:of:reads:isBrief:handler:)``).
     let isBrief: Bool
     /// The number by which the current analyzer process knows the start; `nil` if the process does not know the start.
     var number: UInt32?

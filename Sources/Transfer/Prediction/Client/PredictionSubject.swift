@@ -4,7 +4,8 @@ public import Linux
 
 /// The subject of one prediction: all layers of an image, or one layer alone.
 public struct PredictionSubject: Sendable {
-    /// The layers. The device number of a file in the merged tree is the index of the file's layer in this array.
+    /// The layers in the order of the merged tree's devices: if the tree places a file's bytes on device n, counted
+    /// from 0, they are in `layers[n]`.
     let layers: [StoredLayer]
     /// True for the prediction of a startup pack (one blob with the chunks that a container start reads). Such a
     /// prediction also reports chunks that are already in the local store, and does not speculate
@@ -14,9 +15,9 @@ public struct PredictionSubject: Sendable {
     let openTree: @Sendable () throws -> OwnedDescriptor
 
     /// - Parameters:
-    ///   - layers: the image's layers. The device number of a file in the merged tree is the index of the file's layer
-    ///     in this array.
-    ///   - includesPresent: true to also report chunks that are already in the local store, for a startup pack.
+    ///   - layers: the image's layers, in the order of the merged tree's devices (bottom first).
+    ///   - includesPresent: true to also report chunks that are already in the local store. The prediction of a startup
+    ///     pack needs them, because a pack is made for nodes without these chunks.
     ///   - openTree: opens the merged tree for reading. The predictor calls it again after it has restarted the
     ///     analyzer.
     public init(
@@ -38,7 +39,7 @@ public struct PredictionSubject: Sendable {
 public struct PredictedRun: Sendable {
     public let layer: StoredLayer
     public let chunks: Range<Int>
-    /// The file's inode number in the image's tree.
+    /// The file's inode number in the image's merged tree.
     public let inode: UInt64
 }
 

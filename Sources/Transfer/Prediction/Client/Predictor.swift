@@ -92,8 +92,8 @@ public final class Predictor: Sendable {
     ///
     /// - Parameters:
     ///   - reads: the log of the container's reads; `nil` if no container runs.
-    ///   - isBrief: true to predict only from the process's configuration, before any content is analyzed. The
-    ///     prediction ends after ``PredictionEvent/settled``.
+    ///   - isBrief: true for a *brief start*: the prediction uses only the process's configuration and analyzes no
+    ///     content. It ends after ``PredictionEvent/settled``.
     ///   - handler: receives the events of the prediction.
     public func begin(
         _ key: PredictionKey, of subject: PredictionSubject, reads: TouchLog? = nil, isBrief: Bool = false,

@@ -8,8 +8,8 @@ import SystemPackage
 /// The loop that a ``Predictor`` runs on its thread. The container starts take turns: in a turn, the analyzer works on
 /// one command for one start. So the loop knows to which start a crash or a hang belongs.
 struct PredictorLoop: ~Copyable {
-    /// The maximum number of brief starts (``Predictor/begin(_:of:reads:isBrief:handler:)``) that the thread follows at
-    /// the same time.
+    /// The maximum number of brief starts that the thread follows at the same time. A brief start is predicted only
+    /// from the configuration (``Predictor/begin(_:of:reads:isBrief:handler:)``).
     private static let maximumBrief = 256
     /// The maximum number of packets that the analyzer may send in answer to one command.
     private static let maximumReplies = 256

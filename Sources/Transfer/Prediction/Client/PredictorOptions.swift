@@ -28,8 +28,8 @@ public struct PredictorOptions: Sendable {
     public var quiet: Duration = .seconds(10)
     /// The time after which a container's start is over in any case.
     public var longest: Duration = .seconds(120)
-    /// The maximum number of container starts that the predictor follows at the same time. Brief starts
-    /// (``Predictor/begin(_:of:reads:isBrief:handler:)``) do not count. Any further start loses its prediction at once.
+    /// The maximum number of container starts that the predictor follows at the same time. Any further start loses its
+    /// prediction at once. Brief starts (``Predictor/begin(_:of:reads:isBrief:handler:)``) have a limit of their own.
     public var maximumStarts = 32
     /// The maximum number of blob bytes (compressed) that one prediction may cause the node to fetch.
     public var maximumBytes: UInt64 = 128 << 20

@@ -1,13 +1,13 @@
 /// The counters of a predictor since its creation.
 public struct PredictorStatistics: Sendable {
-    /// The number of container starts that the predictor has followed. Brief starts
-    /// (``Predictor/begin(_:of:reads:isBrief:handler:)``) do not count.
+    /// The number of container starts that the predictor has followed, without brief starts: those that it predicts
+    /// only from the configuration (``Predictor/begin(_:of:reads:isBrief:handler:)``).
     public var starts: UInt64 = 0
     /// The number of lost predictions for each reason.
     public var lost: [PredictionLoss: UInt64] = [:]
     /// The number of analyzers that failed or could not be started.
     public var failures: UInt64 = 0
-    /// The number of container starts that the predictor follows now. Brief starts count, too.
+    /// The number of container starts that the predictor follows now, including brief starts.
     public var following = 0
     /// The analyzer's process ID while there is one.
     public var process: Int32?

@@ -2,7 +2,7 @@ public import Base
 
 /// A regular, nonempty file of an image.
 public struct ImageFile: Sendable {
-    /// The file's inode number in the image's tree.
+    /// The file's inode number in the image's merged tree.
     public let inode: UInt64
     /// The path from the image's root, with a leading slash and with links resolved.
     public let path: String

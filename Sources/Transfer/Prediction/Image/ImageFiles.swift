@@ -12,7 +12,8 @@ public struct ImageFiles {
     let budget = WorkBudget()
 
     /// - Parameters:
-    ///   - tree: the image's merged tree. A file's device number in it is the position of the file's layer.
+    ///   - tree: the image's merged tree. It places the bytes of each file on a device, whose number is the position of
+    ///     the file's layer.
     ///   - layerCount: the number of layers. Lookups do not find files in layers beyond this number.
     init(tree: TreeImage, layerCount: Int) {
         self.tree = tree

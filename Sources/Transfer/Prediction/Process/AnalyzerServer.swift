@@ -50,7 +50,8 @@ struct AnalyzerServer: ~Copyable {
     private mutating func open(_ command: AnalyzerCommand, _ file: consuming OwnedDescriptor) throws {
         switch command {
         case .begin(let start, let layers, let treeSize, let speculates):
-            // A start whose tree cannot be read gets no entry here, so later commands for that start find nothing.
+            // If the tree of a start cannot be read, the start has no entry here, so later commands for it find
+            // nothing.
             starts[start] = (try? TreeImage(mapping: MappedFile(descriptor: file.raw, size: treeSize))).map {
                 .opening($0, [], layerCount: layers, speculates: speculates)
             }

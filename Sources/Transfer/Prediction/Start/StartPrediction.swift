@@ -2,8 +2,8 @@ public import Base
 public import LayerIndex
 
 /// A prediction of the files that one container reads until it is ready, made while the container starts. It begins
-/// with the image's configuration and tree. When a file arrives, the prediction continues with the names of other files
-/// in that file.
+/// with the image's configuration and tree. When the bytes of a file arrive, the prediction looks in them for the names
+/// of further files, and predicts these, too.
 ///
 /// Without a profile, a starting process reads its files one after the other, because it finds the name of the next
 /// file in the file that it has just read. So each file costs a round trip. A ``FileAnalyzer`` finds the same names as
@@ -53,7 +53,7 @@ public struct StartPrediction {
         /// The layer's position in the image. The bottom layer has position 0.
         public let layer: Int
         public let content: ByteRange
-        /// The file's inode number in the image's tree.
+        /// The file's inode number in the image's merged tree.
         public let inode: UInt64
 
         public init(layer: Int, content: ByteRange, inode: UInt64) {
@@ -132,7 +132,7 @@ public struct StartPrediction {
 
     /// - Parameters:
     ///   - tree: the image's merged tree.
-    ///   - layers: the content of the image's layers, indexed by the tree's device numbers.
+    ///   - layers: the content of the image's layers, in the order of the tree's devices (bottom first).
     ///   - speculates: true to also guess files before their names are found in other files; see ``speculates``.
     ///   - analyzers: the file analyzers, in the order in which each file passes through them.
     public init(tree: TreeImage, layers: [ImageContent], speculates: Bool, analyzers: [any FileAnalyzer]) {
@@ -237,7 +237,8 @@ public struct StartPrediction {
         }
     }
 
-    /// Reports that the process will run the program at `path`. Returns true if there is such a file.
+    /// Adds the program at `path` to the prediction, like ``want(_:calledAs:)`` but with the size limit
+    /// ``wholeProgram``. Returns true if `path` is a regular file that is not empty.
     @discardableResult
     public mutating func run(_ path: String) -> Bool {
         guard let file = files.file(path) else { return false }
@@ -245,7 +246,8 @@ public struct StartPrediction {
         return true
     }
 
-    /// Reports that the process will load the library at `path`. Returns true if there is such a file.
+    /// Adds the library at `path` to the prediction, like ``want(_:calledAs:)``. Returns true if `path` is a regular
+    /// file that is not empty.
     @discardableResult
     public mutating func load(_ path: String) -> Bool {
         guard let file = files.file(path) else { return false }
@@ -253,14 +255,19 @@ public struct StartPrediction {
         return true
     }
 
-    /// Reports that the process will read `file`. The prediction fetches and analyzes the file.
+    /// Adds `file` to the prediction, which fetches and analyzes the file. Of a file larger than ``wholeFile``, it
+    /// fetches only certain parts.
+    ///
+    /// If the file was added or read before, or if the prediction has ``maximumFiles`` files already, this call only
+    /// records the reference to the file for ``order()``.
     ///
     /// - Parameter path: the path by which the file was referred to; `nil` for the file's own path.
     public mutating func want(_ file: ImageFile, calledAs path: String? = nil) {
         want(file, calledAs: path, whole: Self.wholeFile)
     }
 
-    /// Reports that the process will read `part` of `file`. The prediction fetches the part and analyzes the file.
+    /// Adds `file` to the prediction, which fetches only `part` of the file and analyzes the file. Does nothing if the
+    /// file was added or read before, or if the prediction has ``maximumFiles`` files already.
     mutating func want(_ file: ImageFile, part: ByteRange) {
         guard seen.count < Self.maximumFiles, seen.insert(file.inode).inserted else { return }
         note(file)
@@ -268,14 +275,15 @@ public struct StartPrediction {
         follow(file, calledAs: file.path)
     }
 
-    /// Reports that the process will probably read `file` after the files that have been reported so far. The
-    /// prediction fetches the file and does not analyze it.
+    /// Adds `file` to the files that are fetched completely after all other ranges of this turn. The prediction does
+    /// not analyze the file. Does nothing if ``later`` is full (``maximumPending``).
     mutating func wantLater(_ file: ImageFile) {
         guard later.count < Self.maximumPending else { return }
         later.append(file)
     }
 
-    /// Reports that the process will read `part` of `file`. The prediction fetches the part and analyzes nothing.
+    /// Adds `part` of `file` to the ranges to fetch, without analyzing the file. Does nothing if the part is empty, or
+    /// if ``runs`` is full (``maximumPending``).
     public mutating func fetch(_ file: ImageFile, _ part: ByteRange) {
         let content = file.content(of: part)
         guard !content.isEmpty, runs.count < Self.maximumPending else { return }

@@ -26,7 +26,7 @@ public struct RegistryError: Error, CustomStringConvertible {
         /// The registry throttled us (429, 503). ``RegistryError/retryAfter`` contains the wait that it asked for, if
         /// any.
         case rateLimited
-        /// The server failed or was busy (408, and 5xx except 503).
+        /// The server failed (5xx except 503), or timed out while it waited for the request (408).
         case serverError
         /// The server answered with a status that no other code covers, or other clients kept changing an index of
         /// referrers while we updated it.

@@ -23,7 +23,8 @@ package struct TOMLOutline {
     }
 
     private(set) var entries: [Entry] = []
-    /// The first fault; `nil` if there is none. If there is a fault, do not parse the text with toml++.
+    /// The first fault; `nil` if there is none. Do not pass a text with a fault to toml++, because toml++ may trap on
+    /// it.
     package let fault: Fault?
 
     package init(_ text: String) {

@@ -22,8 +22,8 @@ public struct RegistryConfiguration: Sendable {
     /// A function that returns a random number in 0..<1, for jitter.
     public var random: @Sendable () -> Double
 
-    /// Creates a configuration. One host gets at most ``backgroundStreams`` + ``demandConnections`` connections: 8 + 24
-    /// by default.
+    /// Creates a configuration. The client opens at most ``backgroundStreams`` + ``demandConnections`` connections to
+    /// one host: 8 + 24 by default.
     public init(
         hostDirectories: [String] = [], credentials: any CredentialSource = AnonymousCredentials(),
         platform: Platform = .current, timeouts: RegistryTimeouts = RegistryTimeouts(),

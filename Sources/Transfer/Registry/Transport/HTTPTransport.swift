@@ -139,8 +139,8 @@ final class HTTPTransport: Sendable {
     /// server within the last ``idleTimeout``, because a connection is then still open. It also does nothing if
     /// ``Key/mayBeSecure`` is true.
     ///
-    /// The server gets no request. The method queues one request for each connection, and cancels all of them before
-    /// the first connection is usable. The HTTP client then keeps the idle connections.
+    /// The server receives no request. The method queues one request for each connection, and cancels all of them
+    /// before the first connection is usable. The HTTP client then keeps the idle connections.
     ///
     /// The HTTP client's own `preWarmedHTTP1ConnectionCount` (as of 1.37) is no substitute. That feature starts only
     /// with the first request to a server. If the registry refuses a connection, the feature retries at once and

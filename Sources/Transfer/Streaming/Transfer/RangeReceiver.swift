@@ -21,7 +21,7 @@ struct RangeReceiver: Sendable {
             try await transfer(order)
         } catch {
             failure = RequestFailure(error)
-            // A retry would get the same answer, so the operator should know.
+            // A retry would fail in the same way, so the operator should know.
             if failure?.kind == .permanent, error.code != .cancelled, error.code != .shutDown {
                 scheduler.report("request failed permanently", with: order.layer, reason: "\(error)")
             }
