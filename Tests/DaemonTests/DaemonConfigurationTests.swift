@@ -30,6 +30,7 @@ struct DaemonConfigurationTests {
                 read_ahead = false
                 background_fill = false
                 background_fill_rate = 20
+                background_fill_disk_percent = 60
                 predict = false
                 artifacts = false
                 [registry]
@@ -51,6 +52,7 @@ struct DaemonConfigurationTests {
         #expect(!configuration.readsAhead)
         #expect(!configuration.fillsInBackground)
         #expect(configuration.fillRate == 20)
+        #expect(configuration.fillDiskPercent == 60)
         #expect(!configuration.predicts)
         #expect(!configuration.usesArtifacts)
         #expect(configuration.registryConnections == 4)

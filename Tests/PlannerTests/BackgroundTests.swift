@@ -41,6 +41,26 @@ import Testing
         #expect(desk.newRequests().map(\.fetchClass) == [.fill])
     }
 
+    @Test func fillStopsWhileItIsNotAllowed() throws {
+        var desk = Desk(PlannerConfiguration())
+        let fakes = (0..<2).map { _ in FakeLayer(sizes: Array(repeating: 100 * kibibyte, count: 10)) }
+        let layers = fakes.map { desk.attach($0) }
+        desk.apply(desk.planner.allowFill(false, now: desk.now))
+        #expect(!desk.planner.isFillAllowed)
+        // Even a small image, which fill otherwise fetches at once.
+        desk.apply(desk.planner.fill(layers, now: desk.now))
+        desk.pass(60 * second)
+        #expect(desk.newRequests().isEmpty)
+        desk.demand(layers[0], 3..<4)
+        let demand = try #require(desk.newRequests().first, "readers are served")
+        #expect(demand.fetchClass == .demand)
+        desk.carryOut(demand, layers[0], fakes[0])
+        desk.pass(60 * second)
+        #expect(desk.newRequests().allSatisfy { $0.fetchClass != .fill })
+        desk.apply(desk.planner.allowFill(true, now: desk.now))
+        #expect(desk.newRequests().contains { $0.fetchClass == .fill }, "it goes on where it was")
+    }
+
     @Test func fillsASmallImageAtOnce() throws {
         var desk = Desk(PlannerConfiguration())
         let fakes = (0..<2).map { _ in

@@ -78,6 +78,9 @@ struct Daemon: Sendable {
                 service: StoreService(
                     store: store, engine: engine, registry: registry, workers: workers, logger: logger)),
             .init(service: mount),
+            .init(
+                service: FillReserveService(
+                    engine: engine, root: root, limit: configuration.fillDiskPercent, workers: workers, logger: logger)),
         ]
         if let admin = configuration.adminAddress {
             let directory = String(admin.prefix(upTo: admin.lastSlash))

@@ -17,12 +17,18 @@ extension Planner {
         return finish(now)
     }
 
-    /// Returns whether fill still has work in this layer.
+    /// Stops background fill, or allows it again. Requests that are in flight continue. A stopped fill keeps its place.
+    public mutating func allowFill(_ isAllowed: Bool, now: MonotonicTime) -> [PlannerAction] {
+        isFillAllowed = isAllowed
+        return finish(now)
+    }
+
+    /// Returns true while the layer is queued for fill.
     public func isFilling(_ id: LayerID) -> Bool {
         fillQueue.contains { $0.layer == id }
     }
 
-    /// Returns whether fill may fetch the layers without yielding to readers, by the rules at
+    /// Returns true if fill may fetch the layers without yielding to readers, by the rules at
     /// ``PlannerConfiguration/eagerSmallest`` and ``PlannerConfiguration/eagerSeconds``.
     private func isSoonComplete(_ ids: [LayerID]) -> Bool {
         let carried = UInt64(
@@ -47,7 +53,7 @@ extension Planner {
     // MARK: - Requests
 
     mutating func startFill(_ now: MonotonicTime) {
-        guard !fillQueue.isEmpty, hasRoom(.fill, now) else { return }
+        guard isFillAllowed, !fillQueue.isEmpty, hasRoom(.fill, now) else { return }
         guard running.hint == 0, hintQueue.isEmpty, running.readahead == 0 else { return }
         fillNearby(now)
         let mustYield = mustFillYield(now)
@@ -93,8 +99,9 @@ extension Planner {
             in: entry.cursor..<layer.marks.count, limit: fillLimit(now), gap: gap, ranges: ranges)
     }
 
-    /// Returns whether fill must yield to readers. If so, asks for a tick at the end of the pause. A starting container
-    /// with only cache hits counts as a reader, because decoding would compete with it for CPU.
+    /// Returns true if fill must yield to readers. If no reader waits now, also asks for a tick at the end of the
+    /// pause. A starting container with only cache hits counts as a reader, because decoding would compete with it for
+    /// CPU.
     private mutating func mustFillYield(_ now: MonotonicTime) -> Bool {
         if hasDemand { return true }
         var quietAt = lastDemand?.advanced(by: times.fillQuiet) ?? now
@@ -107,7 +114,7 @@ extension Planner {
         return true
     }
 
-    /// Returns whether the rate limit allows another fill request now. If not, asks for a tick at the time when the
+    /// Returns true if the rate limit allows another fill request now. Otherwise asks for a tick at the time when the
     /// limit allows one.
     mutating func mayFillTake(_ now: MonotonicTime) -> Bool {
         guard let rate = configuration.fillBytesPerSecond, rate > 0 else { return true }
@@ -140,7 +147,7 @@ extension Planner {
         return max(min(limit, 512 << 10), UInt64(linkEstimate.highestRate / 10))
     }
 
-    /// Returns whether a container is probably starting: recently, a reader has waited or a startup pack has made
+    /// Returns true if a container is probably starting: recently, a reader has waited or a startup pack has made
     /// progress.
     func isStarting(_ now: MonotonicTime) -> Bool {
         lastDemand.map { now.since($0) < times.startQuiet } ?? false
@@ -148,7 +155,7 @@ extension Planner {
 
     // MARK: - Pausing
 
-    /// Returns whether `request` is a fill request that must pause for readers.
+    /// Returns true if `request` is a fill request that must pause for readers.
     mutating func mustPause(_ request: Request, _ now: MonotonicTime) -> Bool {
         guard request.fetchClass == .fill, request.mayPause, request.trickle == 0 else { return false }
         return !fillQueue.contains { $0.layer == request.layer && $0.isEager } && mustFillYield(now)

@@ -79,8 +79,10 @@ public struct Planner: Sendable {
     var actions: [PlannerAction] = []
     private var lastLayer: UInt64 = 0
     var lastRequest: UInt64 = 0
-    /// The reason given to ``stop(reason:now:)``; `nil` while the planner works.
+    /// The reason passed to ``stop(reason:now:)``; `nil` while the planner works.
     private(set) var stoppedReason: String?
+    /// True if background fill may request content. See ``allowFill(_:now:)``.
+    public internal(set) var isFillAllowed = true
 
     public init(_ configuration: PlannerConfiguration = PlannerConfiguration()) {
         self.configuration = configuration

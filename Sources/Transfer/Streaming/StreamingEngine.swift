@@ -55,6 +55,11 @@ public final class StreamingEngine: ChunkSource {
         pipeline.scheduler.fill(layers)
     }
 
+    /// Stops background fill, or allows it again. What is being fetched arrives all the same.
+    public func allowFill(_ isAllowed: Bool) {
+        pipeline.scheduler.allowFill(isAllowed)
+    }
+
     /// Publishes the chunks in a part of a layer's blob that the caller has fetched without the engine. For example,
     /// the request for a layer's table of contents also brings the bytes before the table. For a small layer, these
     /// bytes are the whole content.

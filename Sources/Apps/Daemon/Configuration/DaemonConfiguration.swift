@@ -34,6 +34,10 @@ public struct DaemonConfiguration: Sendable {
     /// The limit of background fill (fetching the rest of a running image), in megabytes (10^6 bytes) per second; 0
     /// means unlimited.
     public var fillRate = 0
+    /// The share of the data directory's file system, in percent, above which background fill stops.
+    ///
+    /// The default leaves room below kubelet's threshold for deleting images (`imageGCLowThresholdPercent`, 80).
+    public var fillDiskPercent = 75
     /// The number of FUSE threads; 0 means one for each core, but at least four.
     public var fuseThreads = 0
     public var allowsUnverifiedTOC = false
@@ -81,6 +85,8 @@ public struct DaemonConfiguration: Sendable {
         usesArtifacts = try reader.bool("streaming.artifacts", default: usesArtifacts)
         fillsInBackground = try reader.bool("streaming.background_fill", default: fillsInBackground)
         fillRate = try reader.integer("streaming.background_fill_rate", default: fillRate, in: 0...1_000_000)
+        fillDiskPercent = try reader.integer(
+            "streaming.background_fill_disk_percent", default: fillDiskPercent, in: 1...100)
         fuseThreads = try reader.integer("fuse.threads", default: fuseThreads, in: 0...256)
         allowsUnverifiedTOC = try reader.bool("trust.allow_unverified_toc", default: allowsUnverifiedTOC)
         auditsArtifacts = try reader.bool("trust.audit_artifacts", default: auditsArtifacts)

@@ -33,6 +33,9 @@ extension StreamingSnapshot {
             .gauge("waiting_demands", waitingDemands, help: "Reads that wait for missing chunks now."),
             .gauge("running_requests", runningRequests, help: "Requests to registries that run now."),
             .gauge("paused_requests", pausedRequests, help: "Running requests that pause for readers."),
+            .gauge(
+                "background_fill_stopped", isFillAllowed ? 0 : 1,
+                help: "1 while background fill is stopped because the disk is too full."),
             .gauge("attached_layers", layers, help: "Layers that can be streamed now."),
             .gauge("complete_layers", completeLayers, help: "Attached layers that are complete."),
         ]

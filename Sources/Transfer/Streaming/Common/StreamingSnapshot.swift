@@ -47,6 +47,8 @@ public struct StreamingSnapshot: Sendable, Hashable {
     public var runningRequests: Int
     /// The number of running requests that the planner has paused in favor of readers.
     public var pausedRequests: Int
+    /// False while background fill is stopped (``StreamingEngine/allowFill(_:)``).
+    public var isFillAllowed: Bool
     /// The number of startup packs in flight.
     public var runningPacks: Int
     /// The number of attached layers.

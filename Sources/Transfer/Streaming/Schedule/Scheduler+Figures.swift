@@ -21,7 +21,8 @@ extension Scheduler {
                 bytesPerSecond: state.planner.link.bytesPerSecond, answerDelay: state.planner.link.delay,
                 queued: state.planner.queued, decodeQueueBytes: decodeQueueBytes,
                 waitingDemands: state.completions.count, runningRequests: state.gates.count,
-                pausedRequests: state.planner.pausedRequests, runningPacks: state.deliveries.count,
+                pausedRequests: state.planner.pausedRequests, isFillAllowed: state.planner.isFillAllowed,
+                runningPacks: state.deliveries.count,
                 layers: state.layers.count, completeLayers: state.layers.values.count { $0.content.isComplete })
         }
     }

@@ -143,6 +143,11 @@ final class Scheduler: Sendable {
         }
     }
 
+    /// Stops background fill, or allows it again.
+    func allowFill(_ isAllowed: Bool) {
+        apply { state, now in state.planner.allowFill(isAllowed, now: now) }
+    }
+
     // MARK: - Readers
 
     func demand(
