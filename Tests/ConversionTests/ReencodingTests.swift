@@ -283,9 +283,12 @@ import Testing
         }
     }
 
-    @Test("rejects a name that is not UTF-8") func rejectsNameThatIsNotUTF8() async throws {
+    @Test("rejects names and link targets that are not UTF-8", arguments: [false, true])
+    func rejectsNamesThatAreNotUTF8(isTarget: Bool) async throws {
         try await Self.withImage { job in
-            let archive = TarWriter.archive([TarEntry(.regular, [0x61, 0xff], mode: 0o644)])
+            var entry = TarEntry(isTarget ? .symlink : .regular, isTarget ? [0x61] : [0x61, 0xff], mode: 0o644)
+            if isTarget { entry.linkTarget = [0x61, 0xff] }
+            let archive = TarWriter.archive([entry])
             job.registry.addImage(
                 repository: "team/app", tag: "bytes",
                 layers: [TestLayer(Compressed.gzip(archive), diffID: Digest.of(archive))])

@@ -1,6 +1,8 @@
 import Base
 import ContentStore
 import Images
+import LazyFileSystem
+import NodeDatabase
 import Registry
 import TestRegistry
 import TestSupport
@@ -88,5 +90,9 @@ import Testing
             fixture.clock.advance(by: .seconds(120))
             #expect(await fixture.prepare(ours, 0).reason == .badIndex)
         }
+    }
+
+    @Test("the records and the file system agree on the highest slot of a chain") func agreesOnSlots() {
+        #expect(ChainRecords.maximumSlot == NodeID.maximumSlot)
     }
 }

@@ -66,8 +66,8 @@ public struct EstargzPlan: Sendable {
     ///   - chunkSize: the maximum number of content bytes in one member.
     ///   - endsArchive: true if the plan includes the two zero blocks that end a tar archive. It is false for eStargz,
     ///     where ``tocEntry(_:)`` adds them after the table of contents.
-    /// - Throws: `unsupported` for a name that is not UTF-8, because a table of contents is text. `badArchive` for an
-    ///   invalid path.
+    /// - Throws: `unsupported` for a name or link target that is not UTF-8, because a table of contents is text.
+    ///   `badArchive` for an invalid path.
     public init(
         _ archived: [ArchivedEntry], first: [[UInt8]], chunkSize: Int, endsArchive: Bool
     ) throws(LayerFormatError) {
@@ -86,7 +86,10 @@ public struct EstargzPlan: Sendable {
     private static func order(
         _ archived: [ArchivedEntry], _ first: [[UInt8]]
     ) throws(LayerFormatError) -> (entries: [ArchivedEntry], urgent: Int, found: Set<[UInt8]>) {
-        let names = try archived.map { (item) throws(LayerFormatError) in try name(item.entry.path) }
+        let names = try archived.map { (item) throws(LayerFormatError) in
+            try requireText(item.entry)
+            return try name(item.entry.path)
+        }
         var last: [[UInt8]: Int] = [:]
         for (index, name) in names.enumerated() { last[name] = index }
         for name in [TOCNames.prefetchLandmark, TOCNames.noPrefetchLandmark, tocName] { last[name] = nil }
@@ -114,6 +117,16 @@ public struct EstargzPlan: Sendable {
             order.append(index)
         }
         return (order.map { archived[$0] }, urgent, found)
+    }
+
+    /// Throws `unsupported` if the entry's link target or the name of one of its extended attributes is not UTF-8.
+    private static func requireText(_ entry: LayerEntry) throws(LayerFormatError) {
+        for text in [entry.linkTarget] + entry.xattrs.map(\.name) where String(validating: text, as: UTF8.self) == nil {
+            throw LayerFormatError(
+                .unsupported,
+                "\(LayerFormatError.printable(entry.path)): \(LayerFormatError.printable(text)) is not UTF-8 and "
+                    + "cannot stand in a table of contents")
+        }
     }
 
     /// Returns the cleaned form of a path (``EntryPath``), by which the plan compares names. Throws `unsupported` if
