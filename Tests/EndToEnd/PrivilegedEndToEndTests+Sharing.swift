@@ -1,0 +1,59 @@
+import Base
+import ContainerRuntime
+import Lab
+import Linux
+import TestSupport
+import Testing
+
+extension PrivilegedEndToEndTests {
+    /// Gives the main eStargz image another repository, and returns its reference.
+    private func copyImage(to repository: String) async throws -> String {
+        let repositories = "\(shared.lab.directory)/registry/docker/registry/v2/repositories"
+        try await Command.run(
+            ["cp", "-a", "\(repositories)/test/main", "\(repositories)/\(repository)"], in: shared.lab)
+        return "\(HostsDirectory.registry)/\(repository):estargz"
+    }
+
+    @Test("a layer is read from a second repository when the first one is gone")
+    func readsFromASecondRepository() async throws {
+        let file = shared.images.bulk[3]
+        let gone = try await copyImage(to: "test/gone")
+        let kept = try await copyImage(to: "test/kept")
+        try await shared.withNode("locations") { node in
+            let pod = try await Pod(
+                .init(name: "locations", image: gone, command: ["/bin/busybox", "sleep", "1000"]), in: shared.lab,
+                client: node.client)
+            try await node.containerd.ctr(
+                ["images", "rpull", "--snapshotter", "rivulet", "--hosts-dir", node.hosts, kept],
+                namespace: "second", program: "ctr-remote")
+            try await Command.run(
+                ["rm", "-r", "\(shared.lab.directory)/registry/docker/registry/v2/repositories/test/gone"],
+                in: shared.lab)
+            node.relay.forget()
+            let read = try await node.client.execute(["/bin/busybox", "sha256sum", file.path], in: pod.containerID)
+            #expect(read.output == "\(file.digest.hex)  \(file.path)\n")
+            let ranges = node.relay.record.requests.filter { $0.range != nil }
+            #expect(ranges.contains { $0.path.hasPrefix("/v2/test/kept/") }, "\(ranges.map(\.path))")
+            try await pod.remove()
+        }
+    }
+
+    @Test("background fill leaves a disk alone that is too full") func leavesFullDiskAlone() async throws {
+        // Every disk is used by more than one percent.
+        let snapshotter = Node.Snapshotter.rivulet(options: "[streaming]\nbackground_fill_disk_percent = 1\n")
+        let file = shared.images.bulk[3]
+        try await shared.withNode("reserve", snapshotter: snapshotter) { node in
+            let daemon = try #require(node.daemon as? RivuletDaemon)
+            #expect(try await eventually { try await daemon.metrics()["rivulet_background_fill_stopped"] == 1 })
+            let pod = try await Pod(
+                .init(
+                    name: "reserve", image: shared.images.main,
+                    command: ["/bin/busybox", "sha256sum", file.path]), in: shared.lab, client: node.client)
+            #expect(try await pod.waitForExit() == 0)
+            #expect(pod.output() == ["\(file.digest.hex)  \(file.path)"])
+            try await Task.sleep(for: .seconds(5))
+            #expect(try await daemon.metrics()[#"rivulet_received_bytes_total{class="fill"}"#] == 0)
+            try await pod.remove()
+        }
+    }
+}
