@@ -34,8 +34,8 @@ public final class LayerScanner {
         /// The offset in the blob. The previous extent ends here.
         public let offset: UInt64
         public let codec: Codec
-        /// The restart point of a ``Codec/deflate`` extent; `nil` for other codecs. ``LayerScanner/takeWindow()`` later
-        /// returns its window.
+        /// The restart point of a ``Codec/deflate`` extent; `nil` for other codecs. To decode from there, a reader also
+        /// needs decoded data from before the extent. ``LayerScanner/takeWindow()`` returns that data later.
         public let restart: DeflateRestart?
     }
 
@@ -283,8 +283,8 @@ private final class GzipScanner {
         if pending?.decoded ?? 0 >= DeflateRestart.windowSize { try settle() }
     }
 
-    /// Completes the window of the pending boundary, if there is one. Call this once all data that may refer to the
-    /// window is decoded.
+    /// Completes the pending window, if there is one: replaces with zeros the bytes that no later data refers to. Call
+    /// this once all data that may refer to the window is decoded.
     private func settle() throws(CodecError) {
         guard let known = pending else { return }
         pending = nil

@@ -97,7 +97,7 @@ public enum PrefetchHint: Sendable, Equatable {
     case unknown
     /// A hint that a container needs no data of the layer early.
     case nothing
-    /// A hint that a container needs the blob's bytes before `end` early.
+    /// A hint that a container needs the first `end` bytes of the blob early.
     case blobPrefix(end: UInt64)
 }
 

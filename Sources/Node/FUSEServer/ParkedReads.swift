@@ -107,8 +107,9 @@ public struct ParkedReads<Read> {
         entries[id] = nil
     }
 
-    /// Refuses further reads. Returns all waiting reads, which the caller must answer and close, with the demands to
-    /// cancel.
+    /// Ends all waits, and refuses further reads.
+    /// - Returns: the reads that waited, each with the demand to cancel, if any. The caller must answer each read and
+    ///   then call ``close(_:)`` for it.
     public mutating func stop() -> [(id: UInt64, read: Read, demand: DemandID?)] {
         stopping = true
         var taken: [(id: UInt64, read: Read, demand: DemandID?)] = []

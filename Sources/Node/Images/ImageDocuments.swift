@@ -15,7 +15,8 @@ struct ImageDocuments: Sendable {
 
     /// Returns the layers of the image that `request` names, and the descriptor of its configuration.
     ///
-    /// If the request names only a tag and the tag has moved, returns only the requested layer.
+    /// If the request names only a tag, and the tag's image no longer has the requested layer, returns only that layer
+    /// and no configuration.
     func description(
         of reference: ImageReference, _ request: RemoteLayerRequest
     ) async throws(FallbackReason) -> ImageOpening.ImageDescription {

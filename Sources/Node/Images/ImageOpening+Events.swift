@@ -126,7 +126,8 @@ extension ImageOpening {
         /// Tell the streaming engine where the layer's blob is, and pass it the part of the blob that was read for the
         /// layer's index.
         case attach(Digest)
-        /// Prefetch the layer's chunks that the start is expected to read, according to the profile or configuration.
+        /// Prefetch the chunks of the layer that the start is expected to read. The profile names them, or a prediction
+        /// from the image's configuration.
         case hint(Digest, StartSource)
         /// Prefetch the chunks that the layers' author marked as needed early.
         case prefetchLandmarks([Digest])
@@ -138,7 +139,7 @@ extension ImageOpening {
     /// The source from which a layer is opened.
     package enum LayerSource: Sendable, Hashable {
         case store
-        /// The blob, which contains its own table of contents.
+        /// The layer's blob, with a table of contents in the blob or in a companion image.
         case blob
         case artifact(StreamingArtifact.Layer, isIndexHere: Bool)
     }

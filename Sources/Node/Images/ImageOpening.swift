@@ -17,7 +17,7 @@ import Registry
 ///   from the registry only to predict the start, and only if neither a profile nor a pack describes the start.
 /// - It opens up to ``Options/layersAtOnce`` layers concurrently, each from the best available source.
 /// - It requests the start hint of each layer as soon as that layer is attached. In an image with more layers than
-///   ``Options/layersAtOnce``, it waits until the last layer is attached. Otherwise prefetched content would delay the
+///   ``Options/layersAtOnce``, it waits until the last layer is attached, because prefetched content would delay the
 ///   tables of contents of the other layers.
 /// - If a layer fails, the plan declines that layer and all layers above it, because containerd downloads those anyway.
 ///

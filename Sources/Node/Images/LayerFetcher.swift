@@ -12,14 +12,15 @@ import Registry
 /// The fetcher of individual layers. It reads a layer's index (the file tree and the chunk table) from its source,
 /// checks the index, and installs it in the store.
 struct LayerFetcher: Sendable {
-    /// The place to open a layer from.
+    /// The source from which the fetcher opens a layer.
     enum Source: Sendable {
-        /// The store, which has the layer.
+        /// The store: the layer is installed already.
         case store(StoredLayer)
-        /// The blob, which contains its own table of contents.
+        /// The layer's blob. The fetcher builds the index from the table of contents in the blob, or in a companion
+        /// image if the layer's format keeps it there.
         case blob
-        /// The image's streaming artifact, which has the layer's index. `index` holds the bytes of that index if they
-        /// were fetched early. `subject` is the digest of the image's manifest.
+        /// The image's streaming artifact, whose entry for the layer names the layer's index. `index` is the index
+        /// itself, if it was fetched early. `subject` is the digest of the image's manifest, for the audit.
         case artifact(StreamingArtifact.Layer, index: [UInt8]?, subject: Digest?)
     }
 

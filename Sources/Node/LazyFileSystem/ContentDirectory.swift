@@ -38,7 +38,8 @@ struct ContentDirectory {
     }
 
     private func index(of id: Digest) -> Int? {
-        // Colliding entries are adjacent. One of them may have been removed, so the search continues past a gap.
+        // Colliding entries are adjacent. One of them may have been removed, so the search continues past unused
+        // numbers.
         var index = position(of: Self.firstNid(of: id))
         while index < entries.count {
             if entries[index].layer.content.key.id == id { return index }

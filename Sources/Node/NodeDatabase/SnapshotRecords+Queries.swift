@@ -122,7 +122,8 @@ extension SnapshotRecords {
         }
     }
 
-    /// Removes the directory of snapshot `id` from the list of directories to delete. Call this after its deletion.
+    /// Removes the directory of snapshot `id` from the list of directories to delete. Call this after the directory has
+    /// been deleted.
     public func forget(directory id: Int64) throws(NodeDatabaseError) {
         try state.write("forgetting directory \(id)") { database in
             try database.execute(sql: "DELETE FROM removed_directory WHERE id = ?", arguments: [id])

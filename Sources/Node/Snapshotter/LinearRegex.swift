@@ -13,7 +13,7 @@ package struct LinearRegex: Sendable {
         case unsupported(String)
     }
 
-    /// The characters that one instruction accepts.
+    /// The set of characters that one instruction of the compiled expression accepts (``Instruction/character(_:)``).
     struct CharacterSet: Sendable {
         var ranges: [ClosedRange<UInt32>]
         var isNegated = false

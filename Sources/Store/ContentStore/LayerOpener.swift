@@ -225,9 +225,9 @@ struct LayerOpener {
         }
     }
 
-    /// Opens the log of decoded bytes outside the chunks. Returns `nil` if the layer needs no audit, because it has no
-    /// origin (a record of where its index came from), or if the log cannot be opened. An audit without the log fetches
-    /// those bytes from the registry.
+    /// Opens the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the log cannot be opened, or if
+    /// the layer needs no audit, because it has no origin (a record of where its index came from). An audit without the
+    /// log fetches the whole blob from the registry.
     private func gaps(_ chunks: ChunkTable) -> TarSplitLog? {
         guard (try? Sys.exists(directory + "/origin")) == true else { return nil }
         return try? TarSplitLog(path: directory + "/gaps", extentCount: chunks.extentCount)

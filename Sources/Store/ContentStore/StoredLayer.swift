@@ -31,8 +31,8 @@ public final class StoredLayer: Sendable {
     /// The local copy of the layer's windows: data that a decoder needs to start in the middle of a DEFLATE stream;
     /// `nil` if no extent needs a window.
     public let windows: WindowsFile?
-    /// The log of decoded bytes outside the chunks, such as tar headers; `nil` if the layer has no pending audit or the
-    /// log could not be opened.
+    /// The log of gaps, the decoded bytes outside all chunks, such as tar headers; `nil` if the layer has no pending
+    /// audit or the log could not be opened.
     public let gaps: TarSplitLog?
 
     private let content: OwnedDescriptor
@@ -40,8 +40,8 @@ public final class StoredLayer: Sendable {
     private let bits: AtomicBits
     private let presentChunks: Atomic<Int>
     private let presentLength: Atomic<UInt64>
-    /// The number of presence bits set or cleared since the layer was opened. The last good slot (the latest valid
-    /// copy) is up to date if this number equals ``Durability/recorded``.
+    /// The number of presence bits set or cleared since the layer was opened. If it equals ``Durability/recorded``, the
+    /// last good slot (the newest valid copy of the bits on the disk) is up to date.
     private let changes = Atomic<UInt64>(0)
     /// The number of failed calls of fdatasync(2) on the content file. Each failure may have lost earlier writes.
     private let losses = Atomic<UInt64>(0)

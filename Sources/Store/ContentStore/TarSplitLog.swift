@@ -4,8 +4,10 @@ import Linux
 import Synchronization
 package import SystemPackage
 
-/// A log of a layer's gaps. Gaps are the decoded bytes of an extent (a range of the blob that is decoded as a whole)
-/// that belong to no chunk: archive headers, padding, runs of zeros.
+/// A log of the gaps in a layer's extents (the smallest decodable pieces of its blob).
+///
+/// A gap is a stretch of an extent's decoded bytes that belongs to no chunk: archive headers, padding, or zeros. It
+/// lies before, between or after the extent's chunks.
 ///
 /// The decode workers write the log. An audit rebuilds the layer's archive from the log and the content. It fetches
 /// from the registry only the bytes that are in neither.
@@ -14,18 +16,21 @@ package import SystemPackage
 ///
 /// ```
 ///  0  extent u32    4  decoded size of its gaps u32    8  stored size u32    12  CRC-32C of the other bytes u32
-/// 16  the gaps one after the other, as the caller compressed them
+/// 16  the extent's gaps one after the other, as the caller compressed them
 /// ```
 ///
-/// A record that was not written or has a wrong checksum counts as absent, and the gaps are fetched again.
+/// A record that was not written hides all records after it. The audit fetches the extents without a record. If a
+/// record has a wrong checksum, the audit fetches the whole blob.
 public final class TarSplitLog: Sendable {
-    /// The limit on the decoded size of one extent's gaps, in bytes. Larger gaps are not recorded.
+    /// The maximum decoded size, in bytes, of all gaps (bytes outside all chunks) of one extent. If an extent's gaps
+    /// are larger, they are not recorded.
     public static let maximumGaps = 8 << 20
     private static let headerSize = 16
 
-    /// The place and size of one extent's gaps in the log.
+    /// The entry of the log for one extent: where the log has the extent's gaps (the decoded bytes outside all chunks),
+    /// and their size.
     public struct Record: Sendable, Equatable {
-        /// The decoded size of all gaps in bytes.
+        /// The decoded size of the extent's gaps in bytes, all gaps together.
         public let byteCount: Int
         fileprivate let stored: ByteRange
         fileprivate let checksum: UInt32
@@ -47,17 +52,18 @@ public final class TarSplitLog: Sendable {
             count: extentCount, initial: [UInt64](repeating: 0, count: AtomicBits.wordCount(for: extentCount)))
     }
 
-    /// Returns true if the gaps of `extent` should be recorded when it is decoded.
+    /// Returns true if the decoder of `extent` should pass the extent's gaps (the decoded bytes outside all chunks) to
+    /// ``append(_:byteCount:stored:)``. Returns false if this process has already recorded them, or after ``close()``.
     public func wants(_ extent: Int) -> Bool {
         !isClosed.load(ordering: .relaxed) && extent < written.count && !written.contains(extent)
     }
 
-    /// Records the gaps of an extent. Does nothing if ``wants(_:)`` is false or the gaps are too large. Ignores a
-    /// failed write.
+    /// Records the gaps of an extent: its decoded bytes outside all chunks. Does nothing if ``wants(_:)`` is false, or
+    /// if the gaps are larger than ``maximumGaps``. Ignores a failed write.
     ///
     /// - Parameters:
-    ///   - byteCount: the decoded size of the gaps in bytes.
-    ///   - stored: the gaps, compressed by the caller.
+    ///   - byteCount: the decoded size of all gaps in bytes.
+    ///   - stored: all gaps one after the other, compressed by the caller.
     public func append(_ extent: Int, byteCount: Int, stored: [UInt8]) {
         guard wants(extent), byteCount <= Self.maximumGaps, stored.count <= 2 * Self.maximumGaps,
             written.set(extent)
@@ -97,8 +103,8 @@ public final class TarSplitLog: Sendable {
         return found
     }
 
-    /// Returns the gaps of an extent as the caller compressed them; `nil` if they are unreadable or do not match the
-    /// checksum.
+    /// Returns the recorded gaps of an extent (its decoded bytes outside all chunks), still compressed. Returns `nil`
+    /// if the record is unreadable or does not match its checksum.
     public func stored(_ record: Record, of extent: Int) -> [UInt8]? {
         guard let bytes = try? Sys.pread(file.raw, count: Int(record.stored.count), at: record.stored.offset) else {
             return nil

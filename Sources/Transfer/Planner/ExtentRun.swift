@@ -4,10 +4,10 @@ import Base
 /// are not part of the run, even if the request fetches their bytes.
 struct ExtentRun: Sendable {
     private(set) var segments: [Range<Int>] = []
-    /// The requested byte ranges. A small gap between two extents lies inside a range, so its bytes are fetched and
-    /// discarded. A larger gap separates two ranges.
+    /// The requested byte ranges. Two extents that lie close together in the blob share a range. The bytes between them
+    /// are then fetched and discarded. Extents that are farther apart have separate ranges.
     private(set) var ranges: [ByteRange] = []
-    /// The number of bytes in ``ranges``, including small gaps.
+    /// The number of bytes in ``ranges``, including those between the extents of one range.
     private(set) var byteCount: UInt64 = 0
 
     var isEmpty: Bool { segments.isEmpty }

@@ -11,9 +11,9 @@ extension LayerState {
     /// empty if there is none.
     ///
     /// - Parameters:
-    ///   - limit: the maximum size of the run in bytes, including gaps inside a range; a single larger extent is
-    ///     allowed.
-    ///   - gap: the largest gap between two extents of one requested range, in bytes.
+    ///   - limit: the maximum size of the run in bytes, including the bytes between the extents of one range; a single
+    ///     larger extent is allowed.
+    ///   - gap: the largest distance between two extents of one requested range, in bytes.
     ///   - ranges: the maximum number of ranges in the run.
     func backgroundRun(in range: Range<Int>, limit: UInt64, gap: UInt64, ranges: Int = 1) -> ExtentRun {
         var run = ExtentRun()

@@ -14,7 +14,8 @@ public struct LayerStatistics: Hashable, Sendable {
     /// The number of requests of each class. A request keeps counting in the class in which it started, even if a
     /// reader's demand later promotes it to ``FetchClass/demand``.
     public var requests = PerClass<UInt64>(repeating: 0)
-    /// The number of requested bytes of each class. They count in the same class as their request in ``requests``.
+    /// The number of requested bytes of each class. As in ``requests``, a request's bytes count in the class in which
+    /// the request started.
     public var bytes = PerClass<UInt64>(repeating: 0)
 
     public init() {}

@@ -70,23 +70,29 @@ struct LinkEstimate: Sendable {
     }
 }
 
-/// The largest or smallest of the recently noted values: those of the current period and of the period before it. A
-/// value therefore drops out when the latest value is 30 to 90 s newer, depending on when the values arrive.
+/// The largest or smallest of the recent measurements of one quantity, such as the link's rate or an answer time.
+///
+/// The type does not store all measurements. It divides time into periods, and stores only the largest or smallest
+/// measurement of the current period and that of the period before it. When the next period begins, it drops the older
+/// of the two. So a measurement counts until one arrives that is 30 to 90 seconds newer.
 struct RecentExtreme: Sendable {
-    /// The shortest duration of a period, in nanoseconds. The first value after that time begins the next period.
+    /// The minimum duration of a period, in nanoseconds. The first measurement after that time begins the next period.
     private static let period: UInt64 = 30_000_000_000
 
     private let isMaximum: Bool
+    /// The largest or smallest measurement of the current period; `nil` before the first measurement.
     private var current: Double?
-    /// The extreme value of the period before the current one; `nil` if its values were too old when the current period
-    /// began.
+    /// The largest or smallest measurement of the period before the current one. `nil` if there is no such period, or
+    /// if it began 60 seconds or more before the current one: then its measurements are too old.
     private var before: Double?
+    /// The time of the first measurement of the current period.
     private var begun = MonotonicTime(nanoseconds: 0)
 
     init(isMaximum: Bool) {
         self.isMaximum = isMaximum
     }
 
+    /// Adds a measurement, made at the time `now`.
     mutating func note(_ value: Double, _ now: MonotonicTime) {
         let elapsed = now.since(begun)
         if elapsed >= Self.period {
@@ -97,7 +103,7 @@ struct RecentExtreme: Sendable {
         current = current.map { better($0, value) } ?? value
     }
 
-    /// The largest or smallest recent value; `nil` before the first one.
+    /// The largest or smallest recent measurement; `nil` before the first one.
     var value: Double? {
         guard let current else { return before }
         return before.map { better($0, current) } ?? current

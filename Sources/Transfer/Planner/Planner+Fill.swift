@@ -17,7 +17,8 @@ extension Planner {
         return finish(now)
     }
 
-    /// Stops background fill, or allows it again. Requests that are in flight continue. A stopped fill keeps its place.
+    /// Stops background fill, or allows it again. Requests that are in flight continue. When fill is allowed again, it
+    /// continues where it stopped.
     public mutating func allowFill(_ isAllowed: Bool, now: MonotonicTime) -> [PlannerAction] {
         isFillAllowed = isAllowed
         return finish(now)

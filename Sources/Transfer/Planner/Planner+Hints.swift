@@ -205,10 +205,10 @@ extension Planner {
             if let last = run.segments.last, !run.needsNewRange(for: range, gap: gap) {
                 let between = last.upperBound..<extent
                 if between.contains(where: { named.contains($0) && !left.contains($0) }) {
-                    // An extent in the gap is already part of a run, and must not be fetched twice.
+                    // An extent in between is already part of a run, and must not be fetched twice.
                     gap = 0
                 } else {
-                    // The request brings the gap anyway, so add the extents in it now.
+                    // The request brings the bytes in between anyway, so add the extents there now.
                     for other in between where left.remove(other) != nil {
                         run.append(other, at: layer.map.blobRange(of: other), gap: gap)
                     }

@@ -120,8 +120,8 @@ extension Planner {
         return room > coming ? room - coming : 0
     }
 
-    /// Returns two limits for requests to `host`: the largest gap between two extents of one range, in bytes, and the
-    /// maximum number of ranges in one request.
+    /// Returns two limits for requests to `host`: the largest distance between two extents of one range, in bytes, and
+    /// the maximum number of ranges in one request.
     func rangesApart(for host: String) -> (gap: UInt64, ranges: Int) {
         singleRangeHosts.contains(host)
             ? (configuration.singleRangeGap, 1) : (configuration.mergeGap, Self.maximumRanges)

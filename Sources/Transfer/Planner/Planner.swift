@@ -66,8 +66,8 @@ public struct Planner: Sendable {
     var lastDemand: MonotonicTime?
     /// The time of the last read that the caller reported with ``noteRead(_:extents:now:)``; `nil` before the first.
     var lastRead: MonotonicTime?
-    /// The content, in bytes, of the token bucket that limits the rate of fill, as of `fillTokensAt`. It is negative
-    /// after a request that exceeded it.
+    /// The level, in bytes, of the token bucket that limits the rate of fill, at the time `fillTokensAt`. It is
+    /// negative after a request that was larger than the level.
     var fillTokens: Double
     var fillTokensAt: MonotonicTime?
 

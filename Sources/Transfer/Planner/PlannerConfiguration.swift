@@ -19,9 +19,10 @@ public struct PlannerConfiguration: Sendable {
     /// requests of class read-ahead, which start after all demands.
     public var demandAhead: UInt64 = 4 << 20
 
-    /// The largest gap between two extents, in bytes, that the planner fetches and discards instead of sending two
-    /// requests. A second request costs a round trip, in which a link of 5 ms and 200 Mbit/s carries 125 KB. The
-    /// default is a quarter of that. A typical gap is far smaller: in eStargz, a tar header of about 200 bytes.
+    /// The largest distance in bytes between two extents that the planner requests as one range. The bytes between them
+    /// are fetched and discarded. A second request would cost a round trip, in which a link of 5 ms and 200 Mbit/s
+    /// carries 125 KB. The default is a quarter of that. A typical distance is far smaller: in eStargz, a tar header of
+    /// about 200 bytes.
     public var mergeGap: UInt64 = 32 << 10
 
     /// The limits of the read-around in a small demand's request; see ``ReadAround``.
@@ -132,8 +133,9 @@ public struct PlannerConfiguration: Sendable {
 
     public init() {}
 
-    /// Turns off read-ahead, read-around, nearby fill, and the fetching of gaps up to ``mergeGap``. Fill, which the
-    /// caller requests, and gaps up to ``singleRangeGap`` stay on.
+    /// Turns off the fetching of bytes that the caller did not request: read-ahead, read-around, nearby fill, and the
+    /// bytes between extents (``mergeGap``). ``singleRangeGap`` stays as it is, and so does fill, because the caller
+    /// requests it.
     public mutating func fetchNothingUnread() {
         demandAhead = 0
         mergeGap = 0

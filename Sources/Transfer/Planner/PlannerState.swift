@@ -99,7 +99,7 @@ struct Request: Sendable {
     /// The number of requested bytes. They count against the class's limit until the request ends.
     let bytes: UInt64
     /// The number of requested bytes that are still to come: ``bytes`` minus the extents that the caller has taken or
-    /// the planner has cut out. Gaps between extents are never subtracted.
+    /// the planner has cut out. The bytes between extents are never subtracted.
     var bytesLeft: UInt64
     let startedAt: MonotonicTime
     /// True if the answer has begun.

@@ -40,7 +40,8 @@ struct RegistryOptions: ParsableArguments {
 extension Repository {
     /// Parses a command-line argument of the form `HOST/NAME`, or one of Docker's short forms such as `python`.
     ///
-    /// Throws an error for a tag or digest, because profiles belong to a repository and not to a tag.
+    /// Throws an error if the argument has a tag or digest. The argument selects profiles, and a profile does not
+    /// record the tag or digest of its image.
     init(argument text: String) throws {
         let last = text.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         guard !text.contains("@"), !last.contains(":") else {

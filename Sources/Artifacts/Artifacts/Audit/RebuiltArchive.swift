@@ -16,7 +16,8 @@ import Registry
 struct RebuiltArchive: Sendable {
     /// A piece of the archive.
     private enum Part {
-        /// The decoded bytes of extents whose chunks and gaps are in the store, each with its record of gaps.
+        /// The decoded bytes of extents that the store has completely: the chunks in its content, and the gaps (the
+        /// bytes outside all chunks) in the log. Each extent has its record in the log.
         case stored([(number: Int, record: TarSplitLog.Record)])
         /// The decoded bytes of a range of the blob. The range begins at the extent `from`, or at the start of the blob
         /// if `from` is `nil`.
@@ -32,8 +33,8 @@ struct RebuiltArchive: Sendable {
     /// The number of bytes that the rebuild must read from the blob.
     private(set) var fetchedBytes: UInt64 = 0
 
-    /// Plans the rebuild from the records of gaps; `nil` if the layer has no log of gaps or no extents. Blocks on the
-    /// disk.
+    /// Plans the rebuild from the log of gaps, the decoded bytes outside all chunks. Returns `nil` if the layer has no
+    /// such log or no extents. Blocks on the disk.
     init?(_ content: StoredLayer) {
         guard let gaps = content.gaps, content.chunks.extentCount > 0 else { return nil }
         self.content = content
@@ -62,7 +63,7 @@ struct RebuiltArchive: Sendable {
 
     /// Returns for each extent whether the rebuild must read it from the blob. It must read these extents:
     ///
-    /// - each extent without a record of its gaps;
+    /// - each extent whose gaps (the decoded bytes outside all chunks) are not in the log;
     /// - each extent that is followed by bytes of the blob that belong to no extent;
     /// - the first extent if the blob has bytes before it.
     ///
@@ -127,7 +128,7 @@ struct RebuiltArchive: Sendable {
         }
     }
 
-    /// Writes the decoded bytes of an extent to `tree`: gaps and chunks in turn.
+    /// Writes the decoded bytes of an extent to `tree`: in turn, chunks and gaps (the bytes outside all chunks).
     private func write(
         _ number: Int, of record: TarSplitLog.Record, to tree: ArchiveTree, with decoder: ExtentDecoder
     ) throws {

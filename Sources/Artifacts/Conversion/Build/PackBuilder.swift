@@ -42,7 +42,8 @@ struct PackBuilder {
     ///   - manifest: the image's manifest.
     ///   - layers: the streaming artifact's entry for each layer of `manifest`.
     ///   - source: the source from which the builder learns what a start reads.
-    ///   - read: called with the number of newly fetched bytes, decoded.
+    ///   - read: called many times, to report progress. Its argument is the decoded size, in bytes, of the chunks that
+    ///     the builder has fetched since the previous call.
     func pack(
         in repository: Repository, manifest: Manifest, layers: [StreamingArtifact.Layer], source: Source,
         read: @escaping @Sendable (Int) -> Void
@@ -174,7 +175,7 @@ struct PackBuilder {
 
     /// Fetches all chunks of `runs` into the store.
     ///
-    /// - Parameter read: called after each run with the run's number of decoded bytes.
+    /// - Parameter read: called after each run of chunks with the run's decoded size in bytes.
     private func bring(
         _ runs: [ChunkRun], engine: StreamingEngine, read: @Sendable (Int) -> Void
     ) async throws {

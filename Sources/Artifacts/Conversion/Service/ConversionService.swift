@@ -20,7 +20,8 @@ public final class ConversionService: Service {
     }
 
     /// The maximum number of notification requests in the queue. If the queue is full, the service drops the oldest
-    /// request. Polling later finds the pushes that a dropped request reported.
+    /// request. The service still finds the pushes that the dropped request reported, but only when it next polls the
+    /// enabled repositories.
     private static let maximumNotifications = 1000
     /// The maximum number of tags that the service lists in one repository.
     private static let maximumTags = 10_000

@@ -287,7 +287,7 @@ public final class ConversionStore: Sendable {
 
     // MARK: - Profiles
 
-    /// The maximum number of profiles that the database keeps for one repository. It deletes the oldest profiles first.
+    /// The maximum number of profiles that the database keeps for one repository: those that changed last.
     private static let keptProfiles = 32
 
     /// The profile of an image's starts, merged from nodes' reports.
@@ -325,11 +325,14 @@ public final class ConversionStore: Sendable {
         }
     }
 
-    /// Replaces the profile of an image, and deletes the repository's oldest profiles beyond ``keptProfiles``.
+    /// Replaces the profile of an image. If the repository then has more than ``keptProfiles`` profiles, deletes those
+    /// that have not changed for the longest time.
     ///
     /// - Parameter merge: computes the new profile from the old one, which is `nil` for a new image.
     ///
-    /// - Returns: the stored profile; `nil` if the function deleted it as one of the oldest.
+    /// - Returns: the stored profile. `nil` if the function deleted it at once, because ``keptProfiles`` other profiles
+    ///   have the same or a later time of change. That happens only if all of them changed in the same second, or after
+    ///   the clock was set back.
     func learn(
         _ repository: String, of manifest: String, _ merge: (ProfileFile?) throws -> ProfileFile
     ) throws(ConversionError) -> KnownProfile? {

@@ -47,7 +47,8 @@ public struct EstargzPlan: Sendable {
 
     private static let tocName = TOCNames.toc
     private static let landmark: [UInt8] = [0x0f]
-    /// The number of header bytes after which a new member begins, so that a member fits into memory.
+    /// The number of bytes in a member, not counting its file content, after which the plan begins a new member. These
+    /// bytes are padding and tar headers. The limit ensures that a member fits into memory.
     private static let maximumHeaders = 4 << 20
 
     /// The members in the order of the new archive.

@@ -26,7 +26,8 @@ enum DigestText {
 
     private static func repeated(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
 
-    /// Returns a word with the top bit set in each byte whose digit is one of `0-9a-f`.
+    /// Checks eight characters at once. In the result, the top bit of a byte is set if the character at the same place
+    /// in `digits` is one of `0-9a-f`. All other bits are 0.
     @inline(__always)
     private static func hexadecimal(_ digits: UInt64) -> UInt64 {
         // With the top bits cleared, no sum carries into the next byte. The top bit of a byte plus `0x80 - c` is set

@@ -3,7 +3,8 @@ public import Base
 /// The entries of a table of contents as an array of values, for tools and tests. The daemon uses ``TOCOpener``
 /// instead, which never has all entries in memory.
 public enum TableOfContents {
-    /// One element of the JSON array `entries`. Absent members have the value that Go's reader gives them: 0 or empty.
+    /// One element of the JSON array `entries`. A member that the JSON text lacks is 0 or empty here, as in Go's
+    /// reader.
     public struct Entry: Sendable {
         /// `dir`, `reg`, `symlink`, `hardlink`, `char`, `block`, `fifo` or `chunk`; empty if absent.
         public var type = ""

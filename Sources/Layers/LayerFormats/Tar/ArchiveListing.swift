@@ -12,7 +12,8 @@ public struct ArchivedEntry: Sendable {
     public var digest: Digest?
 }
 
-/// A streaming reader that lists the entries of an ordinary layer's blob and passes on the decoded archive.
+/// A streaming reader of a layer's blob. It decodes the blob, lists the entries of the archive in it, and passes the
+/// archive's bytes to the caller.
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ArchiveListing {

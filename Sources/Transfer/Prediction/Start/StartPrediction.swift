@@ -206,8 +206,8 @@ public struct StartPrediction {
     /// Returns the inode numbers of the files in the order in which the process will probably read them.
     ///
     /// The order is a depth-first walk of the references between files, beginning with those in the image's
-    /// configuration. Each file appears once. After a file come its linked libraries, because the loader reads them
-    /// before the program runs, and then the other files to which the file refers.
+    /// configuration. Each file appears once. Its linked libraries follow directly, because the dynamic loader reads
+    /// them before the program runs. The other files to which it refers follow after the libraries.
     public func order() -> [UInt64] {
         var order: [UInt64] = []
         var visited: Set<UInt64> = []

@@ -11,9 +11,9 @@ struct BlobAttempt {
     /// The maximum number of bytes to read and discard before the wanted range if a server ignores the range. If more
     /// bytes precede the wanted range, the attempt drops the response.
     private static let cheapSkip: UInt64 = 1 << 20
-    /// The maximum gap, in bytes, between two wanted ranges that one request covers, if the host supports only one
-    /// range per request. The client reads and discards the gap. On most links, that takes about as long as a round
-    /// trip.
+    /// The maximum distance, in bytes, between two wanted ranges that one request covers, if the host supports only one
+    /// range per request. The client reads and discards the bytes in between. On most links, that takes about as long
+    /// as a round trip.
     private static let cheapGap: UInt64 = 256 << 10
 
     let requester: HostRequester
@@ -104,8 +104,8 @@ struct BlobAttempt {
     }
 
     /// Returns the single range to request from a host that does not support multiple ranges. It covers the first of
-    /// `ranges` and the ranges after it. It ends at the first gap of more than ``cheapGap`` bytes, or where the next
-    /// range starts at a lower offset.
+    /// `ranges` and the ranges after it. It ends before the first range that starts more than ``cheapGap`` bytes after
+    /// the end of the previous one, or at a lower offset.
     private static func firstRun(of ranges: [ByteRange]) -> ByteRange {
         var end = ranges.first?.end ?? 0
         for range in ranges.dropFirst() {

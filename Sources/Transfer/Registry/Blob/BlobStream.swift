@@ -28,7 +28,7 @@ public struct BlobStream: AsyncSequence, Sendable {
     /// per request.
     public let isOneByOne: Bool
 
-    /// The span from the first byte of ``ranges`` to the last byte, including the gaps between the ranges.
+    /// The span from the first byte of ``ranges`` to the last byte, including the bytes between the ranges.
     public var range: ByteRange {
         ByteRange(offset: ranges.first?.offset ?? 0, end: ranges.last?.end ?? 0)
     }

@@ -4,7 +4,7 @@ import Base
 struct OpenedBody {
     var reader: BodyReader
     /// The wanted span of the blob. It begins at the first byte that ``reader`` returns. With several ranges it
-    /// includes the gaps between them. The body may end before the span does.
+    /// includes the bytes between them. The body may end before the span does.
     var range: ByteRange
     /// The size of the whole blob in bytes.
     var size: UInt64

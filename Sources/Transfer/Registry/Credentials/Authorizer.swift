@@ -26,7 +26,8 @@ final class Authorizer: Sendable {
     }
 
     /// Returns the `Authorization` value for the first attempt of a request. Returns `nil` if the host has not demanded
-    /// authentication yet, or if it demands Basic and the source has neither a password nor a Bearer token.
+    /// authentication yet, or if it demands Basic authentication and the credential source has neither a password nor a
+    /// Bearer token.
     ///
     /// If the host has demanded authentication before and no value is cached, the method obtains one. That saves the
     /// round trip of another 401 response.
@@ -39,7 +40,7 @@ final class Authorizer: Sendable {
     }
 
     /// Returns the `Authorization` value for the retry of a refused request. Returns `nil` if the host demands Basic
-    /// and the source has neither a password nor a Bearer token.
+    /// authentication and the credential source has neither a password nor a Bearer token.
     ///
     /// - Parameters:
     ///   - challenges: the challenges in the host's 401 response.

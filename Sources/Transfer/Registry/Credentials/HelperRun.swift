@@ -14,8 +14,8 @@ struct HelperRun: Sendable {
 
     /// The longest accepted output, in bytes.
     private static let maximumOutput = 256 << 10
-    /// The interval, in milliseconds, at which we check if the program has exited. After the exit, a child of the
-    /// program may still hold the output open.
+    /// The interval, in milliseconds, at which we check if the program has exited. Waiting for the end of the output is
+    /// not enough, because a child of the program may hold the output open after the exit.
     private static let pollInterval: UInt64 = 20
 
     let program: String

@@ -108,9 +108,9 @@ public struct RetrySchedule {
         return half + half * random
     }
 
-    /// Returns the error of this round that helps the caller most. That is throttling, because the caller can act on
-    /// it. Without throttling, it is the last host's error, because that host is usually the upstream. If the last
-    /// error is `notFound`, the method returns the last error with another code, if there is one.
+    /// Returns the error of this round that helps the caller most. If a host throttled us, that is its error, because
+    /// the caller can react by slowing down. Otherwise, it is the last host's error, because that host is usually the
+    /// upstream. But if the last host's error is `notFound`, the last error with another code takes precedence.
     private func mostTelling() -> RegistryError {
         let errors = failures.map(\.error)
         if let throttled = errors.first(where: { $0.code == .rateLimited }) { return throttled }

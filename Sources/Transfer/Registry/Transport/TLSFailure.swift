@@ -1,18 +1,20 @@
 import AsyncHTTPClient
 import NIOSSL
 
-/// A TLS failure that a retry cannot fix.
+/// The cause of a failed TLS connection, if it lies in a certificate or in a server without TLS.
 enum TLSFailure: Equatable {
-    /// We do not trust the server's certificate.
+    /// We do not trust the server's certificate, or it is for another host.
     case untrusted
     /// The server refuses our certificate, or demands a certificate although none is configured.
     case refused
-    /// The server does not speak TLS.
+    /// The server does not speak TLS. A handshake that times out counts as this failure, too, because a server without
+    /// TLS may wait for more bytes instead of answering.
     case notTLS
 
-    /// Classifies `error`. Returns `nil` if `error` has nothing to do with TLS, or if a retry may fix it. The
-    /// initializer searches the description of `error` for BoringSSL's reason names, because NIOSSL exposes no reason
-    /// numbers.
+    /// Classifies `error`. Returns `nil` if `error` has nothing to do with TLS, or has none of the three causes above.
+    ///
+    /// The initializer searches the description of `error` for BoringSSL's reason names, because NIOSSL exposes no
+    /// reason numbers.
     init?(_ error: any Error) {
         if let error = error as? HTTPClientError {
             guard error == .tlsHandshakeTimeout else { return nil }

@@ -6,8 +6,8 @@ final class StreamingCounters: Sendable {
     /// The number of bytes of response bodies that arrived, by the ``FetchClass`` in which their request started. Bytes
     /// of startup packs count in ``packBytes`` instead.
     let received = PerClass(demand: Counter(), hint: Counter(), readahead: Counter(), fill: Counter())
-    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that were no
-    /// longer needed.
+    /// The number of bytes of response bodies that the engine discarded: bytes between the requested extents, and
+    /// extents that were no longer needed.
     let skipped = Counter()
     let decodedBytes = Counter()
     let decodedExtents = Counter()

@@ -7,8 +7,8 @@ public struct StreamingSnapshot: Sendable, Hashable {
     /// The number of bytes of response bodies that arrived, by the ``FetchClass`` in which their request started. Bytes
     /// of startup packs count in ``packBytes`` instead.
     public var received: PerClass<UInt64>
-    /// The number of bytes of response bodies that the engine discarded: gaps between extents, and extents that were no
-    /// longer needed.
+    /// The number of bytes of response bodies that the engine discarded: bytes between the requested extents, and
+    /// extents that were no longer needed.
     public var skipped: UInt64
     /// The number of verified bytes that decoding wrote to the store.
     public var decodedBytes: UInt64

@@ -100,10 +100,11 @@ struct DecodeWorker: ~Copyable {
         return .available
     }
 
-    /// Decodes the rest of the extent, and logs all of the extent's gaps for the audit of the layer.
+    /// Decodes the rest of the extent, and logs all of the extent's gaps (the decoded bytes outside its chunks) for the
+    /// audit of the layer.
     ///
     /// Logs nothing if decoding fails or the gaps exceed ``TarSplitLog/maximumGaps`` bytes. The audit then reads the
-    /// gaps from the registry.
+    /// extent from the registry.
     private mutating func keepGaps(of number: Int, in log: TarSplitLog, input: inout PieceCursor) {
         do throws(CodecError) {
             try grow(64 << 10)

@@ -23,7 +23,8 @@ final class LayerCompletions: Sendable {
         state.withLock { $0.observer = observer }
     }
 
-    /// Queues those of `layers` that have just become complete.
+    /// Queues those of `layers` that have become complete since the last check. The flushing thread takes them from the
+    /// queue.
     func check(_ layers: [AttachedLayer]) {
         for layer in layers where layer.becameComplete() {
             state.withLockSignalling { if !$0.isClosed { $0.layers.append(layer) } }

@@ -38,7 +38,7 @@ extension Scheduler {
         }
     }
 
-    /// Orders the transfer of a startup pack, unless better hints already cover each of `layers`.
+    /// Starts the transfer of a startup pack, unless better hints already cover each of `layers`.
     private func receive(_ request: PackRequest, source: HintSource, layers: [StoredLayer]) {
         let order = state.withLock { state -> PackOrder? in
             let now = MonotonicTime.now()

@@ -11,7 +11,8 @@ import SystemPackage
 /// the planner's actions after releasing it.
 ///
 /// The scheduler keeps the attached layers, the readers' completions and the startup packs in flight. It performs no
-/// transfer itself: it puts orders into a stream, and receivers and decoding threads report the results.
+/// transfer itself: it puts commands (``TransferOrder``) into a stream, and receivers and decoding threads report the
+/// results.
 final class Scheduler: Sendable {
     struct State {
         var planner: Planner
@@ -35,8 +36,8 @@ final class Scheduler: Sendable {
     let counters: StreamingCounters
     let logger: Logger
     let orders: AsyncStream<TransferOrder>.Continuation
-    /// The maximum distance, in bytes of a startup pack, from the end of the arrived bytes to the end of a reader's
-    /// chunks. A reader waits for the pack only within this distance. Beyond it, the planner requests the chunks.
+    /// The maximum number of bytes of a startup pack that a reader waits for. If more bytes of the pack must still
+    /// arrive before the reader's chunks are complete, the planner requests these chunks instead.
     let packDistance: UInt64
     private let queue: DecodeQueue
     private let alarm = Alarm()

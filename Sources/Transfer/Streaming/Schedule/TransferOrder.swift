@@ -1,12 +1,12 @@
 import Planner
 
-/// A transfer that the scheduler orders.
+/// A command of the scheduler to transfer bytes from a registry.
 enum TransferOrder: Sendable {
     case ranges(RangeOrder)
     case pack(PackOrder)
 }
 
-/// The order to request ranges of a layer's blob.
+/// A command to request ranges of a layer's blob.
 struct RangeOrder: Sendable {
     let request: FetchRequest
     let layer: AttachedLayer
@@ -14,7 +14,7 @@ struct RangeOrder: Sendable {
     let gate: RequestGate
 }
 
-/// The order to receive a startup pack.
+/// A command to receive a startup pack.
 struct PackOrder: Sendable {
     let id: DeliveryID
     let source: HintSource

@@ -16,7 +16,8 @@ final class BlobOpener: Sendable {
         self.counters = counters
     }
 
-    /// Opens the order's ranges of the blob that holds the layer's extents: the layer's own blob or a copy of it.
+    /// Opens the ranges that `order` names. They lie in the blob that holds the layer's extents: the layer's own blob
+    /// or a copy of it.
     func open(_ order: RangeOrder) async throws(RegistryError) -> BlobStream {
         let chunks = order.layer.content.chunks
         let open: @Sendable () async -> Result<BlobStream, RegistryError> = { [self] in
@@ -32,7 +33,7 @@ final class BlobOpener: Sendable {
         return order.request.fetchClass == .demand ? try await hedged(open) : try await open().get()
     }
 
-    /// Opens ranges of a blob that is in the same repositories as the order's layer.
+    /// Opens ranges of a blob that is in the same repositories as the layer of `order`.
     ///
     /// The registry client tries mirrors and retries. If a repository still fails, for example because it lacks the
     /// blob or denies access, this function tries the next repository.

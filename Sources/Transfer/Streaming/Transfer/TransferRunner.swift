@@ -1,4 +1,4 @@
-/// The runner of the transfers that the scheduler orders. Each transfer runs in a child task of one common task.
+/// The runner of the scheduler's commands (``TransferOrder``). Each transfer runs in a child task of one common task.
 /// Canceling this common task cancels all transfers.
 final class TransferRunner: Sendable {
     private let task: Task<Void, Never>
