@@ -197,6 +197,14 @@ let bench: [Target] = [
         dependencies: ["Lab", "Base", "Linux", "LayerIndex", "ContainerRuntime", nio, nioPosix, system],
         path: "bench/PodReady",
         sources: ["Harness", "Modes"], swiftSettings: settings),
+    // Random images, compared with containerd's own pull.
+    .executableTarget(
+        name: "Differential",
+        dependencies: [
+            "Lab", "Base", "Linux", "Codecs", "ContainerdAPI", "ContainerRuntime", "TestSupport", "CZlib", "CZstd",
+            protobuf, grpc, grpcTransport, grpcProtobuf, arguments, system,
+        ],
+        path: "bench/Differential", swiftSettings: settings),
     .executableTarget(
         name: "LayerBench",
         dependencies: ["Base", "Codecs", "LayerFormats", "LayerIndex", "TestSupport", "CZlib"],

@@ -1,0 +1,66 @@
+import Base
+import Lab
+import Linux
+
+/// A writer of images into a registry's storage directory (docker-registry's file system driver). It saves a push of
+/// each blob.
+struct ImageStore: Sendable {
+    /// A layer as a manifest describes it.
+    struct Layer: Sendable {
+        var blob: [UInt8]
+        var diffID: Digest
+        var mediaType: String
+        var annotations: [String: String] = [:]
+    }
+
+    let storage: String
+
+    /// Writes an image and returns the digest of its manifest.
+    @discardableResult
+    func write(_ layers: [Layer], to repository: String, tag: String) throws -> Digest {
+        let diffIDs = layers.map { "\"\($0.diffID)\"" }.joined(separator: ",")
+        let config = Array(
+            """
+            {"architecture":"amd64","os":"linux","config":{"Cmd":["/x"]},"rootfs":{"type":"layers","diff_ids":[\(diffIDs)]}}
+            """.utf8)
+        try blob(config, of: repository)
+        for layer in layers { try blob(layer.blob, of: repository) }
+        let manifest = Array(
+            """
+            {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",\
+            "config":\(descriptor(config, "application/vnd.oci.image.config.v1+json")),\
+            "layers":[\(layers.map { descriptor($0.blob, $0.mediaType, $0.annotations) }.joined(separator: ","))]}
+            """.utf8)
+        let digest = try data(manifest)
+        let manifests = "\(storage)/docker/registry/v2/repositories/\(repository)/_manifests"
+        try Files.write("\(manifests)/revisions/sha256/\(digest.hex)/link", "\(digest)")
+        try Files.write("\(manifests)/tags/\(tag)/index/sha256/\(digest.hex)/link", "\(digest)")
+        try Files.write("\(manifests)/tags/\(tag)/current/link", "\(digest)")
+        return digest
+    }
+
+    private func descriptor(_ bytes: [UInt8], _ mediaType: String, _ annotations: [String: String] = [:]) -> String {
+        var text = "{\"mediaType\":\"\(mediaType)\",\"digest\":\"\(Digest.of(bytes))\",\"size\":\(bytes.count)"
+        if !annotations.isEmpty {
+            let pairs = annotations.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\"\($0.value)\"" }
+            text += ",\"annotations\":{\(pairs.joined(separator: ","))}"
+        }
+        return text + "}"
+    }
+
+    private func blob(_ bytes: [UInt8], of repository: String) throws {
+        let digest = try data(bytes)
+        let links = "\(storage)/docker/registry/v2/repositories/\(repository)/_layers/sha256/\(digest.hex)"
+        try Files.write("\(links)/link", "\(digest)")
+    }
+
+    private func data(_ bytes: [UInt8]) throws -> Digest {
+        let digest = Digest.of(bytes)
+        let directory = "\(storage)/docker/registry/v2/blobs/sha256/\(digest.hex.prefix(2))/\(digest.hex)"
+        if !Files.exists("\(directory)/data") {
+            try Files.makeDirectory(directory)
+            try Sys.writeFile("\(directory)/data", bytes, permissions: 0o644)
+        }
+        return digest
+    }
+}
