@@ -4,14 +4,11 @@ public import Base
 public enum ChainMerger {
     /// Returns the merged tree of `layers` as an EROFS image. Device slot `i` of the image is `layers[i]`.
     ///
-    /// The result is the tree that overlayfs shows if each layer is a lower directory:
-    ///
-    /// - If several layers have an entry of the same name, the entry of the uppermost layer wins.
-    /// - Directories of the same name merge. The merged directory has the attributes and extended attributes of the
-    ///   uppermost one that is not implied, as when containerd unpacks the layers. A directory is implied if its layer
-    ///   has entries inside it but no entry for the directory itself.
-    /// - An opaque directory (`trusted.overlay.opaque` = `y`) hides the directories of the same name in lower layers.
-    /// - A whiteout (character device 0:0) hides the entries of the same name in lower layers.
+    /// The result equals overlayfs over these layers, one lower directory each. If several layers have an entry of the
+    /// same name, the entry of the uppermost layer wins. Directories merge, with the attributes and extended attributes
+    /// of the uppermost one that has an entry of its own: containerd copies those to a directory that a layer only
+    /// implies. An opaque directory (`trusted.overlay.opaque` = `y`) hides the directories below it, except for a
+    /// layer's root. A whiteout (character device 0:0) hides the entries below it.
     ///
     /// The result has neither whiteouts nor opaque marks. Hard links within a layer remain links, and the merger
     /// recomputes the link counts.

@@ -36,6 +36,12 @@ struct ExtendedAttributeList {
         entries.append(Entry(index: index, name: name, value: value))
     }
 
+    /// Adds the attributes of `other`, which replace those of the same name.
+    mutating func merge(_ other: ExtendedAttributeList) {
+        entries += other.entries
+        normalize()
+    }
+
     /// Sorts the attributes and keeps the last one of each name.
     mutating func normalize() {
         guard entries.count > 1 else { return }
@@ -54,13 +60,38 @@ struct ExtendedAttributeList {
         }
     }
 
-    /// True if `trusted.overlay.opaque` is `y`: the directory hides the lower layers' directories. Call ``normalize()``
-    /// first.
-    var saysOpaque: Bool {
-        entries.contains {
-            $0.index == ExtendedAttributeName.trustedIndex && $0.name == ExtendedAttributeName.opaqueSuffix
-                && $0.value == [0x79]
+    /// Returns the value of an attribute. Call ``normalize()`` first.
+    func value(index: UInt8, name: [UInt8] = []) -> [UInt8]? {
+        entries.first { $0.index == index && $0.name == name }?.value
+    }
+
+    /// Removes an attribute.
+    mutating func remove(index: UInt8, name: [UInt8] = []) {
+        entries.removeAll { $0.index == index && $0.name == name }
+    }
+
+    /// Changes the access control list as a change of the mode does. Call ``normalize()`` first.
+    mutating func setMode(_ mode: UInt16) {
+        guard let value = value(index: ExtendedAttributeName.aclAccessIndex), var list = AccessControlList(value) else {
+            return
         }
+        list.setMode(mode)
+        remove(index: ExtendedAttributeName.aclAccessIndex)
+        if !list.isEqualToMode { set(index: ExtendedAttributeName.aclAccessIndex, name: [], value: list.value) }
+    }
+
+    /// Removes access control lists without entries: the kernel stores none.
+    mutating func dropEmptyLists() {
+        let lists = [ExtendedAttributeName.aclAccessIndex, ExtendedAttributeName.aclDefaultIndex]
+        entries.removeAll { entry in
+            lists.contains(entry.index) && (AccessControlList(entry.value)?.isEmpty ?? false)
+        }
+    }
+
+    /// Adds what a new file or directory inherits from its directory, whose default access control list is `list`.
+    mutating func inherit(_ list: [UInt8], isDirectory: Bool) {
+        set(index: ExtendedAttributeName.aclAccessIndex, name: [], value: list)
+        if isDirectory { set(index: ExtendedAttributeName.aclDefaultIndex, name: [], value: list) }
     }
 
     mutating func setOpaque() {
@@ -69,6 +100,10 @@ struct ExtendedAttributeList {
 
     mutating func setImplied() {
         set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.impliedSuffix, value: [0x79])
+    }
+
+    mutating func setInherits() {
+        set(index: ExtendedAttributeName.trustedIndex, name: ExtendedAttributeName.impliedSuffix, value: [0x78])
     }
 
     /// Removes overlayfs's own attributes (`trusted.overlay.*`). The merged tree is a lower directory of another

@@ -14,10 +14,15 @@ enum ExtendedAttributeName {
     /// The bytes that follow `trusted.` in the names of overlayfs's own attributes.
     static let overlaySuffix = Array("overlay.".utf8)
     static let opaqueSuffix = Array("overlay.opaque".utf8)
-    /// The bytes that follow `trusted.` in the name of our mark of an implied directory. A directory is implied if the
-    /// layer has no entry for it. The builder and the merger remove all `trusted.overlay.*` attributes from a layer's
-    /// entries and from merged trees. So no layer can forge the mark, and no container sees the mark.
+    /// Our mark of a directory that takes something from the layers below: `y` for all attributes of an implied
+    /// directory, `x` for extended attributes only. Among overlayfs's own names, so that it never comes from a producer
+    /// and never gets into a merged tree.
     static let impliedSuffix = Array("overlay.rivulet.implied".utf8)
+    static let userIndex: UInt8 = 1
+    static let aclAccessIndex: UInt8 = 2
+    static let aclDefaultIndex: UInt8 = 3
+    static let securityIndex: UInt8 = 6
+    static let capabilitySuffix = Array("capability".utf8)
 
     /// Returns the number of `name`'s namespace and the length of its prefix in bytes. Returns `nil` for a name that
     /// EROFS cannot store, such as a name in another namespace, or `user.` with nothing after it.

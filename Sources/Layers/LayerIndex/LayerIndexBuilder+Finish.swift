@@ -9,6 +9,7 @@ extension LayerIndexBuilder {
     public consuming func finish() throws(LayerIndexError) -> LayerIndexBytes {
         markDead()
         try resolveHardLinks()
+        promoteLinks()
         try settle()
         let content = try layOutContent()
         table = NameTable()
@@ -30,15 +31,18 @@ extension LayerIndexBuilder {
         }
     }
 
-    /// Sets each hard link's ``NodeArena/Node/payload`` to the number of its final target node.
+    /// Resolves the links that precede their targets: sets ``NodeArena/Node/payload`` to the final target.
     private mutating func resolveHardLinks() throws(LayerIndexError) {
-        var path = EntryPath(limits: limits)
         // A node in `hardLinks` may have been replaced since, or may appear twice.
         var pending: [UInt32] = []
         for link in hardLinks where isUnresolvedLink(link) {
             let node = arena.nodes[Int(link)]
             let start = Int(node.payload)
-            let target = try find(start..<start + Int(node.size), &path)
+            let text = Array(arena.bytes[start..<start + Int(node.size)])
+            guard let target = try find(text) else {
+                throw LayerIndexError(
+                    .badHardLink, "a hard link to \(String(decoding: text, as: UTF8.self)), which does not exist")
+            }
             arena.nodes[Int(link)].payload = target
             arena.nodes[Int(link)].linkCount = 1
             pending.append(link)
@@ -49,7 +53,7 @@ extension LayerIndexBuilder {
         for link in pending {
             chain.removeAll(keepingCapacity: true)
             var node = link
-            while arena.nodes[Int(node)].flags.contains(.hardLink), !settled[Int(node)] {
+            while isPendingLink(node), !settled[Int(node)] {
                 guard chain.count <= pending.count else { throw badLink(link, "is part of a cycle") }
                 chain.append(node)
                 node = arena.nodes[Int(node)].payload
@@ -62,36 +66,44 @@ extension LayerIndexBuilder {
                 settled[Int(link)] = true
             }
         }
-        for link in pending { arena.nodes[Int(link)].linkCount = 0 }
+        for link in pending {
+            arena.nodes[Int(link)].linkCount = 0
+            arena.nodes[Int(link)].flags.insert(.resolved)
+        }
+    }
+
+    private func isPendingLink(_ node: UInt32) -> Bool {
+        let flags = arena.nodes[Int(node)].flags
+        return flags.contains(.hardLink) && !flags.contains(.resolved)
+    }
+
+    /// Makes the first link of each file whose own name is gone the file itself.
+    private mutating func promoteLinks() {
+        var owners: [UInt32: UInt32] = [:]
+        for link in hardLinks {
+            let node = arena.nodes[Int(link)]
+            guard node.flags.contains(.hardLink), !node.flags.contains(.dead) else { continue }
+            let target = arena.nodes[Int(node.payload)]
+            guard target.flags.contains(.dead) else { continue }
+            if let owner = owners[node.payload] {
+                arena.nodes[Int(link)].payload = owner
+                continue
+            }
+            owners[node.payload] = link
+            var owner = target
+            owner.parent = node.parent
+            owner.nameOffset = node.nameOffset
+            owner.nameLength = node.nameLength
+            owner.flags.subtract([.dead, .linked])
+            arena.nodes[Int(link)] = owner
+        }
     }
 
     /// Returns true if `node` is a hard link whose target is still a path. During ``resolveHardLinks()``, the link
     /// count 1 marks a resolved link.
     private func isUnresolvedLink(_ node: UInt32) -> Bool {
         let node = arena.nodes[Int(node)]
-        return node.flags.contains(.hardLink) && !node.flags.contains(.dead) && node.linkCount == 0
-    }
-
-    /// Returns the node at the path stored in `range` of the arena's bytes. Follows symbolic links of the layer, except
-    /// one at the end of the path. `path` provides memory for the cleaned path.
-    private mutating func find(_ range: Range<Int>, _ path: inout EntryPath) throws(LayerIndexError) -> UInt32 {
-        let target = Array(arena.bytes[range])
-        return try target.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32 in
-            let bytes = UnsafeRawBufferPointer(buffer)
-            try path.clean(bytes)
-            var node: UInt32 = 0
-            for (number, component) in path.names.enumerated() {
-                let name = UnsafeRawBufferPointer(rebasing: bytes[component])
-                let isLast = number == path.names.count - 1
-                let next = isLast ? lookup(name, in: node) : try directory(name, in: node, creates: false)
-                guard let next else {
-                    throw LayerIndexError(
-                        .badHardLink, "a hard link to \(String(decoding: bytes, as: UTF8.self)), which does not exist")
-                }
-                node = next
-            }
-            return node
-        }
+        return node.flags.contains(.hardLink) && node.flags.isDisjoint(with: [.dead, .resolved]) && node.linkCount == 0
     }
 
     private func badLink(_ link: UInt32, _ reason: String) -> LayerIndexError {
@@ -104,11 +116,12 @@ extension LayerIndexBuilder {
     private mutating func settle() throws(LayerIndexError) {
         for index in arena.nodes.indices {
             let node = arena.nodes[index]
-            guard node.isDirectory, !node.flags.isDisjoint(with: [.opaque, .implied]), !node.flags.contains(.dead)
+            guard node.isDirectory, !node.flags.isDisjoint(with: [.opaque, .implied, .inherits]), !node.flags.contains(.dead)
             else { continue }
             var list = arena.xattrs(of: UInt32(index))
             if node.flags.contains(.opaque) { list.setOpaque() }
             if node.flags.contains(.implied) { list.setImplied() }
+            if node.flags.contains(.inherits) { list.setInherits() }
             try arena.setXattrs(&list, of: UInt32(index))
         }
         arena.countLinks()

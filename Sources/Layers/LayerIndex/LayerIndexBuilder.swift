@@ -41,7 +41,6 @@ public struct LayerIndexBuilder: ~Copyable {
     /// the entry before them.
     private var trail: [UInt32] = []
 
-    static let whiteoutMetaPrefix = Array(".wh..wh.".utf8)
     static let opaqueMarker = Array(".wh..wh..opq".utf8)
 
     /// Creates a builder without entries.
@@ -90,26 +89,22 @@ public struct LayerIndexBuilder: ~Copyable {
 
     /// Adds an entry.
     ///
-    /// - The builder cleans paths like Go's `path.Clean("/" + name)`. An entry for the root has no effect, as in
-    ///   containerd.
-    /// - If a parent directory in the path is a symbolic link of this layer, the builder follows the link. As in a
-    ///   chroot, the link cannot leave the layer's root.
-    /// - A parent directory without an entry is implied. It has mode 0755, user 0 and group 0. If a lower layer has the
-    ///   directory, ``ChainMerger`` uses the attributes of the lower layer.
-    /// - If several entries have the same name, the last one wins, as when containerd unpacks the archive. If both are
-    ///   directories, the new one replaces the old attributes and adds to the extended attributes. Otherwise, the new
-    ///   entry replaces the old entry and everything in it, and hides the lower layers' entries of that name.
-    /// - A path that leads through anything but a directory, a symbolic link or a whiteout is an error.
-    /// - `.wh.NAME` becomes a character device 0:0 called NAME: overlayfs's whiteout. If the layer also has an entry
-    ///   NAME, before or after the whiteout, only that entry remains. If NAME is a directory, it becomes opaque,
-    ///   because a whiteout hides everything that lower layers have at NAME (OCI image-spec, layer.md, "Whiteouts").
-    /// - `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`). Other names that begin with `.wh..wh.`
-    ///   belong to AUFS. The builder skips them, and everything inside a directory called `.wh.*`.
-    /// - ``finish()`` resolves hard links. A link may name another hard link, and may come before its target.
-    /// - Symbolic links have mode 0777, as on Linux.
-    /// - The builder skips extended attributes of an unknown namespace, because Linux could not set them. It also skips
-    ///   overlayfs's own (`trusted.overlay.*`). One of these has an effect: `trusted.overlay.opaque` = `y` makes a
-    ///   directory opaque.
+    /// - Paths are cleaned as `path.Clean("/" + name)` does. An entry for the root has no effect, as in containerd.
+    /// - Symbolic links of the layer above the last name are followed inside the root.
+    /// - A parent directory without an entry is implied: mode 0755, user 0 and group 0, unless a lower layer has it.
+    /// - If several entries have the same name, the last one wins. A directory that follows a directory replaces its
+    ///   attributes and adds to its extended attributes. Any other entry replaces the old entry with everything below
+    ///   it. An entry below anything but a directory is an error.
+    /// - `.wh.NAME` becomes a character device 0:0 called NAME, and replaces an entry of that name. A later entry NAME
+    ///   replaces the device. A directory then merges with the lower layers' one, which containerd's unpacking does,
+    ///   too. `.wh..wh..opq` makes its directory opaque (`trusted.overlay.opaque`).
+    /// - A hard link sets the attributes of its target, and drops the target's capabilities as chown(2) does. Links may
+    ///   form chains. Links that precede their target are resolved by ``finish()`` and do not change it.
+    /// - A time before 1970 or after 2262 becomes 1970, as in containerd.
+    /// - Symbolic links have mode 0777, as on Linux. Extended attributes of an unknown namespace are skipped, because
+    ///   Linux could not set them, and `user.*` of anything but files and directories, for the same reason. containerd
+    ///   skips `trusted.*`.
+    /// - A default access control list is inherited inside the layer, and a mode changes an access control list.
     public mutating func add(_ entry: LayerEntry) throws(LayerIndexError) {
         try entry.path.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) in
             try add(entry, at: UnsafeRawBufferPointer(buffer))
@@ -121,7 +116,6 @@ public struct LayerIndexBuilder: ~Copyable {
         guard let last = path.names.last else {
             return
         }
-        for name in path.names.dropLast() where bytes[name].starts(with: EntryPath.whiteoutPrefix) { return }
         let name = UnsafeRawBufferPointer(rebasing: bytes[last])
         guard name.starts(with: EntryPath.whiteoutPrefix) else {
             let node = try place(name, in: try parentDirectory(bytes), isDirectory: entry.kind == .directory)
@@ -130,7 +124,7 @@ public struct LayerIndexBuilder: ~Copyable {
         if name.elementsEqual(Self.opaqueMarker) {
             let parent = try parentDirectory(bytes)
             arena.nodes[Int(parent)].flags.insert(.opaque)
-        } else if !name.starts(with: Self.whiteoutMetaPrefix) {
+        } else {
             let hidden = UnsafeRawBufferPointer(rebasing: name.dropFirst(EntryPath.whiteoutPrefix.count))
             guard !hidden.isEmpty, !hidden.elementsEqual([0x2E]), !hidden.elementsEqual([0x2E, 0x2E]) else {
                 throw LayerIndexError(.invalidPath, "a whiteout of nothing")
@@ -142,21 +136,40 @@ public struct LayerIndexBuilder: ~Copyable {
     /// Returns the parent directory of the path in `bytes`, which ``path`` has cleaned. Creates missing directories.
     private mutating func parentDirectory(_ bytes: UnsafeRawBufferPointer) throws(LayerIndexError) -> UInt32 {
         var node: UInt32 = 0
-        // `trail` does not cache paths through symbolic links, because a later entry may replace a link.
-        var isCached = true
         for depth in 0..<(path.names.count - 1) {
             let name = UnsafeRawBufferPointer(rebasing: bytes[path.names[depth]])
-            if isCached, depth < trail.count, arena.name(of: trail[depth], equals: name) {
+            if depth < trail.count, arena.name(of: trail[depth], equals: name) {
                 node = trail[depth]
                 continue
             }
-            if isCached { trail.removeSubrange(min(depth, trail.count)...) }
-            if let found = lookup(name, in: node), isSymbolicLink(found) { isCached = false }
-            guard let next = try directory(name, in: node, creates: true) else { return node }
-            node = next
-            if isCached { trail.append(node) }
+            trail.removeSubrange(min(depth, trail.count)...)
+            if let found = lookup(name, in: node), arena.linkTarget(of: found) != nil {
+                // A later entry may replace the link, so the result is not kept.
+                return try parentBehindLinks(path.names.dropLast().map { Array(bytes[$0]) })
+            }
+            node = try directory(name, in: node)
+            trail.append(node)
         }
         return node
+    }
+
+    private mutating func parentBehindLinks(_ names: [[UInt8]]) throws(LayerIndexError) -> UInt32 {
+        var node: UInt32 = 0
+        for name in try resolve(names) {
+            node = try name.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32 in
+                try directory(UnsafeRawBufferPointer(buffer), in: node)
+            }
+        }
+        return node
+    }
+
+    /// Returns the path `names` without symbolic links. Follows those of the layer inside its root.
+    mutating func resolve(_ names: [[UInt8]]) throws(LayerIndexError) -> [[UInt8]] {
+        let path = try RootPath(
+            names, in: PathView(arena: arena, table: table), limits: limits,
+            maximumWork: Self.maximumFollowedBytes - followedBytes)
+        followedBytes += path.work
+        return path.names
     }
 
     /// Returns the node called `name` in `parent`, or `nil` if there is none.
@@ -164,91 +177,41 @@ public struct LayerIndexBuilder: ~Copyable {
         table.find(NameTable.tag(parent: parent, name: name), parent: parent, name: name, in: arena)
     }
 
-    private func isSymbolicLink(_ node: UInt32) -> Bool {
-        let node = arena.nodes[Int(node)]
-        return node.mode & 0xF000 == FileKind.symlink.modeBits && !node.flags.contains(.hardLink)
-    }
-
-    /// Returns the directory called `name` in `parent`. If that is a symbolic link, follows it without leaving the
-    /// layer's root, as containerd does when it unpacks (continuity, `fs.RootPath`).
-    ///
-    /// - Parameter creates: true to create missing directories; false to return `nil` if one is missing.
-    mutating func directory(
-        _ name: UnsafeRawBufferPointer, in parent: UInt32, creates: Bool
-    ) throws(LayerIndexError) -> UInt32? {
-        var followed = 0
-        return try directory(name, in: parent, creates: creates, followed: &followed)
-    }
-
-    /// The maximum number of symbolic links that the builder follows to resolve one component of a path. The number is
-    /// from continuity, containerd's file system library.
-    private static let maximumLinks = 255
-    /// The maximum of ``followedBytes``. It bounds the work for a hostile layer in which the path of every entry leads
-    /// through a chain of long symbolic links.
+    /// The most work for symbolic links that are followed for all entries together. It bounds the work for a layer
+    /// whose every entry lies below a chain of long links.
     private static let maximumFollowedBytes: UInt64 = 64 << 20
 
+    /// Returns the directory called `name` in `parent`, and creates it if it is missing.
     private mutating func directory(
-        _ name: UnsafeRawBufferPointer, in parent: UInt32, creates: Bool, followed: inout Int
-    ) throws(LayerIndexError) -> UInt32? {
+        _ name: UnsafeRawBufferPointer, in parent: UInt32
+    ) throws(LayerIndexError) -> UInt32 {
         if let node = lookup(name, in: parent) {
             if arena.nodes[Int(node)].isDirectory { return node }
-            if isSymbolicLink(node) { return try follow(node, from: parent, creates: creates, followed: &followed) }
-            guard creates else { return nil }
             guard arena.nodes[Int(node)].flags.contains(.whiteout) else {
                 throw LayerIndexError(
                     .notADirectory, "an entry below \(String(decoding: name, as: UTF8.self)), which is not a directory")
             }
         }
-        guard creates else { return nil }
+        guard name.count <= IndexLimits.nameLength else {
+            throw LayerIndexError(.invalidPath, "a name of \(name.count) bytes")
+        }
         let node = try place(name, in: parent, isDirectory: true)
+        let above = arena.nodes[Int(parent)]
         arena.nodes[Int(node)].mode = FileKind.directory.modeBits | 0o755
+        // mkdir(2) takes the group of a directory with the set-group-ID bit.
+        if above.mode & 0o2000 != 0 { arena.nodes[Int(node)].gid = above.gid }
         arena.nodes[Int(node)].flags.insert(.implied)
-        return node
-    }
-
-    /// Returns the directory that the symbolic link `link` in `parent` refers to; `nil` if it is missing and `creates`
-    /// is false.
-    private mutating func follow(
-        _ link: UInt32, from parent: UInt32, creates: Bool, followed: inout Int
-    ) throws(LayerIndexError) -> UInt32? {
-        followed += 1
-        guard followed <= Self.maximumLinks else {
-            throw LayerIndexError(.invalidPath, "an entry below more than \(Self.maximumLinks) symbolic links")
-        }
-        followedBytes += arena.nodes[Int(link)].size
-        guard followedBytes <= Self.maximumFollowedBytes else {
-            throw LayerIndexError(.limit, "too many entries below symbolic links")
-        }
-        let start = Int(arena.nodes[Int(link)].payload)
-        let target = Array(arena.bytes[start..<start + Int(arena.nodes[Int(link)].size)])
-        var node = target.first == 0x2F ? 0 : parent
-        for component in target.split(separator: 0x2F) where component != [0x2E] {
-            guard component != [0x2E, 0x2E] else {
-                node = arena.nodes[Int(node)].parent
-                continue
-            }
-            guard component.count <= IndexLimits.nameLength else {
-                throw LayerIndexError(.invalidPath, "a symbolic link with a name of \(component.count) bytes")
-            }
-            guard let next = try directory(Array(component), in: node, creates: creates, followed: &followed) else {
-                return nil
-            }
-            node = next
+        if let inherited = defaultList(of: parent) {
+            var list = ExtendedAttributeList()
+            list.inherit(inherited, isDirectory: true)
+            list.setMode(0o755)
+            try arena.setXattrs(&list, of: node)
         }
         return node
     }
 
-    private mutating func directory(
-        _ name: [UInt8], in parent: UInt32, creates: Bool, followed: inout Int
-    ) throws(LayerIndexError) -> UInt32? {
-        try name.withUnsafeBufferPointer { (buffer) throws(LayerIndexError) -> UInt32? in
-            try directory(UnsafeRawBufferPointer(buffer), in: parent, creates: creates, followed: &followed)
-        }
-    }
-
-    /// Returns the node for a new entry called `name` in `parent`. If `parent` has a directory of that name, and the
-    /// new entry is a directory, too, returns the existing node. Otherwise, returns an empty node, which replaces any
-    /// existing node of that name.
+    /// Returns the node for an entry called `name` in `parent`: the existing directory if the entry is a directory,
+    /// too, or else an empty node.
     private mutating func place(
         _ name: UnsafeRawBufferPointer, in parent: UInt32, isDirectory: Bool
     ) throws(LayerIndexError) -> UInt32 {
@@ -259,62 +222,51 @@ public struct LayerIndexBuilder: ~Copyable {
             return node
         }
         let existing = arena.nodes[Int(old)]
-        if existing.isDirectory {
-            if isDirectory { return old }
-            // The nodes in the old directory keep it as their parent. `markDead` drops them with it.
+        if existing.isDirectory, isDirectory { return old }
+        if existing.isDirectory || existing.flags.contains(.linked) {
+            // The nodes below the old node keep it as their parent and are dropped with it. Hard links outlive it.
             let node = try arena.append(parent: parent, name: name)
             arena.nodes[Int(old)].flags.insert(.dead)
-            arena.nodes[Int(node)].flags.formUnion(existing.flags.intersection(.opaque))
             table.replace(tag, at: old, with: node)
             trail.removeAll(keepingCapacity: true)
             return node
         }
-        // Reuse the node, emptied. If it becomes a directory, it hides the lower layers' directories.
+        // Reuse the node, emptied.
         var node = NodeArena.Node()
         node.parent = parent
         node.nameOffset = existing.nameOffset
         node.nameLength = existing.nameLength
-        node.flags = .opaque
         arena.nodes[Int(old)] = node
         return old
     }
 
-    /// Hides the lower layers' entry called `name` in `parent`.
+    /// Hides the lower layers' entry called `name` in `parent`, and removes the layer's own.
     private mutating func whiteOut(_ name: UnsafeRawBufferPointer, in parent: UInt32) throws(LayerIndexError) {
-        let tag = NameTable.tag(parent: parent, name: name)
-        if let node = table.find(tag, parent: parent, name: name, in: arena) {
-            arena.nodes[Int(node)].flags.insert(.opaque)
-            return
-        }
-        let node = try arena.append(parent: parent, name: name)
+        let node = try place(name, in: parent, isDirectory: false)
         arena.nodes[Int(node)].mode = FileKind.character.modeBits
         arena.nodes[Int(node)].flags.insert(.whiteout)
-        table.insert(tag, node)
+    }
+
+    /// Returns the default access control list of a directory.
+    private func defaultList(of directory: UInt32) -> [UInt8]? {
+        guard arena.nodes[Int(directory)].xattrLength > 0 else { return nil }
+        return arena.xattrs(of: directory).value(index: ExtendedAttributeName.aclDefaultIndex)
     }
 
     /// Fills node `index` from `entry`.
     private mutating func fill(_ index: UInt32, from entry: LayerEntry) throws(LayerIndexError) {
         let node = Int(index)
-        if entry.kind == .hardlink {
-            // The type bits stay 0: the node has no attributes of its own.
-            arena.nodes[node].flags.insert(.hardLink)
-            arena.nodes[node].size = UInt64(entry.linkTarget.count)
-            arena.nodes[node].payload = try store(entry.linkTarget)
-            hardLinks.append(index)
-            return
-        }
+        if entry.kind == .hardlink { return try fillLink(index, from: entry) }
         guard let kind = entry.kind.fileKind else { return }
-        arena.nodes[node].flags.remove(.implied)
         let attributes = entry.attributes
-        guard attributes.modifiedNanoseconds < 1_000_000_000 else {
-            throw LayerIndexError(.invalidEntry, "\(attributes.modifiedNanoseconds) nanoseconds in a time")
+        let isNew = arena.nodes[node].mode == 0
+        if arena.nodes[node].flags.contains(.implied) {
+            arena.nodes[node].flags.remove(.implied)
+            arena.nodes[node].flags.insert(.inherits)
         }
         let permissions = kind == .symlink ? 0o777 : attributes.mode & 0o7777
         arena.nodes[node].mode = kind.modeBits | permissions
-        arena.nodes[node].uid = attributes.uid
-        arena.nodes[node].gid = attributes.gid
-        arena.nodes[node].modifiedSeconds = attributes.modifiedSeconds
-        arena.nodes[node].modifiedNanoseconds = attributes.modifiedNanoseconds
+        try setOwner(node, attributes)
         switch kind {
         case .regular:
             try setContent(node, size: attributes.size, to: entry.pieces)
@@ -333,7 +285,93 @@ public struct LayerIndexBuilder: ~Copyable {
                 major: attributes.deviceMajor, minor: attributes.deviceMinor)
         case .directory, .fifo, .socket: break
         }
-        if !entry.xattrs.isEmpty { try setXattrs(index, entry.xattrs) }
+        let inherited = isNew && kind != .symlink ? defaultList(of: arena.nodes[node].parent) : nil
+        if !entry.xattrs.isEmpty || inherited != nil || arena.nodes[node].xattrLength > 0 {
+            try setXattrs(index, entry.xattrs, inherited: inherited)
+        }
+    }
+
+    /// Sets owner, group and time.
+    private mutating func setOwner(_ node: Int, _ attributes: NodeAttributes) throws(LayerIndexError) {
+        guard attributes.modifiedNanoseconds < 1_000_000_000 else {
+            throw LayerIndexError(.invalidEntry, "\(attributes.modifiedNanoseconds) nanoseconds in a time")
+        }
+        // chown(2) takes -1 for no change.
+        if attributes.uid != .max { arena.nodes[node].uid = attributes.uid }
+        if attributes.gid != .max { arena.nodes[node].gid = attributes.gid }
+        let isInRange = (0..<Self.endOfTime).contains(attributes.modifiedSeconds)
+        arena.nodes[node].modifiedSeconds = isInRange ? attributes.modifiedSeconds : 0
+        arena.nodes[node].modifiedNanoseconds = isInRange ? attributes.modifiedNanoseconds : 0
+    }
+
+    /// The first whole second after 1970 whose nanoseconds do not fit in 64 bits.
+    private static let endOfTime = Int64.max / 1_000_000_000
+
+    /// Makes a node a hard link. If the target exists, the link changes the target's attributes, as on a file system.
+    private mutating func fillLink(_ index: UInt32, from entry: LayerEntry) throws(LayerIndexError) {
+        let node = Int(index)
+        // The type bits stay 0: the node has no attributes of its own.
+        arena.nodes[node].flags.insert(.hardLink)
+        hardLinks.append(index)
+        if let found = try find(entry.linkTarget), found != index {
+            let link = arena.nodes[Int(found)]
+            let target = link.flags.isSuperset(of: [.hardLink, .resolved]) ? link.payload : found
+            let isFile = !arena.nodes[Int(target)].flags.contains(.hardLink) && !arena.nodes[Int(target)].isDirectory
+            if isFile, !arena.nodes[Int(target)].flags.contains(.whiteout) {
+                arena.nodes[node].flags.insert(.resolved)
+                arena.nodes[node].payload = target
+                arena.nodes[Int(target)].flags.insert(.linked)
+                return try changeAttributes(target, entry)
+            }
+        }
+        arena.nodes[node].size = UInt64(entry.linkTarget.count)
+        arena.nodes[node].payload = try store(entry.linkTarget)
+    }
+
+    /// Gives an existing file the attributes of a hard link to it.
+    private mutating func changeAttributes(_ target: UInt32, _ entry: LayerEntry) throws(LayerIndexError) {
+        let node = Int(target)
+        try setOwner(node, entry.attributes)
+        if arena.nodes[node].kind != .symlink {
+            arena.nodes[node].mode = arena.nodes[node].mode & 0xF000 | entry.attributes.mode & 0o7777
+        }
+        if arena.nodes[node].xattrLength > 0 {
+            var list = arena.xattrs(of: target)
+            list.remove(index: ExtendedAttributeName.securityIndex, name: ExtendedAttributeName.capabilitySuffix)
+            try arena.setXattrs(&list, of: target)
+        }
+        if !entry.xattrs.isEmpty || arena.nodes[node].xattrLength > 0 {
+            try setXattrs(target, entry.xattrs, inherited: nil)
+        }
+    }
+
+    /// Returns the node at a hard link's target path. Follows symbolic links of the layer, except one at the end of the
+    /// path.
+    mutating func find(_ target: [UInt8]) throws(LayerIndexError) -> UInt32? {
+        guard !target.contains(0) else { throw LayerIndexError(.invalidPath, "a NUL byte in a path") }
+        var names = target.split(separator: 0x2F).map { Array($0) }.filter { $0 != [0x2E] }
+        guard let last = names.popLast(), last != [0x2E, 0x2E], last.count <= IndexLimits.nameLength else { return nil }
+        guard names.count < limits.depth, target.count <= limits.pathLength else {
+            throw LayerIndexError(.limit, "a link target of \(target.count) bytes")
+        }
+        let view = PathView(arena: arena, table: table)
+        var node: UInt32 = 0
+        var isDirect = true
+        for name in names {
+            guard case .directory(let next) = try view.find(name, in: node) else {
+                isDirect = false
+                break
+            }
+            node = next
+        }
+        if !isDirect {
+            node = 0
+            for name in try resolve(names) {
+                guard case .directory(let next) = try view.find(name, in: node) else { return nil }
+                node = next
+            }
+        }
+        return last.withUnsafeBufferPointer { lookup(UnsafeRawBufferPointer($0), in: node) }
     }
 
     private mutating func store(_ target: [UInt8]) throws(LayerIndexError) -> UInt32 {
@@ -346,9 +384,12 @@ public struct LayerIndexBuilder: ~Copyable {
     }
 
     private mutating func setXattrs(
-        _ node: UInt32, _ xattrs: [(name: [UInt8], value: [UInt8])]
+        _ node: UInt32, _ xattrs: [(name: [UInt8], value: [UInt8])], inherited: [UInt8]?
     ) throws(LayerIndexError) {
+        let mode = arena.nodes[Int(node)].mode
+        let kind = FileKind(mode: mode)
         var list = arena.xattrs(of: node)
+        if let inherited { list.inherit(inherited, isDirectory: kind == .directory) }
         for (name, value) in xattrs {
             guard name.count <= IndexLimits.nameLength, value.count <= IndexLimits.extendedAttributeLength,
                 !name.contains(0)
@@ -357,11 +398,19 @@ public struct LayerIndexBuilder: ~Copyable {
                     .limit, "an extended attribute with a name of \(name.count) and a value of \(value.count) bytes")
             }
             guard let split = name.withUnsafeBytes({ ExtendedAttributeName.split($0) }) else { continue }
+            switch split.index {
+            case ExtendedAttributeName.trustedIndex: continue
+            case ExtendedAttributeName.userIndex where kind != .regular && kind != .directory: continue
+            case ExtendedAttributeName.aclAccessIndex, ExtendedAttributeName.aclDefaultIndex:
+                guard kind != .symlink, let list = AccessControlList(value) else { continue }
+                if list.isEmpty { break }
+            default: break
+            }
             list.set(index: split.index, name: Array(name[split.prefix...]), value: value)
         }
         list.normalize()
-        if list.saysOpaque { arena.nodes[Int(node)].flags.insert(.opaque) }
-        list.removeOverlayNames()
+        list.dropEmptyLists()
+        list.setMode(mode)
         try arena.setXattrs(&list, of: node)
     }
 
@@ -400,5 +449,22 @@ public struct LayerIndexBuilder: ~Copyable {
         arena.nodes[node].size = size
         arena.nodes[node].payload = UInt32(first)
         arena.nodes[node].extra = UInt32(content.count)
+    }
+}
+
+/// The names of a builder for ``RootPath``.
+private struct PathView: PathTree {
+    let arena: NodeArena
+    let table: NameTable
+
+    var rootNode: UInt32 { 0 }
+
+    func find(_ name: [UInt8], in parent: UInt32) throws(LayerIndexError) -> PathEntry<UInt32> {
+        let found = name.withUnsafeBytes { name in
+            table.find(NameTable.tag(parent: parent, name: name), parent: parent, name: name, in: arena)
+        }
+        guard let found else { return .absent }
+        if arena.nodes[Int(found)].isDirectory { return .directory(found) }
+        return arena.linkTarget(of: found).map { .symbolicLink(Array($0)) } ?? .other
     }
 }

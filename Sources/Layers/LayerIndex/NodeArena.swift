@@ -6,7 +6,7 @@ import Base
 /// node has a higher number than its parent.
 struct NodeArena {
     struct Flags: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
 
         /// A node that was replaced, or a descendant of a replaced node. It is not in the tree.
         static let dead = Flags(rawValue: 1)
@@ -24,6 +24,12 @@ struct NodeArena {
         static let hasContent = Flags(rawValue: 64)
         /// A directory without an entry of its own: it exists only because of the entries below it.
         static let implied = Flags(rawValue: 128)
+        /// A directory with an entry after it was implied: it also has the extended attributes of the layers below.
+        static let inherits = Flags(rawValue: 256)
+        /// A node to which hard links point, so that it outlives its own name.
+        static let linked = Flags(rawValue: 512)
+        /// A hard link whose payload is its target node already.
+        static let resolved = Flags(rawValue: 1024)
     }
 
     struct Node {
@@ -55,6 +61,7 @@ struct NodeArena {
         var flags: Flags = []
 
         var isDirectory: Bool { mode & 0xF000 == 0x4000 && !flags.contains(.hardLink) }
+        var isSymbolicLink: Bool { mode & 0xF000 == 0xA000 && !flags.contains(.hardLink) }
         var kind: FileKind? { FileKind(mode: mode) }
     }
 
@@ -134,6 +141,14 @@ struct NodeArena {
         guard length == name.count else { return false }
         let start = Int(nodes[Int(node)].nameOffset)
         return bytes.withUnsafeBytes { Bytes.equal(UnsafeRawBufferPointer(rebasing: $0[start..<start + length]), name) }
+    }
+
+    /// Returns the target of a symbolic link, also for a hard link to one; `nil` for anything else.
+    func linkTarget(of node: UInt32) -> ArraySlice<UInt8>? {
+        var found = nodes[Int(node)]
+        if found.flags.isSuperset(of: [.hardLink, .resolved]) { found = nodes[Int(found.payload)] }
+        guard found.isSymbolicLink else { return nil }
+        return bytes[Int(found.payload)..<Int(found.payload) + Int(found.size)]
     }
 
     /// Computes all link counts, which must be 0 before. A directory's count is 2 plus the number of its

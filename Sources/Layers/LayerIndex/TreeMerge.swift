@@ -16,6 +16,18 @@ struct TreeMerge {
         var node: UInt32
         var sourceCount: Int
         var depth: Int
+        /// The lowest layer whose entries at this path are all among the sources. Something in an upper layer hides
+        /// those of the layers below it.
+        var floor: Int
+        /// What new files inherit from this directory in layers that only imply it, by layer.
+        var heritage: [Int: Heritage]
+    }
+
+    /// What a new file inherits from its directory.
+    private struct Heritage {
+        var defaultList: [UInt8]?
+        /// The group of a directory with the set-group-ID bit.
+        var group: UInt32?
     }
 
     /// One layer's entry in the directory being merged.
@@ -34,8 +46,9 @@ struct TreeMerge {
     private var sources: [Source] = []
     /// The node that was created first for each inode with several names. The key combines layer and inode number.
     private var linked: [UInt64: UInt32] = [:]
-    /// The number of entries that may still be read. It bounds the work for a hostile tree with a directory that
-    /// contains itself.
+    /// The work that may still go into paths of lower layers. See ``RootPath/work``.
+    private var resolutionBudget: UInt64 = 64 << 20
+    /// The number of entries that may still be read. It bounds the work for a tree that contains itself.
     private var budget: Int
 
     /// Merges `layers`, which come bottom first, and returns the arena of the merged tree.
@@ -56,7 +69,7 @@ struct TreeMerge {
     private mutating func run() throws(LayerIndexError) {
         var candidates: [Candidate] = []
         let roots = layers.indices.reversed().map { Source(layer: $0, inode: layers[$0].rootInode) }
-        try addDirectory(0, of: roots[...], depth: 0)
+        try addDirectory(0, of: roots[...], depth: 0, in: nil)
         while let directory = pending.popLast() {
             let start = sources.count - directory.sourceCount
             try gather(sources[start...], &candidates)
@@ -135,50 +148,221 @@ struct TreeMerge {
         guard !attributes.isWhiteout else { return }
         let node = try arena.append(parent: directory.node, name: name)
         guard attributes.kind == .directory else {
-            return try addFile(node, from: top, attributes: attributes)
+            return try addFile(node, from: top, attributes: attributes, directory.heritage[top.layer])
         }
-        try addDirectory(node, of: found[...], depth: directory.depth + 1)
+        try addDirectory(node, of: found[...], depth: directory.depth + 1, in: directory)
     }
 
     /// Makes `node` a directory, and queues the merge of its entries. `found` has the layers' inodes at its path,
     /// uppermost first. The attributes come from the first directory that is not implied, or else from the first one.
     /// An opaque directory or a file hides the entries of the directories after it.
     private mutating func addDirectory(
-        _ node: UInt32, of found: ArraySlice<Source>, depth: Int
+        _ node: UInt32, of found: ArraySlice<Source>, depth: Int, in parent: Pending?
     ) throws(LayerIndexError) {
         guard depth <= limits.depth else { throw LayerIndexError(.limit, "directories \(depth) deep") }
         let start = sources.count
-        var (isFilled, isHidden) = (false, false)
+        var floor = parent?.floor ?? 0
+        var isMarked = false
         for source in found {
-            let attributes = try layers[source.layer].attributes(source.inode)
-            guard attributes.kind == .directory else { break }
-            // A directory that a layer only implies has the attributes of the lower layers' directory.
-            if !isFilled, try !hasMark(source, "trusted.overlay.rivulet.implied") {
-                try fill(node, from: source, attributes: attributes)
-                isFilled = true
+            guard try layers[source.layer].attributes(source.inode).kind == .directory else {
+                floor = source.layer + 1
+                break
             }
-            if !isHidden {
-                sources.append(source)
-                isHidden = try hasMark(source, "trusted.overlay.opaque")
+            sources.append(source)
+            if try mark(source, "trusted.overlay.rivulet.implied") != nil || parent?.heritage[source.layer] != nil {
+                isMarked = true
             }
-            if isFilled, isHidden { break }
+            // Overlayfs ignores the mark of a layer's root.
+            if node != 0, try mark(source, "trusted.overlay.opaque") == Mark.all {
+                floor = source.layer
+                break
+            }
         }
-        if !isFilled, sources.count > start, let first = found.first {
-            try fill(node, from: first, attributes: try layers[first.layer].attributes(first.inode))
+        var pending = Pending(node: node, sourceCount: sources.count - start, depth: depth, floor: floor, heritage: [:])
+        if let top = found.first {
+            if isMarked {
+                pending.heritage = try fillMarked(node, from: found, in: parent)
+            } else {
+                try fill(
+                    node, from: top, attributes: try layers[top.layer].attributes(top.inode),
+                    parent?.heritage[top.layer])
+            }
         }
-        pending.append(Pending(node: node, sourceCount: sources.count - start, depth: depth))
+        self.pending.append(pending)
     }
 
-    /// Returns true if `source` has the extended attribute `name` with the value `y`.
-    private func hasMark(_ source: Source, _ name: StaticString) throws(LayerIndexError) -> Bool {
-        guard layers[source.layer].hasExtendedAttributes else { return false }
+    // MARK: - Attributes of directories
+
+    /// The values of our mark.
+    private enum Mark {
+        static let all: UInt8 = 0x79
+        static let extendedAttributes: UInt8 = 0x78
+    }
+
+    /// Returns the only byte of an extended attribute called `name`.
+    private func mark(_ source: Source, _ name: StaticString) throws(LayerIndexError) -> UInt8? {
+        guard layers[source.layer].hasExtendedAttributes else { return nil }
         let text = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-        return try layers[source.layer].extendedAttribute(source.inode, name: text) { $0.elementsEqual([0x79]) }
-            ?? false
+        return try layers[source.layer].extendedAttribute(source.inode, name: text) { $0.count == 1 ? $0[0] : nil }
+            ?? nil
+    }
+
+    /// The attributes of a directory after containerd's unpacking of its layer.
+    private struct Unpacked {
+        var attributes: NodeAttributes
+        var xattrs: ExtendedAttributeList
+        /// What entries of the same layer inherit. The layer's index covers what follows from its own entries.
+        var heritage: Heritage?
+    }
+
+    /// Sets the attributes of a directory that some layers only imply. Those layers take them from the layers below, as
+    /// when containerd creates a missing parent: from the first layer that has the path, even if something hides it.
+    ///
+    /// - Returns: what new files inherit in the layers that imply the directory.
+    private mutating func fillMarked(
+        _ node: UInt32, from found: ArraySlice<Source>, in parent: Pending?
+    ) throws(LayerIndexError) -> [Int: Heritage] {
+        var plain = found.endIndex
+        var below: Unpacked?
+        for (index, source) in zip(found.indices, found) {
+            let kind = try layers[source.layer].attributes(source.inode).kind
+            guard kind != .directory else { continue }
+            plain = index
+            if kind == .symlink { below = try unpacked(path(of: node), from: source.layer) }
+            break
+        }
+        if plain == found.endIndex, let floor = parent?.floor, floor > 0 {
+            below = try unpacked(path(of: node), from: floor - 1)
+        }
+        var heritage: [Int: Heritage] = [:]
+        for source in found[..<plain].reversed() {
+            let mark = try mark(source, "trusted.overlay.rivulet.implied")
+            let own = try unpacked(source, mark, over: below, parent?.heritage[source.layer])
+            if let passed = own.heritage { heritage[source.layer] = passed }
+            below = own
+        }
+        if let below {
+            set(node, below.attributes)
+            var list = below.xattrs
+            list.removeOverlayNames()
+            try arena.setXattrs(&list, of: node)
+        }
+        return heritage
+    }
+
+    /// Returns the attributes of a layer's directory after unpacking.
+    ///
+    /// - Parameters:
+    ///   - below: the same path in the first layer below that has it.
+    ///   - heritage: what the directory inherits from its parent.
+    private func unpacked(
+        _ source: Source, _ mark: UInt8?, over below: Unpacked?, _ heritage: Heritage?
+    ) throws(LayerIndexError) -> Unpacked {
+        var result = Unpacked(
+            attributes: try layers[source.layer].attributes(source.inode), xattrs: ExtendedAttributeList())
+        // The order of events: mkdir(2), a copy of what is below, then the entry.
+        if let list = heritage?.defaultList { result.xattrs.inherit(list, isDirectory: true) }
+        if mark != nil, let below {
+            if mark == Mark.all { result.attributes = below.attributes }
+            // What mkdir(2) has set already is not copied.
+            var copied = below.xattrs
+            copied.merge(result.xattrs)
+            result.xattrs = copied
+        } else if mark == Mark.all, let group = heritage?.group {
+            result.attributes.gid = group
+        }
+        result.xattrs.normalize()
+        let list = result.xattrs.value(index: ExtendedAttributeName.aclDefaultIndex)
+        // Files that are older than the entry do not inherit from it.
+        let implied = mark == Mark.extendedAttributes ? below?.attributes : result.attributes
+        let group = implied.flatMap { mark != nil && $0.mode & 0o2000 != 0 ? $0.gid : nil }
+        if list != nil || group != nil { result.heritage = Heritage(defaultList: list, group: group) }
+        var own = ExtendedAttributeList()
+        try append(source, to: &own)
+        own.removeOverlayNames()
+        result.xattrs.merge(own)
+        result.xattrs.setMode(result.attributes.mode)
+        result.xattrs.normalize()
+        return result
+    }
+
+    /// Returns the path of a node of the result.
+    private func path(of node: UInt32) -> [[UInt8]] {
+        var path: [[UInt8]] = []
+        var step = node
+        while step != 0 {
+            let node = arena.nodes[Int(step)]
+            path.append(Array(arena.bytes[Int(node.nameOffset)..<Int(node.nameOffset) + Int(node.nameLength)]))
+            step = node.parent
+        }
+        return path.reversed()
+    }
+
+    /// Returns the attributes of the directory `path` in the first of `layer` and those below it that has something
+    /// there. Follows the symbolic links of each layer inside the layer's root.
+    ///
+    /// - Returns: `nil` if that is no directory, or if no layer has the path.
+    private mutating func unpacked(_ path: [[UInt8]], from layer: Int) throws(LayerIndexError) -> Unpacked? {
+        for layer in (0...layer).reversed() {
+            let view = LayerView(tree: layers[layer])
+            let resolved = try RootPath(path, in: view, limits: limits, maximumWork: resolutionBudget)
+            let work = resolved.work + UInt64(path.count + 1) * 8
+            guard work <= resolutionBudget else {
+                throw LayerIndexError(.limit, "too many directories that only lower layers describe")
+            }
+            resolutionBudget -= work
+            var inode = view.rootNode
+            var isFound = true
+            for name in resolved.names {
+                switch try view.find(name, in: inode) {
+                case .directory(let next): inode = next
+                case .absent: isFound = false
+                case .symbolicLink, .other: return nil
+                }
+                if !isFound { break }
+            }
+            guard isFound else { continue }
+            let source = Source(layer: layer, inode: inode)
+            let mark = try mark(source, "trusted.overlay.rivulet.implied")
+            let below = mark == nil || layer == 0 ? nil : try unpacked(resolved.names, from: layer - 1)
+            return try unpacked(source, mark, over: below, nil)
+        }
+        return nil
+    }
+
+    /// The names of a layer for ``RootPath``.
+    private struct LayerView: PathTree {
+        let tree: TreeImage
+
+        var rootNode: UInt64 { tree.rootInode }
+
+        func find(_ name: [UInt8], in parent: UInt64) throws(LayerIndexError) -> PathEntry<UInt64> {
+            let found = try name.withUnsafeBufferPointer { (name) throws(LayerIndexError) -> UInt64? in
+                try tree.lookup(parent, UnsafeRawBufferPointer(name))
+            }
+            guard let found else { return .absent }
+            switch try tree.attributes(found).kind {
+            case .directory: return .directory(found)
+            case .symlink: return .symbolicLink(try tree.withSymbolicLink(found) { Array($0) })
+            default: return .other
+            }
+        }
+    }
+
+    private func append(_ source: Source, to list: inout ExtendedAttributeList) throws(LayerIndexError) {
+        guard layers[source.layer].hasExtendedAttributes else { return }
+        var copy = list
+        try layers[source.layer].forEachExtendedAttribute(source.inode) { name, value in
+            if let split = ExtendedAttributeName.split(name) {
+                copy.set(index: split.index, name: Array(name[split.prefix...]), value: Array(value))
+            }
+            return true
+        }
+        list = copy
     }
 
     private mutating func addFile(
-        _ node: UInt32, from source: Source, attributes: NodeAttributes
+        _ node: UInt32, from source: Source, attributes: NodeAttributes, _ heritage: Heritage?
     ) throws(LayerIndexError) {
         let index = Int(node)
         let tree = layers[source.layer]
@@ -192,7 +376,7 @@ struct TreeMerge {
             }
             linked[key] = node
         }
-        try fill(node, from: source, attributes: attributes)
+        try fill(node, from: source, attributes: attributes, attributes.kind == .symlink ? nil : heritage)
         switch attributes.kind {
         case .regular:
             guard let content = try tree.content(source.inode) else { return }
@@ -213,25 +397,30 @@ struct TreeMerge {
         }
     }
 
-    /// Copies attributes and extended attributes, except overlayfs's own, from `source` to `node`.
+    /// Copies attributes and extended attributes, except overlayfs's own, from `source` to `node`. Adds the access
+    /// control lists that the node inherits.
     private mutating func fill(
-        _ node: UInt32, from source: Source, attributes: NodeAttributes
+        _ node: UInt32, from source: Source, attributes: NodeAttributes, _ heritage: Heritage?
     ) throws(LayerIndexError) {
+        set(node, attributes)
+        guard layers[source.layer].hasExtendedAttributes || heritage?.defaultList != nil else { return }
+        var list = ExtendedAttributeList()
+        if let inherited = heritage?.defaultList { list.inherit(inherited, isDirectory: attributes.kind == .directory) }
+        try append(source, to: &list)
+        list.removeOverlayNames()
+        if heritage?.defaultList != nil {
+            list.normalize()
+            list.setMode(attributes.mode)
+        }
+        try arena.setXattrs(&list, of: node)
+    }
+
+    private mutating func set(_ node: UInt32, _ attributes: NodeAttributes) {
         let index = Int(node)
         arena.nodes[index].mode = attributes.mode
         arena.nodes[index].uid = attributes.uid
         arena.nodes[index].gid = attributes.gid
         arena.nodes[index].modifiedSeconds = attributes.modifiedSeconds
         arena.nodes[index].modifiedNanoseconds = attributes.modifiedNanoseconds
-        guard layers[source.layer].hasExtendedAttributes else { return }
-        var list = ExtendedAttributeList()
-        try layers[source.layer].forEachExtendedAttribute(source.inode) { name, value in
-            if let split = ExtendedAttributeName.split(name) {
-                list.set(index: split.index, name: Array(name[split.prefix...]), value: Array(value))
-            }
-            return true
-        }
-        list.removeOverlayNames()
-        try arena.setXattrs(&list, of: node)
     }
 }

@@ -1,0 +1,73 @@
+import Base
+
+/// A POSIX access control list in the form of its extended attribute (linux/posix_acl_xattr.h, version 2).
+///
+/// It does what ext4 does with the list of a file whose mode changes, because containerd sets the mode last.
+struct AccessControlList {
+    /// The tags of entries (linux/posix_acl.h).
+    private enum Tag {
+        static let owner: UInt16 = 0x01
+        static let user: UInt16 = 0x02
+        static let owningGroup: UInt16 = 0x04
+        static let group: UInt16 = 0x08
+        static let mask: UInt16 = 0x10
+        static let other: UInt16 = 0x20
+    }
+
+    private struct Entry {
+        var tag: UInt16
+        var permissions: UInt16
+        var identifier: UInt32
+    }
+
+    private var entries: [Entry] = []
+
+    /// Parses a value; returns `nil` for anything else than a list.
+    init?(_ value: [UInt8]) {
+        let parsed = value.withUnsafeBytes { bytes -> [Entry]? in
+            guard bytes.littleEndian(UInt32.self, at: 0) == 2, bytes.count % 8 == 4 else { return nil }
+            return stride(from: 4, to: bytes.count, by: 8).compactMap { position in
+                guard let tag = bytes.littleEndian(UInt16.self, at: position),
+                    let permissions = bytes.littleEndian(UInt16.self, at: position + 2),
+                    let identifier = bytes.littleEndian(UInt32.self, at: position + 4)
+                else { return nil }
+                return Entry(tag: tag, permissions: permissions, identifier: identifier)
+            }
+        }
+        guard let parsed else { return nil }
+        entries = parsed
+    }
+
+    /// The list as the kernel returns it. Only named users and groups have identifiers.
+    var value: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.appendLittleEndian(2 as UInt32)
+        for entry in entries {
+            bytes.appendLittleEndian(entry.tag)
+            bytes.appendLittleEndian(entry.permissions)
+            bytes.appendLittleEndian(entry.tag == Tag.user || entry.tag == Tag.group ? entry.identifier : .max)
+        }
+        return bytes
+    }
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// True if the list says nothing that the mode does not. The kernel then stores none.
+    var isEqualToMode: Bool {
+        entries.allSatisfy { $0.tag == Tag.owner || $0.tag == Tag.owningGroup || $0.tag == Tag.other }
+    }
+
+    /// Changes the entries that a mode controls (`posix_acl_chmod` in Linux).
+    mutating func setMode(_ mode: UInt16) {
+        let hasMask = entries.contains { $0.tag == Tag.mask }
+        for index in entries.indices {
+            switch entries[index].tag {
+            case Tag.owner: entries[index].permissions = mode >> 6 & 7
+            case Tag.owningGroup where !hasMask: entries[index].permissions = mode >> 3 & 7
+            case Tag.mask: entries[index].permissions = mode >> 3 & 7
+            case Tag.other: entries[index].permissions = mode & 7
+            default: break
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import Base
+
+/// A tree in which ``RootPath`` resolves paths.
+protocol PathTree {
+    associatedtype Node
+
+    var rootNode: Node { get }
+
+    /// Returns what is called `name` in the directory `parent`.
+    func find(_ name: [UInt8], in parent: Node) throws(LayerIndexError) -> PathEntry<Node>
+}
+
+/// What a name in a directory refers to.
+enum PathEntry<Node> {
+    case absent
+    case directory(Node)
+    case symbolicLink([UInt8])
+    case other
+}
+
+/// The resolution of symbolic links inside a root, as containerd does it when it unpacks (continuity, `fs.RootPath`).
+///
+/// The links of a path are replaced pass by pass until none is left. `..` in a link's target is removed from the text,
+/// before anything looks at the directory in front of it. A missing component is no error.
+struct RootPath {
+    /// The most symbolic links in one path: continuity's limit.
+    static let maximumLinks = 255
+
+    /// The components of the result, which has no symbolic links.
+    private(set) var names: [[UInt8]] = []
+    /// The work of the resolution, in bytes of targets and in components.
+    private(set) var work: UInt64 = 0
+
+    /// Resolves a path. Components `.` and `..` are allowed.
+    ///
+    /// - Parameter maximumWork: the most ``work``.
+    init<Tree: PathTree>(
+        _ path: [[UInt8]], in tree: Tree, limits: IndexLimits, maximumWork: UInt64
+    ) throws(LayerIndexError) {
+        names = path
+        var links = 0
+        while true {
+            let before = links
+            try pass(tree, limits, &links, maximumWork)
+            if links == before { return }
+        }
+    }
+
+    private mutating func pass<Tree: PathTree>(
+        _ tree: Tree, _ limits: IndexLimits, _ links: inout Int, _ maximumWork: UInt64
+    ) throws(LayerIndexError) {
+        var current: [[UInt8]] = []
+        // The directory at `current`; `nil` if there is none without following links.
+        var node: Tree.Node? = tree.rootNode
+        for name in names {
+            if name == [0x2E] { continue }
+            if name == [0x2E, 0x2E] {
+                _ = current.popLast()
+                node = try Self.walk(current, tree)
+                continue
+            }
+            guard name.count <= IndexLimits.nameLength else {
+                throw LayerIndexError(.invalidPath, "a name of \(name.count) bytes")
+            }
+            var entry = PathEntry<Tree.Node>.absent
+            if let parent = node { entry = try tree.find(name, in: parent) }
+            switch entry {
+            case .absent, .other:
+                current.append(name)
+                node = nil
+            case .directory(let next):
+                current.append(name)
+                node = next
+            case .symbolicLink(let target):
+                links += 1
+                guard links <= Self.maximumLinks else {
+                    throw LayerIndexError(.invalidPath, "an entry below more than \(Self.maximumLinks) symbolic links")
+                }
+                current = Self.clean(target, from: target.first == 0x2F ? [] : current)
+                work += UInt64(target.count) + UInt64(current.count) * 8
+                guard work <= maximumWork else {
+                    throw LayerIndexError(.limit, "too many entries below symbolic links")
+                }
+                guard current.count <= limits.depth else {
+                    throw LayerIndexError(.limit, "a path of more than \(limits.depth) names")
+                }
+                node = try Self.walk(current, tree)
+            }
+        }
+        names = current
+    }
+
+    /// Returns the directory at `path`, without following links.
+    private static func walk<Tree: PathTree>(_ path: [[UInt8]], _ tree: Tree) throws(LayerIndexError) -> Tree.Node? {
+        var node = tree.rootNode
+        for name in path {
+            guard name.count <= IndexLimits.nameLength, case .directory(let next) = try tree.find(name, in: node) else {
+                return nil
+            }
+            node = next
+        }
+        return node
+    }
+
+    private static func clean(_ target: [UInt8], from start: [[UInt8]]) -> [[UInt8]] {
+        var names = start
+        for name in target.split(separator: 0x2F) where name != [0x2E] {
+            if name == [0x2E, 0x2E] { _ = names.popLast() } else { names.append(Array(name)) }
+        }
+        return names
+    }
+}
