@@ -126,6 +126,7 @@ import Testing
                                     isZeros: part.allSatisfy { $0 == 0 }))
                             done += part.count
                         }
+                    case .hole: break
                     case .end: if let entry { try builder.add(entry) }
                     }
                 } catch {

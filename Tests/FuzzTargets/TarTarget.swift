@@ -58,6 +58,7 @@ private struct Account: Equatable {
     private var contents: [[UInt8]] = []
     private var offsets: [UInt64] = []
     private var ends: [UInt64] = []
+    private var holes: UInt64 = 0
     private var failure: LayerFormatError.Code?
 
     init(_ archive: [UInt8], pieceSize: Int) {
@@ -83,7 +84,8 @@ private struct Account: Equatable {
         switch event {
         case .entry(let entry, let size):
             precondition(ends.count == paths.count && offset % 512 == 0)
-            precondition(entry.kind == .regular ? entry.attributes.size == size : size == 0)
+            precondition(entry.kind == .regular || size == 0)
+            holes = 0
             paths.append(entry.path)
             attributes.append(entry.attributes)
             links.append(entry.linkTarget)
@@ -93,9 +95,12 @@ private struct Account: Equatable {
         case .content(let bytes):
             precondition(!bytes.isEmpty && ends.count + 1 == paths.count)
             contents[contents.count - 1] += bytes
+        case .hole(let count):
+            precondition(count > 0 && ends.count + 1 == paths.count)
+            holes += count
         case .end:
             precondition(ends.count + 1 == paths.count)
-            precondition(UInt64(contents[contents.count - 1].count) == (attributes.last?.size ?? 0))
+            precondition(UInt64(contents[contents.count - 1].count) + holes == (attributes.last?.size ?? 0))
             ends.append(offset)
         }
     }

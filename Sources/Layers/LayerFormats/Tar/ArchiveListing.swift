@@ -70,6 +70,11 @@ public final class ArchiveListing {
                 begun = (entry, ByteRange(offset: end, end: offset + TarLayout.block))
                 fileHasher = DigestHasher()
             case .content(let bytes): fileHasher.update(bytes)
+            case .hole:
+                throw LayerFormatError(
+                    .unsupported,
+                    "\(LayerFormatError.printable(begun?.entry.path ?? [])): a sparse file cannot be converted to a format "
+                        + "with a table of contents; pack the layer without tar's --sparse (-S)")
             case .end:
                 guard let (entry, header) = begun else { return }
                 begun = nil

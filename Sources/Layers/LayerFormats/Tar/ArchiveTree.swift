@@ -34,6 +34,7 @@ public final class ArchiveTree {
                 self.entry = entry
                 fileOffset = 0
             case .content(let bytes): try content(bytes)
+            case .hole(let count): try hole(count)
             case .end:
                 try endPiece()
                 guard let entry else { return }
@@ -62,6 +63,16 @@ public final class ArchiveTree {
             let taken = UnsafeRawBufferPointer(rebasing: rest.prefix(Int(Self.pieceSize - piece.length)))
             rest = UnsafeRawBufferPointer(rebasing: rest[taken.count...])
             piece = (piece.length + UInt64(taken.count), piece.isZeros && taken.isZeros)
+            if piece.length == Self.pieceSize { try endPiece() }
+        }
+    }
+
+    private func hole(_ count: UInt64) throws(LayerFormatError) {
+        var rest = count
+        while rest > 0 {
+            let taken = min(rest, Self.pieceSize - piece.length)
+            rest -= taken
+            piece = (piece.length + taken, piece.isZeros)
             if piece.length == Self.pieceSize { try endPiece() }
         }
     }

@@ -207,6 +207,7 @@ public final class LayerIndexer {
                 self.entry = entry
                 fileOffset = 0
             case .content(let bytes): content(bytes, at: offset)
+            case .hole(let count): hole(count)
             case .end:
                 endPiece()
                 guard let entry else { return }
@@ -232,6 +233,26 @@ public final class LayerIndexer {
             piece.length += taken.count
             self.piece = piece
             if piece.length == Self.chunkSize { endPiece() }
+        }
+    }
+
+    /// The sizes of the pieces of a hole, with their digests. The rest of a hole is hashed.
+    private static let holes: [(size: UInt64, digest: Digest)] = [64 << 20, 4 << 20].map {
+        ($0, Digest.of([UInt8](repeating: 0, count: Int($0))))
+    }
+
+    private func hole(_ count: UInt64) {
+        endPiece()
+        var rest = count
+        while rest > 0 {
+            let known = Self.holes.first { $0.size <= rest }
+            let length = known?.size ?? rest
+            let digest = known?.digest ?? Digest.of([UInt8](repeating: 0, count: Int(length)))
+            entry?.pieces.append(
+                ContentPiece(
+                    fileOffset: fileOffset, length: length, digest: digest, extent: 0, innerOffset: 0, isZeros: true))
+            fileOffset += length
+            rest -= length
         }
     }
 

@@ -13,10 +13,8 @@ struct PaxRecords {
     /// The extended attributes in the order of the header. Unlike for other keys, an empty value is a valid value. If
     /// several attributes have the same name, the index builder uses the last one.
     private(set) var xattrs: [(name: [UInt8], value: [UInt8])] = []
-    /// True for a sparse file in one of GNU tar's pax formats.
-    private(set) var isSparse = false
-    /// The real name of a sparse file. The file's header contains a made-up name.
-    private(set) var sparsePath: [UInt8]?
+    /// The records of a sparse file in one of GNU tar's pax formats.
+    private(set) var sparse = SparseRecords()
 
     private var attributeNameBytes = 0
 
@@ -70,8 +68,7 @@ struct PaxRecords {
             }
             xattrs.append((Array(name), Array(value)))
         } else if key.starts(with: "GNU.sparse.".utf8) {
-            isSparse = true
-            if key.elementsEqual("GNU.sparse.name".utf8) { sparsePath = Array(value) }
+            try sparse.set(key.dropFirst("GNU.sparse.".utf8.count), to: value)
         } else if key.elementsEqual("mtime".utf8) {
             modified = try Self.time(value)
         } else if key.elementsEqual("path".utf8) {
@@ -88,6 +85,11 @@ struct PaxRecords {
     }
 
     // MARK: - Values
+
+    /// Parses a decimal number of at most 63 bits; returns `nil` for any other text.
+    static func decimal(_ value: UnsafeRawBufferPointer) -> UInt64? {
+        decimal(value[...]).map { UInt64($0) }
+    }
 
     private static func text(_ value: UnsafeRawBufferPointer) throws(LayerFormatError) -> [UInt8]? {
         guard !value.contains(0) else { throw damaged("a path with a NUL byte") }
@@ -141,5 +143,70 @@ struct PaxRecords {
 
     private static func damaged(_ what: String) -> LayerFormatError {
         LayerFormatError(.badArchive, "a pax header with \(what)")
+    }
+}
+
+/// The records `GNU.sparse.*` of a pax header.
+struct SparseRecords {
+    private var major: [UInt8]?
+    private var minor: [UInt8]?
+    private var size: UInt64?
+    private var realSize: UInt64?
+    /// The real name of the file. Its header contains a made-up name.
+    private(set) var path: [UInt8]?
+    private var map: [UInt8]?
+    /// The values of format 0.0, which has a record for each.
+    private var values: [UInt64] = []
+
+    fileprivate mutating func set(
+        _ key: Slice<UnsafeRawBufferPointer>, to value: UnsafeRawBufferPointer
+    ) throws(LayerFormatError) {
+        if key.elementsEqual("offset".utf8) || key.elementsEqual("numbytes".utf8) {
+            guard key.first == (values.count % 2 == 0 ? UInt8(ascii: "o") : UInt8(ascii: "n")),
+                let number = PaxRecords.decimal(value)
+            else { throw SparseFile.damaged("records in a wrong order") }
+            values.append(number)
+        } else if key.elementsEqual("major".utf8) {
+            major = Array(value)
+        } else if key.elementsEqual("minor".utf8) {
+            minor = Array(value)
+        } else if key.elementsEqual("size".utf8) || key.elementsEqual("realsize".utf8) {
+            guard !value.isEmpty else { return }
+            guard let number = PaxRecords.decimal(value) else { throw SparseFile.damaged("a size that is none") }
+            if key.first == UInt8(ascii: "s") { size = number } else { realSize = number }
+        } else if key.elementsEqual("map".utf8) {
+            map = Array(value)
+        } else if key.elementsEqual("name".utf8), !value.isEmpty {
+            path = Array(value)
+        }
+    }
+
+    /// Returns the sparse file that the records describe; `nil` if they describe none.
+    ///
+    /// - Parameter size: the size in the header, for records without one.
+    func file(size headerSize: UInt64, maximumCount: Int) throws(LayerFormatError) -> SparseFile? {
+        let zero = Array("0".utf8)
+        let one = Array("1".utf8)
+        let isLater: Bool
+        switch (major ?? [], minor ?? []) {
+        case (zero, zero), (zero, one): isLater = false
+        case (one, zero): isLater = true
+        case ([], []):
+            guard !values.isEmpty || !(map ?? []).isEmpty else { return nil }
+            isLater = false
+        default: return nil
+        }
+        let size = size ?? realSize ?? headerSize
+        guard !isLater else { return try SparseFile(map: nil, size: size, maximumCount: maximumCount) }
+        var values = values
+        if values.isEmpty {
+            for text in (map ?? []).split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+                guard let number = text.withUnsafeBytes({ PaxRecords.decimal($0) }) else {
+                    throw SparseFile.damaged("a map with a number that is none")
+                }
+                values.append(number)
+            }
+        }
+        return try SparseFile(map: values, size: size, maximumCount: maximumCount)
     }
 }

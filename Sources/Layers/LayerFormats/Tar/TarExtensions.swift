@@ -46,16 +46,19 @@ struct TarExtensions {
         isPending = true
     }
 
-    /// Returns the entry that `header` begins, and the number of bytes of its payload.
-    func entry(_ header: TarHeader, limits: TarLimits) throws(LayerFormatError) -> (entry: LayerEntry, size: UInt64) {
-        let path = entryPath(header)
+    /// Returns the entry that `header` begins, the number of bytes of its payload, and the map of a sparse file.
+    func entry(
+        _ header: TarHeader, limits: TarLimits
+    ) throws(LayerFormatError) -> (entry: LayerEntry, size: UInt64, sparse: SparseFile?) {
+        let sparse = try pax.sparse.file(size: pax.size ?? header.size, maximumCount: limits.sparseParts)
+        let path = entryPath(header, isSparse: sparse != nil)
         func refusal(_ code: LayerFormatError.Code, _ what: String) -> LayerFormatError {
             LayerFormatError(code, "\(LayerFormatError.printable(path)): \(what)")
         }
-        guard !pax.isSparse, header.type != UInt8(ascii: "S") else {
+        guard header.type != UInt8(ascii: "S") else {
             throw refusal(
                 .unsupported,
-                "sparse files in GNU tar's format are not supported; pack the layer without tar's --sparse (-S)")
+                "a sparse file in GNU tar's old format, which containerd refuses too; use --format=posix")
         }
         guard path.count <= limits.pathLength else { throw refusal(.limit, "a name of \(path.count) bytes") }
         guard let kind = Self.kind(header.type, path) else {
@@ -81,20 +84,23 @@ struct TarExtensions {
         }
         // For any other kind the size has no meaning, and no payload follows (Go's archive/tar, isHeaderOnlyType).
         let size = kind == .regular ? pax.size ?? header.size : 0
+        guard sparse?.size ?? 0 <= limits.sparseSize else {
+            throw refusal(.limit, "a sparse file of \(sparse?.size ?? 0) bytes")
+        }
+        guard sparse == nil || kind == .regular else { throw refusal(.badArchive, "a sparse file that is not a file") }
         let (seconds, nanoseconds) = pax.modified ?? (header.modified, 0)
         let entry = LayerEntry(
             path: path, kind: kind,
             attributes: NodeAttributes(
                 mode: UInt16(truncatingIfNeeded: header.mode & 0o7777), uid: uid, gid: gid, modifiedSeconds: seconds,
-                modifiedNanoseconds: nanoseconds, size: size, deviceMajor: major, deviceMinor: minor),
+                modifiedNanoseconds: nanoseconds, size: sparse?.size ?? size, deviceMajor: major, deviceMinor: minor),
             linkTarget: link, xattrs: pax.xattrs)
-        return (entry, size)
+        return (entry, size, sparse)
     }
 
     /// Returns the entry's path. As in Go's archive/tar, GNU's long name overrides pax, and pax overrides the header.
-    /// For a sparse file, which the reader refuses, returns the real name for the error message.
-    private func entryPath(_ header: TarHeader) -> [UInt8] {
-        if let sparsePath = pax.sparsePath { return sparsePath }
+    private func entryPath(_ header: TarHeader, isSparse: Bool) -> [UInt8] {
+        if isSparse, let path = pax.sparse.path { return path }
         if !longPath.isEmpty { return longPath }
         if let path = pax.path { return path }
         return header.prefix.isEmpty ? header.name : header.prefix + [0x2F] + header.name

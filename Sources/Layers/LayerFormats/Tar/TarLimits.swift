@@ -14,6 +14,11 @@ public struct TarLimits: Sendable, Equatable {
     /// The maximum number of entries in the archive.
     public var entryCount = IndexLimits.standard.entryCount
 
+    /// The most bytes in a sparse file, whose zeros take no room in the archive: the limit of a layer's content space.
+    public var sparseSize: UInt64 = 1 << 44
+    /// The most parts of a sparse file.
+    public var sparseParts = 100_000
+
     public init() {}
 
     /// The daemon's limits.

@@ -10,7 +10,9 @@ public enum TarEvent {
     /// The next bytes of the entry's content, never empty. The buffer points into the pushed bytes and is valid only
     /// during the call that passes this event.
     case content(UnsafeRawBufferPointer)
-    /// The end of an entry. It also follows an entry without content.
+    /// The next bytes of a sparse file's content: this many zeros that the archive does not contain, at least one.
+    case hole(UInt64)
+    /// The end of an entry, also of an entry without content.
     case end
 }
 
@@ -18,7 +20,7 @@ public enum TarEvent {
 /// Format" and "pax Interchange Format"), and GNU tar's long names and base-256 numbers.
 ///
 /// The reader follows Go's archive/tar and containerd. It interprets entries as containerd unpacks them, and refuses
-/// those that containerd refuses. It does not support GNU tar's sparse files.
+/// those that containerd refuses. It expands sparse files of GNU tar's pax formats.
 ///
 ///     var reader = TarReader()
 ///     try reader.push(bytes) { (event, offset) throws(LayerFormatError) in … }    // in pieces of any size
@@ -52,6 +54,8 @@ public struct TarReader {
     private var offset: UInt64 = 0
     private var entryCount = 0
     private var extensions = TarExtensions()
+    /// The sparse file whose payload is being read.
+    private var sparse: SparseFile?
     /// The name in the last header, for error messages.
     private var name: [UInt8] = []
     private var failure: LayerFormatError?
@@ -131,6 +135,10 @@ public struct TarReader {
                 left -= UInt64(taken.count)
                 if left == 0 { try endExtension(type) }
             case .content:
+                if sparse != nil {
+                    try readSparse(&rest, sink)
+                    continue
+                }
                 let start = offset
                 let taken = take(left, of: &rest)
                 left -= UInt64(taken.count)
@@ -170,7 +178,7 @@ public struct TarReader {
                 .badArchive, "the tar archive is damaged, or none, at byte \(start)\(place)", cause: error)
         }
         guard !TarExtensions.isExtension(header.type) else { return try beginExtension(header) }
-        let (entry, size) = try extensions.entry(header, limits: limits)
+        let (entry, size, sparse) = try extensions.entry(header, limits: limits)
         name = entry.path
         extensions = TarExtensions()
         guard entryCount < limits.entryCount else {
@@ -180,8 +188,52 @@ public struct TarReader {
         }
         entryCount += 1
         begin(.content, size)
+        self.sparse = sparse
         try sink(.entry(entry, size: size), start)
         if left == 0 { try endContent(sink) }
+    }
+
+    // MARK: - Sparse files
+
+    /// Reads some payload of a sparse file: the map in front of the data, or data.
+    private mutating func readSparse(
+        _ rest: inout UnsafeRawBufferPointer, _ sink: (TarEvent, UInt64) throws(LayerFormatError) -> Void
+    ) throws(LayerFormatError) {
+        guard var file = sparse else { return }
+        if file.segments == nil {
+            let wanted = TarHeader.blockSize - block.count
+            let taken = take(min(left, UInt64(wanted)), of: &rest)
+            left -= UInt64(taken.count)
+            block.append(contentsOf: taken)
+            guard block.count == TarHeader.blockSize || left == 0 else { return }
+            // The array in `sparse` is freed first, so that the text is not copied for each block.
+            sparse = nil
+            try block.withUnsafeBufferPointer { (bytes) throws(LayerFormatError) in
+                try file.readMap(UnsafeRawBufferPointer(bytes))
+            }
+            block.removeAll(keepingCapacity: true)
+        } else {
+            try skipHoles(&file, sink)
+            guard case .data(let wanted) = file.next() else {
+                throw damaged("has more data than its map says, of \(LayerFormatError.printable(name))")
+            }
+            let start = offset
+            let taken = take(min(left, wanted), of: &rest)
+            left -= UInt64(taken.count)
+            file.advance(UInt64(taken.count))
+            if !taken.isEmpty { try sink(.content(taken), start) }
+        }
+        sparse = file
+        if left == 0 { try endContent(sink) }
+    }
+
+    private func skipHoles(
+        _ file: inout SparseFile, _ sink: (TarEvent, UInt64) throws(LayerFormatError) -> Void
+    ) throws(LayerFormatError) {
+        while case .hole(let count) = file.next() {
+            try sink(.hole(count), offset)
+            file.advance(count)
+        }
     }
 
     private mutating func beginExtension(_ header: TarHeader) throws(LayerFormatError) {
@@ -212,6 +264,21 @@ public struct TarReader {
     private mutating func endContent(
         _ sink: (TarEvent, UInt64) throws(LayerFormatError) -> Void
     ) throws(LayerFormatError) {
+        if var file = sparse {
+            sparse = nil
+            guard file.segments != nil else {
+                throw damaged("ends within the map of \(LayerFormatError.printable(name))")
+            }
+            // An empty part at the end has no payload.
+            while true {
+                try skipHoles(&file, sink)
+                guard case .data(0) = file.next() else { break }
+                file.advance(0)
+            }
+            guard file.next() == .end else {
+                throw damaged("has less data than its map says, of \(LayerFormatError.printable(name))")
+            }
+        }
         pad()
         try sink(.end, offset)
     }

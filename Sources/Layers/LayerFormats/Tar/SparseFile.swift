@@ -1,0 +1,110 @@
+import Base
+
+/// The data of a sparse file, which its pax header describes (GNU tar manual, "Storing Sparse Files", formats 0.0, 0.1
+/// and 1.0). Follows Go's archive/tar.
+struct SparseFile {
+    /// A part of the file with data. The rest of the file is zeros.
+    struct Segment: Equatable {
+        var offset: UInt64
+        var count: UInt64
+    }
+
+    /// The segments in the order of the file; `nil` until the map in front of the data has been read.
+    private(set) var segments: [Segment]?
+    let size: UInt64
+    private let maximumCount: Int
+    /// The digits of the next number of the map in front of the data.
+    private var text: [UInt8] = []
+    /// The number of segments that the map says, and the numbers after it.
+    private var count: Int?
+    private var values: [UInt64] = []
+    private var index = 0
+    /// The number of bytes of the file before the current position.
+    private var position: UInt64 = 0
+
+    /// - Parameters:
+    ///   - map: alternating offsets and lengths; `nil` if the map is in front of the data.
+    ///   - size: the size of the file in bytes.
+    ///   - maximumCount: the most segments.
+    init(map: [UInt64]?, size: UInt64, maximumCount: Int) throws(LayerFormatError) {
+        self.size = size
+        self.maximumCount = maximumCount
+        if let map { segments = try segments(map) }
+    }
+
+    private func segments(_ map: [UInt64]) throws(LayerFormatError) -> [Segment] {
+        guard map.count % 2 == 0 else { throw Self.damaged("a map with an odd number of values") }
+        guard map.count / 2 <= maximumCount else {
+            throw LayerFormatError(.limit, "a sparse file of more than \(maximumCount) parts")
+        }
+        var segments: [Segment] = []
+        var end: UInt64 = 0
+        for index in stride(from: 0, to: map.count, by: 2) {
+            let (offset, count) = (map[index], map[index + 1])
+            guard offset >= end, offset <= size, count <= size - offset else {
+                throw Self.damaged("a part outside the file or within another part")
+            }
+            end = offset + count
+            segments.append(Segment(offset: offset, count: count))
+        }
+        return segments
+    }
+
+    /// Reads the next block of the map in front of the data: decimal numbers, each with a newline. The first one is the
+    /// number of segments.
+    mutating func readMap(_ block: UnsafeRawBufferPointer) throws(LayerFormatError) {
+        for byte in block {
+            guard byte == 0x0A else {
+                text.append(byte)
+                guard text.count <= 20 else { throw Self.damaged("a map with a number that is none") }
+                continue
+            }
+            guard let value = text.withUnsafeBytes({ PaxRecords.decimal($0) }) else {
+                throw Self.damaged("a map with a number that is none")
+            }
+            text.removeAll(keepingCapacity: true)
+            guard let count else {
+                guard value <= UInt64(maximumCount) else {
+                    throw LayerFormatError(.limit, "a sparse file of more than \(maximumCount) parts")
+                }
+                count = Int(value)
+                if value == 0 { break }
+                continue
+            }
+            values.append(value)
+            if values.count == 2 * count { break }
+        }
+        guard let count, values.count == 2 * count else { return }
+        segments = try segments(values)
+        values = []
+    }
+
+    /// The next part of the file.
+    enum Part: Equatable {
+        /// Zeros that the archive does not contain.
+        case hole(UInt64)
+        /// Data, at most so many bytes.
+        case data(UInt64)
+        case end
+    }
+
+    /// Returns the next part of the file. ``advance(_:)`` passes it.
+    func next() -> Part {
+        guard let segments else { return .end }
+        guard index < segments.count else { return position < size ? .hole(size - position) : .end }
+        let segment = segments[index]
+        if position < segment.offset { return .hole(segment.offset - position) }
+        return .data(segment.offset + segment.count - position)
+    }
+
+    mutating func advance(_ count: UInt64) {
+        position += count
+        while let segments, index < segments.count, position >= segments[index].offset + segments[index].count {
+            index += 1
+        }
+    }
+
+    static func damaged(_ what: String) -> LayerFormatError {
+        LayerFormatError(.badArchive, "a sparse file with \(what)")
+    }
+}
