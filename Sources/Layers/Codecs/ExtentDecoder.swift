@@ -12,9 +12,11 @@ public import Base
 ///
 /// Not `Sendable`: it belongs to one thread at a time.
 public final class ExtentDecoder {
-    /// The default limit of a zstd window, as an exponent of two: 8 MiB. RFC 8878 §3.1.1.1.2 asks every decoder to
-    /// support such windows, and image encoders exceed the limit only on request.
-    public static let standardWindowLog = 23
+    /// The default limit of a zstd window, as an exponent of two: 512 MiB, the limit of the decoder in containerd
+    /// (klauspost/compress). skopeo and buildah declare windows over 8 MiB by default.
+    ///
+    /// The library reserves the address space of a whole window but touches only as much as it decodes.
+    public static let standardWindowLog = 29
 
     private var codec = Codec.raw
     private var gzip: GzipDecoder?
