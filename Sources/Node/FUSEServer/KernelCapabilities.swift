@@ -19,6 +19,8 @@ enum KernelCapabilities {
         | UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA)
         // The kernel sends lookups of `.` and `..` when somebody opens a file handle, as overlayfs does.
         | UInt32(FUSE_CAP_EXPORT_SUPPORT)
+        // Flags of directories, for FS_IOC_GETFLAGS.
+        | UInt32(FUSE_CAP_IOCTL_DIR)
         // The kernel enforces the image's access control lists.
         | UInt32(FUSE_CAP_POSIX_ACL)
 

@@ -55,6 +55,15 @@ struct RequestToken: ~Copyable, @unchecked Sendable {
         discard self
     }
 
+    /// Replies to an ioctl(2) with the result 0 and `count` bytes of zeros, at most 32.
+    consuming func reply(zeros count: Int) {
+        withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { buffer in
+            buffer.initializeMemory(as: UInt8.self, repeating: 0)
+            _ = fuse_reply_ioctl(request, 0, buffer.baseAddress, min(count, buffer.count))
+        }
+        discard self
+    }
+
     consuming func reply(opened file: fuse_file_info) {
         withUnsafePointer(to: file) { _ = fuse_reply_open(request, $0) }
         discard self

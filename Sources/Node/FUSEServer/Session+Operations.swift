@@ -65,6 +65,11 @@ extension Session {
             let token = RequestToken(request)
             Session.of(request)?.listxattr(token, of: node, size: size)
         }
+        operations.ioctl = { request, _, command, _, _, _, _, _, outputSize in
+            guard let request else { return }
+            let token = RequestToken(request)
+            Session.of(request)?.ioctl(token, command: command, outputSize: outputSize)
+        }
         operations.statfs = { request, _ in
             guard let request else { return }
             let token = RequestToken(request)
