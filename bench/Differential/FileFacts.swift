@@ -18,7 +18,18 @@ struct FileTree: Sendable {
     private var rootDevice: UInt64 = 0
     /// The number of files whose time is that of the unpacking.
     private(set) var unpackedTimes = 0
+    /// The number of names that overlayfs lists but cannot find: whiteouts of a directory with one layer.
+    private(set) var listedWhiteouts = 0
     private let began: Int64
+    private let options: Options
+
+    /// The properties that one of the mounts cannot have.
+    struct Options: Sendable {
+        /// False if the mount has no option to give all files the device number of the root.
+        var comparesDevices: Bool
+        /// The names in the root that a full unpacking shows and a lazy one does not.
+        var hiddenNames: Set<String> = []
+    }
 
     private struct Inode: Hashable {
         let device: UInt64
@@ -28,8 +39,9 @@ struct FileTree: Sendable {
     /// Reads the tree below `root`, including all content. Blocks.
     ///
     /// - Parameter began: the start of the run in seconds since 1970. A later time in the tree comes from unpacking.
-    init(of root: String, began: Int64) throws {
+    init(of root: String, began: Int64, _ options: Options) throws {
         self.began = began
+        self.options = options
         let status = try Sys.lstat(root)
         rootDevice = status.device
         try add(Array(root.utf8), name: "/", isRoot: true)
@@ -71,10 +83,13 @@ struct FileTree: Sendable {
         for entry in try Sys.list(directory) {
             let path = directory + [UInt8(ascii: "/")] + entry.name
             let display = "\(name)/\(Self.escape(entry.name))"
+            if options.hiddenNames.contains(display) { continue }
             do {
                 let kind = try add(path, name: display)
                 if entry.kind != kind { files[display]?["listed type"] = "\(entry.kind)" }
                 if kind == .directory { try walk(path, name: display) }
+            } catch Errno.noSuchFileOrDirectory {
+                listedWhiteouts += 1
             } catch {
                 files[display, default: [:]]["error"] = "\(error)"
             }
@@ -93,7 +108,7 @@ struct FileTree: Sendable {
                 unpackedTimes += 1
             }
         }
-        if status.device != rootDevice { facts["st_dev"] = "another one than the root's" }
+        if options.comparesDevices, status.device != rootDevice { facts["st_dev"] = "another one than the root's" }
         switch status.kind {
         case .regular:
             facts["size"] = "\(status.size)"

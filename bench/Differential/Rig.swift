@@ -29,6 +29,31 @@ final class Rig: Sendable {
             snapshots = try Snapshots(socket: containerd.socket, snapshotter: containerd.snapshotter)
         }
 
+        func pull(_ image: String) async throws {
+            _ = try await repeated { try await images.pull(image, seconds: 60) }
+        }
+
+        func chain(of image: String) async throws -> Digest? {
+            try await repeated { try await images.chainID(ofImage: image) }
+        }
+
+        func remove(_ image: String) async {
+            try? await repeated { try await images.removeImage(image) }
+        }
+
+        /// Repeats a call if the connection closes: see `CRIClient`.
+        private func repeated<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
+            var tries = 0
+            while true {
+                do {
+                    return try await body()
+                } catch let error as ContainerRuntimeError where error.code == .unreachable && tries < 20 {
+                    tries += 1
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+            }
+        }
+
         func close() async {
             await images.close()
             await snapshots.close()
@@ -61,7 +86,7 @@ final class Rig: Sendable {
 
     /// The outcome of one stack.
     enum Outcome: Sendable {
-        case same(files: Int, unpackedTimes: Int)
+        case same(FileTree)
         case different([String])
         /// containerd's own pull fails, so there is nothing to compare.
         case refused(String)
@@ -72,36 +97,50 @@ final class Rig: Sendable {
     /// Publishes `stack`, pulls it both ways and compares the mounts.
     func run(_ stack: Stack) async throws -> Outcome {
         let repository = "d/s\(stack.number)"
-        let image = "\(HostsDirectory.registry)/\(repository):t"
+        let source = "\(HostsDirectory.registry)/\(repository):t"
+        let image = stack.form.isConverted ? "\(HostsDirectory.registry)/\(repository):c" : source
         let layers = await blocking { StackPacker.pack(stack) }
         let store = store
         try await blocking { _ = try store.write(layers, to: repository, tag: "t") }
         do {
-            _ = try await oracle.images.pull(image, seconds: 60)
+            try await oracle.pull(source)
         } catch {
-            try? await oracle.images.removeImage(image)
+            await oracle.remove(source)
             return .refused("\(error)")
         }
         var creation = ""
-        if stack.form == .artifact {
-            let arguments = [
-                try Repository.product("rivulet"), "artifact-streaming", "create", "--no-pack", "--image",
-                "127.0.0.1:\(registry.port)/\(repository):t",
+        if stack.form == .artifact || stack.form.isConverted {
+            let local = "127.0.0.1:\(registry.port)/\(repository)"
+            var arguments = [
+                try Repository.product("rivulet"), "artifact-streaming", "create", "--image", "\(local):t",
             ]
+            switch stack.form {
+            case .toEstargz: arguments += ["--format", "estargz", "--target", "\(local):c", "--scratch", lab.directory]
+            case .toZstdChunked:
+                arguments += ["--format", "zstd:chunked", "--target", "\(local):c", "--scratch", lab.directory]
+            default: arguments.append("--no-pack")
+            }
             let made = try await Command.attempt(arguments, in: lab, timeout: 60)
             if made.exit != .code(0) { creation = Files.tail(made.logPath, lines: 3) }
             for path in [made.outputPath, made.logPath] { try? Sys.unlink(path) }
         }
-        let chain = Self.chain(layers)
         let outcome: Outcome
         do {
-            _ = try await rivulet.images.pull(image, seconds: 60)
+            if stack.form.isConverted {
+                guard creation.isEmpty else { return .notStreamed(creation) }
+                try await oracle.pull(image)
+            }
+            guard let chain = try await oracle.chain(of: image) else {
+                throw LabError(.failed, "containerd does not say which chain \(image) has")
+            }
+            try await rivulet.pull(image)
             outcome = try await compare(stack, chain, creation)
         } catch {
             outcome = .different(["the pull with Rivulet fails: \(error) \(creation)"])
         }
-        try? await oracle.images.removeImage(image)
-        try? await rivulet.images.removeImage(image)
+        await oracle.remove(source)
+        await oracle.remove(image)
+        await rivulet.remove(image)
         return outcome
     }
 
@@ -119,10 +158,13 @@ final class Rig: Sendable {
             let right = try SnapshotMount(mounts[1], at: targets[1])
             defer { right.unmount() }
             guard right.isStreamed else { return .notStreamed(creation) }
-            let expected = try FileTree(of: left.target, began: began)
-            let differences = try FileTree(of: right.target, began: began).differences(from: expected)
-            return differences.isEmpty
-                ? .same(files: expected.files.count, unpackedTimes: expected.unpackedTimes) : .different(differences)
+            var options = FileTree.Options(comparesDevices: right.hasOneDevice)
+            if stack.form.hasTable {
+                options.hiddenNames = ["/stargz.index.json", "/.prefetch.landmark", "/.no.prefetch.landmark"]
+            }
+            let expected = try FileTree(of: left.target, began: began, options)
+            let differences = try FileTree(of: right.target, began: began, options).differences(from: expected)
+            return differences.isEmpty ? .same(expected) : .different(differences)
         }
         try await oracle.snapshots.remove(key)
         try await rivulet.snapshots.remove(key)
@@ -131,12 +173,5 @@ final class Rig: Sendable {
                 .last { $0.contains("d/s\(stack.number):") && $0.contains("pull") }.map(String.init) ?? "unknown")
         }
         return outcome
-    }
-
-    /// Returns the chain ID of all layers (OCI image-spec, config.md, "Layer ChainID").
-    private static func chain(_ layers: [ImageStore.Layer]) -> Digest {
-        var chain = layers[0].diffID
-        for layer in layers.dropFirst() { chain = Digest.of(Array("\(chain) \(layer.diffID)".utf8)) }
-        return chain
     }
 }

@@ -89,6 +89,8 @@ struct SnapshotMount: Sendable {
     let target: String
     /// The read-only directories below, top first.
     let lowers: [String]
+    /// True if the overlay gives all files one device number although the layers are on several file systems.
+    let hasOneDevice: Bool
 
     /// Mounts the first of `mounts` at `target`.
     init(_ mounts: [Containerd_Types_Mount], at target: String) throws {
@@ -96,6 +98,7 @@ struct SnapshotMount: Sendable {
             throw LabError(.failed, "unexpected mounts of a snapshot: \(mounts)")
         }
         self.target = target
+        hasOneDevice = mount.options.contains("xino=on")
         lowers = mount.options.filter { $0.hasPrefix("lowerdir=") }
             .flatMap { $0.dropFirst("lowerdir=".count).split(separator: ":").map(String.init) }
         try Files.makeDirectory(target)

@@ -10,6 +10,7 @@ struct Summary: Sendable {
     private(set) var refused = 0
     private(set) var tally: [String: Int] = [:]
     private var unpackedTimes = 0
+    private var listedWhiteouts = 0
     private let began = MonotonicTime.now()
 
     init(seed: UInt64) {
@@ -20,14 +21,15 @@ struct Summary: Sendable {
     mutating func add(_ stack: Stack, _ outcome: Rig.Outcome) {
         stacks += 1
         switch outcome {
-        case .same(let files, let unpackedTimes):
+        case .same(let tree):
             clean += 1
-            self.files += files
-            self.unpackedTimes += unpackedTimes
+            files += tree.files.count
+            unpackedTimes += tree.unpackedTimes
+            listedWhiteouts += tree.listedWhiteouts
             tally.merge(stack.tally, uniquingKeysWith: +)
         case .refused(let why):
             refused += 1
-            print("stack \(stack.number): containerd refuses it: \(why)")
+            print("stack \(stack.number): containerd refuses it: \(why.suffix(160))")
         case .different(let differences): fail(stack, differences)
         case .notStreamed(let why): fail(stack, ["not streamed: \(why)"])
         }
@@ -47,6 +49,7 @@ struct Summary: Sendable {
         different += other.different
         refused += other.refused
         unpackedTimes += other.unpackedTimes
+        listedWhiteouts += other.listedWhiteouts
         tally.merge(other.tally, uniquingKeysWith: +)
     }
 
@@ -61,7 +64,8 @@ struct Summary: Sendable {
         print(
             """
             \(stacks) stacks, \(clean) the same (\(files) files), \(different.count) different, \(refused) refused by \
-            containerd; \(unpackedTimes) times of unpacking left out; \(Int(seconds)) s
+            containerd; left out: \(unpackedTimes) times of unpacking, \(listedWhiteouts) whiteouts that overlayfs lists; \
+            \(Int(seconds)) s
             """)
     }
 }
