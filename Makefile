@@ -5,8 +5,9 @@ SWIFT_BUILD := swift build -c $(CONFIGURATION)
 BIN := .build/$(CONFIGURATION)
 PREFIX ?= /usr
 SECONDS_EACH ?= 60
+COUNT ?= 100
 
-.PHONY: help build demo bench bench-smoke test conformance fuzz sanitize lint format generate install deps-build
+.PHONY: help build demo bench bench-smoke test conformance differential fuzz sanitize lint format generate install deps-build
 
 help:
 	@echo "make build        the daemon and the command line, in $(BIN)"
@@ -16,6 +17,7 @@ help:
 	@echo "make bench-smoke  two small images in a few minutes (root)"
 	@echo "make test         all tests; without root it says what it leaves out"
 	@echo "make conformance  containerd's own snapshotter suite against rivuletd (root)"
+	@echo "make differential  random images against containerd's own pull (root); SEED= COUNT=$(COUNT) FIRST="
 	@echo "make sanitize     the lower half's tests with ThreadSanitizer, and their coverage"
 	@echo "make fuzz         every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds; resumable"
 	@echo "make lint         formatting and style of English (docs/style.md)"
@@ -53,6 +55,15 @@ conformance: deps-build
 	@deploy/debian-deps conformance
 	$(SWIFT_BUILD) --product rivuletd
 	Tests/Conformance/run $(BIN)/rivuletd
+
+# Without FIRST, a run with a seed goes on where the ledger ends. A replay of a single stack is not recorded.
+differential: deps-build
+	@deploy/debian-deps test
+	$(SWIFT_BUILD) --product rivuletd
+	$(SWIFT_BUILD) --product rivulet
+	$(SWIFT_BUILD) --product Differential
+	$(BIN)/Differential --count $(COUNT) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(FIRST),--first $(FIRST),--ledger bench/results/differential.tsv --commit $$(git describe --always --dirty))
 
 sanitize: deps-build
 	Tests/Sanitizers/run lower

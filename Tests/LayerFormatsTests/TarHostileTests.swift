@@ -41,9 +41,21 @@ import Testing
         Damage("one block of zeros", .badArchive, "at 1024", first, [UInt8](repeating: 0, count: 512), file),
         Damage("sparse file of GNU", .unsupported, "the/sparse", TarBlock("S", "the/sparse", format: .gnu).sealed()),
         Damage(
-            "sparse file of pax", .unsupported, "the/sparse",
-            TarBlock.pax([("GNU.sparse.major", "1"), ("GNU.sparse.name", "the/sparse")]),
-            TarBlock("0", "GNUSparseFile.1/sparse").sealed()),
+            "sparse directory", .badArchive, "the/sparse",
+            TarBlock.pax([("GNU.sparse.map", "0,1"), ("GNU.sparse.size", "9"), ("GNU.sparse.name", "the/sparse")]),
+            TarBlock("5", "GNUSparseFile.1/sparse").sealed()),
+        Damage(
+            "parts in a wrong order", .badArchive, "within another",
+            TarBlock.pax([("GNU.sparse.map", "4,1,0,1"), ("GNU.sparse.size", "9")]), file),
+        Damage(
+            "a part outside the file", .badArchive, "outside",
+            TarBlock.pax([("GNU.sparse.map", "4,9"), ("GNU.sparse.size", "9")]), file),
+        Damage(
+            "less data than the map says", .badArchive, "less data",
+            TarBlock.pax([("GNU.sparse.map", "4,5"), ("GNU.sparse.size", "9")]), file),
+        Damage(
+            "an endless sparse file", .limit, "the/file",
+            TarBlock.pax([("GNU.sparse.map", "0,0"), ("GNU.sparse.size", "9223372036854775807")]), file),
         Damage("unknown type", .unsupported, "the/volume", TarBlock("V", "the/volume", format: .gnu).sealed()),
         Damage(
             "large owner", .unsupported, "the/file",

@@ -45,7 +45,7 @@ import Testing
         // A later entry replaces the link.
         #expect(
             try Layers.describe([.symlink("l", to: "x"), .file("l/a"), .directory("l"), .file("l/b")]) == [
-                "40755 4 /", "40755 2 /l trusted.overlay.opaque=y", "100644 1 /l/b", "40755 2 /x implied",
+                "40755 4 /", "40755 2 /l", "100644 1 /l/b", "40755 2 /x implied",
                 "100644 1 /x/a",
             ])
         let error = #expect(throws: LayerIndexError.self) {
@@ -78,22 +78,34 @@ import Testing
         // A layer's own entry, in any order, gives the attributes.
         #expect(
             try Layers.merge([base, [.file("srv/x"), .directory("srv", mode: 0o711)]]).contains("40711 2 /srv"))
-        // Something else in between does not.
+        // Something else in between does not, but an opaque parent does, and so does a link in the place of the parent.
         #expect(try Layers.merge([base, [.file(".wh.srv")], [.file("srv/x")]]).contains("40755 2 /srv"))
+        let deep: [LayerEntry] = [.directory("a"), .directory("a/b", mode: 0o700)]
+        #expect(try Layers.merge([deep, [.file("a/.wh..wh..opq")], [.file("a/b/c")]]).contains("40700 2 /a/b"))
+        let linked: [LayerEntry] = [.directory("usr/lib", mode: 0o711), .symlink("lib", to: "usr/lib")]
+        #expect(try Layers.merge([linked, [.file("lib/x")]]).contains("40711 2 /lib"))
+        // A directory that gets an entry later keeps the extended attributes from below.
+        #expect(
+            try Layers.merge([base, [.file("tmp/f"), .directory("tmp", mode: 0o700)]]).contains(
+                "40700 2 /tmp user.a=1"))
     }
 
     @Test("creates missing parents and fills them later") func createsMissingParentsAndFillsThemLater() throws {
         let entries: [LayerEntry] = [.file("a/b/c"), .directory("a/b", mode: 0o700), .directory("a", mode: 0o2750)]
-        #expect(try Layers.describe(entries) == ["40755 3 /", "42750 3 /a", "40700 2 /a/b", "100644 1 /a/b/c"])
+        #expect(
+            try Layers.describe(entries) == [
+                "40755 3 /", "42750 3 /a inherits", "40700 2 /a/b inherits", "100644 1 /a/b/c",
+            ])
     }
 
     @Test("the later of two entries wins") func laterOfTwoEntriesWins() throws {
         #expect(
             try Layers.describe([.file("a", mode: 0o600), .symlink("a", to: "b")]) == ["40755 2 /", "120777 1 /a -> b"])
         // A directory that a file replaces is dropped with its contents, and does not return with a later directory.
+        // Like containerd's, that one merges with the lower layers'.
         let replaced: [LayerEntry] = [.file("d/below"), .file("d"), .directory("d")]
         #expect(
-            try Layers.describe(replaced) == ["40755 3 /", "40755 2 /d trusted.overlay.opaque=y"])
+            try Layers.describe(replaced) == ["40755 3 /", "40755 2 /d"])
         let merged: [LayerEntry] = [
             .directory("d", mode: 0o700, xattrs: [("user.a", "1"), ("user.b", "1")]), .file("d/f"),
             .directory("d", mode: 0o711, xattrs: [("user.b", "2")]),
@@ -103,34 +115,68 @@ import Testing
 
     @Test("converts whiteouts") func convertsWhiteouts() throws {
         #expect(try Layers.describe([.file("d/.wh.gone")]) == ["40755 3 /", "40755 2 /d implied", "20000 1 /d/gone"])
-        // An entry of the same name wins in either order; a directory then hides the lower one.
-        for entries in [[LayerEntry.file(".wh.f"), .file("f")], [.file("f"), .file(".wh.f")]] {
-            #expect(try Layers.describe(entries) == ["40755 2 /", "100644 1 /f"])
-        }
-        for entries in [[LayerEntry.file(".wh.d"), .file("d/f")], [.file("d/f"), .file(".wh.d")]] {
-            #expect(
-                try Layers.describe(entries) == [
-                    "40755 3 /", "40755 2 /d trusted.overlay.opaque=y implied", "100644 1 /d/f",
-                ])
-        }
+        // The order of a whiteout and an entry of one name counts. A directory merges with the lower one, as containerd
+        // has it.
+        #expect(try Layers.describe([.file(".wh.f"), .file("f")]) == ["40755 2 /", "100644 1 /f"])
+        #expect(try Layers.describe([.file("f"), .file(".wh.f")]) == ["40755 2 /", "20000 1 /f"])
+        #expect(
+            try Layers.describe([.file(".wh.d"), .file("d/f")]) == ["40755 3 /", "40755 2 /d implied", "100644 1 /d/f"])
+        #expect(try Layers.describe([.file("d/f"), .file(".wh.d")]) == ["40755 2 /", "20000 1 /d"])
         #expect(
             try Layers.describe([.file("d/.wh..wh..opq"), .file("d/f")])
                 == ["40755 3 /", "40755 2 /d trusted.overlay.opaque=y implied", "100644 1 /d/f"])
         #expect(try Layers.describe([.file(".wh..wh..opq")]) == ["40755 2 / trusted.overlay.opaque=y"])
-        // AUFS's own names, and everything below hidden names.
+        // containerd takes AUFS's own names for whiteouts, and directories of such a name for directories.
         #expect(
-            try Layers.describe([.directory(".wh..wh.plnk"), .file(".wh..wh.plnk/12.3"), .file(".wh.x/y")])
-                == ["40755 2 /"])
+            try Layers.describe([.file(".wh..wh.plnk/12.3"), .file(".wh..wh.aufs")])
+                == ["40755 3 /", "20000 1 /.wh.aufs", "40755 2 /.wh..wh.plnk implied", "100644 1 /.wh..wh.plnk/12.3"])
         let longest = String(repeating: "n", count: 255)
         #expect(try Layers.describe([.file(".wh." + longest)]) == ["40755 2 /", "20000 1 /" + longest])
     }
 
-    @Test("interprets overlay attributes") func interpretsOverlayAttributes() throws {
+    @Test("drops trusted attributes, as containerd does") func dropsTrustedAttributes() throws {
         #expect(
             try Layers.describe([
                 .directory("d", xattrs: [("trusted.overlay.opaque", "y"), ("trusted.overlay.redirect", "/etc")]),
-                .directory("e", xattrs: [("trusted.overlay.opaque", "n"), ("trusted.other", "1")]),
-            ]) == ["40755 4 /", "40755 2 /d trusted.overlay.opaque=y", "40755 2 /e trusted.other=1"])
+                .directory("e", xattrs: [("trusted.other", "1")]),
+            ]) == ["40755 4 /", "40755 2 /d", "40755 2 /e"])
+    }
+
+    @Test("bounds times as containerd does") func boundsTimes() throws {
+        for (seconds, nanoseconds) in [(Int64(-1), UInt32(5)), (9_223_372_036, 5), (.max, 0), (.min, 0)] {
+            let entry = LayerEntry(
+                path: [97], attributes: NodeAttributes(modifiedSeconds: seconds, modifiedNanoseconds: nanoseconds))
+            let attributes = try #require(try Listing(try Layers.tree([entry])).files[Array("/a".utf8)]).attributes
+            #expect(attributes.modifiedSeconds == 0 && attributes.modifiedNanoseconds == 0)
+        }
+    }
+
+    @Test("a mode changes an access control list, and a default list is inherited") func appliesAccessControlLists()
+        throws
+    {
+        func list(_ entries: [(UInt8, UInt8, UInt32)]) -> [UInt8] {
+            entries.reduce(into: [2, 0, 0, 0]) { bytes, entry in
+                bytes += [entry.0, 0, entry.1, 0]
+                withUnsafeBytes(of: entry.2.littleEndian) { bytes += $0 }
+            }
+        }
+        let name = Array("system.posix_acl_access".utf8)
+        let named = list([(1, 7, .max), (2, 5, 1000), (4, 5, .max), (16, 7, .max), (32, 7, .max)])
+        let simple = list([(1, 7, .max), (4, 5, .max), (32, 7, .max)])
+        var directory = LayerEntry.directory("d")
+        directory.xattrs = [(Array("system.posix_acl_default".utf8), named)]
+        var file = LayerEntry.file("f", mode: 0o640)
+        file.xattrs = [(name, named)]
+        var plain = LayerEntry.file("p")
+        plain.xattrs = [(name, simple)]
+        let files = try Listing(try Layers.tree([directory, .file("d/x", mode: 0o600), file, plain])).files
+        #expect(
+            files[Array("/f".utf8)]?.xattrs[name]
+                == list([(1, 6, .max), (2, 5, 1000), (4, 5, .max), (16, 4, .max), (32, 0, .max)]))
+        #expect(
+            files[Array("/d/x".utf8)]?.xattrs[name]
+                == list([(1, 6, .max), (2, 5, 1000), (4, 5, .max), (16, 0, .max), (32, 0, .max)]))
+        #expect(files[Array("/p".utf8)]?.xattrs.isEmpty == true)
     }
 
     @Test("drops attributes that Linux rejects") func dropsAttributesThatLinuxRejects() throws {
@@ -147,13 +193,13 @@ import Testing
 
     @Test("resolves hard links") func resolvesHardLinks() throws {
         let forwardAndChained: [LayerEntry] = [
-            .link("a", to: "b"), .link("b", to: "./d/c"), .file("d/c", mode: 0o751), .link("d/e", to: "/a"),
+            .link("a", to: "b"), .link("b", to: "./d/c"), .file("d/c"), .link("d/e", to: "/a"),
             .symlink("s", to: "nowhere"), .link("t", to: "s"),
         ]
         #expect(
             try Layers.describe(forwardAndChained) == [
-                "40755 3 /", "100751 4 /a", "100751 4 /b = /a", "40755 2 /d implied", "100751 4 /d/c = /a",
-                "100751 4 /d/e = /a", "120777 2 /s -> nowhere", "120777 2 /t = /s -> nowhere",
+                "40755 3 /", "100644 4 /a", "100644 4 /b = /a", "40755 2 /d implied", "100644 4 /d/c = /a",
+                "100644 4 /d/e = /a", "120777 2 /s -> nowhere", "120777 2 /t = /s -> nowhere",
             ])
         // A link whose name another entry takes later, and one that replaces a file.
         #expect(
@@ -161,6 +207,18 @@ import Testing
                 .file("a"), .link("b", to: "a"), .file("b", mode: 0o600), .file("c"), .link("c", to: "a"),
             ])
                 == ["40755 2 /", "100644 2 /a", "100600 1 /b", "100644 2 /c = /a"])
+        // A link sets the attributes of its target, drops its capabilities, and outlives its name.
+        #expect(
+            try Layers.describe([
+                .file("a", mode: 0o600, xattrs: [("security.capability", "c"), ("user.a", "1")]),
+                .link("b", to: "a", mode: 0o4711, xattrs: [("user.b", "2")]), .link("c", to: "a", mode: 0o4711),
+                .file("a", mode: 0o444),
+            ]) == [
+                "40755 2 /", "100444 1 /a", "104711 2 /b user.a=1 user.b=2", "104711 2 /c = /b user.a=1 user.b=2",
+            ])
+        #expect(
+            try Layers.describe([.file("d/f"), .link("l", to: "d/f"), .file("d")])
+                == ["40755 2 /", "100644 1 /d", "100644 1 /l"])
         // A link below a replaced directory needs no target.
         #expect(
             try Layers.describe([.link("d/x", to: "nowhere"), .file("d")]) == ["40755 2 /", "100644 1 /d"])
@@ -242,10 +300,10 @@ import Testing
     @Test("preserves attributes") func preservesAttributes() throws {
         var entries: [LayerEntry] = []
         var expected: [String: NodeAttributes] = [:]
-        for (number, seconds) in [Int64.min, -1, 0, 1, 1 << 33, Int64.max].enumerated() {
-            for (other, id) in [UInt32(0), 65_535, 65_536, .max].enumerated() {
+        for (number, seconds) in [Int64(0), 1, 1_700_000_000, 1 << 33, 9_223_372_035].enumerated() {
+            for (other, id) in [0, 65_535, 65_536, UInt32.max - 1].enumerated() {
                 let attributes = NodeAttributes(
-                    mode: 0o100_000 | UInt16(number * 8 + other), uid: id, gid: .max - id, modifiedSeconds: seconds,
+                    mode: 0o100_000 | UInt16(number * 8 + other), uid: id, gid: .max - 1 - id, modifiedSeconds: seconds,
                     modifiedNanoseconds: other == 3 ? 999_999_999 : 0)
                 expected["/f\(number)\(other)"] = attributes
                 entries.append(LayerEntry(path: Array("f\(number)\(other)".utf8), attributes: attributes))

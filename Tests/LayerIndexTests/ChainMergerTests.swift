@@ -19,7 +19,8 @@ import Testing
             try Layers.merge([
                 lower, [.file(".wh.d"), .file(".wh.e")], [.file("d/x"), .file(".wh.f")], [.file(".wh.d")],
             ]) == ["40755 2 /"])
-        #expect(try Layers.merge([lower, [.file(".wh..wh..opq")]]) == ["40755 2 /"])
+        // Overlayfs ignores the mark of a layer's root.
+        #expect(try Layers.merge([lower, [.file(".wh..wh..opq")]]) == Layers.merge([lower]))
         // A whiteout without a target, and an opaque directory over nothing.
         #expect(
             try Layers.merge([[.file("d/.wh.x"), .file("o/.wh..wh..opq")]]) == [

@@ -17,7 +17,16 @@ extension LayerEntry {
     }
 
     static func link(_ path: String, to target: String) -> LayerEntry {
-        LayerEntry(path: Array(path.utf8), kind: .hardlink, linkTarget: Array(target.utf8))
+        link(path, to: target, mode: 0o644)
+    }
+
+    /// Returns a hard link, which sets the mode of its target.
+    static func link(
+        _ path: String, to target: String, mode: UInt16, xattrs: [(String, String)] = []
+    ) -> LayerEntry {
+        LayerEntry(
+            path: Array(path.utf8), kind: .hardlink, attributes: NodeAttributes(mode: mode),
+            linkTarget: Array(target.utf8), xattrs: xattrs.map { (Array($0.0.utf8), Array($0.1.utf8)) })
     }
 
     static func symlink(_ path: String, to target: String) -> LayerEntry {
@@ -70,7 +79,11 @@ enum Layers {
             if !file.target.isEmpty { line += " -> " + String(decoding: file.target, as: UTF8.self) }
             for (name, value) in file.xattrs.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
                 let text = "\(String(decoding: name, as: UTF8.self))=\(String(decoding: value, as: UTF8.self))"
-                line += text == "trusted.overlay.rivulet.implied=y" ? " implied" : " " + text
+                switch text {
+                case "trusted.overlay.rivulet.implied=y": line += " implied"
+                case "trusted.overlay.rivulet.implied=x": line += " inherits"
+                default: line += " " + text
+                }
             }
             return (path: path, line: line)
         }

@@ -10,13 +10,15 @@ final class ReferenceNode {
     var target: [UInt8] = []
     var pieces: [ContentPiece] = []
     var children: [[UInt8]: ReferenceNode] = [:]
-    /// The target path of an unresolved hard link; `nil` for any other node.
+    /// The target path of a hard link that precedes its target; `nil` for any other node.
     var hardLink: [[UInt8]]?
     /// True if the node hides lower layers.
     var hidesLower = false
     var isWhiteout = false
     /// True for a directory without an entry of its own.
     var isImplied = false
+    /// True for a directory with an entry after it was implied.
+    var inherits = false
     /// The number of the layer that contains the file's content.
     var layer = 0
 
@@ -44,100 +46,145 @@ struct ReferenceTree {
 
     mutating func add(_ entry: LayerEntry) throws {
         var names = Self.clean(entry.path)
-        if names.dropLast().contains(where: { $0.starts(with: ".wh.".utf8) }) { return }
         guard let name = names.popLast() else { return }
         let isOpaque = name == Array(".wh..wh..opq".utf8)
-        if name.starts(with: ".wh..wh.".utf8), !isOpaque { return }
-        guard let parent = try directory(names, creates: true) else { return }
+        let parent = try directory(names)
         if isOpaque {
             parent.hidesLower = true
         } else if name.starts(with: ".wh.".utf8) {
-            let hidden = Array(name.dropFirst(4))
-            if let real = parent.children[hidden] {
-                real.hidesLower = true
-            } else {
-                let whiteout = ReferenceNode(.character)
-                whiteout.attributes.mode = FileKind.character.modeBits
-                whiteout.isWhiteout = true
-                parent.children[hidden] = whiteout
-            }
+            let whiteout = ReferenceNode(.character)
+            whiteout.attributes.mode = FileKind.character.modeBits
+            whiteout.isWhiteout = true
+            parent.children[Array(name.dropFirst(4))] = whiteout
         } else {
-            let old = parent.children[name]
-            if let old, old.kind == .directory, old.hardLink == nil, entry.kind == .directory {
+            if let old = parent.children[name], old.kind == .directory, old.hardLink == nil, entry.kind == .directory {
                 fill(old, entry)
                 return
             }
             let node = ReferenceNode(entry.kind.fileKind ?? .regular)
-            if let old { node.hidesLower = old.hidesLower || old.kind != .directory || old.hardLink != nil }
-            fill(node, entry)
             parent.children[name] = node
+            guard entry.kind == .hardlink else { return fill(node, entry) }
+            node.hardLink = entry.linkTarget.split(separator: UInt8(ascii: "/")).map(Array.init)
+                .filter { $0 != Array(".".utf8) }
+            if let target = try find(node.hardLink ?? []), target !== node, target.kind != .directory,
+                target.hardLink == nil, !target.isWhiteout
+            {
+                parent.children[name] = target
+                target.xattrs["security.capability".utf8.map { $0 }] = nil
+                setAttributes(target, entry)
+            }
         }
     }
 
-    /// Returns the directory at a path, with symbolic links followed inside the root; `nil` if it is missing.
-    private func directory(_ names: [[UInt8]], creates: Bool) throws -> ReferenceNode? {
-        var stack = [root]
-        var todo = names
+    /// Returns a path without symbolic links: as text, until no component is a link.
+    private func resolve(_ names: [[UInt8]]) throws -> [[UInt8]] {
+        var path = names
         var links = 0
-        while !todo.isEmpty {
-            let name = todo.removeFirst()
-            if name == Array(".".utf8) { continue }
-            if name == Array("..".utf8) {
-                if stack.count > 1 { stack.removeLast() }
-                continue
-            }
-            let parent = stack[stack.count - 1]
-            let next = parent.children[name]
-            if let next, next.kind == .directory, next.hardLink == nil {
-                stack.append(next)
-            } else if let next, next.kind == .symlink, next.hardLink == nil {
+        var before = -1
+        while links != before {
+            before = links
+            var current: [[UInt8]] = []
+            for name in path {
+                if name == Array("..".utf8) {
+                    _ = current.popLast()
+                    continue
+                }
+                guard name.count <= 255 else { throw ReferenceError() }
+                let found = walk(current)?.children[name]
+                guard let found, found.kind == .symlink, found.hardLink == nil else {
+                    current.append(name)
+                    continue
+                }
                 links += 1
                 guard links <= 255 else { throw ReferenceError() }
-                if next.target.first == UInt8(ascii: "/") { stack = [root] }
-                todo = next.target.split(separator: UInt8(ascii: "/")).map(Array.init) + todo
-            } else {
-                guard name.count <= 255 else { throw ReferenceError() }
-                guard creates else { return nil }
-                guard next == nil || next?.isWhiteout == true else { throw ReferenceError() }
-                let made = ReferenceNode(.directory)
-                made.isImplied = true
-                made.hidesLower = next != nil
-                parent.children[name] = made
-                stack.append(made)
+                if found.target.first == UInt8(ascii: "/") { current = [] }
+                for part in found.target.split(separator: UInt8(ascii: "/")).map(Array.init) {
+                    if part == Array(".".utf8) { continue }
+                    if part == Array("..".utf8) { _ = current.popLast() } else { current.append(part) }
+                }
+                guard current.count <= IndexLimits.standard.depth else { throw ReferenceError() }
             }
+            path = current
         }
-        return stack[stack.count - 1]
+        return path
+    }
+
+    /// Returns the directory at a path without links.
+    private func walk(_ names: [[UInt8]]) -> ReferenceNode? {
+        var node = root
+        for name in names {
+            guard let next = node.children[name], next.kind == .directory, next.hardLink == nil else { return nil }
+            node = next
+        }
+        return node
+    }
+
+    /// Returns the directory at a path, with symbolic links followed inside the root. Creates what is missing.
+    private func directory(_ names: [[UInt8]]) throws -> ReferenceNode {
+        var node = root
+        for name in try resolve(names) {
+            guard name.count <= 255 else { throw ReferenceError() }
+            let next = node.children[name]
+            if let next, next.kind == .directory, next.hardLink == nil {
+                node = next
+                continue
+            }
+            guard next == nil || next?.isWhiteout == true else { throw ReferenceError() }
+            let made = ReferenceNode(.directory)
+            made.isImplied = true
+            if node.attributes.mode & 0o2000 != 0 { made.attributes.gid = node.attributes.gid }
+            node.children[name] = made
+            node = made
+        }
+        return node
+    }
+
+    private func setAttributes(_ node: ReferenceNode, _ entry: LayerEntry) {
+        let (mode, seconds) = (entry.attributes.mode & 0o7777, entry.attributes.modifiedSeconds)
+        node.attributes.mode = node.kind.modeBits | (node.kind == .symlink ? 0o777 : mode)
+        node.attributes.uid = entry.attributes.uid
+        node.attributes.gid = entry.attributes.gid
+        node.attributes.modifiedSeconds = max(0, seconds)
+        node.attributes.modifiedNanoseconds = seconds < 0 ? 0 : entry.attributes.modifiedNanoseconds
+        for (name, value) in entry.xattrs {
+            if name.starts(with: "trusted.".utf8) { continue }
+            if name.starts(with: "user.".utf8), node.kind != .regular, node.kind != .directory { continue }
+            if name.starts(with: "system.".utf8), node.kind == .symlink { continue }
+            node.xattrs[name] = value
+        }
+        Self.setMode(&node.xattrs, mode)
+    }
+
+    /// Changes the access control list of ``RandomLayer`` with the mode.
+    private static func setMode(_ xattrs: inout [[UInt8]: [UInt8]], _ mode: UInt16) {
+        let name = Array("system.posix_acl_access".utf8)
+        guard var list = xattrs[name] else { return }
+        list[6] = UInt8(mode >> 6 & 7)
+        list[30] = UInt8(mode >> 3 & 7)
+        list[38] = UInt8(mode & 7)
+        xattrs[name] = list
     }
 
     private func fill(_ node: ReferenceNode, _ entry: LayerEntry) {
-        if entry.kind == .hardlink {
-            node.hardLink = Self.clean(entry.linkTarget)
-            return
-        }
+        if node.isImplied { node.inherits = true }
         node.isImplied = false
-        node.attributes = entry.attributes
-        node.attributes.mode = node.kind.modeBits | (node.kind == .symlink ? 0o777 : entry.attributes.mode & 0o7777)
         node.attributes.size = node.kind == .regular ? entry.attributes.size : 0
         if node.kind == .symlink {
             node.target = entry.linkTarget
             node.attributes.size = UInt64(entry.linkTarget.count)
         }
-        if node.kind != .character, node.kind != .block {
-            node.attributes.deviceMajor = 0
-            node.attributes.deviceMinor = 0
+        if node.kind == .character || node.kind == .block {
+            node.attributes.deviceMajor = entry.attributes.deviceMajor
+            node.attributes.deviceMinor = entry.attributes.deviceMinor
         }
         node.pieces = entry.pieces
-        for (name, value) in entry.xattrs {
-            if name == Array("trusted.overlay.opaque".utf8), value == Array("y".utf8) { node.hidesLower = true }
-            if name.starts(with: "trusted.overlay.".utf8) { continue }
-            node.xattrs[name] = value
-        }
+        setAttributes(node, entry)
     }
 
-    /// Resolves the hard links of a layer and writes its opaque and implied marks.
+    /// Resolves the hard links of a layer and writes its marks.
     mutating func settle() throws {
         try resolve(root)
-        markOpaque(root)
+        mark(root)
     }
 
     private func resolve(_ directory: ReferenceNode) throws {
@@ -147,7 +194,7 @@ struct ReferenceTree {
                 var steps = 0
                 while let target = node.hardLink {
                     steps += 1
-                    guard steps < 10_000, let next = find(target) else { throw ReferenceError() }
+                    guard steps < 10_000, let next = try find(target) else { throw ReferenceError() }
                     node = next
                 }
                 guard node.kind != .directory, !node.isWhiteout else { throw ReferenceError() }
@@ -158,40 +205,94 @@ struct ReferenceTree {
         }
     }
 
-    private func find(_ names: [[UInt8]]) -> ReferenceNode? {
-        guard let last = names.last else { return root }
-        return (try? directory(names.dropLast(), creates: false))?.children[last]
+    private func find(_ names: [[UInt8]]) throws -> ReferenceNode? {
+        guard let last = names.last, last != Array("..".utf8), last.count <= 255 else { return nil }
+        return walk(try resolve(Array(names.dropLast())))?.children[last]
     }
 
-    private func markOpaque(_ node: ReferenceNode) {
+    private func mark(_ node: ReferenceNode) {
         guard node.kind == .directory else { return }
         if node.hidesLower { node.xattrs[Array("trusted.overlay.opaque".utf8)] = Array("y".utf8) }
-        if node.isImplied { node.xattrs[Array("trusted.overlay.rivulet.implied".utf8)] = Array("y".utf8) }
-        for child in node.children.values { markOpaque(child) }
+        let name = Array("trusted.overlay.rivulet.implied".utf8)
+        if node.isImplied {
+            node.xattrs[name] = Array("y".utf8)
+        } else if node.inherits {
+            node.xattrs[name] = Array("x".utf8)
+        }
+        for child in node.children.values { mark(child) }
     }
 
-    /// Returns overlayfs's view of `layers`, bottom first.
+    // MARK: - Chains
+
+    private static func withoutMarks(_ xattrs: [[UInt8]: [UInt8]]) -> [[UInt8]: [UInt8]] {
+        xattrs.filter { !$0.key.starts(with: "trusted.overlay.".utf8) }
+    }
+
+    /// Unpacks a layer over others: gives its implied directories their attributes.
+    ///
+    /// - Parameter lower: the unpacked layers, uppermost first.
+    private func unpack(over lower: [ReferenceTree]) {
+        func unpack(_ node: ReferenceNode, _ path: [[UInt8]], _ group: UInt32?) {
+            let own = Self.withoutMarks(node.xattrs)
+            // The group that a new directory takes from this one, before an entry changes it.
+            var (mode, gid) = (node.attributes.mode, node.attributes.gid)
+            if node.isImplied || node.inherits {
+                var below: ReferenceNode?
+                search: for layer in lower {
+                    guard let resolved = try? layer.resolve(path) else { break }
+                    var place = layer.root
+                    for name in resolved {
+                        guard let next = place.children[name] else { continue search }
+                        guard next.kind == .directory else { break search }
+                        place = next
+                    }
+                    below = place
+                    break
+                }
+                if node.isImplied, let below {
+                    node.attributes = below.attributes
+                } else if node.isImplied, let group {
+                    node.attributes.gid = group
+                }
+                (mode, gid) =
+                    node.isImplied
+                    ? (node.attributes.mode, node.attributes.gid)
+                    : (below?.attributes.mode ?? 0, below?.attributes.gid ?? 0)
+                var xattrs = below.map { Self.withoutMarks($0.xattrs) } ?? [:]
+                xattrs.merge(own) { $1 }
+                Self.setMode(&xattrs, node.attributes.mode)
+                let marks = node.xattrs.filter { $0.key.starts(with: "trusted.overlay.".utf8) }
+                node.xattrs = xattrs.merging(marks) { $1 }
+            }
+            let passed = (node.isImplied || node.inherits) && mode & 0o2000 != 0 ? gid : nil
+            for (name, child) in node.children where child.kind == .directory {
+                unpack(child, path + [name], passed)
+            }
+        }
+        for (name, child) in root.children where child.kind == .directory { unpack(child, [name], nil) }
+    }
+
+    /// Returns overlayfs's view of `layers`, bottom first. Changes the layers.
     static func merge(_ layers: [ReferenceTree]) -> ReferenceTree {
         var copies: [ObjectIdentifier: ReferenceNode] = [:]
-        for (number, layer) in layers.enumerated() { setLayer(layer.root, number) }
+        for (number, layer) in layers.enumerated() {
+            setLayer(layer.root, number)
+            layer.unpack(over: layers[..<number].reversed())
+        }
         func copy(_ node: ReferenceNode) -> ReferenceNode {
             if node.kind != .directory, let done = copies[ObjectIdentifier(node)] { return done }
             let copy = ReferenceNode(node.kind)
             copy.attributes = node.attributes
-            copy.xattrs = node.xattrs.filter { !$0.key.starts(with: "trusted.overlay.".utf8) }
+            copy.xattrs = withoutMarks(node.xattrs)
             copy.target = node.target
             copy.pieces = node.pieces
             copy.layer = node.layer
             copies[ObjectIdentifier(node)] = copy
             return copy
         }
-        // `stack` has the directories that merge, and `all` those that they hide, too; uppermost first.
-        func merge(_ stack: [ReferenceNode], all: [ReferenceNode]) -> ReferenceNode {
+        // `stack` has the directories that merge, uppermost first.
+        func merge(_ stack: [ReferenceNode]) -> ReferenceNode {
             let result = copy(stack[0])
-            if stack[0].isImplied, let own = all.first(where: { !$0.isImplied }) {
-                result.attributes = own.attributes
-                result.xattrs = own.xattrs.filter { !$0.key.starts(with: "trusted.overlay.".utf8) }
-            }
             for name in Set(stack.flatMap { $0.children.keys }) {
                 let found = stack.compactMap { $0.children[name] }
                 guard !found[0].attributes.isWhiteout else { continue }
@@ -201,16 +302,11 @@ struct ReferenceTree {
                 }
                 let all = Array(found.prefix { $0.kind == .directory })
                 let hiding = all.firstIndex { $0.hidesLower } ?? all.count - 1
-                result.children[name] = merge(Array(all[...hiding]), all: all)
+                result.children[name] = merge(Array(all[...hiding]))
             }
             return result
         }
-        var roots: [ReferenceNode] = []
-        for layer in layers.reversed() {
-            roots.append(layer.root)
-            if layer.root.hidesLower { break }
-        }
-        return ReferenceTree(root: merge(roots, all: roots))
+        return ReferenceTree(root: merge(layers.reversed().map { $0.root }))
     }
 
     private static func setLayer(_ node: ReferenceNode, _ layer: Int) {

@@ -44,7 +44,8 @@ struct ArchiveWriter {
     /// Returns the dialect that can hold the entry: its own, or pax.
     private static func style(for entry: ArchiveEntry) -> ArchiveEntry.Style {
         guard entry.xattrs.isEmpty, entry.nanoseconds == 0, entry.sparse == nil else { return .pax }
-        let isLarge = entry.uid > 0o7777777 || entry.gid > 0o7777777 || entry.seconds < 0
+        let isLarge =
+            entry.uid > 0o7777777 || entry.gid > 0o7777777 || entry.seconds < 0
             || entry.seconds > 0o77777777777 || entry.major > 0o7777777 || entry.minor > 0o7777777
         switch entry.style {
         case .pax, .gnu: return entry.style
@@ -155,7 +156,8 @@ struct ArchiveWriter {
         var records: [UInt8] = []
         if entry.hasSpareRecords {
             records += record("atime", "1600000001.5") + record("ctime", "1600000002")
-            records += record("uname", "nobody") + record("comment", "a comment") + record("LIBARCHIVE.creationtime", "1")
+            records +=
+                record("uname", "nobody") + record("comment", "a comment") + record("LIBARCHIVE.creationtime", "1")
         }
         // A path of ASCII that fits needs no record, as other writers have it.
         if path.count > 100 || path.contains(where: { $0 >= 0x80 }) { records += record("path", path) }

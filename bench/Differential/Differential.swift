@@ -56,7 +56,8 @@ struct Differential: AsyncParsableCommand {
         try SignalGuard.install(teardown)
         while next < first + count {
             let numbers = next..<min(next + restart, first + count)
-            let part = try await Self.part(numbers, seed: seed, parallel: parallel, scratch: scratch, teardown: teardown)
+            let part = try await Self.part(
+                numbers, seed: seed, parallel: parallel, scratch: scratch, teardown: teardown)
             summary.add(part)
             try ledger?.append(commit: commit, numbers: numbers, part)
             next = numbers.upperBound

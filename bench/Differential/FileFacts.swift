@@ -71,7 +71,8 @@ struct FileTree: Sendable {
                 // Neither a count with hidden names nor the time of an unpacking has an equal.
                 if key == "link count", left[key] == nil { continue }
                 if key == "time", left[key] == Self.unpacking { continue }
-                found.append("\(path): \(key): \(left[key] ?? "none") in containerd, \(right[key] ?? "none") in Rivulet")
+                found.append(
+                    "\(path): \(key): \(left[key] ?? "none") in containerd, \(right[key] ?? "none") in Rivulet")
             }
         }
         return found
@@ -161,6 +162,7 @@ struct FileTree: Sendable {
     private static func escape(_ bytes: [UInt8]) -> String {
         let isPrintable = bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
         if isPrintable, let text = String(validating: bytes, as: UTF8.self) { return text }
-        return bytes.map { $0 >= 0x20 && $0 < 0x7F ? String(UnicodeScalar($0)) : "\\x" + String($0, radix: 16) }.joined()
+        return bytes.map { $0 >= 0x20 && $0 < 0x7F ? String(UnicodeScalar($0)) : "\\x" + String($0, radix: 16) }
+            .joined()
     }
 }

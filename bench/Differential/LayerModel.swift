@@ -44,7 +44,9 @@ struct LayerModel {
     }
 
     static func isBelow(_ path: [UInt8], _ directory: [UInt8]) -> Bool {
-        directory.isEmpty ? !path.isEmpty : path.count > directory.count && path[directory.count] == slash && path.starts(with: directory)
+        directory.isEmpty
+            ? !path.isEmpty
+            : path.count > directory.count && path[directory.count] == slash && path.starts(with: directory)
     }
 
     /// Returns the parents of `path` from the top down, and `path` itself.

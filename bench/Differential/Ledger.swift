@@ -18,7 +18,8 @@ struct Ledger {
         var next = 0
         for line in text.split(separator: "\n").dropFirst() {
             let fields = line.split(separator: "\t")
-            guard fields.count >= 4, let first = Int(fields[1]), let count = Int(fields[2]), fields[3] == "\(seed)" else {
+            guard fields.count >= 4, let first = Int(fields[1]), let count = Int(fields[2]), fields[3] == "\(seed)"
+            else {
                 continue
             }
             next = max(next, first + count)
@@ -30,7 +31,8 @@ struct Ledger {
     func append(commit: String, numbers: Range<Int>, _ summary: Summary) throws {
         let text = (try? Files.text(path)) ?? Self.header
         let failed = summary.different.sorted().map(String.init).joined(separator: ",")
-        let line = "\(commit)\t\(numbers.lowerBound)\t\(numbers.count)\t\(summary.seed)\t"
+        let line =
+            "\(commit)\t\(numbers.lowerBound)\t\(numbers.count)\t\(summary.seed)\t"
             + "\(summary.clean) same, \(summary.different.count) different, \(summary.refused) refused\t"
             + "\(failed.isEmpty ? "-" : failed)\n"
         try Files.write(path, text + line)

@@ -35,7 +35,9 @@ enum Packing: String, Sendable, CaseIterable {
             let level = Self.level(&random)
             return Self.pieces(archive, &random).flatMap { Compressed.zstd($0, level: level) }
         case .zstdLong:
-            return Compressed.zstd(archive, level: Int32.random(in: 1...6, using: &random), windowLog: Int32.random(in: 24...29, using: &random))
+            return Compressed.zstd(
+                archive, level: Int32.random(in: 1...6, using: &random),
+                windowLog: Int32.random(in: 24...29, using: &random))
         }
     }
 

@@ -169,8 +169,9 @@ final class Rig: Sendable {
         try await oracle.snapshots.remove(key)
         try await rivulet.snapshots.remove(key)
         if case .notStreamed(let why) = outcome, why.isEmpty {
-            return .notStreamed(daemon.process.logTail(lines: 200).split(separator: "\n")
-                .last { $0.contains("d/s\(stack.number):") && $0.contains("pull") }.map(String.init) ?? "unknown")
+            return .notStreamed(
+                daemon.process.logTail(lines: 200).split(separator: "\n")
+                    .last { $0.contains("d/s\(stack.number):") && $0.contains("pull") }.map(String.init) ?? "unknown")
         }
         return outcome
     }

@@ -116,7 +116,8 @@ extension LayerIndexBuilder {
     private mutating func settle() throws(LayerIndexError) {
         for index in arena.nodes.indices {
             let node = arena.nodes[index]
-            guard node.isDirectory, !node.flags.isDisjoint(with: [.opaque, .implied, .inherits]), !node.flags.contains(.dead)
+            guard node.isDirectory, !node.flags.isDisjoint(with: [.opaque, .implied, .inherits]),
+                !node.flags.contains(.dead)
             else { continue }
             var list = arena.xattrs(of: UInt32(index))
             if node.flags.contains(.opaque) { list.setOpaque() }

@@ -10,7 +10,7 @@ protocol PathTree {
     func find(_ name: [UInt8], in parent: Node) throws(LayerIndexError) -> PathEntry<Node>
 }
 
-/// What a name in a directory refers to.
+/// The file that a name in a directory refers to.
 enum PathEntry<Node> {
     case absent
     case directory(Node)

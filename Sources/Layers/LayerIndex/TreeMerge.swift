@@ -19,11 +19,11 @@ struct TreeMerge {
         /// The lowest layer whose entries at this path are all among the sources. Something in an upper layer hides
         /// those of the layers below it.
         var floor: Int
-        /// What new files inherit from this directory in layers that only imply it, by layer.
+        /// The attributes that new files inherit from this directory in layers that only imply it, by layer.
         var heritage: [Int: Heritage]
     }
 
-    /// What a new file inherits from its directory.
+    /// The attributes that a new file inherits from its directory.
     private struct Heritage {
         var defaultList: [UInt8]?
         /// The group of a directory with the set-group-ID bit.
@@ -211,7 +211,7 @@ struct TreeMerge {
     private struct Unpacked {
         var attributes: NodeAttributes
         var xattrs: ExtendedAttributeList
-        /// What entries of the same layer inherit. The layer's index covers what follows from its own entries.
+        /// The attributes that entries of the same layer inherit. The layer's index covers what follows from its own entries.
         var heritage: Heritage?
     }
 
@@ -224,15 +224,20 @@ struct TreeMerge {
     ) throws(LayerIndexError) -> [Int: Heritage] {
         var plain = found.endIndex
         var below: Unpacked?
+        // The layer from which on the path has to be looked up, because it is not in `found`.
+        var hidden = (parent?.floor ?? 0) - 1
         for (index, source) in zip(found.indices, found) {
             let kind = try layers[source.layer].attributes(source.inode).kind
             guard kind != .directory else { continue }
             plain = index
-            if kind == .symlink { below = try unpacked(path(of: node), from: source.layer) }
+            hidden = kind == .symlink ? source.layer : -1
             break
         }
-        if plain == found.endIndex, let floor = parent?.floor, floor > 0 {
-            below = try unpacked(path(of: node), from: floor - 1)
+        // containerd looks further down only for a missing parent.
+        if hidden >= 0, let lowest = found[..<plain].last,
+            try mark(lowest, "trusted.overlay.rivulet.implied") != nil
+        {
+            below = try unpacked(path(of: node), from: hidden)
         }
         var heritage: [Int: Heritage] = [:]
         for source in found[..<plain].reversed() {

@@ -57,7 +57,9 @@ extension Session {
     /// requests, too, and tools such as lsattr(1) expect it.
     func ioctl(_ token: consuming RequestToken, command: UInt32, outputSize: Int) {
         // FS_IOC_GETFLAGS with a long and with an int, and FS_IOC_FSGETXATTR (linux/fs.h).
-        guard [0x8008_6601, 0x8004_6601, 0x801C_581F].contains(command) else { return token.fail(.inappropriateIOCTLForDevice) }
+        guard [0x8008_6601, 0x8004_6601, 0x801C_581F].contains(command) else {
+            return token.fail(.inappropriateIOCTLForDevice)
+        }
         token.reply(zeros: outputSize)
     }
 

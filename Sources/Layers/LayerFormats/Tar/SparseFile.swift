@@ -83,7 +83,7 @@ struct SparseFile {
     enum Part: Equatable {
         /// Zeros that the archive does not contain.
         case hole(UInt64)
-        /// Data, at most so many bytes.
+        /// Data of this many bytes.
         case data(UInt64)
         case end
     }
