@@ -292,6 +292,21 @@ import Testing
         }
     }
 
+    @Test("leaves out a layer that cannot be streamed") func leavesOutLayerThatCannotBeStreamed() async throws {
+        let (good, other) = (Self.archive(1), Self.archive(2))
+        let layers = [
+            TestLayer(Compressed.gzip(good), diffID: Digest.of(good)),
+            TestLayer(other, mediaType: "application/vnd.wasm.content.layer.v1"),
+            // GNU tar's old format for sparse files.
+            TestLayer(TarBlock("S", "sparse", format: .gnu).sealed() + TarBlock.end),
+        ]
+        try await Self.withImage(layers: layers) { image in
+            let published = try await image.builder.publish(
+                in: image.repository, manifest: image.manifest, predicts: false)
+            #expect(published.artifact.layers.map(\.diffID) == [Digest.of(good)])
+        }
+    }
+
     @Test("ignores an artifact of another image") func ignoresArtifactOfAnotherImage() async throws {
         try await Self.withImage { image in
             let published = try await image.builder.publish(in: image.repository, manifest: image.manifest)

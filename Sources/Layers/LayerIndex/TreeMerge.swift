@@ -211,7 +211,7 @@ struct TreeMerge {
     private struct Unpacked {
         var attributes: NodeAttributes
         var xattrs: ExtendedAttributeList
-        /// The attributes that entries of the same layer inherit. The layer's index covers what follows from its own entries.
+        /// The attributes that entries of the same layer inherit, apart from those that its own index covers.
         var heritage: Heritage?
     }
 

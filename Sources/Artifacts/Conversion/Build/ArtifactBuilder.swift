@@ -221,24 +221,37 @@ public struct ArtifactBuilder: Sendable {
     ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
         var seen: Set<Digest> = []
         var work: [(descriptor: Descriptor, diffID: Digest)] = []
+        var refusal: ArtifactError?
         for (descriptor, diffID) in zip(manifest.layers, diffIDs) where seen.insert(descriptor.digest).inserted {
             switch descriptor.packing {
             case .tar, .gzip, .zstd: work.append((descriptor, diffID))
             case .foreign, .encrypted, .unknown:
-                throw ArtifactError(
+                let error = ArtifactError(
                     .unsupportedMediaType,
                     "layer \(descriptor.digest) of \(repository) has the type \(descriptor.mediaType), which cannot be streamed"
                 )
+                leaveOut(descriptor, error)
+                refusal = error
             }
         }
-        return try await layers(in: repository, subject: subject, work: work, report: report)
+        let made = try await layers(in: repository, subject: subject, work: work, report: report)
+        if made.layers.isEmpty, let refusal = refusal ?? made.refusal { throw refusal }
+        return made.layers
     }
 
-    /// Reads the layers of `work` concurrently, and returns the results in the order of `work`.
+    /// Logs a layer that the artifact leaves out. Nodes stream the layers below it, and pull it and those above it.
+    private func leaveOut(_ descriptor: Descriptor, _ error: ArtifactError) {
+        logger.warning(
+            "leaving out a layer that cannot be streamed",
+            metadata: ["layer": "\(descriptor.digest)", "reason": "\(error.message)"])
+    }
+
+    /// Reads the layers of `work` concurrently, and returns the results in the order of `work`, without layers that
+    /// cannot be streamed. `refusal` is the reason for one of those.
     private func layers(
         in repository: Repository, subject: Descriptor, work: [(descriptor: Descriptor, diffID: Digest)],
         report: @escaping @Sendable (Progress) -> Void
-    ) async throws(ArtifactError) -> [StreamingArtifact.Layer] {
+    ) async throws(ArtifactError) -> (layers: [StreamingArtifact.Layer], refusal: ArtifactError?) {
         let total = work.map(\.descriptor.size).saturatingSum()
         let unfinished = UnfinishedArtifact(
             registry: registry, repository: repository, subject: subject, isUsed: signer == nil)
@@ -253,17 +266,27 @@ public struct ArtifactBuilder: Sendable {
                     return progress
                 })
         }
-        let layers = try await work.concurrentMap(limit: layersAtOnce) { item throws(ArtifactError) in
+        let refusal = Guarded<ArtifactError?>(nil)
+        let layers = try await work.concurrentMap(limit: layersAtOnce) {
+            item throws(ArtifactError) -> StreamingArtifact.Layer? in
             let (descriptor, diffID) = item
             if let layer = made[descriptor.digest], layer.diffID == diffID {
                 read(Int(clamping: descriptor.size))
                 return layer
             }
-            let layer = try await self.layer(in: repository, descriptor: descriptor, diffID: diffID, read: read)
+            let layer: StreamingArtifact.Layer
+            do throws(ArtifactError) {
+                layer = try await self.layer(in: repository, descriptor: descriptor, diffID: diffID, read: read)
+            } catch {
+                guard error.code == .unsupportedMediaType else { throw error }
+                leaveOut(descriptor, error)
+                refusal.withLock { $0 = error }
+                return nil
+            }
             if descriptor.size >= keptLayer { await unfinished.keep(layer) }
             return layer
         }
-        return Self.bounded(layers)
+        return (Self.bounded(layers.compactMap { $0 }), refusal.withLock { $0 })
     }
 
     /// Returns the layers with as many embedded indexes as ``manifestIndex`` allows in total. The other indexes remain
