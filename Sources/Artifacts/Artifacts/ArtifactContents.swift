@@ -14,8 +14,8 @@ public struct ArtifactContents: Sendable, Hashable {
     /// a list of referrers is limited. A node requests the other indexes only after the manifest has arrived.
     private static let maximumIndexes = 12
 
-    /// The digests of the announced indexes, each with the digest of its layer's blob. An index that is in the manifest
-    /// itself is not announced.
+    /// The digests of the indexes that the annotation lists, each with the digest of its layer's blob. The annotation
+    /// does not list an index whose bytes the manifest contains.
     public let indexes: [(layer: Digest, index: Digest)]
     /// The digest of the startup pack and its size in bytes; `nil` if the annotation announces none.
     public let pack: (digest: Digest, size: UInt64)?

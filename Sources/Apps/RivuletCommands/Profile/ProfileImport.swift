@@ -1,7 +1,7 @@
 import ArgumentParser
 import Streaming
 
-/// `rivulet profile import`: stores profiles from files in the daemon.
+/// `rivulet profile import`: reads profiles from files, and stores them in the daemon.
 struct ProfileImport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",

@@ -210,8 +210,8 @@ struct FollowedStart {
     }
 
     /// Returns the part of `chunks` to fetch; `nil` if nothing is left to fetch. The part begins with the first missing
-    /// chunk, or with the first chunk if ``PredictionSubject/includesPresent`` is true. It ends early if the start
-    /// reaches its limit of bytes or of chunks.
+    /// chunk, or with the first chunk if ``PredictionSubject/includesPresent`` is true. It ends early if the
+    /// container start reaches its limit of bytes or of chunks.
     private mutating func trimmed(_ layer: StoredLayer, to chunks: Range<Int>, of inode: UInt64) -> PredictedRun? {
         guard let first = subject.includesPresent ? chunks.first : layer.missing(in: chunks) else { return nil }
         let table = layer.chunks

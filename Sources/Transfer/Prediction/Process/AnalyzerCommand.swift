@@ -2,11 +2,11 @@ import Base
 
 /// A packet from the client, a ``Predictor``, to the analyzer.
 public enum AnalyzerCommand: Equatable, Sendable {
-    /// The beginning of a container start. The packet carries the descriptor of the merged tree. One
+    /// The beginning of a container start. The packet carries an open file descriptor of the merged tree. One
     /// ``layer(start:extentsSpanFiles:)`` packet for each layer follows. The analyzer does not answer.
     case begin(start: UInt32, layers: Int, treeSize: UInt64, speculates: Bool)
-    /// The next layer of a container start; the bottom layer comes first. The packet carries the descriptor of the
-    /// layer's content. The analyzer does not answer.
+    /// The next layer of a container start; the bottom layer comes first. The packet carries an open file descriptor of
+    /// the layer's content. The analyzer does not answer.
     case layer(start: UInt32, extentsSpanFiles: Bool)
     /// The process that the container runs.
     case configure(start: UInt32, ContainerStart)

@@ -10,8 +10,8 @@ final class RequestGate: Sendable {
 
     private let state = Guarded(State())
 
-    /// Waits for ``open()``. Returns at once if ``open()`` was called since the previous wait ended, or after
-    /// ``close()``.
+    /// Waits for ``open()``. Returns at once if ``open()`` was called since the previous wait ended. After ``close()``,
+    /// every wait returns at once.
     func wait() async {
         let signal = state.withLock { $0.signal }
         await signal.value
