@@ -117,6 +117,7 @@ import Testing
         try Self.withRecords { (records, _) throws in
             let bottom = try records.add(Self.layer("a"), parent: nil, claim: Self.digest("1"))
             let top = try records.add(Self.layer("a"), parent: bottom, claim: Self.digest("2"))
+            #expect(try !records.remove(bottom), "another chain stands on it")
             #expect(try records.remove(top))
             #expect(try records.remove(top), "removing is idempotent")
             #expect(try records.removedLayers() == [])

@@ -144,13 +144,15 @@ public struct ChainRecords: Sendable {
         }
     }
 
-    /// Deletes the record of `chain`, unless a snapshot stands on the chain. If no other chain contains its top layer,
-    /// adds that layer to ``removedLayers()``.
+    /// Deletes the record of `chain`, unless a snapshot or another chain stands on it. If no other chain contains its
+    /// top layer, adds that layer to ``removedLayers()``.
     ///
-    /// - Returns: false if a snapshot stands on the chain.
+    /// - Returns: false if a snapshot or another chain stands on the chain.
     public func remove(_ chain: ChainKey) throws(NodeDatabaseError) -> Bool {
         try state.write("forgetting chain \(chain)") { database in
-            guard try !SnapshotRecords.holds(database, chain: chain) else { return false }
+            let above = try Int.fetchOne(
+                database, sql: "SELECT 1 FROM chains WHERE parent = ? LIMIT 1", arguments: [chain.description])
+            guard try above == nil && !SnapshotRecords.holds(database, chain: chain) else { return false }
             let layer = try String.fetchOne(
                 database, sql: "DELETE FROM chains WHERE key = ? RETURNING layer", arguments: [chain.description])
             guard let layer else { return true }

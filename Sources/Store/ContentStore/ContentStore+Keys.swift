@@ -48,6 +48,8 @@ extension ContentStore {
         let (blobs, refused) = (try digests(in: "blobs"), Set(try digests(in: "refused")))
         for blob in blobs {
             let (directory, key) = ("\(old)/\(blob.hex)", LayerKey(blob, .inherited))
+            // Before the move: if the process dies between the two, the next start still finds the layer here.
+            if refused.contains(blob) { try refuse(key) }
             try ContentStoreError.wrapping("cannot move \(directory) to \(layerDirectory(key))") { () throws(Errno) in
                 if try Sys.exists(layerDirectory(key)) { return }
                 let file = try Sys.open(directory + "/key", [.writeOnly, .create, .truncate])
@@ -56,7 +58,6 @@ extension ContentStore {
                 try Sys.syncDirectory(directory)
                 try Sys.rename(directory, to: layerDirectory(key), replacing: false)
             }
-            if refused.contains(blob) { try refuse(key) }
         }
         try ContentStoreError.wrapping("cannot remove \(old)") { () throws(Errno) in
             try Sys.syncDirectory(root + "/layers")
